@@ -1,0 +1,53 @@
+# The whole loop. `make run` needs make and Python 3.11 or newer and nothing else; everything goes into .venv.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run test check soak test-hosts bench lock screenshots clean
+
+# Most tests wait for a real program most of the time: four at once keep two processors busy.
+JOBS ?= 4
+ARGS ?=
+
+help: ## Says what there is
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 24
+
+run: ## Opens the wizard; without a terminal, plays the first lab in plain lines
+	@.ci/setup run
+	@if [ -t 0 ] && [ -t 1 ]; then exec .venv/bin/firescreen $(ARGS); \
+	else exec .venv/bin/firescreen lab play $(ARGS); fi
+
+test: check ## Checks, then tests with real programs on this machine
+	.venv/bin/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+check: ## Style, types and the arrows between the rooms
+	@.ci/setup dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo
+
+soak: ## Kills 200 applies at random instants and looks what recovery makes of it
+	@.ci/setup dev
+	FIRESCREEN_KILLS=200 .venv/bin/python -m pytest tests/integration/test_kill.py -k random $(ARGS)
+
+test-hosts: ## Tests on real systemd hosts that it boots (as root, Debian)
+	@[ "$$(id -u)" = 0 ] || { echo 'firescreen: make test-hosts boots hosts of its own: run it as root.' >&2; exit 1; }
+	@.ci/setup dev
+	tests/hosts/prepare
+	.venv/bin/python -m pytest tests/hosts $(ARGS)
+
+bench: ## Measures, against a yardstick in the same run; fails past a limit
+	@.ci/setup dev
+	@status=0; for file in tests/bench/bench_*.py; do .venv/bin/python "$$file" || status=1; done; exit $$status
+
+screenshots: ## Draws the README's pictures from the running program
+	@.ci/setup dev
+	.venv/bin/python tests/tools/screenshots.py
+
+lock: ## Writes the lock files from pyproject.toml (newest versions: make lock ARGS=--upgrade)
+	@.ci/setup dev
+	.ci/lock $(ARGS)
+
+clean: ## Removes .venv and what the tools left; a person's own data stays
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The wizard: what a person sees. Draws what the engine tells and asks what the engine asks; decides nothing."""

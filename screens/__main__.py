@@ -1,0 +1,67 @@
+"""The front door: opens the wizard, or hands over to the command line. The only place that knows both.
+
+What the wizard itself takes is read here by hand: the command line's parser, and all that it imports, would
+make the first frame wait. Anything else, mistakes and --help included, is the command line's.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wizard.workspace import Workspace
+
+
+def direct(words: Sequence[str]) -> tuple[str, bool, str] | None:
+    """Stack, practice and workspace folder, if the words open the wizard; None for anything else."""
+    stack, practice, folder = "", False, ""
+    left = list(words)
+    while left:
+        word = left.pop(0)
+        if word == "--practice":
+            practice = True
+        elif word == "--workspace" and left:
+            folder = left.pop(0)
+        elif word.startswith("--workspace="):
+            folder = word.partition("=")[2]
+        elif not stack and (word == "practice" and not left):
+            practice = True
+        elif not stack and word.endswith((".yaml", ".yml")):
+            stack = word
+        else:
+            return None
+    return stack, practice, folder
+
+
+def open_wizard(stack: str, practice: bool, workspace: Workspace) -> int:
+    """Opens the wizard for the command line; returns its exit code."""
+    return _open(stack if stack != "practice" else "", practice or stack == "practice", str(workspace.root))
+
+
+def _open(stack: str, practice: bool, folder: str) -> int:
+    from pathlib import Path
+
+    from screens.app import run
+
+    return run(
+        stack=Path(stack) if stack else None,
+        practice=practice,
+        workspace=Path(os.path.expanduser(folder)).absolute() if folder else None,  # noqa: PTH111 - Path's own raises
+    )
+
+
+def main() -> None:
+    """What the console script `firescreen` runs."""
+    words = direct(sys.argv[1:])
+    if words is not None and sys.stdin.isatty() and sys.stdout.isatty():
+        sys.exit(_open(*words))
+    from wizard import cli
+
+    cli.main(open_wizard)
+
+
+if __name__ == "__main__":
+    main()

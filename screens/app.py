@@ -1,0 +1,282 @@
+"""The App: it owns the state that the screens draw, the one thread that writes, and the way between screens.
+
+`import screens.app` is what stands between a person and the first frame, so nothing heavy is imported here:
+screens, dialogs and the engine are imported when they open.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from textual import events
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.reactive import reactive
+from textual.screen import Screen
+
+from screens import themes
+from screens.desk import Desk
+from screens.home import Home
+from screens.messages import Answered, Drain, Refused, Told
+from screens.state import RunState, Session, Trouble
+
+if TYPE_CHECKING:
+    from screens.places import Places
+    from screens.runs import Runs
+    from wizard.engine import Engine
+    from wizard.model import RunRecord
+
+Answer = TypeVar("Answer")
+SMALLEST = (80, 24)
+
+
+class FirescreenApp(App[int]):
+    """The wizard.
+
+    Args:
+        stack: a stack file to open, or None.
+        practice: whether to start on the practice stack.
+        desk: the engine's door.
+    """
+
+    TITLE = "Firescreen"
+    CSS_PATH = "app.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q", "quit", "Quit", show=False, priority=True),
+        Binding("ctrl+p", "command_palette", "All commands", show=False),
+    ]
+
+    session: reactive[Session] = reactive(Session(busy="looking at this machine…"), always_update=True)
+    run_state: reactive[RunState] = reactive(RunState())
+
+    def __init__(self, *, stack: Path | None, practice: bool, desk: Desk) -> None:
+        super().__init__()
+        self._first_stack, self._first_practice = stack, practice
+        self.desk = desk
+        self.bad_start = False
+        self._places: Places | None = None
+        self._runs: Runs | None = None
+        self._small_accepted = False
+        self._when_seen: Callable[[], None] | None = None
+        self.register_theme(themes.DARK)
+        self.register_theme(themes.LIGHT)
+        self.theme = themes.preferred(os.environ)
+
+    @property
+    def places(self) -> Places:
+        """Which stack is in hand."""
+        if self._places is None:
+            from screens.places import Places
+
+            self._places = Places(self)
+        return self._places
+
+    @property
+    def runs(self) -> Runs:
+        """What writes."""
+        if self._runs is None:
+            from screens.runs import Runs
+
+            self._runs = Runs(self)
+        return self._runs
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Our own two colours, for a theme that is not ours."""
+        return {"quiet": "#8f8f8f", "faint": "#6f6f6f"}
+
+    def get_default_screen(self) -> Screen[None]:
+        """Home is the first screen, at once."""
+        return Home()
+
+    def on_ready(self) -> None:
+        """The first frame stands; now the slow things may begin."""
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        self._check_size(self.size.width, self.size.height)
+        if self._first_practice:
+            self.places.practise()
+        elif self._first_stack is not None:
+            self.places.open_file(self._first_stack)
+        else:
+            self.places.look()
+        self.ask(self.desk.cut_off, self._offer_recovery)
+
+    # -- threads -------------------------------------------------------------------------------------------
+
+    def ask(
+        self,
+        work: Callable[[], Answer],
+        then: Callable[[Answer], None],
+        otherwise: Callable[[Trouble], None] | None = None,
+    ) -> None:
+        """Runs `work` in a thread and hands its answer to `then`, or its error to `otherwise`, on this thread.
+
+        Without `otherwise` the error is shown in a dialog. The App owns the thread: a screen that closes
+        meanwhile cancels nothing.
+        """
+
+        def thread() -> None:
+            from wizard.errors import FirescreenError
+
+            try:
+                answer = work()
+            except FirescreenError as error:
+                self.post_message(Refused(Trouble.of(error), otherwise))
+            except Exception as error:  # noqa: BLE001 - the boundary: a person never sees a traceback, a bug is still told
+                self.post_message(Refused(_own_fault(error), otherwise))
+            else:
+                self.post_message(Answered(lambda: then(answer)))
+
+        self.run_worker(thread, thread=True, exit_on_error=True)
+
+    def on_answered(self, message: Answered) -> None:
+        """A thread has an answer."""
+        message.deliver()
+
+    def on_refused(self, message: Refused) -> None:
+        """A thread met an error."""
+        if message.otherwise:
+            message.otherwise(message.trouble)
+        else:
+            self.complain(message.trouble)
+
+    def on_drain(self, message: Drain) -> None:
+        """The engine said something."""
+        self.runs.drain_soon()
+
+    def on_told(self, message: Told) -> None:
+        """Something slow said how far it is."""
+        self.places.told(message.line)
+
+    def _fatal_error(self) -> None:
+        """A bug on the screen's own thread ends Firescreen with three lines: no traceback, and no value of it."""
+        from rich.text import Text
+
+        fault = _own_fault(self._exception) if self._exception else Trouble("Firescreen ended", "")
+        lines = (fault.title, f"  {fault.what}", f"  {fault.where}", f"  {fault.todo}")
+        self._exit_renderables.append(Text("\n".join(lines)))
+        self._close_messages_no_wait()
+
+    # -- ways ----------------------------------------------------------------------------------------------
+
+    def complain(self, trouble: Trouble) -> None:
+        """Shows an error."""
+        from screens.dialogs.trouble import TroubleDialog
+
+        if isinstance(self.screen, TroubleDialog) and self.screen.trouble == trouble:
+            return
+        self.push_screen(TroubleDialog(trouble))
+
+    def go_home(self) -> None:
+        """Closes everything above Home."""
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+
+    def look(self) -> None:
+        """Looks at the hosts again."""
+        if not self.session.busy:
+            self.places.look()
+
+    def seen(self) -> None:
+        """A look has ended; goes on with what waited for it."""
+        waiting, self._when_seen = self._when_seen, None
+        if waiting:
+            waiting()
+
+    def open_part(self, name: str) -> None:
+        """Opens a part by its name in Home's menu."""
+        from screens import parts
+
+        parts.open_part(self, name)
+
+    def after_look(self, then: Callable[[], None]) -> None:
+        """Looks again and calls `then` when the result is there."""
+        self._when_seen = then
+        self.places.look()
+
+    def _offer_recovery(self, record: RunRecord | None) -> None:
+        if record is not None:
+            from screens import parts
+
+            parts.offer_recovery(self, record)
+
+    # -- size, leaving, commands ---------------------------------------------------------------------------
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Says so when the terminal is too small, once for each time it becomes so."""
+        self._check_size(event.size.width, event.size.height)
+
+    def _check_size(self, width: int, height: int) -> None:
+        small = width < SMALLEST[0] or height < SMALLEST[1]
+        if not small:
+            self._small_accepted = False
+        elif not self._small_accepted:
+            from screens.dialogs.small import SmallDialog
+
+            self._small_accepted = True
+            self.push_screen(SmallDialog(*SMALLEST))
+
+    async def action_quit(self) -> None:
+        """Leaves; while a run is at work it asks first, and then waits for the engine."""
+        if self._runs is None or not self._runs.working:
+            self.exit(0)
+            return
+        from screens.parts import ask_to_stop
+
+        ask_to_stop(self)
+
+    def stop_and_leave(self) -> None:
+        """Stops the run in hand and leaves when the engine has come back."""
+        if self.runs.working:
+            self.runs.cancel_then(lambda: self.exit(0))
+        else:
+            self.exit(0)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """What Ctrl+P offers: all the parts from anywhere, the colours, and leaving."""
+        from screens import parts
+
+        yield from parts.commands(self)
+
+
+def _own_fault(error: Exception) -> Trouble:
+    """An error that nobody foresaw, told so that it can be reported and without any value in it."""
+    from wizard.redact import plain, redact
+
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return Trouble(
+        "Firescreen made a mistake",
+        redact(plain(f"{type(error).__name__}: {error}", 400)),
+        f"{Path(frame.filename).name}, line {frame.lineno}",
+        "Please report these lines. History shows what was changed, and undoes it.",
+    )
+
+
+def make_app(
+    *,
+    stack: Path | None = None,
+    practice: bool = False,
+    workspace: Path | None = None,
+    build: Callable[[], Engine] | None = None,
+) -> FirescreenApp:
+    """The App, for the command line and for tests alike.
+
+    Args:
+        stack: a stack file to open.
+        practice: start on the practice stack.
+        workspace: where CA, journal and practice stack live; None for the user's own.
+        build: makes the engine, for tests that need another.
+    """
+    return FirescreenApp(stack=stack, practice=practice, desk=Desk(workspace, build))
+
+
+def run(*, stack: Path | None, practice: bool, workspace: Path | None) -> int:
+    """Opens the wizard on this terminal and returns the exit code."""
+    app = make_app(stack=stack, practice=practice, workspace=workspace)
+    code = app.run()
+    return app.return_code or code or 0

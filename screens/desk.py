@@ -1,0 +1,105 @@
+"""The engine behind one door: built when first needed, and only ever called in threads.
+
+Nothing here imports the engine at the top: the first frame must not wait for cryptography and YAML.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wizard.engine import Engine, Holding
+    from wizard.labs import Lab, LabSession
+    from wizard.model import Attempt, Facts, Question, RunRecord, Stack
+
+
+class Desk:
+    """What the screens ask of the engine. Every method may block: call it through `FirescreenApp.ask`.
+
+    Args:
+        folder: the workspace; None for the user's own.
+        build: makes the engine instead, for tests that speak with another one.
+    """
+
+    def __init__(self, folder: Path | None, build: Callable[[], Engine] | None = None) -> None:
+        self._folder = folder
+        self._build = build or self._real
+        self._engine: Engine | None = None
+        self._lock = threading.Lock()
+
+    def _real(self) -> Engine:
+        from wizard.engine import Engine
+        from wizard.workspace import Workspace
+
+        workspace = Workspace(self._folder) if self._folder else Workspace.default()
+        workspace.ensure()
+        return Engine(workspace)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, made on first use. Raises `JournalError` or `InputError` if the workspace cannot be used."""
+        with self._lock:
+            if self._engine is None:
+                self._engine = self._build()
+            return self._engine
+
+    def cut_off(self) -> RunRecord | None:
+        """A run that was killed in the middle."""
+        return self.engine.cut_off()
+
+    def history(self) -> tuple[RunRecord, ...]:
+        """The runs, the newest first."""
+        return self.engine.history()
+
+    def stop_practice(self) -> None:
+        """Ends the practice programs and removes their folders."""
+        self.engine.practice_down()
+
+    def load(self, path: Path) -> Stack:
+        """A stack file. Raises `StackError` with file and line."""
+        from wizard import stack
+
+        return stack.load(path)
+
+    def questions(self, stack: Stack, facts: Facts) -> tuple[Question, ...]:
+        """What is to be asked about this stack, the most important first."""
+        from wizard import steps
+
+        return steps.questions(stack, facts)
+
+    def answer(self, stack: Stack, key: str, value: str) -> Stack:
+        """The stack with one question answered. Raises `InputError`. Pure and quick once imported."""
+        from wizard import steps
+
+        return steps.answer(stack, key, value)
+
+    def holdings(self, stack: Stack) -> tuple[Holding, ...]:
+        """The certificates and users that exist, also where the stack in hand does not ask for any."""
+        engine = self.engine
+        asked = tuple(replace(one, protect=one.protect or ("tls", "basic_auth")) for one in stack.components)
+        whole = replace(stack, components=asked)
+        return engine.holdings(whole, engine.inspect(whole))
+
+    def labs(self) -> tuple[Lab, ...]:
+        """The labs there are."""
+        from wizard import labs
+
+        return labs.labs()
+
+    def lab(self, lab: str, say: Callable[[str], None]) -> LabSession:
+        """A lab, its practice stack up and its tools at hand; goes on where the person was."""
+        from wizard.labs import LabSession
+
+        return LabSession.open(self.engine, lab, progress=say)
+
+    def explain(self, attempt: Attempt) -> tuple[str, ...]:
+        """What a failed request means and how to mend it; empty if nothing is known about it."""
+        from wizard import diagnose
+
+        found = diagnose.diagnose(attempt.reason or attempt.detail)
+        lines = (found.cause, found.fix, found.other_end, found.next) if found else ()
+        return tuple(line for line in lines if line)

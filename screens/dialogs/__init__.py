@@ -1,0 +1,1 @@
+"""What stands before a screen until it is answered; each returns one typed result."""

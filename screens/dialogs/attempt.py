@@ -1,0 +1,142 @@
+"""One request from the inside: the command that repeats it, the handshake, the certificates, the answer."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.binding import Binding, BindingType
+from textual.content import Content
+
+from screens.dialogs.frame import Dialog
+from screens.words import commands, inline, safe
+
+if TYPE_CHECKING:
+    from screens.app import FirescreenApp
+    from wizard.model import Attempt, CertificateSummary
+
+_CONFIG = re.compile(r"--config ('[^']*'|\S+)")
+
+
+class AttemptDialog(Dialog[None]):
+    """Enter on a cell of the matrix. Everything from the wire is drawn as plain text.
+
+    Args:
+        attempt: how the request ended.
+    """
+
+    DEFAULT_CSS = """
+    AttemptDialog .box { width: 96%; max-width: 110; }
+    AttemptDialog .text { max-height: 1fr; scrollbar-gutter: stable; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("c", "copy", "Copy", show=False)]
+
+    def __init__(self, attempt: Attempt) -> None:
+        super().__init__()
+        self._attempt = attempt
+
+    def title_text(self) -> str:
+        """Who asked whom."""
+        probe = self._attempt.probe
+        return inline(f"{probe.client} → {probe.host}/{probe.component}", 80)
+
+    def text(self) -> Content:
+        """All of it, the most telling first."""
+        return inside(self._attempt)
+
+    def on_mount(self) -> None:
+        """What a failure means is looked up; the table of diagnoses is read in a thread."""
+        attempt = self._attempt
+        if not attempt.ok and (attempt.reason or attempt.detail):
+            app = cast("FirescreenApp", self.app)
+            app.ask(lambda: app.desk.explain(attempt), self._explained)
+
+    def _explained(self, words: tuple[str, ...]) -> None:
+        if words and self in self.app.screen_stack:
+            from textual.widgets import Static
+
+            told = Content("\n").join([safe(line, 600) for line in words])
+            text = Content.assemble(
+                inside(self._attempt), "\n\n", ("What it means", "bold $primary"), "\n", told
+            )
+            self.query_one(".text Static", Static).update(text)
+
+    def buttons(self) -> tuple[tuple[str, str], ...]:
+        """Close, copy."""
+        return (("close", "Close"), ("copy", "Copy the command"))
+
+    def chosen(self, name: str) -> None:
+        """Copies or closes."""
+        if name == "copy":
+            self.action_copy()
+        else:
+            self.dismiss(None)
+
+    def action_copy(self) -> None:
+        """Gives the command to the terminal's clipboard (OSC 52)."""
+        self.app.copy_to_clipboard(self._attempt.curl + "\n")
+        self.app.notify("The command was given to the terminal's clipboard.")
+
+    def action_refuse(self) -> None:
+        """Closes."""
+        self.dismiss(None)
+
+
+def inside(attempt: Attempt) -> Content:
+    """The request and how it ended, for a person."""
+    probe = attempt.probe
+    sign, colour = ("✓", "$success") if attempt.ok else ("✗", "$error")
+    parts = [
+        Content.assemble((f"{sign} ", f"bold {colour}"), (inline(probe.name), "bold")),
+        Content.assemble(
+            ("expected ", "$quiet"),
+            inline(probe.expect),
+            ("   came ", "$quiet"),
+            inline(attempt.outcome),
+        ),
+    ]
+    if attempt.reason:
+        parts.append(Content.assemble(("reason   ", "$quiet"), safe(attempt.reason, 600)))
+    if attempt.detail and attempt.detail != attempt.reason:
+        parts.append(safe(attempt.detail, 600))
+    if attempt.curl:
+        parts.extend((_head("The same by hand"), commands((attempt.curl,))))
+        asking = _CONFIG.sub(f"-u {probe.user}", attempt.curl)
+        if probe.user and asking != attempt.curl:
+            parts.extend((Content.styled("or, asking for the password:", "$quiet"), commands((asking,))))
+    if attempt.tls is not None:
+        tls = attempt.tls
+        parts.extend((_head("Handshake"), Content(inline(f"{tls.version}  {tls.cipher}"))))
+        parts.extend(safe(step, 300) for step in tls.steps)
+        parts.append(_head("Certificates that the server showed"))
+        parts.extend(_certificate(summary) for summary in tls.chain)
+    if attempt.body:
+        parts.extend((_head("Answer"), safe(attempt.body.rstrip(), 2000)))
+    if attempt.timings:
+        times = ", ".join(f"{name} {seconds * 1000:.0f} ms" for name, seconds in attempt.timings.items())
+        parts.extend((_head("Time"), Content(inline(times))))
+    return Content("\n").join(parts)
+
+
+def _head(title: str) -> Content:
+    return Content.assemble("\n", (title, "bold $primary"))
+
+
+def _certificate(summary: CertificateSummary) -> Content:
+    until = date(summary.not_after)
+    lines = (
+        ("subject ", summary.subject or "(empty)"),
+        ("issuer  ", summary.issuer or "(empty)"),
+        ("for     ", ", ".join(summary.names) or "no name"),
+        ("until   ", f"{until}, {summary.key}, {', '.join(summary.usage)}"),
+    )
+    return Content("\n").join(
+        [Content.assemble((name, "$quiet"), inline(value, 400)) for name, value in lines]
+    )
+
+
+def date(when: float) -> str:
+    """A point in time as a day, in UTC: certificates speak so."""
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%d")

@@ -1,0 +1,45 @@
+"""What a screen is for and which keys work on it, one key away from everywhere."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from screens.dialogs.frame import Dialog
+from screens.words import fit
+
+
+class HelpDialog(Dialog[None]):
+    """Text of our own, then the keys.
+
+    Args:
+        title: the screen's name.
+        text: what the screen is for; the project's own words.
+        keys: (key, what it does).
+    """
+
+    DEFAULT_CSS = "HelpDialog .text { scrollbar-gutter: stable; }"
+
+    def __init__(self, title: str, text: str, keys: tuple[tuple[str, str], ...]) -> None:
+        super().__init__()
+        self._title, self._text, self._keys = title, text, keys
+
+    def title_text(self) -> str:
+        """The screen's name."""
+        return f"Help · {self._title}"
+
+    def text(self) -> Content:
+        """Words first, keys after."""
+        lines = [Content.assemble((fit(key, 10), "$primary bold"), words) for key, words in self._keys]
+        return Content("\n").join([Content(self._text), Content(""), *lines])
+
+    def chosen(self, name: str) -> None:
+        """Closes."""
+        self.dismiss(None)
+
+    def action_refuse(self) -> None:
+        """Closes."""
+        self.dismiss(None)
+
+    def key_question_mark(self) -> None:
+        """The key that opened it closes it too."""
+        self.dismiss(None)

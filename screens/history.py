@@ -1,0 +1,178 @@
+"""The runs: what each changed, how it ended, its report, and the way back."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from screens.page import Page
+from screens.words import RESULT, diff, hang, inline
+
+if TYPE_CHECKING:
+    from wizard.model import RunRecord
+
+# The journal keeps one word for a run that failed and one that was stopped.
+ENDED = {**RESULT, "rolled-back": ("↶", "ended early", "$warning")}
+
+
+class History(Page):
+    """Screen 10 of the storyboard."""
+
+    PLACE = "History"
+    HELP = """\
+Every run of Firescreen, the newest first, with the very lines that it changed (secrets masked).
+
+'u' puts everything back that a run changed: bytes, modes, owners, services. 'o' writes a report of it (Markdown) \
+into Firescreen's folder and says where."""
+
+    CSS = """
+    History #count { padding: 1 2 0 2; height: auto; }
+    History #panes { height: 1fr; padding: 1 0 0 0; }
+    History #list { width: 42; height: 1fr; padding: 0; border-right: solid $panel; }
+    History #detail { width: 1fr; padding: 0 1 0 2; scrollbar-gutter: stable; }
+    History #text { height: auto; }
+    History.-wide #list { display: none; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("u", "undo", "Undo"),
+        Binding("o", "report", "Report"),
+        Binding("w", "wide", "Wide", tooltip="Give the right side the whole width"),
+        Binding("pagedown", "scroll_text(1)", "Scroll down", show=False, priority=True),
+        Binding("pageup", "scroll_text(-1)", "Scroll up", show=False, priority=True),
+        Binding("up", "scroll_line(-1)", show=False),
+        Binding("down", "scroll_line(1)", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._records: tuple[RunRecord, ...] = ()
+
+    def body(self) -> ComposeResult:
+        """Runs left, the one in hand right."""
+        yield Static("reading the journal…", id="count", markup=False)
+        with Horizontal(id="panes"):
+            yield OptionList(id="list", markup=False)
+            with VerticalScroll(id="detail", can_focus=False):
+                yield Static("", id="text", markup=False)
+
+    def on_mount(self) -> None:
+        """Reads the journal."""
+        self.query_one("#panes").display = False
+        self.firescreen.ask(self.firescreen.desk.history, self._have)
+
+    def _have(self, records: tuple[RunRecord, ...]) -> None:
+        if not self.standing:
+            return
+        self._records = records
+        count = len(records)
+        words = (
+            f"{count} run{'s' * (count != 1)}, the newest first."
+            if count
+            else ("No run yet. What Firescreen changes will be listed here, line by line, with the way back.")
+        )
+        self.query_one("#count", Static).update(words)
+        listed = self.query_one("#list", OptionList)
+        listed.set_options(Option(_entry(record)) for record in records)
+        self.query_one("#panes").display = bool(records)
+        if records:
+            listed.highlighted = 0
+            listed.focus()
+        self.refresh_bindings()
+
+    @property
+    def record(self) -> RunRecord | None:
+        """The run in hand."""
+        at = self.query_one("#list", OptionList).highlighted
+        return self._records[at] if at is not None and at < len(self._records) else None
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """Another run."""
+        record = self.record
+        self.refresh_bindings()
+        if record is None:
+            return
+        self.query_one("#text", Static).update(_head(record))
+        self.firescreen.ask(
+            lambda: self.firescreen.desk.engine.run_details(record.run),
+            lambda lines: self._details(record, lines),
+        )
+
+    def _details(self, record: RunRecord, lines: tuple[str, ...]) -> None:
+        if self.standing and self.record == record:
+            text = Content.assemble(_head(record), "\n\n", diff("\n".join(lines)))
+            self.query_one("#text", Static).update(text)
+            self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what makes sense for the run in hand."""
+        record = self.record if self.is_mounted and self.standing else None
+        if action == "undo":
+            return record is not None and record.state in ("proven", "applied")
+        if action in ("report", "wide"):
+            return record is not None
+        return True
+
+    def action_undo(self) -> None:
+        """Puts back what the run changed."""
+        from screens.parts import ask_to_undo
+
+        if self.record:
+            ask_to_undo(self.firescreen, self.record.run)
+
+    def action_report(self) -> None:
+        """Writes the report and says where it is."""
+        record = self.record
+        if record is not None:
+            self.firescreen.ask(
+                lambda: self.firescreen.desk.engine.report(record.run),
+                lambda path: self.app.notify(
+                    f"The report is {inline(str(path), 400)}", timeout=12, markup=False
+                ),
+            )
+
+    def action_scroll_line(self, lines: int) -> None:
+        """The text, a line: the arrows, while there is no list for them to move in."""
+        self.query_one("#detail", VerticalScroll).scroll_relative(y=lines, animate=False)
+
+    def action_wide(self) -> None:
+        """Hides or shows the list; one that was hidden has lost the focus."""
+        self.toggle_class("-wide")
+        if not self.has_class("-wide"):
+            self.call_after_refresh(self.query_one("#list", OptionList).focus)
+
+    def action_scroll_text(self, pages: int) -> None:
+        """The text of the run in hand, a page."""
+        detail = self.query_one("#detail", VerticalScroll)
+        detail.scroll_relative(y=pages * max(detail.size.height - 2, 1), animate=False)
+
+
+def _when(record: RunRecord) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(record.started))
+
+
+def _entry(record: RunRecord) -> Content:
+    sign, word, colour = ENDED.get(record.state, ("·", record.state, "$quiet"))
+    return Content.assemble(
+        _when(record), "  ", (f"{sign} {word}", colour), "\n", (hang(record.title, 36, 0), "$quiet")
+    )
+
+
+def _head(record: RunRecord) -> Content:
+    sign, word, colour = ENDED.get(record.state, ("·", record.state, "$quiet"))
+    count = len(record.changes)
+    return Content("\n").join(
+        [
+            Content.styled(inline(record.title, 200), "bold"),
+            Content.assemble(
+                f"{_when(record)}  ", (f"{sign} {word}", f"bold {colour}"), f"  {count} changes"
+            ),
+            Content.styled(inline(record.folder, 300), "$quiet"),
+        ]
+    )

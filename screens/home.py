@@ -1,0 +1,164 @@
+"""The first screen: what runs here, how open it is, and what one can do about it.
+
+Its first frame waits for nothing; the rows are filled in when the scan has them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from screens.page import Page
+from screens.widgets.exposures import Exposures
+from screens.words import fit, inline
+
+if TYPE_CHECKING:
+    from screens.state import Session
+
+# name: (key, title, what it is for)
+MENU = {
+    "secure": ("s", "Secure this machine", "choose, read every change, then decide"),
+    "practise": ("p", "Practise", "real programs; nothing of yours is touched"),
+    "lab": ("l", "Follow a lab", "learn it by hand, checked as you go"),
+    "holdings": ("c", "Certificates and users", "what exists, where it lies, until when"),
+    "history": ("h", "History", "what was changed and when; undo"),
+    "hosts": (" ", "Other hosts", "over SSH: in a later version"),
+}
+PRACTISING = {
+    "secure": ("s", "Secure the practice stack", "choose, read every change, then decide"),
+    "leave": ("b", "Back to this machine", "the practice programs go on"),
+    "stop": ("e", "End practice", "stops its programs and removes its folders"),
+}
+
+
+class Home(Page):
+    """Screen 1 of the storyboard."""
+
+    PLACE = "Home"
+    HELP = """\
+The table shows what runs and what an answer on the wire says about it, not what a file claims:
+
+● open        anyone who reaches the port can read everything
+◐ partly      something is missing, the words say what
+✓ secured     encrypted, and only those who should get an answer
+– no answer   nothing listens at that address
+
+Nothing of yours is changed from this screen. 'Practise' starts a Prometheus and a node_exporter on this \
+machine for you to try all of it on first: real programs, without root, in a folder of Firescreen's own."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", show=False),
+        Binding("s", "choose('secure')", "Secure", show=False),
+        Binding("p", "choose('practise')", "Practise", show=False),
+        Binding("l", "choose('lab')", "Follow a lab", show=False),
+        Binding("c", "choose('holdings')", "Certificates and users", show=False),
+        Binding("h", "choose('history')", "History", show=False),
+        Binding("b", "choose('leave')", "Back to this machine", show=False),
+        Binding("e", "choose('stop')", "End practice", show=False),
+        Binding("r", "look", "Look again"),
+        Binding("ctrl+p", "app.command_palette", "All commands", key_display="^p"),
+        Binding("q", "app.quit", "Quit"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._menu: tuple[str, ...] = ()
+
+    def body(self) -> ComposeResult:
+        """Table above, menu below."""
+        yield Static("What runs here", classes="heading", id="title")
+        yield Exposures(id="rows")
+        yield Static("  looking at this machine…", id="verdict", markup=False)
+        yield OptionList(id="menu", markup=False)
+
+    def show_session(self, session: Session) -> None:
+        """Fills in what is known by now."""
+        self.query_one("#title", Static).update(_title(session))
+        exposures = session.scan.exposures if session.scan else ()
+        self.query_one(Exposures).rows = exposures
+        self.query_one("#verdict", Static).update(_verdict(session))
+        self._fill_menu(session)
+
+    def _fill_menu(self, session: Session) -> None:
+        ids = _menu(session)
+        if ids == self._menu:
+            return
+        self._menu = ids
+        menu = self.query_one(OptionList)
+        menu.set_options(Option(_entry(name, session), id=name, disabled=name == "hosts") for name in ids)
+        menu.highlighted = 0
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Opens what was chosen."""
+        self.action_choose(event.option_id or "")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The menu's keys are those of the menu as it stands."""
+        return action != "choose" or parameters[0] in self._menu
+
+    def action_choose(self, name: str) -> None:
+        """Opens a part of Firescreen by its name in the menu."""
+        self.firescreen.open_part(name)
+
+    def action_look(self) -> None:
+        """Looks at the hosts again."""
+        self.firescreen.look()
+
+    def action_back(self) -> None:
+        """There is nothing behind this screen; `q` leaves."""
+
+
+def _title(session: Session) -> str:
+    return {
+        "here": "What runs on this machine",
+        "practice": "What runs in practice",
+        "file": "What runs on the hosts of this stack",
+    }[session.place]
+
+
+def _verdict(session: Session) -> Content:
+    if session.trouble:
+        trouble = session.trouble
+        return Content.assemble(("✗ ", "$error"), inline(f"{trouble.what}. {trouble.todo}", 300))
+    if session.busy:
+        said = [Content.styled(f"  {inline(line, 76)}", "$quiet") for line in session.told[-4:]]
+        return Content("\n").join([Content.assemble(("▸ ", "$primary"), session.busy), *said])
+    if session.scan is None:
+        return Content("")
+    rows = session.scan.exposures
+    if not rows:
+        return Content(
+            "Nothing of Prometheus was found on this machine. 'Practise' needs nothing: it brings its own."
+        )
+    unguarded = sum(row.state == "open" for row in rows)
+    partly = sum(row.state == "partly" for row in rows)
+    if unguarded:
+        answer = "answers" if unguarded == 1 else "answer"
+        return Content.assemble(
+            (f"● {unguarded} of {len(rows)} ", "$error bold"), f"{answer} anyone who asks."
+        )
+    if partly:
+        return Content.assemble((f"◐ {partly} of {len(rows)} ", "$warning bold"), "could be guarded better.")
+    if all(row.state == "secured" for row in rows):
+        return Content.assemble(("✓ ", "$success bold"), "All of it is encrypted and guarded.")
+    return Content("")
+
+
+def _menu(session: Session) -> tuple[str, ...]:
+    if session.place == "practice":
+        return ("secure", "lab", "holdings", "history", "leave", "stop")
+    found = session.scan is not None and bool(session.scan.exposures)
+    first = ("secure", "practise") if found or session.place == "file" else ("practise", "secure")
+    return (*first, "lab", "holdings", "history", "hosts")
+
+
+def _entry(name: str, session: Session) -> Content:
+    key, title, words = {**MENU, **PRACTISING}[name] if session.place == "practice" else MENU[name]
+    if name == "secure" and session.place == "file":
+        title = "Secure these hosts"
+    return Content.assemble((f"{key}  ", "$quiet"), (fit(title, 27), "bold"), (words, "$quiet"))

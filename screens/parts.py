@@ -1,0 +1,289 @@
+"""The ways between Firescreen's parts: each opens when it is chosen, and says why when it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from textual.app import SystemCommand
+from textual.content import Content
+
+from screens import themes
+from screens.state import Trouble, begin
+
+if TYPE_CHECKING:
+    from threading import Event
+
+    from screens.app import FirescreenApp
+    from screens.runs import Emit
+    from screens.state import Session
+    from wizard.engine import Outcome
+    from wizard.labs import LabSession
+    from wizard.model import Answers, RunRecord
+
+
+def open_part(app: FirescreenApp, name: str) -> None:
+    """Opens a part by its name in Home's menu, from any screen."""
+    if app.runs.working:
+        app.notify("A run is under way; wait for its end or stop it.", severity="warning")
+        return
+    app.go_home()
+    match name:
+        case "secure":
+            secure(app)
+        case "practise":
+            app.places.practise()
+        case "leave":
+            app.places.here()
+        case "stop":
+            ask_to_end_practice(app)
+        case "holdings":
+            from screens.holdings import Holdings
+
+            app.push_screen(Holdings())
+        case "history":
+            from screens.history import History
+
+            app.push_screen(History())
+        case "lab":
+            from screens.dialogs.labs import LabPicker
+
+            app.push_screen(LabPicker(), lambda lab: open_lab(app, lab) if lab else None)
+        case _:
+            app.notify("Other hosts come in a later version; a stack file can name SSH hosts already.")
+
+
+def ask_to_end_practice(app: FirescreenApp) -> None:
+    """Asks, then ends practice: its folders do not come back."""
+    from screens.dialogs.confirm import ConfirmDialog
+
+    app.push_screen(
+        ConfirmDialog(
+            "End practice?",
+            "Its programs are stopped and its folders removed, with all that was done in them. "
+            "'Practise' makes new ones at any time.",
+            yes="End practice",
+            no="Go on",
+            careful=True,
+        ),
+        lambda yes: app.places.stop_practice() if yes else None,
+    )
+
+
+def open_lab(app: FirescreenApp, lab: str) -> None:
+    """Makes the practice stack ready and opens a lab on it."""
+
+    def opened(session: LabSession) -> None:
+        from screens.lab import LabPage
+
+        app.push_screen(LabPage(session))
+
+    app.places.begin_lab(lab, opened)
+
+
+def secure(app: FirescreenApp) -> None:
+    """To the choices, once it is known what there is, and with the rights that it needs."""
+    session = app.session
+    if session.busy or session.scan is None:
+        app.notify("Still looking; a moment.")
+        return
+    if not session.scan.stack.components:
+        app.complain(
+            Trouble(
+                "There is nothing to secure here yet",
+                "No node_exporter and no Prometheus was found",
+                "this machine",
+                "Start with Practise: it brings a Prometheus and a node_exporter of its own.",
+            )
+        )
+        return
+    if needs_root(app):
+        from screens.dialogs.confirm import ConfirmDialog
+
+        app.push_screen(
+            ConfirmDialog(
+                "This needs root's rights",
+                "Configuration files and services of this machine belong to root. Firescreen can use sudo: it steps "
+                "aside, sudo asks for your password itself, and Firescreen never sees it.",
+                yes="Ask sudo",
+                no="Not now",
+            ),
+            lambda yes: _ask_sudo(app) if yes else None,
+        )
+        return
+    from screens.choices import ChoicesPage
+
+    app.push_screen(ChoicesPage())
+
+
+def needs_root(app: FirescreenApp) -> bool:
+    """Whether this machine is in hand without the rights to change it."""
+    session = app.session
+    if session.scan is None or session.stack is None:
+        return False
+    for host in session.stack.hosts:
+        facts = session.scan.facts.hosts.get(host.name)
+        if host.connect == "local" and not host.become and facts is not None and not facts.root:
+            return True
+    return False
+
+
+def _ask_sudo(app: FirescreenApp) -> None:
+    trouble = app.places.become_root()
+    if trouble:
+        app.complain(trouble)
+    else:
+        app.after_look(lambda: secure(app))
+
+
+def answers_of(session: Session) -> Answers:
+    """The passwords and the passphrase that were typed, as the engine takes them."""
+    from wizard.model import Answers
+
+    typed = dict(session.typed)
+    password = typed.get("users.password")
+    user = session.stack.users[0].name if session.stack and session.stack.users else ""
+    return Answers({user: password} if password and user else {}, typed.get("certificates.passphrase"))
+
+
+def start_apply(app: FirescreenApp) -> None:
+    """Applies the plan in hand."""
+    from screens.run import RunPage
+
+    plan = app.session.plan
+    if plan is None:
+        return
+    desk = app.desk
+    state = begin("apply", plan.steps)
+    if app.runs.start(state, lambda emit, cancel: desk.engine.apply(plan, emit, cancel), when_shown=True):
+        app.switch_screen(RunPage())
+
+
+def start_undo(app: FirescreenApp, run: str) -> None:
+    """Puts back what a run changed."""
+    from screens.run import RunPage
+
+    desk = app.desk
+    if app.runs.start(begin("undo"), lambda emit, cancel: desk.engine.undo(run, emit, cancel)):
+        app.switch_screen(RunPage())
+
+
+def start_verify(app: FirescreenApp) -> None:
+    """Runs all the probes of the stack in hand; changes nothing."""
+    from screens.proof import Proof
+
+    stack, answers = app.session.stack, answers_of(app.session)
+    if stack is None:
+        return
+    before, desk = app.run_state, app.desk
+    state = replace(begin("verify"), run=before.run, outcome=before.outcome)
+
+    def work(emit: Emit, cancel: Event) -> None:
+        desk.engine.verify(stack, emit, cancel, answers=answers)
+
+    if app.runs.start(state, work) and not isinstance(app.screen, Proof):
+        app.switch_screen(Proof())
+
+
+def offer_recovery(app: FirescreenApp, cut: RunRecord) -> None:
+    """A run was cut off: says what it was and offers to put everything back."""
+    from screens.dialogs.confirm import ConfirmDialog
+
+    def answered(yes: bool | None) -> None:
+        if yes:
+            start_recovery(app)
+
+    app.push_screen(
+        ConfirmDialog(
+            "A run was cut off",
+            Content.assemble(
+                ("✗ ", "$error bold"),
+                f"The last run ({cut.title}) ended in the middle: the power went, or it was killed. "
+                "Firescreen wrote down every change before making it, so it can put all of it back now.",
+            ),
+            yes="Put it back",
+            no="Later",
+        ),
+        answered,
+    )
+
+
+def start_recovery(app: FirescreenApp) -> None:
+    """Finishes the undo of runs that were cut off."""
+    from screens.run import RunPage
+
+    desk = app.desk
+
+    def work(emit: Emit, _cancel: Event) -> Outcome | None:
+        outcomes = desk.engine.recover(emit)
+        return next((outcome for outcome in outcomes if outcome.error), outcomes[-1] if outcomes else None)
+
+    if app.runs.start(begin("recover"), work):
+        app.push_screen(RunPage())
+
+
+def ask_to_stop(app: FirescreenApp) -> None:
+    """Asks whether to stop the run in hand and leave: on its own screen if that is in front."""
+    from screens.dialogs.confirm import ConfirmDialog
+    from screens.run import RunPage
+
+    if isinstance(app.screen, RunPage):
+        app.screen.ask(leaving=True)
+        return
+    app.push_screen(
+        ConfirmDialog(
+            "Stop the run?",
+            "It stops after the change in hand, and what was done so far is put back. Firescreen closes after that.",
+            yes="Stop and put back",
+            no="Go on",
+            careful=True,
+        ),
+        lambda yes: app.stop_and_leave() if yes else None,
+    )
+
+
+def ask_to_undo(app: FirescreenApp, run: str) -> None:
+    """Asks, then puts back what a run changed."""
+    from screens.dialogs.confirm import ConfirmDialog
+
+    app.push_screen(
+        ConfirmDialog(
+            "Undo this run?",
+            "Every file gets its old bytes, mode and owner back, and the services that use them are restarted. "
+            "A file that somebody else has changed since then is left alone and named.",
+            yes="Undo it",
+            no="Keep it",
+        ),
+        lambda yes: start_undo(app, run) if yes else None,
+    )
+
+
+def commands(app: FirescreenApp) -> Iterable[SystemCommand]:
+    """What Ctrl+P lists."""
+    yield SystemCommand(
+        "Secure", "Choose how, see every change, then decide", lambda: open_part(app, "secure")
+    )
+    if app.session.place == "practice":
+        yield SystemCommand(
+            "Back to this machine", "The practice programs go on", lambda: open_part(app, "leave")
+        )
+        yield SystemCommand(
+            "End practice", "Stop its programs, remove its folders", lambda: open_part(app, "stop")
+        )
+    else:
+        yield SystemCommand("Practise", "Open the practice stack", lambda: open_part(app, "practise"))
+    yield SystemCommand("Follow a lab", "Learn it by hand", lambda: open_part(app, "lab"))
+    yield SystemCommand(
+        "Certificates and users", "What exists and until when", lambda: open_part(app, "holdings")
+    )
+    yield SystemCommand("History", "Runs, their reports, undo", lambda: open_part(app, "history"))
+    yield SystemCommand("Look again", "Ask the hosts once more", app.look)
+    other = themes.LIGHT if app.theme == themes.DARK.name else themes.DARK
+    words = "light" if other is themes.LIGHT else "dark"
+    yield SystemCommand(f"Use {words} colours", "Change the colours", lambda: _use(app, other.name))
+    yield SystemCommand("Quit", "Leave Firescreen", lambda: app.call_later(app.action_quit))
+
+
+def _use(app: FirescreenApp, name: str) -> None:
+    app.theme = name

@@ -1,0 +1,151 @@
+"""Which stack is in hand (this machine, a file's hosts, or practice) and what the last look at it found."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual.app import SuspendNotSupported
+
+from screens.messages import Told
+from screens.state import Session, Trouble
+
+if TYPE_CHECKING:
+    from screens.app import FirescreenApp
+    from wizard.engine import Scan
+    from wizard.labs import LabSession
+    from wizard.model import Stack
+
+
+class Places:
+    """Moves between places and looks at the one in hand; the App's `session` is what the screens read.
+
+    Args:
+        app: whose session it is.
+    """
+
+    def __init__(self, app: FirescreenApp) -> None:
+        self._app = app
+        self._round = 0
+
+    def open_file(self, path: Path) -> None:
+        """Takes the hosts of a stack file in hand; a file that cannot be used is explained in a dialog."""
+        self._app.session = Session(place="file", busy=f"reading {path.name}…")
+        self._app.ask(lambda: self._app.desk.load(path), self._take, self._bad_file)
+
+    def here(self) -> None:
+        """Takes this machine in hand."""
+        self._app.session = Session()
+        self.look()
+
+    def practise(self) -> None:
+        """Starts the practice stack, fetching the programs if need be, and takes it in hand."""
+        self._app.session = Session(place="practice", busy="getting the practice stack ready…")
+
+        def say(line: str) -> None:
+            self._app.post_message(Told(line))
+
+        self._app.ask(lambda: self._app.desk.engine.practice(say), self._take, self._no_practice)
+
+    def begin_lab(self, lab: str, then: Callable[[LabSession], None]) -> None:
+        """Makes the practice stack ready for a lab, takes it in hand, and calls `then`."""
+        self._app.session = Session(place="practice", busy="getting the lab ready…")
+
+        def say(line: str) -> None:
+            self._app.post_message(Told(line))
+
+        def opened(session: LabSession) -> None:
+            self._take(session.stack)
+            then(session)
+
+        self._app.ask(lambda: self._app.desk.lab(lab, say), opened, self._no_practice)
+
+    def stop_practice(self) -> None:
+        """Ends the practice programs and goes back to this machine."""
+        self._app.session = Session(place="practice", busy="stopping the practice programs…")
+        self._app.ask(self._app.desk.stop_practice, lambda _: self.here())
+
+    def told(self, line: str) -> None:
+        """Something slow said how far it is."""
+        session = self._app.session
+        self._app.session = replace(session, told=(*session.told[-20:], line))
+
+    def look(self) -> None:
+        """Looks at the stack in hand again; answers that were given are kept."""
+        session = self._app.session
+        words = "looking at this machine…" if session.place == "here" else "looking at the hosts…"
+        self._app.session = replace(session, busy=words, told=(), trouble=None)
+        self._round += 1
+        this = self._round
+        stack = session.stack
+        self._app.ask(
+            lambda: self._app.desk.engine.scan(stack),
+            lambda scan: self._seen(scan, this),
+            lambda trouble: self._unseen(trouble, this),
+        )
+
+    def stale(self) -> None:
+        """A run has changed what there is to see: looks again, and forgets the plan that was made before."""
+        self._app.session = replace(self._app.session, plan=None)
+        self.look()
+
+    def become_root(self) -> Trouble | None:
+        """Lets sudo itself ask on the terminal, Firescreen set aside; we never see the password."""
+        try:
+            with self._app.suspend():
+                print("Firescreen stands aside: sudo asks for your password itself.", flush=True)
+                done = subprocess.run(["sudo", "-v"], check=False, timeout=180)
+        except SuspendNotSupported:
+            return Trouble(
+                "sudo cannot ask here",
+                "This terminal cannot be lent to sudo",
+                "",
+                "Start Firescreen as root instead.",
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return Trouble("sudo did not answer", str(error), "", "Start Firescreen as root instead.")
+        if done.returncode != 0:
+            return Trouble(
+                "sudo said no",
+                "sudo did not grant root's rights",
+                "this machine",
+                "Ask whoever looks after it, or use Practise: it needs no rights at all.",
+            )
+        session = self._app.session
+        if session.stack is not None:
+            hosts = tuple(
+                replace(host, become="sudo") if host.connect == "local" else host
+                for host in session.stack.hosts
+            )
+            self._app.session = replace(session, stack=replace(session.stack, hosts=hosts), scan=None)
+        return None
+
+    def _take(self, stack: Stack) -> None:
+        self._app.session = replace(self._app.session, stack=stack, scan=None)
+        self.look()
+
+    def _seen(self, scan: Scan, this: int) -> None:
+        if this != self._round:
+            return
+        session = self._app.session
+        stack = session.stack if session.touched and session.stack else scan.stack
+        self._app.session = replace(session, stack=stack, scan=scan, busy="", told=())
+        self._app.seen()
+
+    def _unseen(self, trouble: Trouble, this: int) -> None:
+        if this != self._round:
+            return
+        self._app.session = replace(self._app.session, busy="", told=(), trouble=trouble)
+        self._app.complain(trouble)
+
+    def _no_practice(self, trouble: Trouble) -> None:
+        self.here()
+        self._app.complain(trouble)
+
+    def _bad_file(self, trouble: Trouble) -> None:
+        self._app.bad_start = True
+        self.here()
+        self._app.complain(trouble)

@@ -1,0 +1,119 @@
+"""A plan in words: what stands above it, its overview, why each step is there, its differences, its commands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from screens.words import SEVERITY, at, commands, diff, inline, place, safe
+
+if TYPE_CHECKING:
+    from wizard.model import Finding, Plan, PlannedStep
+
+
+def summary(plan: Plan) -> Content:
+    """What stands above the plan: how much, what restarts, what is missed, and that nothing was written."""
+    if not plan.steps:
+        return Content.assemble(
+            ("✓ ", "$success bold"),
+            "There is nothing to change: it is as you want it. 'v' proves it with every probe.",
+        )
+    much, gaps = counts(plan)
+    lines = [Content(" · ").join(much), *gaps[:2]]
+    count = len(plan.warnings)
+    warned = (
+        Content.assemble((f"! {count} warning{'s' * (count > 1)}. ", "$warning bold"))
+        if count
+        else Content("")
+    )
+    lines.append(Content.assemble(warned, ("Nothing has been written yet.", "bold $success")))
+    return Content("\n").join(lines)
+
+
+def counts(plan: Plan) -> tuple[list[Content], list[Content]]:
+    """How much is written and restarted, and what is missed meanwhile: two lists of short lines."""
+    files = sum(change.kind in ("create", "edit", "mode", "remove") for change in plan.changes)
+    parts = [Content(f"{files} file{'s' * (files != 1)}")]
+    for verb in ("restart", "reload"):
+        units = [
+            f"{change.service.unit} ({change.host})" for change in plan.restarts if change.action == verb
+        ]
+        if units:
+            parts.append(Content(inline(f"{verb}s {', '.join(units)}", 200)))
+    return parts, [safe(gap, 200) for gap in plan.gaps]
+
+
+def overview(plan: Plan) -> Content:
+    """Warnings, what is missed, and what will prove it."""
+    parts: list[Content] = []
+    for warning in plan.warnings:
+        parts.extend((_finding(warning), Content("")))
+    if plan.gaps:
+        parts.append(Content.styled("What is missed meanwhile", "bold"))
+        parts.extend(safe(gap) for gap in plan.gaps)
+        parts.append(Content(""))
+    if plan.probes:
+        parts.append(Content.styled(f"What must hold afterwards: {len(plan.probes)} requests", "bold"))
+        target = ""
+        for probe in plan.probes:
+            if target != f"{probe.host}/{probe.component}":
+                target = f"{probe.host}/{probe.component}"
+                parts.append(Content(inline(target)))
+            sign = Content.styled("→ ", "$success") if probe.wanted else Content.styled("⊘ ", "$error")
+            parts.append(Content.assemble("  ", sign, inline(probe.name)))
+    return Content("\n").join(parts)
+
+
+def _finding(finding: Finding) -> Content:
+    sign, word, colour = SEVERITY[finding.severity]
+    where = "/".join(part for part in (finding.host, finding.component) if part)
+    lines = [
+        Content.assemble(
+            (f"{sign} {word}  ", f"bold {colour}"),
+            safe(f"{where}: {finding.what}" if where else finding.what),
+        )
+    ]
+    lines.extend(safe(text, style="$quiet") for text in (finding.why, finding.mend) if text)
+    return Content("\n").join(lines)
+
+
+def why(step: PlannedStep) -> Content:
+    """The idea of the step, then each of its changes with its own reason."""
+    parts = [Content.styled(inline(step.title), "bold"), safe(step.why), Content("")]
+    for change in step.changes:
+        parts.append(Content.assemble(("• ", "$primary"), (inline(change.title()), "bold")))
+        if change.why and change.why != step.why:
+            parts.append(safe(f"  {change.why}"))
+    return Content("\n").join(parts)
+
+
+def differences(steps: tuple[PlannedStep, ...]) -> Content:
+    """What changes in which file, to the byte; secrets as fingerprints."""
+    return Content("\n\n").join(
+        Content.assemble(
+            (f"{inline(change.title(), 300)}  ({place(change.host)})", "bold $primary"),
+            "\n",
+            diff(_body(change.diff())),
+        )
+        for step in steps
+        for change in step.changes
+    )
+
+
+def _body(text: str) -> str:
+    """A diff without the two lines that only repeat the file's name."""
+    lines = text.splitlines()
+    named = len(lines) > 1 and lines[0].startswith("--- ") and lines[1].startswith("+++ ")
+    return "\n".join(lines[2:] if named else lines)
+
+
+def by_hand(steps: tuple[PlannedStep, ...]) -> Content:
+    """What a person would type for the same result."""
+    parts = []
+    for step in steps:
+        lines = [line for change in step.changes for line in change.commands()]
+        if lines:
+            title = f"# {inline(step.title)}, {at(step.host)}"
+            parts.append(Content.assemble((title, "$quiet"), "\n", commands(lines)))
+    return Content("\n\n").join(parts) if parts else Content("Nothing to type for this step.")

@@ -1,0 +1,151 @@
+"""The one thing that writes at a time: an apply, an undo, a verify or a recovery, in one thread of the App's own.
+
+A second one is refused, never started beside the first. Cancelling sets an event that the engine reads between
+two changes; the run has ended when the engine says so, not when a worker's state does (textual#4889).
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from screens.feed import Feed
+from screens.messages import Drain
+from screens.state import RunState, Trouble, advance, stop
+
+if TYPE_CHECKING:
+    from textual.timer import Timer
+
+    from screens.app import FirescreenApp
+    from wizard.engine import Outcome
+    from wizard.model import Event
+
+Emit: TypeAlias = "Callable[[Event], None]"
+
+SWITCH = 0.0005
+"""Seconds after which a thread that computes lets another in while a run goes on: keys must not wait."""
+
+TICK = 0.1
+"""Seconds between two looks at the log lines that came; everything else is looked at when it comes."""
+
+
+class Runs:
+    """Starts a run and keeps the App's `run_state` true to it.
+
+    Args:
+        app: whose state it is.
+    """
+
+    def __init__(self, app: FirescreenApp) -> None:
+        self._app = app
+        self._feed = Feed(lambda: app.post_message(Drain()))
+        self._cancel = threading.Event()
+        self._working = False
+        self._timer: Timer | None = None
+        self._after: Callable[[], None] | None = None
+        self._pending: Callable[[], None] | None = None
+        self._drained = 0.0
+        self._switch = sys.getswitchinterval()
+
+    @property
+    def working(self) -> bool:
+        """Whether the engine's thread has not come back yet."""
+        return self._working
+
+    def start(
+        self,
+        state: RunState,
+        work: Callable[[Emit, threading.Event], Outcome | None],
+        *,
+        when_shown: bool = False,
+    ) -> bool:
+        """Begins, unless another run is at work. `work` gets `emit` and `cancel`, and blocks.
+
+        Args:
+            when_shown: the work waits for `go`: a screen that is still being built would make keys wait twice.
+        """
+        if self._working:
+            self._app.notify("A run is under way; wait for its end or stop it.", severity="warning")
+            return False
+        self._working = True
+        self._cancel = threading.Event()
+        self._app.run_state = state
+        self._timer = self._app.set_interval(TICK, self.drain)
+        sys.setswitchinterval(SWITCH)
+        # A sweep over all objects takes as long as several key presses; a run is short and can do without.
+        gc.disable()
+        cancel, emit = self._cancel, self._feed.emit
+        self._pending = lambda: self._app.ask(lambda: work(emit, cancel), self._ended, self._broke)
+        if not when_shown:
+            self.go()
+        return True
+
+    def go(self) -> None:
+        """Begins what waited for its screen; nothing if nothing did."""
+        pending, self._pending = self._pending, None
+        if pending:
+            pending()
+
+    def cancel(self) -> None:
+        """Asks the engine to stop between two changes and to put back what was done."""
+        self._cancel.set()
+        self._app.run_state = stop(self._app.run_state)
+
+    def cancel_then(self, after: Callable[[], None]) -> None:
+        """As `cancel`; calls `after` when the engine has come back."""
+        self._after = after
+        self.cancel()
+
+    def drain_soon(self) -> None:
+        """As `drain`, unless that was a moment ago: the next tick does it then, and keys come in between."""
+        if time.monotonic() - self._drained >= TICK:
+            self.drain()
+
+    def drain(self) -> None:
+        """Takes in what the engine said since the last time; one redraw however much it was."""
+        self._drained = time.monotonic()
+        state = self._app.run_state
+        for event in self._feed.take():
+            state = advance(state, event)
+        if state is not self._app.run_state:
+            self._app.run_state = state
+
+    def _ended(self, outcome: Outcome | None) -> None:
+        self.drain()
+        state = replace(self._app.run_state, phase="finished", outcome=outcome, waiting="")
+        if outcome is not None:
+            error = Trouble.of(outcome.error) if outcome.error else None
+            state = replace(
+                state,
+                run=outcome.run or state.run,
+                result=outcome.state,
+                attempts=outcome.attempts or state.attempts,
+                trouble=error or state.trouble,
+            )
+        elif not state.result:
+            ok = bool(state.attempts) and all(attempt.ok for attempt in state.attempts)
+            state = replace(state, result="proven" if ok else "failed")
+        self._finish(state)
+
+    def _broke(self, trouble: Trouble) -> None:
+        self.drain()
+        self._finish(
+            replace(self._app.run_state, phase="finished", result="failed", trouble=trouble, waiting="")
+        )
+
+    def _finish(self, state: RunState) -> None:
+        self._working = False
+        sys.setswitchinterval(self._switch)
+        gc.enable()
+        if self._timer:
+            self._timer.stop()
+        self._app.run_state = state
+        self._app.places.stale()
+        after, self._after = self._after, None
+        if after:
+            after()

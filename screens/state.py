@@ -1,0 +1,239 @@
+"""What the screens know, as two frozen values: the run in hand and the stack in hand.
+
+The App replaces them whole; screens redraw from them, and one that opens later reads them first. `advance`
+is pure, so that the screen of a run can be tested without one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from wizard.engine import Outcome, Scan
+    from wizard.errors import FirescreenError
+    from wizard.model import Attempt, Event, Plan, PlannedStep, Stack
+    from wizard.redact import Secret
+
+MAX_LINES = 400
+"""How many log lines are kept for the screen; the journal's folder has them all."""
+
+RunKind = Literal["apply", "undo", "verify", "recover"]
+Phase = Literal["idle", "running", "stopping", "finished"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """An error as a person meets it: what happened, where, and what to do."""
+
+    title: str
+    what: str
+    where: str = ""
+    todo: str = ""
+
+    @classmethod
+    def of(cls, error: FirescreenError) -> Trouble:
+        """The three parts of an error of ours, with the last words of a service that did not come up."""
+        log: tuple[str, ...] = getattr(error, "log", ())
+        said = "\n".join(("", "It wrote:", *log[-6:])) if log else ""
+        return cls(error.title, error.what + said, error.where, error.todo)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepState:
+    """One step of the run and how far it is: '' (to do), running, done, failed or undone."""
+
+    id: str
+    title: str
+    host: str
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of what the engine or a program said, and the step it belongs to."""
+
+    step: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunState:
+    """All that the screens of a run draw."""
+
+    kind: RunKind = "apply"
+    phase: Phase = "idle"
+    run: str = ""
+    activity: Literal["changing", "proving", "putting back"] = "changing"
+    steps: tuple[StepState, ...] = ()
+    current: str = ""
+    done: int = 0
+    total: int = 0
+    lines: tuple[LogLine, ...] = ()
+    waiting: str = ""
+    """Commands that the person is to type, while the engine waits for the result; '' otherwise."""
+    waiting_host: str = ""
+    attempts: tuple[Attempt, ...] = ()
+    ups: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """For each instance, what Prometheus said of it so far, oldest first: 'up' or 'down'."""
+    trouble: Trouble | None = None
+    result: str = ""
+    """How it ended, as the engine's finished event says; '' before that."""
+    outcome: Outcome | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether the engine is at work: from the start until its finished event."""
+        return self.phase in ("running", "stopping")
+
+    @property
+    def step(self) -> StepState | None:
+        """The step in hand."""
+        return next((step for step in self.steps if step.id == self.current), None)
+
+
+def begin(kind: RunKind, steps: tuple[PlannedStep, ...] = ()) -> RunState:
+    """The state of a run that was just asked for."""
+    return RunState(
+        kind=kind,
+        phase="running",
+        activity="putting back"
+        if kind in ("undo", "recover")
+        else "proving"
+        if kind == "verify"
+        else "changing",
+        steps=tuple(StepState(id=step.id, title=step.title, host=step.host) for step in steps),
+        total=sum(len(step.changes) for step in steps),
+    )
+
+
+def stop(state: RunState) -> RunState:
+    """The person asked for an end; it comes with the engine's finished event, not before."""
+    return replace(state, phase="stopping") if state.phase == "running" else state
+
+
+def advance(state: RunState, event: Event) -> RunState:
+    """The state after an event. Pure. Events after the finished one change nothing.
+
+    Args:
+        state: what the screens show now.
+        event: what the engine said; see `model.Event` for the kinds.
+    """
+    if state.phase == "finished":
+        return state
+    if event.run and not state.run:
+        state = replace(state, run=event.run)
+    if event.total:
+        state = replace(state, done=event.done, total=event.total)
+    again = event.kind == "change" and event.state == "done"  # what was said when it began
+    if event.text and not again and event.kind not in ("waiting", "probe", "finished"):
+        state = _logged(state, event)
+    match event.kind:
+        case "change":
+            return _changed(state, event)
+        case "waiting":
+            return replace(state, waiting=event.text, waiting_host=event.host)
+        case "probe":
+            return _probed(state, event)
+        case "rollback":
+            return _put_back(state, event)
+        case "finished":
+            return _finished(state, event)
+        case _:
+            return replace(state, trouble=_trouble(event) or state.trouble)
+
+
+def _changed(state: RunState, event: Event) -> RunState:
+    known = any(step.id == event.step for step in state.steps)
+    steps = state.steps
+    if not known:
+        steps = (*steps, StepState(id=event.step, title=event.text or event.step, host=event.host))
+    steps = tuple(replace(step, state=event.state) if step.id == event.step else step for step in steps)
+    activity = "putting back" if event.state == "undone" else state.activity
+    return replace(
+        state,
+        steps=steps,
+        current=event.step,
+        waiting="",
+        activity=activity,
+        trouble=_trouble(event) or state.trouble,
+    )
+
+
+def _probed(state: RunState, event: Event) -> RunState:
+    attempt = event.attempt
+    if attempt is None:
+        return state
+    kept = [other for other in state.attempts if other.probe.id != attempt.probe.id]
+    place = next(
+        (i for i, other in enumerate(state.attempts) if other.probe.id == attempt.probe.id), len(kept)
+    )
+    kept.insert(place, attempt)
+    activity = state.activity if state.activity == "putting back" else "proving"
+    state = replace(state, attempts=tuple(kept), activity=activity, waiting="")
+    if attempt.probe.kind != "up":
+        return state
+    heard = dict(state.ups)
+    said = heard.get(attempt.probe.instance, ())
+    heard[attempt.probe.instance] = (*said, "up" if attempt.outcome == "up" else "down")[-30:]
+    return replace(state, ups=tuple(heard.items()))
+
+
+def _put_back(state: RunState, event: Event) -> RunState:
+    """An undo has no plan to show: what it puts back are its steps."""
+    steps = state.steps
+    if state.kind in ("undo", "recover") and event.state == "undone" and event.text:
+        step = StepState(id=event.text, title=event.text, host=event.host, state="undone")
+        steps = (*(other for other in steps if other.id != step.id), step)
+    return replace(
+        state, steps=steps, activity="putting back", waiting="", trouble=_trouble(event) or state.trouble
+    )
+
+
+def _finished(state: RunState, event: Event) -> RunState:
+    steps = state.steps
+    if event.state in ("rolled-back", "cancelled"):
+        steps = tuple(
+            replace(step, state="undone") if step.state in ("done", "running") else step for step in steps
+        )
+    return replace(
+        state,
+        phase="finished",
+        steps=steps,
+        result=event.state or "failed",
+        waiting="",
+        trouble=_trouble(event) or state.trouble,
+    )
+
+
+def _logged(state: RunState, event: Event) -> RunState:
+    line = LogLine(event.step or state.current, event.text)
+    return replace(state, lines=(*state.lines[-MAX_LINES + 1 :], line))
+
+
+def _trouble(event: Event) -> Trouble | None:
+    return Trouble(*event.error) if event.error is not None else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """The stack in hand: where it comes from, what the last look at it found, what was answered so far."""
+
+    place: Literal["here", "practice", "file"] = "here"
+    stack: Stack | None = None
+    scan: Scan | None = None
+    busy: str = ""
+    """What is being done before the rows can be shown, in words; '' when nothing is."""
+    told: tuple[str, ...] = ()
+    """What was said while it was done, oldest first."""
+    trouble: Trouble | None = None
+    typed: tuple[tuple[str, Secret], ...] = ()
+    """(question's key, text) of passwords that were typed: they never go into the stack."""
+    touched: frozenset[str] = field(default_factory=frozenset)
+    """Keys of the questions that the person has answered: scanning again keeps the stack then."""
+    plan: Plan | None = None
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Names of the hosts in hand, in the stack's order."""
+        return tuple(host.name for host in self.stack.hosts) if self.stack else ()

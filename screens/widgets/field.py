@@ -1,0 +1,130 @@
+"""One question as a form field: title, control, one line of why, and the complaint beside it when it is wrong.
+
+Enter accepts what stands there and goes on to the next field.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Input, Static
+
+from screens.widgets.choice import Choice
+from screens.words import safe
+
+if TYPE_CHECKING:
+    from wizard.model import Question
+
+
+class Field(Vertical):
+    """A question and the person's answer to it.
+
+    Args:
+        question: what to ask.
+        value: what stands there at first.
+        why: the line beneath; '' where the question before it has said the same.
+    """
+
+    DEFAULT_CSS = """
+    Field {
+        height: auto; padding: 0 2 1 2;
+        .title { text-style: bold; height: auto; }
+        .why { color: $quiet; height: auto; }
+        .wrong { color: $error; height: auto; display: none; }
+        &.-wrong .wrong { display: block; }
+        .hint { color: $quiet; height: auto; display: none; &.-on { display: block; } }
+        Input { height: 1; border: none; padding: 0 1; background: $panel; width: 1fr; max-width: 90; }
+        Input:focus { border: none; background-tint: $foreground 8%; }
+        Input.-invalid, Input.-invalid:focus { border: none; }
+        &:focus-within .title { color: $primary; }
+    }
+    """
+
+    class Changed(Message):
+        """The person changed an answer; `value` is in the form that `steps.answer` takes."""
+
+        def __init__(self, field: Field, value: str) -> None:
+            super().__init__()
+            self.field = field
+            self.value = value
+
+    def __init__(self, question: Question, value: str, *, why: str) -> None:
+        super().__init__()
+        self.question = question
+        self.value = value
+        self._why = why
+
+    def compose(self) -> ComposeResult:
+        """Title, control, complaint, why."""
+        yield Static(safe(self.question.title), classes="title")
+        if self.question.kind == "choice":
+            yield Choice(self.question.choices, self.value)
+        else:
+            yield Input(
+                value=self.value,
+                password=self.question.kind == "password",
+                type="integer" if self.question.kind == "number" else "text",
+                placeholder={
+                    "names": "names and addresses, a space between them",
+                    "password": "leave it empty",
+                }.get(self.question.kind, ""),
+                select_on_focus=False,
+            )
+        yield Static("", classes="wrong", markup=False)
+        if self.question.kind == "password":
+            yield Static("", classes="hint", markup=False)
+        if self._why:
+            yield Static(safe(self._why), classes="why")
+
+    def complain(self, what: str) -> None:
+        """Shows what is wrong with the answer; '' takes it away."""
+        self.query_one(".wrong", Static).update(Content.assemble("✗ ", safe(what, 400)))
+        self.set_class(bool(what), "-wrong")
+
+    @property
+    def wrong(self) -> bool:
+        """Whether a complaint stands there."""
+        return self.has_class("-wrong")
+
+    def enter(self) -> None:
+        """Puts the focus on the control."""
+        self.query_one("Input, Choice").focus()
+
+    def on_choice_changed(self, event: Choice.Changed) -> None:
+        """Another choice."""
+        event.stop()
+        self._tell(event.value)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Another text."""
+        event.stop()
+        if self.question.kind == "password":
+            hint = self.query_one(".hint", Static)
+            hint.update(strength(event.value))
+            hint.set_class(bool(event.value), "-on")
+        self._tell(event.value)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter goes on."""
+        event.stop()
+        self.screen.focus_next()
+
+    def _tell(self, value: str) -> None:
+        if value != self.value:
+            self.value = value
+            self.post_message(self.Changed(self, value))
+
+
+def strength(password: str) -> str:
+    """A hint on a typed password, in words; empty for none."""
+    if not password:
+        return ""
+    from wizard import passwords
+    from wizard.redact import Secret
+
+    score, words = passwords.strength(Secret(password))
+    return f"{'●' * score}{'○' * (4 - score)} {words}"

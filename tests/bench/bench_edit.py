@@ -1,0 +1,88 @@
+"""Measures the edit of a large prometheus.yml against ruamel's load-and-dump, in the same run.
+
+The edit is what a preview asks for: which jobs scrape this target, then secure that job. It must take at most
+0.6 s and be at least ten times faster, and must change no byte outside the lines of its job. Exits 1 if not.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+
+from ruamel.yaml import YAML
+
+from wizard.configs import prometheus
+from wizard.configs._jobs import survey
+
+JOBS = 5000
+LIMIT = 0.6
+TIMES = 10.0
+
+
+def large(jobs: int = JOBS) -> bytes:
+    """A prometheus.yml of 0.86 MB with a comment at each job."""
+    parts = ["# A large site.\nglobal:\n  scrape_interval: 15s  # how often\n\nscrape_configs:\n"]
+    parts += [
+        f"  # job {number}\n"
+        f"  - job_name: 'node-{number:05d}'   # team {number % 7}\n"
+        "    metrics_path: /metrics\n"
+        "    static_configs:\n"
+        f"      - targets: ['host{number:05d}.example.net:9100']\n"
+        f'        labels: {{dc: "dc{number % 3}"}}\n\n'
+        for number in range(jobs)
+    ]
+    return "".join(parts).encode()
+
+
+def edit(content: bytes, host: str) -> bytes:
+    """What a preview does, with nothing remembered from before."""
+    survey.cache_clear()
+    (job,) = prometheus.job_for(content, [host], 9100)
+    return prometheus.secure_job(
+        content,
+        job=job.name,
+        scheme="https",
+        ca_file="/etc/prometheus/firescreen/ca.pem",
+        username="prometheus",
+        password_file="/etc/prometheus/firescreen/prometheus.password",
+    )
+
+
+def main() -> int:
+    """Prints the figures; 1 if a bound does not hold."""
+    content = large()
+    ours: list[float] = []
+    for round_number in range(5):
+        number = 1 + round_number * (JOBS - 2) // 4
+        began = time.perf_counter()
+        edited = edit(content, f"host{number:05d}.example.net")
+        ours.append(time.perf_counter() - began)
+        if changed_lines(content, edited) != (0, 6):
+            print("the edit changed other lines than the six that it adds")
+            return 1
+    began = time.perf_counter()
+    yaml = YAML()
+    yaml.dump(yaml.load(content), io.BytesIO())
+    theirs = time.perf_counter() - began
+    took = max(ours)
+    print(f"{len(content) / 1e6:.2f} MB, {JOBS} jobs")
+    print(f"edit: {took:.3f} s at worst of {len(ours)} ({min(ours):.3f} s at best), at most {LIMIT} s")
+    print(f"ruamel load and dump: {theirs:.3f} s, {theirs / took:.1f} times as long, at least {TIMES:.0f}")
+    return 0 if took <= LIMIT and theirs / took >= TIMES else 1
+
+
+def changed_lines(before: bytes, after: bytes) -> tuple[int, int]:
+    """How many lines went and came, with what is alike at both ends left out of the comparison."""
+    old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    start = 0
+    while start < min(len(old), len(new)) and old[start] == new[start]:
+        start += 1
+    end = 0
+    while end < min(len(old), len(new)) - start and old[-1 - end] == new[-1 - end]:
+        end += 1
+    return len(old) - start - end, len(new) - start - end
+
+
+if __name__ == "__main__":
+    sys.exit(main())

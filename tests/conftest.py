@@ -1,0 +1,58 @@
+"""What the tests share: the real programs, a practice stack of one's own, a port that nothing uses."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from platformdirs import user_cache_path
+
+from wizard import binaries
+from wizard import practice as practice_stack
+from wizard.practice import PracticeStack
+
+
+@pytest.fixture(scope="session")
+def cache() -> Path:
+    """Where fetched programs are kept from run to run: FIRESCREEN_CACHE, or the user's cache folder."""
+    named = os.environ.get("FIRESCREEN_CACHE")
+    return Path(named).absolute() if named else user_cache_path("firescreen")
+
+
+@pytest.fixture(scope="session")
+def prometheus(cache: Path) -> str:
+    """Path of the real Prometheus; one that cannot be had fails the test with what was tried."""
+    return binaries.find("prometheus", cache=cache).path
+
+
+@pytest.fixture(scope="session")
+def promtool(cache: Path) -> str:
+    """Path of the real promtool."""
+    return binaries.find("promtool", cache=cache).path
+
+
+@pytest.fixture(scope="session")
+def node_exporter(cache: Path) -> str:
+    """Path of the real node_exporter."""
+    return binaries.find("node_exporter", cache=cache).path
+
+
+@pytest.fixture
+def practice(tmp_path: Path, cache: Path) -> Iterator[PracticeStack]:
+    """A practice stack in a workspace of its own (`Path(practice.folder).parent`); ended after the test."""
+    workspace = tmp_path / "workspace"
+    try:
+        yield practice_stack.up(workspace, cache)
+    finally:
+        practice_stack.down(workspace, remove=True)
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of 127.0.0.1 that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,165 @@
+"""Root file systems for test hosts: Debian suites made once by debootstrap, kept in a cache, never written to.
+
+A host puts an overlay over a base, and between them a layer with this project's locked requirements for the
+base's own Python, so that Firescreen runs inside a host that has no network.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+PACKAGES = (
+    *("systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "ca-certificates", "curl", "iproute2"),
+    *("openssl", "apache2-utils", "python3", "python3-venv", "prometheus", "prometheus-node-exporter"),
+)
+HOME = "/opt/firescreen"
+"""Where Firescreen lies inside a host."""
+NEEDED = {
+    "debootstrap": "debootstrap",
+    "systemd-nspawn": "systemd-container",
+    "ip": "iproute2",
+    "nsenter": "util-linux",
+    "mount": "mount",
+    "ssh": "openssh-client",
+}
+
+
+def require() -> None:
+    """Fails with what is missing and how to get it: these tests are never skipped."""
+    if os.geteuid() != 0 or sys.platform != "linux":
+        raise RuntimeError("the tests on real hosts boot Linux hosts: run them as root on Linux")
+    missing = sorted(package for program, package in NEEDED.items() if shutil.which(program) is None)
+    if missing:
+        raise RuntimeError(f"not installed: {', '.join(missing)}; run tests/hosts/prepare")
+
+
+def cache() -> Path:
+    """The folder that keeps bases between runs; FIRESCREEN_TEST_CACHE names another."""
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "firescreen-tests"
+    folder = Path(os.environ.get("FIRESCREEN_TEST_CACHE") or usual) / "hosts"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def base(suite: str) -> Path:
+    """The root of that Debian suite, made if the cache has none (about a minute)."""
+    name = f"{suite}-{_short(' '.join(PACKAGES))}"
+    with _locked(name):
+        root = cache() / name
+        if not root.exists():
+            work = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=cache()))
+            try:
+                _debootstrap(suite, work)
+                work.chmod(0o755)
+                work.rename(root)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+        return root
+
+
+def application(root: Path) -> Path:
+    """A layer with a virtual environment in `/opt/firescreen` for the Python of `root`."""
+    version = next(path.name.removeprefix("python") for path in sorted((root / "usr/lib").glob("python3.*")))
+    lock = PROJECT / "requirements.lock"
+    name = f"application-{version}-{_short(lock.read_text())}"
+    with _locked(name):
+        layer = cache() / name
+        if not layer.exists():
+            work = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=cache()))
+            try:
+                _install(work / HOME.lstrip("/"), version, lock)
+                work.chmod(0o755)
+                work.rename(layer)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+        return layer
+
+
+def _debootstrap(suite: str, root: Path) -> None:
+    argv = [
+        "debootstrap",
+        "--variant=minbase",
+        f"--include={','.join(PACKAGES)}",
+        suite,
+        str(root),
+        _mirror(),
+    ]
+    ended = subprocess.run(argv, capture_output=True, text=True, timeout=900, check=False)
+    if ended.returncode:
+        raise RuntimeError(f"debootstrap of {suite} failed:\n{(ended.stdout + ended.stderr)[-3000:]}")
+    # Each host is to make its own.
+    (root / "etc/machine-id").write_text("")
+    for key in (root / "etc/ssh").glob("ssh_host_*"):
+        key.unlink()
+
+
+def _mirror() -> str:
+    """This machine's own Debian mirror, read from its apt sources."""
+    argv = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian"]
+    found = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False).stdout.split()
+    if not found:
+        raise RuntimeError("no Debian mirror is known here: run apt-get update on a Debian machine")
+    return found[0]
+
+
+def _install(home: Path, version: str, lock: Path) -> None:
+    """A virtual environment by hand: the base's interpreter cannot run here, so uv installs for it."""
+    packages = home / f"lib/python{version}/site-packages"
+    packages.mkdir(parents=True)
+    (home / "bin").mkdir()
+    (home / "bin/python").symlink_to("/usr/bin/python3")
+    (home / "pyvenv.cfg").write_text(
+        f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {version}\n"
+    )
+    # The checkout is mounted there when the host starts.
+    (packages / "firescreen.pth").write_text(f"{HOME}/source\n")
+    start = home / "bin/firescreen"
+    start.write_text(
+        f"#!{HOME}/bin/python\nimport sys\n\nfrom screens.__main__ import main\n\nsys.exit(main())\n"
+    )
+    start.chmod(0o755)
+    (home / "source").mkdir()
+    ended = subprocess.run(
+        [
+            *(
+                Path(sys.executable).parent / "uv",
+                "pip",
+                "install",
+                "-q",
+                "--no-config",
+                "--target",
+                packages,
+            ),
+            *("--python-version", version, "--python-platform", f"{platform.machine()}-manylinux_2_28"),
+            *("--only-binary", ":all:", "--no-deps", "--require-hashes", "-r", lock),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    if ended.returncode:
+        raise RuntimeError(f"uv could not install the locked requirements:\n{ended.stderr[-3000:]}")
+
+
+@contextmanager
+def _locked(name: str) -> Iterator[None]:
+    """One process at a time makes the same thing."""
+    with (cache() / f".{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:10]

@@ -1,0 +1,38 @@
+"""What a practice stack's files look like, to compare before and after to the byte."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TypeAlias
+
+Snapshot: TypeAlias = dict[str, tuple[int, bytes]]
+
+# What the running programs write by themselves, and what the journal is there to keep.
+_MOVING = ("/data/", "/log", "/state.json", "/control", "/lock", "/runs/", "/probes", "/.lock")
+
+
+def snapshot(workspace: Path) -> Snapshot:
+    """Path below the workspace -> mode and content, of every file and folder that a run may touch."""
+    found: Snapshot = {}
+    for folder, names, files in os.walk(workspace):
+        for name in [*names, *files]:
+            path = Path(folder) / name
+            relative = f"/{path.relative_to(workspace)}"
+            if relative in ("/runs", "/labs", "/reports") or any(part in f"{relative}" for part in _MOVING):
+                continue
+            if path.is_symlink() or not path.exists():
+                continue
+            content = b"" if path.is_dir() else path.read_bytes()
+            found[relative] = (path.stat().st_mode & 0o7777, content)
+    return found
+
+
+def differences(before: Snapshot, after: Snapshot) -> list[str]:
+    """Paths that differ, with how; empty if all is as it was."""
+    told = [f"new: {path}" for path in sorted(after.keys() - before.keys())]
+    told += [f"gone: {path}" for path in sorted(before.keys() - after.keys())]
+    told += [
+        f"changed: {path}" for path in sorted(before.keys() & after.keys()) if before[path] != after[path]
+    ]
+    return told

@@ -1,0 +1,217 @@
+"""The command line as other programs rely on it: data on standard output, exit codes, nothing touched on bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.snapshot import differences, snapshot
+from wizard.practice import PracticeStack
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+Shell = subprocess.CompletedProcess[str]
+
+FRONT = [sys.executable, "-m", "screens"]
+
+
+@pytest.fixture
+def run(tmp_path: Path, cache: Path) -> Run:
+    """Runs `firescreen` in a workspace of its own (the practice fixture's, where a test uses it)."""
+
+    def call(*words: str, stdin: str = "", env: Mapping[str, str] | None = None) -> Shell:
+        return subprocess.run(
+            [*FRONT, "--workspace", str(tmp_path / "workspace"), *words],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            env={**os.environ, "FIRESCREEN_CACHE": str(cache), **(env or {})},
+        )
+
+    return call
+
+
+def data(ended: Shell) -> Any:
+    """The one JSON document on standard output."""
+    return json.loads(ended.stdout)
+
+
+def test_the_main_job_from_a_pipe(run: Run, practice: PracticeStack, tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    found = run("scan", "practice", "--json")
+    assert found.returncode == 3
+    assert {row["state"] for row in data(found)["components"]} == {"open"}
+    before = snapshot(workspace)
+
+    planned = run("plan", "practice", "--json")
+    assert planned.returncode == 3
+    assert {"changes", "restarts", "warnings"} <= data(planned).keys()
+    change = next(entry for entry in data(planned)["changes"] if entry["path"].endswith("prometheus.yml"))
+    assert {"host", "kind", "path", "diff", "commands"} <= change.keys()
+    assert "+    scheme: https" in change["diff"]
+    assert differences(before, snapshot(workspace)) == []
+
+    refused = run("apply", "practice")
+    assert refused.returncode == 2
+    assert differences(before, snapshot(workspace)) == []
+
+    done = run("apply", "practice", "--yes", "--json")
+    assert done.returncode == 0, done.stderr
+    proof = data(done)
+    assert proof["ok"]
+    assert len(proof["probes"]) == 6
+    assert {"host", "component", "name", "expect", "outcome", "ok", "detail", "curl"} <= proof["probes"][
+        0
+    ].keys()
+
+    assert run("plan", "practice").returncode == 0
+    verified = run("verify", "practice", "--json")
+    assert verified.returncode == 0
+    assert data(verified)["ok"]
+    runs = data(run("history", "--json"))
+    assert [entry["state"] for entry in runs] == ["proven"]
+
+    place = practice.host("srv1").listen
+    ca = str(workspace / "trust" / "srv1-node_exporter.crt")
+    secret = str(workspace / "users" / "prometheus.password")
+    right = run(
+        "probe",
+        f"https://{place}/metrics",
+        "--cacert",
+        ca,
+        "--user",
+        "prometheus",
+        "--password-file",
+        secret,
+        "--json",
+    )
+    assert right.returncode == 0, right.stderr
+    assert data(right)["status"] == 200
+    assert data(right)["tls"]["version"] == "TLS 1.3"
+    wrong = run("probe", f"https://{place}/metrics", "--cacert", ca, "--json")
+    assert wrong.returncode == 1
+    assert data(wrong)["status"] == 401
+    assert data(wrong)["diagnosis"]["fix"]
+
+    assert run("undo").returncode == 2
+    assert run("undo", "--yes").returncode == 0
+    assert differences(before, snapshot(workspace)) == []
+    assert run("undo", "--yes").returncode == 2
+    assert run("recover", "--yes").returncode == 0
+
+
+def test_a_verify_that_does_not_hold_says_so(run: Run, practice: PracticeStack) -> None:
+    ended = run("verify", "practice", "--json")
+    assert ended.returncode == 1
+    assert not data(ended)["ok"]
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin", "said"),
+    [
+        (("apply", "none.yaml", "--yes"), "", "none.yaml"),
+        (("apply", "practice", "--yes"), "", "not up"),
+        (("plan", "bad.yaml"), "", "bad.yaml:3"),
+        (("plan", "unknown.yaml"), "", "basic_auth"),
+        (("plan", "absent.yaml"), "", "there is no"),
+        (("plan", "prompt.yaml", "--password-file", "-"), "", "password is needed"),
+        (("plan", "evil.yaml"), "", "cannot be a name here"),
+        (("plan", "newline.yaml"), "", "cannot be a name here"),
+        (("plan", "reserved.yaml"), "", "workspace"),
+        (("verify", "prompt.yaml"), "", "nothing to prove"),
+        (("plan", "folder.yaml"), "", "folder.yaml"),
+        (("x" * 300,), "", "No such command"),
+        (("--workspace", "/proc/1/none", "practice", "up"), "", ""),
+        (("hash",), "", "password is needed"),
+        (("hash",), "x" * 73 + "\n", "72"),
+        (("probe", "ftp://x"), "", "http://"),
+        (("probe", "https://127.0.0.1:1/", "--cacert", "none.crt"), "", "none.crt"),
+        (("cert", "inspect", "bad.yaml"), "", "certificate"),
+        (("undo", "20000101-000000-dead", "--yes"), "", "history"),
+        (("practice", "restart", "nothing"), "", "practice"),
+        (("frobnicate",), "", "frobnicate"),
+        (("lab", "check", "nothing"), "", "nothing"),
+    ],
+)
+def test_bad_input_is_exit_2_with_words_and_no_traceback(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], stdin: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    head = "version: 1\nhosts: {here: {connect: local}}\n"
+    Path("bad.yaml").write_text("version: 1\nhosts:\n  here: {connect: local\n")
+    Path("unknown.yaml").write_text(
+        f"{head}components: [{{host: here, name: node_exporter, protect: [tls, basic_outh]}}]\n"
+    )
+    Path("absent.yaml").write_text(
+        f"{head}components: [{{host: nowhere, name: node_exporter, protect: [tls]}}]\n"
+    )
+    Path("prompt.yaml").write_text(
+        f"{head}components: [{{host: here, name: prometheus}}]\nusers: {{p: {{password: prompt}}}}\n"
+    )
+    Path("evil.yaml").write_text(
+        f"{head}components: [{{host: here, name: prometheus}}]\nusers: {{'../x': {{}}}}\n"
+    )
+    Path("newline.yaml").write_text(
+        f'{head}components: [{{host: here, name: prometheus}}]\nusers: {{"prom\\n": {{}}}}\n'
+    )
+    Path("reserved.yaml").write_text(
+        "version: 1\nhosts: {workspace: {connect: local}}\ncomponents: [{host: workspace, name: prometheus}]\n"
+    )
+    Path("folder.yaml").mkdir()
+    ended = run(*words, stdin=stdin)
+    assert ended.returncode == (1 if words[0] == "--workspace" else 2), ended
+    assert "Traceback" not in ended.stderr
+    assert said in ended.stderr
+    assert ended.stdout == ""
+    assert not (tmp_path / "workspace" / "practice").exists(), "nothing is started"
+
+
+def test_an_unreachable_probe_and_an_unknown_line_are_a_plain_no(run: Run) -> None:
+    ended = run("probe", "https://127.0.0.1:1/", "--json")
+    assert ended.returncode == 1
+    assert "connection refused" in data(ended)["reason"]
+    unknown = run("explain", "all is well", "--json")
+    assert unknown.returncode == 1
+    known = run(
+        "explain",
+        "--json",
+        stdin='Get "https://a:9100/metrics": x509: certificate signed by unknown authority',
+    )
+    assert known.returncode == 0
+    assert {"id", "cause", "fix", "other_end", "next", "matched"} == data(known).keys()
+
+
+def test_without_a_terminal_it_says_what_to_type_instead(run: Run) -> None:
+    ended = run()
+    assert ended.returncode == 2
+    assert "firescreen lab play" in ended.stderr
+
+
+def test_keys_certificates_and_hashes_as_files(run: Run, tmp_path: Path) -> None:
+    ca, leaf = str(tmp_path / "ca"), str(tmp_path / "leaf")
+    assert run("cert", "ca", ca, "--passphrase-file", "-", stdin="open sesame\n").returncode == 0
+    assert run("cert", "issue", leaf, "srv1.lab", "192.0.2.1", "--ca", ca, stdin="wrong\n").returncode == 2
+    assert (
+        run("cert", "issue", leaf, "srv1.lab", "192.0.2.1", "--ca", ca, stdin="open sesame\n").returncode == 0
+    )
+    assert (tmp_path / "leaf" / "srv1.lab.key").stat().st_mode & 0o077 == 0
+    again = run("cert", "issue", leaf, "srv1.lab", "--ca", ca, stdin="open sesame\n")
+    assert again.returncode == 1
+    assert "never written over" in again.stderr
+    shown = run("cert", "inspect", f"{leaf}/srv1.lab.crt")
+    assert len(shown.stdout.strip().splitlines()) == 6
+    assert "192.0.2.1" in shown.stdout
+    verified = subprocess.run(
+        ["openssl", "verify", "-x509_strict", "-CAfile", f"{ca}/ca.crt", f"{leaf}/srv1.lab.crt"], check=False
+    )
+    assert verified.returncode == 0
+    hashed = run("hash", "--cost", "5", stdin="sesame\n")
+    assert hashed.stdout.startswith("$2y$05$")

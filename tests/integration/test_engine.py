@@ -1,0 +1,600 @@
+"""The main job on real programs: seen open, planned, applied, proven, undone; and what fails is put back."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import threading
+import time
+import urllib.request
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.integration.snapshot import differences, snapshot
+from wizard import practice as practice_stack
+from wizard.configs import prometheus as scrape
+from wizard.engine import Engine, Outcome
+from wizard.errors import ChangedError, ServiceError, ValidationError
+from wizard.model import ComponentSpec, Event, HostSpec, Stack, WriteFile
+from wizard.practice import PracticeStack
+from wizard.workspace import Workspace
+
+
+@pytest.fixture
+def engine(practice: PracticeStack, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """An engine on a fresh practice stack."""
+    monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
+    return Engine(Workspace(Path(practice.folder).parent))
+
+
+@pytest.fixture
+def stack(engine: Engine) -> Stack:
+    """What the practice stack is to become."""
+    return practice_stack.stack(engine.workspace.root)
+
+
+def targets(practice: PracticeStack) -> dict[str, dict[str, str]]:
+    """Prometheus' own list of targets, by job."""
+    with urllib.request.urlopen(f"http://{practice.host('prometheus').listen}/api/v1/targets") as answer:
+        found = json.load(answer)["data"]["activeTargets"]
+    return {target["labels"]["job"]: target for target in found}
+
+
+def file(practice: PracticeStack, host: str, name: str) -> Path:
+    """A file in a practice host's etc folder."""
+    return next((Path(practice.folder) / host / "etc").rglob(name))
+
+
+def apply(engine: Engine, stack: Stack) -> Outcome:
+    """Plans and applies; what failed is in the outcome."""
+    return engine.apply(engine.plan(stack))
+
+
+def test_from_open_to_proven_and_back_to_the_byte(
+    engine: Engine, stack: Stack, practice: PracticeStack
+) -> None:
+    scan = engine.scan(stack)
+    assert {row.component: row.state for row in scan.exposures} == {
+        "node_exporter": "open",
+        "prometheus": "open",
+    }
+    before = snapshot(engine.workspace.root)
+    events: list[Event] = []
+    plan = engine.plan(stack)
+    assert snapshot(engine.workspace.root) == before, "a plan writes nothing"
+
+    outcome = engine.apply(plan, events.append)
+
+    assert outcome.error is None
+    assert outcome.state == "proven"
+    expected = {
+        "right client": "200",
+        "no TLS": "400",
+        "no CA": "untrusted",
+        "no password": "401",
+        "wrong password": "401",
+        "Prometheus itself": "up",
+    }
+    assert {attempt.probe.client: attempt.outcome for attempt in outcome.attempts} == expected
+    assert targets(practice)["node"]["scrapeUrl"].startswith("https://")
+    web = file(practice, "srv1", "web.yml")
+    assert web.stat().st_mode & 0o777 == 0o640
+    assert events[-1].kind == "finished"
+    assert {row.component: row.state for row in engine.scan(stack).exposures} == {
+        "node_exporter": "secured",
+        "prometheus": "open",
+    }
+
+    again = engine.plan(stack)
+    assert again.changes == (), "applying twice changes nothing"
+    assert all(attempt.ok for attempt in engine.verify(stack))
+
+    undone = engine.undo()
+    assert undone.error is None
+    assert differences(before, snapshot(engine.workspace.root)) == []
+    assert engine.scan(stack).exposures[0].state == "open"
+    wait_up(practice, "http://")
+
+
+def wait_up(practice: PracticeStack, scheme: str) -> None:
+    """Back when Prometheus scrapes the exporter by that scheme; fails after 20 s."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        target = targets(practice).get("node", {"health": "unknown", "scrapeUrl": ""})
+        if target["health"] == "up" and target["scrapeUrl"].startswith(scheme):
+            return
+        threading.Event().wait(0.05)
+    pytest.fail(f"Prometheus does not scrape by {scheme}: {target}")
+
+
+@pytest.mark.parametrize("key", ["rsa-2048", "ed25519"])
+def test_self_signed_and_other_keys_and_tls_first_then_a_password(
+    engine: Engine, stack: Stack, practice: PracticeStack, key: str
+) -> None:
+    before = snapshot(engine.workspace.root)
+    pinned = replace(stack, certificates=replace(stack.certificates, issued_by="self-signed", key=key))  # type: ignore[arg-type]
+    tls_only = replace(
+        pinned, components=(replace(pinned.components[0], protect=("tls",)), pinned.components[1])
+    )
+    first = apply(engine, tls_only)
+    assert first.error is None
+    second = engine.plan(pinned)
+    assert not [change for change in second.restarts if change.action == "restart"], (
+        "a password needs no restart"
+    )
+    assert engine.apply(second).error is None
+    assert engine.plan(pinned).changes == ()
+    for _ in range(2):
+        assert engine.undo().error is None
+    assert differences(before, snapshot(engine.workspace.root)) == []
+
+
+def test_prometheus_itself_can_be_secured_too(engine: Engine, stack: Stack, practice: PracticeStack) -> None:
+    before = snapshot(engine.workspace.root)
+    both = replace(
+        stack, components=tuple(replace(each, protect=("tls", "basic_auth")) for each in stack.components)
+    )
+    outcome = apply(engine, both)
+    assert outcome.error is None
+    assert {attempt.probe.component for attempt in outcome.attempts} == {"node_exporter", "prometheus"}
+    assert engine.plan(both).changes == ()
+    assert engine.undo().error is None
+    assert differences(before, snapshot(engine.workspace.root)) == []
+
+
+# -- faults: each is rolled back, with what, where and what to do ------------------------------------------
+
+
+def rolled_back(engine: Engine, outcome: Outcome, before: dict[str, tuple[int, bytes]]) -> None:
+    """Everything is as it was, the services run, and the person is told."""
+    assert outcome.state in ("rolled-back", "cancelled", "failed")
+    assert outcome.error is not None
+    assert outcome.error.what
+    assert outcome.error.where
+    assert outcome.error.todo
+    assert differences(before, snapshot(engine.workspace.root)) == []
+    assert engine.cut_off() is None
+
+
+def test_a_file_changed_since_the_preview_is_left_alone(
+    engine: Engine, stack: Stack, practice: PracticeStack
+) -> None:
+    plan = engine.plan(stack)
+    config = file(practice, "prometheus", "prometheus.yml")
+    config.write_bytes(config.read_bytes() + b"# mine\n")
+    before = snapshot(engine.workspace.root)
+    outcome = engine.apply(plan)
+    assert isinstance(outcome.error, ChangedError)
+    rolled_back(engine, outcome, before)
+
+
+def test_a_file_changed_in_the_middle_of_a_run(engine: Engine, stack: Stack, practice: PracticeStack) -> None:
+    plan = engine.plan(stack)
+    config = file(practice, "prometheus", "prometheus.yml")
+    before = snapshot(engine.workspace.root)
+
+    def meddle(event: Event) -> None:
+        if event.kind == "change" and event.done == 3 and event.state == "done":
+            config.write_bytes(config.read_bytes() + b"# mine\n")
+
+    outcome = engine.apply(plan, meddle)
+    assert isinstance(outcome.error, ChangedError)
+    config.write_bytes(config.read_bytes().removesuffix(b"# mine\n"))
+    rolled_back(engine, outcome, before)
+
+
+def test_cancel_between_changes_puts_everything_back(engine: Engine, stack: Stack) -> None:
+    before = snapshot(engine.workspace.root)
+    cancel = threading.Event()
+
+    def stop(event: Event) -> None:
+        if event.kind == "change" and event.state == "done" and event.done == 6:
+            cancel.set()
+
+    outcome = engine.apply(engine.plan(stack), stop, cancel)
+    assert outcome.state == "cancelled"
+    assert outcome.error is not None
+    assert differences(before, snapshot(engine.workspace.root)) == []
+
+
+def test_a_web_config_that_the_program_rejects(engine: Engine, stack: Stack, practice: PracticeStack) -> None:
+    plan = engine.plan(stack)
+    # An older program without the flag's file format: it gets a field that its checks let through.
+    steps = []
+    for step in plan.steps:
+        changes = tuple(
+            replace(
+                change, check="", after=replace(change.after, content=change.after.content + b"nonsense: 1\n")
+            )
+            if isinstance(change, WriteFile) and change.path.endswith("web.yml") and change.after
+            else change
+            for change in step.changes
+        )
+        steps.append(replace(step, changes=changes))
+    before = snapshot(engine.workspace.root)
+    outcome = engine.apply(replace(plan, steps=tuple(steps)))
+    assert isinstance(outcome.error, ServiceError)
+    assert any("nonsense" in line for line in outcome.error.log)
+    rolled_back(engine, outcome, before)
+    wait_up(practice, "http://")
+
+
+def test_a_new_file_that_does_not_hold_is_refused_before_it_replaces_the_old(
+    engine: Engine, stack: Stack, practice: PracticeStack
+) -> None:
+    plan = engine.plan(stack)
+    steps = tuple(
+        replace(
+            step,
+            changes=tuple(
+                replace(change, after=replace(change.after, content=b"basic_auth_users: {}\n"))
+                if isinstance(change, WriteFile) and change.check == "web-config" and change.after
+                else change
+                for change in step.changes
+            ),
+        )
+        for step in plan.steps
+    )
+    before = snapshot(engine.workspace.root)
+    outcome = engine.apply(replace(plan, steps=steps))
+    assert isinstance(outcome.error, ValidationError)
+    assert differences(before, snapshot(engine.workspace.root)) == []
+
+
+def test_prometheus_refusing_its_new_configuration(
+    engine: Engine, stack: Stack, practice: PracticeStack
+) -> None:
+    plan = engine.plan(stack)
+    steps = tuple(
+        replace(
+            step,
+            changes=tuple(
+                replace(
+                    change,
+                    check="",
+                    after=replace(change.after, content=change.after.content + b"bogus: 1\n"),
+                )
+                if isinstance(change, WriteFile) and change.check == "prometheus-config" and change.after
+                else change
+                for change in step.changes
+            ),
+        )
+        for step in plan.steps
+    )
+    before = snapshot(engine.workspace.root)
+    outcome = engine.apply(replace(plan, steps=steps))
+    assert isinstance(outcome.error, ServiceError)
+    rolled_back(engine, outcome, before)
+    wait_up(practice, "http://")
+
+
+def test_a_port_that_is_taken_while_it_restarts(
+    engine: Engine, stack: Stack, practice: PracticeStack
+) -> None:
+    plan = engine.plan(stack)
+    arguments = Path(practice.host("srv1").service_folder) / "arguments"
+    taken = practice.host("prometheus").listen
+    before = snapshot(engine.workspace.root)
+    steps = tuple(
+        replace(
+            step,
+            changes=tuple(
+                replace(
+                    change,
+                    after=replace(
+                        change.after,
+                        content=change.after.content.replace(
+                            practice.host("srv1").listen.encode(), taken.encode()
+                        ),
+                    ),
+                )
+                if isinstance(change, WriteFile) and change.path == str(arguments) and change.after
+                else change
+                for change in step.changes
+            ),
+        )
+        for step in plan.steps
+    )
+    outcome = engine.apply(replace(plan, steps=steps))
+    assert isinstance(outcome.error, ServiceError)
+    assert any("address already in use" in line for line in outcome.error.log)
+    rolled_back(engine, outcome, before)
+
+
+def test_a_probe_that_times_out_rolls_back(engine: Engine, stack: Stack, practice: PracticeStack) -> None:
+    plan = engine.plan(stack)
+    # 127.0.0.0/8 answers everywhere: a port that accepts and never speaks stands for a host that hangs.
+    import socket
+
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(8)
+        address = f"https://127.0.0.1:{silent.getsockname()[1]}/metrics"
+        hanging = replace(plan.probes[0], url=address, timeout=0.5)
+        before = snapshot(engine.workspace.root)
+        outcome = engine.apply(replace(plan, probes=(hanging, *plan.probes[1:])))
+    assert outcome.state == "rolled-back"
+    rolled_back(engine, outcome, before)
+
+
+def test_another_firescreen_at_work_is_not_disturbed(engine: Engine, stack: Stack) -> None:
+    plan = engine.plan(stack)
+    with engine.workspace.lock("a test"):
+        outcome = engine.apply(plan)
+    assert outcome.state == "failed"
+    assert outcome.error is not None
+    assert "in use by a test" in outcome.error.what
+
+
+def test_at_most_one_scrape_is_lost(engine: Engine, stack: Stack, practice: PracticeStack) -> None:
+    wait_up(practice, "http://")
+    begin = time.time()
+    assert apply(engine, stack).error is None
+    time_after = time.time()
+    wait_up(practice, "https://")
+    # Two more scrapes, so that the window has an end that is seen.
+    deadline = time.monotonic() + 10
+    query = "up{job=%22node%22}[1m]"
+    values: list[tuple[float, str]] = []
+    while time.monotonic() < deadline:
+        with urllib.request.urlopen(
+            f"http://{practice.host('prometheus').listen}/api/v1/query?query={query}"
+        ) as answer:
+            result = json.load(answer)["data"]["result"]
+        values = [(float(at), value) for series in result for at, value in series["values"]]
+        if sum(at > time_after for at, _ in values) >= 2:
+            break
+        threading.Event().wait(0.1)
+    window = [(at, value) for at, value in values if at >= begin - 1]
+    failed = sum(value == "0" for _, value in window)
+    times = sorted(at for at, _ in window)
+    widest = max(later - earlier for earlier, later in itertools.pairwise(times))
+    # A scrape that is lost without a sample shows as a gap: with one interval of a second, over 2.5 s.
+    lost = failed + max(0, round(widest) - 2)
+    assert lost <= 1, f"{failed} failed scrapes, widest gap {widest:.2f} s in {window}"
+
+
+def test_nobody_else_may_read_what_is_secret(engine: Engine, stack: Stack, practice: PracticeStack) -> None:
+    assert apply(engine, stack).error is None
+    for path in engine.workspace.root.rglob("*"):
+        if not path.is_file() or path.is_symlink():
+            continue
+        content = path.read_bytes()
+        if b"PRIVATE KEY" in content or b"$2y$" in content or path.suffix in (".password", ".curl"):
+            assert path.stat().st_mode & 0o027 == 0, f"{path} is {path.stat().st_mode & 0o777:o}"
+    runs = [path for path in engine.workspace.runs.rglob("*") if path.is_dir()]
+    assert all(path.stat().st_mode & 0o077 == 0 for path in runs)
+
+
+def test_the_curl_commands_run_as_printed(engine: Engine, stack: Stack) -> None:
+    outcome = apply(engine, stack)
+    asked = [attempt for attempt in outcome.attempts if attempt.probe.kind == "http"]
+    assert len(asked) == 5
+    for attempt in asked:
+        ended = subprocess.run(
+            ["sh", "-c", attempt.curl],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+            env={"PATH": os.environ["PATH"]},
+        )
+        if attempt.outcome == "untrusted":
+            assert ended.returncode == 60, ended
+        else:
+            assert ended.stdout.strip() == attempt.outcome, ended
+
+
+# -- what a person restarts -------------------------------------------------------------------------------
+
+
+def test_a_windows_host_is_told_what_to_type_and_waited_for(
+    engine: Engine, practice: PracticeStack, node_exporter: str, tmp_path: Path
+) -> None:
+    """A node_exporter that we can reach by its port alone stands for it; the person is played by this test."""
+    host = HostSpec(name="winbox", connect="manual", address="127.0.77.1", os="windows")
+    stack = Stack(
+        hosts=(host,),
+        components=(ComponentSpec(host="winbox", name="node_exporter", protect=("tls", "basic_auth")),),
+    )
+    running = [
+        subprocess.Popen([node_exporter, "--web.listen-address=127.0.77.1:9100"], stderr=subprocess.DEVNULL)
+    ]
+    try:
+        until_answers("127.0.77.1:9100")
+        plan = engine.plan(stack)
+        assert any(
+            "node_exporter.exe --web.config.file=web.yml" in line for line in plan.restarts[0].commands()
+        )
+        before = snapshot(engine.workspace.root)
+        waited: list[Event] = []
+
+        def person(event: Event) -> None:
+            if event.kind != "waiting" or waited:
+                return
+            waited.append(event)
+            folder = engine.workspace.outbox / "winbox" / "node_exporter"
+            running[0].terminate()
+            running[0].wait(10)
+            running.append(
+                subprocess.Popen(
+                    [node_exporter, "--web.listen-address=127.0.77.1:9100", "--web.config.file=web.yml"],
+                    cwd=folder,
+                    stderr=subprocess.DEVNULL,
+                )
+            )
+
+        outcome = engine.apply(plan, person)
+        assert outcome.error is None
+        assert "web.config.file" in waited[0].text
+        assert len([attempt for attempt in outcome.attempts if attempt.ok]) == 5
+        assert engine.plan(stack).changes == ()
+        assert engine.undo().error is None
+        assert differences(before, snapshot(engine.workspace.root)) == []
+    finally:
+        for process in running:
+            process.terminate()
+            process.wait(10)
+
+
+def until_answers(place: str) -> None:
+    """Back when something accepts connections there; fails after 10 s."""
+    import socket
+
+    name, _, port = place.rpartition(":")
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection((name, int(port)), 1).close()
+        except OSError:
+            threading.Event().wait(0.02)
+        else:
+            return
+    pytest.fail(f"nothing answers on {place}")
+
+
+def test_giving_up_while_it_waits_puts_everything_back(
+    engine: Engine, practice: PracticeStack, node_exporter: str
+) -> None:
+    host = HostSpec(name="dockerbox", connect="manual", address="127.0.77.2")
+    stack = Stack(
+        hosts=(host,), components=(ComponentSpec(host="dockerbox", name="node_exporter", protect=("tls",)),)
+    )
+    process = subprocess.Popen(
+        [node_exporter, "--web.listen-address=127.0.77.2:9100"], stderr=subprocess.DEVNULL
+    )
+    try:
+        until_answers("127.0.77.2:9100")
+        plan = engine.plan(stack)
+        before = snapshot(engine.workspace.root)
+        cancel = threading.Event()
+        outcome = engine.apply(plan, lambda event: cancel.set() if event.kind == "waiting" else None, cancel)
+        assert outcome.state == "cancelled"
+        assert differences(before, snapshot(engine.workspace.root)) == []
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_the_end_of_practice_leaves_nothing_of_it(
+    engine: Engine, stack: Stack, practice: PracticeStack
+) -> None:
+    assert apply(engine, stack).error is None
+    config = file(practice, "prometheus", "prometheus.yml")
+    config.write_bytes(config.read_bytes() + b"# mine\n")
+    engine.practice_down()
+    assert not Path(practice.folder).exists()
+    assert not (engine.workspace.root / "ca").exists()
+    assert not list(engine.workspace.root.rglob("*.password"))
+    assert engine.cut_off() is None
+    assert engine.undo().state == "failed"
+
+
+# -- crashes while putting back, and what must not be lost --------------------------------------------------
+
+
+@pytest.mark.parametrize("at", [1, 4, 7, 12])
+def test_an_undo_that_is_cut_off_is_finished_by_recover(
+    engine: Engine, stack: Stack, practice: PracticeStack, at: int
+) -> None:
+    before = snapshot(engine.workspace.root)
+    assert apply(engine, stack).error is None
+    child = os.fork()
+    if child == 0:
+        told = 0
+
+        def die(event: Event) -> None:
+            nonlocal told
+            told += event.kind == "rollback"
+            if told == at:
+                os._exit(9)
+
+        engine.undo(emit=die)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert engine.cut_off() is not None
+    assert [outcome.error for outcome in engine.recover()] == [None]
+    assert differences(before, snapshot(engine.workspace.root)) == []
+    assert engine.cut_off() is None
+
+
+def test_a_front_that_breaks_does_not_break_the_run(engine: Engine, stack: Stack) -> None:
+    def broken(event: Event) -> None:
+        raise BrokenPipeError(event.kind)
+
+    with pytest.raises(BrokenPipeError):
+        engine.apply(engine.plan(stack), broken)
+    assert [run.state for run in engine.history()] == ["proven"]
+
+
+def test_an_undo_that_could_not_finish_does_not_begin(engine: Engine, stack: Stack) -> None:
+    assert apply(engine, stack).error is None
+    after = snapshot(engine.workspace.root)
+    images = sorted(engine.workspace.runs.glob("*/before/*"))
+    assert images
+    images[0].unlink()  # what stood in the service's arguments
+    outcome = engine.undo()
+    assert outcome.state == "failed"
+    assert differences(after, snapshot(engine.workspace.root)) == []
+    assert all(attempt.ok for attempt in engine.verify(stack))
+
+
+def test_a_damaged_journal_is_not_swept_away(engine: Engine, stack: Stack) -> None:
+    assert apply(engine, stack).error is None
+    journal = next(engine.workspace.runs.glob("*/journal.jsonl"))
+    journal.write_bytes(b"{" + journal.read_bytes().lstrip(b"\n{"))
+    assert engine.apply(engine.plan(stack)).state == "nothing"
+    assert list(engine.workspace.runs.glob("*/before/*")), "the only copies of what was there"
+
+
+def test_the_end_of_practice_keeps_what_a_real_stack_was_built_on(
+    engine: Engine, stack: Stack, practice: PracticeStack, node_exporter: str
+) -> None:
+    assert apply(engine, stack).error is None
+    host = HostSpec(name="box", connect="manual", address="127.0.77.3")
+    real = Stack(
+        hosts=(host,), components=(ComponentSpec(host="box", name="node_exporter", protect=("tls",)),)
+    )
+    folder = engine.workspace.outbox / "box" / "node_exporter"
+    flags = ["--web.listen-address=127.0.77.3:9100"]
+    running = [subprocess.Popen([node_exporter, *flags], stderr=subprocess.DEVNULL)]
+
+    def person(event: Event) -> None:
+        if event.kind == "waiting":
+            running[-1].terminate()
+            running[-1].wait(10)
+            argv = [node_exporter, *flags, f"--web.config.file={folder}/web.yml"]
+            running.append(subprocess.Popen(argv, stderr=subprocess.DEVNULL))
+
+    try:
+        until_answers("127.0.77.3:9100")
+        assert engine.apply(engine.plan(real), person).error is None
+        engine.practice_down()
+        assert (engine.workspace.authority / "ca.key").exists()
+        assert all(attempt.ok for attempt in engine.verify(real))
+    finally:
+        for process in running:
+            process.terminate()
+            process.wait(10)
+
+
+def test_a_job_with_others_in_it_is_parted_and_they_get_no_password(
+    engine: Engine, stack: Stack, practice: PracticeStack
+) -> None:
+    config = file(practice, "prometheus", "prometheus.yml")
+    place = practice.host("srv1").listen
+    text = config.read_text().replace(f"- '{place}'", f"- '{place}'\n          - 'other.invalid:9100'")
+    assert "other.invalid" in text
+    config.write_text(text)
+    plan = engine.plan(stack)
+    change = next(each for each in plan.changes if isinstance(each, WriteFile) and each.path == str(config))
+    assert change.after is not None
+    jobs = {job.name: job for job in scrape.jobs(change.after.content)}
+    assert jobs["node"].targets == ("other.invalid:9100",)
+    assert not jobs["node"].basic_auth
+    assert jobs["node-https"].targets == (place,)
+    assert jobs["node-https"].basic_auth["username"] == "prometheus"

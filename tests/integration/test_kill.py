@@ -1,0 +1,70 @@
+"""kill -9 at any instant: afterwards all is old and running, or new and proven; nothing between, nothing left."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from wizard import practice
+
+ROOT = Path(__file__).parents[2]
+WORKERS = 4
+"""Trials mostly wait for Prometheus, so several stacks keep two processors busy."""
+
+KILLS = int(os.environ.get("FIRESCREEN_KILLS", "24"))
+"""Random instants in all; .ci/run asks for 200."""
+
+
+@contextmanager
+def stacks(folder: Path, cache: Path) -> Iterator[list[Path]]:
+    """Workspaces with a practice stack each; ended afterwards."""
+    with ExitStack() as stack:
+        found = []
+        for number in range(WORKERS):
+            workspace = folder / f"w{number}"
+            stack.callback(practice.down, workspace, remove=True)
+            practice.up(workspace, cache)
+            found.append(workspace)
+        yield found
+
+
+def trials(workspaces: Sequence[Path], cache: Path, arguments: Sequence[Sequence[str]]) -> str:
+    """Runs the trials side by side; all their output, once each has ended well."""
+    running = [
+        subprocess.Popen(
+            [sys.executable, str(ROOT / "tests/tools/kill_trials.py"), str(workspace), *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "FIRESCREEN_CACHE": str(cache)},
+        )
+        for workspace, words in zip(workspaces, arguments, strict=True)
+    ]
+    said = [process.communicate(timeout=1200)[0] for process in running]
+    for process, text in zip(running, said, strict=True):
+        assert process.returncode == 0, text[-3000:]
+    return "\n".join(said)
+
+
+@pytest.mark.timeout(900)
+def test_killed_after_each_line_of_the_journal(tmp_path: Path, cache: Path) -> None:
+    with stacks(tmp_path, cache) as workspaces:
+        shares = [["lines", "--share", f"{number + 1}/{WORKERS}"] for number in range(WORKERS)]
+        said = trials(workspaces, cache, shares)
+    assert said.count("killed, old") > 30
+    assert said.count("each survived") == WORKERS
+
+
+@pytest.mark.timeout(1800)
+def test_killed_at_random_instants(tmp_path: Path, cache: Path) -> None:
+    each = max(1, KILLS // WORKERS)
+    with stacks(tmp_path, cache) as workspaces:
+        said = trials(workspaces, cache, [["random", str(each)]] * WORKERS)
+    assert said.count(", old") + said.count("then undone") >= each * WORKERS
+    assert said.count("kills, each survived") == WORKERS

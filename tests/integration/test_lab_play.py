@@ -1,0 +1,355 @@
+"""The labs on the real practice stack: each step open before and done after, by hand and by the engine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.integration.snapshot import differences, snapshot
+from wizard import practice as practice_stack
+from wizard.engine import Engine
+from wizard.errors import HostError, ProgramsError
+from wizard.labs import LabSession, content, hand, play
+from wizard.labs.play import Line
+from wizard.model import Event
+from wizard.practice import PracticeStack
+from wizard.workspace import Workspace
+
+PATIENCE = 30.0
+
+
+@pytest.fixture
+def engine(practice: PracticeStack, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """An engine on a fresh practice stack."""
+    monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
+    return Engine(Workspace(Path(practice.folder).parent).ensure())
+
+
+@pytest.fixture
+def session(engine: Engine) -> LabSession:
+    """The first lab, just begun, with the tools for a terminal."""
+    return LabSession.open(engine)
+
+
+def silent(_: str) -> None:
+    """For what is fetched and started."""
+
+
+def by_hand(session: LabSession, step_id: str, workspace: Workspace) -> list[hand.Typed]:
+    typed = list(hand.run(session.lab.step(step_id), workspace))
+    assert [each for each in typed if each.code] == []
+    assert len(typed) == len(session.lab.step(step_id).commands)
+    return typed
+
+
+def fire(*arguments: str, workspace: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "wizard.cli", "--workspace", str(workspace), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.mark.parametrize("by_hand", [False, True], ids=["engine", "by-hand"])
+def test_played_each_step_is_open_before_and_done_after(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, by_hand: bool
+) -> None:
+    monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
+    lines: list[Line] = []
+    workspace = Workspace(tmp_path)
+
+    assert play.play(workspace, "", by_hand=by_hand, keep=False, say=lines.append, progress=silent)
+
+    count = len(content.find().steps)
+    assert sum(line.kind == "step" for line in lines) == count
+    assert sum(line.kind == "not-yet" for line in lines) == count - 1
+    assert not [line for line in lines if line.kind == "bad"]
+    ended = [line.text.strip() for line in lines if line.kind == "ok"]
+    for proof in (
+        "plain http ends with 400: turned away",
+        "https without knowing the certificate ends with untrusted: the client walks away",
+        "https without a password ends with 401: turned away",
+        "https with a guessed password ends with 401: turned away",
+        "prometheus with the right password gets in: 200",
+    ):
+        assert proof in ended
+    assert any("down, server returned HTTP status 400 Bad Request" in line for line in ended)
+    assert not (tmp_path / "play").exists()
+    assert practice_stack.status(tmp_path / "play") is None
+
+
+def test_a_lab_whose_check_proves_nothing_is_refused(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
+    source = content.find()
+    spoilt = replace(
+        source, steps=(source.steps[0], replace(source.steps[1], checks=source.steps[0].checks[:1]))
+    )
+    monkeypatch.setattr(play, "find", lambda _: spoilt)
+    monkeypatch.setattr("wizard.labs.session.find", lambda _: spoilt)
+    lines: list[Line] = []
+    assert not play.play(
+        Workspace(tmp_path), "", by_hand=False, keep=False, say=lines.append, progress=silent
+    )
+    assert "proves nothing" in lines[-1].text
+    assert not (tmp_path / "play").exists()
+
+
+def test_a_command_that_fails_ends_the_play(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
+    source = content.find()
+    broken = replace(source.steps[0], commands=("echo one", "cat /nonexistent/file", "echo three"))
+    spoilt = replace(source, steps=(broken, *source.steps[1:]))
+    monkeypatch.setattr(play, "find", lambda _: spoilt)
+    monkeypatch.setattr("wizard.labs.session.find", lambda _: spoilt)
+    lines: list[Line] = []
+    assert not play.play(Workspace(tmp_path), "", by_hand=True, keep=False, say=lines.append, progress=silent)
+    texts = [line.text.strip() for line in lines]
+    assert "$ cat /nonexistent/file" in texts
+    assert "$ echo three" not in texts
+    assert lines[-1].kind == "bad"
+
+
+def test_play_leaves_a_started_lab_alone(engine: Engine, session: LabSession) -> None:
+    session.solve("certificate")
+    session.check("certificate")
+    done = session.done
+    before = snapshot(engine.workspace.practice)
+
+    assert play.play(engine.workspace, "", by_hand=False, keep=False, say=lambda _: None, progress=silent)
+
+    assert differences(before, snapshot(engine.workspace.practice)) == []
+    assert LabSession(engine, content.find()).done == done != frozenset()
+    known = practice_stack.status(engine.workspace.root)
+    assert known is not None and known.active
+
+
+def test_by_hand_and_done_for_you_can_be_mixed(engine: Engine, session: LabSession) -> None:
+    for number, step in enumerate(session.lab.steps):
+        if step.solve is not None:
+            assert not session.check(step.id).ok
+        if number % 2 or step.solve is None:
+            by_hand(session, step.id, engine.workspace)
+        else:
+            assert session.solve(step.id).error is None
+        result = session.check(step.id, patience=PATIENCE)
+        assert result.ok, (step.id, result)
+
+
+def test_the_last_step_done_for_me_does_what_is_missing_and_reset_undoes_it(
+    engine: Engine, session: LabSession
+) -> None:
+    before = snapshot(engine.workspace.practice)
+    secrets = engine.workspace.users / "prometheus.password"
+    events: list[Event] = []
+
+    outcome = session.solve("close", events.append)
+
+    assert outcome.error is None
+    assert session.check("close", patience=PATIENCE).ok
+    assert session.current is None, "every step before it counts as done"
+    assert [event.kind for event in events].count("finished") == 1
+    session.hint("close")
+    report = session.report()
+    assert report.stat().st_mode & 0o777 == 0o600
+    text = report.read_text()
+    assert "•••" not in text, "nothing in it had to be masked"
+    assert "done by Firescreen" in text and "1 hint)" in text
+    assert secrets.read_text() not in text
+    assert secrets.read_text() not in (engine.workspace.labs / "node-exporter.json").read_text()
+
+    session.reset()
+
+    assert differences(before, snapshot(engine.workspace.practice)) == []
+    assert not secrets.exists()
+    assert session.done == frozenset() and session.hints_used == {}
+    assert {run.state for run in engine.history()} == {"undone"}
+    assert session.check("look", patience=PATIENCE).ok
+    assert not session.check("certificate").ok
+
+
+def test_reset_takes_back_what_was_done_by_hand_over_what_was_done_for_me(
+    engine: Engine, session: LabSession
+) -> None:
+    before = {path for path in snapshot(engine.workspace.practice) if "/etc/" in path}
+    by_hand(session, "certificate", engine.workspace)
+    assert session.solve("start").error is None
+    web = next(engine.workspace.practice.rglob("web.yml"))
+    web.write_text(web.read_text() + "# mine\n")
+    assert session.check("start", patience=PATIENCE).ok
+
+    session.reset()
+
+    assert {path for path in snapshot(engine.workspace.practice) if "/etc/" in path} == before
+    assert session.check("look", patience=PATIENCE).ok
+    assert {run.state for run in engine.history()} == {"undone"}
+
+
+def test_how_far_one_is_survives_and_hints_say_more_each_time(engine: Engine, session: LabSession) -> None:
+    assert session.current is not None and session.current.id == "look"
+    assert session.check("look", patience=PATIENCE).ok
+    hints = [session.hint("certificate") for _ in range(4)]
+    assert hints[:3] == list(session.lab.step("certificate").hints)
+    assert hints[3] == hints[2]
+
+    again = LabSession.open(engine, "node-exporter", tools=False)
+
+    assert again.done == {"look"}
+    assert again.hints_used == {"certificate": 3}
+    assert again.current is not None and again.current.id == "certificate"
+
+
+def test_what_was_undone_or_made_anew_counts_as_not_done(engine: Engine, session: LabSession) -> None:
+    assert session.solve("web-config").error is None
+    assert session.check("web-config").ok
+    assert LabSession(engine, content.find()).done == {"look", "certificate", "web-config"}
+    while any(run.state == "applied" for run in engine.history()):
+        assert engine.undo().error is None
+    assert LabSession(engine, content.find()).done == frozenset()
+
+
+def test_a_student_may_take_the_stack_down_in_the_middle(engine: Engine, session: LabSession) -> None:
+    practice_stack.down(engine.workspace.root)
+    result = session.check("look")
+    assert not result.ok
+    practice_stack.down(engine.workspace.root, remove=True)
+    with pytest.raises(HostError, match="no node_exporter"):
+        session.check("look")
+    assert LabSession.open(engine, tools=False).check("look", patience=PATIENCE).ok
+
+
+def test_a_play_that_is_stopped_leaves_nothing(tmp_path: Path, cache: Path) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "wizard.cli", "--workspace", str(tmp_path), "lab", "play"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "FIRESCREEN_CACHE": str(cache)},
+    )
+    assert child.stdout is not None
+    with child.stdout:
+        for line in child.stdout:
+            if line.startswith("4/7"):
+                child.terminate()
+                break
+        child.stdout.read()
+    assert child.wait(60) == 130
+    assert not (tmp_path / "play").exists()
+
+
+def test_a_students_own_names_are_as_good(engine: Engine, session: LabSession) -> None:
+    by_hand(session, "certificate", engine.workspace)
+    home = next(engine.workspace.practice.glob("srv1/etc/node_exporter"))
+    (home / "node_exporter.crt").rename(home / "mine.pem")
+    (home / "node_exporter.key").rename(home / "secret.pem")
+    assert session.check("certificate").ok
+    (home / "tls.yaml").write_text("tls_server_config: {cert_file: mine.pem, key_file: ./secret.pem}\n")
+    (home / "tls.yaml").chmod(0o600)
+    assert session.check("web-config").ok
+    arguments = next(engine.workspace.practice.glob("srv1/services/*/arguments"))
+    arguments.write_text(f"{arguments.read_text()}--web.config.file={home}/tls.yaml\n")
+    assert "restart" in session.check("start").todo
+    assert fire("practice", "restart", "node_exporter", workspace=engine.workspace.root).returncode == 0
+    assert session.check("start", patience=PATIENCE).ok
+    assert session.solve("close").error is None
+    assert session.check("close", patience=PATIENCE).ok
+    assert not list(home.glob("web.yml")), "the engine went on with the student's own file"
+
+
+def test_what_is_nearly_right_is_not_done_and_says_what_is_missing(
+    engine: Engine, session: LabSession
+) -> None:
+    by_hand(session, "certificate", engine.workspace)
+    home = next(engine.workspace.practice.glob("srv1/etc/node_exporter"))
+    (home / "node_exporter.key").chmod(0o644)
+    assert "open to more people" in session.check("certificate").what
+    (home / "node_exporter.key").chmod(0o640)
+    request = "req -x509 -new -key node_exporter.key -days 9 -subj /CN=127.0.10.1 -out node_exporter.crt"
+    subprocess.run(
+        ["openssl", *request.split()],
+        cwd=home,
+        check=True,
+        capture_output=True,
+        timeout=30,
+    )
+    result = session.check("certificate")
+    assert not result.ok and "SAN" in result.what
+
+    (home / "node_exporter.crt").unlink()
+    assert session.solve("scrape").error is None
+    assert session.check("scrape", patience=PATIENCE).ok
+    web = home / "web.yml"
+    whole = web.read_text()
+    web.write_text(f"{whole}basic_auth_users:\n")
+    assert "no basic_auth_users" in session.check("close").todo
+    web.write_text(f"{whole}basic_auth_users:\n  prometheus: $apr1$abcdefgh$0123456789abcdefghijkl\n")
+    result = session.check("close")
+    assert not result.ok
+    assert session.solve("close").error is None
+    assert session.check("close", patience=PATIENCE).ok
+
+
+def test_a_forgotten_reload_is_named_and_done(engine: Engine, session: LabSession) -> None:
+    assert session.solve("scrape").error is None
+    assert session.check("scrape", patience=PATIENCE).ok
+    config = next(engine.workspace.practice.glob("prometheus/etc/prometheus/prometheus.yml"))
+    (config.parent / "pw").write_text("a password that is long")
+    (config.parent / "pw").chmod(0o600)
+    text = config.read_text()
+    config.write_text(
+        text.replace(
+            "- job_name: node\n",
+            "- job_name: node\n    basic_auth: {username: me, password_file: pw}\n",
+        )
+    )
+    result = session.check("password")
+    assert not result.ok and "reload" in result.todo
+    assert fire("practice", "reload", "prometheus", workspace=engine.workspace.root).returncode == 0
+    assert session.check("password", patience=PATIENCE).ok
+
+
+def test_the_command_line_follows_a_lab(engine: Engine) -> None:
+    root = engine.workspace.root
+    listed = fire("lab", "list", workspace=root)
+    assert listed.returncode == 0 and "node-exporter" in listed.stdout
+    started = fire("lab", "start", workspace=root)
+    assert started.returncode == 0, started.stderr
+    assert "See how open it is" in started.stdout and "\x1b" not in started.stdout
+    assert fire("lab", "check", workspace=root).returncode == 0
+    missing = fire("lab", "check", workspace=root)
+    assert missing.returncode == 1 and "not yet" in missing.stdout
+    assert "Two files" in fire("lab", "hint", "node-exporter", workspace=root).stdout
+    assert fire("lab", "solve", "2", workspace=root).returncode == 0
+    assert fire("lab", "check", "certificate", workspace=root).returncode == 0
+    assert "2 of 7" in fire("lab", "list", workspace=root).stdout
+    assert fire("lab", "check", "nonsense", workspace=root).returncode == 2
+    assert fire("lab", "reset", workspace=root).returncode == 0
+    assert "0 of 7" in fire("lab", "list", workspace=root).stdout
+
+
+def test_without_programs_and_network_it_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    done = fire(
+        "lab",
+        "play",
+        workspace=tmp_path / "w",
+        PATH=str(tools),
+        FIRESCREEN_CACHE=str(tmp_path / "cache"),
+        FIRESCREEN_DOWNLOADS="http://127.0.0.1:9",
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert ProgramsError.title in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "w" / "play").exists()

@@ -1,0 +1,393 @@
+"""The practice stack with the real programs: comes up, survives, restarts, fails with words, goes down."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wizard import practice as practice_stack
+from wizard.errors import ProgramsError, ServiceError
+from wizard.hosts import loopback
+from wizard.hosts.practice import PracticeConnection
+from wizard.model import FileState, Service
+from wizard.practice import PracticeHost, PracticeStack
+from wizard.services import process, supervise
+
+EDGE = 30.0
+"""Seconds after which waiting for something is a failure."""
+
+
+def get(host: PracticeHost, path: str) -> Any:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"http://{host.listen}{path}", timeout=5) as answer:
+        return answer.read().decode()
+
+
+def until(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + EDGE
+    while not what():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)
+
+
+def service(host: PracticeHost) -> Service:
+    (found,) = process.discover(host.connection(), host.folder)
+    return found
+
+
+def add_flag(found: Service, host: PracticeHost, flag: str) -> FileState:
+    """Edits the file of arguments as the engine does: staged and renamed."""
+    connection = host.connection()
+    before = connection.read(found.flags.path)
+    assert before
+    put(host, found.flags.path, before.content + f"{flag}\n".encode(), like=before)
+    return before
+
+
+def put(host: PracticeHost, path: str, content: bytes, *, like: FileState) -> None:
+    connection = host.connection()
+    state = FileState(content, like.mode, like.owner, like.group)
+    connection.commit(connection.stage(path, state, tag="test"), path)
+
+
+def is_gone(pid: int, mark: str) -> bool:
+    return supervise.born(pid) != mark
+
+
+def test_it_is_up_and_prometheus_sees_both(practice: PracticeStack) -> None:
+    prometheus = practice.host("prometheus")
+
+    def seen() -> bool:
+        answer = json.loads(get(prometheus, "/api/v1/query?query=up"))
+        values = {row["metric"]["job"]: row["value"][1] for row in answer["data"]["result"]}
+        return values == {"prometheus": "1", "node": "1"}
+
+    until(seen)
+    assert practice.active
+    for host in practice.hosts:
+        found = service(host)
+        assert (found.manager, found.component, found.host) == ("process", host.component, host.name)
+        assert found.active
+        assert process.is_active(host.connection(), found)
+        assert found.listen == host.listen
+        assert found.arguments[0] == f"--web.listen-address={host.listen}"
+        assert found.pid > 1
+        assert Path(found.home).is_dir()
+        assert process.log(host.connection(), found, lines=2)
+    assert service(prometheus).config_file.endswith("/etc/prometheus/prometheus.yml")
+
+
+def test_nothing_of_it_is_open_to_others(practice: PracticeStack) -> None:
+    for path in Path(practice.folder).rglob("*"):
+        assert path.lstat().st_mode & 0o007 == 0, path
+    assert (Path(practice.folder) / "practice.json").stat().st_mode & 0o777 == 0o640
+    assert all(host.address.startswith("127.") for host in practice.hosts)
+
+
+def test_up_again_is_the_same_stack_and_down_and_up_keeps_what_was_edited(
+    practice: PracticeStack, cache: Path
+) -> None:
+    workspace = Path(practice.folder).parent
+    pids = {host.name: service(host).pid for host in practice.hosts}
+    assert practice_stack.up(workspace, cache) == practice
+    assert {host.name: service(host).pid for host in practice.hosts} == pids
+    config = Path(service(practice.host("prometheus")).config_file)
+    config.write_text(config.read_text() + "# mine\n")
+    practice_stack.down(workspace)
+    stopped = practice_stack.status(workspace)
+    assert stopped is not None
+    assert not stopped.active
+    again = practice_stack.up(workspace, cache)
+    assert again == practice
+    assert config.read_text().endswith("# mine\n")
+
+
+def test_the_default_stack_names_its_addresses(practice: PracticeStack) -> None:
+    stack = practice_stack.stack(Path(practice.folder).parent)
+    assert [(host.name, host.connect) for host in stack.hosts] == [
+        ("srv1", "practice"),
+        ("prometheus", "practice"),
+    ]
+    assert {host.name: host.address for host in stack.hosts} == {h.name: h.address for h in practice.hosts}
+    assert {part.key: part.protect for part in stack.components} == {
+        "srv1/node_exporter": ("tls", "basic_auth"),
+        "prometheus/prometheus": (),
+    }
+
+
+def test_a_restart_is_a_new_process_with_the_new_flags(practice: PracticeStack) -> None:
+    host = practice.host("srv1")
+    before = service(host)
+    add_flag(before, host, "--web.max-requests=7")
+    assert service(host).arguments == before.arguments  # as it runs, not as it would
+    process.restart(host.connection(), before)
+    after = service(host)
+    assert after.arguments == (*before.arguments, "--web.max-requests=7")
+    assert after.pid != before.pid
+    assert "node_exporter_build_info" in get(host, "/metrics")
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [
+        ("--no.such.flag", "unknown long flag"),
+        ("--web.config.file=/no/such/web.yml", "no such file"),
+        ("--web.config.file={bad}", "field nonsense not found"),
+    ],
+)
+def test_a_program_that_will_not_start_says_why_and_comes_back(
+    practice: PracticeStack, tmp_path: Path, flag: str, words: str
+) -> None:
+    host = practice.host("srv1")
+    found = service(host)
+    bad = tmp_path / "bad.yml"
+    bad.write_text("nonsense: 1\n")
+    before = add_flag(found, host, flag.format(bad=bad))
+    with pytest.raises(ServiceError, match="ended at once") as refused:
+        process.restart(host.connection(), found)
+    assert words in "\n".join(refused.value.log)
+    assert refused.value.where == "srv1/node_exporter"
+    assert not process.is_active(host.connection(), found)
+    restarts = process.status(host.connection(), process.folder_of(found))["restarts"]
+    assert restarts == 1
+    put(host, found.flags.path, before.content, like=before)
+    process.restart(host.connection(), found)
+    assert "node_exporter_build_info" in get(host, "/metrics")
+
+
+def test_a_taken_port_is_told(practice: PracticeStack) -> None:
+    host, other = practice.host("srv1"), practice.host("prometheus")
+    found = service(host)
+    before = host.connection().read(found.flags.path)
+    assert before
+    put(
+        host,
+        found.flags.path,
+        before.content.replace(host.listen.encode(), other.listen.encode()),
+        like=before,
+    )
+    with pytest.raises(ServiceError) as refused:
+        process.restart(host.connection(), found)
+    assert "address already in use" in "\n".join(refused.value.log)
+
+
+def test_a_reload_is_over_when_the_new_configuration_counts(practice: PracticeStack) -> None:
+    host = practice.host("prometheus")
+    found = service(host)
+    before = host.connection().read(found.config_file)
+    assert before
+    put(host, found.config_file, before.content.replace(b"job_name: node", b"job_name: other"), like=before)
+    process.reload(host.connection(), found)
+    assert "other" in get(host, "/api/v1/status/config")
+    put(host, found.config_file, before.content + b"nonsense: 1\n", like=before)
+    with pytest.raises(ServiceError, match="reload"):
+        process.reload(host.connection(), found)
+    assert process.is_active(host.connection(), found)  # it goes on with what it had
+    with pytest.raises(ServiceError, match="cannot read its configuration again"):
+        process.reload(practice.host("srv1").connection(), service(practice.host("srv1")))
+
+
+def test_a_crash_is_mended(practice: PracticeStack) -> None:
+    host = practice.host("srv1")
+    pid = service(host).pid
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: service(host).pid not in (0, pid))
+    assert "node_exporter_build_info" in get(host, "/metrics")
+    assert process.status(host.connection(), host.service_folder)["last_exit"] == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("then", ["up", "restart", "down"])
+def test_a_killed_supervisor_leaves_nothing_running_and_all_works(
+    practice: PracticeStack, cache: Path, then: str
+) -> None:
+    host = practice.host("srv1")
+    found = service(host)
+    now = process.status(host.connection(), host.service_folder)
+    os.kill(now["supervisor"], signal.SIGKILL)
+    workspace = Path(practice.folder).parent
+    if then == "down":
+        practice_stack.down(workspace, remove=True)
+        assert not Path(practice.folder).exists()
+    elif then == "restart":
+        process.restart(host.connection(), found)
+    else:
+        until(lambda: is_gone(now["supervisor"], now["supervisor_born"]))
+        assert practice_stack.up(workspace, cache) == practice
+    assert is_gone(now["pid"], now["born"])
+
+
+def test_a_polite_end_of_the_supervisor_ends_its_program(practice: PracticeStack) -> None:
+    host = practice.host("prometheus")
+    now = process.status(host.connection(), host.service_folder)
+    os.kill(now["supervisor"], signal.SIGTERM)
+    until(lambda: is_gone(now["supervisor"], now["supervisor_born"]))
+    assert is_gone(now["pid"], now["born"])
+    assert not process.is_active(host.connection(), service(host))
+
+
+def test_it_outlives_the_wizard_that_is_killed(tmp_path: Path, cache: Path) -> None:
+    script = (
+        "import os, signal, sys; from pathlib import Path; from wizard import practice\n"
+        "practice.up(Path(sys.argv[1]), Path(sys.argv[2]))\nos.killpg(0, signal.SIGKILL)\n"
+    )
+    argv = [sys.executable, "-c", script, str(tmp_path / "workspace"), str(cache)]
+    root = str(Path(__file__).parents[2])
+    try:
+        ended = subprocess.run(
+            argv, env={**os.environ, "PYTHONPATH": root}, start_new_session=True, check=False, timeout=120
+        )
+        assert ended.returncode == -signal.SIGKILL
+        left = practice_stack.status(tmp_path / "workspace")
+        assert left is not None
+        assert left.active
+        assert "prometheus_build_info" in get(left.host("prometheus"), "/metrics")
+    finally:
+        practice_stack.down(tmp_path / "workspace", remove=True)
+
+
+def test_a_number_that_is_used_again_is_left_alone(practice: PracticeStack) -> None:
+    """A state file that names a process of another start time must not end that process."""
+    host = practice.host("srv1")
+    process.stop(host.connection(), host.service_folder)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as bystander:
+        state = Path(host.service_folder) / "state.json"
+        kept = json.loads(state.read_text())
+        state.write_text(json.dumps(kept | {"pid": bystander.pid, "born": "1", "state": "running"}))
+        process.stop(host.connection(), host.service_folder)
+        process.start(host.connection(), host.service_folder)
+        assert bystander.poll() is None
+        assert bystander.stdin
+        bystander.stdin.write(b"\n")
+
+
+def test_a_second_stack_takes_other_addresses(practice: PracticeStack, tmp_path: Path, cache: Path) -> None:
+    workspace = tmp_path / "second"
+    try:
+        second = practice_stack.up(workspace, cache)
+        assert not {host.listen for host in second.hosts} & {host.listen for host in practice.hosts}
+        assert second.active
+    finally:
+        practice_stack.down(workspace, remove=True)
+    assert practice_stack.status(Path(practice.folder).parent) == practice
+
+
+def test_an_address_that_was_taken_meanwhile_moves(practice: PracticeStack, cache: Path) -> None:
+    workspace = Path(practice.folder).parent
+    practice_stack.down(workspace)
+    old = practice.host("srv1")
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind((old.address, old.port))
+        other.listen()
+        moved = practice_stack.up(workspace, cache).host("srv1")
+        assert moved.listen != old.listen
+        config = Path(service(practice.host("prometheus")).config_file).read_text()
+        assert moved.listen in config
+        assert old.listen not in config
+
+
+def test_every_usual_port_taken_by_a_wildcard_means_another_port() -> None:
+    with socket.socket() as other:
+        other.bind(("0.0.0.0", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        ((address, chosen),) = loopback.choose([port])
+        assert chosen != port
+        assert loopback.is_free(address, chosen)
+
+
+def test_without_programs_nothing_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "nothing").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    monkeypatch.setattr("wizard.binaries._MORE_FOLDERS", ())
+    monkeypatch.setenv("FIRESCREEN_DOWNLOADS", "http://192.0.2.1")
+    with pytest.raises(ProgramsError):
+        practice_stack.up(tmp_path / "workspace", tmp_path / "cache")
+    assert not (tmp_path / "workspace" / "practice").exists()
+
+
+def test_what_does_not_come_up_is_taken_down(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, node_exporter: str
+) -> None:
+    """Prometheus is given a program that ends at once: node_exporter, up by then, must not stay."""
+    monkeypatch.setitem(practice_stack.layout._READY, "prometheus", "never said")
+    monkeypatch.setattr(practice_stack.layout, "_arguments", lambda host: "--no-such-flag\n")
+    with pytest.raises(ServiceError):
+        practice_stack.up(tmp_path / "workspace", cache)
+    assert not (tmp_path / "workspace" / "practice").exists()
+    assert practice_stack.status(tmp_path / "workspace") is None
+    practice_stack.down(tmp_path / "workspace", remove=True)
+
+
+@contextlib.contextmanager
+def scripted(folder: Path, script: str) -> Iterator[tuple[PracticeConnection, str]]:
+    """A service whose program is a Python script."""
+    folder.mkdir(parents=True)
+    (folder / "program.py").write_text(script)
+    (folder / "service.json").write_text(json.dumps({"program": sys.executable}))
+    (folder / "arguments").write_text(
+        f"# a comment\n\n  {folder / 'program.py'}  \n--web.listen-address=x y\n"
+    )
+    connection = PracticeConnection("host", folder.parent.parent)
+    try:
+        yield connection, str(folder)
+    finally:
+        process.stop(connection, str(folder))
+
+
+def test_a_deep_folder_is_no_trouble_for_the_socket(tmp_path: Path) -> None:
+    folder = tmp_path.joinpath(*["a-rather-long-folder-name"] * 6) / "services" / "deep"
+    with scripted(folder, "import time\nwhile True: time.sleep(60)\n") as (connection, path):
+        process.start(connection, path)
+        state = process.status(connection, path)
+        assert state["state"] == "running"
+        assert state["arguments"] == [str(folder / "program.py"), "--web.listen-address=x y"]
+
+
+def test_the_log_is_bounded_and_harmless(tmp_path: Path) -> None:
+    script = (
+        "import sys, time\nline = 'x' * 999 + '\\n'\n"
+        "for _ in range(12000): sys.stdout.write(line)\n"
+        "print('\\x1b[31mred\\x1b[0m $2y$10$abcdefghijklmnopqrstuv', flush=True)\n"
+        "while True: time.sleep(60)\n"
+    )
+    folder = tmp_path / "services" / "loud"
+    with scripted(folder, script) as (connection, path):
+        process.start(connection, path)
+        (found,) = process.discover(connection, str(tmp_path))
+        until(lambda: "red" in "".join(process.log(connection, found, lines=1)))
+        sizes = [(folder / name).stat().st_size for name in ("log", "log.1")]
+        assert max(sizes) <= supervise.LOG_LIMIT
+        (line,) = process.log(connection, found, lines=1)
+        assert "\x1b" not in line
+        assert "abcdefghijklmnop" not in line
+
+
+def test_one_that_crashes_again_is_tried_again_with_pauses(tmp_path: Path) -> None:
+    script = (
+        "import pathlib, time\nseen = pathlib.Path(__file__).with_name('seen')\n"
+        "if seen.exists(): raise SystemExit(3)\nseen.touch()\nwhile True: time.sleep(60)\n"
+    )
+    folder = tmp_path / "services" / "weak"
+    with scripted(folder, script) as (connection, path):
+        process.start(connection, path)
+        os.kill(process.status(connection, path)["pid"], signal.SIGKILL)
+        until(lambda: process.status(connection, path)["restarts"] >= 2)
+        now = process.status(connection, path)
+        assert now["last_exit"] == 3
+        assert now["state"] == "waiting"
+        (folder / "seen").unlink()
+        process.start(connection, path)  # a person's own word is not kept waiting
+        assert process.status(connection, path)["state"] == "running"

@@ -1,0 +1,319 @@
+"""What the screens do when something is not as it should be; a quiet engine stands in where none is the point."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from screens.app import FirescreenApp, make_app
+from screens.dialogs.attempt import AttemptDialog
+from screens.dialogs.trouble import TroubleDialog
+from screens.proof import Proof
+from screens.run import RunPage
+from screens.state import Trouble, advance, begin
+from tests.screens.helpers import QuietEngine, drawn, engine, svg_text, until
+from wizard.engine import Scan
+from wizard.model import (
+    Attempt,
+    CertificateSummary,
+    ComponentSpec,
+    Event,
+    Facts,
+    HostFacts,
+    HostSpec,
+    Plan,
+    Probe,
+    RunRecord,
+    Stack,
+    TlsReport,
+)
+
+HOSTILE = (
+    "\x1b[31mred\x1b[0m \x1b]8;;http://evil.example\x07link\x1b]8;;\x07 \x1b]52;c;aGk=\x07 [bold red]markup[/] "
+    "[@click=app.quit]quit[/] \u202edesrever\u202c \x9b2J \r\nsecond line"
+)
+NOTHING = Plan(stack=Stack(hosts=(), components=()), facts=Facts({}), steps=(), probes=())
+
+
+def quiet(one: QuietEngine | None = None, **options: Any) -> FirescreenApp:
+    """The wizard on an engine that finds nothing."""
+    return make_app(build=engine(one), **options)
+
+
+def hostile_attempt() -> Attempt:
+    """An answer from somebody who means us ill."""
+    certificate = CertificateSummary(
+        subject=f"CN={HOSTILE}",
+        issuer=HOSTILE * 2000,
+        names=(HOSTILE,),
+        not_before=0,
+        not_after=time.time(),
+        key="EC P-256",
+        usage=("server",),
+        fingerprint="AA",
+    )
+    return Attempt(
+        probe=Probe(
+            id="p",
+            host=HOSTILE,
+            component="node_exporter",
+            name=HOSTILE,
+            client="no CA",
+            expect="untrusted",
+            url="https://127.0.0.1:1/",
+        ),
+        ok=True,
+        outcome="untrusted",
+        reason=HOSTILE,
+        detail=HOSTILE + "x",
+        tls=TlsReport(version="TLS 1.3", cipher=HOSTILE, chain=(certificate,), steps=(HOSTILE,)),
+        body=HOSTILE * 10_000,
+        curl=f"curl {HOSTILE}",
+    )
+
+
+def assert_harmless(app: FirescreenApp, text: str) -> None:
+    """Nothing of it styles, moves the cursor or vanishes."""
+    for bad in ("\x1b", "\x9b", "\x07", "\u202e"):
+        assert bad not in text
+    assert "[bold red]markup[/]" in text.replace("\n", ""), "markup is shown, not obeyed"
+    assert "[@click" in text
+    assert "desrever" in text
+    assert "\x1b" not in svg_text(app.export_screenshot())
+
+
+async def test_hostile_text_in_an_attempt_is_plain() -> None:
+    app = quiet()
+    async with app.run_test(size=(120, 60)) as pilot:
+        await until(pilot, "Follow a lab")
+        app.push_screen(AttemptDialog(hostile_attempt()))
+        text = await until(pilot, "The same by hand")
+        assert_harmless(app, text)
+
+
+async def test_hostile_text_in_the_log_and_the_matrix_is_plain() -> None:
+    app = quiet()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, "Follow a lab")
+        state = begin("apply")
+        for line in (HOSTILE, "y" * 1_000_000):
+            state = advance(state, Event(run="7", kind="log", text=line))
+        state = advance(state, Event(run="7", kind="probe", attempt=hostile_attempt()))
+        error = ("Title " + HOSTILE, HOSTILE, HOSTILE, HOSTILE)
+        state = advance(state, Event(run="7", kind="finished", state="failed", error=error))
+        app.run_state = state
+        app.push_screen(RunPage())
+        assert_harmless(app, await until(pilot, "Where"))
+        app.push_screen(Proof())
+        text = await until(pilot, "client")
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+
+
+async def test_hostile_text_in_an_error_is_plain() -> None:
+    app = quiet()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Follow a lab")
+        app.complain(Trouble(HOSTILE, HOSTILE, HOSTILE, HOSTILE))
+        assert_harmless(app, await until(pilot, "Where"))
+        await pilot.press("escape")
+        await until(pilot, lambda: len(app.screen_stack) == 1)
+
+
+async def test_a_bad_stack_file_is_explained_and_nothing_is_touched(tmp_path: Path) -> None:
+    stack = tmp_path / "firescreen.yaml"
+    stack.write_text("version: 1\nhosts: {here: {connect: local}}\ncomponentz: []\n")
+    workspace = tmp_path / "workspace"
+    app = make_app(stack=stack, workspace=workspace)
+    async with app.run_test(size=(80, 24)) as pilot:
+        text = await until(pilot, lambda: isinstance(app.screen, TroubleDialog))
+        assert "componentz" in text
+        assert "firescreen.yaml" in "".join(line.strip(" │") for line in text.splitlines())
+        assert "Traceback" not in text
+        await pilot.press("escape")
+        await until(pilot, "Practise")
+    assert stack.read_text().endswith("componentz: []\n")
+
+
+async def test_a_small_terminal_is_told_and_can_be_used() -> None:
+    app = quiet()
+    async with app.run_test(size=(60, 16)) as pilot:
+        assert "80x24" in await until(pilot, "This terminal is small")
+        await pilot.press("escape")
+        await until(pilot, "Practise")
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause()
+        await pilot.resize_terminal(70, 20)
+        await until(pilot, "This terminal is small")
+        await pilot.resize_terminal(90, 30)
+        await until(pilot, lambda: "This terminal is small" not in drawn(pilot))
+
+
+async def test_home_is_there_before_the_scan_is() -> None:
+    one = QuietEngine()
+    held = threading.Event()
+
+    def scan(stack: Stack | None = None, **_: object) -> Any:
+        held.wait(30)
+        return QuietEngine.scan(one, stack)
+
+    one.scan = scan  # type: ignore[method-assign]
+    app = quiet(one)
+    async with app.run_test(size=(80, 24)) as pilot:
+        text = await until(pilot, "looking at this machine")
+        assert "Follow a lab" in text
+        held.set()
+        await until(pilot, "Nothing of Prometheus was found")
+
+
+async def test_only_one_run_at_a_time_and_leaving_waits_for_it() -> None:
+    one = QuietEngine()
+    app = quiet(one)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Nothing of Prometheus was found")
+        assert app.runs.start(begin("apply"), lambda emit, cancel: one.apply(NOTHING, emit, cancel))
+        app.push_screen(RunPage())
+        await until(pilot, "still at it")
+        assert not app.runs.start(begin("apply"), lambda emit, cancel: one.apply(NOTHING, emit, cancel))
+        await pilot.press("escape")
+        assert isinstance(app.screen, RunPage), "there is no way out of a run but stopping it"
+        await pilot.press("ctrl+q")
+        await until(pilot, "Stop the run?")
+        await pilot.press("escape")
+        await pilot.pause()
+        assert app.runs.working
+        await pilot.press("ctrl+q")
+        await until(pilot, "Stop the run?")
+        await pilot.press("y")
+        deadline = time.monotonic() + 20
+        while app.is_running and time.monotonic() < deadline:
+            await pilot.pause(0.01)
+    assert one.cancelled == [True]
+    assert app.return_value == 0
+
+
+async def test_stopping_shows_what_came_of_it() -> None:
+    one = QuietEngine()
+    app = quiet(one)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Nothing of Prometheus was found")
+        app.runs.start(begin("apply"), lambda emit, cancel: one.apply(NOTHING, emit, cancel))
+        app.push_screen(RunPage())
+        await until(pilot, "still at it")
+        await pilot.press("x")
+        await until(pilot, "Stop the run?")
+        await pilot.press("y")
+        await until(pilot, "stopped, put back")
+        await until(pilot, lambda: not app.runs.working)
+        assert one.cancelled == [True]
+
+
+async def test_a_run_that_was_cut_off_is_offered_at_the_start() -> None:
+    one = QuietEngine()
+    record = RunRecord(run="7", started=0.0, state="cut-off", title="secure srv1", changes=(), folder="/x")
+    one.cut_off = lambda: record  # type: ignore[method-assign]
+    app = quiet(one)
+    async with app.run_test(size=(80, 24)) as pilot:
+        text = await until(pilot, "A run was cut off")
+        assert "secure srv1" in text
+        await pilot.press("escape")
+        await until(pilot, "Practise")
+
+
+async def test_a_fault_of_our_own_is_told_without_a_traceback() -> None:
+    one = QuietEngine()
+
+    def scan(stack: Stack | None = None, **_: object) -> Any:
+        raise RuntimeError(f"password: hunter2secret {HOSTILE}")
+
+    one.scan = scan  # type: ignore[method-assign]
+    app = quiet(one)
+    async with app.run_test(size=(80, 24)) as pilot:
+        text = await until(pilot, "Firescreen made a mistake")
+        assert "hunter2secret" not in text
+        assert "Traceback" not in text
+        assert "test_screens.py" in text
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["s", "c", "h", "l", "question_mark", "ctrl+p"],
+    ids=["secure", "holdings", "history", "lab", "help", "all"],
+)
+async def test_each_part_opens_and_escape_comes_back(key: str) -> None:
+    one = QuietEngine()
+    app = quiet(one)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Nothing of Prometheus was found")
+        await pilot.press(key)
+        await until(pilot, lambda: len(app.screen_stack) == 2)
+        await pilot.press("escape")
+        await until(pilot, lambda: len(app.screen_stack) == 1)
+
+
+async def test_no_colour_still_shows_the_focus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = quiet()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Nothing of Prometheus was found")
+        strips = app.screen._compositor.render_strips()
+        styles = {
+            name: segment.style
+            for strip in strips
+            for segment in strip
+            for name in ("Practise", "History")
+            if name in segment.text
+        }
+        chosen, other = styles["Practise"], styles["History"]
+        assert chosen is not None
+        assert other is not None
+        assert chosen.bgcolor != other.bgcolor or chosen.reverse != other.reverse
+
+
+async def test_without_root_sudo_is_offered_and_a_no_changes_nothing() -> None:
+    one = QuietEngine()
+    here = HostSpec(name="here", connect="local")
+    mine = Stack(hosts=(here,), components=(ComponentSpec(host="here", name="node_exporter"),))
+    facts = Facts({"here": HostFacts(spec=here, root=False, user="me")})
+
+    def scan(stack: Stack | None = None, **_: object) -> Scan:
+        return Scan(stack=mine, facts=facts, exposures=(), findings=())
+
+    one.scan = scan  # type: ignore[method-assign]
+    app = quiet(one)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Nothing of Prometheus was found")
+        await pilot.press("s")
+        text = await until(pilot, "This needs root's rights")
+        assert "never sees it" in text
+        await pilot.press("enter")
+        await until(pilot, "sudo cannot ask here")
+        await pilot.press("escape")
+        await until(pilot, lambda: len(app.screen_stack) == 1)
+        assert app.session.stack == mine
+
+
+def test_the_first_frame_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, screens.app; print(*sorted({name.split('.')[0] for name in sys.modules}), *sys.modules)"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    heavy = {
+        "cryptography",
+        "bcrypt",
+        "ruamel",
+        "paramiko",
+        "jsonschema",
+        "click",
+        "wizard.engine",
+        "wizard.model",
+    }
+    assert not heavy & set(loaded)

@@ -1,0 +1,149 @@
+"""The reducer behind the screens of a run: a pure function, tried without one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from screens.feed import Feed
+from screens.state import MAX_LINES, RunState, Trouble, advance, begin, stop
+from wizard.model import Attempt, Event, PlannedStep, Probe
+from wizard.redact import MASK
+
+STEPS = (
+    PlannedStep(id="ca", title="Make a CA", host="workspace", why="", changes=()),
+    PlannedStep(id="web:srv1", title="Ask for a password", host="srv1", why="", changes=()),
+)
+PROBE = Probe(
+    id="srv1/node_exporter/no-TLS",
+    host="srv1",
+    component="node_exporter",
+    name="without TLS it is refused",
+    client="no TLS",
+    expect="400",
+    url="http://127.0.0.1:9100/metrics",
+)
+
+
+def play(*events: Event, state: RunState | None = None) -> RunState:
+    """The state after some events."""
+    now = state or begin("apply", STEPS)
+    for event in events:
+        now = advance(now, event)
+    return now
+
+
+def change(step: str, state: str, **rest: object) -> Event:
+    """A step moves."""
+    return Event(run="7", kind="change", step=step, state=state, **rest)  # type: ignore[arg-type]
+
+
+def test_steps_move_as_the_engine_says() -> None:
+    state = play(
+        change("ca", "running"), change("ca", "done"), change("web:srv1", "running", done=1, total=2)
+    )
+    assert [step.state for step in state.steps] == ["done", "running"]
+    assert (state.run, state.current, state.done, state.total) == ("7", "web:srv1", 1, 2)
+    assert state.busy
+
+
+def test_a_step_that_no_plan_named_is_shown_all_the_same() -> None:
+    state = play(change("late", "running", host="srv1", text="something more"))
+    assert state.steps[-1].title == "something more"
+
+
+def test_only_the_finished_event_ends_a_run() -> None:
+    state = stop(play(change("ca", "running")))
+    assert state.phase == "stopping"
+    assert state.busy
+    state = play(change("ca", "done"), Event(run="7", kind="rollback", text="put back a"), state=state)
+    assert state.busy
+    state = play(Event(run="7", kind="finished", state="cancelled"), state=state)
+    assert (state.phase, state.result) == ("finished", "cancelled")
+    assert [step.state for step in state.steps] == ["undone", ""]
+    assert play(change("ca", "running"), state=state) == state, "nothing moves after the end"
+
+
+def test_a_failure_keeps_its_words() -> None:
+    error = ("A service did not come up", "node_exporter ended", "srv1", "read its log")
+    state = play(
+        change("ca", "done"),
+        change("web:srv1", "failed", error=error),
+        Event(run="7", kind="rollback", state="running"),
+        Event(run="7", kind="finished", state="rolled-back"),
+    )
+    assert state.trouble == Trouble(*error)
+    assert [step.state for step in state.steps] == ["undone", "failed"]
+
+
+def test_probes_take_each_others_place_and_up_is_remembered() -> None:
+    up = replace(
+        PROBE, id="up", kind="up", expect="up", client="Prometheus itself", instance="127.0.0.1:9100"
+    )
+
+    def probe(attempt: Attempt) -> Event:
+        return Event(run="7", kind="probe", attempt=attempt)
+
+    state = play(
+        probe(Attempt(probe=PROBE, ok=False, outcome="200")),
+        probe(Attempt(probe=up, ok=False, outcome="down")),
+        probe(Attempt(probe=PROBE, ok=True, outcome="400")),
+        probe(Attempt(probe=up, ok=True, outcome="up")),
+    )
+    assert [(one.probe.id, one.ok) for one in state.attempts] == [(PROBE.id, True), ("up", True)]
+    assert state.ups == (("127.0.0.1:9100", ("down", "up")),)
+    assert state.activity == "proving"
+
+
+def test_waiting_for_a_hand_ends_with_the_next_change() -> None:
+    state = play(Event(run="7", kind="waiting", host="srv1", text="systemctl restart it"))
+    assert (state.waiting, state.waiting_host) == ("systemctl restart it", "srv1")
+    assert play(change("ca", "done"), state=state).waiting == ""
+
+
+def test_an_undo_has_what_it_puts_back_for_steps() -> None:
+    state = play(
+        Event(run="7", kind="rollback", state="undone", text="put back a", host="h"), state=begin("undo")
+    )
+    assert [(step.title, step.state) for step in state.steps] == [("put back a", "undone")]
+
+
+def test_the_log_is_bounded() -> None:
+    state = play(*(Event(run="7", kind="log", text=str(number)) for number in range(MAX_LINES + 50)))
+    assert len(state.lines) == MAX_LINES
+    assert state.lines[-1].text == str(MAX_LINES + 49)
+
+
+@pytest.mark.parametrize("kind", ["change", "probe", "rollback", "finished", "waiting", "started"])
+def test_the_feed_wakes_for_what_counts(kind: str) -> None:
+    woken: list[int] = []
+    feed = Feed(lambda: woken.append(1))
+    feed.emit(Event(run="7", kind="log", text="quiet"))
+    assert not woken
+    feed.emit(Event(run="7", kind=kind))  # type: ignore[arg-type]
+    assert woken
+    assert [event.kind for event in feed.take()] == ["log", kind]
+    assert feed.take() == ()
+
+
+def test_the_feed_drops_no_event_that_counts_and_bounds_the_log() -> None:
+    feed = Feed(lambda: None)
+    for _ in range(5000):
+        feed.emit(Event(run="7", kind="log", text="x"))
+    feed.emit(Event(run="7", kind="change", step="ca", state="done"))
+    feed.emit(Event(run="7", kind="finished", state="proven"))
+    taken = feed.take()
+    assert len(taken) < 2500
+    assert [event.kind for event in taken[-2:]] == ["change", "finished"]
+
+
+def test_the_feed_makes_text_harmless() -> None:
+    feed = Feed(lambda: None)
+    line = "\x1b]52;c;aGk=\x07$2y$10$abcdefghijklmnopqrstuv" + "x" * 1_000_000
+    feed.emit(Event(run="7", kind="log", text=line))
+    (event,) = feed.take()
+    assert "\x1b" not in event.text
+    assert "abcdefghijklmnopqrstuv" not in event.text
+    assert MASK in event.text
+    assert len(event.text) < 1000

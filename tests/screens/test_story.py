@@ -1,0 +1,163 @@
+"""The main story in the real app, by keyboard alone on a terminal of 80x24, with real programs underneath."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from screens.app import FirescreenApp, make_app
+from screens.widgets.choice import Choice
+from tests.screens.helpers import drawn, until
+from wizard.practice import PracticeStack
+
+OWN_RUN = {"log", "lock", "state.json", "practice.lock"}
+"""What the programs and their supervisor write while they run; every other file is a person's."""
+
+
+@pytest.fixture
+def workspace(practice: PracticeStack) -> Path:
+    """The workspace of a practice stack that is up."""
+    return Path(practice.folder).parent
+
+
+@pytest.fixture
+def app(workspace: Path) -> FirescreenApp:
+    """The wizard as a person starts it, with nothing named."""
+    return make_app(workspace=workspace)
+
+
+def files(workspace: Path) -> dict[str, tuple[bytes, int]]:
+    """Bytes and mode of every file that belongs to the person: configuration, keys, arguments."""
+    return {
+        str(path.relative_to(workspace)): (path.read_bytes(), path.stat().st_mode)
+        for path in sorted(workspace.rglob("*"))
+        if path.is_file()
+        and path.name not in OWN_RUN
+        and not {"data", "runs"} & set(path.relative_to(workspace).parts)
+    }
+
+
+async def to_practice(pilot: Pilot[int]) -> str:
+    """From the first frame to the practice stack, by its key."""
+    await until(pilot, "Follow a lab")
+    await pilot.press("p")
+    return await until(pilot, "answer anyone who asks")
+
+
+async def test_secure_prove_undo_by_keyboard(app: FirescreenApp, workspace: Path) -> None:
+    before = files(workspace)
+    async with app.run_test(size=(80, 24)) as pilot:
+        home = await to_practice(pilot)
+        assert "node_exporter" in home
+        assert "● open" in home
+
+        await pilot.press("enter")
+        await until(pilot, "encrypted + password")
+        await pilot.press("up", "up", "down", "down")
+        await until(pilot, "Password")
+        await pilot.press("ctrl+s")
+        plan = await until(pilot, "Nothing has been written yet")
+        assert "restarts node_exporter (srv1)" in plan
+        assert files(workspace) == before, "a plan writes nothing"
+
+        await pilot.press("3")
+        await until(pilot, "openssl")
+        await pilot.press("2", "a")
+        await until(pilot, "Apply this plan?")
+        await pilot.press("enter")
+        proof = await until(pilot, "✓ proven")
+        assert "Prometheus' own word" in proof
+        assert proof.count("✓ 401") == 2
+        assert "✗" not in proof
+
+        await pilot.press("down", "enter")
+        inside = await until(pilot, "The same by hand")
+        assert "curl" in inside
+        await pilot.press("escape")
+
+        await pilot.press("u")
+        await until(pilot, "Undo this run?")
+        await pilot.press("enter")
+        await until(pilot, "Every file is as it was")
+        await pilot.press("enter")
+        await until(pilot, "answer anyone who asks")
+    assert files(workspace) == before
+
+
+async def test_a_plan_whose_file_changed_meanwhile_is_refused(app: FirescreenApp, workspace: Path) -> None:
+    config = workspace / "practice/prometheus/etc/prometheus/prometheus.yml"
+    async with app.run_test(size=(80, 24)) as pilot:
+        await to_practice(pilot)
+        await pilot.press("enter")
+        await until(pilot, "encrypted + password")
+        await pilot.press("ctrl+s")
+        await until(pilot, "Nothing has been written yet")
+        config.write_bytes(config.read_bytes() + b"# somebody was here\n")
+        mine = files(workspace)
+        await pilot.press("a")
+        await until(pilot, "Apply this plan?")
+        await pilot.press("enter")
+        failed = await until(pilot, "Where ")
+        assert "✗" in failed
+        assert "A file changed since the preview" in failed
+        assert app.run_state.trouble is not None
+        assert app.run_state.trouble.where.endswith("prometheus.yml")
+        assert "Proof" not in drawn(pilot).splitlines()[0]
+        assert files(workspace) == mine, "nothing but what somebody else wrote is different"
+        await pilot.press("enter")
+        await until(pilot, "Nothing has been written yet")
+
+
+async def test_escape_keeps_the_answers(app: FirescreenApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await to_practice(pilot)
+        await pilot.press("enter")
+        await until(pilot, "encrypted + password")
+        await until(pilot, lambda: isinstance(pilot.app.focused, Choice))
+        await pilot.press("up")
+        await until(pilot, lambda: "Password" not in drawn(pilot))
+        await pilot.press("escape")
+        await until(pilot, "What runs in practice")
+        await pilot.press("enter")
+        text = await until(pilot, "Names and addresses")
+        assert "●  encrypted " in text
+        assert "●  encrypted + password" not in text
+
+
+async def test_an_answer_that_cannot_be_used_is_explained_beside_it(app: FirescreenApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await to_practice(pilot)
+        await pilot.press("enter")
+        await until(pilot, "encrypted + password")
+        await until(pilot, lambda: isinstance(pilot.app.focused, Choice))
+        await pilot.press("ctrl+t")
+        await until(pilot, "User name")
+        await pilot.press("end", "colon")
+        await until(pilot, "✗ a user name")
+        await pilot.press("ctrl+s")
+        await pilot.pause()
+        assert "Choices" in drawn(pilot).splitlines()[0], "it does not go on"
+
+
+async def test_a_lab_is_followed_checked_and_done_for_one(app: FirescreenApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Follow a lab")
+        await pilot.press("l")
+        await until(pilot, "about 30 minutes")
+        await pilot.press("enter")
+        await until(pilot, "About this lab")
+        await pilot.press("n")
+        await until(pilot, "✓ See how open it is")
+        await pilot.press("n")
+        await until(pilot, "TLS needs two files")
+        await pilot.press("k")
+        await until(pilot, "✗ not yet")
+        await pilot.press("h")
+        await until(pilot, "Hint ")
+        await pilot.press("d")
+        await until(pilot, "✓ done")
+        await until(pilot, "2 of 7 done")
+        await pilot.press("escape")
+        await until(pilot, "What runs in practice")

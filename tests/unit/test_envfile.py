@@ -1,0 +1,144 @@
+"""Flags in environment files: what systemd would read, and that nothing else in the file moves."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from wizard.configs import envfile
+from wizard.errors import ConfigError
+
+FLAG, PATH = "web.config.file", "/etc/node_exporter/web.yml"
+NEW = f"--{FLAG}={PATH}"
+
+DEBIAN = """\
+# Set the command-line arguments to pass to the server.
+# Due to shell escaping, to pass backslashes for regexes, you need to double
+# them (\\\\d for \\d). If running under systemd, you need to double them again
+ARGS=""
+
+# Prometheus-node-exporter supports the following options:
+#  --collector.diskstats.ignored-devices="^(ram|loop|fd|(h|s|v|xv)d[a-z])\\\\d+$"
+#  ARGS="--log.level=debug"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", []),
+        ('ARGS=""', []),
+        ("ARGS=", []),
+        ("# ARGS=--a\n; ARGS=--b\n", []),
+        ('ARGS="--a --b=c"\n', ["--a", "--b=c"]),
+        ("ARGS='--a  --b=c'\n", ["--a", "--b=c"]),
+        ("ARGS=--a --b=c   \n", ["--a", "--b=c"]),
+        ('ARGS="--a \\\n --b"\n', ["--a", "--b"]),
+        ("ARGS=--a \\\n --b\n", ["--a", "--b"]),
+        ('ARGS=--a\nARGS="--b"\n', ["--b"]),
+        ('  ARGS = "--a" \n', ["--a"]),
+        ("ARGS='--a=\"x y\"'\n", ["--a=x y"]),
+        ("ARGS=\"--a='x y' --b\"\n", ["--a=x y", "--b"]),
+        # prometheus/node_exporter issue 2598: two flags became one argument.
+        (
+            'OPTIONS="--web.config.file="/opt/x.yml"   --log.level="info""\nARGS=--z',
+            ["--z"],
+        ),
+    ],
+)
+def test_reads_what_systemd_reads(text: str, words: list[str]) -> None:
+    assert envfile.get(text, "ARGS") == words
+
+
+def test_nested_quotes_are_read_as_systemd_reads_them() -> None:
+    text = 'OPTIONS="--web.config.file="/opt/x.yml"   --log.level=info"\n'
+    assert envfile.get(text, "OPTIONS") == ["--web.config.file=/opt/x.yml   --log.level=info"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", f'ARGS="{NEW}"\n'),
+        ("# none\n", f'# none\nARGS="{NEW}"\n'),
+        ("X=1", f'X=1\nARGS="{NEW}"\n'),
+        ('ARGS=""\n', f'ARGS="{NEW}"\n'),
+        ("ARGS=''\r\nX=1\r\n", f"ARGS='{NEW}'\r\nX=1\r\n"),
+        ("ARGS=\n", f'ARGS="{NEW}"\n'),
+        ("ARGS=--a  # no comment\n", f'ARGS="--a  # no comment {NEW}"\n'),
+        ('ARGS="--a" \n', f'ARGS="--a {NEW}" \n'),
+        ('ARGS="--a "', f'ARGS="--a {NEW}"'),
+        ('ARGS="--a \\\n  --b"\nX=1\n', f'ARGS="--a \\\n  --b {NEW}"\nX=1\n'),
+        ("ARGS=--a \\\n --b\n", f"ARGS=--a \\\n --b {NEW}\n"),
+        ('ARGS="--a" "--b"\n', f'ARGS="--a" "--b {NEW}"\n'),
+        ("ARGS='--a=\"x y\"'\n", f"ARGS='--a=\"x y\" {NEW}'\n"),
+        (f'ARGS="--{FLAG}=/old --b"\n', f'ARGS="{NEW} --b"\n'),
+        (f'ARGS="--a --{FLAG} /old --b"\n', f'ARGS="--a {NEW} --b"\n'),
+        (f"ARGS='--a --{FLAG}=\"/o ld\"'\n", f"ARGS='--a {NEW}'\n"),
+        (f'ARGS="--{FLAG}=/1 --b --{FLAG}=/2"\n', f'ARGS="{NEW} --b"\n'),
+        (DEBIAN, DEBIAN.replace('ARGS=""', f'ARGS="{NEW}"', 1)),
+    ],
+)
+def test_only_the_value_changes_and_only_once(before: str, after: str) -> None:
+    assert envfile.set_flag(before, "ARGS", FLAG, PATH) == after
+    assert envfile.set_flag(after, "ARGS", FLAG, PATH) == after
+
+
+@pytest.mark.parametrize("value", ["/a b", 'a"b', "a'b", "a\\b", "a$b", "a`b`", "a\nb", ""])
+def test_a_value_that_cannot_be_carried_is_refused(value: str) -> None:
+    with pytest.raises(ConfigError):
+        envfile.set_flag('ARGS="--a"\n', "ARGS", FLAG, value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'ARGS="--web.config.file="/opt/x.yml"   --log.level=info"\n',
+        'ARGS="--a=\'unclosed"\n',
+        '# a comment \\\nARGS="--a"\n',
+    ],
+)
+def test_quoting_that_leaves_no_safe_way_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        envfile.set_flag(text, "ARGS", FLAG, PATH)
+    assert refused.value.where.startswith("line ")
+    assert refused.value.todo
+
+
+def test_removing_gives_back_what_was_there() -> None:
+    for text in (DEBIAN, 'ARGS="--a --b"\n', "ARGS='--a'"):
+        assert envfile.remove_flag(envfile.set_flag(text, "ARGS", FLAG, PATH), "ARGS", FLAG) == text
+    assert envfile.remove_flag("X=1\n", "ARGS", FLAG) == "X=1\n"
+
+
+LINE = some.sampled_from(
+    [
+        "",
+        "# note",
+        "X=1",
+        "Y='a b'",
+        'ARGS="--a=1"',
+        "ARGS=--a --b",
+        "ARGS='--c'",
+        'ARGS=""',
+        "ARGS=",
+        "[odd",
+        "Z=\\",
+    ]
+)
+
+
+@given(some.lists(LINE, max_size=6), some.sampled_from(["\n", "\r\n"]), some.booleans())
+def test_whatever_the_file_the_flag_arrives_and_the_rest_stays(
+    lines: list[str], newline: str, final: bool
+) -> None:
+    text = newline.join(lines) + (newline if final else "")
+    goes_on = envfile.value(text + ("" if text.endswith("\n") else "\n") + "ARGS=x", "ARGS") != "x"
+    if envfile.value(text, "ARGS") is None and goes_on:
+        with pytest.raises(ConfigError, match="goes on"):
+            envfile.set_flag(text, "ARGS", FLAG, PATH)
+        return
+    changed = envfile.set_flag(text, "ARGS", FLAG, PATH)
+    assert envfile.get(changed, "ARGS") == [*envfile.get(text, "ARGS"), NEW]
+    assert envfile.set_flag(changed, "ARGS", FLAG, PATH) == changed
+    assert envfile.value(changed, "X") == envfile.value(text, "X")

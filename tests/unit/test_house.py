@@ -1,0 +1,152 @@
+"""The house keeps what it promises: rooms that know only what lies below, locked packages, a README that CI runs."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SLOW = {"bcrypt", "cryptography", "paramiko", "ruamel"}
+
+
+def loaded_after(statement: str) -> set[str]:
+    """The top-level packages in `sys.modules` of a fresh Python after `statement`."""
+    # Asked of a fresh process: a deferred import escapes static analysis, and this one has imported everything.
+    code = f"{statement}; import sys; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def test_the_screens_draw_their_first_frame_without_cryptography_ssh_or_yaml() -> None:
+    loaded = loaded_after("import screens.app")
+    assert "textual" in loaded
+    assert not loaded & SLOW
+
+
+def test_the_front_door_loads_neither_front_before_it_knows_which() -> None:
+    assert not loaded_after("import screens.__main__") & (SLOW | {"textual"})
+
+
+def test_the_command_line_loads_neither_the_screens_nor_what_it_may_not_need() -> None:
+    loaded = loaded_after("import wizard.cli")
+    assert "wizard" in loaded
+    assert not loaded & (SLOW | {"screens", "textual"})
+
+
+def test_a_slow_import_would_be_seen() -> None:
+    assert loaded_after("import bcrypt") & SLOW == {"bcrypt"}
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(Path(sys.executable).parent / "lint-imports"), "--no-logo", "--no-cache"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_every_arrow_points_down() -> None:
+    done = lint_imports(ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "statement", "contract"),
+    [
+        ("wizard/model.py", "import textual", "The engine knows neither the screens nor Textual"),
+        ("wizard/engine.py", "import screens.app", "The engine knows neither the screens nor Textual"),
+        ("wizard/probes/__init__.py", "import wizard.pki", "Arrows point down"),
+        ("wizard/model.py", "import wizard.engine", "Arrows point down"),
+        ("wizard/nowhere.py", "", "Arrows point down"),
+        ("screens/app.py", "import wizard.cli", "The screens do not know the command line"),
+        ("screens/app.py", "import cryptography.x509", "no cryptography, no SSH and no YAML"),
+        ("screens/app.py", "import ruamel.yaml", "no cryptography, no SSH and no YAML"),
+    ],
+)
+def test_an_arrow_that_points_up_is_refused(
+    tmp_path: Path, module: str, statement: str, contract: str
+) -> None:
+    for room in ("wizard", "screens"):
+        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    place = tmp_path / module
+    if not place.exists() and module == "wizard/engine.py":
+        place = tmp_path / "wizard/engine/__init__.py"
+    before = place.read_text() if place.exists() else '"""A room that has no place yet."""\n'
+    place.write_text(f"{before}\n{statement}\n")
+
+    done = lint_imports(tmp_path)
+
+    assert done.returncode != 0
+    broken = [line for line in done.stdout.splitlines() if " BROKEN" in line]
+    assert any(contract in line for line in broken), done.stdout + done.stderr
+
+
+def requirements(lock: str) -> dict[str, str]:
+    """Name and pinned version of each requirement in a lock file; each must have a hash."""
+    found = {}
+    for block in re.split(r"\n(?=[a-z0-9])", (ROOT / lock).read_text()):
+        if block.startswith("#"):
+            continue
+        pinned = re.match(r"([a-z0-9-]+)==([^\s;\\]+)", block)
+        assert pinned, block
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}", block), f"{pinned[1]} has no hash"
+        found[pinned[1]] = pinned[2]
+    return found
+
+
+def names(dependencies: list[str]) -> set[str]:
+    return {re.split(r"[<>=!~;\[ ]", each)[0].replace(".", "-") for each in dependencies}
+
+
+def test_every_package_is_locked_by_hash_and_no_registry_is_named() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    run, dev = requirements("requirements.lock"), requirements("requirements-dev.lock")
+    groups = project["dependency-groups"]
+    assert names(project["project"]["dependencies"] + groups["install"]) <= run.keys()
+    assert names(groups["dev"]) <= dev.keys()
+    assert run.items() <= dev.items(), "what is tested is not what runs"
+    for lock in ("requirements.lock", "requirements-dev.lock"):
+        assert "://" not in (ROOT / lock).read_text()
+
+
+def test_every_dependency_says_why_it_is_there() -> None:
+    lines = (ROOT / "pyproject.toml").read_text().splitlines()
+    start = lines.index("dependencies = [")
+    block = lines[start + 1 : lines.index("]", start)]
+    for above, line in itertools.pairwise(block):
+        if line.strip().startswith('"'):
+            assert above.strip().startswith("# "), f"{line.strip()} does not say why"
+    assert sum(line.strip().startswith('"') for line in block) * 2 == len(block)
+
+
+def test_ci_runs_the_commands_that_the_readme_prints() -> None:
+    readme = (ROOT / "README.md").read_text()
+    printed = set(re.findall(r"^make [a-z-]+", readme, flags=re.MULTILINE))
+    assert {"make run", "make test", "make test-hosts", "make bench"} <= printed
+    ran = set(re.findall(r"^make [a-z-]+", (ROOT / ".ci/run").read_text(), flags=re.MULTILINE))
+    assert printed <= ran
+
+
+def test_the_readme_shows_only_what_is_there() -> None:
+    for document in ("README.md", "CONTRIBUTING.md"):
+        links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / document).read_text())
+        assert [link for link in links if not (ROOT / link).exists()] == []

@@ -1,0 +1,88 @@
+"""Passwords that can be carried everywhere, hashes that the exporters take, and no exception for bad ones."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from urllib.parse import quote
+
+import bcrypt
+import pytest
+from ruamel.yaml import YAML
+
+from wizard import passwords
+from wizard.errors import PasswordError
+from wizard.redact import Secret
+
+
+def test_generated_ones_are_strong_and_safe_everywhere() -> None:
+    made = [passwords.generate().reveal() for _ in range(300)]
+    assert len(set(made)) == 300
+    for text in made:
+        assert len(text) == 24
+        assert not set(text) & set("lIoO01")
+        assert text == shlex.quote(text) == quote(text, safe="")
+        assert YAML(typ="safe").load(f"a: {text}") == {"a": text}
+    assert passwords.strength(Secret(made[0]))[0] == 4
+    assert len(set("".join(made))) ** 23 > 2**128
+    for length in (0, 22, 73):
+        with pytest.raises(PasswordError):
+            passwords.generate(length)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a\nb", "a\n", "a\x00b", "a\x1bb", "x" * 73, "ü" * 37, " a", "a ", "a\u2028b", "\ud800"]
+)
+def test_what_cannot_be_a_password(text: str) -> None:
+    with pytest.raises(PasswordError) as refused:
+        passwords.check(Secret(text))
+    assert refused.value.todo
+    with pytest.raises(PasswordError):
+        passwords.hash_password(Secret(text), 4)
+
+
+@pytest.mark.parametrize("text", ["a", "x" * 72, "ü" * 36, "pa ss:w#rd'\"\\"])
+def test_hash_and_match(text: str) -> None:
+    hashed = passwords.hash_password(Secret(text), 4)
+    assert re.fullmatch(r"\$2y\$04\$[./A-Za-z0-9]{53}", hashed)
+    assert passwords.matches(Secret(text), hashed)
+    assert not passwords.matches(Secret(text + "x"), hashed)
+
+
+def test_matches_never_raises() -> None:
+    good = bcrypt.hashpw(b"x", bcrypt.gensalt(4)).decode()
+    assert passwords.matches(Secret("x"), good)
+    bad = (
+        "",
+        "x",
+        "$apr1$abc$def",
+        good[:-1],
+        good + "x",
+        good.replace("$04$", "$99$"),
+        "$2y$04$" + "ü" * 53,
+    )
+    for text in (*bad, good.replace("$04$", "$31$")):
+        assert not passwords.matches(Secret("x"), text)
+    for text in ("x" * 100, "a\x00b", "\ud800", ""):
+        assert not passwords.matches(Secret(text), good)
+
+
+def test_costs() -> None:
+    for cost in (-1, 3, 17, 99):
+        with pytest.raises(PasswordError):
+            passwords.hash_password(Secret("x"), cost)
+    assert passwords.cost_seconds(12) == pytest.approx(4 * passwords.cost_seconds(10))
+    assert passwords.cost_seconds(8) > 0
+
+
+def test_strength_grows_and_says_what_to_do() -> None:
+    ladder = ["", "aaaaaaaaaaaa", "prometheus1", "Tr0ub4dor&3", "correct horse battery staple"]
+    scores = [passwords.strength(Secret(text))[0] for text in ladder]
+    assert scores == sorted(scores)
+    assert scores[0] == scores[1] == 0 and scores[2] <= 1 and scores[-1] >= 3
+    assert all(passwords.strength(Secret(text))[1] for text in ladder)
+
+
+def test_user_names() -> None:
+    assert all(map(passwords.valid_user, ("prometheus", "jürgen", "a b", "a@b")))
+    assert not any(map(passwords.valid_user, ("", "a:b", "a\nb", " a", "a\x1b")))

@@ -1,0 +1,72 @@
+"""What must not be seen is masked, and what must not move the cursor is made visible."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from wizard.redact import Secret, plain, redact
+
+HASH = "$2y$10$nOtArEaLhAsHnOtArEaLhAsHnOtArEaLhAsHnOtArEaLhAsHn."
+KEY = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMG\n-----END PRIVATE KEY-----"
+
+
+def test_a_secret_shows_itself_nowhere() -> None:
+    secret = Secret("canary-4711")
+    assert "canary" not in f"{secret} {secret!r} {secret:>20} {[secret]}"
+    with pytest.raises(TypeError):
+        pickle.dumps(secret)
+    assert secret == Secret("canary-4711")
+    assert secret != Secret("other")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"  prometheus: {HASH}",
+        f"prometheus: '{HASH}'  # note",
+        f"key:\n{KEY}\nrest",
+        "-----BEGIN RSA PRIVATE KEY-----\nMIGHAgEAMBMG cut off",
+        "password: canary",
+        "    password: 'canary' # in clear",
+        '  "password": "canary",',
+        "{username: a, password: canary}",
+        "credentials: canary",
+        "https://user:canary@host:9090/x",
+        "user:$apr1$canarysalt$canarycanarycanary1",
+    ],
+)
+def test_hashes_keys_and_passwords_are_masked(text: str) -> None:
+    shown = redact(text)
+    for canary in (HASH[10:], "MIGHAgEAMBMG", "canary"):
+        assert canary not in shown
+    assert "•••" in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password_file: /etc/prometheus/p",
+        "password: <secret>",
+        "scheme: https",
+        "passwords are hashed",
+        "a: $2 b",
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert redact(text) == text
+
+
+def test_a_known_secret_is_masked_anywhere() -> None:
+    assert redact("it was canary-4711!", [Secret("canary-4711")]) == "it was •••!"
+
+
+def test_control_and_direction_characters_are_visible_and_length_is_bounded() -> None:
+    hostile = "\x1b[31mred\x1b]52;c;aGk=\x07 \x1b]8;;http://x\x1b\\l \u202eabc\u2066 \x9b2J \r\b"
+    shown = plain(hostile)
+    assert not any(ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 for character in shown)
+    assert "\u202e" not in shown
+    assert "\u2066" not in shown
+    assert plain("keep\nlines\tand tabs") == "keep\nlines\tand tabs"
+    assert len(plain("x" * 1_000_000)) < 2100

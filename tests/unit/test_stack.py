@@ -1,0 +1,98 @@
+"""The stack file: what it means, and that every mistake is named with its place and touches nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wizard import stack
+from wizard.errors import StackError
+from wizard.model import UserSpec
+
+GOOD = """\
+version: 1
+hosts:
+  here: {connect: local, become: sudo}   # this machine
+certificates:
+  issued_by: self-signed
+  key: rsa-2048
+  days: 90
+components:
+  - {host: here, name: node_exporter, protect: [tls, basic_auth], names: [srv1.lab, 192.0.2.1]}
+  - {host: here, name: prometheus}
+users:
+  scraper: {password: {file: secret.txt}, cost: 11}
+"""
+
+
+def test_reads_what_a_person_wants() -> None:
+    read = stack.parse(GOOD, source="firescreen.yaml")
+    assert read.host("here").become == "sudo"
+    assert read.components[0].protect == ("tls", "basic_auth")
+    assert read.components[0].names == ("srv1.lab", "192.0.2.1")
+    assert read.components[1].protect == ()
+    assert read.certificates.days == 90
+    assert read.users == (UserSpec(name="scraper", password="file", file="secret.txt", cost=11),)
+
+
+def test_written_back_it_reads_the_same() -> None:
+    read = stack.parse(GOOD, source="x")
+    assert stack.parse(stack.dump(read), source="x") == read
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "what", "todo"),
+    [
+        (("days: 90", "dayz: 90"), 7, "unknown key 'dayz' in 'certificates'", "days"),
+        (("connect: local", "conect: local"), 3, "unknown key 'conect'", "connect"),
+        (("version: 1", "version: 2"), 1, "'version' is 2", "version 1"),
+        (("host: here, name: node_exporter", "host: hear, name: node_exporter"), 9, "no host 'hear'", "here"),
+        (("name: node_exporter", "name: node_exportr"), 9, "no component 'node_exportr'", "node_exporter"),
+        (("[tls, basic_auth]", "[tls, basic_aut]"), 9, "cannot be 'basic_aut'", "basic_auth"),
+        (("[tls, basic_auth]", "[basic_auth]"), 9, "without TLS", "protect: [tls, basic_auth]"),
+        (("days: 90", "days: many"), 7, "has to be a whole number", ""),
+        (("days: 90", "days: 0"), 7, "at least 1", ""),
+        (("cost: 11", "cost: 31"), 12, "at most 15", ""),
+        (("scraper:", "'a:b':"), 12, "'a:b' cannot be a name here", ""),
+        (
+            ("  - {host: here, name: prometheus}", "  - {host: here, name: node_exporter}"),
+            10,
+            "stands twice",
+            "",
+        ),
+        (("key: rsa-2048", "days: 5"), 7, "'days' stands twice", ""),
+        (("connect: local", "connect: ssh"), 3, "ssh is not built yet", "connect: local"),
+        (("hosts:\n", "hosts\n"), 3, "not valid YAML", "indentation"),
+    ],
+)
+def test_a_mistake_names_file_line_and_what_to_do(
+    change: tuple[str, str], line: int, what: str, todo: str
+) -> None:
+    assert change[0] in GOOD
+    with pytest.raises(StackError) as caught:
+        stack.parse(GOOD.replace(*change), source="lab.yaml")
+    assert caught.value.where == f"lab.yaml:{line}"
+    assert what in caught.value.what
+    assert todo in caught.value.todo
+    assert caught.value.exit_code == 2
+
+
+def test_unreadable_missing_and_binary_files_are_said_so(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="cannot be read"):
+        stack.load(tmp_path / "none.yaml")
+    binary = tmp_path / "binary.yaml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(StackError, match="not UTF-8"):
+        stack.load(binary)
+    empty = tmp_path / "empty.yaml"
+    empty.write_text("# nothing\n")
+    with pytest.raises(StackError, match="empty"):
+        stack.load(empty)
+
+
+def test_a_bomb_of_aliases_is_refused_quickly() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]
+    with pytest.raises(StackError, match="too many values"):
+        stack.parse("\n".join(lines), source="bomb.yaml")

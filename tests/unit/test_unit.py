@@ -1,0 +1,150 @@
+"""Units and drop-ins: the command line goes over as it is written, the flag arrives as one argument."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from wizard.configs import unit
+from wizard.configs.words import split
+from wizard.errors import ConfigError
+from wizard.model import FileState, FlagPlace, Service
+from wizard.services import flags
+
+FLAG = "web.config.file"
+
+CAT = """\
+# /lib/systemd/system/node_exporter.service
+[Unit]
+Description=x
+ExecStart=/not/this/one
+
+[Service]
+EnvironmentFile=-/etc/sysconfig/node_exporter
+Environment="A=one two" B=2
+; ExecStart=/nor/this
+ExecStart=/usr/bin/node_exporter \\
+# a comment in between
+    --collector.systemd  \\
+    --collector.x="a b" $OPTIONS ${A}
+
+# /etc/systemd/system/node_exporter.service.d/override.conf
+[Service]
+Environment=C=3
+"""
+
+
+def test_reads_what_systemctl_cat_prints() -> None:
+    read = unit.parse(CAT)
+    assert read.command is not None
+    assert read.command.program == "/usr/bin/node_exporter"
+    assert read.command.variables == ("OPTIONS",)
+    assert read.command.braced == ("A",)
+    assert read.environment_files == (unit.EnvironmentFile("/etc/sysconfig/node_exporter", optional=True),)
+    assert dict(read.environment) == {"A": "one two", "B": "2", "C": "3"}
+    assert read.exec_from == "/lib/systemd/system/node_exporter.service"
+    assert read.arguments({"OPTIONS": ["--web.listen-address=:9101"]}) == (
+        "--collector.systemd",
+        "--collector.x=a b",
+        "--web.listen-address=:9101",
+        "one two",
+    )
+
+
+def test_an_empty_line_resets_and_the_last_one_counts() -> None:
+    read = unit.parse(CAT + "ExecStart=\nExecStart=@!/opt/node_exporter shown --x=%%y\n")
+    assert read.command is not None
+    assert (read.command.prefix, read.command.program) == ("@!", "/opt/node_exporter")
+    assert read.arguments({}) == ("--x=%y",)
+    assert read.exec_from.endswith("override.conf")
+
+
+@pytest.mark.parametrize(
+    ("raw", "value", "line"),
+    [
+        ("/usr/bin/x", "/etc/web.yml", f"/usr/bin/x --{FLAG}=/etc/web.yml"),
+        ("-/usr/bin/x $ARGS", "/etc/web.yml", f"-/usr/bin/x $ARGS --{FLAG}=/etc/web.yml"),
+        ("/x --a='b  c' --d", "/e f", f"/x --a='b  c' --d \"--{FLAG}=/e f\""),
+        ("/x", '/a%b$c"d\\e', f'/x "--{FLAG}=/a%%b$$c\\"d\\\\e"'),
+        (f"/x --{FLAG}=/old --b", "/new", f"/x --{FLAG}=/new --b"),
+        (f'/x "--{FLAG}=/o ld" --b', "/new", f"/x --{FLAG}=/new --b"),
+        (f"/x --{FLAG} /old --b", "/new", f"/x --{FLAG}=/new --b"),
+        (f"/x --{FLAG}=/1 --b --{FLAG}=/2", "/new", f"/x --{FLAG}=/new --b"),
+    ],
+)
+def test_the_dropin_keeps_the_line_and_adds_the_flag(raw: str, value: str, line: str) -> None:
+    assert unit.dropin(raw, FLAG, value) == f"[Service]\nExecStart=\nExecStart={line}\n"
+    assert unit.with_flag(line, flag=FLAG, value=value) == line
+
+
+@pytest.mark.parametrize(
+    "raw", ["/bin/sh -c 'exec /usr/bin/x $ARGS'", "/usr/bin/x --a ; /usr/bin/y", "/usr/bin/env x"]
+)
+def test_a_line_where_the_flag_would_go_astray_is_refused(raw: str) -> None:
+    with pytest.raises(ConfigError):
+        unit.dropin(raw, FLAG, "/etc/web.yml")
+
+
+@given(some.text(some.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1))
+def test_any_value_comes_out_of_systemds_quoting_as_it_went_in(value: str) -> None:
+    (word,) = split(unit.quote(value), c_escapes=True)
+    assert word.text.replace("%%", "%").replace("$$", "$") == value
+
+
+def service(kind: str, path: Path) -> Service:
+    place = FlagPlace(kind, str(path), "ARGS" if kind == "envfile" else "")  # type: ignore[arg-type]
+    return Service(host="here", component="node_exporter", manager="systemd", unit="x", flags=place)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("envfile", None),
+        ("envfile", ""),
+        ("envfile", "# note\nX=1\n"),
+        ("envfile", "X=1"),
+        ("envfile", '# ARGS="--no"\nARGS="--a=b&c|d --e"\nX=1\n'),
+        ("envfile", f'ARGS="--a --{FLAG}=/old"\n'),
+        ("envfile", 'ARGS="--a \\\n  --b"\n'),
+        ("envfile", "ARGS='--a'\nARGS='--b'\n"),
+        ("dropin", None),
+        ("dropin", f"[Service]\nLimitNOFILE=99\nExecStart=\nExecStart=/x --{FLAG}=/old $A\n"),
+        ("argfile", None),
+        ("argfile", "# flags\n--a=b\n"),
+        ("argfile", f"--{FLAG}\n/old\n# end\n--b"),
+    ],
+)
+def test_what_is_typed_by_hand_gives_the_same_bytes_as_often_as_one_likes(
+    kind: str, text: str | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "folder" / "file"
+    current = None
+    if text is not None:
+        path.parent.mkdir()
+        path.write_text(text)
+        current = FileState(text.encode())
+    one = service(kind, path)
+    unit_text = "[Service]\nExecStart=/usr/bin/x --a $B\n"
+    wanted = flags.plan_flag(one, flag=FLAG, value="/etc/w.yml", current=current, unit_text=unit_text)
+    typed = flags.by_hand(one, flag=FLAG, value="/etc/w.yml", current=current, unit_text=unit_text)
+    for _ in range(2):
+        script = "\n".join(line for line in typed if line != "systemctl daemon-reload")
+        subprocess.run(["sh", "-euc", script], check=True, timeout=30)
+        assert path.read_bytes() == wanted.content
+    assert flags.needs_daemon_reload(one) == (kind == "dropin") == ("systemctl daemon-reload" in typed)
+    again = flags.plan_flag(one, flag=FLAG, value="/etc/w.yml", current=wanted, unit_text=unit_text)
+    assert again == wanted
+
+
+def test_a_place_that_is_not_ours_is_refused() -> None:
+    one = Service(host="here", component="node_exporter", manager="manual", unit="x")
+    with pytest.raises(ConfigError, match="not in a file"):
+        flags.plan_flag(one, flag=FLAG, value="/x", current=None)
+    two = service("envfile", Path("/etc/default/x"))
+    with pytest.raises(ConfigError) as refused:
+        flags.plan_flag(two, flag=FLAG, value="/a b", current=None)
+    assert refused.value.where == "/etc/default/x"

@@ -1,0 +1,28 @@
+"""Says where Firescreen's own data files are, in a checkout and in an installed package alike."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from wizard.errors import FirescreenError
+
+
+def path(name: str) -> Path:
+    """The file or folder `name` (with forward slashes) of the assets.
+
+    Raises:
+        FirescreenError: there is none, which means a broken installation.
+    """
+    here = Path(__file__).resolve().parent
+    parts = PurePosixPath(name).parts
+    if ".." not in parts and not PurePosixPath(name).is_absolute():
+        # A wheel carries the assets inside the package; a checkout has them beside it.
+        for folder in (here / "_assets", here.parent / "assets"):
+            found = folder.joinpath(*parts)
+            if found.exists():
+                return found
+    raise FirescreenError(
+        f"Firescreen's own file {name} is missing",
+        where=str(here),
+        todo="install Firescreen again, or run it from a complete checkout",
+    )

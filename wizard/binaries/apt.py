@@ -1,0 +1,155 @@
+"""Programs from the distribution's own packages, unpacked into a folder: no root, no install, no service.
+
+The machine's package lists are used as they are; where they are missing or stale, or another suite is asked
+for, lists of our own are fetched from the machine's own mirror, and the machine's are left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from wizard.binaries import sources, store
+from wizard.binaries.table import Row
+from wizard.errors import ProgramsError
+
+_TIMEOUT = 600.0
+_SUITE = re.compile(r"[a-z][a-z0-9-]{1,40}")
+_CANDIDATE = re.compile(r"^ +Candidate: (?!\(none\))(\S+)$", re.MULTILINE)
+
+
+def folder(cache: Path, suite: str, row: Row) -> Path:
+    """Where the packages of a program lie once unpacked; each suite and architecture has its own folder."""
+    place = f"{suite or sources.codename() or 'own'}-{platform.machine()}"
+    return cache / "packages" / place / "+".join(names[0] for names in row.packages)
+
+
+def unpack(row: Row, *, cache: Path, suite: str, say: Callable[[str], None]) -> None:
+    """Fetches and unpacks the packages of a program into `folder(...)`.
+
+    Raises:
+        ProgramsError: this machine has no apt, or apt could not fetch them; nothing is left behind.
+    """
+    if suite and not _SUITE.fullmatch(suite):
+        raise ProgramsError(
+            f"{suite!r} is not the name of a suite", todo="Take a name such as trixie or sid."
+        )
+    missing = [tool for tool in ("apt-get", "apt-cache", "apt-config", "dpkg") if not shutil.which(tool)]
+    if missing:
+        raise ProgramsError(f"this machine has no {missing[0]} to fetch packages with")
+
+    def fill(part: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix=".apt-", dir=part.parent) as work:
+            for package in _download(row, Path(work), cache=cache, suite=suite, say=say):
+                _run(["dpkg", "-x", str(package), str(part)])
+        if row.libraries:
+            _wrap(row, part)
+
+    store.publish(folder(cache, suite, row), fill)
+
+
+def _download(row: Row, work: Path, *, cache: Path, suite: str, say: Callable[[str], None]) -> Sequence[Path]:
+    packages = "+".join(names[0] for names in row.packages)
+    say(f"Fetching the package {packages}{f' of {suite}' if suite else ''}")
+    problem: ProgramsError | None = None
+    if not suite:
+        try:
+            return _fetch(row, work, [])
+        except ProgramsError as stale:
+            problem = stale
+    say("Reading the package lists of this machine's mirror")
+    home = cache / "lists" / f"{suite or 'own'}-{platform.machine()}"
+    home.mkdir(parents=True, exist_ok=True)
+    with store.locked(home / "lock"):
+        config = sources.private_config(home, suite=suite)
+        # An unreachable extra source is no reason to give up: the download says whether it mattered.
+        updated = _try(["apt-get", "-c", str(config), "-q", "update"])
+        try:
+            return _fetch(row, work, ["-c", str(config)])
+        except ProgramsError as error:
+            reasons = dict.fromkeys(filter(None, (error.what, _reason(updated))))
+            raise ProgramsError("; ".join(reasons)) from problem
+
+
+def _fetch(row: Row, work: Path, options: Sequence[str]) -> Sequence[Path]:
+    chosen = []
+    for names in row.packages:
+        for name in filter(None, names):
+            policy = _try(["apt-cache", *options, "policy", name]).stdout
+            if _CANDIDATE.search(policy):
+                chosen.append(name)
+                break
+        else:
+            # Debian's promtool came in the package prometheus before it got its own.
+            if "" not in names:
+                raise ProgramsError(f"the package lists know no {' or '.join(names)}")
+    more = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
+    _run(["apt-get", *options, *more, "-q", "download", *chosen], cwd=work)
+    found = sorted(work.glob("*.deb"))
+    if len(found) != len(chosen):
+        raise ProgramsError("apt fetched fewer packages than it was asked for")
+    return found
+
+
+def _wrap(row: Row, part: Path) -> None:
+    """A script in `run` that starts the program with the libraries that lie beside it."""
+    folders = sorted({str(found.parent.relative_to(part)) for found in part.glob("usr/lib/**/*.so.*")})
+    program = next((path for path in row_paths(row) if (part / path).is_file()), "")
+    if not program:
+        raise ProgramsError(f"the packages hold no {row.name}")
+    libraries = ":".join(f"$here/{folder}" for folder in folders)
+    script = part / "run" / row.name
+    script.parent.mkdir()
+    script.write_text(
+        f'#!/bin/sh\nhere=$(cd "$(dirname "$0")/.." && pwd)\n'
+        f'LD_LIBRARY_PATH="{libraries}" exec "$here/{program}" "$@"\n',
+        encoding="utf-8",
+    )
+    script.chmod(0o755)
+
+
+def row_paths(row: Row) -> tuple[str, ...]:
+    """Where the program itself lies in its package."""
+    return tuple(f"usr/{place}/{name}" for place in ("bin", "sbin") for name in row.names)
+
+
+def _try(argv: Sequence[str], *, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        return subprocess.run(
+            list(argv),
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ProgramsError(f"{argv[0]} did not end within {_TIMEOUT:.0f} seconds") from None
+    except OSError as problem:
+        raise ProgramsError(f"{argv[0]} cannot be run: {problem.strerror}") from None
+
+
+def _run(argv: Sequence[str], *, cwd: Path | None = None) -> None:
+    ended = _try(argv, cwd=cwd)
+    if ended.returncode != 0:
+        raise ProgramsError(_reason(ended) or f"{argv[0]} ended with code {ended.returncode}")
+
+
+def _reason(ended: subprocess.CompletedProcess[str]) -> str:
+    """The first line in which apt says what is wrong."""
+    lines = ended.stderr.splitlines()
+    for sign in ("E: ", "W: ", "dpkg"):
+        for line in lines:
+            if line.startswith(sign) and "unsandboxed" not in line:
+                return f"apt says: {line.removeprefix(sign).strip()[:300]}"
+    return ""

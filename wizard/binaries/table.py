@@ -1,0 +1,98 @@
+"""What each program is called, which packages hold it and where upstream releases it: data, from programs.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wizard import assets
+from wizard.errors import ProgramsError
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program that can be run. `version` is '' for one that does not tell; `origin` is for a person."""
+
+    name: str
+    path: str
+    version: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One program: `packages` holds alternatives for each, as names differ between suites; '' for none."""
+
+    name: str
+    names: tuple[str, ...]
+    packages: tuple[tuple[str, ...], ...]
+    libraries: bool = False
+    """Whether it needs the libraries that are unpacked beside it."""
+    release: str = ""
+
+    @property
+    def inside_packages(self) -> tuple[str, ...]:
+        """Where it lies in what was unpacked; `run` is the wrapper that names the libraries."""
+        if self.libraries:
+            return (f"run/{self.name}",)
+        return tuple(f"usr/{folder}/{name}" for folder in ("bin", "sbin") for name in self.names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """One release of upstream; `sha256` maps a platform such as linux-amd64 to the archive's sum."""
+
+    name: str
+    version: str
+    sha256: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """All programs and releases; `archive` and `sums` are templates over base, name, version, platform."""
+
+    rows: tuple[Row, ...]
+    releases: Mapping[str, Release]
+    base: str
+    archive: str
+    sums: str
+
+    def row(self, name: str) -> Row:
+        """The row of that program.
+
+        Raises:
+            ProgramsError: there is none.
+        """
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise ProgramsError(
+            f"{name} is not a program that Firescreen knows",
+            todo=f"Take one of {', '.join(row.name for row in self.rows)}.",
+        )
+
+
+def load(path: Path | None = None) -> Table:
+    """Reads the table; by default the project's own."""
+    data = json.loads((path or assets.path("programs.json")).read_text(encoding="utf-8"))
+    releases = {
+        name: Release(name=name, version=entry["version"], sha256=entry.get("sha256", {}))
+        for name, entry in data["releases"].items()
+        if isinstance(entry, dict)
+    }
+    rows = tuple(
+        Row(
+            name=name,
+            names=tuple(entry["names"]),
+            packages=tuple(map(tuple, entry.get("packages", ()))),
+            libraries=entry.get("libraries", False),
+            release=entry.get("release", ""),
+        )
+        for name, entry in data["programs"].items()
+    )
+    texts = data["releases"]
+    return Table(
+        rows=rows, releases=releases, base=texts["base"], archive=texts["archive"], sums=texts["sums"]
+    )

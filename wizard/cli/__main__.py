@@ -1,0 +1,5 @@
+"""`python -m wizard.cli`: the command line without the wizard."""
+
+from wizard.cli import main
+
+main()

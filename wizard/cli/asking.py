@@ -1,0 +1,117 @@
+"""What a command line names and what has to be asked: the stack, passwords, options that many commands share."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from wizard.errors import HostError, InputError, NeededError
+from wizard.redact import Secret
+
+if TYPE_CHECKING:
+    from wizard.engine import Engine
+    from wizard.model import Plan, Stack
+    from wizard.workspace import Workspace
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
+yes = click.option("--yes", is_flag=True, help="Do it; without this nothing is touched.")
+passphrase_file = click.option(
+    "--passphrase-file",
+    type=click.Path(path_type=Path),
+    help="File with the CA key's passphrase; - for standard input.",
+)
+password_file = click.option(
+    "--password-file", type=click.Path(path_type=Path), help="File with the password; - for standard input."
+)
+
+
+def engine(workspace: Workspace) -> Engine:
+    """The engine, imported when a command needs it."""
+    from wizard.engine import Engine
+
+    return Engine(workspace)
+
+
+def stack_of(argument: str, workspace: Workspace) -> Stack:
+    """The stack that an argument names: a file, or the word practice.
+
+    Raises:
+        InputError: there is no such file, or practice is not up.
+    """
+    if argument == "practice":
+        from wizard import practice
+
+        if practice.status(workspace.root) is None:
+            raise InputError(
+                "the practice stack is not up",
+                where=str(workspace.practice),
+                todo="run: firescreen practice up",
+            )
+        return practice.stack(workspace.root)
+    from wizard import stack
+
+    return stack.load(Path(argument))
+
+
+def planned(
+    machine: Engine, stack: Stack, *, password_file: Path | None = None, passphrase_file: Path | None = None
+) -> Plan:
+    """The plan for a stack; what it lacks is asked for at the terminal, or read from a file or standard input.
+
+    Raises:
+        InputError: it has to be asked for and nobody is there.
+        FirescreenError: see `Engine.plan`. A host that cannot be read is bad input here: nothing was touched.
+    """
+    from wizard.model import Answers
+
+    passwords: dict[str, Secret] = {}
+    passphrase: Secret | None = None
+    if password_file is not None:
+        user = stack.users[0].name
+        passwords[user] = ask(f"Password for user {user}", password_file)
+    if passphrase_file is not None:
+        passphrase = ask("Passphrase of the CA's key", passphrase_file)
+    try:
+        facts = machine.inspect(stack)
+        for _ in range(len(stack.users) + 2):
+            try:
+                return machine.plan(stack, Answers(passwords, passphrase), facts=facts)
+            except NeededError as needed:
+                if needed.user:
+                    passwords[needed.user] = ask(f"Password for user {needed.user}", None)
+                else:
+                    passphrase = ask("Passphrase of the CA's key", None)
+    except HostError as error:
+        raise InputError(error.what, where=error.where, todo=error.todo) from error
+    raise InputError("what was given is not enough for a plan", where=stack.source)
+
+
+def ask(words: str, file: Path | None) -> Secret:
+    """A secret from a file, standard input or the keyboard; never from an argument.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    if file is not None and str(file) != "-":
+        try:
+            return Secret(file.read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"the password cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}",
+                where=str(file),
+                todo="check the file's name and rights",
+            ) from error
+    if sys.stdin.isatty():
+        return Secret(click.prompt(words, hide_input=True, err=True))
+    line = sys.stdin.readline()
+    if not line:
+        raise InputError(
+            "a password is needed, and standard input is empty",
+            where=words,
+            todo="give --password-file FILE, or write the password to standard input",
+        )
+    return Secret(line.rstrip("\r\n"))

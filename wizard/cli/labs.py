@@ -1,0 +1,274 @@
+"""The commands of the labs. Lab text and verdicts go to standard output, progress and errors to standard error."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+import textwrap
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from wizard.cli import output
+from wizard.cli.asking import engine
+from wizard.errors import InputError
+from wizard.redact import plain
+
+if TYPE_CHECKING:
+    from wizard.labs import Lab, LabSession, LabStep
+    from wizard.labs.play import Line
+    from wizard.workspace import Workspace
+
+lab_and_step = click.argument("named", metavar="[LAB] [STEP]", nargs=-1)
+which = click.argument("lab_id", metavar="[LAB]", required=False, default="")
+
+
+@click.group()
+def lab() -> None:
+    """Exercises with checks and hints, by hand or done for you."""
+
+
+@lab.command(name="list")
+@click.pass_obj
+def list_labs(workspace: Workspace) -> None:
+    """List the labs."""
+    from wizard.labs import labs
+    from wizard.labs.state import load
+
+    with output.explained():
+        for each in labs():
+            known = load(workspace.labs / f"{each.id}.json")
+            done = sum(bool(known.step(step.id).done) for step in each.steps) if known else 0
+            how_far = f"{done} of {len(each.steps)} steps done" if known else f"{len(each.steps)} steps"
+            click.echo(f"{each.id:20} {plain(each.title)} (about {each.minutes} minutes, {how_far})")
+
+
+@lab.command()
+@which
+@click.pass_obj
+def start(workspace: Workspace, lab_id: str) -> None:
+    """Begin a lab, or go on where you were."""
+    with output.explained():
+        session = _open(workspace, lab_id)
+        current = session.current
+        click.secho(session.lab.title, bold=True)
+        if current is None:
+            _ending(session)
+            return
+        if current is session.lab.steps[0]:
+            click.echo(f"\n{_folded(session.lab.intro)}")
+        _show(session, current)
+        click.echo("\nThen: firescreen lab check    (more: lab hint, lab solve, lab reset)")
+
+
+@lab.command()
+@lab_and_step
+@click.pass_obj
+def check(workspace: Workspace, named: tuple[str, ...]) -> None:
+    """Check STEP (a number or an id; the one you are at by default). Exit 1: not yet."""
+    with output.explained():
+        from wizard.labs.session import PATIENCE
+
+        session, wanted = _opened(workspace, named)
+        if wanted is None:
+            click.echo("All steps are done.")
+            return
+        result = session.check(wanted.id, patience=PATIENCE)
+        click.secho(f"{_number(session, wanted)}  {wanted.title}", bold=True)
+        for line in result.seen:
+            click.echo(f"  ✓ {line}")
+        if not result.ok:
+            click.echo(f"  ✗ not yet: {result.what}")
+            click.echo(f"    {result.todo}")
+            sys.exit(1)
+        following = session.current
+        if following is None:
+            _ending(session)
+        else:
+            click.echo(f"Done. Next: {following.title}    (firescreen lab start shows it)")
+
+
+@lab.command()
+@lab_and_step
+@click.pass_obj
+def hint(workspace: Workspace, named: tuple[str, ...]) -> None:
+    """Give a hint for STEP; each one says more."""
+    with output.explained():
+        session, wanted = _opened(workspace, named)
+        click.echo(session.hint(wanted.id) if wanted else "All steps are done.")
+
+
+@lab.command()
+@lab_and_step
+@click.pass_obj
+def solve(workspace: Workspace, named: tuple[str, ...]) -> None:
+    """Do STEP for you, and what of the earlier ones is missing."""
+    with output.explained():
+        from wizard.labs.session import PATIENCE
+
+        session, wanted = _opened(workspace, named)
+        if wanted is None:
+            click.echo("All steps are done.")
+            return
+        outcome = session.solve(wanted.id, output.progress())
+        if outcome.error is not None:
+            raise outcome.error
+        result = session.check(wanted.id, patience=PATIENCE)
+        click.secho(f"{_number(session, wanted)}  {wanted.title}", bold=True)
+        for line in result.seen:
+            click.echo(f"  ✓ {line}")
+        if not result.ok:
+            click.echo(f"  ✗ not yet: {result.what}")
+            click.echo(f"    {result.todo}")
+            sys.exit(1)
+
+
+@lab.command()
+@which
+@click.pass_obj
+def reset(workspace: Workspace, lab_id: str) -> None:
+    """Put the practice stack back to the beginning of the lab."""
+    with output.explained():
+        _open(workspace, lab_id, tools=False).reset(output.progress())
+        output.say("The lab is back at its beginning.")
+
+
+@lab.command()
+@which
+@click.pass_obj
+def report(workspace: Workspace, lab_id: str) -> None:
+    """Write a report of the lab, to keep or to hand in."""
+    with output.explained():
+        click.echo(_open(workspace, lab_id, tools=False).report())
+
+
+@lab.command()
+@which
+@click.option("--by-hand", is_flag=True, help="Run the commands that a student sees, in place of the engine.")
+@click.option("--keep", is_flag=True, help="Leave its practice stack running.")
+@click.pass_obj
+def play(workspace: Workspace, lab_id: str, by_hand: bool, keep: bool) -> None:
+    """Do a lab from its first to its last step, in plain lines.
+
+    It plays on a practice stack of its own, which is gone afterwards: a lab that you are doing is not touched.
+    """
+    from wizard.labs import play as player
+
+    signal.signal(signal.SIGTERM, _stop)
+    with output.explained():
+        done = player.play(
+            workspace,
+            lab_id,
+            by_hand=by_hand,
+            keep=keep,
+            say=_line,
+            progress=lambda text: output.say(f"  … {plain(text, 300)}"),
+        )
+    sys.exit(0 if done else 1)
+
+
+def _stop(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _line(line: Line) -> None:
+    marks = {"ok": "✓ ", "bad": "✗ ", "made": "+ ", "not-yet": "· "}
+    colours = {"ok": "green", "bad": "red", "step": "cyan", "command": "yellow"}
+    indent = line.text[: len(line.text) - len(line.text.lstrip())]
+    text, mark = line.text.lstrip(), marks.get(line.kind, "")
+    shown = [line.text]
+    if mark:
+        first, rest = indent + mark, indent + " " * len(mark)
+        shown = textwrap.wrap(
+            text,
+            80,
+            initial_indent=first,
+            subsequent_indent=rest,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    for part in shown:
+        click.secho(
+            part, fg=colours.get(line.kind), bold=line.kind in ("title", "step"), dim=line.kind == "output"
+        )
+
+
+def _open(workspace: Workspace, lab_id: str, *, tools: bool = True) -> LabSession:
+    from wizard.labs import LabSession
+
+    workspace.ensure()
+    return LabSession.open(
+        engine(workspace), lab_id, progress=lambda text: output.say(f"  … {plain(text, 300)}"), tools=tools
+    )
+
+
+def _opened(workspace: Workspace, named: tuple[str, ...]) -> tuple[LabSession, LabStep | None]:
+    """The lab and the step that the words name, in any order; the first lab and the current step by default.
+
+    Raises:
+        InputError: a word names neither.
+    """
+    from wizard.labs import find, labs
+
+    known = {each.id for each in labs()}
+    rest = [word for word in named if word not in known]
+    if len(rest) > 1 or len(named) - len(rest) > 1:
+        raise InputError("name one lab and one step at most", where=" ".join(named))
+    lab_id = next((word for word in named if word in known), "")
+    # The step is named before the practice stack is started: a slip of the finger starts nothing.
+    step = _step_id(find(lab_id), rest[0]) if rest else ""
+    session = _open(workspace, lab_id, tools=False)
+    return session, session.lab.step(step) if step else session.current
+
+
+def _step_id(lab: Lab, named: str) -> str:
+    """The id of the step that a number or an id names.
+
+    Raises:
+        InputError: there is none.
+    """
+    if named.isdecimal() and 1 <= int(named) <= len(lab.steps):
+        return lab.steps[int(named) - 1].id
+    return lab.step(named).id
+
+
+def _number(session: LabSession, step: LabStep) -> str:
+    place = [each.id for each in session.lab.steps].index(step.id) + 1
+    return f"{place}/{len(session.lab.steps)}"
+
+
+def _show(session: LabSession, step: LabStep) -> None:
+    click.secho(f"\n{_number(session, step)}  {step.title}  (host {step.host})", bold=True)
+    click.echo(f"\n{_folded(step.text)}")
+    if step.commands:
+        click.echo(f"\nIn another terminal (once in it: . {shlex.quote(str(session.shell_file))}):\n")
+        for command in step.commands:
+            click.echo("  " + command.replace("\n", "\n  "))
+
+
+def _folded(markdown: str) -> str:
+    """Markdown for a terminal of 80 columns; its few signs read well as they are."""
+    paragraphs = []
+    for paragraph in markdown.split("\n\n"):
+        items = paragraph.split("\n- ") if paragraph.startswith("- ") else [paragraph]
+        folded = [
+            textwrap.fill(
+                " ".join(item.removeprefix("- ").split()),
+                78,
+                initial_indent="- " if len(items) > 1 else "",
+                subsequent_indent="  " if len(items) > 1 else "",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            for item in items
+        ]
+        paragraphs.append("\n".join(folded))
+    return "\n\n".join(paragraphs)
+
+
+def _ending(session: LabSession) -> None:
+    click.echo(f"\n{_folded(session.lab.outro)}\n")
+    for question in session.lab.questions:
+        click.echo(f"{_folded('? ' + question.ask)}\n{textwrap.indent(_folded(question.answer), '  ')}\n")
+    click.echo("A report to hand in: firescreen lab report")

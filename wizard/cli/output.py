@@ -1,0 +1,86 @@
+"""Data on standard output, everything for people on standard error; errors become words and an exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from wizard.errors import FirescreenError
+from wizard.model import Attempt, Event
+from wizard.redact import plain, redact
+
+
+def data(value: Mapping[str, Any] | list[Any]) -> None:
+    """One JSON document on standard output."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def say(text: str = "", *, bold: bool = False, colour: str | None = None) -> None:
+    """A line for a person, on standard error; text from outside must have gone through `plain`."""
+    click.secho(text, err=True, bold=bold, fg=colour)
+
+
+def complain(error: FirescreenError) -> None:
+    """An error with its three parts: what, where, what to do."""
+    say(f"{error.title}.", bold=True, colour="red")
+    say(f"  {redact(plain(error.what))}")
+    if error.where:
+        say(f"  where: {plain(error.where)}")
+    if error.todo:
+        say(f"  what to do: {plain(error.todo)}")
+    for line in getattr(error, "log", ())[-8:]:
+        say(f"    | {redact(plain(line, 300))}")
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turns what a person has to be told into words and the exit code of the contract."""
+    try:
+        yield
+    except FirescreenError as error:
+        complain(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        say("Stopped.")
+        sys.exit(130)
+
+
+def progress() -> Callable[[Event], None]:
+    """A listener that tells each event in a line."""
+
+    def tell(event: Event) -> None:
+        if event.kind == "change" and event.state in ("done", "failed"):
+            mark = "✓" if event.state == "done" else "✗"
+            say(f"  {mark} [{event.done}/{event.total}] {event.host}: {plain(event.text)}")
+        elif event.kind == "probe" and event.state == "waiting":
+            say(f"  … {event.host}: not scraped yet, waiting for Prometheus")
+        elif event.kind == "probe" and event.attempt is not None:
+            say(f"  {attempt_line(event.attempt)}")
+        elif event.kind == "rollback" and event.state == "running":
+            say(f"  ✗ {redact(plain(event.text))}", colour="red")
+            say("  Putting everything back …")
+        elif event.kind == "rollback" and event.text:
+            say(f"  ↩ {plain(event.text)}")
+        elif event.kind == "waiting":
+            say(f"  Now it is your turn: {plain(event.state)}", bold=True)
+            for line in event.text.splitlines():
+                say(f"    {plain(line)}")
+            say("  Waiting until it answers as it should (Ctrl+C gives up and puts everything back) …")
+        elif event.kind == "log" and event.text:
+            say(f"  … {redact(plain(event.text, 300))}")
+
+    return tell
+
+
+def attempt_line(attempt: Attempt) -> str:
+    """One probe in a line: whether it held, what was asked, what came."""
+    mark = "✓" if attempt.ok else "✗"
+    probe = attempt.probe
+    got = attempt.outcome if attempt.ok else f"{attempt.outcome}, expected {probe.expect}"
+    reason = f" ({redact(plain(attempt.reason, 160))})" if attempt.reason and not attempt.ok else ""
+    return f"{mark} {probe.host}/{probe.component}: {probe.name}: {got}{reason}"

@@ -1,0 +1,122 @@
+"""The commands of the practice stack."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wizard.cli import output
+from wizard.cli.asking import as_json, engine
+
+if TYPE_CHECKING:
+    from wizard.workspace import Workspace
+
+
+@click.group()
+def practice() -> None:
+    """Real programs on this machine, without root, to try things on."""
+
+
+@practice.command()
+@click.option("--suite", default="", help="Take the programs from this suite of the distribution.")
+@as_json
+@click.pass_obj
+def up(workspace: Workspace, suite: str, as_json: bool) -> None:
+    """Start it: srv1 with node_exporter, prometheus with Prometheus."""
+    from wizard import practice as stack
+
+    with output.explained():
+        workspace.ensure()
+        stack.up(workspace.root, workspace.cache, suite=suite, progress=lambda line: output.say(f"  {line}"))
+        _show(workspace, as_json=as_json)
+
+
+@practice.command()
+@as_json
+@click.pass_obj
+def status(workspace: Workspace, as_json: bool) -> None:
+    """Show what runs where."""
+    with output.explained():
+        _show(workspace, as_json=as_json)
+
+
+@practice.command()
+@click.option("--remove", is_flag=True, help="Remove its files too.")
+@click.pass_obj
+def down(workspace: Workspace, remove: bool) -> None:
+    """End its programs."""
+    from wizard import practice as stack
+
+    with output.explained():
+        if remove:
+            engine(workspace).practice_down()
+        else:
+            stack.down(workspace.root)
+        output.say(
+            "The practice stack is down." + (" Its files are gone." if remove else " Its files are kept.")
+        )
+
+
+@practice.command()
+@click.argument("service")
+@click.pass_obj
+def restart(workspace: Workspace, service: str) -> None:
+    """Restart one of its programs, as `systemctl restart` would."""
+    _tell(workspace, service, "restart")
+
+
+@practice.command()
+@click.argument("service")
+@click.pass_obj
+def reload(workspace: Workspace, service: str) -> None:
+    """Let one of its programs read its configuration again."""
+    _tell(workspace, service, "reload")
+
+
+def _tell(workspace: Workspace, name: str, action: str) -> None:
+    from wizard import practice as stack
+    from wizard.engine.hosts import Hosts
+    from wizard.errors import InputError
+    from wizard.services import process
+
+    with output.explained():
+        made = stack.stack(workspace.root)
+        with Hosts(workspace, made.hosts) as hosts:
+            for host in made.hosts:
+                for service in hosts.services(host.name):
+                    if service.unit == name:
+                        act = process.restart if action == "restart" else process.reload
+                        act(hosts.connection(host.name), service)
+                        output.say(f"{name}: {action} done.")
+                        return
+        raise InputError(f"there is no practice service '{name}'", todo="see: firescreen practice status")
+
+
+def _show(workspace: Workspace, *, as_json: bool) -> None:
+    from wizard import practice as stack
+
+    now = stack.status(workspace.root)
+    shown: dict[str, Any] = {"up": now is not None, "services": []}
+    if now is not None:
+        shown["services"] = [
+            {
+                "host": host.name,
+                "component": host.component,
+                "address": host.listen,
+                "version": host.version,
+                "folder": host.folder,
+                "active": host.active,
+            }
+            for host in now.hosts
+        ]
+    if as_json:
+        output.data(shown)
+    elif now is None:
+        output.say("The practice stack is down. Start it with: firescreen practice up")
+    else:
+        for service in shown["services"]:
+            click.echo(
+                f"{service['host']:12} {service['component']:14} {service['address']:20} {service['version']:10}"
+                f" {'up' if service['active'] else 'down'}"
+            )

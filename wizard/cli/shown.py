@@ -1,0 +1,131 @@
+"""Plans, probes and outcomes as the contract prints them, in JSON and for a person."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wizard.cli import output
+from wizard.errors import FirescreenError
+from wizard.redact import plain, redact
+
+if TYPE_CHECKING:
+    from wizard.engine import Outcome
+    from wizard.model import Attempt, Plan
+
+
+def shown_plan(plan: Plan) -> dict[str, Any]:
+    """A plan as `plan --json` prints it."""
+    return {
+        "changes": [
+            {
+                "host": change.host,
+                "kind": change.kind,
+                "path": change.path,
+                "step": step.id,
+                "why": change.why,
+                "diff": redact(change.diff(), plan.secrets),
+                "commands": list(change.commands()),
+            }
+            for step in plan.steps
+            for change in step.changes
+        ],
+        "restarts": [
+            {"host": change.host, "unit": change.service.unit, "action": change.action}
+            for change in plan.restarts
+        ],
+        "gaps": list(plan.gaps),
+        "warnings": [
+            {"id": warning.id, "host": warning.host, "what": warning.what, "mend": warning.mend}
+            for warning in plan.warnings
+        ],
+    }
+
+
+def shown_probes(attempts: Sequence[Attempt]) -> dict[str, Any]:
+    """Attempts as `verify --json` prints them."""
+    return {
+        "ok": all(attempt.ok for attempt in attempts),
+        "probes": [
+            {
+                "host": attempt.probe.host,
+                "component": attempt.probe.component,
+                "name": attempt.probe.name,
+                "expect": attempt.probe.expect,
+                "outcome": attempt.outcome,
+                "ok": attempt.ok,
+                "detail": redact(attempt.reason or attempt.detail),
+                "curl": attempt.curl,
+            }
+            for attempt in attempts
+        ],
+    }
+
+
+def harmless(text: str) -> str:
+    """To the byte for a file or a pipe; on a terminal, what would move its cursor is made visible."""
+    return plain(text, 10_000_000) if sys.stdout.isatty() or sys.stderr.isatty() else text
+
+
+def tell_plan(plan: Plan) -> None:
+    """A plan for a person: diffs on standard output (they are the data), words on standard error."""
+    for step in plan.steps:
+        output.say(f"{step.host}: {step.title}", bold=True)
+        output.say(f"  {step.why}")
+        for change in step.changes:
+            click.echo(harmless(redact(change.diff(), plan.secrets)), nl=False)
+            for command in change.commands():
+                output.say("    $ " + harmless(command).replace("\n", "\n      "))
+    for warning in plan.warnings:
+        output.say(f"warning: {plain(warning.what)} ({plain(warning.mend)})", colour="yellow")
+    for gap in plan.gaps:
+        output.say(f"  {plain(gap)}")
+
+
+def listening() -> tuple[Any, threading.Event]:
+    """A listener, and a cancel that Ctrl+C sets: the run stops between two changes and is put back."""
+    cancel = threading.Event()
+
+    def stop(*_: object) -> None:
+        output.say("Stopping; what was done is put back …")
+        cancel.set()
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    return output.progress(), cancel
+
+
+def error_of(outcome: Outcome) -> dict[str, Any]:
+    """The error of an outcome as JSON shows it; nothing if it went well."""
+    error: FirescreenError | None = outcome.error
+    if error is None:
+        return {}
+    return {
+        "error": {"title": error.title, "what": redact(error.what), "where": error.where, "todo": error.todo}
+    }
+
+
+def end(outcome: Outcome) -> None:
+    """The closing words and the exit code: bad input touched nothing (2), anything else that failed is 1."""
+    if outcome.error is not None:
+        output.complain(outcome.error)
+    words = {
+        "proven": "Done and proven.",
+        "applied": "Done.",
+        "nothing": "Nothing to do: it is as it should be.",
+        "rolled-back": "It failed and was put back.",
+        "cancelled": "Stopped and put back.",
+        "undone": "Undone.",
+        "failed": "It failed.",
+    }
+    output.say(words[outcome.state], bold=True, colour="green" if outcome.ok else "red")
+    for line in outcome.summary:
+        output.say(f"  {plain(line)}")
+    if outcome.error is None:
+        sys.exit(0)
+    sys.exit(outcome.error.exit_code if not outcome.run else 1)

@@ -1,0 +1,342 @@
+"""The commands that stand alone: probe, explain, cert, hash."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wizard.cli import output
+from wizard.cli.asking import as_json, ask, password_file
+from wizard.errors import FirescreenError, InputError
+from wizard.redact import Secret, plain, redact
+
+if TYPE_CHECKING:
+    from wizard.model import Attempt
+    from wizard.workspace import Workspace
+
+existing = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("url")
+@click.option("--cacert", type=existing, help="CA bundle (PEM) to check the server against.")
+@click.option("--cert", type=existing, help="Client certificate (PEM).")
+@click.option("--key", type=existing, help="Key of the client certificate (PEM).")
+@click.option("--resolve", default="", metavar="HOST:PORT:ADDR", help="Ask ADDR for HOST:PORT.")
+@click.option("--user", default="", help="User of basic authentication; the password is asked for.")
+@password_file
+@click.option("--insecure", is_flag=True, help="Check nothing of the certificate.")
+@as_json
+@click.pass_obj
+def probe(
+    workspace: Workspace,
+    url: str,
+    cacert: Path | None,
+    cert: Path | None,
+    key: Path | None,
+    resolve: str,
+    user: str,
+    password_file: Path | None,
+    insecure: bool,
+    as_json: bool,
+) -> None:
+    """Make one request as Prometheus would, and say what came of it."""
+    from wizard import probes
+    from wizard.model import Probe
+
+    with output.explained():
+        for option in (cacert, cert, key):
+            if option is not None and not os.access(option, os.R_OK):
+                raise InputError(
+                    "the file cannot be read", where=str(option), todo="check its name and rights"
+                )
+        if not url.startswith(("http://", "https://")):
+            raise InputError("the URL has to begin with http:// or https://", where=plain(url))
+        password: Secret | None = None
+        config = ""
+        if user:
+            password = ask(f"Password for user {user}", password_file)
+            config = str(_kept(workspace, "probe.curl", probes.curl_config(user, password.reveal())))
+        asked = Probe(
+            id="probe",
+            host="",
+            component="",
+            name="one request",
+            client="this command",
+            expect="200",
+            url=url,
+            ca_file=str(cacert or ""),
+            cert_file=str(cert or ""),
+            key_file=str(key or ""),
+            resolve=resolve,
+            user=user,
+            password=password,
+            curl_config=config,
+            insecure=insecure,
+            timeout=10.0,
+        )
+    attempt = probes.run(asked)
+    cause = _diagnosis(attempt)
+    ok = 200 <= attempt.status < 300 and attempt.outcome == str(attempt.status)
+    if as_json:
+        output.data(_shown(attempt, cause, ok=ok))
+    else:
+        _tell(attempt, cause, ok=ok)
+    sys.exit(0 if ok else 1)
+
+
+def _kept(workspace: Workspace, name: str, content: bytes) -> Path:
+    """A private file in the workspace.
+
+    Raises:
+        HostError: it cannot be written.
+    """
+    folder = workspace.ensure().root / "probes"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / name
+    path.unlink(missing_ok=True)
+    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(number, "wb") as file:
+        file.write(content)
+    return path
+
+
+def _diagnosis(attempt: Attempt) -> dict[str, str] | None:
+    from wizard import diagnose
+
+    if not attempt.reason:
+        return None
+    found = diagnose.diagnose(attempt.reason)
+    return _diagnosed(found) if found else None
+
+
+def _diagnosed(found: Any) -> dict[str, str]:
+    return {key: getattr(found, key) for key in ("id", "cause", "fix", "other_end", "next", "matched")}
+
+
+def _shown(attempt: Attempt, cause: dict[str, str] | None, *, ok: bool) -> dict[str, Any]:
+    tls = attempt.tls
+    return {
+        "ok": ok,
+        "status": attempt.status,
+        "reason": redact(attempt.reason),
+        "tls": None
+        if tls is None
+        else {
+            "version": tls.version,
+            "cipher": tls.cipher,
+            "chain": [
+                {
+                    "subject": entry.subject,
+                    "issuer": entry.issuer,
+                    "names": list(entry.names),
+                    "not_before": entry.not_before,
+                    "not_after": entry.not_after,
+                    "key": entry.key,
+                    "usage": list(entry.usage),
+                    "fingerprint": entry.fingerprint,
+                }
+                for entry in tls.chain
+            ],
+        },
+        "timings": dict(attempt.timings),
+        "curl": attempt.curl,
+        "diagnosis": cause,
+    }
+
+
+def _tell(attempt: Attempt, cause: dict[str, str] | None, *, ok: bool) -> None:
+    click.echo(
+        f"{'✓' if ok else '✗'} {attempt.outcome}{': ' + redact(plain(attempt.reason)) if attempt.reason else ''}"
+    )
+    output.say("The same with curl:", bold=True)
+    output.say(f"  {attempt.curl}")
+    if attempt.tls is not None:
+        output.say("Handshake:", bold=True)
+        for line in attempt.tls.steps:
+            output.say(f"  {plain(line)}")
+        output.say("Certificate chain:", bold=True)
+        for entry in attempt.tls.chain:
+            output.say(f"  {plain(entry.subject)}  ← signed by {plain(entry.issuer)}")
+            output.say(f"    for {plain(', '.join(entry.names)) or 'no name'}; {entry.key}")
+    if attempt.body:
+        output.say("Answer (its beginning):", bold=True)
+        for line in plain(attempt.body, 400).splitlines()[:6]:
+            output.say(f"  {line}")
+    if cause is not None:
+        output.say("What it means:", bold=True)
+        output.say(f"  {cause['cause']}")
+        output.say(f"  What to do: {cause['fix']}")
+        if cause["next"]:
+            output.say(f"  Then ask: {cause['next']}")
+
+
+@click.command()
+@click.argument("text", required=False)
+@as_json
+def explain(text: str | None, as_json: bool) -> None:
+    """Say what an error line means: from the argument, or from standard input."""
+    from wizard import diagnose
+
+    with output.explained():
+        if text is None and sys.stdin.isatty():
+            output.say("Paste the line, then press Enter and Ctrl+D.")
+        lines = text if text is not None else sys.stdin.read(1_000_000)
+        found = diagnose.diagnose(lines)
+    if found is None:
+        output.say("No known cause matches this text.")
+        if as_json:
+            output.data({"id": None, "cause": "", "fix": "", "other_end": "", "next": "", "matched": ""})
+        sys.exit(1)
+    if as_json:
+        output.data(_diagnosed(found))
+        return
+    click.echo(f"{found.cause}\nWhat to do: {found.fix}")
+    if found.other_end:
+        click.echo(f"At the other end: {found.other_end}")
+    if found.next:
+        click.echo(f"Next: {found.next}")
+
+
+@click.command(name="hash")
+@click.option("--cost", default=10, show_default=True, type=click.IntRange(4, 15), help="bcrypt's cost.")
+def hash_command(cost: int) -> None:
+    """Print the bcrypt hash of the password on standard input (or asked for)."""
+    from wizard import passwords
+
+    with output.explained():
+        password = ask("Password", None)
+        passwords.check(password)
+        if sys.stdin.isatty():
+            output.say(f"Each check of it takes {passwords.cost_seconds(cost):.3f} s on this machine.")
+        click.echo(passwords.hash_password(password, cost))
+
+
+@click.group()
+def cert() -> None:
+    """Keys and certificates as files."""
+
+
+key_kind = click.option(
+    "--key",
+    "kind",
+    default="ec-p256",
+    show_default=True,
+    type=click.Choice(["ec-p256", "rsa-2048", "rsa-4096", "ed25519"]),
+    help="Kind of key.",
+)
+days_option = click.option("--days", default=365, show_default=True, type=click.IntRange(1, 36500))
+
+
+@cert.command()
+@click.argument("folder", type=existing)
+@click.option("--name", default="Firescreen CA", show_default=True, help="What it is called.")
+@click.option("--days", default=3650, show_default=True, type=click.IntRange(1, 36500))
+@key_kind
+@click.option("--passphrase-file", type=existing, help="Encrypt the key; - for standard input.")
+def ca(folder: Path, name: str, days: int, kind: str, passphrase_file: Path | None) -> None:
+    """Make a CA: FOLDER/ca.key and FOLDER/ca.crt."""
+    from wizard import pki
+
+    with output.explained():
+        key = pki.new_key(kind)  # type: ignore[arg-type]
+        certificate = pki.new_ca(name=name, key_pem=key, days=days)
+        if passphrase_file is not None:
+            key = pki.lock(key, ask("Passphrase", passphrase_file))
+        _write_pair(folder, "ca", key, certificate)
+
+
+@cert.command()
+@click.argument("folder", type=existing)
+@click.argument("names", nargs=-1, required=True)
+@click.option(
+    "--ca", "authority", type=existing, help="Folder of the CA (ca.key, ca.crt); self-signed without it."
+)
+@click.option("--passphrase-file", type=existing, help="File with the CA key's passphrase.")
+@click.option("--client", is_flag=True, help="For a client too, not only for a server.")
+@days_option
+@key_kind
+def issue(
+    folder: Path,
+    names: tuple[str, ...],
+    authority: Path | None,
+    passphrase_file: Path | None,
+    client: bool,
+    days: int,
+    kind: str,
+) -> None:
+    """Make a key and a certificate for NAMES: FOLDER/<first name>.key and .crt."""
+    from wizard import pki
+
+    with output.explained():
+        key = pki.new_key(kind)  # type: ignore[arg-type]
+        if authority is None:
+            certificate = pki.self_signed(
+                key_pem=key, names=names, days=days, common_name=names[0], client=client
+            )
+        else:
+            ca_key = _read(authority / "ca.key")
+            passphrase = ask("Passphrase", passphrase_file) if b"ENCRYPTED" in ca_key else None
+            certificate = pki.issue(
+                ca_cert=_read(authority / "ca.crt"),
+                ca_key=pki.unlock(ca_key, passphrase),
+                key_pem=key,
+                names=names,
+                days=days,
+                common_name=names[0],
+                client=client,
+            )
+        _write_pair(folder, names[0].replace("/", "_"), key, certificate)
+
+
+@cert.command()
+@click.argument("file", type=existing)
+@as_json
+def inspect(file: Path, as_json: bool) -> None:
+    """Show a certificate in six lines."""
+    from wizard import pki
+
+    with output.explained():
+        content = _read(file)
+        if as_json:
+            found = pki.summary(content)
+            output.data({name: getattr(found, name) for name in found.__slots__})
+            return
+        for line in pki.describe(content):
+            click.echo(line)
+
+
+def _read(path: Path) -> bytes:
+    """The file; InputError if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"the file cannot be read: {error.strerror}", where=str(path)) from error
+
+
+def _write_pair(folder: Path, name: str, key: bytes, certificate: bytes) -> None:
+    """Two new files, the key for its owner alone; nothing is written over.
+
+    Raises:
+        FirescreenError: they cannot be written, or one is there already.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path, content, mode in (
+            (folder / f"{name}.key", key, 0o600),
+            (folder / f"{name}.crt", certificate, 0o644),
+        ):
+            number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            with os.fdopen(number, "wb") as file:
+                file.write(content)
+            output.say(f"made {path}")
+    except OSError as error:
+        raise FirescreenError(
+            f"the file cannot be written: {error.strerror}",
+            where=str(error.filename or folder),
+            todo="an existing file is never written over: choose another folder, or move it away",
+        ) from error

@@ -1,0 +1,89 @@
+"""The facts about a component that the rest of Firescreen asks for, as data.
+
+A fact that depends on the version is a table of (first version, value), oldest first.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TypeAlias
+
+ByVersion: TypeAlias = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """One program that Firescreen secures, across its packagings."""
+
+    name: str
+    title: str
+    description: str
+    """One plain sentence for a newcomer."""
+    default_port: int
+    programs: tuple[str, ...]
+    """Names of the executable, upstream's first."""
+    units: tuple[str, ...]
+    """Names of the systemd unit, without `.service`."""
+    variables: tuple[str, ...]
+    """Names of the environment variable that packagings put its flags in."""
+    web_flags: ByVersion
+    """The flag (without dashes) that names the web configuration."""
+    toolkits: ByVersion
+    """The exporter-toolkit that it is built with: it decides what a web configuration may say."""
+    first_safe_version: str
+    """The first version without CVE-2022-46146, by which basic authentication could be bypassed."""
+    home: str
+    """The usual folder for its web configuration, certificate and key."""
+    config_flag: str = ""
+    """The flag that names its own configuration file, or '' if it has none."""
+    image: str = ""
+    """Its official container image."""
+    reload_by: str = ""
+    """The signal at which it reads its configuration again, or ''. web.yml needs none."""
+    reload_done: str = ""
+    """What it logs when it has read its configuration again."""
+    reload_refused: str = ""
+    """What it logs when it refuses the new configuration and keeps the old."""
+    metrics_path: str = "/metrics"
+    scraped: bool = True
+    """Whether Prometheus scrapes it."""
+    is_client: bool = False
+    """Whether it asks other components and so needs their CA and password."""
+
+    def web_flag(self, version: str = "") -> str:
+        """The flag for its web configuration, without dashes; '' if that version has none.
+
+        An unknown version ('') is taken for the newest.
+        """
+        return _at(self.web_flags, version)
+
+    def toolkit(self, version: str = "") -> str:
+        """The exporter-toolkit's version in it, e.g. '0.8.2'; '' where it has none."""
+        return _at(self.toolkits, version)
+
+    def safe(self, version: str) -> bool:
+        """Whether basic authentication can be relied on (CVE-2022-46146); an unknown version counts as safe."""
+        return not version or numbers(version) >= numbers(self.first_safe_version)
+
+    def matches(self, program: str) -> bool:
+        """Whether a path or name of an executable is this component."""
+        base = re.split(r"[/\\]", program)[-1].lower().removesuffix(".exe")
+        return base in self.programs
+
+
+def numbers(version: str) -> tuple[int, int, int]:
+    """'2.42.0+ds' as (2, 42, 0), for comparing; a part that is missing counts as 0."""
+    found = [int(part) for part in re.findall(r"\d+", re.split(r"[^0-9.v]", version.strip())[0])[:3]]
+    major, minor, patch = [*found, 0, 0, 0][:3]
+    return major, minor, patch
+
+
+def _at(table: ByVersion, version: str) -> str:
+    if not version:
+        return table[-1][1] if table else ""
+    held = ""
+    for first, value in table:
+        if numbers(version) >= numbers(first):
+            held = value
+    return held

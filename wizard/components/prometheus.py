@@ -1,0 +1,35 @@
+"""Prometheus itself: a server to be protected, and the client of everything else."""
+
+from wizard.components.base import Component
+
+COMPONENT = Component(
+    name="prometheus",
+    title="Prometheus",
+    description="Collects the measurements from all the others, keeps them, and answers questions about them.",
+    default_port=9090,
+    programs=("prometheus",),
+    units=("prometheus", "prometheus-server", "prometheus2"),
+    variables=("ARGS", "PROMETHEUS_OPTS", "OPTIONS", "PROMETHEUS_ARGS"),
+    web_flags=(("2.24.0", "web.config.file"),),
+    # From go.mod at each tag; 2.24 to 2.46 are not all alike, and none of them has 0.10's features.
+    toolkits=(
+        ("2.24", "0.5.1"),
+        ("2.40.4", "0.8.2"),
+        ("2.47", "0.10"),
+        ("2.50", "0.11"),
+        ("2.55", "0.12"),
+        ("3.0", "0.13"),
+        ("3.3", "0.14"),
+        ("3.8", "0.15"),
+        ("3.12", "0.16"),
+        ("3.14", "0.17.1"),
+    ),
+    first_safe_version="2.40.4",
+    home="/etc/prometheus",
+    image="prom/prometheus",
+    config_flag="config.file",
+    reload_by="HUP",
+    reload_done="Completed loading of configuration file",
+    reload_refused="Error reloading config",
+    is_client=True,
+)

@@ -1,0 +1,139 @@
+"""Finds in a prometheus.yml what `promtool check config` calls SUCCESS although it cannot work.
+
+Seen with promtool 2.42: a missing or junk ca_file, a certificate and key that do not belong together, a
+missing password_file, `scheme: HTTPS`, and whatever stands in a second YAML document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ruamel.yaml.nodes import Node, SequenceNode
+
+from wizard.configs import _fields, _pem
+from wizard.configs._jobs import OTHER_AUTH, listing
+from wizard.configs._libyaml import second_document
+from wizard.configs._pem import Read
+from wizard.configs._yaml import Document, load
+from wizard.errors import ConfigError
+
+
+def check(content: bytes, *, read: Read | None = None) -> tuple[str, ...]:
+    """What would not work, one sentence each: `line N: what (what to do)`.
+
+    Only that beginning holds a line number, so that findings of two versions can be compared without it.
+
+    Args:
+        content: the file.
+        read: gives the files that it names, as Prometheus' host sees them; relative paths are not looked at.
+            Without it, nothing is said about files.
+    """
+    try:
+        document = load(content)
+        listed = listing(document)
+    except ConfigError as problem:
+        return (str(problem),)
+    found = list(_names(document, listed))
+    for label, node in _clients(document, listed):
+        found += _client(document, label, node, read)
+    extra = second_document(document.parsed)
+    if extra:
+        found.append(
+            f"line {extra}: a second YAML document begins here and Prometheus ignores it (remove the ---)"
+        )
+    return tuple(found)
+
+
+def _names(document: Document, listed: SequenceNode | None) -> Iterator[str]:
+    seen: set[str] = set()
+    for node in listed.value if listed is not None else ():
+        name = _fields.value(_fields.fields([node]), "job_name")
+        if not name:
+            yield f"{_line(document, node)}: this scrape job has no job_name (give it one)"
+        elif name in seen:
+            yield (
+                f"{_line(document, node)}: there is a scrape job {name!r} further up already "
+                "(give each its own job_name)"
+            )
+        seen.add(name)
+
+
+def _clients(document: Document, listed: SequenceNode | None) -> Iterator[tuple[str, Node]]:
+    """Every block that makes Prometheus a client, with what to call it."""
+    for node in listed.value if listed is not None else ():
+        yield f"job {_fields.value(_fields.fields([node]), 'job_name')!r}", node
+    root = _fields.fields([document.root] if document.root is not None else [])
+    for node in _fields.items(_fields.inner(root, "alerting"), "alertmanagers"):
+        yield "alertmanagers", node
+    for key in ("remote_write", "remote_read"):
+        for node in _fields.items(root, key):
+            yield key, node
+
+
+def _client(document: Document, label: str, node: Node, read: Read | None) -> Iterator[str]:
+    of = _fields.fields([node])
+    scheme = _fields.value(of, "scheme")
+    if scheme not in ("", "http", "https"):
+        yield (
+            f"{_line(document, of['scheme'][-1])}: {label}: there is no scheme {scheme!r} "
+            f"(write {'https' if scheme.lower() == 'https' else 'http or https'})"
+        )
+    ways = [key for key in ("basic_auth", *OTHER_AUTH) if _fields.given(of, key)]
+    if len(ways) > 1:
+        yield f"{_line(document, of[ways[1]][-1])}: {label}: {ways[0]} and {ways[1]} exclude each other (keep one)"
+    tls = _fields.inner(of, "tls_config")
+    skip = _fields.value(tls, "insecure_skip_verify")
+    if _fields.truth(skip):
+        beside = " and the ca_file is never looked at" if _fields.value(tls, "ca_file") else ""
+        yield (
+            f"{_line(document, tls['insecure_skip_verify'][-1])}: {label}: insecure_skip_verify accepts every "
+            f"certificate{beside} (remove it)"
+        )
+    for one, other in (("cert", "key"), ("key", "cert")):
+        if any(_given(tls, one)) and not any(_given(tls, other)):
+            yield f"{_line(document, node)}: {label}: tls_config has a {one} and no {other} (give both)"
+    if read is None:
+        return
+    yield from _files(document, label, tls, read)
+    basic = _fields.inner(of, "basic_auth")
+    for key, holder in (("password_file", basic), ("username_file", basic), ("bearer_token_file", of)):
+        path = _fields.value(holder, key)
+        if path.startswith("/"):
+            content = read(path)
+            where = f"{_line(document, holder[key][-1])}: {label}: {key} {path}"
+            if content is None:
+                yield f"{where} does not exist (create it, mode 0640, readable for Prometheus)"
+            elif not content.strip():
+                yield f"{where} is empty (write it)"
+
+
+def _files(document: Document, label: str, tls: _fields.Fields, read: Read) -> Iterator[str]:
+    contents: dict[str, bytes] = {}
+    for key in ("ca_file", "cert_file", "key_file"):
+        path = _fields.value(tls, key)
+        if not path.startswith("/"):
+            continue
+        content = read(path)
+        if content is None:
+            yield f"{_line(document, tls[key][-1])}: {label}: {key} {path} does not exist (copy it there)"
+        else:
+            contents[key] = content
+    if "ca_file" in contents:
+        wrong = _pem.bundle(contents["ca_file"])
+        if wrong:
+            path = _fields.value(tls, "ca_file")
+            yield f"{_line(document, tls['ca_file'][-1])}: {label}: ca_file {path} {wrong} (copy the CA there)"
+    if "cert_file" in contents and "key_file" in contents:
+        wrongs = _pem.pair(contents["cert_file"], contents["key_file"])
+        for key, wrong in zip(("cert_file", "key_file"), wrongs, strict=True):
+            if wrong:
+                path = _fields.value(tls, key)
+                yield f"{_line(document, tls[key][-1])}: {label}: {key} {path} {wrong} (copy both files again)"
+
+
+def _given(tls: _fields.Fields, kind: str) -> list[str]:
+    return [text for text in (_fields.value(tls, kind + end) for end in ("", "_file", "_ref")) if text]
+
+
+def _line(document: Document, node: Node) -> str:
+    return f"line {node.start_mark.line + document.first_line}"

@@ -1,0 +1,132 @@
+"""Writes new YAML in the hand of the file that it goes into: its indentation, its quotes, its line ends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Value: TypeAlias = "str | Plain | Inline | Mapping[str, Value] | Sequence[Value]"
+"""What can be written: texts (quoted where they must be), mappings and sequences of them."""
+
+_SAFE = re.compile(r"[A-Za-z_/$.][A-Za-z0-9_/$.@%+=~-]*")
+_WORDS = frozenset("y n yes no on off true false null nan .nan .inf".split())
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A word that must stand without quotes, such as `false`."""
+
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """A value that is written in flow style, `{a: b}` or `[a, b]`, even where a block would do."""
+
+    value: Mapping[str, Value] | Sequence[Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a file indents: `step` columns for a mapping below a key, `dash` for a sequence below a key."""
+
+    step: int = 2
+    dash: int = 2
+    newline: str = "\n"
+
+
+def quoted(text: str, *, style: str = "") -> str:
+    """`text` as a YAML scalar that every reader takes for a string.
+
+    Args:
+        text: any text.
+        style: the quote to keep: `'`, `"`, or '' for none unless needed.
+    """
+    printable = text.isprintable() and "\ufeff" not in text
+    if style == '"' or not printable:
+        return '"' + "".join(_escaped(character) for character in text) + '"'
+    if style != "'" and _SAFE.fullmatch(text) and text.lower() not in _WORDS and not re.match(r"\.\d", text):
+        return text
+    return "'" + text.replace("'", "''") + "'"
+
+
+def flow(value: Value, *, quote: str = "") -> str:
+    """A value on one line; `quote` as in `quoted`, so that JSON stays JSON."""
+    if isinstance(value, str):
+        return quoted(value, style=quote)
+    if isinstance(value, Plain):
+        return value.word
+    if isinstance(value, Inline):
+        return flow(value.value, quote=quote)
+    if isinstance(value, Mapping):
+        pairs = (f"{quoted(key, style=quote)}: {flow(each, quote=quote)}" for key, each in value.items())
+        return "{" + ", ".join(pairs) + "}"
+    return "[" + ", ".join(flow(each, quote=quote) for each in value) + "]"
+
+
+def pair(key: str, value: Value, *, column: int, style: Style) -> str:
+    """`key: value` as lines of a block mapping whose keys stand at `column`; ends with a line end."""
+    lead = " " * column + quoted(key) + ":"
+    if isinstance(value, Mapping) and value:
+        return lead + style.newline + mapping(value, column=column + style.step, style=style)
+    if isinstance(value, Sequence) and not isinstance(value, str) and deep(value):
+        return lead + style.newline + sequence(value, column=column + style.dash, style=style)
+    return f"{lead} {flow(value)}{style.newline}"
+
+
+def mapping(value: Mapping[str, Value], *, column: int, style: Style) -> str:
+    """A block mapping, as lines."""
+    return "".join(pair(key, item, column=column, style=style) for key, item in value.items())
+
+
+def sequence(value: Sequence[Value], *, column: int, style: Style, gap: int = 2) -> str:
+    """A block sequence, as lines; `gap` is the distance from a dash to what follows it."""
+    return "".join(item(each, column=column, style=style, gap=gap) for each in value)
+
+
+def item(value: Value, *, column: int, style: Style, gap: int = 2) -> str:
+    """One item of a block sequence, as lines."""
+    dash = " " * column + "-" + " " * (gap - 1)
+    if isinstance(value, Mapping) and value:
+        lines = mapping(value, column=column + gap, style=style)
+        return dash + lines[column + gap :]
+    return f"{dash}{flow(value)}{style.newline}"
+
+
+def deep(value: Value) -> bool:
+    """Whether this is written as lines of its own below its key."""
+    if isinstance(value, (str, Plain, Inline)):
+        return False
+    if isinstance(value, Mapping):
+        return bool(value)
+    return any(isinstance(each, (Mapping, Inline)) for each in value)
+
+
+def bare(value: Value) -> object:
+    """The same value as `_yaml.data` would read it back."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Plain):
+        return value.word
+    if isinstance(value, Inline):
+        return bare(value.value)
+    if isinstance(value, Mapping):
+        return {key: bare(each) for key, each in value.items()}
+    return [bare(each) for each in value]
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if character in '"\\':
+        return "\\" + character
+    if character == "\n":
+        return "\\n"
+    if character == "\t":
+        return "\\t"
+    if character.isprintable():
+        return character
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -1,0 +1,414 @@
+"""inspect -> plan -> apply -> verify -> undo: one engine for the wizard, the command line and the labs.
+
+Only the engine holds connections and the journal. Its promise: nothing is ever half done. A run ends proven, or
+what was there before is back; killed at any instant, `recover` brings it to one of the two.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from wizard import journal, probes, steps
+from wizard.components import all_components
+from wizard.components import component as find_component
+from wizard.engine import inspecting, judging, proving, telling, undoing
+from wizard.engine.applying import Applier, unchanged
+from wizard.engine.hosts import Hosts
+from wizard.engine.listener import Listener
+from wizard.engine.outcome import Exposure, Holding, Outcome, Scan, silent, told
+from wizard.errors import CancelledError, FirescreenError, InputError, JournalError
+from wizard.journal import Journal, Record
+from wizard.model import (
+    Answers,
+    Attempt,
+    ComponentSpec,
+    Event,
+    Facts,
+    Finding,
+    HostSpec,
+    Plan,
+    Probe,
+    Protection,
+    RunRecord,
+    Stack,
+)
+from wizard.workspace import Workspace
+
+__all__ = ["Engine", "Exposure", "Holding", "Outcome", "Scan"]
+
+Emit = Callable[[Event], None]
+
+
+class Engine:
+    """Everything that can be done with a stack. Its methods block; call them from a worker thread.
+
+    Args:
+        workspace: where the CA, the journal and the practice stack live.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+
+    # -- looking ------------------------------------------------------------------------------------------
+
+    def this_machine(self) -> Stack:
+        """A stack of what runs on this machine, with the protection that is proposed for it."""
+        here = HostSpec(name="here", connect="local")
+        with Hosts(self.workspace, (here,)) as hosts:
+            found = hosts.services("here")
+        order = [component.name for component in all_components()]
+        names = sorted({service.component for service in found}, key=order.index)
+        return Stack(
+            hosts=(here,),
+            components=tuple(
+                ComponentSpec(host="here", name=name, protect=_proposal(name)) for name in names
+            ),
+        )
+
+    def scan(self, stack: Stack | None = None, *, emit: Emit = silent) -> Scan:
+        """What runs where, and how open it is by what the wire says.
+
+        Raises:
+            HostError: a host cannot be reached.
+        """
+        wanted = stack or self.this_machine()
+        look = replace(
+            wanted, components=tuple(replace(component, protect=()) for component in wanted.components)
+        )
+        facts = self.inspect(look)
+        exposures = []
+        missing: list[Finding] = []
+        for component in wanted.components:
+            service = facts.hosts[component.host].service(component.name)
+            if service is None:
+                missing.append(judging.not_found(component))
+                continue
+            found = proving.exposure(service)
+            exposures.append(found)
+            emit(Event(run="", kind="log", host=found.host, text=f"{found.component}: {found.words}"))
+        findings = (*missing, *(finding for exposure in exposures for finding in judging.findings(exposure)))
+        return Scan(stack=wanted, facts=facts, exposures=tuple(exposures), findings=findings)
+
+    def inspect(self, stack: Stack) -> Facts:
+        """What is on the hosts of a stack.
+
+        Raises:
+            HostError: a host cannot be reached or read. InputError: a component is not there.
+        """
+        with Hosts(self.workspace, stack.hosts) as hosts:
+            return inspecting.inspect(stack, hosts, self.workspace)
+
+    def plan(self, stack: Stack, answers: Answers | None = None, *, facts: Facts | None = None) -> Plan:
+        """What has to change. Writes nothing.
+
+        Raises:
+            FirescreenError: see `inspect` and `steps.plan`.
+        """
+        return steps.plan(stack, facts or self.inspect(stack), answers or Answers())
+
+    def holdings(self, stack: Stack, facts: Facts) -> tuple[Holding, ...]:
+        """The certificates and users that exist on the hosts and in the workspace."""
+        return telling.holdings(stack, facts)
+
+    # -- doing --------------------------------------------------------------------------------------------
+
+    def apply(self, plan: Plan, emit: Emit = silent, cancel: threading.Event | None = None) -> Outcome:
+        """Makes the changes, proves the result, and puts everything back if the proof fails.
+
+        Never raises a FirescreenError: it is in the outcome.
+        """
+        stop = cancel or threading.Event()
+        with Listener(emit) as tell:
+            try:
+                with self.workspace.lock("an apply"), Hosts(self.workspace, plan.stack.hosts) as hosts:
+                    self._refuse_after_crash()
+                    outcome = self._apply(plan, hosts, tell, stop)
+            except FirescreenError as error:
+                outcome = Outcome(run="", state="failed", error=error)
+            return _finish(outcome, tell)
+
+    def _apply(self, plan: Plan, hosts: Hosts, emit: Emit, cancel: threading.Event) -> Outcome:
+        if not plan.changes:
+            attempts = proving.prove(plan.probes, run="", emit=emit, cancel=cancel)
+            return judging.judged(Outcome(run="", state="nothing", attempts=attempts), plan)
+        for change in judging.first_writes(plan):
+            unchanged(hosts.connection(change.host), change)
+        log = Journal.create(
+            self.workspace.runs,
+            title=telling.title(plan),
+            hosts=plan.stack.hosts,
+            changes=plan.changes,
+            details=telling.details(plan),
+        )
+        try:
+            return self._carry_out(plan, hosts, log, emit, cancel)
+        finally:
+            log.close()
+
+    def _carry_out(
+        self, plan: Plan, hosts: Hosts, log: Journal, emit: Emit, cancel: threading.Event
+    ) -> Outcome:
+        emit(Event(run=log.run, kind="started", total=len(plan.changes)))
+        attempts: tuple[Attempt, ...] = ()
+        try:
+            Applier(plan, hosts, log, emit, cancel).run()
+            log.state("proving")
+            attempts = proving.prove(
+                plan.probes, run=log.run, emit=emit, cancel=cancel, since=judging.turned(plan)
+            )
+            if cancel.is_set():
+                raise CancelledError("you stopped the run while it was being proven")
+            judging.judge(attempts)
+            log.state("proven" if plan.probes else "applied")
+        except FirescreenError as error:
+            return self._roll_back(log, hosts, emit, error, attempts)
+        except Exception as fault:
+            # A fault of our own: nothing may stay half done because of it, and it must still be seen.
+            words = FirescreenError(f"a fault of Firescreen itself: {type(fault).__name__}", where=log.run)
+            self._roll_back(log, hosts, emit, words, attempts)
+            raise
+        return Outcome(
+            run=log.run,
+            state="proven" if plan.probes else "applied",
+            attempts=attempts,
+            summary=telling.summary(plan, attempts),
+        )
+
+    def _roll_back(
+        self, log: Journal, hosts: Hosts, emit: Emit, error: FirescreenError, attempts: tuple[Attempt, ...]
+    ) -> Outcome:
+        emit(Event(run=log.run, kind="rollback", state="running", text=error.what, error=told(error)))
+        record = journal.read(log.folder)
+        assert record is not None
+        try:
+            with suppress(JournalError):  # a full disk must not keep the files from being put back
+                log.state("rolling-back")
+            undoing.put_back(record, hosts, log, emit)
+            undoing.revive(record, hosts)
+            log.state("rolled-back")
+        except FirescreenError as trouble:
+            worse = JournalError(
+                f"{error.what}; and putting back failed: {trouble.what}",
+                where=trouble.where or error.where,
+                todo=trouble.todo or "run: firescreen recover --yes",
+            )
+            return Outcome(run=log.run, state="failed", attempts=attempts, error=worse)
+        state = "cancelled" if isinstance(error, CancelledError) else "rolled-back"
+        back = "Everything that was changed is back as it was, and the services run as before."
+        return Outcome(
+            run=log.run,
+            state="cancelled" if state == "cancelled" else "rolled-back",
+            attempts=attempts,
+            error=error,
+            summary=(back,),
+        )
+
+    def verify(
+        self,
+        stack: Stack,
+        emit: Emit = silent,
+        cancel: threading.Event | None = None,
+        *,
+        answers: Answers | None = None,
+    ) -> tuple[Attempt, ...]:
+        """All the probes, wanted and unwanted.
+
+        Raises:
+            FirescreenError: the stack cannot be inspected or planned.
+        """
+        return self.prove(self.plan(stack, answers), emit, cancel)
+
+    def prove(
+        self, plan: Plan, emit: Emit = silent, cancel: threading.Event | None = None
+    ) -> tuple[Attempt, ...]:
+        """The probes of a plan, made now."""
+        return proving.prove(plan.probes, run="", emit=emit, cancel=cancel or threading.Event())
+
+    def probe(self, probe: Probe) -> Attempt:
+        """One request."""
+        return probes.run(probe)
+
+    # -- going back ---------------------------------------------------------------------------------------
+
+    def undo(self, run: str = "", emit: Emit = silent, cancel: threading.Event | None = None) -> Outcome:
+        """Puts back what a run changed; the newest that is not undone, if none is named."""
+        with Listener(emit) as tell:
+            try:
+                with self.workspace.lock("an undo"):
+                    self._refuse_after_crash()
+                    record = self._to_undo(run)
+                    with Hosts(self.workspace, record.hosts) as hosts:
+                        undoing.check(record, hosts)
+                        outcome = self._undo(record, hosts, tell)
+            except FirescreenError as error:
+                outcome = Outcome(run="", state="failed", error=error)
+            return _finish(outcome, tell)
+
+    def _to_undo(self, run: str) -> Record:
+        standing = [
+            record for record in journal.records(self.workspace.runs) if record.state in ("proven", "applied")
+        ]
+        if not run:
+            if not standing:
+                raise InputError("there is no run to undo", where=str(self.workspace.runs))
+            return standing[0]
+        for index, record in enumerate(standing):
+            if record.run == run:
+                if index:
+                    raise InputError(
+                        f"run {standing[0].run} came after it and builds on it",
+                        where=run,
+                        todo=f"undo {standing[0].run} first",
+                    )
+                return record
+        raise InputError(
+            "there is no such run that could be undone", where=run, todo="see: firescreen history"
+        )
+
+    def _undo(self, record: Record, hosts: Hosts, emit: Emit) -> Outcome:
+        log = Journal(record.folder)
+        try:
+            with suppress(JournalError):
+                log.state("undoing")
+            undoing.put_back(record, hosts, log, emit)
+            undoing.revive(record, hosts)
+            log.state("undone")
+        except FirescreenError as error:
+            return Outcome(run=record.run, state="failed", error=error)
+        finally:
+            log.close()
+        return Outcome(run=record.run, state="undone", summary=("Every file is as it was before that run.",))
+
+    def cut_off(self) -> RunRecord | None:
+        """A run that was killed before it was finished or put back; None while another is at work."""
+        if self.workspace.busy():
+            return None
+        for record in journal.records(self.workspace.runs):
+            if record.state == "cut-off":
+                return record.summary()
+        return None
+
+    def recover(self, emit: Emit = silent) -> tuple[Outcome, ...]:
+        """Finishes the undo of every run that was cut off."""
+        outcomes = []
+        try:
+            with self.workspace.lock("a recovery"):
+                journal.sweep(self.workspace.runs)
+                for record in journal.records(self.workspace.runs):
+                    if record.state != "cut-off":
+                        continue
+                    with Hosts(self.workspace, record.hosts) as hosts:
+                        outcomes.append(_finish(self._undo(record, hosts, emit), emit))
+        except FirescreenError as error:
+            outcomes.append(_finish(Outcome(run="", state="failed", error=error), emit))
+        return tuple(outcomes)
+
+    def _refuse_after_crash(self) -> None:
+        """For who holds the lock.
+
+        Raises:
+            JournalError: a run was cut off before.
+        """
+        cut = next((each for each in journal.records(self.workspace.runs) if each.state == "cut-off"), None)
+        if cut is not None:
+            raise JournalError(
+                f"run {cut.run} was cut off and is not put back yet",
+                where=str(cut.folder),
+                todo="run: firescreen recover --yes",
+            )
+        journal.sweep(self.workspace.runs)
+
+    # -- remembering --------------------------------------------------------------------------------------
+
+    def history(self) -> tuple[RunRecord, ...]:
+        """The runs, the newest first."""
+        found = (record.summary() for record in journal.records(self.workspace.runs))
+        if not self.workspace.busy():
+            return tuple(found)
+        return tuple(replace(run, state="running") if run.state == "cut-off" else run for run in found)
+
+    def run_details(self, run: str) -> tuple[str, ...]:
+        """The diffs of a run, redacted."""
+        return self._record(run).details
+
+    def report(self, run: str) -> Path:
+        """A Markdown report of a run, in the workspace.
+
+        Raises:
+            InputError: there is no such run.
+        """
+        return telling.report(self._record(run), self.workspace.reports / f"{run}.md")
+
+    def _record(self, run: str) -> Record:
+        for record in journal.records(self.workspace.runs):
+            if record.run == run:
+                return record
+        raise InputError("there is no such run", where=run, todo="see: firescreen history")
+
+    def _taken_back(self, record: Record) -> FirescreenError | None:
+        with Hosts(self.workspace, record.hosts) as hosts:
+            return self._undo(record, hosts, silent).error
+
+    # -- practising ---------------------------------------------------------------------------------------
+
+    def practice(self, progress: Callable[[str], None] | None = None, *, suite: str = "") -> Stack:
+        """The practice stack, brought up if it is not.
+
+        Raises:
+            ProgramsError: the real programs can be neither found nor fetched. ServiceError: one does not run.
+        """
+        from wizard import practice
+
+        self.workspace.ensure()
+        practice.up(self.workspace.root, self.workspace.cache, suite=suite, progress=progress)
+        return practice.stack(self.workspace.root)
+
+    def practice_down(self) -> None:
+        """Ends the practice stack's programs and removes its files.
+
+        What its runs left in the workspace (a CA, passwords) is undone with them.
+
+        Raises:
+            LockedError: a run is under way. ServiceError: a program does not end.
+        """
+        from wizard import practice
+
+        with self.workspace.lock("the end of practice"):
+            standing = [
+                record
+                for record in journal.records(self.workspace.runs)
+                if record.state in ("proven", "applied", "cut-off")
+            ]
+            mine = [record for record in standing if judging.practises(record)]
+            others = len(mine) < len(standing)
+            for record in mine:
+                # What another stack was built on (the CA, passwords) has to stay; the rest goes with the folder.
+                error = self._taken_back(record) if not others else JournalError("another run builds on it")
+                if error is not None:
+                    log = Journal(record.folder)
+                    log.state("ended")
+                    log.forget_images()
+                    log.close()
+            practice.down(self.workspace.root, remove=True)
+
+
+def _proposal(component: str) -> tuple[Protection, ...]:
+    """Everything for what only Prometheus asks; nothing unasked for what others (Grafana, say) ask too."""
+    return () if find_component(component).is_client else ("tls", "basic_auth")
+
+
+def _finish(outcome: Outcome, emit: Emit) -> Outcome:
+    emit(
+        Event(
+            run=outcome.run,
+            kind="finished",
+            state=outcome.state,
+            text="\n".join(outcome.summary),
+            error=told(outcome.error) if outcome.error else None,
+        )
+    )
+    return outcome

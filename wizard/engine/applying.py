@@ -1,0 +1,264 @@
+"""Makes the changes of a plan, one after the other, each written down before it is made.
+
+Compare and swap: a file that is no longer what the preview showed is left alone, and what was done is put back.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import threading
+import time
+from collections.abc import Callable
+
+from wizard import probes
+from wizard.components import component as find_component
+from wizard.configs import prometheus as scrape
+from wizard.configs import web
+from wizard.engine import hosts as services
+from wizard.engine.hosts import Hosts
+from wizard.errors import CancelledError, ChangedError, HostError, ValidationError
+from wizard.journal import Journal
+from wizard.model import (
+    Change,
+    Connection,
+    Event,
+    MakeFolder,
+    Plan,
+    Probe,
+    RunService,
+    WriteFile,
+)
+from wizard.redact import plain, redact
+
+Emit = Callable[[Event], None]
+
+TURN_TIMEOUT = 15.0
+"""Seconds: discovery and the scrape manager of Prometheus each pass targets on every five."""
+
+HAND_TIMEOUT = 1800.0
+"""Seconds that a person has for a restart by hand."""
+
+
+class Applier:
+    """Carries out one plan.
+
+    Args:
+        journal: open, with its before-images in place.
+        emit: told of every step.
+        cancel: looked at between changes.
+    """
+
+    def __init__(
+        self, plan: Plan, hosts: Hosts, journal: Journal, emit: Emit, cancel: threading.Event
+    ) -> None:
+        self._plan = plan
+        self._hosts = hosts
+        self._journal = journal
+        self._emit = emit
+        self._cancel = cancel
+
+    def run(self) -> None:
+        """Makes every change.
+
+        Raises:
+            FirescreenError: one of them could not be made, or the person stopped the run. What was made until
+                then stands; the caller puts it back.
+        """
+        changes = self._plan.changes
+        number = 0
+        for step in self._plan.steps:
+            for change in step.changes:
+                if self._cancel.is_set():
+                    raise CancelledError("you stopped the run between two changes", where=step.title)
+                self._tell(step.id, change, "running", number, len(changes))
+                self._journal.begin(number)
+                try:
+                    self._make(change, number)
+                except BaseException:
+                    self._tell(step.id, change, "failed", number, len(changes))
+                    raise
+                self._journal.done(number)
+                number += 1
+                self._tell(step.id, change, "done", number, len(changes))
+
+    def _tell(self, step: str, change: Change, state: str, done: int, total: int) -> None:
+        self._emit(
+            Event(
+                run=self._journal.run,
+                kind="change",
+                host=change.host,
+                step=step,
+                state=state,
+                done=done,
+                total=total,
+                text=change.title(),
+            )
+        )
+
+    def _make(self, change: Change, number: int) -> None:
+        connection = self._hosts.connection(change.host)
+        if isinstance(change, MakeFolder):
+            connection.make_folder(change.path, mode=change.mode, owner=change.owner, group=change.group)
+        elif isinstance(change, WriteFile):
+            self._write(connection, change, f"{self._journal.run}-{number}")
+        else:
+            self._serve(connection, change)
+
+    def _write(self, connection: Connection, change: WriteFile, tag: str) -> None:
+        unchanged(connection, change)
+        if change.after is None:
+            connection.remove(change.path)
+            return
+        staged = connection.stage(change.path, change.after, tag=tag)
+        try:
+            validate(connection, change, staged, self._plan)
+            unchanged(connection, change)  # the checks took their time
+        except BaseException:
+            connection.remove(staged)
+            raise
+        connection.commit(staged, change.path)
+
+    def _serve(self, connection: Connection, change: RunService) -> None:
+        if change.service.manager == "manual":
+            self._wait_for_hand(change)
+        elif change.action == "restart":
+            services.restart(connection, change.service)
+        else:
+            services.reload(connection, change.service)
+            for turn in change.turns:
+                self._await_turn(change, turn)
+
+    def _await_turn(self, change: RunService, turn: Probe) -> None:
+        """Back in the moment in which Prometheus asks the target by https, or when it cannot be known.
+
+        Raises:
+            CancelledError: the person stopped the run.
+        """
+        self._emit(
+            Event(
+                run=self._journal.run,
+                kind="log",
+                host=change.host,
+                text=f"waiting until Prometheus asks {turn.instance} by https (up to ten seconds)",
+            )
+        )
+        deadline = time.monotonic() + TURN_TIMEOUT
+        while time.monotonic() < deadline:
+            attempt = probes.run(turn, cancel=self._cancel)
+            if attempt.detail.startswith("https://") or attempt.outcome not in ("up", "down"):
+                return
+            if self._cancel.wait(0.02):
+                raise CancelledError(
+                    "you stopped the run while it waited for Prometheus", where=change.title()
+                )
+
+    def _wait_for_hand(self, change: RunService) -> None:
+        """Shows what to type and waits until the probe that must succeed does.
+
+        Raises:
+            CancelledError: the person gave up. HostError: nothing happened for half an hour.
+        """
+        wanted = self._awaited(change)
+        self._emit(
+            Event(
+                run=self._journal.run,
+                kind="waiting",
+                host=change.host,
+                text="\n".join(change.commands()),
+                state=change.title(),
+            )
+        )
+        deadline = time.monotonic() + HAND_TIMEOUT
+        while wanted is not None and not probes.run(wanted, cancel=self._cancel).ok:
+            if self._cancel.wait(0.5):
+                raise CancelledError("you stopped the run while it waited for you", where=change.title())
+            if time.monotonic() > deadline:
+                raise HostError(
+                    "nobody restarted it within half an hour", where=change.title(), todo="run this again"
+                )
+
+    def _awaited(self, change: RunService) -> Probe | None:
+        service = change.service
+        kind = "http" if change.action == "restart" else "up"
+        for probe in self._plan.probes:
+            mine = probe.host == service.host and probe.component == service.component
+            if probe.wanted and probe.kind == kind and (mine or kind == "up"):
+                return probe
+        return None
+
+
+def unchanged(connection: Connection, change: WriteFile) -> None:
+    """Compare before the swap.
+
+    Raises:
+        ChangedError: the file is no longer what the preview showed.
+    """
+    now = connection.read(change.path)
+    was = change.before
+    same = (now is None and was is None) or (
+        now is not None and was is not None and now.content == was.content and now.mode == was.mode
+    )
+    if not same:
+        raise ChangedError(
+            "it is no longer what the preview showed; somebody else changed it, and it was left alone",
+            where=f"{change.host}:{change.path}",
+            todo="look at it, then plan again",
+        )
+
+
+def validate(connection: Connection, change: WriteFile, staged: str, plan: Plan) -> None:
+    """Own checks always, promtool where it is at hand; both on the bytes that are about to be put in place.
+
+    Raises:
+        ValidationError: the file would not do.
+    """
+    if not change.check or change.after is None:
+        return
+
+    def read(path: str) -> bytes | None:
+        state = connection.read(path)
+        return state.content if state is not None else None
+
+    host = plan.facts.hosts[change.host]
+    if change.check == "web-config":
+        toolkit = _toolkit(change, plan)
+        problems = web.check(change.after.content, toolkit=toolkit, read=read)
+    else:
+        problems = scrape.check(change.after.content, read=read)
+    # What was wrong before and was not of our making is no reason to stop: say only what is new.
+    old = {_unplaced(problem) for problem in _problems_before(change, read, plan)}
+    new = [problem for problem in problems if _unplaced(problem) not in old]
+    if new:
+        raise ValidationError(redact(plain(new[0])), where=f"{change.host}:{change.path}")
+    if host.promtool:
+        words = "web-config" if change.check == "web-config" else "config"
+        ended = connection.run([host.promtool, "check", words, staged], timeout=60)
+        if ended.code != 0:
+            said = (ended.stdout + ended.stderr).replace(staged, change.path).strip()
+            raise ValidationError(
+                f"promtool refuses it: {redact(plain(said, 500))}",
+                where=f"{change.host}:{change.path}",
+                todo="the old file is still in place; mend what it names and plan again",
+            )
+
+
+def _unplaced(problem: str) -> str:
+    """A problem without its line, which our own edit may have moved."""
+    return re.sub(r"^line \d+: ", "", problem)
+
+
+def _problems_before(change: WriteFile, read: Callable[[str], bytes | None], plan: Plan) -> tuple[str, ...]:
+    if change.before is None:
+        return ()
+    if change.check == "web-config":
+        return web.check(change.before.content, toolkit=_toolkit(change, plan), read=read)
+    return scrape.check(change.before.content, read=read)
+
+
+def _toolkit(change: WriteFile, plan: Plan) -> str:
+    for service in plan.facts.hosts[change.host].services:
+        homes = (service.web_config, posixpath.join(service.home, "web.yml"))
+        if change.path in homes and service.version:
+            return find_component(service.component).toolkit(service.version)
+    return ""

@@ -1,0 +1,96 @@
+"""Finds out what is on each host: services, and every file that a plan for the stack may read or write."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+from wizard import steps
+from wizard.account import account
+from wizard.engine.hosts import Hosts
+from wizard.model import WORKSPACE, Facts, FileState, HostFacts, HostSpec, PathInfo, Stack
+from wizard.workspace import Workspace
+
+_ROUNDS = 4
+"""Files name other files: a web configuration its key, a job its CA. Deeper than this nothing goes."""
+
+
+def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
+    """What is known of the hosts of a stack.
+
+    Raises:
+        HostError: a host, or a file on it, cannot be read.
+        InputError: a component of the stack is not there.
+    """
+    facts = Facts(
+        hosts={
+            WORKSPACE: _workspace_facts(),
+            **{spec.name: _host_facts(spec, hosts, _wanted(stack, spec.name)) for spec in stack.hosts},
+        },
+        workspace=str(workspace.root),
+        workspace_option="" if workspace.is_usual else str(workspace.root),
+    )
+    for _ in range(_ROUNDS):
+        wanted = steps.wanted_files(stack, facts)
+        missing = {
+            name: [path for path in paths if path not in facts.hosts[name].files]
+            for name, paths in wanted.items()
+        }
+        if not any(missing.values()):
+            break
+        facts = replace(
+            facts,
+            hosts={
+                name: _with_files(known, missing.get(name, []), hosts) for name, known in facts.hosts.items()
+            },
+        )
+    folders = steps.wanted_folders(stack, facts)
+    return replace(
+        facts,
+        hosts={
+            name: replace(known, folders=_folders(name, folders.get(name, ()), hosts))
+            for name, known in facts.hosts.items()
+        },
+    )
+
+
+def _wanted(stack: Stack, host: str) -> tuple[str, ...]:
+    return tuple(component.name for component in stack.components if component.host == host)
+
+
+def _host_facts(spec: HostSpec, hosts: Hosts, wanted: tuple[str, ...]) -> HostFacts:
+    services = tuple(hosts.with_unit_text(service) for service in hosts.services(spec.name, wanted))
+    user, group = account()
+    root = (os.geteuid() == 0 or bool(spec.become)) and spec.connect == "local"
+    return HostFacts(
+        spec=spec,
+        names=hosts.names(spec.name),
+        root=root,
+        user="root" if root else user,
+        group="root" if root else group,
+        promtool=hosts.promtool(spec.name, services),
+        clock=time.time(),
+        services=services,
+    )
+
+
+def _workspace_facts() -> HostFacts:
+    user, group = account()
+    return HostFacts(spec=HostSpec(name=WORKSPACE, connect="local"), user=user, group=group)
+
+
+def _with_files(known: HostFacts, missing: list[str], hosts: Hosts) -> HostFacts:
+    if not missing:
+        return known
+    connection = hosts.connection(known.spec.name)
+    read: Mapping[str, FileState | None] = {path: connection.read(path) for path in missing}
+    return replace(known, files={**known.files, **read})
+
+
+def _folders(name: str, paths: tuple[str, ...], hosts: Hosts) -> dict[str, PathInfo | None]:
+    if not paths:
+        return {}
+    connection = hosts.connection(name)
+    return {path: connection.info(path) for path in paths}

@@ -1,0 +1,79 @@
+"""How a run ended, and how it is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from wizard.errors import FirescreenError
+from wizard.model import Attempt, Event, Facts, Finding, Stack
+
+State = Literal["proven", "applied", "nothing", "rolled-back", "undone", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a run ended. `rolled-back`: it failed, and what was there before is back and running."""
+
+    run: str
+    state: State
+    attempts: tuple[Attempt, ...] = ()
+    error: FirescreenError | None = None
+    summary: tuple[str, ...] = ()
+    """What was made, where it is, when it expires, what to do next: a line each."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is so now."""
+        return self.error is None and self.state in ("proven", "applied", "nothing", "undone")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """How open a component is, by what the wire says and not by what a file says."""
+
+    host: str
+    component: str
+    address: str
+    version: str
+    manager: str
+    unit: str
+    tls: bool
+    password: bool
+    client_certificate: bool
+    state: Literal["open", "partly", "secured", "down"]
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """What runs where, and how it is protected."""
+
+    stack: Stack
+    facts: Facts = field(repr=False)
+    exposures: tuple[Exposure, ...]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """A certificate or a user that exists: what it is for, where it lies, until when."""
+
+    kind: Literal["authority", "certificate", "user"]
+    name: str
+    for_whom: str
+    host: str
+    path: str
+    mode: int
+    not_after: float
+    """Unix time; 0 for what does not expire."""
+    note: str
+
+
+def told(error: FirescreenError) -> tuple[str, str, str, str]:
+    """An error as an event carries it: title, what, where, todo."""
+    return error.title, error.what, error.where, error.todo
+
+
+def silent(_: Event) -> None:
+    """For who does not want to hear of each event."""

@@ -1,0 +1,126 @@
+"""Runs the probes of a stack, several at once, and says what the wire says about a component."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from wizard import probes
+from wizard.components import component as find_component
+from wizard.engine.outcome import Exposure
+from wizard.model import Attempt, Event, Probe, Service
+
+Emit = Callable[[Event], None]
+
+_AT_ONCE = 2
+"""A wrong password costs the server a bcrypt each: more at once only queue there, and here they would take the
+processor from the thread that draws."""
+
+
+def prove(
+    wanted: Sequence[Probe], *, run: str, emit: Emit, cancel: threading.Event, since: float = 0.0
+) -> tuple[Attempt, ...]:
+    """Every probe's outcome, in the order given; each is told as it comes in.
+
+    Args:
+        since: unix time; Prometheus' own word counts only for scrapes after it.
+    """
+    finished = 0
+    lock = threading.Lock()
+
+    def told(attempt: Attempt, state: str, done: int) -> None:
+        emit(
+            Event(
+                run=run,
+                kind="probe",
+                host=attempt.probe.host,
+                step=attempt.probe.id,
+                state=state,
+                done=done,
+                total=len(wanted),
+                text=attempt.probe.name,
+                attempt=attempt,
+            )
+        )
+
+    def one(probe: Probe) -> Attempt:
+        nonlocal finished
+        if probe.kind == "up":
+            fresh = replace(probe, not_before=since)
+            attempt = probes.wait(
+                fresh,
+                until=time.monotonic() + probe.timeout,
+                cancel=cancel,
+                meanwhile=lambda look: told(look, "waiting", finished),
+            )
+        else:
+            attempt = probes.run(probe, cancel=cancel)
+        with lock:
+            finished += 1
+            done = finished
+        told(attempt, "done" if attempt.ok else "failed", done)
+        return attempt
+
+    if not wanted:
+        return ()
+    with ThreadPoolExecutor(max_workers=min(_AT_ONCE, len(wanted)), thread_name_prefix="probe") as pool:
+        return tuple(pool.map(one, wanted))
+
+
+def exposure(service: Service) -> Exposure:
+    """How open a service is: asked first plainly, then over TLS without checking anything."""
+    path = find_component(service.component).metrics_path
+    place = service.listen
+    plain = probes.run(_ask(service, f"http://{place}{path}"))
+    tls = password = client = False
+    down = plain.outcome == "error"
+    if plain.outcome in {"400", "error"}:
+        secure = probes.run(_ask(service, f"https://{place}{path}", insecure=True))
+        tls = secure.tls is not None
+        password = secure.status == 401
+        client = secure.outcome == "refused"
+        down = not tls and down
+    else:
+        password = plain.status == 401
+    if down:
+        state, words = "down", "does not answer"
+    elif not tls and not password:
+        state, words = "open", "plain, no password: open to everyone"
+    elif not tls:
+        state, words = "partly", "password, but in plain sight"
+    elif client:
+        state, words = "secured", "TLS + client certificate"
+    elif password:
+        state, words = "secured", "TLS + password"
+    else:
+        state, words = "partly", "TLS, no password"
+    return Exposure(
+        host=service.host,
+        component=service.component,
+        address=place,
+        version=service.version,
+        manager=service.manager,
+        unit=service.unit,
+        tls=tls,
+        password=password,
+        client_certificate=client,
+        state=state,  # type: ignore[arg-type]
+        words=words,
+    )
+
+
+def _ask(service: Service, url: str, *, insecure: bool = False) -> Probe:
+    return Probe(
+        id=f"scan/{service.host}/{service.component}",
+        host=service.host,
+        component=service.component,
+        name="how open it is",
+        client="anyone",
+        expect="200",
+        url=url,
+        insecure=insecure,
+        timeout=3.0,
+    )

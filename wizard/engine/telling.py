@@ -1,0 +1,158 @@
+"""What is told about a run when it is over: the summary, the report, the history's details, what exists."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from wizard import pki
+from wizard.engine.outcome import Holding
+from wizard.errors import CertificateError, FirescreenError
+from wizard.journal import Record
+from wizard.model import WORKSPACE, Attempt, Facts, Plan, Stack, WriteFile
+from wizard.redact import plain, redact
+from wizard.steps import layout
+
+
+def title(plan: Plan) -> str:
+    """One line for the history."""
+    parts = [
+        f"{component.key}: {' + '.join(component.protect)}"
+        for component in plan.stack.components
+        if component.protect
+    ]
+    return ", ".join(parts) or "nothing to protect"
+
+
+def details(plan: Plan) -> tuple[str, ...]:
+    """The plan's diffs, redacted, as the history keeps them."""
+    lines = []
+    for step in plan.steps:
+        lines.append(f"# {step.host}: {step.title}")
+        for change in step.changes:
+            lines += redact(change.diff(), plan.secrets).splitlines()
+    return tuple(lines)
+
+
+def summary(plan: Plan, attempts: Sequence[Attempt]) -> tuple[str, ...]:
+    """What was made, where it is, when it expires, what to do next."""
+    lines = []
+    for change in plan.changes:
+        if not isinstance(change, WriteFile) or change.after is None or change.secret:
+            continue
+        if b"BEGIN CERTIFICATE" not in change.after.content or change.path.startswith(
+            f"{plan.facts.workspace}/trust"
+        ):
+            continue
+        found = pki.summary(change.after.content)
+        if "CA" in found.usage and change.host != WORKSPACE:
+            lines.append(f"A copy of your CA's certificate is at {change.path} on {change.host}.")
+            continue
+        until = time.strftime("%Y-%m-%d", time.localtime(found.not_after))
+        what = "Your CA" if "CA" in found.usage else f"The certificate for {', '.join(found.names)}"
+        where = f"{change.path}" if change.host == WORKSPACE else f"{change.path} on {change.host}"
+        lines.append(plain(f"{what} is at {where}. It expires on {until}."))
+    if plan.secrets:
+        user = plan.stack.users[0]
+        lines.append(f"The password of user {user.name} is in {layout.user_files(plan.facts, user)[0]}.")
+    if attempts:
+        good = sum(attempt.ok for attempt in attempts)
+        refused = sum(attempt.ok and not attempt.probe.wanted for attempt in attempts)
+        lines.append(
+            f"{good} of {len(attempts)} probes ended as they must; {refused} of them were refused, as they should be."
+        )
+    if plan.changes:
+        lines.append(
+            "To go back: firescreen undo --yes (or u on the proof screen). Every file is kept as it was."
+        )
+    return tuple(lines)
+
+
+def report(record: Record, path: Path) -> Path:
+    """A Markdown report of a run, without secrets.
+
+    Raises:
+        FirescreenError: it cannot be written.
+    """
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.started))
+    text = [
+        f"# Firescreen run {record.run}",
+        "",
+        f"- what: {plain(record.title)}",
+        f"- when: {when}",
+        f"- state: {record.state}",
+        "",
+        "## Changes",
+        "",
+        *(f"- {entry.host}: {entry.kind} `{plain(entry.path)}`" for entry in record.entries),
+        "",
+        "## As a diff (secrets masked)",
+        "",
+        "```diff",
+        *record.details,
+        "```",
+        "",
+    ]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.unlink(missing_ok=True)
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(number, "w", encoding="utf-8") as file:
+            file.write("\n".join(text))
+    except OSError as error:
+        raise FirescreenError(f"the report cannot be written: {error.strerror}", where=str(path)) from error
+    return path
+
+
+def holdings(stack: Stack, facts: Facts) -> tuple[Holding, ...]:
+    """The certificates and users that exist, as read from the hosts."""
+    found: list[Holding] = []
+    for host, known in facts.hosts.items():
+        for path, state in known.files.items():
+            if state is None or b"BEGIN CERTIFICATE" not in state.content or "/trust/" in path:
+                continue
+            try:
+                certificate = pki.summary(state.content)
+            except CertificateError as error:
+                found.append(_holding("certificate", host, path, state.mode, "unreadable", 0.0, error.what))
+                continue
+            authority = "CA" in certificate.usage
+            names = ", ".join(certificate.names) or certificate.subject
+            found.append(
+                _holding(
+                    "authority" if authority else "certificate",
+                    host,
+                    path,
+                    state.mode,
+                    names,
+                    certificate.not_after,
+                    f"{certificate.key}, signed by {certificate.issuer}",
+                )
+            )
+    for user in stack.users:
+        path = layout.user_files(facts, user)[0]
+        kept = facts.hosts[WORKSPACE].files.get(path)
+        if kept is not None:
+            found.append(_holding("user", WORKSPACE, path, kept.mode, user.name, 0.0, "password file"))
+        for scraper in layout.scrapers(facts):
+            copy = scraper.password_file(user)
+            sent = scraper.host.files.get(copy)
+            if sent is not None:
+                note = "the copy that Prometheus sends"
+                found.append(_holding("user", scraper.host.spec.name, copy, sent.mode, user.name, 0.0, note))
+    return tuple(found)
+
+
+def _holding(kind: str, host: str, path: str, mode: int, whom: str, not_after: float, note: str) -> Holding:
+    return Holding(
+        kind=kind,  # type: ignore[arg-type]
+        name=path.rpartition("/")[2],
+        for_whom=plain(whom, 200),
+        host=host,
+        path=path,
+        mode=mode,
+        not_after=not_after,
+        note=plain(note, 200),
+    )

@@ -1,0 +1,145 @@
+"""One tree of errors that a person may see; each says what happened, where, and what to do.
+
+Everything that the fronts show on failure comes from here, so that nobody ever meets a traceback. The
+exit code of the command line (see `README.md`) hangs on the class.
+"""
+
+from __future__ import annotations
+
+
+class FirescreenError(Exception):
+    """Something a person has to be told about.
+
+    Args:
+        what: one sentence that says what happened, without a full stop at the end.
+        where: the file, line, host or unit that it happened at; may be empty.
+        todo: what to do about it, as an imperative sentence; may be empty.
+    """
+
+    title = "Something went wrong"
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str = "", todo: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.todo = todo
+
+    def __str__(self) -> str:
+        """All three parts on one line, for logs and the command line."""
+        place = f"{self.where}: " if self.where else ""
+        advice = f" ({self.todo})" if self.todo else ""
+        return f"{place}{self.what}{advice}"
+
+
+class InputError(FirescreenError):
+    """Bad usage or bad input; nothing was touched."""
+
+    title = "That input cannot be used"
+    exit_code = 2
+
+
+class NeededError(InputError):
+    """Something has to be asked for before a plan can be made.
+
+    Args:
+        user: whose password it is; '' for the passphrase of the CA's key.
+    """
+
+    title = "Something has to be asked for"
+
+    def __init__(self, what: str, *, where: str = "", todo: str = "", user: str = "") -> None:
+        super().__init__(what, where=where, todo=todo)
+        self.user = user
+
+
+class StackError(InputError):
+    """The stack file does not say something that can be done."""
+
+    title = "The stack file needs a correction"
+
+
+class ConfigError(InputError):
+    """A configuration file cannot be read, or cannot be edited without a guess."""
+
+    title = "A configuration file could not be edited"
+
+
+class LabError(InputError):
+    """A lab's file cannot be read, or does not say something that can be done."""
+
+    title = "A lab's file needs a correction"
+
+
+class CertificateError(InputError):
+    """A key, a certificate or a passphrase does not fit its purpose."""
+
+    title = "A key or certificate cannot be used"
+
+
+class PasswordError(InputError):
+    """A password or a hash cannot be used."""
+
+    title = "That password cannot be used"
+
+
+class ProgramsError(FirescreenError):
+    """A real program (prometheus, node_exporter, promtool …) can be neither found nor fetched."""
+
+    title = "A program is missing"
+
+
+class HostError(FirescreenError):
+    """A host, or a file on it, cannot be reached or changed."""
+
+    title = "The host did not do what was asked"
+
+
+class ChangedError(FirescreenError):
+    """A file is no longer what the preview showed; it was left alone."""
+
+    title = "A file changed since the preview"
+
+
+class ValidationError(FirescreenError):
+    """A new file was refused by a check before it replaced the old one."""
+
+    title = "The new file was refused before it replaced the old one"
+
+
+class ServiceError(FirescreenError):
+    """A service did not start, restart or reload.
+
+    Args:
+        log: the last lines that it wrote, oldest first.
+    """
+
+    title = "A service did not come up"
+
+    def __init__(self, what: str, *, where: str = "", todo: str = "", log: tuple[str, ...] = ()) -> None:
+        super().__init__(what, where=where, todo=todo)
+        self.log = log
+
+
+class ProofError(FirescreenError):
+    """A probe did not end as it must."""
+
+    title = "The proof failed"
+
+
+class JournalError(FirescreenError):
+    """The journal of a run cannot be written, read or carried out."""
+
+    title = "The journal cannot be used"
+
+
+class LockedError(FirescreenError):
+    """Another Firescreen is at work on the same thing."""
+
+    title = "Another Firescreen is at work here"
+
+
+class CancelledError(FirescreenError):
+    """The person stopped the run; what was done is put back."""
+
+    title = "Stopped on request"

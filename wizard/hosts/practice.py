@@ -1,0 +1,29 @@
+"""A practice host: a folder of this machine and a loopback address, behind the interface of a real host.
+
+Promises: paths are this machine's own absolute paths, so that a command which is shown works when typed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wizard.hosts.local import LocalConnection
+
+
+class PracticeConnection(LocalConnection):
+    """This machine's files under the name of a practice host; implements `model.Connection`.
+
+    Args:
+        name: e.g. srv1; it resolves nowhere, targets use the address.
+        folder: absolute path of the host's folder; its services lie below it.
+        address: the loopback address that its services listen on, or ''.
+    """
+
+    def __init__(self, name: str, folder: Path | str, *, address: str = "") -> None:
+        super().__init__(name)
+        self.folder = str(folder)
+        self.address = address
+
+    def host_names(self) -> tuple[str, ...]:
+        """Addresses and names that the host answers to, best first: what its certificate must name."""
+        return tuple(filter(None, (self.address, self.name)))

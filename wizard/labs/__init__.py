@@ -1,0 +1,9 @@
+"""Exercises on the practice stack: content that is data, checks that ask the thing itself, help in three sizes."""
+
+from __future__ import annotations
+
+from wizard.labs.checks import CheckResult
+from wizard.labs.content import Lab, LabQuestion, LabStep, find, labs, load
+from wizard.labs.session import LabSession
+
+__all__ = ["CheckResult", "Lab", "LabQuestion", "LabSession", "LabStep", "find", "labs", "load"]

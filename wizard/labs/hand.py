@@ -1,0 +1,136 @@
+"""What a student's terminal needs for the printed commands, and running those commands exactly as printed.
+
+One file to source puts `firescreen`, htpasswd and promtool on PATH. No password comes into arguments or the
+environment: the commands themselves keep them in files.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from wizard import binaries, practice
+from wizard.errors import FirescreenError, HostError, ProgramsError
+from wizard.hosts.process import run_bounded
+from wizard.labs.content import LabStep
+from wizard.redact import plain, redact
+from wizard.workspace import Workspace
+
+_TIMEOUT = 120.0
+"""Seconds for all the commands of a step."""
+_MARK = "\x1e"
+"""Stands in the output between two commands; no program of a lab prints it."""
+_TOOLS = ("htpasswd", "promtool")
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """One command with what it printed (both outputs, harmless); `code` is 0 for all but a last that failed."""
+
+    command: str
+    output: str
+    code: int = 0
+
+
+def shell_file(workspace: Workspace) -> Path:
+    """What a terminal sources before the first command of a lab."""
+    return workspace.labs / "shell"
+
+
+def prepare(workspace: Workspace, progress: Callable[[str], None], *, strict: bool = False) -> Path:
+    """Makes the folder of tools and the file to source; returns the file.
+
+    Args:
+        progress: told of what is fetched.
+        strict: whether a tool that cannot be had is an error; else the lab goes on without it.
+
+    Raises:
+        ProgramsError: see `strict`. FirescreenError: the files cannot be written.
+    """
+    folder = workspace.labs / "bin"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(folder / "firescreen", _launcher(), mode=0o700)
+        for name in _TOOLS:
+            try:
+                program = binaries.find(name, cache=workspace.cache, progress=progress)
+            except ProgramsError as error:
+                if strict:
+                    raise
+                progress(f"{name} could not be had; the steps that need it say so ({plain(error.what, 200)})")
+                continue
+            # No link: some programs are wrappers that look for their own place.
+            _write(folder / name, f'#!/bin/sh\nexec {shlex.quote(program.path)} "$@"\n', mode=0o700)
+        _write(shell_file(workspace), _environment(workspace, folder), mode=0o600)
+    except OSError as error:
+        raise FirescreenError(
+            f"the tools for the lab cannot be put in place: {error.strerror}",
+            where=str(workspace.labs),
+            todo="make room, or choose another folder with --workspace",
+        ) from error
+    return shell_file(workspace)
+
+
+def _launcher() -> str:
+    """`firescreen` for a terminal that does not have it on PATH."""
+    room = shlex.quote(str(Path(__file__).resolve().parents[2]))
+    return (
+        "#!/bin/sh\n"
+        f'PYTHONPATH={room}${{PYTHONPATH:+:$PYTHONPATH}} exec {shlex.quote(sys.executable)} -m wizard.cli "$@"\n'
+    )
+
+
+def _environment(workspace: Workspace, folder: Path) -> str:
+    known = practice.status(workspace.root)
+    addresses = ",".join(host.address for host in known.hosts) if known else "127.0.0.1"
+    lines = [
+        "# For the terminal in which you do a Firescreen lab: . this file",
+        f'export PATH={shlex.quote(str(folder))}:"$PATH"',
+        f"export FIRESCREEN_WORKSPACE={shlex.quote(str(workspace.root))}",
+        f"export FIRESCREEN_CACHE={shlex.quote(str(workspace.cache))}",
+        "# The practice hosts are on this machine: no proxy stands between.",
+        f"export no_proxy={addresses} NO_PROXY={addresses}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _write(path: Path, text: str, *, mode: int) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.unlink(missing_ok=True)
+    number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(number, "w", encoding="utf-8") as file:
+        os.fchmod(number, mode)
+        file.write(text)
+    part.replace(path)
+
+
+def run(step: LabStep, workspace: Workspace) -> Iterator[Typed]:
+    """Runs a step's commands as printed, in one bash that stops at the first that fails; yields each.
+
+    Raises:
+        FirescreenError: there is no bash, or the commands do not end.
+    """
+    known = practice.status(workspace.root)
+    folders = {host.name: host.folder for host in known.hosts} if known else {}
+    begin = [
+        "exec 2>&1",
+        f". {shlex.quote(str(shell_file(workspace)))}",
+        f"cd {shlex.quote(folders.get(step.host, str(workspace.root)))}",
+    ]
+    script = "\n".join([*begin, *(f"printf '\\036'\n{command}" for command in step.commands)])
+    try:
+        ended = run_bounded(["bash", "-euc", script], timeout=_TIMEOUT)
+    except HostError as error:
+        raise FirescreenError(
+            f"the commands of '{step.title}' do not end", where=step.host, todo=error.todo
+        ) from error
+    if ended.code == 127 and not ended.stdout:
+        raise FirescreenError("there is no bash on this machine", todo="play the lab without --by-hand")
+    parts = ended.stdout.decode("utf-8", "replace").split(_MARK)[1:]
+    for index, output in enumerate(parts):
+        last = index == len(parts) - 1
+        yield Typed(step.commands[index], redact(plain(output.strip("\n"), 4000)), ended.code if last else 0)

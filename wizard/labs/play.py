@@ -1,0 +1,219 @@
+"""Plays a lab from its first to its last step, on a practice stack of its own: the proof that the lab works.
+
+It never touches the practice stack on which a person may be in the middle of a lab. Each step must be open
+before and done after; whatever else happens is a failure with words.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from wizard import practice
+from wizard.engine import Engine
+from wizard.errors import FirescreenError, LockedError
+from wizard.labs import hand
+from wizard.labs.content import LabStep, find
+from wizard.labs.session import PATIENCE, LabSession
+from wizard.model import Event
+from wizard.redact import plain, redact
+from wizard.workspace import Workspace
+
+_PATIENCE = 2 * PATIENCE
+"""Seconds; a machine that plays a lab in CI may be busy."""
+
+Kind: TypeAlias = Literal["title", "step", "text", "command", "output", "made", "ok", "not-yet", "bad", "end"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line for a person; `kind` says what it is, so that a front can colour it."""
+
+    kind: Kind
+    text: str
+
+
+Say: TypeAlias = Callable[[Line], None]
+
+
+def play(
+    workspace: Workspace,
+    lab_id: str,
+    *,
+    by_hand: bool,
+    keep: bool,
+    say: Say,
+    progress: Callable[[str], None],
+) -> bool:
+    """Plays a lab; whether every step was open before and is done after.
+
+    Args:
+        workspace: the stack lies in its folder `play`, which is emptied first.
+        by_hand: runs the printed commands in place of the engine.
+        keep: leaves the stack running afterwards.
+        progress: told what is fetched and started.
+
+    Raises:
+        FirescreenError: the programs cannot be had, or the practice stack does not work.
+    """
+    lab = find(lab_id)
+    began = time.monotonic()
+    with _stage(workspace, keep=keep) as stage:
+        how = "by hand: the commands that a student sees" if by_hand else "done for you by the engine"
+        say(Line("title", f"Lab: {lab.title}"))
+        for line in _wrapped(_first_paragraph(lab.intro)):
+            say(Line("text", line))
+        say(Line("text", ""))
+        say(Line("text", f"Played from first to last step, {how}."))
+        engine = Engine(stage)
+        session = LabSession.open(engine, lab.id, progress=progress, tools=False)
+        if by_hand:
+            hand.prepare(stage, progress, strict=True)
+        for number, step in enumerate(session.lab.steps, start=1):
+            say(Line("text", ""))
+            say(Line("step", f"{number}/{len(session.lab.steps)}  {step.title}  ({step.host})"))
+            if not _step(session, step, stage, by_hand=by_hand, say=say):
+                return False
+        say(Line("text", ""))
+        for line in session.lab.outro.splitlines():
+            for part in _wrapped(line) or [""]:
+                say(Line("end", part))
+        say(Line("text", ""))
+        say(
+            Line(
+                "ok",
+                f"All {len(lab.steps)} steps were open before and are done now ({time.monotonic() - began:.0f} s).",
+            )
+        )
+        if keep:
+            say(
+                Line(
+                    "text",
+                    f"The stack is kept. To end it: firescreen --workspace {stage.root} practice down --remove",
+                )
+            )
+    return True
+
+
+def _step(session: LabSession, step: LabStep, stage: Workspace, *, by_hand: bool, say: Say) -> bool:
+    for line in _wrapped(_first_paragraph(step.text)):
+        say(Line("text", f"  {line}"))
+    if step.solve is not None:
+        before = session.check(step.id)
+        if before.ok:
+            say(
+                Line(
+                    "bad",
+                    "  this step counts as done before anything was done: the lab's check proves nothing",
+                )
+            )
+            return False
+        say(Line("not-yet", f"  not yet: {_short(before.what, stage)}"))
+    done = _by_hand(step, stage, say) if by_hand else _by_engine(session, step, stage, say)
+    if not done:
+        return False
+    after = session.check(step.id, patience=_PATIENCE)
+    for seen in after.seen:
+        say(Line("ok", f"  {seen}"))
+    if not after.ok:
+        say(Line("bad", f"  still not so: {_short(after.what, stage)}"))
+        say(Line("text", f"    {_short(after.todo, stage)}"))
+    return after.ok
+
+
+def _by_engine(session: LabSession, step: LabStep, stage: Workspace, say: Say) -> bool:
+    def tell(event: Event) -> None:
+        if event.kind == "change" and event.state == "done":
+            say(Line("made", f"  {event.host}: {_short(event.text, stage)}"))
+
+    outcome = session.solve(step.id, tell)
+    if outcome.error is not None:
+        say(Line("bad", f"  {redact(plain(outcome.error.what))}"))
+        if outcome.error.todo:
+            say(Line("text", f"    {plain(outcome.error.todo)}"))
+        return False
+    return True
+
+
+def _by_hand(step: LabStep, stage: Workspace, say: Say) -> bool:
+    for typed in hand.run(step, stage):
+        for index, line in enumerate(typed.command.splitlines()):
+            say(Line("command", f"  {'$' if index == 0 else '>'} {line}"))
+        for line in _shortened(typed.output):
+            say(Line("output", f"    {line}"))
+        if typed.code:
+            say(Line("bad", f"  that command ended with {typed.code}"))
+            return False
+    return True
+
+
+def _short(text: str, stage: Workspace) -> str:
+    """A path without what every path of the stage begins with."""
+    known = practice.status(stage.root)
+    short = text
+    for host in known.hosts if known else ():
+        short = short.replace(f"{host.folder}/", "")
+    return plain(short.replace(f"{stage.root}/", ""), 300)
+
+
+def _shortened(output: str, most: int = 8) -> list[str]:
+    lines = [line[:110] for line in output.splitlines()]
+    return lines if len(lines) <= most else [*lines[: most - 1], f"… {len(lines) - most + 1} more lines"]
+
+
+def _first_paragraph(markdown: str) -> str:
+    return " ".join(markdown.partition("\n\n")[0].split())
+
+
+def _wrapped(text: str) -> list[str]:
+    indent = "  " if text.startswith("- ") else ""
+    return textwrap.wrap(
+        plain(text), width=78, break_long_words=False, break_on_hyphens=False, subsequent_indent=indent
+    )
+
+
+@contextmanager
+def _stage(workspace: Workspace, *, keep: bool) -> Iterator[Workspace]:
+    """A workspace of the play's own, empty at the beginning; gone at the end unless it is kept.
+
+    What a play that was killed has left is ended first.
+
+    Raises:
+        LockedError: another play is running here.
+    """
+    workspace.ensure()
+    stage = Workspace(workspace.root / "play")
+    with (workspace.root / "play.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LockedError(
+                "a lab is being played in this workspace already",
+                where=str(workspace.root),
+                todo="wait until it is over, or choose another folder with --workspace",
+            ) from None
+        _clear(stage.root)
+        try:
+            yield stage
+        finally:
+            if not keep:
+                _clear(stage.root)
+
+
+def _clear(root: Path) -> None:
+    practice.down(root, remove=True)
+    try:
+        shutil.rmtree(root)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise FirescreenError(
+            f"the folder of the last play cannot be emptied: {error.strerror}", where=str(root)
+        ) from error

@@ -1,0 +1,86 @@
+"""How far a lab is, in a file of the workspace: it survives that one leaves, and holds no secret."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from wizard.errors import FirescreenError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepState:
+    """One step: when it was found done (unix time, 0 for not yet), how, and how many hints were taken."""
+
+    done: float = 0.0
+    solved: bool = False
+    """Whether Firescreen did it."""
+    hints: int = 0
+    seen: tuple[str, ...] = ()
+    """What the check found."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabState:
+    """One lab of one workspace."""
+
+    started: float
+    steps: dict[str, StepState] = field(default_factory=dict)
+    runs: tuple[str, ...] = ()
+    """The engine's runs that did steps, oldest first."""
+    beginning: dict[str, str] = field(default_factory=dict)
+    """The practice stack's files as the lab found them: path -> fingerprint and mode."""
+
+    def step(self, step_id: str) -> StepState:
+        """The state of a step; a fresh one if nothing is known."""
+        return self.steps.get(step_id, StepState())
+
+    def with_step(self, step_id: str, **values: Any) -> LabState:
+        """The same with one step changed."""
+        return replace(self, steps={**self.steps, step_id: replace(self.step(step_id), **values)})
+
+
+def load(path: Path) -> LabState | None:
+    """The state in a file; None if there is none, or none that can be read."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["format"] != FORMAT:
+            return None
+        return LabState(
+            started=float(data["started"]),
+            steps={
+                str(name): StepState(**{**step, "seen": tuple(map(str, step["seen"]))})
+                for name, step in data["steps"].items()
+            },
+            runs=tuple(map(str, data["runs"])),
+            beginning={str(name): str(value) for name, value in data["beginning"].items()},
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # how far one was is soon found out again by the checks
+
+
+def save(path: Path, state: LabState) -> None:
+    """Writes the state in one step, 0600.
+
+    Raises:
+        FirescreenError: it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part.unlink(missing_ok=True)
+        number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(number, "w", encoding="utf-8") as file:
+            json.dump({"format": FORMAT, **asdict(state)}, file, indent=1)
+        part.replace(path)
+    except OSError as error:
+        raise FirescreenError(
+            f"how far the lab is cannot be kept: {error.strerror}",
+            where=str(path),
+            todo="make room, or choose another folder with --workspace",
+        ) from error

@@ -1,0 +1,67 @@
+"""The words that every part of Firescreen shares: what a person wants, what a host has, what will change.
+
+Frozen dataclasses of the standard library only. A change is data, so what was previewed is what is written, to
+the byte.
+"""
+
+from wizard.model.changes import Change, MakeFolder, PlannedStep, RunService, WriteFile
+from wizard.model.events import Event, RunRecord
+from wizard.model.found import (
+    WORKSPACE,
+    Completed,
+    Connection,
+    Facts,
+    FileState,
+    Finding,
+    FlagPlace,
+    HostFacts,
+    PathInfo,
+    Service,
+    Severity,
+)
+from wizard.model.plan import Plan
+from wizard.model.proof import Attempt, CertificateSummary, Probe, TlsReport
+from wizard.model.wanted import (
+    Answers,
+    CertificateSpec,
+    ComponentSpec,
+    HostSpec,
+    Protection,
+    Question,
+    Stack,
+    UserSpec,
+)
+
+__all__ = [
+    "WORKSPACE",
+    "Answers",
+    "Attempt",
+    "CertificateSpec",
+    "CertificateSummary",
+    "Change",
+    "Completed",
+    "ComponentSpec",
+    "Connection",
+    "Event",
+    "Facts",
+    "FileState",
+    "Finding",
+    "FlagPlace",
+    "HostFacts",
+    "HostSpec",
+    "MakeFolder",
+    "PathInfo",
+    "Plan",
+    "PlannedStep",
+    "Probe",
+    "Protection",
+    "Question",
+    "RunRecord",
+    "RunService",
+    "Service",
+    "Severity",
+    "Stack",
+    "TlsReport",
+    "UserSpec",
+    "WriteFile",
+]

@@ -1,0 +1,173 @@
+"""What will change, as data: preview, apply, undo and journal all come from the same object."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
+
+from wizard.model.found import FileState, Service
+from wizard.model.proof import Probe
+from wizard.redact import redact, secret_fingerprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteFile:
+    """A file made, edited or (with `after` None) removed. `before` None: there was none."""
+
+    host: str
+    path: str
+    before: FileState | None
+    after: FileState | None
+    why: str
+    secret: bool = False
+    """Show a fingerprint in place of the content."""
+    check: Literal["", "web-config", "prometheus-config"] = ""
+    """How the staged file is validated before it replaces the old one."""
+    about: tuple[str, ...] = ()
+    """What the content says, for a person: a certificate's text tells nobody anything."""
+    by_hand: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """create, edit, mode (only owner or mode) or remove."""
+        if self.after is None:
+            return "remove"
+        if self.before is None:
+            return "create"
+        return "edit" if self.before.content != self.after.content else "mode"
+
+    def title(self) -> str:
+        """What a list of changes says."""
+        return f"{self.kind} {self.path}"
+
+    def diff(self, context: int = 3) -> str:
+        """A unified diff with secrets masked; of a secret file only fingerprints; '' for nothing."""
+        if self.secret:
+            return "".join(
+                f"{sign} {_describe(state)} (content not shown)\n"
+                for sign, state in (("-", self.before), ("+", self.after))
+                if state is not None
+            )
+        old, new = (_lines(state) for state in (self.before, self.after))
+        text = "\n".join(
+            line.rstrip("\r\n")
+            for line in difflib.unified_diff(
+                old,
+                new,
+                "/dev/null" if self.before is None else self.path,
+                "/dev/null" if self.after is None else self.path,
+                n=context,
+            )
+        )
+        lines = [f"# {line}" for line in self.about]
+        lines += [redact(text)] if text else []
+        if self.before is not None and self.after is not None:
+            was, becomes = _rights(self.before), _rights(self.after)
+            if was != becomes:
+                lines.append(f"mode and owner: {was} -> {becomes}")
+        elif self.after is not None:
+            lines.append(f"mode and owner: {_rights(self.after)}")
+        return "\n".join(lines) + "\n" if lines else ""
+
+    def reversed(self) -> WriteFile:
+        """The change that puts back what was there."""
+        return replace(self, before=self.after, after=self.before, check="", about=(), by_hand=())
+
+    def commands(self) -> tuple[str, ...]:
+        """What a person would type on the host for the same result."""
+        return self.by_hand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakeFolder:
+    """A folder that does not exist yet."""
+
+    host: str
+    path: str
+    mode: int
+    owner: str
+    group: str
+    why: str
+    by_hand: tuple[str, ...] = ()
+    kind: str = field(default="folder", init=False)
+
+    def title(self) -> str:
+        """What a list of changes says."""
+        return f"make folder {self.path}"
+
+    def diff(self, context: int = 3) -> str:
+        """One line: the folder with its mode and owner."""
+        return f"+ {self.path}/  {self.mode:04o} {self.owner}:{self.group}\n"
+
+    def commands(self) -> tuple[str, ...]:
+        """What a person would type on the host for the same result."""
+        return self.by_hand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunService:
+    """A service restarted, or told to read its configuration again."""
+
+    host: str
+    service: Service
+    action: Literal["restart", "reload"]
+    why: str
+    by_hand: tuple[str, ...] = ()
+    turns: tuple[Probe, ...] = ()
+    """After a reload: the targets that Prometheus must ask by https before the next change is made.
+
+    It may take some ten seconds to carry a new scheme over to its targets; a server that turned before then
+    would be missed for as long.
+    """
+
+    @property
+    def kind(self) -> str:
+        """restart or reload."""
+        return self.action
+
+    @property
+    def path(self) -> str:
+        """The unit: what `plan --json` names where other changes name a file."""
+        return self.service.unit
+
+    def title(self) -> str:
+        """What a list of changes says."""
+        return f"{self.action} {self.service.unit}"
+
+    def diff(self, context: int = 3) -> str:
+        """One line."""
+        return f"! {self.action} {self.service.unit}\n"
+
+    def commands(self) -> tuple[str, ...]:
+        """What a person would type on the host for the same result."""
+        return self.by_hand
+
+
+Change: TypeAlias = WriteFile | MakeFolder | RunService
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStep:
+    """Changes that belong together: one idea, on one host."""
+
+    id: str
+    """Stable: ca, user, certificate:HOST/COMPONENT, web:…, flag:…, trust:…, job:…, switch:…"""
+    title: str
+    host: str
+    why: str
+    changes: tuple[Change, ...]
+
+
+def _lines(state: FileState | None) -> list[str]:
+    if state is None:
+        return []
+    return state.content.decode("utf-8", "backslashreplace").splitlines(keepends=True)
+
+
+def _rights(state: FileState) -> str:
+    return f"{state.mode:04o} {state.owner}:{state.group}"
+
+
+def _describe(state: FileState) -> str:
+    return f"{_rights(state)}, fingerprint {secret_fingerprint(state.content)}"

@@ -1,0 +1,54 @@
+"""What would be done, in order, and what will prove it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from wizard.model.changes import Change, PlannedStep, RunService
+from wizard.model.found import Facts, Finding
+from wizard.model.proof import Probe
+from wizard.model.wanted import Stack
+from wizard.redact import Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What would be done, in order, and what will prove it. Made from facts; nothing is written yet."""
+
+    stack: Stack
+    facts: Facts = field(repr=False)
+    steps: tuple[PlannedStep, ...]
+    probes: tuple[Probe, ...]
+    warnings: tuple[Finding, ...] = ()
+    gaps: tuple[str, ...] = ()
+    """How long each target will be missed, one sentence each."""
+    secrets: tuple[Secret, ...] = field(default=(), repr=False)
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """All changes in the order in which they are made."""
+        return tuple(change for step in self.steps for change in step.changes)
+
+    @property
+    def restarts(self) -> tuple[RunService, ...]:
+        """What is restarted or reloaded."""
+        return tuple(change for change in self.changes if isinstance(change, RunService))
+
+    def only(self, step_ids: Sequence[str]) -> Plan:
+        """The same plan with just those steps and no probes: a lab does one idea at a time.
+
+        An id ending in ':' names every step whose id begins so.
+        """
+        return replace(
+            self,
+            steps=tuple(
+                step
+                for step in self.steps
+                if any(
+                    step.id == wanted or (wanted.endswith(":") and step.id.startswith(wanted))
+                    for wanted in step_ids
+                )
+            ),
+            probes=(),
+        )

@@ -1,0 +1,101 @@
+"""What is asked on the wire to prove a stack, how it must end, and how it did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from wizard.redact import Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """One request as a client would make it, and how it must end.
+
+    `kind`: 'http' asks `url`; 'up' asks the Prometheus at `url` whether it scrapes `instance`.
+    `expect` is an HTTP status ('200', '401', '400'), 'untrusted' (the client must refuse the server's
+    certificate), 'refused' (the server must refuse the client's certificate, or its absence) or 'up'.
+    """
+
+    id: str
+    host: str
+    component: str
+    name: str
+    """e.g. 'wrong password is refused'"""
+    client: str
+    """The row of the proof matrix, e.g. 'wrong password'."""
+    expect: str
+    url: str
+    kind: Literal["http", "up"] = "http"
+    ca_file: str = ""
+    """Path of the CA bundle on this machine; '' with https: the system's roots."""
+    cert_file: str = ""
+    key_file: str = ""
+    server_name: str = ""
+    resolve: str = ""
+    """HOST:PORT:ADDR as curl's --resolve."""
+    user: str = ""
+    password: Secret | None = None
+    curl_config: str = ""
+    """Path of the curl config file (0600) that holds user and password for the printed command."""
+    insecure: bool = False
+    instance: str = ""
+    job: str = ""
+    not_before: float = 0.0
+    """Unix time; for 'up', a scrape that began earlier counts as not made yet."""
+    timeout: float = 5.0
+
+    @property
+    def wanted(self) -> bool:
+        """Whether this request must get through."""
+        return self.expect in ("200", "up")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateSummary:
+    """A certificate in six lines; the texts are from outside: draw them with `redact.plain`."""
+
+    subject: str
+    issuer: str
+    names: tuple[str, ...]
+    not_before: float
+    not_after: float
+    key: str
+    """e.g. 'EC P-256', 'RSA 2048', 'Ed25519'"""
+    usage: tuple[str, ...]
+    """server, client, CA"""
+    fingerprint: str
+    """SHA-256, hexadecimal with colons"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsReport:
+    """What the handshake agreed on and what the server showed."""
+
+    version: str
+    cipher: str
+    chain: tuple[CertificateSummary, ...]
+    steps: tuple[str, ...] = ()
+    """The handshake, a line each, for a person."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """How a probe ended. Never an exception: a refusal is an outcome."""
+
+    probe: Probe
+    ok: bool
+    """Whether it ended as expected."""
+    outcome: str
+    """An HTTP status, 'untrusted', 'refused', 'up', 'down', 'plain' (http where https was asked), or 'error'."""
+    status: int = 0
+    reason: str = ""
+    """The text that Prometheus would show, e.g. 'x509: certificate signed by unknown authority'."""
+    detail: str = ""
+    tls: TlsReport | None = None
+    timings: Mapping[str, float] = field(default_factory=dict)
+    """Seconds: connect, tls, total."""
+    body: str = ""
+    """At most 2,000 characters of the answer, made harmless."""
+    curl: str = ""

@@ -1,0 +1,120 @@
+"""What a person wants: hosts, components and how they are to be protected; and what is asked of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from wizard.redact import Secret
+
+Protection: TypeAlias = Literal["tls", "basic_auth", "client_cert"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostSpec:
+    """How a host is reached.
+
+    `connect` is local, ssh, incus, practice or manual (the person types the commands).
+    """
+
+    name: str
+    connect: str
+    address: str = ""
+    port: int = 22
+    user: str = ""
+    identity_file: str = ""
+    known_hosts: str = ""
+    become: str = ""
+    """'' for as one is, 'sudo' for root by way of `sudo -n`."""
+    instance: str = ""
+    os: str = "linux"
+    """linux or windows: which commands are shown for a manual host."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentSpec:
+    """One component on one host, and how it is to be protected."""
+
+    host: str
+    name: str
+    protect: tuple[Protection, ...] = ()
+    names: tuple[str, ...] = ()
+    """Names and addresses for the certificate; empty: found from the real targets."""
+    service: str = ""
+    """'' for found out, or 'manual': restarts are left to the person."""
+
+    @property
+    def key(self) -> str:
+        """`host/name`, the way messages name it."""
+        return f"{self.host}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateSpec:
+    """Where certificates come from. `days` counts from now; notBefore lies an hour back."""
+
+    issued_by: Literal["ca", "self-signed", "shared", "files"] = "ca"
+    key: Literal["ec-p256", "rsa-2048", "rsa-4096", "ed25519"] = "ec-p256"
+    days: int = 365
+    passphrase: bool = False
+    """Whether the CA's key is encrypted with a passphrase that the person gives."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserSpec:
+    """One user of basic authentication; `cost` is bcrypt's (see components.md: 10 hides who exists)."""
+
+    name: str
+    password: Literal["generate", "prompt", "file"] = "generate"
+    file: str = ""
+    cost: int = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """Which components run on which hosts and how they are to be protected. Both ends derive from it."""
+
+    hosts: tuple[HostSpec, ...]
+    components: tuple[ComponentSpec, ...]
+    certificates: CertificateSpec = CertificateSpec()
+    users: tuple[UserSpec, ...] = (UserSpec(name="prometheus"),)
+    source: str = ""
+    """The file that it was read from, or '' when the wizard made it."""
+
+    def host(self, name: str) -> HostSpec:
+        """The host of that name; KeyError if there is none (the loader checks)."""
+        for host in self.hosts:
+            if host.name == name:
+                return host
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a stack file must not hold: texts that were asked for.
+
+    `passwords` maps a user name to the password typed; `passphrase` unlocks, or will lock, the CA's key.
+    """
+
+    passwords: Mapping[str, Secret] = field(default_factory=dict)
+    passphrase: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One thing to ask, the same for the screen, the command line and the stack file.
+
+    `key` is the place in the stack (`certificates.days`, `components.srv1/node_exporter.protect` …).
+    `priority` is 'high' (a newcomer sees it) or 'low' (an expert does).
+    """
+
+    key: str
+    title: str
+    why: str
+    more: str
+    kind: Literal["choice", "text", "number", "names", "password"]
+    default: str
+    choices: tuple[tuple[str, str], ...] = ()
+    """(value, what a person reads)"""
+    priority: Literal["high", "low"] = "high"

@@ -1,0 +1,96 @@
+"""The files that a practice stack starts with: folders, flags, and Prometheus' first configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+from wizard import assets
+from wizard.practice.record import PORTS, PracticeHost, PracticeStack, dump
+
+_READY = {
+    # The toolkit opens the port before it reads web.yml, and says this after it.
+    "node_exporter": "TLS is ",
+    "prometheus": "Server is ready to receive web requests",
+}
+_COLLECTORS = ("cpu", "loadavg", "meminfo", "time", *(("uname",) if sys.platform == "linux" else ()))
+
+
+def lay_out(root: Path, before: PracticeStack | None, planned: PracticeStack) -> None:
+    """Writes what is missing; what a person or a step has edited stays, but for an address that had to move."""
+    root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for host in planned.hosts:
+        own = Path(host.folder)
+        for folder in (own / "etc" / host.component, Path(host.service_folder), own / "data"):
+            _folder(folder, root=root)
+        service = {
+            "component": host.component,
+            "program": host.program,
+            "version": host.version,
+            "home": str(own / "etc" / host.component),
+            "cwd": str(own),
+            "port": PORTS[host.name][1],
+            "ready": _READY[host.component],
+        }
+        _write(Path(host.service_folder) / "service.json", json.dumps(service, indent=2) + "\n")
+        if not (arguments := Path(host.service_folder) / "arguments").exists():
+            _write(arguments, _arguments(host))
+    config = Path(planned.host("prometheus").folder) / "etc" / "prometheus" / "prometheus.yml"
+    if not config.exists():
+        text = assets.path("practice/prometheus.yml").read_text(encoding="utf-8")
+        for host in planned.hosts:
+            text = text.replace(f"@{host.name}@", host.listen)
+        _write(config, text)
+    for host in planned.hosts:
+        if before and (old := before.host(host.name).listen) != host.listen:
+            for path in (Path(host.service_folder) / "arguments", config):
+                _move(path, old, host.listen)
+    _write(root / "practice.json", dump(planned))
+
+
+def _arguments(host: PracticeHost) -> str:
+    own = Path(host.folder)
+    lines = ["# One flag a line; they count from the next restart on.", f"--web.listen-address={host.listen}"]
+    if host.component == "prometheus":
+        lines += [
+            f"--config.file={own / 'etc' / 'prometheus' / 'prometheus.yml'}",
+            f"--storage.tsdb.path={own / 'data'}",
+            "--storage.tsdb.retention.time=6h",
+            "--storage.tsdb.retention.size=64MB",
+        ]
+    else:
+        lines += [
+            "--collector.disable-defaults",
+            *(f"--collector.{collector}" for collector in _COLLECTORS),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _move(path: Path, old: str, new: str) -> None:
+    """Puts another address:port in place of `old` and changes no other byte."""
+    content = path.read_bytes()
+    changed = re.sub(rb"(?<![\d.])" + re.escape(old.encode()) + rb"(?!\d)", new.encode(), content)
+    if changed != content:
+        _write(path, changed)
+
+
+def _folder(path: Path, *, root: Path) -> None:
+    """Makes a folder and those above it up to `root`, 0750 each."""
+    for folder in (*reversed([above for above in path.parents if above.is_relative_to(root)]), path):
+        if not folder.is_dir():
+            folder.mkdir(mode=0o750)
+            folder.chmod(0o750)
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    """Replaces a file in one step, 0640."""
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(number, "wb") as file:
+        os.fchmod(number, 0o640)
+        file.write(content.encode() if isinstance(content, str) else content)
+    part.replace(path)

@@ -1,0 +1,102 @@
+"""What the practice stack is made of, and the record of it in practice.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wizard.errors import InputError
+from wizard.hosts.practice import PracticeConnection
+
+PORTS: Mapping[str, tuple[str, int]] = {"srv1": ("node_exporter", 9100), "prometheus": ("prometheus", 9090)}
+"""Each host with its component and the usual port; the order in which they are started."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PracticeHost:
+    """One host of the stack with the component that runs on it."""
+
+    name: str
+    address: str
+    port: int
+    component: str
+    program: str
+    version: str
+    folder: str
+    """Absolute path; its files are in etc/ and services/ below it."""
+    active: bool = False
+
+    @property
+    def listen(self) -> str:
+        """As address:port."""
+        return f"{self.address}:{self.port}"
+
+    @property
+    def service_folder(self) -> str:
+        """Where its arguments, log and state lie."""
+        return f"{self.folder}/services/{self.component}"
+
+    def connection(self) -> PracticeConnection:
+        """A connection to it; nothing is opened."""
+        return PracticeConnection(self.name, self.folder, address=self.address)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PracticeStack:
+    """What is where; `suite` is '' for the machine's own programs."""
+
+    folder: str
+    suite: str
+    promtool: str
+    hosts: tuple[PracticeHost, ...]
+
+    @property
+    def active(self) -> bool:
+        """Whether all of it runs."""
+        return all(host.active for host in self.hosts)
+
+    def host(self, name: str) -> PracticeHost:
+        """The host of that name; KeyError if there is none."""
+        return {host.name: host for host in self.hosts}[name]
+
+
+def load(root: Path) -> PracticeStack | None:
+    """The stack in `root`, or None if there is none.
+
+    Raises:
+        InputError: its record cannot be used.
+    """
+    path = root / "practice.json"
+    try:
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        hosts = tuple(
+            PracticeHost(name=name, folder=str(root / name), **data["hosts"][name]) for name in PORTS
+        )
+        return PracticeStack(folder=str(root), suite=data["suite"], promtool=data["promtool"], hosts=hosts)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise InputError(
+            f"the record of the practice stack cannot be used: {type(problem).__name__}: {problem}",
+            where=str(path),
+            todo=f"End the practice stack, remove {root}, and bring it up anew.",
+        ) from None
+
+
+def dump(planned: PracticeStack) -> str:
+    """The record, as JSON."""
+    hosts = {
+        host.name: {
+            "address": host.address,
+            "port": host.port,
+            "component": host.component,
+            "program": host.program,
+            "version": host.version,
+        }
+        for host in planned.hosts
+    }
+    data = {"suite": planned.suite, "promtool": planned.promtool, "hosts": hosts}
+    return json.dumps(data, indent=2) + "\n"

@@ -1,0 +1,110 @@
+"""Runs one probe, or repeats it until it is so; a refusal is an outcome, never an exception."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Final
+
+from wizard.model import Attempt, Probe
+from wizard.probes.commands import curl
+from wizard.probes.fetch import Exchange, fetch
+from wizard.probes.targets import judge, targets_url
+from wizard.probes.wire import EndedError
+from wizard.redact import plain, redact
+
+_BODY: Final = 65536
+# Five thousand targets with their labels make some 8 MB.
+_TARGETS: Final = 64 << 20
+_PAUSE: Final = 0.2
+
+
+def run(probe: Probe, *, cancel: threading.Event | None = None) -> Attempt:
+    """Makes the request and says how it ended, within `probe.timeout` seconds. Never raises.
+
+    `reason` is what Prometheus would show, in the words of its newest generation; `detail` is its whole line.
+    """
+    exchange = Exchange()
+    upward = probe.kind == "up"
+    url = targets_url(probe) if upward else probe.url
+    try:
+        if upward:
+            fetch(probe, url, exchange, limit=_TARGETS, accept="application/json", cancel=cancel)
+        else:
+            fetch(probe, url, exchange, limit=_BODY, cancel=cancel)
+    except EndedError as ended:
+        shown = plain(ended.reason)
+        return _attempt(
+            probe, exchange, outcome=ended.outcome, reason=shown, detail=_line(exchange, url, shown)
+        )
+    if upward and exchange.status == HTTPStatus.OK:
+        state = judge(probe, exchange.body)
+        return _attempt(
+            probe, exchange, outcome=state.outcome, reason=state.reason, detail=state.detail, body=False
+        )
+    failed = exchange.status != HTTPStatus.OK
+    phrase = exchange.phrase or _phrase(exchange.status)
+    reason = f"server returned HTTP status {exchange.status} {phrase}".strip() if failed else ""
+    return _attempt(probe, exchange, outcome=str(exchange.status), reason=reason, detail=reason)
+
+
+def wait(
+    probe: Probe,
+    *,
+    until: float,
+    cancel: threading.Event | None = None,
+    meanwhile: Callable[[Attempt], None] | None = None,
+) -> Attempt:
+    """Repeats a probe until it ends as expected; the last attempt.
+
+    Args:
+        probe: usually of the kind 'up'; the first attempt is made in any case.
+        until: `time.monotonic()` time at which to give up; the last attempt is cut to it.
+        cancel: ends the waiting early.
+        meanwhile: told of an attempt that ended otherwise, when it differs from the one before.
+    """
+    before: tuple[str, str] | None = None
+    idle = cancel or threading.Event()
+    while True:
+        left = max(0.05, until - time.monotonic())
+        attempt = run(replace(probe, timeout=min(probe.timeout, left)), cancel=cancel)
+        attempt = replace(attempt, probe=probe, curl=curl(probe))
+        left = until - time.monotonic()
+        if meanwhile and not attempt.ok and (attempt.outcome, attempt.reason) != before:
+            before = (attempt.outcome, attempt.reason)
+            meanwhile(attempt)
+        if attempt.ok or left <= 0 or idle.wait(min(_PAUSE, left)):
+            return attempt
+
+
+def _attempt(
+    probe: Probe, exchange: Exchange, *, outcome: str, reason: str, detail: str, body: bool = True
+) -> Attempt:
+    text = exchange.body[:_BODY].decode("utf-8", "replace") if body else ""
+    return Attempt(
+        probe=probe,
+        ok=outcome == probe.expect,
+        outcome=outcome,
+        status=exchange.status,
+        reason=reason,
+        detail=detail,
+        tls=exchange.record.report() if exchange.record else None,
+        timings=dict(exchange.timings),
+        body=plain(text, 2000),
+        curl=curl(probe),
+    )
+
+
+def _line(exchange: Exchange, url: str, reason: str) -> str:
+    checked = "tls: failed to verify certificate: " if reason.startswith("x509:") else ""
+    return f'Get "{plain(redact(exchange.url or url), 500)}": {checked}{reason}'
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""

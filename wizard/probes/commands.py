@@ -1,0 +1,83 @@
+"""The curl command that makes the same request, for a person to type and for the tests to run as printed."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from urllib.parse import urlsplit
+
+from wizard.model import Probe
+from wizard.redact import redact
+
+
+def curl(probe: Probe) -> str:
+    """One line that asks no question: the password comes from the probe's curl config file."""
+    return _command(probe, asking=not probe.curl_config)
+
+
+def curl_asking(probe: Probe) -> str:
+    """The same for the screen: curl asks for the password."""
+    return _command(probe, asking=True)
+
+
+def curl_config(user: str, password: str) -> bytes:
+    """A curl config file (to be kept 0600) that logs in as `user`."""
+    text = f"{user}:{password}"
+    for sign, written in (
+        ("\\", "\\\\"),
+        ('"', '\\"'),
+        ("\t", "\\t"),
+        ("\n", "\\n"),
+        ("\r", "\\r"),
+        ("\v", "\\v"),
+    ):
+        text = text.replace(sign, written)
+    return f'user = "{text}"\n'.encode()
+
+
+def _command(probe: Probe, *, asking: bool) -> str:
+    words = ["curl", "-sS"]
+    # A password in the address is refused by `run`; it is not to be printed either.
+    url = redact(probe.url)
+    if probe.kind == "http":
+        # -L because Prometheus follows redirects as well.
+        words += ["-L", "-o", "/dev/null", "-w", "%{http_code}\\n"]
+    words += ["--max-time", f"{probe.timeout:g}"]
+    for option, value in (
+        ("--cacert", probe.ca_file),
+        ("--cert", probe.cert_file),
+        ("--key", probe.key_file),
+        ("--resolve", probe.resolve),
+    ):
+        if value:
+            words += [option, value]
+    if probe.insecure:
+        words.append("-k")
+    if probe.user:
+        words += ["-u", probe.user] if asking else ["--config", probe.curl_config]
+    if probe.server_name:
+        url, rule = _renamed(url, probe.server_name)
+        words += ["--connect-to", rule] if rule else []
+    if probe.kind == "up":
+        words += ["-G", "--data-urlencode", f"query={_query(probe)}"]
+        url = f"{url.rstrip('/')}/api/v1/query"
+    # curl takes brackets for a pattern, except those around an IPv6 address.
+    if any(sign in url.partition("://")[2].partition("/")[2] for sign in "[]{}"):
+        words.append("--globoff")
+    return shlex.join([*words, url])
+
+
+def _query(probe: Probe) -> str:
+    labels = {"instance": probe.instance} | ({"job": probe.job} if probe.job else {})
+    return "up{" + ",".join(f"{name}={json.dumps(value)}" for name, value in labels.items()) + "}"
+
+
+def _renamed(url: str, name: str) -> tuple[str, str]:
+    """curl has no server name of its own: ask for the name, and connect to where the URL points."""
+    try:
+        target = urlsplit(url)
+        port = target.port or (443 if target.scheme == "https" else 80)
+    except ValueError:
+        return url, ""
+    host = f"[{target.hostname}]" if ":" in (target.hostname or "") else target.hostname
+    return target._replace(netloc=f"{name}:{port}").geturl(), f"{name}:{port}:{host}:{port}"

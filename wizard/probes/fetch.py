@@ -1,0 +1,293 @@
+"""One GET as Prometheus' scraper makes it: redirects followed, the answer read, everything bounded.
+
+A probe learns from here how a request ended; nothing here raises but `EndedError`.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import io
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final, Protocol, cast
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+from wizard.model import Probe
+from wizard.probes.tls import Record, Trust
+from wizard.probes.wire import Clock, EndedError, Wire, connect
+from wizard.trust import one_line
+
+SCRAPE: Final = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+_REDIRECTS: Final = 10
+_CUT_OFF: Final = ("EOF", "unexpected EOF", "reset by peer", "broken pipe")
+
+
+@dataclass
+class Exchange:
+    """What came back, filled while it happens; the last connection's handshake stands in `record`."""
+
+    status: int = 0
+    phrase: str = ""
+    body: bytes = b""
+    timings: dict[str, float] = field(default_factory=dict)
+    record: Record | None = None
+    url: str = ""
+
+
+class _Stream(Protocol):
+    def send(self, data: bytes) -> None: ...
+
+    def receive(self) -> bytes: ...
+
+
+def fetch(
+    probe: Probe,
+    url: str,
+    exchange: Exchange,
+    *,
+    limit: int,
+    accept: str = SCRAPE,
+    cancel: threading.Event | None = None,
+) -> None:
+    """Asks for `url` with the probe's TLS and user, and fills `exchange`.
+
+    Args:
+        probe: names CA file, client certificate, user, `resolve`; its `timeout` bounds the whole.
+        url: http:// or https://.
+        exchange: filled, also if this ends early.
+        limit: bytes of the body that are read at most.
+        accept: the Accept header.
+        cancel: ends the request early.
+
+    Raises:
+        EndedError: there was no complete answer.
+    """
+    began = time.monotonic()
+    clock = Clock(probe.timeout, cancel)
+    exchange.timings.update(connect=0.0, tls=0.0, total=0.0)
+    try:
+        start = _split(url)
+        trusted = Trust(probe) if start.scheme == "https" else None
+        for _ in range(_REDIRECTS + 1):
+            target = _split(url)
+            exchange.url = url
+            if target.scheme == "https" and trusted is None:
+                trusted = Trust(probe)
+            location = _once(
+                probe,
+                target,
+                exchange,
+                trusted=trusted,
+                clock=clock,
+                limit=limit,
+                headers=_headers(probe, target, accept, known=_same_host(start, target)),
+            )
+            if not location:
+                return
+            url = _onward(url, location)
+        raise EndedError("error", f"stopped after {_REDIRECTS} redirects")
+    finally:
+        exchange.timings["total"] = time.monotonic() - began
+
+
+def _once(
+    probe: Probe,
+    target: SplitResult,
+    exchange: Exchange,
+    *,
+    trusted: Trust | None,
+    clock: Clock,
+    limit: int,
+    headers: bytes,
+) -> str:
+    """One request; the place to go on to, or ''."""
+    host, port = _place(target)
+    before = time.monotonic()
+    wire = connect(_resolved(probe.resolve, host, port), port, clock)
+    exchange.timings["connect"] += time.monotonic() - before
+    try:
+        stream: _Stream = wire
+        if target.scheme == "https" and trusted is not None:
+            stream = _encrypted(wire, trusted, host, exchange)
+        stream.send(headers)
+        return _answer(stream, exchange, limit)
+    except EndedError as ended:
+        raise _explained(ended, exchange) from ended
+    finally:
+        wire.close()
+
+
+def _encrypted(wire: Wire, trusted: Trust, host: str, exchange: Exchange) -> _Stream:
+    before = time.monotonic()
+    exchange.record = Record()
+    try:
+        return trusted.open(wire, host, exchange.record)
+    finally:
+        exchange.timings["tls"] += time.monotonic() - before
+
+
+def _answer(stream: _Stream, exchange: Exchange, limit: int) -> str:
+    response = http.client.HTTPResponse(cast("socket.socket", _Socket(stream)), method="GET")
+    try:
+        response.begin()
+        exchange.status, exchange.phrase = response.status, one_line(response.reason, 100)
+        location = response.getheader("Location", "")
+        if response.status in (301, 302, 303, 307, 308) and location:
+            return str(location)
+        _read_body(response, exchange, limit)
+        return ""
+    except http.client.BadStatusLine as error:
+        if isinstance(error, http.client.RemoteDisconnected):
+            raise EndedError("error", "EOF") from error
+        shown = one_line(str(error.args[0]), 60)
+        raise EndedError(
+            "error",
+            f'net/http: HTTP/1.x transport connection broken: malformed HTTP response "{shown}"',
+        ) from error
+    except (http.client.HTTPException, ValueError, OSError) as error:
+        raise EndedError("error", f"malformed HTTP response: {one_line(str(error), 200)}") from error
+    finally:
+        response.close()
+
+
+def _read_body(response: http.client.HTTPResponse, exchange: Exchange, limit: int) -> None:
+    """Reads up to `limit` bytes; as in Prometheus, only the body of a 200 has to be complete."""
+    parts: list[bytes] = []
+    left = limit
+    try:
+        while left > 0:
+            part = response.read(min(left, 16384))
+            if not part:
+                # http.client says nothing when a body ends before its announced length.
+                if response.length and response.status == HTTPStatus.OK:
+                    raise EndedError("error", "unexpected EOF")
+                break
+            parts.append(part)
+            left -= len(part)
+    except (EndedError, http.client.HTTPException, ValueError) as error:
+        if isinstance(error, http.client.IncompleteRead):
+            parts.append(error.partial[:left])
+        if response.status == HTTPStatus.OK:
+            reason = error if isinstance(error, EndedError) else EndedError("error", "unexpected EOF")
+            raise reason from error
+    finally:
+        exchange.body = b"".join(parts)
+
+
+def _explained(ended: EndedError, exchange: Exchange) -> EndedError:
+    """A server that asked for a client certificate and then hangs up without a word has refused it."""
+    asked = exchange.record is not None and exchange.record.asked
+    if asked and ended.outcome == "error" and not exchange.status and ended.reason.endswith(_CUT_OFF):
+        return EndedError("refused", ended.reason)
+    return ended
+
+
+def _headers(probe: Probe, target: SplitResult, accept: str, *, known: bool) -> bytes:
+    path = quote(target.path or "/", safe="/%:@!$&'()*+,;=~-._")
+    query = f"?{quote(target.query, safe='/%:@!$&()*+,;=~-._?[]')}" if target.query else ""
+    lines = [
+        f"GET {path}{query} HTTP/1.1",
+        f"Host: {_ascii_host(target)}",
+        "User-Agent: Firescreen",
+        f"Accept: {accept}",
+        f"X-Prometheus-Scrape-Timeout-Seconds: {probe.timeout:g}",
+        "Connection: close",
+    ]
+    if probe.user and known:
+        password = probe.password.reveal() if probe.password else ""
+        token = base64.b64encode(f"{probe.user}:{password}".encode()).decode("ascii")
+        lines.append(f"Authorization: Basic {token}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii", "replace")
+
+
+def _onward(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise EndedError("error", f"failed to parse Location header: {one_line(location, 200)}") from error
+
+
+def _split(url: str) -> SplitResult:
+    if any(ord(c) <= 0x20 or ord(c) == 0x7F for c in url):
+        raise EndedError("error", "net/url: invalid control character in URL")
+    try:
+        target = urlsplit(url)
+        _ = target.port
+    except ValueError as error:
+        raise EndedError("error", f"this is not a URL: {one_line(str(error), 200)}") from error
+    if target.scheme not in ("http", "https"):
+        raise EndedError("error", f'unsupported protocol scheme "{one_line(target.scheme, 40)}"')
+    if not target.hostname:
+        raise EndedError("error", "http: no Host in request URL")
+    if "@" in target.netloc:
+        raise EndedError(
+            "error", "the URL holds a user: name the user beside the URL, and never the password"
+        )
+    return target
+
+
+def _place(target: SplitResult) -> tuple[str, int]:
+    host = target.hostname or ""
+    if not host.isascii():
+        try:
+            host = host.encode("idna").decode("ascii")
+        except UnicodeError as error:
+            raise EndedError("error", f"dial tcp: lookup {one_line(host, 100)}: no such host") from error
+    return host, target.port or (443 if target.scheme == "https" else 80)
+
+
+def _ascii_host(target: SplitResult) -> str:
+    host, _ = _place(target)
+    shown = f"[{host.partition('%')[0]}]" if ":" in host else host
+    return f"{shown}:{target.port}" if target.port else shown
+
+
+def _resolved(rule: str, host: str, port: int) -> str:
+    """The address that `rule` (HOST:PORT:ADDR) gives for this place, or the host itself."""
+    head = f"{host}:{port}:"
+    bracketed = f"[{host}]:{port}:"
+    for prefix in (head, bracketed):
+        if rule.lower().startswith(prefix.lower()):
+            return rule[len(prefix) :].strip("[]")
+    return host
+
+
+def _same_host(start: SplitResult, target: SplitResult) -> bool:
+    """Whether the password may go along: the same host, and never from https down to http."""
+    downgraded = start.scheme == "https" and target.scheme == "http"
+    return start.hostname == target.hostname and not downgraded
+
+
+class _Socket:
+    """Just enough of a socket for http.client."""
+
+    def __init__(self, stream: _Stream) -> None:
+        self._stream = stream
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """A reader whose every byte passes the clock."""
+        return io.BufferedReader(_Raw(self._stream), 65536)
+
+
+class _Raw(io.RawIOBase):
+    def __init__(self, stream: _Stream) -> None:
+        self._stream = stream
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)
+        data = self._rest or self._stream.receive()
+        count = min(len(view), len(data))
+        view[:count] = data[:count]
+        self._rest = data[count:]
+        return count

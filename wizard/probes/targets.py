@@ -1,0 +1,79 @@
+"""Reads from Prometheus' own targets whether it gets through to an instance: the last word in any proof."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from wizard.model import Probe
+from wizard.trust import one_line
+
+
+@dataclass(frozen=True, slots=True)
+class TargetState:
+    """One look at a target: outcome is up, down or error, reason Prometheus' own lastError."""
+
+    outcome: str
+    reason: str
+    detail: str
+
+
+def targets_url(probe: Probe) -> str:
+    """Where to ask: only active targets, and with a job only its own (ignored before Prometheus 2.44)."""
+    pool = f"&scrapePool={quote(probe.job, safe='')}" if probe.job else ""
+    return f"{probe.url.rstrip('/')}/api/v1/targets?state=active{pool}"
+
+
+def judge(probe: Probe, body: bytes) -> TargetState:
+    """What the answer says about the probe's instance; of several targets, the worst."""
+    try:
+        document = json.loads(body)
+        targets = document["data"]["activeTargets"]
+        found = [target for target in targets if _meant(probe, target)]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return TargetState("error", "this is not an answer of Prometheus' targets API", "")
+    if not found:
+        job = f" in the job {one_line(probe.job, 100)}" if probe.job else ""
+        reason = f"Prometheus has no target {one_line(probe.instance, 100)}{job}"
+        return TargetState("down", reason, "the job may have been dropped while loading: see Prometheus' log")
+    states = [_state(probe, target) for target in found]
+    return next((state for state in states if state.outcome != "up"), states[0])
+
+
+def _meant(probe: Probe, target: Mapping[str, Any]) -> bool:
+    labels, discovered = target.get("labels") or {}, target.get("discoveredLabels") or {}
+    if probe.job and probe.job not in (labels.get("job"), target.get("scrapePool"), discovered.get("job")):
+        return False
+    try:
+        scraped = urlsplit(str(target.get("scrapeUrl", ""))).netloc
+    except ValueError:
+        scraped = ""
+    return probe.instance in (scraped, labels.get("instance"), discovered.get("__address__"))
+
+
+def _state(probe: Probe, target: Mapping[str, Any]) -> TargetState:
+    stamp = str(target.get("lastScrape", ""))
+    detail = one_line(f"{target.get('scrapeUrl', '')}, last scraped {stamp or 'never'}")
+    if target.get("health") == "unknown":
+        return TargetState("down", "not scraped yet", detail)
+    if _time(stamp) < probe.not_before:
+        return TargetState("down", "not scraped yet since the change", detail)
+    if target.get("health") == "up":
+        return TargetState("up", "", detail)
+    return TargetState("down", one_line(str(target.get("lastError", "")), 1000), detail)
+
+
+def _time(stamp: str) -> float:
+    """Unix time of RFC 3339 with up to nine decimals (Python reads six); 0 for what cannot be read."""
+    head, dot, rest = stamp.partition(".")
+    digits = len(rest) - len(rest.lstrip("0123456789"))
+    text = f"{head}{dot}{rest[: min(digits, 6)]}{rest[digits:]}" if dot else stamp
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.timestamp() if moment.tzinfo else 0.0
+    except (ValueError, OverflowError):
+        return 0.0

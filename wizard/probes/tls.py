@@ -1,0 +1,315 @@
+"""TLS as a Go client does it, on a wire of our own: every certificate is looked at, trusted or not.
+
+The handshake itself verifies nothing, so that even a refused chain can be shown; Go's rules then judge it,
+before a single byte of the request (or a password) leaves.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from cryptography import x509
+
+from wizard import trust
+from wizard.errors import CertificateError
+from wizard.model import CertificateSummary, Probe, TlsReport
+from wizard.probes.wire import EndedError, Wire
+
+_Result = TypeVar("_Result")
+
+_VERSIONS: Final = {"TLSv1.2": "TLS 1.2", "TLSv1.3": "TLS 1.3"}
+# What Go calls each alert (crypto/tls, alert.go); the first group can only be about our certificate.
+_ABOUT_US: Final = {
+    "BAD_CERTIFICATE": "bad certificate",
+    "UNSUPPORTED_CERTIFICATE": "unsupported certificate",
+    "CERTIFICATE_REVOKED": "revoked certificate",
+    "CERTIFICATE_EXPIRED": "expired certificate",
+    "CERTIFICATE_UNKNOWN": "unknown certificate",
+    "UNKNOWN_CA": "unknown certificate authority",
+    "ACCESS_DENIED": "access denied",
+    "CERTIFICATE_REQUIRED": "certificate required",
+}
+_OTHER: Final = {
+    "HANDSHAKE_FAILURE": "handshake failure",
+    "PROTOCOL_VERSION": "protocol version not supported",
+    "INSUFFICIENT_SECURITY": "insufficient security level",
+    "INTERNAL_ERROR": "internal error",
+    "DECRYPT_ERROR": "error decrypting message",
+    "DECODE_ERROR": "error decoding message",
+    "ILLEGAL_PARAMETER": "illegal parameter",
+    "UNEXPECTED_MESSAGE": "unexpected message",
+    "BAD_RECORD_MAC": "bad record MAC",
+    "RECORD_OVERFLOW": "record overflow",
+    "USER_CANCELLED": "user canceled",
+    "NO_RENEGOTIATION": "no renegotiation",
+}
+_ARTICLES: Final = {
+    "CLIENT_HELLO": "ClientHello",
+    "SERVER_HELLO": "ServerHello",
+    "ENCRYPTED_EXTENSIONS": "EncryptedExtensions",
+    "CERTIFICATE_REQUEST": "CertificateRequest: the server asks for a client certificate",
+    "CERTIFICATE": "Certificate",
+    "CERTIFICATE_VERIFY": "CertificateVerify: proof of owning the key",
+    "SERVER_KEY_EXCHANGE": "ServerKeyExchange",
+    "SERVER_DONE": "ServerHelloDone",
+    "CLIENT_KEY_EXCHANGE": "ClientKeyExchange",
+    "FINISHED": "Finished",
+}
+
+
+@dataclass
+class Record:
+    """What was seen of one handshake; filled while it runs, so that a failed one can be told too."""
+
+    asked: bool = False
+    """Whether the server asked for a client certificate."""
+    steps: list[str] = field(default_factory=list)
+    chain: tuple[CertificateSummary, ...] = ()
+    version: str = ""
+    cipher: str = ""
+
+    def report(self) -> TlsReport:
+        """The record as the fronts know it."""
+        return TlsReport(version=self.version, cipher=self.cipher, chain=self.chain, steps=tuple(self.steps))
+
+    def message(self, _: Any, direction: Any, __: Any, content: Any, kind: Any, data: Any) -> None:
+        """One message of the handshake, as the ssl module's own debugging hook tells it."""
+        name = getattr(kind, "name", "")
+        if getattr(content, "name", "") != "HANDSHAKE" or name not in _ARTICLES:
+            return
+        sent = direction == "write"
+        self.asked = self.asked or (name == "CERTIFICATE_REQUEST" and not sent)
+        text = _ARTICLES[name]
+        if name == "CERTIFICATE" and sent:
+            # Header, context and an empty list are eight bytes at most.
+            text += ": the client shows none" if len(data) <= 8 else ": the client shows its own"
+        self.steps.append(f"{'→' if sent else '←'} {text}")
+
+
+class Channel:
+    """An encrypted connection over a `Wire`."""
+
+    def __init__(self, wire: Wire, context: ssl.SSLContext, *, name: str | None, record: Record) -> None:
+        self._wire = wire
+        self._record = record
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
+        self._first = b""
+        self._early = b""
+
+    def handshake(self) -> None:
+        """Agrees on keys; trusts nobody yet.
+
+        Raises:
+            EndedError: the server does not speak TLS, or refused.
+        """
+        self._drive(self._tls.do_handshake)
+        cipher = self._tls.cipher()
+        version = self._tls.version() or ""
+        self._record.version = _VERSIONS.get(version, version)
+        self._record.cipher = cipher[0] if cipher else ""
+
+    def chain(self) -> tuple[bytes, ...]:
+        """The certificates (DER) that the server showed, its own first."""
+        public = getattr(self._tls, "get_unverified_chain", None)
+        if public is not None:
+            return tuple(public())
+        # Up to Python 3.12 only the object underneath has it; the certificates are its own kind there.
+        inner = self._tls._sslobj  # type: ignore[attr-defined]  # noqa: SLF001
+        shown = inner.get_unverified_chain() or ()
+        return tuple(ssl.PEM_cert_to_DER_cert(certificate.public_bytes()) for certificate in shown)
+
+    def await_refusal(self) -> None:
+        """Gives a TLS 1.3 server the moment in which it looks at our certificate.
+
+        Its refusal comes after our handshake is done; a request sent at once can be answered by a reset that
+        hides the reason. Go and OpenSSL servers send a session ticket when content, so this is short.
+        """
+        if self._record.asked and self._tls.version() == "TLSv1.3" and self._wire.readable(0.25):
+            data = self._wire.receive()
+            self._feed(data)
+            try:
+                self._early = self._tls.read(65536)
+            except ssl.SSLWantReadError:
+                return
+            except ssl.SSLError as error:
+                raise self._refusal(error) from error
+
+    def send(self, data: bytes) -> None:
+        """Encrypts and sends."""
+        self._drive(lambda: self._tls.write(data))
+
+    def receive(self) -> bytes:
+        """The next bytes; b'' at the end."""
+        if self._early:
+            data, self._early = self._early, b""
+            return data
+        try:
+            return self._drive(lambda: self._tls.read(65536))
+        except EndedError as ended:
+            if ended.reason in ("EOF", "unexpected EOF"):
+                return b""
+            raise
+
+    def _drive(self, action: Callable[[], _Result]) -> _Result:
+        while True:
+            try:
+                result = action()
+            except ssl.SSLWantReadError:
+                self._flush()
+                self._feed(self._wire.receive())
+            except ssl.SSLError as error:
+                self._flush()
+                raise self._refusal(error) from error
+            else:
+                self._flush()
+                return result
+
+    def _flush(self) -> None:
+        data = self._outgoing.read()
+        if data:
+            self._wire.send(data)
+
+    def _feed(self, data: bytes) -> None:
+        if len(self._first) < 5:
+            self._first += data[:5]
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+
+    def _refusal(self, error: ssl.SSLError) -> EndedError:
+        if self._first.startswith(b"HTTP/"):
+            return EndedError("plain", "http: server gave HTTP response to HTTPS client")
+        if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) or "EOF" in (error.reason or ""):
+            return EndedError("error", "EOF")
+        _, found, alert = (error.reason or "").partition("ALERT_")
+        if found:
+            words = _ABOUT_US.get(alert) or _OTHER.get(alert) or alert.lower().replace("_", " ")
+            self._record.steps.append(f"← alert: {words}")
+            ours = alert in _ABOUT_US or (alert == "HANDSHAKE_FAILURE" and self._record.asked)
+            return EndedError("refused" if ours else "error", f"remote error: tls: {words}")
+        if not self._record.version and self._first[:1] not in (b"\x16", b"\x15", b""):
+            return EndedError("error", "tls: first record does not look like a TLS handshake")
+        reason = (error.reason or str(error)).lower().replace("_", " ")
+        return EndedError("error", f"tls: {trust.one_line(reason)}")
+
+
+class Trust:
+    """What one probe trusts and shows: read once, used for every connection that it makes.
+
+    Raises:
+        EndedError: a file cannot be read or used, in Prometheus' words.
+    """
+
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
+        self._anchors = _anchors(probe.ca_file) if probe.ca_file else None
+        self._record = Record()
+        self._context = self._new_context()
+
+    def open(self, wire: Wire, host: str, record: Record) -> Channel:
+        """Handshake, verdict, and the client certificate's fate, in that order.
+
+        Raises:
+            EndedError: it did not come to an encrypted and trusted connection.
+        """
+        name = self._probe.server_name or host
+        self._record = record
+        channel = Channel(wire, self._context, name=_sni(name), record=record)
+        try:
+            channel.handshake()
+        except EndedError:
+            # Go looks at the server's certificate before it shows its own: that verdict comes first.
+            self._judge(channel, name, record)
+            raise
+        self._judge(channel, name, record)
+        channel.await_refusal()
+        return channel
+
+    def _judge(self, channel: Channel, name: str, record: Record) -> None:
+        shown = channel.chain()
+        if not shown:
+            return
+        try:
+            chain = tuple(trust.load(der) for der in shown)
+            record.chain = tuple(trust.summary(der) for der in shown)
+        except CertificateError as error:
+            raise EndedError("untrusted", "x509: malformed certificate") from error
+        if self._probe.insecure:
+            record.steps.append("· the certificate is not looked at (insecure_skip_verify)")
+            return
+        anchors = trust.system_roots(chain) if self._anchors is None else self._anchors
+        reason = trust.verdict(chain, anchors=anchors, name=name)
+        if reason:
+            record.steps.append(f"· the client refuses the certificate: {trust.one_line(reason)}")
+            raise EndedError("untrusted", reason)
+        record.steps.append(f"· the client accepts the certificate for {trust.one_line(name)}")
+
+    def _tell(self, *message: Any) -> None:
+        self._record.message(*message)
+
+    def _new_context(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        if hasattr(context, "_msg_callback"):
+            context._msg_callback = self._tell  # noqa: SLF001
+        if self._probe.cert_file or self._probe.key_file:
+            _show(context, self._probe.cert_file, self._probe.key_file)
+        return context
+
+
+def _anchors(path: str) -> tuple[x509.Certificate, ...]:
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(16 << 20)
+    except (OSError, ValueError) as error:
+        reason = f"unable to load specified CA cert {path}: open {path}: {_os_words(error)}"
+        raise EndedError("error", reason) from error
+    try:
+        return trust.bundle(data)
+    except CertificateError as error:
+        raise EndedError("error", f"unable to use specified CA cert {path}") from error
+
+
+def _show(context: ssl.SSLContext, cert_file: str, key_file: str) -> None:
+    try:
+        # Without a callback, OpenSSL would ask for an encrypted key's passphrase on the terminal.
+        context.load_cert_chain(cert_file, key_file or None, password=lambda: b"")
+    except (OSError, ValueError, TypeError) as error:
+        reason = f"unable to use specified client cert ({cert_file}) & key ({key_file})"
+        raise EndedError("error", f"{reason}: {_pair_words(error, cert_file, key_file)}") from error
+
+
+def _pair_words(error: Exception, cert_file: str, key_file: str) -> str:
+    if isinstance(error, ssl.SSLError):
+        if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
+            return "tls: private key does not match public key"
+        return "tls: failed to find any PEM data, or the key is encrypted"
+    for path in (cert_file, key_file):
+        try:
+            with Path(path).open("rb"):
+                pass
+        except (OSError, ValueError) as missing:
+            return f"open {path}: {_os_words(missing)}"
+    return str(error)
+
+
+def _os_words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return "not a usable path"
+
+
+def _sni(name: str) -> str | None:
+    """Addresses and impossible names are not announced, as in Go."""
+    bare = name.strip("[]")
+    usable = trust.matches_name(bare, bare) and ":" not in bare and not bare.replace(".", "").isdigit()
+    return bare if usable and bare.isascii() and len(bare) < 254 else None

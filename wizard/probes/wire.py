@@ -1,0 +1,211 @@
+"""A TCP connection that cannot outlast its deadline, however slowly the other end drips.
+
+Every wait of a probe goes through one `Clock`; whatever happens on the wire ends as an `EndedError`.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import selectors
+import socket
+import threading
+import time
+from typing import Any, Final, TypeAlias
+
+_SLICE: Final = 0.1
+_CHUNK: Final = 65536
+_Address: TypeAlias = tuple[socket.AddressFamily, Any]
+
+_WORDS: Final = {
+    errno.ECONNREFUSED: "connection refused",
+    errno.ECONNRESET: "connection reset by peer",
+    errno.EPIPE: "broken pipe",
+    errno.EHOSTUNREACH: "no route to host",
+    errno.ENETUNREACH: "network is unreachable",
+    errno.ETIMEDOUT: "connection timed out",
+}
+
+
+class EndedError(Exception):
+    """How a request ended before there was an answer; outcome and reason as in `model.Attempt`."""
+
+    def __init__(self, outcome: str, reason: str) -> None:
+        super().__init__(reason)
+        self.outcome = outcome
+        self.reason = reason
+
+
+class Clock:
+    """The time that is left for one probe, and the wish to stop early."""
+
+    def __init__(self, seconds: float, cancel: threading.Event | None) -> None:
+        self._cancel = cancel
+        self._end = time.monotonic() + max(0.05, seconds)
+
+    def left(self) -> float:
+        """Seconds left, more than zero; otherwise the probe is over.
+
+        Raises:
+            EndedError: time is up, or the probe was cancelled.
+        """
+        if self._cancel is not None and self._cancel.is_set():
+            raise EndedError("error", "context canceled")
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise EndedError("error", "context deadline exceeded")
+        return left
+
+    def ready(self, sock: socket.socket, event: int, limit: float = float("inf")) -> bool:
+        """Waits until `sock` is ready for `event` (selectors.EVENT_*); False after `limit` seconds.
+
+        Raises:
+            EndedError: time is up, or the probe was cancelled.
+        """
+        until = time.monotonic() + limit
+        with selectors.DefaultSelector() as selector:
+            selector.register(sock, event)
+            while True:
+                wait = min(self.left(), _SLICE, max(0.0, until - time.monotonic()))
+                if selector.select(wait):
+                    return True
+                if time.monotonic() >= until:
+                    return False
+
+
+class Wire:
+    """One connection; a broken write is remembered, so that what the peer said before can still be read."""
+
+    def __init__(self, sock: socket.socket, clock: Clock) -> None:
+        self._sock = sock
+        self._clock = clock
+        self._broken = ""
+
+    def send(self, data: bytes) -> None:
+        """Sends all of it, or as much as the peer takes before it hangs up."""
+        view = memoryview(data)
+        while view and not self._broken:
+            self._clock.ready(self._sock, selectors.EVENT_WRITE)
+            try:
+                view = view[self._sock.send(view) :]
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                self._broken = f"write: {words(error)}"
+
+    def receive(self) -> bytes:
+        """The next bytes; b'' at the end.
+
+        Raises:
+            EndedError: the connection broke, or the time is up.
+        """
+        while True:
+            self._clock.ready(self._sock, selectors.EVENT_READ)
+            try:
+                data = self._sock.recv(_CHUNK)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise EndedError("error", self._broken or f"read: {words(error)}") from error
+            if not data and self._broken:
+                raise EndedError("error", self._broken)
+            return data
+
+    def readable(self, limit: float) -> bool:
+        """Whether something arrives within `limit` seconds."""
+        return self._clock.ready(self._sock, selectors.EVENT_READ, limit)
+
+    def close(self) -> None:
+        """Lets go of the socket."""
+        self._sock.close()
+
+
+def connect(host: str, port: int, clock: Clock) -> Wire:
+    """A connection to the first address of `host` that answers.
+
+    Raises:
+        EndedError: no such host, refused, unreachable, or too late.
+    """
+    addresses = resolve(host, port, clock)
+    failure = EndedError("error", f"dial tcp: lookup {host}: no such host")
+    for index, (family, address) in enumerate(addresses):
+        # As Go does: a dead first address must not use up the time of the next one.
+        share = clock.left() / (len(addresses) - index)
+        shown = f"[{address[0]}]:{port}" if family == socket.AF_INET6 else f"{address[0]}:{port}"
+        try:
+            return Wire(_dial(family, address, clock, share), clock)
+        except TimeoutError:
+            failure = EndedError("error", f"dial tcp {shown}: i/o timeout")
+        except OSError as error:
+            failure = EndedError("error", f"dial tcp {shown}: connect: {words(error)}")
+    raise failure
+
+
+def resolve(host: str, port: int, clock: Clock) -> list[_Address]:
+    """The addresses of `host`, at most eight.
+
+    The system's resolver knows no deadline: it runs in a thread that is left to itself when time is up.
+
+    Raises:
+        EndedError: no such host, or too late.
+    """
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return _look_up(host, port, clock)
+    return _addresses(host, port, socket.AI_NUMERICHOST)
+
+
+def words(error: OSError) -> str:
+    """Go's words for what the operating system said."""
+    if error.errno is None:
+        return str(error)
+    return _WORDS.get(error.errno, os.strerror(error.errno).lower())
+
+
+def _look_up(host: str, port: int, clock: Clock) -> list[_Address]:
+    found: list[_Address] = []
+    done = threading.Event()
+
+    def ask() -> None:
+        try:
+            found.extend(_addresses(host, port, 0))
+        except EndedError:
+            pass
+        finally:
+            done.set()
+
+    threading.Thread(target=ask, name="firescreen-resolver", daemon=True).start()
+    while not done.wait(min(clock.left(), _SLICE)):
+        clock.left()
+    if not found:
+        raise EndedError("error", f"dial tcp: lookup {host}: no such host")
+    return list(found)
+
+
+def _addresses(host: str, port: int, flags: int) -> list[_Address]:
+    try:
+        rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    except (OSError, UnicodeError, OverflowError, ValueError) as error:
+        raise EndedError("error", f"dial tcp: lookup {host}: no such host") from error
+    return [(row[0], row[4]) for row in rows[:8]]
+
+
+def _dial(family: socket.AddressFamily, address: Any, clock: Clock, share: float) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        code = sock.connect_ex(address)
+        if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
+            raise OSError(code, os.strerror(code))
+        if not clock.ready(sock, selectors.EVENT_WRITE, share):
+            raise TimeoutError
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+    except BaseException:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,133 @@
+"""Keeps secrets out of what people and logs see, and control characters out of terminals.
+
+Two promises: `Secret` never shows its value unless asked by name, and `redact` masks hashes, keys and
+passwords in any text before it is drawn, logged or journalled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+from collections.abc import Iterable
+from typing import NoReturn
+
+MASK = "•••"
+
+_BCRYPT = re.compile(r"\$2[abxy]?\$(\d\d)\$[./A-Za-z0-9]{20,}")
+_OTHER_HASH = re.compile(r"\$(?:apr1|1|5|6|y)\$[^\s\"']{8,}")
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN (?P<kind>[A-Z ]*PRIVATE KEY)-----.*?(?:-----END (?P=kind)-----|\Z)", re.DOTALL
+)
+_INLINE = re.compile(
+    r"(?P<key>(?<![\w-])[\"']?(?:password|credentials|client_secret|bearer_token|secret_key)[\"']?\s*:[ \t]*)"
+    r"(?P<value>\"[^\"\n]*\"|'[^'\n]*'|[^\s#{\[,}][^\n#,}]*)",
+)
+_URL_PASSWORD = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^\s/:@]+:)[^\s/@]+@")
+
+
+class Secret:
+    """A text that must not be shown: it masks itself in `str`, `repr`, formatting and pickling."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The text itself; every call of this is a place to look at twice."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK})"
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __format__(self, spec: str) -> str:
+        return format(MASK, spec)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is not to be serialised")
+
+
+_KEY = os.urandom(16)
+
+
+def secret_fingerprint(content: bytes) -> str:
+    """Six digits that tell two secrets apart within one process, and nobody what they are.
+
+    Keyed anew in every process: an unkeyed digest would let a guessed password be checked at leisure.
+    """
+    return hmac.new(_KEY, content, hashlib.sha256).hexdigest()[:6]
+
+
+def fingerprint(content: bytes) -> str:
+    """The first 12 hexadecimal digits of the SHA-256, enough to see whether two contents differ."""
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def redact(text: str, secrets: Iterable[Secret] = ()) -> str:
+    """`text` with bcrypt and other hashes, private keys and inline passwords masked.
+
+    Args:
+        text: anything that is about to be shown or stored.
+        secrets: values that are known to be secret and are masked wherever they stand.
+    """
+    for secret in secrets:
+        value = secret.reveal()
+        if value:
+            text = text.replace(value, MASK)
+    text = _PRIVATE_KEY.sub(lambda m: f"[private key {MASK}]", text)
+    text = _BCRYPT.sub(lambda m: f"$2y${m.group(1)}${MASK}{secret_fingerprint(m.group().encode())}", text)
+    text = _OTHER_HASH.sub(lambda m: f"[hash {MASK}]", text)
+    text = _URL_PASSWORD.sub(lambda m: f"{m.group('head')}{MASK}@", text)
+    return _INLINE.sub(_mask_inline, text)
+
+
+def _mask_inline(match: re.Match[str]) -> str:
+    """Masks a password in clear; leaves what Prometheus' own `<secret>` and block markers say."""
+    value = match.group("value")
+    if value in ("<secret>", "|", ">", "~", "null") or MASK in value:
+        return match.group()
+    return f"{match.group('key')}{MASK}"
+
+
+# The bidirectional controls reorder what stands around them on a screen; the rest moves the cursor.
+_BIDI = dict.fromkeys(
+    [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C, 0x2028, 0x2029, 0xFEFF]
+)
+
+
+def plain(text: str, limit: int = 2000) -> str:
+    """`text` from outside made harmless: control and direction characters visible, length bounded.
+
+    Newlines and tabs stay. Longer texts end with a note of how many characters were left out.
+    """
+    left_out = len(text) - limit
+    cut = text[:limit]
+    shown = "".join(_visible(character) for character in cut)
+    return f"{shown}… [{left_out} more characters]" if left_out > 0 else shown
+
+
+def _visible(character: str) -> str:
+    code = ord(character)
+    if character in "\n\t":
+        return character
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "␡"
+    if 0x80 <= code < 0xA0 or code in _BIDI or 0xD800 <= code < 0xE000:
+        return f"<{code:04X}>"
+    return character

@@ -1,0 +1,110 @@
+"""Finds what runs on a host, whatever started it: units, bare processes, containers.
+
+Quick (a handful of short commands) and content with few rights: without root it knows less, not nothing.
+"""
+
+from __future__ import annotations
+
+import re
+
+from wizard.components import Component, all_components, component
+from wizard.model import Connection, FlagPlace, Service
+from wizard.services import processes, programs, systemd
+from wizard.services.processes import Process
+
+# What listens in place of a container whose own process cannot be seen from here.
+_PROXIES = re.compile(
+    r'"(docker-proxy|docker-pr|com\.docker|rootlessport|rootlessp|conmon|slirp4netns|pasta)'
+)
+
+
+def discover(connection: Connection, *, practice_folder: str = "") -> tuple[Service, ...]:
+    """The components on a host, units first.
+
+    Args:
+        connection: the host.
+        practice_folder: processes that were started from there belong to the practice stack, not to the host.
+    """
+    running = tuple(
+        process for process in processes.find(connection) if not _practice(process, practice_folder)
+    )
+    units = systemd.discover(connection, running) if systemd.present(connection) else ()
+    covered = {f"{service.unit}.service" for service in units}
+    bare = [_bare(connection, process) for process in running if process.unit not in covered]
+    found = [*units, *bare]
+    missing = [
+        one
+        for one in all_components()
+        if not any(service.component == one.name and service.active for service in found)
+    ]
+    return (*found, *_behind_proxies(connection, missing))
+
+
+def _practice(process: Process, folder: str) -> bool:
+    return bool(folder) and any(
+        folder.rstrip("/") + "/" in word for word in (process.program, *process.arguments)
+    )
+
+
+def _bare(connection: Connection, process: Process) -> Service:
+    known = component(process.component)
+    # A container's program lies in a file system of its own: it is not asked from outside.
+    program = "" if process.container else process.program
+    config = (
+        programs.flag(process.arguments, known.config_flag)
+        if process.container
+        else programs.config_file(
+            connection, known, program, process.arguments, folder=_folder(connection, process)
+        )
+    )
+    web = programs.web_config(known, process.arguments, folder=_folder(connection, process))
+    return Service(
+        host=connection.name,
+        component=known.name,
+        manager="manual",
+        kind="container" if process.container else "process",
+        unit=known.name,
+        program=process.program,
+        version=programs.version(connection, program) if program else "",
+        arguments=process.arguments,
+        listen=programs.listen(known, process.arguments),
+        user=process.user,
+        group=process.group,
+        active=True,
+        flags=FlagPlace("manual"),
+        config_file=config,
+        web_config=web,
+        home=programs.home(known, web, config),
+        pid=process.pid,
+    )
+
+
+def _folder(connection: Connection, process: Process) -> str:
+    """The working directory of a process; without the right to see it, ''."""
+    return connection.run(["readlink", f"/proc/{process.pid}/cwd"], timeout=5).stdout.strip()
+
+
+def _behind_proxies(connection: Connection, missing: list[Component]) -> list[Service]:
+    """Components of which only the published port of a container is to be seen."""
+    if not missing:
+        return []
+    ended = connection.run(["ss", "-Hltnp"], timeout=5)
+    found: list[Service] = []
+    for one in missing:
+        for line in ended.stdout.splitlines():
+            columns = line.split()
+            if len(columns) > 5 and columns[3].endswith(f":{one.default_port}") and _PROXIES.search(line):
+                found.append(
+                    Service(
+                        host=connection.name,
+                        component=one.name,
+                        manager="manual",
+                        kind="container",
+                        unit=one.name,
+                        listen=f"127.0.0.1:{one.default_port}",
+                        active=True,
+                        home=one.home,
+                    )
+                )
+                break
+    return found

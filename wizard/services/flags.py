@@ -1,0 +1,156 @@
+"""One pure answer to 'what does the file with the flags look like afterwards', for every kind of place.
+
+Promises: asking twice gives the same file, and the shell commands of `by_hand` lead to the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+
+from wizard.configs import envfile, unit
+from wizard.configs.words import with_flag
+from wizard.errors import ConfigError
+from wizard.model import FileState, Service
+
+
+def plan_flag(
+    service: Service, *, flag: str, value: str, current: FileState | None, unit_text: str = ""
+) -> FileState:
+    """The new state of the file `service.flags.path` with `--flag=value`.
+
+    Args:
+        service: as found out.
+        flag: its name without dashes.
+        value: its value, unquoted.
+        current: the file as it is, or None if there is none yet.
+        unit_text: what `systemd.unit_text` gave; needed for a drop-in that does not exist yet.
+
+    Raises:
+        ConfigError: the value cannot be carried there, the place is not ours to edit, or the file's own
+            quoting leaves no safe way.
+    """
+    place = service.flags
+    text = _text(current, place.path)
+    if place.kind == "envfile":
+        changed = _located(place.path, lambda: envfile.set_flag(text, place.variable, flag, value))
+    elif place.kind == "dropin":
+        changed = _located(place.path, lambda: _dropin(service, text, flag, value, unit_text))
+    elif place.kind == "argfile":
+        changed = set_argument(text, flag, value)
+    else:
+        raise ConfigError(
+            f"the flags of {service.unit} are not in a file that can be edited",
+            where=service.host,
+            todo=f"Start it with --{flag}={value} yourself.",
+        )
+    content = changed.encode("utf-8", "surrogateescape")
+    return FileState(content) if current is None else replace(current, content=content)
+
+
+def needs_daemon_reload(service: Service) -> bool:
+    """Whether systemd must re-read its units after the file changed."""
+    return service.flags.kind == "dropin"
+
+
+def by_hand(
+    service: Service, *, flag: str, value: str, current: FileState | None, unit_text: str = ""
+) -> tuple[str, ...]:
+    """Shell commands for the same result: root's `sh` runs them as printed, as often as one likes.
+
+    They ask nothing. () where there is no file to edit, or nothing to change.
+    """
+    if service.flags.kind == "manual":
+        return ()
+    after = plan_flag(service, flag=flag, value=value, current=current, unit_text=unit_text)
+    if current is not None and after.content == current.content:
+        return ()
+    path = service.flags.path
+    old, new = _text(current, path), after.content.decode("utf-8", "surrogateescape")
+    commands = [f"mkdir -p {shlex.quote(path.rsplit('/', 1)[0])}"] if current is None else []
+    line = _one_line(path, service.flags.variable, old, new) if service.flags.kind == "envfile" else ""
+    commands.append(line or here_document(path, new))
+    if needs_daemon_reload(service):
+        commands.append("systemctl daemon-reload")
+    return tuple(commands)
+
+
+def here_document(path: str, text: str) -> str:
+    """A command that writes `text`, which ends with a line break, to `path` to the byte."""
+    mark = "END"
+    while mark in text.splitlines():
+        mark += "_"
+    if not text.endswith("\n"):
+        return f"printf '%s' {shlex.quote(text)} > {shlex.quote(path)}"
+    return f"cat > {shlex.quote(path)} <<'{mark}'\n{text}{mark}"
+
+
+def set_argument(text: str, flag: str, value: str) -> str:
+    """A file with one argument a line and `#` comments, with `--flag=value` replaced or added."""
+    if "\n" in value or "\r" in value:
+        raise ConfigError(f"the value of --{flag} holds a line break", todo="Choose another path.")
+    lines = text.splitlines(keepends=True)
+    held = [index for index, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#")]
+    old = [lines[index].strip() for index in held]
+    wanted = with_flag(old, flag=flag, value=value)
+    if wanted == old:
+        return text
+    argument = f"--{flag}={value}\n"
+    if len(wanted) > len(old):
+        gap = "" if not text or text.endswith("\n") else "\n"
+        return f"{text}{gap}{argument}"
+    at = next(index for index, line in enumerate(wanted) if index >= len(old) or line != old[index])
+    lines[held[at]] = argument
+    for index in held[at + 1 : at + 1 + len(old) - len(wanted)]:
+        lines[index] = ""
+    return "".join(lines)
+
+
+def _dropin(service: Service, text: str, flag: str, value: str, unit_text: str) -> str:
+    if re.search(r"(?m)^\s*ExecStart\s*=\s*\S", text):
+        return unit.edit_dropin(text, flag, value)
+    command = unit.parse(unit_text).command
+    if command is None:
+        raise ConfigError(
+            f"{service.unit} does not start exactly one program",
+            where=service.host,
+            todo=f"Add --{flag}={value} to its ExecStart by hand (systemctl edit --full {service.unit}).",
+        )
+    gap = "" if not text or text.endswith("\n") else "\n"
+    return text + gap + unit.dropin(command.raw, flag, value)
+
+
+def _one_line(path: str, variable: str, old: str, new: str) -> str:
+    """The change of one assignment as grep or sed would make it; '' where it is not that simple."""
+    place = shlex.quote(path)
+    was, becomes = envfile.line_of(old, variable), envfile.line_of(new, variable)
+    if becomes is None or not becomes[1]:
+        return ""
+    line = shlex.quote(becomes[0])
+    if was is None:
+        if old and not old.endswith("\n"):
+            return ""
+        return f"grep -qxF -e {line} {place} 2>/dev/null || printf '%s\\n' {line} >> {place}"
+    if not was[1] or "\r" in old:
+        return ""
+    escaped = re.sub(r"([\\&|])", r"\\\1", becomes[0])
+    return f"sed -i {shlex.quote(f's|^{variable}=.*|{escaped}|')} {place}"
+
+
+def _text(current: FileState | None, path: str) -> str:
+    if current is None:
+        return ""
+    if b"\0" in current.content:
+        raise ConfigError("it is not a text file", where=path)
+    return current.content.decode("utf-8", "surrogateescape")
+
+
+def _located(path: str, edit: Callable[[], str]) -> str:
+    """`edit()`, with the file's name put before the line that an error names."""
+    try:
+        return edit()
+    except ConfigError as problem:
+        where = ", ".join(part for part in (path, problem.where) if part)
+        raise ConfigError(problem.what, where=where, todo=problem.todo) from None

@@ -1,0 +1,74 @@
+"""What to type where Firescreen does not restart a service itself: a container, Windows, a bare process.
+
+Pure: the same service gives the same lines; whoever shows them waits until the probes say that it is done.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+
+from wizard.components import Component, component
+from wizard.configs.words import with_flag
+from wizard.model import Service
+
+
+def command(service: Service, *, web_config: str) -> tuple[str, ...]:
+    """The lines that start the service with its web configuration, in the shell of its system.
+
+    Args:
+        service: with its arguments as it runs.
+        web_config: path of the web configuration as the service will see it.
+    """
+    known = component(service.component)
+    flag = known.web_flag(service.version) or known.web_flag()
+    arguments = with_flag(service.arguments, flag=flag, value=web_config)
+    if service.kind == "windows":
+        return _windows(service, known, arguments)
+    if service.kind == "container":
+        return _container(service, known, arguments, web_config)
+    program = service.program or known.programs[0]
+    stop = (f"kill {service.pid}",) if service.pid else ()
+    return (*stop, shlex.join([program, *arguments]))
+
+
+def _windows(service: Service, known: Component, arguments: list[str]) -> tuple[str, ...]:
+    program = service.program or f"{known.programs[0]}.exe"
+    # PowerShell runs a quoted program only behind the call operator; without blanks, cmd.exe takes it too.
+    quoted = _windows_word(program)
+    start = f"& {quoted}" if quoted.startswith('"') else quoted
+    return (" ".join([start, *map(_windows_word, arguments)]),)
+
+
+def _windows_word(word: str) -> str:
+    """Quoted by the rules of the Microsoft C runtime, where it must be."""
+    if word and not re.search(r"[\s\"&|<>^()%;,]", word):
+        return word
+    # Backslashes count only before a quote: there, and at the end, they are doubled.
+    inner = re.sub(r"(\\*)\"", r'\1\1\\"', word)
+    doubled = re.sub(r"(\\+)$", r"\1\1", inner)
+    return f'"{doubled}"'
+
+
+def _container(service: Service, known: Component, arguments: list[str], web_config: str) -> tuple[str, ...]:
+    folder = posixpath.dirname(web_config)
+    mount = f"{folder}:{folder}:ro"
+    port = service.listen.rpartition(":")[2] or str(known.default_port)
+    if known.config_flag and not any(word.startswith(f"--{known.config_flag}") for word in arguments):
+        # The image's own default arguments are replaced as a whole as soon as one is given.
+        arguments = [f"--{known.config_flag}={known.home}/{known.name}.yml", *arguments]
+    run = ["docker", "run", "-d", "--name", known.name, "-p", f"{port}:{known.default_port}", "-v", mount]
+    return (
+        f"# {known.name} runs in a container: keep your own options and image, add the mount and the flag.",
+        "# The key must be readable for the container's user (65534 in the official images).",
+        shlex.join([*run, known.image, *arguments]),
+        "# In a compose file, in the service:",
+        f"#   volumes: [{_yaml(mount)}]",
+        f"#   command: [{', '.join(map(_yaml, arguments))}]",
+    )
+
+
+def _yaml(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,205 @@
+"""Practice services: programs that `supervise.py` keeps running, one folder each.
+
+Promises: a restart is over when the new process serves; a program that does not stay up is a `ServiceError`
+with its own last words.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from wizard.account import account
+from wizard.components import component
+from wizard.errors import ServiceError
+from wizard.model import Connection, FlagPlace, Service
+from wizard.redact import plain, redact
+
+SUPERVISOR = Path(__file__).with_name("supervise.py")
+
+_TIMEOUT = 45.0
+"""Seconds; longer than all that the supervisor itself waits for."""
+
+
+def start(connection: Connection, folder: str) -> None:
+    """Starts the supervisor of a service folder and its program, unless they run.
+
+    Raises:
+        ServiceError: the program does not stay up.
+    """
+    _checked(_supervise(connection, "--start", folder), where=_place(connection, folder), doing="start")
+
+
+def restart(connection: Connection, service: Service) -> None:
+    """Restarts the program; back when the new process listens.
+
+    Raises:
+        ServiceError: it does not stay up, with its last lines; it is not tried again by itself then.
+    """
+    folder = folder_of(service)
+    answer = _supervise(connection, "--tell", folder, "restart")
+    _checked(answer, where=_place(connection, folder), doing="restart")
+
+
+def reload(connection: Connection, service: Service) -> None:
+    """Has the program read its configuration again; back when it says that it has.
+
+    Raises:
+        ServiceError: it refused the new configuration and goes on with the old one, it does not run, or it
+            is one that knows no reload.
+    """
+    folder = folder_of(service)
+    place = _place(connection, folder)
+    known = component(service.component)
+    if not known.reload_by:
+        raise ServiceError(
+            f"{service.component} cannot read its configuration again while it runs",
+            where=place,
+            todo="Restart it.",
+        )
+    request = json.dumps({"do": "reload", "done": [known.reload_done], "refused": [known.reload_refused]})
+    _checked(_supervise(connection, "--tell", folder, request), where=place, doing="reload")
+
+
+def stop(connection: Connection, folder: str) -> None:
+    """Ends program and supervisor, whatever state they are in.
+
+    Raises:
+        ServiceError: they do not end.
+    """
+    answer = _supervise(connection, "--tell", folder, "stop")
+    _checked(answer, where=_place(connection, folder), doing="stop")
+
+
+def is_active(connection: Connection, service: Service) -> bool:
+    """Whether its process runs now."""
+    return status(connection, folder_of(service)).get("state") == "running"
+
+
+def status(connection: Connection, folder: str) -> Mapping[str, Any]:
+    """What the supervisor says: state, pid, started, restarts, last_exit, arguments; 'stopped' if it is gone."""
+    return _supervise(connection, "--tell", folder, "status")
+
+
+def log(connection: Connection, service: Service, lines: int = 20) -> tuple[str, ...]:
+    """The last `lines` lines of its log, oldest first, harmless to show."""
+    path = str(PurePosixPath(folder_of(service)) / "log")
+    ended = connection.run(["tail", "-n", str(max(1, lines)), path], timeout=10)
+    return _clean(ended.stdout.splitlines()) if ended.code == 0 else ()
+
+
+def folder_of(service: Service) -> str:
+    """The service's folder: where its file of arguments lies.
+
+    Raises:
+        ServiceError: it is not a practice service.
+    """
+    if service.flags.kind != "argfile" or not service.flags.path:
+        raise ServiceError(f"{service.unit} is not a practice service", where=service.host)
+    return str(PurePosixPath(service.flags.path).parent)
+
+
+def discover(connection: Connection, folder: str) -> tuple[Service, ...]:
+    """The services of one practice host.
+
+    Args:
+        connection: the host.
+        folder: absolute path of its folder; each folder in `services` below it is a service.
+    """
+    services = str(PurePosixPath(folder) / "services")
+    found = (_service(connection, f"{services}/{name}", name) for name in connection.names(services))
+    return tuple(service for service in found if service is not None)
+
+
+def _service(connection: Connection, folder: str, name: str) -> Service | None:
+    spec = _json(connection, f"{folder}/service.json")
+    if "program" not in spec:
+        return None
+    now = status(connection, folder)
+    active = now.get("state") == "running"
+    arguments = tuple(map(str, now.get("arguments", ()))) if active else _written(connection, folder)
+    user, group = account()
+    service = Service(
+        host=connection.name,
+        component=str(spec.get("component", name)),
+        manager="process",
+        unit=name,
+        program=str(spec["program"]),
+        version=str(spec.get("version", "")),
+        arguments=arguments,
+        user=user,
+        group=group,
+        active=active,
+        flags=FlagPlace("argfile", f"{folder}/arguments"),
+        home=str(spec.get("home", "")),
+        pid=int(now.get("pid", 0)),
+    )
+    return replace(
+        service,
+        listen=_reachable(service.flag("web.listen-address") or f":{spec.get('port', '')}".rstrip(":")),
+        config_file=service.flag("config.file"),
+        web_config=service.flag("web.config.file") or service.flag("web.config"),
+    )
+
+
+def _written(connection: Connection, folder: str) -> tuple[str, ...]:
+    """The flags that it would be started with, read as the supervisor does."""
+    state = connection.read(f"{folder}/arguments")
+    text = state.content.decode("utf-8", "surrogateescape") if state else ""
+    lines = (line.strip() for line in text.split("\n"))
+    return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def _reachable(listen: str) -> str:
+    """`listen` as a client on this machine writes it: a wildcard becomes the loopback."""
+    host, colon, port = listen.rpartition(":")
+    if not colon:
+        return listen
+    return f"{'127.0.0.1' if host in ('', '0.0.0.0', '[::]') else host}:{port}"  # noqa: S104 - read, not bound
+
+
+def _supervise(connection: Connection, *arguments: str) -> Mapping[str, Any]:
+    argv = [sys.executable, "-I", "-S", str(SUPERVISOR), *arguments]
+    ended = connection.run(argv, timeout=_TIMEOUT)
+    try:
+        answer = json.loads(ended.stdout)
+    except ValueError:
+        answer = None
+    if isinstance(answer, dict):
+        return answer
+    words = ended.stderr.strip().splitlines()[-1:] or [f"exit code {ended.code}"]
+    return {"ok": False, "state": "unknown", "why": f"the supervisor cannot be used: {words[0]}", "log": []}
+
+
+def _checked(answer: Mapping[str, Any], *, where: str, doing: str) -> None:
+    if answer.get("ok"):
+        return
+    log_lines = _clean(answer.get("log", ()))
+    why = plain(redact(str(answer.get("why", "no reason given"))), 400)
+    raise ServiceError(
+        f"it did not {doing}: {why}",
+        where=where,
+        todo="Read its last lines, mend what they name, and try again." if log_lines else "Look at its log.",
+        log=log_lines[-20:],
+    )
+
+
+def _clean(lines: Any) -> tuple[str, ...]:
+    return tuple(plain(redact(str(line))) for line in lines)
+
+
+def _place(connection: Connection, folder: str) -> str:
+    return f"{connection.name}/{PurePosixPath(folder).name}"
+
+
+def _json(connection: Connection, path: str) -> Mapping[str, Any]:
+    state = connection.read(path)
+    try:
+        found = json.loads(state.content) if state else {}
+    except ValueError:
+        found = {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,94 @@
+"""Which of the programs that we know run on a host, with their arguments, in one command.
+
+Works without root and without `ps`, which small hosts do not have; says what runs a process (a systemd
+unit, a container, or nothing that would start it again).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from wizard.components import Component, all_components
+from wizard.model import Connection
+
+# The names arrive as arguments. Reading with the shell's own `read` forks nothing for the other processes.
+_SCRIPT = r"""
+names=" $* "
+for d in /proc/[0-9]*; do
+  c=
+  { IFS= read -r c < "$d/comm"; } 2>/dev/null || continue
+  case "$names" in *" $c "*) ;; *) continue ;; esac
+  p=; while read -r k v; do [ "$k" = PPid: ] && p=$v && break; done 2>/dev/null < "$d/status"
+  case "$(tr '\0' ' ' 2>/dev/null < "/proc/$p/cmdline")" in */wizard/services/supervise.py*) continue ;; esac
+  printf '\036%s\037%s\037' "${d#/proc/}" "$(stat -c '%U:%G' "$d" 2>/dev/null)"
+  tr '\n' ' ' < "$d/cgroup" 2>/dev/null
+  printf '\037%s\037' "$(readlink "$d/exe" 2>/dev/null)"
+  tr '\0' '\037' < "$d/cmdline" 2>/dev/null
+done
+exit 0
+"""
+# The kernel keeps 15 characters of a program's name.
+_KEPT = 15
+_CONTAINER = re.compile(r"docker|containerd|libpod|podman|crio|kubepods|lxc\.payload|machine\.slice/machine-")
+_UNIT = re.compile(r"/([^/\s]+\.service)(?=[/\s]|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One running program: `unit` is the system unit that it belongs to, or ''."""
+
+    pid: int
+    component: str
+    program: str
+    arguments: tuple[str, ...]
+    user: str
+    group: str
+    unit: str = ""
+    container: bool = False
+
+
+def find(connection: Connection, components: tuple[Component, ...] = ()) -> tuple[Process, ...]:
+    """The running processes of `components` (of all, if none are named), by process id.
+
+    Those of practice stacks, whose parent is our own supervisor, are nothing that this machine runs.
+    """
+    known = components or all_components()
+    names = sorted({program[:_KEPT] for one in known for program in one.programs})
+    ended = connection.run(["sh", "-c", _SCRIPT, "sh", *names], timeout=10)
+    found = [
+        process
+        for record in ended.stdout.split("\x1e")[1:]
+        if (process := _process(record, known)) is not None
+    ]
+    return tuple(sorted(found, key=lambda process: process.pid))
+
+
+def _process(record: str, known: tuple[Component, ...]) -> Process | None:
+    pid, owner, cgroup, executable, *words = record.split("\x1f")
+    if words and words[-1] == "":
+        words.pop()
+    if not words:
+        return None
+    for one in known:
+        if one.matches(words[0]) or one.matches(executable.removesuffix(" (deleted)")):
+            user, _, group = owner.partition(":")
+            return Process(
+                int(pid),
+                one.name,
+                executable.removesuffix(" (deleted)") or words[0],
+                tuple(words[1:]),
+                user or "root",
+                group or "root",
+                _unit_of(cgroup),
+                bool(_CONTAINER.search(cgroup)),
+            )
+    return None
+
+
+def _unit_of(cgroup: str) -> str:
+    """The system unit in the lines of /proc/PID/cgroup; a user's own units are none."""
+    if "/user.slice/" in cgroup:
+        return ""
+    found = _UNIT.findall(cgroup)
+    return found[-1] if found else ""

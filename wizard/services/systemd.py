@@ -1,0 +1,161 @@
+"""systemd's services: finds them as they are set up and as they run.
+
+Asks for all units at once: discovery takes four or five short commands, whatever runs on the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wizard.components import Component, all_components
+from wizard.configs import unit
+from wizard.errors import HostError
+from wizard.model import Connection, Service
+from wizard.services import _show, processes, programs
+from wizard.services.control import (
+    daemon_reload,
+    is_active,
+    log,
+    reload,
+    restart,
+)
+from wizard.services.processes import Process
+
+__all__ = [
+    "daemon_reload",
+    "discover",
+    "is_active",
+    "log",
+    "present",
+    "reload",
+    "restart",
+    "restart_by_hand",
+    "unit_text",
+]
+
+
+def present(connection: Connection) -> bool:
+    """Whether systemd runs the host."""
+    return connection.info("/run/systemd/system") is not None
+
+
+def unit_text(connection: Connection, service: Service) -> str:
+    """The unit and its drop-ins as `systemctl cat` prints them."""
+    ended = connection.run(["systemctl", "cat", "--no-pager", "--", service.unit], timeout=10)
+    if ended.code:
+        raise HostError(
+            "systemd does not know the unit", where=service.unit, todo="Run `systemctl daemon-reload`."
+        )
+    return ended.stdout
+
+
+def restart_by_hand(service: Service, *, action: str = "restart") -> tuple[str, ...]:
+    """The command that a person types to restart or reload."""
+    return (f"systemctl {action} {service.unit}",)
+
+
+def discover(connection: Connection, running: tuple[Process, ...] | None = None) -> tuple[Service, ...]:
+    """The components that are units here, running or not, in the order of their names.
+
+    Args:
+        connection: the host.
+        running: what `processes.find` gave, if it was asked already.
+    """
+    found = processes.find(connection) if running is None else running
+    names = dict.fromkeys(process.unit for process in found if process.unit)
+    names |= dict.fromkeys(f"{name}.service" for one in all_components() for name in one.units)
+    shown = _shown(connection, list(names))
+    if not shown:
+        return ()
+    wanted = [path for one in shown for path in _show.paths(one)]
+    cat = connection.run(["systemctl", "cat", "--no-pager", "--", *(one["Id"] for one in shown)], timeout=10)
+    texts = _show.split_cat(cat.stdout, wanted)
+    seen = _Seen(connection, found)
+    services = [
+        service
+        for one in shown
+        if (service := seen.service(one, "".join(texts.get(path, "") for path in _show.paths(one))))
+    ]
+    return tuple(sorted(services, key=lambda service: (service.component, service.unit)))
+
+
+def _shown(connection: Connection, names: list[str]) -> list[dict[str, str]]:
+    """What systemd says of those units that exist; an alias appears once, under its real name."""
+    ended = connection.run(["systemctl", "show", "--no-pager", "-p", _show.SHOWN, "--", *names], timeout=10)
+    if ended.code and not ended.stdout:
+        raise HostError(
+            f"systemctl does not answer: {ended.stderr.strip()[:200]}",
+            where=connection.name,
+            todo="Check that systemd runs there, and that this user may ask it.",
+        )
+    found = {one["Id"]: one for one in _show.blocks(ended.stdout) if one.get("LoadState") == "loaded"}
+    return list(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Reads what belongs to one unit after the other."""
+
+    connection: Connection
+    running: tuple[Process, ...]
+
+    def service(self, shown: Mapping[str, str], text: str) -> Service | None:
+        read = unit.parse(text)
+        pid = int(shown.get("MainPID") or 0)
+        # The main process may be a wrapper (a shell, a launcher) that the program runs under.
+        inside = [process for process in self.running if process.unit == shown["Id"] and pid]
+        process = next((process for process in inside if process.pid == pid), next(iter(inside), None))
+        program = process.program if process else read.commands[0].program if read.commands else ""
+        component = _component(program, process, shown["Id"])
+        if component is None:
+            return None
+        held = _show.variables(read, {file.path: self._text(file.path) for file in read.environment_files})
+        arguments = process.arguments if process else read.arguments(held.words)
+        user = shown.get("User") or "root"
+        config = programs.config_file(
+            self.connection, component, program, arguments, folder=shown.get("WorkingDirectory", "")
+        )
+        web = programs.web_config(component, arguments, folder=shown.get("WorkingDirectory", ""))
+        return Service(
+            host=self.connection.name,
+            component=component.name,
+            manager="systemd",
+            unit=shown["Id"].removesuffix(".service"),
+            program=program,
+            version=programs.version(self.connection, program),
+            arguments=arguments,
+            listen=programs.listen(component, arguments),
+            user=process.user if process else user,
+            group=process.group if process else shown.get("Group") or self._group(user),
+            active=shown.get("ActiveState") in ("active", "reloading") and bool(pid),
+            flags=_show.flag_place(component, shown, read, held),
+            config_file=config,
+            web_config=web,
+            home=programs.home(component, web, config),
+            hidden=_show.hidden(shown),
+            pid=pid,
+        )
+
+    def _text(self, path: str) -> str | None:
+        try:
+            state = self.connection.read(path)
+        except HostError:
+            # Without root the file may be closed to us; the running process still tells its arguments.
+            return None
+        return state.content.decode("utf-8", "surrogateescape") if state else None
+
+    def _group(self, user: str) -> str:
+        ended = self.connection.run(["id", "-gn", "--", user], timeout=5)
+        return ended.stdout.strip() or user
+
+
+def _component(program: str, process: Process | None, unit_id: str) -> Component | None:
+    """Which component a unit runs: by its program, else by the unit's own name."""
+    for one in all_components():
+        if (process and process.component == one.name) or one.matches(program):
+            return one
+    for one in all_components():
+        if unit_id.removesuffix(".service") in one.units:
+            return one
+    return None

@@ -1,0 +1,206 @@
+"""Loads certificates (PEM or DER) and says in a few words what each one is.
+
+Whatever the bytes are, the outcome is a certificate or a CertificateError, never another exception.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import ssl
+import threading
+import warnings
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.utils import CryptographyDeprecationWarning
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from wizard.errors import CertificateError
+from wizard.model import CertificateSummary
+from wizard.redact import plain
+
+_ONE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]{1,200000}-----END CERTIFICATE-----")
+_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
+# `catch_warnings` is not safe among threads.
+_QUIET: Final = threading.Lock()
+_CURVES: Final = {"secp224r1": "P-224", "secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+
+
+def load(data: bytes) -> x509.Certificate:
+    """The first certificate of a PEM text, or the DER certificate that `data` is.
+
+    Raises:
+        CertificateError: it is neither.
+    """
+    if b"-----BEGIN" in data:
+        return bundle(data)[0]
+    try:
+        return _parsed(data)
+    except (ValueError, TypeError) as error:
+        raise CertificateError(
+            "this is not a certificate",
+            todo="give a file that begins with -----BEGIN CERTIFICATE-----",
+        ) from error
+
+
+def bundle(pem: bytes) -> tuple[x509.Certificate, ...]:
+    """All certificates of a PEM text, in their order; at least one.
+
+    Raises:
+        CertificateError: there is none, or one of them cannot be read.
+    """
+    if pem[:1] == b"\x30" and b"-----BEGIN" not in pem:
+        raise CertificateError(
+            "the certificate is in DER form, and Prometheus wants PEM",
+            todo="convert it: openssl x509 -inform DER -in FILE -out FILE.pem",
+        )
+    blocks = _ONE.findall(pem)
+    if not blocks:
+        key = b"PRIVATE KEY-----" in pem
+        raise CertificateError(
+            "there is a private key here but no certificate" if key else "there is no PEM certificate here",
+            todo="swap the two paths if they were mixed up"
+            if key
+            else "give a file that begins with -----BEGIN CERTIFICATE-----",
+        )
+    found = []
+    for number, block in enumerate(blocks, 1):
+        try:
+            found.append(_parsed(ssl.PEM_cert_to_DER_cert(block.decode("ascii"))))
+        except (ValueError, TypeError) as error:
+            raise CertificateError(
+                f"certificate {number} of {len(blocks)} is damaged", todo="copy the file again, as a whole"
+            ) from error
+    return tuple(found)
+
+
+def system_roots(chain: Sequence[x509.Certificate]) -> tuple[x509.Certificate, ...]:
+    """Those of this machine's own roots that may stand above `chain`, or are its leaf.
+
+    Parsing all of some 140 roots would cost more than the request that they are for.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_default_certs()
+    issuers = [certificate.issuer.public_bytes() for certificate in chain]
+    found = []
+    for der in context.get_ca_certs(binary_form=True):
+        if any(issuer in der for issuer in issuers):
+            try:
+                found.append(_parsed(der))
+            except ValueError:
+                continue
+    return tuple(found)
+
+
+def summary(data: bytes) -> CertificateSummary:
+    """What a certificate (PEM or DER) says about itself; texts are as they stand, not yet harmless.
+
+    Raises:
+        CertificateError: it cannot be read.
+    """
+    certificate = load(data)
+    try:
+        return CertificateSummary(
+            subject=_name(certificate.subject),
+            issuer=_name(certificate.issuer),
+            names=(*dns_names(certificate), *map(str, ip_names(certificate))),
+            not_before=certificate.not_valid_before_utc.timestamp(),
+            not_after=certificate.not_valid_after_utc.timestamp(),
+            key=key_text(certificate.public_key()),
+            usage=_usage(certificate),
+            fingerprint=certificate.fingerprint(hashes.SHA256()).hex(":").upper(),
+        )
+    except (ValueError, x509.DuplicateExtension, OverflowError, UnsupportedAlgorithm) as error:
+        raise CertificateError(
+            f"the certificate holds something that cannot be read: {one_line(str(error))}",
+            todo="make it again",
+        ) from error
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """Text from outside made harmless and kept on one line."""
+    return plain(text, limit).replace("\n", "␊").replace("\t", "␉")
+
+
+def dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
+    """The DNS names of the SAN extension."""
+    san = _alternative_names(certificate)
+    return tuple(san.get_values_for_type(x509.DNSName)) if san else ()
+
+
+def ip_names(certificate: x509.Certificate) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...]:
+    """The addresses of the SAN extension."""
+    san = _alternative_names(certificate)
+    if san is None:
+        return ()
+    return tuple(
+        address
+        for address in san.get_values_for_type(x509.IPAddress)
+        if isinstance(address, ipaddress.IPv4Address | ipaddress.IPv6Address)
+    )
+
+
+def common_name(certificate: x509.Certificate) -> str:
+    """The subject's CN, or ''."""
+    values = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(values[-1].value) if values else ""
+
+
+def key_text(key: object) -> str:
+    """A public key's kind and size, e.g. 'EC P-256'."""
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return f"EC {_CURVES.get(key.curve.name, key.curve.name)}"
+    if isinstance(key, rsa.RSAPublicKey):
+        return f"RSA {key.key_size}"
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return "Ed25519"
+    if isinstance(key, ed448.Ed448PublicKey):
+        return "Ed448"
+    return type(key).__name__.removesuffix("PublicKey").lstrip("_")
+
+
+def is_ca(certificate: x509.Certificate) -> bool:
+    """Whether the certificate says that it may sign others."""
+    constraints = extension(certificate, x509.BasicConstraints)
+    return constraints is not None and constraints.ca
+
+
+def extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extension | None:
+    """The extension of that kind, or None."""
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _parsed(der: bytes) -> x509.Certificate:
+    # cryptography warns of serial numbers that are not positive; a warning would be printed into the screen.
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        try:
+            return x509.load_der_x509_certificate(der)
+        except (x509.InvalidVersion, UnsupportedAlgorithm) as error:
+            raise ValueError(str(error)) from error
+
+
+def _alternative_names(certificate: x509.Certificate) -> x509.SubjectAlternativeName | None:
+    return extension(certificate, x509.SubjectAlternativeName)
+
+
+def _name(name: x509.Name) -> str:
+    return name.rfc4514_string()
+
+
+def _usage(certificate: x509.Certificate) -> tuple[str, ...]:
+    extended = extension(certificate, x509.ExtendedKeyUsage)
+    kinds = (("server", ExtendedKeyUsageOID.SERVER_AUTH), ("client", ExtendedKeyUsageOID.CLIENT_AUTH))
+    any_use = extended is None or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in extended
+    found = [word for word, oid in kinds if any_use or (extended is not None and oid in extended)]
+    if is_ca(certificate):
+        found = ["CA"] if extended is None else [*found, "CA"]
+    return tuple(found)

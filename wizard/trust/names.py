@@ -1,0 +1,77 @@
+"""Sorts what a person writes into the names that a certificate can carry, and refuses the rest with words."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from cryptography import x509
+
+from wizard.errors import CertificateError
+from wizard.trust.certificates import one_line
+
+_LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
+# IDNA 2003 (Python) and IDNA 2008 (Go) turn these into different names; guessing would break the target.
+_AMBIGUOUS: Final = re.compile("[ßẞς\u200c\u200d]")
+
+
+def general_names(names: Sequence[str]) -> list[x509.GeneralName]:
+    """The SAN entries for `names`, in their order, each once.
+
+    Raises:
+        CertificateError: one is not a host name, a wildcard of one, or an address.
+    """
+    found: list[x509.GeneralName] = []
+    for name in names:
+        entry = _general_name(name)
+        if entry not in found:
+            found.append(entry)
+    return found
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    shown = one_line(name)
+    if not name or name != name.strip() or any(c.isspace() or not c.isprintable() for c in name):
+        raise _refused(f"“{shown}” is not a name: it is empty or holds spaces", "write names apart")
+    if "://" in name:
+        raise _refused(f"“{shown}” is an address of a page", "leave the https:// out")
+    bare = name[1:-1] if name.startswith("[") and name.endswith("]") else name
+    try:
+        return x509.IPAddress(ipaddress.ip_address(bare))
+    except ValueError:
+        pass
+    if "/" in name:
+        raise _refused(f"“{shown}” holds a path or a network", "give the bare name or address")
+    if ":" in name:
+        raise _refused(f"“{shown}” holds a port", "leave the port out: certificates know names only")
+    return x509.DNSName(_ascii_name(name, shown))
+
+
+def _ascii_name(name: str, shown: str) -> str:
+    if _AMBIGUOUS.search(name):
+        raise _refused(
+            f"“{shown}” has a letter that programs translate differently", "write it in its xn-- form"
+        )
+    head, dot, rest = name.partition(".")
+    wildcard = head == "*" and bool(dot)
+    try:
+        plain = (rest if wildcard else name).encode("idna").decode("ascii").lower().removesuffix(".")
+    except UnicodeError as error:
+        raise _refused(f"“{shown}” is not a host name", "check its spelling") from error
+    if not plain or len(plain) > 250 or not all(_LABEL.match(label) for label in plain.split(".")):
+        advice = (
+            "a wildcard stands only as the whole left-most part: *.example.org"
+            if "*" in name
+            else "use letters, digits, hyphens and dots"
+        )
+        raise _refused(f"“{shown}” is not a host name", advice)
+    # The top of a name is never a number: such a text is a mistyped address.
+    if plain.split(".")[-1].isdigit():
+        raise _refused(f"“{shown}” is neither an address nor a host name", "check its numbers")
+    return f"*.{plain}" if wildcard else plain
+
+
+def _refused(what: str, todo: str) -> CertificateError:
+    return CertificateError(what, todo=todo)

@@ -1,0 +1,50 @@
+"""Who signed whom: the questions that a plan asks before it keeps a certificate or a CA file."""
+
+from __future__ import annotations
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
+from wizard.errors import CertificateError
+from wizard.trust.certificates import bundle, load
+
+
+def is_self_signed(certificate: bytes) -> bool:
+    """Whether a certificate (PEM) signs itself.
+
+    Raises:
+        CertificateError: it cannot be read.
+    """
+    leaf = load(certificate)
+    return _signed(leaf, leaf)
+
+
+def signed_by(certificate: bytes, authority: bytes) -> bool:
+    """Whether the first certificate of `authority` (PEM) signed the certificate (PEM); False for itself.
+
+    Raises:
+        CertificateError: one of them cannot be read.
+    """
+    leaf, parent = load(certificate), load(authority)
+    return leaf != parent and _signed(leaf, parent)
+
+
+def vouches(trusted: bytes, certificate: bytes) -> bool:
+    """Whether a CA bundle (PEM) holds the certificate itself or the one that signed it.
+
+    A bundle that cannot be read vouches for nothing.
+    """
+    leaf = load(certificate)
+    try:
+        entries = bundle(trusted)
+    except CertificateError:
+        return False
+    return any(entry == leaf or _signed(leaf, entry) for entry in entries)
+
+
+def _signed(leaf: x509.Certificate, parent: x509.Certificate) -> bool:
+    try:
+        leaf.verify_directly_issued_by(parent)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True

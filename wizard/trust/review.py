@@ -1,0 +1,170 @@
+"""Looks at certificates and keys that are there already: what they say, and what keeps them from being used.
+
+Answers the question 'is this done already?' from the certificate's own properties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+
+from wizard.errors import CertificateError
+from wizard.trust.certificates import bundle, is_ca, one_line, summary
+from wizard.trust.verdict import Purpose, name_fault, verdict
+
+_DAY = 86400
+
+
+def describe(cert_pem: bytes, now: datetime | None = None) -> tuple[str, ...]:
+    """Six lines for a person: who, signed by, names, valid, key and use, fingerprint.
+
+    Raises:
+        CertificateError: this is no certificate.
+    """
+    found = summary(cert_pem)
+    begin, end = (datetime.fromtimestamp(when, UTC) for when in (found.not_before, found.not_after))
+    issuer = "itself" if found.issuer == found.subject else one_line(found.issuer)
+    left = _days_left(begin, end, now or datetime.now(UTC))
+    return (
+        f"who        {one_line(found.subject) or '(no name)'}",
+        f"signed by  {issuer or '(no name)'}",
+        f"names      {one_line(', '.join(found.names)) or 'none'}",
+        f"valid      {begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, {left}",
+        f"key        {found.key}, good for: {', '.join(found.usage) or 'nothing that Prometheus needs'}",
+        f"SHA-256    {found.fingerprint}",
+    )
+
+
+def matches(cert_pem: bytes, key_pem: bytes) -> bool:
+    """Whether the key is the certificate's; False as well if one of them cannot be read."""
+    try:
+        return bundle(cert_pem)[0].public_key() == _public(key_pem)
+    except (CertificateError, ValueError, UnsupportedAlgorithm):
+        return False
+
+
+def problems(
+    cert_pem: bytes,
+    *,
+    names: Sequence[str],
+    key_pem: bytes | None = None,
+    ca_pem: bytes | None = None,
+    purpose: Purpose = "server",
+    now: datetime | None = None,
+) -> tuple[str, ...]:
+    """What keeps a certificate from being used as `purpose` for `names`, a plain sentence each.
+
+    Args:
+        cert_pem: the file that the server or client would present: leaf first, then what signed it.
+        names: every name and address by which it will be asked for; empty for clients.
+        key_pem: its key, if it is to be looked at.
+        ca_pem: what the other end will trust; None leaves the signature unlooked at.
+        purpose: server or client.
+        now: an aware time; the clock's by default.
+
+    Returns:
+        Empty if all is well. Never raises for what the bytes hold.
+    """
+    moment = now or datetime.now(UTC)
+    try:
+        chain = bundle(cert_pem)
+        return tuple(_problems(chain, names, key_pem, ca_pem, purpose, moment))
+    except CertificateError as error:
+        return (f"The certificate cannot be used: {error.what}.",)
+    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension):
+        return ("The certificate holds something that cannot be read.",)
+
+
+def _problems(
+    chain: tuple[x509.Certificate, ...],
+    names: Sequence[str],
+    key_pem: bytes | None,
+    ca_pem: bytes | None,
+    purpose: Purpose,
+    now: datetime,
+) -> Iterator[str]:
+    leaf = chain[0]
+    if key_pem is not None:
+        yield from _key_problems(leaf, key_pem)
+    begin, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    if now > end:
+        yield f"The certificate expired on {end:%Y-%m-%d}."
+    if now < begin:
+        yield f"The certificate is valid only from {begin:%Y-%m-%d %H:%M} UTC on."
+    for name in names:
+        fault = name_fault(leaf, name)
+        if fault:
+            yield f"The certificate does not hold the name {one_line(name)} ({one_line(fault)})."
+    # A chain of one that is its own anchor leaves only dates and key usage to be judged.
+    inside = min(max(now, begin), end)
+    if verdict([leaf], anchors=[leaf], name="", purpose=purpose, now=inside):
+        yield f"The certificate may not be used as a {purpose}'s (extended key usage)."
+    if ca_pem is not None:
+        yield from _signature_problems(chain, ca_pem, purpose, inside)
+
+
+def _key_problems(leaf: x509.Certificate, key_pem: bytes) -> Iterator[str]:
+    try:
+        if leaf.public_key() != _public(key_pem):
+            yield "The key does not belong to the certificate."
+    except CertificateError as error:
+        yield f"The key cannot be used: {error.what}."
+
+
+def _signature_problems(
+    chain: tuple[x509.Certificate, ...], ca_pem: bytes, purpose: Purpose, now: datetime
+) -> Iterator[str]:
+    try:
+        anchors = bundle(ca_pem)
+    except CertificateError as error:
+        yield f"The CA file cannot be used: {error.what}."
+        return
+    if chain[0] in anchors:
+        return
+    if not any(is_ca(anchor) for anchor in anchors):
+        yield "The CA file holds no CA certificate but a server's or client's."
+        return
+    reason = verdict(chain, anchors=anchors, name="", purpose=purpose, now=now)
+    if reason and "incompatible key usage" not in reason:
+        yield f"The certificate is not accepted with this CA ({one_line(reason)})."
+
+
+def _public(key_pem: bytes) -> object:
+    """The public half of a private key.
+
+    Raises:
+        CertificateError: it is encrypted, or none.
+    """
+    try:
+        key = serialization.load_pem_private_key(key_pem, None)
+    except TypeError as error:
+        raise CertificateError(
+            "it is encrypted, and Prometheus' programs can take no passphrase",
+            todo="decrypt it: openssl pkey -in FILE -out FILE.plain",
+        ) from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        der = key_pem[:1] == b"\x30"
+        raise CertificateError(
+            "it is in DER form, and PEM is wanted" if der else "it is not a private key in PEM form",
+            todo="convert it: openssl pkey -inform DER -in FILE -out FILE.pem"
+            if der
+            else "give a file that begins with -----BEGIN PRIVATE KEY-----",
+        ) from error
+    return key.public_key()
+
+
+def _days_left(begin: datetime, end: datetime, now: datetime) -> str:
+    if now < begin:
+        return f"not valid yet: begins in {_days((begin - now).total_seconds())}"
+    if now > end:
+        return f"expired {_days((now - end).total_seconds())} ago"
+    return f"{_days((end - now).total_seconds())} left"
+
+
+def _days(seconds: float) -> str:
+    days = int(seconds // _DAY)
+    return "less than a day" if days < 1 else f"{days} day{'s' if days != 1 else ''}"

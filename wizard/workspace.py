@@ -1,0 +1,174 @@
+"""Where Firescreen keeps its own things: the CA, passwords, the journal of runs, practice, labs and reports.
+
+One folder, open to nobody but its owner. Everything in it that matters to a stack is written by changes like
+any other file, so that an undo takes it back too.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from wizard.errors import HostError, LockedError
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Paths below one folder.
+
+    Args:
+        root: absolute path of the folder; made by `ensure`, not before.
+    """
+
+    root: Path
+
+    @staticmethod
+    def default() -> Workspace:
+        """`FIRESCREEN_WORKSPACE`, or the user's data folder."""
+        named = os.environ.get("FIRESCREEN_WORKSPACE")
+        if named:
+            return Workspace.at(named)
+        from platformdirs import user_data_path  # not needed where a workspace is named
+
+        return Workspace(user_data_path("firescreen"))
+
+    @staticmethod
+    def at(folder: str | Path) -> Workspace:
+        """The workspace in a folder that a person named; `~` is the home, of an unknown user a plain name."""
+        return Workspace(Path(os.path.expanduser(folder)).absolute())  # noqa: PTH111 - Path's own raises
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether a command finds it without being told: the user's own, or the one that the environment names."""
+        return self == Workspace.default()
+
+    @property
+    def authority(self) -> Path:
+        """Key and certificate of one's own CA; the key never leaves this folder."""
+        return self.root / "ca"
+
+    @property
+    def users(self) -> Path:
+        """Passwords, one file a user, and the curl configs that hold them."""
+        return self.root / "users"
+
+    @property
+    def trust(self) -> Path:
+        """What the probes trust: one CA bundle for each target."""
+        return self.root / "trust"
+
+    @property
+    def runs(self) -> Path:
+        """One folder a run: journal and before-images."""
+        return self.root / "runs"
+
+    @property
+    def practice(self) -> Path:
+        """The practice stack."""
+        return self.root / "practice"
+
+    @property
+    def outbox(self) -> Path:
+        """Files for hosts that a person changes by hand: one folder a host."""
+        return self.root / "outbox"
+
+    @property
+    def labs(self) -> Path:
+        """How far each lab is."""
+        return self.root / "labs"
+
+    @property
+    def reports(self) -> Path:
+        """What was done, to keep or to hand in."""
+        return self.root / "reports"
+
+    @property
+    def cache(self) -> Path:
+        """Where unpacked programs lie; shared by all workspaces of a user."""
+        named = os.environ.get("FIRESCREEN_CACHE")
+        if named:
+            return Path(named).expanduser().absolute()
+        from platformdirs import user_cache_path
+
+        return user_cache_path("firescreen")
+
+    def ensure(self) -> Workspace:
+        """Makes the folder and its parts, 0700 each.
+
+        Raises:
+            HostError: it cannot be made or written.
+        """
+        try:
+            for folder in (self.root, self.runs, self.labs, self.reports):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            open_to_all = self.root.stat().st_mode & 0o002
+        except OSError as error:
+            raise self._unwritable(error) from error
+        if open_to_all:
+            raise HostError(
+                "everyone may write into this folder, so it cannot hold keys",
+                where=str(self.root),
+                todo="choose another one, or close it: chmod 700",
+            )
+        return self
+
+    @contextmanager
+    def lock(self, purpose: str) -> Iterator[None]:
+        """Holds the workspace for one writer; the kernel lets go of it if the process dies.
+
+        Raises:
+            LockedError: somebody else holds it.
+            HostError: it cannot be written.
+        """
+        self.ensure()
+        path = self.root / "lock"
+        try:
+            number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        try:
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.pread(number, 200, 0).decode("utf-8", "replace").strip() or "another process"
+                raise LockedError(
+                    f"this workspace is in use by {holder}",
+                    where=str(self.root),
+                    todo="wait until it is done, or close it",
+                ) from None
+            try:
+                os.truncate(number, 0)
+                os.pwrite(number, f"{purpose} (process {os.getpid()})".encode(), 0)
+            except OSError as error:
+                raise self._unwritable(error) from error
+            yield
+        finally:
+            # Closing it lets go of the lock; the name of the last holder may stand, it is only read under a lock.
+            os.close(number)
+
+    def busy(self) -> bool:
+        """Whether somebody holds the lock now."""
+        try:
+            number = os.open(self.root / "lock", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(number)
+        return False
+
+    def _unwritable(self, error: OSError) -> HostError:
+        full = error.errno == errno.ENOSPC
+        return HostError(
+            "the disk is full" if full else f"the workspace cannot be written: {error.strerror}",
+            where=str(self.root),
+            todo="make room there, or choose another folder with --workspace; nothing was changed",
+        )

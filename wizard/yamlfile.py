@@ -1,0 +1,243 @@
+"""Reads the project's own YAML files (stacks, labs) so that every mistake has a file, a line and a way out.
+
+Promises: nothing in a file is executed or turned into an object, its size is bounded before it is read, and
+an unknown key is named together with the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError as SchemaMistake
+from jsonschema.exceptions import best_match
+from ruamel.yaml import YAML
+from ruamel.yaml.error import FileMark, MarkedYAMLError, StringMark, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from wizard.errors import InputError
+
+MOST_NODES = 100_000
+"""Aliases can make a small file huge: more values than this are refused."""
+
+Place: TypeAlias = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One kind of file, for the words of a mistake.
+
+    Args:
+        noun: what the file is, e.g. 'a stack file'.
+        error: what is raised for a mistake in it.
+        largest: bytes; a larger file is not read.
+        start: what to do about an empty file.
+        advice: by the schema's keyword (oneOf, pattern …), what to write instead.
+    """
+
+    noun: str
+    error: type[InputError]
+    largest: int
+    start: str
+    advice: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Plain values and the line of each place in them."""
+
+    data: Any
+    source: str
+    lines: Mapping[Place, int]
+
+    def where(self, place: Place) -> str:
+        """`file:line` of a place, or of what it stands in."""
+        line = next(
+            (self.lines[place[:end]] for end in range(len(place), -1, -1) if place[:end] in self.lines), 1
+        )
+        return f"{self.source}:{line}"
+
+
+def text_of(path: Path, form: Format) -> str:
+    """The text of a file.
+
+    Raises:
+        InputError: of the format's kind; it is too large, not UTF-8, or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(form.largest + 1)
+            if len(content) > form.largest:
+                size = path.stat().st_size
+                raise form.error(f"the file has {size} bytes; {form.noun} has far fewer", where=str(path))
+        # As in text mode: a file saved on another system ends its lines in its own way.
+        return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        raise form.error(
+            f"byte {error.start} is not UTF-8 text", where=str(path), todo="save the file as UTF-8"
+        ) from error
+    except OSError as error:
+        raise form.error(
+            f"the file cannot be read: {error.strerror or error}",
+            where=str(path),
+            todo="check its name and who may read it",
+        ) from error
+
+
+def parse(text: str, *, source: str, form: Format) -> Read:
+    """The values of a text; `source` names it in messages.
+
+    Raises:
+        InputError: of the format's kind; it is empty, no YAML, or a key stands twice.
+    """
+    lines: dict[Place, int] = {}
+    try:
+        node = YAML(typ="safe").compose(StringIO(text))
+        if node is None:
+            raise form.error("the file is empty", where=source, todo=form.start)
+        data = _Reader(source, lines, form.error).value(node, ())
+    except MarkedYAMLError as error:
+        mark = _mark(error)
+        line = mark.line + 1 if mark else 1
+        raise form.error(
+            f"this is not valid YAML: {error.problem or error.context}",
+            where=f"{source}:{line}",
+            todo="check the indentation and the colons around this line",
+        ) from error
+    except (YAMLError, RecursionError) as error:
+        raise form.error(f"this is not valid YAML: {type(error).__name__}", where=source) from error
+    return Read(data, source, lines)
+
+
+def check(read: Read, validator: Draft202012Validator, form: Format) -> None:
+    """Holds the values against a schema.
+
+    Raises:
+        InputError: of the format's kind; the first mistake that matters, in words.
+    """
+    mistake = best_match(validator.iter_errors(read.data))
+    if mistake is not None:
+        raise _explained(mistake, read, form)
+
+
+class _Reader:
+    """Turns composed nodes into plain values and remembers the line of each place."""
+
+    def __init__(self, source: str, lines: dict[Place, int], error: type[InputError]) -> None:
+        self._source = source
+        self._lines = lines
+        self._error = error
+        self._left = MOST_NODES
+
+    def value(self, node: Node, place: Place) -> Any:
+        """The plain value of a node.
+
+        Raises:
+            InputError: a key stands twice, is not a text, or there are too many values.
+        """
+        self._left -= 1
+        line = node.start_mark.line + 1
+        if self._left < 0:
+            raise self._error("the file holds too many values", where=f"{self._source}:{line}")
+        self._lines.setdefault(place, line)
+        if isinstance(node, MappingNode):
+            return self._mapping(node, place)
+        if isinstance(node, SequenceNode):
+            return [self.value(item, (*place, index)) for index, item in enumerate(node.value)]
+        assert isinstance(node, ScalarNode)
+        return _scalar(node)
+
+    def _mapping(self, node: MappingNode, place: Place) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            where = f"{self._source}:{key_node.start_mark.line + 1}"
+            if not isinstance(key_node, ScalarNode):
+                raise self._error("a key has to be a plain text", where=where)
+            key = str(key_node.value)
+            if key in found:
+                raise self._error(f"'{key}' stands twice", where=where, todo="keep one of them")
+            self._lines[(*place, key)] = key_node.start_mark.line + 1
+            found[key] = self.value(value_node, (*place, key))
+        return found
+
+
+def _scalar(node: ScalarNode) -> Any:
+    tag = str(node.tag).rpartition(":")[2]
+    if tag == "int":
+        try:
+            return int(node.value.replace("_", ""), 0)
+        except ValueError:
+            return node.value
+    if tag == "bool":
+        return node.value.lower() in ("true", "yes", "on")
+    if tag == "null":
+        return None
+    return node.value
+
+
+def _explained(mistake: SchemaMistake, read: Read, form: Format) -> InputError:
+    """The schema's complaint in words, with the line it is about."""
+    place: Place = tuple(mistake.absolute_path)
+    what, todo = mistake.message, form.advice.get(str(mistake.validator), "")
+    name = _name(place)
+    schema: Any = mistake.schema
+    value: Any = mistake.validator_value
+    instance: Any = mistake.instance
+    if "propertyNames" in mistake.absolute_schema_path:
+        place = (*place, str(instance))
+    if mistake.validator == "additionalProperties":
+        known = sorted(schema["properties"])
+        unknown = next(key for key in instance if key not in known)
+        place = (*place, unknown)
+        near = difflib.get_close_matches(unknown, known, n=1)
+        what = f"unknown key '{unknown}' in {name}"
+        todo = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
+    elif mistake.validator == "required":
+        missing = next(key for key in value if key not in instance)
+        what, todo = f"{name} lacks '{missing}'", f"add '{missing}:'"
+    elif mistake.validator == "enum":
+        allowed = [str(choice) for choice in value if choice != ""]
+        near = difflib.get_close_matches(str(instance), allowed, n=1)
+        what = f"{name} cannot be '{instance}'"
+        todo = f"did you mean '{near[0]}'?" if near else f"choose one of: {', '.join(allowed)}"
+    elif mistake.validator == "const":
+        what, todo = f"{name} is {instance!r}", f"this Firescreen reads version {value}"
+    elif mistake.validator == "type":
+        what = f"{name} has to be {_article(str(value))}"
+    elif mistake.validator == "pattern":
+        what = f"'{instance}' cannot be a name here"
+    elif mistake.validator == "oneOf":
+        what = f"{name} cannot be {instance!r}"
+    elif mistake.validator in ("minimum", "maximum"):
+        word = "at least" if mistake.validator == "minimum" else "at most"
+        what = f"{name} is {instance}; it has to be {word} {value}"
+    elif mistake.validator in ("minItems", "minProperties") and not instance:
+        what, todo = f"{name} is empty", "name at least one"
+    elif mistake.validator in ("minItems", "maxItems", "minProperties", "maxProperties"):
+        word = "at least" if str(mistake.validator).startswith("min") else "at most"
+        what = f"{name} has {len(instance)} entries; it has to have {word} {value}"
+    return form.error(what, where=read.where(place), todo=todo)
+
+
+def _name(place: Place) -> str:
+    if not place:
+        return "the file"
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in place]
+    return f"'{''.join(parts).lstrip('.')}'"
+
+
+def _article(kind: str) -> str:
+    words = {"object": "a mapping (key: value)", "array": "a list", "integer": "a whole number"}
+    return words.get(kind, f"a {kind}")
+
+
+def _mark(error: MarkedYAMLError) -> StringMark | FileMark | None:
+    """Where a person has to look: the beginning of a bracket that is not closed, else where reading stopped."""
+    unclosed = str(error.context or "").startswith("while parsing a flow")
+    mark: StringMark | FileMark | None = error.problem_mark or error.context_mark
+    return error.context_mark if unclosed and error.context_mark else mark
