@@ -19,15 +19,19 @@ from wizard.model.found import (
     Service,
     Severity,
 )
+from wizard.model.picture import Arrow
 from wizard.model.plan import Plan
 from wizard.model.proof import Attempt, CertificateSummary, Probe, TlsReport
 from wizard.model.wanted import (
     Answers,
     CertificateSpec,
+    ClientAuth,
     ComponentSpec,
     HostSpec,
+    OwnFiles,
     Protection,
     Question,
+    RateLimit,
     Stack,
     UserSpec,
 )
@@ -35,10 +39,12 @@ from wizard.model.wanted import (
 __all__ = [
     "WORKSPACE",
     "Answers",
+    "Arrow",
     "Attempt",
     "CertificateSpec",
     "CertificateSummary",
     "Change",
+    "ClientAuth",
     "Completed",
     "ComponentSpec",
     "Connection",
@@ -50,12 +56,14 @@ __all__ = [
     "HostFacts",
     "HostSpec",
     "MakeFolder",
+    "OwnFiles",
     "PathInfo",
     "Plan",
     "PlannedStep",
     "Probe",
     "Protection",
     "Question",
+    "RateLimit",
     "RunRecord",
     "RunService",
     "Service",

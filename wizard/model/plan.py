@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from wizard.model.changes import Change, PlannedStep, RunService
 from wizard.model.found import Facts, Finding
+from wizard.model.picture import Arrow
 from wizard.model.proof import Probe
 from wizard.model.wanted import Stack
 from wizard.redact import Secret
@@ -21,6 +22,8 @@ class Plan:
     steps: tuple[PlannedStep, ...]
     probes: tuple[Probe, ...]
     warnings: tuple[Finding, ...] = ()
+    arrows: tuple[Arrow, ...] = ()
+    """Who asks whom and what is checked on the way: the trust picture."""
     gaps: tuple[str, ...] = ()
     """How long each target will be missed, one sentence each."""
     secrets: tuple[Secret, ...] = field(default=(), repr=False)

@@ -10,6 +10,35 @@ from wizard.redact import Secret
 
 Protection: TypeAlias = Literal["tls", "basic_auth", "client_cert"]
 
+ClientAuth: TypeAlias = Literal[
+    "RequireAndVerifyClientCert", "VerifyClientCertIfGiven", "RequireAnyClientCert", "RequestClientCert"
+]
+"""What a server does about client certificates, in Go's words; only the first lets nobody in without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """Requests that a server answers: one each `interval` (a Go duration such as '100ms'), `burst` at once."""
+
+    interval: str
+    burst: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnFiles:
+    """Certificate, key and CA that a person already has, as absolute paths on the component's host.
+
+    An empty `ca_file` means that the certificate signs itself. The client pair is what a Prometheus shows to the
+    servers that ask for a certificate; the client CA is what a server checks its clients against.
+    """
+
+    cert_file: str = ""
+    key_file: str = ""
+    ca_file: str = ""
+    client_cert_file: str = ""
+    client_key_file: str = ""
+    client_ca_file: str = ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostSpec:
@@ -43,6 +72,19 @@ class ComponentSpec:
     """Names and addresses for the certificate; empty: found from the real targets."""
     service: str = ""
     """'' for found out, or 'manual': restarts are left to the person."""
+    client_auth: ClientAuth = "RequireAndVerifyClientCert"
+    """How client certificates are demanded, where `protect` holds client_cert."""
+    allowed_clients: tuple[str, ...] = ()
+    """Names (SAN) that a client certificate must hold one of; empty: any that the CA signed."""
+    min_version: str = ""
+    """TLS10 to TLS13; '' leaves it to the server (TLS12)."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """HTTP headers of every answer, e.g. X-Frame-Options."""
+    rate_limit: RateLimit | None = None
+    cluster_tls: bool = False
+    """Alertmanager: whether the gossip between its peers is to be encrypted too."""
+    files: OwnFiles = OwnFiles()
+    """With certificates issued_by 'files': what the person already has."""
 
     @property
     def key(self) -> str:
