@@ -239,9 +239,9 @@ class FirescreenApp(App[int]):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """What Ctrl+P offers: all the parts from anywhere, the colours, and leaving."""
-        from screens import parts
+        from screens.commands import commands
 
-        yield from parts.commands(self)
+        yield from commands(self)
 
 
 def _own_fault(error: Exception) -> Trouble:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wizard.engine import Engine, Holding
+    from wizard.engine import Engine, Exposure, Holding, Scan
     from wizard.labs import Lab, LabSession
-    from wizard.model import Attempt, Facts, Question, RunRecord, Stack
+    from wizard.model import Answers, Attempt, Facts, Plan, Protection, Question, RunRecord, Stack
 
 
 class Desk:
@@ -55,6 +55,10 @@ class Desk:
         """The runs, the newest first."""
         return self.engine.history()
 
+    def practice(self, say: Callable[[str], None], *, whole: bool) -> Stack:
+        """The practice stack, up; `whole`: with all five components. `say` is told how far it is."""
+        return self.engine.practice(say, whole=True) if whole else self.engine.practice(say)
+
     def stop_practice(self) -> None:
         """Ends the practice programs and removes their folders."""
         self.engine.practice_down()
@@ -71,6 +75,12 @@ class Desk:
 
         return steps.questions(stack, facts)
 
+    def meanings(self) -> dict[str, str]:
+        """What each level of protection means, one sentence by its value."""
+        from wizard.steps.asking import LEVELS
+
+        return {value: words for value, _, words in LEVELS}
+
     def answer(self, stack: Stack, key: str, value: str) -> Stack:
         """The stack with one question answered. Raises `InputError`. Pure and quick once imported."""
         from wizard import steps
@@ -83,6 +93,22 @@ class Desk:
         asked = tuple(replace(one, protect=one.protect or ("tls", "basic_auth")) for one in stack.components)
         whole = replace(stack, components=asked)
         return engine.holdings(whole, engine.inspect(whole))
+
+    def picture(self, scan: Scan, stack: Stack, answers: Answers) -> Plan:
+        """Who asks whom as it is now: a plan with the requests that test its arrows, and no others.
+
+        What is wanted is not there yet as long as its plan has steps; then it is what the wire said.
+        """
+        plan = self.engine.plan(stack, answers)
+        if plan.steps:
+            found = {f"{one.host}/{one.component}": one for one in scan.exposures}
+            parts = [
+                replace(one, protect=_protection(found[one.key]) if one.key in found else ())
+                for one in stack.components
+            ]
+            plan = self.engine.plan(replace(stack, components=tuple(parts)), answers)
+        asked = {arrow.probe for arrow in plan.arrows}
+        return replace(plan, probes=tuple(probe for probe in plan.probes if probe.id in asked))
 
     def labs(self) -> tuple[Lab, ...]:
         """The labs there are."""
@@ -103,3 +129,15 @@ class Desk:
         found = diagnose.diagnose(attempt.reason or attempt.detail)
         lines = (found.cause, found.fix, found.other_end, found.next) if found else ()
         return tuple(line for line in lines if line)
+
+
+def _protection(found: Exposure) -> tuple[Protection, ...]:
+    """The protection that a component has, by what the wire said."""
+    if not found.tls:
+        return ()
+    parts: list[Protection] = ["tls"]
+    if found.password:
+        parts.append("basic_auth")
+    if found.client_certificate:
+        parts.append("client_cert")
+    return tuple(parts)

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 # name: (key, title, what it is for)
 MENU = {
     "secure": ("s", "Secure this machine", "choose, read every change, then decide"),
-    "practise": ("p", "Practise", "real programs; nothing of yours is touched"),
+    "practise": ("p", "Practise", "real programs; nothing of yours changes"),
+    "whole": ("w", "Practise with the whole stack", "five programs that ask one another"),
+    "trust": ("t", "Trust picture", "who asks whom, and what each checks"),
     "lab": ("l", "Follow a lab", "learn it by hand, checked as you go"),
     "holdings": ("c", "Certificates and users", "what exists, where it lies, until when"),
     "history": ("h", "History", "what was changed and when; undo"),
@@ -49,12 +51,15 @@ The table shows what runs and what an answer on the wire says about it, not what
 – no answer   nothing listens at that address
 
 Nothing of yours is changed from this screen. 'Practise' starts a Prometheus and a node_exporter on this \
-machine for you to try all of it on first: real programs, without root, in a folder of Firescreen's own."""
+machine for you to try all of it on first: real programs, without root, in a folder of Firescreen's own. The \
+whole stack has an Alertmanager, a Pushgateway and a blackbox_exporter too."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", show=False),
         Binding("s", "choose('secure')", "Secure", show=False),
         Binding("p", "choose('practise')", "Practise", show=False),
+        Binding("w", "choose('whole')", "Practise with the whole stack", show=False),
+        Binding("t", "choose('trust')", "Trust picture", show=False),
         Binding("l", "choose('lab')", "Follow a lab", show=False),
         Binding("c", "choose('holdings')", "Certificates and users", show=False),
         Binding("h", "choose('history')", "History", show=False),
@@ -151,14 +156,15 @@ def _verdict(session: Session) -> Content:
 
 def _menu(session: Session) -> tuple[str, ...]:
     if session.place == "practice":
-        return ("secure", "lab", "holdings", "history", "leave", "stop")
+        return ("secure", "trust", "lab", "holdings", "history", "leave", "stop")
     found = session.scan is not None and bool(session.scan.exposures)
-    first = ("secure", "practise") if found or session.place == "file" else ("practise", "secure")
-    return (*first, "lab", "holdings", "history", "hosts")
+    if found or session.place == "file":
+        return ("secure", "trust", "practise", "whole", "lab", "holdings", "history", "hosts")
+    return ("practise", "whole", "secure", "lab", "holdings", "history", "hosts")
 
 
 def _entry(name: str, session: Session) -> Content:
     key, title, words = {**MENU, **PRACTISING}[name] if session.place == "practice" else MENU[name]
     if name == "secure" and session.place == "file":
         title = "Secure these hosts"
-    return Content.assemble((f"{key}  ", "$quiet"), (fit(title, 27), "bold"), (words, "$quiet"))
+    return Content.assemble((f"{key}  ", "$quiet"), (fit(title, 31), "bold"), (words, "$quiet"))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from textual.app import SystemCommand
 from textual.content import Content
 
-from screens import themes
 from screens.state import Trouble, begin
 
 if TYPE_CHECKING:
@@ -32,8 +29,10 @@ def open_part(app: FirescreenApp, name: str) -> None:
     match name:
         case "secure":
             secure(app)
-        case "practise":
-            app.places.practise()
+        case "practise" | "whole":
+            app.places.practise(whole=name == "whole")
+        case "trust":
+            picture_now(app)
         case "leave":
             app.places.here()
         case "stop":
@@ -155,7 +154,7 @@ def start_apply(app: FirescreenApp) -> None:
     if plan is None:
         return
     desk = app.desk
-    state = begin("apply", plan.steps)
+    state = replace(begin("apply", plan.steps), arrows=plan.arrows)
     if app.runs.start(state, lambda emit, cancel: desk.engine.apply(plan, emit, cancel), when_shown=True):
         app.switch_screen(RunPage())
 
@@ -180,10 +179,58 @@ def start_verify(app: FirescreenApp) -> None:
     state = replace(begin("verify"), run=before.run, outcome=before.outcome)
 
     def work(emit: Emit, cancel: Event) -> None:
-        desk.engine.verify(stack, emit, cancel, answers=answers)
+        plan = desk.engine.plan(stack, answers)
+        app.runs.picture(plan.arrows)
+        desk.engine.prove(plan, emit, cancel)
 
     if app.runs.start(state, work) and not isinstance(app.screen, Proof):
         app.switch_screen(Proof())
+
+
+def open_trust(app: FirescreenApp) -> None:
+    """The trust picture of what is in hand: the plan, the run that was proven, or else what there is now."""
+    from screens.plan import PlanPage
+    from screens.proof import Proof
+    from screens.trust import TrustPage
+
+    plan = app.session.plan
+    if isinstance(app.screen, TrustPage):
+        return
+    if isinstance(app.screen, PlanPage) and plan is not None:
+        app.push_screen(TrustPage("plan", plan.arrows))
+    elif isinstance(app.screen, Proof) and app.run_state.arrows:
+        app.push_screen(TrustPage("run"))
+    else:
+        open_part(app, "trust")
+
+
+def picture_now(app: FirescreenApp) -> None:
+    """Finds out who asks whom, asks as they do, and draws it."""
+    from screens.trust import TrustPage
+
+    session = app.session
+    if session.busy or session.scan is None or session.stack is None:
+        app.notify("Still looking; a moment.")
+    elif not session.stack.components:
+        app.notify("Nothing of Prometheus was found here: there is no picture yet.")
+    elif ask_for_picture(app):
+        app.push_screen(TrustPage("now"))
+
+
+def ask_for_picture(app: FirescreenApp) -> bool:
+    """Makes the requests that test who asks whom; changes nothing. False if another run is under way."""
+    session, answers, desk = app.session, answers_of(app.session), app.desk
+    stack, scan = session.stack, session.scan
+    if stack is None or scan is None:
+        return False
+    before = app.run_state
+
+    def work(emit: Emit, cancel: Event) -> None:
+        plan = desk.picture(scan, stack, answers)
+        app.runs.picture(plan.arrows)
+        desk.engine.prove(plan, emit, cancel)
+
+    return app.runs.start(replace(begin("verify"), run=before.run, outcome=before.outcome), work)
 
 
 def offer_recovery(app: FirescreenApp, cut: RunRecord) -> None:
@@ -257,33 +304,3 @@ def ask_to_undo(app: FirescreenApp, run: str) -> None:
         ),
         lambda yes: start_undo(app, run) if yes else None,
     )
-
-
-def commands(app: FirescreenApp) -> Iterable[SystemCommand]:
-    """What Ctrl+P lists."""
-    yield SystemCommand(
-        "Secure", "Choose how, see every change, then decide", lambda: open_part(app, "secure")
-    )
-    if app.session.place == "practice":
-        yield SystemCommand(
-            "Back to this machine", "The practice programs go on", lambda: open_part(app, "leave")
-        )
-        yield SystemCommand(
-            "End practice", "Stop its programs, remove its folders", lambda: open_part(app, "stop")
-        )
-    else:
-        yield SystemCommand("Practise", "Open the practice stack", lambda: open_part(app, "practise"))
-    yield SystemCommand("Follow a lab", "Learn it by hand", lambda: open_part(app, "lab"))
-    yield SystemCommand(
-        "Certificates and users", "What exists and until when", lambda: open_part(app, "holdings")
-    )
-    yield SystemCommand("History", "Runs, their reports, undo", lambda: open_part(app, "history"))
-    yield SystemCommand("Look again", "Ask the hosts once more", app.look)
-    other = themes.LIGHT if app.theme == themes.DARK.name else themes.DARK
-    words = "light" if other is themes.LIGHT else "dark"
-    yield SystemCommand(f"Use {words} colours", "Change the colours", lambda: _use(app, other.name))
-    yield SystemCommand("Quit", "Leave Firescreen", lambda: app.call_later(app.action_quit))
-
-
-def _use(app: FirescreenApp, name: str) -> None:
-    app.theme = name

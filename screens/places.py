@@ -41,14 +41,18 @@ class Places:
         self._app.session = Session()
         self.look()
 
-    def practise(self) -> None:
-        """Starts the practice stack, fetching the programs if need be, and takes it in hand."""
+    def practise(self, *, whole: bool = False) -> None:
+        """Starts the practice stack, fetching the programs if need be, and takes it in hand.
+
+        Args:
+            whole: with all five components, instead of a Prometheus and a node_exporter.
+        """
         self._app.session = Session(place="practice", busy="getting the practice stack ready…")
 
         def say(line: str) -> None:
             self._app.post_message(Told(line))
 
-        self._app.ask(lambda: self._app.desk.engine.practice(say), self._take, self._no_practice)
+        self._app.ask(lambda: self._app.desk.practice(say, whole=whole), self._take, self._no_practice)
 
     def begin_lab(self, lab: str, then: Callable[[LabSession], None]) -> None:
         """Makes the practice stack ready for a lab, takes it in hand, and calls `then`."""

@@ -12,16 +12,14 @@ from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from screens.outline import WHOLE, Line, draw, folded_at_first, outline, parents, visible
 from screens.page import Page
-from screens.planwords import by_hand, counts, differences, overview, summary, why
+from screens.planwords import by_hand, counts, differences, missed, overview, summary, together, why
 from screens.widgets.tabs import Tabs
-from screens.words import at, hang
 
 if TYPE_CHECKING:
     from screens.state import Trouble
     from wizard.model import Plan, PlannedStep
-
-OVERVIEW = "overview"
 
 
 class PlanPage(Page):
@@ -29,8 +27,10 @@ class PlanPage(Page):
 
     PLACE = "Plan · 3 of 5"
     HELP = """\
-Left: the steps in the order in which they are done. Right: why a step is there, what changes in which file \
-(+ comes, - goes), and the commands that a person would type for the same result. 'c' copies those.
+Left: hosts, their components, and the steps of each; a step's number is its place in the order in which all is \
+done. Enter folds a host or a component, and opens it again; 'n' and 'b' go through the steps in their order. \
+Right: why a step is there, what changes in which file (+ comes, - goes), and the commands that a person would \
+type for the same result. 'c' copies those.
 
 Nothing has been written yet. 'a' applies the plan, after asking once more. While it is applied every change is \
 noted before it is made, so that it can be put back at any moment; if the proof at the end fails, it is put back \
@@ -39,11 +39,13 @@ by itself."""
     CSS = """
     PlanPage #top { padding: 1 2 0 2; height: auto; }
     PlanPage #panes { height: 1fr; padding: 1 0 0 0; }
-    PlanPage #steps { width: 32; height: 1fr; padding: 0; border-right: solid $panel; }
+    PlanPage #left { width: 34; border-right: solid $panel; }
+    PlanPage #where { height: 1; padding: 0 1; color: $quiet; background: $panel; }
+    PlanPage #steps { height: 1fr; padding: 0; scrollbar-size-vertical: 1; }
     PlanPage #right { width: 1fr; }
     PlanPage #detail { padding: 1 1 0 2; height: 1fr; scrollbar-gutter: stable; }
     PlanPage #text { height: auto; }
-    PlanPage.-wide #steps { display: none; }
+    PlanPage.-wide #left { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "apply", "Apply"),
@@ -53,6 +55,10 @@ by itself."""
         Binding("1", "show(0)", "Why", show=False),
         Binding("2", "show(1)", "Diff", show=False),
         Binding("3", "show(2)", "By hand", show=False),
+        Binding("enter", "fold", "Fold", show=False),
+        Binding("n", "go(1)", "Next step", show=False),
+        Binding("b", "go(-1)", "Step before", show=False),
+        Binding("t", "trust", "Trust picture", tooltip="Who will ask whom, and what each checks"),
         Binding("c", "copy", "Copy", tooltip="Copy the commands of this step"),
         Binding("w", "wide", "Wide", tooltip="Give the right side the whole width"),
         Binding("pagedown", "scroll_text(1)", "Scroll down", show=False, priority=True),
@@ -61,11 +67,19 @@ by itself."""
         Binding("down", "scroll_line(1)", show=False),
     ]
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: tuple[Line, ...] = ()
+        self._shown: tuple[Line, ...] = ()
+        self._folded: frozenset[str] = frozenset()
+
     def body(self) -> ComposeResult:
         """Summary on top, steps left, the step in hand right."""
         yield Static("working out the plan; nothing is written…", id="top", markup=False)
         with Horizontal(id="panes"):
-            yield OptionList(id="steps", markup=False)
+            with Vertical(id="left"):
+                yield Static("", id="where", markup=False)
+                yield OptionList(id="steps", markup=False)
             with Vertical(id="right"):
                 yield Tabs("Why", "Diff", "By hand")
                 with VerticalScroll(id="detail", can_focus=False):
@@ -103,12 +117,25 @@ by itself."""
         if not plan.steps:
             self.refresh_bindings()
             return
-        steps = self.query_one("#steps", OptionList)
-        steps.set_options(_entries(plan))
         self.query_one("#panes").display = True
-        steps.highlighted = 0
-        steps.focus()
+        self._lines = outline(plan)
+        # Top, tabs, bar and footer stand above and below the list.
+        self._folded = folded_at_first(self._lines, self.app.size.height - 10)
+        self._fill(WHOLE)
+        self.query_one("#steps", OptionList).focus()
         self.refresh_bindings()
+
+    def _fill(self, in_hand: str) -> None:
+        """Draws the outline as it is folded now, with that line in hand."""
+        steps = self.query_one("#steps", OptionList)
+        self._shown = visible(self._lines, self._folded)
+        many = len(self._lines[0].steps)
+        steps.set_options(
+            Option(draw(line, folded=line.id in self._folded, width=30, many=many), id=line.id)
+            for line in self._shown
+        )
+        ids = [line.id for line in self._shown]
+        steps.highlighted = ids.index(in_hand) if in_hand in ids else 0
 
     @property
     def plan(self) -> Plan | None:
@@ -116,46 +143,89 @@ by itself."""
         return self.firescreen.session.plan
 
     @property
-    def step(self) -> PlannedStep | None:
-        """The step in hand; None for the overview."""
-        steps = self.query_one("#steps", OptionList)
-        option = steps.highlighted_option
-        plan = self.plan
-        if option is None or plan is None or option.id is None or option.id == OVERVIEW:
-            return None
-        return plan.steps[int(option.id)]
+    def line(self) -> Line | None:
+        """The line of the outline in hand."""
+        place = self.query_one("#steps", OptionList).highlighted
+        return self._shown[place] if place is not None and place < len(self._shown) else None
+
+    @property
+    def steps(self) -> tuple[PlannedStep, ...]:
+        """The steps in hand: one, or all of a component, of a host or of the plan."""
+        plan, line = self.plan, self.line
+        if plan is None:
+            return ()
+        return tuple(plan.steps[number] for number in line.steps) if line else plan.steps
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Another step."""
         self._draw()
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Enter, or the mouse."""
+        self.action_fold()
 
     def on_tabs_changed(self) -> None:
         """Another tab."""
         self._draw()
 
     def _draw(self) -> None:
-        plan, step = self.plan, self.step
-        if plan is None:
+        plan, line, steps = self.plan, self.line, self.steps
+        if plan is None or line is None:
             return
-        steps = (step,) if step else plan.steps
         tab = self.query_one(Tabs).chosen
         if tab == 0:
-            text = why(step) if step else overview(plan)
+            text = (
+                overview(plan)
+                if line.id == WHOLE
+                else why(steps[0])
+                if line.is_step
+                else together(line, plan)
+            )
         elif tab == 1:
             text = differences(steps)
         else:
             text = by_hand(steps)
         self.query_one("#text", Static).update(text)
         self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
-        hosts = (step.host,) if step else self.firescreen.session.hosts
+        many = len(plan.steps)
+        where = f"step {line.steps[0] + 1} of {many}" if line.is_step else f"{len(steps)} of {many} steps"
+        self.query_one("#where", Static).update(where)
+        hosts = (steps[0].host,) if line.id != WHOLE and steps else self.firescreen.session.hosts
         self.set_hosts(tuple(host for host in hosts if host in self.firescreen.session.hosts) or hosts)
+
+    def action_fold(self) -> None:
+        """Folds the group in hand, or opens it."""
+        line = self.line
+        if line is not None and not line.is_step and line.id != WHOLE:
+            self._folded ^= {line.id}
+            self._fill(line.id)
+
+    def action_go(self, by: int) -> None:
+        """The next step in the order in which all is done, wherever it stands."""
+        line = self.line
+        if line is None or not self._lines:
+            return
+        many = len(self._lines[0].steps)
+        # From a group forward is its first step; from a step it is the next, and backward the one before.
+        onward = 0 if by > 0 and not line.is_step else by
+        number = min(max(line.steps[0] + onward, 0), many - 1)
+        self._folded -= parents(self._lines, number)
+        self._fill(f"step:{number}")
+
+    def action_trust(self) -> None:
+        """The plan as a picture."""
+        from screens.parts import open_trust
+
+        open_trust(self.firescreen)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what makes sense for the plan in hand is among the keys."""
         plan = self.plan
         if action == "verify":
             return plan is not None and not plan.steps
-        if action in ("apply", "copy", "wide", "tab"):
+        if action == "trust":
+            return plan is not None
+        if action in ("apply", "copy", "wide", "tab", "fold", "go"):
             return plan is not None and bool(plan.steps)
         return True
 
@@ -187,8 +257,7 @@ by itself."""
         plan = self.plan
         if plan is None:
             return
-        steps = (self.step,) if self.step else plan.steps
-        lines = [line for step in steps for change in step.changes for line in change.commands()]
+        lines = [line for step in self.steps for change in step.changes for line in change.commands()]
         self.app.copy_to_clipboard("\n".join(lines) + "\n")
         self.app.notify(f"{len(lines)} commands were given to the terminal's clipboard.")
 
@@ -206,11 +275,10 @@ by itself."""
         plan = self.plan
         if plan is None or not plan.steps:
             return
-        much, gaps = counts(plan)
         text = Content("\n").join(
             [
-                *much,
-                *gaps,
+                *counts(plan, listed=True),
+                *missed(plan.gaps),
                 Content(""),
                 Content(
                     "Every change is noted before it is made; if the proof fails, all of it is put back."
@@ -228,16 +296,3 @@ def _get_ready() -> None:
     from screens import proof, run
 
     del proof, run
-
-
-def _entries(plan: Plan) -> list[Option | None]:
-    entries: list[Option | None] = [Option(Content.styled("The whole plan", "bold"), id=OVERVIEW)]
-    host = ""
-    for number, step in enumerate(plan.steps):
-        if step.host != host:
-            host = step.host
-            entries.append(Option(Content.styled(f"{at(host)}", "italic"), disabled=True))
-        entries.append(
-            Option(Content.assemble((f"{number + 1:>2} ", "$quiet"), hang(step.title, 26, 3)), id=str(number))
-        )
-    return entries

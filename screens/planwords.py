@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -9,7 +10,12 @@ from textual.content import Content
 from screens.words import SEVERITY, at, commands, diff, inline, place, safe
 
 if TYPE_CHECKING:
+    from screens.outline import Line
     from wizard.model import Finding, Plan, PlannedStep
+
+
+FEW = 2
+"""Services that the line above a plan names; more of them are counted."""
 
 
 def summary(plan: Plan) -> Content:
@@ -19,8 +25,9 @@ def summary(plan: Plan) -> Content:
             ("✓ ", "$success bold"),
             "There is nothing to change: it is as you want it. 'v' proves it with every probe.",
         )
-    much, gaps = counts(plan)
-    lines = [Content(" · ").join(much), *gaps[:2]]
+    lines = [Content(" · ").join(counts(plan))]
+    groups = grouped(plan.gaps)
+    lines.extend(_group(words, targets, short=True) for words, targets in groups[:2])
     count = len(plan.warnings)
     warned = (
         Content.assemble((f"! {count} warning{'s' * (count > 1)}. ", "$warning bold"))
@@ -31,17 +38,54 @@ def summary(plan: Plan) -> Content:
     return Content("\n").join(lines)
 
 
-def counts(plan: Plan) -> tuple[list[Content], list[Content]]:
-    """How much is written and restarted, and what is missed meanwhile: two lists of short lines."""
+def counts(plan: Plan, *, listed: bool = False) -> list[Content]:
+    """How much is written and restarted: short lines. `listed` names every service, however many there are."""
     files = sum(change.kind in ("create", "edit", "mode", "remove") for change in plan.changes)
     parts = [Content(f"{files} file{'s' * (files != 1)}")]
     for verb in ("restart", "reload"):
-        units = [
-            f"{change.service.unit} ({change.host})" for change in plan.restarts if change.action == verb
-        ]
-        if units:
-            parts.append(Content(inline(f"{verb}s {', '.join(units)}", 200)))
-    return parts, [safe(gap, 200) for gap in plan.gaps]
+        turns = [change for change in plan.restarts if change.action == verb]
+        # One that is reloaded twice on the way is one service.
+        units = list(dict.fromkeys(f"{turn.service.unit} ({turn.host})" for turn in turns))
+        if units and (listed or len(units) <= FEW):
+            parts.append(Content(inline(f"{verb}s {', '.join(units)}", 600)))
+        elif units:
+            parts.append(Content(f"{verb}s {len(units)} services"))
+    return parts
+
+
+def grouped(gaps: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Sentences about targets, those that say the same of several put together: (what is said, of which targets).
+
+    A sentence begins with the target, `host/component`; one that does not stands alone, with no target.
+    """
+    groups: dict[str, list[str]] = {}
+    for gap in gaps:
+        head, _, rest = gap.partition(" ")
+        if "/" not in head:
+            groups.setdefault(gap, [])
+        else:
+            groups.setdefault(rest, []).append(head.rstrip(":"))
+    return list(groups.items())
+
+
+def missed(gaps: Sequence[str]) -> list[Content]:
+    """How long each target is missed: what is said once, with all targets of which it is said."""
+    return [_group(words, targets, short=False) for words, targets in grouped(gaps)]
+
+
+def _group(words: str, targets: list[str], *, short: bool) -> Content:
+    if not targets:
+        return safe(words, 200)
+    if len(targets) == 1:
+        return safe(f"{targets[0]} {words}", 200)
+    if short:
+        return safe(f"{len(targets)} targets, each: {words}", 200)
+    return Content.assemble(
+        (f"{len(targets)} targets, each: ", "bold"),
+        inline(words, 200),
+        "\n  ",
+        inline(", ".join(targets), 600),
+    )
 
 
 def overview(plan: Plan) -> Content:
@@ -51,7 +95,7 @@ def overview(plan: Plan) -> Content:
         parts.extend((_finding(warning), Content("")))
     if plan.gaps:
         parts.append(Content.styled("What is missed meanwhile", "bold"))
-        parts.extend(safe(gap) for gap in plan.gaps)
+        parts.extend(missed(plan.gaps))
         parts.append(Content(""))
     if plan.probes:
         parts.append(Content.styled(f"What must hold afterwards: {len(plan.probes)} requests", "bold"))
@@ -76,6 +120,19 @@ def _finding(finding: Finding) -> Content:
     ]
     lines.extend(safe(text, style="$quiet") for text in (finding.why, finding.mend) if text)
     return Content("\n").join(lines)
+
+
+def together(line: Line, plan: Plan) -> Content:
+    """What is done on a host or for a component: what is missed of it meanwhile, and its steps in their order."""
+    key = line.id.partition(":")[2]
+    parts = [Content.styled(line.title, "bold")]
+    parts.extend(missed([gap for gap in plan.gaps if gap.startswith((f"{key}/", f"{key} ", f"{key}:"))]))
+    parts.append(Content(""))
+    parts.extend(
+        Content.assemble((f"{number + 1:>3} ", "$quiet"), inline(plan.steps[number].title))
+        for number in line.steps
+    )
+    return Content("\n").join(parts)
 
 
 def why(step: PlannedStep) -> Content:

@@ -12,27 +12,13 @@ from textual.content import Content
 from textual.widgets import DataTable, Static
 
 from screens.dialogs.trouble import describe
+from screens.matrix import arrange, cell, client_name, heading, told, told_total, total, ups, widths
 from screens.page import Page
-from screens.words import fit, inline, safe
+from screens.words import safe
 
 if TYPE_CHECKING:
     from screens.state import RunState
     from wizard.model import Attempt
-
-CAME = {
-    "200": "let in",
-    "401": "turned away",
-    "400": "turned away",
-    "untrusted": "not believed",
-    "refused": "refused",
-    "up": "scraped",
-    "down": "not scraped",
-    "plain": "not encrypted",
-    "error": "no answer",
-}
-
-ROWS = ("right client", "no TLS", "no CA", "no password", "wrong password", "Prometheus itself")
-"""The clients in the order in which their rows are read; answers come in any order."""
 
 
 class Proof(Page):
@@ -40,8 +26,9 @@ class Proof(Page):
 
     PLACE = "Proof · 5 of 5"
     HELP = """\
-Each row is a client, each column a target. A cell says what had to come, what came, and whether that is so. A \
-request that must be refused proves as much as one that must succeed: both were really made.
+Each row is a client, each column a target. A cell says what came and whether it had to (✓) or not (✗); the line \
+beneath says the cell in hand in full, and the row on top how many of a target's requests ended as they must. A \
+request that must be refused proves as much as one that must succeed: both were really made. A dot was not asked.
 
 Enter on a cell shows the same request as a curl command, the handshake, the certificates that the server showed, \
 and the answer; where it went wrong, what that means and how to mend it.
@@ -51,6 +38,7 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "detail", "Look inside", priority=False),
         Binding("r", "again", "Prove again"),
+        Binding("t", "trust", "Trust picture", tooltip="Who asks whom, coloured by these answers"),
         Binding("u", "undo", "Undo"),
         Binding("x", "stop", "Stop"),
         Binding("escape", "back", "Home"),
@@ -61,12 +49,14 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
     def __init__(self) -> None:
         super().__init__()
         self._cells: dict[tuple[int, int], Attempt] = {}
+        self._columns: list[tuple[str, list[Attempt]]] = []
         self._drawn: tuple[Attempt, ...] | None = None
 
     def body(self) -> ComposeResult:
         """Verdict, matrix, Prometheus' word, summary."""
         yield Static("", id="verdict", markup=False)
-        yield DataTable(id="matrix", cursor_type="cell", zebra_stripes=False)
+        yield DataTable(id="matrix", cursor_type="cell", header_height=2, fixed_columns=1, cell_padding=0)
+        yield Static("", id="cell", markup=False)
         with VerticalScroll(id="rest", can_focus=False):
             yield Static("", id="ups", markup=False)
             yield Static("", id="summary", markup=False)
@@ -77,7 +67,7 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
         if state.attempts != self._drawn:
             self._drawn = state.attempts
             self._draw_matrix(state.attempts)
-        self.query_one("#ups", Static).update(_ups(state))
+        self.query_one("#ups", Static).update(ups(state.ups, self.app.size.width - 6))
         lines = state.outcome.summary if state.outcome is not None and state.phase == "finished" else ()
         self.query_one("#summary", Static).update(Content("\n").join([safe(line, 400) for line in lines]))
         self.refresh_bindings()
@@ -85,23 +75,53 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
     def _draw_matrix(self, attempts: tuple[Attempt, ...]) -> None:
         table: DataTable[Text] = self.query_one(DataTable)
         place = table.cursor_coordinate
+        first_time = not table.row_count
+        colours = self.app.theme_variables
         rows, targets = arrange(attempts)
+        table.fixed_rows = 0  # a table without rows cannot keep one in place
         table.clear(columns=True)
         self._cells = {}
-        table.add_column(Text("client"), width=18)
-        wide = max((self.app.size.width - 24) // max(len(targets), 1) - 2, 24)
+        self._columns = [
+            (target, [found[target] for _, found in rows if target in found]) for target in targets
+        ]
+        first, wide = widths(self.app.size.width - 4, [client for client, _ in rows], targets)
+        table.add_column(Text("\nclient"), width=first)
         for target in targets:
-            table.add_column(Text(fit(target, min(wide, 40)).rstrip()), width=min(wide, 40))
-        for row, (client, found) in enumerate(rows):
-            cells = [Text(inline(client, 18), style="bold")]
+            table.add_column(heading(target, wide), width=wide)
+        if rows:
+            table.add_row(
+                Text("as expected", "italic"), *(total(column, colours) for _, column in self._columns)
+            )
+        for row, (client, found) in enumerate(rows, start=1):
+            cells = [Text(client_name(client), style="bold")]
             for column, target in enumerate(targets, start=1):
                 attempt = found.get(target)
-                cells.append(_cell(attempt, self.app.theme_variables))
+                cells.append(cell(attempt, wide, colours))
                 if attempt is not None:
                     self._cells[row, column] = attempt
             table.add_row(*cells)
-        row = min(place.row, max(len(rows) - 1, 0))
+        table.fixed_rows = 1 if rows else 0
+        row = 1 if first_time else min(place.row, len(rows))
         table.move_cursor(row=row, column=max(place.column, 1), animate=False)
+        self._tell(row, max(place.column, 1))
+
+    def on_data_table_cell_highlighted(self, event: DataTable.CellHighlighted) -> None:
+        """The cell in hand in full words."""
+        self._tell(event.coordinate.row, event.coordinate.column)
+
+    def _tell(self, row: int, column: int) -> None:
+        attempt = self._cells.get((row, column))
+        if attempt is not None:
+            words = told(attempt)
+        elif row == 0 and 1 <= column <= len(self._columns):
+            words = told_total(*self._columns[column - 1])
+        else:
+            words = (
+                Content.styled("not asked: this client has no business there", "$quiet")
+                if column
+                else Content("")
+            )
+        self.query_one("#cell", Static).update(words)
 
     def on_data_table_cell_selected(self, event: DataTable.CellSelected) -> None:
         """Enter on a cell: the request from the inside."""
@@ -122,7 +142,15 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
                 return not working
             case "undo":
                 return not working and bool(state.run) and state.result in ("proven", "applied", "failed")
+            case "trust":
+                return bool(state.arrows)
         return True
+
+    def action_trust(self) -> None:
+        """The same answers as a picture."""
+        from screens.parts import open_trust
+
+        open_trust(self.firescreen)
 
     def action_detail(self) -> None:
         """The table itself answers Enter; this names the key."""
@@ -154,40 +182,6 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
         self.firescreen.go_home()
 
 
-def arrange(attempts: tuple[Attempt, ...]) -> tuple[list[tuple[str, dict[str, Attempt]]], list[str]]:
-    """The matrix: rows of (client, {target: attempt}) in the order of `ROWS`, targets in that of first appearance.
-
-    Two attempts of one client on one target get a row each: none is hidden behind another.
-    """
-    targets: list[str] = []
-    rows: list[tuple[str, dict[str, Attempt]]] = []
-    for attempt in attempts:
-        probe = attempt.probe
-        target = f"{probe.host}/{probe.component}"
-        if target not in targets:
-            targets.append(target)
-        for client, found in rows:
-            if client == probe.client and target not in found:
-                found[target] = attempt
-                break
-        else:
-            rows.append((probe.client, {target: attempt}))
-    rows.sort(key=lambda row: ROWS.index(row[0]) if row[0] in ROWS else len(ROWS))
-    return rows, targets
-
-
-def _cell(attempt: Attempt | None, colours: dict[str, str]) -> Text:
-    if attempt is None:
-        return Text("")
-    sign = "✓" if attempt.ok else "✗"
-    colour = colours["success" if attempt.ok else "error"]
-    came = inline(attempt.outcome, 12)
-    word = CAME.get(attempt.outcome, "answered")
-    expected = attempt.probe.expect
-    shown = came if came == expected else f"{inline(expected, 10)} → {came}"
-    return Text.assemble((f"{sign} ", f"bold {colour}"), shown, (f"  {word}", colour))
-
-
 def _verdict(state: RunState) -> Content:
     right = sum(attempt.ok for attempt in state.attempts)
     asked = len(state.attempts)
@@ -206,27 +200,3 @@ def _verdict(state: RunState) -> Content:
         ("✗ not proven  ", "bold $error"), f"{asked - right} of {asked} requests ended otherwise."
     )
     return Content("\n").join([head, describe(state.trouble) if state.trouble else look])
-
-
-def _ups(state: RunState) -> Content:
-    lines = []
-    for instance, said in state.ups:
-        digits = [
-            Content.styled("1", "bold $success") if word == "up" else Content.styled("0", "bold $error")
-            for word in said
-        ]
-        ended = (
-            Content.styled("✓ scraped", "$success")
-            if said[-1] == "up"
-            else Content.styled("✗ not scraped", "$error")
-        )
-        lines.append(
-            Content.assemble(
-                "Prometheus' own word: ",
-                (f'up{{instance="{inline(instance, 40)}"}} ', "bold"),
-                Content(" ").join(digits),
-                "  ",
-                ended,
-            )
-        )
-    return Content("\n").join([*lines, Content("")]) if lines else Content("")

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from screens.feed import Feed
-from screens.messages import Drain
+from screens.messages import Answered, Drain
 from screens.state import RunState, Trouble, advance, stop
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from screens.app import FirescreenApp
     from wizard.engine import Outcome
-    from wizard.model import Event
+    from wizard.model import Arrow, Event
 
 Emit: TypeAlias = "Callable[[Event], None]"
 
@@ -84,6 +84,14 @@ class Runs:
         if not when_shown:
             self.go()
         return True
+
+    def picture(self, arrows: tuple[Arrow, ...]) -> None:
+        """Remembers who asks whom by the plan in hand; for the thread of a run, once it has made the plan."""
+
+        def keep() -> None:
+            self._app.run_state = replace(self._app.run_state, arrows=arrows)
+
+        self._app.post_message(Answered(keep))
 
     def go(self) -> None:
         """Begins what waited for its screen; nothing if nothing did."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from wizard.engine import Outcome, Scan
     from wizard.errors import FirescreenError
-    from wizard.model import Attempt, Event, Plan, PlannedStep, Stack
+    from wizard.model import Arrow, Attempt, Event, Plan, PlannedStep, Stack
     from wizard.redact import Secret
 
 MAX_LINES = 400
@@ -74,6 +74,8 @@ class RunState:
     """Commands that the person is to type, while the engine waits for the result; '' otherwise."""
     waiting_host: str = ""
     attempts: tuple[Attempt, ...] = ()
+    arrows: tuple[Arrow, ...] = ()
+    """Who asks whom by the plan that is carried out or proven."""
     ups: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """For each instance, what Prometheus said of it so far, oldest first: 'up' or 'down'."""
     trouble: Trouble | None = None

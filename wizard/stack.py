@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from functools import cache
 from io import StringIO
 from pathlib import Path
@@ -19,7 +20,7 @@ from ruamel.yaml import YAML
 
 from wizard import assets, yamlfile
 from wizard.errors import StackError
-from wizard.model import CertificateSpec, ComponentSpec, HostSpec, Stack, UserSpec
+from wizard.model import CertificateSpec, ComponentSpec, HostSpec, OwnFiles, RateLimit, Stack, UserSpec
 
 LARGEST_FILE = 1_000_000
 """Bytes; a stack of thousands of hosts stays far below."""
@@ -79,6 +80,7 @@ def dump(stack: Stack) -> str:
             entry["names"] = list(component.names)
         if component.service:
             entry["service"] = component.service
+        entry |= _dumped(component)
         components.append(entry)
     users: dict[str, Any] = {}
     for user in stack.users:
@@ -124,6 +126,13 @@ def _stack(data: Mapping[str, Any], source: str) -> Stack:
                 protect=tuple(entry.get("protect", ())),
                 names=tuple(entry.get("names", ())),
                 service=entry.get("service", ""),
+                client_auth_type=entry.get("client_auth_type", "RequireAndVerifyClientCert"),
+                client_allowed_sans=tuple(entry.get("client_allowed_sans", ())),
+                min_version=entry.get("min_version", ""),
+                headers=entry.get("headers", {}),
+                rate_limit=RateLimit(**entry["rate_limit"]) if "rate_limit" in entry else None,
+                cluster_tls=entry.get("cluster_tls", False),
+                files=OwnFiles(**entry.get("files", {})),
             )
             for entry in data["components"]
         ),
@@ -131,6 +140,22 @@ def _stack(data: Mapping[str, Any], source: str) -> Stack:
         users=users,
         source=source,
     )
+
+
+def _dumped(component: ComponentSpec) -> dict[str, Any]:
+    """What of a component's settings is not as it is by default."""
+    entry: dict[str, Any] = {}
+    usual = ComponentSpec(host="", name="")
+    for key in ("client_auth_type", "client_allowed_sans", "min_version", "headers", "cluster_tls"):
+        value = getattr(component, key)
+        if value != getattr(usual, key):
+            entry[key] = list(value) if isinstance(value, tuple) else value
+    if component.headers:
+        entry["headers"] = dict(component.headers)
+    if component.rate_limit is not None:
+        entry["rate_limit"] = asdict(component.rate_limit)
+    files = {key: path for key, path in asdict(component.files).items() if path}
+    return {**entry, "files": files} if files else entry
 
 
 def _users(users: Mapping[str, Mapping[str, Any]]) -> Iterator[UserSpec]:
@@ -173,12 +198,7 @@ def _check_references(stack: Stack, read: yamlfile.Read) -> None:
         if component.key in seen:
             raise StackError(f"{component.key} stands twice", where=where, todo="keep one of them")
         seen.add(component.key)
-        if "client_cert" in component.protect:
-            raise StackError(
-                "client certificates are not built yet in this version",
-                where=where,
-                todo="use protect: [tls, basic_auth] for now",
-            )
+        _check_component(stack, component, where)
         if "basic_auth" in component.protect and "tls" not in component.protect:
             raise StackError(
                 "a password without TLS would cross the network readably",
@@ -198,9 +218,40 @@ def _check_references(stack: Stack, read: yamlfile.Read) -> None:
                 where=read.where(("hosts", host.name)),
                 todo="run Firescreen on that host with connect: local",
             )
-    if stack.certificates.issued_by in ("shared", "files"):
+
+
+def _check_component(stack: Stack, component: ComponentSpec, where: str) -> None:
+    """What of a component's settings do not go together.
+
+    Raises:
+        StackError: the first of them.
+    """
+    if "client_cert" in component.protect and "tls" not in component.protect:
         raise StackError(
-            f"certificates issued_by '{stack.certificates.issued_by}' is not built yet in this version",
-            where=read.where(("certificates", "issued_by")),
-            todo="use ca or self-signed",
+            "client certificates are shown inside TLS, and there is none without it",
+            where=where,
+            todo="use protect: [tls, client_cert]",
+        )
+    if component.client_allowed_sans and "client_cert" not in component.protect:
+        raise StackError(
+            "client_allowed_sans counts only where client certificates are asked for",
+            where=where,
+            todo="add client_cert to protect",
+        )
+    tuned = component.min_version or component.headers or component.rate_limit or component.cluster_tls
+    if tuned and not component.protect:
+        raise StackError(
+            f"{component.key} has settings for its web configuration, and no protection",
+            where=where,
+            todo="add protect: [tls]",
+        )
+    if component.cluster_tls and component.name != "alertmanager":
+        raise StackError(
+            "cluster_tls is for alertmanager, which gossips with its peers", where=where, todo="leave it out"
+        )
+    if stack.certificates.issued_by == "files" and component.protect and not component.files.cert_file:
+        raise StackError(
+            f"certificates come from files, and none are named for {component.key}",
+            where=where,
+            todo="add files: {cert_file: /…, key_file: /…, ca_file: /…}",
         )

@@ -28,27 +28,38 @@ class Exposures(Widget):
         texts = [self._texts(row) for row in self.rows]
         if not texts:
             return Content("")
+        # One host's name once: the rows of a host stand together.
+        texts = [
+            ("", *text[1:]) if place and text[0] == texts[place - 1][0] else text
+            for place, text in enumerate(texts)
+        ]
         widths = [min(max(Content(inline(row[at])).cell_length for row in texts), 28) + 2 for at in range(3)]
         room = self.size.width - sum(widths)
+        most = max(len(_more(row)) for row in self.rows)
         return Content("\n").join(
-            self._line(row, text, widths, room) for row, text in zip(self.rows, texts, strict=True)
+            self._line(row, text, widths, room, detailed=room - 11 - 40 > most)
+            for row, text in zip(self.rows, texts, strict=True)
         )
 
     def _texts(self, row: Exposure) -> tuple[str, str, str]:
         several = len({one.host for one in self.rows}) > 1
         return (row.host if several else "", row.component, row.address)
 
-    def _line(self, row: Exposure, texts: tuple[str, str, str], widths: list[int], room: int) -> Content:
+    def _line(
+        self, row: Exposure, texts: tuple[str, str, str], widths: list[int], room: int, *, detailed: bool
+    ) -> Content:
         sign, word, colour = EXPOSURE[row.state]
         host, component, address = (fit(text, width) for text, width in zip(texts, widths, strict=True))
         words = row.words if len(row.words) + 11 <= room else row.words.partition(":")[0]
-        more = " · ".join(text for text in (row.version, row.unit or row.manager) if text)
-        rest = room - 11 - 40
         return Content.assemble(
-            host if host.strip() else "",
+            host if widths[0] > 2 else "",
             (component, "bold"),
             address,
             (fit(f"{sign} {word}", 11), colour),
-            fit(words, 40 if rest > len(more) else max(room - 11, 0)),
-            (fit(more, rest), "$quiet") if rest > len(more) else "",
+            fit(words, 40 if detailed else max(room - 11, 0)),
+            (fit(_more(row), room - 11 - 40), "$quiet") if detailed else "",
         )
+
+
+def _more(row: Exposure) -> str:
+    return " · ".join(text for text in (row.version, row.unit or row.manager) if text)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from wizard.components import component
 from wizard.configs import unit
 from wizard.hosts.local import LocalConnection
-from wizard.model import FlagPlace
-from wizard.services import _show, detect, processes
+from wizard.model import Completed, Connection, FileState, FlagPlace, Service
+from wizard.services import _show, detect, processes, programs, systemd
 
 SHOW = """\
 Id=node_exporter.service
@@ -47,6 +48,201 @@ def test_the_sandbox_is_read_from_systemd() -> None:
     assert _show.paths(shown[0])[1].endswith("override.conf")
     assert _show.hidden(shown[0]) == ("/home", "/root", "/run/user", "/tmp", "/var/tmp", "/srv/secret")
     assert _show.hidden(shown[1]) == ()
+
+
+@pytest.mark.parametrize(
+    ("shown", "hidden", "bound"),
+    [
+        ("ProtectHome=no\nPrivateTmp=no\nPrivateUsers=yes", (), ()),
+        ("ProtectHome=read-only\nProtectSystem=strict", (), ()),
+        ("ProtectHome=yes", ("/home", "/root", "/run/user"), ()),
+        (
+            "ProtectHome=tmpfs\nBindReadOnlyPaths=/home/prom:/home/prom:rbind",
+            ("/home", "/root", "/run/user"),
+            ("/home/prom",),
+        ),
+        ("ProtectHome=yes\nBindPaths=/home/prom", ("/home", "/root", "/run/user"), ()),
+        ("PrivateTmp=disconnected", ("/tmp", "/var/tmp"), ()),
+        ("InaccessiblePaths=-/srv/secret +/opt/x", ("/srv/secret", "/opt/x"), ()),
+        (
+            "TemporaryFileSystem=/var:ro /media\nBindPaths=-/var/lib/prometheus",
+            ("/var", "/media"),
+            ("/var/lib/prometheus",),
+        ),
+        ("BindReadOnlyPaths=/srv/tls:/etc/tls", ("/etc/tls",), ()),
+        ("RootDirectory=/srv/root\nBindReadOnlyPaths=/etc/prometheus", ("/",), ("/etc/prometheus",)),
+        ("RootDirectory=/\nRootImage=", (), ()),
+        ("RootImage=/srv/x.raw", ("/",), ()),
+    ],
+)
+def test_every_wall_of_a_unit_is_seen(shown: str, hidden: tuple[str, ...], bound: tuple[str, ...]) -> None:
+    (read,) = _show.blocks(f"Id=x.service\n{shown}\n")
+    assert _show.hidden(read) == hidden
+    assert _show.bound(read) == bound
+
+
+def test_a_service_says_by_which_folder_a_path_is_hidden() -> None:
+    one = Service(
+        host="h",
+        component="prometheus",
+        manager="systemd",
+        unit="p",
+        hidden=("/home", "/var"),
+        bound=("/home/prom",),
+    )
+    assert one.hides("/home/me/web.yml") == "/home"
+    assert (
+        one.hides("/home/prom/web.yml") == one.hides("/homestead/web.yml") == one.hides("/etc/web.yml") == ""
+    )
+    assert one.hides("/var") == "/var"
+    walled = Service(host="h", component="prometheus", manager="systemd", unit="p", hidden=("/",))
+    assert walled.hides("/etc/prometheus/web.yml") == "/"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "listen"),
+    [
+        ((), "127.0.0.1:9093"),
+        (("--web.listen-address=:9999",), "127.0.0.1:9999"),
+        (("--web.listen-address", "0.0.0.0:9999"), "127.0.0.1:9999"),
+        (("--web.listen-address=[::]:9999",), "127.0.0.1:9999"),
+        (("--web.listen-address=[::1]:9999",), "[::1]:9999"),
+        (("--web.listen-address=[2001:db8::7]:9999",), "[2001:db8::7]:9999"),
+        (("--web.listen-address=alerts.example:9999",), "alerts.example:9999"),
+        (("--web.listen-address=vsock://:9999", "--web.listen-address=10.0.0.7:9998"), "10.0.0.7:9998"),
+        (("--cluster.listen-address=0.0.0.0:9094", "--web.listen-address=:9093"), "127.0.0.1:9093"),
+        (("--cluster.listen-address=0.0.0.0:9094",), "127.0.0.1:9093"),
+    ],
+)
+def test_the_web_address_is_found_in_every_form(arguments: tuple[str, ...], listen: str) -> None:
+    assert programs.listen(component("alertmanager"), arguments) == listen
+
+
+def shows(unit: str, **more: str) -> str:
+    known = {"LoadState": "loaded", "ActiveState": "inactive", "FragmentPath": f"/lib/systemd/system/{unit}"}
+    return "\n".join(f"{key}={value}" for key, value in {"Id": unit, **known, **more}.items())
+
+
+class Told:
+    """A host that has only what systemd says of it, in the form of systemctl 252, and files."""
+
+    name = "told"
+
+    def __init__(self, shown: list[str], cat: str, files: dict[str, str], listen: str = "") -> None:
+        self.shown, self.cat, self.files, self.listen = shown, cat, files, listen
+        self.asked: list[tuple[str, ...]] = []
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0) -> Completed:
+        self.asked.append(tuple(argv))
+        told = ""
+        if argv[:2] == ["systemctl", "cat"]:
+            told = self.cat
+        elif argv[:2] == ["systemctl", "show"]:
+            told = self.listen if "Listen" in argv else "\n\n".join(self.shown)
+        elif argv[0] == "id":
+            told = argv[-1]
+        return Completed(tuple(argv), 0, told, "")
+
+    def read(self, path: str) -> FileState | None:
+        return FileState(self.files[path].encode()) if path in self.files else None
+
+    def info(self, path: str) -> None:
+        return None
+
+
+DEBIAN = {
+    "prometheus": ("prometheus", "127.0.0.1:9090"),
+    "prometheus-alertmanager": ("alertmanager", "127.0.0.1:9093"),
+    "prometheus-blackbox-exporter": ("blackbox_exporter", "127.0.0.1:9115"),
+    "prometheus-mysqld-exporter": ("mysqld_exporter", "127.0.0.1:9104"),
+    "prometheus-node-exporter": ("node_exporter", "127.0.0.1:9100"),
+    "prometheus-postgres-exporter": ("postgres_exporter", "127.0.0.1:9187"),
+    "prometheus-pushgateway": ("pushgateway", "127.0.0.1:9091"),
+}
+
+
+def discovered(told: Told) -> tuple[Service, ...]:
+    return systemd.discover(cast(Connection, told), ())
+
+
+def test_debians_units_are_found_whether_they_run_or_not() -> None:
+    cat = "".join(
+        f"# /lib/systemd/system/{unit}.service\n[Service]\nUser=prometheus\n"
+        f"EnvironmentFile=/etc/default/{unit}\nExecStart=/usr/bin/{unit} $ARGS\n"
+        for unit in DEBIAN
+    )
+    files = {f"/etc/default/{unit}": 'ARGS=""\n' for unit in DEBIAN}
+    blackbox = "prometheus-blackbox-exporter"
+    files[f"/etc/default/{blackbox}"] = 'ARGS="--config.file /etc/prometheus/blackbox.yml"\n'
+    found = discovered(Told([shows(f"{unit}.service", User="prometheus") for unit in DEBIAN], cat, files))
+    assert {one.unit: (one.component, one.listen) for one in found} == DEBIAN
+    for one in found:
+        assert one.flags == FlagPlace("envfile", f"/etc/default/{one.unit}", "ARGS")
+        assert (one.user, one.group, one.active) == ("prometheus", "prometheus", False)
+    (probing,) = [one for one in found if one.unit == blackbox]
+    assert probing.config_file == "/etc/prometheus/blackbox.yml"
+    assert probing.home == "/etc/prometheus"
+
+
+UPSTREAM = """\
+# /lib/systemd/system/node_exporter.service
+[Unit]
+Requires=node_exporter.socket
+
+[Service]
+User=node_exporter
+# Fallback when environment file does not exist
+Environment=OPTIONS=
+EnvironmentFile=-/etc/sysconfig/node_exporter
+ExecStart=/usr/sbin/node_exporter --web.systemd-socket $OPTIONS
+"""
+
+
+@pytest.mark.parametrize(
+    ("listen", "wanted"),
+    [
+        ("Listen=[::]:9500 (Stream)\n", "127.0.0.1:9500"),
+        ("Listen=/run/x.sock (Stream)\nListen=[::1]:9501 (Stream)\nListen=[::]:9 (Datagram)\n", "[::1]:9501"),
+        ("Listen=/run/x.sock (Stream)\n", "127.0.0.1:9100"),
+        ("", "127.0.0.1:9100"),
+    ],
+)
+def test_a_unit_with_a_socket_listens_where_the_socket_does(listen: str, wanted: str) -> None:
+    for triggered_by in ("", "other.path node_exporter.socket"):
+        shown = [shows("node_exporter.service", User="node_exporter", TriggeredBy=triggered_by)]
+        told = Told(shown, UPSTREAM, {}, listen)
+        (found,) = discovered(told)
+        assert found.listen == wanted
+        (asked,) = [argv for argv in told.asked if "Listen" in argv]
+        assert asked[-2:] == ("--", "node_exporter.socket")
+        # The unit sets the variable to nothing so that the file may fill it.
+        assert found.flags == FlagPlace("envfile", "/etc/sysconfig/node_exporter", "OPTIONS")
+
+
+def test_the_ansible_collections_unit_gets_a_drop_in_and_shows_its_walls() -> None:
+    cat = (
+        "# /etc/systemd/system/alertmanager.service\n[Service]\nUser=alertmanager\nGroup=alertmanager\n"
+        "ExecStart=/usr/local/bin/alertmanager \\\n  --cluster.listen-address=0.0.0.0:9094 \\\n"
+        "  --config.file=/etc/alertmanager/alertmanager.yml \\\n  --storage.path=/var/lib/alertmanager \\\n"
+        "  --web.listen-address=0.0.0.0:9093 \\\n  --web.external-url=http://localhost:9093/ \\\n"
+        "    --web.config.file=/etc/alertmanager/web_config.yml \\\n\nSyslogIdentifier=alertmanager\n"
+    )
+    shown = shows(
+        "alertmanager.service",
+        FragmentPath="/etc/systemd/system/alertmanager.service",
+        User="alertmanager",
+        Group="alertmanager",
+        ProtectHome="yes",
+        PrivateTmp="yes",
+        PrivateUsers="yes",
+    )
+    (found,) = discovered(Told([shown], cat, {}))
+    assert (found.component, found.listen, found.user) == ("alertmanager", "127.0.0.1:9093", "alertmanager")
+    assert found.flags == FlagPlace("dropin", "/etc/systemd/system/alertmanager.service.d/50-firescreen.conf")
+    assert found.web_config == "/etc/alertmanager/web_config.yml"
+    assert found.flag("web.external-url") == "http://localhost:9093/"
+    assert found.hides("/home/me/key.pem") == "/home"
+    assert found.hides("/etc/alertmanager/key.pem") == ""
 
 
 DROPIN = "/etc/systemd/system/node_exporter.service.d/50-firescreen.conf"
@@ -85,6 +281,11 @@ DROPIN = "/etc/systemd/system/node_exporter.service.d/50-firescreen.conf"
             "EnvironmentFile=/a\nExecStart=/usr/bin/node_exporter --web.config.file=/old $ARGS",
             {"/a": "ARGS=--x"},
             FlagPlace("dropin", DROPIN),
+        ),
+        (  # set to nothing by the unit, so that the file may fill it
+            "Environment=OPTIONS=\nEnvironmentFile=-/a\nExecStart=/usr/sbin/node_exporter $OPTIONS",
+            {"/a": None},
+            FlagPlace("envfile", "/a", "OPTIONS"),
         ),
         ("ExecStart=/bin/sh -c 'exec node_exporter'", {}, FlagPlace("manual")),
         ("ExecStart=/a\nExecStart=/b", {}, FlagPlace("manual")),

@@ -12,13 +12,16 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from wizard import pki
 from wizard import practice as practice_stack
-from wizard.errors import ProgramsError, ServiceError
+from wizard.components import component
+from wizard.errors import InputError, ProgramsError, ServiceError
 from wizard.hosts import loopback
 from wizard.hosts.practice import PracticeConnection
 from wizard.model import FileState, Service
@@ -87,6 +90,123 @@ def test_it_is_up_and_prometheus_sees_both(practice: PracticeStack) -> None:
         assert Path(found.home).is_dir()
         assert process.log(host.connection(), found, lines=2)
     assert service(prometheus).config_file.endswith("/etc/prometheus/prometheus.yml")
+
+
+@contextlib.contextmanager
+def whole(workspace: Path, cache: Path, *, suite: str = "") -> Iterator[PracticeStack]:
+    try:
+        yield practice_stack.up(workspace, cache, suite=suite, components=practice_stack.WHOLE)
+    finally:
+        practice_stack.down(workspace, remove=True)
+
+
+def jobs_up(prometheus: PracticeHost) -> dict[str, str]:
+    answer = json.loads(get(prometheus, "/api/v1/query?query=up"))
+    return {row["metric"]["job"]: row["value"][1] for row in answer["data"]["result"]}
+
+
+ALL_JOBS = {"prometheus", "node", "alertmanager", "pushgateway", "blackbox", "blackbox-http"}
+
+
+def test_the_whole_stack_of_each_generation_comes_up_reloads_restarts_and_goes(
+    tmp_path: Path, cache: Path
+) -> None:
+    # At once, because each waits for seconds until its Prometheus has found its targets.
+    with ThreadPoolExecutor(3) as pool:
+        rounds = [
+            pool.submit(whole_round, tmp_path / suite, cache, suite)
+            for suite in ("bookworm", "trixie", "sid")
+        ]
+        for done in rounds:
+            done.result()
+
+
+def whole_round(workspace: Path, cache: Path, suite: str) -> None:
+    workspace.mkdir()
+    pair = (workspace / "tls.crt", workspace / "tls.key")
+    pair[1].write_bytes(key := pki.new_key("ec-p256"))
+    pair[0].write_bytes(pki.self_signed(names=["127.0.0.1"], key_pem=key, days=2, common_name="test"))
+    with whole(workspace, cache, suite=suite) as stack:
+        assert stack.active
+        assert stack.components == practice_stack.WHOLE
+        assert len({host.address for host in stack.hosts}) == len(stack.hosts)
+        prometheus = stack.host("prometheus")
+        for host in stack.hosts:
+            found = service(host)
+            assert (found.component, found.listen) == (host.component, host.listen)
+            assert not found.flag("cluster.listen-address")
+            if component(host.component).reload_by:
+                process.reload(host.connection(), found)
+                config = host.connection().read(found.config_file)
+                assert config
+                put(host, found.config_file, config.content + b"nonsense: 1\n", like=config)
+                with pytest.raises(ServiceError, match="reload"):
+                    process.reload(host.connection(), found)
+                put(host, found.config_file, config.content, like=config)
+            process.restart(host.connection(), found)
+            assert service(host).pid != found.pid
+        pushed = urllib.request.Request(
+            f"http://{stack.host('pushgateway').listen}/metrics/job/backup", b"done 1\n", method="PUT"
+        )
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(pushed, timeout=5).close()
+        until(lambda: jobs_up(prometheus) == dict.fromkeys(ALL_JOBS, "1"))
+        until(lambda: "Watchdog" in get(stack.host("alertmanager"), "/api/v2/alerts"))
+        until(lambda: '"1"' in get(prometheus, "/api/v1/query?query=probe_success"))
+        # honor_labels: the job is the one that was pushed, and not the Pushgateway's.
+        until(lambda: '"job":"backup"' in get(prometheus, "/api/v1/query?query=done"))
+        for host in stack.hosts:
+            found, words = service(host), component(host.component)
+            assert words.plain_log in said(host, found)
+            web = Path(found.home) / "web.yml"
+            web.write_text(f"tls_server_config: {{cert_file: {pair[0]}, key_file: {pair[1]}}}\n")
+            add_flag(found, host, f"--{words.web_flag(found.version)}={web}")
+            assert words.tls_log not in said(host, found)
+            process.restart(host.connection(), found)
+            assert words.tls_log in said(host, service(host))
+        pids = [(now["pid"], now["born"]) for now in map(state_of, stack.hosts)]
+    assert all(is_gone(pid, born) for pid, born in pids)
+
+
+def said(host: PracticeHost, found: Service) -> str:
+    return "\n".join(process.log(host.connection(), found, lines=200))
+
+
+def state_of(host: PracticeHost) -> Any:
+    return process.status(host.connection(), host.service_folder)
+
+
+def test_a_stack_of_two_is_widened_and_what_a_person_wrote_stays(
+    practice: PracticeStack, cache: Path
+) -> None:
+    workspace = Path(practice.folder).parent
+    config = Path(service(practice.host("prometheus")).config_file)
+    mine = config.read_bytes().replace(b"job_name: node", b"job_name:   mine") + b"  # the end\n"
+    config.write_bytes(mine)
+    pids = {host.name: service(host).pid for host in practice.hosts}
+    some = practice_stack.up(workspace, cache, components=["blackbox_exporter"])
+    assert some.components == ("node_exporter", "prometheus", "blackbox_exporter")
+    stack = practice_stack.up(workspace, cache, components=practice_stack.WHOLE)
+    assert stack.active
+    assert {host.name: service(host).pid for host in practice.hosts}.items() <= pids.items()
+    assert stack.hosts[:2] == practice.hosts
+    assert len({host.address.rpartition(".")[0] for host in stack.hosts}) == 1
+    assert len({host.address for host in stack.hosts}) == len(stack.hosts)
+    left = iter(config.read_bytes().splitlines())
+    assert all(line in left for line in mine.splitlines()), "a line of the person's is gone, or has moved"
+    prometheus = stack.host("prometheus")
+    until(lambda: jobs_up(prometheus) == dict.fromkeys((ALL_JOBS - {"node"}) | {"mine"}, "1"))
+    checked = subprocess.run([stack.promtool, "check", "config", str(config)], check=False, timeout=30)
+    assert checked.returncode == 0
+    widened = config.read_bytes()
+    assert practice_stack.up(workspace, cache) == stack  # what it has stays, without being named
+    assert config.read_bytes() == widened
+    made = practice_stack.stack(workspace)
+    assert [part.key for part in made.components] == [f"{host.name}/{host.component}" for host in stack.hosts]
+    assert [part.protect for part in made.components if part.name != "prometheus"] == [
+        ("tls", "basic_auth")
+    ] * 4
+    with pytest.raises(InputError, match="grafana"):
+        practice_stack.up(workspace, cache, components=["grafana"])
 
 
 def test_nothing_of_it_is_open_to_others(practice: PracticeStack) -> None:

@@ -267,10 +267,10 @@ async def test_no_colour_still_shows_the_focus(monkeypatch: pytest.MonkeyPatch) 
             name: segment.style
             for strip in strips
             for segment in strip
-            for name in ("Practise", "History")
+            for name in ("Practise   ", "History")
             if name in segment.text
         }
-        chosen, other = styles["Practise"], styles["History"]
+        chosen, other = styles["Practise   "], styles["History"]
         assert chosen is not None
         assert other is not None
         assert chosen.bgcolor != other.bgcolor or chosen.reverse != other.reverse

@@ -8,7 +8,7 @@ import pytest
 from textual.pilot import Pilot
 
 from screens.app import FirescreenApp, make_app
-from screens.widgets.choice import Choice
+from screens.widgets.levels import Levels
 from tests.screens.helpers import drawn, until
 from wizard.practice import PracticeStack
 
@@ -55,7 +55,8 @@ async def test_secure_prove_undo_by_keyboard(app: FirescreenApp, workspace: Path
 
         await pilot.press("enter")
         await until(pilot, "encrypted + password")
-        await pilot.press("up", "up", "down", "down")
+        await until(pilot, lambda: isinstance(pilot.app.focused, Levels))
+        await pilot.press("left", "left", "right", "right")
         await until(pilot, "Password")
         await pilot.press("ctrl+s")
         plan = await until(pilot, "Nothing has been written yet")
@@ -115,15 +116,15 @@ async def test_escape_keeps_the_answers(app: FirescreenApp) -> None:
         await to_practice(pilot)
         await pilot.press("enter")
         await until(pilot, "encrypted + password")
-        await until(pilot, lambda: isinstance(pilot.app.focused, Choice))
-        await pilot.press("up")
+        await until(pilot, lambda: isinstance(pilot.app.focused, Levels))
+        await pilot.press("left")
         await until(pilot, lambda: "Password" not in drawn(pilot))
         await pilot.press("escape")
         await until(pilot, "What runs in practice")
         await pilot.press("enter")
         text = await until(pilot, "Names and addresses")
-        assert "●  encrypted " in text
-        assert "●  encrypted + password" not in text
+        assert "encrypted ▸" in text
+        assert "encrypted + password" not in text
 
 
 async def test_an_answer_that_cannot_be_used_is_explained_beside_it(app: FirescreenApp) -> None:
@@ -131,7 +132,7 @@ async def test_an_answer_that_cannot_be_used_is_explained_beside_it(app: Firescr
         await to_practice(pilot)
         await pilot.press("enter")
         await until(pilot, "encrypted + password")
-        await until(pilot, lambda: isinstance(pilot.app.focused, Choice))
+        await until(pilot, lambda: isinstance(pilot.app.focused, Levels))
         await pilot.press("ctrl+t")
         await until(pilot, "User name")
         await pilot.press("end", "colon")

@@ -298,3 +298,25 @@ def test_sources_are_read_in_both_forms() -> None:
     (other,) = sources.choose(found, own="bookworm", suite="sid")
     assert (other.uri, other.suite) == ("http://m.example/debian", "sid")
     assert len(sources.choose(found, own="bookworm", suite="")) == 2
+
+
+@pytest.mark.parametrize("name", ["alertmanager", "amtool"])
+def test_a_program_that_reads_a_folder_of_its_package_runs_without_being_installed(
+    name: str, cache: Path, tmp_path: Path
+) -> None:
+    """Debian's two look for their templates in /usr/share, where nothing is installed."""
+    found = binaries.find(name, cache=cache, suite="sid")
+    assert found.version
+    config = tmp_path / "alertmanager.yml"
+    config.write_text("route:\n  receiver: nobody\nreceivers:\n  - name: nobody\n")
+    if name == "amtool":
+        checked = subprocess.run([found.path, "check-config", str(config)], check=False, timeout=30)
+        assert checked.returncode == 0
+        return
+    argv = [
+        *(found.path, f"--config.file={config}", f"--storage.path={tmp_path}", "--cluster.listen-address="),
+        "--web.listen-address=127.0.0.1:99999",  # so that it ends by itself, after its templates
+    ]
+    ended = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    assert "default.tmpl" not in ended.stderr + ended.stdout
+    assert "99999" in ended.stderr + ended.stdout

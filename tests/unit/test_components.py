@@ -25,6 +25,16 @@ from wizard.services import manual
         ("prometheus", "2.23.0", ""),
         ("prometheus", "2.24.0", "web.config.file"),
         ("prometheus", "3.5.3", "web.config.file"),
+        ("alertmanager", "0.21.0", ""),
+        ("alertmanager", "0.22.0", "web.config.file"),
+        ("pushgateway", "1.3.1", ""),
+        ("pushgateway", "1.4.0", "web.config.file"),
+        ("blackbox_exporter", "0.18.0", ""),
+        ("blackbox_exporter", "0.19.0", "web.config.file"),
+        ("mysqld_exporter", "0.12.1", ""),
+        ("mysqld_exporter", "0.14.0", "web.config.file"),
+        ("postgres_exporter", "0.9.0", ""),
+        ("postgres_exporter", "0.11.1", "web.config.file"),
     ],
 )
 def test_the_flag_is_the_one_of_that_version(name: str, version: str, flag: str) -> None:
@@ -40,16 +50,62 @@ def test_versions_compare_by_number() -> None:
     assert component("prometheus").safe("2.42.0+ds")
 
 
+@pytest.mark.parametrize(
+    ("name", "fixed"),
+    [
+        ("node_exporter", "1.4.1"),
+        ("prometheus", "2.40.4"),
+        ("alertmanager", "0.25.0"),
+        ("pushgateway", "1.5.1"),
+        ("blackbox_exporter", "0.23.0"),
+        ("postgres_exporter", "0.12.0"),
+    ],
+)
+def test_below_the_fix_of_cve_2022_46146_is_not_safe(name: str, fixed: str) -> None:
+    known = component(name)
+    assert known.safe(fixed)
+    major, minor, patch = numbers(fixed)
+    before = (major, minor, patch - 1) if patch else (major, minor - 1, 99)
+    assert not known.safe(".".join(map(str, before)))
+    # Upstream fixed it in the toolkit's 0.7.2 and 0.8.2.
+    assert numbers(known.toolkit(fixed)) >= (0, 7, 2) or name == "node_exporter"
+
+
+def test_the_gossip_has_its_own_flag_since_0_24() -> None:
+    known = component("alertmanager")
+    assert known.cluster_flag("0.23.0") == ""
+    assert known.cluster_flag("0.24.0") == known.cluster_flag() == "cluster.tls-config"
+    assert component("prometheus").cluster_flag() == ""
+
+
+def test_who_asks_whom() -> None:
+    found = all_components()
+    assert {one.name for one in found if one.asks_others} == {"prometheus", "blackbox_exporter"}
+    assert {one.name for one in found if one.asked_by_others} == {"prometheus", "alertmanager", "pushgateway"}
+    assert {one.name for one in found if one.url_flag} == {"prometheus", "alertmanager"}
+    assert {one.name for one in found if one.open_flags} == {"prometheus", "pushgateway"}
+
+
 def test_every_component_says_what_is_asked_of_it() -> None:
     found = {one.name: one for one in all_components()}
-    assert {"node_exporter", "prometheus"} <= set(found)
-    ports = [one.default_port for one in found.values()]
-    assert len(set(ports)) == len(ports)
+    assert len(found) == 7
+    for fact in ("default_port", "name", "title"):
+        values = [getattr(one, fact) for one in found.values()]
+        assert len(set(values)) == len(values)
+    for fact in ("programs", "units"):
+        named = [name for one in found.values() for name in getattr(one, fact)]
+        assert len(set(named)) == len(named), f"two components share one of their {fact}"
     for one in found.values():
-        assert one.programs
-        assert one.units
+        assert one.matches(f"/usr/bin/{one.programs[-1]}")
+        assert one.users
+        assert "ARGS" in one.variables
         assert one.description.endswith(".")
         assert one.home.startswith("/etc/")
+        assert bool(one.reload_by) == bool(one.reload_done) == bool(one.reload_refused)
+        for table in (one.web_flags, one.toolkits, one.cluster_flags):
+            firsts = [numbers(first) for first, _ in table]
+            assert firsts == sorted(set(firsts))
+        assert all(sentence.endswith(".") for _, sentence in one.open_flags)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:

@@ -112,6 +112,24 @@ def test_what_cannot_be_secured_without_a_guess_is_refused(content: str, words: 
     assert caught.value.todo
 
 
+def test_files_are_pointed_elsewhere_in_their_place() -> None:
+    old = (
+        BASE + "    basic_auth: {username: u, password_file: /old/p}\n"
+        "    tls_config:\n      key_file: '/old/k'   # key\n      cert_file: /old/c\n      ca_file: \"/old/ca\"\n"
+        "    scheme: https\n"
+    )
+    after = prometheus.secure_job(
+        old.encode(),
+        job="node",
+        scheme="https",
+        ca_file="/new/ca",
+        cert_file="/new/c",
+        key_file="/new/k",
+        password_file="/new/p",
+    )
+    assert after.decode() == old.replace("/old/", "/new/")
+
+
 @pytest.mark.parametrize(
     ("content", "targets", "new", "words"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import bcrypt
 import pytest
@@ -15,6 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from wizard.configs import web
 from wizard.errors import ConfigError
+from wizard.model import RateLimit
 
 # A fixed salt, for the names of the tests hold the hashes and must be the same in every process.
 SALT = b"$2b$04$abcdefghijklmnopqrstuu"
@@ -224,12 +226,8 @@ def test_what_the_toolkit_refuses_is_found(text: str, words: str, promtool: str,
             GOOD + "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: F/junk\n",
             "line 5: client_ca_file F/junk holds no PEM certificate",
         ),
-        (
-            GOOD + "  client_auth_type: VerifyClientCertIfGiven\n  client_ca_file: F/c.crt\n",
-            "keeps nobody out",
-        ),
         (GOOD + f"basic_auth_users: {{'a:b': {HASH}}}\n", "hold no ':'"),
-        (GOOD + "  min_version: TLS10\n", "TLS10 is no longer safe"),
+        (GOOD + "  max_version: TLS11\n", "max_version TLS11 is below min_version, which is TLS12"),
         (
             GOOD + "  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]\n",
             "HTTP/2 needs TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
@@ -243,13 +241,179 @@ def test_what_promtool_calls_success_is_found(text: str, words: str, promtool: s
     assert any(words.replace("F/", f"{folder}/") in each for each in found), found
 
 
-def test_a_newer_toolkit_knows_more() -> None:
-    text = (
-        b"tls_server_config: {cert: x, key: y, client_auth_type: RequireAndVerifyClientCert, client_ca: z}\n"
-    )
-    assert web.check(text) == ()
-    assert web.check(text, toolkit="0.11.0") == ()
-    assert len(web.check(text, toolkit="0.10")) == 3
+def test_a_newer_toolkit_knows_more(folder: Path) -> None:
+    files = {"cert": "c.crt", "key": "c.key", "client_ca": "c.crt"}
+    text = "tls_server_config:\n  client_auth_type: RequireAndVerifyClientCert\n"
+    for name, file in files.items():
+        text += f"  {name}: |\n" + "".join(
+            f"    {line}\n" for line in (folder / file).read_text().splitlines()
+        )
+    assert web.check(text.encode()) == ()
+    assert web.check(text.encode(), toolkit="0.11.0") == ()
+    assert len(web.check(text.encode(), toolkit="0.10")) == 3
+    other = "".join(f"    {line}\n" for line in (folder / "o.key").read_text().splitlines())
+    before, after = text.split("  key: |\n")
+    found = web.check(f"{before}  key: |\n{other}{after[after.index('  client_ca') :]}".encode())
+    assert [each.partition(" (")[0].partition(": ")[2] for each in found] == [
+        "key does not belong to the certificate"
+    ]
     headers = GOOD.encode() + b"http_server_config:\n  headers: {X-Content-Type-Options: nosniff}\n"
     assert web.check(headers, toolkit="0.7.3") == ()
     assert len(web.check(headers, toolkit="0.6")) == 1
+
+
+def test_relative_paths_start_from_the_files_own_folder(folder: Path) -> None:
+    text = GOOD.replace("F/", "").encode()
+    assert web.check(text, read=read, folder=str(folder)) == ()
+    assert len(web.check(text, read=read, folder="/nowhere")) == 2
+    assert web.check(text, read=read) == ()
+
+
+EVERYTHING: dict[str, Any] = {
+    **NEW,
+    "client_ca_file": "/etc/x/ca.crt",
+    "client_auth_type": "RequireAndVerifyClientCert",
+    "client_allowed_sans": ["prometheus.lab", "10.0.0.1"],
+    "min_version": "TLS13",
+    "headers": {"X-Frame-Options": "deny", "Strict-Transport-Security": "max-age=31536000"},
+    "rate_limit": RateLimit("500ms", 40),
+}
+
+
+def test_a_new_file_can_say_everything() -> None:
+    content = web.secure(None, **EVERYTHING)
+    assert web.check(content, toolkit="0.17") == ()
+    config = web.parse(content)
+    assert {name: getattr(config, name) for name in EVERYTHING} == {
+        **EVERYTHING,
+        "client_allowed_sans": ("prometheus.lab", "10.0.0.1"),
+    }
+    assert config.encrypted
+    assert content.splitlines()[config.lines["burst"] - 1] == b"  burst: 40"
+    assert content.splitlines()[config.lines["headers"] - 1] == b"    X-Frame-Options: deny"
+    assert web.secure(content, **EVERYTHING) == content
+    assert web.secure(b"# mine\n", **EVERYTHING) == b"# mine\n" + content.split(b"\n", 2)[2]
+
+
+@pytest.mark.parametrize(
+    ("before", "given", "after"),
+    [
+        (
+            "http_server_config:\n    http2: false # why\n    headers:\n        X-XSS-Protection: '0'\n# end\n",
+            {"headers": {"X-Frame-Options": "deny"}},
+            (
+                "http_server_config:\n    http2: false # why\n    headers:\n        X-XSS-Protection: '0'\n"
+                "        X-Frame-Options: deny\n# end\n"
+            ),
+        ),
+        (
+            "http_server_config: {headers: {X-Frame-Options: 'sameorigin'}} # x\n",
+            {"headers": {"X-Frame-Options": "deny"}},
+            "http_server_config: {headers: {X-Frame-Options: 'deny'}} # x\n",
+        ),
+        (
+            "http_server_config:\n  headers: # none yet\n",
+            {"headers": {"X-Frame-Options": "deny"}},
+            "http_server_config:\n  headers: # none yet\n    X-Frame-Options: deny\n",
+        ),
+        (
+            "tls_server_config:\n  client_allowed_sans: # who\n  - b.lab\n  - old.lab # gone\n  - a.lab\n",
+            {"client_allowed_sans": ["a.lab", "b.lab"]},
+            "tls_server_config:\n  client_allowed_sans: # who\n  - b.lab\n  - a.lab\n",
+        ),
+        (
+            "tls_server_config:\n  client_allowed_sans: [ 'b.lab', 'old.lab' ] # who\n",
+            {"client_allowed_sans": ["a.lab", "b.lab", "c.lab"]},
+            "tls_server_config:\n  client_allowed_sans: [ 'b.lab', 'a.lab', c.lab ] # who\n",
+        ),
+        (
+            "tls_server_config:\n  client_allowed_sans: []\n",
+            {"client_allowed_sans": ["a.lab", "b.lab"]},
+            "tls_server_config:\n  client_allowed_sans: [a.lab, b.lab]\n",
+        ),
+        (
+            "tls_server_config: {client_allowed_sans: [b.lab, a.lab]}\n",
+            {"client_allowed_sans": ["a.lab", "b.lab"]},
+            "tls_server_config: {client_allowed_sans: [b.lab, a.lab]}\n",
+        ),
+        (
+            "tls_server_config:\n  cert_file: c\nbasic_auth_users: {}\n",
+            {"client_allowed_sans": ["a.lab"], "min_version": "TLS13"},
+            (
+                "tls_server_config:\n  cert_file: c\n  min_version: TLS13\n  client_allowed_sans: [a.lab]\n"
+                "basic_auth_users: {}\n"
+            ),
+        ),
+        (
+            "rate_limit:\n  interval: 0.5s # slow\n  burst: '40'\n",
+            {"rate_limit": RateLimit("500ms", 40)},
+            "rate_limit:\n  interval: 0.5s # slow\n  burst: 40\n",
+        ),
+        (
+            "rate_limit: {interval: 1s}\n",
+            {"rate_limit": RateLimit("2s", 5)},
+            "rate_limit: {interval: 2s, burst: 5}\n",
+        ),
+    ],
+)
+def test_lists_headers_and_limits_keep_their_owners_hand(
+    before: str, given: dict[str, Any], after: str
+) -> None:
+    result = web.secure(before.encode(), **given)
+    assert result.decode() == after
+    assert web.secure(result, **given) == result
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "a: &x {headers: {A: b}}\nhttp_server_config: *x\n",
+        "x: &l [a]\ntls_server_config: {client_allowed_sans: *l}\n",
+        "http_server_config: {headers: {X-Frame-Options: [a]}}\n",
+        "rate_limit: {interval: 1s, <<: {interval: 3s}}\n",
+    ],
+)
+def test_what_cannot_be_extended_without_a_guess_is_refused(before: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        web.secure(
+            before.encode(),
+            headers={"X-Frame-Options": "deny"},
+            client_allowed_sans=["b"],
+            rate_limit=RateLimit("2s", 5),
+        )
+    assert caught.value.todo
+
+
+def test_what_a_version_lacks_is_said() -> None:
+    asked: dict[str, Any] = {
+        "client_allowed_sans": ["a"],
+        "headers": {"X-Frame-Options": "deny"},
+        "rate_limit": RateLimit("1s", 5),
+        "inline": True,
+    }
+    lacks = {
+        toolkit: len(web.unsupported(toolkit, **asked))
+        for toolkit in ("0.5.1", "0.7", "0.8.2", "0.10", "0.11", "0.14.1", "0.15", "0.17.1", "")
+    }
+    assert list(lacks.values()) == [4, 3, 3, 2, 1, 1, 0, 0, 0]
+    assert web.unsupported("0.8.2", client_allowed_sans=["a"]) == (
+        "client_allowed_sans needs version 0.10 of the exporter toolkit, the program has 0.8.",
+    )
+    assert web.unsupported("0.5.1") == ()
+
+
+def test_what_is_weak_on_purpose_is_said_apart(folder: Path) -> None:
+    lenient = GOOD.replace("F/", f"{folder}/") + f"  client_ca_file: {folder}/c.crt\n"
+    for policy, words in (
+        ("RequestClientCert", "with any certificate or none"),
+        ("RequireAnyClientCert", "whoever made it"),
+        ("VerifyClientCertIfGiven", "everyone who shows no certificate"),
+    ):
+        content = f"{lenient}  client_auth_type: {policy}\n".encode()
+        assert web.check(content, read=read) == ()
+        assert words in web.weak(content)[0]
+        assert web.weak(content)[0].startswith("line 5: ")
+    assert web.weak(f"{lenient}  client_auth_type: RequireAndVerifyClientCert\n".encode()) == ()
+    assert "TLS10 is no longer safe" in web.weak(GOOD.encode() + b"  min_version: TLS10\n")[0]
+    assert "in clear" in web.weak(f"basic_auth_users: {{a: {HASH}}}\n".encode())[0]
+    assert web.weak(b"") == web.weak(b"a: [") == ()

@@ -140,6 +140,48 @@ def test_what_is_typed_by_hand_gives_the_same_bytes_as_often_as_one_likes(
     assert again == wanted
 
 
+SEVERAL = {
+    FLAG: "/etc/w.yml",
+    "web.external-url": "https://a.example:9093/am",
+    "cluster.tls-config": "/etc/c.yml",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("envfile", None),
+        ("envfile", f'# note\nARGS="--web.external-url=http://old/ --a --{FLAG}=/old"\nX=1\n'),
+        ("envfile", 'ARGS="--a \\\n  --b"\n'),
+        ("dropin", None),
+        ("dropin", "[Service]\nExecStart=\nExecStart=/x --web.external-url http://old/ $A\n"),
+        ("argfile", None),
+        ("argfile", f"# flags\n--web.external-url=http://old/\n--{FLAG}\n/old\n--b"),
+    ],
+)
+def test_several_flags_are_one_edit_and_the_same_by_hand(kind: str, text: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "file"
+    current = None
+    if text is not None:
+        path.parent.mkdir()
+        path.write_text(text)
+        current = FileState(text.encode(), mode=0o640)
+    one = service(kind, path)
+    unit_text = "[Service]\nExecStart=/usr/bin/x --a $B\n"
+    wanted = flags.plan_flags(one, wanted=SEVERAL, current=current, unit_text=unit_text)
+    for flag, value in SEVERAL.items():
+        assert wanted.content.count(f"--{flag}={value}".encode()) == 1
+    assert b"old" not in wanted.content
+    assert wanted.mode == (0o640 if current else 0o644)
+    typed = flags.all_by_hand(one, wanted=SEVERAL, current=current, unit_text=unit_text)
+    script = "\n".join(line for line in typed if line != "systemctl daemon-reload")
+    for _ in range(2):
+        subprocess.run(["sh", "-euc", script], check=True, timeout=30)
+        assert path.read_bytes() == wanted.content
+    assert flags.plan_flags(one, wanted=SEVERAL, current=wanted, unit_text=unit_text) == wanted
+    assert flags.all_by_hand(one, wanted=SEVERAL, current=wanted, unit_text=unit_text) == ()
+
+
 def test_a_place_that_is_not_ours_is_refused() -> None:
     one = Service(host="here", component="node_exporter", manager="manual", unit="x")
     with pytest.raises(ConfigError, match="not in a file"):

@@ -51,7 +51,12 @@ def unpack(row: Row, *, cache: Path, suite: str, say: Callable[[str], None]) -> 
         if row.libraries:
             _wrap(row, part)
 
-    store.publish(folder(cache, suite, row), fill)
+    place = folder(cache, suite, row)
+    store.publish(place, fill)
+    if row.reads:
+        # Not in `fill`: several programs share a folder, and one of them may have been asked for before.
+        with store.locked(place.parent / f".{place.name}.lock"):
+            _relocate(row, place)
 
 
 def _download(row: Row, work: Path, *, cache: Path, suite: str, say: Callable[[str], None]) -> Sequence[Path]:
@@ -112,6 +117,37 @@ def _wrap(row: Row, part: Path) -> None:
         encoding="utf-8",
     )
     script.chmod(0o755)
+
+
+def _relocate(row: Row, place: Path) -> None:
+    """A copy of the program that reads its folder where it was unpacked, and a script in `run` that starts it.
+
+    Without root, the folder cannot be where the program looks for it. So in the copy the folder's name gives way
+    to one of the same length: that of a descriptor, which the script opens on the unpacked folder.
+    """
+    script = place / "run" / row.name
+    if script.exists():
+        return
+    program = next((path for path in row_paths(row) if (place / path).is_file()), "")
+    if not program:
+        raise ProgramsError(f"the packages hold no {row.name}")
+    content, old = (place / program).read_bytes(), row.reads.encode()
+    new = b"/proc/self/fd/9".ljust(len(old), b"/")
+    if old in content:
+        copy = place / "moved" / row.name
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(content.replace(old, new))
+        copy.chmod(0o755)
+        program = f"moved/{row.name}"
+    script.parent.mkdir(exist_ok=True)
+    part = script.with_name(f".{script.name}.part")
+    part.write_text(
+        f'#!/bin/sh\nhere=$(cd "$(dirname "$0")/.." && pwd)\n'
+        f'exec 9< "$here{row.reads}"\nexec "$here/{program}" "$@"\n',
+        encoding="utf-8",
+    )
+    part.chmod(0o755)
+    part.replace(script)
 
 
 def row_paths(row: Row) -> tuple[str, ...]:

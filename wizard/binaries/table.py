@@ -30,12 +30,14 @@ class Row:
     packages: tuple[tuple[str, ...], ...]
     libraries: bool = False
     """Whether it needs the libraries that are unpacked beside it."""
+    reads: str = ""
+    """A folder of the installed package whose name is built into the program, and without which it does not run."""
     release: str = ""
 
     @property
     def inside_packages(self) -> tuple[str, ...]:
-        """Where it lies in what was unpacked; `run` is the wrapper that names the libraries."""
-        if self.libraries:
+        """Where it lies in what was unpacked; in `run` is what starts it where it needs more than itself."""
+        if self.libraries or self.reads:
             return (f"run/{self.name}",)
         return tuple(f"usr/{folder}/{name}" for folder in ("bin", "sbin") for name in self.names)
 
@@ -88,6 +90,7 @@ def load(path: Path | None = None) -> Table:
             names=tuple(entry["names"]),
             packages=tuple(map(tuple, entry.get("packages", ()))),
             libraries=entry.get("libraries", False),
+            reads=entry.get("reads", ""),
             release=entry.get("release", ""),
         )
         for name, entry in data["programs"].items()

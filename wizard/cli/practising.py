@@ -20,15 +20,22 @@ def practice() -> None:
 
 @practice.command()
 @click.option("--suite", default="", help="Take the programs from this suite of the distribution.")
+@click.option("--whole", is_flag=True, help="With Alertmanager, Pushgateway and blackbox_exporter too.")
 @as_json
 @click.pass_obj
-def up(workspace: Workspace, suite: str, as_json: bool) -> None:
-    """Start it: srv1 with node_exporter, prometheus with Prometheus."""
+def up(workspace: Workspace, suite: str, whole: bool, as_json: bool) -> None:
+    """Start it: srv1 with node_exporter, prometheus with Prometheus, and what else it has."""
     from wizard import practice as stack
 
     with output.explained():
         workspace.ensure()
-        stack.up(workspace.root, workspace.cache, suite=suite, progress=lambda line: output.say(f"  {line}"))
+        stack.up(
+            workspace.root,
+            workspace.cache,
+            suite=suite,
+            components=stack.WHOLE if whole else (),
+            progress=lambda line: output.say(f"  {line}"),
+        )
         _show(workspace, as_json=as_json)
 
 
@@ -117,6 +124,6 @@ def _show(workspace: Workspace, *, as_json: bool) -> None:
     else:
         for service in shown["services"]:
             click.echo(
-                f"{service['host']:12} {service['component']:14} {service['address']:20} {service['version']:10}"
+                f"{service['host']:12} {service['component']:18} {service['address']:20} {service['version']:10}"
                 f" {'up' if service['active'] else 'down'}"
             )

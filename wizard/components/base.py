@@ -11,6 +11,9 @@ from typing import TypeAlias
 
 ByVersion: TypeAlias = tuple[tuple[str, str], ...]
 
+TLS_ENABLED = "TLS is enabled"
+TLS_DISABLED = "TLS is disabled"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
@@ -24,7 +27,9 @@ class Component:
     programs: tuple[str, ...]
     """Names of the executable, upstream's first."""
     units: tuple[str, ...]
-    """Names of the systemd unit, without `.service`."""
+    """Names of the systemd unit, without `.service`, in the packagings that are about."""
+    users: tuple[str, ...]
+    """Users that the packagings run it as, Debian's first; what really runs it is asked of the host."""
     variables: tuple[str, ...]
     """Names of the environment variable that packagings put its flags in."""
     web_flags: ByVersion
@@ -45,11 +50,23 @@ class Component:
     """What it logs when it has read its configuration again."""
     reload_refused: str = ""
     """What it logs when it refuses the new configuration and keeps the old."""
+    tls_log: str = TLS_ENABLED
+    """What it logs when it has begun to serve TLS: the toolkit's words; its first versions go on after them."""
+    plain_log: str = TLS_DISABLED
+    """What it logs when it has begun to serve plain HTTP."""
+    url_flag: str = ""
+    """The flag (without dashes) for the address that it writes into the links that it sends, or ''."""
+    cluster_flags: ByVersion = ()
+    """The flag (without dashes) that names the TLS configuration of the gossip between its peers."""
+    open_flags: tuple[tuple[str, str], ...] = ()
+    """Flags (without dashes) that open endpoints with power, each with one sentence on what they let anyone do."""
     metrics_path: str = "/metrics"
     scraped: bool = True
     """Whether Prometheus scrapes it."""
-    is_client: bool = False
-    """Whether it asks other components and so needs their CA and password."""
+    asks_others: bool = False
+    """Whether it asks other components and so needs their CA, password and perhaps a client certificate."""
+    asked_by_others: bool = False
+    """Whether more than Prometheus asks it (people, Grafana, scripts that push): they must be told of a change."""
 
     def web_flag(self, version: str = "") -> str:
         """The flag for its web configuration, without dashes; '' if that version has none.
@@ -57,6 +74,10 @@ class Component:
         An unknown version ('') is taken for the newest.
         """
         return _at(self.web_flags, version)
+
+    def cluster_flag(self, version: str = "") -> str:
+        """The flag for the gossip's TLS configuration, without dashes; '' if that version has none."""
+        return _at(self.cluster_flags, version)
 
     def toolkit(self, version: str = "") -> str:
         """The exporter-toolkit's version in it, e.g. '0.8.2'; '' where it has none."""

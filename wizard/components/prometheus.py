@@ -9,6 +9,7 @@ COMPONENT = Component(
     default_port=9090,
     programs=("prometheus",),
     units=("prometheus", "prometheus-server", "prometheus2"),
+    users=("prometheus", "nobody"),
     variables=("ARGS", "PROMETHEUS_OPTS", "OPTIONS", "PROMETHEUS_ARGS"),
     web_flags=(("2.24.0", "web.config.file"),),
     # From go.mod at each tag; 2.24 to 2.46 are not all alike, and none of them has 0.10's features.
@@ -31,5 +32,11 @@ COMPONENT = Component(
     reload_by="HUP",
     reload_done="Completed loading of configuration file",
     reload_refused="Error reloading config",
-    is_client=True,
+    url_flag="web.external-url",
+    open_flags=(
+        ("web.enable-lifecycle", "Whoever reaches it may stop it or make it read its configuration again."),
+        ("web.enable-admin-api", "Whoever reaches it may delete measurements or copy them all to its disk."),
+    ),
+    asks_others=True,
+    asked_by_others=True,
 )

@@ -12,12 +12,15 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from wizard.configs import _fields, _spans
 from wizard.configs._libyaml import without_collector
+from wizard.configs._relabel import Rule, rule
 from wizard.configs._yaml import Document, load, text_of
 from wizard.errors import ConfigError
 from wizard.redact import MASK
 
 NAME = "prometheus.yml"
 OTHER_AUTH = ("authorization", "oauth2", "bearer_token", "bearer_token_file")
+CLIENT_AUTH = (*OTHER_AUTH, "sigv4", "azuread", "google_iam")
+"""What else alertmanagers, remote_write and remote_read know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +45,28 @@ class ScrapeJob:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """Targets that share labels: an entry of static_configs or of a target file."""
+
+    targets: tuple[str, ...]
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """Where a job's targets come from, and what becomes of them before they are scraped."""
+
+    groups: tuple[Group, ...]
+    files: tuple[str, ...]
+    """Of file_sd_configs: paths and globs as they stand there."""
+    others: tuple[str, ...]
+    """The keys of the discoveries that only Prometheus itself can ask."""
+    rules: tuple[Rule, ...]
+    params: Mapping[str, str]
+    """The first value of each parameter of the query."""
+
+
+@dataclass(frozen=True, slots=True)
 class Region:
     """The whole lines of one job in a block list: what can be read and edited without the rest."""
 
@@ -56,6 +81,12 @@ class Survey:
     """The jobs of a file and, where each can be edited alone, their places (else empty)."""
 
     jobs: tuple[ScrapeJob, ...]
+    discoveries: tuple[Discovery, ...] = ()
+    """One for each job."""
+    elsewhere: int = 0
+    """Line of scrape_config_files, which add jobs of other files; 0 if there are none."""
+    clients: tuple[tuple[str, int, MappingNode], ...] = ()
+    """Kind (`alertmanagers`, `remote_write`, `remote_read`), index and node of each other client block."""
     tails: tuple[int, ...] = ()
     """Where each job's last value ends in the text; before the first, where the list begins."""
     starts: tuple[tuple[int, int], ...] = ()
@@ -99,15 +130,18 @@ def survey(content: bytes) -> Survey:
     with without_collector():
         document = load(content, NAME)
         listed = listing(document)
+        more = _fields.own(document.root, "scrape_config_files")
+        elsewhere = more.start_mark.line + 1 if isinstance(more, SequenceNode) and more.value else 0
         if listed is None:
-            return Survey(())
-        found = tuple(_job(document, node) for node in listed.value)
+            return Survey((), (), elsewhere, client_blocks(document))
+        both = [_job(document, node) for node in listed.value]
+        found, discoveries = tuple(job for job, _ in both), tuple(each for _, each in both)
         alone = not document.aliases and not listed.flow_style and len(found) > 0
         if not alone:
-            return Survey(found)
+            return Survey(found, discoveries, elsewhere, client_blocks(document))
         tails = [listed.start_mark.index, *(_spans.tail(document, node) for node in listed.value)]
         starts = [(node.start_mark.index, node.start_mark.line + 1) for node in listed.value]
-        return Survey(found, tuple(tails), tuple(starts))
+        return Survey(found, discoveries, elsewhere, client_blocks(document), tuple(tails), tuple(starts))
 
 
 def listing(document: Document) -> SequenceNode | None:
@@ -133,6 +167,18 @@ def listing(document: Document) -> SequenceNode | None:
     return None
 
 
+def client_blocks(document: Document) -> tuple[tuple[str, int, MappingNode], ...]:
+    """Every entry of alertmanagers, remote_write and remote_read: kind, index, node."""
+    root = _fields.fields([document.root] if document.root is not None else [])
+    of = {"alertmanagers": _fields.inner(root, "alerting"), "remote_write": root, "remote_read": root}
+    return tuple(
+        (kind, index, node)
+        for kind, holder in of.items()
+        for index, node in enumerate(_fields.items(holder, kind))
+        if isinstance(node, MappingNode)
+    )
+
+
 def index_of(content: bytes, name: str) -> int:
     """Position of the job of that name.
 
@@ -156,7 +202,16 @@ def index_of(content: bytes, name: str) -> int:
     return found[0]
 
 
-def _job(document: Document, node: Node) -> ScrapeJob:
+def group(node: Node) -> Group:
+    """Reads an entry of static_configs."""
+    of = _fields.fields([node])
+    return Group(
+        tuple(text_of(target) for target in _fields.items(of, "targets")),
+        _fields.texts(_fields.inner(of, "labels")),
+    )
+
+
+def _job(document: Document, node: Node) -> tuple[ScrapeJob, Discovery]:
     if not isinstance(node, MappingNode):
         raise ConfigError(
             "a scrape job is not a mapping",
@@ -164,26 +219,56 @@ def _job(document: Document, node: Node) -> ScrapeJob:
             todo="Write it as `- job_name: …` with the rest indented below",
         )
     of = _fields.fields([node])
-    targets: list[str] = []
-    for group in _fields.items(of, "static_configs"):
-        targets += [text_of(target) for target in _fields.items(_fields.fields([group]), "targets")]
-    basic = _fields.texts(_fields.inner(of, "basic_auth"))
-    if "password" in basic:
-        basic["password"] = MASK
-    return ScrapeJob(
+    found = discovery(of)
+    job = ScrapeJob(
         name=_fields.value(of, "job_name"),
         scheme=_fields.value(of, "scheme") or "http",
         metrics_path=_fields.value(of, "metrics_path") or "/metrics",
-        targets=tuple(targets),
+        targets=tuple(target for each in found.groups for target in each.targets),
         static=not any(key.endswith("_sd_configs") for key in of),
         tls=_fields.texts(_fields.inner(of, "tls_config")),
-        basic_auth=basic,
-        other_auth=next((key for key in OTHER_AUTH if _fields.given(of, key)), ""),
+        basic_auth=masked(of),
+        other_auth=other_auth(of),
         line=node.start_mark.line + document.first_line,
-        rewritten=any(
-            _fields.value(_fields.fields([rule]), "target_label") == "__address__"
-            for rule in _fields.items(of, "relabel_configs")
+        rewritten=any(each.target_label == "__address__" for each in found.rules),
+    )
+    return job, found
+
+
+def masked(of: _fields.Fields) -> dict[str, str]:
+    """What basic_auth says, a password in clear masked."""
+    basic = _fields.texts(_fields.inner(of, "basic_auth"))
+    if "password" in basic:
+        basic["password"] = MASK
+    return basic
+
+
+def other_auth(of: _fields.Fields, ways: Sequence[str] = OTHER_AUTH) -> str:
+    """The key that authenticates in place of basic_auth, or ''."""
+    return next((key for key in ways if _fields.given(of, key)), "")
+
+
+def discovery(of: _fields.Fields) -> Discovery:
+    """Where a scrape job or a block of alertmanagers has its targets from."""
+    params: dict[str, str] = {}
+    for key, nodes in _fields.inner(of, "params").items():
+        listed = _fields.items({key: nodes}, key)
+        if listed:
+            params[key] = text_of(listed[0])
+    return Discovery(
+        groups=tuple(group(each) for each in _fields.items(of, "static_configs")),
+        files=tuple(
+            text_of(path)
+            for each in _fields.items(of, "file_sd_configs")
+            for path in _fields.items(_fields.fields([each]), "files")
         ),
+        others=tuple(
+            key
+            for key in of
+            if key.endswith("_sd_configs") and key != "file_sd_configs" and _fields.items(of, key)
+        ),
+        rules=tuple(rule(each) for each in _fields.items(of, "relabel_configs")),
+        params=params,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -11,15 +12,18 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 Read: TypeAlias = Callable[[str], bytes | None]
 """Gives the content of a file by its absolute path; None if it is not there."""
 
+# Go finds a block at the beginning of a line only, and takes a byte order mark for a part of the line.
+_CERTIFICATE = re.compile(rb"^-----BEGIN CERTIFICATE-----", re.MULTILINE)
+_KEY = re.compile(rb"^-----BEGIN (?:[A-Z0-9 ]+ )?PRIVATE KEY-----", re.MULTILINE)
 _PUBLIC = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def bundle(content: bytes) -> str:
     """Why these bytes are no CA bundle, or ''."""
-    if b"-----BEGIN CERTIFICATE-----" not in content:
+    if not _CERTIFICATE.search(content):
         return _shape(content, "certificate")
     try:
-        x509.load_pem_x509_certificates(content)
+        x509.load_pem_x509_certificates(_clean(content))
     except ValueError:
         return "holds a damaged certificate"
     return ""
@@ -28,29 +32,36 @@ def bundle(content: bytes) -> str:
 def pair(certificate: bytes, key: bytes) -> tuple[str, str]:
     """What is wrong with a certificate and with its key: a text for each, '' if nothing."""
     bad_certificate = bundle(certificate)
-    if bad_certificate and b"PRIVATE KEY-----" in certificate:
+    if bad_certificate and _KEY.search(certificate):
         bad_certificate = "holds a private key and no certificate: the two files may be switched"
     bad_key = ""
     public = b""
-    if b"PRIVATE KEY-----" not in key:
+    if not _KEY.search(key):
         bad_key = _shape(key, "private key")
     elif b"ENCRYPTED" in key:
         bad_key = "holds an encrypted key, which the program cannot open"
     else:
         try:
-            public = load_pem_private_key(key, password=None).public_key().public_bytes(*_PUBLIC)
+            public = load_pem_private_key(_clean(key), password=None).public_key().public_bytes(*_PUBLIC)
         except (ValueError, TypeError):
             bad_key = "holds a damaged key"
     if not bad_certificate and not bad_key:
-        leaf = x509.load_pem_x509_certificates(certificate)[0]
+        leaf = x509.load_pem_x509_certificates(_clean(certificate))[0]
         if leaf.public_key().public_bytes(*_PUBLIC) != public:
             bad_key = "does not belong to the certificate"
     return bad_certificate, bad_key
 
 
+def _clean(content: bytes) -> bytes:
+    """Without the empty lines and the spaces at line ends that Go does not mind."""
+    return b"\n".join(line.rstrip() for line in content.splitlines() if line.strip()) + b"\n"
+
+
 def _shape(content: bytes, wanted: str) -> str:
     if not content.strip():
         return "is empty"
+    if b"-----BEGIN" in content and not re.search(rb"^-----BEGIN", content, re.MULTILINE):
+        return "has something before its -----BEGIN line, spaces or a byte order mark, so it is not read"
     if content[:1] == b"\x30":
         return f"is in binary form (DER or PKCS#12), not a PEM {wanted}"
     return f"holds no PEM {wanted}"

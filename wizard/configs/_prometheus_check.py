@@ -6,27 +6,32 @@ missing password_file, `scheme: HTTPS`, and whatever stands in a second YAML doc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import posixpath
+from collections.abc import Iterator, Sequence
 
 from ruamel.yaml.nodes import Node, SequenceNode
 
 from wizard.configs import _fields, _pem
-from wizard.configs._jobs import OTHER_AUTH, listing
+from wizard.configs._jobs import CLIENT_AUTH, OTHER_AUTH, client_blocks, listing
 from wizard.configs._libyaml import second_document
 from wizard.configs._pem import Read
 from wizard.configs._yaml import Document, load
 from wizard.errors import ConfigError
 
+UNSEEN = b"not looked at"
+"""Stands for the content of a file whose place is not known."""
 
-def check(content: bytes, *, read: Read | None = None) -> tuple[str, ...]:
+
+def check(content: bytes, *, read: Read | None = None, folder: str = "") -> tuple[str, ...]:
     """What would not work, one sentence each: `line N: what (what to do)`.
 
     Only that beginning holds a line number, so that findings of two versions can be compared without it.
 
     Args:
         content: the file.
-        read: gives the files that it names, as Prometheus' host sees them; relative paths are not looked at.
-            Without it, nothing is said about files.
+        read: gives the files that it names, as Prometheus' host sees them. Without it, nothing is said about
+            files.
+        folder: absolute path of the folder that it stands in; without it, relative paths are not looked at.
     """
     try:
         document = load(content)
@@ -34,8 +39,8 @@ def check(content: bytes, *, read: Read | None = None) -> tuple[str, ...]:
     except ConfigError as problem:
         return (str(problem),)
     found = list(_names(document, listed))
-    for label, node in _clients(document, listed):
-        found += _client(document, label, node, read)
+    for label, node, ways in _clients(document, listed):
+        found += client(document, label, node, ways=ways, read=_from(folder, read))
     extra = second_document(document.parsed)
     if extra:
         found.append(
@@ -58,19 +63,18 @@ def _names(document: Document, listed: SequenceNode | None) -> Iterator[str]:
         seen.add(name)
 
 
-def _clients(document: Document, listed: SequenceNode | None) -> Iterator[tuple[str, Node]]:
-    """Every block that makes Prometheus a client, with what to call it."""
+def _clients(document: Document, listed: SequenceNode | None) -> Iterator[tuple[str, Node, tuple[str, ...]]]:
+    """Every block that makes Prometheus a client: what to call it, and its ways to authenticate."""
     for node in listed.value if listed is not None else ():
-        yield f"job {_fields.value(_fields.fields([node]), 'job_name')!r}", node
-    root = _fields.fields([document.root] if document.root is not None else [])
-    for node in _fields.items(_fields.inner(root, "alerting"), "alertmanagers"):
-        yield "alertmanagers", node
-    for key in ("remote_write", "remote_read"):
-        for node in _fields.items(root, key):
-            yield key, node
+        yield f"job {_fields.value(_fields.fields([node]), 'job_name')!r}", node, OTHER_AUTH
+    for kind, _, block in client_blocks(document):
+        yield kind, block, CLIENT_AUTH
 
 
-def _client(document: Document, label: str, node: Node, read: Read | None) -> Iterator[str]:
+def client(
+    document: Document, label: str, node: Node, *, ways: Sequence[str], read: Read | None
+) -> Iterator[str]:
+    """What is wrong with one block of a client, `label` in front; `ways` compete with basic_auth."""
     of = _fields.fields([node])
     scheme = _fields.value(of, "scheme")
     if scheme not in ("", "http", "https"):
@@ -78,10 +82,50 @@ def _client(document: Document, label: str, node: Node, read: Read | None) -> It
             f"{_line(document, of['scheme'][-1])}: {label}: there is no scheme {scheme!r} "
             f"(write {'https' if scheme.lower() == 'https' else 'http or https'})"
         )
-    ways = [key for key in ("basic_auth", *OTHER_AUTH) if _fields.given(of, key)]
-    if len(ways) > 1:
-        yield f"{_line(document, of[ways[1]][-1])}: {label}: {ways[0]} and {ways[1]} exclude each other (keep one)"
-    tls = _fields.inner(of, "tls_config")
+    named = [key for key in ("basic_auth", *ways) if _fields.given(of, key)]
+    if len(named) > 1:
+        yield (
+            f"{_line(document, of[named[1]][-1])}: {label}: {named[0]} and {named[1]} exclude each other "
+            "(keep one)"
+        )
+    yield from _tls(document, label, _fields.inner(of, "tls_config"), node, read)
+    oauth = _fields.inner(of, "oauth2")
+    yield from _tls(document, f"{label}: oauth2", _fields.inner(oauth, "tls_config"), node, read)
+    if read is None:
+        return
+    basic = _fields.inner(of, "basic_auth")
+    for key, holder in (
+        ("password_file", basic),
+        ("username_file", basic),
+        ("bearer_token_file", of),
+        ("credentials_file", _fields.inner(of, "authorization")),
+        ("client_secret_file", oauth),
+    ):
+        path = _fields.value(holder, key)
+        content = read(path) if path else b"none needed"
+        if content is None:
+            yield (
+                f"{_line(document, holder[key][-1])}: {label}: {key} {path} does not exist "
+                "(create it, mode 0640, readable for the service)"
+            )
+        elif not content.strip():
+            yield f"{_line(document, holder[key][-1])}: {label}: {key} {path} is empty (write it)"
+
+
+def _from(folder: str, read: Read | None) -> Read | None:
+    """The same for relative paths too; without a folder these count as good."""
+    if read is None:
+        return None
+
+    def absolute(path: str) -> bytes | None:
+        if path.startswith("/"):
+            return read(path)
+        return read(posixpath.normpath(posixpath.join(folder, path))) if folder else UNSEEN
+
+    return absolute
+
+
+def _tls(document: Document, label: str, tls: _fields.Fields, node: Node, read: Read | None) -> Iterator[str]:
     skip = _fields.value(tls, "insecure_skip_verify")
     if _fields.truth(skip):
         beside = " and the ca_file is never looked at" if _fields.value(tls, "ca_file") else ""
@@ -92,28 +136,17 @@ def _client(document: Document, label: str, node: Node, read: Read | None) -> It
     for one, other in (("cert", "key"), ("key", "cert")):
         if any(_given(tls, one)) and not any(_given(tls, other)):
             yield f"{_line(document, node)}: {label}: tls_config has a {one} and no {other} (give both)"
-    if read is None:
-        return
-    yield from _files(document, label, tls, read)
-    basic = _fields.inner(of, "basic_auth")
-    for key, holder in (("password_file", basic), ("username_file", basic), ("bearer_token_file", of)):
-        path = _fields.value(holder, key)
-        if path.startswith("/"):
-            content = read(path)
-            where = f"{_line(document, holder[key][-1])}: {label}: {key} {path}"
-            if content is None:
-                yield f"{where} does not exist (create it, mode 0640, readable for Prometheus)"
-            elif not content.strip():
-                yield f"{where} is empty (write it)"
+    if read is not None:
+        yield from _files(document, label, tls, read)
 
 
 def _files(document: Document, label: str, tls: _fields.Fields, read: Read) -> Iterator[str]:
     contents: dict[str, bytes] = {}
     for key in ("ca_file", "cert_file", "key_file"):
         path = _fields.value(tls, key)
-        if not path.startswith("/"):
+        content = read(path) if path else UNSEEN
+        if content == UNSEEN:
             continue
-        content = read(path)
         if content is None:
             yield f"{_line(document, tls[key][-1])}: {label}: {key} {path} does not exist (copy it there)"
         else:

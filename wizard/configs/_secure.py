@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ruamel.yaml.nodes import MappingNode
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
 from wizard.configs import _fields, _spans
 from wizard.configs._jobs import OTHER_AUTH
@@ -25,11 +26,16 @@ RIVALS = {
 """Prometheus refuses a file that names one and the other."""
 
 _SKIP = "insecure_skip_verify"
+_PLAIN = re.compile(r"[A-Za-z][\w.:/?=&%~+@$-]*[\w/]", re.ASCII)
+"""What is one word to YAML wherever it stands."""
+_URL = re.compile(
+    r"(https?)(://(?:[^/?#@]*@)?)(\[[^\]/?#]*\]|[^/?#:\[]*)(:[^/?#]*)?(?=[/?#]|$)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a scrape job is to say; an empty text or mapping leaves it as it is."""
+    """What a client is to say; an empty text or mapping leaves it as it is."""
 
     scheme: str
     tls: Mapping[str, str]
@@ -63,22 +69,39 @@ def wanted(
     return Wanted(scheme, {k: v for k, v in tls.items() if v}, {k: v for k, v in basic.items() if v})
 
 
-def secure(document: Document, path: Path, node: MappingNode, want: Wanted) -> Document:
-    """The document with the job at `path` (whose node is `node`) saying what is wanted.
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What sort of mapping is to be made secure."""
+
+    words: str = "this job"
+    """How messages call it."""
+    scheme: str = "scheme"
+    """The key that says http or https: `scheme`, `url` (whose beginning says it), or '' for none."""
+    rivals: tuple[str, ...] = OTHER_AUTH
+    """The keys that authenticate in place of basic_auth."""
+
+
+JOB = Kind()
+
+
+def secure(document: Document, path: Path, node: MappingNode, want: Wanted, kind: Kind = JOB) -> Document:
+    """The document with the mapping at `path` (whose node is `node`) saying what is wanted.
 
     Raises:
         ConfigError: it authenticates in another way, or the edit would reach beyond it.
     """
     of = _fields.fields([node])
-    rival = next((key for key in OTHER_AUTH if _fields.given(of, key)), "")
+    rival = next((key for key in kind.rivals if _fields.given(of, key)), "")
     if want.basic_auth and rival:
         raise ConfigError(
-            f"this job authenticates with {rival} already, and Prometheus allows one way a job",
+            f"{kind.words} authenticates with {rival} already, and only one way is allowed",
             where=document.where(_fields.own(node, rival) or node),
-            todo=f"Remove {rival} from the job if basic_auth is to replace it",
+            todo=f"Remove {rival} there if basic_auth is to replace it",
         )
     editor = Editor(document)
-    if want.scheme and (_fields.value(of, "scheme") or "http") != want.scheme:
+    if kind.scheme == "url":
+        _settle_url(editor, document, path, node, want)
+    elif want.scheme and kind.scheme and (_fields.value(of, "scheme") or "http") != want.scheme:
         if _fields.own(node, "scheme") is None:
             editor.insert(path, {"scheme": want.scheme})
         else:
@@ -86,6 +109,55 @@ def secure(document: Document, path: Path, node: MappingNode, want: Wanted) -> D
     settle(editor, document, path, node, "tls_config", want.tls, checked=want.encrypted)
     settle(editor, document, path, node, "basic_auth", want.basic_auth)
     return editor.apply()
+
+
+def with_scheme(url: str, scheme: str) -> str:
+    """The same place by http or https: a port that was left out is written out, as the server keeps it.
+
+    Returns:
+        '' if this is no http or https URL with a host, such as one that begins with a variable.
+    """
+    found = _URL.match(url)
+    if found is None or not found[3]:
+        return ""
+    if found[1].lower() == scheme:
+        return url
+    port = found[4] if found[4] and found[4] != ":" else {"http": ":80", "https": ":443"}[found[1].lower()]
+    return f"{scheme}{found[2]}{found[3]}{port}{url[found.end() :]}"
+
+
+def userinfo(url: str) -> bool:
+    """Whether a user name stands in the URL, which wins over basic_auth."""
+    found = _URL.match(url)
+    return found is not None and len(found[2]) > len("://")
+
+
+def in_hand(node: Node, text: str) -> Value:
+    """A text without quotes if `node`, which it replaces, has none and the text differs little from it."""
+    plain = isinstance(node, ScalarNode) and not node.style and _PLAIN.fullmatch(text)
+    return Plain(text) if plain else text
+
+
+def _settle_url(editor: Editor, document: Document, path: Path, node: MappingNode, want: Wanted) -> None:
+    url = _fields.value(_fields.fields([node]), "url")
+    here = _fields.own(node, "url")
+    if want.basic_auth and userinfo(url):
+        raise ConfigError(
+            "the url holds a user name, which wins over basic_auth",
+            where=document.where(here or node),
+            todo="Take user and password out of the url first",
+        )
+    new = with_scheme(url, want.scheme) if want.scheme else url
+    if not new:
+        raise ConfigError(
+            "the url does not begin with http:// or https:// and a host",
+            where=document.where(here or node),
+            todo="Write the url out",
+        )
+    if new != url and here is None:
+        editor.insert(path, {"url": new})
+    elif new != url and here is not None:
+        editor.put((*path, "url"), in_hand(here, new))
 
 
 def settle(
@@ -129,7 +201,7 @@ def settle(
         editor.put((*path, key), values)
 
 
-def confirm(document: Document, node: MappingNode, want: Wanted) -> None:
+def confirm(document: Document, node: MappingNode, want: Wanted, kind: Kind = JOB) -> None:
     """Refuses a result that Prometheus would understand otherwise than intended.
 
     Raises:
@@ -138,7 +210,7 @@ def confirm(document: Document, node: MappingNode, want: Wanted) -> None:
     of = _fields.fields([node])
     tls, basic = (_fields.texts(_fields.inner(of, key)) for key in ("tls_config", "basic_auth"))
     good = (
-        (not want.scheme or (_fields.value(of, "scheme") or "http") == want.scheme)
+        (not want.scheme or _scheme(of, kind, want.scheme) == want.scheme)
         and all(tls.get(key) == text for key, text in want.tls.items())
         and all(basic.get(key) == text for key, text in want.basic_auth.items())
         and not (want.encrypted and _fields.truth(tls.get(_SKIP, "")))
@@ -150,10 +222,16 @@ def confirm(document: Document, node: MappingNode, want: Wanted) -> None:
     )
     if not good:
         raise ConfigError(
-            "a merge key (<<) in this job overrides what stands above it",
+            f"a merge key (<<) in {kind.words} overrides what stands above it",
             where=document.where(node),
-            todo="Move the line with << to the top of the job, then try again",
+            todo="Move the line with << to the top there, then try again",
         )
+
+
+def _scheme(of: _fields.Fields, kind: Kind, wanted: str) -> str:
+    if kind.scheme == "url":
+        return _fields.value(of, "url").partition(":")[0].lower()
+    return _fields.value(of, "scheme") or "http" if kind.scheme else wanted
 
 
 def _settle_own(

@@ -1,20 +1,24 @@
-"""The exporter toolkit's strict reading of a web configuration, and what it lets pass although it is unsafe.
+"""The exporter toolkit's strict reading of a web configuration, and what it lets pass although it will not do.
 
-Source: web/tls_config.go and web/handler.go of prometheus/exporter-toolkit (0.5 to 0.17), and what promtool
-2.42 calls SUCCESS: a client CA that is not PEM, RequireAndVerifyClientCert with no CA, no users, an empty file.
+Source: web/tls_config.go and web/handler.go of prometheus/exporter-toolkit (0.5 to 0.17). What promtool calls
+SUCCESS all the same (a client CA that is not PEM, RequireAndVerifyClientCert with no CA, no users, an empty
+file …) is listed, with what the server then does, in tests/integration/test_web_agreement.py.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from wizard.configs import _fields, _web_files
+from wizard.configs import _fields, _web_files, _web_tls
 from wizard.configs._pem import Read
+from wizard.configs._web_tls import line
 from wizard.configs._yaml import Document, data, load, merges, null, text_of
 from wizard.errors import ConfigError
+from wizard.model import RateLimit
 
 NAME = "web.yml"
 
@@ -57,51 +61,31 @@ _HEADERS: Mapping[str, tuple[str, ...]] = {
     "X-XSS-Protection": (),
     "Strict-Transport-Security": (),
 }
-_POLICIES = (
-    "NoClientCert",
-    "RequestClientCert",
-    "RequireAnyClientCert",
-    "RequireClientCert",
-    "VerifyClientCertIfGiven",
-    "RequireAndVerifyClientCert",
-)
-_VERSIONS = ("TLS10", "TLS11", "TLS12", "TLS13")
-_CURVES = ("CurveP256", "CurveP384", "CurveP521", "X25519")
-_CIPHERS = (
-    "TLS_AES_128_GCM_SHA256",
-    "TLS_AES_256_GCM_SHA384",
-    "TLS_CHACHA20_POLY1305_SHA256",
-    *(
-        f"TLS_ECDHE_{key}_WITH_{suite}"
-        for key in ("ECDSA", "RSA")
-        for suite in (
-            "AES_128_CBC_SHA",
-            "AES_256_CBC_SHA",
-            "AES_128_GCM_SHA256",
-            "AES_256_GCM_SHA384",
-            "CHACHA20_POLY1305_SHA256",
-        )
-    ),
-)
-_OLD_CIPHERS = tuple(
-    f"TLS_RSA_WITH_{suite}"
-    for suite in ("AES_128_CBC_SHA", "AES_256_CBC_SHA", "AES_128_GCM_SHA256", "AES_256_GCM_SHA384")
-)
-_HTTP2_NEEDS = ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256")
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_AMOUNT = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
+_DURATION = re.compile(rf"[+-]?(?:{_AMOUNT.pattern})+")
 _SHORTEST_HASH = 59
 """What Go's bcrypt takes; a whole hash has 60 characters."""
+_BASE64 = re.compile(r"[./A-Za-z0-9]*")
+_TRUTHS = ("true", "false", "yes", "no", "on", "off", "y", "n")
+_LISTS = ("cipher_suites", "curve_preferences", "client_allowed_sans")
+_BOOLEANS = ("prefer_server_cipher_suites", "http2")
+_MAPPINGS = ("headers",)
 
 
-def check(content: bytes, *, toolkit: str = "", read: Read | None = None) -> tuple[str, ...]:
-    """What the program would refuse, or accept although it leaves the door open: `line N: what (what to do)`.
+def check(
+    content: bytes, *, toolkit: str = "", read: Read | None = None, folder: str = ""
+) -> tuple[str, ...]:
+    """What the program would refuse, or accept although it does not do what it says.
 
-    Only that beginning holds a line number, so that findings of two versions can be compared without it.
+    One sentence each: `line N: what (what to do)`. Only that beginning holds a line number, so that findings
+    of two versions can be compared without it. What is merely weak is `weak`'s business.
 
     Args:
         content: the file.
         toolkit: version of the exporter toolkit in the program, e.g. '0.8.2'; '' for the newest.
-        read: gives the files that it names, by absolute path; relative paths are not looked at. Without it,
-            nothing is said about files.
+        read: gives the files that it names, by absolute path. Without it, nothing is said about files.
+        folder: where the file lies, which its relative paths start from; '' leaves those out.
     """
     try:
         document = load(content)
@@ -112,42 +96,157 @@ def check(content: bytes, *, toolkit: str = "", read: Read | None = None) -> tup
     if root is None or null(root):
         return ("line 1: the file is empty, so the server is open to everyone (demand TLS and a password)",)
     if not isinstance(root, MappingNode):
-        return (f"{_line(document, root)}: a web configuration is a mapping of settings (check the file)",)
+        return (f"{line(document, root)}: a web configuration is a mapping of settings (check the file)",)
     of = _fields.fields([root])
     version = _version(toolkit)
     found = list(_unknown(document, "", root, version))
-    for section in ("tls_server_config", "http_server_config", "rate_limit"):
+    for section in ("http_server_config", "rate_limit"):
         for node in of.get(section, ()):
             found += _unknown(document, section, node, version)
-    tls = _fields.inner(of, "tls_server_config")
-    found += _tls(document, tls, of)
-    found += _headers(document, _fields.inner(of, "http_server_config"))
+            found += _shapes(document, _fields.fields([node]))
+    found += server_section(document, of, toolkit=toolkit, read=read, folder=folder)
+    http = _fields.inner(of, "http_server_config")
+    found += _web_tls.http2(document, _fields.inner(of, "tls_server_config"), _fields.value(http, "http2"))
+    found += _headers(document, http)
+    found += _limit(document, _fields.inner(of, "rate_limit"))
     found += _users(document, of)
-    if read is not None:
-        found += _web_files.check(document, tls, read)
     return tuple(found)
+
+
+def server_section(
+    document: Document, of: _fields.Fields, *, toolkit: str, read: Read | None, folder: str
+) -> Iterator[str]:
+    """What `check` says of tls_server_config, wherever it stands; `of` are the fields around it."""
+    for node in of.get("tls_server_config", ()):
+        yield from _unknown(document, "tls_server_config", node, _version(toolkit))
+        yield from _shapes(document, _fields.fields([node]))
+    tls = _fields.inner(of, "tls_server_config")
+    yield from _web_tls.check(document, tls, of)
+    yield from _web_files.check(document, tls, read, folder=folder)
+
+
+def _shapes(document: Document, of: _fields.Fields) -> Iterator[str]:
+    """Settings whose value is a list, a mapping or a text where the program wants another of these."""
+    for name, nodes in of.items():
+        node = nodes[-1]
+        place = f"{line(document, node)}: {name}"
+        if null(node):
+            continue
+        if name in _LISTS:
+            if not isinstance(node, SequenceNode):
+                yield f"{place} is not a list (put it in brackets: [a, b])"
+            elif any(not isinstance(each, ScalarNode) for each in node.value):
+                yield f"{place} holds something that is not a word (write a list of words)"
+        elif name in _MAPPINGS:
+            if not isinstance(node, MappingNode):
+                yield f"{place} is not a mapping (write one `name: value` a line below it)"
+        elif not isinstance(node, ScalarNode):
+            yield f"{place} is not a single value (write one after the colon)"
+        elif name in _BOOLEANS and (node.style or text_of(node).lower() not in _TRUTHS):
+            yield f"{place} is neither true nor false (write one of them, without quotes)"
 
 
 def _unknown(document: Document, section: str, node: Node, version: tuple[int, int]) -> Iterator[str]:
     if not isinstance(node, MappingNode):
         if not null(node):
-            yield f"{_line(document, node)}: {section} is not a mapping (write one `setting: value` a line below it)"
+            yield f"{line(document, node)}: {section} is not a mapping (write one `setting: value` a line below it)"
         return
     known = _FIELDS[section]
-    for key, _ in node.value:
+    for key, value in node.value:
         name = str(key.value) if isinstance(key, ScalarNode) else "?"
-        place = f"{_line(document, key)}: "
+        place = f"{line(document, key)}: "
         if merges(key):
+            for source in value.value if isinstance(value, SequenceNode) else (value,):
+                yield from _unknown(document, section, source, version)
             continue
         if name not in known:
             yield place + _stranger(name, section)
         elif known[name] > version:
-            since = ".".join(map(str, known[name]))
-            have = ".".join(map(str, version))
-            yield (
-                f"{place}{name} needs version {since} of the exporter toolkit, the program has {have} "
-                "(upgrade the program, or remove the setting)"
-            )
+            yield f"{place}{_too_old(name, known[name], version)} (upgrade the program, or remove the setting)"
+
+
+def _too_old(name: str, since: tuple[int, int], have: tuple[int, int]) -> str:
+    return (
+        f"{name} needs version {since[0]}.{since[1]} of the exporter toolkit, "
+        f"the program has {have[0]}.{have[1]}"
+    )
+
+
+def unsupported(
+    toolkit: str,
+    *,
+    client_allowed_sans: Sequence[str] = (),
+    headers: Mapping[str, str] | None = None,
+    rate_limit: RateLimit | None = None,
+    inline: bool = False,
+) -> tuple[str, ...]:
+    """What of this the program's exporter toolkit does not know yet, one sentence each.
+
+    Args:
+        toolkit: its version, e.g. '0.8.2'; '' for the newest.
+        client_allowed_sans: as `web.secure` takes them; likewise headers and rate_limit.
+        inline: whether certificate, key or client CA are to stand in the file itself.
+    """
+    version = _version(toolkit)
+    asked = (
+        ("headers", bool(headers), _FIELDS["http_server_config"]["headers"]),
+        (
+            "client_allowed_sans",
+            bool(client_allowed_sans),
+            _FIELDS["tls_server_config"]["client_allowed_sans"],
+        ),
+        ("a certificate inside the web configuration", inline, _FIELDS["tls_server_config"]["cert"]),
+        ("rate_limit", rate_limit is not None, _FIELDS[""]["rate_limit"]),
+    )
+    return tuple(
+        f"{_too_old(name, since, version)}." for name, wanted, since in asked if wanted and since > version
+    )
+
+
+def weak(content: bytes) -> tuple[str, ...]:
+    """What the file plainly says and the program plainly does, although better can be had.
+
+    In the form of `check`, which leaves these out: somebody may have good reasons.
+    """
+    try:
+        document = load(content)
+        data(document)
+    except ConfigError:
+        return ()
+    of = _fields.fields([document.root] if document.root is not None else [])
+    tls = _fields.inner(of, "tls_server_config")
+    found = []
+    policy = _fields.value(tls, "client_auth_type")
+    if policy in _web_tls.LENIENT:
+        found.append(
+            f"{line(document, tls['client_auth_type'][-1])}: {policy} {_web_tls.LENIENT[policy]} "
+            "(use RequireAndVerifyClientCert)"
+        )
+    low = _fields.value(tls, "min_version")
+    if low in _web_tls.VERSIONS[:2]:
+        found.append(f"{line(document, tls['min_version'][-1])}: {low} is no longer safe (use TLS12)")
+    if _fields.inner(of, "basic_auth_users") and not _web_tls.encrypted(tls):
+        found.append(
+            f"{line(document, of['basic_auth_users'][-1])}: without TLS the passwords travel in clear "
+            "(add tls_server_config)"
+        )
+    return tuple(found)
+
+
+def duration(text: str) -> float | None:
+    """Seconds that Go reads from a duration such as '1m30.5s'; None if it refuses it."""
+    if text.lstrip("+-") == "0":
+        return 0.0
+    if not _DURATION.fullmatch(text):
+        return None
+    seconds = sum(float(amount) * _UNITS[unit] for amount, unit in _AMOUNT.findall(text))
+    return -seconds if text.startswith("-") else seconds
+
+
+def number(text: str) -> int | None:
+    """The whole number that the program reads from a plain word (it cuts off a fraction); None if it is none."""
+    found = re.fullmatch(r"([+-]?[0-9][0-9_]*)(?:\.[0-9]*)?", text)
+    return int(found[1].replace("_", "")) if found else None
 
 
 def _stranger(name: str, section: str) -> str:
@@ -165,90 +264,9 @@ def _stranger(name: str, section: str) -> str:
     return f"there is no setting {name!r} {here} " + (f"(did you mean {near[0]}?)" if near else "(remove it)")
 
 
-def _tls(document: Document, tls: _fields.Fields, of: _fields.Fields) -> Iterator[str]:
-    policy = _fields.value(tls, "client_auth_type")
-    has_ca = bool(_fields.value(tls, "client_ca_file") or _fields.value(tls, "client_ca"))
-    has = {
-        kind: bool(_fields.value(tls, f"{kind}_file") or _fields.value(tls, kind)) for kind in ("cert", "key")
-    }
-    section = of.get("tls_server_config", [document.root])[-1]
-    if any(has.values()) or policy or has_ca:
-        for kind in ("cert", "key"):
-            if not has[kind]:
-                yield f"{_line(document, section)}: {kind}_file is missing in tls_server_config (name both files)"
-    elif "tls_server_config" in of:
-        yield (
-            f"{_line(document, section)}: tls_server_config names no certificate, so the server speaks plain HTTP "
-            "(add cert_file and key_file)"
-        )
-    yield from _policy(document, tls, policy, has_ca=has_ca)
-    for name, allowed in (("min_version", _VERSIONS), ("max_version", _VERSIONS)):
-        text = _fields.value(tls, name)
-        if text and text not in allowed:
-            yield f"{_line(document, tls[name][-1])}: there is no TLS version {text!r} (one of {', '.join(allowed)})"
-    low, high = _fields.value(tls, "min_version"), _fields.value(tls, "max_version")
-    if low in _VERSIONS and high in _VERSIONS and low > high:
-        yield f"{_line(document, tls['min_version'][-1])}: min_version is above max_version (swap them)"
-    elif low in _VERSIONS[:2]:
-        yield f"{_line(document, tls['min_version'][-1])}: {low} is no longer safe (use TLS12)"
-    for node in _fields.items(tls, "curve_preferences"):
-        if text_of(node) not in _CURVES:
-            yield f"{_line(document, node)}: there is no curve {text_of(node)!r} (one of {', '.join(_CURVES)})"
-    yield from _ciphers(document, tls, of)
-
-
-def _policy(document: Document, tls: _fields.Fields, policy: str, *, has_ca: bool) -> Iterator[str]:
-    place = _line(document, tls["client_auth_type"][-1]) if policy else ""
-    if policy and policy not in _POLICIES:
-        near = difflib.get_close_matches(policy, _POLICIES, n=1, cutoff=0.4)
-        yield f"{place}: there is no client_auth_type {policy!r} (use {near[0] if near else _POLICIES[-1]})"
-    if has_ca and policy in ("", "NoClientCert"):
-        node = tls.get("client_ca_file", tls.get("client_ca", []))[-1]
-        yield (
-            f"{_line(document, node)}: a client CA without a client_auth_type is refused "
-            "(add client_auth_type: RequireAndVerifyClientCert)"
-        )
-    if policy in ("RequireAndVerifyClientCert", "VerifyClientCertIfGiven") and not has_ca:
-        yield (
-            f"{place}: {policy} without a client_ca_file lets in whoever has a certificate of any public "
-            "authority (add client_ca_file)"
-        )
-    if policy in (
-        "RequestClientCert",
-        "RequireAnyClientCert",
-        "RequireClientCert",
-        "VerifyClientCertIfGiven",
-    ):
-        yield f"{place}: {policy} keeps nobody out (use RequireAndVerifyClientCert)"
-    if _fields.items(tls, "client_allowed_sans") and policy != "RequireAndVerifyClientCert":
-        yield (
-            f"{_line(document, tls['client_allowed_sans'][-1])}: client_allowed_sans works with "
-            "RequireAndVerifyClientCert alone (set client_auth_type)"
-        )
-
-
-def _ciphers(document: Document, tls: _fields.Fields, of: _fields.Fields) -> Iterator[str]:
-    nodes = _fields.items(tls, "cipher_suites")
-    names = [text_of(node) for node in nodes]
-    for node, name in zip(nodes, names, strict=True):
-        if name in _OLD_CIPHERS:
-            yield f"{_line(document, node)}: {name} is refused by programs built with Go 1.22 or newer (remove it)"
-        elif name not in _CIPHERS:
-            near = difflib.get_close_matches(name, _CIPHERS, n=1, cutoff=0.4)
-            yield f"{_line(document, node)}: there is no cipher {name!r} (use Go's names{f', e.g. {near[0]}' if near else ''})"
-    http2 = _fields.value(_fields.inner(of, "http_server_config"), "http2")
-    if (
-        names
-        and (not http2 or _fields.truth(http2))
-        and _fields.value(tls, "min_version") != "TLS13"
-        and not set(names) & set(_HTTP2_NEEDS)
-    ):
-        yield f"{_line(document, nodes[0])}: HTTP/2 needs {_HTTP2_NEEDS[0]} in cipher_suites (add it, or set http2: false)"
-
-
 def _headers(document: Document, http: _fields.Fields) -> Iterator[str]:
     for name, nodes in _fields.inner(http, "headers").items():
-        place = _line(document, nodes[-1])
+        place = line(document, nodes[-1])
         if name not in _HEADERS:
             near = difflib.get_close_matches(name.lower(), {each.lower(): each for each in _HEADERS}, n=1)
             proper = next((each for each in _HEADERS if near and each.lower() == near[0]), "")
@@ -258,32 +276,59 @@ def _headers(document: Document, http: _fields.Fields) -> Iterator[str]:
             yield f"{place}: {name} does not take {text_of(nodes[-1])!r} (write {allowed}, in small letters)"
 
 
+def _limit(document: Document, limit: _fields.Fields) -> Iterator[str]:
+    if not limit:
+        return
+    first = min((nodes[-1] for nodes in limit.values()), key=lambda node: node.start_mark.index)
+    node = limit["interval"][-1] if "interval" in limit else None
+    burst = limit["burst"][-1] if "burst" in limit else None
+    text = text_of(node)
+    seconds = duration(text)
+    if seconds is None and isinstance(node, ScalarNode) and not node.style and number(text) is not None:
+        seconds = (number(text) or 0) / 1e9
+    if text and seconds is None:
+        yield f"{line(document, node)}: {text!r} is no time (write for example 100ms, 1s or 1m)"
+    elif (seconds or 0) <= 0:
+        yield f"{line(document, node or first)}: rate_limit without an interval limits nothing (add interval: 1s)"
+    amount = None
+    if isinstance(burst, ScalarNode) and not burst.style:
+        amount = number(text_of(burst))
+    if burst is not None and not null(burst) and amount is None:
+        yield f"{line(document, burst)}: burst is no whole number (write for example 20, without quotes)"
+    elif (amount or 0) <= 0:
+        yield (
+            f"{line(document, burst or first)}: a rate_limit without a burst answers no request at all "
+            "(add burst: 20)"
+        )
+
+
 def _users(document: Document, of: _fields.Fields) -> Iterator[str]:
     if "basic_auth_users" not in of:
         return
     section = of["basic_auth_users"][-1]
     if isinstance(section, (SequenceNode, ScalarNode)) and not null(section):
         yield (
-            f"{_line(document, section)}: basic_auth_users is not a mapping (write one `user: hash` a line, "
+            f"{line(document, section)}: basic_auth_users is not a mapping (write one `user: hash` a line, "
             "with a space after the colon)"
         )
         return
     users = _fields.inner(of, "basic_auth_users")
     if not users:
         yield (
-            f"{_line(document, section)}: basic_auth_users is empty, so everybody gets in without a password "
+            f"{line(document, section)}: basic_auth_users is empty, so everybody gets in without a password "
             "(add a user)"
         )
     for name, nodes in users.items():
         wrong = "" if name and ":" not in name else "a user name must be there and hold no ':'"
-        wrong = wrong or _hash(text_of(nodes[-1]))
+        hashed = isinstance(nodes[-1], ScalarNode)
+        wrong = wrong or (_hash(text_of(nodes[-1])) if hashed else "this is no single hash")
         if wrong:
             todo = (
                 "choose another name"
                 if ":" in name or not name
                 else "make the hash anew with bcrypt, cost 10"
             )
-            yield f"{_line(document, nodes[-1])}: user {name!r}: {wrong} ({todo})"
+            yield f"{line(document, nodes[-1])}: user {name!r}: {wrong} ({todo})"
 
 
 def _hash(text: str) -> str:
@@ -303,8 +348,11 @@ def _hash(text: str) -> str:
     cost = text[4:6]
     if not cost.isdigit() or not 4 <= int(cost) <= 31 or text[6:7] != "$":
         return "the hash is damaged: its cost must lie between 4 and 31"
-    if len(text) != _SHORTEST_HASH + 1:
-        return "the hash is damaged: it must have 60 characters"
+    if len(text) == _SHORTEST_HASH:
+        return "the hash is damaged: its last character is missing"
+    # What follows the 60th character is not looked at.
+    if not _BASE64.fullmatch(text[7:60]):
+        return "the hash is damaged: it holds a character that no hash has"
     return ""
 
 
@@ -314,7 +362,3 @@ def _version(text: str) -> tuple[int, int]:
     if len(parts) < 2 or not (parts[0].isdigit() and parts[1].isdigit()):
         return (999, 0)
     return int(parts[0]), int(parts[1])
-
-
-def _line(document: Document, node: Node | None) -> str:
-    return f"line {(node.start_mark.line if node is not None else 0) + document.first_line}"

@@ -1,7 +1,8 @@
-"""What is wrong with the files that a web configuration names: the certificate, the key, the client CA."""
+"""What is wrong with the certificate, the key and the client CA of a web configuration, in files or inside it."""
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator
 
 from wizard.configs import _fields, _pem
@@ -9,32 +10,43 @@ from wizard.configs._pem import Read
 from wizard.configs._yaml import Document
 
 
-def check(document: Document, tls: _fields.Fields, read: Read) -> Iterator[str]:
-    """One sentence each, as in `_web_check.check`; paths that are not absolute are left out."""
+def check(
+    document: Document, tls: _fields.Fields, read: Read | None, *, folder: str = "", ca: str = "client_ca"
+) -> Iterator[str]:
+    """One sentence each, as in `_web_check.check`.
+
+    Args:
+        tls: the section that names them.
+        read: without it, only what stands inside the configuration is looked at.
+        folder: what relative paths start from; '' leaves them out.
+        ca: the setting for the CA, without `_file`: client_ca at a server, ca at a client.
+    """
     contents: dict[str, bytes] = {}
-    for key in ("cert_file", "key_file", "client_ca_file"):
+    places: dict[str, str] = {}
+    for kind in ("cert", "key", ca):
+        key = f"{kind}_file"
         path = _fields.value(tls, key)
-        if not path.startswith("/"):
-            continue
-        content = read(path)
-        if content is None:
-            yield f"{_place(document, tls, key)} does not exist (copy it there)"
-        else:
-            contents[key] = content
-    if "client_ca_file" in contents:
-        wrong = _pem.bundle(contents["client_ca_file"])
-        if wrong:
-            yield (
-                f"{_place(document, tls, 'client_ca_file')} {wrong}, so no client would be let in "
-                "(copy the CA certificate there, in PEM form)"
-            )
-    if "cert_file" in contents and "key_file" in contents:
-        wrongs = _pem.pair(contents["cert_file"], contents["key_file"])
-        for key, wrong in zip(("cert_file", "key_file"), wrongs, strict=True):
+        inline = _fields.value(tls, kind)
+        if inline and not path:
+            # The text itself is never repeated: it may be a key.
+            contents[kind], places[kind] = inline.encode(), f"{_line(document, tls, kind)}: {kind}"
+        elif path and read is not None and (folder or path.startswith("/")):
+            places[kind] = f"{_line(document, tls, key)}: {key} {path}"
+            content = read(posixpath.join(folder, path))
+            if content is None:
+                yield f"{places[kind]} does not exist (copy it there)"
+            else:
+                contents[kind] = content
+    wrong = _pem.bundle(contents[ca]) if ca in contents else ""
+    if wrong:
+        effect = "no client would be let in" if ca == "client_ca" else "no server would be trusted"
+        yield f"{places[ca]} {wrong}, so {effect} (copy the CA certificate there, in PEM form)"
+    if "cert" in contents and "key" in contents:
+        wrongs = _pem.pair(contents["cert"], contents["key"])
+        for kind, wrong in zip(("cert", "key"), wrongs, strict=True):
             if wrong:
-                yield f"{_place(document, tls, key)} {wrong} (copy certificate and key again, unencrypted PEM)"
+                yield f"{places[kind]} {wrong} (copy certificate and key again, unencrypted PEM)"
 
 
-def _place(document: Document, tls: _fields.Fields, key: str) -> str:
-    line = tls[key][-1].start_mark.line + document.first_line
-    return f"line {line}: {key} {_fields.value(tls, key)}"
+def _line(document: Document, tls: _fields.Fields, key: str) -> str:
+    return f"line {tls[key][-1].start_mark.line + document.first_line}"

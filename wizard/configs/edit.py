@@ -323,7 +323,8 @@ class Editor:
     def _insert_flow(self, node: Node, text: str) -> None:
         if not node.value:
             end = node.end_mark.index - 1
-            self._splice(end, end, text)
+            second = any(splice.start == splice.end == end for splice in self._splices)
+            self._splice(end, end, ", " + text if second else text)
             return
         last = slots(self._document, node)[-1].end
         self._splice(last, last, ", " + text)

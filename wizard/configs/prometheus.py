@@ -1,25 +1,44 @@
-"""Byte-keeping edits of prometheus.yml: which jobs scrape a target, and how a job learns to scrape it securely.
+"""A prometheus.yml: what it makes Prometheus talk to, and byte-keeping edits that make this secure.
 
-Every function takes and returns the bytes of the file. What it returns differs in the lines of the job alone,
-and a second call with the same arguments returns the same bytes.
+Every edit takes and returns the bytes of the file. What it returns differs in the lines of the job or block
+alone, and a second call with the same arguments returns the same bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from ruamel.yaml.nodes import MappingNode, SequenceNode
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from wizard.configs import _fields, _secure, _split
-from wizard.configs._jobs import NAME, ScrapeJob, index_of, job_for, jobs, listing, survey
+from wizard.configs._clients import ClientBlock, clients, secure_client
+from wizard.configs._jobs import NAME, ScrapeJob, discovery, index_of, job_for, jobs, listing, survey
 from wizard.configs._libyaml import without_collector
 from wizard.configs._prometheus_check import check
 from wizard.configs._render import Value
-from wizard.configs._yaml import Document, Path, compose, decoded, load
+from wizard.configs._targets import Scraped, scraped, sd_files, unknown_jobs
+from wizard.configs._yaml import Document, Path, compose, decoded, load, text_of
 from wizard.configs.edit import Editor
 from wizard.errors import ConfigError
 
-__all__ = ["ScrapeJob", "add_job", "check", "job_for", "jobs", "secure_job", "split_job"]
+__all__ = [
+    "ClientBlock",
+    "ScrapeJob",
+    "Scraped",
+    "add_job",
+    "check",
+    "clients",
+    "job_for",
+    "jobs",
+    "probe_url",
+    "scraped",
+    "sd_files",
+    "secure_client",
+    "secure_job",
+    "set_module",
+    "split_job",
+    "unknown_jobs",
+]
 
 
 def secure_job(
@@ -144,6 +163,73 @@ def add_job(
     else:
         editor.insert((), {"scrape_configs": [value]})
     return editor.apply().content
+
+
+def probe_url(content: bytes, *, job: str, old: str, new: str) -> bytes:
+    """Changes one static target of a job, wherever the job names it: what blackbox_exporter probes is a URL.
+
+    Raises:
+        ConfigError: no such job, or it names neither the old target nor the new one itself.
+    """
+
+    def change(document: Document, path: Path) -> Document:
+        editor = Editor(document)
+        targets = list(_own_targets(document, path))
+        for place, node in targets:
+            if text_of(node) == old != new:
+                editor.put(place, _secure.in_hand(node, new))
+        if not any(text_of(node) in (old, new) for _, node in targets):
+            raise ConfigError(
+                f"the job does not name the target {old} itself",
+                where=document.where(_job_node(document, path)),
+                todo="Check its static_configs",
+            )
+        return editor.apply()
+
+    return _in_job(content, index_of(content, job), change)
+
+
+def set_module(content: bytes, *, job: str, module: str) -> bytes:
+    """Makes a job probe with this module of blackbox_exporter: the first value of params.module.
+
+    Raises:
+        ConfigError: no such job, or an edit that would reach beyond it.
+    """
+
+    def change(document: Document, path: Path) -> Document:
+        node = _job_node(document, path)
+        if discovery(_fields.fields([node])).params.get("module") == module:
+            return document
+        editor = Editor(document)
+        params = _fields.own(node, "params")
+        listed = _fields.own(params, "module")
+        if params is None:
+            editor.insert(path, {"params": {"module": [module]}})
+        elif listed is None:
+            editor.insert((*path, "params"), {"module": [module]})
+        elif isinstance(listed, SequenceNode) and listed.value:
+            editor.put((*path, "params", "module", 0), _secure.in_hand(listed.value[0], module))
+        else:
+            editor.append((*path, "params", "module"), module)
+        edited = editor.apply()
+        if discovery(_fields.fields([_job_node(edited, path)])).params.get("module") != module:
+            raise ConfigError(
+                "a merge key (<<) in this job overrides what stands above it",
+                where=document.where(node),
+                todo="Move the line with << to the top of the job, then try again",
+            )
+        return edited
+
+    return _in_job(content, index_of(content, job), change)
+
+
+def _own_targets(document: Document, path: Path) -> Iterator[tuple[Path, Node]]:
+    """The static targets that stand in the job itself, each with its path."""
+    groups = _fields.own(_job_node(document, path), "static_configs")
+    for number, group in enumerate(groups.value if isinstance(groups, SequenceNode) else ()):
+        listed = _fields.own(group, "targets")
+        for index, node in enumerate(listed.value if isinstance(listed, SequenceNode) else ()):
+            yield (*path, "static_configs", number, "targets", index), node
 
 
 def _in_job(content: bytes, index: int, change: Callable[[Document, Path], Document]) -> bytes:

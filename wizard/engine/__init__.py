@@ -355,8 +355,10 @@ class Engine:
 
     # -- practising ---------------------------------------------------------------------------------------
 
-    def practice(self, progress: Callable[[str], None] | None = None, *, suite: str = "") -> Stack:
-        """The practice stack, brought up if it is not.
+    def practice(
+        self, progress: Callable[[str], None] | None = None, *, suite: str = "", whole: bool = False
+    ) -> Stack:
+        """The practice stack, brought up if it is not; `whole` gives it every component that it can have.
 
         Raises:
             ProgramsError: the real programs can be neither found nor fetched. ServiceError: one does not run.
@@ -364,7 +366,13 @@ class Engine:
         from wizard import practice
 
         self.workspace.ensure()
-        practice.up(self.workspace.root, self.workspace.cache, suite=suite, progress=progress)
+        practice.up(
+            self.workspace.root,
+            self.workspace.cache,
+            suite=suite,
+            components=practice.WHOLE if whole else (),
+            progress=progress,
+        )
         return practice.stack(self.workspace.root)
 
     def practice_down(self) -> None:
@@ -398,7 +406,7 @@ class Engine:
 
 def _proposal(component: str) -> tuple[Protection, ...]:
     """Everything for what only Prometheus asks; nothing unasked for what others (Grafana, say) ask too."""
-    return () if find_component(component).is_client else ("tls", "basic_auth")
+    return () if find_component(component).asked_by_others else ("tls", "basic_auth")
 
 
 def _finish(outcome: Outcome, emit: Emit) -> Outcome:

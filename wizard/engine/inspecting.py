@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
+import posixpath
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 
 from wizard import steps
@@ -85,7 +86,16 @@ def _with_files(known: HostFacts, missing: list[str], hosts: Hosts) -> HostFacts
     if not missing:
         return known
     connection = hosts.connection(known.spec.name)
-    read: Mapping[str, FileState | None] = {path: connection.read(path) for path in missing}
+    read: dict[str, FileState | None] = {}
+    for path in missing:
+        if "*" in path or "?" in path or "[" in path:
+            # Prometheus allows a pattern in the last part of a path; the pattern itself stands for 'looked at'.
+            folder, pattern = posixpath.split(path)
+            names = fnmatch.filter(connection.names(folder), pattern)
+            read |= {each: connection.read(each) for each in (posixpath.join(folder, name) for name in names)}
+            read.setdefault(path, None)
+        else:
+            read[path] = connection.read(path)
     return replace(known, files={**known.files, **read})
 
 

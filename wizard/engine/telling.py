@@ -136,7 +136,7 @@ def holdings(stack: Stack, facts: Facts) -> tuple[Holding, ...]:
         kept = facts.hosts[WORKSPACE].files.get(path)
         if kept is not None:
             found.append(_holding("user", WORKSPACE, path, kept.mode, user.name, 0.0, "password file"))
-        for scraper in layout.scrapers(facts):
+        for scraper in layout.scrapers(stack, facts):
             copy = scraper.password_file(user)
             sent = scraper.host.files.get(copy)
             if sent is not None:

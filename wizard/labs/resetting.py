@@ -78,7 +78,8 @@ def make_anew(engine: Engine, progress: Callable[[str], None]) -> None:
     known = practice.status(root)
     practice.down(root, remove=True)
     try:
-        engine.practice(progress, suite=known.suite if known else "")
+        whole = known is not None and known.components == practice.WHOLE
+        engine.practice(progress, suite=known.suite if known else "", whole=whole)
     except FirescreenError as error:
         error.todo = error.todo or "run: firescreen practice up"
         raise

@@ -143,12 +143,22 @@ class Service:
     home: str = ""
     """The folder for its web.yml, key and certificate."""
     hidden: tuple[str, ...] = ()
-    """Folders that its sandbox hides from it (/home, /root, /tmp …)."""
+    """Folders that its sandbox hides from it (/home, /root, /tmp …); ask `hides`."""
+    bound: tuple[str, ...] = ()
+    """What its sandbox shows it all the same, though it lies in `hidden`."""
     pid: int = 0
     kind: str = ""
     """'' or what runs it when `manager` is manual: container, windows, process."""
     unit_text: str = field(default="", repr=False)
     """What systemd holds of the unit, where its flags are to be set by a drop-in."""
+
+    def hides(self, path: str) -> str:
+        """The folder by which its sandbox hides an absolute path from it, or ''."""
+        within = [
+            each for each in (*self.hidden, *self.bound) if f"{path}/".startswith(f"{each.rstrip('/')}/")
+        ]
+        nearest = max(within, key=len, default="")
+        return "" if nearest in self.bound else nearest
 
     def flag(self, name: str) -> str:
         """The value of `--name=value` or `--name value` as it runs, or ''."""

@@ -42,6 +42,8 @@ class Probe:
     insecure: bool = False
     instance: str = ""
     job: str = ""
+    holds: str = ""
+    """A text that the answer must hold; without it the outcome is 'other' and not the status."""
     not_before: float = 0.0
     """Unix time; for 'up', a scrape that began earlier counts as not made yet."""
     timeout: float = 5.0
@@ -88,7 +90,8 @@ class Attempt:
     ok: bool
     """Whether it ended as expected."""
     outcome: str
-    """An HTTP status, 'untrusted', 'refused', 'up', 'down', 'plain' (http where https was asked), or 'error'."""
+    """An HTTP status, 'untrusted', 'refused', 'up', 'down', 'plain' (http where https was asked), 'other' (an answer
+    without the text that it must hold), or 'error'."""
     status: int = 0
     reason: str = ""
     """The text that Prometheus would show, e.g. 'x509: certificate signed by unknown authority'."""

@@ -72,9 +72,9 @@ class ComponentSpec:
     """Names and addresses for the certificate; empty: found from the real targets."""
     service: str = ""
     """'' for found out, or 'manual': restarts are left to the person."""
-    client_auth: ClientAuth = "RequireAndVerifyClientCert"
+    client_auth_type: ClientAuth = "RequireAndVerifyClientCert"
     """How client certificates are demanded, where `protect` holds client_cert."""
-    allowed_clients: tuple[str, ...] = ()
+    client_allowed_sans: tuple[str, ...] = ()
     """Names (SAN) that a client certificate must hold one of; empty: any that the CA signed."""
     min_version: str = ""
     """TLS10 to TLS13; '' leaves it to the server (TLS12)."""
@@ -141,6 +141,8 @@ class Answers:
 
     passwords: Mapping[str, Secret] = field(default_factory=dict)
     passphrase: Secret | None = None
+    renew: frozenset[str] = frozenset()
+    """What to replace although it serves: 'ca', 'certificates' (all), host/component, 'passwords'."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,24 +11,27 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from wizard import binaries
-from wizard.errors import FirescreenError, LockedError, ServiceError
+from wizard.errors import FirescreenError, InputError, LockedError, ServiceError
 from wizard.hosts import loopback
 from wizard.hosts.practice import PracticeConnection
 from wizard.model import ComponentSpec, HostSpec, Stack
-from wizard.practice.layout import lay_out
-from wizard.practice.record import PORTS, PracticeHost, PracticeStack, load
+from wizard.practice.layout import configuration, lay_out
+from wizard.practice.record import FIRST, PORTS, WHOLE, PracticeHost, PracticeStack, load
 from wizard.services import process
 
-__all__ = ["PracticeHost", "PracticeStack", "down", "stack", "status", "up"]
+__all__ = ["FIRST", "WHOLE", "PracticeHost", "PracticeStack", "down", "stack", "status", "up"]
 
+_Result = TypeVar("_Result")
 _ANSWER = 20.0
-"""Seconds until both must answer."""
+"""Seconds until all must answer."""
 
 
 def up(
@@ -36,6 +39,7 @@ def up(
     cache: Path,
     *,
     suite: str = "",
+    components: Sequence[str] = (),
     progress: Callable[[str], None] | None = None,
 ) -> PracticeStack:
     """Brings the stack up, or what of it is down; the same stack again when it is up already.
@@ -44,21 +48,29 @@ def up(
         workspace: the stack lies in its folder `practice`.
         cache: where fetched programs are kept, see `binaries.find`.
         suite: programs of another suite of the distribution; '' keeps what the stack has.
+        components: names of those that it is to have besides what it has and `FIRST`, e.g. `WHOLE`. Prometheus
+            learns to scrape what is new; what a person wrote in its configuration stays.
         progress: told in a few words what is being done.
 
     Raises:
+        InputError: a component is not one of `WHOLE`.
+        ConfigError: Prometheus' configuration cannot be added to.
         ProgramsError: a program can be neither found nor fetched; nothing was made.
         ServiceError: a program does not stay up or does not answer; a stack that was new is gone again.
         LockedError: somebody else brings it up or down.
     """
     say = progress or (lambda _: None)
     root = _root(workspace)
+    for name in components:
+        if name not in WHOLE:
+            raise InputError(f"the practice stack has no {name!r}", todo=f"Choose from {', '.join(WHOLE)}.")
     with _locked(root):
         before = load(root)
         suite = suite or (before.suite if before else "")
+        wanted = {*FIRST, *components, *(before.components if before else ())}
         found = {
             name: binaries.find(name, cache=cache, suite=suite, progress=say)
-            for name in ("prometheus", "promtool", "node_exporter")
+            for name in (*(each for each in WHOLE if each in wanted), "promtool")
         }
         try:
             return _bring_up(root, before, suite=suite, found=found, say=say)
@@ -92,16 +104,22 @@ def down(workspace: Path, *, remove: bool = False) -> None:
 
 
 def stack(workspace: Path) -> Stack:
-    """What a newcomer practises on: node_exporter encrypted and with a password, Prometheus still open."""
+    """What a newcomer practises on: all that there is encrypted and with a password, Prometheus still open."""
     known = load(_root(workspace))
     addresses = {host.name: host.address for host in known.hosts} if known else {}
+    there = known.components if known else FIRST
+    places = [(name, component) for name, (component, _) in PORTS.items() if component in there]
     return Stack(
         hosts=tuple(
-            HostSpec(name=name, connect="practice", address=addresses.get(name, "")) for name in PORTS
+            HostSpec(name=name, connect="practice", address=addresses.get(name, "")) for name, _ in places
         ),
-        components=(
-            ComponentSpec(host="srv1", name="node_exporter", protect=("tls", "basic_auth")),
-            ComponentSpec(host="prometheus", name="prometheus"),
+        components=tuple(
+            ComponentSpec(
+                host=name,
+                name=component,
+                protect=() if component == "prometheus" else ("tls", "basic_auth"),
+            )
+            for name, component in places
         ),
     )
 
@@ -114,14 +132,13 @@ def _bring_up(
     found: Mapping[str, binaries.Program],
     say: Callable[[str], None],
 ) -> PracticeStack:
+    asked = _scraping(before)
     tries = 5
     while True:
         planned = _planned(root, before, suite=suite, found=found)
         lay_out(root, before, planned)
         try:
-            for host in planned.hosts:
-                say(f"Starting {host.component} on {host.name} ({host.listen})")
-                _start(host, changed=before is not None and _differs(before, host))
+            _start_all(planned, before, say)
             break
         except ServiceError as problem:
             tries -= 1
@@ -129,9 +146,35 @@ def _bring_up(
             if not tries or "address already in use" not in " ".join(problem.log):
                 raise
             before = planned
-    for host in planned.hosts:
-        _wait(host)
+    if asked and asked != configuration(planned).read_bytes():
+        _reload(planned.host("prometheus"))
+    _together(planned, _wait)
     return _with_activity(planned)
+
+
+def _start_all(planned: PracticeStack, before: PracticeStack | None, say: Callable[[str], None]) -> None:
+    for host in planned.hosts:
+        say(f"Starting {host.component} on {host.name} ({host.listen})")
+    _together(planned, lambda host: _start(host, changed=_differs(before, host)))
+
+
+def _together(planned: PracticeStack, act: Callable[[PracticeHost], _Result]) -> list[_Result]:
+    """Does it for all hosts at once; raises the first error when all have ended."""
+    with ThreadPoolExecutor(len(planned.hosts)) as pool:
+        return [done.result() for done in [pool.submit(act, host) for host in planned.hosts]]
+
+
+def _scraping(before: PracticeStack | None) -> bytes:
+    """The configuration that Prometheus runs with already, or b''."""
+    if before is None or not _with_activity(before).host("prometheus").active:
+        return b""
+    return configuration(before).read_bytes()
+
+
+def _reload(host: PracticeHost) -> None:
+    connection = host.connection()
+    for service in process.discover(connection, host.folder):
+        process.reload(connection, service)
 
 
 def _planned(
@@ -144,10 +187,16 @@ def _planned(
         for host in before.hosts:
             if host.name in running or loopback.is_free(host.address, host.port):
                 places[host.name] = (host.address, host.port)
-    wanted = [name for name in PORTS if name not in places]
-    if wanted:
-        chosen = loopback.choose([port for _, port in PORTS.values()], for_whom=str(root))
-        places |= {name: place for name, place in zip(PORTS, chosen, strict=True) if name in wanted}
+    names = [name for name, (component, _) in PORTS.items() if component in found]
+    for name in names:
+        if name not in places and (near := _beside(places, name)):
+            places[name] = near
+    missing = [name for name in names if name not in places]
+    if missing:
+        # Chosen for all that there can be, so that each host has an address of its own whenever it comes.
+        among = list(PORTS) if len(names) > len(FIRST) else names
+        chosen = loopback.choose([PORTS[name][1] for name in among], for_whom=str(root))
+        places |= {name: place for name, place in zip(among, chosen, strict=True) if name in missing}
     hosts = tuple(
         PracticeHost(
             name=name,
@@ -158,9 +207,21 @@ def _planned(
             version=found[component].version,
             folder=str(root / name),
         )
-        for name, (component, _) in PORTS.items()
+        for name in names
+        for component in (PORTS[name][0],)
     )
     return PracticeStack(folder=str(root), suite=suite, promtool=found["promtool"].path, hosts=hosts)
+
+
+def _beside(places: Mapping[str, tuple[str, int]], name: str) -> tuple[str, int] | None:
+    """The place of a host that comes later: where it would be, had it come with the others, if that is free."""
+    networks = {address.rpartition(".")[0] for address, _ in places.values()}
+    port = PORTS[name][1]
+    if len(networks) != 1 or "127.0.0" in networks:
+        return None
+    address = f"{networks.pop()}.{list(PORTS).index(name) + 1}"
+    taken = any(address == other for other, _ in places.values())
+    return (address, port) if not taken and loopback.is_free(address, port) else None
 
 
 def _start(host: PracticeHost, *, changed: bool) -> None:
@@ -171,8 +232,10 @@ def _start(host: PracticeHost, *, changed: bool) -> None:
             process.restart(connection, service)
 
 
-def _differs(before: PracticeStack, host: PracticeHost) -> bool:
+def _differs(before: PracticeStack | None, host: PracticeHost) -> bool:
     """Whether a process of `before` would run with another program than `host` is to."""
+    if before is None or host.component not in before.components:
+        return False
     old = before.host(host.name)
     return (old.program, old.version) != (host.program, host.version)
 
@@ -181,7 +244,7 @@ def _wait(host: PracticeHost) -> None:
     """Back when it answers, in plain HTTP or by saying that it wants HTTPS or a password."""
     # Loopback only: neither a proxy nor another scheme comes into it.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    path = "-/ready" if host.component == "prometheus" else "metrics"
+    path = "-/ready" if host.component in ("prometheus", "alertmanager") else "metrics"
     deadline = time.monotonic() + _ANSWER
     reason = "no answer"
     while time.monotonic() < deadline:
@@ -219,14 +282,11 @@ def _stop_all(root: Path) -> None:
 
 
 def _with_activity(known: PracticeStack) -> PracticeStack:
-    hosts = (
-        replace(
-            host,
-            active=process.status(host.connection(), host.service_folder).get("state") == "running",
-        )
-        for host in known.hosts
-    )
-    return replace(known, hosts=tuple(hosts))
+    def asked(host: PracticeHost) -> PracticeHost:
+        state = process.status(host.connection(), host.service_folder).get("state")
+        return replace(host, active=state == "running")
+
+    return replace(known, hosts=tuple(_together(known, asked)))
 
 
 def _root(workspace: Path) -> Path:

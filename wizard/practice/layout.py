@@ -1,4 +1,4 @@
-"""The files that a practice stack starts with: folders, flags, and Prometheus' first configuration."""
+"""The files that a practice stack starts with: folders, flags, and each program's first configuration."""
 
 from __future__ import annotations
 
@@ -9,13 +9,22 @@ import sys
 from pathlib import Path
 
 from wizard import assets
-from wizard.practice.record import PORTS, PracticeHost, PracticeStack, dump
+from wizard.practice.record import FIRST, PORTS, WHOLE, PracticeHost, PracticeStack, dump
 
 _READY = {
     # The toolkit opens the port before it reads web.yml, and says this after it.
     "node_exporter": "TLS is ",
+    "alertmanager": "TLS is ",
+    "pushgateway": "TLS is ",
+    "blackbox_exporter": "TLS is ",
     "prometheus": "Server is ready to receive web requests",
 }
+_CONFIGURATIONS = {
+    "prometheus": ("prometheus.yml", "rules.yml"),
+    "alertmanager": ("alertmanager.yml",),
+    "blackbox_exporter": ("blackbox.yml",),
+}
+"""The files in etc/<component> that a component is given, besides web.yml, which a step writes."""
 _COLLECTORS = ("cpu", "loadavg", "meminfo", "time", *(("uname",) if sys.platform == "linux" else ()))
 
 
@@ -38,30 +47,64 @@ def lay_out(root: Path, before: PracticeStack | None, planned: PracticeStack) ->
         _write(Path(host.service_folder) / "service.json", json.dumps(service, indent=2) + "\n")
         if not (arguments := Path(host.service_folder) / "arguments").exists():
             _write(arguments, _arguments(host))
-    config = Path(planned.host("prometheus").folder) / "etc" / "prometheus" / "prometheus.yml"
-    if not config.exists():
-        text = assets.path("practice/prometheus.yml").read_text(encoding="utf-8")
-        for host in planned.hosts:
-            text = text.replace(f"@{host.name}@", host.listen)
-        _write(config, text)
+        for name in _CONFIGURATIONS.get(host.component, ()):
+            if not (path := own / "etc" / host.component / name).exists():
+                _write(path, _first(name, planned))
+    earlier = {host.name: host for host in before.hosts} if before else {}
+    config = configuration(planned)
     for host in planned.hosts:
-        if before and (old := before.host(host.name).listen) != host.listen:
+        if (old := earlier.get(host.name)) and old.listen != host.listen:
             for path in (Path(host.service_folder) / "arguments", config):
-                _move(path, old, host.listen)
+                _move(path, old.listen, host.listen)
+    added = [host for host in planned.hosts if host.name not in earlier]
+    # A new stack of the first two or of all is laid out whole; anything between is the first two, widened.
+    if added and (before or planned.components not in (FIRST, WHOLE)):
+        from wizard.practice import widening
+
+        content = config.read_bytes()
+        widened = widening.widen(content, added, prometheus=planned.host("prometheus"))
+        if widened != content:
+            _write(config, widened)
     _write(root / "practice.json", dump(planned))
+
+
+def configuration(planned: PracticeStack) -> Path:
+    """Prometheus' own configuration."""
+    return Path(planned.host("prometheus").folder) / "etc" / "prometheus" / "prometheus.yml"
+
+
+def _first(name: str, planned: PracticeStack) -> str:
+    """The text that a configuration starts with."""
+    whole = name == "prometheus.yml" and planned.components == WHOLE
+    text = assets.path(f"practice/{'whole.yml' if whole else name}").read_text(encoding="utf-8")
+    for host in planned.hosts:
+        text = text.replace(f"@{host.name}@", host.listen)
+    return text
 
 
 def _arguments(host: PracticeHost) -> str:
     own = Path(host.folder)
+    etc = own / "etc" / host.component
     lines = ["# One flag a line; they count from the next restart on.", f"--web.listen-address={host.listen}"]
     if host.component == "prometheus":
         lines += [
-            f"--config.file={own / 'etc' / 'prometheus' / 'prometheus.yml'}",
+            f"--config.file={etc / 'prometheus.yml'}",
             f"--storage.tsdb.path={own / 'data'}",
             "--storage.tsdb.retention.time=6h",
             "--storage.tsdb.retention.size=64MB",
+            # An alert that found no Alertmanager yet is sent again soon, and not after a minute.
+            "--rules.alert.resend-delay=1s",
         ]
-    else:
+    elif host.component == "alertmanager":
+        # Without an address for the gossip it stands alone, and opens no second port.
+        lines += [
+            f"--config.file={etc / 'alertmanager.yml'}",
+            f"--storage.path={own / 'data'}",
+            "--cluster.listen-address=",
+        ]
+    elif host.component == "blackbox_exporter":
+        lines += [f"--config.file={etc / 'blackbox.yml'}"]
+    elif host.component == "node_exporter":
         lines += [
             "--collector.disable-defaults",
             *(f"--collector.{collector}" for collector in _COLLECTORS),

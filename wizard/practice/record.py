@@ -11,8 +11,18 @@ from typing import Any
 from wizard.errors import InputError
 from wizard.hosts.practice import PracticeConnection
 
-PORTS: Mapping[str, tuple[str, int]] = {"srv1": ("node_exporter", 9100), "prometheus": ("prometheus", 9090)}
-"""Each host with its component and the usual port; the order in which they are started."""
+PORTS: Mapping[str, tuple[str, int]] = {
+    "srv1": ("node_exporter", 9100),
+    "prometheus": ("prometheus", 9090),
+    "alertmanager": ("alertmanager", 9093),
+    "pushgateway": ("pushgateway", 9091),
+    "blackbox": ("blackbox_exporter", 9115),
+}
+"""Each host that there can be, with its component and the usual port."""
+FIRST = ("node_exporter", "prometheus")
+"""The components that every practice stack has."""
+WHOLE = tuple(component for component, _ in PORTS.values())
+"""All the components that a practice stack can have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +68,11 @@ class PracticeStack:
         """Whether all of it runs."""
         return all(host.active for host in self.hosts)
 
+    @property
+    def components(self) -> tuple[str, ...]:
+        """The components that it has."""
+        return tuple(host.component for host in self.hosts)
+
     def host(self, name: str) -> PracticeHost:
         """The host of that name; KeyError if there is none."""
         return {host.name: host for host in self.hosts}[name]
@@ -73,7 +88,9 @@ def load(root: Path) -> PracticeStack | None:
     try:
         data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         hosts = tuple(
-            PracticeHost(name=name, folder=str(root / name), **data["hosts"][name]) for name in PORTS
+            PracticeHost(name=name, folder=str(root / name), **data["hosts"][name])
+            for name, (component, _) in PORTS.items()
+            if name in data["hosts"] or component in FIRST
         )
         return PracticeStack(folder=str(root), suite=data["suite"], promtool=data["promtool"], hosts=hosts)
     except FileNotFoundError:

@@ -46,6 +46,9 @@ def run(probe: Probe, *, cancel: threading.Event | None = None) -> Attempt:
             probe, exchange, outcome=state.outcome, reason=state.reason, detail=state.detail, body=False
         )
     failed = exchange.status != HTTPStatus.OK
+    if not failed and probe.holds and probe.holds.encode() not in exchange.body:
+        reason = f"the answer does not say {plain(probe.holds, 100)!r}"
+        return _attempt(probe, exchange, outcome="other", reason=reason, detail=reason)
     phrase = exchange.phrase or _phrase(exchange.status)
     reason = f"server returned HTTP status {exchange.status} {phrase}".strip() if failed else ""
     return _attempt(probe, exchange, outcome=str(exchange.status), reason=reason, detail=reason)

@@ -19,10 +19,11 @@ OWN_DROPIN = "50-firescreen.conf"
 _LATE_DROPIN = "zz-firescreen.conf"
 SHOWN = (
     "Id,LoadState,ActiveState,SubState,MainPID,User,Group,DynamicUser,Type,NRestarts,InvocationID,"
-    "FragmentPath,DropInPaths,ProtectHome,PrivateTmp,PrivateUsers,RootDirectory,InaccessiblePaths,"
-    "TemporaryFileSystem,WorkingDirectory,Result"
+    "FragmentPath,DropInPaths,ProtectHome,PrivateTmp,RootDirectory,RootImage,InaccessiblePaths,"
+    "TemporaryFileSystem,BindPaths,BindReadOnlyPaths,TriggeredBy,WorkingDirectory,Result"
 )
 Shown = Mapping[str, str]
+_HOMES = ("/home", "/root", "/run/user")
 
 
 def blocks(text: str) -> list[dict[str, str]]:
@@ -93,8 +94,9 @@ def flag_place(component: Component, shown: Shown, read: unit.Unit, held: Variab
     ):
         if name in held.origin and held.origin[name] in usable:
             return FlagPlace("envfile", held.origin[name], name)
-        # A variable that the unit itself fills would be overridden as a whole by a new line in the file.
-        if name not in inside and usable:
+        # A variable that the unit itself fills would be overridden as a whole by a new line in the file; one that
+        # it sets to nothing (upstream's example unit) is there to be overridden.
+        if not inside.get(name) and usable:
             return FlagPlace("envfile", usable[-1], name)
     folder = f"/etc/systemd/system/{shown['Id']}.d"
     last = posixpath.basename(read.exec_from) if read.exec_from.endswith(".conf") else ""
@@ -104,12 +106,52 @@ def flag_place(component: Component, shown: Shown, read: unit.Unit, held: Variab
 
 
 def hidden(shown: Shown) -> tuple[str, ...]:
-    """Folders that the unit's sandbox hides from its program."""
+    """Folders that the unit's sandbox hides from its program, or shows it other than they are.
+
+    ProtectHome=read-only and ProtectSystem hide nothing. Neither does PrivateUsers: foreign owners look like
+    `nobody`, but a file that the unit's user or group may read by its mode stays readable.
+    """
     found: list[str] = []
+    if shown.get("RootDirectory", "/") not in ("", "/") or shown.get("RootImage"):
+        found.append("/")
     if shown.get("ProtectHome") in ("yes", "tmpfs"):
-        found += ["/home", "/root", "/run/user"]
+        found += _HOMES
     if shown.get("PrivateTmp") in ("yes", "disconnected"):
         found += ["/tmp", "/var/tmp"]  # noqa: S108 - named, not written to
-    for key in ("InaccessiblePaths", "TemporaryFileSystem"):
-        found += [word.lstrip("-+").partition(":")[0] for word in shown.get(key, "").split()]
+    found += _listed(shown, "InaccessiblePaths") + _listed(shown, "TemporaryFileSystem")
+    # What is bound from elsewhere stands in place of what the host has there.
+    found += [target for source, target in _binds(shown) if source != target]
     return tuple(dict.fromkeys(found))
+
+
+def bound(shown: Shown) -> tuple[str, ...]:
+    """Folders and files that the unit sees as they are although they lie in hidden ones."""
+    # systemd leaves out a bind below a place that is made inaccessible; one below an emptied place counts.
+    gone = [*_listed(shown, "InaccessiblePaths"), *(_HOMES if shown.get("ProtectHome") == "yes" else ())]
+    own = [target for source, target in _binds(shown) if source == target]
+    return tuple(
+        path for path in own if not any(path == folder or path.startswith(f"{folder}/") for folder in gone)
+    )
+
+
+def socket_units(shown: Shown) -> list[str]:
+    """The socket units that start the unit and hand it their sockets."""
+    found = [name for name in shown.get("TriggeredBy", "").split() if name.endswith(".socket")]
+    return found or [f"{shown['Id'].removesuffix('.service')}.socket"]
+
+
+def socket_addresses(text: str) -> list[str]:
+    """The address:port of each TCP socket in what `systemctl show -p Listen` prints of socket units."""
+    return re.findall(r"(?m)^Listen=(\S+:\d+) \(Stream\)$", text)
+
+
+def _listed(shown: Shown, key: str) -> list[str]:
+    """The paths of a list such as `-/srv /var:ro`, without what stands before and behind them."""
+    return [word.lstrip("-+").partition(":")[0] for word in shown.get(key, "").split()]
+
+
+def _binds(shown: Shown) -> list[tuple[str, str]]:
+    """(source, target) of each bind mount."""
+    words = [*shown.get("BindPaths", "").split(), *shown.get("BindReadOnlyPaths", "").split()]
+    pairs = [word.lstrip("-+").split(":") for word in words]
+    return [(pair[0], pair[1] if len(pair) > 1 and pair[1].startswith("/") else pair[0]) for pair in pairs]

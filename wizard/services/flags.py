@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from wizard.configs import envfile, unit
@@ -16,38 +16,49 @@ from wizard.errors import ConfigError
 from wizard.model import FileState, Service
 
 
-def plan_flag(
-    service: Service, *, flag: str, value: str, current: FileState | None, unit_text: str = ""
+def plan_flags(
+    service: Service, *, wanted: Mapping[str, str], current: FileState | None, unit_text: str = ""
 ) -> FileState:
-    """The new state of the file `service.flags.path` with `--flag=value`.
+    """The new state of the file `service.flags.path` with `--flag=value` for each of `wanted`, in one edit.
 
     Args:
         service: as found out.
-        flag: its name without dashes.
-        value: its value, unquoted.
+        wanted: values, unquoted, by the flags' names without dashes; at least one.
         current: the file as it is, or None if there is none yet.
         unit_text: what `systemd.unit_text` gave; needed for a drop-in that does not exist yet.
 
     Raises:
-        ConfigError: the value cannot be carried there, the place is not ours to edit, or the file's own
+        ConfigError: a value cannot be carried there, the place is not ours to edit, or the file's own
             quoting leaves no safe way.
     """
     place = service.flags
     text = _text(current, place.path)
-    if place.kind == "envfile":
-        changed = _located(place.path, lambda: envfile.set_flag(text, place.variable, flag, value))
-    elif place.kind == "dropin":
-        changed = _located(place.path, lambda: _dropin(service, text, flag, value, unit_text))
-    elif place.kind == "argfile":
-        changed = set_argument(text, flag, value)
-    else:
-        raise ConfigError(
-            f"the flags of {service.unit} are not in a file that can be edited",
-            where=service.host,
-            todo=f"Start it with --{flag}={value} yourself.",
-        )
-    content = changed.encode("utf-8", "surrogateescape")
+    for flag, value in wanted.items():
+        text = _set(service, text, flag, value, unit_text)
+    content = text.encode("utf-8", "surrogateescape")
     return FileState(content) if current is None else replace(current, content=content)
+
+
+def plan_flag(
+    service: Service, *, flag: str, value: str, current: FileState | None, unit_text: str = ""
+) -> FileState:
+    """`plan_flags` for one flag."""
+    return plan_flags(service, wanted={flag: value}, current=current, unit_text=unit_text)
+
+
+def _set(service: Service, text: str, flag: str, value: str, unit_text: str) -> str:
+    place = service.flags
+    if place.kind == "envfile":
+        return _located(place.path, lambda: envfile.set_flag(text, place.variable, flag, value))
+    if place.kind == "dropin":
+        return _located(place.path, lambda: _dropin(service, text, flag, value, unit_text))
+    if place.kind == "argfile":
+        return set_argument(text, flag, value)
+    raise ConfigError(
+        f"the flags of {service.unit} are not in a file that can be edited",
+        where=service.host,
+        todo=f"Start it with --{flag}={value} yourself.",
+    )
 
 
 def needs_daemon_reload(service: Service) -> bool:
@@ -58,13 +69,20 @@ def needs_daemon_reload(service: Service) -> bool:
 def by_hand(
     service: Service, *, flag: str, value: str, current: FileState | None, unit_text: str = ""
 ) -> tuple[str, ...]:
-    """Shell commands for the same result: root's `sh` runs them as printed, as often as one likes.
+    """`all_by_hand` for one flag."""
+    return all_by_hand(service, wanted={flag: value}, current=current, unit_text=unit_text)
+
+
+def all_by_hand(
+    service: Service, *, wanted: Mapping[str, str], current: FileState | None, unit_text: str = ""
+) -> tuple[str, ...]:
+    """Shell commands for what `plan_flags` gives: root's `sh` runs them as printed, as often as one likes.
 
     They ask nothing. () where there is no file to edit, or nothing to change.
     """
     if service.flags.kind == "manual":
         return ()
-    after = plan_flag(service, flag=flag, value=value, current=current, unit_text=unit_text)
+    after = plan_flags(service, wanted=wanted, current=current, unit_text=unit_text)
     if current is not None and after.content == current.content:
         return ()
     path = service.flags.path

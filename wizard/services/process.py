@@ -18,6 +18,7 @@ from wizard.components import component
 from wizard.errors import ServiceError
 from wizard.model import Connection, FlagPlace, Service
 from wizard.redact import plain, redact
+from wizard.services import programs
 
 SUPERVISOR = Path(__file__).with_name("supervise.py")
 
@@ -140,7 +141,7 @@ def _service(connection: Connection, folder: str, name: str) -> Service | None:
     )
     return replace(
         service,
-        listen=_reachable(service.flag("web.listen-address") or f":{spec.get('port', '')}".rstrip(":")),
+        listen=programs.first_reachable([service.flag("web.listen-address"), f":{spec.get('port', '')}"]),
         config_file=service.flag("config.file"),
         web_config=service.flag("web.config.file") or service.flag("web.config"),
     )
@@ -152,14 +153,6 @@ def _written(connection: Connection, folder: str) -> tuple[str, ...]:
     text = state.content.decode("utf-8", "surrogateescape") if state else ""
     lines = (line.strip() for line in text.split("\n"))
     return tuple(line for line in lines if line and not line.startswith("#"))
-
-
-def _reachable(listen: str) -> str:
-    """`listen` as a client on this machine writes it: a wildcard becomes the loopback."""
-    host, colon, port = listen.rpartition(":")
-    if not colon:
-        return listen
-    return f"{'127.0.0.1' if host in ('', '0.0.0.0', '[::]') else host}:{port}"  # noqa: S104 - read, not bound
 
 
 def _supervise(connection: Connection, *arguments: str) -> Mapping[str, Any]:

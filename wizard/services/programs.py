@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterable
 
 from wizard.components import Component
 from wizard.model import Completed, Connection, Service
@@ -49,13 +50,30 @@ def flag(arguments: tuple[str, ...], name: str) -> str:
     return Service(host="", component="", manager="manual", unit="", arguments=arguments).flag(name)
 
 
+def switch(arguments: tuple[str, ...], name: str) -> bool:
+    """Whether a flag without a value is on."""
+    return any(word in (f"--{name}", f"-{name}", f"--{name}=true") for word in arguments)
+
+
 def listen(component: Component, arguments: tuple[str, ...]) -> str:
-    """address:port as a client on the host reaches it, from the flag or the component's usual port."""
-    address, _, port = flag(arguments, "web.listen-address").rpartition(":")
-    if not port.isdecimal():
-        return f"127.0.0.1:{component.default_port}"
+    """address:port as a client on the host reaches it, from the flag or the component's usual port.
+
+    Only the web address counts; Alertmanager's port for its peers is another. Of several, the first.
+    """
+    name = "web.listen-address"
+    given = [flag(arguments[index:], name) for index, word in enumerate(arguments) if name in word]
+    return first_reachable(given) or f"127.0.0.1:{component.default_port}"
+
+
+def first_reachable(addresses: Iterable[str]) -> str:
+    """The first of them that is host:port for TCP, as a client on the host writes it; '' if none is."""
     everywhere = ("", "0.0.0.0", "[::]", "*")  # noqa: S104 - compared with, not bound to
-    return f"{'127.0.0.1' if address in everywhere else address}:{port}"
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        # vsock://:9100 is reached from another machine only.
+        if port.isdecimal() and "/" not in host:
+            return f"{'127.0.0.1' if host in everywhere else host}:{port}"
+    return ""
 
 
 def home(component: Component, web_config: str, configuration: str) -> str:

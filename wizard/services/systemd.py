@@ -125,7 +125,7 @@ class _Seen:
             program=program,
             version=programs.version(self.connection, program),
             arguments=arguments,
-            listen=programs.listen(component, arguments),
+            listen=self._listen(component, arguments, shown),
             user=process.user if process else user,
             group=process.group if process else shown.get("Group") or self._group(user),
             active=shown.get("ActiveState") in ("active", "reloading") and bool(pid),
@@ -134,8 +134,20 @@ class _Seen:
             web_config=web,
             home=programs.home(component, web, config),
             hidden=_show.hidden(shown),
+            bound=_show.bound(shown),
             pid=pid,
         )
+
+    def _listen(self, component: Component, arguments: tuple[str, ...], shown: Mapping[str, str]) -> str:
+        """Where it is reached: by its own flag, or by the sockets that systemd opens for it."""
+        if programs.switch(arguments, "web.systemd-socket"):
+            names = _show.socket_units(shown)
+            ended = self.connection.run(
+                ["systemctl", "show", "--no-pager", "-p", "Listen", "--", *names], timeout=10
+            )
+            if found := programs.first_reachable(_show.socket_addresses(ended.stdout)):
+                return found
+        return programs.listen(component, arguments)
 
     def _text(self, path: str) -> str | None:
         try:

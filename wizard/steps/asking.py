@@ -6,6 +6,7 @@ Every question has a default that can be taken without a thought, one line of wh
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from wizard.errors import CertificateError, InputError, PasswordError
 from wizard.model import ComponentSpec, Facts, Protection, Question, Stack, UserSpec
 from wizard.redact import Secret, plain
 from wizard.steps import layout
-from wizard.steps.server import certificate_names
+from wizard.steps.identities import certificate_names
 from wizard.trust.names import general_names
 
 LEVELS: tuple[tuple[str, str, str], ...] = (
@@ -25,7 +26,28 @@ LEVELS: tuple[tuple[str, str, str], ...] = (
         "encrypted + password",
         "Nobody can read along, and only who knows the password gets an answer.",
     ),
+    (
+        "tls+client_cert",
+        "encrypted + only my clients",
+        "Only who shows a certificate that you signed gets an answer; there is no password to leak.",
+    ),
+    (
+        "tls+basic_auth+client_cert",
+        "encrypted + password + only my clients",
+        "Both: a certificate that you signed, and the password.",
+    ),
 )
+
+
+_VALUES: Mapping[str, tuple[str, ...]] = {
+    "client_auth_type": (
+        "RequireAndVerifyClientCert",
+        "VerifyClientCertIfGiven",
+        "RequireAnyClientCert",
+        "RequestClientCert",
+    ),
+    "min_version": ("", "TLS12", "TLS13"),
+}
 
 
 def questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
@@ -49,9 +71,16 @@ def questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
             ),
             kind="choice",
             default=stack.certificates.issued_by,
-            choices=(("ca", "my own CA"), ("self-signed", "self-signed, one for each server")),
+            choices=(
+                ("ca", "my own CA"),
+                ("self-signed", "self-signed, one for each server"),
+                ("shared", "self-signed, one shared by all nodes"),
+            ),
         )
     )
+    for component in protected:
+        if "client_cert" in component.protect:
+            asked += _client_questions(stack, component)
     for server in layout.servers(stack, facts):
         asked.append(
             Question(
@@ -64,10 +93,11 @@ def questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
                     "which anyone will ask this server. Separate them with spaces or commas."
                 ),
                 kind="names",
-                default=" ".join(certificate_names(facts, server)),
+                default=" ".join(certificate_names(stack, facts, server)),
             )
         )
     asked += _certificate_questions(stack)
+    asked += [_min_version(stack, component) for component in protected]
     return tuple(asked)
 
 
@@ -79,11 +109,64 @@ def _level(stack: Stack, component: ComponentSpec) -> Question:
         more=(
             "Encryption (TLS) alone keeps others from reading along and proves to Prometheus that it talks to "
             "the right server. A password (basic authentication) on top lets only those in who know it. A "
-            "password without TLS would cross the network readably, so it is not offered."
+            "password without TLS would cross the network readably, so it is not offered. A client certificate "
+            "goes further: the server lets in only programs that show a certificate of yours (mutual TLS). "
+            "Browsers and scripts then need one too."
         ),
         kind="choice",
-        default="+".join(component.protect),
+        default="+".join(kind for kind in ("tls", "basic_auth", "client_cert") if kind in component.protect),
         choices=tuple((value, words) for value, words, _ in LEVELS),
+    )
+
+
+def _client_questions(stack: Stack, component: ComponentSpec) -> list[Question]:
+    where = f"{component.name} {_on(stack, component.host)}"
+    return [
+        Question(
+            key=f"components.{component.key}.client_auth_type",
+            title=f"How strictly {where} looks at client certificates",
+            why="Only the first keeps out whoever has no certificate of yours.",
+            more=(
+                "RequireAndVerifyClientCert lets in only who shows a certificate that it can check. "
+                "VerifyClientCertIfGiven sounds nearly as good, and lets in everyone who shows none. "
+                "RequireAnyClientCert takes any certificate, also one made a minute ago; RequestClientCert asks, "
+                "and lets in everybody. They are for the days of a change, not for staying."
+            ),
+            kind="choice",
+            default=component.client_auth_type,
+            choices=(
+                ("RequireAndVerifyClientCert", "only certificates that are trusted"),
+                ("VerifyClientCertIfGiven", "check it if there is one; let in who has none"),
+                ("RequireAnyClientCert", "any certificate will do"),
+                ("RequestClientCert", "ask, and let everyone in"),
+            ),
+            priority="low",
+        ),
+        Question(
+            key=f"components.{component.key}.client_allowed_sans",
+            title=f"Clients that {where} lets in",
+            why="Leave it empty for every client with a certificate that you signed.",
+            more=(
+                "Names that a client's certificate must hold one of (SAN): exact, without wildcards. The names of the "
+                "clients in this stack are added by themselves. It needs a program from 2023 or newer."
+            ),
+            kind="names",
+            default=" ".join(component.client_allowed_sans),
+            priority="low",
+        ),
+    ]
+
+
+def _min_version(stack: Stack, component: ComponentSpec) -> Question:
+    return Question(
+        key=f"components.{component.key}.min_version",
+        title=f"Oldest TLS that {component.name} {_on(stack, component.host)} speaks",
+        why="TLS 1.2 is what every client of the last ten years can do.",
+        more="TLS 1.3 alone is fine where only Prometheus asks; older browsers and scripts may not know it.",
+        kind="choice",
+        default=component.min_version,
+        choices=(("", "TLS 1.2"), ("TLS13", "TLS 1.3 only")),
+        priority="low",
     )
 
 
@@ -196,15 +279,19 @@ def _answer_component(stack: Stack, where: str, name: str, value: str) -> Stack:
         if value not in {level for level, _, _ in LEVELS}:
             raise InputError(f"'{plain(value)}' is not a level", todo="choose one from the list")
         fields = {"protect": cast(tuple[Protection, ...], tuple(part for part in value.split("+") if part))}
+    elif name in ("client_auth_type", "min_version"):
+        if value not in _VALUES[name]:
+            raise InputError(f"'{plain(value)}' cannot be chosen here", todo="choose one from the list")
+        fields = {name: value}
     else:
         names = tuple(dict.fromkeys(value.replace(",", " ").split()))
-        if not names:
+        if not names and name == "names":
             raise InputError("a certificate needs at least one name", todo="type a host name or an address")
         try:
             general_names(names)
         except CertificateError as error:
             raise InputError(error.what, todo=error.todo) from error
-        fields = {"names": names}
+        fields = {"names" if name == "names" else "client_allowed_sans": names}
     if where not in {component.key for component in stack.components}:
         raise InputError(f"there is no component '{plain(where)}'")
     return replace(
@@ -242,7 +329,10 @@ def _answer_certificates(stack: Stack, name: str, value: str) -> Stack:
     elif name == "passphrase":
         fields = {"passphrase": bool(value)}
     else:
-        allowed = {"issued_by": ("ca", "self-signed"), "key": ("ec-p256", "rsa-2048", "rsa-4096", "ed25519")}
+        allowed = {
+            "issued_by": ("ca", "self-signed", "shared"),
+            "key": ("ec-p256", "rsa-2048", "rsa-4096", "ed25519"),
+        }
         if value not in allowed.get(name, ()):
             raise InputError(f"'{plain(value)}' cannot be chosen here", todo="choose one from the list")
         fields = {name: value}

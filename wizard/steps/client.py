@@ -1,4 +1,4 @@
-"""The client's end: what each Prometheus must have and say to be let in by a server that is protected.
+"""The client's end: what each Prometheus (and blackbox exporter) must have and say to be let in by its servers.
 
 Derived from the same model as the server's end, so the two cannot disagree.
 """
@@ -6,234 +6,256 @@ Derived from the same model as the server's end, so the two cannot disagree.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
 
-from wizard import pki
+from wizard import passwords, pki
 from wizard.components import component as find_component
 from wizard.configs import prometheus as scrape
-from wizard.errors import ConfigError
+from wizard.configs import web
+from wizard.errors import ConfigError, InputError
 from wizard.model import Facts, FileState, Finding, PlannedStep, Stack, WriteFile
-from wizard.steps import layout, material, words
-from wizard.steps.layout import Scraper
+from wizard.redact import Secret
+from wizard.steps import identities, layout, material, words
+from wizard.steps.layout import Client
+from wizard.steps.places import Place, secure
 from wizard.steps.server import ServerPlan
 from wizard.trust import relations
+
+PLACEHOLDER = b"not-yet"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server as one Prometheus scrapes it."""
+    """A server as one place of a client asks it."""
 
     plan: ServerPlan
-    scraper: Scraper
-    job: str
+    client: Client
+    place: Place
+    """As it will be."""
     address: str
-    """As the job names it: host:port."""
+    """As the place names it: host:port."""
+    ca_file: str = ""
+    pair: tuple[str, str] = ("", "")
+    login: tuple[str, str] = ("", "")
     known: bool = True
-    """Whether a job scraped it before; False for one that is added."""
+    """Whether it was asked before; False for a job that is added."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientPlan:
-    """What one Prometheus needs."""
+    """What one client needs."""
 
-    scraper: Scraper
+    client: Client
     trust: tuple[PlannedStep, ...]
-    """CA bundles and passwords: harmless before the servers ask for them."""
+    """CA bundles, certificates and passwords: harmless before the servers ask for them."""
     later: tuple[PlannedStep, ...]
     """What waits until the connection is encrypted: the password in place of its placeholder."""
-    job: PlannedStep | None
-    """The edit of prometheus.yml."""
+    config: PlannedStep | None
+    """The edit of its configuration."""
+    narrow: tuple[PlannedStep, ...]
+    """Takes from its bundles what vouched for the old servers, when the new ones are in use."""
     targets: tuple[Target, ...]
     warnings: tuple[Finding, ...] = field(default=())
 
 
 def plan_client(
-    stack: Stack, facts: Facts, forge: material.Forge, scraper: Scraper, plans: Sequence[ServerPlan]
+    stack: Stack,
+    facts: Facts,
+    forge: material.Forge,
+    client: Client,
+    plans: Sequence[ServerPlan],
+    *,
+    modules: Mapping[str, Sequence[ServerPlan]] | None = None,
+    content: bytes | None = None,
 ) -> ClientPlan:
-    """What one Prometheus needs to scrape these servers.
+    """What one client needs to be let in by these servers.
+
+    Args:
+        modules: for a blackbox exporter, the servers that each of its modules asks.
+        content: its configuration, where another part of the plan has edited it already.
 
     Raises:
-        ConfigError: its configuration cannot be edited without a guess.
+        ConfigError, InputError: its configuration cannot be edited without a guess.
     """
-    name = scraper.host.spec.name
-    before = facts.file(name, scraper.service.config_file)
+    name = client.host.spec.name
+    before = facts.file(name, client.service.config_file)
     if before is None:
         raise ConfigError(
-            "Prometheus runs with a configuration file that is not there",
-            where=f"{name}:{scraper.service.config_file}",
-            todo="put it back, or take this Prometheus out of the stack",
+            f"{client.service.component} runs with a configuration file that is not there",
+            where=f"{name}:{client.service.config_file}",
+            todo=f"put it back, or take this {client.service.component} out of the stack",
         )
-    content = before.content
-    trust: list[PlannedStep] = []
-    later: list[PlannedStep] = []
+    text = before.content if content is None else content
+    known = {place.how for place in client.places(text)}
+    if modules is None:
+        text = _with_jobs(text, client, plans)
+        text = _split(stack, text, client, plans)
+    work = _Work(stack, facts, forge, client)
     targets: list[Target] = []
-    warnings: list[Finding] = []
-    pinned: dict[str, str] = {}
-    user = stack.users[0]
-    for plan in plans:
-        jobs = scrape.job_for(content, scraper.names_of(plan.server), plan.server.port)
-        if not jobs and any(not job.static for job in scrape.jobs(content)):
-            warnings.append(_discovery_warning(scraper, plan))
-        with_password = "basic_auth" in plan.server.spec.protect
-        trust_file = scraper.trust_file(plan.server, own_ca=plan.own_ca)
-        password_file = scraper.password_file(user) if with_password else ""
-        for found, address in _jobs(content, jobs, scraper, plan):
-            login = (user.name, password_file) if with_password else ("", "")
-            content, job, known = _placed(
-                content, found, address, scraper, plans=plans, plan=plan, login=login
-            )
-            ca_file = _kept_trust(scraper, job, plan) or trust_file
-            if pinned.setdefault(job.name, ca_file) != ca_file:
-                raise ConfigError(
-                    f"job {job.name} has targets with certificates of their own, and a job trusts one file",
-                    where=scraper.service.config_file,
-                    todo="let your own CA sign them (issued_by: ca)",
-                )
-            content = scrape.secure_job(
-                content,
-                job=job.name,
-                scheme="https",
-                ca_file=ca_file,
-                username=login[0],
-                password_file=login[1],
-            )
-            targets.append(Target(plan, scraper, job.name, address, known=known))
-            if ca_file == trust_file:
-                trust += _trust_step(facts, scraper, plan, trust_file)
-        if with_password:
-            ready, rest = _password_steps(facts, forge, scraper, password_file, turning=not plan.was_tls)
-            trust += ready
-            later += rest
-    job_step = _job_step(scraper, before, content)
-    return ClientPlan(scraper, _once(trust), _once(later), job_step, tuple(targets), tuple(warnings))
-
-
-def _job_step(scraper: Scraper, before: FileState, content: bytes) -> PlannedStep | None:
-    if content == before.content:
-        return None
-    after = replace(before, content=content)
-    path = scraper.service.config_file
-    return PlannedStep(
-        id=f"job:{scraper.host.spec.name}",
-        title="Tell Prometheus to scrape over TLS",
-        host=scraper.host.spec.name,
-        why=(
-            "A scrape job speaks plain http until it is told otherwise. With scheme, CA and password in the job, "
-            "Prometheus checks whom it talks to and is let in. Only the lines shown change."
-        ),
-        changes=(
-            WriteFile(
-                host=scraper.host.spec.name,
-                path=path,
-                before=before,
-                after=after,
-                why="Every other byte of the file stays as it is.",
-                check="prometheus-config",
-                by_hand=words.patch(path, before, after),
-            ),
-        ),
+    for place in client.places(text):
+        if modules is not None:
+            asked = {plan.server.address: plan for plan in modules.get(place.name, ())}
+        else:
+            asked = _asked(place, client, plans)
+        if not asked:
+            continue
+        ca_file, pair, login = work.settings(place, tuple(asked.values()))
+        text = secure(text, place, ca_file=ca_file, pair=pair, login=login)
+        targets += [
+            Target(plan, client, place, address, ca_file, pair, login, known=place.how in known)
+            for address, plan in asked.items()
+        ]
+    trust, narrow = work.trust_steps()
+    ready, later = work.password_steps()
+    return ClientPlan(
+        client,
+        (*trust, *work.pair_steps(), *ready),
+        later,
+        _config_step(client, before, text),
+        narrow,
+        tuple(targets),
+        tuple(_warnings(client, plans, targets)) if modules is None else (),
     )
 
 
-def _placed(
-    content: bytes,
-    name: str,
-    address: str,
-    scraper: Scraper,
-    *,
-    plan: ServerPlan,
-    plans: Sequence[ServerPlan],
-    login: tuple[str, str],
-) -> tuple[bytes, scrape.ScrapeJob, bool]:
-    """The configuration with a job for the server alone or with others that turn too; whether it was there."""
-    existing = next((job for job in scrape.jobs(content) if job.name == name), None)
-    if existing is None:
-        content = scrape.add_job(content, job=name, target=address, scheme="https")
-    else:
-        fits = existing.scheme == "https" and bool(_kept_trust(scraper, existing, plan))
-        said = (existing.basic_auth.get("username", ""), existing.basic_auth.get("password_file", ""))
-        if not (fits and login in (said, ("", ""))):
-            content, name = _apart(content, existing, scraper, plan, plans)
-    job = next(job for job in scrape.jobs(content) if job.name == name)
-    return content, job, existing is not None
+class _Work:
+    """Gathers what one client needs while its places are gone through: each file once, for all of them."""
 
+    def __init__(self, stack: Stack, facts: Facts, forge: material.Forge, client: Client) -> None:
+        self._stack, self._facts, self._forge, self._client = stack, facts, forge, client
+        self._trusted: dict[str, dict[str, ServerPlan]] = {}
+        self._passwords: list[ServerPlan] = []
+        self._pair: identities.Pair | None = None
 
-def _once(steps: Sequence[PlannedStep]) -> tuple[PlannedStep, ...]:
-    return tuple({step.id: step for step in steps}.values())
+    def settings(
+        self, place: Place, plans: Sequence[ServerPlan]
+    ) -> tuple[str, tuple[str, str], tuple[str, str]]:
+        """CA file, pair and login for a place that asks these servers; '' where what it says already serves."""
+        return self._trust(place, plans), self._shown(place, plans), self._login(place, plans)
 
+    def _trust(self, place: Place, plans: Sequence[ServerPlan]) -> str:
+        named = place.tls.get("ca_file", "")
+        state = self._client.host.files.get(posixpath.join(self._client.folder, named)) if named else None
+        ours = {self._client.trust_file(plan.server, own_ca=plan.pair.own_ca): plan for plan in plans}
+        path = next(iter(ours)) if len(ours) == 1 else self._client.place_trust(place.how)
+        mine = posixpath.join(self._client.folder, named) == path
+        believed = state is not None and all(
+            relations.vouches(state.content, plan.pair.certificate) for plan in plans
+        )
+        if believed and not mine:
+            return named
+        self._trusted.setdefault(path, {}).update({plan.server.key: plan for plan in plans})
+        return named if mine else path
 
-def _jobs(
-    content: bytes,
-    jobs: Sequence[scrape.ScrapeJob],
-    scraper: Scraper,
-    plan: ServerPlan,
-) -> tuple[tuple[str, str], ...]:
-    """(job, target address) of each job that scrapes the server, or of the one to add."""
-    found = [(job.name, target) for job in jobs for target in job.targets if _means(target, scraper, plan)]
-    if found:
-        return tuple(dict(found).items())
-    names = {job.name for job in scrape.jobs(content)}
-    component = plan.server.spec.name
-    name = _free_name(component, f"{component}-{plan.server.spec.host}", names)
-    return ((name, plan.server.address),)
+    def _shown(self, place: Place, plans: Sequence[ServerPlan]) -> tuple[str, str]:
+        asking = [plan for plan in plans if plan.asks_certificate]
+        if not asking:
+            return "", ""
+        if not self._forge.renews(f"client:{self._client.key}"):
+            bundles = [plan.clients for plan in asking if plan.clients]
+            kept = [identities.kept_place_pair(self._client, place.tls, bundle) for bundle in bundles]
+            if kept and all(kept):
+                return kept[0] or ("", "")
+        make = self._forge.once
+        self._pair = make(
+            f"client:{self._client.key}",
+            lambda: identities.client_pair(self._stack, self._facts, self._forge, self._client),
+        )
+        return self._pair.certificate_file, self._pair.key_file
 
+    def _login(self, place: Place, plans: Sequence[ServerPlan]) -> tuple[str, str]:
+        asking = [plan for plan in plans if plan.asks_password]
+        if not asking:
+            return "", ""
+        if self._serves(place, asking):
+            return "", ""
+        if place.other_auth and place.kind != "module":
+            raise ConfigError(
+                f"{place.how} authenticates with {place.other_auth}, and {asking[0].server.key} asks for a password: "
+                "Prometheus allows one way",
+                where=f"{self._client.host.spec.name}:{self._client.service.config_file}",
+                todo=f"remove {place.other_auth} there, or protect the server without basic_auth",
+            )
+        user = self._stack.users[0]
+        self._passwords += asking
+        return user.name, self._client.password_file(user)
 
-def _free_name(first: str, second: str, taken: set[str]) -> str:
-    """A job name that is not taken: one of two, or the second with a number."""
-    numbered = (f"{second}-{number}" for number in count(2))
-    return next(name for name in chain((first, second), numbered) if name not in taken)
+    def _serves(self, place: Place, asking: Sequence[ServerPlan]) -> bool:
+        """Whether the login that the place has already is one that every server takes, as the person set it up."""
+        user, named = place.basic_auth.get("username", ""), place.basic_auth.get("password_file", "")
+        path = posixpath.join(self._client.folder, named) if named else ""
+        if not user or not path or path == self._client.password_file(self._stack.users[0]):
+            return False
+        state = self._client.host.files.get(path)
+        if state is None:
+            return False
+        password = Secret(state.content.decode("utf-8", "replace").strip())
+        for plan in asking:
+            web_state = plan.server.host.files.get(plan.server.web_file)
+            known = web.parse(web_state.content).users.get(user, "") if web_state is not None else ""
+            if not known or not passwords.matches(password, known):
+                return False
+        return True
 
+    def trust_steps(self) -> tuple[tuple[PlannedStep, ...], tuple[PlannedStep, ...]]:
+        """The bundles, old and new side by side where something is replaced; and what takes the old out again."""
+        wide, narrow = [], []
+        for path, plans in self._trusted.items():
+            before = self._client.host.files.get(path)
+            there = before.content if before is not None else b""
+            missing = [
+                plan.pair.trust
+                for plan in plans.values()
+                if not relations.vouches(there, plan.pair.certificate)
+            ]
+            between = identities.bundle([*((there,) if there else ()), *missing])
+            final = identities.bundle([plan.pair.trust for plan in plans.values()])
+            if missing:
+                wide.append(self._trust_step(path, before, between, tuple(plans.values())))
+            replaced = any(plan.pair.changes and plan.was_tls for plan in plans.values())
+            if replaced and final != between:
+                state = FileState(between, 0o644, self._client.owner, self._client.service.group)
+                narrow.append(
+                    replace(
+                        self._trust_step(path, state, final, tuple(plans.values())),
+                        id=f"narrow:{self._client.key}:{path}",
+                        title="Stop trusting what was replaced",
+                        why=(
+                            "Old and new stood side by side so that no scrape was lost. The servers show the new "
+                            "certificates now."
+                        ),
+                    )
+                )
+        return tuple(wide), tuple(narrow)
 
-def _means(target: str, scraper: Scraper, plan: ServerPlan) -> bool:
-    name, _, port = target.rpartition(":")
-    return port == str(plan.server.port) and name.strip("[]") in scraper.names_of(plan.server)
-
-
-def _apart(
-    content: bytes,
-    job: scrape.ScrapeJob,
-    scraper: Scraper,
-    plan: ServerPlan,
-    plans: Sequence[ServerPlan],
-) -> tuple[bytes, str]:
-    """Moves the server's targets into a job of their own if there are others: a job has one scheme and one login."""
-    ours = [target for target in job.targets if any(_means(target, scraper, other) for other in plans)]
-    if len(ours) == len(job.targets):
-        return content, job.name
-    mine = [target for target in job.targets if _means(target, scraper, plan)]
-    names = {other.name for other in scrape.jobs(content)}
-    new = _free_name(f"{job.name}-https", f"{job.name}-{plan.server.spec.host}-https", names)
-    return scrape.split_job(content, job=job.name, targets=mine, new_job=new), new
-
-
-def _kept_trust(scraper: Scraper, job: scrape.ScrapeJob, plan: ServerPlan) -> str:
-    """The CA file that the job names already, if it vouches for the server's certificate."""
-    named = job.tls.get("ca_file", "")
-    if not named:
-        return ""
-    state = scraper.host.files.get(posixpath.join(scraper.folder, named))
-    if state is None:
-        return ""
-    return named if relations.vouches(state.content, plan.certificate) else ""
-
-
-def _trust_step(facts: Facts, scraper: Scraper, plan: ServerPlan, path: str) -> tuple[PlannedStep, ...]:
-    before = scraper.host.files.get(path)
-    if before is not None and before.content == plan.trust:
-        return ()
-    name = scraper.host.spec.name
-    after = FileState(plan.trust, 0o644, scraper.owner, scraper.service.group)
-    source = layout.ca_pair(facts)[0] if plan.own_ca else plan.certificate_file
-    what = "your CA's certificate" if plan.own_ca else f"{plan.server.spec.name}'s certificate"
-    return (
-        PlannedStep(
+    def _trust_step(
+        self, path: str, before: FileState | None, content: bytes, plans: tuple[ServerPlan, ...]
+    ) -> PlannedStep:
+        name, program = self._client.host.spec.name, self._client.service.component
+        after = FileState(content, 0o644, self._client.owner, self._client.service.group)
+        first = plans[0]
+        single = content == first.pair.trust
+        source = layout.ca_pair(self._facts)[0] if first.pair.own_ca else first.pair.certificate_file
+        title = find_component(program).title
+        if first.pair.own_ca:
+            what = "your CA's certificate"
+        elif len(plans) == 1:
+            what = f"{first.server.spec.name}'s certificate"
+        else:
+            what = "the servers' certificates"
+        same_host = (
+            first.pair.own_ca
+            or first.server.host.spec.name == name
+            or self._stack.host(name).connect == "practice"
+        )
+        return PlannedStep(
             id=f"trust:{name}:{path}",
-            title=f"Give Prometheus {what}",
+            title=f"Give {title} {what}",
             host=name,
             why=(
-                "Prometheus can only tell the real server from an impostor if it knows what to check the "
+                f"{title} can only tell the real server from an impostor if it knows what to check the "
                 "certificate against. This file is public; it opens nothing."
             ),
             changes=(
@@ -242,89 +264,246 @@ def _trust_step(facts: Facts, scraper: Scraper, plan: ServerPlan, path: str) -> 
                     path=path,
                     before=before,
                     after=after,
-                    why=f"Prometheus checks {plan.server.key} against it.",
-                    about=pki.describe(plan.trust),
-                    by_hand=words.copy(source, path, after),
-                ),
-            ),
-        ),
-    )
-
-
-PLACEHOLDER = b"not-yet"
-
-
-def _password_steps(
-    facts: Facts, forge: material.Forge, scraper: Scraper, path: str, *, turning: bool
-) -> tuple[tuple[PlannedStep, ...], tuple[PlannedStep, ...]]:
-    """The password for Prometheus before the servers ask for it, and what has to wait.
-
-    If the connection is yet to be encrypted, a placeholder stands in until it is: Prometheus sends what the file
-    holds, over plain http too.
-    """
-    given = forge.credentials()[0]
-    before = scraper.host.files.get(path)
-    content = given.password.reveal().encode()
-    if before is not None and before.content.strip() == content:
-        return (), ()
-    name = scraper.host.spec.name
-    after = FileState(content, 0o640, scraper.owner, scraper.service.group)
-    waiting = replace(after, content=PLACEHOLDER)
-    ready: tuple[PlannedStep, ...] = ()
-    if turning:
-        ready = (
-            PlannedStep(
-                id=f"password-file:{name}",
-                title="Prepare the file for the password",
-                host=name,
-                why=(
-                    "Prometheus reads this file at every scrape. As long as it still speaks plain http, anyone on "
-                    "the way could read what it sends, so the file holds a placeholder until the connection is "
-                    "encrypted."
-                ),
-                changes=(
-                    WriteFile(
-                        host=name,
-                        path=path,
-                        before=before,
-                        after=waiting,
-                        why="Readable for root and the group that Prometheus runs with, for nobody else.",
-                        by_hand=words.placeholder(PLACEHOLDER.decode(), path, waiting),
-                    ),
+                    why=f"{title} checks {', '.join(plan.server.key for plan in plans)} against it.",
+                    about=pki.describe(content),
+                    by_hand=words.copy(source, path, after)
+                    if single and same_host
+                    else words.text(path, after),
                 ),
             ),
         )
-    step = PlannedStep(
-        id=f"password:{name}",
-        title="Give Prometheus the password",
-        host=name,
+
+    def pair_steps(self) -> tuple[PlannedStep, ...]:
+        """The certificate that the client shows, if it had to be made."""
+        if self._pair is None or not self._pair.changes:
+            return ()
+        name, title = self._client.host.spec.name, find_component(self._client.service.component).title
+        return (
+            PlannedStep(
+                id=f"client:{self._client.key}",
+                title=f"Give {title} a certificate of its own",
+                host=name,
+                why=(
+                    "A server that looks at client certificates lets in only who shows one that it trusts. The key "
+                    f"that goes with it stays on {name}: who has it can pose as this {title}."
+                ),
+                changes=self._pair.changes,
+            ),
+        )
+
+    def password_steps(self) -> tuple[tuple[PlannedStep, ...], tuple[PlannedStep, ...]]:
+        """The password before the servers ask for it, and what has to wait.
+
+        If a connection is yet to be encrypted, a placeholder stands in until it is: the client sends what the file
+        holds, over plain http too.
+        """
+        if not self._passwords:
+            return (), ()
+        given = self._forge.credentials()[0]
+        path = self._client.password_file(given.user)
+        before = self._client.host.files.get(path)
+        content = given.password.reveal().encode()
+        if before is not None and before.content.strip() == content:
+            return (), ()
+        turning = any(not plan.was_tls for plan in self._passwords)
+        name, title = self._client.host.spec.name, find_component(self._client.service.component).title
+        after = FileState(content, 0o640, self._client.owner, self._client.service.group)
+        waiting = replace(after, content=PLACEHOLDER)
+        whose = "" if self._client.service.component == "prometheus" else f":{self._client.service.component}"
+        step = PlannedStep(
+            id=f"password:{name}{whose}",
+            title=f"Give {title} the password",
+            host=name,
+            why=(
+                "The server keeps a hash; the client has to send the password itself. In a file of its own it stays "
+                "out of the configuration, which many people read."
+            ),
+            changes=(
+                WriteFile(
+                    host=name,
+                    path=path,
+                    before=waiting if turning else before,
+                    after=after,
+                    why=f"Readable for root and the group that {title} runs with, for nobody else.",
+                    secret=True,
+                    by_hand=words.copy(layout.user_files(self._facts, given.user)[0], path, after),
+                ),
+            ),
+        )
+        if not turning:
+            return (step,), ()
+        ready = PlannedStep(
+            id=f"password-file:{name}{whose}",
+            title="Prepare the file for the password",
+            host=name,
+            why=(
+                f"{title} reads this file at every request. As long as it still speaks plain http, anyone on "
+                "the way could read what it sends, so the file holds a placeholder until the connection is "
+                "encrypted."
+            ),
+            changes=(
+                WriteFile(
+                    host=name,
+                    path=path,
+                    before=before,
+                    after=waiting,
+                    why=f"Readable for root and the group that {title} runs with, for nobody else.",
+                    by_hand=words.placeholder(PLACEHOLDER.decode(), path, waiting),
+                ),
+            ),
+        )
+        return (ready,), (step,)
+
+
+def _asked(place: Place, client: Client, plans: Sequence[ServerPlan]) -> dict[str, ServerPlan]:
+    """The servers that a place asks, by the address under which it does."""
+    return {
+        address: plan for address in place.addresses for plan in plans if client.means(address, plan.server)
+    }
+
+
+def _with_jobs(content: bytes, client: Client, plans: Sequence[ServerPlan]) -> bytes:
+    """The configuration with a job for each server that none scrapes."""
+    for plan in plans:
+        places = client.places(content)
+        if any(place.kind == "job" and _asked(place, client, (plan,)) for place in places):
+            continue
+        if not find_component(plan.server.spec.name).scraped:
+            continue
+        names = {place.name for place in places if place.kind == "job"}
+        component = plan.server.spec.name
+        name = _free_name(component, f"{component}-{plan.server.spec.host}", names)
+        content = scrape.add_job(content, job=name, target=plan.server.address, scheme="https")
+    return content
+
+
+def _free_name(first: str, second: str, taken: set[str]) -> str:
+    """A job name that is not taken: one of two, or the second with a number."""
+    numbered = (f"{second}-{number}" for number in count(2))
+    return next(name for name in chain((first, second), numbered) if name not in taken)
+
+
+def _split(stack: Stack, content: bytes, client: Client, plans: Sequence[ServerPlan]) -> bytes:
+    """The configuration with our servers in jobs of their own: a job has one scheme and one login.
+
+    Raises:
+        InputError: they stand together with others in a list that is not ours to divide.
+    """
+    where = f"{client.host.spec.name}:{client.service.config_file}"
+    for place in client.places(content):
+        asked = _asked(place, client, plans)
+        others = [address for address in place.addresses if address not in asked]
+        if not asked or not others or _fits(stack, place, client, tuple(asked.values())):
+            continue
+        if place.kind != "job":
+            raise InputError(
+                f"{place.how} names {next(iter(asked))} together with {others[0]}, which stays as it is, "
+                "and they share one scheme and one login",
+                where=where,
+                todo="protect both, or give each an entry of its own",
+            )
+        mine = [target for target in place.targets if target.address in asked]
+        foreign = next((target for target in mine if target.source != "static"), None)
+        if foreign is not None:
+            raise InputError(
+                f"job {place.name} takes {foreign.address} from {foreign.source}, together with {others[0]}, "
+                "which stays as it is, and a job has one scheme and one login",
+                where=where,
+                todo="protect them all, or move it to a list and a job of its own",
+            )
+        # One new job for each server: they may be protected differently later.
+        by_plan: dict[str, list[str]] = {}
+        for target in mine:
+            by_plan.setdefault(asked[target.address].server.spec.host, []).append(target.discovered)
+        for host, addresses in by_plan.items():
+            names = {job.name for job in scrape.jobs(content)}
+            new = _free_name(f"{place.name}-https", f"{place.name}-{host}-https", names)
+            content = scrape.split_job(
+                content, job=place.name, targets=list(dict.fromkeys(addresses)), new_job=new
+            )
+    return content
+
+
+def _fits(stack: Stack, place: Place, client: Client, plans: Sequence[ServerPlan]) -> bool:
+    """Whether a place asks by https already, believes these servers, and sends what they want."""
+    named = place.tls.get("ca_file", "")
+    state = client.host.files.get(posixpath.join(client.folder, named)) if named else None
+    if place.scheme != "https" or state is None:
+        return False
+    user = stack.users[0]
+    said = (place.basic_auth.get("username", ""), place.basic_auth.get("password_file", ""))
+    return all(
+        relations.vouches(state.content, plan.pair.certificate)
+        and (not plan.asks_password or said == (user.name, client.password_file(user)))
+        and (
+            not plan.asks_certificate
+            or identities.kept_place_pair(client, place.tls, plan.clients) is not None
+        )
+        for plan in plans
+    )
+
+
+def _config_step(client: Client, before: FileState, content: bytes) -> PlannedStep | None:
+    if content == before.content:
+        return None
+    after = replace(before, content=content)
+    path, program = client.service.config_file, client.service.component
+    title = find_component(program).title
+    prometheus = program == "prometheus"
+    return PlannedStep(
+        id=f"job:{client.host.spec.name}" if prometheus else f"modules:{client.key}",
+        title=f"Tell {title} to ask over TLS",
+        host=client.host.spec.name,
         why=(
-            "The server keeps a hash; the client has to send the password itself. In a file of its own it stays "
-            "out of prometheus.yml, which many people read."
+            f"{title} speaks plain http until it is told otherwise. With scheme, CA and what it needs to be let in, "
+            f"{title} checks whom it talks to and is let in. Only the lines shown change."
         ),
         changes=(
             WriteFile(
-                host=name,
+                host=client.host.spec.name,
                 path=path,
-                before=waiting if turning else before,
+                before=before,
                 after=after,
-                why="Readable for root and the group that Prometheus runs with, for nobody else.",
-                secret=True,
-                by_hand=words.copy(layout.user_files(facts, given.user)[0], path, after),
+                why="Every other byte of the file stays as it is.",
+                check="prometheus-config" if prometheus else "blackbox-config",
+                by_hand=words.patch(path, before, after),
             ),
         ),
     )
-    return (ready, (step,)) if turning else ((step,), ())
 
 
-def _discovery_warning(scraper: Scraper, plan: ServerPlan) -> Finding:
-    title = find_component(plan.server.spec.name).title
-    return Finding(
-        severity="warning",
-        id="targets-from-discovery",
-        host=scraper.host.spec.name,
-        component="prometheus",
-        what=f"no job names {plan.server.address}, and some jobs take their targets from files or discovery",
-        why=f"If one of those finds {title} on {plan.server.spec.host}, it will be refused after this.",
-        mend="look at the targets page afterwards, and give that job the same scheme, CA and password",
-    )
+def _warnings(client: Client, plans: Sequence[ServerPlan], targets: Sequence[Target]) -> list[Finding]:
+    found = []
+    host, before = client.host.spec.name, client.places()
+    unknown = [place for place in before if place.kind == "job" and not place.static]
+    for plan in plans:
+        known = any(_asked(place, client, (plan,)) for place in before if place.kind == "job")
+        if unknown and not known:
+            title = find_component(plan.server.spec.name).title
+            found.append(
+                Finding(
+                    severity="warning",
+                    id="targets-from-discovery",
+                    host=host,
+                    component="prometheus",
+                    what=f"no job names {plan.server.address}, and job {unknown[0].name} takes its targets from discovery",
+                    why=f"If it finds {title} on {plan.server.spec.host}, it will be refused after this.",
+                    mend="look at the targets page afterwards, and give that job the same scheme, CA and password",
+                )
+            )
+    dropping = [
+        target for target in targets if target.place.kind == "remote_write" and target.plan.turn == "restart"
+    ]
+    found += [
+        Finding(
+            severity="warning",
+            id="remote-write-drops",
+            host=host,
+            component="prometheus",
+            what=f"{target.place.how} sends to {target.address}: samples that meet a 400 or 401 are dropped",
+            why="Prometheus repeats what fails on the way, but gives up at once on a client error.",
+            mend="other programs that write there must be told before, or they lose what they send",
+        )
+        for target in dropping
+    ]
+    return found

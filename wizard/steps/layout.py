@@ -6,13 +6,26 @@ One place decides them, so that the planner, the list of files to read and the w
 from __future__ import annotations
 
 import posixpath
+import re
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from wizard.components import component as find_component
+from wizard.configs import blackbox, web
 from wizard.configs import prometheus as scrape
-from wizard.configs import web
 from wizard.errors import ConfigError, InputError
-from wizard.model import WORKSPACE, ComponentSpec, Facts, FlagPlace, HostFacts, Service, Stack, UserSpec
+from wizard.model import (
+    WORKSPACE,
+    ComponentSpec,
+    Facts,
+    FlagPlace,
+    HostFacts,
+    OwnFiles,
+    Service,
+    Stack,
+    UserSpec,
+)
+from wizard.steps.places import Place, places
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -73,6 +86,27 @@ class Server:
             posixpath.join(self.home, f"{self.spec.name}-firescreen.{end}") for end in ("crt", "key")
         )
 
+    @property
+    def client_ca(self) -> str:
+        """What it checks its clients' certificates against, where nothing of the person's own does."""
+        return posixpath.join(self.home, "client-ca.crt")
+
+    @property
+    def cluster_file(self) -> str:
+        """Alertmanager: the TLS configuration of the gossip between its peers."""
+        flag = find_component(self.spec.name).cluster_flag(self.service.version)
+        return self.service.flag(flag) or posixpath.join(self.home, "cluster-tls.yml")
+
+    @property
+    def cluster_pair(self) -> tuple[str, str]:
+        """Certificate and key of the gossip, for both roles that a peer plays."""
+        return tuple(posixpath.join(self.home, f"cluster.{end}") for end in ("crt", "key"))  # type: ignore[return-value]
+
+    @property
+    def cluster_ca(self) -> str:
+        """What the peers check each other against."""
+        return posixpath.join(self.home, "cluster-ca.crt")
+
     def named(self, path: str) -> str:
         """A file of the home as the web configuration names it: absolute, but for a host that we cannot see."""
         return posixpath.basename(path) if self.host.spec.connect == "manual" else path
@@ -90,16 +124,41 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Scraper:
-    """A Prometheus whose scrape jobs are clients of the servers."""
+class Client:
+    """A component that asks others: a Prometheus by its jobs, a blackbox exporter by its modules."""
 
     host: HostFacts
     service: Service
+    own: OwnFiles
+
+    @property
+    def key(self) -> str:
+        """`host/component`."""
+        return f"{self.service.host}/{self.service.component}"
 
     @property
     def folder(self) -> str:
-        """Where its configuration lies, and with it what its jobs need."""
+        """Where its configuration lies, and with it what it needs to be let in."""
         return posixpath.dirname(self.service.config_file)
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The certificate and key that it shows to servers, if they are made here."""
+        name = f"{self.service.component}-client"
+        return tuple(posixpath.join(self.folder, f"{name}.{end}") for end in ("crt", "key"))  # type: ignore[return-value]
+
+    @property
+    def spare_pair(self) -> tuple[str, str]:
+        """The same where `pair` is taken, or in use while it is replaced."""
+        name = f"{self.service.component}-client-2"
+        return tuple(posixpath.join(self.folder, f"{name}.{end}") for end in ("crt", "key"))  # type: ignore[return-value]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names in its certificate: what it is, and where."""
+        component = self.service.component.replace("_", "-")
+        host = self.service.host.replace("_", "-")
+        return tuple(dict.fromkeys((component, f"{component}.{host}")))
 
     @property
     def owner(self) -> str:
@@ -111,9 +170,15 @@ class Scraper:
         name = "firescreen-ca.crt" if own_ca else f"{server.label}.crt"
         return posixpath.join(self.folder, name)
 
+    def place_trust(self, place: str) -> str:
+        """The bundle of a place whose servers have pinned certificates of their own each."""
+        name = re.sub(r"[^A-Za-z0-9._-]", "-", place)
+        return posixpath.join(self.folder, f"firescreen-{name}.crt")
+
     def password_file(self, user: UserSpec) -> str:
-        """The file that the job reads the password from at every scrape."""
-        return posixpath.join(self.folder, f"{user.name}.password")
+        """The file that the password is read from at every request."""
+        whose = "" if self.service.component == "prometheus" else f"{self.service.component}-"
+        return posixpath.join(self.folder, f"{whose}{user.name}.password")
 
     def names_of(self, server: Server) -> tuple[str, ...]:
         """Every name under which a job here may mean that server.
@@ -128,6 +193,30 @@ class Scraper:
         if server.host.spec.connect == "practice":
             return tuple(names)  # its 'hosts' are loopback addresses, each of its own
         return tuple(name for name in names if name not in LOOPBACK and not name.startswith("127."))
+
+    def means(self, address: str, server: Server) -> bool:
+        """Whether host:port, as this client has it, is that server."""
+        name, _, port = address.rpartition(":")
+        return port == str(server.port) and name.strip("[]") in self.names_of(server)
+
+    @property
+    def content(self) -> bytes:
+        """Its configuration as it was read; b'' if there is none."""
+        state = self.host.files.get(self.service.config_file)
+        return state.content if state is not None else b""
+
+    def places(self, content: bytes | None = None) -> tuple[Place, ...]:
+        """The places of its configuration: as it was read, or of `content` in its stead; () if there is none.
+
+        Raises:
+            ConfigError: it cannot be read.
+        """
+        state = self.host.files.get(self.service.config_file)
+        if content is None and state is None:
+            return ()
+        text = self.content if content is None else content
+        files = {path: found.content if found else None for path, found in self.host.files.items()}
+        return places(self.service.component, text, folder=self.folder, files=files)
 
 
 def servers(stack: Stack, facts: Facts) -> tuple[Server, ...]:
@@ -156,12 +245,28 @@ def servers(stack: Stack, facts: Facts) -> tuple[Server, ...]:
     return tuple(found)
 
 
-def scrapers(facts: Facts) -> tuple[Scraper, ...]:
-    """Every Prometheus of the stack whose configuration is known."""
+def as_server(client: Client) -> Server:
+    """A client as something that is asked itself: for telling whether an address means it."""
+    spec = ComponentSpec(host=client.host.spec.name, name=client.service.component)
+    return Server(spec, client.host, client.service)
+
+
+def scrapers(stack: Stack, facts: Facts) -> tuple[Client, ...]:
+    """Every Prometheus of the stack's hosts whose configuration is known."""
+    return _clients(stack, facts, "prometheus")
+
+
+def probers(stack: Stack, facts: Facts) -> tuple[Client, ...]:
+    """Every blackbox exporter of the stack's hosts whose configuration is known."""
+    return _clients(stack, facts, "blackbox_exporter")
+
+
+def _clients(stack: Stack, facts: Facts, component: str) -> tuple[Client, ...]:
+    own = {spec.host: spec.files for spec in stack.components if spec.name == component}
     return tuple(
-        Scraper(host, service)
+        Client(host, service, own.get(host.spec.name, OwnFiles()))
         for host in facts.hosts.values()
-        if (service := host.service("prometheus")) is not None and service.config_file
+        if (service := host.service(component)) is not None and service.config_file
     )
 
 
@@ -188,6 +293,33 @@ def wrong_user_file(facts: Facts, user: UserSpec) -> str:
     return workspace_path(facts, "users", f"{user.name}-wrong.curl")
 
 
+def probe_pair(facts: Facts) -> tuple[str, str]:
+    """Certificate and key that the probes show where a server asks for one."""
+    return workspace_path(facts, "clients", "firescreen.crt"), workspace_path(
+        facts, "clients", "firescreen.key"
+    )
+
+
+def stranger_pair(facts: Facts) -> tuple[str, str]:
+    """A pair that no server has reason to believe, for the probe that must be refused."""
+    return workspace_path(facts, "clients", "stranger.crt"), workspace_path(facts, "clients", "stranger.key")
+
+
+def other_pair(facts: Facts) -> tuple[str, str]:
+    """A pair of one's own CA with a name that no server allows, for the probe that must be refused."""
+    return workspace_path(facts, "clients", "other.crt"), workspace_path(facts, "clients", "other.key")
+
+
+def shared_pair(facts: Facts) -> tuple[str, str]:
+    """The one pair of all nodes, where the person chose that."""
+    return workspace_path(facts, "shared", "node.crt"), workspace_path(facts, "shared", "node.key")
+
+
+def client_tools_file(facts: Facts) -> str:
+    """What promtool and amtool take as --http.config.file."""
+    return workspace_path(facts, "users", "http-client.yml")
+
+
 def trust_copy(facts: Facts, server: Server) -> str:
     """What the probes trust for a server."""
     return workspace_path(facts, "trust", f"{server.label}.crt")
@@ -198,32 +330,37 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
 
     Files name other files (a web configuration its key), so this takes a few rounds.
     """
-    wanted: dict[str, list[str]] = {WORKSPACE: list(ca_pair(facts))}
+    pairs = (ca_pair(facts), probe_pair(facts), stranger_pair(facts), other_pair(facts), shared_pair(facts))
+    wanted: dict[str, list[str]] = {WORKSPACE: [*chain.from_iterable(pairs), client_tools_file(facts)]}
     for user in stack.users:
         wanted[WORKSPACE] += [*user_files(facts, user), wrong_user_file(facts, user)]
         if user.file:
             wanted[WORKSPACE].append(posixpath.abspath(user.file))
     for server in servers(stack, facts):
         wanted[WORKSPACE].append(trust_copy(facts, server))
-        paths = [server.web_file, *server.pair, *server.spare_pair]
+        paths = [server.web_file, *server.pair, *server.spare_pair, server.client_ca]
+        paths += _own_files(server.spec.files)
+        if server.spec.cluster_tls:
+            paths += [server.cluster_file, *server.cluster_pair, server.cluster_ca]
         if server.service.flags.path:
             paths.append(server.service.flags.path)
         paths += _named_in_web_config(server)
         wanted.setdefault(server.spec.host, []).extend(paths)
-    for scraper in scrapers(facts):
-        paths = [scraper.service.config_file]
-        paths += [scraper.password_file(user) for user in stack.users]
+    for client in (*scrapers(stack, facts), *probers(stack, facts)):
+        paths = [client.service.config_file, *client.pair, *client.spare_pair]
+        paths += [client.password_file(user) for user in stack.users]
         for server in servers(stack, facts):
-            paths += [scraper.trust_file(server, own_ca=own) for own in (True, False)]
-        paths += _named_in_jobs(scraper)
-        wanted.setdefault(scraper.host.spec.name, []).extend(paths)
+            paths += [client.trust_file(server, own_ca=own) for own in (True, False)]
+        paths += _named_by_client(client)
+        paths += _own_files(client.own)
+        wanted.setdefault(client.host.spec.name, []).extend(paths)
     return {host: tuple(dict.fromkeys(paths)) for host, paths in wanted.items()}
 
 
 def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     """Folders whose existence matters, by host."""
     wanted: dict[str, list[str]] = {
-        WORKSPACE: [workspace_path(facts, name) for name in ("ca", "users", "trust")]
+        WORKSPACE: [workspace_path(facts, name) for name in ("ca", "users", "trust", "clients", "shared")]
     }
     for server in servers(stack, facts):
         folders = list(server.homes)
@@ -245,22 +382,32 @@ def _named_in_web_config(server: Server) -> list[str]:
     return [posixpath.join(server.home, name) for name in named if name]
 
 
-def _named_in_jobs(scraper: Scraper) -> list[str]:
-    state = scraper.host.files.get(scraper.service.config_file)
+def _own_files(files: OwnFiles) -> list[str]:
+    named = (files.cert_file, files.key_file, files.ca_file)
+    return [
+        name for name in (*named, files.client_cert_file, files.client_key_file, files.client_ca_file) if name
+    ]
+
+
+def _named_by_client(client: Client) -> list[str]:
+    """The files that a client's configuration names: CAs, pairs, passwords, lists of targets, its own bundles."""
+    state = client.host.files.get(client.service.config_file)
     if state is None:
         return []
     try:
-        jobs = scrape.jobs(state.content)
+        if client.service.component == "blackbox_exporter":
+            modules = blackbox.modules(state.content)
+            named = [client.place_trust(f"module {module.name}") for module in modules]
+            said = [(module.tls, module.basic_auth) for module in modules]
+        else:
+            jobs, blocks = scrape.jobs(state.content), scrape.clients(state.content)
+            named = [*scrape.sd_files(state.content, client.folder)]
+            named += [client.place_trust(f"job {job.name}") for job in jobs]
+            named += [client.place_trust(block.title) for block in blocks]
+            said = [(job.tls, job.basic_auth) for job in jobs]
+            said += [(block.tls, block.basic_auth) for block in blocks]
     except ConfigError:
         return []
-    named = [
-        name
-        for job in jobs
-        for name in (
-            job.tls.get("ca_file", ""),
-            job.tls.get("cert_file", ""),
-            job.tls.get("key_file", ""),
-            job.basic_auth.get("password_file", ""),
-        )
-    ]
-    return [posixpath.join(scraper.folder, name) for name in named if name]
+    named += [tls.get(key, "") for tls, _ in said for key in ("ca_file", "cert_file", "key_file")]
+    named += [basic.get("password_file", "") for _, basic in said]
+    return [posixpath.join(client.folder, name) for name in named if name]

@@ -7,7 +7,10 @@ cover these names), never a comparison of text.
 from __future__ import annotations
 
 import posixpath
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from wizard import passwords, pki
 from wizard.configs import web
@@ -27,6 +30,7 @@ from wizard.model import (
 from wizard.probes import curl_config
 from wizard.redact import Secret
 from wizard.steps import layout, words
+from wizard.trust import relations
 
 CA_NAME = "Firescreen CA"
 _PRIVATE = 0o600
@@ -60,6 +64,34 @@ class Forge:
         self._answers = answers
         self._authority: Authority | None = None
         self._credentials: tuple[Credential, ...] | None = None
+        self._made: dict[str, object] = {}
+
+    def renews(self, what: str) -> bool:
+        """Whether the person asked to replace this certificate although it serves.
+
+        `what` is host/component for a server's, client:host/component for a client's.
+        """
+        return bool({"ca", "certificates", what} & self._answers.renew)
+
+    @property
+    def renewing(self) -> bool:
+        """Whether anything that serves is to be replaced."""
+        return bool(self._answers.renew - {"passwords"})
+
+    @property
+    def renews_authority(self) -> bool:
+        """Whether the CA itself is to be replaced."""
+        return "ca" in self._answers.renew
+
+    def once(self, key: str, make: Callable[[], _T]) -> _T:
+        """What `make` gives, made at the first call for that key."""
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]  # type: ignore[return-value]
+
+    def has(self, key: str) -> bool:
+        """Whether `once` was called for that key."""
+        return key in self._made
 
     def authority(self) -> Authority:
         """The CA, ready to sign; see `authority`."""
@@ -67,9 +99,41 @@ class Forge:
             self._authority = authority(self._stack, self._facts, self._answers)
         return self._authority
 
-    def ca_certificate(self) -> bytes | None:
-        """The CA's certificate if there is one, made in this plan or before."""
-        return self._authority.certificate if self._authority else authority_certificate(self._facts)
+    def old_authority(self) -> bytes:
+        """The CA's certificate as it was found; b'' if there is none."""
+        return authority_certificate(self._facts) or b""
+
+    def signed_by_us(self, certificate: bytes) -> bool:
+        """Whether the CA as it was found signed a certificate."""
+        ca = self.old_authority()
+        return bool(ca) and relations.signed_by(certificate, ca)
+
+    def signed(self, names: tuple[str, ...], *, common_name: str) -> tuple[bytes, bytes, bytes]:
+        """A new client certificate, its key, and what vouches for it: the CA, or the certificate itself."""
+        if self._stack.certificates.issued_by != "ca":
+            return self.pinned(names, common_name=common_name)
+        spec, ca = self._stack.certificates, self.authority()
+        key = pki.new_key(spec.key)
+        certificate = pki.issue(
+            ca_cert=ca.certificate,
+            ca_key=ca.key,
+            key_pem=key,
+            names=names,
+            days=spec.days,
+            common_name=common_name,
+            server=False,
+            client=True,
+        )
+        return certificate, key, ca.certificate
+
+    def pinned(self, names: tuple[str, ...], *, common_name: str) -> tuple[bytes, bytes, bytes]:
+        """A new client certificate that signs itself, its key, and the certificate again."""
+        spec = self._stack.certificates
+        key = pki.new_key(spec.key)
+        certificate = pki.self_signed(
+            key_pem=key, names=names, days=spec.days, common_name=common_name, server=False, client=True
+        )
+        return certificate, key, certificate
 
     def credentials(self) -> tuple[Credential, ...]:
         """Every user with the password that both ends get."""
@@ -83,6 +147,19 @@ class Forge:
     def steps(self) -> tuple[PlannedStep, ...]:
         """What makes the CA, if it had to be made."""
         return (self._authority.step,) if self._authority and self._authority.step else ()
+
+
+_T = TypeVar("_T")
+
+
+def certificates_in(bundle: bytes) -> tuple[bytes, ...]:
+    """Each certificate of a PEM text by itself, with the line break that ends it."""
+    return tuple(
+        block + b"\n"
+        for block in re.findall(
+            rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", bundle, re.DOTALL
+        )
+    )
 
 
 def workspace_folder(facts: Facts, name: str, why: str) -> tuple[Change, ...]:
@@ -153,7 +230,7 @@ def authority(stack: Stack, facts: Facts, answers: Answers) -> Authority:
     """
     certificate_path, key_path = layout.ca_pair(facts)
     certificate, key = facts.file(WORKSPACE, certificate_path), facts.file(WORKSPACE, key_path)
-    if certificate is not None and key is not None:
+    if certificate is not None and key is not None and "ca" not in answers.renew:
         if b"ENCRYPTED" in key.content and not answers.passphrase:
             raise NeededError(
                 "the CA's key is encrypted, and a certificate has to be signed with it",
@@ -267,7 +344,7 @@ def credential(stack: Stack, facts: Facts, answers: Answers, user: UserSpec) -> 
 
 def _known_to_a_client(stack: Stack, facts: Facts, user: UserSpec) -> Secret | None:
     """A password that a Prometheus already sends, if every server that knows the user takes it."""
-    for scraper in layout.scrapers(facts):
+    for scraper in layout.scrapers(stack, facts):
         state = scraper.host.files.get(scraper.password_file(user))
         if state is None:
             continue

@@ -7,6 +7,7 @@ the Prometheus that scrapes it turn within the same breath; a file that is re-re
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from wizard.components import component as find_component
 from wizard.model import (
@@ -22,10 +23,10 @@ from wizard.model import (
     Stack,
 )
 from wizard.probes import curl_config
-from wizard.redact import Secret
 from wizard.services import manual
-from wizard.steps import layout, material, proof, words
+from wizard.steps import identities, layout, material, picture, probed, proof, words
 from wizard.steps.client import ClientPlan, Target, plan_client
+from wizard.steps.layout import Client, Server
 from wizard.steps.server import ServerPlan, plan_server
 
 
@@ -38,56 +39,111 @@ def plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     """
     forge = material.Forge(stack, facts, answers)
     servers = layout.servers(stack, facts)
-    server_plans = tuple(plan_server(stack, facts, forge, server) for server in servers)
-    client_plans = tuple(
-        plan_client(stack, facts, forge, scraper, server_plans)
-        for scraper in layout.scrapers(facts)
-        if server_plans
+    probings, told = probed.look(stack, facts, servers)
+    scrapers = layout.scrapers(stack, facts) if servers else ()
+    server_plans = tuple(
+        plan_server(stack, facts, forge, server, _askers(server, scrapers, probings)) for server in servers
     )
-    with_password = any("basic_auth" in server.spec.protect for server in servers)
-    password = forge.credentials()[0].password if with_password else None
+    client_plans = (
+        *_scraper_plans(stack, facts, forge, scrapers, probings, server_plans),
+        *_prober_plans(stack, facts, forge, probings, server_plans),
+    )
+    with_password = any(each.asks_password for each in server_plans)
     targets = tuple(target for client in client_plans for target in client.targets)
+    inquiry = proof.Inquiry(
+        stack=stack,
+        facts=facts,
+        servers={each.server.key: each for each in server_plans},
+        password=forge.credentials()[0].password if with_password else None,
+        other_pair=stack.certificates.issued_by == "ca",
+    )
     steps = (
-        *forge.steps,
+        *(_clients_step(stack, facts, forge, server_plans)),
         *(_user_step(stack, facts, forge) if with_password else ()),
         *(step for server_plan in server_plans for step in _there(server_plan.material)),
         *_trust_copies(facts, server_plans),
-        *_ordered(facts, server_plans, client_plans, _turns(stack, facts, targets, password)),
+        *_ordered(facts, server_plans, client_plans, inquiry.turns(targets)),
     )
     return Plan(
         stack=stack,
         facts=facts,
-        steps=tuple(step for step in steps if step.changes),
-        probes=_probes(stack, facts, server_plans, targets, password),
-        warnings=(*_warnings(stack, server_plans), *(w for client in client_plans for w in client.warnings)),
+        steps=tuple(step for step in (*forge.steps, *steps) if step.changes),
+        probes=(*inquiry.server_probes(targets), *inquiry.up_probes(targets), *inquiry.probed(probings)),
+        arrows=picture.arrows(targets),
+        warnings=(
+            *_warnings(stack, server_plans),
+            *(warning for each in server_plans for warning in each.warnings),
+            *(warning for client in client_plans for warning in client.warnings),
+            *told,
+        ),
         gaps=_gaps(server_plans, targets),
         secrets=tuple(given.password for given in forge.credentials()) if with_password else (),
     )
 
 
-def _probes(
+def _askers(
+    server: Server, scrapers: Sequence[Client], probings: Sequence[probed.Probing]
+) -> tuple[Client, ...]:
+    """The clients that ask a server, or will."""
+    through = {
+        probing.prober.key: probing.prober
+        for probing in probings
+        if any(each.key == server.key for _, _, each in probing.targets)
+    }
+    return (*scrapers, *through.values())
+
+
+def _scraper_plans(
     stack: Stack,
     facts: Facts,
-    server_plans: Sequence[ServerPlan],
-    targets: Sequence[Target],
-    password: Secret | None,
-) -> tuple[Probe, ...]:
-    named = {target.plan.server.key: target.address for target in targets}
-    probes: list[Probe] = []
-    for server_plan in server_plans:
-        server = server_plan.server
-        probes += proof.server_probes(
-            stack, facts, server, password=password, url_host=named.get(server.key, "")
-        )
-    return (*probes, *proof.up_probes(stack, facts, targets, password=password))
+    forge: material.Forge,
+    scrapers: Sequence[Client],
+    probings: Sequence[probed.Probing],
+    plans: Sequence[ServerPlan],
+) -> tuple[ClientPlan, ...]:
+    found = []
+    for scraper in scrapers:
+        mine = [probing for probing in probings if probing.scraper.key == scraper.key]
+        content = None
+        if mine:
+            content = probed.retarget(scraper.content, mine)
+        found.append(plan_client(stack, facts, forge, scraper, plans, content=content))
+    return tuple(found)
 
 
-def _turns(
-    stack: Stack, facts: Facts, targets: Sequence[Target], password: Secret | None
-) -> tuple[Probe, ...]:
-    """Targets that are scraped by http now and by https after this."""
-    turning = [target for target in targets if not target.plan.was_tls and target.known]
-    return proof.up_probes(stack, facts, turning, password=password, before=True)
+def _prober_plans(
+    stack: Stack,
+    facts: Facts,
+    forge: material.Forge,
+    probings: Sequence[probed.Probing],
+    plans: Sequence[ServerPlan],
+) -> tuple[ClientPlan, ...]:
+    found = []
+    by_prober = sorted(probings, key=lambda probing: probing.prober.key)
+    for _, group in groupby(by_prober, key=lambda probing: probing.prober.key):
+        mine = tuple(group)
+        prober = mine[0].prober
+        modules: dict[str, dict[str, ServerPlan]] = {}
+        for probing in mine:
+            keys = {server.key for _, _, server in probing.targets}
+            modules.setdefault(probing.as_module, {}).update(
+                {each.server.key: each for each in plans if each.server.key in keys}
+            )
+        content = probed.with_modules(prober.content, mine)
+        asked = {name: tuple(each.values()) for name, each in modules.items()}
+        found.append(plan_client(stack, facts, forge, prober, plans, modules=asked, content=content))
+    return tuple(found)
+
+
+def _clients_step(
+    stack: Stack, facts: Facts, forge: material.Forge, plans: Sequence[ServerPlan]
+) -> tuple[PlannedStep, ...]:
+    """The shared pair and the pairs of the probes, where this plan needs them."""
+    shared = identities.shared_step(stack, facts, forge)
+    if not any(each.asks_certificate for each in plans):
+        return shared
+    checked = any(each.allowed for each in plans)
+    return (*shared, *identities.probe_step(stack, facts, forge, names_checked=checked))
 
 
 def _user_step(stack: Stack, facts: Facts, forge: material.Forge) -> tuple[PlannedStep, ...]:
@@ -102,10 +158,11 @@ def _user_step(stack: Stack, facts: Facts, forge: material.Forge) -> tuple[Plann
         by_hand=words.wrong_login(wrong, user.name, proof.WRONG_PASSWORD.reveal()),
     )
     unique = tuple({(change.kind, getattr(change, "path", "")): change for change in changes}.values())
+    names = " and ".join(each.name for each in stack.users)
     return (
         PlannedStep(
             id="user",
-            title=f"Choose a password for user {user.name}",
+            title=f"Choose a password for user {names}",
             host=WORKSPACE,
             why=(
                 "TLS keeps others from reading along, but still lets everyone ask. With a password, only who "
@@ -122,11 +179,11 @@ def _trust_copies(facts: Facts, plans: Sequence[ServerPlan]) -> tuple[PlannedSte
     )
     for server_plan in plans:
         path = layout.trust_copy(facts, server_plan.server)
-        source = layout.ca_pair(facts)[0] if server_plan.own_ca else server_plan.certificate_file
+        source = layout.ca_pair(facts)[0] if server_plan.pair.own_ca else server_plan.pair.certificate_file
         changes += material.private(
             facts,
             path,
-            server_plan.trust,
+            server_plan.pair.trust,
             why=f"The probes check {server_plan.server.key} against it, as Prometheus will.",
             by_hand=words.private_copy(source, path),
             secret=False,
@@ -150,30 +207,35 @@ def _ordered(
     """All steps behind the certificates, in the order that loses no more scrapes than it must.
 
     Prometheus carries a new scheme over to its targets some seconds after it has read it, so it goes first:
-    it reads the job, and in the moment in which it begins to ask by https, the server turns.
+    it reads the job, and in the moment in which it begins to ask by https, the servers turn, all at once. What
+    is re-read at once comes when the clients have all that will be asked of them; what only the old ones needed
+    goes last.
     """
     steps: list[PlannedStep] = []
     cold = [server for server in servers if not server.server.service.web_config]
     hot = [server for server in servers if server.server.service.web_config]
     for server in cold:  # nothing reads these files yet: they come first, as the story is told
-        steps += [*_there(server.web), *_there(server.flag)]
+        steps += [*_there(server.web), *_there(server.cluster), *_there(server.flag)]
     for client in clients:
-        steps += [*client.trust, *_there(client.job)]
+        steps += [*client.trust, *_there(client.config)]
     restarts = [server for server in servers if server.turn == "restart"]
     for server in hot:
+        steps += _there(server.cluster)
         if server.turn == "restart":  # TLS that is added to a running web configuration waits for the restart
-            steps += _there(server.web)
+            steps += [*_there(server.web), *_there(server.flag)]
     steps += [
-        _reload(facts, client, turns if restarts else ()) for client in clients if client.job is not None
+        _reload(facts, client, turns if restarts else ()) for client in clients if client.config is not None
     ]
-    for server in hot:
-        if server.turn != "restart":  # re-read with the next request: the clients know already
-            steps += _there(server.web)
     # Prometheus itself turns last: the others are scraped by then.
     own = [server for server in restarts if server.server.spec.name == "prometheus"]
     steps += [_restart(facts, server) for server in restarts if server not in own]
     steps += [step for client in clients for step in client.later]
+    for server in hot:
+        if server.turn != "restart":  # re-read with the next request: the clients know already
+            steps += _there(server.web)
     steps += [_restart(facts, server) for server in own]
+    steps += [step for client in clients for step in client.narrow]
+    steps += [step for server in servers for step in _there(server.narrow)]
     return tuple(steps)
 
 
@@ -193,17 +255,18 @@ def _restart(facts: Facts, plan: ServerPlan) -> PlannedStep:
 
 
 def _reload(facts: Facts, client: ClientPlan, turns: Sequence[Probe]) -> PlannedStep:
-    service = client.scraper.service
+    service = client.client.service
+    title = find_component(service.component).title
     mine = tuple(turn for turn in turns if turn.url.endswith(f"//{service.listen}"))
     return PlannedStep(
-        id=f"reload:{service.host}",
-        title="Let Prometheus read its configuration again",
+        id=f"reload:{service.host}" if service.component == "prometheus" else f"reload:{client.client.key}",
+        title=f"Let {title} read its configuration again",
         host=service.host,
         why=(
             "A reload keeps Prometheus running and its data in place. It takes up to ten seconds until it asks "
             "its targets by https; the server turns in that moment, so that no more than one scrape is lost."
             if mine
-            else "A reload keeps Prometheus running and its data in place; it now scrapes as the job says."
+            else f"A reload keeps {title} running and its data in place; it now asks as its configuration says."
         ),
         changes=(_run(service, "reload", turns=mine, workspace=facts.workspace_option),),
     )
@@ -260,19 +323,19 @@ def _warnings(stack: Stack, plans: Sequence[ServerPlan]) -> tuple[Finding, ...]:
                 )
             )
         asked_for_ca = stack.certificates.issued_by == "ca"
-        if server_plan.material is None and asked_for_ca and not server_plan.own_ca:
+        if not server_plan.pair.changes and asked_for_ca and not server_plan.pair.own_ca:
             found.append(
                 Finding(
                     severity="warning",
                     id="certificate-kept",
                     host=service.host,
                     component=service.component,
-                    what=f"{server_plan.certificate_file} signs itself and still serves, so it is kept",
+                    what=f"{server_plan.pair.certificate_file} signs itself and still serves, so it is kept",
                     why="What is there and holds is not replaced, though you chose your own CA for new ones.",
                     mend="move it away first if your CA is to sign this one too",
                 )
             )
-        if component.is_client and server_plan.turn != "none":
+        if component.asked_by_others and server_plan.turn != "none":
             found.append(
                 Finding(
                     severity="warning",
@@ -284,6 +347,7 @@ def _warnings(stack: Stack, plans: Sequence[ServerPlan]) -> tuple[Finding, ...]:
                     mend="give them https, the CA certificate and the password as well",
                 )
             )
+        found += _open_flags(server_plan)
         inside = [
             folder
             for folder in service.hidden
@@ -304,15 +368,46 @@ def _warnings(stack: Stack, plans: Sequence[ServerPlan]) -> tuple[Finding, ...]:
     return tuple(found)
 
 
+def _open_flags(server_plan: ServerPlan) -> list[Finding]:
+    """Endpoints with power that are switched on and that anyone may use who gets in without a password."""
+    service = server_plan.server.service
+    guarded = server_plan.asks_password or server_plan.client_auth_type == "RequireAndVerifyClientCert"
+    if guarded:
+        return []
+    return [
+        Finding(
+            severity="warning",
+            id="powerful-endpoint-open",
+            host=service.host,
+            component=service.component,
+            what=f"--{flag} is on, and neither a password nor a client certificate guards it",
+            why=means,
+            mend="add basic_auth or client_cert to its protection, or take the flag away",
+        )
+        for flag, means in find_component(service.component).open_flags
+        if _is_on(service, flag)
+    ]
+
+
+def _is_on(service: Service, flag: str) -> bool:
+    return any(argument in (f"--{flag}", f"--{flag}=true") for argument in service.arguments)
+
+
 def _gaps(plans: Sequence[ServerPlan], targets: Sequence[Target]) -> tuple[str, ...]:
     sentences = []
     for server_plan in plans:
         key = server_plan.server.key
-        scraped = any(target.plan is server_plan for target in targets)
-        if not scraped:
+        mine = [target for target in targets if target.plan is server_plan]
+        if not any(target.place.kind == "job" for target in mine):
             sentences.append(f"{key}: no Prometheus of this stack scrapes it")
         elif server_plan.turn == "restart":
             sentences.append(f"{key} restarts: it is missed for about a second, at most one scrape")
         elif server_plan.turn == "reread":
             sentences.append(f"{key} is not missed: it reads its new configuration by itself")
-    return tuple(sentences)
+        if server_plan.turn == "restart" and not server_plan.was_tls:
+            sentences += [
+                f"{target.place.how} waits some seconds for {key}: what it sends is repeated"
+                for target in mine
+                if target.place.kind not in ("job", "module")
+            ]
+    return tuple(dict.fromkeys(sentences))

@@ -5,14 +5,20 @@ Pure: the probes are data.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
 
 from wizard.components import component as find_component
-from wizard.model import Facts, Probe, Stack, UserSpec
+from wizard.model import Facts, Probe, Stack
 from wizard.redact import Secret
 from wizard.steps import layout
 from wizard.steps.client import Target
-from wizard.steps.layout import Server
+from wizard.steps.clientcheck import STRICT, VERIFYING
+from wizard.steps.layout import Client
+from wizard.steps.probed import Probing
+from wizard.steps.server import ServerPlan
 
 WRONG_PASSWORD = Secret("firescreen-knows-this-is-wrong")
 """Sent where a wrong password must be refused; it is no secret, but it is masked like one."""
@@ -21,96 +27,201 @@ WRONG_PASSWORD = Secret("firescreen-knows-this-is-wrong")
 UP_TIMEOUT = 75.0
 
 
-def server_probes(
-    stack: Stack, facts: Facts, server: Server, *, password: Secret | None, url_host: str = ""
-) -> tuple[Probe, ...]:
-    """The wanted and the unwanted requests to one server.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inquiry:
+    """Who asks what, with what, of the servers of one plan."""
 
-    Args:
-        password: of the stack's first user; None if the server asks for none.
-        url_host: host:port as Prometheus names it, if known: its certificate must fit that name.
-    """
-    place = url_host or server.address
-    path = find_component(server.spec.name).metrics_path
-    secure, plain = f"https://{place}{path}", f"http://{place}{path}"
-    user = stack.users[0]
-    trust = layout.trust_copy(facts, server)
-    with_password = "basic_auth" in server.spec.protect and password is not None
-    good = layout.user_files(facts, user)[1] if with_password else ""
-    probes = []
+    stack: Stack
+    facts: Facts
+    servers: Mapping[str, ServerPlan]
+    """By host/component."""
+    password: Secret | None
+    """Of the stack's first user; None if no server asks for one."""
+    other_pair: bool
+    """Whether there is a certificate of one's own CA with a name that nobody allows."""
 
-    def add(name: str, client: str, expect: str, url: str, **options: object) -> None:
-        probes.append(
-            Probe(
-                id=f"{server.key}/{client.replace(' ', '-')}",
-                host=server.spec.host,
-                component=server.spec.name,
-                name=name,
-                client=client,
-                expect=expect,
-                url=url,
-                **options,  # type: ignore[arg-type]
+    def server_probes(self, targets: Sequence[Target]) -> tuple[Probe, ...]:
+        """The wanted and the unwanted requests to each server.
+
+        They ask it under the name that Prometheus uses, where one is known: its certificate must fit that name.
+        """
+        named = {target.plan.server.key: target.address for target in reversed(targets)}
+        return tuple(
+            probe
+            for plan in self.servers.values()
+            for probe in self._of(plan, named.get(plan.server.key, "") or plan.server.address)
+        )
+
+    def _of(self, plan: ServerPlan, place: str) -> list[Probe]:
+        server = plan.server
+        path = find_component(server.spec.name).metrics_path
+        secure, plain = f"https://{place}{path}", f"http://{place}{path}"
+        trust, user = layout.trust_copy(self.facts, server), self.stack.users[0]
+        login = self._login(plan)
+        shown = self._pair(plan)
+        probes: list[Probe] = []
+
+        def add(name: str, client: str, expect: str, url: str = secure, **options: Any) -> None:
+            probes.append(
+                Probe(
+                    id=f"{server.key}/{client.replace(' ', '-')}",
+                    host=server.spec.host,
+                    component=server.spec.name,
+                    name=name,
+                    client=client,
+                    expect=expect,
+                    url=url,
+                    **options,
+                )
             )
-        )
 
-    who: dict[str, object] = (
-        {"user": user.name, "password": password, "curl_config": good} if with_password else {}
-    )
-    add("the right client gets in", "right client", "200", secure, ca_file=trust, **who)
-    add("without TLS it is refused", "no TLS", "400", plain)
-    add("without the CA it is not believed", "no CA", "untrusted", secure, **who)
-    if with_password:
-        add("without a password it is refused", "no password", "401", secure, ca_file=trust)
-        add(
-            "a wrong password is refused",
-            "wrong password",
-            "401",
-            secure,
-            ca_file=trust,
-            user=user.name,
-            password=WRONG_PASSWORD,
-            curl_config=layout.wrong_user_file(facts, user),
-        )
-    return tuple(probes)
+        add("the right client gets in", "right client", "200", ca_file=trust, **login, **shown)
+        add("without TLS it is refused", "no TLS", "400", plain)
+        add("without the CA it is not believed", "no CA", "untrusted", **login, **shown)
+        if login:
+            wrong: dict[str, Any] = {
+                "user": user.name,
+                "password": WRONG_PASSWORD,
+                "curl_config": layout.wrong_user_file(self.facts, user),
+            }
+            add("without a password it is refused", "no password", "401", ca_file=trust, **shown)
+            add("a wrong password is refused", "wrong password", "401", ca_file=trust, **wrong, **shown)
+        if plan.asks_certificate:
+            strict, verifying = plan.client_auth_type in STRICT, plan.client_auth_type in VERIFYING
+            if strict:
+                add(
+                    "without a client certificate it is refused",
+                    "no client certificate",
+                    "refused",
+                    ca_file=trust,
+                    **login,
+                )
+            else:
+                add(
+                    "without a client certificate it gets in all the same",
+                    "no client certificate",
+                    "200",
+                    ca_file=trust,
+                    **login,
+                )
+            stranger = _shows(layout.stranger_pair(self.facts))
+            if verifying:
+                add(
+                    "a stranger's certificate is refused",
+                    "stranger's certificate",
+                    "refused",
+                    ca_file=trust,
+                    **login,
+                    **stranger,
+                )
+            else:
+                add(
+                    "a stranger's certificate gets in all the same",
+                    "stranger's certificate",
+                    "200",
+                    ca_file=trust,
+                    **login,
+                    **stranger,
+                )
+            if plan.allowed and self.other_pair:
+                other = _shows(layout.other_pair(self.facts))
+                add(
+                    "a certificate with another name is refused",
+                    "another name",
+                    "refused",
+                    ca_file=trust,
+                    **login,
+                    **other,
+                )
+        return probes
 
+    def _login(self, plan: ServerPlan) -> dict[str, Any]:
+        if not plan.asks_password or self.password is None:
+            return {}
+        user = self.stack.users[0]
+        return {
+            "user": user.name,
+            "password": self.password,
+            "curl_config": layout.user_files(self.facts, user)[1],
+        }
 
-def up_probes(
-    stack: Stack, facts: Facts, targets: Sequence[Target], *, password: Secret | None, before: bool = False
-) -> tuple[Probe, ...]:
-    """Prometheus' own word about each target, asked the way its own protection demands.
+    def _pair(self, plan: ServerPlan) -> dict[str, Any]:
+        return _shows(layout.probe_pair(self.facts)) if plan.asks_certificate else {}
 
-    Args:
-        before: asked before Prometheus itself is protected by this plan.
-    """
-    protected = {
-        server.key: server
-        for server in layout.servers(stack, facts)
-        if not (before and not server.service.web_config)
-    }
-    probes = []
-    for target in targets:
-        own = protected.get(f"{target.scraper.host.spec.name}/prometheus")
-        server = target.plan.server
-        place = target.scraper.service.listen
-        user: UserSpec = stack.users[0]
-        with_password = own is not None and "basic_auth" in own.spec.protect and password is not None
-        probes.append(
-            Probe(
-                id=f"{server.key}/up@{target.scraper.host.spec.name}/{target.job}",
+    def _access(self, client: Client, *, before: bool = False) -> tuple[str, dict[str, Any]]:
+        """Scheme and options with which a client is asked itself, the way its own protection demands.
+
+        Args:
+            before: as it is before this plan turns it.
+        """
+        own = self.servers.get(client.key)
+        if own is None or (before and not own.was_tls):
+            return "http", {}
+        options = {"ca_file": layout.trust_copy(self.facts, own.server)}
+        return "https", {**options, **self._login(own), **self._pair(own)}
+
+    def up_probes(self, targets: Sequence[Target], *, before: bool = False) -> tuple[Probe, ...]:
+        """Prometheus' own word about each target.
+
+        Args:
+            before: asked before Prometheus itself is protected by this plan.
+        """
+        probes: dict[str, Probe] = {}
+        for target in targets:
+            if target.place.kind != "job":
+                continue
+            server, client = target.plan.server, target.client
+            scheme, options = self._access(client, before=before)
+            identity = up_id(target)
+            probes[identity] = Probe(
+                id=identity,
                 host=server.spec.host,
                 component=server.spec.name,
-                name=f"Prometheus scrapes it (job {target.job})",
+                name=f"Prometheus scrapes it (job {target.place.name})",
                 client="Prometheus itself",
                 expect="up",
-                url=f"{'https' if own else 'http'}://{place}",
+                url=f"{scheme}://{client.service.listen}",
                 kind="up",
-                ca_file=layout.trust_copy(facts, own) if own else "",
-                user=user.name if with_password else "",
-                password=password if with_password else None,
-                curl_config=layout.user_files(facts, user)[1] if with_password else "",
                 instance=target.address,
-                job=target.job,
+                job=target.place.name,
                 timeout=UP_TIMEOUT,
+                **options,
             )
-        )
-    return tuple(probes)
+        return tuple(probes.values())
+
+    def turns(self, targets: Sequence[Target]) -> tuple[Probe, ...]:
+        """Targets that are scraped by http now and by https after this."""
+        turning = [target for target in targets if not target.plan.was_tls and target.known]
+        return self.up_probes(turning, before=True)
+
+    def probed(self, probings: Sequence[Probing]) -> tuple[Probe, ...]:
+        """What a blackbox exporter says of the servers that are probed through it."""
+        probes = []
+        for probing in probings:
+            scheme, options = self._access(probing.prober)
+            for _, url, server in probing.targets:
+                query = f"module={quote(probing.as_module, safe='')}&target={quote(url, safe='')}"
+                probes.append(
+                    Probe(
+                        id=f"{server.key}/probed@{probing.prober.key}/{probing.job}",
+                        host=server.spec.host,
+                        component=server.spec.name,
+                        name=f"the blackbox exporter gets through to it (module {probing.as_module})",
+                        client="blackbox exporter",
+                        expect="200",
+                        url=f"{scheme}://{probing.prober.service.listen}/probe?{query}",
+                        holds="probe_success 1",
+                        timeout=15.0,
+                        **options,
+                    )
+                )
+        return tuple(probes)
+
+
+def up_id(target: Target) -> str:
+    """The id of the probe that asks Prometheus about a target."""
+    return f"{target.plan.server.key}/up@{target.client.host.spec.name}/{target.place.name}"
+
+
+def _shows(pair: tuple[str, str]) -> dict[str, Any]:
+    return {"cert_file": pair[0], "key_file": pair[1]}

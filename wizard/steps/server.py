@@ -5,30 +5,23 @@ What a person already has (a certificate that serves, users, headers) stays; onl
 
 from __future__ import annotations
 
+import ipaddress
 import posixpath
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from wizard import passwords, pki
+from wizard.components import Component
 from wizard.components import component as find_component
-from wizard.configs import prometheus as scrape
 from wizard.configs import web
-from wizard.errors import CertificateError, ConfigError, InputError
-from wizard.model import (
-    Change,
-    Facts,
-    FileState,
-    MakeFolder,
-    PathInfo,
-    PlannedStep,
-    Stack,
-    WriteFile,
-)
+from wizard.errors import ConfigError, InputError
+from wizard.model import Change, Facts, FileState, Finding, MakeFolder, PlannedStep, Stack, WriteFile
 from wizard.services import flags
-from wizard.steps import layout, material, words
-from wizard.steps.layout import LOOPBACK, Server
-from wizard.trust import relations
+from wizard.steps import clientcheck, gossip, identities, layout, material, words
+from wizard.steps.clientcheck import ClientDemand
+from wizard.steps.identities import Pair
+from wizard.steps.layout import Client, Server
 
 Turn = Literal["none", "reread", "restart"]
 
@@ -38,215 +31,120 @@ class ServerPlan:
     """What one server needs."""
 
     server: Server
-    certificate_file: str
-    certificate: bytes
-    """The PEM that it will show."""
-    own_ca: bool
-    """Whether our CA signs it (else the certificate itself is pinned)."""
-    trust: bytes
-    """What a client has to trust, PEM."""
+    pair: Pair
+    """What it will show."""
     material: PlannedStep | None
     web: PlannedStep | None
     flag: PlannedStep | None
     turn: Turn
     """Whether its scheme or flags change (restart), only what it re-reads (reread), or nothing."""
     was_tls: bool
+    asks_password: bool
+    asks_certificate: bool
+    """Whether it looks at client certificates; `client_auth_type` says how strictly."""
+    client_auth_type: str = ""
+    clients: bytes = b""
+    """PEM: what it checks its clients against."""
+    client_ca_file: str = ""
+    allowed: tuple[str, ...] = ()
+    """Names of which a client certificate must hold one; () for any."""
+    narrow: PlannedStep | None = None
+    """Takes from its bundle what vouched for the old clients, when the new ones are in use."""
+    cluster: PlannedStep | None = None
+    """Alertmanager: the TLS of its gossip."""
+    warnings: tuple[Finding, ...] = ()
 
 
-def certificate_names(facts: Facts, server: Server) -> tuple[str, ...]:
-    """Names and addresses for the certificate: what the person said, or what the real targets are.
-
-    Every target of a job that means this server, its own names, and the address that it listens on.
-    """
-    if server.spec.names:
-        return server.spec.names
-    found: dict[str, None] = {}
-    for scraper in layout.scrapers(facts):
-        state = scraper.host.files.get(scraper.service.config_file)
-        if state is None:
-            continue
-        for job in scrape.job_for(state.content, scraper.names_of(server), server.port):
-            known = scraper.names_of(server)
-            for target in job.targets:
-                name = target.rpartition(":")[0].strip("[]")
-                if name in known:
-                    found[name] = None
-            if job.tls.get("server_name"):
-                found[job.tls["server_name"]] = None
-    address = server.address.rpartition(":")[0].strip("[]")
-    practice = server.host.spec.connect == "practice"
-    for name in (address, server.host.spec.address, server.spec.host if practice else "", *server.host.names):
-        if name and not (practice and name in LOOPBACK):
-            found[name] = None
-    return tuple(found)
-
-
-def plan_server(stack: Stack, facts: Facts, forge: material.Forge, server: Server) -> ServerPlan:
+def plan_server(
+    stack: Stack, facts: Facts, forge: material.Forge, server: Server, clients: Sequence[Client]
+) -> ServerPlan:
     """What the server's own host needs.
+
+    Args:
+        clients: those that ask it.
 
     Raises:
         CertificateError, ConfigError, PasswordError, InputError: something there or given cannot be used.
     """
     before = facts.file(server.spec.host, server.web_file)
     config = web.parse(before.content) if before is not None else None
-    authority: material.Authority | None = None
-    kept = _kept_certificate(facts, server, config)
-    changes: tuple[Change, ...] = ()
-    if kept is not None:
-        certificate_file, key_file, certificate = kept
-        own_ca = _signed_by_us(facts, certificate)
-    else:
-        own_ca = stack.certificates.issued_by == "ca"
-        if own_ca:
-            authority = forge.authority()
-        certificate_file, key_file = _free_pair(server)
-        certificate, changes = _new_pair(stack, facts, server, authority, (certificate_file, key_file))
-    trust = certificate
-    if own_ca:
-        ca = forge.ca_certificate()
-        assert ca is not None
-        trust = ca
-    web_step = _web_step(facts, forge, server, before, certificate_file, key_file)
-    flag_step = _flag_step(server)
-    was_tls = bool(server.service.web_config and config is not None and config.cert_file)
+    _refuse_unsupported(server)
+    pair = identities.server_pair(stack, facts, forge, server, config)
+    demand = clientcheck.demand(stack, facts, forge, server, config, clients)
+    asks_password = "basic_auth" in server.spec.protect or bool(config and config.users)
+    web_step = _web_step(facts, forge, server, before, pair, demand, asks_password=asks_password)
+    was_tls = bool(server.service.web_config and config is not None and config.encrypted)
+    cluster_step = gossip.step(stack, facts, forge, server)
+    flag_step = _flag_step(server, pair, was_tls=was_tls)
+    restarted_for = server.spec.rate_limit is not None and (config is None or config.rate_limit is None)
     turn: Turn = "none"
-    if flag_step is not None or not was_tls:
+    if flag_step or cluster_step or not was_tls or (web_step is not None and restarted_for):
         turn = "restart"
     elif web_step is not None:
         turn = "reread"
     step = None
+    changes: tuple[Change, ...] = (*pair.changes, *(demand.changes if demand is not None else ()))
+    home = identities.make_home(server, "One folder holds all that the server needs.")
+    if not changes and web_step is not None:
+        web_step = replace(web_step, changes=(*home, *web_step.changes))
     if changes:
+        changes = (*home, *changes)
+        what = "a key and a certificate" if pair.changes else "the certificates of its clients"
         step = PlannedStep(
             id=f"certificate:{server.key}",
-            title=f"Give {server.spec.name} a key and a certificate",
+            title=f"Give {server.spec.name} {what}",
             host=server.spec.host,
             why=(
                 "TLS needs a private key, which only the server may read, and a certificate that says for which "
                 "names and addresses the key speaks. A client refuses a certificate without the name it asked for."
+            )
+            + (
+                " To tell its clients from others, it needs what their certificates are checked against too."
+                if demand is not None and demand.changes
+                else ""
             ),
             changes=changes,
         )
     return ServerPlan(
-        server, certificate_file, certificate, own_ca, trust, step, web_step, flag_step, turn, was_tls
+        server,
+        pair,
+        step,
+        web_step,
+        flag_step,
+        turn,
+        was_tls,
+        asks_password,
+        asks_certificate=demand is not None,
+        client_auth_type=demand.client_auth_type if demand else "",
+        clients=demand.bundle if demand else b"",
+        client_ca_file=demand.file if demand else "",
+        allowed=demand.allowed if demand else (),
+        narrow=demand.narrow if demand else None,
+        cluster=cluster_step,
+        warnings=demand.warnings if demand else (),
     )
 
 
-def _kept_certificate(
-    facts: Facts, server: Server, config: web.WebConfig | None
-) -> tuple[str, str, bytes] | None:
-    """The pair that is there, if it serves: it matches, is valid, covers the names, and can be trusted."""
-    pairs = []
-    if config is not None and config.cert_file and config.key_file:
-        pairs.append(tuple(posixpath.join(server.home, name) for name in (config.cert_file, config.key_file)))
-    pairs += [server.pair, server.spare_pair]
-    names = certificate_names(facts, server)
-    for certificate_path, key_path in pairs:
-        certificate = server.host.files.get(certificate_path)
-        key = server.host.files.get(key_path)
-        if certificate is None or key is None:
-            continue
-        try:
-            problems = pki.problems(certificate.content, names=names, key_pem=key.content, purpose="server")
-            trusted = _signed_by_us(facts, certificate.content) or relations.is_self_signed(
-                certificate.content
-            )
-        except CertificateError:
-            continue
-        if not problems and trusted:
-            return certificate_path, key_path, certificate.content
-    return None
+def _refuse_unsupported(server: Server) -> None:
+    """What the person wants of a web configuration that this version does not know.
 
-
-def _signed_by_us(facts: Facts, certificate: bytes) -> bool:
-    ca = material.authority_certificate(facts)
-    return ca is not None and relations.signed_by(certificate, ca)
-
-
-def _free_pair(server: Server) -> tuple[str, str]:
-    """Where a new pair goes: a person's own files are not written over."""
-    taken = any(server.host.files.get(path) is not None for path in server.pair)
-    return server.spare_pair if taken else server.pair
-
-
-def _new_pair(
-    stack: Stack,
-    facts: Facts,
-    server: Server,
-    authority: material.Authority | None,
-    paths: tuple[str, str],
-) -> tuple[bytes, tuple[Change, ...]]:
-    certificate_path, key_path = paths
-    names = certificate_names(facts, server)
-    if not names:
+    Raises:
+        InputError: names the first.
+    """
+    spec = server.spec
+    component = find_component(spec.name)
+    missing = web.unsupported(
+        component.toolkit(server.service.version),
+        client_allowed_sans=spec.client_allowed_sans,
+        headers=spec.headers or None,
+        rate_limit=spec.rate_limit,
+    )
+    if missing:
         raise InputError(
-            f"no name or address is known for {server.key}", todo="give its names for the certificate"
+            f"{spec.name} {server.service.version}: {missing[0]}",
+            where=server.key,
+            todo=f"upgrade {spec.name}, or take that setting out of its entry",
         )
-    spec = stack.certificates
-    key = pki.new_key(spec.key)
-    common_name = server.spec.host
-    if authority is not None:
-        certificate = pki.issue(
-            ca_cert=authority.certificate,
-            ca_key=authority.key,
-            key_pem=key,
-            names=names,
-            days=spec.days,
-            common_name=common_name,
-        )
-        by_hand = words.issue(
-            key=key_path,
-            certificate=certificate_path,
-            names=names,
-            days=spec.days,
-            name=common_name,
-            ca=layout.ca_pair(facts),
-        )
-    else:
-        certificate = pki.self_signed(key_pem=key, names=names, days=spec.days, common_name=common_name)
-        by_hand = words.self_signed(
-            key=key_path, certificate=certificate_path, names=names, days=spec.days, name=common_name
-        )
-    host = facts.hosts[server.spec.host]
-    changes: list[Change] = [*_make_home(host.folders, server, "One folder holds all that the server needs.")]
-    changes.append(
-        WriteFile(
-            host=server.spec.host,
-            path=key_path,
-            before=host.files.get(key_path),
-            after=FileState(key, 0o640, server.owner, server.group),
-            why="Only root and the service itself may read the key: who has it can pose as this server.",
-            secret=True,
-            by_hand=words.new_key(key_path, spec.key, mode=0o640, owner=server.owner, group=server.group),
-        )
-    )
-    changes.append(
-        WriteFile(
-            host=server.spec.host,
-            path=certificate_path,
-            before=host.files.get(certificate_path),
-            after=FileState(certificate, 0o644, server.owner, server.group),
-            why=f"It speaks for {', '.join(names)}, for {spec.days} days.",
-            about=pki.describe(certificate),
-            by_hand=by_hand,
-        )
-    )
-    return certificate, tuple(changes)
-
-
-def _make_home(folders: Mapping[str, PathInfo | None], server: Server, why: str) -> tuple[Change, ...]:
-    return tuple(
-        MakeFolder(
-            host=server.spec.host,
-            path=path,
-            mode=0o750,
-            owner=server.owner,
-            group=server.group,
-            why=why,
-            by_hand=words.folder(path, mode=0o750, owner=server.owner, group=server.group),
-        )
-        for path in server.homes
-        if folders.get(path) is None
-    )
 
 
 def _web_step(
@@ -254,44 +152,52 @@ def _web_step(
     forge: material.Forge,
     server: Server,
     before: FileState | None,
-    certificate_file: str,
-    key_file: str,
+    pair: Pair,
+    demand: ClientDemand | None,
+    *,
+    asks_password: bool,
 ) -> PlannedStep | None:
-    """The web configuration with TLS and the users that are missing; None if it already says so."""
+    """The web configuration with what is missing of TLS, users and clients; None if it already says so."""
     known = web.parse(before.content).users if before is not None else {}
     hashes: dict[str, str] = {}
     fresh = []
-    if "basic_auth" in server.spec.protect:
+    if asks_password:
         for given in forge.credentials():
             user = given.user
             if user.name not in known or not passwords.matches(given.password, known[user.name]):
                 hashes[user.name] = passwords.hash_password(given.password, user.cost)
                 fresh.append((user, layout.user_files(facts, user)[0]))
+    spec = server.spec
     content = web.secure(
         before.content if before is not None else None,
-        cert_file=server.named(certificate_file),
-        key_file=server.named(key_file),
+        cert_file=server.named(pair.certificate_file),
+        key_file=server.named(pair.key_file),
         users=hashes or None,
+        client_ca_file=server.named(demand.file) if demand is not None and demand.file else "",
+        client_auth_type=demand.client_auth_type if demand is not None else "",
+        client_allowed_sans=demand.allowed if demand is not None else (),
+        min_version=spec.min_version,
+        headers=spec.headers or None,
+        rate_limit=spec.rate_limit,
     )
     mode = before.mode if before is not None and before.mode & 0o007 == 0 else 0o640
     owner, group = (before.owner, before.group) if before is not None else (server.owner, server.group)
     after = FileState(content, mode, owner, group)
     if before is not None and before.content == content and before.mode == mode:
         return None
-    parts = ["the certificate"] + (["a password"] if hashes else [])
+    why = f"This file tells {spec.name} which key and certificate to speak TLS with."
+    if demand is not None:
+        why += " From then on it asks who is calling, and looks at the certificate that the caller shows."
+    if hashes:
+        why += " It holds a bcrypt hash of the password, from which the password cannot be read back."
     return PlannedStep(
         id=f"web:{server.key}",
-        title=f"Write {server.spec.name}'s web configuration",
-        host=server.spec.host,
-        why=(
-            f"This file tells {server.spec.name} to demand {' and '.join(parts)}. It holds a bcrypt hash, from "
-            "which the password cannot be read back."
-            if hashes
-            else f"This file tells {server.spec.name} which key and certificate to speak TLS with."
-        ),
+        title=f"Write {spec.name}'s web configuration",
+        host=spec.host,
+        why=why,
         changes=(
             WriteFile(
-                host=server.spec.host,
+                host=spec.host,
                 path=server.web_file,
                 before=before,
                 after=after,
@@ -303,10 +209,8 @@ def _web_step(
     )
 
 
-def _flag_step(server: Server) -> PlannedStep | None:
-    """The flag that names the web configuration, where the service's flags are set."""
-    if server.service.web_config:
-        return None
+def _flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | None:
+    """The flags that name the web configuration and follow from it, where the service's flags are set."""
     component = find_component(server.spec.name)
     flag = component.web_flag(server.service.version)
     if not flag:
@@ -318,9 +222,18 @@ def _flag_step(server: Server) -> PlannedStep | None:
     place = server.service.flags
     if place.kind == "manual":
         return None  # the restart's own words name the flag
+    wanted = {} if server.service.web_config else {flag: server.web_file}
+    if not was_tls:
+        wanted |= _link_flag(component, server, pair)
+    if server.spec.cluster_tls:
+        gossip_flag = component.cluster_flag(server.service.version)
+        if not server.service.flag(gossip_flag):
+            wanted[gossip_flag] = server.cluster_file
+    if not wanted:
+        return None
     before = server.host.files.get(place.path)
     text = server.service.unit_text
-    after = flags.plan_flag(server.service, flag=flag, value=server.web_file, current=before, unit_text=text)
+    after = flags.plan_flags(server.service, wanted=wanted, current=before, unit_text=text)
     changes: list[Change] = []
     parent = posixpath.dirname(place.path)
     if place.kind == "dropin" and server.host.folders.get(parent) is None:
@@ -342,9 +255,7 @@ def _flag_step(server: Server) -> PlannedStep | None:
             before=before,
             after=after,
             why=f"Without --{flag} the program never opens the file. All its other flags stay.",
-            by_hand=flags.by_hand(
-                server.service, flag=flag, value=server.web_file, current=before, unit_text=text
-            ),
+            by_hand=flags.all_by_hand(server.service, wanted=wanted, current=before, unit_text=text),
         )
     )
     return PlannedStep(
@@ -357,3 +268,26 @@ def _flag_step(server: Server) -> PlannedStep | None:
         ),
         changes=tuple(changes),
     )
+
+
+def _link_flag(component: Component, server: Server, pair: Pair) -> dict[str, str]:
+    """The address in the links that the program sends, which says http until it is told otherwise."""
+    if not component.url_flag:
+        return {}
+    now = server.service.flag(component.url_flag)
+    if now:
+        return {component.url_flag: f"https{now[4:]}"} if now.startswith("http:") else {}
+    names = pki.summary(pair.certificate).names
+    name = next((each for each in names if not _is_address(each) and each != "localhost"), "")
+    name = name or next(iter(names), "")
+    return (
+        {component.url_flag: f"https://{f'[{name}]' if ':' in name else name}:{server.port}/"} if name else {}
+    )
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

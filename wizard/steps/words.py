@@ -52,9 +52,16 @@ def authority(*, key: str, certificate: str, days: int, name: str) -> tuple[str,
 
 
 def issue(
-    *, key: str, certificate: str, names: tuple[str, ...], days: int, name: str, ca: tuple[str, str]
+    *,
+    key: str,
+    certificate: str,
+    names: tuple[str, ...],
+    days: int,
+    name: str,
+    ca: tuple[str, str],
+    usage: str = "serverAuth",
 ) -> tuple[str, ...]:
-    """A certificate for a server, signed by the CA (certificate and key in `ca`)."""
+    """A certificate signed by the CA (certificate and key in `ca`); `usage` as openssl writes it."""
     ca_certificate, ca_key = ca
     return (
         (
@@ -64,20 +71,48 @@ def issue(
         (
             f"openssl x509 -req -in {_q(certificate + '.csr')} -CA {_q(ca_certificate)} -CAkey {_q(ca_key)} \\\n"
             f'  -set_serial "0x$(openssl rand -hex 16)" -days {days} -sha256 -out {_q(certificate)} \\\n'
-            f"  -extfile /dev/stdin <<'END'\n{_leaf_extensions(names)}authorityKeyIdentifier = keyid\nEND"
+            f"  -extfile /dev/stdin <<'END'\n{_leaf_extensions(names, usage)}authorityKeyIdentifier = keyid\nEND"
         ),
         f"rm {_q(certificate + '.csr')}",
     )
 
 
+def client_pair(
+    *,
+    paths: tuple[str, str],
+    kind: str,
+    names: tuple[str, ...],
+    days: int,
+    ca: tuple[str, str] | None,
+    owner: str = "",
+    group: str = "",
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """A client's key, and its certificate: signed by the CA (certificate and key in `ca`) or by itself.
+
+    Args:
+        paths: certificate and key.
+    """
+    certificate, key = paths
+    rights = {"mode": 0o640, "owner": owner, "group": group} if owner else {"mode": 0o600}
+    made = new_key(key, kind, **rights)
+    if ca is None:
+        return made, self_signed(
+            key=key, certificate=certificate, names=names, days=days, name=names[0], usage="clientAuth"
+        )
+    signed = issue(
+        key=key, certificate=certificate, names=names, days=days, name=names[0], ca=ca, usage="clientAuth"
+    )
+    return made, signed
+
+
 def self_signed(
-    *, key: str, certificate: str, names: tuple[str, ...], days: int, name: str
+    *, key: str, certificate: str, names: tuple[str, ...], days: int, name: str, usage: str = "serverAuth"
 ) -> tuple[str, ...]:
-    """A certificate that signs itself; clients pin it."""
+    """A certificate that signs itself; the other end pins it."""
     return (
         (
             f"openssl req -x509 -new -key {_q(key)} -days {days} -sha256 -out {_q(certificate)} \\\n"
-            f"  -config /dev/stdin <<'END'\n{_request(name, extended=True)}[ext]\n{_leaf_extensions(names)}END"
+            f"  -config /dev/stdin <<'END'\n{_request(name, extended=True)}[ext]\n{_leaf_extensions(names, usage)}END"
         ),
     )
 
@@ -85,6 +120,12 @@ def self_signed(
 def copy(source: str, target: str, state: FileState) -> tuple[str, ...]:
     """A file copied to where it belongs, with its rights."""
     return (f"install -m {state.mode:04o} {_owned(state.owner, state.group)}{_q(source)} {_q(target)}",)
+
+
+def text(path: str, state: FileState) -> tuple[str, ...]:
+    """A text file written as it is, with its rights; for texts that hold no secret."""
+    rights = f"install -m {state.mode:04o} {_owned(state.owner, state.group)}/dev/stdin {_q(path)}"
+    return (f"{rights} <<'END'\n{state.content.decode('utf-8', 'replace')}END",)
 
 
 def password(path: str, user: UserSpec) -> tuple[str, ...]:
@@ -185,7 +226,7 @@ def _request(name: str, *, extended: bool = False) -> str:
     return f"[req]\nprompt = no\ndistinguished_name = dn\n{extensions}[dn]\nCN = {name}\n"
 
 
-def _leaf_extensions(names: tuple[str, ...]) -> str:
+def _leaf_extensions(names: tuple[str, ...], usage: str) -> str:
     entries = []
     for name in names:
         try:
@@ -194,7 +235,7 @@ def _leaf_extensions(names: tuple[str, ...]) -> str:
             entries.append(f"DNS:{name}")
     return (
         "basicConstraints = critical, CA:FALSE\nkeyUsage = critical, digitalSignature\n"
-        f"extendedKeyUsage = serverAuth\nsubjectKeyIdentifier = hash\nsubjectAltName = {', '.join(entries)}\n"
+        f"extendedKeyUsage = {usage}\nsubjectKeyIdentifier = hash\nsubjectAltName = {', '.join(entries)}\n"
     )
 
 

@@ -1,0 +1,215 @@
+"""The levels of a whole stack at a glance: a row for each component, hosts kept together, arrows to choose.
+
+It is as high as its rows and gives way where there is less room: the row in hand is always to be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from textwrap import wrap
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.geometry import Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from screens.levels import SHORT, LevelRow, cost
+from screens.words import fit, inline, place
+
+TOLD = 4
+"""Lines beneath the table: what the level in hand means and what it costs."""
+
+
+class Levels(Widget, can_focus=True):
+    """A table of components with the level chosen for each.
+
+    Args:
+        rows: the components.
+        meanings: what each level means, one sentence by its value.
+    """
+
+    ALLOW_SELECT = False
+    DEFAULT_CSS = """
+    Levels { height: auto; width: 1fr; padding: 1 2 0 2; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "move(-1)", "Component above", show=False),
+        Binding("down", "move(1)", "Component below", show=False),
+        Binding("left", "turn(-1)", "Level before", show=False),
+        Binding("right", "turn(1)", "Another level", show=False),
+        Binding("home", "edge(0)", "First component", show=False),
+        Binding("end", "edge(-1)", "Last component", show=False),
+        Binding("enter", "accept", "Accept", show=False),
+    ]
+
+    rows: reactive[tuple[LevelRow, ...]] = reactive((), layout=True)
+    at: reactive[int] = reactive(0)
+    """The row in hand."""
+
+    class Changed(Message):
+        """Levels were chosen.
+
+        Args:
+            answers: (question's key, level) of each row that changed.
+        """
+
+        def __init__(self, answers: tuple[tuple[str, str], ...]) -> None:
+            super().__init__()
+            self.answers = answers
+
+    def __init__(self, rows: tuple[LevelRow, ...], meanings: Mapping[str, str]) -> None:
+        super().__init__()
+        self.set_reactive(Levels.rows, rows)
+        self._meanings = dict(meanings)
+        self._top = 0
+
+    @property
+    def row(self) -> LevelRow:
+        """The row in hand."""
+        return self.rows[min(self.at, len(self.rows) - 1)]
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Head, rows, a line between, and the words beneath."""
+        return len(self.rows) + 2 + TOLD
+
+    def render(self) -> Content:
+        """The table for the room there is."""
+        room = max(self.size.height - 2 - TOLD, 1)
+        self._top = _window(self.at, len(self.rows), room, self._top)
+        shown = self.rows[self._top : self._top + room]
+        lines = [self._head(room)]
+        for number, row in enumerate(shown, start=self._top):
+            again = number > self._top and self.rows[number - 1].host == row.host
+            lines.append(self._line(row, in_hand=number == self.at, host="" if again else place(row.host)))
+        lines.append(Content(""))
+        lines.extend(self._told())
+        return Content("\n").join(lines)
+
+    def _widths(self) -> tuple[int, int, int, int, int]:
+        """Of host, component, address, what there is now and the level; 0 for a column that is left out."""
+        several = len({row.host for row in self.rows}) > 1
+        host = min(max(len(place(row.host)) for row in self.rows), 16) + 2 if several else 0
+        name = min(max(len(inline(row.name)) for row in self.rows), 20) + 2
+        now = max(len(row.now) for row in self.rows) + 4
+        level = max(len(_short(row.ways, value)) for row in self.rows for value, _ in row.ways) + 4
+        rest = self.size.width - 2 - name - now - level
+        if host > max(rest, 0):
+            host = max(rest, 0) if rest >= 6 else 0
+        address = min(max(len(inline(row.address)) for row in self.rows) + 2, max(rest - host, 0))
+        return host, name, address if address >= 16 else 0, now, level
+
+    def _head(self, room: int) -> Content:
+        host, name, address, now, _ = self._widths()
+        words = (
+            "  ",
+            fit("on", host),
+            fit("component", name),
+            fit("where", address),
+            fit("now", now),
+            "from now on",
+        )
+        hidden = len(self.rows) - room
+        more = f"   {self.at + 1} of {len(self.rows)}" if hidden > 0 else ""
+        return Content.assemble(("".join(words), "$quiet"), (more, "bold $primary"))
+
+    def _line(self, row: LevelRow, *, in_hand: bool, host: str) -> Content:
+        wide, name, address, now, level = self._widths()
+        focus = in_hand and self.has_focus
+        chosen = _short(row.ways, row.value)
+        style = (
+            "bold reverse"
+            if self.app.no_color
+            else "bold $block-cursor-foreground on $block-cursor-background"
+        )
+        left, right = self._ends(row)
+        shown = f"{'◂' if focus and left else ' '} {chosen} {'▸' if focus and right else ' '}"
+        return Content.assemble(
+            ("▸ " if in_hand else "  ", "bold $primary"),
+            (fit(host, wide), "italic"),
+            (fit(row.name, name), "bold" if in_hand else ""),
+            (fit(row.address, address), "$quiet"),
+            (fit(f"{row.sign} {row.now}", now), row.colour),
+            (fit(shown, level), style if focus else "bold" if row.value else "$quiet"),
+        )
+
+    def _ends(self, row: LevelRow) -> tuple[bool, bool]:
+        """Whether there is a level before and one behind."""
+        values = [value for value, _ in row.ways]
+        where = values.index(row.value) if row.value in values else 0
+        return where > 0, where < len(values) - 1
+
+    def _told(self) -> list[Content]:
+        """What the level in hand means and costs; what there is no room for is the last sentence."""
+        row, width = self.row, max(self.size.width, 20)
+        meaning = self._meanings.get(row.value) or inline(dict(row.ways).get(row.value, row.value))
+        lines = [Content(line) for line in wrap(meaning, width)[:2]]
+        needed, given = cost(row.value)
+        for text in (f"{needed} {given}", needed):
+            quiet = [Content.styled(line, "$quiet") for line in wrap(text, width)]
+            if len(lines) + len(quiet) <= TOLD:
+                break
+        return [*lines, *quiet][:TOLD]
+
+    def on_focus(self) -> None:
+        """The row in hand shows the focus."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """And loses it."""
+        self.refresh()
+
+    def action_move(self, by: int) -> None:
+        """The neighbour; at the ends it stays."""
+        self.at = min(max(self.at + by, 0), len(self.rows) - 1)
+
+    def action_edge(self, end: int) -> None:
+        """The first row, or the last."""
+        self.at = len(self.rows) - 1 if end else 0
+
+    def action_turn(self, by: int) -> None:
+        """The next level of the row in hand; at the ends it stays."""
+        values = [value for value, _ in self.row.ways]
+        where = values.index(self.row.value) + by if self.row.value in values else 0
+        if 0 <= where < len(values):
+            self._choose({self.row.key: values[where]})
+
+    def all_alike(self) -> None:
+        """Every component that can have it gets the level of the row in hand."""
+        value = self.row.value
+        self._choose({row.key: value for row in self.rows if value in dict(row.ways)})
+
+    def action_accept(self) -> None:
+        """On to the other questions."""
+        self.screen.focus_next()
+
+    def on_click(self, event: events.Click) -> None:
+        """The row under the mouse; its level once more is the next one."""
+        number = self._top + event.get_content_offset_capture(self).y - 1
+        if not 0 <= number < len(self.rows):
+            return
+        if number == self.at and event.x >= self.size.width - self._widths()[4]:
+            self.action_turn(1)
+        self.at = number
+
+    def _choose(self, levels: Mapping[str, str]) -> None:
+        changed = tuple(
+            (row.key, levels[row.key]) for row in self.rows if levels.get(row.key, row.value) != row.value
+        )
+        self.rows = tuple(replace(row, value=levels.get(row.key, row.value)) for row in self.rows)
+        if changed:
+            self.post_message(self.Changed(changed))
+
+
+def _short(ways: tuple[tuple[str, str], ...], value: str) -> str:
+    return SHORT.get(value) or inline(dict(ways).get(value, value), 30)
+
+
+def _window(at: int, count: int, room: int, top: int) -> int:
+    """The first row to show, so that the one in hand is seen and no room is wasted."""
+    top = min(max(top, at - room + 1), at)
+    return max(min(top, count - room), 0)

@@ -1,0 +1,159 @@
+"""The client file of promtool and amtool: with it they reach secured servers, without it they do not."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+import pytest
+
+from tests.integration.stand import free_port, running
+from wizard import binaries, pki
+from wizard.configs import httpclient, web
+from wizard.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Stand:
+    """A Prometheus and an Alertmanager that demand a certificate and a password."""
+
+    folder: Path
+    suite: str
+    cache: Path
+    prometheus: int
+    alertmanager: int
+
+    def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        path = binaries.find(program, cache=self.cache, suite=self.suite).path
+        return subprocess.run([path, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+    def file(self, **left_out: str) -> str:
+        """The client file, complete but for what is named."""
+        names = {
+            "ca_file": "ca.crt",
+            "cert_file": "client.crt",
+            "key_file": "client.key",
+            "password_file": "pw",
+        }
+        given: dict[str, Any] = {key: str(self.folder / name) for key, name in names.items()}
+        path = self.folder / "client.yml"
+        path.write_bytes(httpclient.text(**{**given, "username": "admin", **left_out}))
+        return f"--http.config.file={path}"
+
+
+@pytest.fixture(scope="module", params=["trixie", "sid"])
+def stand(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, cache: Path
+) -> Iterator[Stand]:
+    folder = tmp_path_factory.mktemp("client file")
+    ca_key = pki.new_key("ec-p256")
+    ca = pki.new_ca(name="Lab CA", key_pem=ca_key, days=100)
+    (folder / "ca.crt").write_bytes(ca)
+    (folder / "pw").write_text("canary\n")
+    for name, client in (("server", False), ("client", True)):
+        key = pki.new_key("ec-p256")
+        certificate = pki.issue(
+            ca_cert=ca,
+            ca_key=ca_key,
+            key_pem=key,
+            names=["server.lab"],
+            days=30,
+            common_name=name,
+            server=not client,
+            client=client,
+        )
+        (folder / f"{name}.crt").write_bytes(certificate)
+        (folder / f"{name}.key").write_bytes(key)
+    (folder / "web.yml").write_bytes(
+        web.secure(
+            None,
+            cert_file=str(folder / "server.crt"),
+            key_file=str(folder / "server.key"),
+            client_ca_file=str(folder / "ca.crt"),
+            client_auth_type="RequireAndVerifyClientCert",
+            users={"admin": bcrypt.hashpw(b"canary", bcrypt.gensalt(4)).decode()},
+        )
+    )
+    (folder / "alertmanager.yml").write_text("route: {receiver: none}\nreceivers: [{name: none}]\n")
+    (folder / "prometheus.yml").write_text("scrape_configs: []\n")
+    ports = free_port(), free_port()
+    commands = {
+        "prometheus": (f"--storage.tsdb.path={folder}/data", f"--config.file={folder}/prometheus.yml"),
+        "alertmanager": (
+            f"--storage.path={folder}/am",
+            f"--config.file={folder}/alertmanager.yml",
+            "--cluster.listen-address=",
+        ),
+    }
+    with ExitStack() as stack:
+        for (name, flags), port in zip(commands.items(), ports, strict=True):
+            program = binaries.find(name, cache=cache, suite=request.param).path
+            argv = [
+                program,
+                *flags,
+                f"--web.listen-address=127.0.0.1:{port}",
+                f"--web.config.file={folder}/web.yml",
+            ]
+            ready = "Server is ready" if name == "prometheus" else "TLS is enabled"
+            stack.enter_context(running(argv, ready, cwd=folder))
+        yield Stand(folder, request.param, cache, *ports)
+
+
+REFUSED = [
+    ({"ca_file": ""}, "certificate signed by unknown authority"),
+    ({"cert_file": "", "key_file": ""}, "certificate required"),
+    ({"username": "", "password_file": ""}, "401|Unauthorized|unauthorized"),
+    ({"server_name": ""}, "doesn't contain any IP SANs"),
+]
+
+
+def test_promtool_reaches_prometheus_with_it_and_not_without_a_part(stand: Stand) -> None:
+    url = f"https://127.0.0.1:{stand.prometheus}"
+    ended = stand.run("promtool", "query", "instant", stand.file(server_name="server.lab"), url, "vector(42)")
+    assert ended.returncode == 0, ended.stderr
+    assert "=> 42" in ended.stdout
+    for left_out, words in REFUSED:
+        ended = stand.run(
+            "promtool", "query", "instant", stand.file(**{"server_name": "server.lab", **left_out}), url, "up"
+        )
+        assert ended.returncode != 0
+        assert re.search(words, ended.stderr), ended.stderr
+
+
+def test_amtool_reaches_alertmanager_with_it_and_not_without_a_part(stand: Stand) -> None:
+    flags = ["cluster", "show", f"--alertmanager.url=https://127.0.0.1:{stand.alertmanager}"]
+    ended = stand.run("amtool", *flags, stand.file(server_name="server.lab"))
+    assert ended.returncode == 0, ended.stderr
+    for left_out, words in REFUSED:
+        ended = stand.run("amtool", *flags, stand.file(**{"server_name": "server.lab", **left_out}))
+        assert ended.returncode != 0
+        assert re.search(words, ended.stderr), ended.stderr
+
+
+def test_it_holds_no_secret_and_says_nothing_that_was_not_given() -> None:
+    assert httpclient.text() == b"{}\n"
+    assert httpclient.text(ca_file="/c a", username="1", password_file="/p") == (
+        b"tls_config:\n  ca_file: '/c a'\nbasic_auth:\n  username: '1'\n  password_file: /p\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"ca_file": "ca.crt"}, "not an absolute path"),
+        ({"cert_file": "/c"}, "cert_file and key_file go together"),
+        ({"key_file": "/c"}, "cert_file and key_file go together"),
+        ({"username": "a"}, "username and password_file go together"),
+        ({"password_file": "/p"}, "username and password_file go together"),
+    ],
+)
+def test_half_a_pair_or_a_relative_path_is_refused(given: dict[str, str], words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        httpclient.text(**given)
+    assert caught.value.todo

@@ -1,0 +1,151 @@
+"""The Python push example against real Pushgateways, secured by our own web configuration at every level."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+import pytest
+
+from tests.integration.stand import free_port, running
+from wizard import assets, binaries, pki
+from wizard.configs import web
+
+SCRIPT = str(assets.path("examples/push_to_pushgateway.py"))
+
+
+@dataclass(frozen=True)
+class Stand:
+    """The Pushgateways by level, and the files of their clients."""
+
+    folder: Path
+    ports: dict[str, int]
+
+    def file(self, name: str) -> str:
+        return str(self.folder / name)
+
+    @property
+    def password(self) -> list[str]:
+        return ["--user", "backup", "--password-file", self.file("right.pw")]
+
+    @property
+    def certificate(self) -> list[str]:
+        return ["--cert", self.file("client.crt"), "--key", self.file("client.key")]
+
+    def push(self, level: str, *more: str, ca: str = "ca.crt") -> str:
+        """What the example says, '' when it pushed."""
+        port = self.ports[level]
+        argv = [sys.executable, SCRIPT, "--gateway", f"localhost:{port}", "--ca", self.file(ca), *more]
+        ended = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        assert "Traceback" not in ended.stderr
+        assert (ended.returncode == 0) == (not ended.stderr), ended
+        assert not ended.stdout
+        return ended.stderr
+
+
+@pytest.fixture(scope="module", params=["bookworm", "sid"])
+def stand(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, cache: Path
+) -> Iterator[Stand]:
+    folder = tmp_path_factory.mktemp("push")
+    ca_key, other_key = pki.new_key("ec-p256"), pki.new_key("ec-p256")
+    ca = pki.new_ca(name="Lab CA", key_pem=ca_key, days=100)
+    other = pki.new_ca(name="Other CA", key_pem=other_key, days=100)
+
+    def write(name: str, content: bytes) -> None:
+        (folder / name).write_bytes(content)
+
+    def leaf(name: str, *names: str, signed: tuple[bytes, bytes] = (ca, ca_key), **uses: Any) -> None:
+        key = pki.new_key("ec-p256")
+        cert, by = signed
+        write(f"{name}.key", key)
+        write(
+            f"{name}.crt",
+            pki.issue(ca_cert=cert, ca_key=by, key_pem=key, names=names, days=30, common_name=name, **uses),
+        )
+
+    leaf("server", "localhost", "127.0.0.1")
+    leaf("client", "backup.lab", server=False, client=True)
+    leaf("stranger", "backup.lab", signed=(other, other_key), server=False, client=True)
+    for name, content in {
+        "ca.crt": ca,
+        "other.crt": other,
+        "right.pw": b"canary\n",
+        "wrong.pw": b"x\n",
+    }.items():
+        write(name, content)
+    users = {"backup": bcrypt.hashpw(b"canary", bcrypt.gensalt(4)).decode()}
+    mutual = {"client_ca_file": str(folder / "ca.crt"), "client_auth_type": "RequireAndVerifyClientCert"}
+    levels: dict[str, dict[str, Any]] = {
+        "tls": {},
+        "password": {"users": users},
+        "certificate": mutual,
+        "both": {"users": users, **mutual},
+    }
+    program = binaries.find("pushgateway", cache=cache, suite=request.param).path
+    pair: dict[str, Any] = {"cert_file": str(folder / "server.crt"), "key_file": str(folder / "server.key")}
+    with ExitStack() as stack:
+        ports = {}
+        for level, demands in levels.items():
+            write(f"{level}.yml", web.secure(None, **pair, **demands))
+            ports[level] = free_port()
+            argv = [program, f"--web.listen-address=127.0.0.1:{ports[level]}"]
+            stack.enter_context(running([*argv, f"--web.config.file={folder / level}.yml"], "TLS is"))
+        yield Stand(folder, ports)
+
+
+@pytest.mark.parametrize("handler", ["stock", "own"])
+@pytest.mark.parametrize("level", ["tls", "password", "certificate", "both"])
+def test_it_pushes_at_every_level(stand: Stand, level: str, handler: str) -> None:
+    more = ["--handler", handler]
+    if level in ("password", "both"):
+        more += stand.password
+    if level in ("certificate", "both"):
+        more += stand.certificate
+    said = stand.push(level, *more)
+    if (level, handler) == ("both", "stock"):
+        assert said == (
+            "The stock handlers cannot do a certificate and a password together: use --handler own.\n"
+        )
+    else:
+        assert said == ""
+
+
+def test_what_was_pushed_is_there(stand: Stand) -> None:
+    assert stand.push("tls", "--job", "nightly") == ""
+    context = ssl.create_default_context(cafile=stand.file("ca.crt"))
+    url = f"https://localhost:{stand.ports['tls']}/metrics"
+    with urllib.request.urlopen(url, timeout=10, context=context) as answer:
+        assert 'job_last_success_timestamp_seconds{instance="",job="nightly"}' in answer.read().decode()
+
+
+@pytest.mark.parametrize("handler", ["stock", "own"])
+def test_it_fails_in_clear_words(stand: Stand, handler: str) -> None:
+    way = ["--handler", handler]
+    wrong = [*stand.password[:3], stand.file("wrong.pw")]
+    assert "refuses this user name or password (401)" in stand.push("password", *way, *wrong)
+    assert "refuses this user name or password (401)" in stand.push("password", *way)
+    for level in ("tls", "password"):
+        said = stand.push(level, *way, *stand.password, ca="other.crt")
+        assert "unable to get local issuer certificate" in said or "self-signed" in said
+        assert "Is --ca the right CA?" in said
+    assert "it demands a client certificate" in stand.push("certificate", *way)
+    assert "Cannot use the CA" in stand.push("tls", *way, *stand.certificate[:3], stand.file("server.key"))
+
+
+def test_a_strangers_certificate_and_half_of_both_are_refused(stand: Stand) -> None:
+    stranger = ["--cert", stand.file("stranger.crt"), "--key", stand.file("stranger.key")]
+    for handler in ("stock", "own"):
+        assert "has its client CA signed" in stand.push("certificate", "--handler", handler, *stranger)
+    assert "it demands a client certificate" in stand.push("both", *stand.password)
+    assert "(401)" in stand.push("both", *stand.certificate)
+    assert "go together" in stand.push("tls", "--user", "backup")
+    assert "Cannot use the CA" in stand.push("tls", ca="absent")

@@ -1,0 +1,157 @@
+"""Levels for a whole stack at a glance: one table, by keyboard alone, on a terminal of 80x24."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from textual.pilot import Pilot
+from textual.screen import Screen
+
+from screens.app import FirescreenApp, make_app
+from screens.levels import LevelRow, cost, now
+from screens.widgets.choice import Choice
+from screens.widgets.levels import Levels, _window
+from tests.screens import whole
+from tests.screens.helpers import drawn, engine, until
+
+WAYS = (("", "leave it as it is"), ("tls", "encrypted"), ("tls+basic_auth", "encrypted + password"))
+
+
+@asynccontextmanager
+async def at_the_choices(
+    one: whole.WholeEngine | None = None, size: tuple[int, int] = (80, 24)
+) -> AsyncIterator[tuple[FirescreenApp, Pilot[int]]]:
+    """The wizard where levels are chosen."""
+    app = make_app(build=engine(one or whole.WholeEngine()))
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, "5 of 5")
+        await pilot.press("s")
+        await until(pilot, "Where certificates come from")
+        await until(pilot, lambda: isinstance(app.focused, Levels))
+        yield app, pilot
+
+
+def protection(app: FirescreenApp) -> dict[str, str]:
+    """What the stack in hand wants, by component."""
+    assert app.session.stack is not None
+    return {one.name: "+".join(one.protect) for one in app.session.stack.components}
+
+
+async def test_five_components_are_seen_at_once_with_what_there_is_now() -> None:
+    async with at_the_choices() as (_, pilot):
+        lines = drawn(pilot).splitlines()
+        for host, name, _ in whole.PLACES:
+            (line,) = [text for text in lines if name in text]
+            assert "● open" in line
+            assert "encrypted + password" in line
+            assert any(host in text for text in lines)
+        assert "Whoever asks it needs https with the CA certificate and user name and" in drawn(pilot)
+
+
+async def test_left_and_right_choose_and_equals_gives_it_to_all() -> None:
+    async with at_the_choices() as (app, pilot):
+        await pilot.press("down", "left")
+        assert protection(app) == {**dict.fromkeys(protection(app), "tls+basic_auth"), "pushgateway": "tls"}
+        await until(pilot, "◂ encrypted ▸")
+        await pilot.press("equals_sign")
+        assert set(protection(app).values()) == {"tls"}
+        await until(pilot, lambda: "Password" not in drawn(pilot))
+        await pilot.press("left", "left", "left", "left")
+        assert protection(app)["pushgateway"] == "", "it stays at the end"
+        await until(pilot, "Whoever asks it needs nothing new.")
+        await pilot.press("home", "equals_sign", "end", "right", "up", "right")
+        assert protection(app)["prometheus"] == "tls+basic_auth"
+        assert protection(app)["node_exporter"] == "tls"
+
+
+async def test_fast_keys_are_not_overtaken_by_slow_questions() -> None:
+    async with at_the_choices() as (app, pilot):
+        await pilot.press("left", "down", "left", "down", "left", "left", "right")
+        wanted = {"node_exporter": "tls", "pushgateway": "tls", "blackbox_exporter": "tls"}
+        await pilot.pause(0.3)
+        assert {name: level for name, level in protection(app).items() if name in wanted} == wanted
+        rows = {row.name: row.value for row in app.screen.query_one(Levels).rows}
+        assert rows == protection(app), "the table shows what the stack says"
+
+
+async def test_escape_keeps_the_levels_and_the_help_explains_the_table() -> None:
+    async with at_the_choices() as (app, pilot):
+        await pilot.press("left", "question_mark")
+        await until(pilot, "gives the level in hand to all of")
+        await pilot.press("escape", "escape")
+        await until(pilot, "What runs")
+        await pilot.press("s")
+        await until(pilot, "◂ encrypted ▸")
+        assert protection(app)["node_exporter"] == "tls"
+
+
+async def test_enter_goes_on_to_the_other_questions() -> None:
+    async with at_the_choices() as (app, pilot):
+        await pilot.press("enter")
+        assert not isinstance(app.focused, Levels)
+
+
+async def test_more_components_than_lines_scroll_and_say_where_one_is() -> None:
+    rows = tuple(
+        LevelRow(f"k{number}", f"srv{number}", "node_exporter", "", "●", "open", "$error", WAYS, "tls")
+        for number in range(40)
+    )
+    app = make_app(build=engine(whole.WholeEngine()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "5 of 5")
+        bare: Screen[None] = Screen()
+        await app.push_screen(bare)
+        table = Levels(rows, {"tls": "Nobody reads along."})
+        await bare.mount(table)
+        table.styles.height = 12
+        table.focus()
+        await pilot.press("end")
+        text = await until(pilot, "40 of 40")
+        assert "srv39" in text
+        assert "srv0 " not in text
+        await pilot.press("home")
+        await until(pilot, "srv0 ")
+
+
+async def test_one_component_is_asked_as_a_list() -> None:
+    one = whole.WholeEngine()
+    app = make_app(build=engine(one))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "5 of 5")
+        session = app.session
+        assert session.stack is not None
+        single = replace(session.stack, components=session.stack.components[:1])
+        app.session = replace(session, stack=single, touched=frozenset({"x"}))
+        await pilot.press("s")
+        await until(pilot, "How to protect node_exporter")
+        await until(pilot, lambda: isinstance(app.focused, Choice))
+        assert not app.screen.query(Levels)
+
+
+def test_what_a_level_costs_names_every_part() -> None:
+    needed, given = cost("tls+basic_auth+client_cert")
+    assert needed == (
+        "Whoever asks it needs https with the CA certificate, user name and password and a certificate of its own."
+    )
+    assert given
+    assert cost("") == ("Whoever asks it needs nothing new.", "")
+
+
+def test_what_there_is_now_comes_from_the_wire() -> None:
+    found = whole.exposures("secured")[0]
+    assert now(found) == "TLS + password"
+    assert now(replace(found, client_certificate=True)) == "TLS + pw + cert"
+    assert now(replace(found, password=False)) == "TLS"
+    assert now(replace(found, tls=False)) == "password only"
+    assert now(replace(found, tls=False, password=False)) == "open"
+    assert now(replace(found, state="down")) == "no answer"
+    assert now(None) == "no answer"
+
+
+def test_the_window_follows_the_row_in_hand() -> None:
+    assert _window(0, 5, 10, 0) == 0
+    assert _window(9, 10, 4, 0) == 6
+    assert _window(5, 10, 4, 6) == 5
+    assert _window(9, 10, 4, 9) == 6, "no room is wasted below"

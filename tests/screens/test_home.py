@@ -1,0 +1,54 @@
+"""Home with five components, and the ways it offers: practising small or whole, and the trust picture."""
+
+from __future__ import annotations
+
+from screens.app import make_app
+from screens.trust import TrustPage
+from tests.screens import whole
+from tests.screens.helpers import QuietEngine, engine, until
+
+
+async def test_five_components_and_the_whole_menu_fit() -> None:
+    app = make_app(build=engine(whole.WholeEngine()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        text = await until(pilot, "5 of 5")
+        for _, name, listen in whole.PLACES:
+            assert name in text
+            assert listen in text
+        for entry in ("Secure this machine", "Trust picture", "Practise with the whole stack", "Other hosts"):
+            assert entry in text
+
+
+async def test_the_whole_practice_stack_is_one_key_away() -> None:
+    one = whole.WholeEngine()
+    app = make_app(build=engine(one))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "5 of 5")
+        await pilot.press("w")
+        await until(pilot, "What runs in practice")
+        await until(pilot, lambda: one.practised == [True])
+        text = await until(pilot, "End practice")
+        assert "Trust picture" in text
+
+
+async def test_with_nothing_installed_practice_comes_first_and_there_is_no_picture() -> None:
+    app = make_app(build=engine(QuietEngine()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        text = await until(pilot, "Nothing of Prometheus was found")
+        assert (
+            text.index("Practise ") < text.index("Practise with the whole stack") < text.index("Secure this")
+        )
+        assert "Trust picture" not in text
+        await pilot.press("t")
+        assert not isinstance(app.screen, TrustPage)
+
+
+async def test_the_picture_is_among_all_commands() -> None:
+    app = make_app(build=engine(whole.WholeEngine(state="secured", made=())))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Follow a lab")
+        await until(pilot, lambda: not app.session.busy)
+        names = {command.title for command in app.get_system_commands(app.screen)}
+        assert {"Trust picture", "Practise with the whole stack"} <= names
+        next(one for one in app.get_system_commands(app.screen) if one.title == "Trust picture").callback()
+        await until(pilot, lambda: isinstance(app.screen, TrustPage))

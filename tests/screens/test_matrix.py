@@ -1,0 +1,130 @@
+"""The proof of a whole stack: five targets, nine clients, readable on 80x24 and complete in words beneath."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from screens.app import make_app
+from screens.dialogs.attempt import AttemptDialog
+from screens.matrix import CAME, NARROW, arrange, cell, heading, told, ups, widths
+from screens.proof import Proof
+from screens.state import RunState
+from tests.screens import whole
+from tests.screens.helpers import engine, until
+from wizard.model import Attempt
+
+COLOURS = {"success": "green", "error": "red", "faint": "grey"}
+
+
+def finished(attempts: tuple[Attempt, ...]) -> RunState:
+    """A verify that has ended."""
+    said = tuple((one.probe.instance, ("down", one.outcome)) for one in attempts if one.probe.kind == "up")
+    return RunState(kind="verify", phase="finished", result="proven", attempts=attempts, ups=said)
+
+
+async def test_five_targets_and_nine_clients_fit() -> None:
+    app = make_app(build=engine(whole.WholeEngine()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "5 of 5")
+        app.run_state = finished(whole.attempts())
+        app.push_screen(Proof())
+        text = await until(pilot, "✓ proven")
+        assert text.count("✓ 9/9") == 5
+        assert text.count("✓ refused") == 15
+        assert text.count("✓ no trust") == 5
+        for client in (
+            "right client",
+            "no client cert",
+            "another's cert",
+            "a name not allowed",
+            "Prometheus it",
+        ):
+            assert client in text
+        assert "✓ 5 of 5 are scraped" in text
+        assert "127.0.0.2:9100 0 1" in text
+        await pilot.press("down", "down", "right")
+        await until(pilot, "✓ no CA → srv1/pushgateway: untrusted (not believed), as it must be")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, AttemptDialog))
+        await pilot.press("escape", "up", "up", "up")
+        await until(pilot, "✓ srv1/pushgateway: all 9 requests as expected")
+
+
+async def test_what_went_wrong_is_seen_in_its_cell_its_total_and_in_words() -> None:
+    app = make_app(build=engine(whole.WholeEngine()))
+    wrong = frozenset({"srv1/pushgateway/no-password"})
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "5 of 5")
+        app.run_state = finished(whole.attempts(wrong=wrong))
+        app.push_screen(Proof())
+        text = await until(pilot, "✗ not proven")
+        assert text.count("✗ 8/9") == 1
+        assert text.count("✗ 200") == 1
+        await pilot.press("down", "down", "down", "right")
+        await until(pilot, "401 was expected, 200 came: let in")
+
+
+async def test_more_targets_than_columns_scroll_beside_the_clients() -> None:
+    many = tuple(
+        replace(one, probe=replace(one.probe, id=f"{one.probe.id}{copy}", host=f"{one.probe.host}{copy}"))
+        for copy in "abc"
+        for one in whole.attempts()
+    )
+    app = make_app(build=engine(whole.WholeEngine()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "5 of 5")
+        app.run_state = finished(many)
+        app.push_screen(Proof())
+        await until(pilot, "✓ proven")
+        await pilot.press(*["right"] * 14)
+        text = await until(pilot, "monitorc")
+        assert "no client cert" in text, "the clients stay"
+        assert "✓ right client → monitorc/prometheus" in text
+
+
+def test_rows_stand_in_their_order_and_none_is_hidden() -> None:
+    attempts = whole.attempts()
+    place = replace(attempts[0], probe=replace(attempts[0].probe, id="p", client="Alertmanager's alerts"))
+    twice = replace(attempts[0], probe=replace(attempts[0].probe, id="q"))
+    rows, targets = arrange((attempts[8], place, *attempts[:8], twice))
+    assert [client for client, _ in rows] == [
+        "right client",
+        "right client",
+        *list(whole.CLIENTS)[1:],
+        "Alertmanager's alerts",
+        "Prometheus itself",
+    ]
+    assert targets == ["srv1/node_exporter"]
+    assert sum(len(found) for _, found in rows) == 11
+
+
+def test_a_cell_says_as_much_as_there_is_room_for() -> None:
+    right = whole.attempts()[0]
+    wrong = replace(right, ok=False, outcome="untrusted")
+    assert cell(right, 40, COLOURS).plain == "✓ 200  let in"
+    assert cell(right, NARROW + 1, COLOURS).plain == "✓ 200"
+    assert cell(wrong, 40, COLOURS).plain == "✗ 200 → untrusted  not believed"
+    assert cell(wrong, NARROW + 1, COLOURS).plain == "✗ no trust"
+    assert cell(None, 40, COLOURS).plain == "·"
+    assert "200 was expected, untrusted came" in told(wrong).plain
+
+
+def test_columns_share_the_room_and_name_what_fits() -> None:
+    targets = [f"{host}/{name}" for host, name, _ in whole.PLACES]
+    first, each = widths(76, list(whole.CLIENTS), targets)
+    assert first + 5 * each <= 76
+    assert heading("srv1/node_exporter", each).plain.splitlines()[1].strip() == "node"
+    assert heading("srv1/node_exporter", 20).plain.splitlines()[1].strip() == "node_exporter"
+
+
+def test_every_outcome_has_words() -> None:
+    assert {"200", "400", "401", "untrusted", "refused", "up", "down", "plain", "error", "other"} <= set(CAME)
+
+
+def test_prometheus_word_of_many_instances_names_each() -> None:
+    said = tuple((f"10.0.0.{number}:9100", ("down", "up")) for number in range(20))
+    text = ups(said, 74).plain
+    assert "✓ 20 of 20 are scraped" in text
+    assert all(f"10.0.0.{number}:9100 0 1" in text.replace("  ", " ") for number in range(20))
+    assert len(text.splitlines()) < 14
+    assert "✗ 19 of 20" in ups((*said[:-1], ("x:1", ("down",))), 74).plain

@@ -1,0 +1,140 @@
+"""The plan of a whole stack: hosts, components, steps; and how long each target is missed, in few words."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from textual.pilot import Pilot
+from textual.widgets import OptionList
+
+from screens.app import FirescreenApp, make_app
+from screens.outline import WHOLE, component_of, folded_at_first, outline, parents, visible
+from screens.plan import PlanPage
+from screens.planwords import counts, grouped, missed
+from tests.screens import whole
+from tests.screens.helpers import drawn, engine, until
+
+
+@asynccontextmanager
+async def at_the_plan(size: tuple[int, int] = (80, 24)) -> AsyncIterator[tuple[FirescreenApp, Pilot[int]]]:
+    """The wizard on a plan of 42 steps."""
+    app = make_app(build=engine(whole.WholeEngine()))
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, "5 of 5")
+        app.push_screen(PlanPage())
+        await until(pilot, "Nothing has been written yet")
+        yield app, pilot
+
+
+def in_hand(app: FirescreenApp) -> str:
+    """Id of the line in hand."""
+    option = app.screen.query_one("#steps", OptionList).highlighted_option
+    return (option.id or "") if option else ""
+
+
+def test_every_step_stands_under_its_host_and_component_once() -> None:
+    plan = whole.plan()
+    lines = outline(plan)
+    steps = [line.steps[0] for line in lines if line.is_step]
+    assert sorted(steps) == list(range(42))
+    host = component = ""
+    for line in lines:
+        if line.id.startswith("host:"):
+            host, component = line.id.removeprefix("host:"), ""
+        elif line.id.startswith("component:"):
+            component = line.id.rpartition("/")[2]
+            host = line.id.partition(":")[2].partition("/")[0] if line.depth == 0 else host
+            assert f"component:{host}/" in line.id
+        elif line.is_step:
+            step = plan.steps[line.steps[0]]
+            assert step.host == host
+            assert component_of(step) == component
+    prometheus = next(line for line in lines if line.id == "component:monitor/prometheus")
+    assert {plan.steps[number].id for number in prometheus.steps} >= {
+        "job:monitor",
+        "reload:monitor",
+        "switch:monitor/prometheus",
+        "trust:monitor:/etc/prometheus/ca.crt",
+    }
+
+
+def test_folding_hides_what_is_below_and_nothing_else() -> None:
+    lines = outline(whole.plan())
+    assert visible(lines, ()) == lines
+    shown = visible(lines, {"host:srv1"})
+    assert [line.id for line in shown if "srv1" in line.id] == ["host:srv1"]
+    assert len(shown) == len(lines) - 16
+    assert folded_at_first(lines, 100) == frozenset()
+    few = visible(lines, folded_at_first(lines, 16))
+    assert [line.depth for line in few if line.id.startswith("component:")] == [1, 1, 0, 1, 1]
+    assert visible(lines, folded_at_first(lines, 6))[0].id == WHOLE
+    number = next(line.steps[0] for line in lines if line.depth == 2)
+    assert parents(lines, number) == {"host:srv1", "component:srv1/node_exporter"}
+
+
+async def test_the_outline_fits_and_opens_with_enter() -> None:
+    async with at_the_plan() as (app, pilot):
+        text = drawn(pilot)
+        for name in ("srv1", "srv2", "monitor", "node_exporter", "blackbox_exporter", "prometheus"):
+            assert name in text
+        assert "42 of 42 steps" in text
+        await pilot.press("down", "down", "down", "down", "down")
+        assert in_hand(app) == "component:srv1/node_exporter"
+        text = await until(pilot, "7 of 42 steps")
+        assert "srv1/node_exporter restarts" in text
+        await pilot.press("enter")
+        await until(pilot, "Make a client certificate")
+        assert in_hand(app) == "component:srv1/node_exporter", "it stays where it was"
+        await pilot.press("down")
+        await until(pilot, "step 3 of 42")
+        await pilot.press("up", "enter")
+        await until(pilot, lambda: "Write the web configuration" not in drawn(pilot).partition("│")[0])
+
+
+async def test_n_and_b_go_through_the_steps_in_their_order() -> None:
+    async with at_the_plan() as (app, pilot):
+        plan = app.session.plan
+        assert plan is not None
+        for number in range(42):
+            await pilot.press("n")
+            assert in_hand(app) == f"step:{number}"
+        await until(pilot, "step 42 of 42")
+        await pilot.press("n")
+        assert in_hand(app) == "step:41", "there is none behind the last"
+        await pilot.press("b")
+        assert in_hand(app) == "step:40"
+        await pilot.press("2")
+        await until(pilot, plan.steps[40].changes[0].title())
+
+
+async def test_a_component_in_hand_shows_the_commands_of_all_its_steps() -> None:
+    async with at_the_plan((120, 60)) as (app, pilot):
+        while in_hand(app) != "component:srv2/blackbox_exporter":
+            await pilot.press("down")
+        await pilot.press("3")
+        text = await until(pilot, "systemctl restart blackbox_exporter")
+        assert "srv1" not in text.partition("By hand")[2].partition("# Make a key")[0].partition("│")[0]
+        await pilot.press("c")
+        assert "/etc/web/srv2/blackbox_exporter" in app.clipboard
+        assert "pushgateway" not in app.clipboard
+
+
+def test_gaps_that_say_the_same_are_said_once_and_none_is_lost() -> None:
+    gaps = (*whole.plan().gaps, "srv1/x: no Prometheus of this stack scrapes it", "something else, of nobody")
+    groups = dict(grouped(gaps))
+    restart = "restarts: it is missed for about a second, at most one scrape"
+    assert groups[restart] == [f"{host}/{name}" for host, name, _ in whole.PLACES[:4]]
+    text = "\n".join(line.plain for line in missed(gaps))
+    assert text.count(restart) == 1
+    for host, name, _ in whole.PLACES:
+        assert f"{host}/{name}" in text
+    assert "srv1/x no Prometheus of this stack scrapes it" in text
+    assert "something else, of nobody" in text
+
+
+def test_many_services_are_counted_above_and_named_before_the_deed() -> None:
+    short = " ".join(part.plain for part in counts(whole.plan()))
+    assert "restarts 5 services" in short
+    named = " ".join(part.plain for part in counts(whole.plan(), listed=True))
+    assert "blackbox_exporter (srv2)" in named

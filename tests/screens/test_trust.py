@@ -1,0 +1,190 @@
+"""The trust picture: drawn from the plan's arrows, coloured by what the probes said, reached from three screens."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from textual.pilot import Pilot
+
+from screens.app import FirescreenApp, make_app
+from screens.dialogs.attempt import AttemptDialog
+from screens.home import Home
+from screens.picture import draw, mark, ordered, summary, told
+from screens.plan import PlanPage
+from screens.proof import Proof
+from screens.state import RunState
+from screens.trust import TrustPage
+from screens.widgets.scene import Scene
+from tests.screens import whole
+from tests.screens.helpers import drawn, engine, until
+
+HOSTILE = "\x1b[31m[bold]srv[/]\n\u202e"
+
+
+def by_probe(wrong: frozenset[str] = frozenset()) -> dict[str, object]:
+    """The answers by their probe's id."""
+    return {one.probe.id: one for one in whole.attempts(wrong=wrong)}
+
+
+async def settled(app: FirescreenApp, pilot: Pilot[int]) -> None:
+    """Until nothing is asked any more."""
+    await until(pilot, lambda: isinstance(app.screen, TrustPage) and not app.runs.working)
+    await until(pilot, lambda: not app.session.busy)
+
+
+def test_every_arrow_is_drawn_once_whatever_the_width() -> None:
+    arrows = ordered(whole.arrows())
+    assert sorted(arrows, key=repr) == sorted(whole.arrows(), key=repr)
+    for width in (60, 76, 90, 116, 200):
+        for airy in (False, True):
+            drawing = draw(arrows, {}, width=width, airy=airy)
+            assert len(set(drawing.at)) == len(arrows)
+            text = [line.plain for line in drawing.lines]
+            assert {len(line) for line in text} == {width}, "every line is as wide as the picture"
+            assert sum("▶" in line for line in text) == len(arrows)
+            for number, arrow in zip(drawing.at, arrows, strict=True):
+                assert arrow.server[:8] in text[number]
+            assert sum("╌" in line for line in text) == 1, "only what is plain is drawn so"
+
+
+def test_an_arrow_says_by_sign_and_word_how_it_stands() -> None:
+    arrow = whole.arrows()[0]
+    (good,) = [one for one in whole.attempts() if one.probe.id == arrow.probe]
+    assert mark(arrow, None)[:2] == ("·", "not asked yet")
+    assert mark(arrow, good)[:2] == ("✓", "proven")
+    assert mark(arrow, replace(good, ok=False))[:2] == ("✗", "does not hold")
+    assert mark(replace(arrow, encrypted=False), good)[:2] == ("●", "open"), (
+        "what is plain is never called proven"
+    )
+    assert "down came" in told(arrow, replace(good, ok=False, outcome="down")).plain
+
+
+def test_the_words_name_both_certificates_and_what_checks_them() -> None:
+    text = told(whole.arrows()[0], None).plain
+    for part in (
+        "prometheus on monitor asks node_exporter on srv1",
+        "srv1, 127.0.0.2 (signed by your CA)",
+        "/etc/prometheus/firescreen/ca.crt",
+        "/etc/prometheus/firescreen/client.crt",
+        "/etc/node_exporter/client-ca.crt",
+        "prometheus, with a password",
+    ):
+        assert part in text
+    assert "Nothing is encrypted" in told(whole.arrows()[-1], None).plain
+
+
+def test_the_summary_counts_each_kind() -> None:
+    wrong = frozenset({"srv1/pushgateway/up@monitor/pushgateway"})
+    text = summary(whole.arrows(), by_probe(wrong)).plain  # type: ignore[arg-type]
+    assert text.startswith("6 connections:")
+    for part in ("✓ 4 proven", "✗ 1 does not hold", "● 1 open"):
+        assert part in text
+
+
+def test_names_from_outside_neither_style_nor_break_the_picture() -> None:
+    bad = replace(
+        whole.arrows()[0],
+        client_host=HOSTILE,
+        client=HOSTILE,
+        server_host=HOSTILE,
+        server=HOSTILE,
+        how=HOSTILE,
+    )
+    for airy in (False, True):
+        drawing = draw((bad,), {}, width=76, airy=airy)
+        assert all("\x1b" not in line.plain and "\n" not in line.plain for line in drawing.lines)
+        assert {line.cell_length for line in drawing.lines} == {76}
+    assert "\x1b" not in told(bad, None).plain
+
+
+async def test_from_the_plan_it_shows_what_will_be_and_asks_nobody() -> None:
+    one = whole.WholeEngine()
+    app = make_app(build=engine(one))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "5 of 5")
+        app.run_state = RunState(attempts=whole.attempts())  # of a run before: they say nothing of this plan
+        app.push_screen(PlanPage())
+        await until(pilot, "Nothing has been written yet")
+        await pilot.press("t")
+        text = await until(pilot, "As it will be")
+        assert "· 5 not asked yet" in text
+        assert "✓" not in text
+        await pilot.press("down", "down", "enter")
+        await until(pilot, "asks blackbox_exporter on srv2")
+        assert isinstance(app.screen, TrustPage), "there is nothing to look into yet"
+        assert not one.proven
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, PlanPage))
+
+
+async def test_from_the_proof_it_is_coloured_by_its_answers_and_enter_looks_inside() -> None:
+    wrong = frozenset({"srv2/blackbox_exporter/up@monitor/blackbox_exporter"})
+    app = make_app(build=engine(whole.WholeEngine()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "5 of 5")
+        app.run_state = RunState(
+            phase="finished", result="failed", attempts=whole.attempts(wrong=wrong), arrows=whole.arrows()
+        )
+        app.push_screen(Proof())
+        await until(pilot, "not proven")
+        await pilot.press("t")
+        await until(pilot, "✗ 1 does not hold")
+        await pilot.press("down", "down", "enter")
+        await until(pilot, lambda: isinstance(app.screen, AttemptDialog))
+        assert "blackbox_exporter" in drawn(pilot)
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: isinstance(app.screen, Proof))
+
+
+async def test_from_home_it_asks_what_the_arrows_need_and_nothing_else() -> None:
+    one = whole.WholeEngine(state="secured", made=())
+    app = make_app(build=engine(one))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Follow a lab")
+        await until(pilot, lambda: not app.session.busy)
+        await pilot.press("t")
+        await settled(app, pilot)
+        text = await until(pilot, "✓ 5 proven")
+        assert "As it is now" in text
+        assert one.proven == [tuple(sorted(arrow.probe for arrow in whole.arrows() if arrow.probe))]
+        await pilot.press("r")
+        await until(pilot, lambda: len(one.proven) == 2)
+        await settled(app, pilot)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, Home))
+
+
+async def test_what_is_wanted_and_not_there_yet_is_not_drawn_as_if_it_were() -> None:
+    one = whole.WholeEngine()
+    app = make_app(build=engine(one))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "5 of 5")
+        await pilot.press("t")
+        await settled(app, pilot)
+    assert [component.protect for component in one.planned[-1].components] == [()] * 5
+
+
+async def test_the_last_arrow_scrolls_into_sight_and_a_wide_screen_shows_the_certificates() -> None:
+    app = make_app(build=engine(whole.WholeEngine(state="secured", made=())))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Follow a lab")
+        await until(pilot, lambda: not app.session.busy)
+        await pilot.press("t")
+        await settled(app, pilot)
+        await pilot.press("end")
+        await until(pilot, "module http_2xx")
+        await until(pilot, "blackbox_exporter on srv2 asks pushgateway on srv1")
+        assert app.screen.query_one(Scene).at == 5
+        await pilot.resize_terminal(120, 40)
+        text = await until(pilot, "◂ srv1, 127.0.0.2 (signed by your CA)")
+        assert "node_exporter :9100" in text
+
+
+async def test_a_stack_in_which_nobody_asks_says_so() -> None:
+    app = make_app(build=engine(whole.WholeEngine()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "5 of 5")
+        app.push_screen(TrustPage("plan", ()))
+        await until(pilot, "Nobody of this stack asks anybody")
+        await pilot.press("enter", "down", "up", "escape")
+        await until(pilot, lambda: isinstance(app.screen, Home))

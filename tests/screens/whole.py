@@ -1,0 +1,295 @@
+"""A whole stack made by hand: five components on three hosts, a plan of forty steps, arrows and answers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from tests.screens.helpers import QuietEngine
+from wizard.engine import Exposure, Scan
+from wizard.model import (
+    Answers,
+    Arrow,
+    Attempt,
+    ComponentSpec,
+    Event,
+    Facts,
+    FileState,
+    HostFacts,
+    HostSpec,
+    MakeFolder,
+    Plan,
+    PlannedStep,
+    Probe,
+    RunService,
+    Service,
+    Stack,
+    WriteFile,
+)
+
+PLACES = (
+    ("srv1", "node_exporter", "127.0.0.2:9100"),
+    ("srv1", "pushgateway", "127.0.0.2:9091"),
+    ("srv2", "blackbox_exporter", "127.0.0.3:9115"),
+    ("monitor", "alertmanager", "127.0.0.1:9093"),
+    ("monitor", "prometheus", "127.0.0.1:9090"),
+)
+HOSTS = ("srv1", "srv2", "monitor")
+CLIENTS = {
+    "right client": "200",
+    "no TLS": "400",
+    "no CA": "untrusted",
+    "no password": "401",
+    "wrong password": "401",
+    "no client certificate": "refused",
+    "another's certificate": "refused",
+    "a name not allowed": "refused",
+}
+
+
+def five(protect: tuple[Any, ...] = ("tls", "basic_auth")) -> Stack:
+    """Five components on three hosts."""
+    return Stack(
+        hosts=tuple(HostSpec(name=name, connect="practice") for name in HOSTS),
+        components=tuple(ComponentSpec(host=host, name=name, protect=protect) for host, name, _ in PLACES),
+    )
+
+
+def service(host: str, name: str, listen: str) -> Service:
+    """One of them as it runs."""
+    return Service(
+        host=host, component=name, manager="process", unit=name, version="1.0.0", listen=listen, active=True
+    )
+
+
+def facts() -> Facts:
+    """What was read from the hosts."""
+    return Facts(
+        {
+            host: HostFacts(
+                spec=HostSpec(name=host, connect="practice"),
+                names=(host,),
+                root=True,
+                services=tuple(service(*place) for place in PLACES if place[0] == host),
+            )
+            for host in HOSTS
+        }
+    )
+
+
+def exposures(state: str = "open") -> tuple[Exposure, ...]:
+    """What the wire says of each; `state` open or secured."""
+    secured = state == "secured"
+    words = "encrypted; a password is asked for" if secured else "anyone can read everything: no TLS"
+    return tuple(
+        Exposure(
+            host=host,
+            component=name,
+            address=listen,
+            version="1.0.0",
+            manager="process",
+            unit=name,
+            tls=secured,
+            password=secured,
+            client_certificate=False,
+            state="secured" if secured else "open",
+            words=words,
+        )
+        for host, name, listen in PLACES
+    )
+
+
+def steps() -> tuple[PlannedStep, ...]:
+    """Forty-two steps: the workspace first, seven for each component, the clients' and the switches last."""
+    made = [
+        _step("ca", "Make a certificate authority", "workspace"),
+        _step("user", "Choose a password", "workspace"),
+    ]
+    for host, name, _ in PLACES:
+        key = f"{host}/{name}"
+        made += [
+            _step(f"certificate:{key}", f"Make a key and a certificate for {name}", host),
+            _step(f"client-certificate:{key}", f"Make a client certificate for {name}", host),
+            _step(f"ca-copy:{key}", f"Bring the CA certificate to {name}", host),
+            _step(f"web:{key}", f"Write the web configuration of {name}", host),
+            _step(f"flag:{key}", f"Tell {name} to use it", host),
+            _step(f"check:{key}", f"Look once more at {name}", host),
+        ]
+    made += [
+        _step("trust:monitor:/etc/prometheus/ca.crt", "Give Prometheus the CA certificate", "monitor"),
+        _step("password:monitor", "Give Prometheus the password", "monitor"),
+        _step("job:monitor", "Tell Prometheus to scrape by https", "monitor"),
+        _turn("reload:monitor", "monitor", "prometheus", "reload"),
+    ]
+    made += [_turn(f"switch:{host}/{name}", host, name, "restart") for host, name, _ in PLACES]
+    made.append(_step("alerts:monitor", "Tell Prometheus where the alerts go", "monitor"))
+    return tuple(made)
+
+
+def _step(name: str, title: str, host: str) -> PlannedStep:
+    state = FileState(f"# {title}\nscheme: https\n".encode())
+    path = f"/etc/{name.replace(':', '/').lstrip('/')}"
+    return PlannedStep(
+        id=name,
+        title=title,
+        host=host,
+        why=f"Why: {title}.",
+        changes=(
+            MakeFolder(host=host, path="/etc/x", mode=0o750, owner="root", group="root", why="a place"),
+            WriteFile(
+                host=host,
+                path=path,
+                before=None,
+                after=state,
+                why="because",
+                by_hand=(f"install /dev/stdin {path}",),
+            ),
+        ),
+    )
+
+
+def _turn(name: str, host: str, component: str, action: Any) -> PlannedStep:
+    one = service(host, component, "127.0.0.1:1")
+    change = RunService(
+        host=host, service=one, action=action, why="now", by_hand=(f"systemctl {action} {component}",)
+    )
+    return PlannedStep(
+        id=name, title=f"{action.capitalize()} {component}", host=host, why="now", changes=(change,)
+    )
+
+
+def arrows() -> tuple[Arrow, ...]:
+    """Who asks whom: Prometheus everybody, itself too; blackbox the Pushgateway, in the open."""
+    scraped = [
+        Arrow(
+            client_host="monitor",
+            client="prometheus",
+            server_host=host,
+            server=name,
+            how="alertmanagers" if name == "alertmanager" else f"job {name.removesuffix('_exporter')}",
+            address=listen,
+            encrypted=True,
+            server_shows=f"{host}, {listen.partition(':')[0]} (signed by your CA)",
+            client_checks="/etc/prometheus/firescreen/ca.crt",
+            client_shows="/etc/prometheus/firescreen/client.crt" if name != "alertmanager" else "",
+            server_checks=f"/etc/{name}/client-ca.crt" if name != "alertmanager" else "",
+            user="prometheus",
+            probe=f"{host}/{name}/up@monitor/{name}",
+        )
+        for host, name, listen in PLACES
+    ]
+    plain = Arrow(
+        client_host="srv2",
+        client="blackbox_exporter",
+        server_host="srv1",
+        server="pushgateway",
+        how="module http_2xx",
+        address="srv1:9091",
+    )
+    return (*scraped, plain)
+
+
+def attempts(*, wrong: frozenset[str] = frozenset()) -> tuple[Attempt, ...]:
+    """Every client on every target, as expected; those whose probe's id is in `wrong` ended otherwise."""
+    made = []
+    for host, name, listen in PLACES:
+        for client, expect in CLIENTS.items():
+            probe = Probe(
+                id=f"{host}/{name}/{client.replace(' ', '-')}",
+                host=host,
+                component=name,
+                name=f"{client} at {name}",
+                client=client,
+                expect=expect,
+                url=f"https://{listen}/metrics",
+            )
+            made.append(_ended(probe, wrong))
+        up = Probe(
+            id=f"{host}/{name}/up@monitor/{name}",
+            host=host,
+            component=name,
+            name=f"Prometheus scrapes it (job {name})",
+            client="Prometheus itself",
+            expect="up",
+            kind="up",
+            url="https://127.0.0.1:9090",
+            instance=listen,
+            job=name,
+        )
+        made.append(_ended(up, wrong))
+    return tuple(made)
+
+
+def _ended(probe: Probe, wrong: frozenset[str]) -> Attempt:
+    bad = probe.id in wrong
+    other = "down" if probe.kind == "up" else "401" if probe.wanted else "200"
+    return Attempt(
+        probe=probe,
+        ok=not bad,
+        outcome=other if bad else probe.expect,
+        reason="it was otherwise" if bad else "",
+        curl=f"curl {probe.url}",
+    )
+
+
+def plan(*, made: tuple[PlannedStep, ...] | None = None) -> Plan:
+    """The plan for all of it."""
+    return Plan(
+        stack=five(),
+        facts=facts(),
+        steps=steps() if made is None else made,
+        probes=tuple(attempt.probe for attempt in attempts()),
+        arrows=arrows(),
+        gaps=(
+            *(
+                f"{host}/{name} restarts: it is missed for about a second, at most one scrape"
+                for host, name, _ in PLACES[:4]
+            ),
+            "monitor/prometheus is not missed: it reads its new configuration by itself",
+        ),
+    )
+
+
+class WholeEngine(QuietEngine):
+    """Finds the whole stack, plans it by hand, and answers each probe as it should be.
+
+    Args:
+        state: how the scan finds everything: open or secured.
+        made: the steps of every plan; None for all.
+    """
+
+    def __init__(self, *, state: str = "open", made: tuple[PlannedStep, ...] | None = None) -> None:
+        super().__init__()
+        self.state, self.made = state, made
+        self.planned: list[Stack] = []
+        self.proven: list[tuple[str, ...]] = []
+        self.practised: list[bool] = []
+        self.wrong: frozenset[str] = frozenset()
+
+    def scan(self, stack: Stack | None = None, **_: object) -> Scan:
+        """All five."""
+        return Scan(stack=stack or five(), facts=facts(), exposures=exposures(self.state), findings=())
+
+    def practice(self, progress: object = None, *, suite: str = "", whole: bool = False) -> Stack:
+        """The stack, at once."""
+        self.practised.append(whole)
+        return five()
+
+    def plan(self, wanted: Stack, answers: Answers | None = None, **_: object) -> Plan:
+        """The plan made by hand."""
+        self.planned.append(wanted)
+        return replace(plan(made=self.made), stack=wanted)
+
+    def prove(
+        self, made: Plan, emit: Callable[[Event], None], cancel: threading.Event | None = None
+    ) -> tuple[Attempt, ...]:
+        """An answer to each probe of the plan."""
+        wanted = {probe.id for probe in made.probes}
+        self.proven.append(tuple(sorted(wanted)))
+        found = tuple(one for one in attempts(wrong=self.wrong) if one.probe.id in wanted)
+        for count, attempt in enumerate(found, start=1):
+            emit(Event(run="", kind="probe", attempt=attempt, done=count, total=len(found), state="done"))
+        emit(Event(run="", kind="finished", state="proven"))
+        return found

@@ -1,0 +1,23 @@
+"""mysqld_exporter: what a MySQL or MariaDB server is doing."""
+
+from wizard.components.base import Component
+
+COMPONENT = Component(
+    name="mysqld_exporter",
+    title="MySQL exporter",
+    description="Tells Prometheus what a MySQL or MariaDB server is doing.",
+    default_port=9104,
+    programs=("mysqld_exporter", "prometheus-mysqld-exporter", "mysqld-exporter"),
+    units=("prometheus-mysqld-exporter", "mysqld_exporter", "mysqld-exporter"),
+    users=("prometheus", "mysqld_exporter", "mysqld-exp", "nobody"),
+    variables=("ARGS", "MYSQLD_EXPORTER_OPTS", "OPTIONS"),
+    # Its changelog: TLS came with 0.13.0.
+    web_flags=(("0.13.0", "web.config.file"),),
+    # 0.14 is said to hold 0.7.1 by the reports of CVE-2022-46146; 0.15 at least 0.8.1 by its changelog, and the
+    # source after 0.15.1 has 0.10. No more than that is claimed here. Debian builds 0.14 against its own, newer one.
+    toolkits=(("0.13", "0.5.1"), ("0.14", "0.7.1"), ("0.15", "0.8.1"), ("0.15.1", "0.8.2")),
+    # The fix is certain in 0.15.1; 0.15.0 may have it already.
+    first_safe_version="0.15.1",
+    home="/etc/mysqld_exporter",
+    image="prom/mysqld-exporter",
+)

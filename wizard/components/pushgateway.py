@@ -1,0 +1,33 @@
+"""Pushgateway: keeps what short jobs push to it until Prometheus comes for it."""
+
+from wizard.components.base import Component
+
+COMPONENT = Component(
+    name="pushgateway",
+    title="Pushgateway",
+    description="Keeps the measurements that short jobs push to it, until Prometheus fetches them.",
+    default_port=9091,
+    programs=("pushgateway", "prometheus-pushgateway"),
+    units=("prometheus-pushgateway", "pushgateway"),
+    users=("prometheus", "pushgateway", "nobody"),
+    variables=("ARGS", "PUSHGATEWAY_OPTS", "OPTIONS", "PUSHGATEWAY_ARGS"),
+    web_flags=(("1.4.0", "web.config.file"),),
+    # From go.mod at each tag.
+    toolkits=(
+        ("1.4", "0.5.1"),
+        ("1.5.1", "0.8.2"),
+        ("1.6", "0.10"),
+        ("1.7", "0.11"),
+        ("1.11.2", "0.15"),
+        ("1.11.3", "0.16"),
+    ),
+    first_safe_version="1.5.1",
+    home="/etc/pushgateway",
+    image="prom/pushgateway",
+    # It has no configuration of its own, and nothing to read again: SIGHUP ends it.
+    open_flags=(
+        ("web.enable-lifecycle", "Whoever reaches it may stop it."),
+        ("web.enable-admin-api", "Whoever reaches it may delete all that was pushed."),
+    ),
+    asked_by_others=True,
+)

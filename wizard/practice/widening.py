@@ -1,0 +1,79 @@
+"""Gives a prometheus.yml that a person may have edited the jobs of components that have come to the stack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+
+from wizard.configs import prometheus as configuration
+from wizard.configs.edit import Editor, Inline, Plain, Value, load
+from wizard.practice.record import PracticeHost
+
+_JOBS = {"srv1": "node"}
+"""The names of jobs that are not those of their hosts."""
+
+
+def widen(content: bytes, added: Sequence[PracticeHost], *, prometheus: PracticeHost) -> bytes:
+    """The file with what is missing for `added`; what scrapes or uses them already is left alone.
+
+    Every other byte stays. With the Alertmanager come the block `alerting` and the rules, unless the file has
+    its own.
+
+    Raises:
+        ConfigError: it is not a prometheus.yml, or cannot be added to without touching something else.
+    """
+    for host in added:
+        known = configuration.jobs(content)
+        name = _JOBS.get(host.name, host.name)
+        if not any(job.name == name or (host.listen in job.targets and not job.rewritten) for job in known):
+            content = configuration.add_job(content, job=name, target=host.listen)
+            if host.component == "pushgateway":
+                content = _edited(content, ("scrape_configs", len(known)), {"honor_labels": Plain("true")})
+        if host.component == "blackbox_exporter" and all(job.name != "blackbox-http" for job in known):
+            content = _probing(content, host, target=f"http://{prometheus.listen}/-/ready")
+        if host.component == "alertmanager":
+            alertmanagers = [{"static_configs": [{"targets": [host.listen]}]}]
+            wanted: dict[str, Value] = {
+                "rule_files": ["rules.yml"],
+                "alerting": {"alertmanagers": alertmanagers},
+            }
+            content = _edited(content, (), wanted)
+    return content
+
+
+def _edited(content: bytes, path: tuple[str | int, ...], values: Mapping[str, Value]) -> bytes:
+    """`content` with those of the keys that the mapping at `path` does not have."""
+    document = load(content, "prometheus.yml")
+    there = _keys(document.root, path)
+    editor = Editor(document)
+    editor.insert(path, {key: value for key, value in values.items() if key not in there})
+    return editor.apply().content
+
+
+def _keys(node: Node | None, path: tuple[str | int, ...]) -> set[str]:
+    """The keys of the mapping at `path`; none where there is no mapping."""
+    for step in path:
+        if isinstance(node, SequenceNode) and isinstance(step, int):
+            node = node.value[step]
+        elif isinstance(node, MappingNode):
+            node = next((value for key, value in node.value if key.value == step), None)
+    return {key.value for key, _ in node.value} if isinstance(node, MappingNode) else set()
+
+
+def _probing(content: bytes, host: PracticeHost, *, target: str) -> bytes:
+    """With a job that has the blackbox exporter look at `target`."""
+    value: dict[str, Value] = {
+        "job_name": "blackbox-http",
+        "metrics_path": "/probe",
+        "params": {"module": Inline(["http_2xx"])},
+        "static_configs": [{"targets": [target]}],
+        "relabel_configs": [
+            {"source_labels": Inline(["__address__"]), "target_label": "__param_target"},
+            {"source_labels": Inline(["__param_target"]), "target_label": "instance"},
+            {"target_label": "__address__", "replacement": host.listen},
+        ],
+    }
+    editor = Editor(load(content, "prometheus.yml"))
+    editor.append(("scrape_configs",), value, spaced=True)
+    return editor.apply().content

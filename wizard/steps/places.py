@@ -1,0 +1,133 @@
+"""The places in a client's configuration that ask a server, in one form: jobs, alertmanagers, remote_*, modules.
+
+Pure: the bytes of the configuration in, and out again with one place secured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from wizard.configs import blackbox
+from wizard.configs import prometheus as scrape
+
+PlaceKind = Literal["job", "alertmanagers", "remote_write", "remote_read", "module"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """One place, as the configuration has it."""
+
+    kind: PlaceKind
+    name: str
+    """The job's or module's name, or the title of the block."""
+    targets: tuple[scrape.Scraped, ...] = ()
+    """What a job scrapes, after relabelling."""
+    addresses: tuple[str, ...] = ()
+    """host:port of all that it asks."""
+    static: bool = True
+    """Whether all that it asks is known."""
+    scheme: str = "http"
+    tls: Mapping[str, str] = field(default_factory=dict)
+    basic_auth: Mapping[str, str] = field(default_factory=dict)
+    other_auth: str = ""
+    block: scrape.ClientBlock | None = None
+
+    @property
+    def how(self) -> str:
+        """As a person names it: 'job node', 'alertmanagers 1'."""
+        return f"{self.kind} {self.name}" if self.kind in ("job", "module") else self.name
+
+
+def places(
+    component: str, content: bytes, *, folder: str, files: Mapping[str, bytes | None]
+) -> tuple[Place, ...]:
+    """All the places of a client's configuration.
+
+    Args:
+        component: prometheus or blackbox_exporter.
+        folder: that of the configuration: relative paths begin there.
+        files: the lists of targets that it names, by absolute path.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    if component == "blackbox_exporter":
+        return tuple(
+            Place(
+                kind="module",
+                name=module.name,
+                scheme="https",
+                tls=module.tls,
+                basic_auth=module.basic_auth,
+                other_auth=module.other_auth,
+            )
+            for module in blackbox.modules(content)
+            if module.prober == "http"
+        )
+    found = []
+    scraped = scrape.scraped(content, folder=folder, files=files)
+    unknown = {name for name, _ in scrape.unknown_jobs(content)}
+    for job in scrape.jobs(content):
+        targets = tuple(target for target in scraped if target.job == job.name)
+        found.append(
+            Place(
+                kind="job",
+                name=job.name,
+                targets=targets,
+                addresses=tuple(dict.fromkeys(target.address for target in targets)),
+                static=job.name not in unknown,
+                scheme=job.scheme,
+                tls=job.tls,
+                basic_auth=job.basic_auth,
+                other_auth=job.other_auth,
+            )
+        )
+    found += [
+        Place(
+            kind=block.kind,
+            name=block.title,
+            addresses=block.targets,
+            static=block.static,
+            scheme=block.scheme,
+            tls=block.tls,
+            basic_auth=block.basic_auth,
+            other_auth=block.other_auth,
+            block=block,
+        )
+        for block in scrape.clients(content)
+    ]
+    return tuple(found)
+
+
+def secure(
+    content: bytes,
+    place: Place,
+    *,
+    ca_file: str,
+    pair: tuple[str, str] = ("", ""),
+    login: tuple[str, str] = ("", ""),
+) -> bytes:
+    """The configuration with one place speaking https, checking against `ca_file`, and being let in.
+
+    Args:
+        pair: certificate and key that it shows.
+        login: user, and the file with the password.
+
+    Raises:
+        ConfigError: see `configs.prometheus.secure_job`.
+    """
+    wanted = {
+        "ca_file": ca_file,
+        "cert_file": pair[0],
+        "key_file": pair[1],
+        "username": login[0],
+        "password_file": login[1],
+    }
+    if place.kind == "job":
+        return scrape.secure_job(content, job=place.name, scheme="https", **wanted)
+    if place.kind == "module":
+        return blackbox.secure_module(content, module=place.name, **wanted)
+    assert place.block is not None
+    return scrape.secure_client(content, place.block, **wanted)
