@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check soak test-hosts bench lock screenshots clean
+.PHONY: help run test check matrix soak test-hosts bench lock screenshots clean
 
 # Most tests wait for a real program most of the time: four at once keep two processors busy.
 JOBS ?= 4
@@ -25,6 +25,11 @@ check: ## Style, types and the arrows between the rooms
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
+
+matrix: ## Every component at every level with programs of three generations: from open to proven and back
+	@.ci/setup dev
+	FIRESCREEN_MATRIX=1 .venv/bin/python -m pytest -p tests.integration.matrix_told -n $(JOBS) \
+		tests/integration/test_matrix.py $(ARGS)
 
 soak: ## Kills 200 applies at random instants and looks what recovery makes of it
 	@.ci/setup dev

@@ -6,7 +6,7 @@ Nothing here imports the engine at the top: the first frame must not wait for cr
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from wizard.engine import Engine, Exposure, Holding, Scan
     from wizard.labs import Lab, LabSession
-    from wizard.model import Answers, Attempt, Facts, Plan, Protection, Question, RunRecord, Stack
+    from wizard.model import Answers, Arrow, Attempt, Facts, Plan, Protection, Question, RunRecord, Stack
 
 
 class Desk:
@@ -97,16 +97,32 @@ class Desk:
     def picture(self, scan: Scan, stack: Stack, answers: Answers) -> Plan:
         """Who asks whom as it is now: a plan with the requests that test its arrows, and no others.
 
-        What is wanted is not there yet as long as its plan has steps; then it is what the wire said.
+        What is wanted may not be there yet: then the arrows are drawn by what the wire said of each server. The
+        engine plans no arrow to a server that it leaves alone, so those are taken from a plan for all of them.
         """
         plan = self.engine.plan(stack, answers)
-        if plan.steps:
-            found = {f"{one.host}/{one.component}": one for one in scan.exposures}
-            parts = [
-                replace(one, protect=_protection(found[one.key]) if one.key in found else ())
-                for one in stack.components
-            ]
-            plan = self.engine.plan(replace(stack, components=tuple(parts)), answers)
+        found = {f"{one.host}/{one.component}": one for one in scan.exposures}
+        if plan.steps or any(not one.protect for one in stack.components):
+            plan = self.engine.plan(_protected(stack, found), answers)
+            everyone = self.engine.plan(_protected(stack, {}), answers)
+            there = {_ends(arrow) for arrow in plan.arrows}
+            plain = tuple(
+                replace(
+                    arrow,
+                    encrypted=False,
+                    server_shows="",
+                    client_checks="",
+                    client_shows="",
+                    server_checks="",
+                    user="",
+                    probe="",
+                )
+                for arrow in everyone.arrows
+                if _ends(arrow) not in there
+                and (seen := found.get(f"{arrow.server_host}/{arrow.server}")) is not None
+                and not seen.tls
+            )
+            plan = replace(plan, arrows=(*plan.arrows, *plain))
         asked = {arrow.probe for arrow in plan.arrows}
         return replace(plan, probes=tuple(probe for probe in plan.probes if probe.id in asked))
 
@@ -131,6 +147,15 @@ class Desk:
         return tuple(line for line in lines if line)
 
 
+def _protected(stack: Stack, found: Mapping[str, Exposure]) -> Stack:
+    """The stack with the protection that the wire tells of; all of it encrypted where nothing is known."""
+    parts = (
+        replace(one, protect=_protection(found[one.key]) if one.key in found else ("tls",))
+        for one in stack.components
+    )
+    return replace(stack, components=tuple(parts))
+
+
 def _protection(found: Exposure) -> tuple[Protection, ...]:
     """The protection that a component has, by what the wire said."""
     if not found.tls:
@@ -141,3 +166,7 @@ def _protection(found: Exposure) -> tuple[Protection, ...]:
     if found.client_certificate:
         parts.append("client_cert")
     return tuple(parts)
+
+
+def _ends(arrow: Arrow) -> tuple[str, ...]:
+    return (arrow.client_host, arrow.client, arrow.server_host, arrow.server, arrow.how, arrow.address)

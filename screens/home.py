@@ -33,9 +33,14 @@ MENU = {
 }
 PRACTISING = {
     "secure": ("s", "Secure the practice stack", "choose, read every change, then decide"),
+    "whole": ("w", "Practise with the whole stack", "three more programs join these two"),
     "leave": ("b", "Back to this machine", "the practice programs go on"),
-    "stop": ("e", "End practice", "stops its programs and removes its folders"),
+    "stop": ("e", "End practice", "stops its programs, removes its folders"),
 }
+
+
+WHOLE = 5
+"""Components of the whole practice stack."""
 
 
 class Home(Page):
@@ -156,7 +161,9 @@ def _verdict(session: Session) -> Content:
 
 def _menu(session: Session) -> tuple[str, ...]:
     if session.place == "practice":
-        return ("secure", "trust", "lab", "holdings", "history", "leave", "stop")
+        small = session.scan is not None and len(session.scan.exposures) < WHOLE
+        more = ("whole",) if small else ()
+        return ("secure", "trust", *more, "lab", "holdings", "history", "leave", "stop")
     found = session.scan is not None and bool(session.scan.exposures)
     if found or session.place == "file":
         return ("secure", "trust", "practise", "whole", "lab", "holdings", "history", "hosts")

@@ -18,7 +18,7 @@ SHORT = {
     "": "leave it as it is",
     "tls": "encrypted",
     "tls+basic_auth": "encrypted + password",
-    "tls+client_cert": "encrypted + certificate",
+    "tls+client_cert": "encrypted + my clients",
     "tls+basic_auth+client_cert": "encrypted + both",
 }
 """As the table names a level; one that is not here is named by the question's own words."""

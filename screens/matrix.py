@@ -44,8 +44,8 @@ ROWS = (
     "no password",
     "wrong password",
     "no client certificate",
-    "another's certificate",
-    "a name not allowed",
+    "stranger's certificate",
+    "another name",
 )
 """The clients in the order in which their rows are read; answers come in any order."""
 
@@ -138,7 +138,7 @@ def told(attempt: Attempt) -> Content:
     word = CAME.get(attempt.outcome, "answered")
     came = inline(attempt.outcome, 20)
     if attempt.ok:
-        ended = f"{came} ({word}), as it must be"
+        ended = f"{came} ({word}), as expected"
     else:
         ended = f"{inline(probe.expect, 20)} was expected, {came} came: {word}"
     return Content.assemble(

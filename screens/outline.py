@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from wizard.model import Plan, PlannedStep
 
+SHORT = 24
+"""Lines of an outline that is short enough to scroll through."""
+
 WHOLE = "overview"
 """Id of the first line, which stands for the whole plan."""
 
@@ -38,25 +41,29 @@ class Line:
         return self.id.startswith("step:")
 
 
-def component_of(step: PlannedStep) -> str:
+def component_of(step: PlannedStep, plan: Plan) -> str:
     """The component that a step is about; '' where it is about none, or about the host as a whole."""
     from wizard.model import RunService
 
-    place_ = step.id.partition(":")[2]
-    if place_.startswith(f"{step.host}/"):
-        return place_.removeprefix(f"{step.host}/").partition("/")[0]
+    kind, _, where = step.id.partition(":")
+    if where.startswith(f"{step.host}/"):
+        return where.removeprefix(f"{step.host}/").partition("/")[0].partition(":")[0]
+    if kind == "job":
+        return "prometheus"
     for change in step.changes:
         if isinstance(change, RunService):
             return change.service.component
-    # Credentials and jobs are named by their host alone, and are those of the Prometheus there.
-    return "prometheus" if step.id.partition(":")[0] in ("job", "trust", "password", "password-file") else ""
+    # What a client is given names its host alone: it is the only program there, or the one its paths speak of.
+    here = [component.name for component in plan.stack.components if component.host == step.host]
+    named = [name for name in here for change in step.changes if f"/{name}/" in getattr(change, "path", "")]
+    return here[0] if len(here) == 1 else next(iter(named), "")
 
 
 def outline(plan: Plan) -> tuple[Line, ...]:
     """All lines, nothing folded; hosts in the order in which the plan comes to them."""
     hosts: dict[str, dict[str, list[int]]] = {}
     for number, step in enumerate(plan.steps):
-        hosts.setdefault(step.host, {}).setdefault(component_of(step), []).append(number)
+        hosts.setdefault(step.host, {}).setdefault(component_of(step, plan), []).append(number)
     lines = [Line(WHOLE, 0, "The whole plan", tuple(range(len(plan.steps))))]
     for host, components in hosts.items():
         numbers = sorted(number for found in components.values() for number in found)
@@ -92,8 +99,11 @@ def visible(lines: tuple[Line, ...], folded: Collection[str]) -> tuple[Line, ...
 
 
 def folded_at_first(lines: tuple[Line, ...], room: int) -> frozenset[str]:
-    """What to fold so that the outline fits in `room` lines: nothing, else the components, else the hosts too."""
-    if len(lines) <= room:
+    """What to fold so that the outline fits in `room` lines: nothing, else the components, else the hosts too.
+
+    A short plan is never folded: a list that scrolls a little tells more than one that is closed.
+    """
+    if len(lines) <= max(room, SHORT):
         return frozenset()
     components = frozenset(line.id for line in lines if line.id.startswith("component:"))
     if len(visible(lines, components)) <= room:

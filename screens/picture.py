@@ -78,7 +78,8 @@ def draw(
     *,
     width: int,
     in_hand: int = -1,
-    airy: bool = False,
+    notes: bool = False,
+    apart: bool = False,
     colourless: bool = False,
 ) -> Drawing:
     """The picture.
@@ -88,7 +89,8 @@ def draw(
         attempts: what came of each probe, by the probe's id.
         width: cells that there are; 60 is the least that reads well.
         in_hand: the arrow that is chosen, or -1.
-        airy: with the certificates written under each arrow, and room between hosts.
+        notes: with the certificates written under each arrow.
+        apart: with room between the boxes of two hosts.
         colourless: there is no colour to show the arrow in hand with.
     """
     pen = _Pen.measured(arrows, width, HAND_NO_COLOUR if colourless else HAND)
@@ -101,11 +103,11 @@ def draw(
                 lines.append(pen.bottom())
             lines.append(pen.top(arrow))
         elif before.server_host != arrow.server_host:
-            lines.extend(pen.between(arrow, airy=airy))
+            lines.extend(pen.between(arrow, apart=apart))
         same = before is not None and (before.client_host, before.client) == (arrow.client_host, arrow.client)
         at.append(len(lines))
         lines.append(pen.lane(arrow, attempts.get(arrow.probe), named=not same, in_hand=number == in_hand))
-        if airy:
+        if notes:
             lines.extend(pen.notes(arrow))
         before = arrow
     if before is not None:
@@ -151,10 +153,10 @@ class _Pen:
             _edge("╰", "", "╯", self.left), " " * self.middle, _edge("╰", "", "╯", self.right)
         )
 
-    def between(self, arrow: Arrow, *, airy: bool) -> list[Content]:
+    def between(self, arrow: Arrow, *, apart: bool) -> list[Content]:
         """From one server's host to the next, while the one who asks stays."""
         left = Content.assemble(_box("", self.left), " " * self.middle)
-        if not airy:
+        if not apart:
             return [Content.assemble(left, _edge("├", place(arrow.server_host), "┤", self.right))]
         return [
             Content.assemble(left, _edge("╰", "", "╯", self.right)),
@@ -189,12 +191,9 @@ class _Pen:
 
     def notes(self, arrow: Arrow) -> list[Content]:
         """Beneath an arrow: what is shown from either side."""
-        if not arrow.encrypted:
-            texts = ["  anyone on the way reads it"]
-        else:
-            texts = [f"  ◂ {arrow.server_shows or 'a certificate'}"]
-            shown = [text for text in (arrow.client_shows, arrow.user and f"user {arrow.user}") if text]
-            texts += [f"  ▸ {', '.join(shown)}"] if shown else []
+        shown = [text for text in (arrow.client_shows, arrow.user and f"user {arrow.user}") if text]
+        texts = [f"  ◂ {arrow.server_shows}"] if arrow.encrypted and arrow.server_shows else []
+        texts += [f"  ▸ {', '.join(shown)}"] if shown else []
         return [
             Content.assemble(_box("", self.left), (fit(text, self.middle), "$quiet"), _box("", self.right))
             for text in texts
@@ -221,8 +220,14 @@ def _box(text: str, width: int) -> Content:
     return Content.assemble(("│", "$quiet"), fit(text, width - 2), ("│", "$quiet"))
 
 
-def told(arrow: Arrow, attempt: Attempt | None) -> Content:
-    """An arrow in full words: who asks whom, whether that is proven, who shows what and checks it against what."""
+def told(arrow: Arrow, attempt: Attempt | None, *, width: int = 200) -> Content:
+    """An arrow in full words: who asks whom, whether that is proven, who shows what and checks it against what.
+
+    Args:
+        arrow: the one in hand.
+        attempt: what its probe said, if it was asked.
+        width: cells that there are; a path that is longer loses its beginning.
+    """
     sign, word, colour = mark(arrow, attempt)
     ended = ""
     if attempt is not None:
@@ -252,9 +257,15 @@ def told(arrow: Arrow, attempt: Attempt | None) -> Content:
         ("logs in as", f"{arrow.user}, with a password" if arrow.user else ""),
     )
     parts.extend(
-        Content.assemble((f"{name:<14}", "$quiet"), inline(value, 300)) for name, value in facts if value
+        Content.assemble((f"{name:<14}", "$quiet"), _tail(inline(value, 300), width - 14))
+        for name, value in facts
+        if value
     )
     return Content("\n").join(parts)
+
+
+def _tail(text: str, width: int) -> str:
+    return f"…{text[1 - width :]}" if text.startswith("/") and len(text) > width else text
 
 
 def summary(arrows: Sequence[Arrow], attempts: Mapping[str, Attempt]) -> Content:

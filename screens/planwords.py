@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from wizard.model import Finding, Plan, PlannedStep
 
 
-FEW = 2
+FEW = 3
 """Services that the line above a plan names; more of them are counted."""
 
 
@@ -42,14 +42,15 @@ def counts(plan: Plan, *, listed: bool = False) -> list[Content]:
     """How much is written and restarted: short lines. `listed` names every service, however many there are."""
     files = sum(change.kind in ("create", "edit", "mode", "remove") for change in plan.changes)
     parts = [Content(f"{files} file{'s' * (files != 1)}")]
+    listed = listed or len(plan.restarts) <= FEW
     for verb in ("restart", "reload"):
         turns = [change for change in plan.restarts if change.action == verb]
         # One that is reloaded twice on the way is one service.
         units = list(dict.fromkeys(f"{turn.service.unit} ({turn.host})" for turn in turns))
-        if units and (listed or len(units) <= FEW):
+        if units and listed:
             parts.append(Content(inline(f"{verb}s {', '.join(units)}", 600)))
         elif units:
-            parts.append(Content(f"{verb}s {len(units)} services"))
+            parts.append(Content(f"{verb}s {len(units)} service{'s' * (len(units) != 1)}"))
     return parts
 
 
@@ -79,7 +80,7 @@ def _group(words: str, targets: list[str], *, short: bool) -> Content:
     if len(targets) == 1:
         return safe(f"{targets[0]} {words}", 200)
     if short:
-        return safe(f"{len(targets)} targets, each: {words}", 200)
+        return safe(f"{len(targets)} × {words}", 200)
     return Content.assemble(
         (f"{len(targets)} targets, each: ", "bold"),
         inline(words, 200),

@@ -72,6 +72,12 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
         self.query_one("#summary", Static).update(Content("\n").join([safe(line, 400) for line in lines]))
         self.refresh_bindings()
 
+    def on_resize(self) -> None:
+        """Other columns fit now."""
+        if self._drawn is not None and self.standing:
+            self._drawn = None
+            self.show_run(self.firescreen.run_state)
+
     def _draw_matrix(self, attempts: tuple[Attempt, ...]) -> None:
         table: DataTable[Text] = self.query_one(DataTable)
         place = table.cursor_coordinate

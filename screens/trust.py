@@ -98,17 +98,23 @@ connection; beneath stands who shows what, and what it is checked against. Enter
         lead = Content.styled(words, "$quiet")
         return Content("\n").join([summary(self._arrows, self._attempts), lead])
 
+    def on_resize(self) -> None:
+        """More of a path fits now, or less."""
+        if self._arrows and self.standing:
+            self._tell()
+
     def on_scene_chosen(self) -> None:
         """Another arrow is in hand."""
         self._tell()
 
     def on_scene_opened(self) -> None:
-        """Enter on the picture."""
+        """The mouse does the same as Enter."""
         self.action_inside()
 
     def _tell(self) -> None:
         arrow = self.query_one(Scene).arrow
-        words = told(arrow, self._attempts.get(arrow.probe)) if arrow else Content("")
+        width = self.app.size.width - 4
+        words = told(arrow, self._attempts.get(arrow.probe), width=width) if arrow else Content("")
         self.query_one("#detail", Static).update(words)
         if arrow:
             hosts = dict.fromkeys((arrow.client_host, arrow.server_host))

@@ -21,8 +21,10 @@ _PRIVATE_KEY = re.compile(
     r"-----BEGIN (?P<kind>[A-Z ]*PRIVATE KEY)-----.*?(?:-----END (?P=kind)-----|\Z)", re.DOTALL
 )
 _INLINE = re.compile(
-    r"(?P<key>(?<![\w-])[\"']?(?:password|credentials|client_secret|bearer_token|secret_key)[\"']?\s*:[ \t]*)"
-    r"(?P<value>\"[^\"\n]*\"|'[^'\n]*'|[^\s#{\[,}][^\n#,}]*)",
+    r"(?P<key>(?<![\w-])[\"']?(?:password|basicAuthPassword|credentials|client_secret|bearer_token|"
+    r"secret_key|httpHeaderValue\d+)[\"']?\s*:[ \t]*)"
+    # Grafana's own way to name a file is no secret.
+    r"(?P<value>(?![\"']?\$__file\{)(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s#{\[,}][^\n#,}]*))",
 )
 _URL_PASSWORD = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^\s/:@]+:)[^\s/@]+@")
 

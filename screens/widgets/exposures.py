@@ -8,6 +8,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from screens.levels import now
 from screens.words import EXPOSURE, fit, inline
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ class Exposures(Widget):
     ) -> Content:
         sign, word, colour = EXPOSURE[row.state]
         host, component, address = (fit(text, width) for text, width in zip(texts, widths, strict=True))
-        words = row.words if len(row.words) + 11 <= room else row.words.partition(":")[0]
+        words = next(
+            (text for text in (row.words, row.words.partition(":")[0]) if len(text) + 11 <= room), _brief(row)
+        )
         return Content.assemble(
             host if widths[0] > 2 else "",
             (component, "bold"),
@@ -63,3 +66,8 @@ class Exposures(Widget):
 
 def _more(row: Exposure) -> str:
     return " · ".join(text for text in (row.version, row.unit or row.manager) if text)
+
+
+def _brief(row: Exposure) -> str:
+    """Where there is no room for a sentence."""
+    return now(row) if row.tls or row.password or row.state == "down" else "plain"

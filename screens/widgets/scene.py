@@ -17,8 +17,11 @@ from screens.picture import Drawing, draw
 if TYPE_CHECKING:
     from wizard.model import Arrow, Attempt
 
-AIRY = 100
+ROOMY = 100
 """Cells from which on there is room for the certificates under each arrow."""
+
+WAYS = ((True, True), (True, False), (False, True), (False, False))
+"""(notes, apart) from the fullest picture to the tightest; the first that fits is drawn."""
 
 
 class Scene(Widget, can_focus=True):
@@ -33,18 +36,21 @@ class Scene(Widget, can_focus=True):
         Binding("down", "move(1)", "Arrow below", show=False),
         Binding("home", "edge(0)", "First arrow", show=False),
         Binding("end", "edge(-1)", "Last arrow", show=False),
-        Binding("enter", "look", "Look inside", show=False),
     ]
 
     arrows: reactive[tuple[Arrow, ...]] = reactive((), layout=True)
     attempts: reactive[dict[str, Attempt]] = reactive(dict)
     at: reactive[int] = reactive(0)
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._room = 0
+
     class Chosen(Message):
         """Another arrow is in hand."""
 
     class Opened(Message):
-        """Enter on the arrow in hand."""
+        """A second click on the arrow in hand."""
 
     @property
     def arrow(self) -> Arrow | None:
@@ -52,17 +58,24 @@ class Scene(Widget, can_focus=True):
         return self.arrows[self.at] if self.at < len(self.arrows) else None
 
     def _drawing(self, width: int) -> Drawing:
-        return draw(
-            self.arrows,
-            self.attempts,
-            width=max(width, 60),
-            in_hand=self.at,
-            airy=width >= AIRY,
-            colourless=self.app.no_color,
-        )
+        """The fullest picture that is no higher than the frame; the tightest where none is."""
+        for notes, apart in WAYS if width >= ROOMY else WAYS[-1:]:
+            drawing = draw(
+                self.arrows,
+                self.attempts,
+                width=max(width, 60),
+                in_hand=self.at,
+                notes=notes,
+                apart=apart,
+                colourless=self.app.no_color,
+            )
+            if len(drawing.lines) <= self._room:
+                break
+        return drawing
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """As many lines as the picture has."""
+        self._room = container.height
         return len(self._drawing(width).lines)
 
     def render(self) -> Content:
@@ -92,10 +105,6 @@ class Scene(Widget, can_focus=True):
         """The first, or the last."""
         self.at = max(len(self.arrows) - 1, 0) if end else 0
 
-    def action_look(self) -> None:
-        """Tells the screen."""
-        self.post_message(self.Opened())
-
     def on_click(self, event: events.Click) -> None:
         """The arrow under the mouse; once more opens it."""
         at = self._drawing(self.size.width).at
@@ -103,5 +112,5 @@ class Scene(Widget, can_focus=True):
         if not under:
             return
         if under[-1] == self.at:
-            self.action_look()
+            self.post_message(self.Opened())
         self.at = under[-1]

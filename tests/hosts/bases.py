@@ -21,8 +21,41 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "ca-certificates", "curl", "iproute2"),
-    *("openssl", "apache2-utils", "python3", "python3-venv", "prometheus", "prometheus-node-exporter"),
+    *("openssl", "apache2-utils", "procps", "inotify-tools", "acl", "tcsh"),
+    *("python3", "python3-venv", "python3-apt"),
+    *("prometheus", "prometheus-node-exporter", "prometheus-alertmanager", "prometheus-pushgateway"),
+    "prometheus-blackbox-exporter",
 )
+PASSWORD = "correct horse"
+"""What sudo asks the user `operator` for."""
+FURNISH = f"""\
+set -e
+# Debian has a group of that name.
+useradd -m -s /bin/bash -g operator operator
+for user in admin guest nobody2; do useradd -m -s /bin/bash $user; done
+echo 'operator:{PASSWORD}' | chpasswd
+umask 227
+echo 'admin ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/admin
+echo 'operator ALL=(ALL) ALL' > /etc/sudoers.d/operator
+umask 022
+for user in root admin operator nobody2; do
+    home=$(getent passwd $user | cut -d: -f6)
+    install -d -m 0700 -o $user -g "$(id -gn $user)" $home/.ssh
+done
+# Nothing to wait for, and no name server to ask.
+for unit in systemd-resolved systemd-networkd-wait-online systemd-timesyncd; do
+    ln -sf /dev/null /etc/systemd/system/$unit.service
+done
+for timer in apt-daily apt-daily-upgrade dpkg-db-backup e2scrub_all fstrim; do
+    ln -sf /dev/null /etc/systemd/system/$timer.timer
+done
+mkdir -p /etc/systemd/system/multi-user.target.wants
+ln -sf /lib/systemd/system/systemd-networkd.service /etc/systemd/system/multi-user.target.wants/
+# Each host makes its own.
+rm -f /etc/ssh/ssh_host_*
+: > /etc/machine-id
+"""
+"""Done once in each base: users (admin: sudo without a password, operator: with one, guest and nobody2: none)."""
 HOME = "/opt/firescreen"
 """Where Firescreen lies inside a host."""
 NEEDED = {
@@ -32,6 +65,7 @@ NEEDED = {
     "nsenter": "util-linux",
     "mount": "mount",
     "ssh": "openssh-client",
+    "incus": "incus-client",
 }
 
 
@@ -54,7 +88,7 @@ def cache() -> Path:
 
 def base(suite: str) -> Path:
     """The root of that Debian suite, made if the cache has none (about a minute)."""
-    name = f"{suite}-{_short(' '.join(PACKAGES))}"
+    name = f"{suite}-{_short(' '.join((*PACKAGES, FURNISH)))}"
     with _locked(name):
         root = cache() / name
         if not root.exists():
@@ -98,10 +132,17 @@ def _debootstrap(suite: str, root: Path) -> None:
     ended = subprocess.run(argv, capture_output=True, text=True, timeout=900, check=False)
     if ended.returncode:
         raise RuntimeError(f"debootstrap of {suite} failed:\n{(ended.stdout + ended.stderr)[-3000:]}")
-    # Each host is to make its own.
-    (root / "etc/machine-id").write_text("")
-    for key in (root / "etc/ssh").glob("ssh_host_*"):
-        key.unlink()
+    ended = subprocess.run(
+        ["chroot", str(root), "/bin/sh", "-c", FURNISH],
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if ended.returncode:
+        raise RuntimeError(f"the base of {suite} could not be furnished:\n{ended.stdout}{ended.stderr}")
 
 
 def _mirror() -> str:

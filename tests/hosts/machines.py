@@ -3,25 +3,44 @@
     with Network() as network, Machine("bookworm", "srv1", network) as machine:
         machine.run(["systemctl", "is-active", "prometheus"])
 
-They reach each other over a bridge in a network namespace of the test's own, and nothing else.
+    with Network() as network, fleet("sid", 20, network) as machines, network.entered():
+        socket.create_connection((machines[0].address, 22))
+
+They reach each other over a bridge in a network namespace of the test's own, and nothing else. A test stands
+outside of it: `Network.entered` takes its thread in, `Network.enter` a program.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shlex
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
 import bases
 
-_BRIDGE = "br0"
+BRIDGE = "br0"
+ENDPOINT = "192.0.2.1"
+"""The test's own side of the bridge."""
+PROGRAMS = {
+    "prometheus": "prometheus",
+    "node_exporter": "prometheus-node-exporter",
+    "alertmanager": "prometheus-alertmanager",
+    "pushgateway": "prometheus-pushgateway",
+    "blackbox_exporter": "prometheus-blackbox-exporter",
+}
+"""What a base has of Prometheus' family, and Debian's name for its package, unit and program."""
+LOGINS = {"root": "root", "admin": "home/admin", "operator": "home/operator", "nobody2": "home/nobody2"}
+"""Who may log in over SSH with the test's key, and the home folder; bases.FURNISH says what sudo lets them do."""
+_CLONE_NEWNET = 0x40000000
 
 
 def _call(argv: Sequence[str | Path], *, timeout: float = 60) -> str:
@@ -29,6 +48,13 @@ def _call(argv: Sequence[str | Path], *, timeout: float = 60) -> str:
     if ended.returncode:
         raise RuntimeError(f"{shlex.join(map(str, argv))}: {(ended.stderr or ended.stdout).strip()[-2000:]}")
     return ended.stdout
+
+
+def _stand_in(namespace: int) -> None:
+    """setns(2) of this thread; Python has it from 3.12 on."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(namespace, _CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 def _unmount(folder: Path) -> None:
@@ -53,23 +79,29 @@ def _sweep() -> None:
 
 
 class Network:
-    """A network namespace with a bridge; the test's side has 192.0.2.1, the hosts follow from .11 on."""
+    """A network namespace with a bridge; the test's side has 192.0.2.1, the hosts follow from .11 on.
+
+    `key` is the private key that every host in it lets in (see `LOGINS`).
+    """
 
     def __init__(self) -> None:
         self.name = f"firescreen-{os.getpid()}"
         self._last = 10
         self.hosts: dict[str, str] = {}
+        self._folder = Path(tempfile.mkdtemp(prefix=f"firescreen-{os.getpid()}-network-"))
+        self.key = self._folder / "key"
 
     def __enter__(self) -> Network:
         bases.require()
         _sweep()
         _call(["ip", "netns", "add", self.name])
         try:
+            _call(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", self.key])
             for argv in (
                 ["link", "set", "lo", "up"],
-                ["link", "add", _BRIDGE, "type", "bridge"],
-                ["addr", "add", "192.0.2.1/24", "dev", _BRIDGE],
-                ["link", "set", _BRIDGE, "up"],
+                ["link", "add", BRIDGE, "type", "bridge"],
+                ["addr", "add", f"{ENDPOINT}/24", "dev", BRIDGE],
+                ["link", "set", BRIDGE, "up"],
             ):
                 _call(["ip", "-n", self.name, *argv])
         except BaseException:
@@ -81,6 +113,21 @@ class Network:
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         subprocess.run(["ip", "netns", "del", self.name], capture_output=True, timeout=30, check=False)
+        _call(["rm", "-rf", "--one-file-system", self._folder])
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """This thread, and the threads and programs that it starts meanwhile, stand in this network.
+
+        Threads that exist already (a pool's) stay where they are, and a socket stays where it was opened.
+        """
+        with Path("/proc/thread-self/ns/net").open("rb") as home:
+            with Path("/run/netns", self.name).open("rb") as there:
+                _stand_in(there.fileno())
+            try:
+                yield
+            finally:
+                _stand_in(home.fileno())
 
     @property
     def enter(self) -> list[str]:
@@ -104,24 +151,36 @@ class Machine:
         suite: Debian's name for the release, e.g. bookworm or sid.
         name: its host name.
         network: where it stands.
+        programs: which of `PROGRAMS` it has; the others are not on its disk.
+        bound: files of this machine that it sees, read-only: path here -> path there.
     """
 
-    def __init__(self, suite: str, name: str, network: Network) -> None:
+    def __init__(
+        self,
+        suite: str,
+        name: str,
+        network: Network,
+        *,
+        programs: Sequence[str] = ("prometheus", "node_exporter"),
+        bound: dict[str, str] | None = None,
+    ) -> None:
         self.suite = suite
         self.name = name
         self.network = network
+        self.programs = tuple(programs)
+        self._bound = {str(bases.PROJECT): f"{bases.HOME}/source"} | (bound or {})
         self.address = network.address(name)
         self._folder = Path(tempfile.mkdtemp(prefix=f"firescreen-{os.getpid()}-{name}-"))
         self.root = self._folder / "root"
-        self.key = self._folder / "key"
+        self.key = network.key
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._leader = 0
 
     def __enter__(self) -> Machine:
         try:
-            self._mount()
-            self._configure()
-            self._boot()
+            self.prepare()
+            self.start()
+            self.settle()
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -227,8 +286,9 @@ class Machine:
         options = f"lowerdir={layer}:{base},upperdir={layers}/upper,workdir={layers}/work"
         _call(["mount", "-t", "overlay", "-o", options, "overlay", self.root])
 
-    def _configure(self) -> None:
-        _call(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", self.key])
+    def prepare(self) -> None:
+        """Makes its file system; addresses given in the network by now are in its /etc/hosts."""
+        self._mount()
         root = self.root
         public = self.key.with_suffix(".pub").read_text()
         hosts = "".join(f"{address} {name}\n" for name, address in self.network.hosts.items())
@@ -238,27 +298,18 @@ class Machine:
             "etc/hosts": f"127.0.0.1 localhost\n::1 localhost\n{hosts}",
             # The name must sort before systemd's own 80-container-host0.network.
             "etc/systemd/network/10-host0.network": network,
-            "root/.ssh/authorized_keys": public,
+            **{f"{home}/.ssh/authorized_keys": public for home in LOGINS.values()},
         }.items():
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_text(text)
-        (root / "root/.ssh").chmod(0o700)
-        wants = root / "etc/systemd/system/multi-user.target.wants"
-        wants.mkdir(exist_ok=True)
-        (wants / "systemd-networkd.service").symlink_to("/lib/systemd/system/systemd-networkd.service")
-        for unit in ("systemd-resolved.service", "systemd-networkd-wait-online.service"):
-            (root / "etc/systemd/system" / unit).symlink_to("/dev/null")
-        _call(["chroot", root, "ssh-keygen", "-A"])
-        _call(["chroot", root, "useradd", "-m", "-s", "/bin/bash", "admin"])
-        _call(
-            ["chroot", root, "install", "-d", "-m", "0700", "-o", "admin", "-g", "admin", "/home/admin/.ssh"]
-        )
-        (root / "home/admin/.ssh/authorized_keys").write_text(public)
-        (root / "etc/sudoers.d/admin").write_text("admin ALL=(ALL) NOPASSWD: ALL\n")
-        (root / "etc/sudoers.d/admin").chmod(0o440)
-        _call(["chroot", root, "useradd", "-m", "-s", "/bin/bash", "guest"])
+        for kind in ("ed25519", "ecdsa"):
+            key = root / f"etc/ssh/ssh_host_{kind}_key"
+            _call(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", self.name, "-f", key])
+        for program, package in PROGRAMS.items():
+            if program not in self.programs:
+                remove(root, package)
 
-    def _boot(self) -> None:
+    def start(self) -> None:
+        """Boots it. Call it in a thread that outlives it: the host ends with the thread that started it."""
         log = (self._folder / "console").open("wb")
         with log:
             self._nspawn = subprocess.Popen(
@@ -266,9 +317,9 @@ class Machine:
                     # Ends with this process, however that ends.
                     *("setpriv", "--pdeathsig", "TERM", "--", *self.network.enter, "systemd-nspawn"),
                     *("--register=no", "--keep-unit", "-q"),
-                    *("-D", str(self.root), "-b", "-M", self.name, f"--network-bridge={_BRIDGE}"),
+                    *("-D", str(self.root), "-b", "-M", self.name, f"--network-bridge={BRIDGE}"),
                     *("--console=pipe", "--resolv-conf=off", "--timezone=off"),
-                    f"--bind-ro={bases.PROJECT}:{bases.HOME}/source",
+                    *(f"--bind-ro={here}:{there}" for here, there in self._bound.items()),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -277,6 +328,10 @@ class Machine:
                 env=os.environ | {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
                 start_new_session=True,
             )
+
+    def settle(self) -> None:
+        """Waits until systemd says that it has started all there is to start."""
+        assert self._nspawn is not None
         deadline = time.monotonic() + 90
         state = ""
         while time.monotonic() < deadline:
@@ -302,3 +357,51 @@ class Machine:
                 if name in ("systemd", "init"):
                     return int(child)
         return 0
+
+
+def remove(root: Path, package: str) -> None:
+    """Takes a program of `PROGRAMS`, its unit and its settings off a host that does not run."""
+    for path in (
+        *(f"usr/bin/{package}", f"etc/default/{package}", f"etc/init.d/{package}"),
+        *(f"lib/systemd/system/{package}.service", f"usr/lib/systemd/system/{package}.service"),
+        f"etc/systemd/system/multi-user.target.wants/{package}.service",
+    ):
+        (root / path).unlink(missing_ok=True)
+
+
+@contextmanager
+def fleet(
+    suite: str,
+    count: int,
+    network: Network,
+    *,
+    names: Sequence[str] = (),
+    programs: Sequence[str] = ("node_exporter",),
+) -> Iterator[list[Machine]]:
+    """That many hosts, booted at the same time, up and settled while the context lasts.
+
+    Args:
+        suite: as for `Machine`.
+        count: how many.
+        network: where they stand; each knows the names of all.
+        names: what they are called, by default srv1, srv2 and so on.
+        programs: which of `PROGRAMS` each of them has.
+    """
+    bases.application(bases.base(suite))
+    called = list(names) or [f"srv{number}" for number in range(1, count + 1)]
+    with booted([Machine(suite, name, network, programs=programs) for name in called]) as machines:
+        yield machines
+
+
+@contextmanager
+def booted(machines: list[Machine]) -> Iterator[list[Machine]]:
+    """Those hosts, not yet prepared, booted at the same time and ended together."""
+    with ThreadPoolExecutor(len(machines) or 1) as pool:
+        try:
+            list(pool.map(Machine.prepare, machines))
+            for machine in machines:
+                machine.start()
+            list(pool.map(Machine.settle, machines))
+            yield machines
+        finally:
+            list(pool.map(lambda machine: machine.__exit__(None, None, None), machines))

@@ -11,6 +11,8 @@ from typing import cast
 
 import pytest
 
+from tests.integration import stand
+from wizard import binaries
 from wizard.components import component
 from wizard.configs import unit
 from wizard.hosts.local import LocalConnection
@@ -337,6 +339,29 @@ def test_a_bare_process_is_found_with_its_arguments_and_version(running: tuple[i
     assert service.version[:2] in ("1.", "2.")
     assert service.flags == FlagPlace("manual")
     assert service.active
+
+
+def test_the_port_of_the_gossip_is_not_taken_for_alertmanagers_own(cache: Path, tmp_path: Path) -> None:
+    found = binaries.find("alertmanager", cache=cache)
+    web, gossip = stand.free_port(), stand.free_port()
+    config = tmp_path / "alertmanager.yml"
+    config.write_text("route: {receiver: a}\nreceivers: [{name: a}]\n")
+    argv = [
+        *(found.path, f"--config.file={config}", f"--storage.path={tmp_path}"),
+        *(f"--cluster.listen-address=127.0.0.1:{gossip}", f"--web.listen-address=:{web}"),
+    ]
+    with stand.running(argv, "TLS is"):
+        listening = [
+            one for one in detect.discover(LocalConnection("here")) if one.listen.endswith(f":{web}")
+        ]
+    (service,) = listening
+    assert (service.component, service.kind, service.listen) == (
+        "alertmanager",
+        "process",
+        f"127.0.0.1:{web}",
+    )
+    assert service.config_file == str(config)
+    assert service.version == found.version
 
 
 def test_the_practice_stacks_own_programs_are_left_out(running: tuple[int, int], node_exporter: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import pytest
 from textual.pilot import Pilot
 from textual.screen import Screen
 
@@ -85,6 +86,31 @@ async def test_escape_keeps_the_levels_and_the_help_explains_the_table() -> None
         await pilot.press("s")
         await until(pilot, "◂ encrypted ▸")
         assert protection(app)["node_exporter"] == "tls"
+
+
+async def test_the_mouse_chooses_too() -> None:
+    async with at_the_choices() as (app, pilot):
+        table = app.screen.query_one(Levels)
+        # Padding above, then the table's head: the second component stands on the fourth line.
+        await pilot.click(Levels, offset=(20, 3))
+        assert table.row.name == "pushgateway"
+        assert protection(app)["pushgateway"] == "tls+basic_auth", "the first click only takes it in hand"
+        await pilot.click(Levels, offset=(table.size.width - 2, 3))
+        assert protection(app)["pushgateway"] != "tls+basic_auth"
+
+
+async def test_no_colour_still_shows_the_level_in_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with at_the_choices() as (app, _):
+        styles = [
+            segment.style
+            for strip in app.screen._compositor.render_strips()
+            for segment in strip
+            if "◂ encrypted" in segment.text
+        ]
+        assert len(styles) == 1
+        assert styles[0] is not None
+        assert styles[0].reverse
 
 
 async def test_enter_goes_on_to_the_other_questions() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from screens.app import make_app
 from screens.trust import TrustPage
 from tests.screens import whole
@@ -29,6 +31,11 @@ async def test_the_whole_practice_stack_is_one_key_away() -> None:
         await until(pilot, lambda: one.practised == [True])
         text = await until(pilot, "End practice")
         assert "Trust picture" in text
+        assert "Practise with" not in text, "it is whole already"
+        session = app.session
+        assert session.scan is not None
+        app.session = replace(session, scan=replace(session.scan, exposures=session.scan.exposures[:2]))
+        await until(pilot, "three more programs join")
 
 
 async def test_with_nothing_installed_practice_comes_first_and_there_is_no_picture() -> None:

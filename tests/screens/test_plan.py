@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from textual.pilot import Pilot
 from textual.widgets import OptionList
@@ -14,6 +15,7 @@ from screens.plan import PlanPage
 from screens.planwords import counts, grouped, missed
 from tests.screens import whole
 from tests.screens.helpers import drawn, engine, until
+from wizard.model import MakeFolder, PlannedStep
 
 
 @asynccontextmanager
@@ -49,14 +51,24 @@ def test_every_step_stands_under_its_host_and_component_once() -> None:
         elif line.is_step:
             step = plan.steps[line.steps[0]]
             assert step.host == host
-            assert component_of(step) == component
+            assert component_of(step, plan) == component
     prometheus = next(line for line in lines if line.id == "component:monitor/prometheus")
     assert {plan.steps[number].id for number in prometheus.steps} >= {
         "job:monitor",
         "reload:monitor",
         "switch:monitor/prometheus",
-        "trust:monitor:/etc/prometheus/ca.crt",
+        "trust:monitor:/prometheus/ca.crt",
     }
+
+
+def test_what_a_client_is_given_stands_with_that_client() -> None:
+    step = PlannedStep(id="trust:srv2:/etc/ca.crt", title="Give it the CA", host="srv2", why="", changes=())
+    assert component_of(step, whole.plan()) == "blackbox_exporter", "the only one there"
+    path = "/etc/prometheus/firescreen-ca.crt"
+    given = MakeFolder(host="monitor", path=path, mode=0o755, owner="root", group="root", why="")
+    step = replace(step, id=f"trust:monitor:{path}", host="monitor", changes=(given,))
+    assert component_of(step, whole.plan()) == "prometheus"
+    assert component_of(replace(step, changes=()), whole.plan()) == "", "nothing says whose it is"
 
 
 def test_folding_hides_what_is_below_and_nothing_else() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from textual.pilot import Pilot
 
 from screens.app import FirescreenApp, make_app
+from screens.desk import Desk
 from screens.dialogs.attempt import AttemptDialog
 from screens.home import Home
 from screens.picture import draw, mark, ordered, summary, told
@@ -14,9 +15,10 @@ from screens.plan import PlanPage
 from screens.proof import Proof
 from screens.state import RunState
 from screens.trust import TrustPage
-from screens.widgets.scene import Scene
+from screens.widgets.scene import WAYS, Scene
 from tests.screens import whole
 from tests.screens.helpers import drawn, engine, until
+from wizard.model import Answers, Plan, Stack
 
 HOSTILE = "\x1b[31m[bold]srv[/]\n\u202e"
 
@@ -36,8 +38,8 @@ def test_every_arrow_is_drawn_once_whatever_the_width() -> None:
     arrows = ordered(whole.arrows())
     assert sorted(arrows, key=repr) == sorted(whole.arrows(), key=repr)
     for width in (60, 76, 90, 116, 200):
-        for airy in (False, True):
-            drawing = draw(arrows, {}, width=width, airy=airy)
+        for notes, apart in WAYS:
+            drawing = draw(arrows, {}, width=width, notes=notes, apart=apart)
             assert len(set(drawing.at)) == len(arrows)
             text = [line.plain for line in drawing.lines]
             assert {len(line) for line in text} == {width}, "every line is as wide as the picture"
@@ -73,6 +75,17 @@ def test_the_words_name_both_certificates_and_what_checks_them() -> None:
     assert "Nothing is encrypted" in told(whole.arrows()[-1], None).plain
 
 
+def test_without_colour_the_arrow_in_hand_is_reversed() -> None:
+    arrows = ordered(whole.arrows())
+    drawing = draw(arrows, {}, width=76, in_hand=2, colourless=True)
+    reversed_ = [
+        number
+        for number, line in enumerate(drawing.lines)
+        if any("reverse" in str(span.style) for span in line.spans)
+    ]
+    assert reversed_ == [drawing.at[2]]
+
+
 def test_the_summary_counts_each_kind() -> None:
     wrong = frozenset({"srv1/pushgateway/up@monitor/pushgateway"})
     text = summary(whole.arrows(), by_probe(wrong)).plain  # type: ignore[arg-type]
@@ -90,8 +103,8 @@ def test_names_from_outside_neither_style_nor_break_the_picture() -> None:
         server=HOSTILE,
         how=HOSTILE,
     )
-    for airy in (False, True):
-        drawing = draw((bad,), {}, width=76, airy=airy)
+    for notes in (False, True):
+        drawing = draw((bad,), {}, width=76, notes=notes)
         assert all("\x1b" not in line.plain and "\n" not in line.plain for line in drawing.lines)
         assert {line.cell_length for line in drawing.lines} == {76}
     assert "\x1b" not in told(bad, None).plain
@@ -161,7 +174,31 @@ async def test_what_is_wanted_and_not_there_yet_is_not_drawn_as_if_it_were() -> 
         await until(pilot, "5 of 5")
         await pilot.press("t")
         await settled(app, pilot)
-    assert [component.protect for component in one.planned[-1].components] == [()] * 5
+        text = drawn(pilot)
+    assert [component.protect for component in one.planned[1].components] == [()] * 5, "what the wire said"
+    assert one.proven == [tuple(sorted(arrow.probe for arrow in whole.arrows() if arrow.probe))]
+    assert "5 proven" in text, "this engine's plans have the same arrows whatever is asked of them"
+
+
+def test_what_stands_open_is_drawn_open() -> None:
+    class Careful(whole.WholeEngine):
+        """Plans arrows only to what is to be protected, as the real engine does."""
+
+        def plan(self, wanted: Stack, answers: Answers | None = None, **_: object) -> Plan:
+            made = super().plan(wanted, answers)
+            kept = {component.key for component in wanted.components if component.protect}
+            return replace(
+                made, arrows=tuple(one for one in made.arrows if f"{one.server_host}/{one.server}" in kept)
+            )
+
+    one = Careful()
+    desk = Desk(None, engine(one))
+    plan = desk.picture(one.scan(), whole.five(), Answers())
+    assert len(plan.arrows) == 6
+    assert not any(
+        arrow.encrypted or arrow.probe or arrow.user or arrow.server_shows for arrow in plan.arrows
+    )
+    assert plan.probes == (), "nobody is asked for what is seen to be open"
 
 
 async def test_the_last_arrow_scrolls_into_sight_and_a_wide_screen_shows_the_certificates() -> None:

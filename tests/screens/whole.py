@@ -44,8 +44,8 @@ CLIENTS = {
     "no password": "401",
     "wrong password": "401",
     "no client certificate": "refused",
-    "another's certificate": "refused",
-    "a name not allowed": "refused",
+    "stranger's certificate": "refused",
+    "another name": "refused",
 }
 
 
@@ -118,8 +118,8 @@ def steps() -> tuple[PlannedStep, ...]:
             _step(f"check:{key}", f"Look once more at {name}", host),
         ]
     made += [
-        _step("trust:monitor:/etc/prometheus/ca.crt", "Give Prometheus the CA certificate", "monitor"),
-        _step("password:monitor", "Give Prometheus the password", "monitor"),
+        _step("trust:monitor:/prometheus/ca.crt", "Give Prometheus the CA certificate", "monitor"),
+        _step("password:monitor/prometheus", "Give Prometheus the password", "monitor"),
         _step("job:monitor", "Tell Prometheus to scrape by https", "monitor"),
         _turn("reload:monitor", "monitor", "prometheus", "reload"),
     ]

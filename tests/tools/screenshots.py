@@ -44,7 +44,7 @@ WALK = (
     Stop((), "answer anyone who asks", "home"),
     Stop(("s",), "encrypted", "choices"),
     Stop(("ctrl+s",), "Nothing has been written"),
-    Stop(("down",) * 9, "Tell Prometheus"),
+    Stop(("n",) * 9, "Tell Prometheus"),
     Stop(("2",), "scheme: https", "plan"),
     Stop(("a",), "Apply this plan"),
     Stop(("enter",), "Run", "run"),

@@ -146,6 +146,12 @@ def test_a_bare_process_keeps_its_flags() -> None:
     ]
 
 
+def test_further_flags_are_set_in_the_same_command() -> None:
+    running = manually("process", program="/p", arguments=("--web.external-url", "http://old/", "--a"))
+    (line,) = manual.command(running, web_config="/w.yml", more={"web.external-url": "https://new/"})
+    assert shlex.split(line) == ["/p", "--web.external-url=https://new/", "--a", "--web.config.file=/w.yml"]
+
+
 def test_a_container_gets_the_mount_and_the_flag() -> None:
     lines = manual.command(
         manually("container", listen="127.0.0.1:19090"), web_config="/etc/prometheus/web/web.yml"

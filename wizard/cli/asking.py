@@ -28,6 +28,13 @@ password_file = click.option(
     "--password-file", type=click.Path(path_type=Path), help="File with the password; - for standard input."
 )
 
+renew = click.option(
+    "--renew",
+    multiple=True,
+    metavar="WHAT",
+    help="Replace what serves: ca, certificates, passwords, or HOST/COMPONENT; may be given several times.",
+)
+
 
 def engine(workspace: Workspace) -> Engine:
     """The engine, imported when a command needs it."""
@@ -58,7 +65,12 @@ def stack_of(argument: str, workspace: Workspace) -> Stack:
 
 
 def planned(
-    machine: Engine, stack: Stack, *, password_file: Path | None = None, passphrase_file: Path | None = None
+    machine: Engine,
+    stack: Stack,
+    *,
+    password_file: Path | None = None,
+    passphrase_file: Path | None = None,
+    renew: tuple[str, ...] = (),
 ) -> Plan:
     """The plan for a stack; what it lacks is asked for at the terminal, or read from a file or standard input.
 
@@ -68,6 +80,12 @@ def planned(
     """
     from wizard.model import Answers
 
+    known = {"ca", "certificates", "passwords", *(component.key for component in stack.components)}
+    for what in renew:
+        if what not in known:
+            raise InputError(
+                f"there is nothing called {what!r} to renew", todo=f"choose from {', '.join(sorted(known))}"
+            )
     passwords: dict[str, Secret] = {}
     passphrase: Secret | None = None
     if password_file is not None:
@@ -79,7 +97,7 @@ def planned(
         facts = machine.inspect(stack)
         for _ in range(len(stack.users) + 2):
             try:
-                return machine.plan(stack, Answers(passwords, passphrase), facts=facts)
+                return machine.plan(stack, Answers(passwords, passphrase, frozenset(renew)), facts=facts)
             except NeededError as needed:
                 if needed.user:
                     passwords[needed.user] = ask(f"Password for user {needed.user}", None)

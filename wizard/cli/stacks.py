@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wizard.cli import output
-from wizard.cli.asking import as_json, engine, passphrase_file, password_file, planned, stack_of, yes
+from wizard.cli.asking import as_json, engine, passphrase_file, password_file, planned, renew, stack_of, yes
 from wizard.cli.shown import end, error_of, listening, shown_plan, shown_probes, tell_plan
 from wizard.errors import InputError
 from wizard.redact import plain
@@ -74,15 +74,25 @@ def scan(workspace: Workspace, stack: str | None, as_json: bool) -> None:
 @as_json
 @password_file
 @passphrase_file
+@renew
 @click.pass_obj
 def plan(
-    workspace: Workspace, stack: str, as_json: bool, password_file: Path | None, passphrase_file: Path | None
+    workspace: Workspace,
+    stack: str,
+    as_json: bool,
+    password_file: Path | None,
+    passphrase_file: Path | None,
+    renew: tuple[str, ...],
 ) -> None:
     """Show what would change, as diffs and commands; writes nothing (exit 3: changes are pending)."""
     with output.explained():
         wanted = stack_of(stack, workspace)
         made = planned(
-            engine(workspace), wanted, password_file=password_file, passphrase_file=passphrase_file
+            engine(workspace),
+            wanted,
+            password_file=password_file,
+            passphrase_file=passphrase_file,
+            renew=renew,
         )
     if as_json:
         output.data(shown_plan(made))
@@ -98,6 +108,7 @@ def plan(
 @as_json
 @password_file
 @passphrase_file
+@renew
 @click.pass_obj
 def apply(
     workspace: Workspace,
@@ -106,12 +117,15 @@ def apply(
     as_json: bool,
     password_file: Path | None,
     passphrase_file: Path | None,
+    renew: tuple[str, ...],
 ) -> None:
     """Plan, apply and prove; what fails is put back (exit 1)."""
     with output.explained():
         wanted = stack_of(stack, workspace)
         machine = engine(workspace)
-        made = planned(machine, wanted, password_file=password_file, passphrase_file=passphrase_file)
+        made = planned(
+            machine, wanted, password_file=password_file, passphrase_file=passphrase_file, renew=renew
+        )
         if not yes:
             tell_plan(made)
             raise InputError("nothing was touched", todo="add --yes to do it")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ruamel.yaml.nodes import MappingNode, SequenceNode
 
@@ -39,6 +39,12 @@ class DataSource:
     access: str
     """`proxy`, where Grafana itself asks, or `direct`, where the reader's browser does and no file helps."""
     line: int
+    says: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """Its single values, those below jsonData and secureJsonData among them: secrets too, as they stand there."""
+
+    def is_on(self, key: str) -> bool:
+        """Whether a setting of it is true."""
+        return _fields.truth(self.says.get(key, ""))
 
 
 def datasources(content: bytes) -> tuple[DataSource, ...]:
@@ -51,6 +57,7 @@ def datasources(content: bytes) -> tuple[DataSource, ...]:
     found: list[DataSource] = []
     for node in _listed(document):
         of = _fields.fields([node])
+        below = [_fields.texts(_fields.inner(of, key)) for key in ("jsonData", "secureJsonData")]
         found.append(
             DataSource(
                 name=_fields.value(of, "name"),
@@ -58,6 +65,7 @@ def datasources(content: bytes) -> tuple[DataSource, ...]:
                 url=_USERINFO.sub(MASK + "@", _fields.value(of, "url")),
                 access=_fields.value(of, "access") or "proxy",
                 line=node.start_mark.line + 1,
+                says={**_fields.texts(of), **below[0], **below[1]},
             )
         )
     return tuple(found)

@@ -15,7 +15,7 @@ from itertools import groupby
 
 from wizard import probes
 from wizard.components import component as find_component
-from wizard.configs import blackbox, web
+from wizard.configs import blackbox, cluster, web
 from wizard.configs import prometheus as scrape
 from wizard.engine import hosts as services
 from wizard.engine.hosts import Hosts
@@ -247,17 +247,13 @@ def validate(connection: Connection, change: WriteFile, staged: str, plan: Plan)
         return state.content if state is not None else None
 
     host = plan.facts.hosts[change.host]
-    if change.check == "web-config":
-        toolkit = _toolkit(change, plan)
-        problems = web.check(change.after.content, toolkit=toolkit, read=read)
-    else:
-        problems = _check_of(change)(change.after.content, read=read)
+    problems = _checked(change, change.after.content, read, plan)
     # What was wrong before and was not of our making is no reason to stop: say only what is new.
     old = {_unplaced(problem) for problem in _problems_before(change, read, plan)}
     new = [problem for problem in problems if _unplaced(problem) not in old]
     if new:
         raise ValidationError(redact(plain(new[0])), where=f"{change.host}:{change.path}")
-    if host.promtool and change.check != "blackbox-config":
+    if host.promtool and change.check in ("web-config", "prometheus-config"):
         words = "web-config" if change.check == "web-config" else "config"
         ended = connection.run([host.promtool, "check", words, staged], timeout=60)
         # A promtool that is older than the program does not know the newest settings; our own check does.
@@ -279,13 +275,21 @@ def _unplaced(problem: str) -> str:
 def _problems_before(change: WriteFile, read: Callable[[str], bytes | None], plan: Plan) -> tuple[str, ...]:
     if change.before is None:
         return ()
-    if change.check == "web-config":
-        return web.check(change.before.content, toolkit=_toolkit(change, plan), read=read)
-    return _check_of(change)(change.before.content, read=read)
+    return _checked(change, change.before.content, read, plan)
 
 
-def _check_of(change: WriteFile) -> Callable[..., tuple[str, ...]]:
-    return blackbox.check if change.check == "blackbox-config" else scrape.check
+def _checked(
+    change: WriteFile, content: bytes, read: Callable[[str], bytes | None], plan: Plan
+) -> tuple[str, ...]:
+    folder = posixpath.dirname(change.path)
+    match change.check:
+        case "web-config":
+            return web.check(content, toolkit=_toolkit(change, plan), read=read, folder=folder)
+        case "cluster-config":
+            return cluster.check(content, toolkit=_toolkit(change, plan), read=read, folder=folder)
+        case "blackbox-config":
+            return blackbox.check(content, read=read)
+    return scrape.check(content, read=read, folder=folder)
 
 
 def _toolkit(change: WriteFile, plan: Plan) -> str:

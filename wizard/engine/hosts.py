@@ -110,6 +110,12 @@ class Hosts:
         from wizard import binaries
 
         spec = self._specs[name]
+        if spec.connect == "practice":
+            from wizard.practice.record import load
+
+            stack = load(self._workspace.practice)
+            if stack is not None and stack.promtool:
+                return stack.promtool  # of the same generation as what it checks for
         if spec.connect in ("practice", "manual"):
             found = binaries.available("promtool", cache=self._workspace.cache)
             if found is not None:

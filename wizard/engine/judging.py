@@ -12,7 +12,7 @@ from wizard.engine import telling
 from wizard.engine.outcome import Exposure, Outcome
 from wizard.errors import ProofError
 from wizard.journal import Record
-from wizard.model import Attempt, ComponentSpec, Finding, Plan, RunService, WriteFile
+from wizard.model import WORKSPACE, Attempt, ComponentSpec, Finding, Plan, WriteFile
 from wizard.redact import redact
 
 
@@ -31,8 +31,8 @@ def first_writes(plan: Plan) -> tuple[WriteFile, ...]:
 
 
 def turned(plan: Plan) -> float:
-    """The moment after which Prometheus' word counts: now, if anything was restarted or reloaded."""
-    return time.time() if any(isinstance(change, RunService) for change in plan.changes) else 0.0
+    """The moment after which Prometheus' word counts: now, if anything but the workspace was changed."""
+    return time.time() if any(change.host != WORKSPACE for change in plan.changes) else 0.0
 
 
 def judge(attempts: tuple[Attempt, ...]) -> None:

@@ -57,6 +57,7 @@ def summary(plan: Plan, attempts: Sequence[Attempt]) -> tuple[str, ...]:
     if plan.secrets:
         user = plan.stack.users[0]
         lines.append(f"The password of user {user.name} is in {layout.user_files(plan.facts, user)[0]}.")
+    lines += [plain(hint, 2000) for hint in plan.hints]
     if attempts:
         good = sum(attempt.ok for attempt in attempts)
         refused = sum(attempt.ok and not attempt.probe.wanted for attempt in attempts)

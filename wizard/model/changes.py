@@ -22,7 +22,7 @@ class WriteFile:
     why: str
     secret: bool = False
     """Show a fingerprint in place of the content."""
-    check: Literal["", "web-config", "prometheus-config", "blackbox-config"] = ""
+    check: Literal["", "web-config", "prometheus-config", "blackbox-config", "cluster-config"] = ""
     """How the staged file is validated before it replaces the old one."""
     about: tuple[str, ...] = ()
     """What the content says, for a person: a certificate's text tells nobody anything."""

@@ -26,6 +26,8 @@ class Plan:
     """Who asks whom and what is checked on the way: the trust picture."""
     gaps: tuple[str, ...] = ()
     """How long each target will be missed, one sentence each."""
+    hints: tuple[str, ...] = ()
+    """How the person's own programs ask what is secured, one sentence each, ending in a command."""
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
 
     @property

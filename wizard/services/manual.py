@@ -8,22 +8,29 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from wizard.components import Component, component
 from wizard.configs.words import with_flag
 from wizard.model import Service
 
 
-def command(service: Service, *, web_config: str) -> tuple[str, ...]:
+def command(
+    service: Service, *, web_config: str, more: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, ...]:
     """The lines that start the service with its web configuration, in the shell of its system.
 
     Args:
         service: with its arguments as it runs.
         web_config: path of the web configuration as the service will see it.
+        more: values of further flags that are to be set, by their names without dashes.
     """
     known = component(service.component)
     flag = known.web_flag(service.version) or known.web_flag()
-    arguments = with_flag(service.arguments, flag=flag, value=web_config)
+    arguments = list(service.arguments)
+    for name, value in {flag: web_config, **more}.items():
+        arguments = with_flag(arguments, flag=name, value=value)
     if service.kind == "windows":
         return _windows(service, known, arguments)
     if service.kind == "container":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wizard.steps.asking import answer, questions
-from wizard.steps.layout import wanted_files, wanted_folders
 from wizard.steps.planning import plan
+from wizard.steps.wanted import wanted_files, wanted_folders
 
 __all__ = ["answer", "plan", "questions", "wanted_files", "wanted_folders"]

@@ -192,6 +192,9 @@ class _Work:
         if state is None:
             return False
         password = Secret(state.content.decode("utf-8", "replace").strip())
+        given = {each.user.name: each.password for each in self._forge.credentials()}
+        if user in given and given[user].reveal() != password.reveal():
+            return False  # that user's hash is about to change
         for plan in asking:
             web_state = plan.server.host.files.get(plan.server.web_file)
             known = web.parse(web_state.content).users.get(user, "") if web_state is not None else ""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from wizard import pki
 from wizard.configs import web
 from wizard.errors import InputError
-from wizard.model import Facts, FileState, Finding, PlannedStep, Stack, WriteFile
+from wizard.model import Facts, FileState, PlannedStep, Stack, WriteFile
 from wizard.steps import identities, layout, material, words
 from wizard.steps.layout import Client, Server
 from wizard.trust import relations
@@ -19,13 +19,6 @@ STRICT = ("RequireAndVerifyClientCert", "RequireAnyClientCert", "RequireClientCe
 
 VERIFYING = ("RequireAndVerifyClientCert", "VerifyClientCertIfGiven")
 """The types that check whether a certificate that is shown was signed by somebody known."""
-
-_MEANS = {
-    "VerifyClientCertIfGiven": "whoever shows no certificate is let in",
-    "RequireAnyClientCert": "any certificate will do, also one that the caller made a minute ago",
-    "RequireClientCert": "any certificate will do, also one that the caller made a minute ago",
-    "RequestClientCert": "it asks for a certificate and lets everyone in, whatever is shown",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +33,6 @@ class ClientDemand:
     allowed: tuple[str, ...] = ()
     changes: tuple[WriteFile, ...] = ()
     narrow: PlannedStep | None = None
-    warnings: tuple[Finding, ...] = ()
 
 
 def demand(
@@ -71,9 +63,8 @@ def demand(
             where=server.key,
             todo="use RequireAndVerifyClientCert",
         )
-    warnings = _warnings(server, kind)
     if kind not in VERIFYING:
-        return ClientDemand(kind, warnings=warnings)
+        return ClientDemand(kind)
     if config is not None and "client_ca" in config.inline:
         raise InputError(
             "the client CA stands in the web configuration itself, where other clients cannot be added to it",
@@ -94,7 +85,7 @@ def demand(
     missing = [trust for certificate, trust in everyone if not relations.vouches(base, certificate)]
     allowed = _allowed(server, config, asked, [certificate for certificate, _ in everyone])
     if base and not missing:
-        return ClientDemand(kind, base_file, base, allowed, warnings=warnings)
+        return ClientDemand(kind, base_file, base, allowed)
     before = server.host.files.get(server.client_ca)
     between = identities.bundle([*((base,) if base else ()), *missing])
     changes = _bundle_change(facts, server, before, between, own_ca=stack.certificates.issued_by == "ca")
@@ -102,7 +93,7 @@ def demand(
     if forge.renewing and base_file == server.client_ca:
         final = identities.bundle([trust for _, trust in everyone])
         narrow = _narrow(server, between, final)
-    return ClientDemand(kind, server.client_ca, between, allowed, changes, narrow, warnings)
+    return ClientDemand(kind, server.client_ca, between, allowed, changes, narrow)
 
 
 def _shown(
@@ -177,21 +168,5 @@ def _narrow(server: Server, between: bytes, final: bytes) -> PlannedStep | None:
                 about=pki.describe(final),
                 by_hand=words.text(server.client_ca, states[1]),
             ),
-        ),
-    )
-
-
-def _warnings(server: Server, kind: str) -> tuple[Finding, ...]:
-    if kind not in _MEANS:
-        return ()
-    return (
-        Finding(
-            severity="warning",
-            id="client-certificate-not-required",
-            host=server.spec.host,
-            component=server.spec.name,
-            what=f"client_auth_type {kind}: {_MEANS[kind]}",
-            why="Only RequireAndVerifyClientCert keeps out whoever has no certificate of yours.",
-            mend="client_auth_type: RequireAndVerifyClientCert",
         ),
     )

@@ -113,6 +113,7 @@ def step(stack: Stack, facts: Facts, forge: material.Forge, server: Server) -> P
                 before=old,
                 after=after,
                 why="Both sections are needed: with one alone, some versions stop with a fault.",
+                check="cluster-config",
                 by_hand=words.text(server.cluster_file, after),
             )
         )

@@ -161,7 +161,7 @@ def _readable(server: Server, path: str) -> None:
         InputError: it cannot.
     """
     state, service = server.host.files.get(path), server.service
-    hidden = next((folder for folder in service.hidden if path.startswith(folder.rstrip("/") + "/")), "")
+    hidden = service.hides(path)
     if hidden:
         raise InputError(
             f"the unit {service.unit} cannot see {hidden}",

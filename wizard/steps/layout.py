@@ -28,6 +28,8 @@ from wizard.model import (
 from wizard.steps.places import Place, places
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+TOOLS = ("prometheus", "alertmanager")
+"""The components that a tool of their own asks: promtool, amtool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +218,8 @@ class Client:
             return ()
         text = self.content if content is None else content
         files = {path: found.content if found else None for path, found in self.host.files.items()}
-        return places(self.service.component, text, folder=self.folder, files=files)
+        major = 2 if self.service.version.startswith("2.") else 3
+        return places(self.service.component, text, folder=self.folder, files=files, major=major)
 
 
 def servers(stack: Stack, facts: Facts) -> tuple[Server, ...]:
@@ -315,9 +318,9 @@ def shared_pair(facts: Facts) -> tuple[str, str]:
     return workspace_path(facts, "shared", "node.crt"), workspace_path(facts, "shared", "node.key")
 
 
-def client_tools_file(facts: Facts) -> str:
-    """What promtool and amtool take as --http.config.file."""
-    return workspace_path(facts, "users", "http-client.yml")
+def tools_file(facts: Facts, server: Server) -> str:
+    """What promtool or amtool takes as --http.config.file to ask a server."""
+    return workspace_path(facts, "tools", f"{server.label}.yml")
 
 
 def trust_copy(facts: Facts, server: Server) -> str:
@@ -331,13 +334,15 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     Files name other files (a web configuration its key), so this takes a few rounds.
     """
     pairs = (ca_pair(facts), probe_pair(facts), stranger_pair(facts), other_pair(facts), shared_pair(facts))
-    wanted: dict[str, list[str]] = {WORKSPACE: [*chain.from_iterable(pairs), client_tools_file(facts)]}
+    wanted: dict[str, list[str]] = {WORKSPACE: [*chain.from_iterable(pairs)]}
     for user in stack.users:
         wanted[WORKSPACE] += [*user_files(facts, user), wrong_user_file(facts, user)]
         if user.file:
             wanted[WORKSPACE].append(posixpath.abspath(user.file))
     for server in servers(stack, facts):
         wanted[WORKSPACE].append(trust_copy(facts, server))
+        if server.spec.name in TOOLS:
+            wanted[WORKSPACE].append(tools_file(facts, server))
         paths = [server.web_file, *server.pair, *server.spare_pair, server.client_ca]
         paths += _own_files(server.spec.files)
         if server.spec.cluster_tls:
@@ -360,7 +365,9 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
 def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     """Folders whose existence matters, by host."""
     wanted: dict[str, list[str]] = {
-        WORKSPACE: [workspace_path(facts, name) for name in ("ca", "users", "trust", "clients", "shared")]
+        WORKSPACE: [
+            workspace_path(facts, name) for name in ("ca", "users", "trust", "clients", "shared", "tools")
+        ]
     }
     for server in servers(stack, facts):
         folders = list(server.homes)

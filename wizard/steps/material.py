@@ -342,12 +342,22 @@ def credential(stack: Stack, facts: Facts, answers: Answers, user: UserSpec) -> 
     return Credential(user, password, changes)
 
 
+def _sent(stack: Stack, facts: Facts, user: UserSpec) -> list[FileState]:
+    """The files from which clients read the password of that user."""
+    paths = [(scraper, scraper.password_file(user)) for scraper in layout.scrapers(stack, facts)]
+    paths += [
+        (scraper, posixpath.join(scraper.folder, place.basic_auth["password_file"]))
+        for scraper in layout.scrapers(stack, facts)
+        for place in scraper.places()
+        if place.basic_auth.get("username") == user.name and place.basic_auth.get("password_file")
+    ]
+    found = (scraper.host.files.get(path) for scraper, path in paths)
+    return [state for state in found if state is not None]
+
+
 def _known_to_a_client(stack: Stack, facts: Facts, user: UserSpec) -> Secret | None:
     """A password that a Prometheus already sends, if every server that knows the user takes it."""
-    for scraper in layout.scrapers(stack, facts):
-        state = scraper.host.files.get(scraper.password_file(user))
-        if state is None:
-            continue
+    for state in _sent(stack, facts, user):
         password = Secret(state.content.decode("utf-8", "replace").strip())
         hashes = []
         for server in layout.servers(stack, facts):

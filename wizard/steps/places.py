@@ -12,7 +12,7 @@ from typing import Literal
 from wizard.configs import blackbox
 from wizard.configs import prometheus as scrape
 
-PlaceKind = Literal["job", "alertmanagers", "remote_write", "remote_read", "module"]
+PlaceKind = Literal["job", "alertmanagers", "remote_write", "remote_read", "module", "datasource"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class Place:
 
 
 def places(
-    component: str, content: bytes, *, folder: str, files: Mapping[str, bytes | None]
+    component: str, content: bytes, *, folder: str, files: Mapping[str, bytes | None], major: int = 3
 ) -> tuple[Place, ...]:
     """All the places of a client's configuration.
 
@@ -49,6 +49,7 @@ def places(
         component: prometheus or blackbox_exporter.
         folder: that of the configuration: relative paths begin there.
         files: the lists of targets that it names, by absolute path.
+        major: of Prometheus' version; 2 and 3 differ in what relabelling sees.
 
     Raises:
         ConfigError: it cannot be read.
@@ -67,8 +68,8 @@ def places(
             if module.prober == "http"
         )
     found = []
-    scraped = scrape.scraped(content, folder=folder, files=files)
-    unknown = {name for name, _ in scrape.unknown_jobs(content)}
+    scraped = scrape.scraped(content, folder=folder, files=files, major=major)
+    unknown = {name for name, _ in scrape.unknown_jobs(content, folder=folder, files=files)}
     for job in scrape.jobs(content):
         targets = tuple(target for target in scraped if target.job == job.name)
         found.append(
@@ -96,7 +97,7 @@ def places(
             other_auth=block.other_auth,
             block=block,
         )
-        for block in scrape.clients(content)
+        for block in scrape.clients(content, folder=folder, files=files)
     ]
     return tuple(found)
 

@@ -6,7 +6,8 @@ the Prometheus that scrapes it turn within the same breath; a file that is re-re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from wizard.components import component as find_component
@@ -18,13 +19,23 @@ from wizard.model import (
     Plan,
     PlannedStep,
     Probe,
-    RunService,
     Service,
     Stack,
 )
 from wizard.probes import curl_config
-from wizard.services import manual
-from wizard.steps import identities, layout, material, picture, probed, proof, words
+from wizard.steps import (
+    grafana,
+    identities,
+    layout,
+    material,
+    picture,
+    probed,
+    proof,
+    replacing,
+    restarting,
+    tools,
+    words,
+)
 from wizard.steps.client import ClientPlan, Target, plan_client
 from wizard.steps.layout import Client, Server
 from wizard.steps.server import ServerPlan, plan_server
@@ -37,12 +48,30 @@ def plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         InputError (and the kinds below it): something that is there, or was given, cannot be used. Nothing has
             been touched.
     """
+    answers = replacing.renewed(stack, answers)
+    rotation = replacing.rotation(stack, facts, answers)
+    rest = _plan(stack, replacing.after(facts, rotation), answers)
+    if not rotation:
+        return rest
+    gaps = ("a password is replaced: nobody is turned away, old and new stand side by side in between",)
+    return replace(rest, facts=facts, steps=(*rotation, *rest.steps), gaps=(*gaps, *rest.gaps))
+
+
+def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     forge = material.Forge(stack, facts, answers)
     servers = layout.servers(stack, facts)
     probings, told = probed.look(stack, facts, servers)
     scrapers = layout.scrapers(stack, facts) if servers else ()
+    asking, told_of_grafana = grafana.look(stack, facts, servers)
     server_plans = tuple(
-        plan_server(stack, facts, forge, server, _askers(server, scrapers, probings)) for server in servers
+        plan_server(
+            stack,
+            facts,
+            forge,
+            server,
+            (*_askers(server, scrapers, probings), *grafana.askers(asking, server)),
+        )
+        for server in servers
     )
     client_plans = (
         *_scraper_plans(stack, facts, forge, scrapers, probings, server_plans),
@@ -50,6 +79,9 @@ def plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     )
     with_password = any(each.asks_password for each in server_plans)
     targets = tuple(target for client in client_plans for target in client.targets)
+    onlookers = grafana.plan(stack, facts, forge, asking, server_plans)
+    addresses = {target.plan.server.key: target.address for target in reversed(targets)}
+    commands = tools.commands(stack, facts, server_plans, addresses)
     inquiry = proof.Inquiry(
         stack=stack,
         facts=facts,
@@ -62,6 +94,8 @@ def plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         *(_user_step(stack, facts, forge) if with_password else ()),
         *(step for server_plan in server_plans for step in _there(server_plan.material)),
         *_trust_copies(facts, server_plans),
+        *tools.step(stack, facts, server_plans),
+        *onlookers.steps,
         *_ordered(facts, server_plans, client_plans, inquiry.turns(targets)),
     )
     return Plan(
@@ -69,14 +103,17 @@ def plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         facts=facts,
         steps=tuple(step for step in (*forge.steps, *steps) if step.changes),
         probes=(*inquiry.server_probes(targets), *inquiry.up_probes(targets), *inquiry.probed(probings)),
-        arrows=picture.arrows(targets),
+        arrows=picture.arrows((*targets, *onlookers.targets)),
         warnings=(
-            *_warnings(stack, server_plans),
+            *_warnings(stack, server_plans, commands),
             *(warning for each in server_plans for warning in each.warnings),
             *(warning for client in client_plans for warning in client.warnings),
             *told,
+            *told_of_grafana,
+            *onlookers.warnings,
         ),
-        gaps=_gaps(server_plans, targets),
+        gaps=(*_gaps(server_plans, targets), *onlookers.gaps),
+        hints=tools.sentences(server_plans, commands),
         secrets=tuple(given.password for given in forge.credentials()) if with_password else (),
     )
 
@@ -224,16 +261,18 @@ def _ordered(
         if server.turn == "restart":  # TLS that is added to a running web configuration waits for the restart
             steps += [*_there(server.web), *_there(server.flag)]
     steps += [
-        _reload(facts, client, turns if restarts else ()) for client in clients if client.config is not None
+        restarting.reload(facts, client.client, turns if restarts else ())
+        for client in clients
+        if client.config is not None
     ]
     # Prometheus itself turns last: the others are scraped by then.
     own = [server for server in restarts if server.server.spec.name == "prometheus"]
-    steps += [_restart(facts, server) for server in restarts if server not in own]
+    steps += [restarting.restart(facts, server.server) for server in restarts if server not in own]
     steps += [step for client in clients for step in client.later]
     for server in hot:
         if server.turn != "restart":  # re-read with the next request: the clients know already
             steps += _there(server.web)
-    steps += [_restart(facts, server) for server in own]
+    steps += [restarting.restart(facts, server.server) for server in own]
     steps += [step for client in clients for step in client.narrow]
     steps += [step for server in servers for step in _there(server.narrow)]
     return tuple(steps)
@@ -243,69 +282,7 @@ def _there(step: PlannedStep | None) -> tuple[PlannedStep, ...]:
     return (step,) if step is not None else ()
 
 
-def _restart(facts: Facts, plan: ServerPlan) -> PlannedStep:
-    server = plan.server
-    return PlannedStep(
-        id=f"switch:{server.key}",
-        title=f"Restart {server.service.unit}",
-        host=server.spec.host,
-        why="One port speaks either http or https: from this moment on it is https.",
-        changes=(_run(server.service, "restart", server=server, workspace=facts.workspace_option),),
-    )
-
-
-def _reload(facts: Facts, client: ClientPlan, turns: Sequence[Probe]) -> PlannedStep:
-    service = client.client.service
-    title = find_component(service.component).title
-    mine = tuple(turn for turn in turns if turn.url.endswith(f"//{service.listen}"))
-    return PlannedStep(
-        id=f"reload:{service.host}" if service.component == "prometheus" else f"reload:{client.client.key}",
-        title=f"Let {title} read its configuration again",
-        host=service.host,
-        why=(
-            "A reload keeps Prometheus running and its data in place. It takes up to ten seconds until it asks "
-            "its targets by https; the server turns in that moment, so that no more than one scrape is lost."
-            if mine
-            else f"A reload keeps {title} running and its data in place; it now asks as its configuration says."
-        ),
-        changes=(_run(service, "reload", turns=mine, workspace=facts.workspace_option),),
-    )
-
-
-def _run(
-    service: Service,
-    action: str,
-    *,
-    workspace: str,
-    server: layout.Server | None = None,
-    turns: tuple[Probe, ...] = (),
-) -> RunService:
-    if service.manager == "systemd":
-        commands: tuple[str, ...] = (f"systemctl {action} {service.unit}",)
-        if action == "restart" and service.flags.kind == "dropin":
-            commands = ("systemctl daemon-reload", *commands)
-    elif service.manager == "process":
-        commands = (words.practice(service, action, workspace=workspace),)
-    elif server is not None:
-        commands = manual.command(service, web_config=server.named(server.web_file))
-        if server.host.spec.connect == "manual":
-            commands = (
-                f"# Copy the files in {server.home} to where {service.unit} runs on {service.host}.",
-                *commands,
-            )
-    else:
-        commands = (f"kill -HUP {service.pid}",) if service.pid else ()
-    return RunService(
-        host=service.host,
-        service=service,
-        action="restart" if action == "restart" else "reload",
-        why="It takes effect with this." if service.manager != "manual" else "This one is yours to do.",
-        by_hand=commands,
-        turns=turns,
-    )
-
-
-def _warnings(stack: Stack, plans: Sequence[ServerPlan]) -> tuple[Finding, ...]:
+def _warnings(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str, str]) -> tuple[Finding, ...]:
     found = []
     for server_plan in plans:
         service = server_plan.server.service
@@ -330,7 +307,7 @@ def _warnings(stack: Stack, plans: Sequence[ServerPlan]) -> tuple[Finding, ...]:
                     id="certificate-kept",
                     host=service.host,
                     component=service.component,
-                    what=f"{server_plan.pair.certificate_file} signs itself and still serves, so it is kept",
+                    what=f"{server_plan.pair.certificate_file} is not from your CA and still serves, so it is kept",
                     why="What is there and holds is not replaced, though you chose your own CA for new ones.",
                     mend="move it away first if your CA is to sign this one too",
                 )
@@ -343,28 +320,12 @@ def _warnings(stack: Stack, plans: Sequence[ServerPlan]) -> tuple[Finding, ...]:
                     host=service.host,
                     component=service.component,
                     what=f"whoever else asks {component.title} (Grafana, scripts) will be refused until told",
-                    why="Only the scrape jobs are changed with it; other programs keep their own settings.",
-                    mend="give them https, the CA certificate and the password as well",
+                    why="Only the clients in this plan are changed with it; other programs keep their own settings.",
+                    mend="give them https, the CA certificate and the password as well"
+                    + (f", as in: {example}" if (example := commands.get(server_plan.server.key)) else ""),
                 )
             )
         found += _open_flags(server_plan)
-        inside = [
-            folder
-            for folder in service.hidden
-            if server_plan.server.home.startswith(folder.rstrip("/") + "/")
-        ]
-        if inside:
-            found.append(
-                Finding(
-                    severity="warning",
-                    id="hidden-from-service",
-                    host=service.host,
-                    component=service.component,
-                    what=f"the unit cannot see {inside[0]}, where its files would lie",
-                    why="systemd hides that folder from it (ProtectHome, PrivateTmp).",
-                    mend="keep its files under /etc",
-                )
-            )
     return tuple(found)
 
 

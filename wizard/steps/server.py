@@ -84,6 +84,7 @@ def plan_server(
         turn = "reread"
     step = None
     changes: tuple[Change, ...] = (*pair.changes, *(demand.changes if demand is not None else ()))
+    _refuse_hidden(server, pair, web_step)
     home = identities.make_home(server, "One folder holds all that the server needs.")
     if not changes and web_step is not None:
         web_step = replace(web_step, changes=(*home, *web_step.changes))
@@ -121,8 +122,43 @@ def plan_server(
         allowed=demand.allowed if demand else (),
         narrow=demand.narrow if demand else None,
         cluster=cluster_step,
-        warnings=demand.warnings if demand else (),
+        warnings=_weak(server, web_step, before),
     )
+
+
+def _weak(server: Server, web_step: PlannedStep | None, before: FileState | None) -> tuple[Finding, ...]:
+    """What the web configuration will say that could be better, in the person's own settings or as chosen."""
+    writes = [change for change in web_step.changes if isinstance(change, WriteFile)] if web_step else []
+    state = writes[-1].after if writes else before
+    return tuple(
+        Finding(
+            severity="warning",
+            id="weak-web-config",
+            host=server.spec.host,
+            component=server.spec.name,
+            what=f"{server.web_file}, {said}",
+            why="It works as it stands, and lets in or shows more than it needs to.",
+            mend="change that setting, unless you know why it is so",
+        )
+        for said in (web.weak(state.content) if state is not None else ())
+    )
+
+
+def _refuse_hidden(server: Server, pair: Pair, web_step: PlannedStep | None) -> None:
+    """Whether systemd keeps the unit from what it is to read.
+
+    Raises:
+        InputError: it would not find its files.
+    """
+    service = server.service
+    for path in (pair.certificate_file, pair.key_file, *((server.web_file,) if web_step else ())):
+        hidden = service.hides(path)
+        if hidden:
+            raise InputError(
+                f"the unit {service.unit} cannot see {hidden}: systemd hides it (ProtectHome, PrivateTmp)",
+                where=f"{server.spec.host}:{path}",
+                todo=f"keep its files below /etc, e.g. in {find_component(server.spec.name).home}",
+            )
 
 
 def _refuse_unsupported(server: Server) -> None:
@@ -158,7 +194,8 @@ def _web_step(
     asks_password: bool,
 ) -> PlannedStep | None:
     """The web configuration with what is missing of TLS, users and clients; None if it already says so."""
-    known = web.parse(before.content).users if before is not None else {}
+    config = web.parse(before.content) if before is not None else web.WebConfig()
+    known = config.users
     hashes: dict[str, str] = {}
     fresh = []
     if asks_password:
@@ -170,21 +207,19 @@ def _web_step(
     spec = server.spec
     content = web.secure(
         before.content if before is not None else None,
-        cert_file=server.named(pair.certificate_file),
-        key_file=server.named(pair.key_file),
+        cert_file=_as_written(server, config.cert_file, pair.certificate_file),
+        key_file=_as_written(server, config.key_file, pair.key_file),
         users=hashes or None,
-        client_ca_file=server.named(demand.file) if demand is not None and demand.file else "",
+        client_ca_file=_as_written(server, config.client_ca_file, demand.file) if demand is not None else "",
         client_auth_type=demand.client_auth_type if demand is not None else "",
         client_allowed_sans=demand.allowed if demand is not None else (),
         min_version=spec.min_version,
         headers=spec.headers or None,
         rate_limit=spec.rate_limit,
     )
-    mode = before.mode if before is not None and before.mode & 0o007 == 0 else 0o640
-    owner, group = (before.owner, before.group) if before is not None else (server.owner, server.group)
-    after = FileState(content, mode, owner, group)
-    if before is not None and before.content == content and before.mode == mode:
+    if before is not None and before.content == content:
         return None
+    after = _closed(server, before, content)
     why = f"This file tells {spec.name} which key and certificate to speak TLS with."
     if demand is not None:
         why += " From then on it asks who is calling, and looks at the certificate that the caller shows."
@@ -207,6 +242,26 @@ def _web_step(
             ),
         ),
     )
+
+
+def _as_written(server: Server, there: str, path: str) -> str:
+    """A file as the web configuration names it already, or as it is to; '' for none."""
+    if there and posixpath.join(server.home, there) == path:
+        return there
+    return server.named(path) if path else ""
+
+
+def _closed(server: Server, before: FileState | None, content: bytes) -> FileState:
+    """A web configuration that others cannot read and the service can."""
+    if before is None:
+        return FileState(content, 0o640, server.owner, server.group)
+    if before.mode & 0o007 == 0:
+        return FileState(content, before.mode, before.owner, before.group)
+    # The service may have read it by the rights of others, which are taken from it.
+    if server.host.root:
+        return FileState(content, 0o640, before.owner, server.group)
+    reads = server.service.user == before.owner or server.group == before.group
+    return FileState(content, 0o640 if reads else before.mode, before.owner, before.group)
 
 
 def _flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | None:

@@ -128,6 +128,11 @@ def text(path: str, state: FileState) -> tuple[str, ...]:
     return (f"{rights} <<'END'\n{state.content.decode('utf-8', 'replace')}END",)
 
 
+def removed(path: str) -> tuple[str, ...]:
+    """A file that goes."""
+    return (f"rm {_q(path)}",)
+
+
 def password(path: str, user: UserSpec) -> tuple[str, ...]:
     """A password in a file that nobody else can read: one that nobody has seen, or the person's own."""
     if user.password == "file":

@@ -1,0 +1,126 @@
+"""The matrix: five components, four levels of protection, programs of three generations, from open and back.
+
+One run secures a whole practice stack and so covers five cells. `make test` makes three of the runs, `make matrix`
+all of them, and says how many cells that was (tests/integration/matrix_told.py).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.integration.snapshot import differences, snapshot
+from tests.integration.whole_stand import LEVELS, SUITES, Levels, whole
+from wizard import practice
+from wizard.engine import Engine
+
+
+@dataclass(frozen=True)
+class Run:
+    """One whole stack from open to protected and back."""
+
+    name: str
+    suite: str
+    levels: Levels
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Component, level and suite of each square of the matrix that it covers."""
+        names = {kinds: name for name, kinds in LEVELS.items()}
+        return tuple(
+            f"{component}/{names[kinds]}/{self.suite}" for component, kinds in self.levels.items() if kinds
+        )
+
+
+def _all_runs() -> tuple[Run, ...]:
+    runs = [
+        Run(f"{suite}-{name}", suite, dict.fromkeys(practice.WHOLE, kinds))
+        for suite in SUITES
+        for name, kinds in LEVELS.items()
+    ]
+    runs += [
+        Run(f"bookworm-{component}-alone", "bookworm", {component: LEVELS["both"]})
+        for component in practice.WHOLE
+    ]
+    # Each component another level, one of them none; in each generation another way round.
+    kinds = [*LEVELS.values(), ()]
+    for shift, suite in enumerate(SUITES):
+        mixed = {
+            component: kinds[(index + 2 * shift) % len(kinds)]
+            for index, component in enumerate(practice.WHOLE)
+        }
+        runs.append(Run(f"{suite}-mixed", suite, mixed))
+    return tuple(runs)
+
+
+ALL = {run.name: run for run in _all_runs()}
+FEW = ("sid-both", "trixie-mixed", "bookworm-alertmanager-alone")
+MADE = tuple(ALL) if os.environ.get("FIRESCREEN_MATRIX") else FEW
+
+
+def test_the_runs_cover_every_square() -> None:
+    covered = {cell for run in ALL.values() for cell in run.cells}
+    assert covered == {
+        f"{component}/{level}/{suite}" for component in practice.WHOLE for level in LEVELS for suite in SUITES
+    }
+    assert len(covered) == 60
+    assert set(FEW) <= ALL.keys()
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_from_open_to_proven_and_back(
+    name: str,
+    tmp_path: Path,
+    cache: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
+    run = ALL[name]
+    with whole(tmp_path / "workspace", cache, suite=run.suite) as stand:
+        versions = {host.component: host.version for host in stand.practice.hosts}
+        before = snapshot(stand.root)
+        stack = stand.stack(run.levels)
+        plan = stand.engine.plan(stack)
+        assert differences(before, snapshot(stand.root)) == [], "a plan writes nothing"
+
+        outcome = stand.engine.apply(plan)
+        stand.took(outcome, stack)
+        now = time.time()
+
+        asked = {(each.probe.component, each.probe.client): each.outcome for each in outcome.attempts}
+        assert asked.items() >= expected(run.levels).items(), versions
+        stand.all_up(now)
+        stand.alerts_arrive(now)
+        stand.probe_succeeds(now)
+        again = stand.engine.plan(stack)
+        assert [change.diff() for change in again.changes] == [], "a second plan has nothing to do"
+        assert Engine(stand.engine.workspace).plan(stack).probes, "and the proof can be made again"
+
+        stand.undo()
+        stand.now = {}
+        assert differences(before, snapshot(stand.root)) == [], "every file is as it was"
+        stand.all_up(time.time())
+        stand.alerts_arrive(time.time())
+    record_property("cells", ",".join(run.cells))
+    record_property("run", name)
+
+
+def expected(levels: Levels) -> dict[tuple[str, str], str]:
+    """(component, who asks) -> how it must end, said here once more and not taken from the plan."""
+    wanted: dict[tuple[str, str], str] = {}
+    for component, kinds in levels.items():
+        if not kinds:
+            continue
+        ends = {"right client": "200", "no TLS": "400", "no CA": "untrusted", "Prometheus itself": "up"}
+        if "basic_auth" in kinds:
+            ends |= {"no password": "401", "wrong password": "401"}
+        if "client_cert" in kinds:
+            ends |= {"no client certificate": "refused", "stranger's certificate": "refused"}
+        wanted |= {(component, client): end for client, end in ends.items()}
+    if levels.get("prometheus"):
+        wanted["prometheus", "blackbox exporter"] = "200"
+    return wanted

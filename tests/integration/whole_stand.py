@@ -1,0 +1,275 @@
+"""A whole practice stack for tests: all five components, asked by a client that is none of ours.
+
+What Prometheus and Alertmanager say is read with Python's own ssl and urllib, so that a fault in the project's
+probes cannot hide one in what they look at.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+from urllib.parse import quote
+
+from wizard import practice as practice_stack
+from wizard.engine import Engine, Outcome
+from wizard.model import CertificateSpec, Protection, Stack
+from wizard.practice import PracticeStack
+from wizard.workspace import Workspace
+
+Levels: TypeAlias = Mapping[str, tuple[Protection, ...]]
+"""Component -> how it is protected; one that is missing stays open."""
+
+LEVELS: Mapping[str, tuple[Protection, ...]] = {
+    "tls": ("tls",),
+    "password": ("tls", "basic_auth"),
+    "certificate": ("tls", "client_cert"),
+    "both": ("tls", "basic_auth", "client_cert"),
+}
+SUITES = ("bookworm", "trixie", "sid")
+JOBS: Mapping[str, str] = {
+    "prometheus": "prometheus",
+    "node": "node_exporter",
+    "alertmanager": "alertmanager",
+    "pushgateway": "pushgateway",
+    "blackbox": "blackbox_exporter",
+    "blackbox-http": "blackbox_exporter",
+}
+"""Each job of the whole practice stack, with the component that answers its scrapes."""
+_HOSTS = {"node_exporter": "srv1", "blackbox_exporter": "blackbox"}
+_LIMIT = 40.0
+"""Seconds after which waiting for something is a failure."""
+
+_BY_CA = CertificateSpec()
+_T = TypeVar("_T")
+
+
+def until(look: Callable[[], tuple[bool, _T]], what: str, *, limit: float = _LIMIT) -> _T:
+    """What `look` gives when it says that it is so; fails with what it gave last."""
+    deadline = time.monotonic() + limit
+    while True:
+        good, found = look()
+        if good:
+            return found
+        assert time.monotonic() < deadline, f"{what}: {found}"
+        time.sleep(0.1)
+
+
+@dataclass
+class Whole:
+    """A running practice stack with an engine on it, and what its components are protected with now."""
+
+    practice: PracticeStack
+    engine: Engine
+    now: Levels = field(default_factory=dict)
+
+    @property
+    def root(self) -> Path:
+        """The workspace."""
+        return self.engine.workspace.root
+
+    def stack(self, levels: Levels, certificates: CertificateSpec = _BY_CA, **settings: Any) -> Stack:
+        """The stack with those protections; `settings` go to every component that is protected."""
+        plain = practice_stack.stack(self.root)
+        return replace(
+            plain,
+            certificates=certificates,
+            components=tuple(
+                replace(each, protect=levels.get(each.name, ()), **(settings if each.name in levels else {}))
+                for each in plain.components
+            ),
+        )
+
+    def apply(self, stack: Stack) -> Outcome:
+        """Plans and applies, and remembers what is protected then; it must be proven."""
+        outcome = self.engine.apply(self.engine.plan(stack))
+        self.took(outcome, stack)
+        return outcome
+
+    def took(self, outcome: Outcome, stack: Stack) -> None:
+        """Looks that a run was proven, with every probe as expected, and remembers the protections."""
+        bad = [(each.probe.id, each.probe.expect, each.outcome, each.reason) for each in outcome.attempts]
+        bad = [each for each, attempt in zip(bad, outcome.attempts, strict=True) if not attempt.ok]
+        said = (outcome.state, str(outcome.error or ""), getattr(outcome.error, "log", ()), bad)
+        assert outcome.state == "proven" and not bad, said
+        self.now = {each.name: each.protect for each in stack.components if each.protect}
+
+    def undo(self) -> None:
+        """Undoes the newest run; everything is open then."""
+        outcome = self.engine.undo()
+        assert (outcome.state, outcome.error) == ("undone", None)
+
+    def file(self, component: str, name: str) -> Path:
+        """A file in the etc folder of a component."""
+        return self.etc(component) / name
+
+    def etc(self, component: str) -> Path:
+        """The folder of a component's configuration."""
+        return Path(self.practice.folder) / _HOSTS.get(component, component) / "etc" / component
+
+    def arguments(self, component: str) -> Path:
+        """The file with a component's flags."""
+        return Path(self.practice.host(_HOSTS.get(component, component)).service_folder) / "arguments"
+
+    def listen(self, component: str) -> str:
+        """Its address:port."""
+        return self.practice.host(_HOSTS.get(component, component)).listen
+
+    def get(self, component: str, path: str) -> bytes:
+        """The answer of a component, asked the way its protection demands."""
+        level = self.now.get(component, ())
+        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+        request = urllib.request.Request(f"{'https' if level else 'http'}://{self.listen(component)}{path}")
+        if level:
+            label = f"{_HOSTS.get(component, component)}-{component}"
+            context = ssl.create_default_context(cafile=str(self.root / "trust" / f"{label}.crt"))
+            if "client_cert" in level:
+                pair = (self.root / "clients" / f"firescreen.{end}" for end in ("crt", "key"))
+                context.load_cert_chain(*map(str, pair))
+            handlers.append(urllib.request.HTTPSHandler(context=context))
+        if "basic_auth" in level:
+            password = (self.root / "users" / "prometheus.password").read_text()
+            login = base64.b64encode(f"prometheus:{password}".encode()).decode()
+            request.add_header("Authorization", f"Basic {login}")
+        with urllib.request.build_opener(*handlers).open(request, timeout=5) as answer:
+            return bytes(answer.read())
+
+    def ask(self, component: str, path: str) -> Any:
+        """The same as JSON."""
+        return json.loads(self.get(component, path))
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """Prometheus' answer to a query: the result's entries."""
+        answer = self.ask("prometheus", f"/api/v1/query?query={quote(expression, safe='')}")
+        return list(answer["data"]["result"])
+
+    def all_up(self, since: float) -> None:
+        """Back when Prometheus says up = 1 for every job with a scrape after `since`, by the scheme it must be."""
+        until(lambda: self._up(since), "not every job is up")
+
+    def _up(self, since: float) -> tuple[bool, Any]:
+        try:
+            targets = self.ask("prometheus", "/api/v1/targets?state=active")["data"]["activeTargets"]
+            up = {_target(row): row["value"][1] for row in self.query("up")}
+            fresh = {_target(row): float(row["value"][1]) for row in self.query("timestamp(up)")}
+        except OSError as problem:  # Prometheus itself may be between two of its lives
+            return False, problem
+        found = {
+            target["labels"]["job"]: (
+                target["health"],
+                target["scrapeUrl"].partition(":")[0],
+                target["lastError"],
+            )
+            for target in targets
+        }
+        wanted = {
+            job: ("up", "https" if self.now.get(component) else "http", "") for job, component in JOBS.items()
+        }
+        # A target that is no more may still have its last sample for some minutes.
+        active = {(target["labels"]["job"], target["labels"]["instance"]) for target in targets}
+        good = found == wanted and all(up.get(each) == "1" and fresh[each] > since for each in active)
+        return good, (found, up, fresh, since)
+
+    def alerts_arrive(self, since: float) -> None:
+        """Back when Alertmanager holds the alert that always fires, as Prometheus sent it after `since`."""
+
+        def look() -> tuple[bool, Any]:
+            try:
+                alerts = self.ask("alertmanager", "/api/v2/alerts")
+            except OSError as problem:
+                return False, problem
+            mine = [alert for alert in alerts if alert["labels"].get("alertname") == "Watchdog"]
+            return any(_seconds(alert["updatedAt"]) > since for alert in mine), alerts
+
+        until(look, "the alert does not arrive")
+
+    def probe_succeeds(self, since: float) -> None:
+        """Back when Prometheus has seen probe_success 1 through the blackbox exporter after `since`, and no 0."""
+
+        def look() -> tuple[bool, Any]:
+            rows = self.query(f"probe_success and timestamp(probe_success) > {since}")
+            return [row["value"][1] for row in rows] == ["1"], rows
+
+        until(look, "the blackbox exporter does not get through")
+
+
+def _target(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["metric"]["job"], row["metric"]["instance"]
+
+
+def _seconds(stamp: str) -> float:
+    """Unix time of RFC 3339 with any number of decimals, to the microsecond."""
+    head, _, rest = stamp.partition(".")
+    digits = rest[:6].rstrip("Z+-:") if rest else "0"
+    moment = datetime.fromisoformat(f"{head.removesuffix('Z')}+00:00")
+    return moment.timestamp() + float(f"0.{digits or 0}")
+
+
+@contextmanager
+def whole(workspace: Path, cache: Path, *, suite: str = "") -> Iterator[Whole]:
+    """A whole practice stack, everything open and scraped once; gone afterwards."""
+    place = Workspace(workspace)
+    place.ensure()
+    try:
+        begin = time.time()
+        found = practice_stack.up(workspace, cache, suite=suite, components=practice_stack.WHOLE)
+        stand = Whole(found, Engine(place))
+        stand.all_up(begin)
+        yield stand
+    finally:
+        practice_stack.down(workspace, remove=True)
+
+
+@dataclass(frozen=True)
+class Lost:
+    """What a target's series `up` shows of a window, at an interval of one second."""
+
+    failed: int
+    """Scrapes that were made and failed (up = 0)."""
+    missing: int
+    """Scrapes that were not made: intervals without a sample."""
+    widest: float
+    """Seconds between two samples."""
+
+    @property
+    def scrapes(self) -> int:
+        """Both."""
+        return self.failed + self.missing
+
+
+def lost(stand: Whole, begin: float, end: float) -> dict[str, Lost]:
+    """Job -> what was lost between two moments (unix time), from Prometheus' own samples.
+
+    Back when there are two samples of every job after `end`, so that the window is closed.
+    """
+
+    def look() -> tuple[bool, dict[str, list[tuple[float, str]]]]:
+        span = int(time.time() - begin) + 3
+        rows = stand.query(f"up[{span}s]")
+        seen: dict[str, list[tuple[float, str]]] = {job: [] for job in JOBS}
+        for row in rows:
+            seen[row["metric"]["job"]] += [(float(at), value) for at, value in row["values"]]
+        later = [sum(at > end for at, _ in values) for values in seen.values()]
+        return min(later) >= 2, {job: sorted(values) for job, values in seen.items()}
+
+    found = until(look, "no samples after the run")
+    told = {}
+    for job, values in found.items():
+        # The first sample before the window begins opens it: a gap at its very beginning counts too.
+        window = [(at, value) for at, value in values if at >= begin - 1.5]
+        gaps = [later - earlier for (earlier, _), (later, _) in pairwise(window)]
+        told[job] = Lost(
+            failed=sum(value == "0" for _, value in window),
+            missing=sum(max(0, round(gap) - 1) for gap in gaps),
+            widest=round(max(gaps), 2),
+        )
+    return told

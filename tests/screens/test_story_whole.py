@@ -1,0 +1,89 @@
+"""The whole stack in the real app: chosen, read, applied, proven, drawn and undone, by keyboard on 80x24."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from screens.app import FirescreenApp, make_app
+from screens.proof import Proof
+from screens.widgets.levels import Levels
+from tests.screens.helpers import drawn, until
+from wizard import practice as practice_stack
+
+PROGRAMS = ("node_exporter", "prometheus", "alertmanager", "pushgateway", "blackbox_exporter")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Path]:
+    """A workspace whose practice stack, if the test starts one, ends after it."""
+    folder = tmp_path / "workspace"
+    try:
+        yield folder
+    finally:
+        practice_stack.down(folder, remove=True)
+
+
+def configurations(workspace: Path) -> dict[str, bytes]:
+    """Every file that a person would call their own."""
+    return {
+        str(path.relative_to(workspace)): path.read_bytes()
+        for path in sorted((workspace / "practice").glob("*/etc/**/*"))
+        if path.is_file()
+    }
+
+
+async def test_five_components_with_both_guards_and_back(workspace: Path) -> None:
+    app: FirescreenApp = make_app(workspace=workspace)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Follow a lab")
+        await pilot.press("w")
+        home = await until(pilot, "● 5 of 5 answer anyone who asks")
+        assert all(name in home for name in PROGRAMS)
+        before = configurations(workspace)
+
+        await pilot.press("t")
+        await until(pilot, lambda: not app.runs.working)
+        picture = await until(pilot, "● 8 open")
+        assert "alertmanagers" in picture
+        await pilot.press("escape")
+        await until(pilot, lambda: not app.session.busy)
+
+        await pilot.press("s")
+        await until(pilot, lambda: isinstance(app.focused, Levels))
+        await pilot.press("right", "right", "equals_sign")
+        chosen = await until(pilot, "◂ encrypted + both")
+        assert chosen.count("encrypted + both") == 5
+        await pilot.press("ctrl+s")
+        plan = await until(pilot, "Nothing has been written yet")
+        assert "restarts 5 services" in plan
+        await pilot.press("t")
+        await until(pilot, "· 8 not asked yet")
+        assert configurations(workspace) == before, "neither a plan nor its picture writes anything"
+        await pilot.press("escape")
+
+        await pilot.press("a")
+        await until(pilot, "Apply this plan?")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.run_state.phase == "finished" and not app.runs.working)
+        proof = await until(pilot, lambda: isinstance(app.screen, Proof))
+        proof = await until(pilot, "✓ proven")
+        assert "✗" not in proof
+        assert proof.count("✓ 401") == 10
+        assert proof.count("✓ refused") == 10
+        assert "✓ 5 of 5 are scraped" in proof
+        await pilot.press("t")
+        await until(pilot, "✓ 8 proven")
+        assert "●" not in drawn(pilot)
+        await pilot.press("enter")
+        await until(pilot, "The same by hand")
+        await pilot.press("escape", "escape")
+
+        await until(pilot, lambda: isinstance(app.screen, Proof))
+        await pilot.press("u")
+        await until(pilot, "Undo this run?")
+        await pilot.press("enter")
+        await until(pilot, "Every file is as it was")
+        assert configurations(workspace) == before

@@ -1,0 +1,78 @@
+"""The moments in which a service takes what was written: restarts and reloads, with the words for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wizard.components import component as find_component
+from wizard.model import Facts, PlannedStep, Probe, RunService, Service
+from wizard.services import manual
+from wizard.steps import words
+from wizard.steps.layout import Client, Server
+
+
+def restart(facts: Facts, server: Server) -> PlannedStep:
+    """A server that takes its flags and its scheme anew."""
+    return PlannedStep(
+        id=f"switch:{server.key}",
+        title=f"Restart {server.service.unit}",
+        host=server.spec.host,
+        why="One port speaks either http or https: from this moment on it is https.",
+        changes=(_run(server.service, "restart", server=server, workspace=facts.workspace_option),),
+    )
+
+
+def reload(facts: Facts, client: Client, turns: Sequence[Probe] = ()) -> PlannedStep:
+    """A client that reads its configuration again.
+
+    Args:
+        turns: targets that it has to ask by https before the next change is made.
+    """
+    service = client.service
+    title = find_component(service.component).title
+    mine = tuple(turn for turn in turns if turn.url.endswith(f"//{service.listen}"))
+    return PlannedStep(
+        id=f"reload:{service.host}" if service.component == "prometheus" else f"reload:{client.key}",
+        title=f"Let {title} read its configuration again",
+        host=service.host,
+        why=(
+            "A reload keeps Prometheus running and its data in place. It takes up to ten seconds until it asks "
+            "its targets by https; the server turns in that moment, so that no more than one scrape is lost."
+            if mine
+            else f"A reload keeps {title} running and its data in place; it now asks as its configuration says."
+        ),
+        changes=(_run(service, "reload", turns=mine, workspace=facts.workspace_option),),
+    )
+
+
+def _run(
+    service: Service,
+    action: str,
+    *,
+    workspace: str,
+    server: Server | None = None,
+    turns: tuple[Probe, ...] = (),
+) -> RunService:
+    if service.manager == "systemd":
+        commands: tuple[str, ...] = (f"systemctl {action} {service.unit}",)
+        if action == "restart" and service.flags.kind == "dropin":
+            commands = ("systemctl daemon-reload", *commands)
+    elif service.manager == "process":
+        commands = (words.practice(service, action, workspace=workspace),)
+    elif server is not None:
+        commands = manual.command(service, web_config=server.named(server.web_file))
+        if server.host.spec.connect == "manual":
+            commands = (
+                f"# Copy the files in {server.home} to where {service.unit} runs on {service.host}.",
+                *commands,
+            )
+    else:
+        commands = (f"kill -HUP {service.pid}",) if service.pid else ()
+    return RunService(
+        host=service.host,
+        service=service,
+        action="restart" if action == "restart" else "reload",
+        why="It takes effect with this." if service.manager != "manual" else "This one is yours to do.",
+        by_hand=commands,
+        turns=turns,
+    )

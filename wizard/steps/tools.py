@@ -1,0 +1,124 @@
+"""A person's own tools: how promtool, amtool and a script that pushes reach a server that is secured now.
+
+They use what the probes use: the copy of the CA, the user's password file, the probes' certificate. Pure.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+
+from wizard import assets
+from wizard.components.base import numbers
+from wizard.configs import httpclient
+from wizard.model import WORKSPACE, Change, Facts, FileState, PlannedStep, Stack
+from wizard.steps import layout, material, words
+from wizard.steps.server import ServerPlan
+
+PUSH_EXAMPLE = "examples/push_to_pushgateway.py"
+_FIRST_PROMTOOL = (2, 43, 0)
+"""The first promtool that takes --http.config.file."""
+
+
+def step(stack: Stack, facts: Facts, plans: Sequence[ServerPlan]) -> tuple[PlannedStep, ...]:
+    """The files that promtool and amtool take as --http.config.file, one for each server that they can ask."""
+    changes: list[Change] = []
+    for plan in plans:
+        if plan.server.spec.name not in layout.TOOLS:
+            continue
+        path, content = (
+            layout.tools_file(facts, plan.server),
+            httpclient.text(**_settings(stack, facts, plan)),
+        )
+        changes += material.private(
+            facts,
+            path,
+            content,
+            why="It holds no secret: it names the files that do.",
+            by_hand=words.text(path, FileState(content, 0o600, "", "")),
+            secret=False,
+        )
+    if not changes:
+        return ()
+    folder = material.workspace_folder(facts, "tools", "What your own tools are told lies in one place.")
+    return (
+        PlannedStep(
+            id="tools",
+            title="Let promtool and amtool in",
+            host=WORKSPACE,
+            why=(
+                "promtool and amtool speak plain http until they are told otherwise. With --http.config.file they "
+                "learn the CA, the password and the certificate from a file."
+            ),
+            changes=(*folder, *changes),
+        ),
+    )
+
+
+def commands(
+    stack: Stack, facts: Facts, plans: Sequence[ServerPlan], addresses: Mapping[str, str]
+) -> dict[str, str]:
+    """One command for each server that people and scripts ask too, by host/component; it runs as it stands.
+
+    Args:
+        addresses: host:port under which a server is asked, by host/component, where its own does not fit.
+    """
+    found = {}
+    for plan in plans:
+        server = plan.server
+        address = addresses.get(server.key, "") or server.address
+        if server.spec.name == "pushgateway":
+            found[server.key] = shlex.join(_push(stack, facts, plan, address))
+        elif server.spec.name in layout.TOOLS:
+            config = f"--http.config.file={layout.tools_file(facts, server)}"
+            found[server.key] = shlex.join(
+                ["promtool", "query", "instant", config, f"https://{address}", "up"]
+                if server.spec.name == "prometheus"
+                else ["amtool", config, f"--alertmanager.url=https://{address}", "alert"]
+            )
+    return found
+
+
+def sentences(plans: Sequence[ServerPlan], said: Mapping[str, str]) -> tuple[str, ...]:
+    """The same for the end of a run, one sentence each."""
+    found = []
+    for plan in plans:
+        server = plan.server
+        if server.key not in said:
+            continue
+        doing = {"pushgateway": "To push to", "prometheus": "To query"}.get(server.spec.name, "To ask")
+        version = server.service.version
+        note = ""
+        if server.spec.name == "pushgateway":
+            note = " (with the Python package prometheus-client)"
+        elif server.spec.name == "prometheus" and version and numbers(version) < _FIRST_PROMTOOL:
+            note = " (with a promtool of 2.43 or newer)"
+        found.append(f"{doing} {server.key}{note}: {said[server.key]}")
+    return tuple(found)
+
+
+def _push(stack: Stack, facts: Facts, plan: ServerPlan, address: str) -> list[str]:
+    settings = _settings(stack, facts, plan)
+    options = {
+        "ca_file": "--ca",
+        "username": "--user",
+        "password_file": "--password-file",
+        "cert_file": "--cert",
+        "key_file": "--key",
+    }
+    command = ["python3", str(assets.path(PUSH_EXAMPLE)), "--gateway", address]
+    for key, option in options.items():
+        if key in settings:
+            command += [option, settings[key]]
+    return command
+
+
+def _settings(stack: Stack, facts: Facts, plan: ServerPlan) -> dict[str, str]:
+    """What lets a client of this machine in, in the words of an HTTP client's configuration."""
+    settings = {"ca_file": layout.trust_copy(facts, plan.server)}
+    if plan.asks_certificate:
+        settings["cert_file"], settings["key_file"] = layout.probe_pair(facts)
+    if plan.asks_password:
+        user = stack.users[0]
+        settings |= {"username": user.name, "password_file": layout.user_files(facts, user)[0]}
+    return settings
