@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from wizard.engine import Engine, Exposure, Holding, Scan
     from wizard.labs import Lab, LabSession
-    from wizard.model import Answers, Arrow, Attempt, Facts, Plan, Protection, Question, RunRecord, Stack
+    from wizard.model import (
+        Answers,
+        Arrow,
+        Attempt,
+        ComponentSpec,
+        Facts,
+        Plan,
+        Protection,
+        Question,
+        RunRecord,
+        Stack,
+    )
 
 
 class Desk:
@@ -150,18 +161,21 @@ class Desk:
 def _protected(stack: Stack, found: Mapping[str, Exposure]) -> Stack:
     """The stack with the protection that the wire tells of; all of it encrypted where nothing is known."""
     parts = (
-        replace(one, protect=_protection(found[one.key]) if one.key in found else ("tls",))
+        replace(one, protect=_protection(one, found[one.key]) if one.key in found else ("tls",))
         for one in stack.components
     )
     return replace(stack, components=tuple(parts))
 
 
-def _protection(found: Exposure) -> tuple[Protection, ...]:
-    """The protection that a component has, by what the wire said."""
+def _protection(one: ComponentSpec, found: Exposure) -> tuple[Protection, ...]:
+    """The protection that a component has, by what the wire said.
+
+    Who is refused for want of a certificate is never asked for a password: there the stack's word counts.
+    """
     if not found.tls:
         return ()
     parts: list[Protection] = ["tls"]
-    if found.password:
+    if found.password or (found.client_certificate and "basic_auth" in one.protect):
         parts.append("basic_auth")
     if found.client_certificate:
         parts.append("client_cert")

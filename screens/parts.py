@@ -197,7 +197,10 @@ def open_trust(app: FirescreenApp) -> None:
     if isinstance(app.screen, TrustPage):
         return
     if isinstance(app.screen, PlanPage) and plan is not None:
-        app.push_screen(TrustPage("plan", plan.arrows))
+        if plan.steps:
+            app.push_screen(TrustPage("plan", plan.arrows))
+        else:  # what is planned is there already: it can be asked
+            picture_now(app)
     elif isinstance(app.screen, Proof) and app.run_state.arrows:
         app.push_screen(TrustPage("run"))
     else:

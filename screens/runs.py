@@ -153,7 +153,10 @@ class Runs:
         if self._timer:
             self._timer.stop()
         self._app.run_state = state
-        self._app.places.stale()
+        if state.kind == "verify":
+            self._app.places.look()  # nothing was changed: the plan in hand still stands
+        else:
+            self._app.places.stale()
         after, self._after = self._after, None
         if after:
             after()

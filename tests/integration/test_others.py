@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
+import textwrap
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +18,9 @@ from typing import Any
 import pytest
 
 from tests.integration.snapshot import Snapshot, differences, snapshot
-from tests.integration.test_cluster import _alertmanager
-from wizard import binaries, pki
+from tests.integration.stand import free_port, running
+from tests.integration.test_cluster import Instance
+from wizard import binaries
 from wizard import practice as practice_stack
 from wizard.configs import cluster, grafana
 from wizard.engine import Engine
@@ -27,7 +29,12 @@ from wizard.model import Answers, Plan, Stack, WriteFile
 from wizard.practice import WHOLE, PracticeStack
 from wizard.workspace import Workspace
 
-# A data source by hand: comments, another one beside it, a remark at the end.
+LEVELS: dict[str, tuple[Any, ...]] = {
+    "password": ("tls", "basic_auth"),
+    "both": ("tls", "basic_auth", "client_cert"),
+}
+
+# Data sources by hand: comments, another one beside it, a remark at the end.
 SOURCES = """\
 # Grafana's own sources
 apiVersion: 1
@@ -46,6 +53,51 @@ datasources:
     url: http://127.0.0.99:9090
 # end
 """
+
+IN_CLEAR = """\
+datasources:
+- name: M
+  url: http://{prometheus}
+  basicAuth: true
+  basicAuthUser: old
+  basicAuthPassword: canary-in-clear
+"""
+
+# What a person set up in another style, for a server that is secured.
+IN_FILES = """\
+datasources:
+- {{name: F, url: 'https://{prometheus}', basicAuth: true, basicAuthUser: prometheus,
+   jsonData: {{tlsAuthWithCACert: true}},
+   secureJsonData: {{tlsCACert: '$__file{{%(root)s/ca/ca.crt}}',
+                    basicAuthPassword: '$__file{{%(root)s/users/prometheus.password}}'}}}}
+"""
+INLINE = """\
+datasources:
+- name: I
+  type: prometheus
+  url: https://{prometheus}
+  basicAuth: true
+  basicAuthUser: prometheus
+  jsonData: {{tlsAuthWithCACert: true}}
+  secureJsonData:
+    basicAuthPassword: '%(password)s'
+    tlsCACert: |
+%(ca)s
+"""
+ELSEWHERE = """\
+datasources:
+- name: E
+  url: https://{prometheus}
+  basicAuth: true
+  basicAuthUser: prometheus
+  jsonData: {{tlsAuthWithCACert: true}}
+  secureJsonData: {{tlsCACert: $PROM_CA, basicAuthPassword: $PROM_PASSWORD}}
+"""
+BY_HAND = {
+    "broken.yml": "datasources: [{{name: [",
+    "browser.yml": "datasources:\n- {{name: B, url: 'http://{prometheus}', access: direct}}\n",
+    "oauth.yaml": "datasources:\n- {{name: O, url: 'http://{prometheus}', jsonData: {{oauthPassThru: true}}}}\n",
+}
 
 
 class Whole:
@@ -107,9 +159,7 @@ class Whole:
 
     def run(self, command: str, suite: str) -> subprocess.CompletedProcess[str]:
         """A command as it is printed, with this Python and the programs of a suite."""
-        found = [
-            binaries.find(name, cache=self.cache, suite=suite).path for name in ("promtool", "amtool")
-        ]
+        found = [binaries.find(name, cache=self.cache, suite=suite).path for name in ("promtool", "amtool")]
         folders = [str(Path(sys.executable).parent), *(str(Path(each).parent) for each in found)]
         return subprocess.run(
             ["sh", "-c", command],
@@ -133,7 +183,10 @@ def whole(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 def commands(plan: Plan) -> dict[str, str]:
     """The command of each hint, by component."""
-    return {hint.partition(": ")[0].rpartition("/")[2].split(" ")[0]: hint.partition(": ")[2] for hint in plan.hints}
+    return {
+        hint.partition(": ")[0].rpartition("/")[2].split(" ")[0]: hint.partition(": ")[2]
+        for hint in plan.hints
+    }
 
 
 def without(command: str, *options: str) -> str:
@@ -156,10 +209,8 @@ def alarmed(whole: Whole, command: str) -> str:
         time.sleep(0.2)
 
 
-@pytest.mark.parametrize("level", [("tls",), ("tls", "basic_auth"), ("tls", "basic_auth", "client_cert")])
-def test_the_commands_of_the_summary_get_in_as_printed(whole: Whole, level: tuple[str, ...]) -> None:
-    before = snapshot(whole.root)
-    plan = whole.applied(whole.stack(*level))
+def get_in(whole: Whole, plan: Plan, *, certificate: bool) -> None:
+    """The commands of the summary and of the warnings, run as they are printed; and each with a part left out."""
     said = commands(plan)
     assert sorted(said) == ["alertmanager", "prometheus", "pushgateway"]
     mended = [each.mend for each in plan.warnings if each.id == "others-ask-it-too"]
@@ -177,25 +228,19 @@ def test_the_commands_of_the_summary_get_in_as_printed(whole: Whole, level: tupl
     pushed = whole.run(said["pushgateway"], "sid")
     assert (pushed.returncode, pushed.stdout, pushed.stderr) == (0, "", "")
 
-    # What the files and options say is needed: without it each is refused.
-    for name, file in (("prometheus", "prometheus-prometheus"), ("alertmanager", "alertmanager-alertmanager")):
-        path = whole.root / "tools" / f"{file}.yml"
+    for name in ("prometheus", "alertmanager"):
+        path = whole.root / "tools" / f"{name}-{name}.yml"
         assert path.stat().st_mode & 0o777 == 0o600
         content = path.read_text()
-        assert ("cert_file" in content, "basic_auth" in content) == ("client_cert" in level, "basic_auth" in level)
+        assert ("cert_file" in content, "basic_auth" in content) == (certificate, True)
         path.write_text("{}\n")
         assert whole.run(said[name], "trixie").returncode != 0
         path.write_text(content)
-    if "basic_auth" in level:
-        refused = whole.run(without(said["pushgateway"], "--user", "--password-file"), "sid")
-        assert "(401)" in refused.stderr
-    if "client_cert" in level:
+    refused = whole.run(without(said["pushgateway"], "--user", "--password-file"), "sid")
+    assert "(401)" in refused.stderr
+    if certificate:
         refused = whole.run(without(said["pushgateway"], "--cert", "--key"), "sid")
         assert "it demands a client certificate" in refused.stderr
-    whole.undone(before)
-
-
-# -- Grafana ------------------------------------------------------------------------------------------------
 
 
 def told(plan: Plan) -> dict[str, str]:
@@ -211,10 +256,20 @@ def resolved(source: grafana.DataSource) -> dict[str, str]:
     }
 
 
-def asked_as_grafana_does(source: grafana.DataSource, path: str, folder: Path) -> str:
+def grafana_gets(source: grafana.DataSource, path: str, folder: Path) -> str:
     """The HTTP status, or curl's reason, of a request with all that a data source says and no more."""
     says = resolved(source)
-    command = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "10", source.url.rstrip("/") + path]
+    command = [
+        "curl",
+        "-sS",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        "--max-time",
+        "10",
+        source.url.rstrip("/") + path,
+    ]
     for key, option in (("tlsCACert", "--cacert"), ("tlsClientCert", "--cert"), ("tlsClientKey", "--key")):
         if key in says:
             (folder / key).write_text(says[key] + "\n")
@@ -225,21 +280,33 @@ def asked_as_grafana_does(source: grafana.DataSource, path: str, folder: Path) -
     return ended.stdout if ended.returncode == 0 else ended.stderr
 
 
-@pytest.mark.parametrize("issued_by", ["ca", "self-signed"])
-def test_grafanas_data_sources_ask_as_the_servers_want_and_go_back(
-    whole: Whole, issued_by: str, tmp_path: Path
-) -> None:
+def test_with_a_password(whole: Whole, tmp_path: Path) -> None:
+    file = whole.source("prometheus", IN_CLEAR)
+    before = snapshot(whole.root)
+    plan = whole.applied(whole.stack(*LEVELS["password"]))
+    get_in(whole, plan, certificate=False)
+
+    # A password in clear gives way, and is shown nowhere.
+    assert "canary" not in file.read_text()
+    step = next(step for step in plan.steps if step.id == "grafana:prometheus")
+    shown = "".join(text for change in step.changes for text in (change.diff(), *change.commands()))
+    assert "canary" not in shown
+    assert "basicAuthUser: prometheus" in shown
+    assert grafana_gets(grafana.datasources(file.read_bytes())[0], "/-/ready", tmp_path) == "200"
+
+    there_and_foreign(whole)
+    whole.undone(before)
+    assert "canary" in file.read_text()
+
+
+def test_with_a_password_and_certificates_that_pin_and_are_renewed(whole: Whole, tmp_path: Path) -> None:
     file = whole.source("prometheus", SOURCES)
     first = file.read_text()
     before = snapshot(whole.root)
-    stack = whole.stack("tls", "basic_auth", "client_cert", issued_by=issued_by)
+    stack = whole.stack(*LEVELS["both"], issued_by="self-signed")
     plan = whole.applied(stack)
+    get_in(whole, plan, certificate=True)
     step = next(step for step in plan.steps if step.id == "grafana:prometheus")
-    assert file.read_text() == next(
-        change.after.content.decode()
-        for change in step.changes
-        if isinstance(change, WriteFile) and change.path == str(file) and change.after
-    )
     assert "systemctl restart grafana-server" in told(plan)["grafana-restart"]
     assert any("shows nothing from Metrics and Alerts until you restart it" in gap for gap in plan.gaps)
     assert {arrow.how for arrow in plan.arrows if arrow.client == "grafana"} == {
@@ -252,56 +319,56 @@ def test_grafanas_data_sources_ask_as_the_servers_want_and_go_back(
     assert {"grafana-prometheus.password", "grafana-client.key", "grafana-client.crt"} <= rights.keys()
     assert all(mode & 0o007 == 0 for name, mode in rights.items() if not name.endswith("client.crt"))
     text = file.read_text()
-    for kept in ("# Grafana's own sources", "# ours", "httpMethod: POST", "url: http://127.0.0.99:9090", "# end"):
-        assert kept in text
+    kept = ("# Grafana's own", "# ours", "httpMethod: POST", "url: http://127.0.0.99:9090", "# end")
+    assert all(each in text for each in kept)
     password = (whole.root / "users/prometheus.password").read_text()
     assert password not in text
     assert password not in "".join(change.diff() for change in step.changes)
+    asks(file, tmp_path)
 
-    metrics, alerts, _ = grafana.datasources(file.read_bytes())
-    assert asked_as_grafana_does(metrics, "/api/v1/query?query=up", tmp_path) == "200"
-    assert asked_as_grafana_does(alerts, "/api/v2/status", tmp_path) == "200"
-    for missing in ("basicAuthUser", "tlsCACert", "tlsClientCert"):
-        less = replace(metrics, says={key: text for key, text in metrics.says.items() if key != missing})
-        assert asked_as_grafana_does(less, "/-/ready", tmp_path) != "200"
+    renewal = whole.engine.plan(stack, Answers(renew=frozenset({"certificates", "passwords"})))
+    assert "grafana-restart" in told(renewal)
+    outcome = whole.engine.apply(renewal)
+    assert outcome.error is None, outcome.error
+    assert password != (whole.root / "users/prometheus.password").read_text()
+    asks(file, tmp_path)
+    assert [change.title() for change in whole.engine.plan(stack).changes] == []
 
+    assert whole.engine.undo().error is None
+    asks(file, tmp_path)
     whole.undone(before)
     assert file.read_text() == first
 
 
-def test_a_data_source_that_serves_stays_and_a_broken_or_foreign_one_stops_nothing(whole: Whole) -> None:
-    stack = whole.stack("tls", "basic_auth")
-    whole.applied(stack)
-    # By hand, in another style: the CA inline, the password from Grafana's environment.
-    ca = (whole.root / "ca/ca.crt").read_text()
-    inline = "".join(f"        {line}\n" for line in ca.splitlines())
-    mine = (
-        "datasources:\n- {{name: M, type: prometheus, url: 'https://{prometheus}', basicAuth: true,\n"
-        "   basicAuthUser: prometheus, jsonData: {{tlsAuthWithCACert: true}},\n"
-        "   secureJsonData: {{tlsCACert: $__file{{/CA}}, basicAuthPassword: $__file{{/PW}}}}}}\n"
-    )
-    mine = mine.replace("/CA", f"{whole.root}/ca/ca.crt").replace("/PW", f"{whole.root}/users/prometheus.password")
-    whole.source("srv1", mine)
-    whole.source(
-        "alertmanager",
-        "datasources:\n- name: I\n  type: prometheus\n  url: https://{prometheus}\n  basicAuth: true\n"
-        "  basicAuthUser: prometheus\n  jsonData: {{tlsAuthWithCACert: true}}\n"
-        f"  secureJsonData:\n    basicAuthPassword: '{(whole.root / 'users/prometheus.password').read_text()}'\n"
-        f"    tlsCACert: |\n{inline}",
-    )
+def asks(file: Path, folder: Path) -> None:
+    """Both data sources get in, and not without a part of what they say."""
+    metrics, alerts, _ = grafana.datasources(file.read_bytes())
+    assert grafana_gets(metrics, "/api/v1/query?query=up", folder) == "200"
+    assert grafana_gets(alerts, "/api/v2/status", folder) == "200"
+    for missing in ("basicAuthUser", "tlsCACert", "tlsClientCert"):
+        less = replace(metrics, says={key: text for key, text in metrics.says.items() if key != missing})
+        assert grafana_gets(less, "/-/ready", folder) != "200"
+
+
+def there_and_foreign(whole: Whole) -> None:
+    """What serves already stays; what cannot be edited is told, and stops nothing."""
+    stack = whole.stack(*LEVELS["password"])
+    given = {
+        "root": str(whole.root),
+        "ca": textwrap.indent((whole.root / "ca/ca.crt").read_text(), " " * 6),
+        "password": (whole.root / "users/prometheus.password").read_text(),
+    }
+    sources = {"srv1": IN_FILES, "alertmanager": INLINE, "blackbox": ELSEWHERE}
+    added = [whole.source(host, text % given) for host, text in sources.items()]
     assert [change.title() for change in whole.engine.plan(stack).changes] == []
 
-    whole.source("pushgateway", "datasources: [{{name: [", "broken.yml")
-    whole.source(
-        "pushgateway",
-        "datasources:\n- {{name: B, url: 'http://{prometheus}', access: direct}}\n",
-        "browser.yml",
-    )
-    whole.source(
-        "pushgateway",
-        "datasources:\n- {{name: O, url: 'http://{prometheus}', jsonData: {{oauthPassThru: true}}}}\n",
-        "oauth.yaml",
-    )
+    # Another password, which that person cannot have meant.
+    wrong = added[1].read_text().replace(given["password"], "something-else")
+    added[1].write_text(wrong)
+    assert [step.id for step in whole.engine.plan(stack).steps] == ["grafana:alertmanager"]
+    added[1].unlink()
+
+    added += [whole.source("pushgateway", text, name) for name, text in BY_HAND.items()]
     plan = whole.engine.plan(stack)
     assert plan.changes == ()
     said = " ".join(each.what for each in plan.warnings if each.id == "grafana-by-hand")
@@ -309,34 +376,108 @@ def test_a_data_source_that_serves_stays_and_a_broken_or_foreign_one_stops_nothi
     assert "data source B" in said
     assert "reader's browser" in said
     assert "oauthPassThru" in said
+    for path in added:
+        shutil.rmtree(path.parents[2], ignore_errors=True)
 
 
-def test_a_password_in_clear_gives_way_and_is_shown_nowhere(whole: Whole) -> None:
-    file = whole.source(
-        "prometheus",
-        "datasources:\n- name: M\n  url: http://{prometheus}\n  basicAuth: true\n  basicAuthUser: old\n"
-        "  basicAuthPassword: canary-in-clear\n",
+# -- a job's other ways to be let in ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "authorization: {credentials_file: /etc/token}",
+        "oauth2: {client_id: a, client_secret_file: /etc/s, token_url: 'https://idp.lab/t'}",
+    ],
+)
+def test_a_jobs_other_way_to_be_let_in_is_kept_with_tls_and_stops_a_password(
+    practice: PracticeStack, cache: Path, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
+    engine = Engine(Workspace(Path(practice.folder).parent))
+    stack = practice_stack.stack(engine.workspace.root)
+    config = next((Path(practice.folder) / "prometheus/etc").rglob("prometheus.yml"))
+    text = config.read_text()
+    assert text.count("job_name: node\n") == 1
+    config.write_text(text.replace("job_name: node\n", f"job_name: node\n    {other}\n"))
+
+    def protected(*levels: Any) -> Stack:
+        components = tuple(
+            replace(each, protect=levels if each.name == "node_exporter" else ()) for each in stack.components
+        )
+        return replace(stack, components=components)
+
+    plan = engine.plan(protected("tls"))
+    job = next(step for step in plan.steps if step.id == "job:prometheus").changes[0]
+    assert isinstance(job, WriteFile)
+    assert job.after is not None
+    planned = job.after.content.decode()
+    assert f"    {other}\n" in planned
+    assert "scheme: https" in planned
+    assert "basic_auth" not in planned
+    kind = other.partition(":")[0]
+    with pytest.raises(ConfigError, match=f"job node authenticates with {kind}") as caught:
+        engine.plan(protected("tls", "basic_auth"))
+    assert f"remove {kind} there" in caught.value.todo
+
+
+# -- Alertmanagers among themselves -------------------------------------------------------------------------
+
+
+def test_the_gossip_that_is_planned_is_spoken_by_real_alertmanagers(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
+    workspace = tmp_path / "workspace"
+    try:
+        practice = practice_stack.up(workspace, cache, suite="bookworm", components=["alertmanager"])
+        engine = Engine(Workspace(workspace))
+        stack = practice_stack.stack(workspace)
+        stack = replace(
+            stack,
+            components=tuple(
+                replace(each, protect=("tls",), cluster_tls=True) if each.name == "alertmanager" else each
+                for each in stack.components
+            ),
+        )
+        plan = engine.plan(stack)
+    finally:
+        practice_stack.down(workspace)
+    step = next(step for step in plan.steps if step.id == "cluster:alertmanager/alertmanager")
+    for change in step.changes:
+        assert isinstance(change, WriteFile)
+        assert change.after is not None
+        Path(change.path).write_bytes(change.after.content)
+    config = next(change.path for change in step.changes if change.path.endswith(".yml"))
+    assert cluster.check(Path(config).read_bytes(), read=lambda path: Path(path).read_bytes()) == ()
+
+    host, (known,) = (
+        practice.host("alertmanager"),
+        [each for each in plan.changes if each.path.endswith("/arguments")],
     )
-    before = snapshot(whole.root)
-    plan = whole.applied(whole.stack("tls", "basic_auth"))
-    assert "canary" not in file.read_text()
-    step = next(step for step in plan.steps if step.id == "grafana:prometheus")
-    shown = "".join(text for change in step.changes for text in (change.diff(), *change.commands()))
-    assert "canary" not in shown
-    assert "basicAuthUser: prometheus" in shown
-    whole.undone(before)
-
-
-def test_a_renewed_ca_and_certificate_reach_grafana(whole: Whole, tmp_path: Path) -> None:
-    file = whole.source("prometheus", SOURCES)
-    stack = whole.stack("tls", "client_cert")
-    whole.applied(stack)
-    renewal = replace(Answers(), renew=frozenset({"ca", "passwords"}))
-    plan = whole.engine.plan(stack, renewal)
-    assert any(step.id == "grafana:prometheus" for step in plan.steps)
-    assert "grafana-restart" in told(plan)
-    outcome = whole.engine.apply(plan)
-    assert outcome.error is None, outcome.error
-    metrics = grafana.datasources(file.read_bytes())[0]
-    assert asked_as_grafana_does(metrics, "/-/ready", tmp_path) == "200"
-    assert whole.engine.plan(stack).changes == ()
+    assert isinstance(known, WriteFile)
+    assert known.after is not None
+    assert f"--cluster.tls-config={config}" in known.after.content.decode()
+    for suite in ("bookworm", "sid"):
+        program = binaries.find("alertmanager", cache=cache, suite=suite).path
+        with ExitStack() as running_ones:
+            peers: list[Instance] = []
+            for tls in (config, config, ""):
+                instance = Instance(free_port(), free_port())
+                argv = [
+                    program,
+                    f"--config.file={host.folder}/etc/alertmanager/alertmanager.yml",
+                    f"--storage.path={tmp_path}/{suite}-{instance.web}",
+                    f"--web.listen-address=127.0.0.1:{instance.web}",
+                    f"--cluster.listen-address={host.address}:{instance.gossip}",
+                    "--cluster.settle-timeout=1s",
+                    "--cluster.tcp-timeout=500ms",
+                    "--cluster.reconnect-interval=300ms",
+                    *(f"--cluster.peer={host.address}:{peer.gossip}" for peer in peers[:1]),
+                    *([f"--cluster.tls-config={tls}"] if tls else []),
+                ]
+                running_ones.enter_context(running(argv, "TLS is"))
+                peers.append(instance)
+            first, second, plain = peers
+            assert (first.waited(2), second.waited(2)) == (2, 2)
+            assert plain.peers() == 1

@@ -130,6 +130,39 @@ async def test_from_the_plan_it_shows_what_will_be_and_asks_nobody() -> None:
         await until(pilot, lambda: isinstance(app.screen, PlanPage))
 
 
+async def test_from_a_plan_without_steps_it_asks_what_is_there() -> None:
+    one = whole.WholeEngine(state="secured", made=())
+    app = make_app(build=engine(one))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Follow a lab")
+        await until(pilot, lambda: not app.session.busy)
+        app.push_screen(PlanPage())
+        await until(pilot, "There is nothing to change")
+        await pilot.press("t")
+        await settled(app, pilot)
+        text = await until(pilot, "✓ 5 proven")
+        assert "As it is now" in text
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, PlanPage))
+        await until(pilot, "Prove now")
+
+
+def test_a_password_behind_a_client_certificate_is_not_forgotten() -> None:
+    one = whole.WholeEngine()
+    seen = tuple(
+        replace(each, tls=True, client_certificate=True, state="secured") for each in whole.exposures()
+    )
+    scan = replace(one.scan(), exposures=seen)
+    both = whole.five(("tls", "basic_auth", "client_cert"))
+    Desk(None, engine(one)).picture(scan, both, Answers())
+    assert {component.protect for component in one.planned[1].components} == {
+        ("tls", "basic_auth", "client_cert")
+    }
+    one.planned.clear()
+    Desk(None, engine(one)).picture(scan, whole.five(("tls",)), Answers())
+    assert {component.protect for component in one.planned[1].components} == {("tls", "client_cert")}
+
+
 async def test_from_the_proof_it_is_coloured_by_its_answers_and_enter_looks_inside() -> None:
     wrong = frozenset({"srv2/blackbox_exporter/up@monitor/blackbox_exporter"})
     app = make_app(build=engine(whole.WholeEngine()))

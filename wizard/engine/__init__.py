@@ -81,17 +81,17 @@ class Engine:
         )
         facts = self.inspect(look)
         exposures = []
-        missing: list[Finding] = []
+        told_of: list[Finding] = []
         for component in wanted.components:
             service = facts.hosts[component.host].service(component.name)
             if service is None:
-                missing.append(judging.not_found(component))
+                told_of.append(judging.not_found(component))
                 continue
             found = proving.exposure(service)
             exposures.append(found)
+            told_of += judging.findings(found, service)
             emit(Event(run="", kind="log", host=found.host, text=f"{found.component}: {found.words}"))
-        findings = (*missing, *(finding for exposure in exposures for finding in judging.findings(exposure)))
-        return Scan(stack=wanted, facts=facts, exposures=tuple(exposures), findings=findings)
+        return Scan(stack=wanted, facts=facts, exposures=tuple(exposures), findings=tuple(told_of))
 
     def inspect(self, stack: Stack) -> Facts:
         """What is on the hosts of a stack.

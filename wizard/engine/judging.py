@@ -8,11 +8,12 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from wizard.components import component as find_component
 from wizard.engine import telling
 from wizard.engine.outcome import Exposure, Outcome
 from wizard.errors import ProofError
 from wizard.journal import Record
-from wizard.model import WORKSPACE, Attempt, ComponentSpec, Finding, Plan, WriteFile
+from wizard.model import WORKSPACE, Attempt, ComponentSpec, Finding, Plan, Service, WriteFile
 from wizard.redact import redact
 
 
@@ -75,10 +76,33 @@ def not_found(component: ComponentSpec) -> Finding:
     )
 
 
-def findings(exposure: Exposure) -> tuple[Finding, ...]:
+def findings(exposure: Exposure, service: Service) -> tuple[Finding, ...]:
     """What to tell of a component that is not closed; nothing of one that is."""
     if exposure.state == "secured":
         return ()
+    return (*_openness(exposure), *(() if exposure.state == "down" else _powers(exposure, service)))
+
+
+def _powers(exposure: Exposure, service: Service) -> tuple[Finding, ...]:
+    """Endpoints with power that are switched on and that nothing guards."""
+    if exposure.password or exposure.client_certificate:
+        return ()
+    return tuple(
+        Finding(
+            severity="open",
+            id="powerful-endpoint-open",
+            host=exposure.host,
+            component=exposure.component,
+            what=f"{exposure.component} on {exposure.address}: --{flag} is on, and nothing guards it",
+            why=means,
+            mend="firescreen",
+        )
+        for flag, means in find_component(exposure.component).open_flags
+        if any(argument in (f"--{flag}", f"--{flag}=true") for argument in service.arguments)
+    )
+
+
+def _openness(exposure: Exposure) -> tuple[Finding, ...]:
     texts = {
         "open": ("open-to-everyone", "Anyone who can reach it can read it, and read along."),
         "partly": ("partly-protected", "One half of the protection is missing."),

@@ -40,6 +40,22 @@ def command(
     return (*stop, shlex.join([program, *arguments]))
 
 
+def reload(service: Service) -> tuple[str, ...]:
+    """The line that makes it read its own configuration again: its endpoint where that is on, else the signal.
+
+    () where neither is known: it has to be restarted then.
+    """
+    if any(
+        argument in ("--web.enable-lifecycle", "--web.enable-lifecycle=true")
+        for argument in service.arguments
+    ):
+        scheme = "https" if service.web_config else "http"
+        return (f"curl -X POST {scheme}://{service.listen}/-/reload   # as you ask it otherwise: CA, user",)
+    if service.kind == "container" and service.unit:
+        return (f"docker kill --signal=HUP {shlex.quote(service.unit)}",)
+    return (f"kill -HUP {service.pid}",) if service.pid else ()
+
+
 def _windows(service: Service, known: Component, arguments: list[str]) -> tuple[str, ...]:
     program = service.program or f"{known.programs[0]}.exe"
     # PowerShell runs a quoted program only behind the call operator; without blanks, cmd.exe takes it too.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from wizard.steps.asking import answer, questions
+from wizard.steps.answering import answer
+from wizard.steps.asking import questions
 from wizard.steps.planning import plan
 from wizard.steps.wanted import wanted_files, wanted_folders
 

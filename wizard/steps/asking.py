@@ -5,18 +5,12 @@ Every question has a default that can be taken without a thought, one line of wh
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, cast
-
 from wizard import passwords
-from wizard.errors import CertificateError, InputError, PasswordError
-from wizard.model import ComponentSpec, Facts, Protection, Question, Stack, UserSpec
-from wizard.redact import Secret, plain
+from wizard.components import component as find_component
+from wizard.configs import web
+from wizard.model import ComponentSpec, Facts, Question, RateLimit, Stack
 from wizard.steps import layout
 from wizard.steps.identities import certificate_names
-from wizard.trust.names import general_names
 
 LEVELS: tuple[tuple[str, str, str], ...] = (
     ("", "leave it as it is", "Nothing about it is changed."),
@@ -39,15 +33,8 @@ LEVELS: tuple[tuple[str, str, str], ...] = (
 )
 
 
-_VALUES: Mapping[str, tuple[str, ...]] = {
-    "client_auth_type": (
-        "RequireAndVerifyClientCert",
-        "VerifyClientCertIfGiven",
-        "RequireAnyClientCert",
-        "RequestClientCert",
-    ),
-    "min_version": ("", "TLS12", "TLS13"),
-}
+HEADERS = {"X-Frame-Options": "deny", "X-Content-Type-Options": "nosniff"}
+"""What is offered as the usual headers."""
 
 
 def questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
@@ -57,7 +44,7 @@ def questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
     if not protected:
         return tuple(asked)
     if any("basic_auth" in component.protect for component in protected):
-        asked += _user_questions(stack.users[0])
+        asked += _user_questions(stack)
     asked.append(
         Question(
             key="certificates.issued_by",
@@ -75,9 +62,12 @@ def questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
                 ("ca", "my own CA"),
                 ("self-signed", "self-signed, one for each server"),
                 ("shared", "self-signed, one shared by all nodes"),
+                ("files", "files that I already have"),
             ),
         )
     )
+    if stack.certificates.issued_by == "files":
+        asked += [question for component in protected for question in _file_questions(stack, component)]
     for component in protected:
         if "client_cert" in component.protect:
             asked += _client_questions(stack, component)
@@ -97,7 +87,8 @@ def questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
             )
         )
     asked += _certificate_questions(stack)
-    asked += [_min_version(stack, component) for component in protected]
+    for component in protected:
+        asked += _tuning_questions(stack, facts, component)
     return tuple(asked)
 
 
@@ -157,17 +148,80 @@ def _client_questions(stack: Stack, component: ComponentSpec) -> list[Question]:
     ]
 
 
-def _min_version(stack: Stack, component: ComponentSpec) -> Question:
-    return Question(
-        key=f"components.{component.key}.min_version",
-        title=f"Oldest TLS that {component.name} {_on(stack, component.host)} speaks",
-        why="TLS 1.2 is what every client of the last ten years can do.",
-        more="TLS 1.3 alone is fine where only Prometheus asks; older browsers and scripts may not know it.",
-        kind="choice",
-        default=component.min_version,
-        choices=(("", "TLS 1.2"), ("TLS13", "TLS 1.3 only")),
-        priority="low",
+def _file_questions(stack: Stack, component: ComponentSpec) -> list[Question]:
+    where = f"{component.name} {_on(stack, component.host)}"
+    texts = (
+        ("cert_file", f"Certificate of {where}", "Full path on that host; it stays where it is.", ""),
+        ("key_file", f"Key of {where}", "Full path on that host; the service must be able to read it.", ""),
+        (
+            "ca_file",
+            f"CA that signed the certificate of {where}",
+            "Full path on that host; leave it empty if the certificate signs itself.",
+            "Clients get a copy of it: it is what they check the server against.",
+        ),
     )
+    return [
+        Question(
+            key=f"components.{component.key}.files.{name}",
+            title=title,
+            why=why,
+            more=more
+            or "It is checked before anything is touched: pair, names, dates, purpose, and who may read it.",
+            kind="text",
+            default=getattr(component.files, name),
+        )
+        for name, title, why, more in texts
+    ]
+
+
+def _tuning_questions(stack: Stack, facts: Facts, component: ComponentSpec) -> list[Question]:
+    """What few people change; only what the version that runs there knows."""
+    where = f"{component.name} {_on(stack, component.host)}"
+    key = f"components.{component.key}"
+    service = facts.hosts[component.host].service(component.name)
+    toolkit = find_component(component.name).toolkit(service.version if service is not None else "")
+    asked = [
+        Question(
+            key=f"{key}.min_version",
+            title=f"Oldest TLS that {where} speaks",
+            why="TLS 1.2 is what every client of the last ten years can do.",
+            more="TLS 1.3 alone is fine where only Prometheus asks; older browsers and scripts may not know it.",
+            kind="choice",
+            default=component.min_version,
+            choices=(("", "TLS 1.2"), ("TLS13", "TLS 1.3 only")),
+            priority="low",
+        )
+    ]
+    if not web.unsupported(toolkit, headers=HEADERS):
+        asked.append(
+            Question(
+                key=f"{key}.headers",
+                title=f"Headers for browsers in the answers of {where}",
+                why="They keep its pages out of other sites' frames and from being guessed at.",
+                more="X-Frame-Options: deny and X-Content-Type-Options: nosniff. Prometheus itself ignores them.",
+                kind="choice",
+                default="usual" if component.headers else "",
+                choices=(("", "none of ours"), ("usual", "the usual two")),
+                priority="low",
+            )
+        )
+    limit = component.rate_limit
+    if not web.unsupported(toolkit, rate_limit=RateLimit("1s", 1)):
+        asked.append(
+            Question(
+                key=f"{key}.rate_limit",
+                title=f"Most requests that {where} answers",
+                why="Empty for no limit; '100ms 20' is one each 100 ms, and 20 at once.",
+                more=(
+                    "Beyond it the answer is 429 Too Many Requests, also for Prometheus: leave room for every "
+                    "Prometheus that scrapes it. It is read at the start of the program only."
+                ),
+                kind="text",
+                default=f"{limit.interval} {limit.burst}" if limit is not None else "",
+                priority="low",
+            )
+        )
+    return asked
 
 
 def _on(stack: Stack, host: str) -> str:
@@ -175,7 +229,8 @@ def _on(stack: Stack, host: str) -> str:
     return "on this machine" if stack.host(host).connect == "local" else f"on {host}"
 
 
-def _user_questions(user: UserSpec) -> list[Question]:
+def _user_questions(stack: Stack) -> list[Question]:
+    user = stack.users[0]
     return [
         Question(
             key="users.name",
@@ -196,6 +251,18 @@ def _user_questions(user: UserSpec) -> list[Question]:
             ),
             kind="password",
             default="",
+        ),
+        Question(
+            key="users.more",
+            title="Further users",
+            why="People or programs that ask too, each with a password of its own.",
+            more=(
+                "Names, separated by spaces. Each gets a generated password in a file of your workspace, and is let "
+                "in by every server with a password. Prometheus itself uses the first user."
+            ),
+            kind="names",
+            default=" ".join(each.name for each in stack.users[1:]),
+            priority="low",
         ),
         Question(
             key="users.cost",
@@ -254,96 +321,3 @@ def _certificate_questions(stack: Stack) -> list[Question]:
             priority="low",
         ),
     ]
-
-
-def answer(stack: Stack, key: str, value: str) -> Stack:
-    """The stack with one question answered. Passwords are checked here but kept by the caller, in `Answers`.
-
-    Raises:
-        InputError: the value cannot be used; `what` and `todo` are for beside the question.
-    """
-    section, _, rest = key.partition(".")
-    if section == "components":
-        where, _, name = rest.rpartition(".")
-        return _answer_component(stack, where, name, value)
-    if section == "users":
-        return _answer_user(stack, rest, value)
-    if section == "certificates":
-        return _answer_certificates(stack, rest, value)
-    raise InputError(f"there is no question '{plain(key)}'")
-
-
-def _answer_component(stack: Stack, where: str, name: str, value: str) -> Stack:
-    fields: dict[str, Any]
-    if name == "protect":
-        if value not in {level for level, _, _ in LEVELS}:
-            raise InputError(f"'{plain(value)}' is not a level", todo="choose one from the list")
-        fields = {"protect": cast(tuple[Protection, ...], tuple(part for part in value.split("+") if part))}
-    elif name in ("client_auth_type", "min_version"):
-        if value not in _VALUES[name]:
-            raise InputError(f"'{plain(value)}' cannot be chosen here", todo="choose one from the list")
-        fields = {name: value}
-    else:
-        names = tuple(dict.fromkeys(value.replace(",", " ").split()))
-        if not names and name == "names":
-            raise InputError("a certificate needs at least one name", todo="type a host name or an address")
-        try:
-            general_names(names)
-        except CertificateError as error:
-            raise InputError(error.what, todo=error.todo) from error
-        fields = {"names" if name == "names" else "client_allowed_sans": names}
-    if where not in {component.key for component in stack.components}:
-        raise InputError(f"there is no component '{plain(where)}'")
-    return replace(
-        stack,
-        components=tuple(
-            replace(component, **fields) if component.key == where else component
-            for component in stack.components
-        ),
-    )
-
-
-def _answer_user(stack: Stack, name: str, value: str) -> Stack:
-    user = stack.users[0]
-    if name == "name":
-        # It becomes a file name on both ends, so it is held tighter than basic authentication needs.
-        if not re.fullmatch(r"[A-Za-z0-9_@+-][A-Za-z0-9._@+-]{0,63}", value):
-            raise InputError("a user name here is letters, digits and . _ @ + -", todo="try: prometheus")
-        user = replace(user, name=value)
-    elif name == "cost":
-        user = replace(user, cost=_number(value, least=4, most=15))
-    elif name == "password":
-        if value:
-            try:
-                passwords.check(Secret(value))
-            except PasswordError as error:
-                raise InputError(error.what, todo=error.todo) from error
-        user = replace(user, password="prompt" if value else "generate")
-    return replace(stack, users=(user, *stack.users[1:]))
-
-
-def _answer_certificates(stack: Stack, name: str, value: str) -> Stack:
-    fields: dict[str, Any]
-    if name == "days":
-        fields = {"days": _number(value, least=1, most=3650)}
-    elif name == "passphrase":
-        fields = {"passphrase": bool(value)}
-    else:
-        allowed = {
-            "issued_by": ("ca", "self-signed", "shared"),
-            "key": ("ec-p256", "rsa-2048", "rsa-4096", "ed25519"),
-        }
-        if value not in allowed.get(name, ()):
-            raise InputError(f"'{plain(value)}' cannot be chosen here", todo="choose one from the list")
-        fields = {name: value}
-    return replace(stack, certificates=replace(stack.certificates, **fields))
-
-
-def _number(value: str, *, least: int, most: int) -> int:
-    try:
-        number = int(value)
-    except ValueError:
-        raise InputError(f"'{plain(value)}' is not a whole number", todo=f"from {least} to {most}") from None
-    if not least <= number <= most:
-        raise InputError(f"{number} is out of range", todo=f"from {least} to {most}")
-    return number

@@ -260,15 +260,18 @@ def _ordered(
         steps += _there(server.cluster)
         if server.turn == "restart":  # TLS that is added to a running web configuration waits for the restart
             steps += [*_there(server.web), *_there(server.flag)]
+    # The Prometheus that turns comes last: from that moment on, every second counts.
+    turning = sorted(clients, key=lambda client: client.client.service.component == "prometheus")
     steps += [
         restarting.reload(facts, client.client, turns if restarts else ())
-        for client in clients
+        for client in turning
         if client.config is not None
     ]
+    # They ask by https now, so that the password is on no wire before the server proves who it is.
+    steps += [step for client in clients for step in client.later]
     # Prometheus itself turns last: the others are scraped by then.
     own = [server for server in restarts if server.server.spec.name == "prometheus"]
     steps += [restarting.restart(facts, server.server) for server in restarts if server not in own]
-    steps += [step for client in clients for step in client.later]
     for server in hot:
         if server.turn != "restart":  # re-read with the next request: the clients know already
             steps += _there(server.web)

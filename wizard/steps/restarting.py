@@ -67,7 +67,7 @@ def _run(
                 *commands,
             )
     else:
-        commands = (f"kill -HUP {service.pid}",) if service.pid else ()
+        commands = manual.reload(service)
     return RunService(
         host=service.host,
         service=service,
