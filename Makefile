@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check matrix soak test-hosts bench lock screenshots clean
+.PHONY: help run test check matrix soak test-hosts hosts-up hosts-down bench lock screenshots clean
 
 # Most tests wait for a real program most of the time: four at once keep two processors busy.
 JOBS ?= 4
@@ -40,6 +40,14 @@ test-hosts: ## Tests on real systemd hosts that it boots (as root, Debian)
 	@.ci/setup dev
 	tests/hosts/prepare
 	.venv/bin/python -m pytest tests/hosts $(ARGS)
+
+hosts-up: ## Boots two hosts to try the wizard on, and says how to reach them (as root, Debian)
+	@[ "$$(id -u)" = 0 ] || { echo 'firescreen: make hosts-up boots hosts of its own: run it as root.' >&2; exit 1; }
+	@.ci/setup dev
+	@tests/hosts/up
+
+hosts-down: ## Ends the hosts of make hosts-up, and nothing else
+	@tests/hosts/down
 
 bench: ## Measures, against a yardstick in the same run; fails past a limit
 	@.ci/setup dev

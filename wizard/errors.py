@@ -44,13 +44,31 @@ class NeededError(InputError):
 
     Args:
         user: whose password it is; '' for the passphrase of the CA's key.
+        kind: '' for the above; what a connection needs is one of 'password' (of the login), 'key' (passphrase
+            of a private key), 'sudo' (password for sudo) and 'host-key' (a yes to `fingerprint`).
+        host: for a connection: whose it is, to be handed back to `hosts.access.Access` as it stands; the
+            host's name, with kind 'key' the path of the key.
+        fingerprint: with kind 'host-key': what the host showed, e.g. SHA256:Vq1…
     """
 
     title = "Something has to be asked for"
 
-    def __init__(self, what: str, *, where: str = "", todo: str = "", user: str = "") -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        todo: str = "",
+        user: str = "",
+        kind: str = "",
+        host: str = "",
+        fingerprint: str = "",
+    ) -> None:
         super().__init__(what, where=where, todo=todo)
         self.user = user
+        self.kind = kind
+        self.host = host
+        self.fingerprint = fingerprint
 
 
 class StackError(InputError):

@@ -111,7 +111,7 @@ def one_round() -> tuple[list[float], list[float]]:
         terminal = Terminal(workspace.root)
         try:
             terminal.press(b"", b"What runs in practice", b"2 of 2")
-            terminal.press(b"s", b"How to protect")
+            terminal.press(b"s", b"from now on", b"Leave it empty")
             terminal.press(b"\x13", b"Nothing has been written yet")
             terminal.press(b"a", b"Apply this plan?")
             terminal.press(b"\r", "✓".encode())  # the first step is done: the apply runs

@@ -21,7 +21,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "ca-certificates", "curl", "iproute2"),
-    *("openssl", "apache2-utils", "procps", "inotify-tools", "acl", "tcsh"),
+    *("openssl", "apache2-utils", "procps", "inotify-tools", "acl", "tcsh", "faketime"),
     *("python3", "python3-venv", "python3-apt"),
     *("prometheus", "prometheus-node-exporter", "prometheus-alertmanager", "prometheus-pushgateway"),
     "prometheus-blackbox-exporter",
@@ -49,8 +49,19 @@ done
 for timer in apt-daily apt-daily-upgrade dpkg-db-backup e2scrub_all fstrim; do
     ln -sf /dev/null /etc/systemd/system/$timer.timer
 done
-mkdir -p /etc/systemd/system/multi-user.target.wants
-ln -sf /lib/systemd/system/systemd-networkd.service /etc/systemd/system/multi-user.target.wants/
+# Its link and address are known from the start; networkd would wait for udev, which an instance of incus lacks.
+cat > /etc/systemd/system/own-address.service <<'END'
+[Unit]
+Description=The one address of this test host
+Before=network.target
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -e /etc/own-address
+[Install]
+WantedBy=multi-user.target
+END
+systemctl -q enable own-address.service
 # Each host makes its own.
 rm -f /etc/ssh/ssh_host_*
 : > /etc/machine-id
@@ -66,6 +77,8 @@ NEEDED = {
     "mount": "mount",
     "ssh": "openssh-client",
     "incus": "incus-client",
+    "/usr/libexec/incus/incusd": "incus-base",
+    "lxc": "lxd-client",
 }
 
 
@@ -100,6 +113,34 @@ def base(suite: str) -> Path:
             finally:
                 shutil.rmtree(work, ignore_errors=True)
         return root
+
+
+def archive(suite: str) -> Path:
+    """The root of that suite as a tar archive, without what only people read; for instances of incus."""
+    root = base(suite)
+    place = cache() / f"{root.name}.tar"
+    with _locked(place.name):
+        if not place.exists():
+            work = cache() / f".{place.name}.part"
+            left_out = (
+                "./usr/share/doc",
+                "./usr/share/man",
+                "./usr/share/locale",
+                "./var/cache",
+                "./var/lib/apt",
+            )
+            argv = [
+                "tar",
+                "-C",
+                str(root),
+                *(f"--exclude={path}/*" for path in left_out),
+                "-cf",
+                str(work),
+                ".",
+            ]
+            subprocess.run(argv, check=True, timeout=300)
+            work.rename(place)
+        return place
 
 
 def application(root: Path) -> Path:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import bases
 import pytest
+from incus_hosts import Incus, Instance
 from machines import Machine, Network
+from machines import fleet as _fleet
 
 SUITES = ("bookworm", "sid")
 
 
 @pytest.fixture(scope="session")
 def network() -> Iterator[Network]:
-    """The namespace and bridge of this test run."""
+    """The namespace and bridge of this test run; a test that is to stand in it says `with network.entered()`."""
     bases.require()
     with Network() as network:
         yield network
@@ -24,3 +27,26 @@ def machine(request: pytest.FixtureRequest, network: Network) -> Iterator[Machin
     """A fresh host with Prometheus and node_exporter as Debian sets them up, once of each suite."""
     with Machine(str(request.param), f"{request.param}-host", network) as machine:
         yield machine
+
+
+@pytest.fixture
+def fleet(network: Network) -> Iterator[Callable[..., list[Machine]]]:
+    """`fleet(suite, count)`: that many fresh hosts at once, srv1 and so on, ended with the test."""
+    with ExitStack() as stack:
+        yield lambda suite, count, **more: stack.enter_context(_fleet(suite, count, network, **more))
+
+
+@pytest.fixture(scope="session")
+def incus(network: Network) -> Iterator[Incus]:
+    """An incus daemon in this test run's network; clients that the tests start talk to it."""
+    with Incus(network) as incus, pytest.MonkeyPatch.context() as patch:
+        for name, value in incus.environment.items():
+            patch.setenv(name, value)
+        yield incus
+
+
+@pytest.fixture(scope="session", params=SUITES)
+def instance(request: pytest.FixtureRequest, incus: Incus) -> Iterator[Instance]:
+    """A container with Prometheus and node_exporter as Debian sets them up, once of each suite for all tests."""
+    with Instance(str(request.param), f"prometheus-{request.param}", incus) as instance:
+        yield instance

@@ -289,24 +289,7 @@ class Machine:
     def prepare(self) -> None:
         """Makes its file system; addresses given in the network by now are in its /etc/hosts."""
         self._mount()
-        root = self.root
-        public = self.key.with_suffix(".pub").read_text()
-        hosts = "".join(f"{address} {name}\n" for name, address in self.network.hosts.items())
-        network = f"[Match]\nName=host0\n[Network]\nAddress={self.address}/24\nLinkLocalAddressing=no\n"
-        for path, text in {
-            "etc/hostname": f"{self.name}\n",
-            "etc/hosts": f"127.0.0.1 localhost\n::1 localhost\n{hosts}",
-            # The name must sort before systemd's own 80-container-host0.network.
-            "etc/systemd/network/10-host0.network": network,
-            **{f"{home}/.ssh/authorized_keys": public for home in LOGINS.values()},
-        }.items():
-            (root / path).write_text(text)
-        for kind in ("ed25519", "ecdsa"):
-            key = root / f"etc/ssh/ssh_host_{kind}_key"
-            _call(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", self.name, "-f", key])
-        for program, package in PROGRAMS.items():
-            if program not in self.programs:
-                remove(root, package)
+        furnish(self.root, self.name, self.address, self.network, programs=self.programs)
 
     def start(self) -> None:
         """Boots it. Call it in a thread that outlives it: the host ends with the thread that started it."""
@@ -359,14 +342,30 @@ class Machine:
         return 0
 
 
-def remove(root: Path, package: str) -> None:
-    """Takes a program of `PROGRAMS`, its unit and its settings off a host that does not run."""
-    for path in (
-        *(f"usr/bin/{package}", f"etc/default/{package}", f"etc/init.d/{package}"),
-        *(f"lib/systemd/system/{package}.service", f"usr/lib/systemd/system/{package}.service"),
-        f"etc/systemd/system/multi-user.target.wants/{package}.service",
-    ):
-        (root / path).unlink(missing_ok=True)
+def furnish(
+    root: Path, name: str, address: str, network: Network, *, programs: Sequence[str], link: str = "host0"
+) -> None:
+    """Makes a copy of a base that does not run yet this host: names, address, keys, programs."""
+    public = network.key.with_suffix(".pub").read_text()
+    hosts = "".join(f"{each} {called}\n" for called, each in network.hosts.items())
+    for path, text in {
+        "etc/hostname": f"{name}\n",
+        "etc/hosts": f"127.0.0.1 localhost\n::1 localhost\n{hosts}",
+        "etc/own-address": f"ip address replace {address}/24 dev {link}\nip link set {link} up\n",
+        **{f"{home}/.ssh/authorized_keys": public for home in LOGINS.values()},
+    }.items():
+        (root / path).write_text(text)
+    for kind in ("ed25519", "ecdsa"):
+        key = root / f"etc/ssh/ssh_host_{kind}_key"
+        _call(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", name, "-f", key])
+    for program, package in PROGRAMS.items():
+        if program not in programs:
+            for path in (
+                *(f"usr/bin/{package}", f"etc/default/{package}", f"etc/init.d/{package}"),
+                *(f"lib/systemd/system/{package}.service", f"usr/lib/systemd/system/{package}.service"),
+                f"etc/systemd/system/multi-user.target.wants/{package}.service",
+            ):
+                (root / path).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def authority(folder: Path, name: str = "Our own CA") -> Pair:
     return pair
 
 
-def leaf(  # noqa: PLR0913 - each is one thing that can be wrong with a certificate
+def leaf(
     ca: Pair,
     folder: Path,
     name: str,
@@ -54,7 +54,9 @@ def leaf(  # noqa: PLR0913 - each is one thing that can be wrong with a certific
     """
     folder.mkdir(parents=True, exist_ok=True)
     pair = Pair(folder / f"{name}.pem", folder / f"{name}-key.pem")
-    algorithm = ("-newkey", "ec", "-pkeyopt", f"ec_paramgen_curve:{curve}") if curve else ("-newkey", "rsa:2048")
+    algorithm = (
+        ("-newkey", "ec", "-pkeyopt", f"ec_paramgen_curve:{curve}") if curve else ("-newkey", "rsa:2048")
+    )
     request = folder / f"{name}.csr"
     openssl(
         *("req", "-new", *algorithm, "-nodes", "-subj", f"/CN={name}"),

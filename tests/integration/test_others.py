@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import shlex
 import shutil
 import subprocess
@@ -20,13 +21,14 @@ import pytest
 from tests.integration.snapshot import Snapshot, differences, snapshot
 from tests.integration.stand import free_port, running
 from tests.integration.test_cluster import Instance
-from wizard import binaries
+from wizard import binaries, pki
 from wizard import practice as practice_stack
 from wizard.configs import cluster, grafana
 from wizard.engine import Engine
 from wizard.errors import ConfigError
-from wizard.model import Answers, Plan, Stack, WriteFile
+from wizard.model import Answers, Facts, FileState, MakeFolder, PathInfo, Plan, Stack, WriteFile
 from wizard.practice import WHOLE, PracticeStack
+from wizard.steps import wanted_files
 from wizard.workspace import Workspace
 
 LEVELS: dict[str, tuple[Any, ...]] = {
@@ -294,6 +296,7 @@ def test_with_a_password(whole: Whole, tmp_path: Path) -> None:
     assert "basicAuthUser: prometheus" in shown
     assert grafana_gets(grafana.datasources(file.read_bytes())[0], "/-/ready", tmp_path) == "200"
 
+    typed(whole, plan)
     there_and_foreign(whole)
     whole.undone(before)
     assert "canary" in file.read_text()
@@ -350,6 +353,27 @@ def asks(file: Path, folder: Path) -> None:
         assert grafana_gets(less, "/-/ready", folder) != "200"
 
 
+def typed(whole: Whole, plan: Plan) -> None:
+    """What the two steps would have a person type leads to the same files."""
+    changes = [
+        change for step in plan.steps if step.id in ("tools", "grafana:prometheus") for change in step.changes
+    ]
+    written = [change for change in changes if isinstance(change, WriteFile)]
+    assert len(written) == 5
+    for change in written:
+        path = Path(change.path)
+        assert change.after is not None
+        # The password in clear is not for typing: the diff shows what to do.
+        if "as the diff shows" in change.commands()[0]:
+            continue
+        path.unlink()
+        for command in change.commands():
+            ended = whole.run(command, "sid")
+            assert ended.returncode == 0, ended.stderr
+        assert path.read_bytes() == change.after.content
+        assert path.stat().st_mode & 0o777 == change.after.mode
+
+
 def there_and_foreign(whole: Whole) -> None:
     """What serves already stays; what cannot be edited is told, and stops nothing."""
     stack = whole.stack(*LEVELS["password"])
@@ -378,6 +402,67 @@ def there_and_foreign(whole: Whole) -> None:
     assert "oauthPassThru" in said
     for path in added:
         shutil.rmtree(path.parents[2], ignore_errors=True)
+
+
+def test_a_packaged_grafana_gets_files_of_its_own_group_and_a_name_that_fits(
+    practice: PracticeStack, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
+    engine = Engine(Workspace(Path(practice.folder).parent))
+    stack = practice_stack.stack(engine.workspace.root)
+    stack = replace(
+        stack, components=tuple(replace(each, protect=LEVELS["both"]) for each in stack.components)
+    )
+    facts = engine.inspect(stack)
+    port = practice.host("prometheus").port
+    path = "/etc/grafana/provisioning/datasources/prometheus.yaml"
+    content = f"datasources:\n- name: P\n  type: prometheus\n  url: http://localhost:{port}\n"
+
+    def packaged(root: bool) -> Facts:
+        known = facts.hosts["prometheus"]
+        here = replace(
+            known,
+            spec=replace(known.spec, connect="local"),
+            root=root,
+            files={**known.files, path: FileState(content.encode(), 0o640, "root", "grafana")},
+            folders={
+                **known.folders,
+                posixpath.dirname(path): PathInfo("folder", 0o755, "root", "grafana", 0),
+            },
+        )
+        return replace(facts, hosts={**facts.hosts, "prometheus": here})
+
+    assert path.replace("prometheus.yaml", "*.y*ml") in wanted_files(stack, packaged(True))["prometheus"]
+    plan = engine.plan(stack, facts=packaged(True))
+    step = next(step for step in plan.steps if step.id == "grafana:prometheus")
+    made = {change.path: change for change in step.changes}
+    home = "/etc/grafana/firescreen"
+    assert sorted(made) == sorted(
+        [
+            home,
+            path,
+            *(f"{home}/{name}" for name in ("firescreen-ca.crt", "grafana-prometheus.password")),
+            *(f"{home}/grafana-client.{end}" for end in ("crt", "key")),
+        ]
+    )
+    edit = made.pop(path)
+    assert isinstance(edit, WriteFile)
+    assert edit.after is not None
+    for change in made.values():
+        state = change.after if isinstance(change, WriteFile) else change
+        assert isinstance(state, FileState | MakeFolder)
+        assert (state.owner, state.group) == ("root", "grafana")
+        assert state.mode in (0o750, 0o640, 0o644)
+    # Nothing scrapes Prometheus as localhost, so its certificate is for other names.
+    shown = next(change for change in plan.changes if change.path.endswith("/prometheus.crt"))
+    assert isinstance(shown, WriteFile)
+    assert shown.after is not None
+    names = pki.summary(shown.after.content).names
+    assert "localhost" not in names
+    said = grafana.datasources(edit.after.content)[0]
+    assert said.url == f"https://localhost:{port}"
+    assert said.says["serverName"] in names
+    assert not [step for step in engine.plan(stack, facts=packaged(False)).steps if "grafana" in step.id]
 
 
 # -- a job's other ways to be let in ------------------------------------------------------------------------
@@ -451,13 +536,11 @@ def test_the_gossip_that_is_planned_is_spoken_by_real_alertmanagers(
     config = next(change.path for change in step.changes if change.path.endswith(".yml"))
     assert cluster.check(Path(config).read_bytes(), read=lambda path: Path(path).read_bytes()) == ()
 
-    host, (known,) = (
-        practice.host("alertmanager"),
-        [each for each in plan.changes if each.path.endswith("/arguments")],
-    )
-    assert isinstance(known, WriteFile)
-    assert known.after is not None
-    assert f"--cluster.tls-config={config}" in known.after.content.decode()
+    host = practice.host("alertmanager")
+    flag = next(step for step in plan.steps if step.id == "flag:alertmanager/alertmanager").changes[0]
+    assert isinstance(flag, WriteFile)
+    assert flag.after is not None
+    assert f"--cluster.tls-config={config}" in flag.after.content.decode()
     for suite in ("bookworm", "sid"):
         program = binaries.find("alertmanager", cache=cache, suite=suite).path
         with ExitStack() as running_ones:

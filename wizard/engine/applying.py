@@ -9,9 +9,10 @@ import posixpath
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
+from typing import NamedTuple
 
 from wizard import probes
 from wizard.components import component as find_component
@@ -43,6 +44,18 @@ HAND_TIMEOUT = 1800.0
 """Seconds that a person has for a restart by hand."""
 
 
+AT_ONCE = 16
+"""Hosts that are worked on side by side."""
+
+
+class _Entry(NamedTuple):
+    """A change with its number in the journal."""
+
+    number: int
+    step: PlannedStep
+    change: Change
+
+
 class Applier:
     """Carries out one plan.
 
@@ -60,6 +73,9 @@ class Applier:
         self._journal = journal
         self._emit = emit
         self._cancel = cancel
+        self._failed = threading.Event()
+        self._counting = threading.Lock()
+        self._done = 0
 
     def run(self) -> None:
         """Makes every change.
@@ -68,40 +84,54 @@ class Applier:
             FirescreenError: one of them could not be made, or the person stopped the run. What was made until
                 then stands; the caller puts it back.
         """
-        numbered = enumerate((step, change) for step in self._plan.steps for change in step.changes)
-        for together, group in groupby(numbered, key=lambda entry: _restarts(entry[1][1])):
-            # Servers that turn to https turn at once: each that waited for another would be missed for longer.
-            if together:
-                self._change(tuple(group))
-            else:
-                for entry in group:
-                    self._change((entry,))
+        numbered = tuple(
+            _Entry(number, step, change)
+            for number, (step, change) in enumerate(
+                (step, change) for step in self._plan.steps for change in step.changes
+            )
+        )
+        for _, stage in groupby(numbered, key=lambda entry: entry.step.stage):
+            self._stage(tuple(stage))
 
-    def _change(self, entries: Sequence[tuple[int, tuple[PlannedStep, Change]]]) -> None:
-        """Makes some changes side by side, each written down before it is made."""
-        if self._cancel.is_set():
-            raise CancelledError("you stopped the run between two changes", where=entries[0][1][0].title)
-        total = len(self._plan.changes)
-        for number, (step, change) in entries:
-            self._tell(step.id, change, "running", number, total)
+    def _stage(self, entries: tuple[_Entry, ...]) -> None:
+        """The changes of one stage: in order on each host, the hosts side by side.
+
+        Servers that turn to https turn at once, also on one host: each that waited for another would be missed
+        for longer.
+        """
+        lanes: dict[str, list[_Entry]] = {}
+        for entry in entries:
+            lane = f"{entry.number}" if _restarts(entry.change) else entry.change.host
+            lanes.setdefault(lane, []).append(entry)
+        if len(lanes) == 1:
+            self._lane(entries)
+            return
+        with ThreadPoolExecutor(max_workers=min(len(lanes), AT_ONCE), thread_name_prefix="host") as pool:
+            done = [pool.submit(self._lane, tuple(lane)) for lane in lanes.values()]
+        for each in done:
+            each.result()
+
+    def _lane(self, entries: tuple[_Entry, ...]) -> None:
+        """Changes one after the other, each written down before it is made."""
+        for number, step, change in entries:
+            if self._failed.is_set():
+                return  # another host's trouble ends the run; what is not begun needs no putting back
+            if self._cancel.is_set():
+                raise CancelledError("you stopped the run between two changes", where=step.title)
+            self._tell(step.id, change, "running")
             self._journal.begin(number)
-        try:
-            if len(entries) == 1:
-                self._make(entries[0][1][1], entries[0][0])
-            else:
-                with ThreadPoolExecutor(max_workers=len(entries)) as pool:
-                    made = [pool.submit(self._make, change, number) for number, (_, change) in entries]
-                for each in made:
-                    each.result()
-        except BaseException:
-            for number, (step, change) in entries:
-                self._tell(step.id, change, "failed", number, total)
-            raise
-        for number, (step, change) in entries:
+            try:
+                self._make(change, number)
+            except BaseException:
+                self._failed.set()
+                self._tell(step.id, change, "failed")
+                raise
             self._journal.done(number)
-            self._tell(step.id, change, "done", number + 1, total)
+            with self._counting:
+                self._done += 1
+            self._tell(step.id, change, "done")
 
-    def _tell(self, step: str, change: Change, state: str, done: int, total: int) -> None:
+    def _tell(self, step: str, change: Change, state: str) -> None:
         self._emit(
             Event(
                 run=self._journal.run,
@@ -109,8 +139,8 @@ class Applier:
                 host=change.host,
                 step=step,
                 state=state,
-                done=done,
-                total=total,
+                done=self._done,
+                total=len(self._plan.changes),
                 text=change.title(),
             )
         )

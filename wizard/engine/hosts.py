@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import shutil
+import threading
 from dataclasses import replace
 from types import ModuleType
 
@@ -25,6 +26,7 @@ class Hosts:
         self._workspace = workspace
         self._specs = {spec.name: spec for spec in specs}
         self._open: dict[str, LocalConnection] = {}
+        self._locks: dict[str, threading.Lock] = {}
 
     def __enter__(self) -> Hosts:
         return self
@@ -40,9 +42,10 @@ class Hosts:
         Raises:
             HostError: this version cannot reach such a host.
         """
-        if name not in self._open:
-            self._open[name] = self._connect(name)
-        return self._open[name]
+        with self._locks.setdefault(name, threading.Lock()):  # two threads must not open the same one twice
+            if name not in self._open:
+                self._open[name] = self._connect(name)
+            return self._open[name]
 
     def _connect(self, name: str) -> LocalConnection:
         if name == WORKSPACE:

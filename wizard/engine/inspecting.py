@@ -6,6 +6,7 @@ import fnmatch
 import os
 import posixpath
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from wizard import steps
@@ -13,6 +14,9 @@ from wizard.account import account
 from wizard.engine.hosts import Hosts
 from wizard.model import WORKSPACE, Facts, FileState, HostFacts, HostSpec, PathInfo, Stack
 from wizard.workspace import Workspace
+
+AT_ONCE = 16
+"""Hosts that are looked at side by side."""
 
 _ROUNDS = 4
 """Files name other files: a web configuration its key, a job its CA. Deeper than this nothing goes."""
@@ -25,36 +29,34 @@ def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
         HostError: a host, or a file on it, cannot be read.
         InputError: a component of the stack is not there.
     """
-    facts = Facts(
-        hosts={
-            WORKSPACE: _workspace_facts(),
-            **{spec.name: _host_facts(spec, hosts, _wanted(stack, spec.name)) for spec in stack.hosts},
-        },
-        workspace=str(workspace.root),
-        workspace_option="" if workspace.is_usual else str(workspace.root),
-    )
-    for _ in range(_ROUNDS):
-        wanted = steps.wanted_files(stack, facts)
-        missing = {
-            name: [path for path in paths if path not in facts.hosts[name].files]
-            for name, paths in wanted.items()
-        }
-        if not any(missing.values()):
-            break
-        facts = replace(
-            facts,
-            hosts={
-                name: _with_files(known, missing.get(name, []), hosts) for name, known in facts.hosts.items()
-            },
+    with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="inspect") as pool:
+        found = pool.map(lambda spec: _host_facts(spec, hosts, _wanted(stack, spec.name)), stack.hosts)
+        facts = Facts(
+            hosts={WORKSPACE: _workspace_facts(), **{known.spec.name: known for known in found}},
+            workspace=str(workspace.root),
+            workspace_option="" if workspace.is_usual else str(workspace.root),
         )
-    folders = steps.wanted_folders(stack, facts)
-    return replace(
-        facts,
-        hosts={
-            name: replace(known, folders=_folders(name, folders.get(name, ()), hosts))
-            for name, known in facts.hosts.items()
-        },
-    )
+        for _ in range(_ROUNDS):
+            wanted = steps.wanted_files(stack, facts)
+            missing = {
+                name: [path for path in paths if path not in facts.hosts[name].files]
+                for name, paths in wanted.items()
+            }
+            if not any(missing.values()):
+                break
+            read = pool.map(
+                lambda known, missing=missing: _with_files(known, missing.get(known.spec.name, []), hosts),
+                facts.hosts.values(),
+            )
+            facts = replace(facts, hosts={known.spec.name: known for known in read})
+        folders = steps.wanted_folders(stack, facts)
+        looked = pool.map(
+            lambda known: replace(
+                known, folders=_folders(known.spec.name, folders.get(known.spec.name, ()), hosts)
+            ),
+            facts.hosts.values(),
+        )
+        return replace(facts, hosts={known.spec.name: known for known in looked})
 
 
 def _wanted(stack: Stack, host: str) -> tuple[str, ...]:
@@ -86,16 +88,13 @@ def _with_files(known: HostFacts, missing: list[str], hosts: Hosts) -> HostFacts
     if not missing:
         return known
     connection = hosts.connection(known.spec.name)
-    read: dict[str, FileState | None] = {}
+    read: dict[str, FileState | None] = {path: connection.read(path) for path in missing}
     for path in missing:
-        if "*" in path or "?" in path or "[" in path:
+        folder, pattern = posixpath.split(path)
+        if read[path] is None and any(sign in pattern for sign in "*?["):
             # Prometheus allows a pattern in the last part of a path; the pattern itself stands for 'looked at'.
-            folder, pattern = posixpath.split(path)
             names = fnmatch.filter(connection.names(folder), pattern)
             read |= {each: connection.read(each) for each in (posixpath.join(folder, name) for name in names)}
-            read.setdefault(path, None)
-        else:
-            read[path] = connection.read(path)
     return replace(known, files={**known.files, **read})
 
 

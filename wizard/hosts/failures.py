@@ -104,6 +104,11 @@ def from_sudo(stderr: str, *, host: str) -> HostError | None:
     return None
 
 
+def said(problem: BaseException) -> str:
+    """What an exception of a library says, fit to be shown."""
+    return plain(str(problem).strip(), 200) or type(problem).__name__
+
+
 def no_such_account(kind: str, name: str, *, path: str) -> HostError:
     """A user or group that is to own a file does not exist; `kind` is user or group."""
     return HostError(

@@ -157,6 +157,8 @@ class PlannedStep:
     host: str
     why: str
     changes: tuple[Change, ...]
+    stage: int = 0
+    """Steps of one stage on different hosts do not wait for each other; a stage begins when the one before is done."""
 
 
 def _lines(state: FileState | None) -> list[str]:

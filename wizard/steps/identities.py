@@ -10,6 +10,7 @@ import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from urllib.parse import urlsplit
 
 from wizard import pki
 from wizard.configs import web
@@ -71,6 +72,30 @@ def certificate_names(stack: Stack, facts: Facts, server: Server) -> tuple[str, 
     return tuple(found)
 
 
+def needed_names(stack: Stack, facts: Facts, server: Server) -> tuple[str, ...]:
+    """The names without which a certificate does not serve: what the person said, or what clients ask for.
+
+    One that is there already need not be good for every name of its host.
+    """
+    if server.spec.names:
+        return server.spec.names
+    found: dict[str, None] = {}
+    for scraper in layout.scrapers(stack, facts):
+        for place in scraper.places():
+            asked = [address for address in place.addresses if scraper.means(address, server)]
+            name = place.tls.get("server_name")  # checked in place of the address
+            found |= dict.fromkeys([name] if asked and name else map(_bare, asked))
+            urls = (urlsplit(target.param_target) for target in place.targets)
+            found |= {
+                url.hostname: None for url in urls if url.hostname and scraper.means(url.netloc, server)
+            }
+    return tuple(found) or (_bare(server.address),)
+
+
+def _bare(address: str) -> str:
+    return address.rpartition(":")[0].strip("[]")
+
+
 # -- servers ------------------------------------------------------------------------------------------------
 
 
@@ -82,11 +107,12 @@ def server_pair(
     Raises:
         CertificateError: the person's own files would not do. InputError: no name is known.
     """
-    names = certificate_names(stack, facts, server)
+    needed = needed_names(stack, facts, server)
     if server.spec.files.cert_file or stack.certificates.issued_by == "files":
-        return _own_pair(facts, server, names)
+        return _own_pair(facts, server, needed)
+    names = certificate_names(stack, facts, server)
     if not forge.renews(server.key):
-        kept = _kept_server_pair(stack, facts, forge, server, config, names)
+        kept = _kept_server_pair(stack, facts, forge, server, config, needed)
         if kept is not None:
             return kept
     if not names:
@@ -424,7 +450,10 @@ def client_pair(stack: Stack, facts: Facts, forge: material.Forge, client: Clien
         return _own_client_pair(client)
     files = client.host.files
     ours = stack.certificates.issued_by == "ca"
-    for certificate_path, key_path in (client.pair, client.spare_pair):
+    # The one in use first: after a renewal the old pair still lies there.
+    for certificate_path, key_path in sorted(
+        (client.pair, client.spare_pair), key=lambda pair: not _in_use(client, pair[0])
+    ):
         certificate, key = files.get(certificate_path), files.get(key_path)
         if certificate is None or key is None or forge.renews(f"client:{client.key}"):
             continue

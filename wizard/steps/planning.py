@@ -54,7 +54,9 @@ def plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     if not rotation:
         return rest
     gaps = ("a password is replaced: nobody is turned away, old and new stand side by side in between",)
-    return replace(rest, facts=facts, steps=(*rotation, *rest.steps), gaps=(*gaps, *rest.gaps))
+    first = tuple(replace(step, stage=number) for number, step in enumerate(rotation))
+    behind = tuple(replace(step, stage=step.stage + len(first)) for step in rest.steps)
+    return replace(rest, facts=facts, steps=(*first, *behind), gaps=(*gaps, *rest.gaps))
 
 
 def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
@@ -89,19 +91,27 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         password=forge.credentials()[0].password if with_password else None,
         other_pair=stack.certificates.issued_by == "ca",
     )
-    steps = (
-        *(_clients_step(stack, facts, forge, server_plans)),
-        *(_user_step(stack, facts, forge) if with_password else ()),
-        *(step for server_plan in server_plans for step in _there(server_plan.material)),
-        *_trust_copies(facts, server_plans),
-        *tools.step(stack, facts, server_plans),
-        *onlookers.steps,
+    stages = (
+        (
+            *forge.steps,
+            *_clients_step(stack, facts, forge, server_plans),
+            *(_user_step(stack, facts, forge) if with_password else ()),
+        ),
+        (
+            *(step for server_plan in server_plans for step in _there(server_plan.material)),
+            *_trust_copies(facts, server_plans),
+            *tools.step(stack, facts, server_plans),
+            *onlookers.steps,
+        ),
         *_ordered(facts, server_plans, client_plans, inquiry.turns(targets)),
+    )
+    steps = tuple(
+        replace(step, stage=number) for number, stage in enumerate(stages) for step in stage if step.changes
     )
     return Plan(
         stack=stack,
         facts=facts,
-        steps=tuple(step for step in (*forge.steps, *steps) if step.changes),
+        steps=steps,
         probes=(*inquiry.server_probes(targets), *inquiry.up_probes(targets), *inquiry.probed(probings)),
         arrows=picture.arrows((*targets, *onlookers.targets)),
         warnings=(
@@ -240,45 +250,49 @@ def _trust_copies(facts: Facts, plans: Sequence[ServerPlan]) -> tuple[PlannedSte
 
 def _ordered(
     facts: Facts, servers: Sequence[ServerPlan], clients: Sequence[ClientPlan], turns: Sequence[Probe]
-) -> tuple[PlannedStep, ...]:
-    """All steps behind the certificates, in the order that loses no more scrapes than it must.
+) -> tuple[tuple[PlannedStep, ...], ...]:
+    """All steps behind the certificates, by stage, in the order that loses no more scrapes than it must.
 
     Prometheus carries a new scheme over to its targets some seconds after it has read it, so it goes first:
     it reads the job, and in the moment in which it begins to ask by https, the servers turn, all at once. What
     is re-read at once comes when the clients have all that will be asked of them; what only the old ones needed
     goes last.
     """
-    steps: list[PlannedStep] = []
     cold = [server for server in servers if not server.server.service.web_config]
     hot = [server for server in servers if server.server.service.web_config]
-    for server in cold:  # nothing reads these files yet: they come first, as the story is told
-        steps += [*_there(server.web), *_there(server.cluster), *_there(server.flag)]
-    for client in clients:
-        steps += [*client.trust, *_there(client.config)]
     restarts = [server for server in servers if server.turn == "restart"]
-    for server in hot:
-        steps += _there(server.cluster)
-        if server.turn == "restart":  # TLS that is added to a running web configuration waits for the restart
-            steps += [*_there(server.web), *_there(server.flag)]
+    own = [server for server in restarts if server.server.spec.name == "prometheus"]
     # The Prometheus that turns comes last: from that moment on, every second counts.
     turning = sorted(clients, key=lambda client: client.client.service.component == "prometheus")
-    steps += [
-        restarting.reload(facts, client.client, turns if restarts else ())
+    prepared = [step for server in cold for step in _steps(server.web, server.cluster, server.flag)]
+    told = [step for client in clients for step in (*client.trust, *_there(client.config))]
+    for server in hot:
+        told += _there(server.cluster)
+        if server.turn == "restart":  # TLS that is added to a running web configuration waits for the restart
+            told += _steps(server.web, server.flag)
+    reloads = [
+        (restarting.reload(facts, client.client, turns if restarts else ()),)
         for client in turning
         if client.config is not None
     ]
-    # They ask by https now, so that the password is on no wire before the server proves who it is.
-    steps += [step for client in clients for step in client.later]
-    # Prometheus itself turns last: the others are scraped by then.
-    own = [server for server in restarts if server.server.spec.name == "prometheus"]
-    steps += [restarting.restart(facts, server.server) for server in restarts if server not in own]
-    for server in hot:
-        if server.turn != "restart":  # re-read with the next request: the clients know already
-            steps += _there(server.web)
-    steps += [restarting.restart(facts, server.server) for server in own]
-    steps += [step for client in clients for step in client.narrow]
-    steps += [step for server in servers for step in _there(server.narrow)]
-    return tuple(steps)
+    return (
+        tuple(prepared),  # nothing reads these files yet: they come first, as the story is told
+        tuple(told),
+        *reloads,
+        # They ask by https now, so that the password is on no wire before the server proves who it is.
+        tuple(step for client in clients for step in client.later),
+        tuple(restarting.restart(facts, server.server) for server in restarts if server not in own),
+        # What is re-read with the next request: the clients know already.
+        tuple(step for server in hot if server.turn != "restart" for step in _there(server.web)),
+        # Prometheus itself turns last: the others are scraped by then.
+        tuple(restarting.restart(facts, server.server) for server in own),
+        tuple(step for client in clients for step in client.narrow),
+        tuple(step for server in servers for step in _there(server.narrow)),
+    )
+
+
+def _steps(*found: PlannedStep | None) -> list[PlannedStep]:
+    return [step for step in found if step is not None]
 
 
 def _there(step: PlannedStep | None) -> tuple[PlannedStep, ...]:

@@ -45,14 +45,17 @@ class Inquiry:
 
         They ask it under the name that Prometheus uses, where one is known: its certificate must fit that name.
         """
-        named = {target.plan.server.key: target.address for target in reversed(targets)}
+        named = {
+            target.plan.server.key: (target.address, target.place.tls.get("server_name", ""))
+            for target in reversed(targets)
+        }
         return tuple(
             probe
             for plan in self.servers.values()
-            for probe in self._of(plan, named.get(plan.server.key, "") or plan.server.address)
+            for probe in self._of(plan, *named.get(plan.server.key, (plan.server.address, "")))
         )
 
-    def _of(self, plan: ServerPlan, place: str) -> list[Probe]:
+    def _of(self, plan: ServerPlan, place: str, server_name: str) -> list[Probe]:
         server = plan.server
         path = find_component(server.spec.name).metrics_path
         secure, plain = f"https://{place}{path}", f"http://{place}{path}"
@@ -71,6 +74,7 @@ class Inquiry:
                     client=client,
                     expect=expect,
                     url=url,
+                    server_name=server_name if url == secure else "",
                     **options,
                 )
             )

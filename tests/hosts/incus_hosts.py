@@ -1,0 +1,225 @@
+"""Instances of a real incus, whose daemon stands in the test's own network with a folder of its own.
+
+    with Network() as network, Incus(network) as incus, Instance("bookworm", "prometheus", incus) as instance:
+        instance.check(["systemctl", "is-active", "prometheus"])
+
+The instances and the test's `Machine`s reach each other. `Incus.environment` lets a client here talk to the
+daemon, `Incus.bound` one inside of a `Machine`.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import bases
+from machines import BRIDGE, Network, _call, furnish
+
+from wizard.model import HostSpec
+
+# The daemon looks for its bridge in /sys, which shows the network of whoever mounted it; and for control groups,
+# which newer systemd wants of one kind. Both are its own: a mount namespace that ends with it.
+_START = """
+mount -t sysfs sysfs /sys && mount -t cgroup2 cgroup2 /sys/fs/cgroup
+exec /usr/libexec/incus/incusd --group root --logfile "$INCUS_DIR/incusd.log"
+"""
+
+
+class Incus:
+    """A daemon of its own, up while the context lasts."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.folder = Path(tempfile.mkdtemp(prefix=f"firescreen-{os.getpid()}-incus-"))
+        self._daemon: subprocess.Popen[bytes] | None = None
+        self._images: set[str] = set()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a client (incus, or LXD's lxc) needs to find the daemon, and to leave the person's settings alone."""
+        state, settings = str(self.folder / "state"), str(self.folder / "settings")
+        return {"INCUS_DIR": state, "LXD_DIR": state, "INCUS_CONF": settings, "LXD_CONF": settings}
+
+    @property
+    def bound(self) -> dict[str, str]:
+        """For `Machine(bound=...)`: the client, and the daemon's socket where a client looks for it."""
+        return {"/usr/bin/incus": "/usr/bin/incus", str(self.folder / "state"): "/var/lib/incus"}
+
+    def __enter__(self) -> Incus:
+        bases.require()
+        try:
+            self._start()
+            self.client("storage", "create", "default", "dir")
+            self.client("profile", "device", "add", "default", "root", "disk", "path=/", "pool=default")
+            nic = ("nic", "nictype=bridged", f"parent={BRIDGE}", "name=eth0")
+            self.client("profile", "device", "add", "default", "eth0", *nic)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._daemon is not None:
+            # Its word for: stop all instances, then end.
+            self._daemon.send_signal(signal.SIGPWR)
+            try:
+                self._daemon.wait(60)
+            except subprocess.TimeoutExpired:
+                self._daemon.kill()
+                self._daemon.wait(20)
+        _call(["rm", "-rf", "--one-file-system", self.folder])
+
+    def client(self, *words: str, timeout: float = 120) -> str:
+        """Runs the client; RuntimeError with its words if it fails."""
+        ended = subprocess.run(
+            ["incus", *words],
+            env=os.environ | self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if ended.returncode:
+            raise RuntimeError(f"incus {shlex.join(words)}: {ended.stderr.strip()[-2000:]}{self._log()}")
+        return ended.stdout
+
+    def image(self, suite: str) -> str:
+        """The name of an image of that suite's base."""
+        if suite not in self._images:
+            metadata = self.folder / "metadata.yaml"
+            metadata.write_text(
+                f"architecture: {platform.machine()}\ncreation_date: 1700000000\nproperties:\n  os: {suite}\n"
+            )
+            packed = self.folder / f"{suite}.tar"
+            _call(["tar", "-C", self.folder, "-cf", packed, metadata.name])
+            self.client("image", "import", str(packed), str(bases.archive(suite)), "--alias", suite)
+            self._images.add(suite)
+        return suite
+
+    def _start(self) -> None:
+        # The user that is root in an instance has to pass through.
+        self.folder.chmod(0o711)
+        (self.folder / "state").mkdir()
+        with (self.folder / "console").open("wb") as log:
+            self._daemon = subprocess.Popen(
+                [
+                    # Ends with this process, however that ends, and its instances with it.
+                    *("setpriv", "--pdeathsig", "PWR", "--", *self.network.enter),
+                    *("unshare", "--mount", "--propagation", "private", "--", "sh", "-c", _START),
+                ],
+                env=os.environ | self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                self.client("query", "/1.0", timeout=20)
+                return
+            except RuntimeError:
+                if time.monotonic() > deadline or self._daemon.poll() is not None:
+                    raise
+            time.sleep(0.1)
+
+    def _log(self) -> str:
+        """The daemon's last words."""
+        console = self.folder / "console"
+        return f"\n{console.read_text(errors='replace')[-1000:]}" if console.exists() else ""
+
+
+class Instance:
+    """One container, up and settled while the context lasts.
+
+    Args:
+        suite: Debian's name for the release.
+        name: of the instance, and its host name.
+        incus: the daemon that holds it.
+        programs: as for `Machine`.
+    """
+
+    def __init__(
+        self,
+        suite: str,
+        name: str,
+        incus: Incus,
+        *,
+        programs: Sequence[str] = ("prometheus", "node_exporter"),
+    ) -> None:
+        self.suite = suite
+        self.name = name
+        self.incus = incus
+        self.programs = tuple(programs)
+        self.address = incus.network.address(name)
+
+    @property
+    def spec(self) -> HostSpec:
+        """The host as a stack file would have it."""
+        return HostSpec(name=self.name, connect="incus", instance=self.name, address=self.address)
+
+    def __enter__(self) -> Instance:
+        self.incus.client("init", self.incus.image(self.suite), self.name)
+        try:
+            root = self.incus.folder / "state/storage-pools/default/containers" / self.name / "rootfs"
+            furnish(root, self.name, self.address, self.incus.network, programs=self.programs, link="eth0")
+            self.start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.incus.client("delete", "--force", self.name)
+
+    def start(self) -> None:
+        """Boots it, and waits until systemd says that it has started all there is to start."""
+        self.incus.client("start", self.name)
+        deadline = time.monotonic() + 60
+        state = ""
+        while time.monotonic() < deadline:
+            asked = self.run(["systemctl", "is-system-running", "--wait"], timeout=60)
+            state = asked.stdout.strip() or asked.stderr.strip()
+            if state in ("running", "degraded"):
+                return
+            time.sleep(0.1)
+        raise RuntimeError(f"{self.name} ({self.suite}) did not boot: {state}")
+
+    def stop(self) -> None:
+        """Stops it without waiting for its services."""
+        self.incus.client("stop", "--force", self.name)
+
+    def run(
+        self, command: Sequence[str] | str, *, stdin: str | bytes = b"", timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a program inside (a str: by `sh -c`); a bad exit code is the caller's to judge."""
+        argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
+        ended = subprocess.run(
+            ["incus", "exec", self.name, "--", "timeout", "--kill-after=2", f"{timeout:g}", *argv],
+            env=os.environ | self.incus.environment,
+            input=stdin.encode() if isinstance(stdin, str) else stdin,
+            capture_output=True,
+            timeout=timeout + 10,
+            check=False,
+        )
+        out, err = (each.decode("utf-8", "replace") for each in (ended.stdout, ended.stderr))
+        return subprocess.CompletedProcess(argv, ended.returncode, out, err)
+
+    def check(self, command: Sequence[str] | str, *, stdin: str | bytes = b"", timeout: float = 60) -> str:
+        """As `run`, but a bad exit code is an AssertionError with all that was said; gives standard output."""
+        ended = self.run(command, stdin=stdin, timeout=timeout)
+        assert ended.returncode == 0, f"{command}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
+        return ended.stdout

@@ -1,0 +1,347 @@
+"""Instances of a real incus as hosts: by incus' own client, by LXD's, and by a client on another host."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+from incus_hosts import Incus, Instance
+from machines import Machine
+
+from wizard.errors import HostError, ServiceError
+from wizard.hosts import incus as module
+from wizard.hosts.incus import IncusConnection
+from wizard.hosts.local import LocalConnection
+from wizard.model import Completed, FileState, HostSpec
+from wizard.services import detect, systemd
+
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
+
+
+class Through(LocalConnection):
+    """A host that holds the client, as far as `IncusConnection` asks it; `user` is who one is there."""
+
+    def __init__(self, machine: Machine, user: str = "root") -> None:
+        super().__init__(machine.name)
+        self.machine, self.user = machine, user
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0) -> Completed:
+        ended = self.machine.run(argv, stdin=stdin, timeout=timeout, user=self.user)
+        return Completed(tuple(argv), ended.returncode, ended.stdout, ended.stderr)
+
+
+@pytest.fixture(scope="module")
+def holder(incus: Incus) -> Iterator[Machine]:
+    """The host that has the client."""
+    with Machine("bookworm", "holder", incus.network, programs=(), bound=incus.bound) as machine:
+        yield machine
+
+
+@pytest.fixture(params=["incus", "lxc", "through"])
+def here(
+    request: pytest.FixtureRequest, instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[IncusConnection]:
+    """The instance by each of the ways."""
+    via = Through(request.getfixturevalue("holder")) if request.param == "through" else None
+    monkeypatch.setattr(module, "_CLIENTS", ("lxc" if request.param == "lxc" else "incus",))
+    instance.check("rm -rf /srv/t && mkdir /srv/t")
+    yield IncusConnection(instance.spec, via=via)
+    left = instance.check("find / -xdev -name '*.firescreen-*' 2>/dev/null")
+    assert left == "", "nothing temporary is left behind"
+
+
+def put(here: IncusConnection, path: str, state: FileState) -> None:
+    here.commit(here.stage(path, state, tag="t"), path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"x",
+        bytes(range(256)) * 4,
+        b"\r\n\n\n",
+        "ü€😀".encode() + b"\xff\xfe",
+        b".\n.\n",
+        os.urandom(1 << 20),
+    ],
+    ids=["empty", "one", "every byte", "newlines", "text", "marks", "1 MB"],
+)
+def test_content_arrives_and_comes_back_to_the_byte(here: IncusConnection, content: bytes) -> None:
+    state = FileState(content, 0o640, "root", "prometheus")
+    put(here, "/srv/t/file", state)
+    assert here.read("/srv/t/file") == state
+    info = here.info("/srv/t/file")
+    assert info is not None
+    assert (info.kind, info.mode, info.owner, info.group, info.size) == (
+        *("file", 0o640, "root", "prometheus"),
+        len(content),
+    )
+
+
+NAMES = ("plain", "zwei Wörter", "quote ' and \" and $(id) `id`", "-rf", "a\nb", "ünï😀", "back\\slash", "*")
+
+
+def test_names_are_names_and_nothing_else(here: IncusConnection, instance: Instance) -> None:
+    for name in NAMES:
+        put(here, f"/srv/t/{name}", FileState(name.encode(), 0o600))
+    assert here.names("/srv/t") == tuple(sorted(NAMES))
+    for name in NAMES:
+        found = here.read(f"/srv/t/{name}")
+        assert found is not None
+        assert found.content == name.encode()
+    for name in NAMES:
+        here.remove(f"/srv/t/{name}")
+        here.remove(f"/srv/t/{name}")
+    assert here.names("/srv/t") == ()
+    assert here.names("/srv/t/nowhere") == ()
+    # A name that is no text.
+    instance.check(["python3", "-c", r"open(b'/srv/t/\xff', 'w').write('odd')"])
+    (odd,) = here.names("/srv/t")
+    assert os.fsencode(odd) == b"\xff"
+
+
+def test_links_stay_links(here: IncusConnection, instance: Instance) -> None:
+    instance.check("mkdir /srv/t/far && echo old > /srv/t/far/real && ln -s far/real /srv/t/link")
+    assert here.staged_name("/srv/t/link", tag="t") == "/srv/t/far/.real.firescreen-t"
+    put(here, "/srv/t/link", FileState(b"new", 0o644, "root", "root"))
+    assert instance.check("readlink /srv/t/link; cat /srv/t/far/real") == "far/real\nnew"
+    here.remove("/srv/t/link")
+    assert here.names("/srv/t/far") == ()
+    assert here.names("/srv/t") == ("far", "link")
+    assert here.read("/srv/t/link") is None
+
+
+def test_folders(here: IncusConnection) -> None:
+    here.make_folder("/srv/t/in", mode=0o750, owner="root", group="prometheus")
+    here.make_folder("/srv/t/in", mode=0o700, owner="root", group="root")
+    info = here.info("/srv/t/in")
+    assert info is not None
+    assert (info.kind, info.mode, info.group) == ("folder", 0o750, "prometheus"), "one that is there is kept"
+    put(here, "/srv/t/in/file", FileState(b""))
+    assert not here.remove_folder("/srv/t/in")
+    here.remove("/srv/t/in/file")
+    assert here.remove_folder("/srv/t/in")
+    assert here.remove_folder("/srv/t/in")
+    assert here.info("/srv/t/in") is None
+    assert here.read("/srv/t/in/file") is None
+
+
+def test_what_cannot_be_written_is_refused_with_words(here: IncusConnection, instance: Instance) -> None:
+    instance.check(
+        "mkdir /srv/t/full /srv/t/dir && echo x > /srv/t/file && mount -t tmpfs -o size=64k tmpfs /srv/t/full"
+    )
+    big, small = FileState(bytes(200_000)), FileState(b"x")
+    try:
+        for deed, words in (
+            (lambda: here.stage("/srv/t/full/big", big, tag="t"), "the disk is full"),
+            (lambda: here.stage("/srv/t/no/x", small, tag="t"), "folder is not there"),
+            (
+                lambda: here.stage("/srv/t/x", replace(small, owner="nobodyatall"), tag="t"),
+                "no user 'nobodyatall'",
+            ),
+            (lambda: here.stage("/srv/t/x", replace(small, group="nogroupatall"), tag="t"), "no group"),
+            (lambda: here.stage("/sys/x", small, tag="t"), "cannot write it"),
+            (lambda: here.stage("/srv/t/x", small, tag="../../t"), "cannot be part of a file name"),
+            (lambda: put(here, "/srv/t/dir", small), "a folder stands where"),
+            (
+                lambda: here.make_folder("/srv/t/file", mode=0o755, owner="root", group="root"),
+                "a file stands",
+            ),
+            (lambda: here.read("/srv/t/dir"), "not a regular file"),
+            (lambda: here.remove_folder("/srv/t/file"), "it is a file"),
+        ):
+            with pytest.raises(HostError) as problem:
+                deed()
+            assert words in problem.value.what
+            assert problem.value.where.startswith("/")
+        # Only the folder in the way is found when the file is put in its place: what was staged is the caller's.
+        here.remove("/srv/t/.dir.firescreen-t")
+        assert here.names("/srv/t/full") == ()
+    finally:
+        instance.check("umount /srv/t/full")
+
+
+SAMPLER = """
+import os, sys, time
+seen, path = set(), "/srv/t/.key.firescreen-t"
+print("ready", flush=True)
+end = time.monotonic() + float(sys.argv[1])
+while time.monotonic() < end:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        continue
+    seen.add((found.st_mode & 0o7777, found.st_uid == 0, found.st_gid == 0, found.st_size > 0))
+print(*sorted(seen), sep="\\n")
+"""
+
+
+def test_a_key_is_never_more_open_than_it_will_be(here: IncusConnection, instance: Instance) -> None:
+    command = ["incus", "exec", instance.name, "--", "python3", "-c", SAMPLER, "4"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as sampler:
+        assert sampler.stdout is not None
+        assert sampler.stdout.readline() == "ready\n"
+        state = FileState(os.urandom(1 << 20), 0o440, "prometheus", "prometheus")
+        while sampler.poll() is None:
+            here.stage("/srv/t/key", state, tag="t")
+        seen = {eval(line) for line in sampler.stdout.read().splitlines()}
+    here.remove("/srv/t/.key.firescreen-t")
+    final = (0o440, False, False)
+    assert (*final, True) in seen, "the sampler saw it being written"
+    # Before it has an owner it is root's alone, and empty.
+    empty = {(0o600, True, True, False), (0o600, False, False, False), (*final, False)}
+    assert seen <= {(*final, True), *empty}
+
+
+def test_programs(here: IncusConnection) -> None:
+    odd = ("a b", "$HOME", "`id`", "'", '"', "\\", "ü", "", "--", "*", "a\nb")
+    ended = here.run(["printf", "<%s>", *odd])
+    assert ended.stdout == "".join(f"<{word}>" for word in odd)
+    assert ended.code == 0
+    ended = here.run(["sh", "-c", "cat; echo oops >&2; exit 7"], stdin=b"fed")
+    assert (ended.code, ended.stdout, ended.stderr.strip()) == (7, "fed", "oops")
+    assert here.run(["no-such-program"]).code == 127
+    assert here.run(["sh", "-c", "cat /nowhere"]).stderr.strip() == "cat: /nowhere: No such file or directory"
+    assert here.run(["id", "-u"]).stdout == "0\n"
+    assert "\ufffd" in here.run(["printf", r"\377"]).stdout
+    assert len(here.run(["head", "-c", "3000000", "/dev/zero"]).stdout) == 3_000_000
+    big = os.urandom(3_000_000)
+    assert here.run(["wc", "-c"], stdin=big).stdout.strip() == "3000000"
+    assert here.run(["true"], stdin=big).code == 0, "one that does not read on is no error"
+
+
+def test_what_takes_too_long_is_ended_inside(here: IncusConnection, instance: Instance) -> None:
+    for program in (["sleep", "4711"], ["sh", "-c", "trap '' TERM; sleep 4711 & sleep 4711; sleep 4711"]):
+        begun = time.monotonic()
+        with pytest.raises(HostError, match="did not end in time") as problem:
+            here.run(program, timeout=1)
+        assert problem.value.where == instance.name
+        assert time.monotonic() - begun < 10
+        assert instance.run(["pgrep", "-f", "sleep 4711"]).stdout == ""
+    assert here.run(["sh", "-c", "sleep 0.5; echo done"], timeout=5).stdout == "done\n"
+
+
+def test_it_says_who_it_is(here: IncusConnection, instance: Instance) -> None:
+    instance.check(f"echo '{instance.address} {instance.name} prometheus.campus.example' >> /etc/hosts")
+    names = here.host_names()
+    assert names[:2] == (instance.address, instance.name)
+    assert set(names) >= {"prometheus.campus.example", "localhost", "127.0.0.1", "::1"}
+    assert not [name for name in names if name.startswith("fe80")]
+    assert here.identity == ("root", "root")
+    assert abs(here.clock() - time.time()) < 5
+    here.close()
+    here.close()
+
+
+def test_a_unit_inside_is_found_restarted_and_caught_when_it_fails(
+    here: IncusConnection, instance: Instance
+) -> None:
+    services = {service.component: service for service in detect.discover(here)}
+    assert set(services) == {"prometheus", "node_exporter"}
+    node = services["node_exporter"]
+    assert (node.manager, node.active, node.user, node.flags.kind) == (
+        "systemd",
+        True,
+        "prometheus",
+        "envfile",
+    )
+    pid = instance.check(["systemctl", "show", "-P", "MainPID", node.unit])
+    systemd.restart(here, node)
+    assert instance.check(["systemctl", "show", "-P", "MainPID", node.unit]) != pid
+    before = here.read(node.flags.path)
+    assert before is not None
+    put(here, node.flags.path, replace(before, content=b'ARGS="--no.such.flag"\n'))
+    with pytest.raises(ServiceError) as problem:
+        systemd.restart(here, node)
+    assert any("no.such.flag" in line for line in problem.value.log)
+    put(here, node.flags.path, before)
+    assert here.read(node.flags.path) == before
+    instance.check(["systemctl", "reset-failed", node.unit])
+    systemd.restart(here, node)
+
+
+# -- what is in the way --------------------------------------------------------------------------------------
+
+
+def refusal(spec: HostSpec, via: LocalConnection | None = None) -> HostError:
+    with pytest.raises(HostError) as problem:
+        IncusConnection(spec, via=via).read("/etc/hostname")
+    assert problem.value.where
+    assert problem.value.todo
+    return problem.value
+
+
+def test_an_instance_that_cannot_be_reached(
+    incus: Incus, holder: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    with Instance("bookworm", "other", incus, programs=()) as other:
+        for remote in ("other", "local:other"):
+            assert IncusConnection(replace(other.spec, instance=remote)).run(["hostname"]).stdout == "other\n"
+        open_before = IncusConnection(other.spec)
+        assert open_before.run(["true"]).code == 0
+
+        incus.client("pause", "other")
+        assert "is paused" in refusal(other.spec).what
+        incus.client("resume", "other")
+
+        other.stop()
+        stopped = refusal(other.spec)
+        assert (stopped.what, stopped.todo) == (
+            "the instance other is stopped",
+            "Start it: incus start other",
+        )
+        for deed in (
+            lambda: open_before.run(["true"]),
+            lambda: open_before.read("/etc/hostname"),
+            lambda: open_before.stage("/etc/x", FileState(b"x"), tag="t"),
+        ):
+            with pytest.raises(HostError, match="is stopped"):
+                deed()
+        assert refusal(other.spec, Through(holder)).what == stopped.what
+        other.start()
+        assert open_before.run(["hostname"]).stdout == "other\n", "it is reached again once it runs"
+
+        said = open_before.run(["sh", "-c", "echo 'Error: Instance is not running' >&2; exit 1"])
+        assert said.code == 1, "what a program inside says is not taken for the client's word"
+
+    assert "there is no instance other" in refusal(other.spec).what
+    assert "no such remote" in refusal(replace(other.spec, instance="far:other")).what
+    for name in ("--help", "a b", "x:y:z", "", "-"):
+        with pytest.raises(HostError, match="no name of an instance"):
+            IncusConnection(HostSpec(name=" ", connect="incus", instance=name))
+
+    holder.check("rm -f /usr/bin/lxc")
+    assert "may not talk to the incus daemon" in refusal(other.spec, Through(holder, "guest")).what
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_CLIENTS", ("no-such-client", "nor-this"))
+        assert "neither incus nor lxc is installed" in refusal(other.spec).what
+        assert refusal(other.spec, Through(holder)).where == "holder"
+    with monkeypatch.context() as patch:
+        patch.setenv("INCUS_DIR", str(tmp_path))
+        patch.setenv("LXD_DIR", str(tmp_path))
+        assert "daemon does not run" in refusal(other.spec).what
+
+
+def test_the_client_that_has_the_instance_is_taken(
+    incus: Incus, instance: Instance, monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    # Both are installed, as after a move from LXD to incus or before it; only one of them has the instance.
+    monkeypatch.setenv("INCUS_DIR", str(tmp_path))
+    assert IncusConnection(instance.spec).run(["hostname"]).stdout == f"{instance.name}\n"
+    monkeypatch.setenv("INCUS_DIR", incus.environment["INCUS_DIR"])
+    monkeypatch.setenv("LXD_DIR", str(tmp_path))
+    assert IncusConnection(instance.spec).run(["hostname"]).stdout == f"{instance.name}\n"
+
+
+def test_instances_and_hosts_reach_each_other(instance: Instance, holder: Machine) -> None:
+    assert holder.check(["curl", "-s", f"http://{instance.address}:9090/-/ready"]).startswith("Prometheus")
+    found = instance.check(["sh", "-c", f"exec 3<> /dev/null; ssh-keyscan -t ed25519 {holder.address}"])
+    assert "ssh-ed25519" in found
+    listed = json.loads(holder.check(["incus", "list", "--format", "json"]))
+    assert instance.name in {one["name"] for one in listed}

@@ -1,0 +1,115 @@
+"""From a login's shell to root's, by way of sudo on another machine.
+
+Promises: the password is sent once, on standard input, and only after sudo has asked for it; a refused one is
+dropped from `Access` and never sent again.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from wizard.errors import HostError, NeededError
+from wizard.hosts import failures
+from wizard.hosts.access import Access
+from wizard.hosts.remote import RemoteShell
+from wizard.redact import plain
+
+_NEXT = 'IFS= read -r line && eval "$line"'
+
+_PATIENCE = 60.0
+"""Seconds for sudo: name services and PAM modules take their time, and a wrong password is answered late."""
+
+
+class TerminalNeededError(HostError):
+    """sudo insists on a terminal (requiretty)."""
+
+
+def become_root(shell: RemoteShell, access: Access, *, host: str, user: str, terminal: bool) -> None:
+    """Turns the login's shell into root's; leaves it as it is if it is root's already.
+
+    Args:
+        shell: started and not yet begun.
+        access: where the password for sudo is, under the host's name.
+        host: what messages and `access` call the machine.
+        user: who is logged in there.
+        terminal: whether the shell has a terminal.
+
+    Raises:
+        TerminalNeededError: try again with a terminal.
+        NeededError: the password is missing or was refused (kind 'sudo').
+        HostError: sudo does not let this user.
+    """
+    word = secrets.token_hex(8)
+    if terminal:
+        # Neither echo, nor line length, nor newline translation: from here on it is a pipe both ways.
+        shell.say(f"stty raw -echo; printf '%s%s\\n' {word} tty; {_NEXT}")
+        shell.expect(f"{word}tty")
+    secret = access.secret("sudo", host)
+    if secret is None:
+        shell.say(_attempt(word, "-n"))
+        if shell.expect(f"{word}up", f"{word}end", seconds=_PATIENCE) == f"{word}up":
+            return
+        said = shell.before.decode("utf-8", "replace")
+        if "password is required" in said or "terminal is required" in said:
+            raise _needed(host, user)
+        raise _refused(said, host)
+    shell.say(_attempt(word, f"-S -p {word}ask"))
+    if _asked(shell, word, host):
+        shell.say(secret.reveal())
+        if _asked(shell, word, host, again=True):
+            raise _wrong(access, host, user)
+
+
+def _attempt(word: str, options: str) -> str:
+    # The far side puts its two halves together, so that no echo and no process list looks like its answer.
+    inner = f'[ ! -t 0 ] || stty raw -echo; printf "%s%s\\n" {word} up; {_NEXT}'
+    return (
+        f"if [ \"$(id -u)\" = 0 ]; then printf '%s%s\\n' {word} up; {_NEXT}; "
+        f"else LC_ALL=C sudo {options} -- /bin/sh -c '{inner}'; printf '%s%s\\n' {word} end; {_NEXT}; fi"
+    )
+
+
+def _asked(shell: RemoteShell, word: str, host: str, *, again: bool = False) -> bool:
+    """Whether sudo asks for a password now (`again`: once more); False when root's shell is there."""
+    found = shell.expect(f"{word}ask", f"{word}up", f"{word}end", seconds=_PATIENCE)
+    if found == f"{word}end":
+        said = shell.before.decode("utf-8", "replace")
+        if again and "incorrect password attempt" in said:
+            return True  # a sudo that lets one try only does not ask again
+        raise _refused(said, host)
+    return found == f"{word}ask"
+
+
+def _needed(host: str, user: str) -> NeededError:
+    return NeededError(
+        f"sudo asks for the password of {user}",
+        where=host,
+        todo="Type it, or allow sudo without a password (NOPASSWD) there.",
+        kind="sudo",
+        host=host,
+    )
+
+
+def _wrong(access: Access, host: str, user: str) -> NeededError:
+    access.forget("sudo", host)
+    return NeededError(
+        f"sudo did not accept the password of {user}",
+        where=host,
+        todo="Type it again; several wrong ones may lock the account.",
+        kind="sudo",
+        host=host,
+    )
+
+
+def _refused(said: str, host: str) -> HostError:
+    if "must have a tty" in said:
+        return TerminalNeededError("sudo insists on a terminal (requiretty)", where=host)
+    if "not found" in said and "sudo:" in said:
+        return HostError(
+            "sudo is not installed", where=host, todo="Install it, or log in as root (user: root)."
+        )
+    return failures.from_sudo(said, host=host) or HostError(
+        f"sudo did not give root's rights; it says: {plain(said.strip()[-400:]) or 'nothing'}",
+        where=host,
+        todo="Try `sudo -v` on that host by hand.",
+    )

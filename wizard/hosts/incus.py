@@ -1,0 +1,340 @@
+"""An incus or LXD instance as a host, by way of its client's `exec`; the client may be on another machine.
+
+Promises: those of `shell` for files; root inside the instance and nothing outside of it; no shell between the
+caller's argv and the instance; a client that cannot reach the instance is an error and never a program's result.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import re
+from collections.abc import Sequence
+
+from wizard.errors import HostError
+from wizard.hosts import failures
+from wizard.hosts.local import LocalConnection
+from wizard.hosts.process import LIMIT, Ended
+from wizard.hosts.shell import ShellFiles
+from wizard.model import Completed, Connection, FileState, HostSpec, PathInfo
+from wizard.redact import plain
+
+_CLIENTS = ("incus", "lxc", "/snap/bin/lxc")
+"""A snap's folder is not on the PATH that sudo and sshd give."""
+
+# [remote:]name; what begins with '-' would be an option.
+_INSTANCE = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]*:)?[A-Za-z0-9][A-Za-z0-9-]*")
+_TAG = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+# The programs that are run speak English, without pager and colours.
+_ENVIRONMENT = ("LC_ALL=C.UTF-8", "SYSTEMD_PAGER=", "SYSTEMD_COLORS=0", "SYSTEMD_URLIFY=0")
+
+_REFUSALS: tuple[tuple[str, str, str], ...] = (
+    ("Instance is not running", "the instance {name} is stopped", "Start it: {client} start {name}"),
+    ("Instance is frozen", "the instance {name} is paused", "Let it go on: {client} {thaw} {name}"),
+    (
+        "Instance not found",
+        "there is no instance {name}",
+        "Correct `instance` in the stack file; `{client} list` shows what there is.",
+    ),
+    (
+        "The remote ",
+        "{client} knows no such remote: {name}",
+        "Correct `instance` in the stack file; `{client} remote list` shows what there is.",
+    ),
+    (
+        "needed permissions",
+        "this user may not talk to the {daemon} daemon",
+        "Add the user to the group {group} and log in again, or set `become: sudo` for this host.",
+    ),
+    (
+        "permission denied",
+        "this user may not talk to the {daemon} daemon",
+        "Add the user to the group {group} and log in again, or set `become: sudo` for this host.",
+    ),
+    (
+        "appear to be started",
+        "the {daemon} daemon does not run",
+        "Start it: systemctl start {daemon}",
+    ),
+    (
+        "connect: ",
+        "the {daemon} daemon does not answer",
+        "Look at it: systemctl status {daemon}",
+    ),
+    (
+        "not authorized",
+        "the {daemon} daemon does not trust this client",
+        "Add the remote again: {client} remote add",
+    ),
+)
+"""A mark in the client's own error, what happened, what to do."""
+
+# Whatever passes through another connection is decoded as text on its way; base64 brings bytes through. The last
+# line tells that nothing is missing, and the script's exit code stays the answer.
+_ARMOURED = """
+exec 4>&1
+code=$({ { sh -c "$@"; echo $? >&3; } | base64 -w 0 >&4; } 3>&1)
+echo .
+exit "$code"
+"""
+_NAMES = """
+cat /proc/sys/kernel/hostname; printf '\\0'
+cat /etc/hosts; printf '\\0'
+ip -j addr show up || hostname -I
+exit 0
+"""
+
+
+class IncusConnection:
+    """An instance; implements `model.Connection`.
+
+    Args:
+        spec: its `name` is what messages call the host; `instance` is the instance's, also as remote:name;
+            `address` is what others reach it by, if given.
+        via: the machine that has the client, by default this one; it is the caller's to close.
+
+    Raises:
+        HostError: `instance` is no name of an instance.
+    """
+
+    def __init__(self, spec: HostSpec, *, via: Connection | None = None) -> None:
+        self.name = spec.name
+        instance = spec.instance or spec.name
+        if not _INSTANCE.fullmatch(instance):
+            raise HostError(
+                f"{plain(instance, 80)!r} is no name of an instance",
+                where=spec.name,
+                todo="Write `instance` as the client's list shows it, or as remote:name.",
+            )
+        self._address = spec.address
+        self._files = _InstanceFiles(spec.name, instance, via or LocalConnection(spec.name))
+        self._identity: tuple[str, str] | None = None
+
+    # -- looking -----------------------------------------------------------------------------------------
+
+    def read(self, path: str) -> FileState | None:
+        """The file at `path` (links followed), or None; HostError from about 3 MB on."""
+        return self._files.read(path)
+
+    def info(self, path: str) -> PathInfo | None:
+        """What stands at `path`, or None."""
+        return self._files.info(path)
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        """Names in a folder, sorted; empty if there is no such folder."""
+        return self._files.names(folder)
+
+    def host_names(self) -> tuple[str, ...]:
+        """Names and addresses that the instance answers to, best first: what its certificate must name.
+
+        The stack's address, its own name, its longer names from /etc/hosts, localhost, the addresses of its
+        interfaces (link-local ones left out), 127.0.0.1 and, where the loopback has it, ::1.
+        """
+        _, out, _ = self._files.script(_NAMES)
+        short, hosts, addresses = (*out.decode("utf-8", "replace").split("\0"), "", "")[:3]
+        short = short.strip()
+        longer: list[str] = []
+        for line in hosts.splitlines():
+            words = line.partition("#")[0].split()[1:]
+            if short in words:
+                longer += [word for word in words if "." in word and not word.startswith("localhost")]
+        own = _addresses(addresses)
+        loopback = [text for text in own if text == "::1"]
+        others = [text for text in own if text != "::1"]
+        found = [self._address, short, *longer, "localhost", *others, "127.0.0.1", *loopback]
+        return tuple(dict.fromkeys(filter(None, found)))
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Names of the user and group that programs run as there."""
+        if self._identity is None:
+            user, group = (self._files.run(["id", flag]).stdout.decode().strip() for flag in ("-un", "-gn"))
+            self._identity = (user or "root", group or "root")
+        return self._identity
+
+    def clock(self) -> float:
+        """What its clock says, in seconds since 1970."""
+        ended = self._files.run(["date", "+%s.%N"])
+        try:
+            return float(ended.stdout)
+        except ValueError:
+            raise HostError("its clock could not be read", where=self.name) from None
+
+    # -- writing -----------------------------------------------------------------------------------------
+
+    def staged_name(self, path: str, *, tag: str) -> str:
+        """`.{name}.firescreen-{tag}` beside the real file; HostError if `tag` could leave the folder."""
+        if not _TAG.fullmatch(tag):
+            raise HostError(f"the tag {tag!r} cannot be part of a file name", where=path)
+        folder, base = os.path.split(self._files.real(path))
+        return os.path.join(folder, f".{base}.firescreen-{tag}")
+
+    def stage(self, path: str, state: FileState, *, tag: str) -> str:
+        """Writes `state` beside `path`; see `model.Connection.stage`. A leftover of that tag is replaced."""
+        staged = self.staged_name(path, tag=tag)
+        self._files.stage(staged, state, path=path)
+        return staged
+
+    def commit(self, staged: str, path: str) -> None:
+        """Renames `staged` onto the real file behind `path` in one atomic step, and onto the disk."""
+        self._files.commit(staged, self._files.real(path))
+
+    def remove(self, path: str) -> None:
+        """Removes a file (of a link: what it leads to); no error if it is already gone."""
+        self._files.remove(self._files.real(path))
+
+    def make_folder(self, path: str, *, mode: int, owner: str, group: str) -> None:
+        """Makes one folder, never more open than `mode`; one that is there keeps its rights."""
+        self._files.make_folder(path, mode=mode, owner=owner, group=group)
+
+    def remove_folder(self, path: str) -> bool:
+        """Removes a folder if it is empty; says whether it is gone."""
+        return self._files.remove_folder(path)
+
+    # -- running -----------------------------------------------------------------------------------------
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0) -> Completed:
+        """Runs a program as root inside; at a time-out it is ended there, with the programs that it started.
+
+        A program that is not there ends with code 127.
+        """
+        ended = self._files.asked(argv, stdin=stdin, timeout=timeout)
+        return Completed(tuple(argv), ended.code, ended.stdout, ended.stderr)
+
+    def close(self) -> None:
+        """Nothing to end: `via` is the caller's."""
+
+
+class _InstanceFiles(ShellFiles):
+    """Runs what the scripts need by the client's `exec`."""
+
+    def __init__(self, host: str, instance: str, via: Connection) -> None:
+        super().__init__(host)
+        self._instance = instance
+        self._via = via
+        self._client = ""
+
+    def asked(self, argv: Sequence[str], *, stdin: bytes, timeout: float) -> Completed:
+        """Runs `argv` inside.
+
+        Raises:
+            HostError: the instance cannot be reached, or the time is over.
+        """
+        self._client = self._client or self._find()
+        ended = self._exec(self._client, self.bounded(argv, timeout), stdin=stdin, timeout=timeout)
+        # A program inside may say such words too: the client is asked once more before it is believed.
+        if ended.code == 1 and _mark(ended.stderr):
+            again = self._exec(self._client, ["true"])
+            if again.code:
+                raise self._refusal(self._client, again)
+        self.refuse_late(argv, ended.code)
+        return ended
+
+    def run(
+        self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0, limit: int = LIMIT
+    ) -> Ended:
+        """See `ShellFiles.run`; outputs that are no text lose bytes here, `script` keeps them."""
+        ended = self.asked(argv, stdin=stdin, timeout=timeout)
+        return Ended(ended.code, ended.stdout.encode(), ended.stderr.encode())
+
+    def script(
+        self, script: str, *arguments: str, stdin: bytes = b"", limit: int = LIMIT
+    ) -> tuple[int, bytes, str]:
+        """See `ShellFiles.script`.
+
+        Raises:
+            HostError: as `asked`; or the output was cut on its way.
+        """
+        code, out, err = super().script(_ARMOURED, script, "sh", *arguments, stdin=stdin, limit=limit)
+        text, mark, _ = out.rpartition(b".\n")
+        try:
+            if not mark:
+                raise binascii.Error
+            return code, base64.b64decode(text, validate=True), err
+        except binascii.Error:
+            if code:
+                return code, b"", err
+            raise HostError(
+                "its answer is too large to be brought here", where=self._host, todo="Is the path right?"
+            ) from None
+
+    def _find(self) -> str:
+        """The client that reaches the instance: a machine may have both, and the instance in one of them.
+
+        Raises:
+            HostError: none does; of several reasons, the one that lies nearest to the instance.
+        """
+        reasons: list[tuple[int, HostError]] = []
+        for client in _CLIENTS:
+            ended = self._exec(client, ["true"])
+            if ended.code == 0:
+                return client
+            # sudo ends with 1 where a shell ends with 127.
+            absent = ended.code in (126, 127) or (ended.code == 1 and "not found" in ended.stderr)
+            if absent and "Error:" not in ended.stderr:
+                continue
+            nearest = next((at for at, row in enumerate(_REFUSALS) if row[0] in ended.stderr), len(_REFUSALS))
+            reasons.append((nearest, self._refusal(client, ended)))
+        if not reasons:
+            raise HostError(
+                "neither incus nor lxc is installed",
+                where=self._via.name,
+                todo="Name the machine that holds the instance, or install its client there.",
+            )
+        raise min(reasons, key=lambda reason: reason[0])[1]
+
+    def _exec(
+        self, client: str, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 15.0
+    ) -> Completed:
+        environment = (word for pair in _ENVIRONMENT for word in ("--env", pair))
+        return self._via.run(
+            [client, "exec", self._instance, "--mode=non-interactive", *environment, "--", *argv],
+            stdin=stdin,
+            # The bound inside comes first, and has two seconds to end what does not want to.
+            timeout=timeout + 5,
+        )
+
+    def _refusal(self, client: str, ended: Completed) -> HostError:
+        name = os.path.basename(client)
+        lxd = name == "lxc"
+        words = {
+            "name": self._instance,
+            "client": name,
+            "thaw": "start" if lxd else "resume",
+            "daemon": "lxd" if lxd else "incus",
+            "group": "lxd" if lxd else "incus-admin",
+        }
+        for mark, what, todo in _REFUSALS:
+            if mark in ended.stderr:
+                return HostError(what.format(**words), where=self._host, todo=todo.format(**words))
+        if refusal := failures.from_sudo(ended.stderr, host=self._host):
+            return refusal
+        said = plain(ended.stderr.strip(), 300) or f"it ended with code {ended.code}"
+        return HostError(
+            f"{name} cannot reach the instance {self._instance}: {said}",
+            where=self._host,
+            todo=f"Try it in a terminal: {name} exec {self._instance} -- true",
+        )
+
+
+def _mark(stderr: str) -> bool:
+    """Whether the last line may be the client's own."""
+    return stderr.rstrip().rpartition("\n")[2].startswith("Error: ")
+
+
+def _addresses(text: str) -> list[str]:
+    """Addresses of `ip -j addr` (global ones, and ::1), or of `hostname -I` where there is no ip."""
+    try:
+        links = json.loads(text)
+    except ValueError:
+        return [word for word in text.split() if re.fullmatch(r"[0-9a-fA-F.:]+", word)]
+    found: list[str] = []
+    for link in links if isinstance(links, list) else []:
+        for address in link.get("addr_info", ()):
+            text, scope = str(address.get("local", "")), address.get("scope")
+            if scope == "global" or text == "::1":
+                found.append(text)
+    return found

@@ -1,0 +1,164 @@
+"""The known_hosts files of OpenSSH: which keys a host may show, and how an accepted one gets in.
+
+Promises: a host with a key on record never comes out as unknown, whatever kind of key it shows now; a file
+is replaced in one step, with mode 0600, every other byte of it kept.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import fnmatch
+import hashlib
+import hmac
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from wizard.errors import HostError
+from wizard.hosts import failures
+
+Verdict: TypeAlias = Literal["known", "unknown", "changed", "revoked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line: `marker` is '', '@revoked' or '@cert-authority'; `blob` is the public key in SSH's encoding."""
+
+    marker: str
+    patterns: tuple[str, ...]
+    kind: str
+    blob: bytes
+
+    def matches(self, name: str) -> bool:
+        """Whether the line speaks of `name` (host, or [host]:port)."""
+        found = False
+        for pattern in self.patterns:
+            if pattern.startswith("!") and fnmatch.fnmatchcase(name, _literal(pattern[1:])):
+                return False
+            if pattern.startswith("|1|"):
+                found = found or _hash(name, pattern.split("|")[2]) == pattern
+            else:
+                found = found or fnmatch.fnmatchcase(name, _literal(pattern.lower()))
+        return found
+
+
+def _literal(pattern: str) -> str:
+    """OpenSSH knows * and ? alone: the brackets of [host]:port are meant."""
+    return pattern.replace("[", "[[]")
+
+
+def _hash(name: str, salt: str) -> str:
+    try:
+        digest = hmac.new(base64.b64decode(salt), name.encode(), hashlib.sha1).digest()
+    except binascii.Error:
+        return ""
+    return f"|1|{salt}|{base64.b64encode(digest).decode()}"
+
+
+def name_of(host: str, port: int) -> str:
+    """How the files call a host: alone on port 22, [host]:port elsewhere."""
+    return host.lower() if port == 22 else f"[{host.lower()}]:{port}"
+
+
+def load(paths: Iterable[Path]) -> tuple[Entry, ...]:
+    """All entries of the files that exist; lines that make no sense are passed over, as ssh does.
+
+    Raises:
+        HostError: a file is there and cannot be read.
+    """
+    found: list[Entry] = []
+    for path in paths:
+        try:
+            text = path.read_text("utf-8", "replace")
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as problem:
+            raise failures.from_errno(problem, doing="read", path=str(path)) from None
+        for line in text.splitlines():
+            words = line.split()
+            marker = words.pop(0) if words and words[0].startswith("@") else ""
+            if len(words) < 3 or words[0].startswith("#"):
+                continue
+            with suppress(binascii.Error, ValueError):
+                blob = base64.b64decode(words[2], validate=True)
+                found.append(Entry(marker, tuple(words[0].split(",")), words[1], blob))
+    return tuple(found)
+
+
+def kinds(entries: Iterable[Entry], name: str) -> tuple[str, ...]:
+    """Kinds of key that are on record for a host, e.g. ssh-ed25519: it is to be asked for one of these."""
+    return tuple(dict.fromkeys(entry.kind for entry in entries if not entry.marker and entry.matches(name)))
+
+
+def judge(entries: Iterable[Entry], name: str, blob: bytes, *, usable: Iterable[str]) -> Verdict:
+    """What the files say of a key that a host showed.
+
+    Args:
+        entries: from `load`.
+        name: from `name_of`.
+        blob: the host's public key.
+        usable: kinds of key that this side can check. A record of another kind alone does not count, as the
+            host could not have shown that key.
+    """
+    mine = [entry for entry in entries if entry.matches(name)]
+    if any(entry.marker == "@revoked" and entry.blob == blob for entry in mine):
+        return "revoked"
+    plain = [entry for entry in mine if not entry.marker]
+    if any(entry.blob == blob for entry in plain):
+        return "known"
+    wanted = set(usable)
+    return "changed" if any(entry.kind in wanted for entry in plain) else "unknown"
+
+
+def append(path: Path, name: str, kind: str, blob: bytes, *, hashed: bool) -> None:
+    """Adds a line for an accepted key; hold `Access.writing` around it.
+
+    Raises:
+        HostError: the file cannot be written.
+    """
+    shown = _hash(name, base64.b64encode(os.urandom(20)).decode()) if hashed else name
+    line = f"{shown} {kind} {base64.b64encode(blob).decode()}\n".encode()
+    real = Path(os.path.realpath(path))
+    if real.exists() and not real.is_file():
+        return  # UserKnownHostsFile /dev/null: the person wants none kept
+    staged = real.with_name(f".{real.name}.firescreen-{os.getpid()}")
+    try:
+        real.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        old = real.read_bytes() if real.exists() else b""
+        gap = b"\n" if old and not old.endswith(b"\n") else b""
+        staged.unlink(missing_ok=True)
+        number = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with open(number, "wb") as file:
+            file.write(old + gap + line)
+            file.flush()
+            os.fsync(number)
+        staged.replace(real)
+    except OSError as problem:
+        with suppress(OSError):
+            staged.unlink()
+        raise failures.from_errno(problem, doing="write", path=str(path)) from None
+
+
+def changed(host: str, address: str, name: str, kind: str, fingerprint: str, file: Path) -> HostError:
+    """The refusal for a host that shows another key than the one on record; never askable."""
+    return HostError(
+        f"its host key is not the one on record: it shows {kind} {fingerprint} now. Either the host was set up "
+        "anew, or someone stands in between",
+        where=f"{host} ({address})",
+        todo=f"On the host's own console compare it with what `{_shows(kind)}` says. Only if it is the same: "
+        f"ssh-keygen -f {file} -R '{name}', then try again",
+    )
+
+
+def where_shown(kind: str) -> str:
+    """What to do with a fingerprint before saying yes to it."""
+    return f"Compare it with what `{_shows(kind)}` says on the host's own console, then accept it."
+
+
+def _shows(kind: str) -> str:
+    word = kind.removeprefix("ssh-").removeprefix("ecdsa-sha2-")
+    return f"ssh-keygen -lf /etc/ssh/ssh_host_{'ecdsa' if word.startswith('nistp') else word}_key.pub"

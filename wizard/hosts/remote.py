@@ -1,0 +1,296 @@
+"""A shell on another machine that stays open and is asked in frames: one round trip for each operation.
+
+Promises: what start-up files, banners and the login shell print cannot get into an answer, since each answer ends
+with a mark that is drawn anew for each shell; requests and contents travel on its standard input and never in
+argv; no answer is waited for without a bound.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from wizard.errors import HostError
+from wizard.hosts.process import LIMIT, Ended
+from wizard.redact import plain
+
+START = "exec /bin/sh -c 'IFS= read -r line && eval \"$line\"'"
+"""What the login shell is given: every shell (bash, csh, fish …) reads this line alike."""
+
+_STDERR = 65536
+"""Bytes kept of standard error."""
+_SLACK = 10.0
+"""Seconds that an answer may take beyond the bound that the other side holds itself."""
+
+# Every request is one line. `answer` gives it descriptor 3, which is the way back; the shell's own outputs lead
+# nowhere. A fed command that leaves its input unread has it drained, so that no byte of it becomes a request.
+_PRELUDE = r"""
+cd /
+unset ENV BASH_ENV LANGUAGE HISTFILE CDPATH MAIL
+exec 3>&1 >/dev/null 2>&1
+LC_ALL=C.UTF-8 SYSTEMD_PAGER= SYSTEMD_COLORS=0 SYSTEMD_URLIFY=0
+for folder in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
+  case ":$PATH:" in *":$folder:"*) ;; *) PATH=$PATH:$folder ;; esac
+done
+export PATH LC_ALL SYSTEMD_PAGER SYSTEMD_COLORS SYSTEMD_URLIFY
+nl='
+'
+bound= labels= uploads= fed=
+command -v timeout && bound=1
+[ -e /sys/fs/selinux/enforce ] && command -v restorecon && labels=1
+trap '[ -z "$uploads" ] || rm -rf -- "$uploads"' EXIT
+trap exit HUP INT TERM
+answer() {
+  err=$( { ( "$@" ) >&3 3>&-; code=$?; [ -z "$fed" ] || cat >/dev/null
+    printf '\n%s %d\n' "$mark" "$code" >&3; } 2>&1 | { head -c @STDERR@; cat >/dev/null; } )
+  printf '%s\n%s\n' "$err" "$mark" >&3
+}
+program() { limit=$1; shift; [ -z "$bound" ] || exec timeout -k 2 "$limit" "$@"; exec "$@"; }
+script() { text=$(printf %b "$1"); shift; eval "$text"; }
+who() { id -un; id -gn; id -u; printf '%s\n' "$bound" "$labels"; }
+"""
+
+_LOOP = 'answer who </dev/null; while IFS= read -r line; do eval "$line"; done; exit 0'
+
+
+class Stream(Protocol):
+    """A program's standard input and output over there, both outputs in one."""
+
+    def send(self, data: memoryview) -> int:
+        """Sends the beginning of `data`; the number of bytes, 0 where none can go now. HostError if it is gone."""
+        ...
+
+    def receive(self, seconds: float) -> bytes | None:
+        """What came, None if nothing did in that time, b'' at the end. HostError if it is gone."""
+        ...
+
+    def close(self) -> None:
+        """Ends it; safe to call twice, and from another thread."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One thing to do in a request: a program with its arguments, or (`script`) a text for sh with its own."""
+
+    argv: tuple[str, ...]
+    script: bool = False
+    timeout: float = 30.0
+    limit: int = LIMIT
+
+
+class RemoteShell:
+    """The far end of a `Stream` that runs `START`, made ready to be asked.
+
+    Args:
+        host: what messages call the machine.
+        stream: just started, with nothing read from it yet.
+    """
+
+    def __init__(self, host: str, stream: Stream) -> None:
+        self._host = host
+        self._stream = stream
+        self._mark = secrets.token_hex(16)
+        self._seen = bytearray()
+        self.user = ""
+        self.group = ""
+        self.root = False
+        self.bounded = False
+        """Whether the machine can bound a command's time itself."""
+
+    # -- starting ----------------------------------------------------------------------------------------
+
+    def say(self, line: str) -> None:
+        """Sends one line to whatever reads there."""
+        self._send(line.encode() + b"\n", time.monotonic() + 15)
+
+    def expect(self, *wanted: str, seconds: float = 20.0) -> str:
+        """Waits for one of some texts and gives the one that came first; what stood before it is dropped.
+
+        Raises:
+            HostError: the other side ended or said nothing of the kind in time.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            places = {self._seen.find(text.encode()): text for text in wanted}
+            places.pop(-1, None)
+            if places:
+                first = min(places)
+                self.before = bytes(self._seen[:first])
+                del self._seen[: first + len(places[first])]
+                return places[first]
+            if len(self._seen) > LIMIT:
+                del self._seen[:-_STDERR]
+            if not self._more(deadline):
+                raise self._no_shell()
+
+    before: bytes = b""
+    """What came before the text that `expect` found."""
+
+    def _no_shell(self) -> HostError:
+        said = plain(bytes(self._seen[-600:]).decode("utf-8", "replace").strip(), 400)
+        return HostError(
+            "it lets us in but gives no shell" + (f"; it says: {said}" if said else ""),
+            where=self._host,
+            todo="Log in by hand with ssh and look at what it says; the login needs a shell that runs programs.",
+        )
+
+    def begin(self) -> None:
+        """Makes the shell that reads there the one that answers; it must be sh with `START`'s line before it."""
+        prelude = f"mark={self._mark}\n" + _PRELUDE.replace("@STDERR@", str(_STDERR)) + _LOOP
+        self.say(f'eval "$(printf %b {_quoted(prelude)})"')
+        # A start-up file or an echoing terminal may come before; the mark stands alone on its line in answers only.
+        found = self._answers([Call(("who",))], time.monotonic() + 20, first=True)[0]
+        lines = found.stdout.decode("utf-8", "replace").split("\n")
+        if len(lines) < 5:
+            raise self._no_shell()
+        user, group, number, bounded, labels = lines[-6:-1] if lines[-1] == "" else lines[-5:]
+        self.user, self.group, self.root = user, group, number == "0"
+        self.bounded, self.labels = bounded == "1", labels == "1"
+
+    labels: bool = False
+    """Whether files there carry SELinux labels that a rename leaves wrong."""
+
+    # -- asking ------------------------------------------------------------------------------------------
+
+    def ask(self, calls: Sequence[Call], *, stdin: bytes = b"", before: str = "") -> list[Ended]:
+        """Does all the calls in their order, in one round trip.
+
+        Args:
+            calls: what to do; all but a single one have no input.
+            stdin: what the single call reads.
+            before: a command that the shell itself is to run first, e.g. an assignment.
+
+        Raises:
+            HostError: the connection is gone, or a call took longer than its bound; nothing more can be asked.
+        """
+        words = ";".join(f"answer {_call(call)}" for call in calls)
+        line = f"{before};" if before else ""
+        if stdin:
+            line += f"fed=1; head -c {len(stdin)} | {{ {words}; }}; fed="
+        else:
+            line += f"{{ {words}; }} </dev/null"
+        deadline = time.monotonic() + sum(call.timeout for call in calls) + _SLACK
+        self._send(line.encode() + b"\n" + stdin, deadline)
+        return self._answers(calls, deadline)
+
+    def _send(self, data: bytes, deadline: float) -> None:
+        left = memoryview(data)
+        while left:
+            sent = self._stream.send(left)
+            left = left[sent:]
+            if not sent:
+                # It does not read on: perhaps it waits for us to read what it says.
+                self._pull(0.05)
+                if time.monotonic() > deadline:
+                    raise self._late()
+
+    def _answers(self, calls: Sequence[Call], deadline: float, *, first: bool = False) -> list[Ended]:
+        found: list[Ended] = []
+        for call in calls:
+            out, cut = self._until(b"\n" + self._mark.encode() + b" ", call.limit, deadline, first=first)
+            code, _ = self._until(b"\n", 16, deadline)
+            err, _ = self._until(self._mark.encode() + b"\n", _STDERR + 2, deadline)
+            found.append(Ended(int(code), out, err.removesuffix(b"\n"), cut))
+        return found
+
+    def _until(self, mark: bytes, limit: int, deadline: float, *, first: bool = False) -> tuple[bytes, bool]:
+        """What stands before `mark`, at most `limit` bytes, and whether that is not all."""
+        looked, cut = 0, False
+        while (place := self._seen.find(mark, looked)) < 0:
+            if len(self._seen) > limit + LIMIT:
+                cut = True
+                del self._seen[limit : -len(mark)]
+            looked = max(0, len(self._seen) - len(mark))
+            self._need(deadline, starting=first)
+        out = bytes(self._seen[: min(place, limit)])
+        del self._seen[: place + len(mark)]
+        return out, cut or place > limit
+
+    def _need(self, deadline: float, *, starting: bool) -> None:
+        if not self._more(deadline):
+            raise self._no_shell() if starting else self._gone()
+
+    def _more(self, deadline: float) -> bool:
+        """Receives something; False at the end of the stream. HostError when the time is over."""
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise self._late()
+            came = self._pull(min(left, 5.0))
+            if came is not None:
+                return came
+
+    def _pull(self, seconds: float) -> bool | None:
+        data = self._stream.receive(seconds)
+        if data is None:
+            return None
+        self._seen += data
+        return bool(data)
+
+    def _late(self) -> HostError:
+        self._stream.close()
+        return HostError(
+            "it did not answer in time",
+            where=self._host,
+            todo="Look whether the host is up and how busy it is, then try again.",
+        )
+
+    def _gone(self) -> HostError:
+        self._stream.close()
+        return gone(self._host)
+
+
+def gone(host: str) -> HostError:
+    """The error for a connection that ended while it was needed."""
+    return HostError(
+        "the connection to it was lost",
+        where=host,
+        todo="Look whether the host is up and can be reached, then try again.",
+    )
+
+
+def _call(call: Call) -> str:
+    words = " ".join(_word(word) for word in call.argv[1:])
+    if call.script:
+        return f"script {_quoted(call.argv[0])} {words}"
+    if call.argv == ("who",):
+        return "who"
+    return f"program {_bound(call.timeout)} {_word(call.argv[0])} {words}"
+
+
+def _bound(seconds: float) -> str:
+    # Whole seconds where it can be: BusyBox knows no others.
+    return str(math.ceil(seconds)) if seconds >= 1 else f"{seconds:g}"
+
+
+def _word(word: str) -> str:
+    """An argument as sh reads it on one line; any bytes but NUL."""
+    if word and all(" " <= character <= "~" for character in word):
+        return "'" + word.replace("'", "'\\''") + "'"
+    if not word:
+        return "''"
+    if "\0" in word:
+        raise HostError(f"{word!r} cannot be an argument: it holds a NUL", todo="Correct the path.")
+    stripped = word.rstrip("\n")  # as sh strips them from what it substitutes
+    return f'"$(printf %b {_quoted(stripped)}){"$nl" * (len(word) - len(stripped))}"'
+
+
+def _quoted(text: str) -> str:
+    """`text` for `printf %b`, in single quotes and printable ASCII."""
+    parts = []
+    for byte in text.encode("utf-8", "surrogateescape"):
+        character = chr(byte)
+        if character == "\\":
+            parts.append("\\\\")
+        elif character == "\n":
+            parts.append("\\n")
+        elif " " <= character <= "~" and character != "'":
+            parts.append(character)
+        else:
+            parts.append(f"\\0{byte:03o}")
+    return "'" + "".join(parts) + "'"

@@ -1,0 +1,485 @@
+"""A machine over SSH: its files and programs as the login, or as root by way of sudo there.
+
+Promises: one connection and one open shell a host, asked in one round trip for each operation, from any thread;
+contents travel by SFTP into a private folder (where there is no SFTP, on the shell's standard input) and take
+their place in one atomic step; what is lost in the middle is a HostError, and the next operation connects anew.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import paramiko
+
+from wizard.errors import HostError
+from wizard.hosts import failures, sshconfig
+from wizard.hosts.access import Access
+from wizard.hosts.become import TerminalNeededError, become_root
+from wizard.hosts.local import _json_list as json_list
+from wizard.hosts.process import LIMIT, Ended
+from wizard.hosts.remote import START, Call, RemoteShell, gone
+from wizard.hosts.shell import _INFO as INFO
+from wizard.hosts.shell import _READ as READ
+from wizard.hosts.shell import ShellFiles, _account
+from wizard.hosts.sshlogin import CHANNEL, Login, bounded
+from wizard.model import Completed, FileState, HostSpec, PathInfo
+
+_READ_LIMIT = 64 * 1024 * 1024
+_SHORT = 48
+"""Exit code: fewer bytes arrived than were sent."""
+_TAG = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_PROBLEMS = (paramiko.SSHException, EOFError, OSError)
+_FRACTION = 0.2
+
+_STAGED = 'real=$(readlink -m -- "$1") && staged="${real%/*}/.${real##*/}.firescreen-$2"\n'
+_STAGED_NAME = _STAGED + "printf '%s\\n' \"$staged\"\n"
+# noclobber makes the shell open with O_EXCL; owner and mode are set on the open file, not on a name.
+_STAGE = f"""
+set -e
+umask 077
+{_STAGED}
+rm -f -- "$staged"
+set -C
+exec 3> "$staged"
+trap 'rm -f -- "$staged"' EXIT
+chown -- "$3" /dev/fd/3
+chmod -- "$4" /dev/fd/3
+if [ -n "$6" ]; then
+  cat -- "$6" >&3
+  set +C
+  : > "$6"
+else
+  cat >&3
+fi
+[ "$(stat -L -c %s /dev/fd/3)" = "$5" ] || exit {_SHORT}
+exec 3>&-
+sync -- "$staged"
+trap - EXIT
+printf '%s\\n' "$staged"
+"""
+_COMMIT = """
+real=$(readlink -m -- "$2") && mv -fT -- "$1" "$real" && sync -- "${real%/*}/" || exit
+[ -z "$3" ] || restorecon -- "$real" || :
+"""
+_REMOVE = """
+real=$(readlink -m -- "$1") && rm -f -- "$real" && { [ ! -d "${real%/*}/" ] || sync -- "${real%/*}/"; }
+"""
+# Owned by the login, since that is who the SFTP server runs as; /run is not on a disk, but root's alone.
+_UPLOADS = """
+umask 077
+folder=$(mktemp -d /run/firescreen.XXXXXXXXXX 2>/dev/null || mktemp -d "${TMPDIR:-/tmp}/firescreen.XXXXXXXXXX") || exit
+: > "$folder/content"
+[ -z "$SUDO_UID" ] || chown -R -- "$SUDO_UID:$SUDO_GID" "$folder"
+printf '%s\\n' "$folder"
+"""
+_NAMES = """
+hostname; echo =; cat /etc/hosts; echo =; ip -j addr show up
+"""
+
+
+class SshConnection:
+    """A host over SSH; implements `model.Connection`. It connects at its first use.
+
+    Args:
+        spec: the host; address (or without one, name) is looked up in the SSH configuration.
+        access: passwords and accepted host keys.
+        config: a file to read in place of ~/.ssh/config and the system's.
+
+    Every operation may raise `NeededError` (something has to be asked for, see `Access`) besides `HostError`.
+    """
+
+    def __init__(self, spec: HostSpec, access: Access, *, config: Path | None = None) -> None:
+        if spec.become not in ("", "sudo"):
+            raise HostError(
+                f"become can be 'sudo' or empty, not {spec.become!r}",
+                where=spec.name,
+                todo="Correct the stack file.",
+            )
+        self.name = spec.name
+        self._spec = spec
+        self._access = access
+        self._config = config
+        self._lock = threading.RLock()
+        self._closed = False
+        self._terminal = False
+        self._login: Login | None = None
+        self._stream: _ChannelStream | None = None
+        self._shell: RemoteShell | None = None
+        self._sftp: paramiko.SFTPClient | None = None
+        self._uploads: str | None = None
+        """The private folder there; '' where SFTP cannot be used."""
+        self._files = _Files(self)
+
+    # -- the connection ----------------------------------------------------------------------------------
+
+    def connect(self) -> None:
+        """Connects, logs in and becomes root where that is wanted; nothing if that is done."""
+        self._ready()
+
+    @property
+    def root(self) -> bool:
+        """Whether operations are root's."""
+        return self._ready().root
+
+    def identity(self) -> tuple[str, str, bool]:
+        """User and primary group that operations are done as, and whether that is root."""
+        shell = self._ready()
+        return shell.user, shell.group, shell.root
+
+    def close(self) -> None:
+        """Ends the connection, also under an operation of another thread, which then fails with a HostError."""
+        self._closed = True
+        self._drop()
+
+    def _drop(self) -> None:
+        """Ends what is open; the next operation starts anew."""
+        login, self._login = self._login, None
+        self._shell = self._sftp = self._uploads = self._stream = None
+        if login:
+            login.close()
+
+    def _ready(self) -> RemoteShell:
+        with self._lock:
+            if self._closed:
+                raise HostError("the connection was closed", where=self.name)
+            if self._shell is not None and self._login and self._login.transport.is_active():
+                return self._shell
+            self._drop()
+            try:
+                target = sshconfig.target(self._spec, config=self._config)
+                self._login = login = Login(
+                    target, self._access, config=self._config, known_hosts=self._spec.known_hosts
+                )
+                self._shell = self._opened(login, target.user)
+                if self._closed:  # close() came in between
+                    raise HostError("the connection was closed", where=self.name)
+            except BaseException:
+                self._drop()
+                raise
+            return self._shell
+
+    def _opened(self, login: Login, user: str) -> RemoteShell:
+        shell = self._started(login)
+        if self._spec.become:
+            try:
+                become_root(shell, self._access, host=self.name, user=user, terminal=self._terminal)
+            except TerminalNeededError:
+                if self._terminal:
+                    raise
+                self._terminal = True
+                if self._stream:
+                    self._stream.close()
+                shell = self._started(login)
+                become_root(shell, self._access, host=self.name, user=user, terminal=True)
+        shell.begin()
+        return shell
+
+    def _started(self, login: Login) -> RemoteShell:
+        """The login's shell, started and not yet asked anything."""
+        try:
+            with bounded(login.transport, CHANNEL + CHANNEL):
+                channel = login.transport.open_session(timeout=CHANNEL)
+                channel.set_combine_stderr(True)
+                if self._terminal:
+                    channel.get_pty("dumb", 200, 50)
+                channel.exec_command(START)
+        except _PROBLEMS as problem:
+            raise HostError(
+                f"it lets us in and opens no session: {failures.said(problem)}",
+                where=self.name,
+                todo="Look at its sshd_config (ForceCommand, MaxSessions, PermitTTY) and its log.",
+            ) from None
+        self._stream = _ChannelStream(self.name, channel)
+        return RemoteShell(self.name, self._stream)
+
+    def ask(self, calls: Sequence[Call], *, stdin: bytes = b"", before: str = "") -> list[Ended]:
+        """Several programs or scripts in one round trip; see `RemoteShell.ask`."""
+        with self._lock:
+            shell = self._ready()
+            try:
+                return shell.ask(calls, stdin=stdin, before=before)
+            except BaseException:
+                # Where an answer stopped halfway, the next one could not be told from its rest.
+                self._drop()
+                raise
+
+    # -- looking -----------------------------------------------------------------------------------------
+
+    def read(self, path: str) -> FileState | None:
+        """See `model.Connection.read`."""
+        return self._files.read(path)
+
+    def read_many(self, paths: Iterable[str]) -> dict[str, FileState | None]:
+        """`read` of several files in one round trip."""
+        wanted = tuple(dict.fromkeys(paths))
+        found = self._many(READ, wanted, _READ_LIMIT)
+        return {path: _Given(self, ended).read(path) for path, ended in zip(wanted, found, strict=True)}
+
+    def info(self, path: str) -> PathInfo | None:
+        """See `model.Connection.info`."""
+        return self._files.info(path)
+
+    def info_many(self, paths: Iterable[str]) -> dict[str, PathInfo | None]:
+        """`info` of several paths in one round trip."""
+        wanted = tuple(dict.fromkeys(paths))
+        found = self._many(INFO, wanted, LIMIT)
+        return {path: _Given(self, ended).info(path) for path, ended in zip(wanted, found, strict=True)}
+
+    def _many(self, script: str, paths: Sequence[str], limit: int) -> list[Ended]:
+        if not paths:
+            return []
+        return self.ask(
+            [Call((script, posixpath.normpath(path)), script=True, limit=limit) for path in paths]
+        )
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        """See `model.Connection.names`."""
+        return self._files.names(folder)
+
+    def host_names(self) -> tuple[str, ...]:
+        """Names and addresses that the host answers to, best first; no name server is asked.
+
+        Its own name, its longer names from /etc/hosts, the address that it is reached by, localhost, the
+        addresses of its interfaces (link-local ones left out), 127.0.0.1 and, where the loopback has it, ::1.
+        """
+        target = sshconfig.target(self._spec, config=self._config)
+        parts = self._files.script(_NAMES)[1].decode("utf-8", "replace").split("\n=\n")
+        short, hosts, links = [*parts, "", "", ""][:3]
+        short = short.strip()
+        longer = [
+            word
+            for words in (line.partition("#")[0].split()[1:] for line in hosts.splitlines())
+            if short in words
+            for word in words
+            if "." in word and not word.startswith("localhost")
+        ]
+        addresses, loopback = [], ["127.0.0.1"]
+        for link in json_list(links.encode()):
+            for address in link.get("addr_info", ()):
+                text = str(address.get("local", ""))
+                if address.get("scope") == "global":
+                    addresses.append(text)
+                elif text == "::1":
+                    loopback.append(text)
+        found = [short, *longer, target.address, "localhost", *addresses, *loopback]
+        return tuple(dict.fromkeys(filter(None, found)))
+
+    def clock(self) -> float:
+        """The host's time now (seconds since 1970, UTC), give or take half the round trip."""
+        began = time.monotonic()
+        ended = self.ended(["date", "+%s.%N"], timeout=10)
+        passed = time.monotonic() - began
+        text = ended.stdout.decode("ascii", "replace").strip()
+        with suppress(ValueError):
+            whole, _, part = text.partition(".")
+            return float(f"{whole}.{part}" if part.isdecimal() else whole) + passed / 2
+        raise HostError("it does not say what time it is", where=self.name, todo="Try `date +%s` there.")
+
+    # -- writing -----------------------------------------------------------------------------------------
+
+    def staged_name(self, path: str, *, tag: str) -> str:
+        """`.{name}.firescreen-{tag}` beside the real file; HostError if `tag` could leave the folder."""
+        code, out, err = self._files.script(_STAGED_NAME, *_tagged(path, tag))
+        if code:
+            raise failures.from_words(err, doing="look at", path=path)
+        return os.fsdecode(out.removesuffix(b"\n"))
+
+    def stage(self, path: str, state: FileState, *, tag: str) -> str:
+        """Writes `state` beside `path`; see `model.Connection.stage`. A leftover of that tag is replaced."""
+        words = (
+            *_tagged(path, tag), f"{state.owner}:{state.group}", f"{state.mode:04o}", str(len(state.content))
+        )  # fmt: skip
+        with self._lock:
+            uploaded = self._upload(state.content)
+            code, out, err = self._files.script(
+                _STAGE, *words, uploaded, stdin=b"" if uploaded else state.content
+            )
+            if code == _SHORT and uploaded:
+                # Somewhere a quota or a wrapper of the SFTP server cut it: the other way then.
+                self._uploads = ""
+                code, out, err = self._files.script(_STAGE, *words, "", stdin=state.content)
+        if code == _SHORT:
+            raise HostError(
+                "it arrived there cut short", where=path, todo="Look for room on that disk (df -h)."
+            )
+        if code:
+            raise _owner(err, state.owner, state.group, path) or failures.from_words(
+                err, doing="write", path=path
+            )
+        return os.fsdecode(out.removesuffix(b"\n"))
+
+    def commit(self, staged: str, path: str) -> None:
+        """Renames `staged` onto the real file behind `path` in one atomic step, and onto the disk."""
+        labels = "1" if self._ready().labels else ""
+        code, _, err = self._files.script(_COMMIT, staged, posixpath.normpath(path), labels)
+        if code:
+            # mv words a folder in the way in its own manner.
+            words = "Is a directory" if "cannot overwrite directory" in err else err
+            raise failures.from_words(words, doing="replace", path=path)
+
+    def remove(self, path: str) -> None:
+        """Removes a file (of a link: what it leads to); no error if it is already gone."""
+        code, _, err = self._files.script(_REMOVE, posixpath.normpath(path))
+        if code and "Not a directory" not in err:
+            raise failures.from_words(err, doing="remove", path=path)
+
+    def make_folder(self, path: str, *, mode: int, owner: str, group: str) -> None:
+        """Makes one folder, never more open than `mode`; one that is there keeps its rights."""
+        self._files.make_folder(path, mode=mode, owner=owner, group=group)
+
+    def remove_folder(self, path: str) -> bool:
+        """Removes a folder if it is empty; says whether it is gone."""
+        return self._files.remove_folder(path)
+
+    def _upload(self, content: bytes) -> str:
+        """Brings `content` there by SFTP, into a file of mode 0600 in a folder of mode 0700; '' if it cannot."""
+        shell = self._ready()
+        if self._uploads == "" or not content or not self._login:
+            return ""
+        transport = self._login.transport
+        try:
+            if self._sftp is None:
+                with bounded(transport, CHANNEL + CHANNEL):
+                    self._sftp = paramiko.SFTPClient.from_transport(transport)
+                if self._sftp is None:
+                    raise HostError("no channel for SFTP", where=self.name)
+                channel = self._sftp.get_channel()
+                if channel:
+                    channel.settimeout(CHANNEL)
+            if self._uploads is None:
+                code, out, _ = self._files.script(_UPLOADS)
+                folder = os.fsdecode(out.strip())
+                if code or not folder:
+                    self._uploads = ""
+                    return ""
+                self._uploads = folder
+                # The shell itself removes the folder when it ends, however it ends.
+                shell.ask([], before=f"uploads='{folder}'")
+            place = f"{self._uploads}/content"
+            with self._sftp.open(place, "w") as file:
+                file.set_pipelined(True)
+                file.write(content)
+        except _PROBLEMS as problem:
+            if not transport.is_active() or isinstance(problem, TimeoutError):
+                self._drop()
+                raise gone(self.name) from None
+            # No second session (MaxSessions 1), no SFTP server, or one that shows other folders.
+            self._uploads = ""
+            return ""
+        return place
+
+    # -- running -----------------------------------------------------------------------------------------
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0) -> Completed:
+        """Runs a program (as root with become='sudo'); at a time-out its whole process group is ended.
+
+        A program that is not there ends with code 127. At most 4 MB of standard output and 64 KB of standard
+        error are kept.
+        """
+        ended = self.ended(argv, stdin=stdin, timeout=timeout)
+        return Completed(
+            tuple(argv),
+            ended.code,
+            ended.stdout.decode("utf-8", "replace"),
+            ended.stderr.decode("utf-8", "replace"),
+        )
+
+    def ended(
+        self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0, limit: int = LIMIT
+    ) -> Ended:
+        """As `run`, with the outputs as bytes and at most `limit` of them kept."""
+        began = time.monotonic()
+        call = Call(tuple(argv), timeout=timeout, limit=limit)
+        ended = self.ask([call], stdin=stdin)[0]
+        if ended.code in (124, 137) and time.monotonic() - began >= timeout * (1 - _FRACTION):
+            raise HostError(
+                f"{argv[0]} did not end in time and was stopped",
+                where=self.name,
+                todo="Look at what it waits for by running it in a terminal, then try again.",
+            )
+        return ended
+
+
+class _Files(ShellFiles):
+    """The common file operations, each script asked of the open shell."""
+
+    def __init__(self, connection: SshConnection) -> None:
+        super().__init__(connection.name)
+        self._connection = connection
+
+    def run(
+        self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0, limit: int = LIMIT
+    ) -> Ended:
+        return self._connection.ended(argv, stdin=stdin, timeout=timeout, limit=limit)
+
+    def script(
+        self, script: str, *arguments: str, stdin: bytes = b"", limit: int = LIMIT
+    ) -> tuple[int, bytes, str]:
+        call = Call((script, *arguments), script=True, limit=limit)
+        ended = self._connection.ask([call], stdin=stdin)[0]
+        return ended.code, ended.stdout, ended.stderr.decode("utf-8", "replace")
+
+
+class _Given(_Files):
+    """The same for a script that has run already, as one of several."""
+
+    def __init__(self, connection: SshConnection, ended: Ended) -> None:
+        super().__init__(connection)
+        self._ended = ended
+
+    def script(
+        self, script: str, *arguments: str, stdin: bytes = b"", limit: int = LIMIT
+    ) -> tuple[int, bytes, str]:
+        return self._ended.code, self._ended.stdout, self._ended.stderr.decode("utf-8", "replace")
+
+
+class _ChannelStream:
+    """A channel as a `remote.Stream`."""
+
+    def __init__(self, host: str, channel: paramiko.Channel) -> None:
+        self._host = host
+        self._channel = channel
+
+    def send(self, data: memoryview) -> int:
+        self._channel.settimeout(_FRACTION)
+        try:
+            sent = self._channel.send(bytes(data[:32768]))
+        except TimeoutError:
+            return 0
+        except _PROBLEMS:
+            raise gone(self._host) from None
+        if not sent:
+            raise gone(self._host)
+        return sent
+
+    def receive(self, seconds: float) -> bytes | None:
+        self._channel.settimeout(max(seconds, 0.001))
+        try:
+            return self._channel.recv(65536)
+        except TimeoutError:
+            return None
+        except _PROBLEMS:
+            raise gone(self._host) from None
+
+    def close(self) -> None:
+        with suppress(*_PROBLEMS):
+            self._channel.close()
+
+
+def _tagged(path: str, tag: str) -> tuple[str, str]:
+    if not _TAG.fullmatch(tag):
+        raise HostError(f"the tag {tag!r} cannot be part of a file name", where=path)
+    return posixpath.normpath(path), tag
+
+
+def _owner(stderr: str, owner: str, group: str, path: str) -> HostError | None:
+    if "changing ownership" in stderr:
+        return failures.cannot_give(owner, group, path=path)
+    return _account(stderr, owner, group, path)

@@ -1,0 +1,197 @@
+"""Where a host is and how one logs in there: the stack's word first, then ~/.ssh/config as ssh itself reads it.
+
+`ssh -G` is asked, so that Match, Include, canonical names and the system's own file count exactly as they do
+for ssh. Without an ssh program, Paramiko's reader of the one file has to do.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from wizard.account import account
+from wizard.errors import HostError
+from wizard.hosts.process import run_bounded
+from wizard.model import HostSpec
+from wizard.redact import plain
+
+DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One place to log in to."""
+
+    host: str
+    """What messages and `Access` call it."""
+    address: str
+    port: int
+    user: str
+    keys: tuple[Path, ...]
+    """Private keys to try, existing or not, in their order."""
+    only_these: bool
+    """IdentitiesOnly: of the agent's keys, only these."""
+    jumps: tuple[str, ...]
+    """Hosts to go through, first one first, as ProxyJump writes them."""
+    command: str
+    """ProxyCommand, ready for a shell, or ''."""
+    known_hosts: tuple[Path, ...]
+    """Files to look a host key up in; an accepted one goes into the first."""
+    hashed: bool
+    """Whether names in known_hosts are hashed."""
+    key_name: str
+    """What known_hosts calls the host in place of its address (HostKeyAlias), or ''."""
+
+
+def target(spec: HostSpec, *, config: Path | None = None) -> Target:
+    """Resolves a host of the stack; what the stack says wins.
+
+    Args:
+        spec: the host; its address, or without one its name, is looked up in the configuration.
+        config: a file to read in place of the user's and the system's.
+
+    Raises:
+        HostError: the configuration cannot be read.
+    """
+    port = spec.port if spec.port != 22 else 0
+    return _resolve(
+        spec.name, spec.address or spec.name, user=spec.user, port=port, config=config,
+        identity_file=spec.identity_file, known_hosts=spec.known_hosts,
+    )  # fmt: skip
+
+
+def jump_target(written: str, *, config: Path | None, known_hosts: str = "") -> Target:
+    """Resolves one part of a ProxyJump: [user@]host[:port], or such an ssh:// address."""
+    user, _, rest = written.removeprefix("ssh://").rpartition("@")
+    host, port = rest, ""
+    if rest.startswith("["):
+        host, _, port = rest[1:].partition("]")
+        port = port.removeprefix(":")
+    elif rest.count(":") == 1:
+        host, _, port = rest.partition(":")
+    if not host or (port and not port.isdecimal()):
+        raise HostError(f"the ProxyJump {written!r} names no host", todo="Correct it in ~/.ssh/config.")
+    return _resolve(host, host, user=user, port=int(port or 0), config=config, known_hosts=known_hosts)
+
+
+def through(found: Target, jumps: tuple[str, ...]) -> Target:
+    """The same target by another way."""
+    return replace(found, jumps=jumps, command="" if jumps else found.command)
+
+
+def _resolve(
+    name: str,
+    alias: str,
+    *,
+    user: str,
+    port: int,
+    config: Path | None,
+    identity_file: str = "",
+    known_hosts: str = "",
+) -> Target:
+    if alias.startswith("-") or any(character.isspace() for character in alias):
+        raise HostError(f"{alias!r} cannot be the name of a host", where=name, todo="Correct the stack file.")
+    said = _asked(name, alias, user=user, port=port, config=config)
+
+    def first(key: str, otherwise: str = "") -> str:
+        value = said.get(key, (otherwise,))[0]
+        return otherwise if value.lower() == "none" else value
+
+    address = first("hostname", alias)
+    number = port or int(first("port", "22"))
+    login = user or first("user", account()[0])
+    tokens = {
+        "h": address,
+        "n": alias,
+        "p": str(number),
+        "r": login,
+        "u": account()[0],
+        "d": str(Path.home()),
+    }
+    files = (known_hosts,) if known_hosts else _words(said, "userknownhostsfile", "~/.ssh/known_hosts")
+    keys = (
+        (identity_file,)
+        if identity_file
+        else tuple(key for key in said.get("identityfile", ()) if key.lower() != "none")
+    )
+    if not keys and "identityfile" not in said:
+        keys = tuple(f"~/.ssh/{key}" for key in DEFAULT_KEYS)
+    jumps = first("proxyjump")
+    return Target(
+        host=name,
+        address=address,
+        port=number,
+        user=login,
+        keys=tuple(dict.fromkeys(_path(key, tokens) for key in keys)),
+        only_these=first("identitiesonly").lower() in ("yes", "true"),
+        jumps=tuple(part.strip() for part in jumps.split(",") if part.strip()),
+        command="" if jumps else _filled(first("proxycommand"), tokens),
+        known_hosts=tuple(
+            _path(file, tokens)
+            for file in (*files, *_words(said, "globalknownhostsfile", "/etc/ssh/ssh_known_hosts"))
+        ),
+        hashed=first("hashknownhosts").lower() in ("yes", "true"),
+        key_name=first("hostkeyalias"),
+    )
+
+
+def _words(said: Mapping[str, Sequence[str]], key: str, otherwise: str) -> tuple[str, ...]:
+    found = [word for line in said.get(key, (otherwise,)) for word in shlex.split(line)]
+    return tuple(word for word in found if word.lower() != "none")
+
+
+def _filled(text: str, tokens: Mapping[str, str]) -> str:
+    """`%h` and its like filled in, `%%` a percent sign."""
+    parts = text.split("%%")
+    for letter, value in tokens.items():
+        parts = [part.replace(f"%{letter}", value) for part in parts]
+    return "%".join(parts)
+
+
+def _path(text: str, tokens: Mapping[str, str]) -> Path:
+    return Path(_filled(text, tokens)).expanduser()
+
+
+def _asked(name: str, alias: str, *, user: str, port: int, config: Path | None) -> dict[str, list[str]]:
+    """What the configuration says of an alias: key in small letters -> its values."""
+    argv = ["ssh", "-G"]
+    argv += ["-F", str(config)] if config else []
+    argv += ["-l", user] if user else []
+    argv += ["-p", str(port)] if port else []
+    ended = run_bounded([*argv, "--", alias], timeout=15)
+    if ended.code == 127:
+        return _without_ssh(name, alias, config)
+    if ended.code:
+        raise HostError(
+            f"the SSH configuration cannot be used: {plain(ended.stderr.decode('utf-8', 'replace').strip(), 300)}",
+            where=name,
+            todo=f"Correct {config or '~/.ssh/config'}; `ssh -G {alias}` says the same.",
+        )
+    said: dict[str, list[str]] = defaultdict(list)
+    for line in ended.stdout.decode("utf-8", "replace").splitlines():
+        key, _, value = line.partition(" ")
+        said[key.lower()].append(value)
+    return dict(said)
+
+
+def _without_ssh(name: str, alias: str, config: Path | None) -> dict[str, list[str]]:
+    import paramiko
+
+    path = config or Path("~/.ssh/config").expanduser()
+    if not os.path.exists(path):
+        return {}
+    try:
+        found = paramiko.SSHConfig.from_path(str(path)).lookup(alias)
+    except (paramiko.SSHException, ImportError, KeyError, ValueError, OSError) as problem:
+        raise HostError(
+            f"the SSH configuration cannot be used: {plain(str(problem), 300)}",
+            where=name,
+            todo=f"Correct {path}, or install the OpenSSH client.",
+        ) from None
+    said: dict[str, Any] = dict(found)
+    return {key: value if isinstance(value, list) else [value or "none"] for key, value in said.items()}
