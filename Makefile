@@ -28,8 +28,8 @@ check: ## Style, types and the arrows between the rooms
 
 matrix: ## Every component at every level with programs of three generations: from open to proven and back
 	@.ci/setup dev
-	FIRESCREEN_MATRIX=1 .venv/bin/python -m pytest -p tests.integration.matrix_told -n $(JOBS) \
-		tests/integration/test_matrix.py $(ARGS)
+	.venv/bin/python -m pytest -n $(JOBS) -m 'matrix or not matrix' -p tests.integration.matrix_told \
+		tests/integration/test_matrix.py tests/integration/test_order.py tests/integration/test_existing.py $(ARGS)
 
 soak: ## Kills 200 applies at random instants and looks what recovery makes of it
 	@.ci/setup dev

@@ -65,7 +65,7 @@ def dump(stack: Stack) -> str:
     hosts: dict[str, Any] = {}
     for host in stack.hosts:
         entry: dict[str, Any] = {"connect": host.connect}
-        for key in ("address", "user", "identity_file", "known_hosts", "become", "instance"):
+        for key in ("address", "user", "identity_file", "known_hosts", "become", "instance", "via"):
             if getattr(host, key):
                 entry[key] = getattr(host, key)
         if host.os != "linux":
@@ -212,11 +212,18 @@ def _check_references(stack: Stack, read: yamlfile.Read) -> None:
                 where=read.where(("hosts", host.name)),
                 todo="add the name or address under which it is asked",
             )
-        if host.connect in ("ssh", "incus"):
+        if host.via and host.connect != "incus":
             raise StackError(
-                f"host '{host.name}': connecting by {host.connect} is not built yet in this version",
+                f"host '{host.name}': 'via' is for an incus instance on another host",
                 where=read.where(("hosts", host.name)),
-                todo="run Firescreen on that host with connect: local",
+                todo="for a host behind another one, use ProxyJump in ~/.ssh/config",
+            )
+        if host.via and (host.via == host.name or host.via not in names):
+            near = difflib.get_close_matches(host.via, names, n=1)
+            raise StackError(
+                f"there is no host '{host.via}' that could hold '{host.name}'",
+                where=read.where(("hosts", host.name)),
+                todo=f"did you mean '{near[0]}'?" if near else f"known hosts: {', '.join(names)}",
             )
 
 

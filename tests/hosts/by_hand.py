@@ -132,11 +132,12 @@ def _write(network: Network, machines: list[Machine]) -> str:
         f"    identity_file: {key}\n    known_hosts: {known}\n"
         for machine in machines
     )
-    stack.write_text(
-        f"version: 1\nhosts:\n{hosts}components:\n"
-        "  - {host: srv1, name: node_exporter, protect: [tls, basic_auth]}\n"
-        "  - {host: prometheus, name: prometheus, protect: [tls, basic_auth]}\n"
-    )
+    if not stack.exists():  # what a person made of it stays
+        stack.write_text(
+            f"version: 1\nhosts:\n{hosts}components:\n"
+            "  - {host: srv1, name: node_exporter, protect: [tls, basic_auth]}\n"
+            "  - {host: prometheus, name: prometheus, protect: [tls, basic_auth]}\n"
+        )
     enter = place / "enter"
     enter.write_text(f'#!/bin/sh\nexec {shlex.join(network.enter)} "$@"\n')
     enter.chmod(0o700)

@@ -27,6 +27,8 @@ from types import TracebackType
 
 import bases
 
+from wizard.model import HostSpec
+
 BRIDGE = "br0"
 ENDPOINT = "192.0.2.1"
 """The test's own side of the bridge."""
@@ -267,6 +269,21 @@ class Machine:
             text=True,
             timeout=timeout,
             check=False,
+        )
+
+    def spec(self, *, user: str = "root", become: str = "") -> HostSpec:
+        """The host as a stack file would have it; its keys are known. Connect while `Network.entered`."""
+        known = self._folder / "known"
+        keys = sorted((self.root / "etc/ssh").glob("ssh_host_*_key.pub"))
+        known.write_text("".join(f"{self.address} {key.read_text()}" for key in keys))
+        return HostSpec(
+            name=self.name,
+            connect="ssh",
+            address=self.address,
+            user=user,
+            identity_file=str(self.key),
+            known_hosts=str(known),
+            become=become,
         )
 
     # -- making ------------------------------------------------------------------------------------------

@@ -421,9 +421,25 @@ def test_another_way_to_authenticate_is_refused_for_a_password_and_fine_for_a_ce
     hand.proven(plan)
 
 
+def test_two_logins_that_the_server_knows_may_differ(hand: Hand, tmp_path: Path) -> None:
+    web_config = by_hand(hand, tmp_path, certificates=False)
+    web_config.write_text(web_config.read_text() + f"    kim: {hand.hashed('kim')}\n")
+    hand.config.write_text(
+        hand.config.read_text()
+        + "  - job_name: kims\n    scheme: https\n    tls_config: {ca_file: tls/our-root.pem}\n"
+        + "    basic_auth: {username: kim, password_file: tls/scraper.txt}\n"
+        + f"    static_configs: [targets: ['{hand.node}']]\n"
+    )
+    hand.reload()
+    plan = hand.engine.plan(hand.stack("tls", "basic_auth", user=UserSpec(name="scraper")))
+    assert on_hosts(plan) == []
+    hand.proven(plan)
+
+
 # -- (g) certificates that come from elsewhere --------------------------------------------------------------
 
 
+@pytest.mark.matrix
 def test_one_shared_pair_for_all_nodes(tmp_path: Path, cache: Path) -> None:
     with whole(tmp_path / "workspace", cache) as stand:
         before = snapshot(stand.root)
@@ -442,6 +458,7 @@ def test_one_shared_pair_for_all_nodes(tmp_path: Path, cache: Path) -> None:
         assert differences(before, snapshot(stand.root)) == []
 
 
+@pytest.mark.matrix
 def test_certificates_from_files_that_the_person_has(tmp_path: Path, cache: Path) -> None:
     with whole(tmp_path / "workspace", cache) as stand:
         ca = by_openssl.authority(tmp_path / "pki")

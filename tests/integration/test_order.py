@@ -40,7 +40,7 @@ class Cost:
         return found
 
 
-@pytest.mark.parametrize("suite", ["bookworm", "sid"])
+@pytest.mark.parametrize("suite", [pytest.param("bookworm", marks=pytest.mark.matrix), "sid"])
 def test_from_http_to_https_with_a_password_at_most_one_scrape_of_a_target_is_lost(
     suite: str, tmp_path: Path, cache: Path, record_property: Callable[[str, object], None]
 ) -> None:

@@ -462,7 +462,9 @@ def test_a_packaged_grafana_gets_files_of_its_own_group_and_a_name_that_fits(
     said = grafana.datasources(edit.after.content)[0]
     assert said.url == f"https://localhost:{port}"
     assert said.says["serverName"] in names
-    assert not [step for step in engine.plan(stack, facts=packaged(False)).steps if "grafana" in step.id]
+    assert not [
+        step for step in engine.plan(stack, facts=packaged(False)).steps if step.id.startswith("grafana:")
+    ]
 
 
 # -- a job's other ways to be let in ------------------------------------------------------------------------

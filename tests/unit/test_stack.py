@@ -36,9 +36,52 @@ def test_reads_what_a_person_wants() -> None:
     assert read.users == (UserSpec(name="scraper", password="file", file="secret.txt", cost=11),)
 
 
-def test_written_back_it_reads_the_same() -> None:
-    read = stack.parse(GOOD, source="x")
+FULL = """\
+version: 1
+hosts:
+  box: {connect: ssh, address: 192.0.2.1, user: admin, port: 2222, become: sudo}
+  inside: {connect: incus, instance: prometheus, via: box}
+components:
+  - host: box
+    name: alertmanager
+    protect: [tls, client_cert]
+    client_auth_type: VerifyClientCertIfGiven
+    min_version: TLS13
+    headers: {X-Frame-Options: deny}
+    rate_limit: {interval: 100ms, burst: 20}
+    cluster_tls: true
+    files: {cert_file: /etc/a.crt, key_file: /etc/a.key, client_ca_file: /etc/ca.crt}
+  - {host: inside, name: prometheus, protect: [tls, client_cert], client_allowed_sans: [grafana]}
+users:
+  scraper: {}
+  grafana: {password: prompt}
+"""
+
+
+@pytest.mark.parametrize("text", [GOOD, FULL])
+def test_written_back_it_reads_the_same(text: str) -> None:
+    read = stack.parse(text, source="x")
     assert stack.parse(stack.dump(read), source="x") == read
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("protect: [tls, client_cert]\n", "protect: [client_cert]\n", "inside TLS"),
+        ("[tls, client_cert], client_allowed", "[tls], client_allowed", "only where client certificates"),
+        ("name: prometheus, protect: [tls, client_cert],", "name: prometheus, cluster_tls: true,", ""),
+        ("key_file: /etc/a.key, ", "", "key_file"),
+        ("cert_file: /etc/a.crt", "cert_file: a.crt", "a.crt"),
+        ("interval: 100ms", "interval: often", "often"),
+        ("X-Frame-Options", "X-Other", "X-Other"),
+        ("VerifyClientCertIfGiven", "Verify", "Verify"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(old: str, new: str, what: str) -> None:
+    assert old in FULL
+    with pytest.raises(StackError) as caught:
+        stack.parse(FULL.replace(old, new), source="x")
+    assert what in caught.value.what
 
 
 @pytest.mark.parametrize(
@@ -62,7 +105,8 @@ def test_written_back_it_reads_the_same() -> None:
             "",
         ),
         (("key: rsa-2048", "days: 5"), 7, "'days' stands twice", ""),
-        (("connect: local", "connect: ssh"), 3, "ssh is not built yet", "connect: local"),
+        (("connect: local", "connect: incus, via: there"), 3, "there is no host 'there'", "'here'"),
+        (("connect: local", "connect: ssh, via: here"), 3, "is for an incus instance", "ProxyJump"),
         (("hosts:\n", "hosts\n"), 3, "not valid YAML", "indentation"),
     ],
 )

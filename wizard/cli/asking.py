@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -13,7 +13,8 @@ from wizard.redact import Secret
 
 if TYPE_CHECKING:
     from wizard.engine import Engine
-    from wizard.model import Plan, Stack
+    from wizard.hosts.access import SecretKind
+    from wizard.model import HostSpec, Plan, Stack
     from wizard.workspace import Workspace
 
 
@@ -93,6 +94,7 @@ def planned(
         passwords[user] = ask(f"Password for user {user}", password_file)
     if passphrase_file is not None:
         passphrase = ask("Passphrase of the CA's key", passphrase_file)
+    reached(machine, stack.hosts)
     try:
         facts = machine.inspect(stack)
         for _ in range(len(stack.users) + 2):
@@ -106,6 +108,33 @@ def planned(
     except HostError as error:
         raise InputError(error.what, where=error.where, todo=error.todo) from error
     raise InputError("what was given is not enough for a plan", where=stack.source)
+
+
+def reached(machine: Engine, hosts: tuple[HostSpec, ...]) -> None:
+    """Connects to hosts; passwords and host keys are asked for at the terminal, once each.
+
+    Raises:
+        InputError: a host cannot be reached, or something has to be asked for and nobody is there.
+    """
+    for _ in range(4 * len(hosts) + 1):
+        try:
+            machine.reach(hosts)
+            return
+        except HostError as error:
+            raise InputError(error.what, where=error.where, todo=error.todo) from error
+        except NeededError as needed:
+            if not needed.kind or not sys.stdin.isatty():
+                raise
+            click.echo(f"{needed.where or needed.host}: {needed.what}", err=True)
+            if needed.kind == "host-key":
+                if not click.confirm(f"Is {needed.fingerprint} the key of {needed.host}?", err=True):
+                    raise InputError("the host key was not accepted", where=needed.host) from needed
+                machine.access.accept(needed.host, needed.fingerprint)
+            else:
+                kinds = {"password": "Password", "key": "Passphrase of the key", "sudo": "Password for sudo"}
+                given = ask(f"{kinds[needed.kind]} ({needed.host})", None)
+                machine.access.give(cast("SecretKind", needed.kind), needed.host, given)
+    raise InputError("the hosts go on asking, and nothing helps", todo="look at their logs")
 
 
 def ask(words: str, file: Path | None) -> Secret:

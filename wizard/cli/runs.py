@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wizard.cli import output
-from wizard.cli.asking import as_json, engine, yes
+from wizard.cli.asking import as_json, engine, reached, yes
 from wizard.cli.shown import end, error_of, listening
 from wizard.errors import InputError
 from wizard.redact import plain
@@ -36,6 +36,8 @@ def undo(workspace: Workspace, run: str, yes: bool, as_json: bool) -> None:
                     for change in known.changes:
                         output.say(f"  {plain(change)}")
             raise InputError("nothing was touched", todo="add --yes to do it")
+        if machine.cut_off() is None:
+            reached(machine, machine.hosts_of(run))
     outcome = machine.undo(run, *listening())
     if as_json:
         output.data({"run": outcome.run, "state": outcome.state, **error_of(outcome)})
@@ -56,6 +58,8 @@ def recover(workspace: Workspace, yes: bool, as_json: bool) -> None:
             for change in cut.changes:
                 output.say(f"  {plain(change)}")
             raise InputError("nothing was touched", todo="add --yes to do it")
+        if cut is not None:
+            reached(machine, machine.hosts_of())
     outcomes = machine.recover(output.progress()) if yes else ()
     if as_json:
         output.data({"runs": [{"run": done.run, "state": done.state, **error_of(done)} for done in outcomes]})

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 import click
 
 from wizard.cli import output
-from wizard.cli.asking import as_json, engine, passphrase_file, password_file, planned, renew, stack_of, yes
+from wizard.cli.asking import (
+    as_json,
+    engine,
+    passphrase_file,
+    password_file,
+    planned,
+    reached,
+    renew,
+    stack_of,
+    yes,
+)
 from wizard.cli.shown import end, error_of, listening, shown_plan, shown_probes, tell_plan
 from wizard.errors import InputError
 from wizard.redact import plain
@@ -25,7 +35,11 @@ if TYPE_CHECKING:
 def scan(workspace: Workspace, stack: str | None, as_json: bool) -> None:
     """Show what runs where, and how it is protected (exit 3: something stands open)."""
     with output.explained():
-        found = engine(workspace).scan(stack_of(stack, workspace) if stack else None)
+        machine = engine(workspace)
+        wanted = stack_of(stack, workspace) if stack else None
+        if wanted is not None:
+            reached(machine, wanted.hosts)
+        found = machine.scan(wanted)
     if as_json:
         output.data(
             {

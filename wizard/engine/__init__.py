@@ -21,6 +21,7 @@ from wizard.engine.hosts import Hosts
 from wizard.engine.listener import Listener
 from wizard.engine.outcome import Exposure, Holding, Outcome, Scan, silent, told
 from wizard.errors import CancelledError, FirescreenError, InputError, JournalError
+from wizard.hosts.access import Access
 from wizard.journal import Journal, Record
 from wizard.model import (
     Answers,
@@ -52,13 +53,30 @@ class Engine:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
+        self.access = Access()
+        """What connections were given: passwords, passphrases, accepted host keys. Fronts put answers here."""
+
+    def _hosts(self, specs: tuple[HostSpec, ...]) -> Hosts:
+        return Hosts(self.workspace, specs, self.access)
+
+    def reach(self, specs: tuple[HostSpec, ...]) -> None:
+        """Connects to hosts, to find out what has to be asked for before anything is done.
+
+        Raises:
+            NeededError: a password, a passphrase or a yes to a host key; put it into `access` and try again.
+            HostError: a host cannot be reached.
+        """
+        with self._hosts(specs) as hosts:
+            for spec in specs:
+                if (remote := hosts.remote(spec.name)) is not None:
+                    remote.identity()
 
     # -- looking ------------------------------------------------------------------------------------------
 
     def this_machine(self) -> Stack:
         """A stack of what runs on this machine, with the protection that is proposed for it."""
         here = HostSpec(name="here", connect="local")
-        with Hosts(self.workspace, (here,)) as hosts:
+        with self._hosts((here,)) as hosts:
             found = hosts.services("here")
         order = [component.name for component in all_components()]
         names = sorted({service.component for service in found}, key=order.index)
@@ -99,7 +117,7 @@ class Engine:
         Raises:
             HostError: a host cannot be reached or read. InputError: a component is not there.
         """
-        with Hosts(self.workspace, stack.hosts) as hosts:
+        with self._hosts(stack.hosts) as hosts:
             return inspecting.inspect(stack, hosts, self.workspace)
 
     def plan(self, stack: Stack, answers: Answers | None = None, *, facts: Facts | None = None) -> Plan:
@@ -124,7 +142,7 @@ class Engine:
         stop = cancel or threading.Event()
         with Listener(emit) as tell:
             try:
-                with self.workspace.lock("an apply"), Hosts(self.workspace, plan.stack.hosts) as hosts:
+                with self.workspace.lock("an apply"), self._hosts(plan.stack.hosts) as hosts:
                     self._refuse_after_crash()
                     outcome = self._apply(plan, hosts, tell, stop)
             except FirescreenError as error:
@@ -241,7 +259,7 @@ class Engine:
                 with self.workspace.lock("an undo"):
                     self._refuse_after_crash()
                     record = self._to_undo(run)
-                    with Hosts(self.workspace, record.hosts) as hosts:
+                    with self._hosts(record.hosts) as hosts:
                         undoing.check(record, hosts)
                         outcome = self._undo(record, hosts, tell)
             except FirescreenError as error:
@@ -283,6 +301,17 @@ class Engine:
             log.close()
         return Outcome(run=record.run, state="undone", summary=("Every file is as it was before that run.",))
 
+    def hosts_of(self, run: str = "") -> tuple[HostSpec, ...]:
+        """The hosts that putting back goes to: of that run, of the runs that were cut off, or of the newest.
+
+        Raises:
+            InputError: there is nothing to put back.
+        """
+        cut = [each for each in journal.records(self.workspace.runs) if each.state == "cut-off"]
+        if cut and not run:
+            return tuple({host.name: host for each in cut for host in each.hosts}.values())
+        return self._to_undo(run).hosts
+
     def cut_off(self) -> RunRecord | None:
         """A run that was killed before it was finished or put back; None while another is at work."""
         if self.workspace.busy():
@@ -301,7 +330,7 @@ class Engine:
                 for record in journal.records(self.workspace.runs):
                     if record.state != "cut-off":
                         continue
-                    with Hosts(self.workspace, record.hosts) as hosts:
+                    with self._hosts(record.hosts) as hosts:
                         outcomes.append(_finish(self._undo(record, hosts, emit), emit))
         except FirescreenError as error:
             outcomes.append(_finish(Outcome(run="", state="failed", error=error), emit))
@@ -350,7 +379,7 @@ class Engine:
         raise InputError("there is no such run", where=run, todo="see: firescreen history")
 
     def _taken_back(self, record: Record) -> FirescreenError | None:
-        with Hosts(self.workspace, record.hosts) as hosts:
+        with self._hosts(record.hosts) as hosts:
             return self._undo(record, hosts, silent).error
 
     # -- practising ---------------------------------------------------------------------------------------

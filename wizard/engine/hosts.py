@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import ipaddress
 import posixpath
 import shutil
 import threading
 from dataclasses import replace
 from types import ModuleType
+from typing import Protocol, cast
 
 from wizard.account import account
 from wizard.components import component as find_component
 from wizard.engine import proving
-from wizard.errors import HostError
+from wizard.hosts.access import Access
 from wizard.hosts.local import LocalConnection, host_names
 from wizard.hosts.practice import PracticeConnection
 from wizard.model import WORKSPACE, Connection, HostSpec, Service
@@ -19,13 +21,32 @@ from wizard.services import detect, process, systemd
 from wizard.workspace import Workspace
 
 
+class Remote(Connection, Protocol):
+    """A connection to another machine."""
+
+    def host_names(self) -> tuple[str, ...]:
+        """Names and addresses that it answers to, best first."""
+        ...
+
+    def identity(self) -> tuple[str, ...]:
+        """User and primary group that things are done as there."""
+        ...
+
+    def clock(self) -> float:
+        """Its unix time."""
+        ...
+
+
 class Hosts:
     """The connections of one run, opened at first use and closed together."""
 
-    def __init__(self, workspace: Workspace, specs: tuple[HostSpec, ...]) -> None:
+    def __init__(
+        self, workspace: Workspace, specs: tuple[HostSpec, ...], access: Access | None = None
+    ) -> None:
         self._workspace = workspace
         self._specs = {spec.name: spec for spec in specs}
-        self._open: dict[str, LocalConnection] = {}
+        self._access = access or Access()
+        self._open: dict[str, Connection] = {}
         self._locks: dict[str, threading.Lock] = {}
 
     def __enter__(self) -> Hosts:
@@ -36,40 +57,62 @@ class Hosts:
             connection.close()
         self._open.clear()
 
-    def connection(self, name: str) -> LocalConnection:
-        """The connection to a host, or to the workspace.
-
-        Raises:
-            HostError: this version cannot reach such a host.
-        """
+    def connection(self, name: str) -> Connection:
+        """The connection to a host, or to the workspace."""
         with self._locks.setdefault(name, threading.Lock()):  # two threads must not open the same one twice
             if name not in self._open:
                 self._open[name] = self._connect(name)
             return self._open[name]
 
-    def _connect(self, name: str) -> LocalConnection:
+    def _connect(self, name: str) -> Connection:
         if name == WORKSPACE:
             return LocalConnection(WORKSPACE)
         spec = self._specs[name]
-        if spec.connect == "practice":
-            return PracticeConnection(name, self._workspace.practice / name, address=spec.address)
-        if spec.connect == "manual":
-            return LocalConnection(name)  # its files are laid out in the outbox, for a person to copy
-        if spec.connect == "local":
-            return LocalConnection(name, become=spec.become)
-        raise HostError(
-            f"this version cannot reach a host by {spec.connect}",
-            where=name,
-            todo="run Firescreen on that host with connect: local",
-        )
+        match spec.connect:
+            case "practice":
+                return PracticeConnection(name, self._workspace.practice / name, address=spec.address)
+            case "local":
+                return LocalConnection(name, become=spec.become)
+            case "ssh":
+                from wizard.hosts.ssh import SshConnection
+
+                return SshConnection(spec, self._access)
+            case "incus":
+                from wizard.hosts.incus import IncusConnection
+
+                return IncusConnection(spec, via=self.connection(spec.via) if spec.via else None)
+        return LocalConnection(name)  # manual: its files are laid out in the outbox, for a person to copy
+
+    def remote(self, name: str) -> Remote | None:
+        """The connection to another machine; None for this one."""
+        if self._specs[name].connect not in ("ssh", "incus"):
+            return None
+        return cast(Remote, self.connection(name))
 
     def names(self, name: str) -> tuple[str, ...]:
         """Names and addresses that a host answers to, best first."""
         spec = self._specs[name]
         if spec.connect == "manual":
             return (spec.address, name)
+        remote = self.remote(name)
+        if remote is not None:
+            own = (self.address(name), *remote.host_names())
+            return tuple(dict.fromkeys(each for each in own if each and each not in ("127.0.0.1", "::1")))
         connection = self.connection(name)
         return connection.host_names() if isinstance(connection, PracticeConnection) else host_names()
+
+    def address(self, name: str) -> str:
+        """Where the services of a host are asked from this machine: '' for here."""
+        spec = self._specs[name]
+        if spec.connect == "ssh":
+            from wizard.hosts import sshconfig
+
+            return sshconfig.target(spec).address
+        remote = self.remote(name)
+        if remote is None or spec.address:
+            return spec.address if remote is not None else ""
+        own = remote.host_names()
+        return next((each for each in own if _is_address(each) and not each.startswith("127.")), "")
 
     def services(self, name: str, wanted: tuple[str, ...] = ()) -> tuple[Service, ...]:
         """What runs on a host; on a manual one, what the stack says (`wanted`)."""
@@ -79,7 +122,9 @@ class Hosts:
         connection = self.connection(name)
         if self._specs[name].connect == "practice":
             return process.discover(connection, str(self._workspace.practice / name))
-        return detect.discover(connection, practice_folder=str(self._workspace.practice))
+        found = detect.discover(connection, practice_folder=str(self._workspace.practice))
+        address = self.address(name)
+        return tuple(_from_here(service, address) for service in found) if address else found
 
     def _by_hand(self, spec: HostSpec, component: str) -> Service:
         """A service that only its address tells of: whether it speaks TLS yet is asked on the wire."""
@@ -131,6 +176,24 @@ class Hosts:
             if folder and self.connection(name).info(path) is not None:
                 return path
         return shutil.which("promtool") or "" if spec.connect in ("local", "practice") else ""
+
+
+def _from_here(service: Service, address: str) -> Service:
+    """A service of another machine with the address under which this machine reaches it."""
+    host, _, port = service.listen.rpartition(":")
+    said = service.flag("web.listen-address").rpartition(":")[0]
+    only_there = said.strip("[]") in ("127.0.0.1", "localhost", "::1")
+    if only_there or host.strip("[]") not in ("127.0.0.1", "localhost", "::1", ""):
+        return service
+    return replace(service, listen=f"{_bracketed(address)}:{port}")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _bracketed(address: str) -> str:

@@ -67,6 +67,12 @@ def _host_facts(spec: HostSpec, hosts: Hosts, wanted: tuple[str, ...]) -> HostFa
     services = tuple(hosts.with_unit_text(service) for service in hosts.services(spec.name, wanted))
     user, group = account()
     root = (os.geteuid() == 0 or bool(spec.become)) and spec.connect == "local"
+    clock = time.time()
+    remote = hosts.remote(spec.name)
+    if remote is not None:
+        user, group = remote.identity()[:2]
+        root = user == "root"
+        clock = remote.clock()
     return HostFacts(
         spec=spec,
         names=hosts.names(spec.name),
@@ -74,7 +80,7 @@ def _host_facts(spec: HostSpec, hosts: Hosts, wanted: tuple[str, ...]) -> HostFa
         user="root" if root else user,
         group="root" if root else group,
         promtool=hosts.promtool(spec.name, services),
-        clock=time.time(),
+        clock=clock - time.time(),
         services=services,
     )
 

@@ -11,6 +11,7 @@ import binascii
 import json
 import os
 import re
+import time
 from collections.abc import Sequence
 
 from wizard.errors import HostError
@@ -94,7 +95,8 @@ class IncusConnection:
     Args:
         spec: its `name` is what messages call the host; `instance` is the instance's, also as remote:name;
             `address` is what others reach it by, if given.
-        via: the machine that has the client, by default this one; it is the caller's to close.
+        via: the machine that has the client, and the caller's to close; by default this one, where the
+            client is run as `become` says.
 
     Raises:
         HostError: `instance` is no name of an instance.
@@ -110,8 +112,9 @@ class IncusConnection:
                 todo="Write `instance` as the client's list shows it, or as remote:name.",
             )
         self._address = spec.address
-        self._files = _InstanceFiles(spec.name, instance, via or LocalConnection(spec.name))
-        self._identity: tuple[str, str] | None = None
+        here = LocalConnection(spec.name, become=spec.become)
+        self._files = _InstanceFiles(spec.name, instance, via or here)
+        self._identity: tuple[str, str, bool] | None = None
 
     # -- looking -----------------------------------------------------------------------------------------
 
@@ -147,21 +150,26 @@ class IncusConnection:
         found = [self._address, short, *longer, "localhost", *others, "127.0.0.1", *loopback]
         return tuple(dict.fromkeys(filter(None, found)))
 
-    @property
-    def identity(self) -> tuple[str, str]:
-        """Names of the user and group that programs run as there."""
+    def identity(self) -> tuple[str, str, bool]:
+        """User and primary group that operations are done as, and whether that is root."""
         if self._identity is None:
-            user, group = (self._files.run(["id", flag]).stdout.decode().strip() for flag in ("-un", "-gn"))
-            self._identity = (user or "root", group or "root")
+            user, group, number = (
+                self._files.run(["id", flag]).stdout.decode().strip() for flag in ("-un", "-gn", "-u")
+            )
+            self._identity = (user, group, number == "0")
         return self._identity
 
     def clock(self) -> float:
-        """What its clock says, in seconds since 1970."""
-        ended = self._files.run(["date", "+%s.%N"])
+        """Its time now (seconds since 1970, UTC), give or take half the way there and back."""
+        began = time.monotonic()
+        ended = self._files.run(["date", "+%s.%N"], timeout=10)
+        passed = time.monotonic() - began
         try:
-            return float(ended.stdout)
+            return float(ended.stdout) + passed / 2
         except ValueError:
-            raise HostError("its clock could not be read", where=self.name) from None
+            raise HostError(
+                "it does not say what time it is", where=self.name, todo="Try `date +%s` there."
+            ) from None
 
     # -- writing -----------------------------------------------------------------------------------------
 

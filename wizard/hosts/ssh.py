@@ -71,13 +71,17 @@ real=$(readlink -m -- "$2") && mv -fT -- "$1" "$real" && sync -- "${real%/*}/" |
 _REMOVE = """
 real=$(readlink -m -- "$1") && rm -f -- "$real" && { [ ! -d "${real%/*}/" ] || sync -- "${real%/*}/"; }
 """
-# Owned by the login, since that is who the SFTP server runs as; /run is not on a disk, but root's alone.
+# Run by the shell that stays open, which removes the folder when it ends, however it ends; /run is not on a disk,
+# but root's alone.
+_FOLDER = (
+    "uploads=$(umask 077; mktemp -d /run/firescreen.XXXXXXXXXX || "
+    'mktemp -d "${TMPDIR:-/tmp}/firescreen.XXXXXXXXXX")'
+)
+# Owned by the login, since that is who the SFTP server runs as.
 _UPLOADS = """
 umask 077
-folder=$(mktemp -d /run/firescreen.XXXXXXXXXX 2>/dev/null || mktemp -d "${TMPDIR:-/tmp}/firescreen.XXXXXXXXXX") || exit
-: > "$folder/content"
-[ -z "$SUDO_UID" ] || chown -R -- "$SUDO_UID:$SUDO_GID" "$folder"
-printf '%s\\n' "$folder"
+: > "$uploads/content" && { [ -z "$SUDO_UID" ] || chown -R -- "$SUDO_UID:$SUDO_GID" "$uploads"; } || exit
+printf '%s\\n' "$uploads"
 """
 _NAMES = """
 hostname; echo =; cat /etc/hosts; echo =; ip -j addr show up
@@ -354,14 +358,10 @@ class SshConnection:
                 if channel:
                     channel.settimeout(CHANNEL)
             if self._uploads is None:
-                code, out, _ = self._files.script(_UPLOADS)
-                folder = os.fsdecode(out.strip())
-                if code or not folder:
-                    self._uploads = ""
+                made = shell.ask([Call((_UPLOADS,), script=True)], before=_FOLDER)[0]
+                self._uploads = "" if made.code else os.fsdecode(made.stdout.strip())
+                if not self._uploads:
                     return ""
-                self._uploads = folder
-                # The shell itself removes the folder when it ends, however it ends.
-                shell.ask([], before=f"uploads='{folder}'")
             place = f"{self._uploads}/content"
             with self._sftp.open(place, "w") as file:
                 file.set_pipelined(True)

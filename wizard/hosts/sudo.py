@@ -11,24 +11,7 @@ from collections.abc import Sequence
 from wizard.errors import HostError
 from wizard.hosts import failures
 from wizard.hosts.process import LIMIT, Ended, run_bounded
-from wizard.hosts.shell import (  # noqa: F401 - REMOVE when nobody imports the scripts from here
-    _ABSENT,
-    _COMMIT,
-    _INFO,
-    _KINDS,
-    _MAKE_FOLDER,
-    _NAMES,
-    _NOT_REGULAR,
-    _OCCUPIED,
-    _READ,
-    _READ_LIMIT,
-    _REMOVE,
-    _REMOVE_FOLDER,
-    _STAGE,
-    ShellFiles,
-    _account,
-    _info,
-)
+from wizard.hosts.shell import ShellFiles
 
 
 class SudoFiles(ShellFiles):

@@ -186,6 +186,7 @@ class HostFacts:
     promtool: str = ""
     """Path of promtool there, or ''."""
     clock: float = 0.0
+    """Seconds by which its clock is ahead of this machine's."""
     services: tuple[Service, ...] = ()
     files: Mapping[str, FileState | None] = field(default_factory=dict)
     folders: Mapping[str, PathInfo | None] = field(default_factory=dict)

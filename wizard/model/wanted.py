@@ -57,6 +57,9 @@ class HostSpec:
     become: str = ""
     """'' for as one is, 'sudo' for root by way of `sudo -n`."""
     instance: str = ""
+    """Of an incus host: the instance, or remote:instance."""
+    via: str = ""
+    """Of an incus host: the name of the host whose incus (or LXD) holds the instance; '' for this machine."""
     os: str = "linux"
     """linux or windows: which commands are shown for a manual host."""
 

@@ -102,7 +102,8 @@ def plan_client(
         if not asked:
             continue
         ca_file, pair, login = work.settings(place, tuple(asked.values()))
-        text = secure(text, place, ca_file=ca_file, pair=pair, login=login)
+        with layout.located(name, client.service.config_file):
+            text = secure(text, place, ca_file=ca_file, pair=pair, login=login)
         targets += [
             Target(plan, client, place, address, ca_file, pair, login, known=place.how in known)
             for address, plan in asked.items()
@@ -127,6 +128,7 @@ class _Work:
         self._stack, self._facts, self._forge, self._client = stack, facts, forge, client
         self._trusted: dict[str, dict[str, ServerPlan]] = {}
         self._passwords: list[ServerPlan] = []
+        self._logins: dict[str, list[tuple[str, tuple[str, str], bool]]] = {}
         self._pair: identities.Pair | None = None
 
     def settings(
@@ -169,7 +171,9 @@ class _Work:
         asking = [plan for plan in plans if plan.asks_password]
         if not asking:
             return "", ""
-        if self._serves(place, asking):
+        serves = self._serves(place, asking)
+        self._refuse_two_logins(place, asking, serves=serves)
+        if serves:
             return "", ""
         if place.other_auth and place.kind != "module":
             raise ConfigError(
@@ -181,6 +185,27 @@ class _Work:
         user = self._stack.users[0]
         self._passwords += asking
         return user.name, self._client.password_file(user)
+
+    def _refuse_two_logins(self, place: Place, asking: Sequence[ServerPlan], *, serves: bool) -> None:
+        """Two places may log in to a server differently only if it knows both users; ours would replace a login.
+
+        Raises:
+            InputError: names the two places.
+        """
+        said = place.basic_auth.get("username", ""), place.basic_auth.get("password_file", "")
+        if not said[0]:
+            return
+        for plan in asking:
+            others = self._logins.setdefault(plan.server.key, [])
+            for other, other_said, other_serves in others:
+                if other_said != said and not (serves and other_serves):
+                    raise InputError(
+                        f"{other} logs in to {plan.server.key} as {other_said[0]} and {place.how} as {said[0]}, "
+                        "and the server does not know both with what they send",
+                        where=f"{self._client.host.spec.name}:{self._client.service.config_file}",
+                        todo="give both one login, or write both users into the server's web configuration first",
+                    )
+            others.append((place.how, said, serves))
 
     def _serves(self, place: Place, asking: Sequence[ServerPlan]) -> bool:
         """Whether the login that the place has already is one that every server takes, as the person set it up."""

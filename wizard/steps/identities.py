@@ -21,6 +21,7 @@ from wizard.model import (
     Facts,
     FileState,
     MakeFolder,
+    OwnFiles,
     PathInfo,
     PlannedStep,
     Stack,
@@ -149,9 +150,12 @@ def _own_pair(facts: Facts, server: Server, names: tuple[str, ...]) -> Pair:
         )
     problems = pki.problems(certificate, names=names, key_pem=key, ca_pem=trust, purpose="server")
     if problems:
+        blamed = next(
+            (path for words, path in _blamed(files) if problems[0].startswith(words)), files.cert_file
+        )
         raise CertificateError(
             problems[0],
-            where=f"{server.spec.host}:{files.cert_file}",
+            where=f"{server.spec.host}:{blamed}",
             todo="mend the certificate, or correct names: in the component's entry",
         )
     for path in (files.cert_file, files.key_file):
@@ -160,11 +164,23 @@ def _own_pair(facts: Facts, server: Server, names: tuple[str, ...]) -> Pair:
     return Pair(files.cert_file, files.key_file, certificate, trust, ours)
 
 
+def _blamed(files: OwnFiles) -> tuple[tuple[str, str], ...]:
+    """How a problem begins, and the file that it is about."""
+    return ("The key", files.key_file), ("The CA", files.ca_file)
+
+
 def _must(files: Mapping[str, FileState | None], host: str, path: str, what: str) -> bytes:
     state = files.get(path)
     if state is None:
         raise InputError(
             f"there is no {what} here", where=f"{host}:{path}", todo="correct the path, or put it there"
+        )
+    if state.content.startswith(b"\x30"):  # how every certificate and key in DER form begins
+        convert = "openssl pkey" if what.endswith("key") else "openssl x509"
+        raise CertificateError(
+            f"the {what} is in DER form, and Prometheus and its exporters want PEM",
+            where=f"{host}:{path}",
+            todo=f"convert it: {convert} -inform DER -in {path} -out NEW",
         )
     return state.content
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -27,9 +29,25 @@ from wizard.model import (
 )
 from wizard.steps.places import Place, places
 
+_BARE = ("web.yml", "prometheus.yml", "blackbox.yml", "cluster.yml")
+"""How the configurations' readers, who see no path, call their files."""
+
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 TOOLS = ("prometheus", "alertmanager")
 """The components that a tool of their own asks: promtool, amtool."""
+
+
+@contextmanager
+def located(host: str, path: str) -> Iterator[None]:
+    """Names host and path in errors about a file whose content alone was looked at: `web.yml:3` says too little."""
+    try:
+        yield
+    except ConfigError as error:
+        name, _, line = error.where.partition(":")
+        if name not in _BARE:
+            raise
+        where = f"{host}:{path}:{line}" if line else f"{host}:{path}"
+        raise ConfigError(error.what, where=where, todo=error.todo) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +237,8 @@ class Client:
         text = self.content if content is None else content
         files = {path: found.content if found else None for path, found in self.host.files.items()}
         major = 2 if self.service.version.startswith("2.") else 3
-        return places(self.service.component, text, folder=self.folder, files=files, major=major)
+        with located(self.host.spec.name, self.service.config_file):
+            return places(self.service.component, text, folder=self.folder, files=files, major=major)
 
 
 def servers(stack: Stack, facts: Facts) -> tuple[Server, ...]:

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from wizard import passwords, pki
 from wizard.configs import web
-from wizard.errors import CertificateError, InputError, NeededError
+from wizard.errors import CertificateError, InputError, NeededError, PasswordError
 from wizard.model import (
     WORKSPACE,
     Answers,
@@ -320,7 +320,11 @@ def credential(stack: Stack, facts: Facts, answers: Answers, user: UserSpec) -> 
         )
     else:
         password = _known_to_a_client(stack, facts, user) or passwords.generate()
-    passwords.check(password)
+    try:
+        passwords.check(password)
+    except PasswordError as error:
+        where = posixpath.abspath(user.file) if user.password == "file" else stack.source
+        raise PasswordError(error.what, where=where, todo=error.todo) from error
     folder = workspace_folder(facts, "users", "Passwords lie in files that only you can read.")
     changes = (
         *folder,

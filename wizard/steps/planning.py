@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from wizard.components import component as find_component
+from wizard.errors import InputError
 from wizard.model import (
     WORKSPACE,
     Answers,
@@ -39,6 +40,12 @@ from wizard.steps import (
 from wizard.steps.client import ClientPlan, Target, plan_client
 from wizard.steps.layout import Client, Server
 from wizard.steps.server import ServerPlan, plan_server
+
+CLOCK_TOLD = 30.0
+"""Seconds that clocks may differ before it is told."""
+
+CLOCK_REFUSED = 3300.0
+"""Seconds that a host may be behind: certificates are good from an hour before they are made."""
 
 
 def plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
@@ -344,6 +351,38 @@ def _warnings(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str, 
             )
         found += _open_flags(server_plan)
     return tuple(found)
+
+
+def _clocks(facts: Facts) -> list[Finding]:
+    """Hosts whose clocks disagree with this machine's, where the certificates get their dates.
+
+    Raises:
+        InputError: one is so far off that a new certificate would not be valid there.
+    """
+    found = []
+    for name, known in facts.hosts.items():
+        if abs(known.clock) < CLOCK_TOLD:
+            continue
+        way = "behind" if known.clock < 0 else "ahead"
+        what = f"the clock of {name} is {abs(known.clock):.0f} s {way} of this machine's"
+        if known.clock < -CLOCK_REFUSED:
+            raise InputError(
+                f"{what}: a new certificate would not be valid there yet",
+                where=name,
+                todo="set the clock first (timedatectl set-ntp true), here or there",
+            )
+        found.append(
+            Finding(
+                severity="warning",
+                id="clocks-disagree",
+                host=name,
+                component="",
+                what=what,
+                why="A certificate is good from an hour before it is made: more than that apart, it is refused.",
+                mend="timedatectl set-ntp true",
+            )
+        )
+    return found
 
 
 def _open_flags(server_plan: ServerPlan) -> list[Finding]:

@@ -67,7 +67,8 @@ def plan_server(
         CertificateError, ConfigError, PasswordError, InputError: something there or given cannot be used.
     """
     before = facts.file(server.spec.host, server.web_file)
-    config = web.parse(before.content) if before is not None else None
+    with layout.located(server.spec.host, server.web_file):
+        config = web.parse(before.content) if before is not None else None
     _refuse_unsupported(server)
     pair = identities.server_pair(stack, facts, forge, server, config)
     demand = clientcheck.demand(stack, facts, forge, server, config, clients)

@@ -1,0 +1,254 @@
+"""A real sshd on a loopback port with a configuration of its own, test accounts, and a proxy that cuts.
+
+    with Sshd(tmp_path) as sshd:
+        SshConnection(sshd.spec(), sshd.access())
+
+Needs root: sshd logs people in, and the accounts are real ones.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import select
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import paramiko
+
+from wizard.hosts.access import Access
+from wizard.hosts.ssh import SshConnection
+from wizard.model import HostSpec
+
+PROGRAM = "/usr/sbin/sshd"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def keygen(path: Path, *, kind: str = "ed25519", passphrase: str = "") -> Path:
+    """Makes a key pair; gives the private key's path."""
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "test", "-f", path],
+        check=True,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+    )
+    return path
+
+
+class Sshd:
+    """One server; `more` are further lines of its configuration."""
+
+    def __init__(self, folder: Path, more: str = "", *, kinds: tuple[str, ...] = ("ed25519",)) -> None:
+        self.folder = folder / f"sshd-{secrets.token_hex(4)}"
+        self.folder.mkdir()
+        self.port = free_port()
+        self.host_keys = [keygen(self.folder / f"host_{kind}", kind=kind) for kind in kinds]
+        self.key = keygen(self.folder / "id")
+        self.authorized = self.folder / "authorized_keys"
+        self.authorized.write_text(self.key.with_suffix(".pub").read_text())
+        self.authorized.chmod(0o644)
+        self.known_hosts = self.folder / "known_hosts"
+        self.config = self.folder / "ssh_config"
+        self.config.write_text("")
+        self.more = more
+        # sshd reads the list of keys as the user who logs in.
+        for each in (self.folder, *self.folder.parents):
+            if each.is_relative_to("/tmp") and each != Path("/tmp"):
+                each.chmod(each.stat().st_mode | 0o011)
+
+    def __enter__(self) -> Sshd:
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        lines = [
+            f"Port {self.port}",
+            "ListenAddress 127.0.0.1",
+            *(f"HostKey {key}" for key in self.host_keys),
+            "PidFile none",
+            f"AuthorizedKeysFile {self.authorized}",
+            "StrictModes no",
+            *self.more.strip().splitlines(),
+            "PermitRootLogin yes",
+            "UsePAM no",
+            "MaxStartups 100",
+            "PrintMotd yes",
+            "UseDNS no",
+            "Subsystem sftp internal-sftp",
+        ]
+        config = self.folder / "sshd_config"
+        config.write_text("\n".join(lines) + "\n")
+        self.log = (self.folder / "log").open("wb")
+        self.process = subprocess.Popen(
+            [PROGRAM, "-D", "-e", "-f", config],
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=self.log,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return self
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.02)
+        raise RuntimeError((self.folder / "log").read_text())
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+        self.log.close()
+
+    def host_key(self, number: int = 0) -> paramiko.PKey:
+        return paramiko.PKey.from_path(self.host_keys[number])
+
+    def know(self, *, port: int = 0, number: int = 0) -> None:
+        """Puts the host's key on record, as ssh would."""
+        public = self.host_keys[number].with_name(f"{self.host_keys[number].name}.pub").read_text().split()
+        with self.known_hosts.open("a") as file:
+            file.write(f"[127.0.0.1]:{port or self.port} {public[0]} {public[1]}\n")
+
+    def spec(self, **wanted: Any) -> HostSpec:
+        words: dict[str, Any] = {
+            "name": "srv1",
+            "connect": "ssh",
+            "address": "127.0.0.1",
+            "port": self.port,
+            "user": "root",
+            "identity_file": str(self.key),
+            "known_hosts": str(self.known_hosts),
+        }
+        return HostSpec(**(words | wanted))
+
+    @contextmanager
+    def connection(self, access: Access | None = None, **wanted: Any) -> Iterator[SshConnection]:
+        """A connection to a host on record, not opened yet."""
+        if not self.known_hosts.exists():
+            self.know()
+        connection = SshConnection(self.spec(**wanted), access or Access(), config=self.config)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+class Person:
+    """A real account of this machine for as long as a test runs, with a line in sudoers if wanted."""
+
+    def __init__(self, *, shell: str = "/bin/sh", sudoers: str = "", groups: str = "") -> None:
+        self.name = f"fst{secrets.token_hex(4)}"
+        self.password = secrets.token_urlsafe(12)
+        self.home = Path("/tmp", f"home-{self.name}")
+        self._sudoers = Path("/etc/sudoers.d", f"firescreen-{self.name}")
+        self._shell, self._line = shell, sudoers
+
+    def __enter__(self) -> Person:
+        # Made bare: no skeleton files, and no mail folder.
+        subprocess.run(
+            ["useradd", "-M", "-d", self.home, "-s", self._shell, "-U", self.name], check=True, timeout=60
+        )
+        subprocess.run(
+            ["chpasswd"], input=f"{self.name}:{self.password}\n", text=True, check=True, timeout=60
+        )
+        self.home.mkdir(mode=0o755)
+        shutil.chown(self.home, self.name, self.name)
+        if self._line:
+            self._sudoers.write_text(self._line.replace("USER", self.name) + "\n")
+            self._sudoers.chmod(0o440)
+            subprocess.run(["visudo", "-cqf", self._sudoers], check=True, timeout=30)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sudoers.unlink(missing_ok=True)
+        # A session that is just ending would keep the account in use.
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            if not subprocess.run(["userdel", self.name], capture_output=True, timeout=60).returncode:
+                break
+            time.sleep(0.1)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+class Proxy:
+    """A TCP proxy that passes `limit` bytes towards the server and then cuts, or falls silent."""
+
+    def __init__(
+        self, port: int, *, limit: int | None = None, silent: bool = False, delay: float = 0.0
+    ) -> None:
+        self._to = port
+        self.limit = limit
+        self.silent = silent
+        self.delay = delay
+        self.passed = 0
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._server.getsockname()[1])
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._serve, daemon=True)]
+
+    def __enter__(self) -> Proxy:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(10)
+        self._server.close()
+
+    def _serve(self) -> None:
+        self._server.settimeout(0.05)
+        while not self._stop.is_set():
+            with suppress(TimeoutError):
+                near, _ = self._server.accept()
+                thread = threading.Thread(target=self._carry, args=(near,), daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def _carry(self, near: socket.socket) -> None:
+        with near, socket.create_connection(("127.0.0.1", self._to)) as far:
+            other = {near: far, far: near}
+            while not self._stop.is_set():
+                for ready in select.select([near, far], [], [], 0.05)[0]:
+                    try:
+                        data = ready.recv(65536)
+                    except OSError:
+                        return
+                    if not data:
+                        return
+                    if ready is near and self.limit is not None:
+                        data = data[: max(0, self.limit - self.passed)]
+                        self.passed += len(data)
+                    elif ready is near:
+                        self.passed += len(data)
+                    if self.delay:
+                        time.sleep(self.delay)
+                    cut = self.limit is not None and self.passed >= self.limit
+                    if cut and self.silent:
+                        if ready is near and data:
+                            far.sendall(data)
+                        self._stop.wait()
+                        return
+                    with suppress(OSError):
+                        other[ready].sendall(data)
+                    if cut:
+                        return
+
+
+def read_arguments(stop: threading.Event, seen: set[str]) -> None:
+    """Collects the arguments and environments of all processes until told to stop."""
+    while not stop.is_set():
+        for entry in os.listdir("/proc"):
+            if entry.isdecimal() and int(entry) != os.getpid():
+                for name in ("cmdline", "environ"):
+                    with suppress(OSError):
+                        seen.add(Path("/proc", entry, name).read_bytes().decode("utf-8", "replace"))
