@@ -139,13 +139,15 @@ def _write(network: Network, machines: list[Machine]) -> str:
             "  - {host: prometheus, name: prometheus, protect: [tls, basic_auth]}\n"
         )
     enter = place / "enter"
-    enter.write_text(f'#!/bin/sh\nexec {shlex.join(network.enter)} "$@"\n')
+    enter.write_text(f'#!/bin/sh\nexec {shlex.join(network.enter_named)} "$@"\n')
     enter.chmod(0o700)
     firescreen = Path(sys.executable).parent / "firescreen"
-    up = "\n".join(f"  {machine.name:<12}{machine.address}" for machine in machines)
-    return f"""{up}   ({SUITE})
+    up = "\n".join(f"  {machine.name:<12}{machine.address}   {_fingerprint(machine)}" for machine in machines)
+    return f"""Up, with {SUITE}, and the fingerprint of their host key:
 
-They stand in a network of their own, which `{enter}` takes a program into:
+{up}
+
+They stand in a network of their own, which `enter` takes a program into:
 
   {enter} {firescreen} plan {stack}
   {enter} ssh -F {place}/ssh_config srv1
@@ -153,6 +155,10 @@ They stand in a network of their own, which `{enter}` takes a program into:
 Users: root; admin (sudo without a password); operator (sudo asks for: {bases.PASSWORD}); nobody2 (no sudo).
 The stack file: {stack}
 End them with: make hosts-down"""
+
+
+def _fingerprint(machine: Machine) -> str:
+    return machine.check(["ssh-keygen", "-lf", "/etc/ssh/ssh_host_ed25519_key.pub"]).split()[1]
 
 
 if __name__ == "__main__":

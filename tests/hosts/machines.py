@@ -139,6 +139,16 @@ class Network:
         """
         return ["nsenter", f"--net=/run/netns/{self.name}", "--"]
 
+    @property
+    def enter_named(self) -> list[str]:
+        """As `enter`, and the names that the hosts have by now are known there, as from a name server."""
+        names = self._folder / "hosts"
+        names.write_text(
+            "127.0.0.1 localhost\n" + "".join(f"{at} {name}\n" for name, at in self.hosts.items())
+        )
+        named = f'mount --bind {names} /etc/hosts && exec "$@"'
+        return [*self.enter, "unshare", "--mount", "--propagation", "private", "--", "sh", "-c", named, "sh"]
+
     def address(self, name: str) -> str:
         """The next free address, for that host."""
         self._last += 1

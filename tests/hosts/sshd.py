@@ -1,6 +1,6 @@
 """A real sshd on a loopback port with a configuration of its own, test accounts, and a proxy that cuts.
 
-    with Sshd(tmp_path) as sshd:
+    with Sshd() as sshd:
         SshConnection(sshd.spec(), sshd.access())
 
 Needs root: sshd logs people in, and the accounts are real ones.
@@ -14,6 +14,7 @@ import select
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -50,9 +51,12 @@ def keygen(path: Path, *, kind: str = "ed25519", passphrase: str = "") -> Path:
 class Sshd:
     """One server; `more` are further lines of its configuration."""
 
-    def __init__(self, folder: Path, more: str = "", *, kinds: tuple[str, ...] = ("ed25519",)) -> None:
-        self.folder = folder / f"sshd-{secrets.token_hex(4)}"
-        self.folder.mkdir()
+    def __init__(
+        self, more: str = "", *, sftp: str = "internal-sftp", kinds: tuple[str, ...] = ("ed25519",)
+    ) -> None:
+        # Not below pytest's own folder, which is closed: sshd reads the list of keys as the user who logs in.
+        self.folder = Path(tempfile.mkdtemp(prefix="firescreen-sshd."))
+        self.folder.chmod(0o755)
         self.port = free_port()
         self.host_keys = [keygen(self.folder / f"host_{kind}", kind=kind) for kind in kinds]
         self.key = keygen(self.folder / "id")
@@ -62,11 +66,7 @@ class Sshd:
         self.known_hosts = self.folder / "known_hosts"
         self.config = self.folder / "ssh_config"
         self.config.write_text("")
-        self.more = more
-        # sshd reads the list of keys as the user who logs in.
-        for each in (self.folder, *self.folder.parents):
-            if each.is_relative_to("/tmp") and each != Path("/tmp"):
-                each.chmod(each.stat().st_mode | 0o011)
+        self.more, self.sftp = more, sftp
 
     def __enter__(self) -> Sshd:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
@@ -83,7 +83,7 @@ class Sshd:
             "MaxStartups 100",
             "PrintMotd yes",
             "UseDNS no",
-            "Subsystem sftp internal-sftp",
+            *([f"Subsystem sftp {self.sftp}"] if self.sftp else []),
         ]
         config = self.folder / "sshd_config"
         config.write_text("\n".join(lines) + "\n")
@@ -102,12 +102,15 @@ class Sshd:
             if self.process.poll() is not None:
                 break
             time.sleep(0.02)
-        raise RuntimeError((self.folder / "log").read_text())
+        said = (self.folder / "log").read_text()
+        self.__exit__()
+        raise RuntimeError(said)
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
         self.process.wait(20)
         self.log.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def host_key(self, number: int = 0) -> paramiko.PKey:
         return paramiko.PKey.from_path(self.host_keys[number])
@@ -145,7 +148,7 @@ class Sshd:
 class Person:
     """A real account of this machine for as long as a test runs, with a line in sudoers if wanted."""
 
-    def __init__(self, *, shell: str = "/bin/sh", sudoers: str = "", groups: str = "") -> None:
+    def __init__(self, *, shell: str = "/bin/sh", sudoers: str = "") -> None:
         self.name = f"fst{secrets.token_hex(4)}"
         self.password = secrets.token_urlsafe(12)
         self.home = Path("/tmp", f"home-{self.name}")
@@ -173,7 +176,9 @@ class Person:
         # A session that is just ending would keep the account in use.
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            if not subprocess.run(["userdel", self.name], capture_output=True, timeout=60).returncode:
+            if not subprocess.run(
+                ["userdel", self.name], capture_output=True, timeout=60, check=False
+            ).returncode:
                 break
             time.sleep(0.1)
         shutil.rmtree(self.home, ignore_errors=True)
@@ -247,8 +252,8 @@ class Proxy:
 def read_arguments(stop: threading.Event, seen: set[str]) -> None:
     """Collects the arguments and environments of all processes until told to stop."""
     while not stop.is_set():
-        for entry in os.listdir("/proc"):
-            if entry.isdecimal() and int(entry) != os.getpid():
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal() and int(entry.name) != os.getpid():
                 for name in ("cmdline", "environ"):
                     with suppress(OSError):
-                        seen.add(Path("/proc", entry, name).read_bytes().decode("utf-8", "replace"))
+                        seen.add((entry / name).read_bytes().decode("utf-8", "replace"))

@@ -7,7 +7,7 @@ what was there before is back; killed at any instant, `recover` brings it to one
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -33,13 +33,13 @@ from wizard.model import (
     HostSpec,
     Plan,
     Probe,
-    Protection,
     RunRecord,
+    Service,
     Stack,
 )
 from wizard.workspace import Workspace
 
-__all__ = ["Engine", "Exposure", "Holding", "Outcome", "Scan"]
+__all__ = ["Engine", "Exposure", "Holding", "Outcome", "Scan", "proposed"]
 
 Emit = Callable[[Event], None]
 
@@ -78,14 +78,7 @@ class Engine:
         here = HostSpec(name="here", connect="local")
         with self._hosts((here,)) as hosts:
             found = hosts.services("here")
-        order = [component.name for component in all_components()]
-        names = sorted({service.component for service in found}, key=order.index)
-        return Stack(
-            hosts=(here,),
-            components=tuple(
-                ComponentSpec(host="here", name=name, protect=_proposal(name)) for name in names
-            ),
-        )
+        return Stack(hosts=(here,), components=proposed(found))
 
     def scan(self, stack: Stack | None = None, *, emit: Emit = silent) -> Scan:
         """What runs where, and how open it is by what the wire says.
@@ -433,9 +426,21 @@ class Engine:
             practice.down(self.workspace.root, remove=True)
 
 
-def _proposal(component: str) -> tuple[Protection, ...]:
-    """Everything for what only Prometheus asks; nothing unasked for what others (Grafana, say) ask too."""
-    return () if find_component(component).asked_by_others else ("tls", "basic_auth")
+def proposed(services: Iterable[Service]) -> tuple[ComponentSpec, ...]:
+    """The components of services in their usual order, with the protection that is proposed for each.
+
+    That is all of it for what only Prometheus asks, and nothing for what others (Grafana, say) ask too.
+    """
+    order = [component.name for component in all_components()]
+    keys = dict.fromkeys((service.host, service.component) for service in services)
+    return tuple(
+        ComponentSpec(
+            host=host,
+            name=name,
+            protect=() if find_component(name).asked_by_others else ("tls", "basic_auth"),
+        )
+        for host, name in sorted(keys, key=lambda key: order.index(key[1]))
+    )
 
 
 def _finish(outcome: Outcome, emit: Emit) -> Outcome:

@@ -51,7 +51,7 @@ answer() {
 }
 program() { limit=$1; shift; [ -z "$bound" ] || exec timeout -k 2 "$limit" "$@"; exec "$@"; }
 script() { text=$(printf %b "$1"); shift; eval "$text"; }
-who() { id -un; id -gn; id -u; printf '%s\n' "$bound" "$labels"; }
+who() { printf '\n%s\n' "$mark"; id -un; id -gn; id -u; printf '%s\n' "$bound" "$labels"; }
 """
 
 _LOOP = 'answer who </dev/null; while IFS= read -r line; do eval "$line"; done; exit 0'
@@ -143,12 +143,12 @@ class RemoteShell:
         """Makes the shell that reads there the one that answers; it must be sh with `START`'s line before it."""
         prelude = f"mark={self._mark}\n" + _PRELUDE.replace("@STDERR@", str(_STDERR)) + _LOOP
         self.say(f'eval "$(printf %b {_quoted(prelude)})"')
-        # A start-up file or an echoing terminal may come before; the mark stands alone on its line in answers only.
+        # What start-up files print comes before; an echoed request never has the mark alone on a line.
         found = self._answers([Call(("who",))], time.monotonic() + 20, first=True)[0]
-        lines = found.stdout.decode("utf-8", "replace").split("\n")
-        if len(lines) < 5:
+        lines = found.stdout.rpartition(self._mark.encode())[2].decode("utf-8", "replace").split("\n")
+        if len(lines) != 7:
             raise self._no_shell()
-        user, group, number, bounded, labels = lines[-6:-1] if lines[-1] == "" else lines[-5:]
+        user, group, number, bounded, labels = lines[1:6]
         self.user, self.group, self.root = user, group, number == "0"
         self.bounded, self.labels = bounded == "1", labels == "1"
 

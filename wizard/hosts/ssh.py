@@ -203,16 +203,20 @@ class SshConnection:
         self._stream = _ChannelStream(self.name, channel)
         return RemoteShell(self.name, self._stream)
 
-    def ask(self, calls: Sequence[Call], *, stdin: bytes = b"", before: str = "") -> list[Ended]:
+    def ask(self, calls: Sequence[Call], *, stdin: bytes = b"") -> list[Ended]:
         """Several programs or scripts in one round trip; see `RemoteShell.ask`."""
         with self._lock:
-            shell = self._ready()
-            try:
-                return shell.ask(calls, stdin=stdin, before=before)
-            except BaseException:
-                # Where an answer stopped halfway, the next one could not be told from its rest.
-                self._drop()
-                raise
+            return self._ask(self._ready(), calls, stdin=stdin)
+
+    def _ask(
+        self, shell: RemoteShell, calls: Sequence[Call], *, stdin: bytes = b"", before: str = ""
+    ) -> list[Ended]:
+        try:
+            return shell.ask(calls, stdin=stdin, before=before)
+        except BaseException:
+            # Where an answer stopped halfway, the next one could not be told from its rest.
+            self._drop()
+            raise
 
     # -- looking -----------------------------------------------------------------------------------------
 
@@ -301,14 +305,19 @@ class SshConnection:
             *_tagged(path, tag), f"{state.owner}:{state.group}", f"{state.mode:04o}", str(len(state.content))
         )  # fmt: skip
         with self._lock:
-            uploaded = self._upload(state.content)
-            code, out, err = self._files.script(
-                _STAGE, *words, uploaded, stdin=b"" if uploaded else state.content
-            )
-            if code == _SHORT and uploaded:
+            shell = self._ready()
+            uploaded = self._upload(shell, state.content)
+            # Asked of this very shell: a connection that was lost meanwhile is not made anew halfway.
+            ended = self._ask(
+                shell,
+                [Call((_STAGE, *words, uploaded), script=True)],
+                stdin=b"" if uploaded else state.content,
+            )[0]
+            if ended.code == _SHORT and uploaded:
                 # Somewhere a quota or a wrapper of the SFTP server cut it: the other way then.
                 self._uploads = ""
-                code, out, err = self._files.script(_STAGE, *words, "", stdin=state.content)
+                ended = self._ask(shell, [Call((_STAGE, *words, ""), script=True)], stdin=state.content)[0]
+        code, out, err = ended.code, ended.stdout, ended.stderr.decode("utf-8", "replace")
         if code == _SHORT:
             raise HostError(
                 "it arrived there cut short", where=path, todo="Look for room on that disk (df -h)."
@@ -342,9 +351,8 @@ class SshConnection:
         """Removes a folder if it is empty; says whether it is gone."""
         return self._files.remove_folder(path)
 
-    def _upload(self, content: bytes) -> str:
+    def _upload(self, shell: RemoteShell, content: bytes) -> str:
         """Brings `content` there by SFTP, into a file of mode 0600 in a folder of mode 0700; '' if it cannot."""
-        shell = self._ready()
         if self._uploads == "" or not content or not self._login:
             return ""
         transport = self._login.transport
@@ -358,7 +366,7 @@ class SshConnection:
                 if channel:
                     channel.settimeout(CHANNEL)
             if self._uploads is None:
-                made = shell.ask([Call((_UPLOADS,), script=True)], before=_FOLDER)[0]
+                made = self._ask(shell, [Call((_UPLOADS,), script=True)], before=_FOLDER)[0]
                 self._uploads = "" if made.code else os.fsdecode(made.stdout.strip())
                 if not self._uploads:
                     return ""

@@ -113,7 +113,10 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         *_ordered(facts, server_plans, client_plans, inquiry.turns(targets)),
     )
     steps = tuple(
-        replace(step, stage=number) for number, stage in enumerate(stages) for step in stage if step.changes
+        _from_afar(facts, replace(step, stage=number))
+        for number, stage in enumerate(stages)
+        for step in stage
+        if step.changes
     )
     return Plan(
         stack=stack,
@@ -133,6 +136,21 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         hints=tools.sentences(server_plans, commands),
         secrets=tuple(given.password for given in forge.credentials()) if with_password else (),
     )
+
+
+def _from_afar(facts: Facts, step: PlannedStep) -> PlannedStep:
+    """The step with a word of warning where its commands name files that lie on this machine and not on the host."""
+    if step.host == WORKSPACE or facts.hosts[step.host].spec.connect not in ("ssh", "incus"):
+        return step
+    note = f"# What lies in {facts.workspace} is on the machine where Firescreen runs: bring it over, or the"
+    more = "# result back (scp, incus file push). The CA's key stays there: sign there."
+    changes = tuple(
+        replace(change, by_hand=(note, more, *change.by_hand))
+        if any(facts.workspace in command for command in change.by_hand)
+        else change
+        for change in step.changes
+    )
+    return replace(step, changes=changes)
 
 
 def _askers(
@@ -417,6 +435,9 @@ def _gaps(plans: Sequence[ServerPlan], targets: Sequence[Target]) -> tuple[str, 
         mine = [target for target in targets if target.plan is server_plan]
         if not any(target.place.kind == "job" for target in mine):
             sentences.append(f"{key}: no Prometheus of this stack scrapes it")
+        elif server_plan.turn == "restart" and server_plan.server.spec.name == "prometheus":
+            # Its discovery finds the first targets with a tick of five seconds.
+            sentences.append(f"{key} restarts: it scrapes nobody for about seven seconds")
         elif server_plan.turn == "restart":
             sentences.append(f"{key} restarts: it is missed for about a second, at most one scrape")
         elif server_plan.turn == "reread":

@@ -16,7 +16,7 @@ from wizard.redact import Secret
 from wizard.steps import layout
 from wizard.steps.client import Target
 from wizard.steps.clientcheck import STRICT, VERIFYING
-from wizard.steps.layout import Client
+from wizard.steps.layout import Client, Server
 from wizard.steps.probed import Probing
 from wizard.steps.server import ServerPlan
 
@@ -60,8 +60,7 @@ class Inquiry:
         path = find_component(server.spec.name).metrics_path
         secure, plain = f"https://{place}{path}", f"http://{place}{path}"
         trust, user = layout.trust_copy(self.facts, server), self.stack.users[0]
-        login = self._login(plan)
-        shown = self._pair(plan)
+        login, shown, found = self._login(plan), self._pair(plan), _resolved(server, place)
         probes: list[Probe] = []
 
         def add(name: str, client: str, expect: str, url: str = secure, **options: Any) -> None:
@@ -75,6 +74,7 @@ class Inquiry:
                     expect=expect,
                     url=url,
                     server_name=server_name if url == secure else "",
+                    resolve=found,
                     **options,
                 )
             )
@@ -220,6 +220,13 @@ class Inquiry:
                     )
                 )
         return tuple(probes)
+
+
+def _resolved(server: Server, place: str) -> str:
+    """How curl is told where a server of another machine is: Prometheus may know names that this machine does not."""
+    if server.host.spec.connect not in ("ssh", "incus") or place == server.address:
+        return ""
+    return f"{place}:{server.address.rpartition(':')[0].strip('[]')}"
 
 
 def up_id(target: Target) -> str:
