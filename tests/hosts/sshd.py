@@ -9,6 +9,7 @@ Needs root: sshd logs people in, and the accounts are real ones.
 from __future__ import annotations
 
 import os
+import pwd
 import secrets
 import select
 import shutil
@@ -163,6 +164,7 @@ class Person:
         subprocess.run(
             ["chpasswd"], input=f"{self.name}:{self.password}\n", text=True, check=True, timeout=60
         )
+        self.uid = pwd.getpwnam(self.name).pw_uid
         self.home.mkdir(mode=0o755)
         shutil.chown(self.home, self.name, self.name)
         if self._line:

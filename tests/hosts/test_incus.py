@@ -7,6 +7,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 
@@ -220,6 +221,15 @@ def test_programs(here: IncusConnection) -> None:
     big = os.urandom(3_000_000)
     assert here.run(["wc", "-c"], stdin=big).stdout.strip() == "3000000"
     assert here.run(["true"], stdin=big).code == 0, "one that does not read on is no error"
+
+
+def test_the_last_words_of_a_program_are_never_lost(instance: Instance) -> None:
+    # The client by itself loses an output in some of a hundred such calls.
+    here = IncusConnection(instance.spec)
+    said = ["sh", "-c", "echo out; echo err >&2; exit 3"]
+    with ThreadPoolExecutor(4) as pool:
+        ends = {(end.code, end.stdout, end.stderr) for end in pool.map(here.run, [said] * 150)}
+    assert ends == {(3, "out\n", "err\n")}
 
 
 def test_what_takes_too_long_is_ended_inside(here: IncusConnection, instance: Instance) -> None:

@@ -8,7 +8,6 @@ import shutil
 import socket
 import stat
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -90,9 +89,9 @@ def test_a_file_takes_its_place_in_one_step(host: SshConnection, tmp_path: Path)
 
 def test_contents_travel_by_sftp_and_leave_nothing_behind(server: Sshd, tmp_path: Path) -> None:
     with server.connection() as host:
-        before = set(Path("/run").glob("firescreen.*"))
+        before = uploads(0)
         host.stage(str(tmp_path / "x"), FileState(b"secret", 0o600, "root", "root"), tag="t")
-        (folder,) = set(Path("/run").glob("firescreen.*")) - before
+        (folder,) = uploads(0) - before
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert stat.S_IMODE((folder / "content").stat().st_mode) == 0o600
         assert (folder / "content").read_bytes() == b""
@@ -232,6 +231,7 @@ def test_a_program_gets_its_input_and_gives_its_code(host: SshConnection) -> Non
     assert host.run(["no-such-program-here"]).code == 127
     assert host.run(["/"]).code == 126
     assert host.ended(["printf", "\\0\\377\\n\\n"]).stdout == b"\0\xff\n\n"
+    assert host.run(["who"]).code == 0
     assert host.run(["cat"]).stdout == "", "without input it reads an end"
 
 
@@ -536,28 +536,32 @@ RUBBISH = "echo rubbish; echo more >&2; printf 'no newline'\n"
 def test_login_shells_and_what_their_files_print(tmp_path: Path, shell: str) -> None:
     banner = tmp_path / "banner"
     banner.write_text("Authorised use only!\n" * 50)
-    if shell == "own":
-        program = Path(tempfile.mkdtemp(prefix="firescreen-shell."), "own-shell")
-        program.parent.chmod(0o755)
-        program.write_text(
-            '#!/bin/sh\necho welcome; date; cat /dev/urandom | head -c 5000; exec /bin/sh "$@"\n'
-        )
-        program.chmod(0o755)
-        shell = str(program)
-    with Sshd(f"Banner {banner}") as sshd, Person(shell=shell, sudoers=NOPASSWD) as person:
-        for name in (".bashrc", ".cshrc", ".tcshrc", ".config/fish/config.fish", ".ssh/rc"):
-            file = person.home / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(RUBBISH if "csh" not in name else "echo rubbish; echo 'more !'\n")
-        subprocess.run(["chown", "-R", person.name, person.home], check=True, timeout=30)
-        for become in ("", "sudo"):
-            with sshd.connection(user=person.name, become=become) as host:
-                assert host.identity()[0] == ("root" if become else person.name)
-                path = str(person.home / f"x{become}")
-                state = FileState(b"a\0b\n", 0o600, person.name, person.name)
-                host.commit(host.stage(path, state, tag="t"), path)
-                assert host.read(path) == state
-                assert host.run(["sh", "-c", "echo out"]).stdout == "out\n"
+    with Sshd(f"Banner {banner}") as sshd:
+        if shell == "own":
+            program = sshd.folder / "own-shell"
+            program.write_text(
+                '#!/bin/sh\necho welcome; date; head -c 5000 /dev/urandom; exec /bin/sh "$@"\n'
+            )
+            program.chmod(0o755)
+            shell = str(program)
+        with Person(shell=shell, sudoers=NOPASSWD) as person:
+            answers_are_clean(sshd, person)
+
+
+def answers_are_clean(sshd: Sshd, person: Person) -> None:
+    for name in (".bashrc", ".cshrc", ".tcshrc", ".config/fish/config.fish", ".ssh/rc"):
+        file = person.home / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(RUBBISH if "csh" not in name else "echo rubbish; echo 'more !'\n")
+    subprocess.run(["chown", "-R", person.name, person.home], check=True, timeout=30)
+    for become in ("", "sudo"):
+        with sshd.connection(user=person.name, become=become) as host:
+            assert host.identity()[0] == ("root" if become else person.name)
+            path = str(person.home / f"x{become}")
+            state = FileState(b"a\0b\n", 0o600, person.name, person.name)
+            host.commit(host.stage(path, state, tag="t"), path)
+            assert host.read(path) == state
+            assert host.run(["sh", "-c", "echo out"]).stdout == "out\n"
 
 
 def test_a_login_without_a_shell_is_told(tmp_path: Path) -> None:
@@ -598,6 +602,8 @@ def test_root_by_way_of_sudo(tmp_path: Path, rule: str, more: str) -> None:
                 "err",
             )
             assert host.ended(["cat"], stdin=content).stdout == content
+            assert len(uploads(person.uid)) == 1
+        wait_for(lambda: not uploads(person.uid))
 
 
 def test_no_right_to_sudo_is_told_at_the_start(tmp_path: Path) -> None:
@@ -630,7 +636,7 @@ def test_nothing_secret_in_any_process(tmp_path: Path) -> None:
         watcher.start()
         access = Access()
         for kind in ("password", "sudo"):
-            access.give(kind, "srv1", Secret(person.password))  # type: ignore[arg-type]
+            access.give(kind, "srv1", Secret(person.password))
         with sshd.connection(access, user=person.name, identity_file="/none", become="sudo") as host:
             for turn in range(10):
                 path = str(tmp_path / f"x{turn}")
@@ -651,6 +657,7 @@ def test_cut_at_any_byte_leaves_the_old_file(server: Sshd, tmp_path: Path) -> No
     content = os.urandom(60_000)
     path = tmp_path / "web.yml"
     path.write_text("old")
+    before = uploads(0)
     with Proxy(server.port) as proxy:
         server.know(port=proxy.port)
         with server.connection(port=proxy.port) as host:
@@ -674,13 +681,13 @@ def test_cut_at_any_byte_leaves_the_old_file(server: Sshd, tmp_path: Path) -> No
                 proxy.limit = None
                 host.remove(host.staged_name(str(path), tag="t"))
                 assert host.names(str(tmp_path)) == ("web.yml",)
-    wait_for(lambda: not list(Path("/run").glob("firescreen.*")))
+    wait_for(lambda: uploads(0) <= before)
 
 
 def test_a_host_that_falls_silent_is_given_up(
     server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wizard.hosts.remote._SLACK", 0.5)
+    monkeypatch.setattr("wizard.hosts.ssh._UPLOAD", 0.5)
     with Proxy(server.port, silent=True) as proxy:
         server.know(port=proxy.port)
         with server.connection(port=proxy.port) as host:
@@ -690,6 +697,29 @@ def test_a_host_that_falls_silent_is_given_up(
             with pytest.raises(HostError, match="did not answer in time"):
                 host.run(["true"], timeout=1)
             assert time.monotonic() - began < 10
+
+
+def test_a_host_that_falls_silent_under_a_large_file_is_given_up(
+    server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wizard.hosts.ssh._patience", lambda content: 1.5)
+    with Proxy(server.port, silent=True) as proxy:
+        server.know(port=proxy.port)
+        for sftp in (True, False):
+            proxy.limit = None
+            with server.connection(port=proxy.port) as host:
+                host.stage(str(tmp_path / "small"), FileState(b"x"), tag="t")
+                proxy.limit = proxy.passed + 10_000
+                began = time.monotonic()
+                content = os.urandom(30_000_000)
+                if sftp:
+                    with pytest.raises(HostError):
+                        host.stage(str(tmp_path / "x"), FileState(content), tag="t")
+                else:
+                    with pytest.raises(HostError):
+                        host.run(["cat"], stdin=content, timeout=1)
+                assert time.monotonic() - began < 40
+    assert not (tmp_path / "x").exists()
 
 
 def test_a_closed_connection_ends_what_waits_and_stays_closed(server: Sshd) -> None:
@@ -715,6 +745,16 @@ def test_a_slow_link_takes_few_round_trips(server: Sshd, tmp_path: Path) -> None
             began = time.monotonic()
             host.read_many([f"/etc/{name}" for name in ("hosts", "passwd", "group", "fstab", "nothing")])
             assert time.monotonic() - began < 1.2
+
+
+def uploads(uid: int) -> set[Path]:
+    """The private folders of uploads that a login owns."""
+    found = set()
+    for folder in Path("/run").glob("firescreen.*"):
+        with suppress(FileNotFoundError):
+            if folder.stat().st_uid == uid:
+                found.add(folder)
+    return found
 
 
 def allow(server: Sshd, key: Path) -> None:

@@ -61,11 +61,12 @@ def become_root(shell: RemoteShell, access: Access, *, host: str, user: str, ter
 
 
 def _attempt(word: str, options: str) -> str:
-    # The far side puts its two halves together, so that no echo and no process list looks like its answer.
+    # One way back for both outputs, so that what sudo says comes before the word that it is over. The far side
+    # puts the word's two halves together, so that no echo and no process list looks like its answer.
     inner = f'[ ! -t 0 ] || stty raw -echo; printf "%s%s\\n" {word} up; {_NEXT}'
     return (
         f"if [ \"$(id -u)\" = 0 ]; then printf '%s%s\\n' {word} up; {_NEXT}; "
-        f"else LC_ALL=C sudo {options} -- /bin/sh -c '{inner}'; printf '%s%s\\n' {word} end; {_NEXT}; fi"
+        f"else LC_ALL=C sudo {options} -- /bin/sh -c '{inner}' 2>&1; printf '%s%s\\n' {word} end; {_NEXT}; fi"
     )
 
 

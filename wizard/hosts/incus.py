@@ -73,13 +73,24 @@ _REFUSALS: tuple[tuple[str, str, str], ...] = (
 )
 """A mark in the client's own error, what happened, what to do."""
 
-# Whatever passes through another connection is decoded as text on its way; base64 brings bytes through. The last
-# line tells that nothing is missing, and the script's exit code stays the answer.
-_ARMOURED = """
+_MOST = 3_000_000
+"""Bytes kept of a program's output: in base64, what every connection brings over."""
+
+# The client now and then loses all that a program says if the program ends before the client has begun to read: so
+# it was measured, and nothing tells of it. So a program's two outputs and its exit code travel framed on one of
+# them, and the padding behind, being larger than the pipes and sockets on the way, is only written to its end once
+# the client reads; a frame that is missing all the same is an error. base64 brings every byte through connections
+# that decode what they bring; the padding goes no further than the client's machine.
+_FRAMED = f"""
 exec 4>&1
-code=$({ { sh -c "$@"; echo $? >&3; } | base64 -w 0 >&4; } 3>&1)
-echo .
-exit "$code"
+rest=$({{ {{ {{ "$@" 4>&- 5>&-; printf " %d " $? >&5; }} 2>&3 3>&- |
+    {{ head -c {_MOST}; cat >/dev/null; }} | base64 -w 0 >&4; }} 3>&1 |
+    {{ head -c 65536; cat >/dev/null; }} | base64 -w 0; }} 5>&1)
+printf '.%s.\\n' "$rest"
+head -c 1000000 /dev/zero
+"""
+_UNPADDED = """
+"$@" | tr -d '\\000'
 """
 _NAMES = """
 cat /proc/sys/kernel/hostname; printf '\\0'
@@ -207,10 +218,16 @@ class IncusConnection:
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0) -> Completed:
         """Runs a program as root inside; at a time-out it is ended there, with the programs that it started.
 
-        A program that is not there ends with code 127.
+        A program that is not there ends with code 127. At most 3 MB of standard output and 64 KB of standard error
+        are kept.
         """
-        ended = self._files.asked(argv, stdin=stdin, timeout=timeout)
-        return Completed(tuple(argv), ended.code, ended.stdout, ended.stderr)
+        ended = self._files.run(argv, stdin=stdin, timeout=timeout)
+        return Completed(
+            tuple(argv),
+            ended.code,
+            ended.stdout.decode("utf-8", "replace"),
+            ended.stderr.decode("utf-8", "replace"),
+        )
 
     def close(self) -> None:
         """Nothing to end: `via` is the caller's."""
@@ -225,49 +242,29 @@ class _InstanceFiles(ShellFiles):
         self._via = via
         self._client = ""
 
-    def asked(self, argv: Sequence[str], *, stdin: bytes, timeout: float) -> Completed:
-        """Runs `argv` inside.
-
-        Raises:
-            HostError: the instance cannot be reached, or the time is over.
-        """
-        self._client = self._client or self._find()
-        ended = self._exec(self._client, self.bounded(argv, timeout), stdin=stdin, timeout=timeout)
-        # A program inside may say such words too: the client is asked once more before it is believed.
-        if ended.code == 1 and _mark(ended.stderr):
-            again = self._exec(self._client, ["true"])
-            if again.code:
-                raise self._refusal(self._client, again)
-        self.refuse_late(argv, ended.code)
-        return ended
-
     def run(
         self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0, limit: int = LIMIT
     ) -> Ended:
-        """See `ShellFiles.run`; outputs that are no text lose bytes here, `script` keeps them."""
-        ended = self.asked(argv, stdin=stdin, timeout=timeout)
-        return Ended(ended.code, ended.stdout.encode(), ended.stderr.encode())
+        """Runs `argv` inside.
+
+        Raises:
+            HostError: the instance cannot be reached, its answer was lost on the way, or the time is over.
+        """
+        self._client = self._client or self._find()
+        ended = self._exec(self._client, self.bounded(argv, timeout), stdin=stdin, timeout=timeout)
+        if isinstance(ended, Completed):
+            raise self._refusal(self._client, ended)
+        self.refuse_late(argv, ended.code)
+        return ended
 
     def script(
         self, script: str, *arguments: str, stdin: bytes = b"", limit: int = LIMIT
     ) -> tuple[int, bytes, str]:
-        """See `ShellFiles.script`.
-
-        Raises:
-            HostError: as `asked`; or the output was cut on its way.
-        """
-        code, out, err = super().script(_ARMOURED, script, "sh", *arguments, stdin=stdin, limit=limit)
-        text, mark, _ = out.rpartition(b".\n")
-        try:
-            if not mark:
-                raise binascii.Error
-            return code, base64.b64decode(text, validate=True), err
-        except binascii.Error:
-            if code:
-                return code, b"", err
-            raise HostError(
-                "its answer is too large to be brought here", where=self._host, todo="Is the path right?"
-            ) from None
+        """See `ShellFiles.script`; HostError too if its output is larger than what is kept."""
+        code, out, err = super().script(script, *arguments, stdin=stdin, limit=limit)
+        if len(out) >= _MOST:
+            raise HostError("it is too large to be a configuration file", where=arguments[0])
+        return code, out, err
 
     def _find(self) -> str:
         """The client that reaches the instance: a machine may have both, and the instance in one of them.
@@ -278,11 +275,9 @@ class _InstanceFiles(ShellFiles):
         reasons: list[tuple[int, HostError]] = []
         for client in _CLIENTS:
             ended = self._exec(client, ["true"])
-            if ended.code == 0:
+            if isinstance(ended, Ended):
                 return client
-            # sudo ends with 1 where a shell ends with 127.
-            absent = ended.code in (126, 127) or (ended.code == 1 and "not found" in ended.stderr)
-            if absent and "Error:" not in ended.stderr:
+            if "Error:" not in ended.stderr and "not found" in ended.stderr:
                 continue
             nearest = next((at for at, row in enumerate(_REFUSALS) if row[0] in ended.stderr), len(_REFUSALS))
             reasons.append((nearest, self._refusal(client, ended)))
@@ -296,14 +291,17 @@ class _InstanceFiles(ShellFiles):
 
     def _exec(
         self, client: str, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 15.0
-    ) -> Completed:
+    ) -> Ended | Completed:
+        """How `argv` ended inside, or how the client did that could not run it there."""
         environment = (word for pair in _ENVIRONMENT for word in ("--env", pair))
-        return self._via.run(
-            [client, "exec", self._instance, "--mode=non-interactive", *environment, "--", *argv],
+        exec_ = [client, "exec", self._instance, "--mode=non-interactive", *environment, "--"]
+        answer = self._via.run(
+            ["sh", "-c", _UNPADDED, "sh", *exec_, "sh", "-c", _FRAMED, "sh", *argv],
             stdin=stdin,
             # The bound inside comes first, and has two seconds to end what does not want to.
             timeout=timeout + 5,
         )
+        return _unframed(answer.stdout) or answer
 
     def _refusal(self, client: str, ended: Completed) -> HostError:
         name = os.path.basename(client)
@@ -320,7 +318,7 @@ class _InstanceFiles(ShellFiles):
                 return HostError(what.format(**words), where=self._host, todo=todo.format(**words))
         if refusal := failures.from_sudo(ended.stderr, host=self._host):
             return refusal
-        said = plain(ended.stderr.strip(), 300) or f"it ended with code {ended.code}"
+        said = plain(ended.stderr.strip(), 300) or "its answer did not arrive"
         return HostError(
             f"{name} cannot reach the instance {self._instance}: {said}",
             where=self._host,
@@ -328,9 +326,21 @@ class _InstanceFiles(ShellFiles):
         )
 
 
-def _mark(stderr: str) -> bool:
-    """Whether the last line may be the client's own."""
-    return stderr.rstrip().rpartition("\n")[2].startswith("Error: ")
+def _unframed(answer: str) -> Ended | None:
+    """What `_FRAMED` wrote, or None if the end of it is missing."""
+    out, _, rest = answer.partition(".")
+    rest, whole, _ = rest.partition(".")
+    # The exit code stands somewhere in the other text: two wrote side by side.
+    code = re.search(r" (\d+) ", rest)
+    if not whole or not code:
+        return None
+    try:
+        stdout, stderr = (
+            base64.b64decode(text, validate=True) for text in (out, rest.replace(code[0], "", 1))
+        )
+    except binascii.Error:
+        return None
+    return Ended(int(code[1]), stdout, stderr, len(stdout) >= _MOST)
 
 
 def _addresses(text: str) -> list[str]:

@@ -15,7 +15,7 @@ import re
 import shutil
 import socket
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Literal
 
@@ -86,6 +86,14 @@ class LocalConnection:
             raise failures.from_errno(problem, doing="look at", path=path) from None
         owner, group = _names(found)
         return PathInfo(_kind(found), stat.S_IMODE(found.st_mode), owner, group, found.st_size)
+
+    def read_many(self, paths: Iterable[str]) -> dict[str, FileState | None]:
+        """`read` of several files; elsewhere that is one round trip."""
+        return {path: self.read(path) for path in paths}
+
+    def info_many(self, paths: Iterable[str]) -> dict[str, PathInfo | None]:
+        """`info` of several paths; elsewhere that is one round trip."""
+        return {path: self.info(path) for path in paths}
 
     def names(self, folder: str) -> tuple[str, ...]:
         """Names in a folder, sorted; empty if there is no such folder."""
@@ -242,18 +250,39 @@ def host_names() -> tuple[str, ...]:
     The host's own name, its longer names from /etc/hosts, localhost, the addresses of its interfaces
     (link-local ones left out), 127.0.0.1 and, where the loopback has it, ::1.
     """
-    short = socket.gethostname()
-    found = [short, *_longer_names(short), "localhost"]
-    loopback = ["127.0.0.1"]
+    hosts, links = "", b""
+    with suppress(OSError), open("/etc/hosts", encoding="utf-8", errors="replace") as file:
+        hosts = file.read()
     if shutil.which("ip", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin"):
-        ended = run_bounded(["ip", "-j", "addr", "show", "up"], timeout=5)
-        for link in _json_list(ended.stdout):
-            for address in link.get("addr_info", ()):
-                text, scope = str(address.get("local", "")), address.get("scope")
-                if scope == "global":
-                    found.append(text)
-                elif text == "::1":
-                    loopback.append(text)
+        links = run_bounded(["ip", "-j", "addr", "show", "up"], timeout=5).stdout
+    return names_from(socket.gethostname(), hosts=hosts, links=links)
+
+
+def names_from(short: str, *, hosts: str, links: bytes, address: str = "") -> tuple[str, ...]:
+    """What `host_names` gives, for any machine.
+
+    Args:
+        short: its own name.
+        hosts: its /etc/hosts.
+        links: what `ip -j addr show up` says there; may be empty.
+        address: what it is reached by from here, if that is not itself.
+    """
+    longer = [
+        word
+        for words in (line.partition("#")[0].split()[1:] for line in hosts.splitlines())
+        if short in words
+        for word in words
+        if "." in word and not word.startswith("localhost")
+    ]
+    found = [short, *longer, address, "localhost"]
+    loopback = ["127.0.0.1"]
+    for link in _json_list(links):
+        for each in link.get("addr_info", ()):
+            text, scope = str(each.get("local", "")), each.get("scope")
+            if scope == "global":
+                found.append(text)
+            elif text == "::1":
+                loopback.append(text)
     return tuple(dict.fromkeys(filter(None, [*found, *loopback])))
 
 
@@ -263,17 +292,6 @@ def _json_list(text: bytes) -> list[dict[str, list[dict[str, str]]]]:
     except ValueError:
         return []
     return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
-
-
-def _longer_names(short: str) -> list[str]:
-    """Names with a dot that /etc/hosts gives to this host: no name server is asked, so none is waited for."""
-    found: list[str] = []
-    with suppress(OSError), open("/etc/hosts", encoding="utf-8", errors="replace") as file:
-        for line in file:
-            words = line.partition("#")[0].split()[1:]
-            if short in words:
-                found += [word for word in words if "." in word and not word.startswith("localhost")]
-    return found
 
 
 def _names(found: os.stat_result) -> tuple[str, str]:

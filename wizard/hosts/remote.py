@@ -42,8 +42,9 @@ nl='
 bound= labels= uploads= fed=
 command -v timeout && bound=1
 [ -e /sys/fs/selinux/enforce ] && command -v restorecon && labels=1
-trap '[ -z "$uploads" ] || rm -rf -- "$uploads"' EXIT
-trap exit HUP INT TERM
+clean() { trap '' HUP INT TERM PIPE; [ -z "$uploads" ] || rm -rf -- "$uploads"; uploads=; }
+trap clean EXIT
+trap 'clean; exit' HUP INT TERM PIPE
 answer() {
   err=$( { ( "$@" ) >&3 3>&-; code=$?; [ -z "$fed" ] || cat >/dev/null
     printf '\n%s %d\n' "$mark" "$code" >&3; } 2>&1 | { head -c @STDERR@; cat >/dev/null; } )
@@ -157,12 +158,15 @@ class RemoteShell:
 
     # -- asking ------------------------------------------------------------------------------------------
 
-    def ask(self, calls: Sequence[Call], *, stdin: bytes = b"", before: str = "") -> list[Ended]:
+    def ask(
+        self, calls: Sequence[Call], *, stdin: bytes = b"", before: str = "", patience: float = _SLACK
+    ) -> list[Ended]:
         """Does all the calls in their order, in one round trip.
 
         Args:
             calls: what to do; all but a single one have no input.
             stdin: what the single call reads.
+            patience: seconds that it may take beyond the calls' own bounds.
             before: a command that the shell itself is to run first, e.g. an assignment.
 
         Raises:
@@ -174,7 +178,7 @@ class RemoteShell:
             line += f"fed=1; head -c {len(stdin)} | {{ {words}; }}; fed="
         else:
             line += f"{{ {words}; }} </dev/null"
-        deadline = time.monotonic() + sum(call.timeout for call in calls) + _SLACK
+        deadline = time.monotonic() + sum(call.timeout for call in calls) + patience
         self._send(line.encode() + b"\n" + stdin, deadline)
         return self._answers(calls, deadline)
 
@@ -258,8 +262,6 @@ def _call(call: Call) -> str:
     words = " ".join(_word(word) for word in call.argv[1:])
     if call.script:
         return f"script {_quoted(call.argv[0])} {words}"
-    if call.argv == ("who",):
-        return "who"
     return f"program {_bound(call.timeout)} {_word(call.argv[0])} {words}"
 
 

@@ -1,4 +1,4 @@
-"""Where hosts can be chosen from without typing: the names in ~/.ssh/config, and the instances of this machine.
+"""Where hosts come from: the names in ~/.ssh/config, the instances of this machine, and what a person types.
 
 Looks only: nothing is resolved and nobody is connected to. What cannot be read offers nothing.
 """
@@ -6,20 +6,24 @@ Looks only: nothing is resolved and nobody is connected to. What cannot be read 
 from __future__ import annotations
 
 import glob
+import itertools
 import json
+import re
 import shlex
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from wizard.errors import HostError
+from wizard.errors import HostError, InputError
 from wizard.hosts.process import run_bounded
+from wizard.model import WORKSPACE, HostSpec
 from wizard.redact import plain
 
-_DEEPEST = 16
-"""Include within Include, as ssh has it."""
 _LARGEST = 1_000_000
 """Bytes of one configuration file."""
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,63}\$?")
+_HOST = re.compile(r"[A-Za-z0-9:][A-Za-z0-9._:%-]{0,253}")
 _CLIENTS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("incus",), ("/var/lib/incus/unix.socket", "/run/incus/unix.socket")),
     (("lxc", "/snap/bin/lxc"), ("/var/snap/lxd/common/lxd/unix.socket", "/var/lib/lxd/unix.socket")),
@@ -42,10 +46,14 @@ def ssh_names(config: Path | None = None) -> tuple[str, ...]:
         config: a file to read in place of ~/.ssh/config; a relative Include is looked for beside it.
     """
     path = config or Path("~/.ssh/config").expanduser()
-    return tuple(dict.fromkeys(_names(path, path.parent, _DEEPEST)))
+    return tuple(dict.fromkeys(_names(path, path.parent, set())))
 
 
-def _names(path: Path, home: Path, deepest: int) -> list[str]:
+def _names(path: Path, home: Path, seen: set[Path]) -> list[str]:
+    """`seen` are the files that were read already: those that include one another end there."""
+    if path in seen:
+        return []
+    seen.add(path)
     try:
         with path.open("rb") as file:
             text = file.read(_LARGEST).decode("utf-8", "replace")
@@ -57,10 +65,10 @@ def _names(path: Path, home: Path, deepest: int) -> list[str]:
         keyword = words[0].lower() if words else ""
         if keyword == "host":
             found += [word for word in words[1:] if not set(word) & set("*?!")]
-        elif keyword == "include" and deepest:
+        elif keyword == "include":
             for word in words[1:]:
                 for each in sorted(glob.glob(str(home / Path(word).expanduser()))):
-                    found += _names(Path(each), home, deepest - 1)
+                    found += _names(Path(each), home, seen)
     return found
 
 
@@ -112,3 +120,50 @@ def _listed(clients: tuple[str, ...]) -> tuple[tuple[Instance, ...], str]:
             ), ""
         return (), f"{client}: it lists its instances in a way that is not understood"
     return (), ""
+
+
+def typed(text: str, names: Collection[str]) -> HostSpec:
+    """The host that a person typed as `[user@]host[:port]`; an IPv6 address with a port stands in brackets.
+
+    Args:
+        text: what was typed.
+        names: of hosts that there are already: the new one gets another.
+
+    Raises:
+        InputError: it is not of that form.
+    """
+    words = text.strip().removeprefix("ssh ").removeprefix("ssh://").strip().rstrip("/")
+    user, _, rest = words.rpartition("@")
+    host, port = _host_and_port(rest)
+    if not _HOST.fullmatch(host) or (user and not _USER.fullmatch(user)):
+        raise InputError(
+            f"{plain(text.strip(), 80)!r} names no host",
+            todo="type it as user@host or user@host:port, e.g. root@srv1.example.org:2222",
+        )
+    if port and not (port.isdecimal() and 0 < int(port) < 65536):
+        raise InputError(f"{plain(port, 20)!r} is no port", todo="type a number from 1 to 65535")
+    name = free_name(host, names)
+    return HostSpec(
+        name=name,
+        connect="ssh",
+        address="" if name == host else host,
+        port=int(port or 22),
+        user=user,
+    )
+
+
+def _host_and_port(text: str) -> tuple[str, str]:
+    if text.startswith("["):
+        host, _, port = text[1:].partition("]")
+        return host, port.removeprefix(":")
+    host, _, port = text.partition(":")
+    return (text, "") if ":" in port else (host, port)
+
+
+def free_name(wanted: str, names: Collection[str]) -> str:
+    """A name as a stack file takes it, as close to the wanted one as can be, and none of `names`."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", wanted).lstrip(".-_")[:56] or "host"
+    taken = {*names, WORKSPACE}
+    return next(
+        each for each in (name, *(f"{name}-{number}" for number in itertools.count(2))) if each not in taken
+    )

@@ -22,7 +22,7 @@ from wizard.errors import HostError
 from wizard.hosts import failures, sshconfig
 from wizard.hosts.access import Access
 from wizard.hosts.become import TerminalNeededError, become_root
-from wizard.hosts.local import _json_list as json_list
+from wizard.hosts.local import names_from
 from wizard.hosts.process import LIMIT, Ended
 from wizard.hosts.remote import START, Call, RemoteShell, gone
 from wizard.hosts.shell import _INFO as INFO
@@ -37,6 +37,8 @@ _SHORT = 48
 _TAG = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PROBLEMS = (paramiko.SSHException, EOFError, OSError)
 _FRACTION = 0.2
+_UPLOAD = 20.0
+"""Seconds for a transfer, besides what its size takes."""
 
 _STAGED = 'real=$(readlink -m -- "$1") && staged="${real%/*}/.${real##*/}.firescreen-$2"\n'
 _STAGED_NAME = _STAGED + "printf '%s\\n' \"$staged\"\n"
@@ -113,8 +115,8 @@ class SshConnection:
         self._lock = threading.RLock()
         self._closed = False
         self._terminal = False
+        self._address = ""
         self._login: Login | None = None
-        self._stream: _ChannelStream | None = None
         self._shell: RemoteShell | None = None
         self._sftp: paramiko.SFTPClient | None = None
         self._uploads: str | None = None
@@ -145,7 +147,7 @@ class SshConnection:
     def _drop(self) -> None:
         """Ends what is open; the next operation starts anew."""
         login, self._login = self._login, None
-        self._shell = self._sftp = self._uploads = self._stream = None
+        self._shell = self._sftp = self._uploads = None
         if login:
             login.close()
 
@@ -157,11 +159,15 @@ class SshConnection:
                 return self._shell
             self._drop()
             try:
-                target = sshconfig.target(self._spec, config=self._config)
-                self._login = login = Login(
-                    target, self._access, config=self._config, known_hosts=self._spec.known_hosts
-                )
-                self._shell = self._opened(login, target.user)
+                try:
+                    self._shell = self._opened()
+                except TerminalNeededError:
+                    if self._terminal:
+                        raise
+                    # By a new connection: with MaxSessions 1 the old session might still count.
+                    self._terminal = True
+                    self._drop()
+                    self._shell = self._opened()
                 if self._closed:  # close() came in between
                     raise HostError("the connection was closed", where=self.name)
             except BaseException:
@@ -169,19 +175,13 @@ class SshConnection:
                 raise
             return self._shell
 
-    def _opened(self, login: Login, user: str) -> RemoteShell:
-        shell = self._started(login)
+    def _opened(self) -> RemoteShell:
+        target = sshconfig.target(self._spec, config=self._config)
+        self._address = target.address
+        self._login = Login(target, self._access, config=self._config, known_hosts=self._spec.known_hosts)
+        shell = self._started(self._login)
         if self._spec.become:
-            try:
-                become_root(shell, self._access, host=self.name, user=user, terminal=self._terminal)
-            except TerminalNeededError:
-                if self._terminal:
-                    raise
-                self._terminal = True
-                if self._stream:
-                    self._stream.close()
-                shell = self._started(login)
-                become_root(shell, self._access, host=self.name, user=user, terminal=True)
+            become_root(shell, self._access, host=self.name, user=target.user, terminal=self._terminal)
         shell.begin()
         return shell
 
@@ -200,8 +200,7 @@ class SshConnection:
                 where=self.name,
                 todo="Look at its sshd_config (ForceCommand, MaxSessions, PermitTTY) and its log.",
             ) from None
-        self._stream = _ChannelStream(self.name, channel)
-        return RemoteShell(self.name, self._stream)
+        return RemoteShell(self.name, _ChannelStream(self.name, channel))
 
     def ask(self, calls: Sequence[Call], *, stdin: bytes = b"") -> list[Ended]:
         """Several programs or scripts in one round trip; see `RemoteShell.ask`."""
@@ -211,8 +210,11 @@ class SshConnection:
     def _ask(
         self, shell: RemoteShell, calls: Sequence[Call], *, stdin: bytes = b"", before: str = ""
     ) -> list[Ended]:
+        seconds = sum(call.timeout for call in calls) + _patience(stdin)
         try:
-            return shell.ask(calls, stdin=stdin, before=before)
+            # Paramiko's own write to a host that fell silent has no bound.
+            with bounded(self._login.transport if self._login else None, seconds + _UPLOAD):
+                return shell.ask(calls, stdin=stdin, before=before, patience=_patience(stdin))
         except BaseException:
             # Where an answer stopped halfway, the next one could not be told from its rest.
             self._drop()
@@ -244,7 +246,7 @@ class SshConnection:
         if not paths:
             return []
         return self.ask(
-            [Call((script, posixpath.normpath(path)), script=True, limit=limit) for path in paths]
+            [Call((script, posixpath.normpath(path)), script=True, timeout=2, limit=limit) for path in paths]
         )
 
     def names(self, folder: str) -> tuple[str, ...]:
@@ -257,27 +259,9 @@ class SshConnection:
         Its own name, its longer names from /etc/hosts, the address that it is reached by, localhost, the
         addresses of its interfaces (link-local ones left out), 127.0.0.1 and, where the loopback has it, ::1.
         """
-        target = sshconfig.target(self._spec, config=self._config)
         parts = self._files.script(_NAMES)[1].decode("utf-8", "replace").split("\n=\n")
         short, hosts, links = [*parts, "", "", ""][:3]
-        short = short.strip()
-        longer = [
-            word
-            for words in (line.partition("#")[0].split()[1:] for line in hosts.splitlines())
-            if short in words
-            for word in words
-            if "." in word and not word.startswith("localhost")
-        ]
-        addresses, loopback = [], ["127.0.0.1"]
-        for link in json_list(links.encode()):
-            for address in link.get("addr_info", ()):
-                text = str(address.get("local", ""))
-                if address.get("scope") == "global":
-                    addresses.append(text)
-                elif text == "::1":
-                    loopback.append(text)
-        found = [short, *longer, target.address, "localhost", *addresses, *loopback]
-        return tuple(dict.fromkeys(filter(None, found)))
+        return names_from(short.strip(), hosts=hosts, links=links.encode(), address=self._address)
 
     def clock(self) -> float:
         """The host's time now (seconds since 1970, UTC), give or take half the round trip."""
@@ -371,7 +355,7 @@ class SshConnection:
                 if not self._uploads:
                     return ""
             place = f"{self._uploads}/content"
-            with self._sftp.open(place, "w") as file:
+            with bounded(transport, _patience(content)), self._sftp.open(place, "w") as file:
                 file.set_pipelined(True)
                 file.write(content)
         except _PROBLEMS as problem:
@@ -479,6 +463,11 @@ class _ChannelStream:
     def close(self) -> None:
         with suppress(*_PROBLEMS):
             self._channel.close()
+
+
+def _patience(content: bytes) -> float:
+    """Seconds that may pass while `content` travels: a slow link brings 50 kB each second."""
+    return _UPLOAD + len(content) / 50_000
 
 
 def _tagged(path: str, tag: str) -> tuple[str, str]:

@@ -199,8 +199,11 @@ class Login:
 
 
 @contextmanager
-def bounded(transport: paramiko.Transport, seconds: float) -> Iterator[None]:
+def bounded(transport: paramiko.Transport | None, seconds: float) -> Iterator[None]:
     """Ends the transport if what is done within takes longer: some of Paramiko's waits have no bound."""
+    if transport is None:
+        yield
+        return
     timer = threading.Timer(seconds, transport.close)
     timer.daemon = True
     timer.start()
@@ -219,7 +222,7 @@ def _unreachable(target: Target, problem: BaseException) -> HostError:
     said = plain(str(problem), 200) or type(problem).__name__
     if isinstance(problem, (socket.gaierror, UnicodeError)):
         what, todo = f"the name {target.address} does not resolve", "Check the address in the stack file."
-    elif isinstance(problem, TimeoutError):
+    elif isinstance(problem, TimeoutError) or "No existing session" in said:
         what, todo = f"{place} does not answer", "Check the address, and that no firewall drops the port."
     elif isinstance(problem, ConnectionRefusedError):
         what, todo = f"nothing listens on {place}", "Check the port, and `systemctl status ssh` there."
