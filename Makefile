@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check matrix soak test-hosts hosts-up hosts-down bench lock screenshots clean
+.PHONY: help run test check matrix soak test-hosts test-incus hosts-up hosts-down bench lock screenshots clean
 
 # Most tests wait for a real program most of the time: four at once keep two processors busy.
 JOBS ?= 4
@@ -39,7 +39,13 @@ test-hosts: ## Tests on real systemd hosts that it boots (as root, Debian)
 	@[ "$$(id -u)" = 0 ] || { echo 'firescreen: make test-hosts boots hosts of its own: run it as root.' >&2; exit 1; }
 	@.ci/setup dev
 	tests/hosts/prepare
-	.venv/bin/python -m pytest tests/hosts $(ARGS)
+	.venv/bin/python -m pytest tests/hosts --ignore-glob='*incus*' $(ARGS)
+
+test-incus: ## Tests on a real incus daemon and its containers (as root, Debian)
+	@[ "$$(id -u)" = 0 ] || { echo 'firescreen: make test-incus runs a daemon of its own: run it as root.' >&2; exit 1; }
+	@.ci/setup dev
+	tests/hosts/prepare incus
+	.venv/bin/python -m pytest tests/hosts/test_incus.py tests/hosts/test_over_incus.py $(ARGS)
 
 hosts-up: ## Boots two hosts to try the wizard on, and says how to reach them (as root, Debian)
 	@[ "$$(id -u)" = 0 ] || { echo 'firescreen: make hosts-up boots hosts of its own: run it as root.' >&2; exit 1; }

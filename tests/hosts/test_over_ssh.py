@@ -13,11 +13,11 @@ from pathlib import Path
 
 import bases
 import pytest
-from incus_hosts import Incus, Instance
 from machines import Machine, Network, booted
 
 from wizard.engine import Engine
-from wizard.model import ComponentSpec, HostSpec, Protection, Stack
+from wizard.errors import InputError
+from wizard.model import ComponentSpec, HostSpec, OwnFiles, Protection, Stack
 from wizard.redact import Secret
 from wizard.workspace import Workspace
 
@@ -35,21 +35,23 @@ scrape_configs:
       - targets: ['srv1:9100']
 """
 
-SUMS = ["sh", "-c", "find /etc -type f -exec stat -c '%a %U:%G' {} + -exec sha256sum {} + | sort -k 2"]
-
 LEVELS: tuple[tuple[Protection, ...], ...] = (
     ("tls",),
     ("tls", "basic_auth"),
     ("tls", "basic_auth", "client_cert"),
 )
-LOGINS = (("root", "", ""), ("admin", "sudo", ""), ("operator", "sudo", bases.PASSWORD))
-"""(user, become, password for sudo) as `machines.furnish` makes them."""
+LOGINS = (
+    ("bookworm", "root", "", ""),
+    ("bookworm", "operator", "sudo", bases.PASSWORD),
+    ("sid", "admin", "sudo", ""),
+    ("sid", "root", "", ""),
+)
+"""(suite, user, become, password for sudo) as `machines.furnish` makes them."""
 
 
-@pytest.fixture(params=("bookworm", "sid"))
-def pair(request: pytest.FixtureRequest, network: Network) -> Iterator[tuple[Machine, Machine]]:
+@pytest.fixture
+def pair(suite: str, network: Network) -> Iterator[tuple[Machine, Machine]]:
     """srv1 and prometheus, booted together."""
-    suite = str(request.param)
     srv1 = Machine(suite, "srv1", network, programs=("node_exporter",))
     prometheus = Machine(suite, "prometheus", network, programs=("prometheus",))
     with booted([srv1, prometheus]):
@@ -80,16 +82,24 @@ def engine_for(folder: Path, network: Network, passwords: dict[str, str]) -> Ite
         yield engine
 
 
-@pytest.mark.parametrize(("user", "become", "password"), LOGINS, ids=[login[0] for login in LOGINS])
+@pytest.mark.parametrize(
+    ("suite", "user", "become", "password"), LOGINS, ids=[f"{login[0]}-{login[1]}" for login in LOGINS]
+)
 def test_two_machines_are_secured_proven_and_put_back(
-    pair: tuple[Machine, Machine], network: Network, tmp_path: Path, user: str, become: str, password: str
+    pair: tuple[Machine, Machine],
+    network: Network,
+    tmp_path: Path,
+    suite: str,
+    user: str,
+    become: str,
+    password: str,
 ) -> None:
     specs: list[HostSpec] = [machine.spec(user=user, become=become) for machine in pair]
     before = [etc(machine) for machine in pair]
     given = {spec.name: password for spec in specs} if password else {}
     with engine_for(tmp_path, network, given) as engine:
         # Every step up once; the other ways in go straight to the top.
-        levels = LEVELS if user == "root" and pair[0].suite == "bookworm" else LEVELS[-1:]
+        levels = LEVELS if (suite, user) == ("bookworm", "root") else LEVELS[-1:]
         for level in levels:
             stack = Stack(
                 hosts=tuple(specs),
@@ -112,32 +122,28 @@ def test_two_machines_are_secured_proven_and_put_back(
         assert {each.state for each in engine.scan(open_again).exposures} == {"open"}
 
 
-def test_a_container_on_the_host_itself_is_reached_through_it(
-    incus: Incus, instance: Instance, network: Network, tmp_path: Path
+@pytest.mark.parametrize("suite", ["bookworm", "sid"])
+def test_a_key_behind_a_unit_s_wall_is_said_before_anything_breaks(
+    pair: tuple[Machine, Machine], network: Network, tmp_path: Path, suite: str
 ) -> None:
-    # As in a workshop: node_exporter on srv1, Prometheus in a container that srv1 holds.
-    with Machine("bookworm", "srv1", network, programs=("node_exporter",), bound=incus.bound) as srv1:
-        config = CONFIG.replace("srv1:9100", f"{srv1.address}:9100")
-        old = instance.check(["cat", "/etc/prometheus/prometheus.yml"])
-        instance.check(["sh", "-c", "cat > /etc/prometheus/prometheus.yml"], stdin=config)
-        instance.check(["systemctl", "restart", "prometheus"])
-        try:
-            before = instance.check(SUMS), etc(srv1)
-            with engine_for(tmp_path, network, {}) as engine:
-                level: tuple[Protection, ...] = ("tls", "basic_auth", "client_cert")
-                held = replace(instance.spec, via="srv1")
-                stack = Stack(
-                    hosts=(srv1.spec(), held),
-                    components=(
-                        ComponentSpec(host="srv1", name="node_exporter", protect=level),
-                        ComponentSpec(host=held.name, name="prometheus", protect=level),
-                    ),
-                )
-                outcome = engine.apply(engine.plan(stack))
-                assert outcome.state == "proven", (outcome.error, getattr(outcome.error, "log", ""))
-                assert not engine.plan(stack).changes
-                assert engine.undo().state == "undone"
-            assert (instance.check(SUMS), etc(srv1)) == before
-        finally:
-            instance.check(["sh", "-c", "cat > /etc/prometheus/prometheus.yml"], stdin=old)
-            instance.check(["systemctl", "restart", "prometheus"])
+    # Debian's prometheus.service has ProtectHome: what lies in /root is not there for it.
+    _, prometheus = pair
+    assert prometheus.suite == suite
+    made = (
+        "cd /root && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 9 -subj /CN=prometheus"
+        f" -addext subjectAltName=DNS:localhost,IP:{prometheus.address} -addext extendedKeyUsage=serverAuth"
+        " -addext basicConstraints=critical,CA:FALSE -addext keyUsage=critical,digitalSignature"
+        " -keyout own.key -out own.crt && chgrp prometheus own.key && chmod 0640 own.key"
+    )
+    prometheus.check(made)
+    before = etc(prometheus)
+    files = OwnFiles(cert_file="/root/own.crt", key_file="/root/own.key")
+    stack = Stack(
+        hosts=(prometheus.spec(),),
+        components=(ComponentSpec(host="prometheus", name="prometheus", protect=("tls",), files=files),),
+    )
+    with engine_for(tmp_path, network, {}) as engine, pytest.raises(InputError) as refused:
+        engine.plan(stack)
+    assert "cannot see /root" in refused.value.what
+    assert "/etc" in refused.value.todo
+    assert etc(prometheus) == before
