@@ -7,6 +7,7 @@ screens, dialogs and the engine are imported when they open.
 from __future__ import annotations
 
 import os
+import threading
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -21,14 +22,16 @@ from textual.screen import Screen
 from screens import themes
 from screens.desk import Desk
 from screens.home import Home
-from screens.messages import Answered, Drain, Refused, Told
-from screens.state import RunState, Session, Trouble
+from screens.messages import Answered, Drain, Told
+from screens.state import HostEntry, RunState, Session, Trouble
 
 if TYPE_CHECKING:
+    from screens.needs import Needs
     from screens.places import Places
+    from screens.roster import Roster
     from screens.runs import Runs
     from wizard.engine import Engine
-    from wizard.model import RunRecord
+    from wizard.model import RunRecord, Stack
 
 Answer = TypeVar("Answer")
 SMALLEST = (80, 24)
@@ -52,6 +55,7 @@ class FirescreenApp(App[int]):
 
     session: reactive[Session] = reactive(Session(busy="looking at this machine…"), always_update=True)
     run_state: reactive[RunState] = reactive(RunState())
+    hosts: reactive[tuple[HostEntry, ...]] = reactive(())
 
     def __init__(self, *, stack: Path | None, practice: bool, desk: Desk) -> None:
         super().__init__()
@@ -60,6 +64,8 @@ class FirescreenApp(App[int]):
         self.bad_start = False
         self._places: Places | None = None
         self._runs: Runs | None = None
+        self._needs: Needs | None = None
+        self._roster: Roster | None = None
         self._small_accepted = False
         self._when_seen: Callable[[], None] | None = None
         self.register_theme(themes.DARK)
@@ -83,6 +89,24 @@ class FirescreenApp(App[int]):
 
             self._runs = Runs(self)
         return self._runs
+
+    @property
+    def needs(self) -> Needs:
+        """What connections ask for."""
+        if self._needs is None:
+            from screens.needs import Needs
+
+            self._needs = Needs(self)
+        return self._needs
+
+    @property
+    def roster(self) -> Roster:
+        """The hosts to choose from."""
+        if self._roster is None:
+            from screens.roster import Roster
+
+            self._roster = Roster(self)
+        return self._roster
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our own two colours, for a theme that is not ours."""
@@ -113,37 +137,63 @@ class FirescreenApp(App[int]):
         work: Callable[[], Answer],
         then: Callable[[Answer], None],
         otherwise: Callable[[Trouble], None] | None = None,
+        *,
+        wanted: Callable[[], bool] | None = None,
     ) -> None:
         """Runs `work` in a thread and hands its answer to `then`, or its error to `otherwise`, on this thread.
 
         Without `otherwise` the error is shown in a dialog. The App owns the thread: a screen that closes
-        meanwhile cancels nothing.
+        meanwhile cancels nothing. Where a connection asks for something, the person is asked, and `work` is
+        done again.
+
+        Args:
+            work: what to do; it may be done several times.
+            then: takes its answer.
+            otherwise: takes its error.
+            wanted: whether anybody still waits for it: if not, whatever comes is dropped. For what only looks:
+                leaving Firescreen does not wait for it either.
         """
 
+        def deliver(what: Callable[[], None]) -> None:
+            if not self.is_running:
+                return  # Firescreen was left meanwhile
+            self.post_message(Answered(lambda: what() if wanted is None or wanted() else None))
+
+        refuse = otherwise or self.complain
+
         def thread() -> None:
-            from wizard.errors import FirescreenError
+            from wizard.errors import FirescreenError, NeededError
 
             try:
                 answer = work()
             except FirescreenError as error:
-                self.post_message(Refused(Trouble.of(error), otherwise))
+                trouble = Trouble.of(error)
+                if isinstance(error, NeededError) and error.kind:
+                    needed = error
+                    deliver(
+                        lambda: self.needs.ask(
+                            needed,
+                            wanted=wanted or (lambda: True),
+                            again=lambda: self.ask(work, then, otherwise, wanted=wanted),
+                            refused=lambda: refuse(trouble),
+                        )
+                    )
+                else:
+                    deliver(lambda: refuse(trouble))
             except Exception as error:  # noqa: BLE001 - the boundary: a person never sees a traceback, a bug is still told
-                self.post_message(Refused(_own_fault(error), otherwise))
+                fault = _own_fault(error)
+                deliver(lambda: refuse(fault))
             else:
-                self.post_message(Answered(lambda: then(answer)))
+                deliver(lambda: then(answer))
 
-        self.run_worker(thread, thread=True, exit_on_error=True)
+        if wanted is None:
+            self.run_worker(thread, thread=True, exit_on_error=True)
+        else:
+            threading.Thread(target=thread, daemon=True, name="look").start()
 
     def on_answered(self, message: Answered) -> None:
         """A thread has an answer."""
         message.deliver()
-
-    def on_refused(self, message: Refused) -> None:
-        """A thread met an error."""
-        if message.otherwise:
-            message.otherwise(message.trouble)
-        else:
-            self.complain(message.trouble)
 
     def on_drain(self, message: Drain) -> None:
         """The engine said something."""
@@ -204,6 +254,15 @@ class FirescreenApp(App[int]):
             from screens import parts
 
             parts.offer_recovery(self, record)
+        elif not self._first_practice and self._first_stack is None:
+            self.ask(self.desk.remembered, self._offer_hosts)
+
+    def _offer_hosts(self, stack: Stack | None) -> None:
+        # Who has begun with something else meanwhile is not interrupted.
+        if stack is not None and self.session.place == "here" and len(self.screen_stack) == 1:
+            from screens import parts
+
+            parts.offer_hosts(self, stack)
 
     # -- size, leaving, commands ---------------------------------------------------------------------------
 

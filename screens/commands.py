@@ -19,6 +19,11 @@ def commands(app: FirescreenApp) -> Iterable[SystemCommand]:
     yield SystemCommand(
         "Secure", "Choose how, see every change, then decide", lambda: open_part(app, "secure")
     )
+    yield SystemCommand("Other hosts", "Test them, take them in hand", lambda: open_part(app, "hosts"))
+    if app.session.place in ("file", "hosts"):
+        yield SystemCommand(
+            "Back to this machine", "The hosts stay as they are", lambda: open_part(app, "leave")
+        )
     if app.session.place == "practice":
         yield SystemCommand(
             "Back to this machine", "The practice programs go on", lambda: open_part(app, "leave")

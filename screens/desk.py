@@ -9,23 +9,31 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 if TYPE_CHECKING:
-    from wizard.engine import Engine, Exposure, Holding, Scan
+    from wizard.engine import Engine, Exposure, Holding, Outcome, Scan
+    from wizard.hosts.access import SecretKind
+    from wizard.hosts.sources import Instance
     from wizard.labs import Lab, LabSession
     from wizard.model import (
         Answers,
         Arrow,
         Attempt,
         ComponentSpec,
+        Event,
         Facts,
+        HostFacts,
+        HostSpec,
         Plan,
         Protection,
         Question,
         RunRecord,
         Stack,
     )
+    from wizard.redact import Secret
+
+Emit: TypeAlias = "Callable[[Event], None]"
 
 
 class Desk:
@@ -79,6 +87,91 @@ class Desk:
         from wizard import stack
 
         return stack.load(path)
+
+    def remembered(self) -> Stack | None:
+        """The hosts that were chosen last time. Raises `StackError` with file and line."""
+        from wizard import stack
+
+        path = self._kept
+        return stack.load(path) if path.is_file() else None
+
+    def remember(self, chosen: Stack) -> None:
+        """Keeps the chosen hosts for the next start; a stack holds no secret. Raises `HostError`."""
+        from wizard import stack
+        from wizard.errors import HostError
+
+        staged = self._kept.with_suffix(".new")
+        try:
+            staged.unlink(missing_ok=True)
+            staged.touch(mode=0o600)
+            staged.write_text(stack.dump(chosen), encoding="utf-8")
+            staged.replace(self._kept)
+        except OSError as error:
+            raise HostError(
+                f"the hosts cannot be remembered: {error.strerror}",
+                where=str(self._kept),
+                todo="they can be used now; make room there, or check the folder's rights",
+            ) from error
+
+    def forget(self) -> None:
+        """Offers no hosts at the next start."""
+        self._kept.unlink(missing_ok=True)
+
+    @property
+    def _kept(self) -> Path:
+        return self.engine.workspace.root / "stack.yaml"
+
+    def give(self, kind: str, host: str, secret: Secret) -> None:
+        """Gives connections what one of them asked for; see `errors.NeededError`."""
+        self.engine.access.give(cast("SecretKind", kind), host, secret)
+
+    def accept(self, host: str, fingerprint: str) -> None:
+        """The person says that this is the host's key."""
+        self.engine.access.accept(host, fingerprint)
+
+    def offered(self) -> tuple[tuple[str, ...], tuple[Instance, ...], str]:
+        """Names from ~/.ssh/config, instances of this machine, and why there are none of those."""
+        from wizard.hosts import sources
+
+        return (sources.ssh_names(), *sources.instances())
+
+    def typed_host(self, text: str, names: tuple[str, ...]) -> HostSpec:
+        """The host that a person typed. Raises `InputError`."""
+        from wizard.hosts import sources
+
+        return sources.typed(text, names)
+
+    def reach(self, spec: HostSpec, through: tuple[HostSpec, ...] = ()) -> HostFacts:
+        """Connects to a host: who is logged in there, and what runs. Raises `NeededError` and `HostError`."""
+        from wizard.model import Stack
+
+        return self.engine.inspect(Stack(hosts=(*through, spec), components=())).hosts[spec.name]
+
+    def found_there(self, facts: HostFacts, through: tuple[HostSpec, ...] = ()) -> Scan:
+        """How open it is what runs on a host; the stack is what is proposed for it. Raises `HostError`."""
+        from wizard.engine import proposed
+        from wizard.model import Stack
+
+        return self.engine.scan(Stack(hosts=(*through, facts.spec), components=proposed(facts.services)))
+
+    def apply(self, plan: Plan, emit: Emit, cancel: threading.Event) -> Outcome:
+        """`Engine.apply`. Raises `NeededError` where a connection asks for something and nothing was done yet."""
+        return _asking(lambda tell: self.engine.apply(plan, tell, cancel), emit)
+
+    def undo(self, run: str, emit: Emit, cancel: threading.Event) -> Outcome:
+        """`Engine.undo`, as `apply`."""
+        return _asking(lambda tell: self.engine.undo(run, tell, cancel), emit)
+
+    def recover(self, emit: Emit) -> Outcome:
+        """`Engine.recover`: the first that went wrong, or the last; as `apply`, and it can always go on later."""
+        from wizard.engine import Outcome
+
+        def work(tell: Emit) -> Outcome:
+            outcomes = self.engine.recover(tell)
+            last = outcomes[-1] if outcomes else Outcome(run="", state="nothing")
+            return next((one for one in outcomes if one.error), last)
+
+        return _asking(work, emit, later=True)
 
     def questions(self, stack: Stack, facts: Facts) -> tuple[Question, ...]:
         """What is to be asked about this stack, the most important first."""
@@ -151,11 +244,45 @@ class Desk:
 
     def explain(self, attempt: Attempt) -> tuple[str, ...]:
         """What a failed request means and how to mend it; empty if nothing is known about it."""
+        return self.explain_text(attempt.reason or attempt.detail)
+
+    def explain_text(self, text: str) -> tuple[str, ...]:
+        """The same for the text of an error."""
         from wizard import diagnose
 
-        found = diagnose.diagnose(attempt.reason or attempt.detail)
+        found = diagnose.diagnose(text)
         lines = (found.cause, found.fix, found.other_end, found.next) if found else ()
         return tuple(line for line in lines if line)
+
+
+def _asking(work: Callable[[Emit], Outcome], emit: Emit, *, later: bool = False) -> Outcome:
+    """The outcome of `work`; where it was cut short by a question, that is raised, and the end is not told.
+
+    Args:
+        work: a run; it gets where to tell what it does.
+        emit: where that goes.
+        later: whether it can be begun again even after it has changed something.
+
+    Raises:
+        NeededError: a connection asks for something.
+    """
+    from wizard.errors import NeededError
+
+    held: list[Event] = []
+
+    def tell(event: Event) -> None:
+        if event.kind == "finished":
+            held.append(event)
+        else:
+            emit(event)
+
+    outcome = work(tell)
+    error = outcome.error
+    if isinstance(error, NeededError) and error.kind and (later or not outcome.run):
+        raise error
+    for event in held:
+        emit(event)
+    return outcome
 
 
 def _protected(stack: Stack, found: Mapping[str, Exposure]) -> Stack:

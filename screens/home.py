@@ -29,7 +29,8 @@ MENU = {
     "lab": ("l", "Follow a lab", "learn it by hand, checked as you go"),
     "holdings": ("c", "Certificates and users", "what exists, where it lies, until when"),
     "history": ("h", "History", "what was changed and when; undo"),
-    "hosts": (" ", "Other hosts", "over SSH: in a later version"),
+    "hosts": ("o", "Other hosts", "over SSH and in containers"),
+    "leave": ("b", "Back to this machine", "your hosts stay as they are"),
 }
 PRACTISING = {
     "secure": ("s", "Secure the practice stack", "choose, read every change, then decide"),
@@ -68,6 +69,7 @@ whole stack has an Alertmanager, a Pushgateway and a blackbox_exporter too."""
         Binding("l", "choose('lab')", "Follow a lab", show=False),
         Binding("c", "choose('holdings')", "Certificates and users", show=False),
         Binding("h", "choose('history')", "History", show=False),
+        Binding("o", "choose('hosts')", "Other hosts", show=False),
         Binding("b", "choose('leave')", "Back to this machine", show=False),
         Binding("e", "choose('stop')", "End practice", show=False),
         Binding("r", "look", "Look again"),
@@ -100,7 +102,7 @@ whole stack has an Alertmanager, a Pushgateway and a blackbox_exporter too."""
             return
         self._menu = ids
         menu = self.query_one(OptionList)
-        menu.set_options(Option(_entry(name, session), id=name, disabled=name == "hosts") for name in ids)
+        menu.set_options(Option(_entry(name, session), id=name) for name in ids)
         menu.highlighted = 0
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
@@ -128,6 +130,7 @@ def _title(session: Session) -> str:
         "here": "What runs on this machine",
         "practice": "What runs in practice",
         "file": "What runs on the hosts of this stack",
+        "hosts": "What runs on your hosts",
     }[session.place]
 
 
@@ -142,9 +145,10 @@ def _verdict(session: Session) -> Content:
         return Content("")
     rows = session.scan.exposures
     if not rows:
-        return Content(
+        nothing = (
             "Nothing of Prometheus was found on this machine. 'Practise' needs nothing: it brings its own."
         )
+        return Content(nothing if session.place == "here" else "Nothing of Prometheus was found there.")
     unguarded = sum(row.state == "open" for row in rows)
     partly = sum(row.state == "partly" for row in rows)
     if unguarded:
@@ -165,13 +169,15 @@ def _menu(session: Session) -> tuple[str, ...]:
         more = ("whole",) if small else ()
         return ("secure", "trust", *more, "lab", "holdings", "history", "leave", "stop")
     found = session.scan is not None and bool(session.scan.exposures)
-    if found or session.place == "file":
+    if session.place in ("file", "hosts"):
+        return ("secure", "trust", "hosts", "leave", "lab", "holdings", "history")
+    if found:
         return ("secure", "trust", "practise", "whole", "lab", "holdings", "history", "hosts")
     return ("practise", "whole", "secure", "lab", "holdings", "history", "hosts")
 
 
 def _entry(name: str, session: Session) -> Content:
     key, title, words = {**MENU, **PRACTISING}[name] if session.place == "practice" else MENU[name]
-    if name == "secure" and session.place == "file":
+    if name == "secure" and session.place in ("file", "hosts"):
         title = "Secure these hosts"
     return Content.assemble((f"{key}  ", "$quiet"), (fit(title, 31), "bold"), (words, "$quiet"))

@@ -6,8 +6,6 @@ from collections.abc import Callable
 
 from textual.message import Message
 
-from screens.state import Trouble
-
 
 class Drain(Message):
     """The engine said something that must be seen at once; a newer one makes an older one needless."""
@@ -26,17 +24,8 @@ class Told(Message):
 
 
 class Answered(Message):
-    """What a thread was asked has an answer; `deliver` hands it over on the screen's own thread."""
+    """What a thread was asked has an answer, or a question; `deliver` hands it over on the screen's own thread."""
 
     def __init__(self, deliver: Callable[[], None]) -> None:
         super().__init__()
         self.deliver = deliver
-
-
-class Refused(Message):
-    """What a thread was asked ended in an error; `otherwise` is told first, the person by a dialog if it is None."""
-
-    def __init__(self, trouble: Trouble, otherwise: Callable[[Trouble], None] | None) -> None:
-        super().__init__()
-        self.trouble = trouble
-        self.otherwise = otherwise

@@ -85,11 +85,13 @@ class Page(Screen[None]):
         session = self.firescreen.session
         bar = self.query_one(Bar)
         order = {name: position for position, name in enumerate(session.hosts)}
-        bar.lead = {"practice": "practice", "file": "", "here": ""}[session.place]
-        if session.place == "here" and set(names) <= set(session.hosts):
-            bar.hosts = (("this machine", 0),)
-        else:
-            bar.hosts = tuple((place(name), order.get(name, -1)) for name in names) or (("no host yet", -1),)
+        local = (
+            {host.name for host in session.stack.hosts if host.connect == "local"} if session.stack else set()
+        )
+        bar.lead = "practice" if session.place == "practice" else ""
+        bar.hosts = tuple(
+            ("this machine" if name in local else place(name), order.get(name, -1)) for name in names
+        ) or ((("this machine", 0),) if session.place == "here" else (("no host yet", -1),))
 
     def show_session(self, session: Session) -> None:
         """Draws what is known of the stack in hand."""

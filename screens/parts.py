@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from screens.state import Trouble, begin
+from screens.words import inline, safe
 
 if TYPE_CHECKING:
     from threading import Event
@@ -15,9 +16,8 @@ if TYPE_CHECKING:
     from screens.app import FirescreenApp
     from screens.runs import Emit
     from screens.state import Session
-    from wizard.engine import Outcome
     from wizard.labs import LabSession
-    from wizard.model import Answers, RunRecord
+    from wizard.model import Answers, RunRecord, Stack
 
 
 def open_part(app: FirescreenApp, name: str) -> None:
@@ -50,7 +50,9 @@ def open_part(app: FirescreenApp, name: str) -> None:
 
             app.push_screen(LabPicker(), lambda lab: open_lab(app, lab) if lab else None)
         case _:
-            app.notify("Other hosts come in a later version; a stack file can name SSH hosts already.")
+            from screens.hosts import HostsPage
+
+            app.push_screen(HostsPage())
 
 
 def ask_to_end_practice(app: FirescreenApp) -> None:
@@ -97,9 +99,9 @@ def secure(app: FirescreenApp) -> None:
             )
         )
         return
-    if needs_root(app):
-        from screens.dialogs.confirm import ConfirmDialog
+    from screens.dialogs.confirm import ConfirmDialog
 
+    if needs_root(app):
         app.push_screen(
             ConfirmDialog(
                 "This needs root's rights",
@@ -111,9 +113,40 @@ def secure(app: FirescreenApp) -> None:
             lambda yes: _ask_sudo(app) if yes else None,
         )
         return
+    if mere := logins_without_root(app):
+        names = ", ".join(f"{user} on {host}" for host, user in mere)
+        app.push_screen(
+            ConfirmDialog(
+                "This needs root's rights",
+                f"You are {inline(names, 300)}. Configuration files and services there belong to root. Firescreen can "
+                "use sudo on that host; where sudo asks for a password, you are asked for it.",
+                yes="Use sudo there",
+                no="Not now",
+            ),
+            lambda yes: _use_sudo(app, tuple(host for host, _ in mere)) if yes else None,
+        )
+        return
     from screens.choices import ChoicesPage
 
     app.push_screen(ChoicesPage())
+
+
+def logins_without_root(app: FirescreenApp) -> tuple[tuple[str, str], ...]:
+    """(host, user) of each SSH host in hand whose login is not root and does not use sudo."""
+    session = app.session
+    if session.scan is None or session.stack is None:
+        return ()
+    known = session.scan.facts.hosts
+    return tuple(
+        (host.name, known[host.name].user)
+        for host in session.stack.hosts
+        if host.connect == "ssh" and not host.become and host.name in known and not known[host.name].root
+    )
+
+
+def _use_sudo(app: FirescreenApp, names: tuple[str, ...]) -> None:
+    app.places.use_sudo(names)
+    app.after_look(lambda: secure(app))
 
 
 def needs_root(app: FirescreenApp) -> bool:
@@ -153,9 +186,11 @@ def start_apply(app: FirescreenApp) -> None:
     plan = app.session.plan
     if plan is None:
         return
+    if app.session.place == "hosts":
+        app.places.remember(plan.stack)
     desk = app.desk
     state = replace(begin("apply", plan.steps), arrows=plan.arrows)
-    if app.runs.start(state, lambda emit, cancel: desk.engine.apply(plan, emit, cancel), when_shown=True):
+    if app.runs.start(state, lambda emit, cancel: desk.apply(plan, emit, cancel), when_shown=True):
         app.switch_screen(RunPage())
 
 
@@ -164,7 +199,7 @@ def start_undo(app: FirescreenApp, run: str) -> None:
     from screens.run import RunPage
 
     desk = app.desk
-    if app.runs.start(begin("undo"), lambda emit, cancel: desk.engine.undo(run, emit, cancel)):
+    if app.runs.start(begin("undo"), lambda emit, cancel: desk.undo(run, emit, cancel)):
         app.switch_screen(RunPage())
 
 
@@ -259,17 +294,33 @@ def offer_recovery(app: FirescreenApp, cut: RunRecord) -> None:
     )
 
 
+def offer_hosts(app: FirescreenApp, stack: Stack) -> None:
+    """The hosts that were chosen last time: says which, and offers to go on with them."""
+    from screens.dialogs.confirm import ConfirmDialog
+
+    names = ", ".join("this machine" if host.connect == "local" else host.name for host in stack.hosts)
+    app.push_screen(
+        ConfirmDialog(
+            "Go on with your hosts?",
+            Content.assemble(
+                "Last time you chose ",
+                (safe(names, 300).plain, "bold"),
+                ". Firescreen would connect to them now.",
+            ),
+            yes="Go on with them",
+            no="This machine",
+        ),
+        lambda yes: app.places.take_hosts(stack) if yes else None,
+    )
+
+
 def start_recovery(app: FirescreenApp) -> None:
     """Finishes the undo of runs that were cut off."""
     from screens.run import RunPage
 
     desk = app.desk
 
-    def work(emit: Emit, _cancel: Event) -> Outcome | None:
-        outcomes = desk.engine.recover(emit)
-        return next((outcome for outcome in outcomes if outcome.error), outcomes[-1] if outcomes else None)
-
-    if app.runs.start(begin("recover"), work):
+    if app.runs.start(begin("recover"), lambda emit, _cancel: desk.recover(emit)):
         app.push_screen(RunPage())
 
 

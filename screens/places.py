@@ -36,6 +36,33 @@ class Places:
         self._app.session = Session(place="file", busy=f"reading {path.name}…")
         self._app.ask(lambda: self._app.desk.load(path), self._take, self._bad_file)
 
+    def take_hosts(self, stack: Stack) -> None:
+        """Takes hosts in hand that were chosen, and remembers them for the next start."""
+        self._app.session = Session(place="hosts", stack=stack)
+        self.remember(stack)
+        self.look()
+
+    def remember(self, stack: Stack) -> None:
+        """Keeps the chosen hosts, and how they are to be protected."""
+        self._app.ask(lambda: self._app.desk.remember(stack), lambda _: None)
+
+    def forget(self) -> None:
+        """Offers no hosts at the next start."""
+        self._app.ask(self._app.desk.forget, lambda _: None)
+
+    def use_sudo(self, names: tuple[str, ...]) -> None:
+        """From now on root by way of sudo on those hosts of the stack in hand."""
+        session = self._app.session
+        if session.stack is None:
+            return
+        hosts = tuple(
+            replace(host, become="sudo") if host.name in names else host for host in session.stack.hosts
+        )
+        stack = replace(session.stack, hosts=hosts)
+        self._app.session = replace(session, stack=stack, scan=None, plan=None)
+        if session.place == "hosts":
+            self.remember(stack)
+
     def here(self) -> None:
         """Takes this machine in hand."""
         self._app.session = Session()
@@ -89,6 +116,7 @@ class Places:
             lambda: self._app.desk.engine.scan(stack),
             lambda scan: self._seen(scan, this),
             lambda trouble: self._unseen(trouble, this),
+            wanted=lambda: this == self._round,
         )
 
     def stale(self) -> None:

@@ -1,4 +1,4 @@
-"""What the screens know, as two frozen values: the run in hand and the stack in hand.
+"""What the screens know, as frozen values: the run in hand, the stack in hand, and the hosts to choose from.
 
 The App replaces them whole; screens redraw from them, and one that opens later reads them first. `advance`
 is pure, so that the screen of a run can be tested without one.
@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from wizard.engine import Outcome, Scan
+    from wizard.engine import Exposure, Outcome, Scan
     from wizard.errors import FirescreenError
-    from wizard.model import Arrow, Attempt, Event, Plan, PlannedStep, Stack
+    from wizard.model import Arrow, Attempt, ComponentSpec, Event, HostSpec, Plan, PlannedStep, Stack
     from wizard.redact import Secret
 
 MAX_LINES = 400
@@ -221,7 +221,7 @@ def _trouble(event: Event) -> Trouble | None:
 class Session:
     """The stack in hand: where it comes from, what the last look at it found, what was answered so far."""
 
-    place: Literal["here", "practice", "file"] = "here"
+    place: Literal["here", "practice", "file", "hosts"] = "here"
     stack: Stack | None = None
     scan: Scan | None = None
     busy: str = ""
@@ -239,3 +239,32 @@ class Session:
     def hosts(self) -> tuple[str, ...]:
         """Names of the hosts in hand, in the stack's order."""
         return tuple(host.name for host in self.stack.hosts) if self.stack else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostEntry:
+    """A host to choose from, and what is known of it."""
+
+    spec: HostSpec
+    source: str
+    """Where it comes from: here, stack, added, ssh, incus or practice."""
+    state: Literal["", "connecting", "known", "failed"] = ""
+    note: str = ""
+    """What is being done, or what else is to be said of it."""
+    round: int = 0
+    """Of tests that were begun: an answer to an older one counts no more."""
+    taken: int = 0
+    """Its place among those that were chosen, counted from 1; 0 for not chosen."""
+    user: str = ""
+    """Who is logged in there, once that is known."""
+    rights: Literal["", "root", "sudo", "none"] = ""
+    components: tuple[ComponentSpec, ...] = ()
+    exposures: tuple[Exposure, ...] = ()
+    trouble: Trouble | None = None
+    advice: tuple[str, ...] = ()
+    """What is known about such an error."""
+
+    @property
+    def name(self) -> str:
+        """Its name, which no other has."""
+        return self.spec.name

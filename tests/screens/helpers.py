@@ -7,10 +7,12 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from wizard.engine import Outcome, Scan
 from wizard.model import Attempt, Event, Facts, RunRecord, Stack
+from wizard.workspace import Workspace
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot
@@ -43,6 +45,7 @@ class QuietEngine:
     """Finds nothing and changes nothing; a test overrides what it is about."""
 
     def __init__(self) -> None:
+        self.workspace = Workspace(Path("/nowhere/firescreen"))
         self.gate = threading.Event()
         self.cancelled: list[bool] = []
 

@@ -164,6 +164,5 @@ def free_name(wanted: str, names: Collection[str]) -> str:
     """A name as a stack file takes it, as close to the wanted one as can be, and none of `names`."""
     name = re.sub(r"[^A-Za-z0-9._-]", "-", wanted).lstrip(".-_")[:56] or "host"
     taken = {*names, WORKSPACE}
-    return next(
-        each for each in (name, *(f"{name}-{number}" for number in itertools.count(2))) if each not in taken
-    )
+    others = (f"{name}-{number}" for number in itertools.count(2))
+    return next(each for each in itertools.chain((name,), others) if each not in taken)

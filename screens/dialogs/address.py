@@ -1,0 +1,86 @@
+"""Asks for a host: user@host:port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import Input, Static
+
+from screens.dialogs.frame import Dialog
+from screens.state import Trouble
+from screens.words import safe
+
+
+class AddressDialog(Dialog[str]):
+    """Answers with the name of the host that was added, or '' for none.
+
+    Args:
+        add: adds what was typed; calls back with the host's name, or with why it cannot be used.
+    """
+
+    TITLE_TEXT = "Add a host"
+    AUTO_FOCUS = "Input"
+    DEFAULT_CSS = """
+    AddressDialog {
+        Input { height: 1; border: none; padding: 0 1; margin: 1 0 0 0; background: $panel; width: 1fr; }
+        Input:focus { border: none; background-tint: $foreground 8%; }
+        #wrong { color: $error; height: auto; display: none; &.-on { display: block; } }
+    }
+    """
+    # The arrows are the text's.
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "", show=False),
+        Binding("right", "", show=False),
+    ]
+
+    def __init__(self, add: Callable[[str, Callable[[str], None], Callable[[Trouble], None]], None]) -> None:
+        super().__init__()
+        self._add = add
+
+    def text(self) -> Content:
+        """What is asked for."""
+        return Content(
+            "Type it as user@host or user@host:port. What ~/.ssh/config says of that host (user, port, key, "
+            "ProxyJump) counts here too. It is tested at once."
+        )
+
+    def inside(self) -> ComposeResult:
+        """Words and the field."""
+        yield from super().inside()
+        yield Input(placeholder="root@srv1.example.org")
+        yield Static("", id="wrong", markup=False)
+
+    def buttons(self) -> tuple[tuple[str, str], ...]:
+        """Go on or stop."""
+        return (("add", "Add and test it"), ("stop", "Back"))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter adds it."""
+        event.stop()
+        self.chosen("add")
+
+    def chosen(self, name: str) -> None:
+        """Adds it, or closes."""
+        if name == "add":
+            self._add(self.query_one(Input).value, self._added, self._wrong)
+        else:
+            self.dismiss("")
+
+    def _added(self, name: str) -> None:
+        if self.is_current:
+            self.dismiss(name)
+
+    def _wrong(self, trouble: Trouble) -> None:
+        if self.is_current:
+            wrong = self.query_one("#wrong", Static)
+            wrong.update(Content.assemble("✗ ", safe(f"{trouble.what}: {trouble.todo}", 400)))
+            wrong.add_class("-on")
+            self.query_one(Input).focus()
+
+    def action_refuse(self) -> None:
+        """Escape adds nothing."""
+        self.dismiss("")

@@ -1,0 +1,281 @@
+"""Screen 2: hosts are tested before they are taken; whatever a connection asks for is asked, masked, and said again."""
+
+from __future__ import annotations
+
+import stat
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.widgets import Input
+
+from screens.app import FirescreenApp, make_app
+from screens.dialogs.needed import SecretDialog
+from screens.hosts import HostsPage
+from screens.run import RunPage
+from screens.state import begin
+from screens.widgets.bar import Bar
+from tests.screens import whole
+from tests.screens.helpers import drawn, engine, svg_text, until
+from wizard.engine import Outcome, Scan
+from wizard.errors import FirescreenError, HostError, NeededError
+from wizard.hosts.access import Access
+from wizard.model import Event, Facts, HostFacts, HostSpec, Stack
+from wizard.workspace import Workspace
+
+PRINT = "SHA256:Vq1abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNO"
+CANARY = "kanarienvogel4711"
+
+
+class FarEngine(whole.WholeEngine):
+    """Hosts that ask for what a test wants asked, in its order, and run what `whole` has on srv1."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__()
+        self.workspace = Workspace(root)
+        self.access = Access()
+        self.user = "root"
+        self.may_sudo = True
+        self.asks_key = self.asks_login = self.asks_sudo = True
+        self.down = False
+        self.held: threading.Event | None = None
+        self.applied = 0
+
+    def _connect(self, spec: HostSpec) -> None:
+        name = spec.name
+        if self.held:
+            self.held.wait(30)
+        if self.down:
+            raise HostError("nothing listens on 192.0.2.1:22", where=name, todo="Check the port")
+        if self.asks_key and self.access.accepted(name) != PRINT:
+            what = f"its host key is not known yet: ssh-ed25519 {PRINT}"
+            raise NeededError(
+                what, where=name, todo="Compare it there.", kind="host-key", host=name, fingerprint=PRINT
+            )
+        for kind, asked in (("password", self.asks_login), ("sudo", self.asks_sudo and bool(spec.become))):
+            given = self.access.secret(kind, name)  # type: ignore[arg-type]
+            if asked and (given is None or given.reveal() != CANARY):
+                words = "asks for a password" if given is None else "was not accepted"
+                raise NeededError(f"the {kind} {words}", where=name, todo="Type it.", kind=kind, host=name)
+        if spec.become and not self.may_sudo:
+            raise HostError("this user may not use sudo", where=name, todo="Log in as root")
+
+    def inspect(self, stack: Stack) -> Facts:
+        """Connects, and finds what `whole` has there."""
+        known = {}
+        for spec in stack.hosts:
+            if spec.connect == "ssh":
+                self._connect(spec)
+            root = self.user == "root" or bool(spec.become)
+            services = tuple(whole.service(spec.name, *place[1:]) for place in whole.PLACES[:2])
+            known[spec.name] = HostFacts(
+                spec=spec, root=root, user="root" if root else self.user, services=services
+            )
+        return Facts(known)
+
+    def scan(self, stack: Stack | None = None, **_: object) -> Scan:
+        """The two of srv1, on each host."""
+        if stack is None:
+            return super().scan(Stack(hosts=(HostSpec(name="here", connect="local"),), components=()))
+        facts = self.inspect(stack)
+        seen = tuple(replace(one, host=host.name) for host in stack.hosts for one in whole.exposures()[:2])
+        return Scan(stack=stack, facts=facts, exposures=seen, findings=())
+
+    def apply(self, plan: object, emit: Any, cancel: threading.Event) -> Outcome:
+        """Fails at once while something has to be asked for."""
+        self.applied += 1
+        error: FirescreenError | None = None
+        try:
+            for spec in plan.stack.hosts:  # type: ignore[attr-defined]
+                self._connect(spec)
+        except FirescreenError as needed:
+            error = needed
+        state = "failed" if error else "proven"
+        emit(Event(run="" if error else "7", kind="finished", state=state))
+        return Outcome(run="" if error else "7", state=state, error=error)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def far(tmp_path: Path) -> FarEngine:
+    return FarEngine(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the person's own is offered."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "config").write_text("Host web* !x\nHost srv1\n")
+
+
+def build(far: FarEngine) -> FirescreenApp:
+    return make_app(build=engine(far))
+
+
+async def add(pilot: Any, text: str = "anna@srv9") -> None:
+    await until(pilot, "Other hosts")
+    await until(pilot, lambda: not pilot.app.session.busy)
+    await pilot.press("o")
+    await until(pilot, "srv1")
+    await pilot.press("a")
+    await until(pilot, "user@host")
+    await pilot.press(*text, "enter")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_from_the_key_to_hosts_in_hand(far: FarEngine, size: tuple[int, int]) -> None:
+    app = build(far)
+    far.user = "anna"
+    pictures = []
+    async with app.run_test(size=size) as pilot:
+        await add(pilot)
+        text = await until(pilot, "Is this that host's key?")
+        assert PRINT in text
+        assert "ssh-ed25519" in text
+        await pilot.press("y", "left", "right", "tab")
+        await until(pilot, "Is this that host's key?")
+        await pilot.press("enter")  # the focus has moved to yes, on purpose
+        await until(pilot, "the password asks for a password")
+        await pilot.press(*"wrong", "enter")
+        await until(pilot, "the password was not accepted")
+        await pilot.press(*CANARY)
+        pictures.append(svg_text(app.export_screenshot()))
+        await pilot.press("enter")
+        text = await until(pilot, "Use sudo on srv9?")
+        assert "anna" in text
+        await pilot.press("enter")
+        await until(pilot, "the sudo asks for a password")
+        await pilot.press(*CANARY, "enter")
+        text = await until(pilot, "as root, by sudo")
+        assert "2 of 2 open" in text
+        assert "pushgateway" in text
+        assert app.screen.query_one(Bar).hosts == (("srv9", 0),)
+        pictures.append(svg_text(app.export_screenshot()))
+        await pilot.press("u")
+        await until(pilot, "What runs on your hosts")
+        text = await until(pilot, "2 of 2")
+        assert app.screen.query_one(Bar).hosts == (("srv9", 0),)
+        assert "Secure these hosts" in text
+        stack = app.session.stack
+        assert stack is not None
+        assert stack.hosts[0].become == "sudo"
+        assert {one.name: one.protect for one in stack.components} == {
+            "node_exporter": ("tls", "basic_auth"),
+            "pushgateway": (),
+        }
+        kept = far.workspace.root / "stack.yaml"
+        await until(pilot, kept.exists)
+    assert all(CANARY not in picture for picture in pictures)
+    assert CANARY not in kept.read_text()
+    assert "anna" in kept.read_text()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+async def test_enter_by_accident_does_not_accept_a_key(far: FarEngine) -> None:
+    app = build(far)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await add(pilot)
+        await until(pilot, "Is this that host's key?")
+        await pilot.press("enter")
+        await until(pilot, "the test failed")
+        assert far.access.accepted("srv9") == ""
+
+
+async def test_escape_stops_a_test_and_what_comes_later_is_dropped(far: FarEngine) -> None:
+    far.held = threading.Event()
+    app = build(far)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await add(pilot)
+        await until(pilot, "connecting…")
+        await pilot.press("down", "up")
+        await pilot.press("escape")
+        await until(pilot, "you stopped it")
+        assert isinstance(app.screen, HostsPage), "the first Escape stops, the second leaves"
+        far.held.set()
+        for _ in range(20):
+            await pilot.pause(0.01)
+        assert isinstance(app.screen, HostsPage)
+        assert "the test failed" not in drawn(pilot)
+        await pilot.press("escape")
+        await until(pilot, lambda: len(app.screen_stack) == 1)
+
+
+async def test_who_cannot_become_root_is_told_so(far: FarEngine) -> None:
+    far.user, far.may_sudo, far.asks_key, far.asks_login, far.asks_sudo = "anna", False, False, False, False
+    app = build(far)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await add(pilot)
+        await until(pilot, "Use sudo on srv9?")
+        await pilot.press("enter")
+        text = await until(pilot, "no root's rights")
+        assert "this user may not use sudo" in text
+        assert "nothing can be changed there" in text
+        assert not app.roster.taken
+
+
+async def test_a_host_that_cannot_be_reached_says_what_to_do(far: FarEngine) -> None:
+    far.down = True
+    app = build(far)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await add(pilot, "srv9:2222")
+        text = await until(pilot, "the test failed")
+        assert "nothing listens on" in text
+        assert "Check the port" in text
+
+
+async def test_what_names_no_host_is_said_in_the_dialog(far: FarEngine) -> None:
+    app = build(far)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await add(pilot, "root@")
+        await until(pilot, "names no host")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, HostsPage))
+
+
+async def test_the_hosts_of_last_time_are_offered(far: FarEngine) -> None:
+    far.asks_key = far.asks_login = far.asks_sudo = False
+    (far.workspace.root / "stack.yaml").write_text(
+        "version: 1\nhosts: {srv1: {connect: ssh}}\ncomponents: [{host: srv1, name: node_exporter, protect: [tls]}]\n"
+    )
+    app = build(far)
+    async with app.run_test(size=(80, 24)) as pilot:
+        text = await until(pilot, "Go on with your hosts?")
+        assert "srv1" in text
+        await pilot.press("enter")
+        await until(pilot, "What runs on your hosts")
+        assert app.session.hosts == ("srv1",)
+
+
+async def test_a_question_of_an_apply_is_asked_and_the_apply_is_done_again(far: FarEngine) -> None:
+    far.asks_key = False
+    stack = Stack(hosts=(HostSpec(name="srv1", connect="ssh"),), components=())
+    plan = replace(whole.plan(), stack=stack)
+    app = build(far)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Other hosts")
+        app.runs.start(begin("apply"), lambda emit, cancel: app.desk.apply(plan, emit, cancel))
+        app.push_screen(RunPage())
+        await until(pilot, lambda: isinstance(app.screen, SecretDialog))
+        assert app.run_state.phase == "running", "the end of what was cut short is not told"
+        assert app.screen.query_one(Input).password
+        await pilot.press(*CANARY, "enter")
+        await until(pilot, lambda: not app.runs.working)
+        assert app.run_state.result == "proven"
+        assert far.applied == 2
+
+
+async def test_a_question_that_several_looks_run_into_is_asked_once(far: FarEngine) -> None:
+    far.asks_key = False
+    spec = HostSpec(name="srv1", connect="ssh")
+    app = build(far)
+    heard: list[object] = []
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Other hosts")
+        for _ in range(3):
+            app.ask(lambda: app.desk.reach(spec), heard.append)
+        await until(pilot, lambda: isinstance(app.screen, SecretDialog))
+        await pilot.press(*CANARY, "enter")
+        await until(pilot, lambda: len(heard) == 3)
+        assert len(app.screen_stack) == 1
