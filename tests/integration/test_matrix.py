@@ -58,7 +58,7 @@ def _all_runs() -> tuple[Run, ...]:
 
 
 ALL = {run.name: run for run in _all_runs()}
-FEW = ("sid-both", "trixie-mixed", "bookworm-alertmanager-alone")
+FEW = ("sid-both", "trixie-mixed")
 MADE = [pytest.param(name, marks=() if name in FEW else pytest.mark.matrix) for name in ALL]
 
 

@@ -13,6 +13,8 @@ from tests.integration.whole_stand import JOBS, LEVELS, Lost, Whole, lost, whole
 from wizard import practice
 from wizard.model import Answers, Stack
 
+pytestmark = pytest.mark.matrix
+
 WITHOUT_PROMETHEUS = tuple(name for name in practice.WHOLE if name != "prometheus")
 START = 8
 """Seconds: a Prometheus that starts begins to scrape only after its discovery's first five-second tick."""
@@ -40,7 +42,7 @@ class Cost:
         return found
 
 
-@pytest.mark.parametrize("suite", [pytest.param("bookworm", marks=pytest.mark.matrix), "sid"])
+@pytest.mark.parametrize("suite", ["bookworm", "sid"])
 def test_from_http_to_https_with_a_password_at_most_one_scrape_of_a_target_is_lost(
     suite: str, tmp_path: Path, cache: Path, record_property: Callable[[str, object], None]
 ) -> None:
