@@ -175,11 +175,14 @@ class Applier:
             services.restart(connection, change.service)
         else:
             services.reload(connection, change.service)
+            deadline = time.monotonic() + TURN_TIMEOUT
             for turn in change.turns:
-                self._await_turn(change, turn)
+                self._await_turn(change, turn, deadline)
 
-    def _await_turn(self, change: RunService, turn: Probe) -> None:
-        """Back in the moment in which Prometheus asks the target by https, or when it cannot be known.
+    def _await_turn(self, change: RunService, turn: Probe, deadline: float) -> None:
+        """Back in the moment in which Prometheus asks the target by https; at the deadline where it does not say.
+
+        The password follows: it must not be sent while Prometheus still asks by http, also where it cannot be asked.
 
         Raises:
             CancelledError: the person stopped the run.
@@ -192,12 +195,11 @@ class Applier:
                 text=f"waiting until Prometheus asks {turn.instance} by https (up to ten seconds)",
             )
         )
-        deadline = time.monotonic() + TURN_TIMEOUT
         while time.monotonic() < deadline:
             attempt = probes.run(turn, cancel=self._cancel)
-            if attempt.detail.startswith("https://") or attempt.outcome not in ("up", "down"):
+            if attempt.detail.startswith("https://"):
                 return
-            if self._cancel.wait(0.02):
+            if self._cancel.wait(0.02 if attempt.outcome in ("up", "down") else 0.5):
                 raise CancelledError(
                     "you stopped the run while it waited for Prometheus", where=change.title()
                 )
