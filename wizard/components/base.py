@@ -6,6 +6,7 @@ A fact that depends on the version is a table of (first version, value), oldest 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -82,6 +83,14 @@ class Component:
     def toolkit(self, version: str = "") -> str:
         """The exporter-toolkit's version in it, e.g. '0.8.2'; '' where it has none."""
         return _at(self.toolkits, version)
+
+    def opened(self, arguments: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        """Those of `open_flags` that a service's arguments switch on."""
+        return tuple(
+            (flag, means)
+            for flag, means in self.open_flags
+            if any(argument in (f"--{flag}", f"--{flag}=true") for argument in arguments)
+        )
 
     def safe(self, version: str) -> bool:
         """Whether basic authentication can be relied on (CVE-2022-46146); an unknown version counts as safe."""

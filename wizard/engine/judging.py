@@ -97,8 +97,7 @@ def _powers(exposure: Exposure, service: Service) -> tuple[Finding, ...]:
             why=means,
             mend="firescreen",
         )
-        for flag, means in find_component(exposure.component).open_flags
-        if any(argument in (f"--{flag}", f"--{flag}=true") for argument in service.arguments)
+        for flag, means in find_component(exposure.component).opened(service.arguments)
     )
 
 

@@ -20,7 +20,6 @@ from wizard.model import (
     Plan,
     PlannedStep,
     Probe,
-    Service,
     Stack,
 )
 from wizard.probes import curl_config
@@ -419,13 +418,8 @@ def _open_flags(server_plan: ServerPlan) -> list[Finding]:
             why=means,
             mend="add basic_auth or client_cert to its protection, or take the flag away",
         )
-        for flag, means in find_component(service.component).open_flags
-        if _is_on(service, flag)
+        for flag, means in find_component(service.component).opened(service.arguments)
     ]
-
-
-def _is_on(service: Service, flag: str) -> bool:
-    return any(argument in (f"--{flag}", f"--{flag}=true") for argument in service.arguments)
 
 
 def _gaps(plans: Sequence[ServerPlan], targets: Sequence[Target]) -> tuple[str, ...]:
