@@ -113,6 +113,12 @@ class HostError(FirescreenError):
     title = "The host did not do what was asked"
 
 
+class AwayError(HostError):
+    """A host is not within reach: it never answered, or the connection to it was lost."""
+
+    title = "The host cannot be reached"
+
+
 class ChangedError(FirescreenError):
     """A file is no longer what the preview showed; it was left alone."""
 
@@ -143,6 +149,12 @@ class ProofError(FirescreenError):
     """A probe did not end as it must."""
 
     title = "The proof failed"
+
+
+class PartError(FirescreenError):
+    """Some hosts failed and were put back, or could not be reached; the others are proven."""
+
+    title = "Some hosts are as they were before"
 
 
 class JournalError(FirescreenError):

@@ -14,7 +14,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -74,7 +74,13 @@ class Record:
     begun: frozenset[int] = frozenset()
     done: frozenset[int] = frozenset()
     state: str = "cut-off"
+    owed: frozenset[str] = frozenset()
+    """Hosts that were out of reach when they were to be put back, while the run went on without them."""
     details: tuple[str, ...] = field(default=())
+
+    def of(self, hosts: Collection[str]) -> Record:
+        """The same run as far as these hosts go."""
+        return replace(self, entries=tuple(entry for entry in self.entries if entry.host in hosts))
 
     def is_image(self, state: FileState | None, image: Image | None) -> bool:
         """Whether a file's content is the one that the image stands for (rights aside)."""
@@ -106,7 +112,14 @@ class Record:
             started=self.started,
             state=self.state,
             title=self.title,
-            changes=tuple(f"{entry.host}: {entry.kind} {entry.path}" for entry in self.entries),
+            # A run that went another way than was planned wrote down more than was done.
+            changes=tuple(
+                dict.fromkeys(
+                    f"{entry.host}: {entry.kind} {entry.path}"
+                    for entry in self.entries
+                    if entry.number in self.begun or self.state not in STANDING
+                )
+            ),
             folder=str(self.folder),
         )
 
@@ -117,6 +130,10 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.run = folder.name
+        self._key = ""
+        self._next = 0
+        self.touched = False
+        """Whether anything was begun: until then, the whole journal may go."""
         self._file = os.open(
             folder / "journal.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
         )
@@ -146,12 +163,10 @@ class Journal:
             (folder / "before").mkdir(mode=0o700, parents=True)
             folder.chmod(0o700)
             key = secrets.token_hex(16)
-            entries = [_entry(key, number, change) for number, change in enumerate(changes)]
-            for entry, change in zip(entries, changes, strict=True):
-                if isinstance(change, WriteFile) and change.before is not None and entry.before:
-                    _write_private(folder / "before" / entry.before.name, change.before.content)
+            entries = _entries(folder, key, 0, changes)
             _write_private(folder / "details.txt", "\n".join(details).encode())
             journal = cls(folder)
+            journal._key, journal._next = key, len(entries)
             journal._append(
                 {
                     "line": "run",
@@ -177,8 +192,35 @@ class Journal:
             ) from error
         return journal
 
+    def extend(self, changes: Sequence[Change]) -> tuple[int, ...]:
+        """Writes down more changes than the run began with; returns their numbers.
+
+        Raises:
+            JournalError: it cannot be written. None of them may be made then.
+        """
+        first = self._next
+        try:
+            entries = _entries(self.folder, self._key, first, changes)
+            _sync_folder(self.folder / "before")
+        except OSError as error:
+            raise JournalError(
+                f"the journal cannot be written: {error.strerror or error}", where=str(self.folder)
+            ) from error
+        self._next += len(entries)
+        self._append({"line": "more", "changes": [asdict(entry) for entry in entries]})
+        return tuple(range(first, self._next))
+
+    def back(self, host: str) -> None:
+        """All that was done on that host until now is put back."""
+        self._append({"line": "back", "host": host})
+
+    def owe(self, host: str) -> None:
+        """That host cannot be put back now; the run goes on without it, and `recover` comes back to it."""
+        self._append({"line": "owe", "host": host})
+
     def begin(self, number: int) -> None:
         """The change of that number is about to be made."""
+        self.touched = True
         self._append({"line": "begin", "n": number})
 
     def done(self, number: int) -> None:
@@ -186,12 +228,17 @@ class Journal:
         self._append({"line": "done", "n": number})
 
     def state(self, word: str) -> None:
-        """The run is now applied, proven, rolling-back, undoing, rolled-back or undone."""
+        """The run is now applied, proven, partly, rolling-back, undoing, rolled-back or undone."""
         self._append({"line": "state", "state": word, "at": time.time()})
 
     def forget_images(self) -> None:
         """Removes the before-images once everything is back in place."""
         shutil.rmtree(self.folder / "before", ignore_errors=True)
+
+    def discard(self) -> None:
+        """Removes the journal of a run that touched nothing."""
+        self.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def close(self) -> None:
         """Ends the writing; safe to call twice."""
@@ -215,7 +262,9 @@ class Journal:
             ) from error
 
 
-FINAL = ("proven", "applied", "undone", "rolled-back", "ended")
+STANDING = ("proven", "applied", "partly")
+"""What can be undone."""
+FINAL = (*STANDING, "undone", "rolled-back", "ended")
 
 
 def read(folder: Path) -> Record | None:
@@ -234,26 +283,48 @@ def read(folder: Path) -> Record | None:
         ) from error
 
 
+@dataclass
+class _Course:
+    """What the lines after a journal's header tell, line by line."""
+
+    entries: list[Entry] = field(default_factory=list)
+    begun: set[int] = field(default_factory=set)
+    done: set[int] = field(default_factory=set)
+    owed: set[str] = field(default_factory=set)
+    state: str = ""
+    ready: bool = False
+
+    def take(self, line: Mapping[str, Any]) -> None:
+        """One more line."""
+        match line.get("line"):
+            case "run" | "more":
+                self.entries += map(_read_entry, line["changes"])
+            case "ready":
+                self.ready = True
+            case "begin":
+                self.begun.add(int(line["n"]))
+            case "done":
+                self.done.add(int(line["n"]))
+            case "back":
+                mine = {entry.number for entry in self.entries if entry.host == line["host"]}
+                self.begun -= mine
+                self.done -= mine
+                self.owed.discard(str(line["host"]))
+            case "owe":
+                self.owed.add(str(line["host"]))
+            case "state":
+                self.state = str(line["state"])
+
+
 def _read(folder: Path) -> Record | None:
     header: dict[str, Any] | None = None
-    begun: set[int] = set()
-    done: set[int] = set()
-    state = ""
-    ready = False
+    course = _Course()
     for line in _lines(folder / "journal.jsonl"):
-        match line.get("line"):
-            case "run":
-                header = line
-            case "ready":
-                ready = True
-            case "begin":
-                begun.add(int(line["n"]))
-            case "done":
-                done.add(int(line["n"]))
-            case "state":
-                state = str(line["state"])
-    if header is None or not ready:
-        if begun or done or state:
+        if line.get("line") == "run":
+            header = line
+        course.take(line)
+    if header is None or not course.ready:
+        if course.begun or course.done or course.state:
             raise ValueError("the first lines are damaged")
         return None
     if header["format"] != FORMAT:
@@ -266,10 +337,11 @@ def _read(folder: Path) -> Record | None:
         title=str(header["title"]),
         key=str(header["key"]),
         hosts=tuple(HostSpec(**host) for host in header["hosts"]),
-        entries=tuple(_read_entry(entry) for entry in header["changes"]),
-        begun=frozenset(begun),
-        done=frozenset(done),
-        state=state if state in FINAL else "cut-off",
+        entries=tuple(course.entries),
+        begun=frozenset(course.begun),
+        done=frozenset(course.done),
+        state=course.state if course.state in FINAL else "cut-off",
+        owed=frozenset(course.owed) if course.state in STANDING else frozenset(),
         details=tuple(details.read_text(encoding="utf-8").splitlines()) if details.exists() else (),
     )
 
@@ -322,6 +394,15 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 def _digest(key: str, content: bytes) -> str:
     # Keyed, so that the journal alone tells nobody whether a guessed password is right.
     return hmac.new(key.encode(), content, hashlib.sha256).hexdigest()
+
+
+def _entries(folder: Path, key: str, first: int, changes: Sequence[Change]) -> list[Entry]:
+    """The changes as the journal knows them, numbered from `first`; what they replace is kept on the disk."""
+    entries = [_entry(key, number, change) for number, change in enumerate(changes, start=first)]
+    for entry, change in zip(entries, changes, strict=True):
+        if isinstance(change, WriteFile) and change.before is not None and entry.before:
+            _write_private(folder / "before" / entry.before.name, change.before.content)
+    return entries
 
 
 def _entry(key: str, number: int, change: Change) -> Entry:

@@ -7,7 +7,7 @@ what was there before is back; killed at any instant, `recover` brings it to one
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +16,18 @@ from wizard import journal, probes, steps
 from wizard.components import all_components
 from wizard.components import component as find_component
 from wizard.engine import inspecting, judging, proving, telling, undoing
-from wizard.engine.applying import Applier, unchanged
+from wizard.engine.applying import unchanged
+from wizard.engine.claims import claimed, let_go
 from wizard.engine.hosts import Hosts
+from wizard.engine.lanes import side_by_side
 from wizard.engine.listener import Listener
-from wizard.engine.outcome import Exposure, Holding, Outcome, Scan, silent, told
+from wizard.engine.outcome import Exposure, Holding, HostOutcome, Outcome, Scan, State, silent, told
+from wizard.engine.rollout import Rollout, canary_of
 from wizard.errors import CancelledError, FirescreenError, InputError, JournalError
 from wizard.hosts.access import Access
 from wizard.journal import Journal, Record
 from wizard.model import (
+    WORKSPACE,
     Answers,
     Attempt,
     ComponentSpec,
@@ -36,10 +40,11 @@ from wizard.model import (
     RunRecord,
     Service,
     Stack,
+    WriteFile,
 )
 from wizard.workspace import Workspace
 
-__all__ = ["Engine", "Exposure", "Holding", "Outcome", "Scan", "proposed"]
+__all__ = ["Engine", "Exposure", "Holding", "HostOutcome", "Outcome", "Scan", "proposed"]
 
 Emit = Callable[[Event], None]
 
@@ -93,7 +98,10 @@ class Engine:
         facts = self.inspect(look)
         exposures = []
         told_of: list[Finding] = []
+        told_of += [judging.away(name, why) for name, why in facts.away.items()]
         for component in wanted.components:
+            if component.host in facts.away:
+                continue
             service = facts.hosts[component.host].service(component.name)
             if service is None:
                 told_of.append(judging.not_found(component))
@@ -127,87 +135,111 @@ class Engine:
 
     # -- doing --------------------------------------------------------------------------------------------
 
-    def apply(self, plan: Plan, emit: Emit = silent, cancel: threading.Event | None = None) -> Outcome:
-        """Makes the changes, proves the result, and puts everything back if the proof fails.
+    def apply(
+        self,
+        plan: Plan,
+        emit: Emit = silent,
+        cancel: threading.Event | None = None,
+        *,
+        canary: str = "",
+    ) -> Outcome:
+        """Makes the changes, proves the result, and puts back what fails: a host alone where that can be, else all.
 
         Never raises a FirescreenError: it is in the outcome.
+
+        Args:
+            canary: the host that is changed and proven before the rest; '' for a choice of ours from four hosts on,
+                'none' for all at once.
         """
         stop = cancel or threading.Event()
         with Listener(emit) as tell:
             try:
                 with self.workspace.lock("an apply"), self._hosts(plan.stack.hosts) as hosts:
-                    self._refuse_after_crash()
-                    outcome = self._apply(plan, hosts, tell, stop)
+                    self._refuse_after_crash(steps.changed_hosts(plan))
+                    outcome = self._apply(plan, hosts, tell, stop, canary_of(plan, canary))
             except FirescreenError as error:
                 outcome = Outcome(run="", state="failed", error=error)
             return _finish(outcome, tell)
 
-    def _apply(self, plan: Plan, hosts: Hosts, emit: Emit, cancel: threading.Event) -> Outcome:
+    def _apply(self, plan: Plan, hosts: Hosts, emit: Emit, cancel: threading.Event, canary: str) -> Outcome:
         if not plan.changes:
             attempts = proving.prove(plan.probes, run="", emit=emit, cancel=cancel)
             return judging.judged(Outcome(run="", state="nothing", attempts=attempts), plan)
-        for change in judging.first_writes(plan):
-            unchanged(hosts.connection(change.host), change)
+        # First of all, so that a mark on a host is never without a journal that leads back to it.
         log = Journal.create(
             self.workspace.runs,
             title=telling.title(plan),
             hosts=plan.stack.hosts,
-            changes=plan.changes,
+            changes=(),
             details=telling.details(plan),
         )
         try:
-            return self._carry_out(plan, hosts, log, emit, cancel)
+            with claimed(hosts, steps.changed_hosts(plan), self.workspace):
+                side_by_side(lambda mine: _unchanged(hosts, mine), judging.first_writes(plan))
+                rollout = Rollout(plan, hosts, log, emit, cancel)
+                return self._carry_out(rollout, plan, hosts, log, emit, canary)
+        except FirescreenError:
+            log.discard()
+            raise
         finally:
             log.close()
 
     def _carry_out(
-        self, plan: Plan, hosts: Hosts, log: Journal, emit: Emit, cancel: threading.Event
+        self, rollout: Rollout, plan: Plan, hosts: Hosts, log: Journal, emit: Emit, canary: str
     ) -> Outcome:
         emit(Event(run=log.run, kind="started", total=len(plan.changes)))
-        attempts: tuple[Attempt, ...] = ()
         try:
-            Applier(plan, hosts, log, emit, cancel).run()
-            log.state("proving")
-            attempts = proving.prove(
-                plan.probes, run=log.run, emit=emit, cancel=cancel, since=judging.turned(plan)
+            attempts = rollout.run(canary)
+            state: State = (
+                "partly" if rollout.lost or plan.facts.away else "proven" if plan.probes else "applied"
             )
-            if cancel.is_set():
-                raise CancelledError("you stopped the run while it was being proven")
-            judging.judge(attempts)
-            log.state("proven" if plan.probes else "applied")
+            log.state(state)
+        except JournalError as error:
+            if not log.touched:
+                raise
+            return self._roll_back(log, hosts, emit, error, rollout)
         except FirescreenError as error:
-            return self._roll_back(log, hosts, emit, error, attempts)
+            return self._roll_back(log, hosts, emit, error, rollout)
         except Exception as fault:
             # A fault of our own: nothing may stay half done because of it, and it must still be seen.
             words = FirescreenError(f"a fault of Firescreen itself: {type(fault).__name__}", where=log.run)
-            self._roll_back(log, hosts, emit, words, attempts)
+            self._roll_back(log, hosts, emit, words, rollout)
             raise
-        return Outcome(
-            run=log.run,
-            state="proven" if plan.probes else "applied",
-            attempts=attempts,
-            summary=telling.summary(plan, attempts),
+        return judging.partly(
+            Outcome(
+                run=log.run,
+                state=state,
+                attempts=attempts,
+                summary=telling.summary(plan, attempts),
+                hosts=rollout.outcomes,
+            ),
+            plan,
         )
 
     def _roll_back(
-        self, log: Journal, hosts: Hosts, emit: Emit, error: FirescreenError, attempts: tuple[Attempt, ...]
+        self, log: Journal, hosts: Hosts, emit: Emit, error: FirescreenError, rollout: Rollout
     ) -> Outcome:
+        attempts = rollout.attempts
         emit(Event(run=log.run, kind="rollback", state="running", text=error.what, error=told(error)))
         record = journal.read(log.folder)
         assert record is not None
         try:
             with suppress(JournalError):  # a full disk must not keep the files from being put back
                 log.state("rolling-back")
-            undoing.put_back(record, hosts, log, emit)
+            undoing.put_back(record, hosts, emit)
             undoing.revive(record, hosts)
+            log.forget_images()
             log.state("rolled-back")
+            rollout.rolled_back()
         except FirescreenError as trouble:
             worse = JournalError(
                 f"{error.what}; and putting back failed: {trouble.what}",
                 where=trouble.where or error.where,
                 todo=trouble.todo or "run: firescreen recover --yes",
             )
-            return Outcome(run=log.run, state="failed", attempts=attempts, error=worse)
+            return Outcome(
+                run=log.run, state="failed", attempts=attempts, error=worse, hosts=rollout.outcomes
+            )
         state = "cancelled" if isinstance(error, CancelledError) else "rolled-back"
         back = "Everything that was changed is back as it was, and the services run as before."
         return Outcome(
@@ -216,6 +248,7 @@ class Engine:
             attempts=attempts,
             error=error,
             summary=(back,),
+            hosts=rollout.outcomes,
         )
 
     def verify(
@@ -252,7 +285,10 @@ class Engine:
                 with self.workspace.lock("an undo"):
                     self._refuse_after_crash()
                     record = self._to_undo(run)
-                    with self._hosts(record.hosts) as hosts:
+                    with (
+                        self._hosts(record.hosts) as hosts,
+                        claimed(hosts, _touched(record), self.workspace),
+                    ):
                         undoing.check(record, hosts)
                         outcome = self._undo(record, hosts, tell)
             except FirescreenError as error:
@@ -261,7 +297,7 @@ class Engine:
 
     def _to_undo(self, run: str) -> Record:
         standing = [
-            record for record in journal.records(self.workspace.runs) if record.state in ("proven", "applied")
+            record for record in journal.records(self.workspace.runs) if record.state in journal.STANDING
         ]
         if not run:
             if not standing:
@@ -285,8 +321,9 @@ class Engine:
         try:
             with suppress(JournalError):
                 log.state("undoing")
-            undoing.put_back(record, hosts, log, emit)
+            undoing.put_back(record, hosts, emit)
             undoing.revive(record, hosts)
+            log.forget_images()
             log.state("undone")
         except FirescreenError as error:
             return Outcome(run=record.run, state="failed", error=error)
@@ -294,48 +331,86 @@ class Engine:
             log.close()
         return Outcome(run=record.run, state="undone", summary=("Every file is as it was before that run.",))
 
+    def _settle(self, record: Record, hosts: Hosts, emit: Emit) -> Outcome:
+        """Puts back the hosts that a standing run owes."""
+        log = Journal(record.folder)
+        try:
+            undoing.put_back(record, hosts, emit)
+            undoing.revive(record, hosts)
+            for host in sorted(record.owed):
+                log.back(host)
+        except FirescreenError as error:
+            return Outcome(run=record.run, state="failed", error=error)
+        finally:
+            log.close()
+        names = ", ".join(sorted(record.owed))
+        return Outcome(run=record.run, state="undone", summary=(f"On {names}, every file is as it was.",))
+
     def hosts_of(self, run: str = "") -> tuple[HostSpec, ...]:
         """The hosts that putting back goes to: of that run, of the runs that were cut off, or of the newest.
 
         Raises:
             InputError: there is nothing to put back.
         """
-        cut = [each for each in journal.records(self.workspace.runs) if each.state == "cut-off"]
+        cut = [each for each in journal.records(self.workspace.runs) if _unsettled(each)]
         if cut and not run:
-            return tuple({host.name: host for each in cut for host in each.hosts}.values())
+            return tuple(
+                {
+                    host.name: host
+                    for each in cut
+                    for host in each.hosts
+                    if each.state == "cut-off" or host.name in each.owed
+                }.values()
+            )
         return self._to_undo(run).hosts
 
     def cut_off(self) -> RunRecord | None:
-        """A run that was killed before it was finished or put back; None while another is at work."""
+        """A run that was killed before it was finished or put back; None while another is at work.
+
+        Also one that went on without a host that could not be put back, as far as that host goes.
+        """
         if self.workspace.busy():
             return None
         for record in journal.records(self.workspace.runs):
             if record.state == "cut-off":
                 return record.summary()
+            if record.owed:
+                return replace(record.of(record.owed).summary(), state="cut-off")
         return None
 
     def recover(self, emit: Emit = silent) -> tuple[Outcome, ...]:
-        """Finishes the undo of every run that was cut off."""
+        """Finishes the undo of every run that was cut off, and of the hosts that a run had to leave behind."""
         outcomes = []
         try:
             with self.workspace.lock("a recovery"):
                 journal.sweep(self.workspace.runs)
-                for record in journal.records(self.workspace.runs):
-                    if record.state != "cut-off":
-                        continue
-                    with self._hosts(record.hosts) as hosts:
-                        outcomes.append(_finish(self._undo(record, hosts, emit), emit))
+                for record in filter(_unsettled, journal.records(self.workspace.runs)):
+                    mine = record.of(record.owed) if record.owed else record
+                    with (
+                        self._hosts(record.hosts) as hosts,
+                        claimed(hosts, _touched(mine), self.workspace),
+                    ):
+                        done = (
+                            self._settle(mine, hosts, emit) if record.owed else self._undo(mine, hosts, emit)
+                        )
+                        let_go(hosts, [host.name for host in mine.hosts], self.workspace)
+                        outcomes.append(_finish(done, emit))
         except FirescreenError as error:
             outcomes.append(_finish(Outcome(run="", state="failed", error=error), emit))
         return tuple(outcomes)
 
-    def _refuse_after_crash(self) -> None:
+    def _refuse_after_crash(self, touched: Iterable[str] = ()) -> None:
         """For who holds the lock.
 
+        Args:
+            touched: the hosts that are about to be changed.
+
         Raises:
-            JournalError: a run was cut off before.
+            JournalError: a run was cut off before, or had to leave one of these hosts behind.
         """
-        cut = next((each for each in journal.records(self.workspace.runs) if each.state == "cut-off"), None)
+        hosts = frozenset(touched)
+        records = journal.records(self.workspace.runs)
+        cut = next((each for each in records if each.state == "cut-off" or each.owed & hosts), None)
         if cut is not None:
             raise JournalError(
                 f"run {cut.run} was cut off and is not put back yet",
@@ -411,7 +486,7 @@ class Engine:
             standing = [
                 record
                 for record in journal.records(self.workspace.runs)
-                if record.state in ("proven", "applied", "cut-off")
+                if record.state in (*journal.STANDING, "cut-off")
             ]
             mine = [record for record in standing if judging.practises(record)]
             others = len(mine) < len(standing)
@@ -441,6 +516,22 @@ def proposed(services: Iterable[Service]) -> tuple[ComponentSpec, ...]:
         )
         for host, name in sorted(keys, key=lambda key: order.index(key[1]))
     )
+
+
+def _unsettled(record: Record) -> bool:
+    """Whether a run has something to be put back that nobody asked to keep."""
+    return record.state == "cut-off" or bool(record.owed)
+
+
+def _touched(record: Record) -> tuple[str, ...]:
+    """The hosts on which a run has changed something that stands."""
+    names = (entry.host for entry in record.entries if entry.number in record.begun)
+    return tuple(name for name in dict.fromkeys(names) if name != WORKSPACE)
+
+
+def _unchanged(hosts: Hosts, mine: Sequence[WriteFile]) -> None:
+    for change in mine:
+        unchanged(hosts.connection(change.host), change)
 
 
 def _finish(outcome: Outcome, emit: Emit) -> Outcome:

@@ -9,8 +9,8 @@ import posixpath
 import re
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -20,9 +20,19 @@ from wizard.configs import blackbox, cluster, web
 from wizard.configs import prometheus as scrape
 from wizard.engine import hosts as services
 from wizard.engine.hosts import Hosts
-from wizard.errors import CancelledError, ChangedError, HostError, ValidationError
+from wizard.engine.lanes import side_by_side
+from wizard.errors import (
+    CancelledError,
+    ChangedError,
+    FirescreenError,
+    HostError,
+    NeededError,
+    ServiceError,
+    ValidationError,
+)
 from wizard.journal import Journal
 from wizard.model import (
+    WORKSPACE,
     Change,
     Connection,
     Event,
@@ -44,10 +54,6 @@ HAND_TIMEOUT = 1800.0
 """Seconds that a person has for a restart by hand."""
 
 
-AT_ONCE = 16
-"""Hosts that are worked on side by side."""
-
-
 class _Entry(NamedTuple):
     """A change with its number in the journal."""
 
@@ -57,41 +63,61 @@ class _Entry(NamedTuple):
 
 
 class Applier:
-    """Carries out one plan.
+    """Carries out the steps of plans for one run.
 
     Args:
-        journal: open, with its before-images in place.
+        plan: what is carried out, for its facts.
+        journal: open, with nothing written down yet of what is to be done.
         emit: told of every step.
         cancel: looked at between changes.
+        parted: hosts whose failure is theirs alone; any other's ends the run.
     """
 
     def __init__(
-        self, plan: Plan, hosts: Hosts, journal: Journal, emit: Emit, cancel: threading.Event
+        self,
+        plan: Plan,
+        hosts: Hosts,
+        journal: Journal,
+        emit: Emit,
+        cancel: threading.Event,
+        *,
+        parted: Collection[str] = (),
     ) -> None:
         self._plan = plan
         self._hosts = hosts
         self._journal = journal
         self._emit = emit
         self._cancel = cancel
-        self._failed = threading.Event()
+        self._parted = frozenset(parted)
+        self._stop = threading.Event()
+        self._failures: dict[str, FirescreenError] = {}
         self._counting = threading.Lock()
-        self._done = 0
+        self._left: Counter[str] = Counter()
+        self._total = 0
+        self.made: list[Change] = []
+        """What was done so far, in its order."""
 
-    def run(self) -> None:
-        """Makes every change.
+    def run(self, steps: Sequence[PlannedStep], numbers: Sequence[int]) -> dict[str, FirescreenError]:
+        """Makes every change, each under its number in the journal.
+
+        Returns:
+            The hosts that failed alone, with what happened there. Their later changes were not made, and what was
+            made until then stands; so it is with the others from the stage on that followed.
 
         Raises:
-            FirescreenError: one of them could not be made, or the person stopped the run. What was made until
+            FirescreenError: a host that the others need failed, or the person stopped the run. What was made until
                 then stands; the caller puts it back.
         """
-        numbered = tuple(
-            _Entry(number, step, change)
-            for number, (step, change) in enumerate(
-                (step, change) for step in self._plan.steps for change in step.changes
-            )
-        )
-        for _, stage in groupby(numbered, key=lambda entry: entry.step.stage):
+        pairs = [(step, change) for step in steps for change in step.changes]
+        entries = [_Entry(number, *pair) for number, pair in zip(numbers, pairs, strict=True)]
+        self._failures = {}
+        self._left = Counter(entry.change.host for entry in entries)
+        self._total = len(self.made) + len(entries)
+        for _, stage in groupby(entries, key=lambda entry: entry.step.stage):
             self._stage(tuple(stage))
+            if self._failures:
+                break
+        return self._failures
 
     def _stage(self, entries: tuple[_Entry, ...]) -> None:
         """The changes of one stage: in order on each host, the hosts side by side.
@@ -103,33 +129,39 @@ class Applier:
         for entry in entries:
             lane = f"{entry.number}" if _restarts(entry.change) else entry.change.host
             lanes.setdefault(lane, []).append(entry)
-        if len(lanes) == 1:
-            self._lane(entries)
-            return
-        with ThreadPoolExecutor(max_workers=min(len(lanes), AT_ONCE), thread_name_prefix="host") as pool:
-            done = [pool.submit(self._lane, tuple(lane)) for lane in lanes.values()]
-        for each in done:
-            each.result()
+        side_by_side(self._lane, lanes.values())
 
-    def _lane(self, entries: tuple[_Entry, ...]) -> None:
+    def _lane(self, entries: Sequence[_Entry]) -> None:
         """Changes one after the other, each written down before it is made."""
         for number, step, change in entries:
-            if self._failed.is_set():
-                return  # another host's trouble ends the run; what is not begun needs no putting back
+            if self._stop.is_set() or change.host in self._failures:
+                return  # what is not begun needs no putting back
             if self._cancel.is_set():
+                self._stop.set()
                 raise CancelledError("you stopped the run between two changes", where=step.title)
             self._tell(step.id, change, "running")
-            self._journal.begin(number)
             try:
+                self._journal.begin(number)
                 self._make(change, number)
+            except (HostError, ChangedError, ValidationError, ServiceError, NeededError) as error:
+                self._tell(step.id, change, "failed")
+                if change.host not in self._parted:
+                    self._stop.set()
+                    raise
+                self._failures[change.host] = error
+                return
             except BaseException:
-                self._failed.set()
+                self._stop.set()
                 self._tell(step.id, change, "failed")
                 raise
             self._journal.done(number)
             with self._counting:
-                self._done += 1
+                self.made.append(change)
+                self._left[change.host] -= 1
+                last = not self._left[change.host]
             self._tell(step.id, change, "done")
+            if last and change.host != WORKSPACE:
+                self._emit(Event(run=self._journal.run, kind="host", host=change.host, state="changed"))
 
     def _tell(self, step: str, change: Change, state: str) -> None:
         self._emit(
@@ -139,8 +171,8 @@ class Applier:
                 host=change.host,
                 step=step,
                 state=state,
-                done=self._done,
-                total=len(self._plan.changes),
+                done=len(self.made),
+                total=self._total,
                 text=change.title(),
             )
         )

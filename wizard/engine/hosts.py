@@ -57,6 +57,19 @@ class Hosts:
             connection.close()
         self._open.clear()
 
+    def claim_path(self, name: str) -> str:
+        """Where a host is marked as being worked on; '' for one that a person changes by hand."""
+        spec = self._specs[name]
+        if spec.connect == "manual":
+            return ""
+        if spec.connect == "practice":
+            return str(self._workspace.practice / name / "firescreen.lock")
+        remote = self.remote(name)
+        user = remote.identity()[0] if remote is not None else account()[0]
+        root = user == "root" or bool(spec.become)
+        # A mark and no data: what somebody else puts there first is a refusal, not a danger.
+        return "/run/firescreen.lock" if root else f"/tmp/firescreen-{user}.lock"  # noqa: S108
+
     def connection(self, name: str) -> Connection:
         """The connection to a host, or to the workspace."""
         with self._locks.setdefault(name, threading.Lock()):  # two threads must not open the same one twice

@@ -6,17 +6,17 @@ import fnmatch
 import os
 import posixpath
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import replace
 
 from wizard import steps
 from wizard.account import account
+from wizard.components import component as find_component
 from wizard.engine.hosts import Hosts
+from wizard.engine.lanes import side_by_side
+from wizard.errors import AwayError
 from wizard.model import WORKSPACE, Facts, FileState, HostFacts, HostSpec, PathInfo, Stack
 from wizard.workspace import Workspace
-
-AT_ONCE = 16
-"""Hosts that are looked at side by side."""
 
 _ROUNDS = 4
 """Files name other files: a web configuration its key, a job its CA. Deeper than this nothing goes."""
@@ -25,38 +25,59 @@ _ROUNDS = 4
 def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
     """What is known of the hosts of a stack.
 
+    A host that is out of reach is left aside (`Facts.away`) where the others can do without it.
+
     Raises:
-        HostError: a host, or a file on it, cannot be read.
+        HostError: a host, or a file on it, cannot be read; none can be reached, or one that asks the others cannot.
         InputError: a component of the stack is not there.
     """
-    with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="inspect") as pool:
-        found = pool.map(lambda spec: _host_facts(spec, hosts, _wanted(stack, spec.name)), stack.hosts)
-        facts = Facts(
-            hosts={WORKSPACE: _workspace_facts(), **{known.spec.name: known for known in found}},
-            workspace=str(workspace.root),
-            workspace_option="" if workspace.is_usual else str(workspace.root),
-        )
-        for _ in range(_ROUNDS):
-            wanted = steps.wanted_files(stack, facts)
-            missing = {
-                name: [path for path in paths if path not in facts.hosts[name].files]
-                for name, paths in wanted.items()
-            }
-            if not any(missing.values()):
-                break
-            read = pool.map(
-                lambda known, missing=missing: _with_files(known, missing.get(known.spec.name, []), hosts),
-                facts.hosts.values(),
-            )
-            facts = replace(facts, hosts={known.spec.name: known for known in read})
-        folders = steps.wanted_folders(stack, facts)
-        looked = pool.map(
-            lambda known: replace(
-                known, folders=_folders(known.spec.name, folders.get(known.spec.name, ()), hosts)
-            ),
-            facts.hosts.values(),
-        )
-        return replace(facts, hosts={known.spec.name: known for known in looked})
+    found = side_by_side(lambda spec: _look(spec, stack, hosts), stack.hosts)
+    lost = {
+        spec.name: known
+        for spec, known in zip(stack.hosts, found, strict=True)
+        if isinstance(known, AwayError)
+    }
+    for name, error in lost.items():
+        if len(lost) == len(stack.hosts) or _asks(stack, name):
+            raise error
+    facts = Facts(
+        hosts={
+            WORKSPACE: _workspace_facts(),
+            **{known.spec.name: known for known in found if isinstance(known, HostFacts)},
+        },
+        workspace=str(workspace.root),
+        workspace_option="" if workspace.is_usual else str(workspace.root),
+        away={name: error.what for name, error in lost.items()},
+    )
+    for _ in range(_ROUNDS):
+        wanted = steps.wanted_files(stack, facts)
+        missing = {
+            name: [path for path in paths if path not in facts.hosts[name].files]
+            for name, paths in wanted.items()
+        }
+        if not any(missing.values()):
+            break
+        facts = replace(facts, hosts=_with_all(facts, missing, hosts))
+    folders = steps.wanted_folders(stack, facts)
+    looked = side_by_side(
+        lambda known: replace(
+            known, folders=_folders(known.spec.name, folders.get(known.spec.name, ()), hosts)
+        ),
+        facts.hosts.values(),
+    )
+    return replace(facts, hosts={known.spec.name: known for known in looked})
+
+
+def _look(spec: HostSpec, stack: Stack, hosts: Hosts) -> HostFacts | AwayError:
+    try:
+        return _host_facts(spec, hosts, _wanted(stack, spec.name))
+    except AwayError as error:
+        return error
+
+
+def _asks(stack: Stack, name: str) -> bool:
+    """Whether a host asks others, as far as the stack says: without it, nothing could be told of them."""
+    return any(find_component(each).asks_others for each in _wanted(stack, name))
 
 
 def _wanted(stack: Stack, host: str) -> tuple[str, ...]:
@@ -88,6 +109,13 @@ def _host_facts(spec: HostSpec, hosts: Hosts, wanted: tuple[str, ...]) -> HostFa
 def _workspace_facts() -> HostFacts:
     user, group = account()
     return HostFacts(spec=HostSpec(name=WORKSPACE, connect="local"), user=user, group=group)
+
+
+def _with_all(facts: Facts, missing: Mapping[str, list[str]], hosts: Hosts) -> dict[str, HostFacts]:
+    read = side_by_side(
+        lambda known: _with_files(known, missing.get(known.spec.name, []), hosts), facts.hosts.values()
+    )
+    return {known.spec.name: known for known in read}
 
 
 def _with_files(known: HostFacts, missing: list[str], hosts: Hosts) -> HostFacts:

@@ -6,12 +6,13 @@ Pure: the engine looks and acts, this says what it amounts to.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from wizard.components import component as find_component
 from wizard.engine import telling
 from wizard.engine.outcome import Exposure, Outcome
-from wizard.errors import ProofError
+from wizard.errors import PartError, ProofError
 from wizard.journal import Record
 from wizard.model import WORKSPACE, Attempt, ComponentSpec, Finding, Plan, Service, WriteFile
 from wizard.redact import redact
@@ -22,13 +23,13 @@ def practises(record: Record) -> bool:
     return all(host.connect == "practice" for host in record.hosts)
 
 
-def first_writes(plan: Plan) -> tuple[WriteFile, ...]:
-    """The first change of each file: what a later one builds on is not there yet."""
-    first: dict[tuple[str, str], WriteFile] = {}
+def first_writes(plan: Plan) -> tuple[tuple[WriteFile, ...], ...]:
+    """The first change of each file, by host: what a later one builds on is not there yet."""
+    first: dict[str, dict[str, WriteFile]] = {}
     for change in plan.changes:
         if isinstance(change, WriteFile):
-            first.setdefault((change.host, change.path), change)
-    return tuple(first.values())
+            first.setdefault(change.host, {}).setdefault(change.path, change)
+    return tuple(tuple(mine.values()) for mine in first.values())
 
 
 def turned(plan: Plan) -> float:
@@ -43,11 +44,20 @@ def judge(attempts: tuple[Attempt, ...]) -> None:
         ProofError: for the first that did not, the wanted ones before the others.
     """
     failed = [attempt for attempt in attempts if not attempt.ok]
-    if not failed:
-        return
-    worst = min(failed, key=lambda attempt: (not attempt.probe.wanted, attempt.probe.kind == "up"))
+    if failed:
+        raise failure(failed)
+
+
+def failure(failed: Sequence[Attempt], host: str = "") -> ProofError:
+    """What to tell of probes that did not hold, the wanted ones before the others.
+
+    Args:
+        host: only of this one; '' for all.
+    """
+    mine = [attempt for attempt in failed if host in ("", attempt.probe.host)]
+    worst = min(mine, key=lambda attempt: (not attempt.probe.wanted, attempt.probe.kind == "up"))
     said = f": {worst.reason}" if worst.reason else ""
-    raise ProofError(
+    return ProofError(
         f"'{worst.probe.name}' did not hold: expected {worst.probe.expect}, got {worst.outcome}{redact(said)}",
         where=f"{worst.probe.host}/{worst.probe.component}",
         todo=f"try it by hand: {worst.curl}" if worst.curl else "",
@@ -63,6 +73,38 @@ def judged(outcome: Outcome, plan: Plan) -> Outcome:
     return replace(outcome, summary=telling.summary(plan, outcome.attempts))
 
 
+def partly(outcome: Outcome, plan: Plan) -> Outcome:
+    """The outcome of a run that stands, with what became of the hosts that are not part of it."""
+    lost = [each for each in outcome.hosts if each.state not in ("proven", "changed", "working")]
+    if not lost:
+        return outcome
+    ways = {
+        "away": plan.facts.away,
+        "rolled-back": {each.host: each.error.what for each in lost if each.error},
+        "stuck": {each.host: each.error.what for each in lost if each.error},
+    }
+    lines = []
+    for each in lost:
+        words = {
+            "away": "could not be reached and was left alone",
+            "rolled-back": "failed and was put back",
+            "stuck": "failed and cannot be reached now: it is put back by firescreen recover --yes",
+        }[each.state]
+        lines.append(f"{each.host} {words}: {ways[each.state].get(each.host, '')}")
+    first = lost[0]
+    others = len(outcome.hosts) - len(lost)
+    error = PartError(
+        f"{first.host}: {ways[first.state].get(first.host, '')}"
+        if len(lost) == 1
+        else f"{len(lost)} of {len(outcome.hosts)} hosts: {ways[first.state].get(first.host, '')}",
+        where=", ".join(each.host for each in lost),
+        todo=f"mend that and apply again; the other {others} are proven"
+        if others
+        else "mend that and apply again",
+    )
+    return replace(outcome, error=error, summary=(*outcome.summary, *lines))
+
+
 def not_found(component: ComponentSpec) -> Finding:
     """What to tell of a component that the stack names and the host does not have."""
     return Finding(
@@ -73,6 +115,19 @@ def not_found(component: ComponentSpec) -> Finding:
         what=f"there is no {component.name} on {component.host}",
         why="The stack names it, and nothing of that kind runs or is installed there.",
         mend="install and start it, or take it out of the stack",
+    )
+
+
+def away(host: str, why: str) -> Finding:
+    """What to tell of a host that could not be reached."""
+    return Finding(
+        severity="warning",
+        id="host-away",
+        host=host,
+        component="",
+        what=f"{host} cannot be looked at: {why}",
+        why="What runs there, and how open it is, is not known.",
+        mend="bring it within reach and look again",
     )
 
 

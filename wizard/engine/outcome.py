@@ -6,14 +6,27 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from wizard.errors import FirescreenError
-from wizard.model import Attempt, Event, Facts, Finding, Stack
+from wizard.model import Attempt, Event, Facts, Finding, HostState, Stack
 
-State = Literal["proven", "applied", "nothing", "rolled-back", "undone", "failed", "cancelled"]
+State = Literal["proven", "applied", "partly", "nothing", "rolled-back", "undone", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostOutcome:
+    """How a run ended on one host."""
+
+    host: str
+    state: HostState
+    error: FirescreenError | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a run ended. `rolled-back`: it failed, and what was there before is back and running."""
+    """How a run ended.
+
+    `rolled-back`: it failed, and what was there before is back and running. `partly`: that is so on some hosts, and
+    the others are proven; `hosts` says which.
+    """
 
     run: str
     state: State
@@ -21,6 +34,8 @@ class Outcome:
     error: FirescreenError | None = None
     summary: tuple[str, ...] = ()
     """What was made, where it is, when it expires, what to do next: a line each."""
+    hosts: tuple[HostOutcome, ...] = ()
+    """Each host that was to be changed, in the stack's order."""
 
     @property
     def ok(self) -> bool:

@@ -7,13 +7,15 @@ off is simply done again.
 from __future__ import annotations
 
 import posixpath
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from wizard.engine import hosts as services
 from wizard.engine.hosts import Hosts
-from wizard.errors import ChangedError, FirescreenError, HostError, JournalError, ServiceError
-from wizard.journal import Entry, Journal, Record
+from wizard.engine.lanes import side_by_side
+from wizard.errors import AwayError, ChangedError, FirescreenError, HostError, JournalError, ServiceError
+from wizard.journal import Entry, Record
 from wizard.model import Event, FileState
 
 Emit = Callable[[Event], None]
@@ -45,47 +47,100 @@ def check(record: Record, hosts: Hosts) -> None:
             record.load(entries[0].before)
 
 
-def put_back(record: Record, hosts: Hosts, journal: Journal, emit: Emit) -> None:
+def put_back(record: Record, hosts: Hosts, emit: Emit) -> None:
     """Restores every file that the run wrote, then restarts and reloads what it had restarted and reloaded.
+
+    Hosts do not wait for each other while their files are restored; services turn in the order of the run.
 
     Raises:
         FirescreenError: something could not be put back. All the rest is, and the message says what is left.
     """
-    troubles: list[FirescreenError] = []
     entries = [entry for entry in reversed(record.entries) if entry.number in record.begun]
-    for count, entry in enumerate(entries):
+    by_host: dict[str, list[Entry]] = {}
+    for entry in entries:
+        by_host.setdefault(entry.host, []).append(entry)
+    told = _Told(record.run, len(entries), emit)
+    troubles: list[FirescreenError] = []
+    for found in side_by_side(lambda mine: _restore(record, mine, hosts, told), by_host.values()):
+        troubles += found
+    for turn in _turns(sorted(entries, key=lambda entry: entry.number)):
+        for found in side_by_side(lambda entry: _turned_back(record, entry, hosts, emit), turn):
+            troubles += found
+    if troubles:
+        raise _together(troubles)
+
+
+class _Told:
+    """Counts what is put back, and says so."""
+
+    def __init__(self, run: str, total: int, emit: Emit) -> None:
+        self._run, self._total, self._emit = run, total, emit
+        self._done = 0
+        self._counting = threading.Lock()
+
+    def __call__(self, host: str, text: str) -> None:
+        with self._counting:
+            self._done += 1
+            done = self._done
+        self._emit(
+            Event(
+                run=self._run,
+                kind="rollback",
+                host=host,
+                state="undone",
+                done=done,
+                total=self._total,
+                text=text,
+            )
+        )
+
+
+def _restore(record: Record, entries: Sequence[Entry], hosts: Hosts, told: _Told) -> list[FirescreenError]:
+    """The files and folders of one host, the last change first; gives what could not be put back."""
+    troubles: list[FirescreenError] = []
+    for entry in entries:
         # A run may write a file twice: it is put back once, to what stood there before the first time.
-        same = [other for other in entries if (other.host, other.path) == (entry.host, entry.path)]
+        same = [other for other in entries if other.path == entry.path]
+        text = ""
         try:
             if entry.service is not None:
                 pass
             elif entry.kind == "folder":
                 hosts.connection(entry.host).remove_folder(entry.path)
             elif entry is same[0]:
+                text = f"put back {entry.path}"
                 _put_back_file(record, same, hosts)
         except FirescreenError as error:
             troubles.append(error)
-        emit(
-            Event(
-                run=record.run,
-                kind="rollback",
-                host=entry.host,
-                state="undone",
-                done=count + 1,
-                total=len(entries),
-                text=f"put back {entry.path}" if entry.service is None and entry is same[0] else "",
-            )
-        )
-    for entry in sorted(entries, key=lambda entry: entry.number):
-        if entry.service is None:
+            if isinstance(error, AwayError):
+                return troubles  # each further file would wait for it again
+        told(entry.host, text)
+    return troubles
+
+
+def _turns(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """The services to turn back, once each, in order; restarts that follow each other are made at once."""
+    turns: list[list[Entry]] = []
+    seen = set()
+    for entry in entries:
+        key = entry.host, entry.path, entry.kind
+        if entry.service is None or key in seen:
             continue
-        try:
-            _turn_back(record, entry, hosts, emit)
-        except FirescreenError as error:
-            troubles.append(error)
-    if troubles:
-        raise _together(troubles)
-    journal.forget_images()
+        seen.add(key)
+        beside = entry.kind == "restart" and turns and turns[-1][-1].kind == "restart"
+        if beside and all(entry.host != other.host for other in turns[-1]):
+            turns[-1].append(entry)
+        else:
+            turns.append([entry])
+    return turns
+
+
+def _turned_back(record: Record, entry: Entry, hosts: Hosts, emit: Emit) -> list[FirescreenError]:
+    try:
+        _turn_back(record, entry, hosts, emit)
+    except FirescreenError as error:
+        return [error]
+    return []
 
 
 def _put_back_file(record: Record, entries: Sequence[Entry], hosts: Hosts) -> None:

@@ -21,7 +21,7 @@ import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
-from wizard.errors import FirescreenError, HostError, NeededError
+from wizard.errors import AwayError, FirescreenError, HostError, NeededError
 from wizard.hosts import knownhosts, sshconfig
 from wizard.hosts.access import Access
 from wizard.hosts.sshconfig import Target
@@ -137,7 +137,7 @@ class Login:
                 "direct-tcpip", (target.address, target.port), ("127.0.0.1", 0), timeout=CONNECT
             )
         except _PROBLEMS as problem:
-            raise HostError(
+            raise AwayError(
                 f"{last.host} lets us in and cannot reach {target.address}:{target.port} from there: "
                 f"{plain(str(problem), 200)}",
                 where=target.host,
@@ -217,7 +217,7 @@ def _algorithms(kind: str) -> tuple[str, ...]:
     return _RSA if kind == "ssh-rsa" else (kind,)
 
 
-def _unreachable(target: Target, problem: BaseException) -> HostError:
+def _unreachable(target: Target, problem: BaseException) -> AwayError:
     place = f"{target.address}:{target.port}"
     said = plain(str(problem), 200) or type(problem).__name__
     if isinstance(problem, (socket.gaierror, UnicodeError)):
@@ -233,7 +233,7 @@ def _unreachable(target: Target, problem: BaseException) -> HostError:
         what, todo = f"no common algorithm with {place}: {said}", "Bring its sshd up to date."
     else:
         what, todo = f"no SSH connection to {place}: {said}", "Try `ssh -v` by hand; it says more."
-    return HostError(what, where=target.host, todo=todo)
+    return AwayError(what, where=target.host, todo=todo)
 
 
 class _Authentication:

@@ -5,7 +5,7 @@ the byte.
 """
 
 from wizard.model.changes import Change, MakeFolder, PlannedStep, RunService, WriteFile
-from wizard.model.events import Event, RunRecord
+from wizard.model.events import Event, HostState, RunRecord
 from wizard.model.found import (
     WORKSPACE,
     Completed,
@@ -55,6 +55,7 @@ __all__ = [
     "FlagPlace",
     "HostFacts",
     "HostSpec",
+    "HostState",
     "MakeFolder",
     "OwnFiles",
     "PathInfo",

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from wizard.model.proof import Attempt
+
+HostState: TypeAlias = Literal["waiting", "working", "changed", "proven", "rolled-back", "away", "stuck"]
+"""How far a host is: its turn has not come (a canary goes before it); being changed; changed and not proven yet;
+proven; put back after it failed, or after the run did; never reached; failed and not within reach to be put back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """All that a front needs to draw a run.
 
-    kind: 'started', 'change', 'log', 'waiting' (for the person's own hand), 'probe', 'rollback', 'finished'.
+    kind: 'started', 'change', 'log', 'waiting' (for the person's own hand), 'probe', 'rollback', 'host', 'finished'.
     state: for 'change' running, done, failed or undone; for 'probe' waiting (asked again), done or failed; for
-    'finished' proven, applied, rolled-back, undone, failed.
+    'host' a `HostState`, with `error` where it failed; for 'finished' proven, applied, partly (some hosts failed and
+    were put back, the others are proven), rolled-back, undone, failed.
     """
 
     run: str
-    kind: Literal["started", "change", "log", "waiting", "probe", "rollback", "finished"]
+    kind: Literal["started", "change", "log", "waiting", "probe", "rollback", "host", "finished"]
     host: str = ""
     step: str = ""
     state: str = ""
@@ -34,7 +39,8 @@ class Event:
 class RunRecord:
     """One run as the history shows it.
 
-    `state`: applied, proven, undone, rolled-back, cut-off, or ended (its practice stack is gone).
+    `state`: applied, proven, partly (some hosts were put back), undone, rolled-back, cut-off, or ended (its practice
+    stack is gone).
     """
 
     run: str

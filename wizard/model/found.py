@@ -206,6 +206,8 @@ class Facts:
     """Absolute path of Firescreen's own folder."""
     workspace_option: str = ""
     """The same path where a command has to name it: '' for the user's usual one."""
+    away: Mapping[str, str] = field(default_factory=dict)
+    """Hosts that could not be reached, and why: nothing is planned for them, the others go on."""
 
     def file(self, host: str, path: str) -> FileState | None:
         """The file as read; KeyError if it was not asked for (see `steps.wanted_files`)."""

@@ -9,7 +9,7 @@ from wizard.model.changes import Change, PlannedStep, RunService
 from wizard.model.found import Facts, Finding
 from wizard.model.picture import Arrow
 from wizard.model.proof import Probe
-from wizard.model.wanted import Stack
+from wizard.model.wanted import Answers, Stack
 from wizard.redact import Secret
 
 
@@ -29,6 +29,9 @@ class Plan:
     hints: tuple[str, ...] = ()
     """How the person's own programs ask what is secured, one sentence each, ending in a command."""
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
+    """The passwords, in the order of the stack's users."""
+    answers: Answers = field(default=Answers(), repr=False)
+    """What it was made with: a plan for fewer hosts is made from the same."""
 
     @property
     def changes(self) -> tuple[Change, ...]:

@@ -178,7 +178,8 @@ def _tuning_questions(stack: Stack, facts: Facts, component: ComponentSpec) -> l
     """What few people change; only what the version that runs there knows."""
     where = f"{component.name} {_on(stack, component.host)}"
     key = f"components.{component.key}"
-    service = facts.hosts[component.host].service(component.name)
+    known = facts.hosts.get(component.host)
+    service = known.service(component.name) if known is not None else None
     toolkit = find_component(component.name).toolkit(service.version if service is not None else "")
     asked = [
         Question(

@@ -249,7 +249,7 @@ def servers(stack: Stack, facts: Facts) -> tuple[Server, ...]:
     """
     found = []
     for spec in stack.components:
-        if not spec.protect:
+        if not spec.protect or spec.host in facts.away:
             continue
         host = facts.hosts[spec.host]
         service = host.service(spec.name)

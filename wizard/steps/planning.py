@@ -56,7 +56,7 @@ def plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     """
     answers = replacing.renewed(stack, answers)
     rotation = replacing.rotation(stack, facts, answers)
-    rest = _plan(stack, replacing.after(facts, rotation), answers)
+    rest = replace(_plan(stack, replacing.after(facts, rotation), answers), answers=answers)
     if not rotation:
         return rest
     gaps = ("a password is replaced: nobody is turned away, old and new stand side by side in between",)
@@ -124,6 +124,8 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         probes=(*inquiry.server_probes(targets), *inquiry.up_probes(targets), *inquiry.probed(probings)),
         arrows=picture.arrows((*targets, *onlookers.targets)),
         warnings=(
+            *_away(facts),
+            *_clocks(facts),
             *_warnings(stack, server_plans, commands),
             *(warning for each in server_plans for warning in each.warnings),
             *(warning for client in client_plans for warning in client.warnings),
@@ -294,10 +296,12 @@ def _ordered(
         told += _there(server.cluster)
         if server.turn == "restart":  # TLS that is added to a running web configuration waits for the restart
             told += _steps(server.web, server.flag)
+    # A stage each, also where nothing is to be read: plans for more or fewer hosts have the same stages.
     reloads = [
         (restarting.reload(facts, client.client, turns if restarts else ()),)
-        for client in turning
         if client.config is not None
+        else ()
+        for client in turning
     ]
     return (
         tuple(prepared),  # nothing reads these files yet: they come first, as the story is told
@@ -368,6 +372,22 @@ def _warnings(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str, 
             )
         found += _open_flags(server_plan)
     return tuple(found)
+
+
+def _away(facts: Facts) -> list[Finding]:
+    """Hosts that nothing is planned for, because they could not be reached."""
+    return [
+        Finding(
+            severity="warning",
+            id="host-away",
+            host=name,
+            component="",
+            what=f"{name} is left alone: {why}",
+            why="The others go on without it; what runs there stays as open as it is.",
+            mend="bring it within reach and apply again: only what is missing is done",
+        )
+        for name, why in facts.away.items()
+    ]
 
 
 def _clocks(facts: Facts) -> list[Finding]:

@@ -1,0 +1,119 @@
+"""One Firescreen at a time on a host: while it changes one, a file there says who, from where and since when.
+
+Two people may each sit before a wizard of their own; the journal of one knows nothing of the other's changes. The
+mark lies where a boot of the host clears it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from wizard.account import account
+from wizard.engine.hosts import Hosts
+from wizard.engine.lanes import side_by_side
+from wizard.errors import FirescreenError, HostError, LockedError
+from wizard.redact import plain
+from wizard.workspace import Workspace
+
+# noclobber: the shell makes the file, or fails if it is there.
+_MARK = 'umask 022; set -C; printf "%s\\n" "$2" > "$1"'
+
+
+@contextmanager
+def claimed(hosts: Hosts, names: Sequence[str], workspace: Workspace) -> Iterator[None]:
+    """Holds these hosts.
+
+    What a process of the same workspace left behind is taken over: it is dead, for whoever comes here holds the
+    workspace's lock.
+
+    Raises:
+        LockedError: somebody else is at work on one of them.
+        HostError: one cannot be marked.
+    """
+    held: list[str] = []
+    try:
+        for each in side_by_side(lambda name: _claim(hosts, name, workspace, held), names):
+            if each is not None:
+                raise each
+        yield
+    finally:
+        let_go(hosts, held, workspace)
+
+
+def _claim(hosts: Hosts, name: str, workspace: Workspace, held: list[str]) -> FirescreenError | None:
+    path = hosts.claim_path(name)
+    if not path:
+        return None
+    connection = hosts.connection(name)
+    mine = {
+        "who": f"{account()[0]}@{socket.gethostname()}",
+        "workspace": workspace.identity(),
+        "process": os.getpid(),
+        "since": int(time.time()),
+    }
+    said = ""
+    for _ in range(2):
+        ended = connection.run(["sh", "-c", _MARK, "sh", path, json.dumps(mine)])
+        if ended.code == 0:
+            held.append(name)
+            return None
+        said = ended.stderr
+        there = connection.read(path)
+        if there is None:
+            continue  # let go of in this moment
+        holder = _read(there.content)
+        if holder.get("workspace") != mine["workspace"]:
+            return _refusal(name, path, holder)
+        connection.remove(path)
+    return HostError(
+        f"it cannot be marked as being worked on: {plain(said.strip(), 200)}", where=f"{name}:{path}"
+    )
+
+
+def _read(content: bytes) -> dict[str, object]:
+    with suppress(ValueError):
+        found = json.loads(content)
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def _refusal(name: str, path: str, holder: dict[str, object]) -> LockedError:
+    who = plain(str(holder.get("who", "somebody")), 80)
+    since = holder.get("since")
+    age = f" for {_age(time.time() - since)}" if isinstance(since, int) else ""
+    return LockedError(
+        f"{who} has been at work on {name}{age}",
+        where=f"{name}:{path}",
+        todo=(
+            "wait until that is done. If it was cut off: firescreen recover --yes there; if that machine is gone, look "
+            f"at {name} yourself and remove {path}"
+        ),
+    )
+
+
+def _age(seconds: float) -> str:
+    minutes = max(int(seconds), 0) // 60
+    if minutes < 1:
+        return "less than a minute"
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h"
+
+
+def let_go(hosts: Hosts, names: Sequence[str], workspace: Workspace) -> None:
+    """Takes away the marks of this workspace that a process which was killed left on these hosts, as far as it can."""
+
+    def free(name: str) -> None:
+        with suppress(FirescreenError):  # gone: its next boot clears it, and this workspace may take it over
+            path = hosts.claim_path(name)
+            there = hosts.connection(name).read(path) if path else None
+            if there is not None and _read(there.content).get("workspace") == workspace.identity():
+                hosts.connection(name).remove(path)
+
+    side_by_side(free, names)

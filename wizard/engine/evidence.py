@@ -1,0 +1,158 @@
+"""What is known of a connection that failed: what the client uses, and what serves at the other end.
+
+Made from the line of text itself, the scrape jobs of the Prometheus that is asked about, and the services that were
+found: only addresses of services that were found are ever asked, whatever a pasted line says.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from wizard.components import component as find_component
+from wizard.model import Connection, Probe, Service
+from wizard.redact import Secret
+
+_LIMIT: Final = 4 << 20
+_URL: Final = re.compile(r"\bhttps?://[^\s\"'<>]{1,300}")
+_DIAL: Final = re.compile(
+    r"(?:dial tcp |Failed to connect to |connection to )(?P<host>[\w.-]{1,253}|\[[0-9a-f:.]{2,45}\])"
+    r"(?: port |:)(?P<port>\d{1,5})"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Both ends of one connection. What is not known is empty or None, and is not asked about.
+
+    Paths are those of the host that names them, absolute.
+    """
+
+    url: str = ""
+    client: Connection | None = None
+    """Where the client runs: its files lie there."""
+    known: bool = False
+    """Whether what the client uses (files, user) is known: an empty `ca_file` then means that it has none."""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    server_name: str = ""
+    user: str = ""
+    password: Secret | None = None
+    password_file: str = ""
+    proxy: str = ""
+    patience: float = 10.0
+    """Seconds that the client waits for an answer."""
+    server: Connection | None = None
+    service: Service | None = None
+    log: Callable[[], tuple[str, ...]] = tuple
+    """The last lines that the server wrote, oldest first."""
+
+
+def of_probe(probe: Probe, client: Connection) -> Evidence:
+    """What a probe of our own uses."""
+    return Evidence(
+        url=probe.url,
+        client=client,
+        known=True,
+        ca_file=probe.ca_file,
+        cert_file=probe.cert_file,
+        key_file=probe.key_file,
+        server_name=probe.server_name,
+        user=probe.user,
+        password=probe.password,
+        patience=probe.timeout,
+    )
+
+
+def of_job(
+    content: bytes, *, folder: str, address: str, client: Connection, job: str = ""
+) -> Evidence | None:
+    """What a scrape job uses for its target `address` (host:port), or None if there is no such job.
+
+    Args:
+        content: a prometheus.yml.
+        folder: absolute path of the folder that it stands in.
+        address: as the job's target says it; with a `job`, '' for the first target.
+        client: the host that Prometheus runs on.
+        job: only the job of that name.
+    """
+    for row in _jobs(content):
+        for target in _targets(row):
+            if (address and target != address) or (job and row.get("job_name") != job):
+                continue
+            tls, login = _block(row, "tls_config"), _block(row, "basic_auth")
+            password = login.get("password")
+            return Evidence(
+                url=f"{row.get('scheme', 'http')}://{target}{row.get('metrics_path', '/metrics')}",
+                client=client,
+                known=True,
+                ca_file=_path(folder, tls.get("ca_file")),
+                cert_file=_path(folder, tls.get("cert_file")),
+                key_file=_path(folder, tls.get("key_file")),
+                server_name=str(tls.get("server_name") or ""),
+                user=str(login.get("username") or ""),
+                password=Secret(str(password)) if password else None,
+                password_file=_path(folder, login.get("password_file")),
+                proxy=str(row.get("proxy_url") or ""),
+            )
+    return None
+
+
+def addresses(text: str) -> tuple[str, ...]:
+    """host:port of every server that an error text names, each once."""
+    found: list[str] = []
+    for match in _URL.finditer(text[:65536]):
+        try:
+            parts = urlsplit(match[0])
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError:
+            continue
+        if parts.hostname:
+            found.append(f"{parts.hostname}:{port}")
+    found += [f"{match['host'].strip('[]')}:{match['port']}" for match in _DIAL.finditer(text[:65536])]
+    return tuple(dict.fromkeys(found))
+
+
+def url_of(service: Service) -> str:
+    """Where a service is asked for its metrics, as it is meant to be."""
+    scheme = "https" if service.web_config else "http"
+    return f"{scheme}://{service.listen}{find_component(service.component).metrics_path}"
+
+
+def at_server(
+    evidence: Evidence, server: Connection, service: Service, log: Callable[[], tuple[str, ...]]
+) -> Evidence:
+    """The same with what serves at the other end."""
+    return replace(evidence, server=server, service=service, log=log, url=evidence.url or url_of(service))
+
+
+def _jobs(content: bytes) -> Iterator[Mapping[str, Any]]:
+    try:
+        document = YAML(typ="safe").load(content[:_LIMIT])
+    except (YAMLError, ValueError, RecursionError):
+        return
+    rows = document.get("scrape_configs") if isinstance(document, dict) else None
+    yield from (row for row in rows or () if isinstance(row, dict))
+
+
+def _targets(row: Mapping[str, Any]) -> Iterator[str]:
+    for group in row.get("static_configs") or ():
+        if isinstance(group, dict):
+            yield from (str(each) for each in group.get("targets") or ())
+
+
+def _block(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = row.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _path(folder: str, value: object) -> str:
+    return posixpath.join(folder, str(value)) if value else ""

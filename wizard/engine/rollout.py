@@ -1,0 +1,233 @@
+"""Takes a plan to its hosts: a canary before many, each host's failure its own, and the proof at the end.
+
+A host that fails is put back and left out: what others say about it (a Prometheus' job) is planned anew without it,
+and the rest goes on. Only where the others cannot do without it, the whole run fails.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from wizard import journal, steps
+from wizard.engine import judging, proving, undoing
+from wizard.engine.applying import Applier
+from wizard.engine.hosts import Hosts
+from wizard.engine.lanes import side_by_side
+from wizard.engine.outcome import HostOutcome, told
+from wizard.errors import CancelledError, FirescreenError, InputError
+from wizard.journal import Journal
+from wizard.model import Attempt, Event, HostState, Plan
+
+Emit = Callable[[Event], None]
+
+CANARY_FROM = 4
+"""Hosts from which on one is changed and proven before the rest."""
+
+
+def canary_of(plan: Plan, wanted: str = "") -> str:
+    """The host that goes first; '' for none.
+
+    Args:
+        wanted: the person's choice: a host's name, 'none', or '' for ours: the first that nobody else needs, where
+            there are more than three.
+
+    Raises:
+        InputError: the host that the person named is not changed by this plan, or the others need it.
+    """
+    changed, asking = steps.changed_hosts(plan), steps.askers(plan)
+    able = [host for host in changed if host not in asking] if plan.probes else []
+    if wanted == "none" or len(changed) < 2:
+        return ""
+    if not wanted:
+        return able[0] if able and len(changed) >= CANARY_FROM and not plan.answers.renew else ""
+    if wanted not in able:
+        raise InputError(
+            f"{wanted} cannot go first",
+            where=plan.stack.source or wanted,
+            todo=f"choose one of: {', '.join(able)}" if able else "leave it out",
+        )
+    return wanted
+
+
+class Rollout:
+    """One plan on its way to its hosts.
+
+    Args:
+        log: the run's journal, open.
+        cancel: looked at between changes.
+    """
+
+    def __init__(self, plan: Plan, hosts: Hosts, log: Journal, emit: Emit, cancel: threading.Event) -> None:
+        self._plan = plan
+        self._hosts = hosts
+        self._log = log
+        self._emit = emit
+        self._cancel = cancel
+        self._changed = steps.changed_hosts(plan)
+        # Without a proof, nobody could say which host failed it: then all of it holds, or nothing.
+        self._parted = frozenset(self._changed) - steps.askers(plan) if plan.probes else frozenset()
+        self._states: dict[str, HostState] = dict.fromkeys(self._changed, "waiting")
+        self._lost: dict[str, FirescreenError] = {}
+        self._applier = Applier(plan, hosts, log, emit, cancel, parted=self._parted)
+        self._attempts: dict[str, Attempt] = {}
+
+    @property
+    def outcomes(self) -> tuple[HostOutcome, ...]:
+        """How it stands on each host."""
+        known = (*self._plan.facts.away, *self._changed)
+        names = [spec.name for spec in self._plan.stack.hosts if spec.name in known]
+        return tuple(
+            HostOutcome(host=name, state=self._states.get(name, "away"), error=self._lost.get(name))
+            for name in names
+        )
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """What the probes said last."""
+        return tuple(self._attempts.values())
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """The hosts that failed alone."""
+        return tuple(self._lost)
+
+    def run(self, canary: str = "") -> tuple[Attempt, ...]:
+        """Changes and proves; what the probes said at the end, of the hosts that are proven.
+
+        Args:
+            canary: the host that goes first, alone.
+
+        Raises:
+            FirescreenError: the run failed as a whole. What was made until then stands; the caller puts it back.
+        """
+        for host in self._changed:
+            self._say(host, "waiting" if canary and host != canary else "working")
+        first = self._for_canary(canary)
+        if first is not None:
+            self._log_line(
+                f"{canary} goes first: it is changed and proven before the others are touched", canary
+            )
+            if failed := self._apply(first):
+                raise next(iter(failed.values()))
+            judging.judge(self._prove(first))
+            self._say(canary, "proven")
+        target = self._plan
+        while True:
+            failed = self._apply(target)
+            if not failed:
+                attempts = self._prove(target)
+                failed = self._unproven(attempts)
+            if not failed:
+                for host in self._changed:
+                    if host not in self._lost:
+                        self._say(host, "proven")
+                return attempts
+            target = self._without(failed)
+
+    # -- one target ---------------------------------------------------------------------------------------
+
+    def _for_canary(self, canary: str) -> Plan | None:
+        if not canary:
+            return None
+        try:
+            return steps.narrowed(self._plan, (canary,))
+        except InputError as error:
+            self._log_line(f"no host goes first: {error.what}", canary)
+            return None
+
+    def _apply(self, target: Plan) -> dict[str, FirescreenError]:
+        todo = steps.remaining(target, self._applier.made)
+        changes = [change for step in todo for change in step.changes]
+        for host in dict.fromkeys(change.host for change in changes):
+            if host in self._states:
+                self._say(host, "working")
+        return self._applier.run(todo, self._log.extend(changes))
+
+    def _prove(self, target: Plan) -> tuple[Attempt, ...]:
+        """What the probes of a plan say. What was well and is asked of a server itself is not asked again."""
+        self._log.state("proving")
+        asked = [
+            probe
+            for probe in target.probes
+            if probe.kind == "up" or not (known := self._attempts.get(probe.id)) or not known.ok
+        ]
+        found = proving.prove(
+            asked, run=self._log.run, emit=self._emit, cancel=self._cancel, since=judging.turned(target)
+        )
+        if self._cancel.is_set():
+            raise CancelledError("you stopped the run while it was being proven")
+        self._attempts |= {attempt.probe.id: attempt for attempt in found}
+        return tuple(self._attempts[probe.id] for probe in target.probes)
+
+    def _unproven(self, attempts: Sequence[Attempt]) -> dict[str, FirescreenError]:
+        """The hosts on which a probe did not hold.
+
+        Raises:
+            ProofError: one of them is needed by the others, or it was the canary, which had held before.
+        """
+        failed = [attempt for attempt in attempts if not attempt.ok]
+        if any(attempt.probe.host not in self._parted for attempt in failed):
+            judging.judge(tuple(failed))
+        return {attempt.probe.host: judging.failure(failed, attempt.probe.host) for attempt in failed}
+
+    # -- losing one ---------------------------------------------------------------------------------------
+
+    def _without(self, failed: dict[str, FirescreenError]) -> Plan:
+        """Puts these hosts back and gives the plan for the others.
+
+        Raises:
+            FirescreenError: what happened there, if the others cannot go on without them.
+        """
+        first = next(iter(failed.values()))
+        lost = self._lost | failed
+        keep = [spec.name for spec in self._plan.stack.hosts if spec.name not in lost]
+        try:
+            target = steps.narrowed(self._plan, keep)
+        except InputError as error:
+            self._log_line(f"the others cannot go on alone: {error.what}", next(iter(failed)))
+            raise first from None
+        if not target.probes:
+            raise first
+        self._lost = lost
+        self._attempts = {
+            key: attempt for key, attempt in self._attempts.items() if attempt.probe.host not in lost
+        }
+        side_by_side(lambda pair: self._put_back(*pair), failed.items())
+        return target
+
+    def _put_back(self, host: str, error: FirescreenError) -> None:
+        record = journal.read(self._log.folder)
+        assert record is not None
+        mine = record.of((host,))
+        try:
+            undoing.put_back(mine, self._hosts, self._emit)
+            undoing.revive(mine, self._hosts)
+            self._log.back(host)
+            self._say(host, "rolled-back", error)
+        except FirescreenError:
+            self._log.owe(host)
+            self._say(host, "stuck", error)
+
+    # -- telling ------------------------------------------------------------------------------------------
+
+    def _say(self, host: str, state: HostState, error: FirescreenError | None = None) -> None:
+        self._states[host] = state
+        self._emit(
+            Event(
+                run=self._log.run,
+                kind="host",
+                host=host,
+                state=state,
+                error=told(error) if error is not None else None,
+            )
+        )
+
+    def rolled_back(self) -> None:
+        """The whole run was put back: so it stands on each host that was not lost before."""
+        for host in self._changed:
+            if self._states[host] not in ("rolled-back", "stuck"):
+                self._states[host] = "rolled-back"
+
+    def _log_line(self, text: str, host: str) -> None:
+        self._emit(Event(run=self._log.run, kind="log", host=host, text=text))
