@@ -101,7 +101,8 @@ class Network:
             _call(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", self.key])
             for argv in (
                 ["link", "set", "lo", "up"],
-                ["link", "add", BRIDGE, "type", "bridge"],
+                # An address of its own: otherwise it takes over its ports' while they come, and is not found for seconds.
+                ["link", "add", BRIDGE, "address", "02:00:00:00:00:01", "type", "bridge"],
                 ["addr", "add", f"{ENDPOINT}/24", "dev", BRIDGE],
                 ["link", "set", BRIDGE, "up"],
             ):

@@ -38,10 +38,12 @@ renew = click.option(
 
 
 def engine(workspace: Workspace) -> Engine:
-    """The engine, imported when a command needs it."""
+    """The engine, imported when a command needs it; its connections end with the command."""
     from wizard.engine import Engine
 
-    return Engine(workspace)
+    made = Engine(workspace)
+    click.get_current_context().call_on_close(made.close)
+    return made
 
 
 def stack_of(argument: str, workspace: Workspace) -> Stack:

@@ -15,7 +15,8 @@ from pathlib import Path
 from wizard import journal, probes, steps
 from wizard.components import all_components
 from wizard.components import component as find_component
-from wizard.engine import inspecting, judging, proving, telling, undoing
+from wizard.diagnose import Diagnosis
+from wizard.engine import explaining, inspecting, judging, proving, telling, undoing
 from wizard.engine.applying import unchanged
 from wizard.engine.claims import claimed, let_go
 from wizard.engine.hosts import Hosts
@@ -23,7 +24,7 @@ from wizard.engine.lanes import side_by_side
 from wizard.engine.listener import Listener
 from wizard.engine.outcome import Exposure, Holding, HostOutcome, Outcome, Scan, State, silent, told
 from wizard.engine.rollout import Rollout, canary_of
-from wizard.errors import CancelledError, FirescreenError, InputError, JournalError
+from wizard.errors import AwayError, CancelledError, FirescreenError, InputError, JournalError
 from wizard.hosts.access import Access
 from wizard.journal import Journal, Record
 from wizard.model import (
@@ -31,6 +32,7 @@ from wizard.model import (
     Answers,
     Attempt,
     ComponentSpec,
+    Connection,
     Event,
     Facts,
     Finding,
@@ -60,9 +62,15 @@ class Engine:
         self.workspace = workspace
         self.access = Access()
         """What connections were given: passwords, passphrases, accepted host keys. Fronts put answers here."""
+        self._kept: dict[HostSpec, Connection] = {}
+
+    def close(self) -> None:
+        """Ends the connections that were kept open between calls; safe to call twice."""
+        while self._kept:
+            self._kept.popitem()[1].close()
 
     def _hosts(self, specs: tuple[HostSpec, ...]) -> Hosts:
-        return Hosts(self.workspace, specs, self.access)
+        return Hosts(self.workspace, specs, self.access, self._kept)
 
     def reach(self, specs: tuple[HostSpec, ...]) -> None:
         """Connects to hosts, to find out what has to be asked for before anything is done.
@@ -72,9 +80,22 @@ class Engine:
             HostError: a host cannot be reached.
         """
         with self._hosts(specs) as hosts:
-            for spec in specs:
-                if (remote := hosts.remote(spec.name)) is not None:
-                    remote.identity()
+
+            def meet(spec: HostSpec) -> FirescreenError | None:
+                remote = hosts.remote(spec.name)
+                try:
+                    if remote is not None:
+                        remote.identity()
+                except AwayError as error:
+                    # Where there are others, it may be left aside; who looks at the hosts decides.
+                    return error if len(specs) == 1 else None
+                except FirescreenError as error:
+                    return error
+                return None
+
+            for error in side_by_side(meet, specs):
+                if error is not None:
+                    raise error
 
     # -- looking ------------------------------------------------------------------------------------------
 
@@ -129,6 +150,13 @@ class Engine:
         """
         return steps.plan(stack, facts or self.inspect(stack), answers or Answers())
 
+    def explain(self, text: str, stack: Stack | None = None) -> Diagnosis | None:
+        """What an error text means; where it may be several things, the hosts of the stack (or this machine) say.
+
+        Changes nothing, and never raises a FirescreenError.
+        """
+        return explaining.explain(text, lambda: stack or self.this_machine(), lambda of: self._hosts(of.hosts))
+
     def holdings(self, stack: Stack, facts: Facts) -> tuple[Holding, ...]:
         """The certificates and users that exist on the hosts and in the workspace."""
         return telling.holdings(stack, facts)
@@ -155,7 +183,9 @@ class Engine:
         with Listener(emit) as tell:
             try:
                 with self.workspace.lock("an apply"), self._hosts(plan.stack.hosts) as hosts:
-                    self._refuse_after_crash(steps.changed_hosts(plan))
+                    self._refuse_after_crash(
+                        spec.name for spec in plan.stack.hosts if spec.name not in plan.facts.away
+                    )
                     outcome = self._apply(plan, hosts, tell, stop, canary_of(plan, canary))
             except FirescreenError as error:
                 outcome = Outcome(run="", state="failed", error=error)
@@ -403,7 +433,7 @@ class Engine:
         """For who holds the lock.
 
         Args:
-            touched: the hosts that are about to be changed.
+            touched: the hosts that are about to be changed, or looked at for what the others are told.
 
         Raises:
             JournalError: a run was cut off before, or had to leave one of these hosts behind.

@@ -75,7 +75,9 @@ class Asker:
         try:
             answer = self._answers[question.id](found)
         except (FirescreenError, OSError):
-            answer = ""  # a host that cannot be reached or read says nothing; the person is told what to check
+            answer = (
+                ""  # a host that cannot be reached or read says nothing; the person is told what to check
+            )
         if question.id not in _BY_TEXT:
             self._known[question.id] = answer
         return answer
@@ -322,14 +324,15 @@ class Asker:
         missing = next((each for each in found.possible if each.endswith(("-pair-file", "-absent"))), "")
         rights = next((each for each in found.possible if each.endswith("-rights")), "")
         path, why = found.parts.get("file", ""), found.parts.get("why", "")
+        if of.service is not None and path:
+            path = posixpath.join(posixpath.dirname(of.service.web_config), path)
+            # A hidden home says 'permission denied', a private /tmp 'no such file': it is looked at first.
+            if of.service.hides(path):
+                return "web-pair-hidden"
         if why == "permission denied":
             return rights
-        if of.server is None or of.service is None or not path:
+        if of.server is None or not path:
             return missing if why else ""
-        if not path.startswith("/"):
-            path = posixpath.join(posixpath.dirname(of.service.web_config), path)
-        if of.service.hides(path):
-            return "web-pair-hidden"
         return missing if of.server.info(path) is None else ""
 
     # -- reading -------------------------------------------------------------------------------------------

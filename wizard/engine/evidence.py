@@ -75,34 +75,35 @@ def of_probe(probe: Probe, client: Connection) -> Evidence:
 def of_job(
     content: bytes, *, folder: str, address: str, client: Connection, job: str = ""
 ) -> Evidence | None:
-    """What a scrape job uses for its target `address` (host:port), or None if there is no such job.
+    """What Prometheus uses for `address` (host:port), or None if its configuration does not name it.
 
     Args:
-        content: a prometheus.yml.
+        content: a prometheus.yml; its scrape jobs, alertmanagers and remote_write blocks are looked through.
         folder: absolute path of the folder that it stands in.
-        address: as the job's target says it; with a `job`, '' for the first target.
+        address: as the configuration says it; with a `job`, '' for its first target.
         client: the host that Prometheus runs on.
-        job: only the job of that name.
+        job: only the scrape job (or remote_write block) of that name.
     """
-    for row in _jobs(content):
-        for target in _targets(row):
-            if (address and target != address) or (job and row.get("job_name") != job):
-                continue
-            tls, login = _block(row, "tls_config"), _block(row, "basic_auth")
-            password = login.get("password")
-            return Evidence(
-                url=f"{row.get('scheme', 'http')}://{target}{row.get('metrics_path', '/metrics')}",
-                client=client,
-                known=True,
-                ca_file=_path(folder, tls.get("ca_file")),
-                cert_file=_path(folder, tls.get("cert_file")),
-                key_file=_path(folder, tls.get("key_file")),
-                server_name=str(tls.get("server_name") or ""),
-                user=str(login.get("username") or ""),
-                password=Secret(str(password)) if password else None,
-                password_file=_path(folder, login.get("password_file")),
-                proxy=str(row.get("proxy_url") or ""),
-            )
+    for row, url in _asked(content):
+        place = urlsplit(url).netloc
+        named = row.get("job_name", row.get("name"))
+        if (address and place != address) or (job and named != job):
+            continue
+        tls, login = _block(row, "tls_config"), _block(row, "basic_auth")
+        password = login.get("password")
+        return Evidence(
+            url=url,
+            client=client,
+            known=True,
+            ca_file=_path(folder, tls.get("ca_file")),
+            cert_file=_path(folder, tls.get("cert_file")),
+            key_file=_path(folder, tls.get("key_file")),
+            server_name=str(tls.get("server_name") or ""),
+            user=str(login.get("username") or ""),
+            password=Secret(str(password)) if password else None,
+            password_file=_path(folder, login.get("password_file")),
+            proxy=str(row.get("proxy_url") or ""),
+        )
     return None
 
 
@@ -134,19 +135,34 @@ def at_server(
     return replace(evidence, server=server, service=service, log=log, url=evidence.url or url_of(service))
 
 
-def _jobs(content: bytes) -> Iterator[Mapping[str, Any]]:
+def _asked(content: bytes) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """Every block that asks somebody, with each address that it asks."""
     try:
         document = YAML(typ="safe").load(content[:_LIMIT])
     except (YAMLError, ValueError, RecursionError):
         return
-    rows = document.get("scrape_configs") if isinstance(document, dict) else None
-    yield from (row for row in rows or () if isinstance(row, dict))
+    if not isinstance(document, dict):
+        return
+    for row in _rows(document, "scrape_configs"):
+        yield from ((row, _url(row, target, "metrics_path", "/metrics")) for target in _targets(row))
+    for row in _rows(_block(document, "alerting"), "alertmanagers"):
+        yield from ((row, _url(row, target, "path_prefix", "/")) for target in _targets(row))
+    yield from ((row, str(row.get("url", ""))) for row in _rows(document, "remote_write"))
+
+
+def _rows(block: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
+    rows = block.get(name)
+    yield from (row for row in (rows if isinstance(rows, list) else ()) if isinstance(row, dict))
+
+
+def _url(row: Mapping[str, Any], target: str, key: str, usual: str) -> str:
+    return f"{row.get('scheme', 'http')}://{target}{row.get(key, usual)}"
 
 
 def _targets(row: Mapping[str, Any]) -> Iterator[str]:
-    for group in row.get("static_configs") or ():
-        if isinstance(group, dict):
-            yield from (str(each) for each in group.get("targets") or ())
+    for group in _rows(row, "static_configs"):
+        targets = group.get("targets")
+        yield from (str(each) for each in (targets if isinstance(targets, list) else ()))
 
 
 def _block(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:

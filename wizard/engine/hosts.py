@@ -38,14 +38,23 @@ class Remote(Connection, Protocol):
 
 
 class Hosts:
-    """The connections of one run, opened at first use and closed together."""
+    """The connections of one run, opened at first use and closed together.
+
+    Args:
+        kept: SSH connections that outlive the run: taken from there and left there. They connect anew by themselves.
+    """
 
     def __init__(
-        self, workspace: Workspace, specs: tuple[HostSpec, ...], access: Access | None = None
+        self,
+        workspace: Workspace,
+        specs: tuple[HostSpec, ...],
+        access: Access | None = None,
+        kept: dict[HostSpec, Connection] | None = None,
     ) -> None:
         self._workspace = workspace
         self._specs = {spec.name: spec for spec in specs}
         self._access = access or Access()
+        self._kept = kept if kept is not None else {}
         self._open: dict[str, Connection] = {}
         self._locks: dict[str, threading.Lock] = {}
 
@@ -53,8 +62,10 @@ class Hosts:
         return self
 
     def __exit__(self, *_: object) -> None:
+        kept = set(map(id, self._kept.values()))
         for connection in self._open.values():
-            connection.close()
+            if id(connection) not in kept:
+                connection.close()
         self._open.clear()
 
     def claim_path(self, name: str) -> str:
@@ -89,7 +100,9 @@ class Hosts:
             case "ssh":
                 from wizard.hosts.ssh import SshConnection
 
-                return SshConnection(spec, self._access)
+                if spec not in self._kept:
+                    self._kept[spec] = SshConnection(spec, self._access)
+                return self._kept[spec]
             case "incus":
                 from wizard.hosts.incus import IncusConnection
 

@@ -6,8 +6,9 @@ import fnmatch
 import os
 import posixpath
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
 from wizard import steps
 from wizard.account import account
@@ -20,6 +21,19 @@ from wizard.workspace import Workspace
 
 _ROUNDS = 4
 """Files name other files: a web configuration its key, a job its CA. Deeper than this nothing goes."""
+
+
+@runtime_checkable
+class Together(Protocol):
+    """A connection that can look at several places at once."""
+
+    def read_many(self, paths: Iterable[str]) -> dict[str, FileState | None]:
+        """As `Connection.read`, of several."""
+        ...
+
+    def info_many(self, paths: Iterable[str]) -> dict[str, PathInfo | None]:
+        """As `Connection.info`, of several."""
+        ...
 
 
 def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
@@ -122,7 +136,12 @@ def _with_files(known: HostFacts, missing: list[str], hosts: Hosts) -> HostFacts
     if not missing:
         return known
     connection = hosts.connection(known.spec.name)
-    read: dict[str, FileState | None] = {path: connection.read(path) for path in missing}
+    # Over SSH, a round trip for all of them together.
+    read: dict[str, FileState | None] = (
+        connection.read_many(missing)
+        if isinstance(connection, Together)
+        else {path: connection.read(path) for path in missing}
+    )
     for path in missing:
         folder, pattern = posixpath.split(path)
         if read[path] is None and any(sign in pattern for sign in "*?["):
@@ -136,4 +155,6 @@ def _folders(name: str, paths: tuple[str, ...], hosts: Hosts) -> dict[str, PathI
     if not paths:
         return {}
     connection = hosts.connection(name)
+    if isinstance(connection, Together):
+        return connection.info_many(paths)
     return {path: connection.info(path) for path in paths}

@@ -24,7 +24,7 @@ from wizard.hosts.access import Access
 from wizard.hosts.become import TerminalNeededError, become_root
 from wizard.hosts.local import names_from
 from wizard.hosts.process import LIMIT, Ended
-from wizard.hosts.remote import START, Call, RemoteShell, gone
+from wizard.hosts.remote import START, Call, RemoteShell, Stream, gone
 from wizard.hosts.shell import _INFO as INFO
 from wizard.hosts.shell import _READ as READ
 from wizard.hosts.shell import ShellFiles, _account
@@ -35,7 +35,8 @@ _READ_LIMIT = 64 * 1024 * 1024
 _SHORT = 48
 """Exit code: fewer bytes arrived than were sent."""
 _TAG = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_PROBLEMS = (paramiko.SSHException, EOFError, OSError)
+# SFTPError: start-up files that print something break the protocol, as they do for every program of its kind.
+_PROBLEMS = (paramiko.SSHException, paramiko.SFTPError, EOFError, OSError)
 _FRACTION = 0.2
 _UPLOAD = 20.0
 """Seconds for a transfer, besides what its size takes."""
@@ -397,6 +398,40 @@ class SshConnection:
                 todo="Look at what it waits for by running it in a terminal, then try again.",
             )
         return ended
+
+    def program(self, argv: Sequence[str]) -> Stream:
+        """Starts a program that stays open, run as operations are; the caller closes it.
+
+        It has a connection of its own, as if it stood alone: sshd may allow one session each (MaxSessions 1).
+        """
+        other = SshConnection(self._spec, self._access, config=self._config)
+        try:
+            stream = other._ready().give_way(argv)
+            return _Program(other, stream, other._login.transport if other._login else None)
+        except BaseException:
+            other.close()
+            raise
+
+
+class _Program:
+    """A program in the place of a connection's shell, as a `remote.Stream`."""
+
+    def __init__(
+        self, connection: SshConnection, stream: Stream, transport: paramiko.Transport | None
+    ) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._transport = transport
+
+    def send(self, data: memoryview) -> int:
+        with bounded(self._transport, _UPLOAD):
+            return self._stream.send(data)
+
+    def receive(self, seconds: float) -> bytes | None:
+        return self._stream.receive(seconds)
+
+    def close(self) -> None:
+        self._connection.close()
 
 
 class _Files(ShellFiles):

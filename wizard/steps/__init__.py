@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from wizard.steps.answering import answer
 from wizard.steps.asking import questions
+from wizard.steps.copies import arrived
 from wizard.steps.parting import askers, changed_hosts, narrowed, remaining
 from wizard.steps.planning import plan
 from wizard.steps.wanted import wanted_files, wanted_folders
 
 __all__ = [
     "answer",
+    "arrived",
     "askers",
     "changed_hosts",
     "narrowed",

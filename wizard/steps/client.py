@@ -264,8 +264,8 @@ class _Work:
         name, program = self._client.host.spec.name, self._client.service.component
         after = FileState(content, 0o644, self._client.owner, self._client.service.group)
         first = plans[0]
-        single = content == first.pair.trust
-        source = layout.ca_pair(self._facts)[0] if first.pair.own_ca else first.pair.certificate_file
+        source = layout.ca_pair(self._facts)[0] if first.pair.own_ca else first.pair.trust_file
+        single = content == first.pair.trust and bool(source)
         title = find_component(program).title
         if first.pair.own_ca:
             what = "your CA's certificate"

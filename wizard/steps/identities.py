@@ -49,6 +49,13 @@ class Pair:
     """Whether our CA signed it."""
     changes: tuple[Change, ...] = ()
     """What makes it; none if it is there."""
+    trust_file: str = ""
+    """The file on the server's host that is `trust`; '' where it is the CA's, or only a part of what a file holds."""
+
+
+def public(pem: bytes) -> bytes:
+    """What of a file may be copied to others: the certificates alone, if a private key lies beside them."""
+    return bundle([pem]) if b"PRIVATE KEY" in pem else pem
 
 
 def certificate_names(stack: Stack, facts: Facts, server: Server) -> tuple[str, ...]:
@@ -161,7 +168,9 @@ def _own_pair(facts: Facts, server: Server, names: tuple[str, ...]) -> Pair:
     for path in (files.cert_file, files.key_file):
         _readable(server, path)
     ours = relations.signed_by(certificate, trust) and trust == material.authority_certificate(facts)
-    return Pair(files.cert_file, files.key_file, certificate, trust, ours)
+    copied = public(trust)
+    source = (files.ca_file or files.cert_file) if copied == trust else ""
+    return Pair(files.cert_file, files.key_file, certificate, copied, ours, trust_file=source)
 
 
 def _blamed(files: OwnFiles) -> tuple[tuple[str, str], ...]:
@@ -248,7 +257,9 @@ def _kept_server_pair(
         except CertificateError:
             continue
         if trust:
-            return Pair(certificate_path, key_path, certificate.content, trust, ours)
+            copied = public(trust)
+            source = certificate_path if copied == certificate.content else ""
+            return Pair(certificate_path, key_path, certificate.content, copied, ours, trust_file=source)
     return None
 
 
@@ -340,7 +351,8 @@ def _new_server_pair(
             by_hand=certify,
         ),
     )
-    return Pair(certificate_path, key_path, certificate, trust, own_ca, changes)
+    pinned = certificate_path if trust == certificate else ""
+    return Pair(certificate_path, key_path, certificate, trust, own_ca, changes, trust_file=pinned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -541,7 +553,7 @@ def _own_client_pair(client: Client) -> Pair:
                 where=f"{host}:{own.client_ca_file}",
                 todo="name the CA that did",
             )
-    return Pair(own.client_cert_file, own.client_key_file, certificate, trust, False)
+    return Pair(own.client_cert_file, own.client_key_file, certificate, public(trust), False)
 
 
 def kept_place_pair(client: Client, tls: Mapping[str, str], bundle: bytes) -> tuple[str, str] | None:

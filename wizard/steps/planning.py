@@ -16,6 +16,7 @@ from wizard.model import (
     WORKSPACE,
     Answers,
     Facts,
+    FileState,
     Finding,
     Plan,
     PlannedStep,
@@ -24,6 +25,7 @@ from wizard.model import (
 )
 from wizard.probes import curl_config
 from wizard.steps import (
+    copies,
     grafana,
     identities,
     layout,
@@ -117,6 +119,8 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         for step in stage
         if step.changes
     )
+    copies.refuse(stack, facts, steps)
+    steps = copies.told(stack, facts, steps)
     return Plan(
         stack=stack,
         facts=facts,
@@ -252,13 +256,15 @@ def _trust_copies(facts: Facts, plans: Sequence[ServerPlan]) -> tuple[PlannedSte
     )
     for server_plan in plans:
         path = layout.trust_copy(facts, server_plan.server)
-        source = layout.ca_pair(facts)[0] if server_plan.pair.own_ca else server_plan.pair.certificate_file
+        source = layout.ca_pair(facts)[0] if server_plan.pair.own_ca else server_plan.pair.trust_file
         changes += material.private(
             facts,
             path,
             server_plan.pair.trust,
             why=f"The probes check {server_plan.server.key} against it, as Prometheus will.",
-            by_hand=words.private_copy(source, path),
+            by_hand=words.private_copy(source, path)
+            if source
+            else words.text(path, FileState(server_plan.pair.trust, 0o600, "", "")),
             secret=False,
         )
     if not changes:

@@ -1,0 +1,147 @@
+"""A site of five real hosts, and ways to harm one: srv1 to srv4 have node_exporter, prometheus asks them all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from machines import Machine, Network, booted
+
+from wizard.model import ComponentSpec, Stack
+
+NODES = ("srv1", "srv2", "srv3", "srv4")
+CONFIG = """\
+global:
+  scrape_interval: 1s
+scrape_configs:
+  - job_name: node
+    static_configs:
+      - targets: [srv1:9100, srv2:9100, srv3:9100, srv4:9100]
+"""
+Files: TypeAlias = dict[str, tuple[str, int, int, int]]
+
+
+@dataclass
+class Site:
+    """The five hosts, and ways to harm one."""
+
+    network: Network
+    machines: dict[str, Machine]
+
+    def files(self, name: str) -> Files:
+        """Every file below /etc of a host: digest, mode, owner and group."""
+        found = {}
+        for path in sorted((self.machines[name].root / "etc").rglob("*")):
+            if path.is_file() and not path.is_symlink():
+                stat = path.stat()
+                digest = hashlib.sha256(path.read_bytes()).hexdigest()
+                found[str(path)] = (digest, stat.st_mode, stat.st_uid, stat.st_gid)
+        return found
+
+    def all_files(self) -> dict[str, Files]:
+        return {name: self.files(name) for name in self.machines}
+
+    def link(self, name: str, state: str) -> None:
+        """Pulls a host's cable, or plugs it in."""
+        _in(self.network, ["ip", "link", "set", f"vb-{name}", state])
+
+    @contextmanager
+    def unplugged(self, name: str) -> Iterator[None]:
+        self.link(name, "down")
+        try:
+            yield
+        finally:
+            self.link(name, "up")
+
+    def stack(self, *, user: str = "root", become: str = "") -> Stack:
+        """Everything encrypted, with a password."""
+        hosts = tuple(machine.spec(user=user, become=become) for machine in self.machines.values())
+        parts = [(name, "node_exporter") for name in NODES] + [("prometheus", "prometheus")]
+        return Stack(
+            hosts=hosts,
+            components=tuple(
+                ComponentSpec(host=host, name=name, protect=("tls", "basic_auth")) for host, name in parts
+            ),
+        )
+
+    def plain(self, name: str) -> bool:
+        """Whether the exporter of a host answers plain http, asked there."""
+        asked = self.machines[name].run(["curl", "-s", "-m5", "http://127.0.0.1:9100/metrics"])
+        return asked.returncode == 0 and "node_exporter_build_info" in asked.stdout
+
+    def ups(self) -> dict[str, str]:
+        """What Prometheus says of each target, asked on its own host as whoever may."""
+        code = (
+            "import json,ssl,urllib.request as u\n"
+            "h=[u.HTTPSHandler(context=ssl._create_unverified_context())]\n"
+            "import base64,pathlib\n"
+            "p=pathlib.Path('/etc/prometheus/prometheus.password')\n"
+            "r=u.Request(('https' if p.exists() else 'http')+'://127.0.0.1:9090/api/v1/targets')\n"
+            "p.exists() and r.add_header('Authorization','Basic '+base64.b64encode(b'prometheus:'+p.read_bytes()).decode())\n"
+            "d=json.load(u.build_opener(*h).open(r,timeout=5))\n"
+            "print(json.dumps({t['labels']['instance']:t['health'] for t in d['data']['activeTargets']}))\n"
+        )
+        found = self.machines["prometheus"].python(code)
+        assert found.returncode == 0, found.stderr
+        return dict(json.loads(found.stdout))
+
+
+def _in(network: Network, argv: list[str]) -> None:
+    subprocess.run([*network.enter, *argv], check=True, timeout=30, capture_output=True)
+
+
+@contextmanager
+def five(network: Network, *, suite: str = "bookworm") -> Iterator[Site]:
+    """The five hosts, booted together."""
+    machines = {name: Machine(suite, name, network, programs=("node_exporter",)) for name in NODES}
+    machines["prometheus"] = Machine(suite, "prometheus", network, programs=("prometheus",))
+    with booted(list(machines.values())):
+        machines["prometheus"].push("/etc/prometheus/prometheus.yml", CONFIG.encode())
+        machines["prometheus"].check(["systemctl", "restart", "prometheus"])
+        for machine in machines.values():  # until then, only root may log in
+            machine.check(["systemctl", "start", "systemd-user-sessions"])
+        yield Site(network, machines)
+
+
+@contextmanager
+def full_disk(site: Site, name: str) -> Iterator[None]:
+    layers = site.machines[name].root.parent / "layers"
+    filler = layers / "filler"
+    try:
+        subprocess.run(["mount", "-o", "remount,size=16m", layers], check=True, timeout=30)
+        with filler.open("wb", buffering=0) as file, suppress(OSError):
+            while file.write(bytes(4096)):
+                pass
+        yield
+    finally:
+        filler.unlink(missing_ok=True)
+        subprocess.run(["mount", "-o", "remount,size=2g", layers], check=True, timeout=30)
+
+
+@contextmanager
+def read_only(site: Site, name: str) -> Iterator[None]:
+    machine = site.machines[name]
+    machine.check("mount --bind /etc /etc && mount -o remount,bind,ro /etc")
+    try:
+        yield
+    finally:
+        machine.check("umount /etc")
+
+
+@contextmanager
+def rubbish(site: Site, name: str) -> Iterator[None]:
+    """What a login's start-up files print, and a banner: nothing of it may end up in a file or in an answer."""
+    machine = site.machines[name]
+    machine.check(
+        "echo 'echo WELCOME; printf \"\\033[31m{}[]\\n\"; echo done >&2' > /root/.bashrc.new"
+        " && cp -p /root/.bashrc /root/.bashrc.old 2>/dev/null; mv /root/.bashrc.new /root/.bashrc"
+    )
+    try:
+        yield
+    finally:
+        machine.check("rm /root/.bashrc; mv /root/.bashrc.old /root/.bashrc 2>/dev/null || :")

@@ -1,0 +1,121 @@
+"""What an error text means on the hosts of a stack: finds both ends of the connection, and puts the questions there.
+
+Only services that belong to the stack are asked, whatever address a pasted text names.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from wizard import diagnose
+from wizard.diagnose import Diagnosis
+from wizard.engine.asking import Asker
+from wizard.engine.evidence import Evidence, addresses, at_server, of_job
+from wizard.engine.hosts import Hosts, manager
+from wizard.errors import FirescreenError
+from wizard.model import Connection, Service, Stack
+
+_LINES: Final = 60
+_POOL: Final = re.compile(r"scrape_pool=\"?(?P<job>[^\"\n]{1,200}?)\"?(?:\s|$)")
+_STAMP: Final = re.compile(r"^.*?(?:\d\d:\d\d:\d\d\S*\s+|\w+\[\d+\]: )")
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """A service of the stack, with what it takes to ask about it."""
+
+    connection: Connection
+    service: Service
+    names: tuple[str, ...]
+
+    def log(self) -> tuple[str, ...]:
+        """Its last lines; () where nobody keeps them, or we may not read them."""
+        keeper = manager(self.service)
+        try:
+            return tuple(keeper.log(self.connection, self.service, _LINES)) if keeper else ()
+        except FirescreenError:
+            return ()
+
+    def places(self) -> tuple[str, ...]:
+        """host:port in every way in which a client may write it."""
+        port = self.service.listen.rpartition(":")[2]
+        return (self.service.listen, *(f"{name}:{port}" for name in self.names))
+
+
+def explain(text: str, stack: Callable[[], Stack], reach: Callable[[Stack], Hosts]) -> Diagnosis | None:
+    """The true cause of an error, as far as the hosts tell it; None for a text that nothing is known about.
+
+    Args:
+        text: one line or a whole log.
+        stack: the hosts and components that it may be about; only asked for where there are questions.
+        reach: opens the connections to them.
+
+    Never raises a FirescreenError: where hosts cannot be asked, the text alone speaks.
+    """
+    found = diagnose.diagnose(text)
+    if found is None or not found.questions:
+        return found
+    try:
+        wanted = stack()
+        with reach(wanted) as hosts:
+            evidence = _evidence(text, tuple(_served(wanted, hosts)))
+            return diagnose.narrow(found, Asker(evidence)) if evidence else found
+    except FirescreenError:
+        return found
+
+
+def _served(stack: Stack, hosts: Hosts) -> Iterator[_Served]:
+    for spec in stack.hosts:
+        wanted = tuple(component.name for component in stack.components if component.host == spec.name)
+        try:
+            services = [each for each in hosts.services(spec.name, wanted) if each.component in wanted]
+            names = (*hosts.names(spec.name), spec.name, spec.address)
+        except FirescreenError:
+            continue  # a host that is away is not asked; the others are
+        near = _LOOPBACK if hosts.remote(spec.name) is None else ()
+        for service in services:
+            yield _Served(hosts.connection(spec.name), service, tuple(filter(None, (*names, *near))))
+
+
+def _evidence(text: str, services: tuple[_Served, ...]) -> Evidence | None:
+    named = addresses(text)
+    pool = _POOL.search(text)
+    target = next((one for place in named for one in services if place in one.places()), None)
+    if target is None and not named and pool is None:
+        target = next((one for one in services if _wrote(one, text)), None)
+    places = named if target is None else (*named, *target.places())
+    client = next(
+        (found for one in services if (found := _asks(one, places, pool["job"] if pool else ""))), None
+    )
+    if target is None and client is not None:
+        place = addresses(client.url)
+        target = next((one for one in services if place and place[0] in one.places()), None)
+    if target is None:
+        return client
+    return at_server(client or Evidence(), target.connection, target.service, target.log)
+
+
+def _asks(one: _Served, places: tuple[str, ...], job: str) -> Evidence | None:
+    """What a Prometheus uses for one of these addresses."""
+    path = one.service.config_file
+    if one.service.component != "prometheus" or not path:
+        return None
+    state = one.connection.read(path)
+    if state is None:
+        return None
+    folder = posixpath.dirname(path)
+    if job:
+        return of_job(state.content, folder=folder, address="", client=one.connection, job=job)
+    asked = (of_job(state.content, folder=folder, address=place, client=one.connection) for place in places)
+    return next((each for each in asked if each), None)
+
+
+def _wrote(one: _Served, text: str) -> bool:
+    """Whether the text comes from this service's log."""
+    lines = {_STAMP.sub("", line).strip() for line in one.log()}
+    return any(_STAMP.sub("", line).strip() in lines for line in text.splitlines() if len(line.strip()) > 20)
