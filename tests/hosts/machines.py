@@ -43,6 +43,7 @@ PROGRAMS = {
 LOGINS = {"root": "root", "admin": "home/admin", "operator": "home/operator", "nobody2": "home/nobody2"}
 """Who may log in over SSH with the test's key, and the home folder; bases.FURNISH says what sudo lets them do."""
 _CLONE_NEWNET = 0x40000000
+_IN_GROUP = 'mkdir -p "$0" && echo $$ > "$0/cgroup.procs" && exec "$@"'
 
 
 def _call(argv: Sequence[str | Path], *, timeout: float = 60) -> str:
@@ -67,6 +68,22 @@ def _unmount(folder: Path) -> None:
         _call(["rm", "-rf", "--one-file-system", folder])
 
 
+def _groups() -> Path:
+    """Where the second version of control groups is mounted."""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, place, kind, *_ = line.split(" ")
+        if kind == "cgroup2":
+            return Path(place)
+    raise RuntimeError("no cgroup2 is mounted")
+
+
+def _remove_group(group: Path) -> None:
+    """Removes a control group in which nothing runs any more, with all below it."""
+    for folder, _, _ in os.walk(group, topdown=False):
+        with suppress(OSError):
+            Path(folder).rmdir()
+
+
 def _sweep() -> None:
     """Removes what a test run that was killed left behind; its hosts ended with it."""
     for namespace in Path("/run/netns").glob("firescreen-*"):
@@ -74,6 +91,9 @@ def _sweep() -> None:
             subprocess.run(
                 ["ip", "netns", "del", namespace.name], capture_output=True, timeout=30, check=False
             )
+    for group in _groups().glob("firescreen-*-*"):
+        if not Path("/proc", group.name.split("-")[1]).exists():
+            _remove_group(group)
     for folder in Path(tempfile.gettempdir()).glob("firescreen-*-*"):
         pid = folder.name.split("-")[1]
         if pid.isdecimal() and not Path("/proc", pid).exists():
@@ -187,6 +207,8 @@ class Machine:
         self.root = self._folder / "root"
         self.key = network.key
         self._nspawn: subprocess.Popen[bytes] | None = None
+        # Of its own: hosts in one group would share their services' groups, and take them from each other.
+        self._group = _groups() / f"firescreen-{os.getpid()}-{name}"
         self._leader = 0
 
     def __enter__(self) -> Machine:
@@ -211,7 +233,13 @@ class Machine:
                     os.kill(self._leader, signal.SIGKILL)
                 self._nspawn.kill()
                 self._nspawn.wait(20)
+        _remove_group(self._group)
         _unmount(self._folder)
+
+    @property
+    def seen(self) -> Path:
+        """Its file system with all that is mounted there, as its own processes see it."""
+        return Path(f"/proc/{self._leader}/root")
 
     # -- use ---------------------------------------------------------------------------------------------
 
@@ -325,6 +353,7 @@ class Machine:
         with log:
             self._nspawn = subprocess.Popen(
                 [
+                    *("sh", "-c", _IN_GROUP, self._group),
                     # Ends with this process, however that ends.
                     *("setpriv", "--pdeathsig", "TERM", "--", *self.network.enter, "systemd-nspawn"),
                     *("--register=no", "--keep-unit", "-q"),

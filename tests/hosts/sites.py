@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
+from stat import S_ISREG
 from typing import TypeAlias
 
 from machines import Machine, Network, booted
@@ -145,3 +148,70 @@ def rubbish(site: Site, name: str) -> Iterator[None]:
         yield
     finally:
         machine.check("rm /root/.bashrc; mv /root/.bashrc.old /root/.bashrc 2>/dev/null || :")
+
+
+class Watch:
+    """Samples what anybody on the hosts could see while a run goes on: processes, and files that hold secrets.
+
+    The hosts' processes are this machine's too, so one reading of /proc shows them all.
+    """
+
+    _PLACES = ("etc/node_exporter", "etc/prometheus", "etc/default", "run", "tmp", "home/operator")
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._roots = {name: machine.seen for name, machine in site.machines.items()}
+        self._words: set[bytes] = set()
+        self._open: set[tuple[str, str, int]] = set()
+        self._contents: dict[tuple[str, str, int], bytes] = {}
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self.rounds = 0
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join(30)
+
+    def _look(self) -> None:
+        while not self._end.wait(0.01):
+            self.rounds += 1
+            for process in Path("/proc").iterdir():
+                if process.name.isdecimal():
+                    for part in ("cmdline", "environ"):
+                        with suppress(OSError):
+                            self._words.add((process / part).read_bytes())
+            for name, root in self._roots.items():
+                for place in self._PLACES:
+                    self._files(name, root / place)
+
+    def _files(self, name: str, folder: Path) -> None:
+        with suppress(OSError):
+            for path in folder.rglob("*"):
+                with suppress(OSError):
+                    stat = path.lstat()
+                    if S_ISREG(stat.st_mode) and stat.st_mode & 0o027 and stat.st_size < 100_000:
+                        key = (name, str(path), stat.st_mode & 0o7777)
+                        self._contents[key] = path.read_bytes()
+
+    def saw_nothing_of(self, *secrets: str) -> None:
+        """Fails if a secret, or a private key, was in a process, in an open file, in a history or in a log."""
+        assert self.rounds > 10 and len(self._words) > 50, "it hardly looked"
+        for secret in secrets:
+            assert not [each[:200] for each in self._words if secret.encode() in each]
+        bare = [
+            key
+            for key, content in self._contents.items()
+            if b"PRIVATE KEY" in content or any(secret.encode() in content for secret in secrets)
+        ]
+        # The test's own login keys and the hosts' are none of ours.
+        assert not [key for key in bare if "/ssh" not in key[1]], bare
+        for machine in self._site.machines.values():
+            said = machine.check(
+                "journalctl --no-pager -o cat; cat /root/.*history /home/*/.*history /var/log/auth.log 2>/dev/null || :"
+            )
+            for secret in secrets:
+                assert secret not in said, machine.name

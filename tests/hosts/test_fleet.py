@@ -12,7 +12,7 @@ from pathlib import Path
 import bases
 import pytest
 from machines import Network
-from sites import NODES, Site, five, full_disk, read_only, rubbish
+from sites import NODES, Site, Watch, five, full_disk, read_only, rubbish
 
 from wizard.engine import Engine, Outcome
 from wizard.errors import AwayError, FirescreenError, NeededError
@@ -67,16 +67,23 @@ def when(
 
 
 def test_five_hosts_are_secured_and_put_back(site: Site, tmp_path: Path) -> None:
+    """As a user who needs sudo's password; and nothing secret is to be seen on any host meanwhile."""
     before = site.all_files()
     heard: list[Event] = []
+    stack = site.stack(user="operator", become="sudo")
     with engine_at(tmp_path, site.network) as engine:
-        outcome = engine.apply(engine.plan(site.stack()), heard.append)
+        for name in site.machines:
+            engine.access.give("sudo", name, Secret(bases.PASSWORD))
+        with Watch(site) as watch:
+            outcome = engine.apply(engine.plan(stack), heard.append)
         assert outcome.state == "proven", outcome.error
+        password = (tmp_path / "users/prometheus.password").read_text()
+        watch.saw_nothing_of(password, bases.PASSWORD)
         assert states(outcome) == dict.fromkeys((*NODES, "prometheus"), "proven")
         first = next(event.host for event in heard if event.kind == "host" and event.state == "proven")
         assert first == "srv1", "one of them goes before the rest"
         assert set(site.ups().values()) == {"up"}
-        assert not engine.plan(site.stack()).changes
+        assert not engine.plan(stack).changes
         undo_all(engine)
     assert site.all_files() == before
     assert all(map(site.plain, NODES))

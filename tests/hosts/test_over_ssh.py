@@ -6,6 +6,9 @@ Every file below /etc of both hosts is compared before and after an undo.
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,10 +18,12 @@ import bases
 import pytest
 from machines import Machine, Network, booted
 
+from wizard import binaries
 from wizard.engine import Engine
 from wizard.errors import InputError
-from wizard.model import ComponentSpec, HostSpec, OwnFiles, Protection, Stack
+from wizard.model import WORKSPACE, ComponentSpec, HostSpec, OwnFiles, Protection, Stack
 from wizard.redact import Secret
+from wizard.steps import afar
 from wizard.workspace import Workspace
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
@@ -147,3 +152,45 @@ def test_a_key_behind_a_unit_s_wall_is_said_before_anything_breaks(
     assert "cannot see /root" in refused.value.what
     assert "/etc" in refused.value.todo
     assert etc(prometheus) == before
+
+
+@pytest.mark.parametrize("suite", ["bookworm"])
+@pytest.mark.parametrize(("user", "become"), [("root", ""), ("admin", "sudo")])
+def test_the_printed_commands_secure_two_machines(
+    pair: tuple[Machine, Machine], network: Network, tmp_path: Path, user: str, become: str, suite: str
+) -> None:
+    """By hand: what goes through SSH is typed here, the rest on the host; the CA's key stays where it is."""
+    specs = tuple(machine.spec(user=user, become=become) for machine in pair)
+    stack = Stack(
+        hosts=specs,
+        components=(
+            ComponentSpec(host="srv1", name="node_exporter", protect=LEVELS[-1]),
+            ComponentSpec(host="prometheus", name="prometheus", protect=LEVELS[-1]),
+        ),
+    )
+    machines = {machine.name: machine for machine in pair}
+    # The base has no `patch`, which the commands use; this machine's program is of the same release.
+    shutil.copy(shutil.which("patch") or "", machines["prometheus"].root / "usr/bin/patch")
+    htpasswd = Path(binaries.find("htpasswd", cache=Workspace.default().cache).path)
+    with engine_for(tmp_path / "workspace", network, {}) as engine:
+        plan = engine.plan(stack)
+        for change in plan.changes:
+            words = change.commands()
+            here = change.host == WORKSPACE or words[:1] == (afar.HERE,)
+            for command in words:
+                if here:
+                    ended = subprocess.run(
+                        ["sh", "-eu", "-c", command],
+                        env={"PATH": f"{htpasswd.parent}:{os.environ['PATH']}", "HOME": str(tmp_path)},
+                        capture_output=True,
+                        text=True,
+                        timeout=60,
+                        check=False,
+                    )
+                else:
+                    ended = machines[change.host].run(["sh", "-eu", "-c", command])
+                assert ended.returncode == 0, f"{change.host}: {command}\n{ended.stderr}"
+        assert not list((pair[0].root / "etc").rglob("ca.key")), "the CA's key travelled"
+        attempts = engine.verify(stack)
+        assert [(each.probe.name, each.outcome, each.reason) for each in attempts if not each.ok] == []
+        assert [change.title() for change in engine.plan(stack).changes] == []

@@ -25,6 +25,7 @@ from wizard.model import (
 )
 from wizard.probes import curl_config
 from wizard.steps import (
+    afar,
     copies,
     grafana,
     identities,
@@ -114,7 +115,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         *_ordered(facts, server_plans, client_plans, inquiry.turns(targets)),
     )
     steps = tuple(
-        _from_afar(facts, replace(step, stage=number))
+        afar.step(facts, replace(step, stage=number))
         for number, stage in enumerate(stages)
         for step in stage
         if step.changes
@@ -141,21 +142,6 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         hints=tools.sentences(server_plans, commands),
         secrets=tuple(given.password for given in forge.credentials()) if with_password else (),
     )
-
-
-def _from_afar(facts: Facts, step: PlannedStep) -> PlannedStep:
-    """The step with a word of warning where its commands name files that lie on this machine and not on the host."""
-    if step.host == WORKSPACE or facts.hosts[step.host].spec.connect not in ("ssh", "incus"):
-        return step
-    note = f"# What lies in {facts.workspace} is on the machine where Firescreen runs: bring it over, or the"
-    more = "# result back (scp, incus file push). The CA's key stays there: sign there."
-    changes = tuple(
-        replace(change, by_hand=(note, more, *change.by_hand))
-        if any(facts.workspace in command for command in change.by_hand)
-        else change
-        for change in step.changes
-    )
-    return replace(step, changes=changes)
 
 
 def _askers(
