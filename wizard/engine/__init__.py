@@ -17,7 +17,7 @@ from wizard.components import all_components
 from wizard.components import component as find_component
 from wizard.diagnose import Diagnosis
 from wizard.engine import explaining, inspecting, judging, proving, telling, undoing
-from wizard.engine.applying import unchanged
+from wizard.engine.applying import all_unchanged
 from wizard.engine.claims import claimed, let_go
 from wizard.engine.hosts import Hosts
 from wizard.engine.lanes import side_by_side
@@ -155,7 +155,9 @@ class Engine:
 
         Changes nothing, and never raises a FirescreenError.
         """
-        return explaining.explain(text, lambda: stack or self.this_machine(), lambda of: self._hosts(of.hosts))
+        return explaining.explain(
+            text, lambda: stack or self.this_machine(), lambda of: self._hosts(of.hosts)
+        )
 
     def holdings(self, stack: Stack, facts: Facts) -> tuple[Holding, ...]:
         """The certificates and users that exist on the hosts and in the workspace."""
@@ -560,8 +562,7 @@ def _touched(record: Record) -> tuple[str, ...]:
 
 
 def _unchanged(hosts: Hosts, mine: Sequence[WriteFile]) -> None:
-    for change in mine:
-        unchanged(hosts.connection(change.host), change)
+    all_unchanged(hosts.connection(mine[0].host), mine)
 
 
 def _finish(outcome: Outcome, emit: Emit) -> Outcome:

@@ -21,6 +21,7 @@ from wizard.configs import prometheus as scrape
 from wizard.engine import hosts as services
 from wizard.engine.hosts import Hosts
 from wizard.engine.lanes import side_by_side
+from wizard.engine.together import read_many
 from wizard.errors import (
     CancelledError,
     ChangedError,
@@ -36,6 +37,7 @@ from wizard.model import (
     Change,
     Connection,
     Event,
+    FileState,
     MakeFolder,
     Plan,
     PlannedStep,
@@ -187,14 +189,14 @@ class Applier:
             self._serve(connection, change)
 
     def _write(self, connection: Connection, change: WriteFile, tag: str) -> None:
-        unchanged(connection, change)
         if change.after is None:
+            unchanged(connection, change)
             connection.remove(change.path)
             return
         staged = connection.stage(change.path, change.after, tag=tag)
         try:
             validate(connection, change, staged, self._plan)
-            unchanged(connection, change)  # the checks took their time
+            unchanged(connection, change)  # as late as can be: the checks took their time
         except BaseException:
             connection.remove(staged)
             raise
@@ -278,13 +280,27 @@ def _restarts(change: Change) -> bool:
     return change.service.manager != "manual" and change.service.component != "prometheus"
 
 
+def all_unchanged(connection: Connection, changes: Sequence[WriteFile]) -> None:
+    """Compare before anything is done on a host.
+
+    Raises:
+        ChangedError: a file is no longer what the preview showed.
+    """
+    found = read_many(connection, [change.path for change in changes])
+    for change in changes:
+        _same(change, found[change.path])
+
+
 def unchanged(connection: Connection, change: WriteFile) -> None:
     """Compare before the swap.
 
     Raises:
         ChangedError: the file is no longer what the preview showed.
     """
-    now = connection.read(change.path)
+    _same(change, connection.read(change.path))
+
+
+def _same(change: WriteFile, now: FileState | None) -> None:
     was = change.before
     same = (now is None and was is None) or (
         now is not None and was is not None and now.content == was.content and now.mode == was.mode

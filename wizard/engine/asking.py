@@ -12,6 +12,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -31,8 +32,10 @@ from wizard.model import Attempt, CertificateSummary, Probe
 from wizard.redact import Secret
 
 _PATIENCE: Final = 2.0
+_LONGEST: Final = 15.0
 _COSTLY: Final = 13
 """From this cost on, a check takes half a second and more, and one after the other at that."""
+_CLOCK: Final = 60.0
 _CERTIFICATES: Final = 64
 _BY_TEXT: Final = ("server-log", "file")
 """Questions whose answer depends on the text; the others are put to the hosts once."""
@@ -136,7 +139,8 @@ class Asker:
         if self._of.client is None:
             return False
         ended = self._of.client.run(["date", "+%s"], timeout=5)
-        return ended.code == 0 and abs(int(ended.stdout.strip() or 0) - time.time()) > 60
+        told = ended.stdout.strip()
+        return ended.code == 0 and told.isdecimal() and abs(int(told) - time.time()) > _CLOCK
 
     def client_certificate(self, found: Diagnosis) -> str:
         """Why the server would not take what this client shows."""
@@ -218,7 +222,9 @@ class Asker:
         hashed = config.users[of.user]
         if passwords.matches(given, hashed):
             return ""
-        ended = (Secret(given.reveal() + end) for end in ("\n", "\r\n", " "))
+        # Each try costs a whole check: of a costly hash only the likeliest is tried.
+        ends = ("\n",) if _cost(hashed) >= _COSTLY else ("\n", "\r\n", " ")
+        ended = (Secret(given.reveal() + end) for end in ends)
         return (
             "password-newline" if any(passwords.matches(each, hashed) for each in ended) else "password-wrong"
         )
@@ -227,12 +233,11 @@ class Asker:
         """Whether the check of the password, or the answer, takes too long."""
         config = self._web()
         for user, hashed in (config.users if config else {}).items():
-            cost = re.match(r"\$2.?\$(\d\d)\$", hashed)
-            if cost and int(cost[1]) >= _COSTLY and self._of.user in ("", user):
+            if _cost(hashed) >= _COSTLY and self._of.user in ("", user):
                 return "password-cost"
         if not self._of.known or not self._of.url:
             return ""
-        slow = self._ask(self._of.url, timeout=15.0)
+        slow = self._ask(self._of.url, timeout=_LONGEST)
         return "slow-answer" if slow.status and slow.timings.get("total", 0.0) > self._of.patience else ""
 
     # -- the way there -------------------------------------------------------------------------------------
@@ -263,7 +268,11 @@ class Asker:
     def _speaks(self, scheme: str) -> str:
         """Both schemes are tried: which of them does the server speak?"""
         rest = self._of.url.partition("://")[2]
-        plain, secure = self._ask(f"http://{rest}"), self._ask(f"https://{rest}")
+        # A slow server is not a silent one: it gets more time than its client gives it.
+        patience = min(max(_PATIENCE, 1.5 * self._of.patience), _LONGEST)
+        with ThreadPoolExecutor(2, thread_name_prefix="question") as pool:
+            ways = (f"http://{rest}", f"https://{rest}")
+            plain, secure = pool.map(lambda url: self._ask(url, timeout=patience), ways)
         # Go answers a plain request to its TLS port in plain words, even when its certificate cannot be used.
         tls = bool(secure.tls and secure.tls.chain) or "to an HTTPS server" in plain.body
         if scheme == "https":
@@ -277,6 +286,8 @@ class Asker:
     def _listener(self, host: str, port: int) -> str:
         if self._of.server is None:
             return ""
+        if self._of.service is not None and not self._of.service.active:
+            return "service-down"
         ended = self._of.server.run(["cat", "/proc/net/tcp", "/proc/net/tcp6"], timeout=10)
         ports = {int(match[2], 16) for match in _LISTEN.finditer(ended.stdout)}
         if not ports:
@@ -385,6 +396,12 @@ class Asker:
 def _read(connection: Any, path: str) -> bytes | None:
     state = connection.read(path) if connection is not None and path else None
     return state.content if state is not None else None
+
+
+def _cost(hashed: str) -> int:
+    """The cost of a bcrypt hash; 0 for what is none."""
+    found = re.match(r"\$2[abxy]?\$(\d\d)\$", hashed)
+    return int(found[1]) if found else 0
 
 
 def _certificates(pem: bytes | None) -> tuple[x509.Certificate, ...]:

@@ -85,7 +85,7 @@ def of_job(
         job: only the scrape job (or remote_write block) of that name.
     """
     for row, url in _asked(content):
-        place = urlsplit(url).netloc
+        place = url.partition("://")[2].partition("/")[0]
         named = row.get("job_name", row.get("name"))
         if (address and place != address) or (job and named != job):
             continue
@@ -107,9 +107,9 @@ def of_job(
     return None
 
 
-def addresses(text: str) -> tuple[str, ...]:
-    """host:port of every server that an error text names, each once."""
-    found: list[str] = []
+def urls(text: str) -> Mapping[str, str]:
+    """Every http(s) address that an error text names, by its host:port."""
+    found: dict[str, str] = {}
     for match in _URL.finditer(text[:65536]):
         try:
             parts = urlsplit(match[0])
@@ -117,7 +117,13 @@ def addresses(text: str) -> tuple[str, ...]:
         except ValueError:
             continue
         if parts.hostname:
-            found.append(f"{parts.hostname}:{port}")
+            found.setdefault(f"{parts.hostname}:{port}", match[0])
+    return found
+
+
+def addresses(text: str) -> tuple[str, ...]:
+    """host:port of every server that an error text names, each once."""
+    found = list(urls(text))
     found += [f"{match['host'].strip('[]')}:{match['port']}" for match in _DIAL.finditer(text[:65536])]
     return tuple(dict.fromkeys(found))
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from wizard import diagnose
 from wizard.diagnose import Diagnosis
 from wizard.engine.asking import Asker
-from wizard.engine.evidence import Evidence, addresses, at_server, of_job
+from wizard.engine.evidence import Evidence, addresses, at_server, of_job, urls
 from wizard.engine.hosts import Hosts, manager
 from wizard.errors import FirescreenError
 from wizard.model import Connection, Service, Stack
@@ -97,7 +97,10 @@ def _evidence(text: str, services: tuple[_Served, ...]) -> Evidence | None:
         target = next((one for one in services if place and place[0] in one.places()), None)
     if target is None:
         return client
-    return at_server(client or Evidence(), target.connection, target.service, target.log)
+    # What the client says it asked counts more than what its configuration says now.
+    said = next((url for place, url in urls(text).items() if place in target.places()), "")
+    asked = replace(client or Evidence(), url=said or (client.url if client else ""))
+    return at_server(asked, target.connection, target.service, target.log)
 
 
 def _asks(one: _Served, places: tuple[str, ...], job: str) -> Evidence | None:

@@ -6,34 +6,21 @@ import fnmatch
 import os
 import posixpath
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
 
 from wizard import steps
 from wizard.account import account
 from wizard.components import component as find_component
 from wizard.engine.hosts import Hosts
 from wizard.engine.lanes import side_by_side
+from wizard.engine.together import info_many, read_many
 from wizard.errors import AwayError
-from wizard.model import WORKSPACE, Facts, FileState, HostFacts, HostSpec, PathInfo, Stack
+from wizard.model import WORKSPACE, Facts, HostFacts, HostSpec, PathInfo, Stack
 from wizard.workspace import Workspace
 
 _ROUNDS = 4
 """Files name other files: a web configuration its key, a job its CA. Deeper than this nothing goes."""
-
-
-@runtime_checkable
-class Together(Protocol):
-    """A connection that can look at several places at once."""
-
-    def read_many(self, paths: Iterable[str]) -> dict[str, FileState | None]:
-        """As `Connection.read`, of several."""
-        ...
-
-    def info_many(self, paths: Iterable[str]) -> dict[str, PathInfo | None]:
-        """As `Connection.info`, of several."""
-        ...
 
 
 def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
@@ -136,12 +123,7 @@ def _with_files(known: HostFacts, missing: list[str], hosts: Hosts) -> HostFacts
     if not missing:
         return known
     connection = hosts.connection(known.spec.name)
-    # Over SSH, a round trip for all of them together.
-    read: dict[str, FileState | None] = (
-        connection.read_many(missing)
-        if isinstance(connection, Together)
-        else {path: connection.read(path) for path in missing}
-    )
+    read = read_many(connection, missing)
     for path in missing:
         folder, pattern = posixpath.split(path)
         if read[path] is None and any(sign in pattern for sign in "*?["):
@@ -154,7 +136,4 @@ def _with_files(known: HostFacts, missing: list[str], hosts: Hosts) -> HostFacts
 def _folders(name: str, paths: tuple[str, ...], hosts: Hosts) -> dict[str, PathInfo | None]:
     if not paths:
         return {}
-    connection = hosts.connection(name)
-    if isinstance(connection, Together):
-        return connection.info_many(paths)
-    return {path: connection.info(path) for path in paths}
+    return info_many(hosts.connection(name), paths)
