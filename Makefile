@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check matrix soak test-hosts test-incus hosts-up hosts-down bench lock screenshots clean
+.PHONY: help run test check matrix soak test-hosts hosts-up hosts-down bench lock screenshots clean
 
 # Most tests wait for a real program most of the time: four at once keep two processors busy.
 JOBS ?= 4
@@ -29,25 +29,20 @@ check: ## Style, types and the arrows between the rooms
 matrix: ## Every component at every level with programs of three generations: from open to proven and back
 	@.ci/setup dev
 	.venv/bin/python -m pytest -n $(JOBS) -m 'matrix or not matrix' -p tests.integration.matrix_told \
-		tests/integration/test_matrix.py tests/integration/test_order.py tests/integration/test_existing.py $(ARGS)
+		tests/integration/test_matrix.py tests/integration/test_order.py tests/integration/test_existing.py \
+		tests/integration/test_fault_laboratory.py tests/integration/test_fault_clients.py $(ARGS)
 
 soak: ## Kills 200 applies at random instants and looks what recovery makes of it
 	@.ci/setup dev
 	FIRESCREEN_KILLS=200 .venv/bin/python -m pytest tests/integration/test_kill.py -k random $(ARGS)
 
-test-hosts: ## Tests on real systemd hosts that it boots (as root, Debian)
+test-hosts: ## Tests on real systemd hosts and containers that it boots (as root, Debian)
 	@[ "$$(id -u)" = 0 ] || { echo 'firescreen: make test-hosts boots hosts of its own: run it as root.' >&2; exit 1; }
 	@.ci/setup dev
 	tests/hosts/prepare
-	.venv/bin/python -m pytest tests/hosts --ignore-glob='*incus*' $(ARGS)
+	.venv/bin/python -m pytest tests/hosts $(ARGS)
 
-test-incus: ## Tests on a real incus daemon and its containers (as root, Debian)
-	@[ "$$(id -u)" = 0 ] || { echo 'firescreen: make test-incus runs a daemon of its own: run it as root.' >&2; exit 1; }
-	@.ci/setup dev
-	tests/hosts/prepare incus
-	.venv/bin/python -m pytest tests/hosts/test_incus.py tests/hosts/test_over_incus.py $(ARGS)
-
-hosts-up: ## Boots two hosts to try the wizard on, and says how to reach them (as root, Debian)
+hosts-up: ## Boots two hosts and a container to try the wizard on, says how to reach them (as root, Debian)
 	@[ "$$(id -u)" = 0 ] || { echo 'firescreen: make hosts-up boots hosts of its own: run it as root.' >&2; exit 1; }
 	@.ci/setup dev
 	@tests/hosts/up

@@ -33,6 +33,7 @@ __all__ = [
     "new_ca",
     "new_key",
     "problems",
+    "public_half",
     "self_signed",
     "summary",
     "unlock",
@@ -84,6 +85,18 @@ def unlock(key_pem: bytes, passphrase: Secret | None) -> bytes:
         CertificateError: a passphrase is missing or wrong, or this is no key of a known kind.
     """
     return _key_pem(_load_key(key_pem, passphrase))
+
+
+def public_half(pem: bytes) -> bytes:
+    """What a certificate and its private key have in common (DER), of either of the two.
+
+    Raises:
+        CertificateError: it is neither, or a locked key.
+    """
+    half: _Key | x509.Certificate = _load_key(pem) if b"PRIVATE KEY" in pem else bundle(pem)[0]
+    return half.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
 
 
 def new_ca(*, name: str, key_pem: bytes, days: int, now: datetime | None = None) -> bytes:

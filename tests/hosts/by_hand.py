@@ -1,9 +1,10 @@
-"""Two hosts to try the wizard on: srv1 with node_exporter and prometheus that scrapes it, until they are ended.
+"""Hosts to try the wizard on, until they are ended: srv1 with node_exporter, prometheus that scrapes it, and the
+container box with node_exporter, which srv1 holds.
 
     by_hand.py up      boots them in the background, says how to reach them
     by_hand.py down    ends exactly those
 
-One process holds both hosts and their network; they end with it.
+One process holds them and their network; they end with it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import bases
+from incus_hosts import Incus, Instance
 from machines import Machine, Network, booted
 
 SUITE = os.environ.get("FIRESCREEN_SUITE") or "bookworm"
@@ -47,8 +49,9 @@ def up() -> int:
         bases.require()
         place.mkdir(mode=0o700, exist_ok=True)
         (place / "how").unlink(missing_ok=True)
-        print(f"Booting two hosts of {SUITE}; the first time takes some minutes.", flush=True)
+        print(f"Booting two hosts and a container of {SUITE}; the first time takes some minutes.", flush=True)
         bases.application(bases.base(SUITE))
+        bases.archive(SUITE)
         with (place / "log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, __file__, "hold"],
@@ -74,7 +77,7 @@ def down() -> int:
     pid = holder()
     if pid:
         os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120  # the daemon of the container has its time, too
         while holder():
             if time.monotonic() > deadline:
                 print(f"process {pid} does not end: see {folder()}/log", file=sys.stderr)
@@ -89,8 +92,8 @@ def down() -> int:
 def hold() -> int:
     """Holds the hosts until it is told to end."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with _hosts() as (network, machines):
-        how = _write(network, machines)
+    with _hosts() as (network, machines, box):
+        how = _write(network, machines, box)
         part = folder() / "how.part"
         part.write_text(how)
         part.rename(folder() / "how")
@@ -99,18 +102,21 @@ def hold() -> int:
 
 
 @contextmanager
-def _hosts() -> Iterator[tuple[Network, list[Machine]]]:
-    with Network() as network:
-        srv1 = Machine(SUITE, "srv1", network, programs=["node_exporter"])
+def _hosts() -> Iterator[tuple[Network, list[Machine], Instance]]:
+    with Network() as network, Incus(network) as incus:
+        srv1 = Machine(SUITE, "srv1", network, programs=["node_exporter"], bound=incus.bound)
         prometheus = Machine(SUITE, "prometheus", network, programs=["prometheus"])
-        with booted([srv1, prometheus]) as machines:
+        box = Instance(SUITE, "box", incus, programs=["node_exporter"])
+        with booted([srv1, prometheus]) as machines, box:
+            targets = "'srv1:9100', 'box:9100'"
             prometheus.check(
-                "sed -i s/localhost:9100/srv1:9100/ /etc/prometheus/prometheus.yml && systemctl restart prometheus"
+                f"sed -i \"s/'localhost:9100'/{targets}/\" /etc/prometheus/prometheus.yml"
+                " && systemctl restart prometheus"
             )
-            yield network, machines
+            yield network, machines, box
 
 
-def _write(network: Network, machines: list[Machine]) -> str:
+def _write(network: Network, machines: list[Machine], box: Instance) -> str:
     """Writes what a person needs into the folder; what to tell them."""
     place = folder()
     key = place / "key"
@@ -132,10 +138,12 @@ def _write(network: Network, machines: list[Machine]) -> str:
         f"    identity_file: {key}\n    known_hosts: {known}\n"
         for machine in machines
     )
+    hosts += f"  {box.name}:\n    connect: incus\n    via: srv1\n    address: {box.address}\n"
     if not stack.exists():  # what a person made of it stays
         stack.write_text(
             f"version: 1\nhosts:\n{hosts}components:\n"
             "  - {host: srv1, name: node_exporter, protect: [tls, basic_auth]}\n"
+            "  - {host: box, name: node_exporter, protect: [tls, basic_auth]}\n"
             "  - {host: prometheus, name: prometheus, protect: [tls, basic_auth]}\n"
         )
     enter = place / "enter"
@@ -146,11 +154,13 @@ def _write(network: Network, machines: list[Machine]) -> str:
     return f"""Up, with {SUITE}, and the fingerprint of their host key:
 
 {up}
+  {box.name:<12}{box.address}   a container that srv1 holds (incus)
 
 They stand in a network of their own, which `enter` takes a program into:
 
   {enter} {firescreen} plan {stack}
   {enter} ssh -F {place}/ssh_config srv1
+  {enter} ssh -F {place}/ssh_config -t srv1 incus exec {box.name} -- bash
 
 Users: root; admin (sudo without a password); operator (sudo asks for: {bases.PASSWORD}); nobody2 (no sudo).
 The stack file: {stack}

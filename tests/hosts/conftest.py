@@ -47,6 +47,6 @@ def incus(network: Network) -> Iterator[Incus]:
 
 @pytest.fixture(scope="session", params=SUITES)
 def instance(request: pytest.FixtureRequest, incus: Incus) -> Iterator[Instance]:
-    """A container with Prometheus and node_exporter as Debian sets them up, once of each suite for all tests."""
-    with Instance(str(request.param), f"prometheus-{request.param}", incus) as instance:
+    """A container with Prometheus as Debian sets it up (and node_exporter), once of each suite for all tests."""
+    with Instance(str(request.param), "prometheus", incus) as instance:
         yield instance

@@ -32,23 +32,28 @@ pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 def holder(incus: Incus) -> Iterator[Machine]:
     """The host that has the client."""
     with Machine("bookworm", "holder", incus.network, programs=(), bound=incus.bound) as machine:
+        machine.check(["systemctl", "start", "systemd-user-sessions"])  # until then, only root may log in
         yield machine
 
 
-@pytest.fixture(params=["incus", "lxc", "ssh"])
+@pytest.fixture(params=["incus", "ssh"])
 def here(
     request: pytest.FixtureRequest, instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[IncusConnection]:
-    """The instance by each of the ways."""
+    """The instance by the client here, or by the one on another host; 'lxc' is LXD's client, here."""
     monkeypatch.setattr(module, "_CLIENTS", ("lxc" if request.param == "lxc" else "incus",))
     instance.check("rm -rf /srv/t && mkdir /srv/t")
     with ExitStack() as stack:
         via = None
         if request.param == "ssh":
             via = stack.enter_context(ssh(request.getfixturevalue("holder")))
-        yield IncusConnection(instance.spec, via=via)
-    left = instance.check("find / -xdev -name '*.firescreen-*' 2>/dev/null")
+        yield stack.enter_context(closing(IncusConnection(instance.spec, via=via)))
+    left = instance.check("find / -xdev -name '*.firescreen-*' 2>/dev/null || :")
     assert left == "", "nothing temporary is left behind"
+
+
+# What happens inside is the same whichever way leads there.
+one_way = pytest.mark.parametrize("here", ["ssh"], indirect=True)
 
 
 @contextmanager
@@ -67,29 +72,47 @@ def put(here: IncusConnection, path: str, state: FileState) -> None:
     here.commit(here.stage(path, state, tag="t"), path)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"x",
-        bytes(range(256)) * 4,
-        b"\r\n\n\n",
-        "ü€😀".encode() + b"\xff\xfe",
-        b".\n.\n",
-        os.urandom(1 << 20),
-    ],
-    ids=["empty", "one", "every byte", "newlines", "text", "marks", "1 MB"],
-)
-def test_content_arrives_and_comes_back_to_the_byte(here: IncusConnection, content: bytes) -> None:
-    state = FileState(content, 0o640, "root", "prometheus")
-    put(here, "/srv/t/file", state)
-    assert here.read("/srv/t/file") == state
-    info = here.info("/srv/t/file")
-    assert info is not None
-    assert (info.kind, info.mode, info.owner, info.group, info.size) == (
-        *("file", 0o640, "root", "prometheus"),
-        len(content),
-    )
+CONTENTS = {
+    "empty": b"",
+    "one": b"x",
+    "every byte": bytes(range(256)) * 4,
+    "newlines": b"\r\n\n\n",
+    "text": "ü€😀".encode() + b"\xff\xfe",
+    "a request": b"exit 1\nanswer who\n",
+    "1 MB": os.urandom(1 << 20),
+}
+
+
+@pytest.mark.parametrize("here", ["incus", "lxc", "ssh"], indirect=True)
+def test_content_arrives_and_comes_back_to_the_byte(here: IncusConnection) -> None:
+    for content in CONTENTS.values():
+        state = FileState(content, 0o640, "root", "prometheus")
+        put(here, "/srv/t/file", state)
+        assert here.read("/srv/t/file") == state
+        info = here.info("/srv/t/file")
+        assert info is not None
+        assert (info.kind, info.mode, info.owner, info.group, info.size) == (
+            *("file", 0o640, "root", "prometheus"),
+            len(content),
+        )
+
+
+def test_several_places_are_looked_at_at_once(here: IncusConnection, instance: Instance) -> None:
+    instance.check("cd /srv/t && echo a > a && chmod 600 a && ln -s a link && mkdir in")
+    paths = ["/srv/t/a", "/srv/t/link", "/srv/t/none", "/srv/t/a"]
+    state = FileState(b"a\n", 0o600)
+    assert here.read_many(paths) == {"/srv/t/a": state, "/srv/t/link": state, "/srv/t/none": None}
+    found = here.info_many(["/srv/t/in", *paths])
+    assert {path: info and info.kind for path, info in found.items()} == {
+        "/srv/t/in": "folder",
+        "/srv/t/a": "file",
+        "/srv/t/link": "file",
+        "/srv/t/none": None,
+    }
+    assert here.read_many([]) == {}
+    with pytest.raises(HostError, match="not a regular file") as problem:
+        here.read_many(["/srv/t/a", "/srv/t/in"])
+    assert problem.value.where == "/srv/t/in"
 
 
 NAMES = ("plain", "zwei Wörter", "quote ' and \" and $(id) `id`", "-rf", "a\nb", "ünï😀", "back\\slash", "*")
@@ -114,6 +137,7 @@ def test_names_are_names_and_nothing_else(here: IncusConnection, instance: Insta
     assert os.fsencode(odd) == b"\xff"
 
 
+@one_way
 def test_links_stay_links(here: IncusConnection, instance: Instance) -> None:
     instance.check("mkdir /srv/t/far && echo old > /srv/t/far/real && ln -s far/real /srv/t/link")
     assert here.staged_name("/srv/t/link", tag="t") == "/srv/t/far/.real.firescreen-t"
@@ -125,6 +149,7 @@ def test_links_stay_links(here: IncusConnection, instance: Instance) -> None:
     assert here.read("/srv/t/link") is None
 
 
+@one_way
 def test_folders(here: IncusConnection) -> None:
     here.make_folder("/srv/t/in", mode=0o750, owner="root", group="prometheus")
     here.make_folder("/srv/t/in", mode=0o700, owner="root", group="root")
@@ -140,6 +165,7 @@ def test_folders(here: IncusConnection) -> None:
     assert here.read("/srv/t/in/file") is None
 
 
+@one_way
 def test_what_cannot_be_written_is_refused_with_words(here: IncusConnection, instance: Instance) -> None:
     instance.check(
         "mkdir /srv/t/full /srv/t/dir && echo x > /srv/t/file && mount -t tmpfs -o size=64k tmpfs /srv/t/full"
@@ -190,8 +216,9 @@ print(*sorted(seen), sep="\\n")
 """
 
 
+@one_way
 def test_a_key_is_never_more_open_than_it_will_be(here: IncusConnection, instance: Instance) -> None:
-    command = ["incus", "exec", instance.name, "--", "python3", "-c", SAMPLER, "1.5"]
+    command = [*instance.inside, "python3", "-c", SAMPLER, "1"]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as sampler:
         assert sampler.stdout is not None
         assert sampler.stdout.readline() == "ready\n"
@@ -223,15 +250,34 @@ def test_programs(here: IncusConnection) -> None:
     assert here.run(["true"], stdin=big).code == 0, "one that does not read on is no error"
 
 
-def test_the_last_words_of_a_program_are_never_lost(instance: Instance) -> None:
-    # The client by itself loses an output in some of a hundred such calls.
-    here = IncusConnection(instance.spec)
+def test_the_last_words_of_a_program_are_never_lost(here: IncusConnection) -> None:
+    # The client by itself loses an output in some of a hundred calls.
     said = ["sh", "-c", "echo out; echo err >&2; exit 3"]
     with ThreadPoolExecutor(4) as pool:
-        ends = {(end.code, end.stdout, end.stderr) for end in pool.map(here.run, [said] * 150)}
-    assert ends == {(3, "out\n", "err\n")}
+        ends = {(end.code, end.stdout, end.stderr) for end in pool.map(here.run, [said] * 300)}
+    assert ends == {(3, "out\n", "err")}
 
 
+@one_way
+def test_a_shell_that_is_lost_is_opened_anew_and_nothing_is_done_twice(
+    here: IncusConnection, instance: Instance
+) -> None:
+    shells = ["pgrep", "-fo", "IFS= read -r li[n]e"]
+    shell = here.run(shells).stdout
+    with pytest.raises(HostError, match="connection to it was lost"):
+        here.run(["sh", "-c", f"echo >> /srv/t/done; kill -9 {shell}"])
+    assert instance.check("wc -l < /srv/t/done").strip() == "1"
+    assert here.run(shells).stdout not in ("", shell)
+    # However it ends, nothing of it stays inside.
+    here.close()
+    with pytest.raises(HostError, match="was closed"):
+        here.run(["true"])
+    deadline = time.monotonic() + 10
+    while (left := instance.run(shells).stdout) != "":
+        assert time.monotonic() < deadline, left
+
+
+@one_way
 def test_what_takes_too_long_is_ended_inside(here: IncusConnection, instance: Instance) -> None:
     for program in (["sleep", "4711"], ["sh", "-c", "trap '' TERM; sleep 4711 & sleep 4711; sleep 4711"]):
         begun = time.monotonic()
@@ -243,6 +289,7 @@ def test_what_takes_too_long_is_ended_inside(here: IncusConnection, instance: In
     assert here.run(["sh", "-c", "sleep 0.5; echo done"], timeout=5).stdout == "done\n"
 
 
+@one_way
 def test_it_says_who_it_is(here: IncusConnection, instance: Instance) -> None:
     instance.check(f"echo '{instance.address} {instance.name} prometheus.campus.example' >> /etc/hosts")
     names = here.host_names()
@@ -252,9 +299,10 @@ def test_it_says_who_it_is(here: IncusConnection, instance: Instance) -> None:
     assert here.identity() == ("root", "root", True)
     assert abs(here.clock() - time.time()) < 5
     here.close()
-    here.close()
+    here.close()  # twice is no error
 
 
+@one_way
 def test_a_unit_inside_is_found_restarted_and_caught_when_it_fails(
     here: IncusConnection, instance: Instance
 ) -> None:
@@ -286,21 +334,31 @@ def test_a_unit_inside_is_found_restarted_and_caught_when_it_fails(
 
 
 def refusal(spec: HostSpec, via: Connection | None = None) -> HostError:
-    with pytest.raises(HostError) as problem:
-        IncusConnection(spec, via=via).read("/etc/hostname")
+    with closing(IncusConnection(spec, via=via)) as here, pytest.raises(HostError) as problem:
+        here.read("/etc/hostname")
     assert problem.value.where
     assert problem.value.todo
     return problem.value
 
 
+def hostname(spec: HostSpec) -> str:
+    with closing(IncusConnection(spec)) as here:
+        return here.run(["hostname"]).stdout
+
+
 def test_an_instance_that_cannot_be_reached(
     incus: Incus, holder: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: object
 ) -> None:
-    with Instance("bookworm", "other", incus, programs=()) as other:
+    with (
+        Instance("bookworm", "other", incus, programs=()) as other,
+        closing(IncusConnection(other.spec)) as open_before,
+        ssh(holder) as via,
+        closing(IncusConnection(other.spec, via=via)) as open_there,
+    ):
         for remote in ("other", "local:other"):
-            assert IncusConnection(replace(other.spec, instance=remote)).run(["hostname"]).stdout == "other\n"
-        open_before = IncusConnection(other.spec)
-        assert open_before.run(["true"]).code == 0
+            assert hostname(replace(other.spec, instance=remote)) == "other\n"
+        for each in (open_before, open_there):
+            assert each.run(["true"]).code == 0
 
         incus.client("pause", "other")
         assert "is paused" in refusal(other.spec).what
@@ -312,17 +370,15 @@ def test_an_instance_that_cannot_be_reached(
             "the instance other is stopped",
             "Start it: incus start other",
         )
-        for deed in (
-            lambda: open_before.run(["true"]),
-            lambda: open_before.read("/etc/hostname"),
-            lambda: open_before.stage("/etc/x", FileState(b"x"), tag="t"),
-        ):
+        assert refusal(other.spec, via).what == stopped.what
+        for each in (open_before, open_there):
             with pytest.raises(HostError, match="is stopped"):
-                deed()
-        with ssh(holder) as via:
-            assert refusal(other.spec, via).what == stopped.what
+                each.run(["true"])
+            with pytest.raises(HostError, match="is stopped"):
+                each.stage("/etc/x", FileState(b"x"), tag="t")
         other.start()
-        assert open_before.run(["hostname"]).stdout == "other\n", "it is reached again once it runs"
+        for each in (open_before, open_there):
+            assert each.run(["hostname"]).stdout == "other\n", "it is reached again once it runs"
 
         said = open_before.run(["sh", "-c", "echo 'Error: Instance is not running' >&2; exit 1"])
         assert said.code == 1, "what a program inside says is not taken for the client's word"
@@ -332,6 +388,8 @@ def test_an_instance_that_cannot_be_reached(
     for name in ("--help", "a b", "x:y:z", "", "-"):
         with pytest.raises(HostError, match="no name of an instance"):
             IncusConnection(HostSpec(name=" ", connect="incus", instance=name))
+    with pytest.raises(HostError, match="cannot hold an instance"):
+        IncusConnection(other.spec, via=open_before)
 
     with ssh(holder, user="nobody2") as via:
         assert "may not talk to the incus daemon" in refusal(other.spec, via).what
@@ -340,8 +398,10 @@ def test_an_instance_that_cannot_be_reached(
         assert "neither incus nor lxc is installed" in refusal(other.spec).what
         for user, become in (("root", ""), ("admin", "sudo")):
             with ssh(holder, user=user, become=become) as via:
+                begun = time.monotonic()
                 refused = refusal(other.spec, via)
                 assert (refused.what, refused.where) == ("neither incus nor lxc is installed", "holder")
+                assert time.monotonic() - begun < 10, "what has ended is not waited for"
     with monkeypatch.context() as patch:
         patch.setenv("INCUS_DIR", str(tmp_path))
         patch.setenv("LXD_DIR", str(tmp_path))
@@ -353,18 +413,20 @@ def test_the_client_that_has_the_instance_is_taken(
 ) -> None:
     # Both are installed, as after a move from LXD to incus or before it; only one of them has the instance.
     monkeypatch.setenv("INCUS_DIR", str(tmp_path))
-    assert IncusConnection(instance.spec).run(["hostname"]).stdout == f"{instance.name}\n"
+    assert hostname(instance.spec) == f"{instance.name}\n"
     monkeypatch.setenv("INCUS_DIR", incus.environment["INCUS_DIR"])
     monkeypatch.setenv("LXD_DIR", str(tmp_path))
-    assert IncusConnection(instance.spec).run(["hostname"]).stdout == f"{instance.name}\n"
+    assert hostname(instance.spec) == f"{instance.name}\n"
 
 
 @pytest.mark.parametrize("user", ["admin", "operator"])
 def test_a_login_that_may_not_talk_to_the_daemon_does_it_through_sudo(
     instance: Instance, holder: Machine, user: str
 ) -> None:
-    with ssh(holder, user=user, become="sudo") as via:
-        here = IncusConnection(instance.spec, via=via)
+    with (
+        ssh(holder, user=user, become="sudo") as via,
+        closing(IncusConnection(instance.spec, via=via)) as here,
+    ):
         state = FileState(os.urandom(1000), 0o640, "root", "prometheus")
         put(here, "/srv/through-sudo", state)
         assert here.read("/srv/through-sudo") == state

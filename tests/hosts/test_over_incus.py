@@ -1,48 +1,125 @@
-"""The workshop's setting: node_exporter on srv1, and Prometheus in a container that srv1 holds."""
+"""The workshop's setting: node_exporter on srv1, and Prometheus in a container that srv1 holds.
+
+srv1 is reached over SSH, the container through srv1. Firescreen stands on a third machine. All that is to be found
+of both below `PLACES` is compared before and after an undo.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from incus_hosts import Incus, Instance
 from machines import Machine, Network
-from test_over_ssh import CONFIG, engine_for, etc
+from test_over_ssh import CONFIG, LEVELS, LOGINS, engine_for
 
-from wizard.model import ComponentSpec, Protection, Stack
+from wizard.model import ComponentSpec, Stack
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
-SUMS = ["sh", "-c", "find /etc -type f -exec stat -c '%a %U:%G' {} + -exec sha256sum {} + | sort -k 2"]
+PLACES = "/etc /root /srv /usr/lib/systemd /usr/local /run/systemd/system"
+# Owners and modes, folders and where links lead; and the content of every file.
+STATE = (
+    f"find {PLACES} \\( -type d -o -type f -o -type l \\) -printf '%p %y %m %u:%g %l\\n';"
+    f" find {PLACES} -type f -exec sha256sum {{}} +"
+)
+ANYWHERE = "/etc /root /home /srv /opt/prometheus /tmp /var/tmp /run /var/lib/prometheus"
 
 
-def test_a_container_on_the_host_itself_is_reached_through_it(
-    incus: Incus, instance: Instance, network: Network, tmp_path: Path
-) -> None:
-    # As in a workshop: node_exporter on srv1, Prometheus in a container that srv1 holds.
-    with Machine("bookworm", "srv1", network, programs=("node_exporter",), bound=incus.bound) as srv1:
-        config = CONFIG.replace("srv1:9100", f"{srv1.address}:9100")
-        old = instance.check(["cat", "/etc/prometheus/prometheus.yml"])
-        instance.check(["sh", "-c", "cat > /etc/prometheus/prometheus.yml"], stdin=config)
+@pytest.fixture(scope="module")
+def srv1(instance: Instance, incus: Incus, network: Network) -> Iterator[Machine]:
+    """A host with node_exporter and the client of the daemon that holds the container."""
+    with Machine(instance.suite, "srv1", network, programs=("node_exporter",), bound=incus.bound) as srv1:
+        srv1.check(["systemctl", "start", "systemd-user-sessions"])  # until then, only root may log in
+        # At its very first use the client makes a folder with its settings, here as for whoever holds instances.
+        srv1.check(["incus", "list"])
+        yield srv1
+
+
+@pytest.fixture
+def prometheus(instance: Instance, srv1: Machine) -> Iterator[Instance]:
+    """The container prometheus, which scrapes itself and srv1; as it was when the test is over."""
+    before = {
+        path: instance.check(["cat", path]) for path in ("/etc/prometheus/prometheus.yml", "/etc/hosts")
+    }
+    config, hosts = before
+    written = {config: CONFIG, hosts: f"{before[hosts]}{srv1.address} srv1\n"}
+    for texts in (written, before):
+        for path, text in texts.items():
+            instance.check(["sh", "-c", f"cat > {path}"], stdin=text)
         instance.check(["systemctl", "restart", "prometheus"])
-        try:
-            before = instance.check(SUMS), etc(srv1)
-            with engine_for(tmp_path, network, {}) as engine:
-                level: tuple[Protection, ...] = ("tls", "basic_auth", "client_cert")
-                held = replace(instance.spec, via="srv1")
-                stack = Stack(
-                    hosts=(srv1.spec(), held),
-                    components=(
-                        ComponentSpec(host="srv1", name="node_exporter", protect=level),
-                        ComponentSpec(host=held.name, name="prometheus", protect=level),
-                    ),
-                )
-                outcome = engine.apply(engine.plan(stack))
-                assert outcome.state == "proven", (outcome.error, getattr(outcome.error, "log", ""))
-                assert not engine.plan(stack).changes
-                assert engine.undo().state == "undone"
-            assert (instance.check(SUMS), etc(srv1)) == before
-        finally:
-            instance.check(["sh", "-c", "cat > /etc/prometheus/prometheus.yml"], stdin=old)
-            instance.check(["systemctl", "restart", "prometheus"])
+        if texts is written:
+            yield instance
+
+
+def state(host: Machine | Instance) -> set[str]:
+    """What a host has below `PLACES`."""
+    return set(host.check(STATE).splitlines())
+
+
+def holding(host: Machine | Instance, key: bytes) -> list[str]:
+    """The files of a host that hold that private key (PEM), wherever it could have been put."""
+    line = key.decode().splitlines()[1]
+    return host.check(["sh", "-c", f"grep -rslF -- '{line}' {ANYWHERE} || :"]).split()
+
+
+@pytest.mark.parametrize(
+    ("instance", "user", "become", "password"),
+    LOGINS,
+    indirect=["instance"],
+    ids=[f"{login[0]}-{login[1]}" for login in LOGINS],
+)
+def test_a_container_on_srv1_is_secured_proven_and_put_back(
+    srv1: Machine,
+    prometheus: Instance,
+    network: Network,
+    tmp_path: Path,
+    user: str,
+    become: str,
+    password: str,
+) -> None:
+    hosts: list[Machine | Instance] = [srv1, prometheus]
+    assert prometheus.name == "prometheus"
+    before = [state(host) for host in hosts]
+    given = {"srv1": password} if password else {}
+    with engine_for(tmp_path, network, given) as engine:
+        # Every step up once; the other ways in go straight to the top.
+        levels = LEVELS if (srv1.suite, user) == ("bookworm", "root") else LEVELS[-1:]
+        for level in levels:
+            stack = Stack(
+                hosts=(srv1.spec(user=user, become=become), replace(prometheus.spec, via="srv1")),
+                components=(
+                    ComponentSpec(host="srv1", name="node_exporter", protect=level),
+                    ComponentSpec(host="prometheus", name="prometheus", protect=level),
+                ),
+            )
+            outcome = engine.apply(engine.plan(stack))
+            assert outcome.state == "proven", (outcome.error, getattr(outcome.error, "log", ""))
+            assert [attempt for attempt in outcome.attempts if not attempt.ok] == []
+            for host in ("srv1", "prometheus"):
+                asked = {
+                    (each.probe.client, each.outcome) for each in outcome.attempts if each.probe.host == host
+                }
+                assert len({outcome for _, outcome in asked} - {"200", "up"}) >= len(level), asked
+            assert not engine.plan(stack).changes
+        # Each key lies where it serves and nowhere else; the CA's does not travel at all.
+        ca_key = (tmp_path / "ca/ca.key").read_bytes()
+        assert [holding(host, ca_key) for host in hosts] == [[], []]
+        for owner, other, path in (
+            (srv1, prometheus, "/etc/node_exporter/node_exporter.key"),
+            (prometheus, srv1, "/etc/prometheus/prometheus.key"),
+            (prometheus, srv1, "/etc/prometheus/prometheus-client.key"),
+        ):
+            key = owner.check(["cat", path]).encode()
+            assert holding(owner, key) == [path]
+            assert holding(other, key) == []
+            assert owner.check(["stat", "-c", "%a %U:%G", path]) == "640 root:prometheus\n"
+        for _ in levels:
+            undone = engine.undo()
+            assert undone.state == "undone", undone.error
+    assert [state(host) ^ was for host, was in zip(hosts, before, strict=True)] == [set(), set()]
+    open_again = replace(stack, components=tuple(replace(each, protect=()) for each in stack.components))
+    with engine_for(tmp_path, network, given) as engine:
+        assert {each.state for each in engine.scan(open_again).exposures} == {"open"}

@@ -62,11 +62,12 @@ def become_root(shell: RemoteShell, access: Access, *, host: str, user: str, ter
 
 def _attempt(word: str, options: str) -> str:
     # One way back for both outputs, so that what sudo says comes before the word that it is over. The far side
-    # puts the word's two halves together, so that no echo and no process list looks like its answer.
+    # puts the word's two halves together, so that no echo and no process list looks like its answer. The login's
+    # shell ends with root's: what takes the place of root's is not waited for when it has ended.
     inner = f'[ ! -t 0 ] || stty raw -echo; printf "%s%s\\n" {word} up; {_NEXT}'
     return (
         f"if [ \"$(id -u)\" = 0 ]; then printf '%s%s\\n' {word} up; {_NEXT}; "
-        f"else LC_ALL=C sudo {options} -- /bin/sh -c '{inner}' 2>&1; printf '%s%s\\n' {word} end; {_NEXT}; fi"
+        f"else LC_ALL=C sudo {options} -- /bin/sh -c '{inner}' 2>&1; printf '%s%s\\n' {word} end; fi"
     )
 
 

@@ -6,18 +6,23 @@ caller's argv and the instance; a client that cannot reach the instance is an er
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import os
 import re
+import secrets
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol, runtime_checkable
 
 from wizard.errors import HostError
 from wizard.hosts import failures
 from wizard.hosts.local import LocalConnection
 from wizard.hosts.process import LIMIT, Ended
+from wizard.hosts.remote import START, Call, RemoteShell, Stream
+from wizard.hosts.shell import _INFO as INFO
+from wizard.hosts.shell import _READ as READ
+from wizard.hosts.shell import _READ_LIMIT as READ_LIMIT
 from wizard.hosts.shell import ShellFiles
 from wizard.model import Completed, Connection, FileState, HostSpec, PathInfo
 from wizard.redact import plain
@@ -29,8 +34,8 @@ _CLIENTS = ("incus", "lxc", "/snap/bin/lxc")
 _INSTANCE = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]*:)?[A-Za-z0-9][A-Za-z0-9-]*")
 _TAG = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
-# The programs that are run speak English, without pager and colours.
-_ENVIRONMENT = ("LC_ALL=C.UTF-8", "SYSTEMD_PAGER=", "SYSTEMD_COLORS=0", "SYSTEMD_URLIFY=0")
+_PATIENCE = 20.0
+"""Seconds for the client to let us in, and that an answer may take beyond its program's own bound."""
 
 _REFUSALS: tuple[tuple[str, str, str], ...] = (
     ("Instance is not running", "the instance {name} is stopped", "Start it: {client} start {name}"),
@@ -73,31 +78,23 @@ _REFUSALS: tuple[tuple[str, str, str], ...] = (
 )
 """A mark in the client's own error, what happened, what to do."""
 
-_MOST = 3_000_000
-"""Bytes kept of a program's output: in base64, what every connection brings over."""
-
-# The client now and then loses all that a program says if the program ends before the client has begun to read: so
-# it was measured, and nothing tells of it. So a program's two outputs and its exit code travel framed on one of
-# them, and the padding behind, being larger than the pipes and sockets on the way, is only written to its end once
-# the client reads; a frame that is missing all the same is an error. base64 brings every byte through connections
-# that decode what they bring; the padding goes no further than the client's machine.
-_FRAMED = f"""
-exec 4>&1
-rest=$({{ {{ {{ "$@" 4>&- 5>&-; printf " %d " $? >&5; }} 2>&3 3>&- |
-    {{ head -c {_MOST}; cat >/dev/null; }} | base64 -w 0 >&4; }} 3>&1 |
-    {{ head -c 65536; cat >/dev/null; }} | base64 -w 0; }} 5>&1)
-printf '.%s.\\n' "$rest"
-head -c 1000000 /dev/zero
-"""
-_UNPADDED = """
-"$@" | tr -d '\\000'
-"""
 _NAMES = """
 cat /proc/sys/kernel/hostname; printf '\\0'
 cat /etc/hosts; printf '\\0'
 ip -j addr show up || hostname -I
 exit 0
 """
+
+
+@runtime_checkable
+class Holder(Protocol):
+    """A machine that can hold instances: one that can keep their client running."""
+
+    name: str
+
+    def program(self, argv: Sequence[str]) -> Stream:
+        """Starts a program that stays open, with both its outputs in one."""
+        ...
 
 
 class IncusConnection:
@@ -123,19 +120,32 @@ class IncusConnection:
                 todo="Write `instance` as the client's list shows it, or as remote:name.",
             )
         self._address = spec.address
-        here = LocalConnection(spec.name, become=spec.become)
-        self._files = _InstanceFiles(spec.name, instance, via or here)
-        self._identity: tuple[str, str, bool] | None = None
+        holder = LocalConnection(spec.name, become=spec.become) if via is None else via
+        if not isinstance(holder, Holder):
+            raise HostError(
+                f"{holder.name} cannot hold an instance",
+                where=spec.name,
+                todo="Name in `via` a host that is reached over SSH or is this machine.",
+            )
+        self._files = _InstanceFiles(spec.name, instance, holder)
 
     # -- looking -----------------------------------------------------------------------------------------
 
     def read(self, path: str) -> FileState | None:
-        """The file at `path` (links followed), or None; HostError from about 3 MB on."""
+        """The file at `path` (links followed), or None; HostError for anything but a regular file."""
         return self._files.read(path)
+
+    def read_many(self, paths: Iterable[str]) -> dict[str, FileState | None]:
+        """`read` of several files in one round trip."""
+        return {path: files.read(path) for path, files in self._files.many(READ, paths, READ_LIMIT)}
 
     def info(self, path: str) -> PathInfo | None:
         """What stands at `path`, or None."""
         return self._files.info(path)
+
+    def info_many(self, paths: Iterable[str]) -> dict[str, PathInfo | None]:
+        """`info` of several paths in one round trip."""
+        return {path: files.info(path) for path, files in self._files.many(INFO, paths, LIMIT)}
 
     def names(self, folder: str) -> tuple[str, ...]:
         """Names in a folder, sorted; empty if there is no such folder."""
@@ -163,12 +173,7 @@ class IncusConnection:
 
     def identity(self) -> tuple[str, str, bool]:
         """User and primary group that operations are done as, and whether that is root."""
-        if self._identity is None:
-            user, group, number = (
-                self._files.run(["id", flag]).stdout.decode().strip() for flag in ("-un", "-gn", "-u")
-            )
-            self._identity = (user, group, number == "0")
-        return self._identity
+        return self._files.identity()
 
     def clock(self) -> float:
         """Its time now (seconds since 1970, UTC), give or take half the way there and back."""
@@ -218,8 +223,8 @@ class IncusConnection:
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0) -> Completed:
         """Runs a program as root inside; at a time-out it is ended there, with the programs that it started.
 
-        A program that is not there ends with code 127. At most 3 MB of standard output and 64 KB of standard error
-        are kept.
+        A program that is not there ends with code 127. At most 4 MB of standard output and 64 KB of standard
+        error are kept.
         """
         ended = self._files.run(argv, stdin=stdin, timeout=timeout)
         return Completed(
@@ -230,17 +235,31 @@ class IncusConnection:
         )
 
     def close(self) -> None:
-        """Nothing to end: `via` is the caller's."""
+        """Ends the shell inside; `via` is the caller's."""
+        self._files.close()
 
 
 class _InstanceFiles(ShellFiles):
-    """Runs what the scripts need by the client's `exec`."""
+    """A shell inside that stays open, held by the client, and asked in frames.
 
-    def __init__(self, host: str, instance: str, via: Connection) -> None:
+    One `exec` for each operation would take fifty times as long, and the client loses what a program says that
+    ends before the client has begun to read: so it was measured with incus 6.0, in one to five of a hundred.
+    """
+
+    def __init__(self, host: str, instance: str, via: Holder) -> None:
         super().__init__(host)
         self._instance = instance
         self._via = via
-        self._client = ""
+        self._lock = threading.RLock()
+        self._stream: Stream | None = None
+        self._shell: RemoteShell | None = None
+        self._closed = False
+
+    def identity(self) -> tuple[str, str, bool]:
+        """User, primary group, and whether that is root."""
+        with self._lock:
+            shell = self._ready()
+            return shell.user, shell.group, shell.root
 
     def run(
         self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0, limit: int = LIMIT
@@ -248,39 +267,79 @@ class _InstanceFiles(ShellFiles):
         """Runs `argv` inside.
 
         Raises:
-            HostError: the instance cannot be reached, its answer was lost on the way, or the time is over.
+            HostError: the instance cannot be reached, or the time is over.
         """
-        self._client = self._client or self._find()
-        ended = self._exec(self._client, self.bounded(argv, timeout), stdin=stdin, timeout=timeout)
-        if isinstance(ended, Completed):
-            raise self._refusal(self._client, ended)
-        self.refuse_late(argv, ended.code)
+        began = time.monotonic()
+        (ended,) = self._ask([Call(tuple(argv), timeout=timeout, limit=limit)], stdin=stdin)
+        if time.monotonic() - began >= timeout * 0.8:
+            self.refuse_late(argv, ended.code)
         return ended
 
     def script(
         self, script: str, *arguments: str, stdin: bytes = b"", limit: int = LIMIT
     ) -> tuple[int, bytes, str]:
-        """See `ShellFiles.script`; HostError too if its output is larger than what is kept."""
-        code, out, err = super().script(script, *arguments, stdin=stdin, limit=limit)
-        if len(out) >= _MOST:
-            raise HostError("it is too large to be a configuration file", where=arguments[0])
-        return code, out, err
+        """See `ShellFiles.script`."""
+        (ended,) = self._ask([Call((script, *arguments), script=True, limit=limit)], stdin=stdin)
+        return ended.code, ended.stdout, ended.stderr.decode("utf-8", "replace")
 
-    def _find(self) -> str:
-        """The client that reaches the instance: a machine may have both, and the instance in one of them.
+    def many(self, script: str, paths: Iterable[str], limit: int) -> Iterator[tuple[str, ShellFiles]]:
+        """A script of `shell` about each of several paths, asked at once; each with what reads its answer."""
+        wanted = tuple(dict.fromkeys(paths))
+        calls = [
+            Call((script, os.path.abspath(path)), script=True, timeout=2, limit=limit) for path in wanted
+        ]
+        for path, ended in zip(wanted, self._ask(calls) if calls else (), strict=True):
+            yield path, _Answered(self._host, ended)
+
+    def close(self) -> None:
+        """Ends the shell, also under an operation of another thread, which then fails with a HostError."""
+        self._closed = True
+        self._drop()
+
+    def _drop(self) -> None:
+        """Ends the shell; the next operation opens another."""
+        stream, self._stream, self._shell = self._stream, None, None
+        if stream is not None:
+            stream.close()
+
+    def _ask(self, calls: Sequence[Call], *, stdin: bytes = b"") -> list[Ended]:
+        with self._lock:
+            shell = self._ready()
+            try:
+                return shell.ask(calls, stdin=stdin, patience=_PATIENCE + len(stdin) / 50_000)
+            except HostError as lost:
+                # Where an answer stopped halfway, the next one could not be told from its rest.
+                self._drop()
+                # Nothing is done twice; but why it was lost can often be said: it was stopped, it is gone.
+                try:
+                    self._ready()
+                except HostError as reason:
+                    raise reason from lost
+                raise
+            except BaseException:
+                self._drop()
+                raise
+
+    def _ready(self) -> RemoteShell:
+        """The open shell.
 
         Raises:
-            HostError: none does; of several reasons, the one that lies nearest to the instance.
+            HostError: no client opens one; of several reasons, the one that lies nearest to the instance. (A
+                machine may have both clients, and the instance in one of them.)
         """
+        if self._closed:
+            raise HostError("the connection was closed", where=self._host)
+        if self._shell is not None:
+            return self._shell
         reasons: list[tuple[int, HostError]] = []
         for client in _CLIENTS:
-            ended = self._exec(client, ["true"])
-            if isinstance(ended, Ended):
-                return client
-            if "Error:" not in ended.stderr and "not found" in ended.stderr:
+            said = self._open(client)
+            if isinstance(said, RemoteShell):
+                return said
+            if "Error:" not in said and "not found" in said:
                 continue
-            nearest = next((at for at, row in enumerate(_REFUSALS) if row[0] in ended.stderr), len(_REFUSALS))
-            reasons.append((nearest, self._refusal(client, ended)))
+            nearest = next((at for at, row in enumerate(_REFUSALS) if row[0] in said), len(_REFUSALS))
+            reasons.append((nearest, self._refusal(client, said)))
         if not reasons:
             raise HostError(
                 "neither incus nor lxc is installed",
@@ -289,21 +348,35 @@ class _InstanceFiles(ShellFiles):
             )
         raise min(reasons, key=lambda reason: reason[0])[1]
 
-    def _exec(
-        self, client: str, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 15.0
-    ) -> Ended | Completed:
-        """How `argv` ended inside, or how the client did that could not run it there."""
-        environment = (word for pair in _ENVIRONMENT for word in ("--env", pair))
-        exec_ = [client, "exec", self._instance, "--mode=non-interactive", *environment, "--"]
-        answer = self._via.run(
-            ["sh", "-c", _UNPADDED, "sh", *exec_, "sh", "-c", _FRAMED, "sh", *argv],
-            stdin=stdin,
-            # The bound inside comes first, and has two seconds to end what does not want to.
-            timeout=timeout + 5,
-        )
-        return _unframed(answer.stdout) or answer
+    def _open(self, client: str) -> RemoteShell | str:
+        """Opens the shell by that client; where that fails, what the client said."""
+        word = secrets.token_hex(8)
+        # Put together inside, so that nothing that shows the command looks like the answer.
+        inner = f"printf '%s%s\\n' {word} up; {START}"
+        command = [client, "exec", self._instance, "--mode=non-interactive", "--", "/bin/sh", "-c", inner]
+        try:
+            stream = self._via.program(command)
+        except HostError as problem:
+            if problem.what == f"{client}: not found":
+                return problem.what
+            raise
+        shell = RemoteShell(self._host, stream)
+        try:
+            shell.expect(f"{word}up", seconds=_PATIENCE)
+        except HostError:
+            stream.close()
+            return shell.said() or "it does not answer"
+        try:
+            shell.begin()
+        except BaseException:
+            stream.close()
+            raise
+        self._stream, self._shell = stream, shell
+        if self._closed:  # close() came in between
+            self._drop()
+        return shell
 
-    def _refusal(self, client: str, ended: Completed) -> HostError:
+    def _refusal(self, client: str, said: str) -> HostError:
         name = os.path.basename(client)
         lxd = name == "lxc"
         words = {
@@ -314,33 +387,29 @@ class _InstanceFiles(ShellFiles):
             "group": "lxd" if lxd else "incus-admin",
         }
         for mark, what, todo in _REFUSALS:
-            if mark in ended.stderr:
+            if mark in said:
                 return HostError(what.format(**words), where=self._host, todo=todo.format(**words))
-        if refusal := failures.from_sudo(ended.stderr, host=self._host):
+        if refusal := failures.from_sudo(said, host=self._host):
             return refusal
-        said = plain(ended.stderr.strip(), 300) or "its answer did not arrive"
         return HostError(
-            f"{name} cannot reach the instance {self._instance}: {said}",
+            f"{name} cannot reach the instance {self._instance}: {plain(said, 300)}",
             where=self._host,
             todo=f"Try it in a terminal: {name} exec {self._instance} -- true",
         )
 
 
-def _unframed(answer: str) -> Ended | None:
-    """What `_FRAMED` wrote, or None if the end of it is missing."""
-    out, _, rest = answer.partition(".")
-    rest, whole, _ = rest.partition(".")
-    # The exit code stands somewhere in the other text: two wrote side by side.
-    code = re.search(r" (\d+) ", rest)
-    if not whole or not code:
-        return None
-    try:
-        stdout, stderr = (
-            base64.b64decode(text, validate=True) for text in (out, rest.replace(code[0], "", 1))
-        )
-    except binascii.Error:
-        return None
-    return Ended(int(code[1]), stdout, stderr, len(stdout) >= _MOST)
+class _Answered(ShellFiles):
+    """Reads the answer of a script that has run already."""
+
+    def __init__(self, host: str, ended: Ended) -> None:
+        super().__init__(host)
+        self._ended = ended
+
+    def run(
+        self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0, limit: int = LIMIT
+    ) -> Ended:
+        """The answer."""
+        return self._ended
 
 
 def _addresses(text: str) -> list[str]:

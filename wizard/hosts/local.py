@@ -22,6 +22,7 @@ from typing import Literal
 from wizard.errors import HostError
 from wizard.hosts import failures
 from wizard.hosts.process import Ended, run_bounded
+from wizard.hosts.program import OpenProgram
 from wizard.hosts.sudo import SudoFiles
 from wizard.model import Completed, FileState, PathInfo
 
@@ -236,6 +237,11 @@ class LocalConnection:
             ended.stdout.decode("utf-8", "replace"),
             ended.stderr.decode("utf-8", "replace"),
         )
+
+    def program(self, argv: Sequence[str]) -> OpenProgram:
+        """Starts a program that stays open (as root with become='sudo'); the caller closes it."""
+        words = ["sudo", "-n", "--", *argv] if self._sudo else list(argv)
+        return OpenProgram(self.name, words, keep_terminal=bool(self._sudo))
 
     def close(self) -> None:
         """Nothing to end."""

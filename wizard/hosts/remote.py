@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from wizard.errors import HostError
+from wizard.errors import AwayError, HostError
 from wizard.hosts.process import LIMIT, Ended
 from wizard.redact import plain
 
@@ -156,6 +156,16 @@ class RemoteShell:
     labels: bool = False
     """Whether files there carry SELinux labels that a rename leaves wrong."""
 
+    def said(self) -> str:
+        """The last of what came and was neither an answer nor expected."""
+        return bytes(self._seen[-2000:]).decode("utf-8", "replace").strip()
+
+    def give_way(self, argv: Sequence[str]) -> Stream:
+        """Lets a program take the place of the shell; from here on, the stream is that program's."""
+        words = " ".join(_word(word) for word in argv)
+        self.say(f"exec >&3 2>&1 3>&-; exec {words}")
+        return self._stream
+
     # -- asking ------------------------------------------------------------------------------------------
 
     def ask(
@@ -238,7 +248,7 @@ class RemoteShell:
 
     def _late(self) -> HostError:
         self._stream.close()
-        return HostError(
+        return AwayError(
             "it did not answer in time",
             where=self._host,
             todo="Look whether the host is up and how busy it is, then try again.",
@@ -249,9 +259,9 @@ class RemoteShell:
         return gone(self._host)
 
 
-def gone(host: str) -> HostError:
+def gone(host: str) -> AwayError:
     """The error for a connection that ended while it was needed."""
-    return HostError(
+    return AwayError(
         "the connection to it was lost",
         where=host,
         todo="Look whether the host is up and can be reached, then try again.",

@@ -38,14 +38,16 @@ _NAMES = f"""
 [ -d "$1" ] || exit {_ABSENT}
 exec find -H "$1" -mindepth 1 -maxdepth 1 -printf '%f\\0'
 """
-# noclobber makes the shell open with O_EXCL; owner and mode are set on the open file, not on a name.
+# noclobber makes the shell open with O_EXCL; owner and mode are set on the open file, not on a name. In a shell that
+# stays open the script is a function, whose arguments are gone when the trap comes.
 _STAGE = """
 set -e
 umask 077
+staged=$1
 rm -f -- "$1"
 set -C
 exec 3> "$1"
-trap 'rm -f -- "$1"' EXIT
+trap 'rm -f -- "$staged"' EXIT
 chown -- "$2" /dev/fd/3
 chmod -- "$3" /dev/fd/3
 cat >&3

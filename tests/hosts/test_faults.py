@@ -1,0 +1,136 @@
+"""Faults that only a real host has: systemd hides a folder, gives a service up, sshd lets nobody in."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from machines import Machine
+
+from wizard import diagnose
+
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
+
+# What the wizard does on that host: find the service, read its journal, ask.
+ASK = """
+import json
+from wizard import diagnose
+from wizard.engine.asking import Asker
+from wizard.engine.evidence import Evidence, at_server
+from wizard.hosts.local import LocalConnection
+from wizard.services import detect, systemd
+here = LocalConnection("here")
+one = next(each for each in detect.discover(here) if each.component == %r)
+log = systemd.log(here, one, 60)
+asker = Asker(at_server(Evidence(url=%r, client=here, known=True), here, one, lambda: log))
+told = {}
+for text in (*%r, *log):
+    found = diagnose.diagnose(text)
+    if found is not None:
+        closest = diagnose.narrow(found, asker)
+        told[text] = closest.fault or closest.id
+print("ANSWER" + json.dumps(told))
+"""
+
+
+def _told(machine: Machine, component: str, url: str, *texts: str) -> dict[str, str]:
+    """What each of the texts, and each line of the service's journal, turns out to be."""
+    ended = machine.python(ASK % (component, url, texts), timeout=120)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    answer: dict[str, str] = json.loads(ended.stdout.rpartition("ANSWER")[2])
+    return answer
+
+
+def _guard(machine: Machine, folder: str) -> None:
+    """node_exporter's key and certificate in that folder, readable by all, and Prometheus told to use them."""
+    machine.check(
+        f"mkdir -p {folder} && cd {folder} && openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x "
+        "-addext subjectAltName=DNS:localhost -keyout s.key -out s.crt -days 9 2>/dev/null && chmod 644 s.key"
+    )
+    web = f"tls_server_config:\n  cert_file: {folder}/s.crt\n  key_file: {folder}/s.key\n"
+    machine.push("/etc/prometheus/web.yml", web.encode())
+    machine.push("/etc/default/prometheus", b'ARGS="--web.config.file=/etc/prometheus/web.yml"\n')
+    machine.run("systemctl restart prometheus")
+
+
+def test_a_folder_that_systemd_hides(machine: Machine) -> None:
+    """The files are there, everybody may read them, and to the service it is 'permission denied'."""
+    _guard(machine, "/home/guest/tls")
+    machine.run("sleep 1; systemctl stop prometheus")
+    told = _told(machine, "prometheus", "https://localhost:9090/metrics", "connect: connection refused")
+    assert told["connect: connection refused"] == "web-pair-hidden", told
+    journal = [cause for text, cause in told.items() if "/home/guest/tls" in text]
+    assert journal and set(journal) == {"web-pair-hidden"}, told
+
+
+def test_a_service_that_systemd_gives_up(machine: Machine) -> None:
+    machine.push("/etc/prometheus/web.yml", b"basic_auth_users:\n  me: plain\n")
+    machine.push("/etc/default/prometheus", b'ARGS="--web.config.file=/etc/prometheus/web.yml"\n')
+    ended = machine.run("systemctl restart prometheus; sleep 2; systemctl status prometheus --no-pager -l")
+    text = ended.stdout + ended.stderr
+    told = _told(machine, "prometheus", "http://localhost:9090/metrics", text, "connect: connection refused")
+    assert set(told.values()) == {"web-hash"}, told
+
+
+def test_a_key_that_the_service_may_not_read(machine: Machine) -> None:
+    _guard(machine, "/etc/prometheus/tls")
+    machine.check("chmod 600 /etc/prometheus/tls/s.key")
+    machine.run("systemctl restart prometheus; sleep 1; systemctl stop prometheus")
+    told = _told(machine, "prometheus", "https://localhost:9090/metrics", "connect: connection refused")
+    assert told["connect: connection refused"] == "web-pair-rights", told
+
+
+REFUSALS = {
+    "ssh-denied": (
+        "-o PreferredAuthentications=none -o StrictHostKeyChecking=no {host}",
+        "Permission denied",
+    ),
+    "ssh-host-changed": ("-o StrictHostKeyChecking=yes {host}", "Host key verification failed"),
+    "ssh-refused": ("-p 4 {host}", "Connection refused"),
+    "ssh-name": ("root@nowhere.invalid", "Could not resolve"),
+}
+
+
+def test_ssh_that_lets_nobody_in(machine: Machine) -> None:
+    told = {}
+    for arguments, words in REFUSALS.values():
+        more = arguments.format(host=f"root@{machine.address}").split()
+        ended = subprocess.run(
+            [
+                *machine.network.enter,
+                "ssh",
+                "-o",
+                "BatchMode=yes",
+                "-o",
+                "UserKnownHostsFile=/dev/null",
+                *more,
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert ended.returncode != 0 and words in ended.stderr, ended.stderr
+        found = diagnose.diagnose(ended.stderr)
+        told[words] = found.id if found else ended.stderr
+    assert told == {words: name for name, (_, words) in REFUSALS.items()}
+
+
+def test_a_host_that_starts_and_serves_has_nothing_to_explain(machine: Machine) -> None:
+    """The journal of a whole boot, of the services and of a reload: no line of it is taken for a fault."""
+    machine.run("systemctl reload prometheus; systemctl restart prometheus-node-exporter; sleep 1")
+    lines = machine.check("journalctl --no-pager -o short-iso -b").splitlines()
+    assert len(lines) > 50
+    if folder := os.environ.get("FIRESCREEN_FAULTS"):
+        (Path(folder) / f"journal-{machine.name}.txt").write_text("\n".join(lines))
+    wrong: dict[str, Any] = {}
+    for line in lines:
+        found = diagnose.diagnose(line)
+        if found is not None and not re.search(r"level=(?:error|ERROR)|Failed|failed", line):
+            wrong[line] = found.id
+    assert not wrong
