@@ -44,11 +44,18 @@ def commands(app: FirescreenApp) -> Iterable[SystemCommand]:
         "Certificates and users", "What exists and until when", lambda: open_part(app, "holdings")
     )
     yield SystemCommand("History", "Runs, their reports, undo", lambda: open_part(app, "history"))
+    yield SystemCommand("What does this mean?", "Paste an error, read its cause", lambda: _explain(app))
     yield SystemCommand("Look again", "Ask the hosts once more", app.look)
     other = themes.LIGHT if app.theme == themes.DARK.name else themes.DARK
     words = "light" if other is themes.LIGHT else "dark"
     yield SystemCommand(f"Use {words} colours", "Change the colours", lambda: _use(app, other.name))
     yield SystemCommand("Quit", "Leave Firescreen", lambda: app.call_later(app.action_quit))
+
+
+def _explain(app: FirescreenApp) -> None:
+    from screens.dialogs.meaning import MeaningDialog
+
+    app.push_screen(MeaningDialog())
 
 
 def _use(app: FirescreenApp, name: str) -> None:

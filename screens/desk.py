@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 if TYPE_CHECKING:
+    from wizard.diagnose import Diagnosis
     from wizard.engine import Engine, Exposure, Holding, Outcome, Scan
     from wizard.hosts.access import SecretKind
     from wizard.hosts.sources import Instance
@@ -135,11 +136,14 @@ class Desk:
 
         return (sources.ssh_names(), *sources.instances())
 
-    def typed_host(self, text: str, names: tuple[str, ...]) -> HostSpec:
-        """The host that a person typed. Raises `InputError`."""
+    def typed_hosts(self, text: str, names: tuple[str, ...]) -> tuple[tuple[HostSpec, ...], str]:
+        """The host that a person typed, or those in the file that they named, and that file. Raises `InputError`."""
         from wizard.hosts import sources
 
-        return sources.typed(text, names)
+        file = sources.file_of(text)
+        if file is None:
+            return (sources.typed(text, names),), ""
+        return sources.listed(file, names), str(file)
 
     def reach(self, spec: HostSpec, through: tuple[HostSpec, ...] = ()) -> HostFacts:
         """Connects to a host: who is logged in there, and what runs. Raises `NeededError` and `HostError`."""
@@ -154,9 +158,9 @@ class Desk:
 
         return self.engine.scan(Stack(hosts=(*through, facts.spec), components=proposed(facts.services)))
 
-    def apply(self, plan: Plan, emit: Emit, cancel: threading.Event) -> Outcome:
+    def apply(self, plan: Plan, emit: Emit, cancel: threading.Event, canary: str = "") -> Outcome:
         """`Engine.apply`. Raises `NeededError` where a connection asks for something and nothing was done yet."""
-        return _asking(lambda tell: self.engine.apply(plan, tell, cancel), emit)
+        return _asking(lambda tell: self.engine.apply(plan, tell, cancel, canary=canary), emit)
 
     def undo(self, run: str, emit: Emit, cancel: threading.Event) -> Outcome:
         """`Engine.undo`, as `apply`."""
@@ -236,23 +240,47 @@ class Desk:
 
         return labs.labs()
 
-    def lab(self, lab: str, say: Callable[[str], None]) -> LabSession:
-        """A lab, its practice stack up and its tools at hand; goes on where the person was."""
+    def lab(self, lab: str, say: Callable[[str], None], *, anew: bool = False) -> LabSession:
+        """A lab, its practice stack up and its tools at hand; goes on where the person was.
+
+        Args:
+            anew: whether what is in hand on the practice stack may be ended, see `in_the_way`.
+        """
         from wizard.labs import LabSession
 
-        return LabSession.open(self.engine, lab, progress=say)
+        return LabSession.open(self.engine, lab, progress=say, anew=anew)
 
-    def explain(self, attempt: Attempt) -> tuple[str, ...]:
-        """What a failed request means and how to mend it; empty if nothing is known about it."""
-        return self.explain_text(attempt.reason or attempt.detail)
+    def in_the_way(self, lab: str) -> str:
+        """What beginning a lab would put an end to on the practice stack; '' for nothing."""
+        from wizard.labs import session
+
+        return session.in_the_way(self.engine.workspace, lab)
+
+    def diagnosis(self, text: str, *, ask: bool = False, stack: Stack | None = None) -> Diagnosis | None:
+        """What an error text means; with `ask`, the hosts of the stack (or this machine) say which it is."""
+        from wizard import diagnose
+
+        return self.engine.explain(text, stack) if ask else diagnose.diagnose(text)
+
+    def explain(self, attempt: Attempt, stack: Stack | None = None) -> tuple[str, ...]:
+        """What a failed request means and how to mend it; empty if nothing is known about it.
+
+        Of what Prometheus itself says about a target of the stack, its hosts are asked for the true cause.
+        """
+        if attempt.probe.kind != "up" or stack is None:
+            return self.explain_text(attempt.reason or attempt.detail)
+        return _told(self.engine.explain(f"{attempt.reason}\n{attempt.detail}", stack))
 
     def explain_text(self, text: str) -> tuple[str, ...]:
         """The same for the text of an error."""
         from wizard import diagnose
 
-        found = diagnose.diagnose(text)
-        lines = (found.cause, found.fix, found.other_end, found.next) if found else ()
-        return tuple(line for line in lines if line)
+        return _told(diagnose.diagnose(text))
+
+
+def _told(found: Diagnosis | None) -> tuple[str, ...]:
+    lines = (found.cause, found.fix, found.other_end, found.next) if found else ()
+    return tuple(line for line in lines if line)
 
 
 def _asking(work: Callable[[Emit], Outcome], emit: Emit, *, later: bool = False) -> Outcome:

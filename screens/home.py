@@ -73,6 +73,7 @@ whole stack has an Alertmanager, a Pushgateway and a blackbox_exporter too."""
         Binding("b", "choose('leave')", "Back to this machine", show=False),
         Binding("e", "choose('stop')", "End practice", show=False),
         Binding("r", "look", "Look again"),
+        Binding("x", "explain", "Explain an error"),
         Binding("ctrl+p", "app.command_palette", "All commands", key_display="^p"),
         Binding("q", "app.quit", "Quit"),
     ]
@@ -116,6 +117,12 @@ whole stack has an Alertmanager, a Pushgateway and a blackbox_exporter too."""
     def action_choose(self, name: str) -> None:
         """Opens a part of Firescreen by its name in the menu."""
         self.firescreen.open_part(name)
+
+    def action_explain(self) -> None:
+        """Says what an error that one pastes means."""
+        from screens.dialogs.meaning import MeaningDialog
+
+        self.app.push_screen(MeaningDialog())
 
     def action_look(self) -> None:
         """Looks at the hosts again."""

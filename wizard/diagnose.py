@@ -1,15 +1,17 @@
 """Turns a line of error text into its cause, its cure and the next thing to look at.
 
-The knowledge is a table, `assets/diagnoses.yaml`, that anyone can extend; the first entry that matches wins,
-so the table goes from the special to the general.
+The knowledge is three tables that anyone can extend: `assets/diagnoses.yaml` knows the texts (the first entry that
+matches wins, so the table goes from the special to the general), `assets/faults.yaml` what is really wrong, and
+`assets/questions.yaml` what is to be asked where one text has several causes. Nothing here asks anybody: `narrow`
+is handed the one who does.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 from ruamel.yaml import YAML
@@ -21,8 +23,32 @@ from wizard.redact import plain
 _LINE: Final = 64 << 10
 _TEXT: Final = 256 << 10
 _PLACE: Final = re.compile(r"\{(\w+)\}")
+# A fault may have reasons of its own (nothing listens: why did it not start?); deeper than this nothing goes.
+_DEPTH: Final = 3
+
+PARTS: Final = {
+    "secure": "Secure this machine (s on Home): it makes both ends agree",
+    "holdings": "Certificates and users (c on Home): renew or replace it",
+}
+"""The parts of the wizard that mend something, by their names in Home's menu."""
 
 Row: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something that tells apart what a text can mean; `told` is how a person would ask it."""
+
+    id: str
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question that was put, and the id of the fault that came of it ('' for no answer)."""
+
+    question: Question
+    answer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +66,23 @@ class Diagnosis:
     other_end: str
     next: str
     matched: str
+    fault: str = ""
+    """Id of what is really wrong, whoever says it; '' while it may be several things."""
+    possible: tuple[str, ...] = ()
+    """Ids of the faults that this may be, where it is not known yet which."""
+    questions: tuple[Question, ...] = ()
+    """What tells them apart, in the order in which it is best asked."""
+    mend: str = ""
+    """The part of the wizard that mends it, by its name in Home's menu, or ''."""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """What the text names, e.g. `file`; as it stands there."""
+    asked: tuple[Asked, ...] = ()
+    """What was asked on the way here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of the table."""
+    """One row of the table of texts."""
 
     id: str
     where: str
@@ -54,6 +92,27 @@ class Entry:
     fix: str
     other_end: str
     next: str
+    faults: tuple[str, ...]
+    """What is really wrong: one, or those that `ask` tells apart; none where the text says it all."""
+    ask: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One row of the table of faults."""
+
+    id: str
+    cause: str
+    fix: str
+    other_end: str
+    check: str
+    mend: str
+    faults: tuple[str, ...]
+    ask: tuple[str, ...]
+
+
+Ask: TypeAlias = Callable[[Question, Diagnosis], str]
+"""Puts a question about a diagnosis; the id of the fault that it shows, or ''."""
 
 
 def diagnose(text: str) -> Diagnosis | None:
@@ -67,12 +126,97 @@ def diagnose(text: str) -> Diagnosis | None:
     return None
 
 
+def narrow(found: Diagnosis, ask: Ask) -> Diagnosis:
+    """The true cause, as far as questions find it; `found` itself where they do not.
+
+    Args:
+        found: what a text means.
+        ask: puts a question; an answer that is not among the possible faults counts as none.
+    """
+    for _ in range(_DEPTH):
+        closer = _asked(found, ask)
+        if closer.id == found.id:
+            return closer
+        found = closer
+    return found
+
+
+def of_fault(name: str, *, matched: str = "", parts: Mapping[str, str] | None = None) -> Diagnosis:
+    """What is known about a fault. Raises KeyError for an id that is none."""
+    fault = faults()[name]
+    return Diagnosis(
+        id=fault.id,
+        cause=fault.cause,
+        fix=fault.fix,
+        other_end=fault.other_end,
+        next=fault.check,
+        matched=matched,
+        fault=fault.id,
+        possible=fault.faults,
+        questions=tuple(questions()[each] for each in fault.ask),
+        mend=fault.mend,
+        parts=parts or {},
+    )
+
+
 @functools.cache
 def table() -> tuple[Entry, ...]:
-    """All entries, the most special first; read once."""
-    with assets.path("diagnoses.yaml").open("rb") as file:
-        rows = YAML(typ="safe").load(file)
-    return tuple(_entry(row) for row in rows)
+    """All texts, the most special first; read once."""
+    return tuple(
+        Entry(
+            id=row["id"],
+            where=row["where"],
+            patterns=tuple(re.compile(pattern) for pattern in row["match"]),
+            cause=row["cause"],
+            fix=row["fix"],
+            other_end=row.get("other_end", ""),
+            next=row.get("next", ""),
+            faults=tuple(row.get("faults", ())),
+            ask=tuple(row.get("ask", ())),
+        )
+        for row in _rows("diagnoses.yaml")
+    )
+
+
+@functools.cache
+def faults() -> Mapping[str, Fault]:
+    """All faults by their ids; read once."""
+    return {
+        row["id"]: Fault(
+            id=row["id"],
+            cause=row["cause"],
+            fix=row["fix"],
+            other_end=row["other_end"],
+            check=row["check"],
+            mend=row.get("mend", ""),
+            faults=tuple(row.get("faults", ())),
+            ask=tuple(row.get("ask", ())),
+        )
+        for row in _rows("faults.yaml")
+    }
+
+
+@functools.cache
+def questions() -> Mapping[str, Question]:
+    """All questions by their ids; read once."""
+    return {row["id"]: Question(row["id"], row["told"]) for row in _rows("questions.yaml")}
+
+
+def _rows(name: str) -> list[Row]:
+    with assets.path(name).open("rb") as file:
+        rows: list[Row] = YAML(typ="safe").load(file)
+    return rows
+
+
+def _asked(found: Diagnosis, ask: Ask) -> Diagnosis:
+    asked = found.asked
+    for question in found.questions:
+        answer = ask(question, found)
+        fits = answer in found.possible
+        asked = (*asked, Asked(question, answer if fits else ""))
+        if fits:
+            return replace(of_fault(answer, matched=found.matched, parts=found.parts), asked=asked)
+    return replace(found, asked=asked)
 
 
 def _bounded(text: str) -> str:
@@ -81,22 +225,11 @@ def _bounded(text: str) -> str:
     return "\n".join(line[:_LINE] for line in lines)[-_TEXT:]
 
 
-def _entry(row: Row) -> Entry:
-    return Entry(
-        id=row["id"],
-        where=row["where"],
-        patterns=tuple(re.compile(pattern) for pattern in row["match"]),
-        cause=row["cause"],
-        fix=row["fix"],
-        other_end=row.get("other_end", ""),
-        next=row.get("next", ""),
-    )
-
-
 def _told(entry: Entry, found: re.Match[str]) -> Diagnosis:
     def fill(text: str) -> str:
         return _PLACE.sub(lambda place: _part(found, place[1]), text)
 
+    one = entry.faults[0] if len(entry.faults) == 1 and not entry.ask else ""
     return Diagnosis(
         id=entry.id,
         cause=fill(entry.cause),
@@ -104,6 +237,11 @@ def _told(entry: Entry, found: re.Match[str]) -> Diagnosis:
         other_end=fill(entry.other_end),
         next=fill(entry.next),
         matched=plain(found.group(), 300),
+        fault=one if one or entry.faults else entry.id,
+        possible=() if one else entry.faults,
+        questions=tuple(questions()[each] for each in entry.ask),
+        mend=faults()[one].mend if one else "",
+        parts={name: value for name, value in found.groupdict().items() if value},
     )
 
 

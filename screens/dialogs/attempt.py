@@ -49,7 +49,7 @@ class AttemptDialog(Dialog[None]):
         attempt = self._attempt
         if not attempt.ok and (attempt.reason or attempt.detail):
             app = cast("FirescreenApp", self.app)
-            app.ask(lambda: app.desk.explain(attempt), self._explained)
+            app.ask(lambda: app.desk.explain(attempt, app.session.stack), self._explained)
 
     def _explained(self, words: tuple[str, ...]) -> None:
         if words and self in self.app.screen_stack:

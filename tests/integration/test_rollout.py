@@ -15,7 +15,7 @@ from tests.integration.snapshot import differences, snapshot
 from tests.integration.whole_stand import LEVELS, Whole, whole
 from wizard import practice
 from wizard.engine import Outcome
-from wizard.errors import LockedError, PartError, ServiceError
+from wizard.errors import InputError, LockedError, PartError, ServiceError
 from wizard.model import WORKSPACE, Event, Plan, Stack, WriteFile
 
 OTHERS = ("srv1", "prometheus", "alertmanager", "blackbox")
@@ -118,6 +118,20 @@ def test_a_host_that_another_firescreen_works_on_is_left_to_it(stand: Whole, sta
     assert "anna@laptop" in refused.error.what and "5 min" in refused.error.what
     assert differences(before, snapshot(stand.root)) == []
     assert stand.engine.cut_off() is None
+
+
+def test_clocks_that_disagree_are_told_before_a_certificate_is_made(stand: Whole, stack: Stack) -> None:
+    facts = stand.engine.inspect(stack)
+
+    def planned(seconds: float) -> Plan:
+        behind = replace(facts.hosts["srv1"], clock=seconds)
+        return stand.engine.plan(stack, facts=replace(facts, hosts={**facts.hosts, "srv1": behind}))
+
+    assert not [each for each in planned(-20).warnings if each.id == "clocks-disagree"]
+    told = [each for each in planned(90).warnings if each.id == "clocks-disagree"]
+    assert [(each.host, "90 s ahead" in each.what) for each in told] == [("srv1", True)]
+    with pytest.raises(InputError, match="not be valid there yet"):
+        planned(-4000)
 
 
 @pytest.mark.matrix

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from wizard import diagnose
+from wizard.diagnose import Diagnosis
 from wizard.engine import Outcome, Scan
 from wizard.model import Attempt, Event, Facts, RunRecord, Stack
 from wizard.workspace import Workspace
@@ -57,11 +59,17 @@ class QuietEngine:
         """No run was cut off."""
         return None
 
+    def explain(self, text: str, stack: Stack | None = None) -> Diagnosis | None:
+        """By the text alone."""
+        return diagnose.diagnose(text)
+
     def history(self) -> tuple[RunRecord, ...]:
         """None."""
         return ()
 
-    def apply(self, plan: object, emit: Callable[[Event], None], cancel: threading.Event) -> Outcome:
+    def apply(
+        self, plan: object, emit: Callable[[Event], None], cancel: threading.Event, **_: object
+    ) -> Outcome:
         """Waits until it is stopped, or its gate opens."""
         emit(Event(run="7", kind="started", total=2))
         while not self.gate.wait(0.01) and not cancel.is_set():

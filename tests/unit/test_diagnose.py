@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from pathlib import Path
@@ -13,6 +14,8 @@ from wizard import diagnose
 
 HERE = Path(__file__).parent
 LINES = [tuple(row) for row in YAML(typ="safe").load((HERE / "data/error_lines.yaml").read_text())]
+CATALOGUE = [tuple(row) for row in YAML(typ="safe").load((HERE / "data/error_catalogue.yaml").read_text())]
+HARMLESS = HERE.parent / "corpus/harmless"
 
 
 @pytest.mark.parametrize(("line", "expected"), LINES, ids=[f"{n}-{row[1]}" for n, row in enumerate(LINES)])
@@ -49,9 +52,71 @@ def test_parts_of_the_line_come_back_harmless() -> None:
     assert "\x1b" not in found.cause + found.matched
 
 
+def test_no_text_of_the_catalogue_is_unmatched() -> None:
+    told = {text: diagnose.diagnose(text) for _, text, _ in CATALOGUE}
+    assert {text: found.id if found else None for text, found in told.items()} == {
+        text: expected for _, text, expected in CATALOGUE
+    }
+    assert len({number for number, _, _ in CATALOGUE}) == 192
+
+
 def test_ordinary_logs_match_nothing() -> None:
-    for line in (HERE / "data/harmless_lines.txt").read_text().splitlines():
-        assert diagnose.diagnose(line) is None, line
+    """Normal lines of the five programs of three generations with reloads, of sshd and systemd."""
+    lines = set((HERE / "data/harmless_lines.txt").read_text().splitlines())
+    for path in HARMLESS.glob("*.txt"):
+        lines |= set(path.read_text().splitlines())
+    kinds = {re.sub(r"\d+", "", line) for line in lines}
+    assert len(kinds) >= 300
+    wrong = {line: found.id for line in lines if (found := diagnose.diagnose(line)) is not None}
+    assert not wrong
+
+
+def test_entries_lead_to_faults_that_are_known() -> None:
+    rows: list[diagnose.Entry | diagnose.Fault] = [*diagnose.table(), *diagnose.faults().values()]
+    for row in rows:
+        assert set(row.faults) <= set(diagnose.faults()), row.id
+        assert set(row.ask) <= set(diagnose.questions()), row.id
+        assert bool(row.ask) == (len(row.faults) > 1) or len(row.faults) == 1, row.id
+        assert row.id not in row.faults or row.faults == (row.id,), row.id
+    reached = {fault for row in rows for fault in row.faults}
+    assert reached == set(diagnose.faults())
+    asked = {question for row in rows for question in row.ask}
+    assert asked == set(diagnose.questions())
+    assert {fault.mend for fault in diagnose.faults().values()} <= {"", *diagnose.PARTS}
+
+
+def test_an_answer_narrows_it_down_to_the_fault() -> None:
+    found = diagnose.diagnose('Get "https://srv1:9100/metrics": remote error: tls: bad certificate')
+    assert found is not None and not found.fault and len(found.possible) > 3
+    closest = diagnose.narrow(found, lambda question, _: "client-cert-expired")
+    assert closest.fault == closest.id == "client-cert-expired"
+    assert closest.mend == "holdings" and closest.next and closest.other_end
+    assert closest.matched == found.matched
+    assert [(asked.question.id, asked.answer) for asked in closest.asked] == [
+        ("client-certificate", "client-cert-expired")
+    ]
+
+
+def test_no_answer_or_an_impossible_one_leaves_it_open() -> None:
+    found = diagnose.diagnose("connect: connection refused")
+    assert found is not None
+    for answer in ("", "server-expired", "no such fault"):
+        said = itertools.repeat(answer)
+        left = diagnose.narrow(found, lambda question, _, said=said: next(said))  # type: ignore[misc]
+        assert (left.id, left.fault, left.possible) == (found.id, "", found.possible)
+        assert [asked.answer for asked in left.asked] == [""]
+
+
+def test_a_fault_may_have_a_reason_of_its_own() -> None:
+    found = diagnose.diagnose("connect: connection refused")
+    assert found is not None
+    answers = {"port": "service-down", "server-log": "web-hash"}
+    closest = diagnose.narrow(found, lambda question, _: answers[question.id])
+    assert closest.fault == "web-hash"
+    assert [asked.answer for asked in closest.asked] == ["service-down", "web-hash"]
+    # Without the second answer the first one stands.
+    answers["server-log"] = ""
+    assert diagnose.narrow(found, lambda question, _: answers[question.id]).fault == "service-down"
 
 
 def test_hostile_lines_do_not_hold_the_program() -> None:

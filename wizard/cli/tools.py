@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from wizard.cli import output
-from wizard.cli.asking import as_json, ask, password_file
+from wizard.cli.asking import as_json, ask, engine, password_file, reached, stack_of
 from wizard.errors import FirescreenError, InputError
 from wizard.redact import Secret, plain, redact
 
@@ -47,6 +48,7 @@ def probe(
     """Make one request as Prometheus would, and say what came of it."""
     from wizard import probes
     from wizard.model import Probe
+    from wizard.probes import metrics
 
     with output.explained():
         for option in (cacert, cert, key):
@@ -80,8 +82,10 @@ def probe(
             timeout=10.0,
         )
     attempt = probes.run(asked)
+    if unreadable := metrics.fault(attempt):
+        attempt = replace(attempt, reason=unreadable)
     cause = _diagnosis(attempt)
-    ok = 200 <= attempt.status < 300 and attempt.outcome == str(attempt.status)
+    ok = 200 <= attempt.status < 300 and attempt.outcome == str(attempt.status) and not unreadable
     if as_json:
         output.data(_shown(attempt, cause, ok=ok))
     else:
@@ -177,9 +181,17 @@ def _tell(attempt: Attempt, cause: dict[str, str] | None, *, ok: bool) -> None:
 
 @click.command()
 @click.argument("text", required=False)
+@click.option(
+    "--stack", metavar="STACK", help="Ask the hosts of this stack (a file, or practice); else this machine."
+)
+@click.option("--no-ask", is_flag=True, help="Go by the text alone: ask no host anything.")
 @as_json
-def explain(text: str | None, as_json: bool) -> None:
-    """Say what an error line means: from the argument, or from standard input."""
+@click.pass_obj
+def explain(workspace: Workspace, text: str | None, stack: str | None, no_ask: bool, as_json: bool) -> None:
+    """Say what an error line means: from the argument, or from standard input.
+
+    Where a text has several causes, the hosts are asked (files, ports, certificates; nothing is changed).
+    """
     from wizard import diagnose
 
     with output.explained():
@@ -187,6 +199,12 @@ def explain(text: str | None, as_json: bool) -> None:
             output.say("Paste the line, then press Enter and Ctrl+D.")
         lines = text if text is not None else sys.stdin.read(1_000_000)
         found = diagnose.diagnose(lines)
+        if found is not None and found.questions and not no_ask:
+            machine = engine(workspace)
+            wanted = stack_of(stack, workspace) if stack else None
+            if wanted is not None:
+                reached(machine, wanted.hosts)
+            found = machine.explain(lines, wanted)
     if found is None:
         output.say("No known cause matches this text.")
         if as_json:
@@ -195,11 +213,15 @@ def explain(text: str | None, as_json: bool) -> None:
     if as_json:
         output.data(_diagnosed(found))
         return
+    for asked in found.asked:
+        output.say(f"Asked: {asked.question.told} {'That tells it.' if asked.answer else 'No answer.'}")
     click.echo(f"{found.cause}\nWhat to do: {found.fix}")
     if found.other_end:
         click.echo(f"At the other end: {found.other_end}")
     if found.next:
         click.echo(f"Next: {found.next}")
+    if found.mend:
+        click.echo(f"In the wizard: {diagnose.PARTS[found.mend]}")
 
 
 @click.command(name="hash")

@@ -111,13 +111,14 @@ def urls(text: str) -> Mapping[str, str]:
     """Every http(s) address that an error text names, by its host:port."""
     found: dict[str, str] = {}
     for match in _URL.finditer(text[:65536]):
+        url = match[0].rstrip(",.;:)")
         try:
-            parts = urlsplit(match[0])
+            parts = urlsplit(url)
             port = parts.port or (443 if parts.scheme == "https" else 80)
         except ValueError:
             continue
         if parts.hostname:
-            found.setdefault(f"{parts.hostname}:{port}", match[0])
+            found.setdefault(f"{parts.hostname}:{port}", url)
     return found
 
 

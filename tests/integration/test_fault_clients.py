@@ -1,0 +1,262 @@
+"""The fault laboratory's other clients: alerts, remote write, blackbox modules, promtool and amtool.
+
+Each of them meets one guarded server in the usual wrong ways, and what it says is named by its true cause.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.faults import Kit
+from tests.integration.stand import exporter, free_port, running
+from wizard import binaries, diagnose
+from wizard.engine.asking import Asker
+from wizard.engine.evidence import Evidence, at_server, of_job
+from wizard.hosts.local import LocalConnection
+from wizard.model import Service
+
+SUITES = [
+    pytest.param("bookworm", marks=pytest.mark.matrix),
+    pytest.param("trixie", marks=pytest.mark.matrix),
+    "sid",
+]
+HERE = LocalConnection("here")
+CAUSES = {"http": "plain-http-to-tls", "noca": "server-ca-not-given", "nopw": "password-none"}
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A server with TLS and a password, the CA for it, and its web.yml."""
+
+    suite: str
+    port: int
+    kit: Kit
+    web: Path
+    log: list[str]
+
+    def settings(self, name: str) -> dict[str, Any]:
+        return self.kit.trusting() if name == "nopw" else {}
+
+    def url(self, name: str) -> str:
+        return f"{'http' if name == 'http' else 'https'}://localhost:{self.port}"
+
+    def evidence(self, job: Mapping[str, Any], name: str) -> Evidence:
+        config = {
+            "scrape_configs": [
+                {
+                    "job_name": name,
+                    "scheme": "http" if name == "http" else "https",
+                    "static_configs": [{"targets": [f"localhost:{self.port}"]}],
+                    **job,
+                }
+            ]
+        }
+        found = of_job(json.dumps(config).encode(), folder="/", address=f"localhost:{self.port}", client=HERE)
+        assert found is not None
+        return at_server(found, HERE, self.service(), lambda: tuple(self.log))
+
+    def service(self) -> Service:
+        return Service(
+            host="here",
+            component="node_exporter",
+            manager="manual",
+            unit="node_exporter",
+            listen=f"127.0.0.1:{self.port}",
+            web_config=str(self.web),
+        )
+
+
+@pytest.fixture(scope="module", params=SUITES)
+def guarded(
+    request: pytest.FixtureRequest, cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Guarded]:
+    folder = tmp_path_factory.mktemp(f"guarded-{request.param}")
+    kit = Kit(folder / "pki")
+    port = free_port()
+    program = binaries.find("node_exporter", cache=cache, suite=request.param).path
+    with exporter(program, folder, port, kit.web + kit.users) as log:
+        yield Guarded(request.param, port, kit, folder / f"web-{port}.yml", log)
+
+
+def _cause(text: str, evidence: Evidence) -> str:
+    found = diagnose.diagnose(text)
+    assert found is not None, text
+    closest = diagnose.narrow(found, Asker(evidence))
+    return closest.fault or f"{closest.id}?"
+
+
+def test_alerts_and_samples_that_do_not_arrive(guarded: Guarded, cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "rules.yml").write_text(
+        "groups: [{name: g, interval: 1s, rules: [{alert: A, expr: vector(1)}]}]"
+    )
+    managers = [
+        {
+            "scheme": guarded.url(name).partition(":")[0],
+            "static_configs": [{"targets": [f"localhost:{guarded.port}"]}],
+            "path_prefix": f"/{name}",
+            **guarded.settings(name),
+        }
+        for name in CAUSES
+    ]
+    # Prometheus 3 logs each kind of trouble of its writers once a minute, whichever comes first.
+    writing = [name for name in CAUSES if name != "http" or guarded.suite != "sid"]
+    writers = [
+        {"url": f"{guarded.url(name)}/{name}", "name": name, **guarded.settings(name)} for name in writing
+    ]
+    port = free_port()
+    config = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(tmp_path / "rules.yml")],
+        "alerting": {"alertmanagers": managers},
+        "remote_write": writers,
+        "scrape_configs": [
+            {"job_name": "self", "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]},
+        ],
+    }
+    (tmp_path / "prometheus.yml").write_text(json.dumps(config))
+    argv = [
+        binaries.find("prometheus", cache=cache, suite=guarded.suite).path,
+        f"--config.file={tmp_path}/prometheus.yml",
+        f"--storage.tsdb.path={tmp_path}/data",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--rules.alert.resend-delay=1s",
+        "--storage.remote.flush-deadline=1s",
+    ]
+    wanted = {("Error sending alert", name) for name in CAUSES} | {("remote", name) for name in writing}
+    seen: dict[tuple[str, str], str] = {}
+    with running(argv, "Server is ready") as lines:
+        end = time.monotonic() + 45
+        while set(seen) != wanted:
+            for what, name in wanted - set(seen):
+                line = next(
+                    (each for each in lines if what in each and f"/{name}" in each and "err=" in each), ""
+                )
+                if line:
+                    seen[what, name] = line
+            assert time.monotonic() < end, f"never seen: {wanted - set(seen)}"
+            time.sleep(0.1)
+    for (what, name), line in seen.items():
+        cause = _cause(line, guarded.evidence(guarded.settings(name), name))
+        assert cause == CAUSES[name], f"{what}, {name}: {line}"
+
+
+def test_a_blackbox_module_without_ca_or_password(guarded: Guarded, cache: Path, tmp_path: Path) -> None:
+    modules = {name: {"prober": "http", "timeout": "2s", "http": guarded.settings(name)} for name in CAUSES}
+    (tmp_path / "blackbox.yml").write_text(json.dumps({"modules": modules}))
+    port = free_port()
+    argv = [
+        binaries.find("blackbox_exporter", cache=cache, suite=guarded.suite).path,
+        f"--config.file={tmp_path}/blackbox.yml",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    with running(argv, "istening"):
+        for name, cause in CAUSES.items():
+            query = f"module={name}&debug=true&target={guarded.url(name)}/metrics"
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/probe?{query}", timeout=10) as answer:
+                text = answer.read().decode()
+            lines = [line for line in text.splitlines() if re.search("Error for HTTP|Invalid HTTP", line)]
+            assert lines, text
+            assert _cause(lines[0], guarded.evidence(guarded.settings(name), name)) == cause, lines
+
+
+@pytest.mark.parametrize("name", [*CAUSES, "wrongpw"])
+def test_promtool_and_amtool_at_the_door(name: str, guarded: Guarded, cache: Path, tmp_path: Path) -> None:
+    client = tmp_path / "client.yml"
+    wrong = guarded.kit.shop.write("wrong", b"not this one")
+    settings: dict[str, Any] = {
+        "nopw": guarded.kit.trusting(),
+        "wrongpw": guarded.kit.trusting() | guarded.kit.login(password_file=wrong),
+    }.get(name, {})
+    client.write_text(json.dumps(settings))
+    url = guarded.url(name)
+    tool = {
+        each: binaries.find(each, cache=cache, suite=guarded.suite).path for each in ("promtool", "amtool")
+    }
+    more = [f"--http.config.file={client}"] if settings else []
+    commands = [[tool["amtool"], *more, "alert", "query", f"--alertmanager.url={url}"]]
+    if guarded.suite != "bookworm" or not settings:
+        commands.append([tool["promtool"], "query", "instant", *more, url, "up"])
+    if guarded.suite != "bookworm":
+        commands.append([tool["promtool"], "check", "healthy", *more, f"--url={url}"])
+    for argv in commands:
+        ended = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+        text = ended.stdout + ended.stderr
+        assert ended.returncode != 0
+        cause = CAUSES.get(name, "password-wrong")
+        assert _cause(text, guarded.evidence(settings, name)) == cause, text
+
+
+def test_a_certificate_that_is_valid_on_a_host_whose_clock_is_not(
+    guarded: Guarded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (
+        "x509: certificate has expired or is not yet valid: current time 2031-01-01T00:00:00Z is after 2027"
+    )
+    evidence = guarded.evidence(guarded.kit.trusting(), "clock")
+    # The clock is right: nothing is claimed.
+    assert _cause(text, evidence) == "x509-time?"
+    program = tmp_path / "date"
+    program.write_text("#!/bin/sh\necho 1925000000\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert _cause(text, evidence) == "client-clock"
+
+
+TARGETS = "  static_configs:\n  - targets: ['localhost:9100']\n"
+JOB = "scrape_configs:\n- job_name: a\n"
+CONFIGS = {
+    "config-tls-in-targets": JOB + TARGETS + "    tls_config:\n      ca_file: x\n",
+    "config-tls-too-high": "tls_config:\n  ca_file: x\n",
+    "config-web-block": "tls_server_config:\n  cert_file: x\n" + JOB + TARGETS,
+    "config-field-unknown": JOB + "  tls_config:\n    static_configs:\n    - targets: [a]\n",
+    "config-user-key": JOB + "  basic_auth:\n    user: x\n" + TARGETS,
+    "config-two-passwords": JOB + "  basic_auth: {username: a, password: b, password_file: c}\n" + TARGETS,
+    "config-two-authorizations": JOB
+    + "  basic_auth: {username: a, password: b}\n  authorization: {credentials: x}\n"
+    + TARGETS,
+    "config-authorization-basic": JOB + "  authorization: {type: basic, credentials: x}\n" + TARGETS,
+    "config-oauth-client-id": JOB + "  oauth2: {token_url: 'http://x'}\n" + TARGETS,
+    "config-target-scheme": JOB + TARGETS.replace("localhost", "https://localhost"),
+    "config-target-path": JOB + TARGETS.replace("9100", "9100/metrics"),
+    "config-job-twice": JOB + TARGETS + "- job_name: a\n" + TARGETS,
+    "config-timeout": JOB + "  scrape_interval: 1s\n  scrape_timeout: 5s\n" + TARGETS,
+    "config-duplicate": JOB + "  basic_auth: {username: a}\n  basic_auth: {username: a}\n" + TARGETS,
+    "config-client-key-without": JOB + "  tls_config: {cert_file: /etc/hostname}\n" + TARGETS,
+    "config-client-cert-missing": JOB
+    + "  tls_config: {cert_file: /no/a.crt, key_file: /no/a.key}\n"
+    + TARGETS,
+    "config-duration": JOB + "  scrape_interval: 15\n" + TARGETS,
+    "config-shape": "scrape_configs:\n  job_name: a\n" + TARGETS,
+    "config-tls-version": JOB + "  tls_config: {min_version: TLS1.2}\n" + TARGETS,
+    "config-job-name": "scrape_configs:\n- scheme: https\n" + TARGETS,
+    "config-yaml": JOB + "\tscheme: https\n" + TARGETS,
+}
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_promtool_on_each_mistake_in_prometheus_yml(suite: str, cache: Path, tmp_path: Path) -> None:
+    promtool = binaries.find("promtool", cache=cache, suite=suite).path
+    found = {}
+    for name, content in CONFIGS.items():
+        (tmp_path / f"{name}.yml").write_text(content)
+        ended = subprocess.run(
+            [promtool, "check", "config", str(tmp_path / f"{name}.yml")],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert ended.returncode != 0, name
+        said = diagnose.diagnose(ended.stdout + ended.stderr)
+        found[name] = said.id if said else ended.stderr
+    assert found == {name: name for name in CONFIGS}

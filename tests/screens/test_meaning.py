@@ -1,0 +1,71 @@
+"""'What does this mean?': a pasted error is explained, harmlessly, and what mends it is one key away."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.widgets import TextArea
+
+from screens.app import make_app
+from screens.dialogs.meaning import MeaningDialog
+from screens.holdings import Holdings
+from tests.screens import whole
+from tests.screens.helpers import QuietEngine, engine, until
+from wizard import diagnose
+from wizard.diagnose import Diagnosis
+from wizard.model import Stack
+
+
+class Asking(QuietEngine):
+    """Its hosts say that the certificate has expired."""
+
+    def explain(self, text: str, stack: Stack | None = None) -> Diagnosis | None:
+        found = diagnose.diagnose(text)
+        return diagnose.narrow(found, lambda *_: "server-expired") if found else None
+
+
+async def test_a_pasted_error_is_explained_and_the_hosts_narrow_it_down() -> None:
+    app = make_app(build=engine(Asking()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Nothing of Prometheus was found")
+        await pilot.press("x")
+        await until(pilot, "Paste an error")
+        app.screen.query_one(TextArea).post_message(
+            events.Paste("x509: certificate has expired or is not yet valid: current time T is after T2")
+        )
+        text = await until(pilot, "What it means")
+        assert "or a clock is" in " ".join(text.split())
+        await until(pilot, "Ask the hosts")
+        assert "Mend it" not in text
+        await pilot.press("tab", "enter")
+        text = await until(pilot, "Asked the hosts")
+        assert "The server's certificate has expired." in text
+        await until(pilot, "Mend it")
+        await pilot.press("shift+tab", "tab")
+        await pilot.click("#mend")
+        await until(pilot, lambda: isinstance(app.screen, Holdings))
+
+
+async def test_what_is_pasted_can_style_and_move_nothing_and_shows_no_secret() -> None:
+    app = make_app(build=engine(whole.WholeEngine()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "5 of 5")
+        next(
+            one for one in app.get_system_commands(app.screen) if one.title == "What does this mean?"
+        ).callback()
+        await until(pilot, "Paste an error")
+        assert isinstance(app.screen, MeaningDialog)
+        evil = "lookup [bold]\x1b[31mevil[/bold] on 1.1.1.1:53: no such host\nhttps://me:s3cretpw@srv1/"
+        app.screen.query_one(TextArea).post_message(events.Paste(evil))
+        text = await until(pilot, "What it means")
+        assert "[bold]␛[31mevil" in text
+        assert "\x1b" not in text and "s3cretpw" not in text
+
+
+async def test_an_unknown_text_says_so() -> None:
+    app = make_app(build=engine(QuietEngine()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Nothing of Prometheus was found")
+        await pilot.press("x", *"hello")
+        await until(pilot, "Nothing is known about this text")
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, MeaningDialog))
