@@ -13,6 +13,7 @@ from textual.widgets.option_list import Option
 
 from screens.page import Page
 from screens.roster import PRACTICE
+from screens.themes import NO_HOST, host_colours
 from screens.widgets.bar import Bar
 from screens.words import EXPOSURE, fit, inline, safe
 
@@ -47,6 +48,9 @@ changed by that.
 A host that can be secured is chosen when its test ends well; Space chooses and unchooses. 'u' takes the chosen ones \
 in hand. They are remembered for the next start; passwords never are.
 
+'a' adds a host. It also takes the path of a file that lists hosts: an Ansible inventory (INI or YAML), or the \
+targets of a Prometheus (file_sd). 't' tests all that were added.
+
 Escape stops a test that goes on, and leaves when there is none."""
 
     CSS = """
@@ -58,7 +62,8 @@ Escape stops a test that goes on, and leaves when there is none."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "test", "Test it", key_display="enter"),
         Binding("space", "choose", "Choose", key_display="space", tooltip="Choose it, or no longer"),
-        Binding("a", "add", "Add", tooltip="Add a host: user@host:port"),
+        Binding("a", "add", "Add", tooltip="Add a host (user@host:port), or those in a file"),
+        Binding("t", "test_all", "Test all", show=False, tooltip="Test all hosts that you added"),
         Binding("u", "use", "Use them", tooltip="Take the chosen hosts in hand"),
         Binding(
             "delete,d", "remove", "Remove", show=False, tooltip="Take a host that you added off the list"
@@ -113,7 +118,11 @@ Escape stops a test that goes on, and leaves when there is none."""
     def _lead(self) -> Content:
         names = [_called(entry) for entry in self.firescreen.roster.taken]
         if not names:
-            return Content("Enter tests a host, 'a' adds one. Testing changes nothing.")
+            many = sum(entry.source == "added" and not entry.state for entry in self.firescreen.hosts) > 1
+            how = (
+                "Enter tests a host, 't' all that you added." if many else "Enter tests a host, 'a' adds one."
+            )
+            return Content(f"{how} Testing changes nothing.")
         return Content.assemble(
             "Chosen: ", (inline(", ".join(names), 300), "bold"), ". 'u' goes on with them."
         )
@@ -142,10 +151,10 @@ Escape stops a test that goes on, and leaves when there is none."""
         """In the colour that it has once it is in hand."""
         entry = self.entry
         if entry is not None:
-            place = entry.taken - 1 if entry.taken else len(self.firescreen.roster.taken)
+            colours = host_colours((*(one.name for one in self.firescreen.roster.taken), entry.name))
             bar = self.query_one(Bar)
             bar.lead = ""
-            bar.hosts = ((_called(entry), -1 if entry.source == "practice" else place),)
+            bar.hosts = ((_called(entry), NO_HOST if entry.source == "practice" else colours[entry.name]),)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what makes sense for the host in hand is among the keys."""
@@ -182,11 +191,16 @@ Escape stops a test that goes on, and leaves when there is none."""
 
         self.app.push_screen(AddressDialog(self.firescreen.roster.add), self._added)
 
-    def _added(self, name: str | None) -> None:
-        if name:
+    def _added(self, names: tuple[str, ...] | None) -> None:
+        if names:
             listed = self.query_one("#list", OptionList)
-            listed.highlighted = [entry.name for entry in self.firescreen.hosts].index(name)
-            self.firescreen.roster.test(name)
+            listed.highlighted = [entry.name for entry in self.firescreen.hosts].index(names[0])
+        if names and len(names) == 1:
+            self.firescreen.roster.test(names[0])
+
+    def action_test_all(self) -> None:
+        """Tests the hosts that were added, side by side."""
+        self.firescreen.roster.test_all()
 
     def action_remove(self) -> None:
         """Takes a host that was typed off the list."""

@@ -114,15 +114,24 @@ class Roster:
     def _names(self) -> tuple[str, ...]:
         return tuple(entry.name for entry in self._app.hosts)
 
-    def add(self, text: str, then: Callable[[str], None], otherwise: Callable[[Trouble], None]) -> None:
-        """Adds the host that was typed; `then` gets its name."""
+    def add(
+        self, text: str, then: Callable[[tuple[str, ...]], None], otherwise: Callable[[Trouble], None]
+    ) -> None:
+        """Adds the host that was typed, or those of a file that was named; `then` gets the names of the new ones."""
 
-        def added(spec: HostSpec) -> None:
-            self._put(HostEntry(spec=spec, source="added"))
-            then(spec.name)
+        def added(found: tuple[tuple[HostSpec, ...], str]) -> None:
+            specs, file = found
+            known = {_login(entry.spec) for entry in self._app.hosts} if file else set()
+            new = tuple(spec for spec in specs if _login(spec) not in known)
+            note = f"from {inline(file.rpartition('/')[2], 24)}" if file else ""
+            for spec in new:
+                self._put(HostEntry(spec=spec, source="added", note=note))
+            if not new:
+                self._app.notify(f"All {len(specs)} hosts of {inline(file, 80)} are in the list already.")
+            then(tuple(spec.name for spec in new))
 
         names = self._names()
-        self._app.ask(lambda: self._app.desk.typed_host(text, names), added, otherwise)
+        self._app.ask(lambda: self._app.desk.typed_hosts(text, names), added, otherwise)
 
     def remove(self, name: str) -> None:
         """Takes a host that was typed off the list."""
@@ -151,6 +160,16 @@ class Roster:
             )
         )
         self._connect(name, entry.spec, self._refused)
+
+    def test_all(self) -> None:
+        """Tests every host that was added and not tested yet."""
+        waiting = [
+            entry for entry in self._app.hosts if entry.source == "added" and entry.state in ("", "failed")
+        ]
+        if not waiting:
+            self._app.notify("All hosts that you added were tested.")
+        for entry in waiting:
+            self.test(entry.name)
 
     def stop(self) -> bool:
         """Gives up all tests that go on; says whether there were any."""
@@ -313,6 +332,13 @@ class Roster:
         if session.stack is not None and session.place in ("file", "hosts"):
             return replace(session.stack, hosts=tuple(specs.values()), components=components, source="")
         return Stack(hosts=tuple(specs.values()), components=components)
+
+
+def _login(spec: HostSpec) -> tuple[str, str, int]:
+    """What makes two entries the same host."""
+    if spec.connect == "incus":
+        return "incus", spec.instance or spec.name, 0
+    return ("local", "", 0) if spec.connect == "local" else ("ssh", spec.address or spec.name, spec.port)
 
 
 def _rights(spec: HostSpec, facts: HostFacts) -> Literal["root", "sudo", "none"]:

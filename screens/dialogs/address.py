@@ -1,4 +1,4 @@
-"""Asks for a host: user@host:port."""
+"""Asks for a host: user@host:port, or a file with many."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from screens.state import Trouble
 from screens.words import safe
 
 
-class AddressDialog(Dialog[str]):
-    """Answers with the name of the host that was added, or '' for none.
+class AddressDialog(Dialog[tuple[str, ...]]):
+    """Answers with the names of the hosts that were added.
 
     Args:
-        add: adds what was typed; calls back with the host's name, or with why it cannot be used.
+        add: adds what was typed; calls back with the hosts' names, or with why it cannot be used.
     """
 
     TITLE_TEXT = "Add a host"
@@ -37,7 +37,9 @@ class AddressDialog(Dialog[str]):
         Binding("right", "", show=False),
     ]
 
-    def __init__(self, add: Callable[[str, Callable[[str], None], Callable[[Trouble], None]], None]) -> None:
+    def __init__(
+        self, add: Callable[[str, Callable[[tuple[str, ...]], None], Callable[[Trouble], None]], None]
+    ) -> None:
         super().__init__()
         self._add = add
 
@@ -45,7 +47,8 @@ class AddressDialog(Dialog[str]):
         """What is asked for."""
         return Content(
             "Type it as user@host or user@host:port. What ~/.ssh/config says of that host (user, port, key, "
-            "ProxyJump) counts here too. It is tested at once."
+            "ProxyJump) counts here too. It is tested at once. Or type the path of a file with hosts: an Ansible "
+            "inventory, or Prometheus' targets (file_sd)."
         )
 
     def inside(self) -> ComposeResult:
@@ -56,7 +59,7 @@ class AddressDialog(Dialog[str]):
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """Go on or stop."""
-        return (("add", "Add and test it"), ("stop", "Back"))
+        return (("add", "Add"), ("stop", "Back"))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter adds it."""
@@ -68,11 +71,11 @@ class AddressDialog(Dialog[str]):
         if name == "add":
             self._add(self.query_one(Input).value, self._added, self._wrong)
         else:
-            self.dismiss("")
+            self.dismiss(())
 
-    def _added(self, name: str) -> None:
+    def _added(self, names: tuple[str, ...]) -> None:
         if self.is_current:
-            self.dismiss(name)
+            self.dismiss(names)
 
     def _wrong(self, trouble: Trouble) -> None:
         if self.is_current:
@@ -83,4 +86,4 @@ class AddressDialog(Dialog[str]):
 
     def action_refuse(self) -> None:
         """Escape adds nothing."""
-        self.dismiss("")
+        self.dismiss(())

@@ -16,6 +16,7 @@ from screens.dialogs.needed import SecretDialog
 from screens.hosts import HostsPage
 from screens.run import RunPage
 from screens.state import begin
+from screens.themes import host_colours
 from screens.widgets.bar import Bar
 from tests.screens import whole
 from tests.screens.helpers import drawn, engine, svg_text, until
@@ -83,7 +84,7 @@ class FarEngine(whole.WholeEngine):
         seen = tuple(replace(one, host=host.name) for host in stack.hosts for one in whole.exposures()[:2])
         return Scan(stack=stack, facts=facts, exposures=seen, findings=())
 
-    def apply(self, plan: object, emit: Any, cancel: threading.Event) -> Outcome:
+    def apply(self, plan: object, emit: Any, cancel: threading.Event, **_: object) -> Outcome:
         """Fails at once while something has to be asked for."""
         self.applied += 1
         error: FirescreenError | None = None
@@ -151,12 +152,12 @@ async def test_from_the_key_to_hosts_in_hand(far: FarEngine, size: tuple[int, in
         text = await until(pilot, "as root, by sudo")
         assert "2 of 2 open" in text
         assert "pushgateway" in text
-        assert app.screen.query_one(Bar).hosts == (("srv9", 0),)
+        assert app.screen.query_one(Bar).hosts == (("srv9", host_colours(["srv9"])["srv9"]),)
         pictures.append(svg_text(app.export_screenshot()))
         await pilot.press("u")
         await until(pilot, "What runs on your hosts")
         text = await until(pilot, "2 of 2")
-        assert app.screen.query_one(Bar).hosts == (("srv9", 0),)
+        assert app.screen.query_one(Bar).hosts == (("srv9", host_colours(["srv9"])["srv9"]),)
         assert "Secure these hosts" in text
         stack = app.session.stack
         assert stack is not None
@@ -232,6 +233,37 @@ async def test_what_names_no_host_is_said_in_the_dialog(far: FarEngine) -> None:
         await until(pilot, "names no host")
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, HostsPage))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_the_hosts_of_a_file_are_added_and_tested_together(
+    far: FarEngine, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    far.asks_key = far.asks_login = far.asks_sudo = False
+    inventory = tmp_path / "hosts.ini"
+    inventory.write_text("[campus]\nsrv1\nnode[01:03] ansible_user=anna ansible_become=yes\n")
+    app = build(far)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, "Other hosts")
+        await until(pilot, lambda: not app.session.busy)
+        await pilot.press("o")
+        await until(pilot, "srv1")
+        await pilot.press("a")
+        text = await until(pilot, "user@host")
+        assert "Ansible" in text
+        app.screen.query_one(Input).value = str(tmp_path / "nowhere.yml")
+        await pilot.press("enter")
+        await until(pilot, "cannot be read")
+        app.screen.query_one(Input).value = str(inventory)
+        await pilot.press("enter")
+        text = await until(pilot, "anna@node03")
+        assert [entry.name for entry in app.hosts].count("srv1") == 1, "it is in ~/.ssh/config too"
+        assert "'t' all that you added" in text and text.count("from hosts.ini") == 4
+        assert {entry.state for entry in app.hosts} == {""}, "nothing is tested without being asked"
+        await pilot.press("t")
+        await until(pilot, lambda: len(app.roster.taken) == 3)
+        assert [entry.spec.become for entry in app.roster.taken] == ["sudo"] * 3
+        assert not app.roster.entry("srv1").components, "only what was added"  # type: ignore[union-attr]
 
 
 async def test_the_hosts_of_last_time_are_offered(far: FarEngine) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from wizard.errors import InputError
 from wizard.hosts import sources
+from wizard.model import HostSpec
 
 
 def test_names_without_patterns_in_their_order(tmp_path: Path) -> None:
@@ -61,3 +65,180 @@ def test_what_names_no_host_is_refused(text: str) -> None:
     with pytest.raises(InputError) as refused:
         sources.typed(text, ())
     assert refused.value.todo
+
+
+INI = """\
+; the site
+lonely ansible_user=me
+[web]
+srv[01:03] ansible_host=192.0.2.9   # a comment
+bad.example.org:2222
+[db]
+db-[a:b].example.org ansible_user="anna"
+db-b.example.org ansible_port=2200 ansible_become=no
+[windows]
+win1 ansible_connection=winrm
+[site:children]
+web
+db
+[site:vars]
+ansible_user = ops
+ansible_become=true
+[all:vars]
+ansible_user=everyone
+ansible_ssh_private_key_file='~/.ssh/site'
+"""
+YAML_INVENTORY = """\
+all:
+  vars: {ansible_user: everyone, ansible_password: !vault secret}
+  children:
+    site:
+      vars: {ansible_become: yes, ansible_become_method: ansible.builtin.sudo}
+      children:
+        web:
+          hosts:
+            srv[1:3:2]:
+            srv9: {ansible_host: "{{ lookup('x') }}", ansible_port: 2222}
+        site:
+    boxes:
+      hosts:
+        box: {ansible_connection: community.general.incus, ansible_incus_host: box-1}
+        here: {ansible_connection: local}
+"""
+
+
+def test_an_inventory_in_ini(tmp_path: Path) -> None:
+    path = tmp_path / "hosts"
+    path.write_text(INI)
+    found = {spec.name: spec for spec in sources.listed(path, {"lonely"})}
+    assert list(found) == [
+        *("lonely-2", "srv01", "srv02", "srv03", "bad.example.org", "db-a.example.org", "db-b.example.org")
+    ]
+    assert found["lonely-2"].address == "lonely"
+    assert found["lonely-2"].user == "me"
+    assert (found["srv01"].address, found["srv01"].user, found["srv01"].become) == (
+        "192.0.2.9",
+        "ops",
+        "sudo",
+    )
+    assert (found["bad.example.org"].port, found["bad.example.org"].address) == (2222, "")
+    assert (found["db-a.example.org"].user, found["db-a.example.org"].become) == ("anna", "sudo")
+    assert (found["db-b.example.org"].port, found["db-b.example.org"].become) == (2200, "")
+    assert {spec.identity_file for spec in found.values()} == {"~/.ssh/site"}
+
+
+def test_an_inventory_in_yaml_and_as_ansible_prints_it(tmp_path: Path) -> None:
+    path = tmp_path / "hosts.yml"
+    path.write_text(YAML_INVENTORY)
+    found = {spec.name: spec for spec in sources.listed(path, ())}
+    assert list(found) == ["srv1", "srv3", "srv9", "box", "here"]
+    assert (found["srv1"].user, found["srv1"].become, found["srv1"].address) == ("everyone", "sudo", "")
+    assert (found["srv9"].port, found["srv9"].address) == (2222, "")
+    assert (found["box"].connect, found["box"].instance) == ("incus", "box-1")
+    assert (found["here"].connect, found["here"].become) == ("local", "")
+    path.write_text(
+        '{"_meta": {"hostvars": {"a": {"ansible_host": "192.0.2.1"}}}, "all": {"children": ["web"]},'
+        ' "web": {"hosts": ["a", "b"]}}'
+    )
+    assert [(spec.name, spec.address) for spec in sources.listed(path, ())] == [("a", "192.0.2.1"), ("b", "")]
+
+
+def test_ansible_reads_the_same_hosts_and_variables(tmp_path: Path) -> None:
+    plain = YAML_INVENTORY.replace(", ansible_password: !vault secret", "").replace("        site:\n", "")
+    paths = {"hosts": INI, "hosts.yml": plain.replace("site:", "campus:").replace("web:", "nodes:")}
+    asked: list[str | Path] = [Path(sys.executable).with_name("ansible-inventory"), "--list"]
+    mine: dict[str, HostSpec] = {}
+    for name, text in paths.items():
+        (tmp_path / name).write_text(text)
+        asked += ["-i", tmp_path / name]
+        mine |= {spec.address or spec.name: spec for spec in sources.listed(tmp_path / name, ())}
+    ended = subprocess.run(asked, capture_output=True, check=True, timeout=60)
+    said = json.loads(ended.stdout)["_meta"]["hostvars"]
+    said.pop("win1")
+    theirs = {
+        name if "{{" in str(told.get("ansible_host", "{{")) else told["ansible_host"]: told
+        for name, told in said.items()
+    }
+    assert set(theirs) == set(mine)
+    over_ssh = [name for name, spec in mine.items() if spec.connect == "ssh"]
+    assert len(over_ssh) == len(mine) - 2
+    for name in over_ssh:
+        assert mine[name].user == theirs[name].get("ansible_user", ""), name
+        assert mine[name].port == int(theirs[name].get("ansible_port", 22)), name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"targets": ["srv1:9100", "192.0.2.7:9100", "srv1:9090", "localhost:9090"], "labels": {"a": "b"}}]',
+        "- targets: ['srv1:9100', 'https://example.org/']\n- targets:\n  - 192.0.2.7:9100\n  - '127.0.0.1:9100'\n",
+    ],
+)
+def test_a_list_of_targets_for_prometheus(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "targets.json"
+    path.write_text(text)
+    assert [(spec.name, spec.connect, spec.port) for spec in sources.listed(path, ())] == [
+        ("srv1", "ssh", 22),
+        ("192.0.2.7", "ssh", 22),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("#!/bin/sh\necho no\n", "is a program"),
+        ("$ANSIBLE_VAULT;1.1;AES256\n00\n", "encrypted"),
+        ("srv[1:100000]\n", "more than"),
+        ("srv[1:99][1:99][1:99][1:99]\n", "more than"),
+        ("srv1 ansible_host=-oProxyCommand=x\n", "no login"),
+        ("srv1 ansible_user='a b'\n", "no login"),
+        ("srv1 ansible_port=99999\n", "no login"),
+        ("srv1 'never closed\n", "neither"),
+        ("[web:rubbish]\nsrv1\n", "neither"),
+        ("all: {hosts: {a: }, surprise: 1}\n", "not written"),
+        ("- job: node\n", "neither"),
+        ("\x00\x01", "no list"),
+        ("[web]\n", "no host"),
+        ("", "no host"),
+    ],
+)
+def test_what_is_no_list_of_hosts_is_said(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "hosts"
+    path.write_text(text)
+    with pytest.raises(InputError) as refused:
+        sources.listed(path, ())
+    assert said in refused.value.what
+    assert refused.value.todo and str(path) in refused.value.where
+
+
+def test_rings_and_nests_end(tmp_path: Path) -> None:
+    path = tmp_path / "hosts"
+    path.write_text("[a]\nsrv1\n[a:children]\nb\n[b:children]\na\n")
+    assert [spec.name for spec in sources.listed(path, ())] == ["srv1"]
+    path.write_text("a: &a {children: {b: *a}}\n")
+    with pytest.raises(InputError):
+        sources.listed(path, ())
+    path.write_text("{children: " * 5000)
+    with pytest.raises(InputError):
+        sources.listed(path, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "file"),
+    [
+        ("./hosts", True),
+        ("~/inventory", True),
+        ("/etc/ansible/hosts", True),
+        ("site.yml", True),
+        ("hosts", True),
+        ("srv1", False),
+        ("root@srv1.example.org:22", False),
+        ("192.0.2.1", False),
+    ],
+)
+def test_a_file_is_told_from_a_host(
+    text: str, file: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hosts").write_text("srv1\n")
+    monkeypatch.chdir(tmp_path)
+    assert (sources.file_of(text) is not None) == file

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 import wizard
-from wizard.cli import labs, output, practising, runs, stacks, tools
+from wizard.cli import exporting, labs, output, practising, runs, stacks, tools
 
 if TYPE_CHECKING:
     from wizard.workspace import Workspace
@@ -103,6 +103,7 @@ for command in (
     tools.hash_command,
     practising.practice,
     labs.lab,
+    exporting.export,
 ):
     firescreen.add_command(command)
 

@@ -45,19 +45,26 @@ def list_labs(workspace: Workspace) -> None:
 
 
 @lab.command()
-@which
+@lab_and_step
+@click.option("--anew", is_flag=True, help="End what another lab has in hand on the practice stack.")
 @click.pass_obj
-def start(workspace: Workspace, lab_id: str) -> None:
-    """Begin a lab, or go on where you were."""
+def start(workspace: Workspace, named: tuple[str, ...], anew: bool) -> None:
+    """Begin a lab, or go on where you were; with STEP, show that step.
+
+    Each lab begins on its own: the practice stack is brought to where the lab starts, and it says so. A step of
+    the lab 'faults' has its fault put in.
+    """
     with output.explained():
-        session = _open(workspace, lab_id)
-        current = session.current
+        session, current = _opened(workspace, named, tools=True, anew=anew)
         click.secho(session.lab.title, bold=True)
         if current is None:
             _ending(session)
             return
         if current is session.lab.steps[0]:
             click.echo(f"\n{_folded(session.lab.intro)}")
+        if not session.has_begun(current.id):
+            session.begin(current.id)
+            output.say("The fault is in.")
         _show(session, current)
         click.echo("\nThen: firescreen lab check    (more: lab hint, lab solve, lab reset)")
 
@@ -97,6 +104,8 @@ def hint(workspace: Workspace, named: tuple[str, ...]) -> None:
     with output.explained():
         session, wanted = _opened(workspace, named)
         click.echo(session.hint(wanted.id) if wanted else "All steps are done.")
+        for command in session.answer(wanted.id) if wanted else ():
+            click.echo("\n  " + command.replace("\n", "\n  "))
 
 
 @lab.command()
@@ -145,23 +154,30 @@ def report(workspace: Workspace, lab_id: str) -> None:
 
 @lab.command()
 @which
-@click.option("--by-hand", is_flag=True, help="Run the commands that a student sees, in place of the engine.")
+@click.option("--all", "everything", is_flag=True, help="Play every lab.")
+@click.option("--by-hand", is_flag=True, help="Run the commands that a student sees, as printed.")
 @click.option("--keep", is_flag=True, help="Leave its practice stack running.")
+@click.option("--suite", default="", help="Take the programs from this suite of the distribution.")
 @click.pass_obj
-def play(workspace: Workspace, lab_id: str, by_hand: bool, keep: bool) -> None:
+def play(workspace: Workspace, lab_id: str, everything: bool, by_hand: bool, keep: bool, suite: str) -> None:
     """Do a lab from its first to its last step, in plain lines.
 
-    It plays on a practice stack of its own, which is gone afterwards: a lab that you are doing is not touched.
+    Each step has to be open before and done after. Without LAB it is the first, with those that go on from it:
+    a node_exporter, from open to closed. It plays on a practice stack of its own, which is gone afterwards: a lab that you are doing is not touched.
     """
+    from wizard.labs import labs
     from wizard.labs import play as player
 
+    if everything and lab_id:
+        raise click.UsageError("name a lab, or take --all")
     signal.signal(signal.SIGTERM, _stop)
     with output.explained():
         done = player.play(
             workspace,
-            lab_id,
+            [each.id for each in labs()] if everything else [lab_id] if lab_id else [],
             by_hand=by_hand,
             keep=keep,
+            suite=suite,
             say=_line,
             progress=lambda text: output.say(f"  … {plain(text, 300)}"),
         )
@@ -194,17 +210,36 @@ def _line(line: Line) -> None:
         )
 
 
-def _open(workspace: Workspace, lab_id: str, *, tools: bool = True) -> LabSession:
+def _open(workspace: Workspace, lab_id: str, *, tools: bool = True, anew: bool = False) -> LabSession:
     from wizard.labs import LabSession
 
     workspace.ensure()
     return LabSession.open(
-        engine(workspace), lab_id, progress=lambda text: output.say(f"  … {plain(text, 300)}"), tools=tools
+        engine(workspace),
+        lab_id or _in_hand(workspace),
+        progress=lambda text: output.say(f"  … {plain(text, 300)}"),
+        tools=tools,
+        anew=anew,
     )
 
 
-def _opened(workspace: Workspace, named: tuple[str, ...]) -> tuple[LabSession, LabStep | None]:
-    """The lab and the step that the words name, in any order; the first lab and the current step by default.
+def _in_hand(workspace: Workspace) -> str:
+    """The lab that the practice stack is in, or else the first that is not done; '' if all are."""
+    from wizard.labs import labs
+    from wizard.labs.resetting import holder
+    from wizard.labs.state import load
+
+    known = {each.id: each for each in labs()}
+    states = {each: load(workspace.labs / f"{each}.json") for each in known}
+    undone = [each for each, state in states.items() if state is None or not state.complete(known[each])]
+    held = holder(workspace.practice)
+    return held if held in undone else undone[0] if undone else ""
+
+
+def _opened(
+    workspace: Workspace, named: tuple[str, ...], *, tools: bool = False, anew: bool = False
+) -> tuple[LabSession, LabStep | None]:
+    """The lab and the step that the words name, in any order; the lab in hand and its current step by default.
 
     Raises:
         InputError: a word names neither.
@@ -215,10 +250,10 @@ def _opened(workspace: Workspace, named: tuple[str, ...]) -> tuple[LabSession, L
     rest = [word for word in named if word not in known]
     if len(rest) > 1 or len(named) - len(rest) > 1:
         raise InputError("name one lab and one step at most", where=" ".join(named))
-    lab_id = next((word for word in named if word in known), "")
+    lab_id = next((word for word in named if word in known), "") or _in_hand(workspace)
     # The step is named before the practice stack is started: a slip of the finger starts nothing.
     step = _step_id(find(lab_id), rest[0]) if rest else ""
-    session = _open(workspace, lab_id, tools=False)
+    session = _open(workspace, lab_id, tools=tools, anew=anew)
     return session, session.lab.step(step) if step else session.current
 
 
@@ -241,9 +276,10 @@ def _number(session: LabSession, step: LabStep) -> str:
 def _show(session: LabSession, step: LabStep) -> None:
     click.secho(f"\n{_number(session, step)}  {step.title}  (host {step.host})", bold=True)
     click.echo(f"\n{_folded(step.text)}")
-    if step.commands:
+    commands = (*step.commands, *session.answer(step.id))
+    if commands:
         click.echo(f"\nIn another terminal (once in it: . {shlex.quote(str(session.shell_file))}):\n")
-        for command in step.commands:
+        for command in commands:
             click.echo("  " + command.replace("\n", "\n  "))
 
 

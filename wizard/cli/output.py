@@ -50,8 +50,27 @@ def explained() -> Iterator[None]:
         sys.exit(130)
 
 
+HOST_WORDS = {"rolled-back": "put back", "away": "out of reach", "stuck": "failed and not put back"}
+"""How a host stands, where the state's own name is no word for a person."""
+
+
+def host_line(event: Event) -> str:
+    """A host that is proven, or that failed and was put back; '' for what the lines of its changes say already."""
+    host = plain(event.host)
+    why = f": {redact(plain(event.error[1]))}" if event.error else ""
+    match event.state:
+        case "proven":
+            return f"✓ {host} is proven"
+        case "rolled-back":
+            return f"✗ {host} failed and was put back{why}"
+        case "stuck":
+            return f"✗ {host} failed, and cannot be reached to be put back{why}"
+    return ""
+
+
 def progress() -> Callable[[Event], None]:
     """A listener that tells each event in a line."""
+    told: set[str] = set()
 
     def tell(event: Event) -> None:
         if event.kind == "change" and event.state in ("done", "failed"):
@@ -66,6 +85,11 @@ def progress() -> Callable[[Event], None]:
             say("  Putting everything back …")
         elif event.kind == "rollback" and event.text:
             say(f"  ↩ {plain(event.text)}")
+        elif event.kind == "host":
+            line = host_line(event)
+            if line and line not in told:  # a canary is proven twice: alone, and with all the others
+                told.add(line)
+                say(f"  {line}", bold=True, colour="red" if event.error else "green")
         elif event.kind == "waiting":
             say(f"  Now it is your turn: {plain(event.state)}", bold=True)
             for line in event.text.splitlines():

@@ -69,7 +69,7 @@ def down(workspace: Workspace, remove: bool) -> None:
 @click.argument("service")
 @click.pass_obj
 def restart(workspace: Workspace, service: str) -> None:
-    """Restart one of its programs, as `systemctl restart` would."""
+    """Restart one of its programs, as `systemctl restart` would: node_exporter, or srv2/node_exporter."""
     _tell(workspace, service, "restart")
 
 
@@ -92,7 +92,7 @@ def _tell(workspace: Workspace, name: str, action: str) -> None:
         with Hosts(workspace, made.hosts) as hosts:
             for host in made.hosts:
                 for service in hosts.services(host.name):
-                    if service.unit == name:
+                    if name in (service.unit, f"{host.name}/{service.unit}"):
                         act = process.restart if action == "restart" else process.reload
                         act(hosts.connection(host.name), service)
                         output.say(f"{name}: {action} done.")

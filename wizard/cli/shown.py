@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -100,14 +101,21 @@ def listening() -> tuple[Any, threading.Event]:
     return output.progress(), cancel
 
 
+def shown_hosts(outcome: Outcome) -> list[dict[str, Any]]:
+    """How a run ended on each host, as JSON shows it: proven, rolled-back, away or stuck."""
+    return [
+        {"host": one.host, "state": one.state, "error": _shown(one.error) if one.error else None}
+        for one in outcome.hosts
+    ]
+
+
 def error_of(outcome: Outcome) -> dict[str, Any]:
     """The error of an outcome as JSON shows it; nothing if it went well."""
-    error: FirescreenError | None = outcome.error
-    if error is None:
-        return {}
-    return {
-        "error": {"title": error.title, "what": redact(error.what), "where": error.where, "todo": error.todo}
-    }
+    return {"error": _shown(outcome.error)} if outcome.error else {}
+
+
+def _shown(error: FirescreenError) -> dict[str, str]:
+    return {"title": error.title, "what": redact(error.what), "where": error.where, "todo": error.todo}
 
 
 def end(outcome: Outcome) -> None:
@@ -117,6 +125,7 @@ def end(outcome: Outcome) -> None:
     words = {
         "proven": "Done and proven.",
         "applied": "Done.",
+        "partly": "Done in part: some hosts are as they were before.",
         "nothing": "Nothing to do: it is as it should be.",
         "rolled-back": "It failed and was put back.",
         "cancelled": "Stopped and put back.",
@@ -124,6 +133,9 @@ def end(outcome: Outcome) -> None:
         "failed": "It failed.",
     }
     output.say(words[outcome.state], bold=True, colour="green" if outcome.ok else "red")
+    if len(outcome.hosts) > 1:
+        counts = Counter(output.HOST_WORDS.get(one.state, one.state) for one in outcome.hosts)
+        output.say("  Hosts: " + ", ".join(f"{count} {word}" for word, count in counts.items()) + ".")
     for line in outcome.summary:
         output.say(f"  {plain(line)}")
     if outcome.error is None:

@@ -20,26 +20,56 @@ from wizard.cli.asking import (
     stack_of,
     yes,
 )
-from wizard.cli.shown import end, error_of, listening, shown_plan, shown_probes, tell_plan
-from wizard.errors import InputError
-from wizard.redact import plain
+from wizard.cli.shown import (
+    end,
+    error_of,
+    listening,
+    shown_hosts,
+    shown_plan,
+    shown_probes,
+    tell_plan,
+)
+from wizard.errors import HostError, InputError
+from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
+    from wizard.engine import Engine
+    from wizard.model import Stack
     from wizard.workspace import Workspace
 
 
 @click.command()
 @click.argument("stack", required=False)
+@click.option(
+    "--hosts",
+    type=click.Path(path_type=Path),
+    help="Look at the hosts of this file in place of a stack's: an Ansible inventory, or Prometheus' file_sd.",
+)
+@click.option(
+    "--write",
+    type=click.Path(path_type=Path),
+    help="Write what was found as a stack file, with the protection that is proposed.",
+)
 @as_json
 @click.pass_obj
-def scan(workspace: Workspace, stack: str | None, as_json: bool) -> None:
+def scan(
+    workspace: Workspace, stack: str | None, hosts: Path | None, write: Path | None, as_json: bool
+) -> None:
     """Show what runs where, and how it is protected (exit 3: something stands open)."""
     with output.explained():
+        if stack and hosts:
+            raise InputError("a stack names its hosts itself", todo="leave out STACK or --hosts")
+        if write is not None and write.exists():
+            raise InputError("there is a file already", where=str(write), todo="name a new one")
         machine = engine(workspace)
         wanted = stack_of(stack, workspace) if stack else None
         if wanted is not None:
             reached(machine, wanted.hosts)
+        elif hosts is not None:
+            wanted = _stack_of_hosts(machine, hosts)
         found = machine.scan(wanted)
+        if write is not None:
+            _write_stack(found.stack, write)
     if as_json:
         output.data(
             {
@@ -80,7 +110,41 @@ def scan(workspace: Workspace, stack: str | None, as_json: bool) -> None:
         for finding in found.findings:
             if finding.id == "not-found":
                 output.say(finding.what)
+            elif finding.id == "host-away":
+                output.say(f"{plain(finding.what)} ({finding.mend})", colour="yellow")
     sys.exit(3 if found.findings else 0)
+
+
+def _stack_of_hosts(machine: Engine, file: Path) -> Stack:
+    """What runs on the hosts of a file, with the protection that is proposed for it."""
+    from wizard.engine import proposed
+    from wizard.hosts import sources
+    from wizard.model import Stack
+
+    bare = Stack(hosts=sources.listed(file, ()), components=())
+    reached(machine, bare.hosts)
+    try:
+        known = machine.inspect(bare).hosts
+    except HostError as error:
+        raise InputError(error.what, where=error.where, todo=error.todo) from error
+    services = [service for host in bare.hosts for service in known[host.name].services]
+    return Stack(hosts=bare.hosts, components=proposed(services))
+
+
+def _write_stack(stack: Stack, path: Path) -> None:
+    from wizard.stack import dump
+
+    if not stack.components:
+        raise InputError("nothing of Prometheus was found, so there is no stack to write", where=str(path))
+    try:
+        path.write_text(dump(stack), encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"the stack file cannot be written: {error.strerror}",
+            where=str(path),
+            todo="choose another place",
+        ) from error
+    output.say(f"{path} describes it. Look at it, then: firescreen plan {path}")
 
 
 @click.command()
@@ -119,6 +183,12 @@ def plan(
 @click.command()
 @click.argument("stack")
 @yes
+@click.option(
+    "--canary",
+    default="",
+    metavar="HOST|none",
+    help="The host that is changed and proven before the others; by default the first that can be, from four hosts on.",
+)
 @as_json
 @password_file
 @passphrase_file
@@ -128,22 +198,28 @@ def apply(
     workspace: Workspace,
     stack: str,
     yes: bool,
+    canary: str,
     as_json: bool,
     password_file: Path | None,
     passphrase_file: Path | None,
     renew: tuple[str, ...],
 ) -> None:
-    """Plan, apply and prove; what fails is put back (exit 1)."""
+    """Plan, apply and prove; a host that fails is put back, the others go on (exit 1)."""
+    from wizard.engine.rollout import canary_of
+
     with output.explained():
         wanted = stack_of(stack, workspace)
         machine = engine(workspace)
         made = planned(
             machine, wanted, password_file=password_file, passphrase_file=passphrase_file, renew=renew
         )
+        first = canary_of(made, canary)
         if not yes:
             tell_plan(made)
+            if first:
+                output.say(f"{plain(first)} would go first: the others are touched once it is proven.")
             raise InputError("nothing was touched", todo="add --yes to do it")
-    outcome = machine.apply(made, *listening())
+    outcome = machine.apply(made, *listening(), canary=first or "none")
     if as_json:
         output.data(
             {
@@ -151,6 +227,7 @@ def apply(
                 "state": outcome.state,
                 **shown_probes(outcome.attempts),
                 "ok": outcome.ok,
+                "hosts": shown_hosts(outcome),
                 **error_of(outcome),
             }
         )
@@ -166,7 +243,7 @@ def apply(
 def verify(
     workspace: Workspace, stack: str, as_json: bool, password_file: Path | None, passphrase_file: Path | None
 ) -> None:
-    """Run all the probes, wanted and unwanted (exit 1: one did not end as it must)."""
+    """Run all the probes, wanted and unwanted (exit 1: one did not end as it must, or a host is out of reach)."""
     with output.explained():
         wanted = stack_of(stack, workspace)
         machine = engine(workspace)
@@ -178,9 +255,18 @@ def verify(
                 todo="say how: protect: [tls, basic_auth]",
             )
         attempts = machine.prove(made)
+    away = made.facts.away
+    ok = all(attempt.ok for attempt in attempts) and not away
     if as_json:
-        output.data(shown_probes(attempts))
+        shown = shown_probes(attempts)
+        out_of_reach = [{"host": host, "why": redact(why)} for host, why in away.items()]
+        output.data({**shown, "ok": ok, "away": out_of_reach})
     else:
         for attempt in attempts:
             click.echo(output.attempt_line(attempt))
-    sys.exit(0 if all(attempt.ok for attempt in attempts) else 1)
+    for host, why in away.items():
+        output.say(
+            f"✗ {plain(host)} cannot be reached, so nothing is proven of it: {redact(plain(why))}",
+            colour="red",
+        )
+    sys.exit(0 if ok else 1)

@@ -46,6 +46,7 @@ from wizard.model import (
     WriteFile,
 )
 from wizard.redact import plain, redact
+from wizard.steps import arrived
 
 Emit = Callable[[Event], None]
 
@@ -201,6 +202,10 @@ class Applier:
             connection.remove(staged)
             raise
         connection.commit(staged, change.path)
+        if b"-----BEGIN" in change.after.content:  # what travelled from host to host is looked at where it lies now
+            said = arrived(change, connection.read(change.path))
+            if said:
+                raise ChangedError(said, where=f"{change.host}:{change.path}", todo="try again")
 
     def _serve(self, connection: Connection, change: RunService) -> None:
         if change.service.manager == "manual":

@@ -1,4 +1,4 @@
-"""Where hosts come from: the names in ~/.ssh/config, the instances of this machine, and what a person types.
+"""Where hosts come from: ~/.ssh/config, the instances of this machine, lists of other programs, what a person types.
 
 Looks only: nothing is resolved and nobody is connected to. What cannot be read offers nothing.
 """
@@ -8,9 +8,10 @@ from __future__ import annotations
 import glob
 import itertools
 import json
+import os
 import re
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,11 @@ _CLIENTS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("lxc", "/snap/bin/lxc"), ("/var/snap/lxd/common/lxd/unix.socket", "/var/lib/lxd/unix.socket")),
 )
 """Clients and the sockets of their daemons. Without a daemon none is run: Ubuntu's lxc would install one."""
+
+_ENDS = (".yml", ".yaml", ".ini", ".json", ".cfg")
+"""How files with hosts are called; a host may be called anything else that has a dot."""
+_WAYS = ("ssh", "smart", "paramiko", "paramiko_ssh", "libssh", "local", "incus", "lxd")
+"""Of Ansible's connections, by their last word, those that are ours too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +126,116 @@ def _listed(clients: tuple[str, ...]) -> tuple[tuple[Instance, ...], str]:
             ), ""
         return (), f"{client}: it lists its instances in a way that is not understood"
     return (), ""
+
+
+def file_of(text: str) -> Path | None:
+    """The file with hosts that a person typed, if it is one and not a host's name."""
+    path = Path(os.path.expanduser(text.strip()))
+    named = text.strip().startswith(("/", "~/", "./", "../")) or path.suffix in _ENDS
+    return path if named or path.is_file() else None
+
+
+def listed(path: Path, names: Collection[str]) -> tuple[HostSpec, ...]:
+    """The hosts of an Ansible inventory (INI, YAML, JSON) or of a list of targets for Prometheus (file_sd).
+
+    Passwords in it are not read: what a login needs is asked for. Hosts that are reached in other ways than over
+    SSH, here, or by incus are left out.
+
+    Args:
+        path: the file; nothing beside it (group_vars, host_vars) is looked at.
+        names: of hosts that there are already: new ones get others.
+
+    Raises:
+        InputError: it cannot be read, or no host in it can be used.
+    """
+    from wizard.hosts import inventory
+
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise InputError(
+            f"the list of hosts cannot be read: {error.strerror}",
+            where=str(path),
+            todo="name a file: an Ansible inventory, or targets for Prometheus (file_sd)",
+        ) from error
+    if len(content) > _LARGEST or b"\0" in content:
+        raise InputError(
+            "this is no list of hosts", where=str(path), todo="name an inventory or a file_sd file"
+        )
+    taken = [*names]
+    found = []
+    for each in inventory.read(content.decode("utf-8", "replace"), str(path)):
+        spec = _spec(each.name, each.variables, taken, str(path))
+        if spec is not None:
+            taken.append(spec.name)
+            found.append(spec)
+    if not found:
+        raise InputError(
+            "there is no host in it that could be used",
+            where=str(path),
+            todo="name an inventory or a file_sd file with hosts in it",
+        )
+    return tuple(found)
+
+
+def _spec(name: str, said: Mapping[str, str], names: Collection[str], source: str) -> HostSpec | None:
+    """A host as Ansible's variables have it; None where it is reached in a way that is none of ours.
+
+    Raises:
+        InputError: what it says cannot be an address, a user or a port.
+    """
+
+    def first(*keys: str) -> str:
+        return next((said[key].strip() for key in keys if said.get(key, "").strip()), "")
+
+    way = first("ansible_connection").rpartition(".")[2] or "ssh"
+    if way not in _WAYS:
+        return None
+    if way == "local":
+        return HostSpec(name=free_name(name, names), connect="local", become=_become(said))
+    address = first("ansible_host", "ansible_ssh_host") or name
+    user, port = first("ansible_user", "ansible_ssh_user"), first("ansible_port", "ansible_ssh_port") or "22"
+    usable = _HOST.fullmatch(address) and (not user or _USER.fullmatch(user))
+    if not usable or not (port.isdecimal() and 0 < int(port) < 65536):
+        raise InputError(
+            f"host {plain(name, 60)!r}: {plain(f'{user}@{address}:{port}', 100)!r} is no login",
+            where=source,
+            todo="correct ansible_host, ansible_user or ansible_port there",
+        )
+    own = free_name(name, names)
+    if way in ("incus", "lxd"):
+        remote = first("ansible_incus_remote", "ansible_lxd_remote")
+        instance = first("ansible_incus_host", "ansible_lxd_host") or address
+        instance = f"{remote}:{instance}" if remote else instance
+        return HostSpec(name=own, connect="incus", instance=instance)
+    return HostSpec(
+        name=own,
+        connect="ssh",
+        address="" if own == address else address,
+        port=int(port),
+        user=user,
+        identity_file=first("ansible_ssh_private_key_file", "ansible_private_key_file"),
+        known_hosts=_known_hosts(first("ansible_ssh_common_args")),
+        become=_become(said),
+    )
+
+
+def _known_hosts(arguments: str) -> str:
+    """The file of host keys that arguments of ssh name, as an export of ours does; '' for the usual one."""
+    found = re.search(r"(?:^|\s)-o\s*[\"']?UserKnownHostsFile=([^\s\"']+)", arguments)
+    return found.group(1) if found else ""
+
+
+def _become(said: Mapping[str, str]) -> str:
+    """'sudo' where Ansible becomes another by sudo, which is its usual way."""
+    wanted = said.get("ansible_become", said.get("ansible_sudo", "")).strip().lower() in (
+        "true",
+        "yes",
+        "1",
+        "on",
+    )
+    return "sudo" if wanted and said.get("ansible_become_method", "sudo").rpartition(".")[2] == "sudo" else ""
 
 
 def typed(text: str, names: Collection[str]) -> HostSpec:

@@ -1,0 +1,121 @@
+"""An export on real hosts: Ansible brings fresh ones to where `verify` is all right, and finds ours as it wants them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from machines import Machine, Network
+from test_over_ssh import engine_for, etc, pair
+
+from tests.tools import ansible_runs
+from wizard.engine import Engine
+from wizard.model import ComponentSpec, Protection, Stack
+from wizard.stack import load
+
+__all__ = ["pair"]
+
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
+
+PASSWORD = "a vault's long password"
+FULL: tuple[Protection, ...] = ("tls", "basic_auth", "client_cert")
+
+
+def stack_of(machines: tuple[Machine, Machine], *, user: str, become: str) -> Stack:
+    return Stack(
+        hosts=tuple(machine.spec(user=user, become=become) for machine in machines),
+        components=(
+            ComponentSpec(host="srv1", name="node_exporter", protect=FULL),
+            ComponentSpec(host="prometheus", name="prometheus", protect=FULL),
+        ),
+    )
+
+
+def proven(engine: Engine, stack: Stack) -> None:
+    attempts = engine.verify(stack)
+    assert len(attempts) > 10
+    assert [attempt for attempt in attempts if not attempt.ok] == []
+    assert engine.plan(stack).changes == ()
+
+
+@pytest.mark.parametrize(("suite", "user", "become"), [("sid", "admin", "sudo"), ("bookworm", "root", "")])
+def test_ansible_secures_fresh_hosts_and_a_second_run_changes_nothing(
+    pair: tuple[Machine, Machine], network: Network, tmp_path: Path, suite: str, user: str, become: str
+) -> None:
+    fresh = [etc(machine) for machine in pair]
+    stack = stack_of(pair, user=user, become=become)
+    with engine_for(tmp_path / "workspace", network, {}) as engine:
+        folder = ansible_runs.export(engine, stack, tmp_path / "playbook", PASSWORD)
+        assert [etc(machine) for machine in pair] == fresh, "an export touches no host"
+
+        # Somebody was there first: nothing at all is written, on the other host neither.
+        pair[1].check(
+            "cp -p /etc/prometheus/prometheus.yml /root/kept && echo '# mine' >> /etc/prometheus/prometheus.yml"
+        )
+        theirs = [etc(machine) for machine in pair]
+        refused = ansible_runs.run(folder, PASSWORD, enter=network.enter)
+        assert refused.code != 0 and "Neither what it was when this was exported" in refused.output
+        assert [etc(machine) for machine in pair] == theirs
+        pair[1].check("cp -p /root/kept /etc/prometheus/prometheus.yml")
+
+        ran = ansible_runs.run(folder, PASSWORD, enter=network.enter)
+        assert ran.code == 0, ran.output
+        assert min(ran.by_host.values()) > 0
+        proven(engine, stack)
+        again = ansible_runs.run(folder, PASSWORD, enter=network.enter)
+        assert (again.code, again.changed) == (0, 0), again.output
+    for machine in pair:
+        assert not list((machine.root / "etc").rglob("*firescreen-check*"))
+        assert not list((machine.root / "etc").rglob("ca.key")), "the CA's key travelled"
+
+
+@pytest.mark.parametrize("suite", ["bookworm"])
+def test_ansible_finds_nothing_to_do_after_our_own_apply_and_can_do_it_again_from_nothing(
+    pair: tuple[Machine, Machine], network: Network, tmp_path: Path, suite: str
+) -> None:
+    stack = stack_of(pair, user="root", become="")
+    for machine in pair:
+        machine.check(["cp", "-a", "/etc", "/root/etc"])
+    with engine_for(tmp_path / "workspace", network, {}) as engine:
+        outcome = engine.apply(engine.plan(stack))
+        assert outcome.state == "proven", outcome.error
+        done = [etc(machine) for machine in pair]
+        folder = ansible_runs.export(engine, stack, tmp_path / "playbook", PASSWORD)
+        looked = ansible_runs.run(folder, PASSWORD, arguments=["--check", "--diff"], enter=network.enter)
+        assert (looked.code, looked.changed) == (0, 0), looked.output
+        assert [etc(machine) for machine in pair] == done
+
+        # Its inventory is a source of hosts for Firescreen in turn.
+        found = tmp_path / "found.yaml"
+        command = [
+            *network.enter,
+            sys.executable,
+            "-m",
+            "screens",
+            "--workspace",
+            str(tmp_path / "other"),
+            "scan",
+        ]
+        options = ["--hosts", str(folder / "inventory.yml"), "--write", str(found)]
+        ended = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120, check=False)
+        assert ended.returncode in (0, 3), ended.stderr
+        assert load(found).hosts == stack.hosts
+        assert [each.key for each in load(found).components] == [
+            "srv1/node_exporter",
+            "prometheus/prometheus",
+        ]
+
+        # The hosts are installed anew: the same export brings them back, to the byte.
+        for machine in pair:
+            machine.check("rm -rf /etc/node_exporter /etc/prometheus && cp -a /root/etc/. /etc/")
+            machine.check(
+                "systemctl restart prometheus prometheus-node-exporter 2>/dev/null || systemctl restart prometheus || systemctl restart prometheus-node-exporter"
+            )
+        ran = ansible_runs.run(
+            folder, PASSWORD, arguments=["-e", "firescreen_replace=true"], enter=network.enter
+        )
+        assert ran.code == 0 and ran.changed > 0, ran.output
+        assert [etc(machine) for machine in pair] == done
+        proven(engine, stack)

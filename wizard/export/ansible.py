@@ -1,0 +1,241 @@
+"""Writes the folder of an export: playbook, inventory, files, and a vault for what is secret."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from wizard import assets, pki
+from wizard.errors import CertificateError, HostError, InputError
+from wizard.export import vault
+from wizard.export.playbook import Playbook
+from wizard.export.wanted import Picture
+from wizard.model import WORKSPACE, FileState, Plan
+from wizard.redact import Secret
+from wizard.steps import layout
+
+MARK = "# Made by Firescreen"
+"""How the first line of every export's site.yml begins: such a folder may be written again."""
+_TASKS = ("look", "write", "restart", "reload", "prove")
+_MOST_AT_ONCE = 50
+
+
+class Export:
+    """One stack, ready to be written as a playbook.
+
+    Args:
+        plan: for the stack, with its facts.
+
+    Raises:
+        InputError: the stack protects nothing, or a host is out of Ansible's reach.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._picture = Picture(plan)
+        self.playbook = Playbook(plan, self._picture)
+        if not self._picture.turns:
+            raise InputError(
+                "this stack protects nothing, so there is nothing to export",
+                where=plan.stack.source,
+                todo="say how: protect: [tls, basic_auth]",
+            )
+        self._refuse_authority()
+
+    @property
+    def needs_password(self) -> bool:
+        """Whether there are secrets, and with them a password for the vault."""
+        return self.playbook.has_secrets
+
+    @property
+    def for_workspace(self) -> Plan:
+        """What the plan puts into Firescreen's own folder: apply it first, or nothing will believe what is exported.
+
+        The CA and the passwords that this export was made with are then those of the next one, and of `verify`.
+        """
+        steps = tuple(step for step in self._plan.steps if step.host == WORKSPACE)
+        return replace(self._plan, steps=steps, probes=())
+
+    def _refuse_authority(self) -> None:
+        """Whether the key of the CA is about to travel.
+
+        Raises:
+            InputError: it is, by a stack that uses it as a server's key.
+        """
+        authority = self._final(layout.ca_pair(self._plan.facts)[0])
+        if authority is None:
+            return
+        for copy in self.playbook.copies:
+            if b"PRIVATE KEY" not in copy.content:
+                continue
+            try:
+                same = pki.matches(authority.content, copy.content)
+            except CertificateError:
+                continue  # encrypted: no server could use it
+            if same:
+                raise InputError(
+                    "this is the key of your CA, which never leaves Firescreen's folder",
+                    where=copy.source.replace("/", ":/", 1),
+                    todo="take it off that host, and give the server a key of its own",
+                )
+
+    def _final(self, path: str) -> FileState | None:
+        return self._picture.facts.hosts[WORKSPACE].files.get(path)
+
+    def write(self, folder: Path, password: Secret | None) -> tuple[str, ...]:
+        """Writes the export; what an earlier one left there is replaced.
+
+        Args:
+            folder: see `refuse_folder`.
+            password: of the vault; None where `needs_password` is False.
+
+        Returns:
+            The paths of the files, relative to the folder.
+
+        Raises:
+            InputError: the folder is something else.
+            HostError: it cannot be written.
+        """
+        refuse_folder(folder)
+        book = self.playbook
+        found: dict[str, bytes] = {
+            # First: by it an export that was cut off is known for one, and may be written again.
+            "site.yml": _yaml(book.plays(), f"{MARK[2:]}. See README.md for how to run it."),
+            "README.md": self._readme().encode(),
+            "ansible.cfg": self._settings().encode(),
+            "inventory.yml": _yaml(book.inventory(), "Who is to be secured, and how each is reached."),
+        }
+        for task in _TASKS:
+            found[f"tasks/{task}.yml"] = assets.path(f"ansible/tasks/{task}.yml").read_bytes()
+        for name, told in book.host_vars().items():
+            found[f"host_vars/{name}/firescreen.yml"] = _yaml(told, f"What {name} is to hold and to run.")
+        for name, told in book.secret_vars().items():
+            text = _yaml(told, "Checksums of secrets: they would let a password be guessed at leisure.")
+            found[f"host_vars/{name}/secrets.yml"] = _locked(text, password)
+        for copy in book.copies:
+            found[f"files/{copy.source}"] = _locked(copy.content, password) if copy.secret else copy.content
+        try:
+            _put(folder, found)
+        except OSError as error:
+            raise HostError(
+                f"the export cannot be written: {error.strerror}",
+                where=str(folder),
+                todo="make room, or choose another folder",
+            ) from error
+        return tuple(found)
+
+    def _settings(self) -> str:
+        forks = min(max(len(self._plan.stack.hosts), 5), _MOST_AT_ONCE)
+        return (
+            "# Ansible reads this file where it is run in this folder.\n"
+            "[defaults]\n"
+            "inventory = inventory.yml\n"
+            "# Hosts side by side.\n"
+            f"forks = {forks}\n"
+            "\n"
+            "[ssh_connection]\n"
+            "# Several times faster; sudo must not insist on a terminal (requiretty).\n"
+            "pipelining = true\n"
+        )
+
+    def _readme(self) -> str:
+        stack = self._plan.stack
+        hosts = "\n".join(f"- `{spec.name}`" for spec in stack.hosts)
+        parts = [part for part in self._needs() if part]
+        text = assets.path("ansible/README.md").read_text(encoding="utf-8")
+        source = stack.source or "firescreen.yaml"
+        return (
+            text.replace("{{STACK}}", source)
+            .replace("{{HOSTS}}", hosts)
+            .replace("{{NEEDS}}\n", "".join(f"{part}\n" for part in parts))
+        )
+
+    def _needs(self) -> tuple[str, ...]:
+        hosts = self._plan.stack.hosts
+        incus = [spec for spec in hosts if spec.connect == "incus"]
+        remotes = dict.fromkeys(spec.via for spec in incus if spec.via)
+        brought = [f"  - `{each.host}:{each.path}`" for each in self._picture.needed]
+        return (
+            "- Instances of incus: `ansible-galaxy collection install community.general` (its connection plugin is not "
+            "part of ansible-core). For LXD, put `community.general.lxd` in its place in `inventory.yml`."
+            if incus
+            else "",
+            *(
+                f"- The plugin speaks to your own incus client. Make `{name}` known to it once: `incus remote add {name} "
+                f"https://{name}:8443`."
+                for name in remotes
+            ),
+            "- sudo: if it asks for a password, add `--ask-become-pass`."
+            if any(s.become for s in hosts)
+            else "",
+            "\n".join(
+                (
+                    "- Files that you brought yourself. They stay where they are and are no part of this:",
+                    *brought,
+                )
+            )
+            if brought
+            else "",
+        )
+
+
+def refuse_folder(folder: Path) -> None:
+    """Looks whether an export may be written there: into no folder, an empty one, or an earlier export.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not folder.exists() and not folder.is_symlink():
+        return
+    try:
+        empty = folder.is_dir() and not any(folder.iterdir())
+        site = folder / "site.yml"
+        ours = site.is_file() and site.read_text(encoding="utf-8", errors="replace").startswith(MARK)
+    except OSError as error:
+        raise InputError(
+            f"the folder cannot be read: {error.strerror}", where=str(folder), todo="choose another one"
+        ) from error
+    if not empty and not ours:
+        raise InputError(
+            "there is something else already, which an export would be mixed with",
+            where=str(folder),
+            todo="name a new or an empty folder, or that of an earlier export",
+        )
+
+
+def _locked(content: bytes, password: Secret | None) -> bytes:
+    assert password, "secrets are never written without a vault's password"
+    return vault.encrypt(content, password)
+
+
+def _yaml(data: list[Any] | Mapping[str, Any], about: str) -> bytes:
+    out = StringIO()
+    yaml: Any = YAML(typ="safe")
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False
+    yaml.width = 110
+    yaml.dump(data, out)
+    return f"# {about}\n---\n{out.getvalue()}".encode()
+
+
+def _put(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Writes the files, each open to nobody else; what an earlier export had and this one has not goes away."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for old in ("files", "host_vars", "tasks"):
+        shutil.rmtree(folder / old, ignore_errors=True)
+    for name, content in files.items():
+        path = folder / name
+        for parent in reversed(path.relative_to(folder).parents[:-1]):
+            (folder / parent).mkdir(mode=0o700, exist_ok=True)
+        staged = path.with_name(f".{path.name}.new")
+        number = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(number, "wb") as file:
+            file.write(content)
+        staged.replace(path)

@@ -1,0 +1,366 @@
+"""A stack as an Ansible playbook: which play does what on which host, and what each host is told. Pure: data only."""
+
+from __future__ import annotations
+
+import ipaddress
+import posixpath
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from wizard.components import component as find_component
+from wizard.errors import InputError
+from wizard.export.wanted import THERE, Picture, Turn, Wanted
+from wizard.hosts import sshconfig
+from wizard.model import WORKSPACE, FileState, HostSpec, Plan, Service
+from wizard.steps import words
+from wizard.steps.layout import Client
+from wizard.steps.places import Place
+
+GROUP = "firescreen"
+"""The group of all hosts of the stack."""
+_TAKEN = ("all", "ungrouped", GROUP)
+_TITLES = 3
+"""Ideas that the name of a play tells of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A file of the export that goes to a host; `source` is its path below `files/`."""
+
+    source: str
+    content: bytes
+    secret: bool
+
+
+class Playbook:
+    """All that an export holds, before anything is encrypted or written.
+
+    Raises:
+        InputError: a host cannot be reached by Ansible, or its name means something else there.
+    """
+
+    def __init__(self, plan: Plan, picture: Picture) -> None:
+        self._plan = plan
+        self._picture = picture
+        self._hosts = tuple(spec for spec in plan.stack.hosts if _works_on(spec, picture))
+        for spec in self._hosts:
+            _refuse_unreachable(spec, plan.stack.source)
+        stages = {stage for file in picture.files for stage, _ in file.states}
+        stages |= {turn.stage for turn in picture.turns} | {folder.stage for folder in picture.folders}
+        self._numbers = {stage: number for number, stage in enumerate(sorted(stages), start=1)}
+        self._sources = _Sources()
+        self._told = {spec.name: self._host_vars(spec.name) for spec in self._hosts}
+
+    @property
+    def copies(self) -> tuple[Copy, ...]:
+        """The files that travel."""
+        return self._sources.copies
+
+    @property
+    def has_secrets(self) -> bool:
+        """Whether a vault is needed."""
+        return any(copy.secret for copy in self.copies)
+
+    def inventory(self) -> dict[str, Any]:
+        """The hosts and how they are reached."""
+        return {"all": {"children": {GROUP: {"hosts": {spec.name: _reached(spec) for spec in self._hosts}}}}}
+
+    def host_vars(self) -> dict[str, dict[str, Any]]:
+        """What each host is told and everybody may know."""
+        return {name: told[0] for name, told in self._told.items()}
+
+    def secret_vars(self) -> dict[str, dict[str, Any]]:
+        """What each host is told and nobody else may know: the checksums of secrets."""
+        return {name: told[1] for name, told in self._told.items() if told[1]}
+
+    def plays(self) -> list[dict[str, Any]]:
+        """site.yml."""
+        many = len(self._numbers)
+        plays = [_play("Look before anything is written", GROUP, ["look"], None)]
+        for stage, number in self._numbers.items():
+            writing = {file.host for file in self._picture.files if any(at == stage for at, _ in file.states)}
+            writing |= {folder.host for folder in self._picture.folders if folder.stage == stage}
+            turns = [turn for turn in self._picture.turns if turn.stage == stage]
+            actions = {turn.action for turn in turns}
+            tasks = ["write"] if writing else []
+            tasks += [action for action in ("restart", "reload") if action in actions]
+            hosts = {*writing, *(turn.service.host for turn in turns)}
+            named = ":".join(spec.name for spec in self._hosts if spec.name in hosts)
+            plays.append(_play(f"{number} of {many}: {self._title(stage, turns)}", named, tasks, number))
+        proving = [name for name, told in self.host_vars().items() if told.get("firescreen_proof")]
+        if proving:
+            plays.append(_play("Prove it: Prometheus gets through", ":".join(proving), ["prove"], None))
+        return plays
+
+    def _title(self, stage: int, turns: list[Turn]) -> str:
+        if stage == THERE:
+            return "Keep what is in place already"
+        titles = list(
+            dict.fromkeys(
+                step.title for step in self._plan.steps if step.stage == stage and step.host != WORKSPACE
+            )
+        )
+        if not titles:
+            titles = list(dict.fromkeys(_turn_title(turn) for turn in turns))
+        more = f"; and {len(titles) - _TITLES} more" if len(titles) > _TITLES else ""
+        return "; ".join(titles[:_TITLES]) + more
+
+    def _host_vars(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        files = [file for file in self._picture.files if file.host == name]
+        told: dict[str, Any] = {
+            "firescreen_folders": [
+                {
+                    "stage": self._numbers[folder.stage],
+                    "path": folder.path,
+                    "owner": folder.owner,
+                    "group": folder.group,
+                    "mode": f"{folder.mode:04o}",
+                }
+                for folder in self._picture.folders
+                if folder.host == name
+            ],
+            "firescreen_files": [entry for file in files for entry in self._entries(file)],
+            "firescreen_paths": [
+                {"path": file.path, "sums": list(file.sums)} for file in files if not file.secret
+            ],
+            "firescreen_turns": [
+                self._turn(turn) for turn in self._picture.turns if turn.service.host == name
+            ],
+            "firescreen_needed": [each.path for each in self._picture.needed if each.host == name],
+        }
+        told |= self._proof(name)
+        secret = [{"path": file.path, "sums": list(file.sums)} for file in files if file.secret]
+        kept = {key: value for key, value in told.items() if value}
+        return kept, {"firescreen_secret_paths": secret} if secret else {}
+
+    def _entries(self, file: Wanted) -> Iterator[dict[str, Any]]:
+        """What is written of one file, in order."""
+        final = file.states[-1][1]
+        for stage, state in file.states:
+            entry: dict[str, Any] = {
+                "stage": self._numbers[stage],
+                "path": file.path,
+                "secret": file.secret,
+                "absent": state is None,
+                "between": state is not final,
+                "returns": state is not final and _same(file.before, final),
+            }
+            if state is not None:
+                entry |= {
+                    "src": self._sources.add(file, state),
+                    "owner": state.owner,
+                    "group": state.group,
+                    "mode": f"{state.mode:04o}",
+                }
+                if (validate := self._validate(file)) != "":
+                    entry["validate"] = validate
+            yield entry
+
+    def _validate(self, file: Wanted) -> str:
+        """promtool's word on a Prometheus configuration, under a name beside it: its paths may be relative."""
+        promtool = self._picture.facts.hosts[file.host].promtool
+        if file.check != "prometheus-config" or not promtool:
+            return ""
+        beside = posixpath.join(posixpath.dirname(file.path), ".firescreen-check.yml")
+        script = 'cp -p "$0" "$1" && "$2" check config "$1"; code=$?; rm -f "$1"; exit $code'
+        return f"/bin/sh -c {shlex.quote(script)} %s {shlex.quote(beside)} {shlex.quote(promtool)}"
+
+    def _turn(self, turn: Turn) -> dict[str, Any]:
+        service = turn.service
+        told: dict[str, Any] = {
+            "stage": self._numbers[turn.stage],
+            "action": turn.action,
+            "unit": service.unit,
+            "manager": service.manager,
+            "listen": _local(service),
+            "metrics_path": find_component(service.component).metrics_path,
+            "files": list(turn.files),
+            "awaited": list(turn.awaited),
+            "secured": turn.secured,
+            "daemon_reload": service.flags.kind == "dropin",
+        }
+        if service.manager == "process":
+            told["argv"] = shlex.split(
+                words.practice(service, turn.action, workspace=self._picture.facts.workspace_option)
+            )
+        elif service.manager == "manual":
+            told["by_hand"] = list(turn.by_hand)
+        elif turn.action == "reload":
+            signal = find_component(service.component).reload_by
+            told["argv"] = ["systemctl", "kill", "--kill-who=main", f"--signal={signal}", service.unit]
+        return told
+
+    def _proof(self, name: str) -> dict[str, Any]:
+        """How the Prometheus of a host is asked there, and for which targets; {} where it cannot be."""
+        for client in self._picture.scrapers:
+            if client.service.host != name:
+                continue
+            targets = dict.fromkeys(
+                probe.instance
+                for probe in self._plan.probes
+                if probe.kind == "up" and probe.url.endswith(f"//{client.service.listen}")
+            )
+            access = self._access(client)
+            if targets and access:
+                return {"firescreen_proof": {**access, "targets": list(targets)}}
+        return {}
+
+    def _access(self, client: Client) -> dict[str, str]:
+        """How Prometheus is asked on its own host: with what it has to ask itself."""
+        own = self._picture.server(client)
+        if own is None:
+            return {"url": f"http://{_local(client.service)}"}
+        for place in client.places():
+            address = next((each for each in place.addresses if client.means(each, own)), "")
+            if place.kind == "job" and address and not place.tls.get("server_name"):
+                return {"url": f"https://{address}", **_shown(client, place)}
+        return {}
+
+
+class _Sources:
+    """The files that travel, each under a path of its own below `files/`."""
+
+    def __init__(self) -> None:
+        self._copies: dict[str, Copy] = {}
+
+    @property
+    def copies(self) -> tuple[Copy, ...]:
+        return tuple(self._copies.values())
+
+    def add(self, file: Wanted, state: FileState) -> str:
+        """The path of that content; what only stands there on the way gets a name of its own."""
+        source = posixpath.join(file.host, file.path.lstrip("/"))
+        number = [each for _, each in file.states].index(state)
+        if state is not file.states[-1][1]:
+            source = f"{source}.between-{number + 1}"
+        self._copies[source] = Copy(source, state.content, file.secret)
+        return source
+
+
+def _same(one: FileState | None, other: FileState | None) -> bool:
+    """Whether two states hold the same, or both nothing."""
+    return (one and one.content) == (other and other.content)
+
+
+def _shown(client: Client, place: Place) -> dict[str, str]:
+    """CA, certificate and login of a place, as `firescreen_proof` has them."""
+    named = {"ca": "ca_file", "cert": "cert_file", "key": "key_file"}
+    found = {
+        key: posixpath.join(client.folder, place.tls[name])
+        for key, name in named.items()
+        if place.tls.get(name)
+    }
+    user, path = place.basic_auth.get("username", ""), place.basic_auth.get("password_file", "")
+    if user and path:
+        found |= {"user": user, "password_file": posixpath.join(client.folder, path)}
+    return found
+
+
+def _turn_title(turn: Turn) -> str:
+    verb = "Restart" if turn.action == "restart" else "Reload"
+    return f"{verb} {turn.service.unit}, if that is due"
+
+
+def _play(name: str, hosts: str, tasks: list[str], stage: int | None) -> dict[str, Any]:
+    play: dict[str, Any] = {
+        "name": name,
+        "hosts": hosts,
+        "gather_facts": False,
+        "any_errors_fatal": True,
+    }
+    if stage is not None:
+        play["vars"] = {"firescreen_stage": stage}
+    play["tasks"] = [
+        {"name": _TASKS[task], "ansible.builtin.import_tasks": f"tasks/{task}.yml"} for task in tasks
+    ]
+    return play
+
+
+_TASKS = {
+    "look": "Look at the files",
+    "write": "Write files",
+    "restart": "Restart services",
+    "reload": "Reload services",
+    "prove": "Ask Prometheus",
+}
+
+
+def _works_on(spec: HostSpec, picture: Picture) -> bool:
+    return any(file.host == spec.name for file in picture.files) or any(
+        turn.service.host == spec.name for turn in picture.turns
+    )
+
+
+def _refuse_unreachable(spec: HostSpec, source: str) -> None:
+    if spec.connect == "manual":
+        raise InputError(
+            f"host '{spec.name}' is changed by hand, and Ansible has no way to it either",
+            where=source,
+            todo="say how it is reached (connect: ssh), or leave it out of the stack that is exported",
+        )
+    if spec.name in _TAKEN:
+        raise InputError(
+            f"a host called '{spec.name}' would be mistaken for Ansible's group of that name",
+            where=source,
+            todo="give the host another name in the stack file",
+        )
+
+
+def _reached(spec: HostSpec) -> dict[str, Any]:
+    """How Ansible reaches a host: as Firescreen does."""
+    told: dict[str, Any] = {"ansible_python_interpreter": "auto_silent"}
+    if spec.connect in ("local", "practice"):
+        # Ansible's own Python: the one that a search would find may be a wrapper that runs none.
+        told |= {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    elif spec.connect == "incus":
+        told |= _instance(spec)
+    else:
+        told |= _by_ssh(spec)
+    if spec.become:
+        told |= {"ansible_become": True, "ansible_become_method": spec.become}
+    return told
+
+
+def _instance(spec: HostSpec) -> dict[str, Any]:
+    remote, _, name = (spec.instance or spec.name).rpartition(":")
+    told = {"ansible_connection": "community.general.incus", "ansible_incus_host": name}
+    # The plugin speaks to the local client only; what another host holds is a remote of that client.
+    if spec.via or remote:
+        told["ansible_incus_remote"] = spec.via or remote
+    return told
+
+
+def _by_ssh(spec: HostSpec) -> dict[str, Any]:
+    """The stack's own words; what ~/.ssh/config adds counts for Ansible as it does for us, a jump is named too."""
+    told: dict[str, Any] = {"ansible_host": spec.address or spec.name}
+    if spec.port != HostSpec(name="", connect="").port:
+        told["ansible_port"] = spec.port
+    if spec.user:
+        told["ansible_user"] = spec.user
+    if spec.identity_file:
+        told["ansible_ssh_private_key_file"] = spec.identity_file
+    options = []
+    if spec.known_hosts:
+        options += ["-o", f"UserKnownHostsFile={spec.known_hosts}"]
+    jumps = sshconfig.target(spec).jumps
+    if jumps:
+        options += ["-o", f"ProxyJump={','.join(jumps)}"]
+    if options:
+        told["ansible_ssh_common_args"] = shlex.join(options)
+    return told
+
+
+def _local(service: Service) -> str:
+    """address:port as the host itself reaches a service."""
+    if any(argument.startswith("--web.systemd-socket") for argument in service.arguments):
+        return service.listen  # systemd listens, and only it knows where
+    port = service.listen.rpartition(":")[2]
+    said = service.flag("web.listen-address").rpartition(":")[0].strip("[]")
+    try:
+        anywhere = not said or ipaddress.ip_address(said).is_unspecified
+    except ValueError:
+        anywhere = False
+    host = "127.0.0.1" if anywhere else said
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,317 @@
+"""Reads lists of hosts that other programs keep: Ansible's inventories (INI, YAML, JSON), Prometheus' file_sd.
+
+Only what the file itself says counts: nothing is run, no other file is looked at, templates are not filled in.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shlex
+import string
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from io import StringIO
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
+from ruamel.yaml.error import YAMLError
+
+from wizard.errors import InputError
+from wizard.redact import plain
+
+MOST = 2000
+"""Hosts of one file: a range is written in a few letters."""
+_DEEPEST = 20
+_RANGE = re.compile(r"\[([0-9A-Za-z]+):([0-9A-Za-z]+)(?::(\d+))?\]")
+_SECTION = re.compile(r"\[([^:\]]+)(?::(\w+))?\]\s*(?:#.*)?")
+_INI = re.compile(r"^(?:\[[\w.-]+(?::\w+)?\]|[^\s#;=]+[ \t]+\w+=)", re.MULTILINE)
+"""A line that only INI has: a section, or a host with a variable. YAML would take some of that for text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A host of a list, with the variables that count for it, as texts."""
+
+    name: str
+    variables: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class _Group:
+    hosts: dict[str, None] = field(default_factory=dict)
+    children: dict[str, None] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
+
+
+class _Lenient(SafeConstructor):
+    """Plain data; what has a tag of its own (`!vault`) counts as not said."""
+
+
+_Lenient.add_constructor(None, lambda *_: None)
+
+
+def read(text: str, source: str) -> tuple[Listed, ...]:
+    """The hosts of a list, in its order.
+
+    Args:
+        text: what the file holds.
+        source: its name, for messages.
+
+    Raises:
+        InputError: it is none of these formats, or names more hosts than anyone has.
+    """
+    if text.startswith("$ANSIBLE_VAULT"):
+        raise InputError(
+            "this file is encrypted with Ansible Vault",
+            where=source,
+            todo="decrypt a copy: ansible-vault decrypt",
+        )
+    if text.startswith("#!"):
+        raise InputError(
+            "this is a program that prints an inventory, and it is not run here",
+            where=source,
+            todo="write what it prints into a file: ansible-inventory -i FILE --list > hosts.json",
+        )
+    data = None if _INI.search(text) else _data(text)
+    try:
+        if isinstance(data, list):
+            return _targets(data, source)
+        known = _Known(source)
+        if isinstance(data, dict):
+            known.tree(data)
+        else:
+            known.lines(text)
+        return known.listed()
+    except RecursionError:
+        raise _nested(source) from None
+
+
+def _data(text: str) -> Any:
+    """What YAML (and with it JSON) makes of a text; None where it is none."""
+    yaml: Any = YAML(typ="safe", pure=True)
+    yaml.Constructor = _Lenient
+    try:
+        return yaml.load(StringIO(text))
+    except (YAMLError, ValueError, RecursionError, TypeError):
+        return None
+
+
+def _targets(data: list[Any], source: str) -> tuple[Listed, ...]:
+    """file_sd: a list of groups, each with targets."""
+    if not all(isinstance(group, dict) and isinstance(group.get("targets"), list) for group in data):
+        raise InputError(
+            "this is neither an inventory of Ansible nor a list of targets for Prometheus (file_sd)",
+            where=source,
+            todo="a target list looks like: - targets: ['srv1:9100']",
+        )
+    found: dict[str, None] = {}
+    for target in (target for group in data for target in group["targets"]):
+        name = _host(str(target))
+        if name:
+            found[name] = None
+    return tuple(Listed(name, {}) for name in _bounded(found, source))
+
+
+def _host(target: str) -> str:
+    """The host of host:port; '' for a URL, and for what means the Prometheus that asks."""
+    if "/" in target:
+        return ""
+    if target.startswith("["):
+        name = target[1:].partition("]")[0]
+    else:
+        name = target if target.count(":") > 1 else target.partition(":")[0]
+    return "" if name in ("localhost", "::1") or name.startswith("127.") else name
+
+
+def _bounded(names: Iterable[str], source: str) -> list[str]:
+    found = list(itertools.islice(names, MOST + 1))
+    if len(found) > MOST:
+        raise InputError(
+            f"this names more than {MOST} hosts", where=source, todo="name them in several files"
+        )
+    return found
+
+
+class _Known:
+    """The groups of an inventory, as they are read."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._groups: dict[str, _Group] = {"all": _Group()}
+        self._own: dict[str, dict[str, str]] = {}
+
+    def group(self, name: str) -> _Group:
+        return self._groups.setdefault(name, _Group())
+
+    def host(self, group: str, pattern: str, variables: Mapping[str, str]) -> None:
+        """Adds what a pattern stands for: `srv[01:20]`, `srv1:2222`."""
+        pattern, port = _port(pattern)
+        more = {"ansible_port": port} if port else {}
+        for name in _bounded(_expanded(pattern), self._source):
+            self._own.setdefault(name, {}).update({**more, **variables})
+            self.group(group).hosts[name] = None
+        if len(self._own) > MOST:
+            _bounded(self._own, self._source)
+
+    # -- YAML and JSON -----------------------------------------------------------------------------------
+
+    def tree(self, data: Mapping[Any, Any]) -> None:
+        meta = data.get("_meta")
+        for name, content in data.items():
+            if name != "_meta":
+                self._branch(str(name), content, 0)
+        hostvars = meta.get("hostvars") if isinstance(meta, dict) else None
+        for name, said in (hostvars or {}).items() if isinstance(hostvars, dict) else ():
+            self._own.setdefault(str(name), {}).update(_texts(said))
+
+    def _branch(self, name: str, content: Any, depth: int) -> None:
+        if depth > _DEEPEST:
+            raise _nested(self._source)
+        group = self.group(name)
+        if content is None:
+            return
+        if not isinstance(content, dict) or not {*map(str, content)} <= {"hosts", "children", "vars"}:
+            raise InputError(
+                f"group {plain(name, 60)!r} is not written as Ansible reads it",
+                where=self._source,
+                todo="a group has hosts, children and vars, and nothing else",
+            )
+        group.variables.update(_texts(content.get("vars")))
+        hosts, children = content.get("hosts") or {}, content.get("children") or {}
+        for pattern in hosts:
+            said = hosts[pattern] if isinstance(hosts, dict) else None
+            self.host(name, str(pattern), _texts(said))
+        for child in children:
+            group.children[str(child)] = None
+            if isinstance(children, dict):
+                self._branch(str(child), children[child], depth + 1)
+
+    # -- INI ---------------------------------------------------------------------------------------------
+
+    def lines(self, text: str) -> None:
+        section, kind = "ungrouped", "hosts"
+        for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
+            if not line or line[0] in "#;":
+                continue
+            if match := _SECTION.fullmatch(line):
+                section, kind = match.group(1).strip(), match.group(2) or "hosts"
+                self.group(section)
+                if kind not in ("hosts", "vars", "children"):
+                    raise self._unreadable(number)
+                continue
+            try:
+                # Of a variable's line everything behind the sign is its value.
+                words = [line] if kind == "vars" else shlex.split(line, comments=True)
+            except ValueError:
+                raise self._unreadable(number) from None
+            if kind == "children":
+                self.group(section).children[words[0]] = None
+            elif kind == "vars":
+                key, sign, value = line.partition("=")
+                if not sign:
+                    raise self._unreadable(number)
+                self.group(section).variables[key.strip()] = _unquoted(value)
+            else:
+                pairs = [word.partition("=") for word in words[1:]]
+                if not all(sign for _, sign, _ in pairs):
+                    raise self._unreadable(number)
+                self.host(section, words[0], {key: value for key, _, value in pairs})
+
+    def _unreadable(self, line: int) -> InputError:
+        return InputError(
+            "this line is neither of an Ansible inventory nor of a list of targets for Prometheus (file_sd)",
+            where=f"{self._source}:{line}",
+            todo="name an inventory in INI or YAML, or a file_sd file in YAML or JSON",
+        )
+
+    # -- together ----------------------------------------------------------------------------------------
+
+    def listed(self) -> tuple[Listed, ...]:
+        """Every host; of its groups the nearer one's word counts more, and most of all its own."""
+        depths = self._depths()
+        order = sorted(self._groups, key=lambda name: (name != "all", depths.get(name, 1), name))
+        of_host: dict[str, list[str]] = {name: [] for name in self._own}
+        for name in order:
+            for host in dict.fromkeys(self._below(name)):
+                of_host.setdefault(host, []).append(name)
+        found = []
+        for host, groups in of_host.items():
+            variables = dict(self._groups["all"].variables)
+            for name in groups:
+                variables.update(self._groups[name].variables)
+            variables.update(self._own.get(host, {}))
+            said = {key: value for key, value in variables.items() if "{{" not in value}
+            found.append(Listed(host, said))
+        return tuple(found)
+
+    def _depths(self) -> dict[str, int]:
+        """How far below the top each group is, by its longest way; a ring ends after as many steps as groups."""
+        depths = dict.fromkeys(self._groups, 1) | {"all": 0}
+        for _ in range(min(len(self._groups), _DEEPEST)):
+            for name, group in self._groups.items():
+                for child in group.children:
+                    if child in depths:
+                        depths[child] = max(depths[child], depths[name] + 1)
+        return depths
+
+    def _below(self, name: str) -> Iterator[str]:
+        """The hosts of a group and of all that is in it."""
+        seen, waiting = {name}, [name]
+        while waiting:
+            group = self._groups.get(waiting.pop())
+            if group is None:
+                continue
+            yield from group.hosts
+            new = [child for child in group.children if child not in seen]
+            seen.update(new)
+            waiting += new
+
+
+def _nested(source: str) -> InputError:
+    return InputError("its groups are nested too deeply", where=source, todo="make them flatter")
+
+
+def _texts(said: Any) -> dict[str, str]:
+    """Variables as texts; what is no single value says nothing of how a host is reached."""
+    if not isinstance(said, dict):
+        return {}
+    return {str(key): str(value) for key, value in said.items() if isinstance(value, str | int | float)}
+
+
+def _unquoted(value: str) -> str:
+    value = value.strip()
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value
+
+
+def _port(pattern: str) -> tuple[str, str]:
+    """`host:2222` and `[2001:db8::1]:2222` in two; a range's colon is none of a port's."""
+    if match := re.fullmatch(r"\[([0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)\](?::(\d+))?", pattern):
+        return match.group(1), match.group(2) or ""
+    match = re.fullmatch(r"((?:[^:\[\]]|\[[^\]]*\])+):(\d+)", pattern)
+    return (match.group(1), match.group(2)) if match else (pattern, "")
+
+
+def _expanded(pattern: str) -> Iterator[str]:
+    """Every name of a pattern with ranges: `srv[01:20]`, `db-[a:f]`, `web[1:9:2]`; lazily, it may be long."""
+    match = _RANGE.search(pattern)
+    if match is None:
+        yield pattern
+        return
+    head, tail = pattern[: match.start()], pattern[match.end() :]
+    for part in _range(match.group(1), match.group(2), int(match.group(3) or 1)):
+        for rest in _expanded(tail):
+            yield f"{head}{part}{rest}"
+
+
+def _range(first: str, last: str, step: int) -> Iterator[str]:
+    if first.isdecimal() and last.isdecimal():
+        # A leading zero says how wide the numbers are.
+        width = len(first) if first.startswith("0") else 0
+        yield from (f"{number:0{width}d}" for number in range(int(first), int(last) + 1, max(step, 1)))
+    elif first in string.ascii_letters and last in string.ascii_letters:
+        letters = string.ascii_letters
+        yield from letters[letters.index(first) : letters.index(last) + 1 : max(step, 1)]
+    else:
+        yield f"[{first}:{last}]"
