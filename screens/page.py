@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Footer
 
+from screens.themes import NO_HOST, host_colours
 from screens.widgets.bar import Bar
 from screens.words import place
 
@@ -84,14 +85,14 @@ class Page(Screen[None]):
         """Names the hosts in hand in the bar, each in its own colour."""
         session = self.firescreen.session
         bar = self.query_one(Bar)
-        order = {name: position for position, name in enumerate(session.hosts)}
+        colours = host_colours(session.hosts)
         local = (
             {host.name for host in session.stack.hosts if host.connect == "local"} if session.stack else set()
         )
         bar.lead = "practice" if session.place == "practice" else ""
         bar.hosts = tuple(
-            ("this machine" if name in local else place(name), order.get(name, -1)) for name in names
-        ) or ((("this machine", 0),) if session.place == "here" else (("no host yet", -1),))
+            ("this machine" if name in local else place(name), colours.get(name, NO_HOST)) for name in names
+        ) or (("this machine" if session.place == "here" else "no host yet", NO_HOST),)
 
     def show_session(self, session: Session) -> None:
         """Draws what is known of the stack in hand."""

@@ -73,14 +73,31 @@ def ask_to_end_practice(app: FirescreenApp) -> None:
 
 
 def open_lab(app: FirescreenApp, lab: str) -> None:
-    """Makes the practice stack ready and opens a lab on it."""
+    """Makes the practice stack ready and opens a lab on it; asks first if that ends what is in hand there."""
+    from screens.dialogs.confirm import ConfirmDialog
 
     def opened(session: LabSession) -> None:
         from screens.lab import LabPage
 
         app.push_screen(LabPage(session))
 
-    app.places.begin_lab(lab, opened)
+    def known(words: str) -> None:
+        if not words:
+            app.places.begin_lab(lab, opened)
+            return
+        app.push_screen(
+            ConfirmDialog(
+                "Begin this lab?",
+                f"{inline(words[:1].upper() + words[1:], 300)}. This lab begins on a fresh practice stack, so that "
+                "would be gone.",
+                yes="Begin this lab",
+                no="Go back",
+                careful=True,
+            ),
+            lambda yes: app.places.begin_lab(lab, opened, anew=True) if yes else None,
+        )
+
+    app.ask(lambda: app.desk.in_the_way(lab), known)
 
 
 def secure(app: FirescreenApp) -> None:
@@ -181,16 +198,20 @@ def answers_of(session: Session) -> Answers:
 
 def start_apply(app: FirescreenApp) -> None:
     """Applies the plan in hand."""
+    from screens.planwords import goes_first
     from screens.run import RunPage
 
-    plan = app.session.plan
+    plan, wanted = app.session.plan, app.session.canary
     if plan is None:
         return
+    first = goes_first(plan, wanted)
     if app.session.place == "hosts":
         app.places.remember(plan.stack)
     desk = app.desk
-    state = replace(begin("apply", plan.steps), arrows=plan.arrows)
-    if app.runs.start(state, lambda emit, cancel: desk.apply(plan, emit, cancel), when_shown=True):
+    state = begin("apply", plan.steps, away=plan.facts.away, canary=first)
+    state = replace(state, arrows=plan.arrows, plan=plan)
+    canary = first or "none"
+    if app.runs.start(state, lambda emit, cancel: desk.apply(plan, emit, cancel, canary), when_shown=True):
         app.switch_screen(RunPage())
 
 
@@ -211,7 +232,7 @@ def start_verify(app: FirescreenApp) -> None:
     if stack is None:
         return
     before, desk = app.run_state, app.desk
-    state = replace(begin("verify"), run=before.run, outcome=before.outcome)
+    state = replace(begin("verify"), run=before.run, outcome=before.outcome, plan=before.plan)
 
     def work(emit: Emit, cancel: Event) -> None:
         plan = desk.engine.plan(stack, answers)

@@ -81,8 +81,14 @@ class Places:
 
         self._app.ask(lambda: self._app.desk.practice(say, whole=whole), self._take, self._no_practice)
 
-    def begin_lab(self, lab: str, then: Callable[[LabSession], None]) -> None:
-        """Makes the practice stack ready for a lab, takes it in hand, and calls `then`."""
+    def begin_lab(self, lab: str, then: Callable[[LabSession], None], *, anew: bool = False) -> None:
+        """Makes the practice stack ready for a lab, takes it in hand, and calls `then`.
+
+        Args:
+            lab: its id.
+            then: gets the lab.
+            anew: whether what is in hand on the practice stack may be ended.
+        """
         self._app.session = Session(place="practice", busy="getting the lab ready…")
 
         def say(line: str) -> None:
@@ -92,7 +98,7 @@ class Places:
             self._take(session.stack)
             then(session)
 
-        self._app.ask(lambda: self._app.desk.lab(lab, say), opened, self._no_practice)
+        self._app.ask(lambda: self._app.desk.lab(lab, say, anew=anew), opened, self._no_practice)
 
     def stop_practice(self) -> None:
         """Ends the practice programs and goes back to this machine."""

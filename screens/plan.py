@@ -14,11 +14,23 @@ from textual.widgets.option_list import Option
 
 from screens.outline import WHOLE, Line, draw, folded_at_first, outline, parents, visible
 from screens.page import Page
-from screens.planwords import by_hand, counts, differences, missed, overview, summary, together, why
+from screens.planwords import (
+    by_hand,
+    counts,
+    differences,
+    fleet,
+    goes_first,
+    may_go_first,
+    missed,
+    overview,
+    summary,
+    together,
+    why,
+)
 from screens.widgets.tabs import Tabs
 
 if TYPE_CHECKING:
-    from screens.state import Trouble
+    from screens.state import Session, Trouble
     from wizard.model import Plan, PlannedStep
 
 
@@ -30,7 +42,9 @@ class PlanPage(Page):
 Left: hosts, their components, and the steps of each; a step's number is its place in the order in which all is \
 done. Enter folds a host or a component, and opens it again; 'n' and 'b' go through the steps in their order. \
 Right: why a step is there, what changes in which file (+ comes, - goes), and the commands that a person would \
-type for the same result. 'c' copies those.
+type for the same result. 'c' copies those. 'j' shows the certificates: where each is made and where it goes.
+
+With four hosts or more one goes first: the others are touched only once it is proven. 'f' chooses which, or none.
 
 Nothing has been written yet. 'a' applies the plan, after asking once more. While it is applied every change is \
 noted before it is made, so that it can be put back at any moment; if the proof at the end fails, it is put back \
@@ -59,6 +73,8 @@ by itself."""
         Binding("n", "go(1)", "Next step", show=False),
         Binding("b", "go(-1)", "Step before", show=False),
         Binding("t", "trust", "Trust picture", tooltip="Who will ask whom, and what each checks"),
+        Binding("j", "journey", "Journey", tooltip="Where each certificate is made, and where it goes"),
+        Binding("f", "first", "Choose the host that is changed and proven before the others", show=False),
         Binding("c", "copy", "Copy", tooltip="Copy the commands of this step"),
         Binding("w", "wide", "Wide", tooltip="Give the right side the whole width"),
         Binding("pagedown", "scroll_text(1)", "Scroll down", show=False, priority=True),
@@ -112,8 +128,20 @@ by itself."""
         if self.standing:
             self.query_one("#top", Static).update(describe(trouble))
 
+    @property
+    def first(self) -> str:
+        """The host that goes first; '' for none."""
+        plan = self.plan
+        return goes_first(plan, self.firescreen.session.canary) if plan else ""
+
+    def show_session(self, session: Session) -> None:
+        """Another host is to go first; the bar still names the host of the line in hand."""
+        if session.plan is not None and self._lines:
+            self.query_one("#top", Static).update(summary(session.plan, self.first))
+            self._name_hosts()
+
     def _have(self, plan: Plan) -> None:
-        self.query_one("#top", Static).update(summary(plan))
+        self.query_one("#top", Static).update(summary(plan, self.first))
         if not plan.steps:
             self.refresh_bindings()
             return
@@ -190,8 +218,12 @@ by itself."""
         many = len(plan.steps)
         where = f"step {line.steps[0] + 1} of {many}" if line.is_step else f"{len(steps)} of {many} steps"
         self.query_one("#where", Static).update(where)
-        hosts = (steps[0].host,) if line.id != WHOLE and steps else self.firescreen.session.hosts
-        self.set_hosts(tuple(host for host in hosts if host in self.firescreen.session.hosts) or hosts)
+        self._name_hosts()
+
+    def _name_hosts(self) -> None:
+        line, steps = self.line, self.steps
+        one = line is not None and line.id != WHOLE and steps
+        self.set_hosts((steps[0].host,) if one else self.firescreen.session.hosts)
 
     def action_fold(self) -> None:
         """Folds the group in hand, or opens it."""
@@ -218,13 +250,38 @@ by itself."""
 
         open_trust(self.firescreen)
 
+    def action_journey(self) -> None:
+        """The way of each certificate."""
+        from screens.journey import JourneyPage
+
+        plan = self.plan
+        if plan is not None:
+            self.app.push_screen(JourneyPage(plan, read=not plan.steps))
+
+    def action_first(self) -> None:
+        """Asks which host is to go first, and remembers it for this stack."""
+        from screens.dialogs.first import FirstDialog
+
+        plan, session = self.plan, self.firescreen.session
+        if plan is None:
+            return
+
+        def chosen(wanted: str | None) -> None:
+            if wanted is not None:
+                self.firescreen.session = replace(self.firescreen.session, canary=wanted)
+
+        dialog = FirstDialog(may_go_first(plan), ours=goes_first(plan), now=session.canary)
+        self.app.push_screen(dialog, chosen)
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what makes sense for the plan in hand is among the keys."""
         plan = self.plan
         if action == "verify":
             return plan is not None and not plan.steps
-        if action == "trust":
+        if action in ("trust", "journey"):
             return plan is not None
+        if action == "first":
+            return plan is not None and bool(may_go_first(plan))
         if action in ("apply", "copy", "wide", "tab", "fold", "go"):
             return plan is not None and bool(plan.steps)
         return True
@@ -279,6 +336,7 @@ by itself."""
             [
                 *counts(plan, listed=True),
                 *missed(plan.gaps),
+                *fleet(plan, self.first),
                 Content(""),
                 Content(
                     "Every change is noted before it is made; if the proof fails, all of it is put back."

@@ -18,13 +18,64 @@ FEW = 3
 """Services that the line above a plan names; more of them are counted."""
 
 
-def summary(plan: Plan) -> Content:
-    """What stands above the plan: how much, what restarts, what is missed, and that nothing was written."""
+def goes_first(plan: Plan, wanted: str = "") -> str:
+    """The host that is changed and proven before the others; '' for none.
+
+    Args:
+        plan: what would be done.
+        wanted: the person's choice: a host, 'none', or '' for Firescreen's own. A host that cannot go first in this
+            plan counts as no choice.
+    """
+    from wizard.engine.rollout import canary_of
+    from wizard.errors import InputError
+
+    try:
+        return canary_of(plan, wanted)
+    except InputError:
+        return canary_of(plan)
+
+
+def may_go_first(plan: Plan) -> tuple[str, ...]:
+    """The hosts that the others can do without, in the stack's order; none where a single host is changed."""
+    from wizard import steps
+
+    changed, asking = steps.changed_hosts(plan), steps.askers(plan)
+    able = tuple(host for host in changed if host not in asking)
+    return able if plan.probes and len(changed) > 1 else ()
+
+
+def fleet(plan: Plan, canary: str) -> list[Content]:
+    """Which host goes first, and which are left alone; nothing where neither is so."""
+    lines = []
+    if canary:
+        more = " ('f' chooses)" if len(may_go_first(plan)) > 1 else ""
+        lines.append(
+            Content.assemble(
+                ("▸ ", "bold $primary"),
+                (inline(canary, 40), "bold"),
+                f" goes first: the others are touched once it is proven{more}.",
+            )
+        )
+    if away := plan.facts.away:
+        words = "is left alone: it cannot be reached" if len(away) == 1 else "are left alone: out of reach"
+        who = ", ".join(list(away)[:FEW]) + (f" and {len(away) - FEW} more" if len(away) > FEW else "")
+        lines.append(Content.assemble(("! ", "bold $warning"), (inline(who, 200), "bold"), f" {words}."))
+    return lines
+
+
+def summary(plan: Plan, canary: str = "") -> Content:
+    """What stands above the plan: how much, what restarts, what is missed, and that nothing was written.
+
+    Args:
+        plan: what would be done.
+        canary: the host that goes first; '' for none.
+    """
     if not plan.steps:
-        return Content.assemble(
+        nothing = Content.assemble(
             ("✓ ", "$success bold"),
             "There is nothing to change: it is as you want it. 'v' proves it with every probe.",
         )
+        return Content("\n").join([nothing, *fleet(plan, "")])
     lines = [Content(" · ").join(counts(plan))]
     groups = grouped(plan.gaps)
     lines.extend(_group(words, targets, short=True) for words, targets in groups[:2])
@@ -34,6 +85,7 @@ def summary(plan: Plan) -> Content:
         if count
         else Content("")
     )
+    lines.extend(fleet(plan, canary))
     lines.append(Content.assemble(warned, ("Nothing has been written yet.", "bold $success")))
     return Content("\n").join(lines)
 

@@ -12,12 +12,13 @@ from textual.content import Content
 from textual.widgets import DataTable, Static
 
 from screens.dialogs.trouble import describe
+from screens.fleet import in_trouble
 from screens.matrix import arrange, cell, client_name, heading, told, told_total, total, ups, widths
 from screens.page import Page
-from screens.words import safe
+from screens.words import place, safe
 
 if TYPE_CHECKING:
-    from screens.state import RunState
+    from screens.state import RunState, Session
     from wizard.model import Attempt
 
 
@@ -39,6 +40,7 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
         Binding("enter", "detail", "Look inside", priority=False),
         Binding("r", "again", "Prove again"),
         Binding("t", "trust", "Trust picture", tooltip="Who asks whom, coloured by these answers"),
+        Binding("j", "journey", "Journey", tooltip="Where each certificate is now, read back from the hosts"),
         Binding("u", "undo", "Undo"),
         Binding("x", "stop", "Stop"),
         Binding("escape", "back", "Home"),
@@ -71,6 +73,12 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
         lines = state.outcome.summary if state.outcome is not None and state.phase == "finished" else ()
         self.query_one("#summary", Static).update(Content("\n").join([safe(line, 400) for line in lines]))
         self.refresh_bindings()
+
+    def show_session(self, session: Session) -> None:
+        """A look has ended: the bar still names the host of the cell in hand."""
+        if self._drawn is not None:
+            at = self.query_one(DataTable).cursor_coordinate
+            self._tell(at.row, at.column)
 
     def on_resize(self) -> None:
         """Other columns fit now."""
@@ -128,6 +136,8 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
                 else Content("")
             )
         self.query_one("#cell", Static).update(words)
+        known = self.firescreen.session.hosts
+        self.set_hosts((attempt.probe.host,) if attempt and attempt.probe.host in known else known)
 
     def on_data_table_cell_selected(self, event: DataTable.CellSelected) -> None:
         """Enter on a cell: the request from the inside."""
@@ -147,9 +157,15 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
             case "back" | "again":
                 return not working
             case "undo":
-                return not working and bool(state.run) and state.result in ("proven", "applied", "failed")
+                return (
+                    not working
+                    and bool(state.run)
+                    and state.result in ("proven", "applied", "partly", "failed")
+                )
             case "trust":
                 return bool(state.arrows)
+            case "journey":
+                return not working
         return True
 
     def action_trust(self) -> None:
@@ -157,6 +173,12 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
         from screens.parts import open_trust
 
         open_trust(self.firescreen)
+
+    def action_journey(self) -> None:
+        """The way of each certificate, as it is now."""
+        from screens.journey import JourneyPage
+
+        self.app.push_screen(JourneyPage(self.firescreen.run_state.plan, read=True))
 
     def action_detail(self) -> None:
         """The table itself answers Enter; this names the key."""
@@ -198,6 +220,8 @@ def _verdict(state: RunState) -> Content:
     if not asked:
         return describe(state.trouble) if state.trouble else Content("No request was made.")
     look = Content.styled("Enter on a cell looks inside that request.", "$quiet")
+    if right == asked and state.result == "partly":
+        return Content("\n").join([_partly(state), look])
     if right == asked:
         unwanted = sum(not attempt.probe.wanted for attempt in state.attempts)
         words = f"{asked} requests, all as expected: {asked - unwanted} got through, {unwanted} were refused."
@@ -206,3 +230,15 @@ def _verdict(state: RunState) -> Content:
         ("✗ not proven  ", "bold $error"), f"{asked - right} of {asked} requests ended otherwise."
     )
     return Content("\n").join([head, describe(state.trouble) if state.trouble else look])
+
+
+def _partly(state: RunState) -> Content:
+    """The requests that were made all ended well, and yet not every host is what it should be."""
+    left = [row for row in state.hosts if in_trouble(row)]
+    names = ", ".join(place(row.host) for row in left[:3]) + (
+        f" and {len(left) - 3} more" if len(left) > 3 else ""
+    )
+    return Content.assemble(
+        ("◐ partly proven  ", "bold $warning"),
+        f"{len(state.attempts)} requests, all as expected; not proven: {names}, as before.",
+    )

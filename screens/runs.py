@@ -10,13 +10,14 @@ import gc
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from screens.feed import Feed
 from screens.messages import Answered, Drain
-from screens.state import RunState, Trouble, advance, stop
+from screens.state import RunState, Trouble, advance, settled, stop
 
 if TYPE_CHECKING:
     from textual.timer import Timer
@@ -31,7 +32,10 @@ SWITCH = 0.0005
 """Seconds after which a thread that computes lets another in while a run goes on: keys must not wait."""
 
 TICK = 0.1
-"""Seconds between two looks at the log lines that came; everything else is looked at when it comes."""
+"""Seconds between two redraws, however much is said."""
+
+SHARE = 0.04
+"""Seconds of a tick that taking in events may use; the rest of a flood waits, and keys come in between."""
 
 
 class Runs:
@@ -50,6 +54,7 @@ class Runs:
         self._after: Callable[[], None] | None = None
         self._pending: Callable[[], None] | None = None
         self._drained = 0.0
+        self._backlog: deque[Event] = deque()
         self._switch = sys.getswitchinterval()
 
     @property
@@ -75,7 +80,7 @@ class Runs:
         self._working = True
         self._cancel = threading.Event()
         self._app.run_state = state
-        self._timer = self._app.set_interval(TICK, self.drain)
+        self._timer = self._app.set_interval(TICK, self.drain_soon)
         sys.setswitchinterval(SWITCH)
         # A sweep over all objects takes as long as several key presses; a run is short and can do without.
         gc.disable()
@@ -111,20 +116,32 @@ class Runs:
 
     def drain_soon(self) -> None:
         """As `drain`, unless that was a moment ago: the next tick does it then, and keys come in between."""
-        if time.monotonic() - self._drained >= TICK:
+        if time.monotonic() - self._drained >= 0.9 * TICK:  # a timer is never quite on time
             self.drain()
 
     def drain(self) -> None:
-        """Takes in what the engine said since the last time; one redraw however much it was."""
+        """Takes in what the engine said since the last time, as far as there is time; one redraw for all of it."""
         self._drained = time.monotonic()
+        self._backlog.extend(self._feed.take())
+        until = self._drained + SHARE
         state = self._app.run_state
-        for event in self._feed.take():
-            state = advance(state, event)
+        while self._backlog and time.monotonic() < until:
+            state = advance(state, self._backlog.popleft())
         if state is not self._app.run_state:
             self._app.run_state = state
 
-    def _ended(self, outcome: Outcome | None) -> None:
+    def _after_all(self, then: Callable[[], None]) -> None:
+        """Calls `then` when everything that was said is taken in."""
         self.drain()
+        if self._backlog:
+            self._app.set_timer(TICK, lambda: self._after_all(then))
+        else:
+            then()
+
+    def _ended(self, outcome: Outcome | None) -> None:
+        self._after_all(lambda: self._close(outcome))
+
+    def _close(self, outcome: Outcome | None) -> None:
         state = replace(self._app.run_state, phase="finished", outcome=outcome, waiting="")
         if outcome is not None:
             error = Trouble.of(outcome.error) if outcome.error else None
@@ -133,6 +150,7 @@ class Runs:
                 run=outcome.run or state.run,
                 result=outcome.state,
                 attempts=outcome.attempts or state.attempts,
+                hosts=settled(state.hosts, outcome.hosts),
                 trouble=error or state.trouble,
             )
         elif not state.result:
@@ -141,9 +159,10 @@ class Runs:
         self._finish(state)
 
     def _broke(self, trouble: Trouble) -> None:
-        self.drain()
-        self._finish(
-            replace(self._app.run_state, phase="finished", result="failed", trouble=trouble, waiting="")
+        self._after_all(
+            lambda: self._finish(
+                replace(self._app.run_state, phase="finished", result="failed", trouble=trouble, waiting="")
+            )
         )
 
     def _finish(self, state: RunState) -> None:

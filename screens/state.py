@@ -6,17 +6,36 @@ is pure, so that the screen of a run can be tested without one.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 if TYPE_CHECKING:
     from wizard.engine import Exposure, Outcome, Scan
+    from wizard.engine.outcome import HostOutcome
     from wizard.errors import FirescreenError
-    from wizard.model import Arrow, Attempt, ComponentSpec, Event, HostSpec, Plan, PlannedStep, Stack
+    from wizard.model import (
+        Arrow,
+        Attempt,
+        ComponentSpec,
+        Event,
+        HostSpec,
+        HostState,
+        Plan,
+        PlannedStep,
+        Stack,
+    )
     from wizard.redact import Secret
 
 MAX_LINES = 400
 """How many log lines are kept for the screen; the journal's folder has them all."""
+
+MAX_HOST_LINES = 40
+"""The same, of each host."""
+
+OWN_FOLDER = "workspace"
+"""The host that is none: Firescreen's own folder."""
 
 RunKind = Literal["apply", "undo", "verify", "recover"]
 Phase = Literal["idle", "running", "stopping", "finished"]
@@ -49,6 +68,24 @@ class StepState:
     state: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostRow:
+    """One host of the run: how far it is, what is being done there, and what went wrong."""
+
+    host: str
+    state: HostState = "waiting"
+    done: int = 0
+    total: int = 0
+    """Changes on it; 0 where that is not known (an undo)."""
+    now: str = ""
+    """What is being done there, in one line; '' for nothing."""
+    failing: bool = False
+    """Whether a change failed there; why, and that it was put back, is said a moment later."""
+    trouble: Trouble | None = None
+    lines: tuple[str, ...] = ()
+    """What was said about it, the oldest first, at most MAX_HOST_LINES."""
+
+
 @dataclass(frozen=True, slots=True)
 class LogLine:
     """One line of what the engine or a program said, and the step it belongs to."""
@@ -66,6 +103,12 @@ class RunState:
     run: str = ""
     activity: Literal["changing", "proving", "putting back"] = "changing"
     steps: tuple[StepState, ...] = ()
+    hosts: tuple[HostRow, ...] = ()
+    """The hosts on which something is changed or put back, and those that were out of reach."""
+    canary: str = ""
+    """The host that goes first; '' for none."""
+    plan: Plan | None = None
+    """What is carried out, for who compares what was sent with what arrived."""
     current: str = ""
     done: int = 0
     total: int = 0
@@ -93,9 +136,27 @@ class RunState:
         """The step in hand."""
         return next((step for step in self.steps if step.id == self.current), None)
 
+    def row(self, host: str) -> HostRow | None:
+        """How it stands on a host; None if the run has nothing to do there."""
+        return next((row for row in self.hosts if row.host == host), None)
 
-def begin(kind: RunKind, steps: tuple[PlannedStep, ...] = ()) -> RunState:
-    """The state of a run that was just asked for."""
+
+def begin(
+    kind: RunKind,
+    steps: tuple[PlannedStep, ...] = (),
+    *,
+    away: Mapping[str, str] | None = None,
+    canary: str = "",
+) -> RunState:
+    """The state of a run that was just asked for.
+
+    Args:
+        kind: what is done.
+        steps: of the plan; none where there is no plan.
+        away: hosts that are left alone because they could not be reached, and why.
+        canary: the host that goes first; '' for none.
+    """
+    totals = Counter(change.host for step in steps for change in step.changes if change.host != OWN_FOLDER)
     return RunState(
         kind=kind,
         phase="running",
@@ -105,7 +166,24 @@ def begin(kind: RunKind, steps: tuple[PlannedStep, ...] = ()) -> RunState:
         if kind == "verify"
         else "changing",
         steps=tuple(StepState(id=step.id, title=step.title, host=step.host) for step in steps),
+        hosts=(
+            *(HostRow(host=host, total=total) for host, total in totals.items()),
+            *(
+                HostRow(host=host, state="away", trouble=_out_of_reach(host, why))
+                for host, why in (away or {}).items()
+            ),
+        ),
+        canary=canary,
         total=sum(len(step.changes) for step in steps),
+    )
+
+
+def _out_of_reach(host: str, why: str) -> Trouble:
+    return Trouble(
+        "The host cannot be reached",
+        why,
+        host,
+        "It was left alone. Bring it within reach, then try again: only what is missing is done.",
     )
 
 
@@ -130,7 +208,10 @@ def advance(state: RunState, event: Event) -> RunState:
     again = event.kind == "change" and event.state == "done"  # what was said when it began
     if event.text and not again and event.kind not in ("waiting", "probe", "finished"):
         state = _logged(state, event)
+    state = _on_host(state, event)
     match event.kind:
+        case "host":
+            return state  # what failed there alone is no trouble of the whole run
         case "change":
             return _changed(state, event)
         case "waiting":
@@ -146,12 +227,14 @@ def advance(state: RunState, event: Event) -> RunState:
 
 
 def _changed(state: RunState, event: Event) -> RunState:
-    known = any(step.id == event.step for step in state.steps)
-    steps = state.steps
-    if not known:
-        steps = (*steps, StepState(id=event.step, title=event.text or event.step, host=event.host))
-    steps = tuple(replace(step, state=event.state) if step.id == event.step else step for step in steps)
-    activity = "putting back" if event.state == "undone" else state.activity
+    place = next((at for at, step in enumerate(state.steps) if step.id == event.step), len(state.steps))
+    known = state.steps[place : place + 1] or (
+        StepState(id=event.step, title=event.text or event.step, host=event.host),
+    )
+    steps = (*state.steps[:place], replace(known[0], state=event.state), *state.steps[place + 1 :])
+    # After the canary was proven the others are changed: it goes to and fro.
+    again = event.state == "running" and state.activity == "proving"
+    activity = "putting back" if event.state == "undone" else "changing" if again else state.activity
     return replace(
         state,
         steps=steps,
@@ -166,13 +249,11 @@ def _probed(state: RunState, event: Event) -> RunState:
     attempt = event.attempt
     if attempt is None:
         return state
-    kept = [other for other in state.attempts if other.probe.id != attempt.probe.id]
-    place = next(
-        (i for i, other in enumerate(state.attempts) if other.probe.id == attempt.probe.id), len(kept)
-    )
-    kept.insert(place, attempt)
+    before = state.attempts
+    place = next((at for at, other in enumerate(before) if other.probe.id == attempt.probe.id), len(before))
+    kept = (*before[:place], attempt, *before[place + 1 :])
     activity = state.activity if state.activity == "putting back" else "proving"
-    state = replace(state, attempts=tuple(kept), activity=activity, waiting="")
+    state = replace(state, attempts=kept, activity=activity, waiting="")
     if attempt.probe.kind != "up":
         return state
     heard = dict(state.ups)
@@ -202,10 +283,72 @@ def _finished(state: RunState, event: Event) -> RunState:
         state,
         phase="finished",
         steps=steps,
+        hosts=tuple(_at_the_end(row, event.state) for row in state.hosts),
         result=event.state or "failed",
         waiting="",
         trouble=_trouble(event) or state.trouble,
     )
+
+
+def _on_host(state: RunState, event: Event) -> RunState:
+    """The row of the host that an event is about. An undo has no plan to name its hosts: the events do."""
+    if not event.host or event.host == OWN_FOLDER:
+        return state
+    place = next((at for at, row in enumerate(state.hosts) if row.host == event.host), len(state.hosts))
+    known = state.hosts[place : place + 1]
+    if not known and (event.kind not in ("host", "rollback") or state.kind == "verify"):
+        return state
+    row = _moved(known[0] if known else HostRow(host=event.host), event)
+    return replace(state, hosts=(*state.hosts[:place], row, *state.hosts[place + 1 :]))
+
+
+def _moved(row: HostRow, event: Event) -> HostRow:
+    """A row after an event about its host."""
+    match event.kind:
+        case "host":
+            trouble = _trouble(event) or row.trouble
+            return replace(row, state=cast("HostState", event.state), now="", trouble=trouble)
+        case "change" if event.state == "done":
+            done = row.done + 1  # more than was planned: what the canary shares with others is changed twice
+            return replace(row, done=done, total=max(row.total, done))
+        case "change":
+            said = event.text if event.state == "running" else f"{event.state}: {event.text}"
+            state: HostState = "working" if row.state == "waiting" else row.state
+            failing = row.failing or event.state == "failed"
+            return replace(_with_line(row, said), state=state, now=said, failing=failing)
+        case "log" | "rollback" if event.text:
+            undoing = event.kind == "rollback" and not row.total
+            row = replace(row, state="working", done=row.done + 1) if undoing else row
+            return replace(_with_line(row, event.text), now=event.text)
+        case "waiting":
+            return replace(_with_line(row, f"by hand: {event.state}"), now="waits for your hand")
+        case "probe" if event.attempt is not None:
+            attempt = event.attempt
+            came = "" if event.state == "waiting" else f": {attempt.outcome}"
+            sign = "" if event.state == "waiting" else "✓ " if attempt.ok else "✗ "
+            said = f"{sign}{attempt.probe.name}{came}"
+            return replace(_with_line(row, said) if sign else row, now=said)
+    return row
+
+
+def _with_line(row: HostRow, text: str) -> HostRow:
+    return replace(row, lines=(*row.lines[-MAX_HOST_LINES + 1 :], text))
+
+
+def _at_the_end(row: HostRow, result: str) -> HostRow:
+    """A row when nothing moves any more."""
+    back = result in ("rolled-back", "cancelled", "undone") and row.state not in ("away", "stuck")
+    return replace(row, now="", state="rolled-back") if back else replace(row, now="")
+
+
+def settled(rows: tuple[HostRow, ...], outcomes: Sequence[HostOutcome]) -> tuple[HostRow, ...]:
+    """The rows as the engine itself says at the end how each host stands."""
+    known = {row.host: row for row in rows}
+    for one in outcomes:
+        row = known.get(one.host) or HostRow(host=one.host)
+        trouble = Trouble.of(one.error) if one.error else row.trouble
+        known[one.host] = replace(row, state=one.state, now="", trouble=trouble)
+    return tuple(known.values())
 
 
 def _logged(state: RunState, event: Event) -> RunState:
@@ -234,6 +377,8 @@ class Session:
     touched: frozenset[str] = field(default_factory=frozenset)
     """Keys of the questions that the person has answered: scanning again keeps the stack then."""
     plan: Plan | None = None
+    canary: str = ""
+    """The host that is to go first: its name, 'none', or '' to leave it to Firescreen."""
 
     @property
     def hosts(self) -> tuple[str, ...]:

@@ -5,7 +5,8 @@ A colour never says anything alone; see `words.py` for the sign and the word tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from zlib import crc32
 
 from textual.theme import Theme
 
@@ -67,13 +68,28 @@ LIGHT = Theme(
     },
 )
 
-# Backgrounds on which white text keeps a contrast of at least 4.5; neighbours in the row differ clearly.
+# Backgrounds on which white text keeps a contrast of at least 4.5, in a light theme and in a dark one.
 HOST_COLOURS = ("#23647f", "#7b4a8e", "#4d6b1f", "#94531a", "#4759a3", "#8b3a5c")
 
 
-def host_colour(position: int) -> str:
-    """The colour of the host at that place in the stack: neighbours never share one; -1 is no host at all."""
-    return HOST_COLOURS[position % len(HOST_COLOURS)] if position >= 0 else "#5a5048"
+NO_HOST = "#5a5048"
+"""The background for what is no host: Firescreen's own folder, or none yet."""
+
+
+def host_colours(names: Iterable[str]) -> dict[str, str]:
+    """The colour of each host, by its name alone: the same on every screen, in every session, in any order.
+
+    Where two names of one stack would have the same, the later one in the alphabet takes the next that is free;
+    above as many hosts as there are colours, they repeat.
+    """
+    found: dict[str, str] = {}
+    free = set(HOST_COLOURS)
+    for name in sorted(set(names)):
+        start = crc32(name.encode()) % len(HOST_COLOURS)
+        row = HOST_COLOURS[start:] + HOST_COLOURS[:start]
+        found[name] = next((colour for colour in row if colour in free), row[0])
+        free.discard(found[name])
+    return found
 
 
 def preferred(environment: Mapping[str, str]) -> str:

@@ -29,6 +29,7 @@ STEP = {
 RESULT = {
     "proven": ("✓", "proven", "$success"),
     "applied": ("✓", "applied", "$success"),
+    "partly": ("◐", "partly proven", "$warning"),
     "nothing": ("✓", "nothing to do", "$success"),
     "undone": ("↶", "put back", "$success"),
     "rolled-back": ("↶", "failed, put back", "$warning"),
@@ -36,6 +37,18 @@ RESULT = {
     "failed": ("✗", "failed", "$error"),
     "cut-off": ("✗", "cut off", "$error"),
 }
+HOST = {
+    "waiting": ("·", "waiting", "$quiet"),
+    "working": ("▸", "working", "$primary"),
+    "changed": ("◔", "changed", "$primary"),
+    "proven": ("✓", "proven", "$success"),
+    "rolled-back": ("↶", "put back", "$warning"),
+    "failing": ("✗", "failing", "$error"),
+    "failed": ("✗", "failed", "$error"),
+    "away": ("–", "away", "$warning"),
+    "stuck": ("✗", "stuck", "$error"),
+}
+"""How a host stands in a run; 'failed' is 'rolled-back' with something that went wrong there, 'failing' before it."""
 SEVERITY = {
     "open": ("●", "open", "$error"),
     "warning": ("!", "warning", "$warning"),

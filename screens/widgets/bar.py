@@ -6,8 +6,11 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from screens.themes import host_colour
+from screens.themes import NO_HOST
 from screens.words import fit, inline
+
+MANY = 8
+"""Hosts up to which each is named."""
 
 
 class Bar(Widget):
@@ -20,8 +23,8 @@ class Bar(Widget):
 
     place: reactive[str] = reactive("")
     """Where one is, e.g. 'Choices · 2 of 5'."""
-    hosts: reactive[tuple[tuple[str, int], ...]] = reactive(())
-    """(name, position in the stack) of the hosts in hand."""
+    hosts: reactive[tuple[tuple[str, str], ...]] = reactive(())
+    """(name, its colour) of the hosts in hand; the name is always written, so the colour says nothing alone."""
     lead: reactive[str] = reactive("")
     """A word before the hosts, e.g. 'practice'."""
 
@@ -36,8 +39,10 @@ class Bar(Widget):
     def _tags(self, room: int) -> Content:
         lead = f"{self.lead} " if self.lead else ""
         shown = Content.styled(lead, "$quiet")
-        for count, (name, position) in enumerate(self.hosts):
-            tag = Content.styled(f" {inline(name, 24)} ", f"bold #ffffff on {host_colour(position)}")
+        if len(self.hosts) > MANY:  # all of them: none is in hand
+            return Content.assemble(shown, (f" {len(self.hosts)} hosts ", f"bold #ffffff on {NO_HOST}"))
+        for count, (name, colour) in enumerate(self.hosts):
+            tag = Content.styled(f" {inline(name, 24)} ", f"bold #ffffff on {colour}")
             left_out = len(self.hosts) - count
             if shown.cell_length + tag.cell_length + (6 if left_out > 1 else 0) > room:
                 return Content.assemble(shown, f" +{left_out} ")

@@ -7,12 +7,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.integration.snapshot import differences, snapshot
+from wizard import practice as practice_stack
+from wizard import stack
+from wizard.model import ComponentSpec, HostSpec
 from wizard.practice import PracticeStack
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -63,9 +67,19 @@ def test_the_main_job_from_a_pipe(run: Run, practice: PracticeStack, tmp_path: P
     assert refused.returncode == 2
     assert differences(before, snapshot(workspace)) == []
 
-    done = run("apply", "practice", "--yes", "--json")
+    wrong = run("apply", "practice", "--yes", "--canary", "prometheus")
+    assert wrong.returncode == 2
+    assert "choose one of: srv1" in wrong.stderr
+    assert differences(before, snapshot(workspace)) == []
+
+    done = run("apply", "practice", "--yes", "--json", "--canary", "srv1")
     assert done.returncode == 0, done.stderr
     proof = data(done)
+    assert proof["hosts"] == [
+        {"host": host, "state": "proven", "error": None} for host in ("srv1", "prometheus")
+    ]
+    assert done.stderr.count("✓ srv1 is proven") == 1
+    assert done.stderr.index("✓ srv1 is proven") < done.stderr.index("✓ prometheus is proven")
     assert proof["ok"]
     assert len(proof["probes"]) == 6
     assert {"host", "component", "name", "expect", "outcome", "ok", "detail", "curl"} <= proof["probes"][
@@ -112,6 +126,32 @@ def test_a_verify_that_does_not_hold_says_so(run: Run, practice: PracticeStack) 
     ended = run("verify", "practice", "--json")
     assert ended.returncode == 1
     assert not data(ended)["ok"]
+
+
+def test_a_host_out_of_reach_is_left_alone_and_is_no_yes(
+    run: Run, practice: PracticeStack, tmp_path: Path, free_port: int
+) -> None:
+    here = practice_stack.stack(tmp_path / "workspace")
+    far = HostSpec(name="far", connect="ssh", address="127.0.0.1", port=free_port, user="anna")
+    lone = ComponentSpec(host="far", name="node_exporter", protect=("tls",))
+    file = tmp_path / "three.yaml"
+    file.write_text(stack.dump(replace(here, hosts=(*here.hosts, far), components=(*here.components, lone))))
+    done = run("apply", str(file), "--yes", "--json")
+    assert done.returncode == 1, done.stderr
+    ended = data(done)
+    assert (ended["state"], ended["ok"]) == ("partly", False)
+    assert [(one["host"], one["state"]) for one in ended["hosts"]] == [
+        ("srv1", "proven"),
+        ("prometheus", "proven"),
+        ("far", "away"),
+    ]
+    verified = run("verify", str(file), "--json")
+    assert verified.returncode == 1
+    proof = data(verified)
+    assert all(probe["ok"] for probe in proof["probes"])
+    assert not proof["ok"]
+    assert [one["host"] for one in proof["away"]] == ["far"]
+    assert "far cannot be reached" in verified.stderr
 
 
 @pytest.mark.parametrize(

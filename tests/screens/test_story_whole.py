@@ -59,6 +59,13 @@ async def test_five_components_with_both_guards_and_back(workspace: Path) -> Non
         await pilot.press("ctrl+s")
         plan = await until(pilot, "Nothing has been written yet")
         assert "restarts 5 services" in plan
+        assert "srv1 goes first" in plan
+        await pilot.press("j")
+        journey = await until(pilot, "goes to 7 files")
+        assert "Nothing has been sent yet" in journey
+        assert "✗" not in journey
+        await pilot.press("escape")
+        await until(pilot, "Nothing has been written yet")
         await pilot.press("t")
         await until(pilot, "· 8 not asked yet")
         assert configurations(workspace) == before, "neither a plan nor its picture writes anything"
@@ -74,6 +81,18 @@ async def test_five_components_with_both_guards_and_back(workspace: Path) -> Non
         assert proof.count("✓ 401") == 10
         assert proof.count("✓ refused") == 10
         assert "✓ 5 of 5 are scraped" in proof
+        assert app.run_state.canary == "srv1"
+        rows = {row.host: row for row in app.run_state.hosts}
+        assert {host: row.state for host, row in rows.items()} == dict.fromkeys(app.session.hosts, "proven")
+        assert all(row.done == row.total and row.trouble is None for row in rows.values())
+        await pilot.press("j")
+        await until(pilot, "✓ 14 arrived, the same")
+        await pilot.press("end")
+        keys = await until(pilot, "What never leaves")
+        assert "no host gets it" in " ".join(keys.replace("│", " ").split())
+        assert "✗" not in keys
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, Proof))
         await pilot.press("t")
         await until(pilot, "✓ 8 proven")
         assert "●" not in drawn(pilot)

@@ -1,0 +1,228 @@
+"""Where each certificate is made and where it goes: from a plan, from what is read back after it, or from what lies there.
+
+Pure: a certificate is the same where its SHA-256 fingerprint is the same, whatever its file is called. Of private
+keys only the place is kept, never a byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+from wizard.model import WORKSPACE, WriteFile
+
+if TYPE_CHECKING:
+    from wizard.model import CertificateSummary, Facts, FileState, Plan
+
+CopyState: TypeAlias = Literal["planned", "there", "arrived", "other", "missing", "unseen"]
+"""To be written; there before; read back and the same; read back and another one; not there; could not be read."""
+
+_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+
+
+class Place(NamedTuple):
+    """A file: on which host, under which path."""
+
+    host: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A certificate's file at one end of its way."""
+
+    rights: str
+    """Mode and owner, e.g. '0640 root:prometheus'."""
+    fingerprint: str
+    """SHA-256 of the certificate, hexadecimal with colons."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One file that holds a certificate."""
+
+    place: Place
+    sent: End
+    """As it is to be, or as it is where nothing is planned for it."""
+    state: CopyState
+    found: End | None = None
+    """As it was read back; None where it was not, or there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """One certificate and all the files that hold it."""
+
+    summary: CertificateSummary
+    made: Copy | None
+    """Its file in Firescreen's own folder, if there is one."""
+    copies: tuple[Copy, ...]
+    """Its files on hosts."""
+
+    @property
+    def kind(self) -> str:
+        """What it is for, in words."""
+        uses = self.summary.usage
+        if "CA" in uses:
+            return "CA certificate"
+        return " and ".join(part for part in ("server", "client") if part in uses) + " certificate"
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The hosts that it goes to."""
+        return tuple(dict.fromkeys(copy.place.host for copy in self.copies))
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateKey:
+    """A private key: every file that holds this one."""
+
+    places: tuple[tuple[Place, str], ...]
+    """(place, mode and owner)"""
+    of_ca: bool
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Where it lies; Firescreen's own folder counts as one."""
+        return tuple(dict.fromkeys(place.host for place, _ in self.places))
+
+
+@dataclass(frozen=True, slots=True)
+class Travels:
+    """All certificates of a stack on their way, and the keys that stay."""
+
+    journeys: tuple[Journey, ...]
+    keys: tuple[PrivateKey, ...]
+    away: tuple[str, ...] = field(default=())
+    """Hosts that could not be reached."""
+
+
+_Files: TypeAlias = "dict[Place, tuple[FileState, CopyState]]"
+
+
+def planned(plan: Plan) -> Travels:
+    """The way of each certificate as it will be once the plan is applied."""
+    files = _there(plan.facts)
+    for change in plan.changes:
+        if isinstance(change, WriteFile):
+            place = Place(change.host, change.path)
+            if change.after is None:
+                files.pop(place, None)
+            elif files.get(place, (None, ""))[0] != change.after:
+                files[place] = change.after, "planned"
+    return _travels(plan.facts, files)
+
+
+def found(facts: Facts) -> Travels:
+    """The certificates as they lie on the hosts."""
+    return _travels(facts, _there(facts))
+
+
+def read_back(plan: Plan, facts: Facts) -> Travels:
+    """The way of each certificate of a plan, with what was read on the hosts after it."""
+    sent = planned(plan)
+    now = {
+        key: End(_rights(state), summary.fingerprint) for key, state, summary in _certificates(_there(facts))
+    }
+    known = {
+        Place(host, path) for host, known in facts.hosts.items() for path in known.files
+    }  # also those that are not there
+
+    def arrived(copy: Copy) -> Copy:
+        end = now.get((copy.place, copy.sent.fingerprint)) or _other(now, copy.place)
+        if end is not None:
+            state: CopyState = "arrived" if end.fingerprint == copy.sent.fingerprint else "other"
+            return replace(copy, found=end, state=state)
+        return replace(copy, state="missing" if copy.place in known else "unseen")
+
+    journeys = tuple(
+        replace(
+            journey,
+            made=arrived(journey.made) if journey.made else None,
+            copies=tuple(map(arrived, journey.copies)),
+        )
+        for journey in sent.journeys
+    )
+    return replace(found(facts), journeys=journeys)
+
+
+def _other(now: dict[tuple[Place, str], End], place: Place) -> End | None:
+    return next((end for (where, _), end in now.items() if where == place), None)
+
+
+def _there(facts: Facts) -> _Files:
+    return {
+        Place(host, path): (state, "there")
+        for host, known in facts.hosts.items()
+        for path, state in known.files.items()
+        if state is not None
+    }
+
+
+def _travels(facts: Facts, files: _Files) -> Travels:
+    held: dict[str, tuple[CertificateSummary, list[Copy]]] = {}
+    for (place, _), state, summary in _certificates(files):
+        end = End(_rights(state), summary.fingerprint)
+        _, copies = held.setdefault(summary.fingerprint, (summary, []))
+        copies.append(Copy(place, end, files[place][1]))
+    journeys = []
+    for summary, copies in held.values():
+        # What the proof checks servers against is a copy of its own, beside the file that it was made in.
+        mine = [copy for copy in copies if copy.place.host == WORKSPACE]
+        made = min(mine, key=lambda copy: "/trust/" in copy.place.path, default=None)
+        theirs = tuple(copy for copy in copies if copy.place.host != WORKSPACE)
+        journeys.append(Journey(summary, made, theirs))
+    order = {host: at for at, host in enumerate(facts.hosts)}
+    journeys.sort(key=lambda one: (one.kind != "CA certificate", not one.copies, _first(one, order)))
+    return Travels(tuple(journeys), _keys(facts, files), tuple(facts.away))
+
+
+def _first(journey: Journey, order: dict[str, int]) -> int:
+    return min((order.get(host, 0) for host in journey.hosts), default=0)
+
+
+def _certificates(files: _Files) -> Iterator[tuple[tuple[Place, str], FileState, CertificateSummary]]:
+    """((place, fingerprint), file, certificate) of each certificate in each file; what cannot be read is left out."""
+    from wizard import pki
+    from wizard.errors import CertificateError
+
+    known: dict[bytes, CertificateSummary | None] = {}
+    for place, (state, _) in files.items():
+        for block in _BLOCK.findall(state.content):
+            if block not in known:
+                try:
+                    known[block] = pki.summary(block + b"\n")
+                except CertificateError:
+                    known[block] = None
+            summary = known[block]
+            if summary is not None:
+                yield (place, summary.fingerprint), state, summary
+
+
+def _keys(facts: Facts, files: _Files) -> tuple[PrivateKey, ...]:
+    from wizard.steps import layout
+
+    held: dict[str, list[tuple[Place, str]]] = {}
+    for place, (state, _) in files.items():
+        if b"PRIVATE KEY-----" in state.content:
+            print_of = hashlib.sha256(state.content.strip()).hexdigest()
+            held.setdefault(print_of, []).append((place, _rights(state)))
+    ca = Place(WORKSPACE, layout.ca_pair(facts)[1])
+    keys = [PrivateKey(tuple(places), any(place == ca for place, _ in places)) for places in held.values()]
+    return tuple(sorted(keys, key=lambda key: not key.of_ca))
+
+
+def _rights(state: FileState) -> str:
+    return f"{state.mode:04o} {state.owner}:{state.group}"
+
+
+def counted(journeys: Iterable[Journey]) -> dict[CopyState, int]:
+    """How many copies are in which state."""
+    counts: dict[CopyState, int] = {}
+    for journey in journeys:
+        for copy in journey.copies:
+            counts[copy.state] = counts.get(copy.state, 0) + 1
+    return counts

@@ -1,0 +1,136 @@
+"""The table of a run's hosts: a line each, however many there are; only the lines in sight are drawn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.visual import Visual
+
+from screens.fleet import line, name_width, ordered
+
+if TYPE_CHECKING:
+    from screens.state import HostRow
+
+
+class Fleet(ScrollView, can_focus=True):
+    """Lists hosts, trouble first; one of them is in hand and stays so wherever its line moves to."""
+
+    ALLOW_SELECT = False
+    DEFAULT_CSS = """
+    Fleet { height: auto; width: 1fr; padding: 0 1; scrollbar-size-vertical: 1; overflow-x: hidden; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "move(-1)", "Host above", show=False),
+        Binding("down", "move(1)", "Host below", show=False),
+        Binding("home", "edge(0)", "First host", show=False),
+        Binding("end", "edge(-1)", "Last host", show=False),
+        Binding("enter,space", "open", "What happened there", show=False),
+    ]
+
+    rows: reactive[tuple[HostRow, ...]] = reactive(())
+    canary: reactive[str] = reactive("")
+    in_hand: reactive[str] = reactive("")
+    """The host whose line is marked; '' until one was chosen."""
+
+    class Chosen(Message):
+        """The person chose another host."""
+
+    class Opened(Message):
+        """The person wants to know what happened on the host in hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._listed: tuple[HostRow, ...] = ()
+        self._names = 0
+
+    @property
+    def listed(self) -> tuple[HostRow, ...]:
+        """The rows in the order in which they stand."""
+        return self._listed
+
+    def watch_rows(self, before: tuple[HostRow, ...], rows: tuple[HostRow, ...]) -> None:
+        """Sorts them; the height changes only with their number."""
+        self._listed = ordered(rows)
+        self._names = name_width(rows)
+        if len(before) != len(rows):
+            self.virtual_size = Size(0, len(rows))
+            self.refresh(layout=True)
+        elif self.in_hand:
+            self._into_sight()
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """The line at that height of what is in sight."""
+        at = y + self.scroll_offset.y
+        width = self.scrollable_content_region.width
+        if at >= len(self._listed):
+            return Strip.blank(width, self.rich_style)
+        row = self._listed[at]
+        text = line(row, width=width - 2, names=self._names, canary=self.canary)
+        mine = row.host == self.in_hand
+        whole = Content.assemble("▸" if mine else " ", text, " ")
+        if mine and self.app.no_color:  # greys of its own would not read on a line that is reversed
+            whole = Content.styled(whole.plain, "bold reverse" if self.has_focus else "bold underline")
+        elif mine:
+            part = "" if self.has_focus else "-blurred"
+            whole = whole.stylize_before(f"on $block-cursor{part}-background")
+        return Visual.to_strips(self, whole, width, 1, self.visual_style, pad=True)[0]
+
+    def watch_in_hand(self) -> None:
+        """Another line is marked."""
+        self._into_sight()
+        self.refresh()
+
+    def watch_has_focus(self, _focused: bool) -> None:
+        """The mark looks otherwise."""
+        super().watch_has_focus(_focused)
+        self.refresh()
+
+    @property
+    def _at(self) -> int:
+        return next((at for at, row in enumerate(self._listed) if row.host == self.in_hand), 0)
+
+    def _into_sight(self) -> None:
+        if self._listed and self.is_mounted:
+            self.scroll_to_region(Region(0, self._at, 1, 1), animate=False, force=True)
+
+    def action_move(self, by: int) -> None:
+        """The neighbour; at the ends it stays."""
+        self._choose(self._at + by if self.in_hand else 0)
+
+    def action_edge(self, end: int) -> None:
+        """The first, or the last."""
+        self._choose(len(self._listed) - 1 if end else 0)
+
+    def action_turn(self, pages: int) -> None:
+        """A page."""
+        self._choose(self._at + pages * max(self.size.height - 1, 1))
+
+    def action_open(self) -> None:
+        """What happened on the host in hand."""
+        if not self.in_hand and self._listed:
+            self._choose(0)
+        self.post_message(self.Opened())
+
+    def _choose(self, at: int) -> None:
+        if self._listed:
+            self.in_hand = self._listed[min(max(at, 0), len(self._listed) - 1)].host
+            self.post_message(self.Chosen())
+
+    def on_click(self, event: events.Click) -> None:
+        """The host under the mouse; once more opens it."""
+        at = event.y + self.scroll_offset.y
+        if at < len(self._listed):
+            again = self._listed[at].host == self.in_hand
+            self.focus()
+            self._choose(at)
+            if again:
+                self.action_open()

@@ -1,0 +1,267 @@
+"""Many hosts with no program behind them: a plan for them, and an engine that tells what a real one would."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from tests.screens.helpers import QuietEngine
+from wizard.engine import HostOutcome, Outcome, Scan
+from wizard.errors import PartError, ServiceError
+from wizard.model import (
+    WORKSPACE,
+    Answers,
+    Attempt,
+    ComponentSpec,
+    Event,
+    Facts,
+    FileState,
+    HostFacts,
+    HostSpec,
+    Plan,
+    PlannedStep,
+    Probe,
+    RunService,
+    Service,
+    Stack,
+    WriteFile,
+)
+
+MONITOR = "monitor"
+WHY = ServiceError(
+    "node_exporter ended at once: cannot open web.yml: permission denied",
+    where="node_exporter on srv003",
+    todo="look at its log: journalctl -u node_exporter",
+    log=("level=error msg='cannot open web.yml'",),
+)
+
+
+def names(count: int) -> tuple[str, ...]:
+    """So many hosts, the one with the Prometheus last."""
+    return (*(f"srv{number:03}" for number in range(1, count)), MONITOR)
+
+
+def stack_of(count: int) -> Stack:
+    """A node_exporter on each, and a Prometheus."""
+    return Stack(
+        hosts=tuple(HostSpec(name=name, connect="practice") for name in names(count)),
+        components=tuple(
+            ComponentSpec(
+                host=name,
+                name="prometheus" if name == MONITOR else "node_exporter",
+                protect=("tls",),
+            )
+            for name in names(count)
+        ),
+    )
+
+
+def plan(count: int, *, away: tuple[str, ...] = ()) -> Plan:
+    """Five changes a host in three steps; Prometheus is told between them and their restarts."""
+    here = [name for name in names(count) if name not in away]
+    steps = [
+        PlannedStep(id="ca", title="Make a CA", host=WORKSPACE, why="", changes=(_file(WORKSPACE, "ca"),))
+    ]
+    for name in here:
+        made = tuple(_file(name, part) for part in ("key", "crt", "web.yml", "flags"))
+        steps.append(PlannedStep(id=f"web:{name}", title="Write its files", host=name, why="", changes=made))
+    steps.append(
+        PlannedStep(
+            id="job:monitor",
+            title="Ask by https",
+            host=MONITOR,
+            why="",
+            changes=(_file(MONITOR, "prometheus.yml"),),
+            stage=1,
+        )
+    )
+    for name in here:
+        turn = RunService(host=name, service=_service(name), action="restart", why="")
+        step = PlannedStep(
+            id=f"switch:{name}", title="Restart it", host=name, why="", changes=(turn,), stage=2
+        )
+        steps.append(step)
+    facts = {
+        name: HostFacts(spec=HostSpec(name=name, connect="practice"), root=True, services=(_service(name),))
+        for name in here
+    }
+    return Plan(
+        stack=stack_of(count),
+        facts=Facts(facts, away=dict.fromkeys(away, "it did not answer within ten seconds")),
+        steps=tuple(steps),
+        probes=tuple(_probe(name) for name in here),
+    )
+
+
+def _file(host: str, part: str) -> WriteFile:
+    return WriteFile(host=host, path=f"/etc/{part}", before=None, after=FileState(b"x\n"), why="")
+
+
+def _service(host: str) -> Service:
+    return Service(
+        host=host, component="node_exporter", manager="process", unit="node_exporter", listen="127.0.0.1:1"
+    )
+
+
+def _probe(host: str) -> Probe:
+    return Probe(
+        id=f"{host}/no-TLS",
+        host=host,
+        component="node_exporter",
+        name="without TLS it is refused",
+        client="no TLS",
+        expect="400",
+        url="http://127.0.0.1:1/",
+    )
+
+
+@dataclass(frozen=True)
+class Script:
+    """What happens in a run: who fails, how, and where it pauses until the test's gate opens."""
+
+    failing: tuple[str, ...] = ()
+    stuck: tuple[str, ...] = ()
+    pause_at: str = ""
+    """A host: the run waits when its restart is about to begin."""
+    pace: float = 0.0
+    """Seconds that each host takes for its files, or its restart: a flood tells nothing of a real run."""
+
+
+class ManyEngine(QuietEngine):
+    """Plans for many hosts and tells of their run as `engine.rollout` does."""
+
+    def __init__(self, count: int, script: Script = Script(), *, away: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.count, self.script, self.away = count, script, away
+        self.begin = threading.Event()
+        self.begin.set()
+        self.canaries: list[str] = []
+        self.planned = 0
+
+    def scan(self, stack: Stack | None = None, **_: object) -> Scan:
+        """All of them."""
+        made = plan(self.count)
+        return Scan(stack=stack or made.stack, facts=made.facts, exposures=(), findings=())
+
+    def plan(self, wanted: Stack, answers: Answers | None = None, **_: object) -> Plan:
+        """The plan made by hand."""
+        self.planned += 1
+        return replace(plan(self.count, away=self.away), stack=wanted)
+
+    def apply(  # type: ignore[override]
+        self,
+        made: Plan,
+        emit: Callable[[Event], None],
+        cancel: threading.Event,
+        *,
+        canary: str = "",
+    ) -> Outcome:
+        """Tells of the canary, then of all others stage by stage, side by side; then of the proof."""
+        self.canaries.append(canary)
+        self.begin.wait(60)
+        told = _Told(made, emit)
+        emit(Event(run="7", kind="started", total=told.total))
+        first = "" if canary == "none" else canary
+        hosts = [name for name in names(self.count) if name not in self.away]
+        for name in hosts:
+            told.host(name, "waiting" if first and name != first else "working")
+        if first:
+            told.steps(lambda step: step.host in (first, WORKSPACE))
+            told.probe(first)
+            told.host(first, "proven")
+        rest = [name for name in hosts if name != first]
+        for name in rest:
+            told.host(name, "working")
+        for name in (WORKSPACE, *rest):
+            told.steps(lambda step, name=name: step.host == name and step.stage < 2)  # type: ignore[misc]
+            time.sleep(self.script.pace)
+        for name in rest:
+            if name == self.script.pause_at:
+                while not self.gate.wait(0.02) and not cancel.is_set():
+                    pass
+            lost = name in self.script.failing or name in self.script.stuck
+            told.steps(lambda step, name=name: step.host == name and step.stage == 2, fail=lost)  # type: ignore[misc]
+            time.sleep(self.script.pace)
+            if not lost:
+                told.host(name, "changed")
+        lost_ones = (*self.script.failing, *self.script.stuck)
+        for name in lost_ones:
+            emit(Event(run="7", kind="rollback", host=name, state="undone", text="put back /etc/web.yml"))
+            told.host(name, "stuck" if name in self.script.stuck else "rolled-back", error=True)
+        proven = [name for name in rest if name not in lost_ones]
+        for name in proven:
+            told.probe(name)
+        for name in proven:
+            told.host(name, "proven")
+        partly = bool(lost_ones or self.away)
+        error = PartError(
+            f"{len(lost_ones)} of {len(hosts)} hosts: {WHY.what}",
+            where=", ".join(lost_ones),
+            todo="mend that",
+        )
+        emit(
+            Event(
+                run="7",
+                kind="finished",
+                state="partly" if partly else "proven",
+                error=(error.title, error.what, error.where, error.todo) if partly else None,
+            )
+        )
+        states = {name: told.state[name] for name in hosts} | dict.fromkeys(self.away, "away")
+        return Outcome(
+            run="7",
+            state="partly" if partly else "proven",
+            attempts=tuple(told.attempts),
+            error=error if partly else None,
+            summary=("Your CA is at /ca.crt.",),
+            hosts=tuple(
+                HostOutcome(host=name, state=state, error=WHY if name in lost_ones else None)  # type: ignore[arg-type]
+                for name, state in states.items()
+            ),
+        )
+
+
+class _Told:
+    """Says what is done, as the engine does."""
+
+    def __init__(self, made: Plan, emit: Callable[[Event], None]) -> None:
+        self._plan, self._emit = made, emit
+        self.total = len(made.changes)
+        self.state: dict[str, str] = {}
+        self.attempts: list[Attempt] = []
+        self._done = 0
+
+    def host(self, name: str, state: str, *, error: bool = False) -> None:
+        """A host is so far."""
+        self.state[name] = state
+        parts = (WHY.title, WHY.what, WHY.where, WHY.todo) if error else None
+        self._emit(Event(run="7", kind="host", host=name, state=state, error=parts))
+
+    def steps(self, which: Callable[[PlannedStep], bool], *, fail: bool = False) -> None:
+        """Every change of some steps."""
+        for step in filter(which, self._plan.steps):
+            for change in step.changes:
+                for state in ("running", "failed" if fail else "done"):
+                    self._done += state == "done"
+                    self._emit(
+                        Event(
+                            run="7",
+                            kind="change",
+                            host=change.host,
+                            step=step.id,
+                            state=state,
+                            done=self._done,
+                            total=self.total,
+                            text=change.title(),
+                        )
+                    )
+
+    def probe(self, name: str) -> None:
+        """The one probe of a host."""
+        attempt = Attempt(probe=_probe(name), ok=True, outcome="400")
+        self.attempts.append(attempt)
+        self._emit(
+            Event(run="7", kind="probe", host=name, step=attempt.probe.id, state="done", attempt=attempt)
+        )

@@ -1,0 +1,392 @@
+"""A run on many hosts: a line each, trouble first; one that failed says why; the keys answer all the while."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from textual.pilot import Pilot
+
+from screens.app import FirescreenApp, make_app
+from screens.fleet import line, ordered, summary, told
+from screens.plan import PlanPage
+from screens.planwords import goes_first, may_go_first
+from screens.proof import Proof
+from screens.run import RunPage
+from screens.state import HostRow, RunState, Trouble, advance, begin, settled
+from screens.themes import HOST_COLOURS, host_colours
+from screens.widgets.bar import Bar
+from screens.widgets.fleet import Fleet
+from tests.screens import many
+from tests.screens.helpers import drawn, engine, until
+from wizard.engine import HostOutcome
+from wizard.model import Event
+
+ERROR = ("A service did not come up", "node_exporter ended at once", "srv1", "read its log")
+
+
+def play(state: RunState, *events: Event) -> RunState:
+    for event in events:
+        state = advance(state, event)
+    return state
+
+
+def said(kind: str, host: str, **rest: object) -> Event:
+    return Event(run="7", kind=kind, host=host, **rest)  # type: ignore[arg-type]
+
+
+def started() -> RunState:
+    made = many.plan(4, away=("srv003",))
+    return begin("apply", made.steps, away=made.facts.away, canary="srv001")
+
+
+# -- the state ------------------------------------------------------------------------------------------------
+
+
+def test_a_run_begins_with_a_row_for_each_host_and_none_for_the_workspace() -> None:
+    state = started()
+    assert [(row.host, row.state, row.done, row.total) for row in state.hosts] == [
+        ("srv001", "waiting", 0, 5),
+        ("srv002", "waiting", 0, 5),
+        ("monitor", "waiting", 0, 6),
+        ("srv003", "away", 0, 0),
+    ]
+    away = state.row("srv003")
+    assert away is not None and away.trouble is not None
+    assert "did not answer" in away.trouble.what
+
+
+def test_a_row_counts_its_own_changes_and_keeps_its_own_words() -> None:
+    state = play(
+        started(),
+        said("host", "srv001", state="working"),
+        said("change", "workspace", step="ca", state="done", text="create /ca"),
+        said("change", "srv001", step="web:srv001", state="running", text="create /etc/key"),
+    )
+    row = state.row("srv001")
+    assert row is not None and (row.state, row.done, row.now) == ("working", 0, "create /etc/key")
+    state = play(
+        state,
+        said("change", "srv001", step="web:srv001", state="done", text="create /etc/key"),
+        said("log", "srv002", text="a line of its own"),
+    )
+    row, other = state.row("srv001"), state.row("srv002")
+    assert row is not None and other is not None
+    assert (row.done, row.lines) == (1, ("create /etc/key",))
+    assert (other.done, other.lines) == (0, ("a line of its own",))
+
+
+def test_what_the_canary_shares_with_others_is_changed_twice_and_no_row_is_done_more_than_whole() -> None:
+    turn = said("change", "srv002", step="switch:srv002", state="done", text="restart")
+    row = play(started(), *[turn] * 7).row("srv002")
+    assert row is not None and (row.done, row.total) == (7, 7)
+
+
+def test_one_host_failing_is_no_trouble_of_the_whole_run() -> None:
+    state = play(
+        started(),
+        said("change", "srv002", step="switch:srv002", state="failed", text="restart node_exporter"),
+        said("rollback", "srv002", state="undone", text="put back /etc/web.yml"),
+        said("host", "srv002", state="rolled-back", error=ERROR),
+    )
+    row = state.row("srv002")
+    assert row is not None and row.trouble == Trouble(*ERROR)
+    assert state.trouble is None
+    assert state.busy
+    state = play(
+        state, said("host", "srv001", state="proven"), Event(run="7", kind="finished", state="partly")
+    )
+    assert state.result == "partly"
+    assert {row.host: row.state for row in state.hosts} == {
+        "srv001": "proven",
+        "srv002": "rolled-back",
+        "monitor": "waiting",
+        "srv003": "away",
+    }
+
+
+def test_when_all_is_put_back_so_is_every_host_but_those_out_of_reach() -> None:
+    state = play(
+        started(),
+        said("host", "srv001", state="working"),
+        said("host", "srv002", state="stuck", error=ERROR),
+        Event(run="7", kind="finished", state="rolled-back"),
+    )
+    assert [row.state for row in state.hosts] == ["rolled-back", "stuck", "rolled-back", "away"]
+
+
+def test_the_engines_own_word_at_the_end_counts() -> None:
+    outcomes = (
+        HostOutcome(host="srv001", state="proven"),
+        HostOutcome(host="srv002", state="rolled-back", error=many.WHY),
+        HostOutcome(host="late", state="changed"),
+    )
+    rows = {row.host: row for row in settled(started().hosts, outcomes)}
+    assert rows["srv001"].state == "proven"
+    why = rows["srv002"].trouble
+    assert why is not None and why.what.startswith(many.WHY.what)
+    assert "cannot open web.yml" in why.what.splitlines()[-1], "the service's last words are kept"
+    assert rows["late"].state == "changed"
+    assert rows["srv003"].trouble is not None, "why it was out of reach stays known"
+
+
+def test_an_undo_has_a_row_for_each_host_that_it_comes_to() -> None:
+    state = play(
+        begin("undo"),
+        said("rollback", "workspace", state="undone", text="put back /ca"),
+        said("rollback", "srv001", state="undone", text="put back a"),
+        said("rollback", "srv002", state="undone", text="put back b"),
+        said("rollback", "srv001", state="undone", text="put back c"),
+    )
+    assert [(row.host, row.done, row.now) for row in state.hosts] == [
+        ("srv001", 2, "put back c"),
+        ("srv002", 1, "put back b"),
+    ]
+
+
+# -- its lines ------------------------------------------------------------------------------------------------
+
+
+def test_trouble_stands_first_then_what_moves_then_the_rest() -> None:
+    trouble = Trouble(*ERROR)
+    rows = (
+        HostRow(host="a", state="proven"),
+        HostRow(host="b", state="waiting"),
+        HostRow(host="c", state="rolled-back", trouble=trouble),
+        HostRow(host="d", state="working"),
+        HostRow(host="e", state="stuck", trouble=trouble),
+        HostRow(host="f", state="away", trouble=trouble),
+        HostRow(host="g", state="rolled-back"),
+    )
+    assert [row.host for row in ordered(rows)] == ["e", "c", "f", "d", "b", "a", "g"]
+    text = summary(rows).plain
+    assert text == (
+        "7 hosts: ✓ 1 proven, ✗ 1 failed, ✗ 1 stuck, – 1 away, ↶ 1 put back, ▸ 1 working, · 1 waiting"
+    )
+
+
+def test_a_line_is_as_wide_as_it_may_be_and_one_that_failed_says_why() -> None:
+    rows = (
+        HostRow(host="srv1", state="working", done=3, total=12, now="edit /etc/x" * 30),
+        HostRow(host="s" * 90, state="rolled-back", done=2, total=3, trouble=Trouble(*ERROR)),
+        HostRow(host="\x1b[31mred", state="waiting", total=9),
+    )
+    for width in (76, 118):
+        for row in rows:
+            text = line(row, width=width, names=24, canary="srv1")
+            assert text.cell_length == width
+            assert "\x1b" not in text.plain
+    assert "node_exporter ended at once" in line(rows[1], width=76, names=24).plain
+    assert "✗ failed" in line(rows[1], width=76, names=24).plain
+    assert "waits until srv1 is proven" in line(rows[2], width=76, names=24, canary="srv1").plain
+    words = told(rows[1]).plain
+    assert all(part in words for part in ERROR)
+
+
+# -- the colours ----------------------------------------------------------------------------------------------
+
+
+def test_a_hosts_colour_hangs_on_its_name_alone() -> None:
+    names = ("srv1", "prometheus", "monitor", "web", "db", "gate")
+    colours = host_colours(names)
+    assert host_colours(reversed(names)) == colours
+    assert len(set(colours.values())) == len(HOST_COLOURS) == len(names), "as long as there are enough"
+    assert len(host_colours(many.names(200))) == 200
+
+
+def test_white_reads_on_every_hosts_colour() -> None:
+    def luminance(colour: str) -> float:
+        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        red, green, blue = (
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+        )
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    for colour in HOST_COLOURS:
+        assert 1.05 / (luminance(colour) + 0.05) >= 4.5, colour
+
+
+# -- the canary -----------------------------------------------------------------------------------------------
+
+
+def test_from_four_hosts_on_one_goes_first_and_never_one_that_asks_the_others() -> None:
+    assert goes_first(many.plan(3)) == ""
+    assert goes_first(many.plan(4)) == "srv001"
+    assert goes_first(many.plan(4), "none") == ""
+    assert goes_first(many.plan(4), "srv003") == "srv003"
+    assert goes_first(many.plan(3), "srv002") == "srv002", "asked for, one goes first also before few"
+    assert goes_first(many.plan(4), "monitor") == "srv001", "what cannot be is no choice"
+    assert goes_first(many.plan(4), "gone") == "srv001"
+    assert may_go_first(many.plan(4)) == ("srv001", "srv002", "srv003")
+    assert may_go_first(many.plan(1)) == ()
+
+
+# -- the screens ----------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def at_the_plan(
+    one: many.ManyEngine, size: tuple[int, int] = (80, 24)
+) -> AsyncIterator[tuple[FirescreenApp, Pilot[int]]]:
+    app = make_app(build=engine(one))
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: app.session.scan is not None and not app.session.busy)
+        app.push_screen(PlanPage())
+        await until(pilot, "Nothing has been written yet")
+        try:
+            yield app, pilot
+        finally:
+            one.begin.set()
+            one.gate.set()  # what fails must not leave its thread waiting
+
+
+async def apply(pilot: Pilot[int]) -> None:
+    await pilot.press("a")
+    await until(pilot, "Apply this plan?")
+    await pilot.press("enter")
+    await until(pilot, lambda: isinstance(pilot.app.screen, RunPage))
+
+
+async def ended(app: FirescreenApp, pilot: Pilot[int]) -> str:
+    await until(pilot, lambda: app.run_state.phase == "finished" and not app.runs.working)
+    await until(pilot, lambda: not app.session.busy)
+    await pilot.pause()
+    return drawn(pilot)
+
+
+async def test_the_plan_says_who_goes_first_who_is_left_alone_and_another_can_be_chosen() -> None:
+    one = many.ManyEngine(6, away=("srv004",))
+    async with at_the_plan(one) as (app, pilot):
+        text = drawn(pilot)
+        assert "srv001 goes first" in text
+        assert "srv004 is left alone: it cannot be reached" in text
+        await pilot.press("f")
+        await until(pilot, "Which host goes first?")
+        await pilot.press("end", "enter")
+        await until(pilot, "srv005 goes first")
+        assert app.session.canary == "srv005"
+        await pilot.press("f")
+        await until(pilot, "• srv005")
+        await pilot.press("home", "down", "enter")
+        await until(pilot, lambda: "goes first" not in drawn(pilot))
+        await pilot.press("f")
+        await until(pilot, "Which host goes first?")
+        await pilot.press("escape")
+        await until(pilot, "Nothing has been written yet")
+        assert app.session.canary == "none", "leaving it changes nothing"
+        await apply(pilot)
+        await ended(app, pilot)
+        assert one.canaries == ["none"]
+
+
+async def test_a_few_hosts_stand_above_the_steps_and_one_that_failed_can_be_opened() -> None:
+    one = many.ManyEngine(4, many.Script(failing=("srv003",)))
+    async with at_the_plan(one) as (app, pilot):
+        await apply(pilot)
+        text = await ended(app, pilot)
+        assert one.canaries == ["srv001"]
+        assert "3 proven, ✗ 1 failed" in text
+        assert "◐ partly proven" in text
+        assert app.screen.query_one(Fleet).listed[0].host == "srv003", "the one that failed stands first"
+        assert "node_exporter ended at once" in text
+        assert "Try the failed again" in text and "Undo all" in text and "See the proof" in text
+        await pilot.press("down", "enter")
+        text = await until(pilot, "journalctl -u node_exporter")
+        for part in ("A service did not come up", "permission denied", "put back /etc/web.yml"):
+            assert part in text
+        assert app.screen.query_one(Bar).hosts == (("srv003", host_colours(app.session.hosts)["srv003"]),)
+        await pilot.press("escape")
+        await until(pilot, lambda: not app.screen.has_class("-aside"))
+        planned = one.planned
+        await pilot.press("t")
+        await until(pilot, lambda: isinstance(app.screen, PlanPage))
+        await until(pilot, "Nothing has been written yet")
+        assert one.planned == planned + 1, "it is planned anew, for the same stack"
+        assert app.session.stack == many.stack_of(4)
+
+
+async def test_after_a_run_that_held_in_part_the_proof_does_not_call_it_proven() -> None:
+    one = many.ManyEngine(4, many.Script(failing=("srv003",)))
+    async with at_the_plan(one) as (app, pilot):
+        await apply(pilot)
+        await ended(app, pilot)
+        await pilot.press("p")
+        text = await until(pilot, lambda: isinstance(app.screen, Proof))
+        text = await until(pilot, "partly proven")
+        assert "not proven: srv003" in text
+        assert "✓ proven" not in text
+
+
+async def test_a_host_that_could_not_be_put_back_comes_before_another_try() -> None:
+    one = many.ManyEngine(4, many.Script(stuck=("srv002",)))
+    async with at_the_plan(one) as (app, pilot):
+        await apply(pilot)
+        text = await ended(app, pilot)
+        assert "✗ stuck" in text
+        assert "Put back" in text
+        assert "Try the failed again" not in text
+        await pilot.press("t")
+        await pilot.pause()
+        assert isinstance(app.screen, RunPage)
+
+
+async def test_the_host_in_hand_is_named_while_it_is_worked_on_and_keeps_its_place() -> None:
+    one = many.ManyEngine(8, many.Script(pause_at="srv005"))
+    async with at_the_plan(one) as (app, pilot):
+        await apply(pilot)
+        await until(
+            pilot, lambda: app.run_state.row("srv004") is not None and _state(app, "srv004") == "changed"
+        )
+        fleet = app.screen.query_one(Fleet)
+        assert fleet.has_focus
+        await pilot.press("end")
+        assert fleet.in_hand == "srv001", "what is proven stands last"
+        assert [name for name, _ in app.screen.query_one(Bar).hosts] == ["srv001"]
+        await pilot.press("home")
+        chosen = fleet.in_hand
+        assert chosen in ("srv005", "srv006", "srv007", "monitor")
+        one.gate.set()
+        await ended(app, pilot)
+        assert fleet.in_hand == chosen, "it goes where its line goes"
+
+
+def _state(app: FirescreenApp, host: str) -> str:
+    row = app.run_state.row(host)
+    return row.state if row else ""
+
+
+async def test_two_hundred_hosts_are_told_of_and_the_keys_answer() -> None:
+    script = many.Script(failing=("srv042", "srv137"), pause_at="srv150", pace=0.005)
+    one = many.ManyEngine(200, script)
+    async with at_the_plan(one) as (app, pilot):
+        one.begin.clear()
+        await apply(pilot)
+        draws: list[float] = []
+        app.screen.watch(app, "run_state", lambda _: draws.append(time.monotonic()), init=False)
+        fleet = app.screen.query_one(Fleet)
+        pressed, began = 0, time.monotonic()
+        one.begin.set()
+        while _state(app, "srv149") != "changed":
+            before = app.screen.has_class("-aside")
+            app.simulate_key("question_mark")
+            pressed += 1
+            while (
+                app.screen.has_class("-aside") == before
+            ):  # each key is answered, whatever is told meanwhile
+                await asyncio.sleep(0.002)
+                assert time.monotonic() - began < 60
+        most = (time.monotonic() - began) / 0.09 + 2
+        assert len(draws) <= most, f"{len(draws)} redraws where {most:.0f} are enough"
+        assert len(draws) > 3, "and it is live"
+        assert pressed > len(draws), "keys do not wait for redraws"
+        assert "200 hosts:" in drawn(pilot)
+        if app.screen.has_class("-aside"):
+            await pilot.press("question_mark")
+        one.gate.set()
+        text = await ended(app, pilot)
+        assert "198 proven, ✗ 2 failed" in text
+        assert {row.host for row in fleet.listed[:2]} == {"srv042", "srv137"}
+        await pilot.press("up", "home", "enter")
+        await until(pilot, "journalctl -u node_exporter")

@@ -1,0 +1,135 @@
+"""The certificate journey: what is sent, what arrived, and what must stay; a key that travelled is told of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from screens.copies import Travels, counted, found, planned, read_back
+from screens.journey import stays, way
+from tests.screens.many import names, stack_of
+from wizard import pki
+from wizard.model import (
+    WORKSPACE,
+    Change,
+    Facts,
+    FileState,
+    HostFacts,
+    HostSpec,
+    Plan,
+    PlannedStep,
+    WriteFile,
+)
+
+ROOT = "/home/anna/firescreen"
+CA, CA_KEY = f"{ROOT}/ca/ca.crt", f"{ROOT}/ca/ca.key"
+HOSTS = names(3)
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, bytes]:
+    """A CA and a server's pair, as PEM."""
+    ca_key, key = pki.new_key("ec-p256"), pki.new_key("ec-p256")
+    ca = pki.new_ca(name="Firescreen CA", key_pem=ca_key, days=30)
+    leaf = pki.issue(ca_cert=ca, ca_key=ca_key, key_pem=key, names=("srv001",), days=10, common_name="srv001")
+    return {"ca": ca, "ca_key": ca_key, "leaf": leaf, "key": key}
+
+
+def facts(files: dict[str, dict[str, FileState | None]] | None = None) -> Facts:
+    """Three hosts and the workspace with these files."""
+    known = {
+        host: HostFacts(spec=HostSpec(name=host, connect="practice"), files=(files or {}).get(host, {}))
+        for host in (WORKSPACE, *HOSTS)
+    }
+    return Facts(known, workspace=ROOT)
+
+
+def write(host: str, path: str, content: bytes, mode: int = 0o644) -> WriteFile:
+    return WriteFile(host=host, path=path, before=None, after=FileState(content, mode), why="")
+
+
+def the_plan(made: dict[str, bytes], *more: Change) -> Plan:
+    """A new CA, its copy on two hosts, and a pair for one of them."""
+    changes = (
+        write(WORKSPACE, CA_KEY, made["ca_key"], 0o600),
+        write(WORKSPACE, CA, made["ca"], 0o600),
+        write("monitor", "/etc/prometheus/ca.crt", made["ca"]),
+        write("srv001", "/etc/node_exporter/client-ca.crt", made["ca"]),
+        write("srv001", "/etc/node_exporter/node.crt", made["leaf"]),
+        write("srv001", "/etc/node_exporter/node.key", made["key"], 0o640),
+        *more,
+    )
+    step = PlannedStep(id="all", title="All", host="srv001", why="", changes=changes)
+    return Plan(stack=stack_of(3), facts=facts(), steps=(step,), probes=())
+
+
+def afterwards(plan: Plan) -> dict[str, dict[str, FileState | None]]:
+    """The files as a run of the plan leaves them."""
+    left: dict[str, dict[str, FileState | None]] = {}
+    for change in plan.changes:
+        assert isinstance(change, WriteFile)
+        left.setdefault(change.host, {})[change.path] = change.after
+    return left
+
+
+def keys(travels: Travels) -> str:
+    return " ".join(stays(travels, 60).plain.split())
+
+
+def test_each_certificate_is_told_once_with_every_place_that_it_goes_to(made: dict[str, bytes]) -> None:
+    ca, leaf = planned(the_plan(made)).journeys
+    assert (ca.kind, ca.hosts) == ("CA certificate", ("monitor", "srv001"))
+    assert ca.made is not None and ca.made.place == (WORKSPACE, CA)
+    assert (leaf.kind, leaf.hosts, leaf.made) == ("server certificate", ("srv001",), None)
+    assert {copy.state for one in (ca, leaf) for copy in one.copies} == {"planned"}
+    text = way(ca, 60).plain
+    for part in ("/etc/prometheus/ca.crt", "0644 root:root", pki.summary(made["ca"]).fingerprint[:20], CA):
+        assert part in text
+
+
+def test_what_lies_there_already_is_not_sent_again(made: dict[str, bytes]) -> None:
+    plan = the_plan(made)
+    again = replace(plan, facts=facts(afterwards(plan)))
+    assert counted(planned(again).journeys) == {"there": 3}
+    assert counted(found(again.facts).journeys) == {"there": 3}
+
+
+def test_what_arrived_is_compared_with_what_was_sent(made: dict[str, bytes]) -> None:
+    plan = the_plan(made)
+    files = afterwards(plan)
+    assert counted(read_back(plan, facts(files)).journeys) == {"arrived": 3}
+    stranger = pki.new_ca(name="A stranger", key_pem=pki.new_key("ec-p256"), days=5)
+    files["monitor"]["/etc/prometheus/ca.crt"] = FileState(stranger, 0o644)
+    files["srv001"]["/etc/node_exporter/client-ca.crt"] = None
+    del files["srv001"]["/etc/node_exporter/node.crt"]
+    travels = read_back(plan, facts(files))
+    assert counted(travels.journeys) == {"other": 1, "missing": 1, "unseen": 1}
+    text = way(travels.journeys[0], 60).plain
+    assert "✗ monitor: another certificate is there" in text
+    assert pki.summary(stranger).fingerprint[:20] in text
+    assert "✗ srv001: it is not there" in text
+
+
+def test_a_bundle_is_read_certificate_by_certificate(made: dict[str, bytes]) -> None:
+    bundle = {"monitor": {"/etc/bundle": FileState(made["leaf"] + made["ca"]), "/etc/bad": FileState(BROKEN)}}
+    assert [one.kind for one in found(facts(bundle)).journeys] == ["CA certificate", "server certificate"]  # type: ignore[arg-type]
+
+
+BROKEN = b"-----BEGIN CERTIFICATE-----\nbm90IG9uZQ==\n-----END CERTIFICATE-----\n"
+
+
+def test_what_stays_is_said_and_a_key_that_travels_is_found(made: dict[str, bytes]) -> None:
+    text = keys(planned(the_plan(made)))
+    assert "✓ The CA's key stays in Firescreen's own folder; no host gets it" in text
+    assert "✓ A key of srv001 lies there alone" in text
+    assert "✗" not in text
+    worse = the_plan(
+        made,
+        write("srv002", "/etc/ca.key", made["ca_key"] + b"\n"),
+        write("srv002", "/etc/node.key", made["key"]),
+    )
+    text = keys(planned(worse))
+    assert "✗ The CA's key lies on srv002" in text
+    assert "! A shared key lies on srv001, srv002" in text
+    assert "PRIVATE KEY" not in text
