@@ -302,17 +302,29 @@ def offer_recovery(app: FirescreenApp, cut: RunRecord) -> None:
 
     app.push_screen(
         ConfirmDialog(
-            "A run was cut off",
+            "A run was cut off" if cut.state != "owed" else "A host was left behind",
             Content.assemble(
                 ("✗ ", "$error bold"),
-                f"The last run ({cut.title}) ended in the middle: the power went, or it was killed. "
-                "Firescreen wrote down every change before making it, so it can put all of it back now.",
+                (
+                    f"The last run ({cut.title}) ended in the middle: the power went, or it was killed. "
+                    "Firescreen wrote down every change before making it, so it can put all of it back now."
+                )
+                if cut.state != "owed"
+                else (
+                    f"{', '.join(left_behind(cut))} failed in the last run and could not be reached to be put back. "
+                    "If it is there again, Firescreen can do so now. The other hosts stay as they are."
+                ),
             ),
             yes="Put it back",
             no="Later",
         ),
         answered,
     )
+
+
+def left_behind(run: RunRecord) -> tuple[str, ...]:
+    """The hosts that a run still has to put back."""
+    return tuple(dict.fromkeys(change.partition(":")[0] for change in run.changes))
 
 
 def offer_hosts(app: FirescreenApp, stack: Stack) -> None:

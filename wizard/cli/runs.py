@@ -54,7 +54,12 @@ def recover(workspace: Workspace, yes: bool, as_json: bool) -> None:
         machine = engine(workspace)
         cut = machine.cut_off()
         if cut is not None and not yes:
-            output.say(f"Run {cut.run} was cut off; it would be put back:")
+            how = (
+                "left a host behind; this would be put back"
+                if cut.state == "owed"
+                else "was cut off; it would be put back"
+            )
+            output.say(f"Run {cut.run} {how}:")
             for change in cut.changes:
                 output.say(f"  {plain(change)}")
             raise InputError("nothing was touched", todo="add --yes to do it")

@@ -196,7 +196,10 @@ class Engine:
     def _apply(self, plan: Plan, hosts: Hosts, emit: Emit, cancel: threading.Event, canary: str) -> Outcome:
         if not plan.changes:
             attempts = proving.prove(plan.probes, run="", emit=emit, cancel=cancel)
-            return judging.judged(Outcome(run="", state="nothing", attempts=attempts), plan)
+            left = tuple(HostOutcome(host=name, state="away") for name in plan.facts.away)
+            state: State = "partly" if left else "nothing"
+            found = Outcome(run="", state=state, attempts=attempts, hosts=left)
+            return judging.partly(judging.judged(found, plan), plan)
         # First of all, so that a mark on a host is never without a journal that leads back to it.
         log = Journal.create(
             self.workspace.runs,
@@ -407,7 +410,7 @@ class Engine:
             if record.state == "cut-off":
                 return record.summary()
             if record.owed:
-                return replace(record.of(record.owed).summary(), state="cut-off")
+                return replace(record.of(record.owed).summary(), state="owed")
         return None
 
     def recover(self, emit: Emit = silent) -> tuple[Outcome, ...]:

@@ -202,7 +202,9 @@ class Applier:
             connection.remove(staged)
             raise
         connection.commit(staged, change.path)
-        if b"-----BEGIN" in change.after.content:  # what travelled from host to host is looked at where it lies now
+        if (
+            b"-----BEGIN" in change.after.content
+        ):  # what travelled from host to host is looked at where it lies now
             said = arrived(change, connection.read(change.path))
             if said:
                 raise ChangedError(said, where=f"{change.host}:{change.path}", todo="try again")

@@ -119,7 +119,7 @@ class Rollout:
                 attempts = self._prove(target)
                 failed = self._unproven(attempts)
             if not failed:
-                for host in self._changed:
+                for host in self._changed if self._plan.probes else ():
                     if host not in self._lost:
                         self._say(host, "proven")
                 return attempts

@@ -39,8 +39,8 @@ class Event:
 class RunRecord:
     """One run as the history shows it.
 
-    `state`: applied, proven, partly (some hosts were put back), undone, rolled-back, cut-off, or ended (its practice
-    stack is gone).
+    `state`: applied, proven, partly (some hosts were put back), undone, rolled-back, cut-off, owed (a host could not
+    be reached to be put back; `changes` are those on it), or ended (its practice stack is gone).
     """
 
     run: str
