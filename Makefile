@@ -29,18 +29,20 @@ check: ## Style, types and the arrows between the rooms
 matrix: ## Every component at every level with programs of three generations: from open to proven and back
 	@.ci/setup dev
 	.venv/bin/python -m pytest -n $(JOBS) -m 'matrix or not matrix' -p tests.integration.matrix_told \
-		tests/integration/test_matrix.py tests/integration/test_order.py tests/integration/test_existing.py \
-		tests/integration/test_fault_laboratory.py tests/integration/test_fault_clients.py $(ARGS)
+		tests/integration/test_matrix.py tests/integration/test_order.py tests/integration/test_existing.py $(ARGS)
+	.venv/bin/python -m pytest -n $(JOBS) -m matrix \
+		tests/integration/test_fault_laboratory.py tests/integration/test_fault_clients.py \
+		tests/integration/test_lab_play.py tests/integration/test_rollout.py tests/integration/test_export.py $(ARGS)
 
 soak: ## Kills 200 applies at random instants and looks what recovery makes of it
 	@.ci/setup dev
-	FIRESCREEN_KILLS=200 .venv/bin/python -m pytest tests/integration/test_kill.py -k random $(ARGS)
+	FIRESCREEN_KILLS=$${FIRESCREEN_KILLS:-200} .venv/bin/python -m pytest tests/integration/test_kill.py -k random $(ARGS)
 
 test-hosts: ## Tests on real systemd hosts and containers that it boots (as root, Debian)
 	@[ "$$(id -u)" = 0 ] || { echo 'firescreen: make test-hosts boots hosts of its own: run it as root.' >&2; exit 1; }
 	@.ci/setup dev
 	tests/hosts/prepare
-	.venv/bin/python -m pytest tests/hosts $(ARGS)
+	.venv/bin/python -m pytest -n 2 --dist loadfile tests/hosts $(ARGS)
 
 hosts-up: ## Boots two hosts and a container to try the wizard on, says how to reach them (as root, Debian)
 	@[ "$$(id -u)" = 0 ] || { echo 'firescreen: make hosts-up boots hosts of its own: run it as root.' >&2; exit 1; }

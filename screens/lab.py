@@ -6,6 +6,7 @@ real hosts. The text is the project's own and is drawn as Markdown; everything e
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -47,7 +48,7 @@ Left: the steps. Right: what the step is about, and the commands to type for it 
 machine. When the step is done there, this screen notices by itself; 'k' looks at once and says what is missing.
 
 'h' gives a hint; the second says more than the first, the third nearly all. 'd' does the step for you. 'z' puts \
-everything back to the beginning of the lab."""
+everything back to the beginning of the lab. 'c' copies the commands, whole, as they are to be typed."""
 
     CSS = """
     LabPage #panes { height: 1fr; }
@@ -58,11 +59,12 @@ everything back to the beginning of the lab."""
     LabPage MarkdownH1, LabPage MarkdownH2 { content-align: left middle; color: $primary; text-style: bold;
         margin: 0 0 1 0; }
     LabPage #commands { height: auto; padding: 0 0 1 0; }
-    LabPage #said { height: auto; max-height: 8; padding: 0 2; border-top: solid $panel; }
+    LabPage #said { height: auto; max-height: 11; padding: 0 2; border-top: solid $panel; }
     LabPage #words { height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("k", "check", "Check my work"),
+        Binding("b", "begin", "Break it", tooltip="Put the fault of this step in"),
         Binding("h", "hint", "Hint"),
         Binding("d", "solve", "Do it for me"),
         Binding("c", "copy", "Copy", tooltip="Copy the commands of this step"),
@@ -81,7 +83,9 @@ everything back to the beginning of the lab."""
         self._looking = False
         self._done: frozenset[str] = session.done
         self._helping = False
+        self._breaking = False
         self._answers = False
+        self._begun = frozenset(step.id for step in self._lab.steps if session.has_begun(step.id))
 
     def body(self) -> ComposeResult:
         """Steps left, the one in hand right, what was last said beneath."""
@@ -110,7 +114,7 @@ everything back to the beginning of the lab."""
         for number, step in enumerate(self._lab.steps, start=1):
             done = step.id in self._done
             sign = Content.styled("✓ ", "bold $success") if done else Content(f"{number} ")
-            entries.append((Content.assemble(sign, hang(step.title, 22, 2)), False))
+            entries.append((Content.assemble(sign, hang(step.title, 20, 2)), False))
         count, ended = self._count, self._count == len(self._lab.steps)
         words = "★ What you can explain" if ended else f"  {count} of {len(self._lab.steps)} done"
         entries.append((Content.styled(words, "$primary" if ended else "$quiet"), not ended))
@@ -147,11 +151,16 @@ everything back to the beginning of the lab."""
         if step is not None:
             text.update(f"## {step.title}\n\n{step.text}")
             head = Content.styled(f"Type this in another terminal, for {place(step.host)}:", "$quiet")
-            typed.update(
-                Content.assemble(head, "\n", commands(step.commands)) if step.commands else Content("")
-            )
+            parts = [head, commands(step.commands)] if step.commands else []
+            if answer := self._session.answer(step.id):
+                parts += [Content.styled("And to mend it:", "$quiet"), commands(answer)]
+            if step.id not in self._begun:
+                parts.insert(0, Content.styled("The fault is not in yet: b puts it in.", "$warning"))
+            typed.update(Content("\n").join(parts))
         elif self.query_one("#steps", OptionList).highlighted == 0:
             text.update(f"## {self._lab.title}\n\n{self._lab.intro}\n\n**n** goes on to the first step.")
+            head = Content.styled("In the other terminal, once, so that it finds the programs:", "$quiet")
+            typed.update(Content("\n").join([head, commands([self._shell])]))
         else:
             text.update(_ending(self._lab, answers=self._answers))
         self._name_hosts()
@@ -176,9 +185,16 @@ everything back to the beginning of the lab."""
         """Only what makes sense for the step in hand."""
         if not self.is_mounted or not self.standing:
             return True
-        if action in ("check", "hint", "solve", "copy"):
-            step = self.step
-            return step is not None and (action != "copy" or bool(step.commands))
+        step = self.step
+        if action == "copy":
+            return bool(self._shown)
+        broken = step is not None and step.id in self._begun
+        if action == "begin":
+            return step is not None and bool(step.fault) and (not broken or step.id in self._done)
+        if action in ("check", "hint"):
+            return broken and step is not None and not (step.fault and step.id in self._done)
+        if action == "solve":
+            return step is not None
         if action in ("answers", "report"):
             return self._count == len(self._lab.steps) and self.step is None
         return True
@@ -188,7 +204,9 @@ everything back to the beginning of the lab."""
     def _look(self) -> None:
         """Looks by itself while it is in front; what is not done yet is not worth a word."""
         step = self.step
-        if self.is_current and step and step.id not in self._done and not self.firescreen.runs.working:
+        if step is None or step.id in self._done or step.id not in self._begun:
+            return
+        if self.is_current and not self.firescreen.runs.working:
             self._check(step, aloud=False)
 
     def action_check(self) -> None:
@@ -215,6 +233,7 @@ everything back to the beginning of the lab."""
             new = step.id not in self._done
             self._done |= {step.id}
             self._draw_steps()
+            self.refresh_bindings()
             if aloud or new:
                 self._say(
                     Content.assemble(("✓ done  ", "bold $success"), safe(result.what, 400), "  ('n' goes on)")
@@ -238,11 +257,29 @@ everything back to the beginning of the lab."""
     def action_hint(self) -> None:
         """The next hint; each says more."""
         step = self.step
-        if step is not None:
-            self.firescreen.ask(
-                lambda: self._session.hint(step.id),
-                lambda hint: self._say(Content.assemble(("Hint  ", "bold $primary"), safe(hint, 1000))),
-            )
+        if step is None:
+            return
+
+        def given(hint: str) -> None:
+            if self.standing and self.step is step:
+                if self._session.answer(step.id):
+                    self._draw()
+                self._say(Content.assemble(("Hint  ", "bold $primary"), safe(hint, 1000)))
+
+        self.firescreen.ask(lambda: self._session.hint(step.id), given)
+
+    def action_begin(self) -> None:
+        """Puts the fault of the step in."""
+        step, session = self.step, self._session
+        if step is None or not step.fault:
+            return
+
+        def work(_emit: Emit, _cancel: Event) -> None:
+            session.begin(step.id)
+
+        self._helping = self._breaking = self.firescreen.runs.start(begin("apply"), work)
+        if self._helping:
+            self._say(Content.styled("putting the fault in…", "$quiet"))
 
     def action_solve(self) -> None:
         """The engine does the step; what it says is shown beneath."""
@@ -264,7 +301,7 @@ everything back to the beginning of the lab."""
             last = state.lines[-1].text if state.lines else "at it…"
             self._say(Content.assemble(("▸ ", "bold $primary"), safe(last, 300)))
             return
-        self._helping = False
+        self._helping, breaking, self._breaking = False, self._breaking, False
         self._lab = self._session.lab
         if state.trouble is not None:
             from screens.dialogs.trouble import describe
@@ -272,7 +309,15 @@ everything back to the beginning of the lab."""
             self._say(describe(state.trouble))
         elif state.kind == "undo":
             self._begin_again()
+        elif breaking and self.step is not None:
+            self._begun |= {self.step.id}
+            self._done = self._session.done
+            self._draw_steps()
+            self._draw()
+            self._say(Content.assemble(("● ", "bold $error"), "The fault is in. Find it."))
         elif self.step is not None:
+            if self._session.has_begun(self.step.id):
+                self._begun |= {self.step.id}
             self._check(self.step, aloud=True, patience=PATIENCE)
 
     def action_reset(self) -> None:
@@ -299,6 +344,8 @@ everything back to the beginning of the lab."""
 
     def _begin_again(self) -> None:
         self._done = self._session.done
+        self._lab = self._session.lab
+        self._begun = frozenset(step.id for step in self._lab.steps if self._session.has_begun(step.id))
         self._draw_steps()
         self.query_one("#steps", OptionList).highlighted = 1
         self._draw()
@@ -307,9 +354,22 @@ everything back to the beginning of the lab."""
 
     def action_copy(self) -> None:
         """Copies the commands of the step (OSC 52)."""
-        if self.step is not None:
-            self.app.copy_to_clipboard("\n".join(self.step.commands) + "\n")
+        if self._shown:
+            self.app.copy_to_clipboard("\n".join(self._shown) + "\n")
             self.app.notify("Given to the terminal's clipboard.")
+
+    @property
+    def _shell(self) -> str:
+        """What readies another terminal for the commands."""
+        return f". {shlex.quote(str(self._session.shell_file))}"
+
+    @property
+    def _shown(self) -> tuple[str, ...]:
+        """The commands that stand there now, whole."""
+        step = self.step
+        if step is not None:
+            return (*step.commands, *self._session.answer(step.id))
+        return (self._shell,) if self.query_one("#steps", OptionList).highlighted == 0 else ()
 
     def action_next(self) -> None:
         """The next step."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from wizard.engine import Engine
 from wizard.errors import HostError, ProgramsError
 from wizard.labs import LabSession, content, hand, play
 from wizard.labs.play import Line
+from wizard.labs.session import InHandError
 from wizard.model import Event
 from wizard.practice import PracticeStack
 from wizard.workspace import Workspace
@@ -32,8 +35,8 @@ def engine(practice: PracticeStack, cache: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture
 def session(engine: Engine) -> LabSession:
-    """The first lab, just begun, with the tools for a terminal."""
-    return LabSession.open(engine)
+    """The lab on TLS for node_exporter, just begun, with the tools for a terminal."""
+    return LabSession.open(engine, "node-tls")
 
 
 def silent(_: str) -> None:
@@ -43,7 +46,7 @@ def silent(_: str) -> None:
 def by_hand(session: LabSession, step_id: str, workspace: Workspace) -> list[hand.Typed]:
     typed = list(hand.run(session.lab.step(step_id), workspace))
     assert [each for each in typed if each.code] == []
-    assert len(typed) == len(session.lab.step(step_id).commands)
+    assert len(typed) == len(session.lab.step(step_id).typed)
     return typed
 
 
@@ -58,32 +61,94 @@ def fire(*arguments: str, workspace: Path, **environment: str) -> subprocess.Com
     )
 
 
-@pytest.mark.parametrize("by_hand", [False, True], ids=["engine", "by-hand"])
-def test_played_each_step_is_open_before_and_done_after(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, by_hand: bool
+def played(folder: Path, lab: str, *, by_hand: bool, suite: str = "") -> list[Line]:
+    """What a play of one lab said; it must have come to its end."""
+    lines: list[Line] = []
+    done = play.play(
+        Workspace(folder / lab),
+        [lab],
+        by_hand=by_hand,
+        keep=False,
+        say=lines.append,
+        progress=silent,
+        suite=suite,
+    )
+    told = "\n".join(line.text for line in lines[-60:])
+    assert done, f"{lab}, by hand: {by_hand}, programs of {suite or 'this machine'}:\n{told}"
+    assert not [line for line in lines if line.kind == "bad"], told
+    return lines
+
+
+def all_played(folder: Path, *, by_hand: bool, suite: str = "") -> Mapping[str, list[Line]]:
+    """Every lab, each on a stack of its own, some at a time: they mostly wait for a scrape."""
+    names = [lab.id for lab in content.labs()]
+    with ThreadPoolExecutor(len(names)) as pool:
+        begun = [pool.submit(played, folder, name, by_hand=by_hand, suite=suite) for name in names]
+        return {name: each.result() for name, each in zip(names, begun, strict=True)}
+
+
+def open_before_and_done_after(told: Mapping[str, list[Line]]) -> None:
+    """Each step was looked at before, and was not so; afterwards it was."""
+    for lab in content.labs():
+        lines = told[lab.id]
+        assert sum(line.kind == "step" for line in lines) == len(lab.steps)
+        assert sum(line.kind == "not-yet" for line in lines) == len(lab.steps)
+        assert lines[-2].text.endswith(" s).")
+
+
+@pytest.mark.timeout(400)
+def test_every_lab_by_hand_each_step_is_open_before_and_done_after(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
-    lines: list[Line] = []
-    workspace = Workspace(tmp_path)
-
-    assert play.play(workspace, "", by_hand=by_hand, keep=False, say=lines.append, progress=silent)
-
-    count = len(content.find().steps)
-    assert sum(line.kind == "step" for line in lines) == count
-    assert sum(line.kind == "not-yet" for line in lines) == count - 1
-    assert not [line for line in lines if line.kind == "bad"]
-    ended = [line.text.strip() for line in lines if line.kind == "ok"]
+    told = all_played(tmp_path, by_hand=True)
+    open_before_and_done_after(told)
+    ended = [line.text.strip() for line in told["node-password"] if line.kind == "ok"]
     for proof in (
         "plain http ends with 400: turned away",
         "https without knowing the certificate ends with untrusted: the client walks away",
         "https without a password ends with 401: turned away",
         "https with a guessed password ends with 401: turned away",
-        "prometheus with the right password gets in: 200",
+        "asking just as Prometheus does gets in: 200",
     ):
         assert proof in ended
-    assert any("down, server returned HTTP status 400 Bad Request" in line for line in ended)
+    assert any("down, server returned HTTP status 400 Bad Request" in line.text for line in told["node-tls"])
+    assert not list(tmp_path.glob("*/play"))
+
+
+@pytest.mark.matrix
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("by_hand", [False, True], ids=["done-for-you", "by-hand"])
+@pytest.mark.parametrize("suite", ["bookworm", "trixie", "sid"])
+def test_every_lab_with_programs_of_three_generations(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, suite: str, by_hand: bool
+) -> None:
+    monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
+    told = all_played(tmp_path, by_hand=by_hand, suite=suite)
+    open_before_and_done_after(told)
+    old = any("too old for this step" in line.text for line in told["mutual-tls"])
+    assert old == (suite == "bookworm"), "client_allowed_sans came with node_exporter 1.6"
+
+
+def test_without_a_name_the_first_labs_are_played_each_where_the_one_before_ended(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
+    lines: list[Line] = []
+    heard: list[str] = []
+    workspace = Workspace(tmp_path)
+    assert play.play(workspace, [], by_hand=False, keep=False, say=lines.append, progress=heard.append)
+    assert sum(line.kind == "title" for line in lines) == 3
+    assert not [line for line in lines if line.kind == "bad"]
+    assert sum("goes on where" in text for text in heard) == 2
+    assert any("asking just as Prometheus does gets in: 200" in line.text for line in lines)
     assert not (tmp_path / "play").exists()
     assert practice_stack.status(tmp_path / "play") is None
+
+
+def spoilt(monkeypatch: pytest.MonkeyPatch, lab: content.Lab) -> None:
+    monkeypatch.setattr(play, "find", lambda _: lab)
+    monkeypatch.setattr("wizard.labs.session.find", lambda _: lab)
 
 
 def test_a_lab_whose_check_proves_nothing_is_refused(
@@ -91,34 +156,32 @@ def test_a_lab_whose_check_proves_nothing_is_refused(
 ) -> None:
     monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
     source = content.find()
-    spoilt = replace(
-        source, steps=(source.steps[0], replace(source.steps[1], checks=source.steps[0].checks[:1]))
-    )
-    monkeypatch.setattr(play, "find", lambda _: spoilt)
-    monkeypatch.setattr("wizard.labs.session.find", lambda _: spoilt)
+    first = replace(source.steps[0], checks=source.steps[0].checks[:1])
+    spoilt(monkeypatch, replace(source, steps=(first, *source.steps[1:])))
     lines: list[Line] = []
     assert not play.play(
-        Workspace(tmp_path), "", by_hand=False, keep=False, say=lines.append, progress=silent
+        Workspace(tmp_path), ["look"], by_hand=False, keep=False, say=lines.append, progress=silent
     )
     assert "proves nothing" in lines[-1].text
     assert not (tmp_path / "play").exists()
 
 
+@pytest.mark.parametrize("by_hand", [False, True], ids=["done-for-you", "by-hand"])
 def test_a_command_that_fails_ends_the_play(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, by_hand: bool
 ) -> None:
     monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
     source = content.find()
     broken = replace(source.steps[0], commands=("echo one", "cat /nonexistent/file", "echo three"))
-    spoilt = replace(source, steps=(broken, *source.steps[1:]))
-    monkeypatch.setattr(play, "find", lambda _: spoilt)
-    monkeypatch.setattr("wizard.labs.session.find", lambda _: spoilt)
+    spoilt(monkeypatch, replace(source, steps=(broken, *source.steps[1:])))
     lines: list[Line] = []
-    assert not play.play(Workspace(tmp_path), "", by_hand=True, keep=False, say=lines.append, progress=silent)
-    texts = [line.text.strip() for line in lines]
+    assert not play.play(
+        Workspace(tmp_path), ["look"], by_hand=by_hand, keep=False, say=lines.append, progress=silent
+    )
+    texts = " ".join(line.text for line in lines)
     assert "$ cat /nonexistent/file" in texts
     assert "$ echo three" not in texts
-    assert lines[-1].kind == "bad"
+    assert [line.kind for line in lines[-2:]].count("bad") == 1
 
 
 def test_play_leaves_a_started_lab_alone(engine: Engine, session: LabSession) -> None:
@@ -127,19 +190,20 @@ def test_play_leaves_a_started_lab_alone(engine: Engine, session: LabSession) ->
     done = session.done
     before = snapshot(engine.workspace.practice)
 
-    assert play.play(engine.workspace, "", by_hand=False, keep=False, say=lambda _: None, progress=silent)
+    assert play.play(
+        engine.workspace, ["look"], by_hand=False, keep=False, say=lambda _: None, progress=silent
+    )
 
     assert differences(before, snapshot(engine.workspace.practice)) == []
-    assert LabSession(engine, content.find()).done == done != frozenset()
+    assert LabSession(engine, content.find("node-tls")).done == done != frozenset()
     known = practice_stack.status(engine.workspace.root)
     assert known is not None and known.active
 
 
 def test_by_hand_and_done_for_you_can_be_mixed(engine: Engine, session: LabSession) -> None:
     for number, step in enumerate(session.lab.steps):
-        if step.solve is not None:
-            assert not session.check(step.id).ok
-        if number % 2 or step.solve is None:
+        assert not session.check(step.id).ok
+        if number % 2:
             by_hand(session, step.id, engine.workspace)
         else:
             assert session.solve(step.id).error is None
@@ -147,9 +211,12 @@ def test_by_hand_and_done_for_you_can_be_mixed(engine: Engine, session: LabSessi
         assert result.ok, (step.id, result)
 
 
-def test_the_last_step_done_for_me_does_what_is_missing_and_reset_undoes_it(
-    engine: Engine, session: LabSession
+def test_each_lab_begins_on_its_own_and_the_last_step_done_for_me_does_what_is_missing(
+    engine: Engine,
 ) -> None:
+    told: list[str] = []
+    session = LabSession.open(engine, "node-password", progress=told.append)
+    assert any("speaks TLS already" in line for line in told)
     before = snapshot(engine.workspace.practice)
     secrets = engine.workspace.users / "prometheus.password"
     events: list[Event] = []
@@ -167,7 +234,7 @@ def test_the_last_step_done_for_me_does_what_is_missing_and_reset_undoes_it(
     assert "•••" not in text, "nothing in it had to be masked"
     assert "done by Firescreen" in text and "1 hint)" in text
     assert secrets.read_text() not in text
-    assert secrets.read_text() not in (engine.workspace.labs / "node-exporter.json").read_text()
+    assert secrets.read_text() not in (engine.workspace.labs / "node-password.json").read_text()
 
     session.reset()
 
@@ -175,14 +242,13 @@ def test_the_last_step_done_for_me_does_what_is_missing_and_reset_undoes_it(
     assert not secrets.exists()
     assert session.done == frozenset() and session.hints_used == {}
     assert {run.state for run in engine.history()} == {"undone"}
-    assert session.check("look", patience=PATIENCE).ok
-    assert not session.check("certificate").ok
+    assert not session.check("password").ok
 
 
 def test_reset_takes_back_what_was_done_by_hand_over_what_was_done_for_me(
     engine: Engine, session: LabSession
 ) -> None:
-    before = {path for path in snapshot(engine.workspace.practice) if "/etc/" in path}
+    before = snapshot(engine.workspace.practice)
     by_hand(session, "certificate", engine.workspace)
     assert session.solve("start").error is None
     web = next(engine.workspace.practice.rglob("web.yml"))
@@ -191,47 +257,67 @@ def test_reset_takes_back_what_was_done_by_hand_over_what_was_done_for_me(
 
     session.reset()
 
-    assert {path for path in snapshot(engine.workspace.practice) if "/etc/" in path} == before
-    assert session.check("look", patience=PATIENCE).ok
+    assert differences(before, snapshot(engine.workspace.practice)) == []
     assert {run.state for run in engine.history()} == {"undone"}
+    assert session.done == frozenset()
+    assert not session.check("start").ok
 
 
-def test_how_far_one_is_survives_and_hints_say_more_each_time(engine: Engine, session: LabSession) -> None:
-    assert session.current is not None and session.current.id == "look"
-    assert session.check("look", patience=PATIENCE).ok
-    hints = [session.hint("certificate") for _ in range(4)]
-    assert hints[:3] == list(session.lab.step("certificate").hints)
+def test_how_far_one_is_survives_and_hints_say_more_each_time(engine: Engine) -> None:
+    session = LabSession.open(engine, "look")
+    assert session.current is not None and session.current.id == "metrics"
+    by_hand(session, "metrics", engine.workspace)
+    assert session.check("metrics", patience=PATIENCE).ok
+    hints = [session.hint("prometheus") for _ in range(4)]
+    assert hints[:3] == list(session.lab.step("prometheus").hints)
     assert hints[3] == hints[2]
 
-    again = LabSession.open(engine, "node-exporter", tools=False)
+    again = LabSession.open(engine, "look", tools=False)
 
-    assert again.done == {"look"}
-    assert again.hints_used == {"certificate": 3}
-    assert again.current is not None and again.current.id == "certificate"
+    assert again.done == {"metrics"}
+    assert again.hints_used == {"prometheus": 3}
+    assert again.current is not None and again.current.id == "prometheus"
+
+
+def test_another_lab_is_not_begun_over_one_that_is_in_hand(engine: Engine, session: LabSession) -> None:
+    assert session.solve("certificate").error is None
+    assert session.check("certificate").ok
+    with pytest.raises(InHandError, match="1 of 4 steps done"):
+        LabSession.open(engine, "mutual-tls", tools=False)
+    refused = fire("lab", "start", "mutual-tls", workspace=engine.workspace.root)
+    assert refused.returncode == 2 and "--anew" in refused.stderr
+    assert LabSession.open(engine, "node-tls", tools=False).done == {"certificate"}
+
+    other = LabSession.open(engine, "mutual-tls", tools=False, anew=True)
+
+    assert not list(engine.workspace.practice.rglob("*.crt"))
+    assert other.done == frozenset()
+    assert LabSession.open(engine, "node-tls", tools=False).done == frozenset(), "it begins afresh as well"
 
 
 def test_what_was_undone_or_made_anew_counts_as_not_done(engine: Engine, session: LabSession) -> None:
     assert session.solve("web-config").error is None
     assert session.check("web-config").ok
-    assert LabSession(engine, content.find()).done == {"look", "certificate", "web-config"}
+    assert LabSession(engine, content.find("node-tls")).done == {"certificate", "web-config"}
     while any(run.state == "applied" for run in engine.history()):
         assert engine.undo().error is None
-    assert LabSession(engine, content.find()).done == frozenset()
+    assert LabSession(engine, content.find("node-tls")).done == frozenset()
 
 
 def test_a_student_may_take_the_stack_down_in_the_middle(engine: Engine, session: LabSession) -> None:
     practice_stack.down(engine.workspace.root)
-    result = session.check("look")
+    result = session.check("start")
     assert not result.ok
     practice_stack.down(engine.workspace.root, remove=True)
     with pytest.raises(HostError, match="no node_exporter"):
-        session.check("look")
-    assert LabSession.open(engine, tools=False).check("look", patience=PATIENCE).ok
+        session.check("start")
+    again = LabSession.open(engine, "node-tls", tools=False)
+    assert "answers in clear" in again.check("start", patience=2.0).what
 
 
 def test_a_play_that_is_stopped_leaves_nothing(tmp_path: Path, cache: Path) -> None:
     child = subprocess.Popen(
-        [sys.executable, "-m", "wizard.cli", "--workspace", str(tmp_path), "lab", "play"],
+        [sys.executable, "-m", "wizard.cli", "--workspace", str(tmp_path), "lab", "play", "node-tls"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -240,7 +326,7 @@ def test_a_play_that_is_stopped_leaves_nothing(tmp_path: Path, cache: Path) -> N
     assert child.stdout is not None
     with child.stdout:
         for line in child.stdout:
-            if line.startswith("4/7"):
+            if line.startswith("3/4"):
                 child.terminate()
                 break
         child.stdout.read()
@@ -262,9 +348,12 @@ def test_a_students_own_names_are_as_good(engine: Engine, session: LabSession) -
     assert "restart" in session.check("start").todo
     assert fire("practice", "restart", "node_exporter", workspace=engine.workspace.root).returncode == 0
     assert session.check("start", patience=PATIENCE).ok
-    assert session.solve("close").error is None
-    assert session.check("close", patience=PATIENCE).ok
-    assert not list(home.glob("web.yml")), "the engine went on with the student's own file"
+    assert session.solve("scrape").error is None
+    assert session.check("scrape", patience=PATIENCE).ok
+    following = LabSession.open(engine, "node-password", tools=False)
+    assert following.solve("close").error is None
+    assert following.check("close", patience=PATIENCE).ok
+    assert not list(home.glob("web.yml")), "the engine and the next lab went on with the student's own file"
 
 
 def test_what_is_nearly_right_is_not_done_and_says_what_is_missing(
@@ -276,33 +365,32 @@ def test_what_is_nearly_right_is_not_done_and_says_what_is_missing(
     assert "open to more people" in session.check("certificate").what
     (home / "node_exporter.key").chmod(0o640)
     request = "req -x509 -new -key node_exporter.key -days 9 -subj /CN=127.0.10.1 -out node_exporter.crt"
-    subprocess.run(
-        ["openssl", *request.split()],
-        cwd=home,
-        check=True,
-        capture_output=True,
-        timeout=30,
-    )
+    subprocess.run(["openssl", *request.split()], cwd=home, check=True, capture_output=True, timeout=30)
     result = session.check("certificate")
     assert not result.ok and "SAN" in result.what
-
     (home / "node_exporter.crt").unlink()
     assert session.solve("scrape").error is None
     assert session.check("scrape", patience=PATIENCE).ok
-    web = home / "web.yml"
+    config = next(engine.workspace.practice.glob("prometheus/etc/prometheus/prometheus.yml"))
+    text = config.read_text()
+    config.write_text(
+        text.replace("    tls_config:\n", "    tls_config:\n      insecure_skip_verify: true\n")
+    )
+    assert fire("practice", "reload", "prometheus", workspace=engine.workspace.root).returncode == 0
+    assert "does not look at the certificate" in session.check("scrape").what
+    config.write_text(text)
+
+    following = LabSession.open(engine, "node-password", tools=False, anew=True)
+    web = next(engine.workspace.practice.glob("srv1/etc/node_exporter/web.yml"))
     whole = web.read_text()
     web.write_text(f"{whole}basic_auth_users:\n")
-    assert "no basic_auth_users" in session.check("close").todo
+    assert "no basic_auth_users" in following.check("close").todo
     web.write_text(f"{whole}basic_auth_users:\n  prometheus: $apr1$abcdefgh$0123456789abcdefghijkl\n")
-    result = session.check("close")
-    assert not result.ok
-    assert session.solve("close").error is None
-    assert session.check("close", patience=PATIENCE).ok
+    assert not following.check("close").ok
 
 
-def test_a_forgotten_reload_is_named_and_done(engine: Engine, session: LabSession) -> None:
-    assert session.solve("scrape").error is None
-    assert session.check("scrape", patience=PATIENCE).ok
+def test_a_forgotten_reload_is_named_and_done(engine: Engine) -> None:
+    session = LabSession.open(engine, "node-password", tools=False)
     config = next(engine.workspace.practice.glob("prometheus/etc/prometheus/prometheus.yml"))
     (config.parent / "pw").write_text("a password that is long")
     (config.parent / "pw").chmod(0o600)
@@ -319,23 +407,45 @@ def test_a_forgotten_reload_is_named_and_done(engine: Engine, session: LabSessio
     assert session.check("password", patience=PATIENCE).ok
 
 
+def test_a_fault_is_put_in_when_asked_and_the_next_one_begins_on_a_healthy_stack(engine: Engine) -> None:
+    session = LabSession.open(engine, "faults")
+    home = next(engine.workspace.practice.glob("srv1/etc/node_exporter"))
+    whole = (home / "node.crt").read_bytes()
+    not_in = session.check("fault-2")
+    assert not not_in.ok and "not in yet" in not_in.what
+    session.begin("fault-2")
+    assert (home / "node.crt").read_bytes() != whole
+    result = session.check("fault-2")
+    assert not result.ok and "x509" in result.what
+    assert session.answer("fault-2") == ()
+    assert [session.hint("fault-2") for _ in range(3)] and session.answer("fault-2")
+
+    session.begin("fault-6")
+
+    assert (home / "node.crt").read_bytes() == whole, "the fault before was not mended, and is gone"
+    assert "open to more people" in session.check("fault-6", patience=PATIENCE).what
+    (home / "node.key").chmod(0o600)
+    assert session.check("fault-6", patience=PATIENCE).ok, "mended in another way than the answer's"
+    assert LabSession.open(engine, "faults", tools=False).done == {"fault-6"}
+
+
 def test_the_command_line_follows_a_lab(engine: Engine) -> None:
     root = engine.workspace.root
     listed = fire("lab", "list", workspace=root)
-    assert listed.returncode == 0 and "node-exporter" in listed.stdout
+    assert listed.returncode == 0 and len(listed.stdout.splitlines()) == 8
     started = fire("lab", "start", workspace=root)
     assert started.returncode == 0, started.stderr
-    assert "See how open it is" in started.stdout and "\x1b" not in started.stdout
-    assert fire("lab", "check", workspace=root).returncode == 0
+    assert "Read the metrics as a stranger" in started.stdout and "\x1b" not in started.stdout
     missing = fire("lab", "check", workspace=root)
     assert missing.returncode == 1 and "not yet" in missing.stdout
-    assert "Two files" in fire("lab", "hint", "node-exporter", workspace=root).stdout
-    assert fire("lab", "solve", "2", workspace=root).returncode == 0
-    assert fire("lab", "check", "certificate", workspace=root).returncode == 0
-    assert "2 of 7" in fire("lab", "list", workspace=root).stdout
+    assert "No password" in fire("lab", "hint", "look", workspace=root).stdout
+    assert fire("lab", "solve", "1", workspace=root).returncode == 0
+    assert fire("lab", "check", "metrics", workspace=root).returncode == 0
+    assert "1 of 3" in fire("lab", "list", workspace=root).stdout
     assert fire("lab", "check", "nonsense", workspace=root).returncode == 2
+    assert fire("lab", "play", "look", "--all", workspace=root).returncode == 2
     assert fire("lab", "reset", workspace=root).returncode == 0
-    assert "0 of 7" in fire("lab", "list", workspace=root).stdout
+    assert "0 of 3" in fire("lab", "list", workspace=root).stdout
 
 
 def test_without_programs_and_network_it_says_so_and_leaves_nothing(tmp_path: Path) -> None:

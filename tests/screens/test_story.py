@@ -142,15 +142,13 @@ async def test_an_answer_that_cannot_be_used_is_explained_beside_it(app: Firescr
         assert "Choices" in drawn(pilot).splitlines()[0], "it does not go on"
 
 
-async def test_a_lab_is_followed_checked_and_done_for_one(app: FirescreenApp) -> None:
+async def test_a_lab_is_followed_checked_and_done_for_one(app: FirescreenApp, workspace: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")
         await pilot.press("l")
-        await until(pilot, "about 30 minutes")
-        await pilot.press("enter")
+        await until(pilot, "about 15 minutes")
+        await pilot.press("down", "enter")
         await until(pilot, "About this lab")
-        await pilot.press("n")
-        await until(pilot, "✓ See how open it is")
         await pilot.press("n")
         await until(pilot, "TLS needs two files")
         await pilot.press("k")
@@ -159,6 +157,47 @@ async def test_a_lab_is_followed_checked_and_done_for_one(app: FirescreenApp) ->
         await until(pilot, "Hint ")
         await pilot.press("d")
         await until(pilot, "✓ done")
-        await until(pilot, "2 of 7 done")
+        await until(pilot, "1 of 4 done")
+        await pilot.press("n")
+        await until(pilot, "one small file")
+        home = workspace / "practice" / "srv1" / "etc" / "node_exporter"
+        (key,), (certificate,) = home.rglob("*.key"), home.rglob("*.crt")
+        written = home / "web.yml"
+        written.touch(mode=0o640)
+        written.write_text(f"tls_server_config:\n  cert_file: {certificate}\n  key_file: {key}\n")
+        await until(pilot, "2 of 4 done")  # it was done in another terminal, and is noticed
         await pilot.press("escape")
         await until(pilot, "What runs in practice")
+
+
+async def test_a_lab_asks_before_it_ends_what_was_set_up_on_practice(
+    app: FirescreenApp, workspace: Path
+) -> None:
+    mine = workspace / "practice" / "srv1" / "etc" / "node_exporter" / "mine.yml"
+    mine.write_text("# my own\n")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Follow a lab")
+        await pilot.press("l")
+        await until(pilot, "about 15 minutes")
+        await pilot.press("enter")
+        await until(pilot, "Begin this lab?")
+        await pilot.press("enter")
+        await until(pilot, "Follow a lab")
+        assert mine.exists(), "the careful answer comes first"
+
+
+async def test_a_fault_is_put_in_with_a_key(app: FirescreenApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Follow a lab")
+        await pilot.press("l")
+        await until(pilot, "about 15 minutes")
+        await pilot.press("end", "enter")
+        await until(pilot, "About this lab")
+        await pilot.press("n")
+        await until(pilot, "b Break it")
+        await pilot.press("b")
+        await until(pilot, "The fault is in")
+        await pilot.press("k")
+        await until(pilot, "✗ not yet")
+        await pilot.press("d")
+        await until(pilot, "✓ Unknown authority")

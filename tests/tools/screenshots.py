@@ -51,8 +51,9 @@ WALK = (
     Stop((), "Prove again", "proof"),
     Stop(("escape",), "TLS + password", "closed"),
     Stop(("l",), "minutes"),
-    Stop(("enter",), "About this lab"),
-    Stop(("n", "n"), "Check my work", "lab"),
+    Stop(("down", "enter"), "Begin this lab?"),
+    Stop(("tab", "enter"), "About this lab"),
+    Stop(("n",), "Check my work", "lab"),
 )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -32,16 +32,34 @@ _FORMAT = yamlfile.Format(
     start="start from a lab that is there",
     advice={"pattern": "see the pattern for it in assets/lab.schema.json"},
 )
-_PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_-]*\.[a-z]+)\}")
+_PLACEHOLDER = re.compile(r"\{\{([a-z][a-z0-9_-]*\.[a-z]+)\}\}")
+COMMANDS = frozenset({"restart", "reload", "copy"})
+"""Placeholders that stand for a command: filled in as it is, and never quoted as one word."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that must be so: `kind` is a word of the schema's vocabulary, `of` is host/component."""
+    """One thing that must be so: `kind` is a word of the schema's vocabulary, `of` is host/component or ''."""
 
     kind: str
-    of: str
+    of: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """One thing that Firescreen places on the practice stack: a beginning, or a fault to be found."""
+
+    kind: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """The oldest version of a component that a step can be done with."""
+
+    of: str
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +93,21 @@ class LabStep:
     checks: tuple[Check, ...]
     hints: tuple[str, ...]
     solve: Solve | None = None
+    """None: it is done for the student by typing the very commands."""
+    answer: tuple[str, ...] = ()
+    """Commands that are part of what is to be found out: shown with the last hint."""
+    fault: tuple[Deed, ...] = ()
+    """What is put in when the step begins, to be found and mended."""
+    needs: Needs | None = None
+    missing: str = ""
+    """Why it cannot be done with these programs, or ''."""
     note: str = ""
     """What other texts say here; Markdown. `text` ends with it already."""
+
+    @property
+    def typed(self) -> tuple[str, ...]:
+        """All commands that do the step by hand."""
+        return (*self.commands, *self.answer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +121,17 @@ class Lab:
     steps: tuple[LabStep, ...]
     questions: tuple[LabQuestion, ...]
     outro: str
-    certificates: str
+    follows: str = ""
+    """The lab at whose end this one begins: it goes on with that one's files."""
+    begin: tuple[Deed, ...] = ()
+    """What is placed on a fresh practice stack before the first step."""
+    begins: str = ""
+    """A sentence about that."""
+    components: tuple[str, ...] = ()
+    """What the practice stack needs besides the first two."""
+    hosts: tuple[str, ...] = ()
+    """Further hosts that it needs."""
+    certificates: str = "ca"
     source: str = ""
 
     def step(self, step_id: str) -> LabStep:
@@ -112,13 +153,20 @@ class Lab:
         """The lab with the addresses and folders of the practice stack in place of its placeholders."""
         return replace(
             self,
+            intro=fill(self.intro, values),
+            outro=fill(self.outro, values),
+            questions=tuple(
+                LabQuestion(fill(each.ask, values), fill(each.answer, values)) for each in self.questions
+            ),
             steps=tuple(
                 replace(
                     step,
-                    text=_fill(step.text, values),
-                    note=_fill(step.note, values),
-                    hints=tuple(_fill(hint, values) for hint in step.hints),
-                    commands=tuple(_fill(command, values, quoted=True) for command in step.commands),
+                    text=fill(step.text, values),
+                    note=fill(step.note, values),
+                    hints=tuple(fill(hint, values) for hint in step.hints),
+                    commands=tuple(fill(command, values, quoted=True) for command in step.commands),
+                    answer=tuple(fill(command, values, quoted=True) for command in step.answer),
+                    checks=tuple(_filled_check(check, values) for check in step.checks),
                 )
                 for step in self.steps
             ),
@@ -126,7 +174,11 @@ class Lab:
 
     def placeholders(self) -> frozenset[str]:
         """The names of all placeholders, e.g. srv1.home."""
-        texts = (text for step in self.steps for text in (step.text, *step.hints, *step.commands))
+        texts = (
+            text
+            for step in self.steps
+            for text in (step.text, *step.hints, *step.typed, *(str(check.options) for check in step.checks))
+        )
         return frozenset(name for text in texts for name in _PLACEHOLDER.findall(text))
 
 
@@ -166,6 +218,7 @@ def load(folder: Path) -> Lab:
     read = yamlfile.parse(yamlfile.text_of(path, _FORMAT), source=str(path), form=_FORMAT)
     yamlfile.check(read, _validator(), _FORMAT)
     data = read.data
+    _visible(read, data, ())
     steps: list[LabStep] = []
     for index, entry in enumerate(data["steps"]):
         if entry["id"] in {step.id for step in steps}:
@@ -183,9 +236,35 @@ def load(folder: Path) -> Lab:
         steps=tuple(steps),
         questions=tuple(LabQuestion(entry["ask"], entry["answer"]) for entry in data["questions"]),
         outro=_page(folder, read, ("outro",)),
-        certificates=data["certificates"],
+        follows=data.get("follows", ""),
+        begin=_deeds(data.get("begin", {}).get("place", ())),
+        begins=" ".join(data.get("begin", {}).get("says", "").split()),
+        components=tuple(data.get("practice", {}).get("components", ())),
+        hosts=tuple(data.get("practice", {}).get("hosts", ())),
+        certificates=data.get("certificates", "ca"),
         source=data.get("source", ""),
     )
+
+
+def _visible(read: yamlfile.Read, value: Any, place: yamlfile.Place) -> None:
+    """Refuses signs that a person cannot see: what is shown must be what is typed.
+
+    Raises:
+        LabError: there is one.
+    """
+    if isinstance(value, str) and ("\t" in value or plain(value, LARGEST_FILE) != value):
+        raise LabError(
+            "there is a sign in it that cannot be seen",
+            where=read.where(place),
+            todo="write it with plain letters and blanks",
+        )
+    entries: Iterable[tuple[str | int, Any]] = ()
+    if isinstance(value, dict):
+        entries = value.items()
+    elif isinstance(value, list):
+        entries = enumerate(value)
+    for key, inner in entries:
+        _visible(read, inner, (*place, key))
 
 
 @cache
@@ -197,13 +276,16 @@ def _step(folder: Path, read: yamlfile.Read, index: int) -> LabStep:
     entry = read.data["steps"][index]
     note = " ".join(entry.get("note", "").split())
     text = _page(folder, read, ("steps", index, "text"))
-    solve = entry.get("solve")
+    solve, needs = entry.get("solve"), entry.get("needs")
     return LabStep(
         id=entry["id"],
         title=entry["title"],
         host=entry["host"],
         text=f"{text}\n\n*You may have read elsewhere:* {note}" if note else text,
-        commands=tuple(command.rstrip("\n") for command in entry.get("commands", ())),
+        commands=_commands(entry.get("commands", ())),
+        answer=_commands(entry.get("answer", ())),
+        fault=_deeds(entry.get("fault", ())),
+        needs=Needs(needs["of"], needs["version"]) if needs else None,
         checks=tuple(_check(one) for one in entry["check"]),
         hints=tuple(" ".join(hint.split()) for hint in entry["hints"]),
         solve=Solve(tuple(solve["protect"]), tuple(solve["steps"])) if solve else None,
@@ -213,7 +295,29 @@ def _step(folder: Path, read: yamlfile.Read, index: int) -> LabStep:
 
 def _check(entry: Mapping[str, Any]) -> Check:
     ((kind, options),) = entry.items()
-    return Check(kind, options["of"], {key: value for key, value in options.items() if key != "of"})
+    return Check(kind, options.get("of", ""), {key: value for key, value in options.items() if key != "of"})
+
+
+def _deeds(entries: Sequence[Mapping[str, Any]]) -> tuple[Deed, ...]:
+    return tuple(Deed(kind, options) for entry in entries for kind, options in entry.items())
+
+
+def _commands(entries: Sequence[str | Mapping[str, str]]) -> tuple[str, ...]:
+    """Each as it is typed on a practice host; one that differs on real hosts has two forms."""
+    forms = (entry if isinstance(entry, str) else entry["practice"] for entry in entries)
+    return tuple(form.rstrip("\n") for form in forms)
+
+
+def _filled_check(check: Check, values: Mapping[str, str]) -> Check:
+    options = {
+        key: fill(value, values)
+        if isinstance(value, str)
+        else [fill(each, values) for each in value]
+        if isinstance(value, list)
+        else value
+        for key, value in check.options.items()
+    }
+    return replace(check, options=options)
 
 
 def _page(folder: Path, read: yamlfile.Read, place: yamlfile.Place) -> str:
@@ -231,11 +335,24 @@ def _page(folder: Path, read: yamlfile.Read, place: yamlfile.Place) -> str:
     return plain(yamlfile.text_of(path, _FORMAT).strip(), LARGEST_FILE)
 
 
-def _fill(text: str, values: Mapping[str, str], *, quoted: bool = False) -> str:
+def fill(text: str, values: Mapping[str, str], *, quoted: bool = False) -> str:
+    """The text with its placeholders filled in.
+
+    Args:
+        values: by name, e.g. srv1.home.
+        quoted: for a shell: a value is one word there, whatever signs it has; a command stays as it is.
+
+    Raises:
+        LabError: a placeholder has no value.
+    """
+
     def value(match: re.Match[str]) -> str:
         name = match.group(1)
         if name not in values:
-            raise LabError(f"there is no '{{{name}}}' to fill in", todo=f"known: {', '.join(sorted(values))}")
-        return shlex.quote(values[name]) if quoted else values[name]
+            raise LabError(
+                f"there is no '{{{{{name}}}}}' to fill in", todo=f"known: {', '.join(sorted(values))}"
+            )
+        word = quoted and name.rpartition(".")[2] not in COMMANDS
+        return shlex.quote(values[name]) if word else values[name]
 
     return _PLACEHOLDER.sub(value, text)

@@ -41,6 +41,11 @@ def shell_file(workspace: Workspace) -> Path:
     return workspace.labs / "shell"
 
 
+def is_ready(workspace: Workspace) -> bool:
+    """Whether `prepare` was done."""
+    return shell_file(workspace).is_file()
+
+
 def prepare(workspace: Workspace, progress: Callable[[str], None], *, strict: bool = False) -> Path:
     """Makes the folder of tools and the file to source; returns the file.
 
@@ -55,9 +60,14 @@ def prepare(workspace: Workspace, progress: Callable[[str], None], *, strict: bo
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(folder / "firescreen", _launcher(), mode=0o700)
+        known = practice.status(workspace.root)
+        # promtool of the stack's own generation; an htpasswd of another suite may not run here.
+        suites = {"promtool": known.suite if known else ""}
         for name in _TOOLS:
             try:
-                program = binaries.find(name, cache=workspace.cache, progress=progress)
+                program = binaries.find(
+                    name, cache=workspace.cache, suite=suites.get(name, ""), progress=progress
+                )
             except ProgramsError as error:
                 if strict:
                     raise
@@ -121,7 +131,7 @@ def run(step: LabStep, workspace: Workspace) -> Iterator[Typed]:
         f". {shlex.quote(str(shell_file(workspace)))}",
         f"cd {shlex.quote(folders.get(step.host, str(workspace.root)))}",
     ]
-    script = "\n".join([*begin, *(f"printf '\\036'\n{command}" for command in step.commands)])
+    script = "\n".join([*begin, *(f"printf '\\036'\n{command}" for command in step.typed)])
     try:
         ended = run_bounded(["bash", "-euc", script], timeout=_TIMEOUT)
     except HostError as error:
@@ -133,4 +143,4 @@ def run(step: LabStep, workspace: Workspace) -> Iterator[Typed]:
     parts = ended.stdout.decode("utf-8", "replace").split(_MARK)[1:]
     for index, output in enumerate(parts):
         last = index == len(parts) - 1
-        yield Typed(step.commands[index], redact(plain(output.strip("\n"), 4000)), ended.code if last else 0)
+        yield Typed(step.typed[index], redact(plain(output.strip("\n"), 4000)), ended.code if last else 0)

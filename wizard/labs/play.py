@@ -10,7 +10,7 @@ import fcntl
 import shutil
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from wizard import practice
 from wizard.engine import Engine
 from wizard.errors import FirescreenError, LockedError
 from wizard.labs import hand
-from wizard.labs.content import LabStep, find
+from wizard.labs.content import Lab, LabStep, find, labs
 from wizard.labs.session import PATIENCE, LabSession
 from wizard.model import Event
 from wizard.redact import plain, redact
@@ -45,77 +45,102 @@ Say: TypeAlias = Callable[[Line], None]
 
 def play(
     workspace: Workspace,
-    lab_id: str,
+    lab_ids: Sequence[str],
     *,
     by_hand: bool,
     keep: bool,
     say: Say,
     progress: Callable[[str], None],
+    suite: str = "",
 ) -> bool:
-    """Plays a lab; whether every step was open before and is done after.
+    """Plays labs one after the other; whether every step was open before and is done after.
 
     Args:
         workspace: the stack lies in its folder `play`, which is emptied first.
+        lab_ids: none for the first lab and those that go on from it.
         by_hand: runs the printed commands in place of the engine.
         keep: leaves the stack running afterwards.
         progress: told what is fetched and started.
+        suite: programs of another suite of the distribution.
 
     Raises:
         FirescreenError: the programs cannot be had, or the practice stack does not work.
     """
-    lab = find(lab_id)
-    began = time.monotonic()
+    wanted = [find(lab_id) for lab_id in lab_ids] or _first_row()
+    how = "by hand: the commands that a student sees" if by_hand else "done for you"
     with _stage(workspace, keep=keep) as stage:
-        how = "by hand: the commands that a student sees" if by_hand else "done for you by the engine"
-        say(Line("title", f"Lab: {lab.title}"))
-        for line in _wrapped(_first_paragraph(lab.intro)):
-            say(Line("text", line))
-        say(Line("text", ""))
-        say(Line("text", f"Played from first to last step, {how}."))
-        engine = Engine(stage)
-        session = LabSession.open(engine, lab.id, progress=progress, tools=False)
-        if by_hand:
-            hand.prepare(stage, progress, strict=True)
-        for number, step in enumerate(session.lab.steps, start=1):
-            say(Line("text", ""))
-            say(Line("step", f"{number}/{len(session.lab.steps)}  {step.title}  ({step.host})"))
-            if not _step(session, step, stage, by_hand=by_hand, say=say):
+        for lab in wanted:
+            if not _lab(lab, stage, how, by_hand=by_hand, say=say, progress=progress, suite=suite):
                 return False
-        say(Line("text", ""))
-        for line in session.lab.outro.splitlines():
-            for part in _wrapped(line) or [""]:
-                say(Line("end", part))
-        say(Line("text", ""))
-        say(
-            Line(
-                "ok",
-                f"All {len(lab.steps)} steps were open before and are done now ({time.monotonic() - began:.0f} s).",
-            )
-        )
         if keep:
-            say(
-                Line(
-                    "text",
-                    f"The stack is kept. To end it: firescreen --workspace {stage.root} practice down --remove",
-                )
-            )
+            end = f"firescreen --workspace {stage.root} practice down --remove"
+            say(Line("text", f"The stack is kept. To end it: {end}"))
+    return True
+
+
+def _first_row() -> list[Lab]:
+    """The first lab, and those that go on where the one before ends."""
+    row: list[Lab] = []
+    for lab in labs():
+        if row and lab.follows != row[-1].id:
+            break
+        row.append(lab)
+    return row
+
+
+def _lab(
+    lab: Lab,
+    stage: Workspace,
+    how: str,
+    *,
+    by_hand: bool,
+    say: Say,
+    progress: Callable[[str], None],
+    suite: str,
+) -> bool:
+    began = time.monotonic()
+    say(Line("title", f"Lab: {lab.title}"))
+    for line in _wrapped(_first_paragraph(lab.intro)):
+        say(Line("text", line))
+    say(Line("text", ""))
+    say(Line("text", f"Played from first to last step, {how}."))
+    session = LabSession.open(Engine(stage), lab.id, progress=progress, tools=False, suite=suite, anew=True)
+    hand.prepare(stage, progress, strict=True)
+    for number, step in enumerate(session.lab.steps, start=1):
+        say(Line("text", ""))
+        say(Line("step", f"{number}/{len(session.lab.steps)}  {step.title}  ({step.host})"))
+        if not _step(session, step, stage, by_hand=by_hand, say=say):
+            return False
+    say(Line("text", ""))
+    for line in session.lab.outro.splitlines():
+        for part in _wrapped(line) or [""]:
+            say(Line("end", part))
+    missing = sum(bool(step.missing) for step in session.lab.steps)
+    count = f"All {len(lab.steps)} steps" if not missing else f"{len(lab.steps) - missing} steps"
+    say(Line("text", ""))
+    say(Line("ok", f"{count} were open before and are done now ({time.monotonic() - began:.0f} s)."))
+    say(Line("text", ""))
     return True
 
 
 def _step(session: LabSession, step: LabStep, stage: Workspace, *, by_hand: bool, say: Say) -> bool:
     for line in _wrapped(_first_paragraph(step.text)):
         say(Line("text", f"  {line}"))
-    if step.solve is not None:
-        before = session.check(step.id)
-        if before.ok:
-            say(
-                Line(
-                    "bad",
-                    "  this step counts as done before anything was done: the lab's check proves nothing",
-                )
+    if step.missing:
+        say(Line("not-yet", f"  {step.missing}"))
+        return session.check(step.id).ok
+    if step.fault:
+        session.begin(step.id)
+    before = session.check(step.id)
+    if before.ok:
+        say(
+            Line(
+                "bad",
+                "  this step counts as done before anything was done: the lab's check proves nothing",
             )
-            return False
-        say(Line("not-yet", f"  not yet: {_short(before.what, stage)}"))
+        )
+        return False
+    say(Line("not-yet", f"  not yet: {_short(before.what, stage)}"))
     done = _by_hand(step, stage, say) if by_hand else _by_engine(session, step, stage, say)
     if not done:
         return False

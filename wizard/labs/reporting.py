@@ -51,8 +51,8 @@ def _lines(lab: Lab, known: LabState) -> list[str]:
         how = "not done"
         if now.done:
             how = "done by Firescreen" if now.solved else "done by hand"
-            if step.solve is None:
-                how = "looked at" if now.seen else "passed over"
+            if step.missing:
+                how = "not with these programs"
             how += f", {_when(now.done)}"
         if now.hints:
             how += f", {now.hints} {'hint' if now.hints == 1 else 'hints'}"

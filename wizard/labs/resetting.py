@@ -5,8 +5,9 @@ Only files of the practice stack are forced; what a run left in the workspace go
 
 from __future__ import annotations
 
+import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from wizard import journal, practice
@@ -15,20 +16,29 @@ from wizard.engine.hosts import Hosts
 from wizard.errors import FirescreenError
 from wizard.journal import Record
 from wizard.model import WORKSPACE, Event
+from wizard.practice import PracticeHost
 from wizard.redact import fingerprint
+from wizard.services import process
 
 Emit = Callable[[Event], None]
 
 
 def beginning(root: Path) -> dict[str, str]:
     """Fingerprint and mode of every file that a lab may touch on the practice hosts."""
-    found = {}
-    for pattern in ("*/etc/**/*", "*/services/*/arguments"):
-        for path in sorted(root.glob(pattern)):
-            if path.is_file():
-                mode = stat.S_IMODE(path.stat().st_mode)
-                found[str(path.relative_to(root))] = f"{fingerprint(path.read_bytes())} {mode:04o}"
-    return found
+    return _prints(root, {path.relative_to(root) for path in _touchable(root)})
+
+
+def _prints(root: Path, names: Iterable[Path]) -> dict[str, str]:
+    return {
+        str(name): (
+            f"{fingerprint((root / name).read_bytes())} {stat.S_IMODE((root / name).stat().st_mode):04o}"
+        )
+        for name in names
+    }
+
+
+def _runs(host: PracticeHost) -> bool:
+    return process.status(host.connection(), host.service_folder).get("state") == "running"
 
 
 def undo_runs(engine: Engine, runs: tuple[str, ...], emit: Emit) -> bool:
@@ -68,18 +78,145 @@ def _clear_the_way(engine: Engine, record: Record) -> None:
                 connection.commit(staged, entry.path)
 
 
-def make_anew(engine: Engine, progress: Callable[[str], None]) -> None:
-    """Ends the practice stack, removes its files, and brings up a fresh one.
+def make_anew(
+    engine: Engine,
+    progress: Callable[[str], None],
+    *,
+    suite: str = "",
+    components: Sequence[str] = (),
+    hosts: Sequence[str] = (),
+) -> None:
+    """Ends the practice stack, removes its files, and brings up a fresh one with what a lab needs.
 
     Raises:
         FirescreenError: a program does not end, or does not come up.
     """
     root = engine.workspace.root
     known = practice.status(root)
-    practice.down(root, remove=True)
+    if known is not None:
+        engine.practice_down()
     try:
-        whole = known is not None and known.components == practice.WHOLE
-        engine.practice(progress, suite=known.suite if known else "", whole=whole)
+        practice.up(
+            root,
+            engine.workspace.cache,
+            suite=suite or (known.suite if known else ""),
+            components=components,
+            hosts=hosts,
+            progress=progress,
+        )
     except FirescreenError as error:
         error.todo = error.todo or "run: firescreen practice up"
         raise
+
+
+def is_pristine(root: Path) -> bool:
+    """Whether nothing was secured or added on the practice hosts since they were made."""
+    known = {"prometheus.yml", "rules.yml", "alertmanager.yml", "blackbox.yml"}
+    files = (path for path in root.glob("*/etc/**/*") if path.is_file())
+    arguments = root.glob("*/services/*/arguments")
+    return all(path.name in known for path in files) and not any(
+        "web.config" in path.read_text(encoding="utf-8", errors="replace") for path in arguments
+    )
+
+
+# -- whose it is -------------------------------------------------------------------------------------------
+
+
+def holder(root: Path) -> str:
+    """The id of the lab that the practice stack is in, or ''. It goes with the stack."""
+    try:
+        return (root / "lab").read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def hold(root: Path, lab_id: str) -> None:
+    """Remembers which lab the practice stack is in.
+
+    Raises:
+        FirescreenError: it cannot be written.
+    """
+    try:
+        (root / "notes").mkdir(mode=0o700, exist_ok=True)
+        (root / "lab").write_text(lab_id + "\n", encoding="utf-8")
+    except OSError as error:
+        raise FirescreenError(
+            f"the practice stack's folder cannot be written: {error.strerror}", where=str(root)
+        ) from error
+
+
+def forget(root: Path) -> None:
+    """The practice stack is in no lab any more."""
+    (root / "lab").unlink(missing_ok=True)
+
+
+# -- a copy to go back to ----------------------------------------------------------------------------------
+
+
+def keep(root: Path, copy: Path) -> None:
+    """Keeps the files of the practice hosts as they are, 0700, in place of an older copy.
+
+    Raises:
+        FirescreenError: there is no room for it.
+    """
+    try:
+        shutil.rmtree(copy, ignore_errors=True)
+        copy.mkdir(mode=0o700, parents=True)
+        for path in _touchable(root):
+            kept = copy / path.relative_to(root)
+            kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            shutil.copy2(path, kept)
+    except OSError as error:
+        raise FirescreenError(
+            f"the beginning of the lab cannot be kept: {error.strerror}", where=str(copy)
+        ) from error
+
+
+def put_back(root: Path, copy: Path, *, everything: bool) -> None:
+    """Makes the files of the practice hosts what `keep` found, and restarts the programs of those that differed.
+
+    Args:
+        everything: restarts all of them, whether a file differed or not.
+
+    Raises:
+        FirescreenError: a file cannot be written, or a program does not come up.
+    """
+    try:
+        kept = {path.relative_to(copy) for path in copy.rglob("*") if path.is_file()}
+        was, now = _prints(copy, kept), beginning(root)
+        changed = {name for name in (*was, *now) if was.get(name) != now.get(name)}
+        for path in _touchable(root):
+            if path.relative_to(root) not in kept:
+                path.unlink()
+        for name in sorted(each for each in kept if str(each) in changed):
+            part = (root / name).with_name(f".{name.name}.part")
+            part.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            part.unlink(missing_ok=True)
+            shutil.copy2(copy / name, part)
+            part.replace(root / name)
+    except OSError as error:
+        raise FirescreenError(
+            f"the beginning of the lab cannot be put back: {error.strerror}", where=str(root)
+        ) from error
+    known = practice.load(root)
+    for host in known.hosts if known else ():
+        connection = host.connection()
+        mine = {name for name in changed if name.startswith(f"{host.name}/")}
+        # A reload keeps the targets. Flags count from a restart on, and so do passwords in newer versions.
+        flags = any(name.endswith(("/arguments", ".password")) for name in mine)
+        reload = host.component == "prometheus" and not flags and not everything and _runs(host)
+        if not (everything or mine or reload) and _runs(host):
+            continue
+        process.start(connection, host.service_folder)
+        for service in process.discover(connection, host.folder):
+            (process.reload if reload else process.restart)(connection, service)
+
+
+def _touchable(root: Path) -> list[Path]:
+    """The files of the practice hosts that a lab may touch."""
+    return [
+        path
+        for pattern in ("*/etc/**/*", "*/services/*/arguments", "notes/*")
+        for path in sorted(root.glob(pattern))
+        if path.is_file()
+    ]

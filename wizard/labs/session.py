@@ -1,11 +1,12 @@
 """One person's way through one lab: what is done, hints taken, steps checked, done for them, or all put back.
 
-It works on the practice stack of a workspace alone. Whatever a step's own text says, doing it for the student
-goes through the very engine that secures real hosts.
+It works on the practice stack of a workspace alone. What it does for the student is what the lab shows: the very
+commands, or the plan of the engine that secures real hosts.
 """
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -13,16 +14,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from wizard import practice
+from wizard import assets, practice
 from wizard.engine import Engine, Outcome
 from wizard.engine.outcome import silent
-from wizard.labs import checks, hand, reporting, resetting, state
+from wizard.errors import FirescreenError, InputError
+from wizard.labs import checks, hand, placing, reporting, resetting, scraping, state
 from wizard.labs.checks import CheckResult
 from wizard.labs.content import Lab, LabStep, find
 from wizard.labs.look import Look
 from wizard.model import CertificateSpec, Event, Plan, PlannedStep, Protection, RunService, Stack
 from wizard.redact import plain
 from wizard.steps import words
+from wizard.workspace import Workspace
 
 Emit = Callable[[Event], None]
 
@@ -30,8 +33,37 @@ PATIENCE = 15.0
 """Seconds for what takes its time: Prometheus carries a new scheme over to its targets within ten."""
 
 
+class InHandError(InputError):
+    """Beginning a lab would end what somebody has in hand on the practice stack."""
+
+    title = "The practice stack is in use"
+
+
 def _quiet(_: str) -> None:
     """For who does not want to hear how far it is."""
+
+
+def in_the_way(workspace: Workspace, lab_id: str) -> str:
+    """What beginning or going on with a lab would put an end to, as a sentence; '' for nothing."""
+    lab, root = find(lab_id), workspace.practice
+    held, known = resetting.holder(root), practice.load(root)
+    if known is None or held == lab.id:
+        return ""
+    mine = state.load(workspace.labs / f"{lab.id}.json")
+    if mine is not None and mine.complete(lab):
+        return ""
+    if held:
+        other = find(held)
+        theirs = state.load(workspace.labs / f"{held}.json")
+        done = len(theirs.done) if theirs else 0
+        if theirs is None or not done or theirs.complete(other):
+            return ""
+        return (
+            f"the practice stack is in the lab '{other.title}', with {done} of {len(other.steps)} steps done"
+        )
+    if resetting.is_pristine(root):
+        return ""
+    return "something was set up on the practice stack"
 
 
 class LabSession:
@@ -51,7 +83,7 @@ class LabSession:
         """The lab with this practice stack's addresses and folders filled in."""
         self._fill()
         kept = state.load(self._path)
-        if kept is not None and self._gone(kept):
+        if kept is not None and not kept.complete(lab) and self._gone(kept):
             kept = None
         self._state = kept or self._fresh()
         if kept is None:
@@ -65,37 +97,51 @@ class LabSession:
         *,
         progress: Callable[[str], None] | None = None,
         tools: bool = True,
+        suite: str = "",
+        anew: bool = False,
     ) -> LabSession:
-        """Brings the practice stack up if it is down, and goes on where the person was.
+        """Brings the practice stack into the lab's beginning, or goes on where the person was.
 
         Args:
             engine: of the workspace.
             lab_id: '' for the first lab.
             progress: told in a few words what is being done (programs are fetched, perhaps).
             tools: whether to get ready what the printed commands need (htpasswd, a `firescreen` on PATH).
+            suite: programs of another suite of the distribution.
+            anew: whether what somebody has in hand on the practice stack may be ended.
 
         Raises:
-            InputError: there is no such lab. ProgramsError: the programs can be neither found nor fetched.
-            ServiceError: one of them does not come up.
+            InputError: there is no such lab. InHandError: see `anew`. ProgramsError: the programs can be neither
+            found nor fetched. ServiceError: one of them does not come up.
         """
-        lab = find(lab_id)
-        engine.practice(progress)
+        lab, say = find(lab_id), progress or _quiet
+        workspace = engine.workspace.ensure()
+        words = "" if anew else in_the_way(workspace, lab.id)
+        if words:
+            raise InHandError(
+                f"{words}; this lab would begin on a fresh one",
+                todo=f"finish that first, or give it up: firescreen lab start {lab.id} --anew",
+            )
+        begun = _settle(engine, lab, say, suite=suite)
         if tools:
-            hand.prepare(engine.workspace, progress or _quiet)
-        return cls(engine, lab)
+            hand.prepare(workspace, say)
+        session = cls(engine, lab)
+        if begun and lab.begin:
+            session._await_word(session.lab.steps[0])
+        return session
 
     # -- what is known -------------------------------------------------------------------------------------
 
     @property
     def stack(self) -> Stack:
-        """What the lab leads to, as a stack."""
+        """The practice stack as the lab knows it."""
         return self._stack(("tls", "basic_auth"))
 
     @property
     def done(self) -> frozenset[str]:
         """Ids of the steps that were found done; they stay so until a reset."""
         with self._lock:
-            return frozenset(name for name, step in self._state.steps.items() if step.done)
+            return self._state.done
 
     @property
     def hints_used(self) -> Mapping[str, int]:
@@ -114,7 +160,38 @@ class LabSession:
         """What a terminal sources so that the printed commands find their programs."""
         return hand.shell_file(self._engine.workspace)
 
+    def answer(self, step_id: str) -> tuple[str, ...]:
+        """The commands that give a step's solution away: none before its last hint was taken."""
+        step = self.lab.step(step_id)
+        with self._lock:
+            return step.answer if self._state.step(step_id).hints >= len(step.hints) else ()
+
+    def has_begun(self, step_id: str) -> bool:
+        """Whether a step's fault is in; True for a step that has none."""
+        with self._lock:
+            return not self.lab.step(step_id).fault or bool(self._state.step(step_id).begun)
+
     # -- doing ---------------------------------------------------------------------------------------------
+
+    def begin(self, step_id: str) -> None:
+        """Puts a step's fault in, on the stack as the lab began; nothing for a step without one.
+
+        Raises:
+            FirescreenError: there is no such step, or a file cannot be written.
+        """
+        step = self.lab.step(step_id)
+        if not step.fault:
+            return
+        with self._lock:
+            resetting.put_back(self._engine.workspace.practice, self._copy, everything=False)
+            placing.place(step.fault, self._engine.workspace, self._values, strict=False)
+            self._keep(self._state.with_step(step_id, begun=time.time(), done=0.0, solved=False, seen=()))
+        self._await_word(step)
+
+    def _await_word(self, step: LabStep) -> None:
+        """Prometheus asks a new target within seconds: until then it has nothing to say about it."""
+        with Look(self._engine.workspace, self.stack) as look:
+            scraping.await_word(step.checks, look, PATIENCE)
 
     def check(self, step_id: str, *, patience: float = 0.0) -> CheckResult:
         """Looks whether a step is done, and remembers if it is.
@@ -126,23 +203,25 @@ class LabSession:
             FirescreenError: there is no such step, or the practice stack cannot be looked at.
         """
         step = self.lab.step(step_id)
-        with Look(self._engine.workspace, self.stack) as look:
-            result = checks.run(step.checks, look, patience=patience)
+        if not self.has_begun(step_id):
+            return CheckResult(
+                False,
+                "the fault is not in yet",
+                f"Put it in: key 'b' on the screen, or firescreen lab start {self.lab.id} {step_id}",
+            )
+        if step.missing:
+            result = CheckResult(True, step.missing, "", (step.missing,))
+        else:
+            with Look(self._engine.workspace, self.stack) as look:
+                result = checks.run(step.checks, look, patience=patience)
         if result.ok:
             with self._lock:
                 self._remember(step, result)
         return result
 
     def _remember(self, step: LabStep, result: CheckResult) -> None:
-        new = self._state
-        for earlier in self.lab.steps[: self.lab.steps.index(step)]:
-            # What there was only to look at is over, and can never be seen again.
-            if earlier.solve is None and not new.step(earlier.id).done:
-                new = new.with_step(earlier.id, done=time.time())
-        if not new.step(step.id).done:
-            new = new.with_step(step.id, done=time.time(), seen=result.seen)
-        if new is not self._state:
-            self._keep(new)
+        if not self._state.step(step.id).done:
+            self._keep(self._state.with_step(step.id, done=time.time(), seen=result.seen))
 
     def hint(self, step_id: str) -> str:
         """The next hint of a step; the last one again when there are no more."""
@@ -153,7 +232,7 @@ class LabSession:
         return step.hints[used - 1]
 
     def solve(self, step_id: str, emit: Emit = silent, cancel: threading.Event | None = None) -> Outcome:
-        """Does a step, and first whatever of the earlier ones is missing. Never raises for what the engine met.
+        """Does a step, and first whatever of the earlier ones is missing. Never raises for what it met.
 
         It may take some ten seconds: an earlier step is done only when Prometheus says so.
 
@@ -163,22 +242,19 @@ class LabSession:
         wanted = self.lab.step(step_id)
         for step in self.lab.steps:
             last = step is wanted
-            if step.solve is not None and (last or not self.check(step.id).ok):
+            if last or (not wanted.fault and not step.missing and not self.check(step.id).ok):
                 outcome = self._solve(step, emit if last else _inner(emit), cancel)
                 if last or not outcome.ok:
                     return outcome
                 self.check(step.id, patience=PATIENCE)
-            if last:
-                break
-        return Outcome(run="", state="nothing", summary=("There is nothing to do in this step but to look.",))
+        raise AssertionError(step_id)
 
     def _solve(self, step: LabStep, emit: Emit, cancel: threading.Event | None) -> Outcome:
-        assert step.solve is not None
-        whole = self._engine.plan(self._stack(step.solve.protect))
-        plan = whole.only(step.solve.steps)
-        if not self.check(step.id).ok:
-            plan = _with_turns(plan, step.solve.steps)
-        outcome = self._engine.apply(plan, emit, cancel)
+        if step.missing:
+            return Outcome(run="", state="nothing", summary=(step.missing,))
+        if not self.has_begun(step.id):
+            self.begin(step.id)
+        outcome = self._by_plan(step, emit, cancel) if step.solve else self._by_typing(step, emit)
         with self._lock:
             if outcome.ok:
                 self._state = self._state.with_step(step.id, solved=True)
@@ -186,6 +262,35 @@ class LabSession:
                 self._state = replace(self._state, runs=(*self._state.runs, outcome.run))
             self._keep(self._state)
         return outcome
+
+    def _by_plan(self, step: LabStep, emit: Emit, cancel: threading.Event | None) -> Outcome:
+        assert step.solve is not None
+        whole = self._engine.plan(self._stack(step.solve.protect))
+        plan = whole.only(step.solve.steps)
+        if not self.check(step.id).ok:
+            plan = _with_turns(plan, step.solve.steps)
+        return self._engine.apply(plan, emit, cancel)
+
+    def _by_typing(self, step: LabStep, emit: Emit) -> Outcome:
+        """Types the very commands that the step shows."""
+        if not hand.is_ready(self._engine.workspace):
+            hand.prepare(self._engine.workspace, _quiet)
+        for typed in hand.run(step, self._engine.workspace):
+            text = f"$ {typed.command}"
+            emit(Event(run="", kind="change", state="done", host=step.host, step=step.id, text=text))
+            if typed.code:
+                last = " ".join(typed.output.splitlines()[-1:]) or f"it ended with {typed.code}"
+                return Outcome(
+                    run="",
+                    state="failed",
+                    error=FirescreenError(
+                        f"the command '{typed.command.splitlines()[0]}' did not work: {last}",
+                        where=step.host,
+                        todo="Your files may differ from what the lab expects here. Mend what it names, or put the "
+                        "lab back to its beginning (reset) and have the steps done again.",
+                    ),
+                )
+        return Outcome(run="", state="applied")
 
     def reset(self, emit: Emit = silent) -> None:
         """Puts the practice stack back to the beginning of the lab; all steps count as not done.
@@ -199,28 +304,18 @@ class LabSession:
 
         with self._lock:
             known = self._state
-        undone = resetting.undo_runs(self._engine, known.runs, _inner(emit))
-        if not undone or not self._as_at_the_beginning(known):
+        root = self._engine.workspace.practice
+        mine = resetting.holder(root) == self.lab.id and self._copy.is_dir()
+        if mine and resetting.undo_runs(self._engine, known.runs, _inner(emit)):
+            resetting.put_back(root, self._copy, everything=True)
+        else:
             say("making the practice stack anew")
-            resetting.make_anew(self._engine, say)
+            self._path.unlink(missing_ok=True)
+            resetting.forget(root)
+            _settle(self._engine, self._raw, say)
         self._fill()
         with self._lock:
             self._keep(self._fresh())
-
-    def _as_at_the_beginning(self, known: state.LabState) -> bool:
-        """Whether files and programs are what the lab began with, so that nothing has to be made anew."""
-        if not known.beginning or resetting.beginning(self._engine.workspace.practice) != known.beginning:
-            return False
-        of = next(step.checks[0].of for step in self.lab.steps)
-        with Look(self._engine.workspace, self.stack) as look:
-            loaded, written = look.loaded_job(of), look.written_job(of)
-            same = loaded is not None and written is not None and loaded.scheme == written.scheme
-            return same and self._open_still(look)
-
-    def _open_still(self, look: Look) -> bool:
-        """Whether what the first step finds on the wire is so; Prometheus' own word may come later."""
-        first = tuple(check for check in self.lab.steps[0].checks if check.kind != "prometheus")
-        return checks.run(first, look).ok
 
     def report(self) -> Path:
         """A Markdown report of what was done, to keep or to hand in; it holds no secret.
@@ -234,6 +329,14 @@ class LabSession:
 
     # -- inside --------------------------------------------------------------------------------------------
 
+    @property
+    def _copy(self) -> Path:
+        return _copy_of(self._engine.workspace, self._raw)
+
+    @property
+    def _values(self) -> Mapping[str, str]:
+        return values(self._engine.workspace)
+
     def _stack(self, protect: tuple[Protection, ...]) -> Stack:
         wanted = practice.stack(self._engine.workspace.root)
         return replace(
@@ -246,33 +349,106 @@ class LabSession:
         )
 
     def _fill(self) -> None:
-        known = practice.status(self._engine.workspace.root)
-        assert known is not None
-        values = {"lab.shell": str(self.shell_file)}
-        for host in known.hosts:
-            values |= {
-                f"{host.name}.address": host.address,
-                f"{host.name}.listen": host.listen,
-                f"{host.name}.folder": host.folder,
-                f"{host.name}.home": f"{host.folder}/etc/{host.component}",
-                f"{host.name}.arguments": f"{host.service_folder}/arguments",
-            }
-        self.lab = self._raw.filled(values)
+        known = practice.load(self._engine.workspace.practice)
+        versions = {f"{host.name}/{host.component}": host.version for host in known.hosts} if known else {}
+        filled = self._raw.filled(self._values)
+        self.lab = replace(filled, steps=tuple(_fitted(step, versions) for step in filled.steps))
 
     def _fresh(self) -> state.LabState:
-        with Look(self._engine.workspace, self.stack) as look:
-            untouched = self._open_still(look)
-        found = resetting.beginning(self._engine.workspace.practice) if untouched else {}
-        return state.LabState(started=time.time(), beginning=found)
+        return state.LabState(
+            started=time.time(), beginning=resetting.beginning(self._engine.workspace.practice)
+        )
 
     def _gone(self, known: state.LabState) -> bool:
         """Whether what was done is no longer there: the stack was made anew, or the runs were undone."""
-        worked = any(step.solve is not None and known.step(step.id).done for step in self.lab.steps)
-        return worked and resetting.beginning(self._engine.workspace.practice) == known.beginning
+        root = self._engine.workspace.practice
+        if resetting.holder(root) not in ("", self._raw.id):
+            return True
+        return bool(known.done) and resetting.beginning(root) == known.beginning
 
     def _keep(self, new: state.LabState) -> None:
         self._state = new
         state.save(self._path, new)
+
+
+def values(workspace: Workspace) -> Mapping[str, str]:
+    """What the placeholders of a lab stand for on the practice stack of a workspace."""
+    known = practice.load(workspace.practice)
+    assert known is not None
+    found = {
+        "lab.copy": "cp",
+        "lab.notes": str(workspace.practice / "notes"),
+        "lab.examples": str(assets.path("examples")),
+    }
+    for host in known.hosts:
+        unit = f"{host.name}/{host.component}" if host.name in practice.MORE else host.component
+        home = f"{host.folder}/etc/{host.component}"
+        found |= {
+            f"{host.name}.address": host.address,
+            f"{host.name}.port": str(host.port),
+            f"{host.name}.listen": host.listen,
+            f"{host.name}.home": home,
+            f"{host.name}.from": home,
+            f"{host.name}.flags": f"{host.service_folder}/arguments",
+            f"{host.name}.log": f"{host.service_folder}/log",
+            f"{host.name}.version": host.version,
+            f"{host.name}.restart": f"firescreen practice restart {unit}",
+            f"{host.name}.reload": f"firescreen practice reload {unit}",
+        }
+    return found
+
+
+def _copy_of(workspace: Workspace, lab: Lab) -> Path:
+    return workspace.labs / f"{lab.id}.beginning"
+
+
+def _settle(engine: Engine, lab: Lab, say: Callable[[str], None], *, suite: str = "") -> bool:
+    """Brings the practice stack to where the lab is, or begins; what it is in otherwise is ended.
+
+    Returns:
+        Whether the lab begins with this.
+    """
+    workspace, root = engine.workspace, engine.workspace.practice
+    known, held = state.load(workspace.labs / f"{lab.id}.json"), resetting.holder(root)
+    before = practice.load(root)
+    if before is not None and (held == lab.id or (known is not None and known.complete(lab))):
+        practice.up(workspace.root, workspace.cache, suite=suite, progress=say)
+        return False
+    former = state.load(workspace.labs / f"{held}.json") if held and held == lab.follows else None
+    follows = former is not None and former.complete(find(held))
+    plainly = not (lab.begin or lab.components or lab.hosts) and (
+        before is None or (not held and resetting.is_pristine(root))
+    )
+    if follows or plainly:
+        practice.up(workspace.root, workspace.cache, suite=suite, progress=say)
+        if follows:
+            say(f"This lab goes on where '{find(held).title}' ended")
+    else:
+        resetting.make_anew(engine, say, suite=suite, components=lab.components, hosts=lab.hosts)
+        if lab.begins:
+            say(lab.begins)
+        placing.place(lab.begin, workspace, values(workspace), strict=True)
+    resetting.hold(root, lab.id)
+    resetting.keep(root, _copy_of(workspace, lab))
+    (workspace.labs / f"{lab.id}.json").unlink(missing_ok=True)
+    return True
+
+
+def _fitted(step: LabStep, versions: Mapping[str, str]) -> LabStep:
+    """A step that these programs are too old for says so, and has nothing to type."""
+    if step.needs is None:
+        return step
+    have = versions.get(step.needs.of, "")
+    if _number(have) >= _number(step.needs.version):
+        return step
+    component = step.needs.of.partition("/")[2]
+    missing = f"{component} {have} is too old for this step: it needs {step.needs.version} or newer"
+    text = f"*{missing}. Read it and go on: there is nothing to do.*\n\n{step.text}"
+    return replace(step, missing=missing, text=text, commands=(), answer=())
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
 def _with_turns(plan: Plan, wanted: tuple[str, ...]) -> Plan:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wizard.errors import FirescreenError
+from wizard.labs.content import Lab
 
 FORMAT = 1
 
@@ -21,6 +22,8 @@ class StepState:
     solved: bool = False
     """Whether Firescreen did it."""
     hints: int = 0
+    begun: float = 0.0
+    """When its fault was put in."""
     seen: tuple[str, ...] = ()
     """What the check found."""
 
@@ -35,6 +38,15 @@ class LabState:
     """The engine's runs that did steps, oldest first."""
     beginning: dict[str, str] = field(default_factory=dict)
     """The practice stack's files as the lab found them: path -> fingerprint and mode."""
+
+    @property
+    def done(self) -> frozenset[str]:
+        """Ids of the steps that were found done."""
+        return frozenset(name for name, step in self.steps.items() if step.done)
+
+    def complete(self, lab: Lab) -> bool:
+        """Whether every step of the lab is done."""
+        return all(step.id in self.done for step in lab.steps)
 
     def step(self, step_id: str) -> StepState:
         """The state of a step; a fresh one if nothing is known."""

@@ -24,10 +24,10 @@ from wizard.hosts import loopback
 from wizard.hosts.practice import PracticeConnection
 from wizard.model import ComponentSpec, HostSpec, Stack
 from wizard.practice.layout import configuration, lay_out
-from wizard.practice.record import FIRST, PORTS, WHOLE, PracticeHost, PracticeStack, load
+from wizard.practice.record import FIRST, MORE, PORTS, WHOLE, PracticeHost, PracticeStack, load
 from wizard.services import process
 
-__all__ = ["FIRST", "WHOLE", "PracticeHost", "PracticeStack", "down", "stack", "status", "up"]
+__all__ = ["FIRST", "MORE", "WHOLE", "PracticeHost", "PracticeStack", "down", "load", "stack", "status", "up"]
 
 _Result = TypeVar("_Result")
 _ANSWER = 20.0
@@ -40,6 +40,7 @@ def up(
     *,
     suite: str = "",
     components: Sequence[str] = (),
+    hosts: Sequence[str] = (),
     progress: Callable[[str], None] | None = None,
 ) -> PracticeStack:
     """Brings the stack up, or what of it is down; the same stack again when it is up already.
@@ -50,10 +51,11 @@ def up(
         suite: programs of another suite of the distribution; '' keeps what the stack has.
         components: names of those that it is to have besides what it has and `FIRST`, e.g. `WHOLE`. Prometheus
             learns to scrape what is new; what a person wrote in its configuration stays.
+        hosts: names of further hosts, each with a node_exporter: srv2, srv3.
         progress: told in a few words what is being done.
 
     Raises:
-        InputError: a component is not one of `WHOLE`.
+        InputError: a component is not one of `WHOLE`, or there is no such further host.
         ConfigError: Prometheus' configuration cannot be added to.
         ProgramsError: a program can be neither found nor fetched; nothing was made.
         ServiceError: a program does not stay up or does not answer; a stack that was new is gone again.
@@ -64,6 +66,11 @@ def up(
     for name in components:
         if name not in WHOLE:
             raise InputError(f"the practice stack has no {name!r}", todo=f"Choose from {', '.join(WHOLE)}.")
+    for name in hosts:
+        if name not in MORE:
+            raise InputError(
+                f"the practice stack has no host {name!r}", todo=f"Choose from {', '.join(MORE)}."
+            )
     with _locked(root):
         before = load(root)
         suite = suite or (before.suite if before else "")
@@ -73,7 +80,7 @@ def up(
             for name in (*(each for each in WHOLE if each in wanted), "promtool")
         }
         try:
-            return _bring_up(root, before, suite=suite, found=found, say=say)
+            return _bring_up(root, before, suite=suite, found=found, hosts=hosts, say=say)
         except BaseException:
             if before is None:
                 _stop_all(root)
@@ -108,7 +115,11 @@ def stack(workspace: Path) -> Stack:
     known = load(_root(workspace))
     addresses = {host.name: host.address for host in known.hosts} if known else {}
     there = known.components if known else FIRST
-    places = [(name, component) for name, (component, _) in PORTS.items() if component in there]
+    places = [
+        (name, component)
+        for name, (component, _) in PORTS.items()
+        if (name in addresses if known else component in there and name not in MORE)
+    ]
     return Stack(
         hosts=tuple(
             HostSpec(name=name, connect="practice", address=addresses.get(name, "")) for name, _ in places
@@ -130,12 +141,13 @@ def _bring_up(
     *,
     suite: str,
     found: Mapping[str, binaries.Program],
+    hosts: Sequence[str],
     say: Callable[[str], None],
 ) -> PracticeStack:
     asked = _scraping(before)
     tries = 5
     while True:
-        planned = _planned(root, before, suite=suite, found=found)
+        planned = _planned(root, before, suite=suite, found=found, hosts=hosts)
         lay_out(root, before, planned)
         try:
             _start_all(planned, before, say)
@@ -178,7 +190,12 @@ def _reload(host: PracticeHost) -> None:
 
 
 def _planned(
-    root: Path, before: PracticeStack | None, *, suite: str, found: Mapping[str, binaries.Program]
+    root: Path,
+    before: PracticeStack | None,
+    *,
+    suite: str,
+    found: Mapping[str, binaries.Program],
+    hosts: Sequence[str],
 ) -> PracticeStack:
     """The stack as it is to be: addresses are kept where they are one's own or free."""
     places: dict[str, tuple[str, int]] = {}
@@ -187,7 +204,12 @@ def _planned(
         for host in before.hosts:
             if host.name in running or loopback.is_free(host.address, host.port):
                 places[host.name] = (host.address, host.port)
-    names = [name for name, (component, _) in PORTS.items() if component in found]
+    asked = {*hosts, *(host.name for host in before.hosts)} if before else set(hosts)
+    names = [
+        name
+        for name, (component, _) in PORTS.items()
+        if component in found and (name not in MORE or name in asked)
+    ]
     for name in names:
         if name not in places and (near := _beside(places, name)):
             places[name] = near
@@ -197,7 +219,7 @@ def _planned(
         among = list(PORTS) if len(names) > len(FIRST) else names
         chosen = loopback.choose([PORTS[name][1] for name in among], for_whom=str(root))
         places |= {name: place for name, place in zip(among, chosen, strict=True) if name in missing}
-    hosts = tuple(
+    made = tuple(
         PracticeHost(
             name=name,
             address=places[name][0],
@@ -210,7 +232,7 @@ def _planned(
         for name in names
         for component in (PORTS[name][0],)
     )
-    return PracticeStack(folder=str(root), suite=suite, promtool=found["promtool"].path, hosts=hosts)
+    return PracticeStack(folder=str(root), suite=suite, promtool=found["promtool"].path, hosts=made)
 
 
 def _beside(places: Mapping[str, tuple[str, int]], name: str) -> tuple[str, int] | None:
@@ -234,7 +256,7 @@ def _start(host: PracticeHost, *, changed: bool) -> None:
 
 def _differs(before: PracticeStack | None, host: PracticeHost) -> bool:
     """Whether a process of `before` would run with another program than `host` is to."""
-    if before is None or host.component not in before.components:
+    if before is None or host.name not in {each.name for each in before.hosts}:
         return False
     old = before.host(host.name)
     return (old.program, old.version) != (host.program, host.version)

@@ -102,6 +102,9 @@ def _arguments(host: PracticeHost) -> str:
             f"--storage.path={own / 'data'}",
             "--cluster.listen-address=",
         ]
+    elif host.component == "pushgateway":
+        # Debian's keeps what was pushed in /var/lib/prometheus unless it is told where.
+        lines += [f"--persistence.file={own / 'data' / 'pushed'}"]
     elif host.component == "blackbox_exporter":
         lines += [f"--config.file={etc / 'blackbox.yml'}"]
     elif host.component == "node_exporter":

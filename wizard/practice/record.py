@@ -17,11 +17,15 @@ PORTS: Mapping[str, tuple[str, int]] = {
     "alertmanager": ("alertmanager", 9093),
     "pushgateway": ("pushgateway", 9091),
     "blackbox": ("blackbox_exporter", 9115),
+    "srv2": ("node_exporter", 9100),
+    "srv3": ("node_exporter", 9100),
 }
 """Each host that there can be, with its component and the usual port."""
+MORE = ("srv2", "srv3")
+"""Hosts that come only when they are asked for by name: what several nodes are learnt on."""
 FIRST = ("node_exporter", "prometheus")
 """The components that every practice stack has."""
-WHOLE = tuple(component for component, _ in PORTS.values())
+WHOLE = tuple(component for name, (component, _) in PORTS.items() if name not in MORE)
 """All the components that a practice stack can have."""
 
 
@@ -90,7 +94,7 @@ def load(root: Path) -> PracticeStack | None:
         hosts = tuple(
             PracticeHost(name=name, folder=str(root / name), **data["hosts"][name])
             for name, (component, _) in PORTS.items()
-            if name in data["hosts"] or component in FIRST
+            if name in data["hosts"] or (component in FIRST and name not in MORE)
         )
         return PracticeStack(folder=str(root), suite=data["suite"], promtool=data["promtool"], hosts=hosts)
     except FileNotFoundError:

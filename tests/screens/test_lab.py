@@ -1,0 +1,181 @@
+"""Every step of every lab at 80x24: each line of its text, commands and hints can be read, and copied whole."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from textual.containers import VerticalScroll
+from textual.pilot import Pilot
+from textual.widgets import OptionList
+
+from screens.app import make_app
+from screens.lab import LabPage
+from tests.screens.helpers import drawn, engine, until
+from wizard import labs
+from wizard.labs import CheckResult, Lab, LabSession
+
+FOLDER = "/home/student/.local/share/firescreen/practice"
+SAID = 9
+"""Lines of what was last said that a terminal of 24 lines has room for."""
+
+
+def values(lab: Lab) -> Mapping[str, str]:
+    """What a student's practice stack puts in place of the placeholders; folders as long as they are there."""
+    components = {
+        "srv1": "node_exporter",
+        "srv2": "node_exporter",
+        "srv3": "node_exporter",
+        "prometheus": "prometheus",
+        "alertmanager": "alertmanager",
+        "pushgateway": "pushgateway",
+    }
+    found = {
+        "lab.copy": "cp",
+        "lab.notes": f"{FOLDER}/notes",
+        "lab.examples": "/usr/lib/python3.11/site-packages/wizard/_assets/examples",
+    }
+    for number, (host, component) in enumerate(components.items(), start=1):
+        home = f"{FOLDER}/{host}/etc/{component}"
+        found |= {
+            f"{host}.address": f"127.0.113.{number}",
+            f"{host}.port": "9100",
+            f"{host}.listen": f"127.0.113.{number}:9100",
+            f"{host}.home": home,
+            f"{host}.from": home,
+            f"{host}.flags": f"{FOLDER}/{host}/services/{component}/arguments",
+            f"{host}.log": f"{FOLDER}/{host}/services/{component}/log",
+            f"{host}.version": "1.5.0",
+            f"{host}.restart": f"firescreen practice restart {host}/{component}",
+            f"{host}.reload": f"firescreen practice reload {component}",
+        }
+    return found
+
+
+class Shown:
+    """A lab as its page sees it, with nothing running: all hints were taken, nothing is done yet."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab.filled(values(lab))
+        self.done: frozenset[str] = frozenset()
+        self.shell_file = Path(f"{FOLDER}/../labs/shell")
+
+    def has_begun(self, step_id: str) -> bool:
+        """No fault is put in here."""
+        return True
+
+    def check(self, step_id: str, *, patience: float = 0.0) -> CheckResult:
+        """Not yet."""
+        return CheckResult(False, "not yet", "go on")
+
+    def hint(self, step_id: str) -> str:
+        """The last one."""
+        return self.lab.step(step_id).hints[-1]
+
+    def answer(self, step_id: str) -> tuple[str, ...]:
+        """As after the last hint."""
+        return self.lab.step(step_id).answer
+
+
+def squeezed(text: str) -> str:
+    """Without blanks and stars, so that where a line was broken or what is emphasised does not matter."""
+    return re.sub(r"[\s▁▂▃▄▅▆▇█▌▐│*]", "", text)
+
+
+def shows(pilot: Pilot[Any], *ends: str) -> Callable[[], bool]:
+    """Whether all these stand in the right pane now."""
+    return lambda: all(end in squeezed(right_pane(pilot)) for end in ends)
+
+
+def right_pane(pilot: Pilot[Any]) -> str:
+    """What stands right of the steps, the place of a scrollbar left out."""
+    detail = pilot.app.screen.query_one("#detail", VerticalScroll)
+    region = detail.content_region
+    lines = drawn(pilot).splitlines()[region.y : region.bottom]
+    return "\n".join(line[region.x : region.right] for line in lines)
+
+
+async def read_through(pilot: Pilot[Any]) -> str:
+    """All that can be seen of the step in hand by paging down."""
+    detail = pilot.app.screen.query_one("#detail", VerticalScroll)
+    detail.scroll_home(animate=False)
+    await pilot.pause()
+    pages, before = [right_pane(pilot)], -1.0
+    while detail.scroll_y != before:
+        before = detail.scroll_y
+        await pilot.press("pagedown")
+        await pilot.pause()
+        overlap = detail.size.height - int(detail.scroll_y - before)
+        pages.append("\n".join(right_pane(pilot).splitlines()[overlap:]))
+    return squeezed("".join(pages))
+
+
+def written(markdown: str) -> list[str]:
+    """The lines of a page as they are to be read, without the signs of Markdown."""
+    plain = re.sub(r"\*\*|\*|`", "", markdown)
+    return [squeezed(re.sub(r"^- ", "", line)) for line in plain.splitlines() if line.strip()]
+
+
+@asynccontextmanager
+async def opened(session: Shown, *, height: int) -> AsyncIterator[Pilot[Any]]:
+    """The page of a lab on a terminal of 80 columns."""
+    app = make_app(build=engine())
+    async with app.run_test(size=(80, height)) as pilot:
+        await until(pilot, "Follow a lab")
+        await app.push_screen(LabPage(cast("LabSession", session)))
+        await until(pilot, "About this lab")
+        yield pilot
+
+
+@pytest.mark.parametrize("lab", labs.labs(), ids=lambda lab: lab.id)
+async def test_every_line_stands_whole_in_80_columns_and_commands_are_copied_whole(lab: Lab) -> None:
+    session = Shown(lab)
+    # As wide as a small terminal and higher than any page, so that one frame shows all of a step.
+    async with opened(session, height=150) as pilot:
+        await until(pilot, lambda: squeezed(str(session.shell_file)) in squeezed(right_pane(pilot)))
+        seen = squeezed(right_pane(pilot))
+        assert [line for line in written(session.lab.intro) if line not in seen] == []
+        page = cast(LabPage, pilot.app.screen)
+        for step in session.lab.steps:
+            await pilot.press("n", "c")
+            assert page.step is step
+            typed = (*step.commands, *step.answer)
+            assert pilot.app.clipboard == "\n".join(typed) + "\n"
+            await until(pilot, shows(pilot, written(step.text)[-1], squeezed(typed[-1])))
+            seen = squeezed(right_pane(pilot))
+            assert [line for line in written(step.text) if line not in seen] == [], step.id
+            assert [command for command in typed if squeezed(command) not in seen] == [], step.id
+            assert page.query_one("#detail", VerticalScroll).max_scroll_y == 0, "the frame shows all of it"
+            width = page.query_one("#detail", VerticalScroll).content_size.width
+            for hint in step.hints:
+                lines = textwrap.wrap(f"Hint  {hint}", width, break_on_hyphens=False)
+                assert len(lines) <= SAID, (step.id, "a hint is too long to be read at 80x24")
+
+
+async def test_a_long_step_is_read_to_its_end_at_80x24_with_one_key() -> None:
+    lab = labs.find("stack")
+    session = Shown(replace(lab, steps=(max(lab.steps, key=lambda step: len(str(step))),)))
+    async with opened(session, height=24) as pilot:
+        await pilot.press("n")
+        step = session.lab.steps[0]
+        await until(pilot, lambda: step.title in right_pane(pilot))
+        await until(pilot, lambda: pilot.app.screen.query_one("#detail").max_scroll_y > 24)
+        seen = await read_through(pilot)
+        assert [line for line in written(step.text) if line not in seen] == []
+        assert [command for command in step.commands if squeezed(command) not in seen] == []
+
+
+async def test_the_last_step_can_be_reached_and_left_by_keyboard() -> None:
+    session = Shown(labs.find("faults"))
+    async with opened(session, height=24) as pilot:
+        await pilot.press("end")
+        await pilot.pause()
+        assert pilot.app.screen.query_one("#steps", OptionList).highlighted == len(session.lab.steps)
+        await pilot.press("escape")
+        await until(pilot, "Follow a lab")

@@ -1,0 +1,174 @@
+"""Checks of Prometheus as a client: its own word about its targets, its job, its alerts."""
+
+from __future__ import annotations
+
+import posixpath
+import time
+from urllib.parse import quote
+
+from wizard import probes
+from wizard.configs.prometheus import ScrapeJob
+from wizard.labs.content import Check
+from wizard.labs.look import Look
+from wizard.labs.verdicts import NotYet, said, told
+from wizard.model import Attempt, Probe
+from wizard.redact import plain
+
+
+def prometheus(check: Check, look: Look, patience: float) -> list[str]:
+    """Prometheus' own word, and whether it looks at the certificate."""
+    expect = check.options["expect"]
+    began = time.time()
+    attempt = _up(
+        check, look, not_before=began if patience else 0.0, patience=patience, final=expect == "any"
+    )
+    service = look.service(check.of)
+    if expect == "any":
+        word = "up" if attempt.ok else f"down, {said(attempt)}" if attempt.reason else "down"
+        return [f"Prometheus says about {service.listen}: {word}"]
+    if not attempt.ok:
+        loaded, written = look.loaded_job(check.of), look.written_job(check.of)
+        todo = (
+            "Compare scheme, ca_file and the paths in prometheus.yml; after a reload it can take ten seconds."
+        )
+        if loaded is not None and written is not None and _differ(loaded, written):
+            todo = f"prometheus.yml says it, but Prometheus has not read it again: {told('prometheus/prometheus', 'reload')}"
+        raise NotYet(f"Prometheus cannot scrape {service.listen} yet: {said(attempt)}", todo)
+    if expect == "verified":
+        job = look.loaded_job(check.of)
+        if job is None or job.scheme != "https":
+            raise NotYet(
+                f"Prometheus scrapes {service.listen} without TLS",
+                "Give its job scheme: https and tls_config.",
+            )
+        if job.tls.get("insecure_skip_verify", "").lower() in ("true", "yes", "on"):
+            raise NotYet(
+                "Prometheus does not look at the certificate: it would talk to whoever answers",
+                f"Take insecure_skip_verify out of the job, then: {told('prometheus/prometheus', 'reload')}",
+            )
+        return [f"Prometheus scrapes {service.listen} and looks at its certificate: up = 1"]
+    return [f"Prometheus scrapes {service.listen}: up = 1"]
+
+
+def _differ(one: ScrapeJob, other: ScrapeJob) -> bool:
+    """Whether two readings of a job ask in another way."""
+    ways = [
+        (job.scheme, {key for key, value in job.tls.items() if value != "false"}, set(job.basic_auth))
+        for job in (one, other)
+    ]
+    return ways[0] != ways[1]
+
+
+def await_word(checks: tuple[Check, ...], look: Look, patience: float) -> None:
+    """Back when Prometheus has asked each target of these checks from now on, or when the patience is over."""
+    began = time.time()
+    for check in checks:
+        if check.kind == "prometheus":
+            _up(check, look, not_before=began, patience=patience, final=True)
+
+
+def _up(check: Check, look: Look, *, not_before: float, patience: float, final: bool) -> Attempt:
+    """Prometheus' word; with `final`, the first word that comes from a scrape after `not_before`."""
+    host, _, component = check.of.partition("/")
+    deadline = time.monotonic() + patience
+    while True:
+        client = look.client("prometheus/prometheus")
+        probe = Probe(
+            id=f"lab/up/{check.of}",
+            host=host,
+            component=component,
+            name="Prometheus' own word",
+            client="the lab",
+            expect="up",
+            url=f"{client.scheme}://{look.prometheus().listen}",
+            kind="up",
+            instance=look.service(check.of).listen,
+            not_before=not_before,
+            **client.options(),
+        )
+        attempt = probes.run(probe)
+        waiting = attempt.reason.startswith(("not scraped yet", "Prometheus has no target"))
+        done = not waiting if final else attempt.ok
+        if done or time.monotonic() > deadline:
+            return attempt
+        time.sleep(0.1)
+
+
+def sends_password(check: Check, look: Look, _patience: float) -> list[str]:
+    """Whether the job logs in with a password from a file."""
+    loaded, written = look.loaded_job(check.of), look.written_job(check.of)
+    asked = written.basic_auth if written else {}
+    if not asked.get("username"):
+        raise NotYet(
+            "the scrape job does not log in yet",
+            "Give the job basic_auth with username and password_file, as deep as its scheme.",
+        )
+    if not asked.get("password_file"):
+        raise NotYet(
+            "the password stands in prometheus.yml itself, which many people read",
+            "Put it into a file of its own and name that with password_file.",
+        )
+    path, state = look.beside_prometheus(asked["password_file"])
+    if state is None or not state.content.strip():
+        raise NotYet(
+            f"there is no password in {path} yet", "Make the file, or mend its path in prometheus.yml."
+        )
+    if loaded is None or loaded.basic_auth.get("username") != asked["username"]:
+        raise NotYet(
+            "prometheus.yml says it, but Prometheus has not read it again",
+            f"Let it: {told('prometheus/prometheus', 'reload')}",
+        )
+    return [
+        f"Prometheus logs in as {plain(asked['username'], 60)}, with the password from {posixpath.basename(path)}"
+    ]
+
+
+def query(check: Check, look: Look, patience: float) -> list[str]:
+    """Whether Prometheus has an answer to a question."""
+    deadline = time.monotonic() + patience
+    while True:
+        look.forget()
+        answer = look.api(f"/api/v1/query?query={quote(check.options['promql'], safe='')}")
+        if isinstance(answer, dict) and answer.get("result"):
+            return [check.options["means"]]
+        if time.monotonic() > deadline:
+            raise NotYet(
+                f"not so yet: {check.options['means']}",
+                f"Prometheus has no answer to: {check.options['promql']}",
+            )
+        time.sleep(0.2)
+
+
+def alerts(check: Check, look: Look, patience: float) -> list[str]:
+    """Whether what Prometheus fires is held by the Alertmanager, asked as Prometheus asks it."""
+    deadline = time.monotonic() + patience
+    service = look.service(check.of)
+    while True:
+        look.forget()
+        known = look.api("/api/v1/alertmanagers")
+        urls = (
+            [str(each.get("url", "")) for each in known.get("activeAlertmanagers", ())]
+            if isinstance(known, dict)
+            else []
+        )
+        secure = [url for url in urls if url.startswith(f"https://{service.listen}/")]
+        which = f'{{alertmanager=~"https://{service.listen}/.*"}}[5s]'
+        promql = (
+            f"rate(prometheus_notifications_sent_total{which}) > 0 unless on(alertmanager) "
+            f"rate(prometheus_notifications_errors_total{which}) > 0"
+        )
+        sent = look.api(f"/api/v1/query?query={quote(promql, safe='')}")
+        if secure and isinstance(sent, dict) and sent.get("result"):
+            return [f"Prometheus' alerts arrive at {secure[0].partition('/api')[0]}"]
+        if time.monotonic() > deadline:
+            if not secure:
+                raise NotYet(
+                    f"Prometheus does not send its alerts to https://{service.listen} yet",
+                    "Look at the block alerting: scheme, tls_config, basic_auth and static_configs stand side by "
+                    "side in one list item.",
+                )
+            raise NotYet(
+                f"alerts do not get through to {secure[0]} yet",
+                "Look into Prometheus' log for: Error sending alert",
+            )
+        time.sleep(0.3)

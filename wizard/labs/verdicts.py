@@ -1,0 +1,75 @@
+"""What every check says and how it asks: a result for a person, and one request on the wire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wizard import practice, probes
+from wizard.components import component as find_component
+from wizard.labs.content import Check
+from wizard.labs.look import Look, Pair
+from wizard.model import Attempt, Probe
+from wizard.redact import plain, redact
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """Whether a step is done. `what`: what is so, or is not so yet; `todo`: what to look at."""
+
+    ok: bool
+    what: str
+    todo: str = ""
+    seen: tuple[str, ...] = ()
+    """What was found to be so, a line each."""
+
+
+class NotYet(Exception):  # noqa: N818 - it is no error: a student is not there yet
+    """What a check looks for is not so yet."""
+
+    def __init__(self, what: str, todo: str) -> None:
+        super().__init__(what)
+        self.what, self.todo = what, todo
+
+
+def ask(check: Check, look: Look, scheme: str, **options: object) -> Attempt:
+    """Asks a component for its metrics; `options` are those of a probe."""
+    host, _, component = check.of.partition("/")
+    service = look.service(check.of)
+    return probes.run(
+        Probe(
+            id=f"lab/{check.of}",
+            host=host,
+            component=component,
+            name="a look",
+            client="the lab",
+            expect="200",
+            url=f"{scheme}://{service.listen}{find_component(component).metrics_path}",
+            **options,  # type: ignore[arg-type]
+        )
+    )
+
+
+def said(attempt: Attempt) -> str:
+    """What an attempt ended with, harmless to show."""
+    return redact(plain(attempt.reason or attempt.outcome, 300))
+
+
+def told(of: str, action: str) -> str:
+    """What a person types to have a program read its files again."""
+    host, _, component = of.partition("/")
+    return f"firescreen practice {action} {of if host in practice.MORE else component}"
+
+
+def running_pair(check: Check, look: Look) -> Pair:
+    """The pair that the web configuration names.
+
+    Raises:
+        NotYet: there is none.
+    """
+    pair = look.named_pair(check.of)
+    if pair is None:
+        raise NotYet(
+            "the certificate that the web configuration names cannot be found",
+            f"Compare the paths in web.yml with the files in {look.home(check.of)}.",
+        )
+    return pair
