@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -116,7 +117,9 @@ def full_disk(site: Site, name: str) -> Iterator[None]:
     layers = site.machines[name].root.parent / "layers"
     filler = layers / "filler"
     try:
-        subprocess.run(["mount", "-o", "remount,size=16m", layers], check=True, timeout=30)
+        held = os.statvfs(layers)
+        size = (held.f_blocks - held.f_bfree) * held.f_frsize + 1_000_000
+        subprocess.run(["mount", "-o", f"remount,size={size}", layers], check=True, timeout=30)
         with filler.open("wb", buffering=0) as file, suppress(OSError):
             while file.write(bytes(4096)):
                 pass

@@ -218,7 +218,7 @@ print(*sorted(seen), sep="\\n")
 
 @one_way
 def test_a_key_is_never_more_open_than_it_will_be(here: IncusConnection, instance: Instance) -> None:
-    command = [*instance.inside, "python3", "-c", SAMPLER, "1"]
+    command = [*instance.inside, "python3", "-c", SAMPLER, "3"]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as sampler:
         assert sampler.stdout is not None
         assert sampler.stdout.readline() == "ready\n"
