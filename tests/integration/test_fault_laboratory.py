@@ -100,6 +100,8 @@ def _said(lab: Laboratory, one: Seen) -> dict[str, str]:
     if curl or (status and status[1] != "200"):
         said["curl"] = one.curl
     for line in one.server():
+        if "client sent an HTTP request" in line and one.fault.cause != "plain-http-to-tls":
+            continue  # somebody who looked which port speaks what: none of this fault's requests
         if re.search(r"handshake error|panic serving|level=(?:error|ERROR)|err=", line):
             # The same line comes of each request: once is enough.
             said.setdefault("server " + re.sub(r"[\d.:]+|0x\w+", "", line)[:300], line)

@@ -1,0 +1,202 @@
+"""Measures a whole `firescreen apply` on 1 and on 20 real hosts against ansible-core, in the same run.
+
+Both bring keys and a web.yml with a password's hash to node_exporter, set its flag, restart it and look that it is
+scraped over TLS with the password, from an open host on, as one command from its start to its end. Ansible runs with
+pipelining, its connections kept, no facts gathered, a fork a host, and finds keys and hash ready made; Firescreen
+makes them, looks at the hosts first and proves the refusals too. Exits 1 unless it is 8 times as fast on one host and
+15 times on twenty, 20 hosts take at most 4 times as long as 1, and its memory stays below 150 MiB.
+
+Boots hosts of its own: as root, on Debian; elsewhere it says so and measures nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT / "tests/hosts"), str(ROOT)]
+
+from machines import Machine, Network, fleet  # noqa: E402 - of the tests on hosts
+
+MANY = 20
+ROUNDS = {1: 3, MANY: 2}
+LIMITS = {1: 8.0, MANY: 15.0}
+GROWTH = 4.0
+MEMORY = 150.0
+UNIT = "prometheus-node-exporter"
+PLAYBOOK = """\
+- hosts: all
+  gather_facts: false
+  tasks:
+    - ansible.builtin.file: {path: /etc/node_exporter, state: directory, mode: "0755"}
+    - ansible.builtin.copy: {src: node.key, dest: /etc/node_exporter/node.key, group: prometheus, mode: "0640"}
+    - ansible.builtin.copy: {src: node.crt, dest: /etc/node_exporter/node.crt, mode: "0644"}
+    - ansible.builtin.copy: {src: web.yml, dest: /etc/node_exporter/web.yml, group: prometheus, mode: "0640"}
+    - ansible.builtin.lineinfile:
+        path: /etc/default/prometheus-node-exporter
+        regexp: '^ARGS='
+        line: ARGS="--web.config.file=/etc/node_exporter/web.yml"
+    - ansible.builtin.systemd_service: {name: prometheus-node-exporter, state: restarted}
+    - name: a verified scrape
+      delegate_to: localhost
+      ansible.builtin.uri:
+        url: "https://{{ ansible_host }}:9100/metrics"
+        ca_path: "{{ playbook_dir }}/node.crt"
+        url_username: prometheus
+        url_password: "{{ lookup('file', 'password') }}"
+        force_basic_auth: true
+      register: scraped
+      until: scraped.status == 200
+      retries: 50
+      delay: 0.1
+"""
+
+
+def main() -> int:
+    """Prints the figures; 1 if a limit does not hold."""
+    if os.geteuid() != 0:
+        print("fleet: needs root, to boot hosts of its own; nothing was measured")
+        return 0
+
+    with (
+        tempfile.TemporaryDirectory(prefix="firescreen-bench-") as folder,
+        Network() as network,
+        fleet("bookworm", MANY, network) as machines,
+    ):
+        return measure(Path(folder), network, machines)
+
+
+def measure(folder: Path, network: Network, machines: Sequence[Machine]) -> int:
+    """Runs both, turn by turn."""
+    material(folder)
+    with ThreadPoolExecutor(MANY) as pool:
+        list(pool.map(lambda machine: machine.check(f"cp -p /etc/default/{UNIT} /root/open"), machines))
+    ours: dict[int, list[float]] = {}
+    rival: dict[int, list[float]] = {}
+    memory = 0.0
+    for count, rounds in ROUNDS.items():
+        for _ in range(rounds):
+            seconds, held = timed(firescreen(folder, network, machines[:count]), folder)
+            ours.setdefault(count, []).append(seconds)
+            memory = max(memory, held)
+            opened(machines[:count])
+            rival.setdefault(count, []).append(timed(ansible(folder, network, machines[:count]), folder)[0])
+            opened(machines[:count])
+    return told(ours, rival, memory)
+
+
+def material(folder: Path) -> None:
+    """What Ansible finds ready made: a pair, a password and its hash; and the playbook."""
+    from wizard import passwords, pki
+    from wizard.redact import Secret
+
+    password = passwords.generate()
+    key = pki.new_key("ec-p256")
+    names = tuple(f"192.0.2.{last}" for last in range(11, 11 + MANY))
+    (folder / "node.key").write_bytes(key)
+    (folder / "node.crt").write_bytes(pki.self_signed(key_pem=key, names=names, days=9, common_name="node"))
+    (folder / "password").write_text(password.reveal())
+    hashed = passwords.hash_password(Secret(password.reveal()), 10)
+    (folder / "web.yml").write_text(
+        "tls_server_config: {cert_file: /etc/node_exporter/node.crt, key_file: /etc/node_exporter/node.key}\n"
+        f"basic_auth_users: {{prometheus: {hashed}}}\n"
+    )
+    (folder / "site.yml").write_text(PLAYBOOK)
+
+
+def firescreen(folder: Path, network: Network, machines: Sequence[Machine]) -> list[str]:
+    """The command, with a stack file and a workspace that is new."""
+    specs = [machine.spec() for machine in machines]
+    stack = {
+        "version": 1,
+        "hosts": {
+            spec.name: {
+                "connect": "ssh",
+                "address": spec.address,
+                "user": spec.user,
+                "identity_file": spec.identity_file,
+                "known_hosts": spec.known_hosts,
+            }
+            for spec in specs
+        },
+        "components": [
+            {"host": spec.name, "name": "node_exporter", "protect": ["tls", "basic_auth"]} for spec in specs
+        ],
+        "users": {"prometheus": {"password": "generate"}},
+    }
+    path = folder / "firescreen.yaml"
+    path.write_text(json.dumps(stack))
+    workspace = tempfile.mkdtemp(dir=folder)
+    words = [*network.enter, sys.executable, "-m", "wizard.cli", "--workspace", workspace]
+    return [*words, "apply", str(path), "--yes", "--canary", "none"]
+
+
+def ansible(folder: Path, network: Network, machines: Sequence[Machine]) -> list[str]:
+    """ansible-playbook with an inventory of these hosts."""
+    lines = [
+        f"{spec.name} ansible_host={spec.address} ansible_user=root ansible_ssh_private_key_file={spec.identity_file} "
+        f"ansible_ssh_common_args='-o UserKnownHostsFile={spec.known_hosts}' ansible_python_interpreter=/usr/bin/python3"
+        for spec in (machine.spec() for machine in machines)
+    ]
+    (folder / "hosts").write_text("\n".join(lines) + "\n")
+    settings = [
+        "ANSIBLE_PIPELINING=1",
+        f"ANSIBLE_FORKS={MANY}",
+        f"ANSIBLE_HOME={folder}/ansible",
+        "LC_ALL=C.UTF-8",
+    ]
+    program = str(Path(sys.executable).parent / "ansible-playbook")
+    return [*network.enter, "env", *settings, program, "-i", "hosts", "site.yml"]
+
+
+def timed(words: Sequence[str], folder: Path) -> tuple[float, float]:
+    """Seconds that a command takes, and the most memory (MiB) that it held; it must succeed."""
+    with (folder / "said").open("w+") as said:
+        begun = time.perf_counter()
+        process = subprocess.Popen(words, cwd=folder, stdout=said, stderr=said)
+        _, status, used = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - begun
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            raise SystemExit(f"{words[-4:]} failed:\n{said.read()[-3000:]}")
+    return seconds, used.ru_maxrss / 1024
+
+
+def opened(machines: Sequence[Machine]) -> None:
+    """Brings the hosts back to the beginning: plain http."""
+    reset = f"rm -rf /etc/node_exporter && cp -p /root/open /etc/default/{UNIT} && systemctl restart {UNIT}"
+    with ThreadPoolExecutor(MANY) as pool:
+        list(pool.map(lambda machine: machine.check(reset), machines))
+
+
+def told(ours: dict[int, list[float]], rival: dict[int, list[float]], memory: float) -> int:
+    """Prints; 1 if a limit does not hold."""
+    good = True
+    best: dict[int, float] = {}
+    for count, mine in ours.items():
+        best[count] = statistics.median(mine)
+        ratio = statistics.median(rival[count]) / best[count]
+        good &= ratio >= LIMITS[count]
+        print(
+            f"fleet: {count} hosts: {best[count]:.2f} s (of {len(mine)}), ansible {statistics.median(rival[count]):.2f} s: "
+            f"{ratio:.1f} times faster (at least {LIMITS[count]:.0f})"
+        )
+    growth = best[MANY] / best[1]
+    good &= growth <= GROWTH and memory <= MEMORY
+    print(f"fleet: {MANY} hosts take {growth:.1f} times as long as 1 (at most {GROWTH:.0f})")
+    print(f"fleet: memory {memory:.0f} MiB (at most {MEMORY:.0f})")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
