@@ -30,7 +30,7 @@ matrix: ## Every component at every level with programs of three generations: fr
 	@.ci/setup dev
 	.venv/bin/python -m pytest -n $(JOBS) -m 'matrix or not matrix' -p tests.integration.matrix_told \
 		tests/integration/test_matrix.py tests/integration/test_order.py tests/integration/test_existing.py $(ARGS)
-	.venv/bin/python -m pytest -n $(JOBS) -m matrix \
+	.venv/bin/python -m pytest -n $(JOBS) --dist loadfile -m matrix \
 		tests/integration/test_fault_laboratory.py tests/integration/test_fault_clients.py \
 		tests/integration/test_lab_play.py tests/integration/test_rollout.py tests/integration/test_export.py $(ARGS)
 

@@ -105,6 +105,15 @@ def _said(lab: Laboratory, one: Seen) -> dict[str, str]:
         if re.search(r"handshake error|panic serving|level=(?:error|ERROR)|err=", line):
             # The same line comes of each request: once is enough.
             said.setdefault("server " + re.sub(r"[\d.:]+|0x\w+", "", line)[:300], line)
+    # A request that was given up under load says no more than that: what the server says besides is the fault.
+    cut = [
+        who
+        for who, text in said.items()
+        if re.search(r"handshake error from \S+: (EOF$|read tcp|write tcp)", text)
+    ]
+    servers = [who for who in said if who.startswith("server ")]
+    if len(cut) < len(servers):
+        said = {who: text for who, text in said.items() if who not in cut}
     return {who: text for who, text in said.items() if text}
 
 
