@@ -8,6 +8,7 @@ import shutil
 import socket
 import stat
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -501,6 +502,33 @@ def test_the_persons_own_configuration(server: Sshd, tmp_path: Path) -> None:
     host.close()
     config.write_text("Hots inner\n")
     refused(SshConnection(HostSpec(name="inner", connect="ssh"), Access(), config=config), "configuration")
+
+
+def test_without_an_ssh_program_the_configuration_counts_all_the_same(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text('Match host srv1 exec "true"\n  HostName 192.0.2.7\n  Port 2022\n')
+    code = (
+        "import pathlib, sys; from wizard.hosts import sshconfig; from wizard.model import HostSpec; "
+        "it = sshconfig.target(HostSpec(name='srv1', connect='ssh'), config=pathlib.Path(sys.argv[1])); "
+        "print(it.address, it.port)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, config],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env=os.environ | {"PATH": str(tmp_path)},
+    )
+    assert ended.stdout == "192.0.2.7 2022\n"
+
+
+def test_paramiko_comes_without_what_it_does_not_need() -> None:
+    code = "import sys, wizard.hosts.ssh as it; print(it.paramiko.__name__, {'invoke', 'asyncio'} & {*sys.modules})"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ended.stdout == "paramiko set()\n"
 
 
 def test_through_two_jump_hosts(server: Sshd, tmp_path: Path) -> None:

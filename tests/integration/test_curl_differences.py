@@ -86,6 +86,7 @@ def curl_succeeds(attempt: Attempt, environment: Mapping[str, str] | None = None
     clean = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     ended = subprocess.run(
         shlex.split(attempt.curl),
+        check=False,
         capture_output=True,
         stdin=subprocess.DEVNULL,
         timeout=30,
