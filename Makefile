@@ -11,7 +11,7 @@ ARGS ?=
 help: ## Says what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 24
 
-run: ## Opens the wizard; without a terminal, plays the first lab in plain lines
+run: ## Opens the wizard; without a terminal, plays the first labs in plain lines
 	@.ci/setup run
 	@if [ -t 0 ] && [ -t 1 ]; then exec .venv/bin/firescreen $(ARGS); \
 	else exec .venv/bin/firescreen lab play $(ARGS); fi
@@ -32,11 +32,13 @@ matrix: ## Every component at every level with programs of three generations: fr
 		tests/integration/test_matrix.py tests/integration/test_order.py tests/integration/test_existing.py $(ARGS)
 	.venv/bin/python -m pytest -n $(JOBS) --dist loadfile -m matrix \
 		tests/integration/test_fault_laboratory.py tests/integration/test_fault_clients.py \
-		tests/integration/test_lab_play.py tests/integration/test_rollout.py tests/integration/test_export.py $(ARGS)
+		tests/integration/test_lab_play.py tests/integration/test_rollout.py tests/integration/test_export.py \
+		tests/integration/test_practice.py $(ARGS)
 
-soak: ## Kills 200 applies at random instants and looks what recovery makes of it
+soak: ## Kills applies, after each line of the journal and 200 at random instants, and recovers
 	@.ci/setup dev
-	FIRESCREEN_KILLS=$${FIRESCREEN_KILLS:-200} .venv/bin/python -m pytest tests/integration/test_kill.py -k random $(ARGS)
+	FIRESCREEN_KILLS=$${FIRESCREEN_KILLS:-200} .venv/bin/python -m pytest -m 'matrix or not matrix' \
+		tests/integration/test_kill.py $(ARGS)
 
 test-hosts: ## Tests on real systemd hosts and containers that it boots (as root, Debian)
 	@[ "$$(id -u)" = 0 ] || { echo 'firescreen: make test-hosts boots hosts of its own: run it as root.' >&2; exit 1; }

@@ -52,6 +52,7 @@ def trials(workspaces: Sequence[Path], cache: Path, arguments: Sequence[Sequence
     return "\n".join(said)
 
 
+@pytest.mark.matrix
 @pytest.mark.timeout(900)
 def test_killed_after_each_line_of_the_journal(tmp_path: Path, cache: Path) -> None:
     with stacks(tmp_path, cache) as workspaces:

@@ -108,6 +108,7 @@ def jobs_up(prometheus: PracticeHost) -> dict[str, str]:
 ALL_JOBS = {"prometheus", "node", "alertmanager", "pushgateway", "blackbox", "blackbox-http"}
 
 
+@pytest.mark.matrix
 def test_the_whole_stack_of_each_generation_comes_up_reloads_restarts_and_goes(
     tmp_path: Path, cache: Path
 ) -> None:

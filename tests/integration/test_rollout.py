@@ -77,6 +77,7 @@ def back_to(stand: Whole, before: dict[str, tuple[int, bytes]]) -> None:
     assert differences(before, snapshot(stand.root)) == []
 
 
+@pytest.mark.matrix
 def test_a_host_that_does_not_come_up_is_put_back_and_harms_no_other(stand: Whole, stack: Stack) -> None:
     before = snapshot(stand.root)
     events: list[Event] = []
