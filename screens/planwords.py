@@ -36,12 +36,10 @@ def goes_first(plan: Plan, wanted: str = "") -> str:
 
 
 def may_go_first(plan: Plan) -> tuple[str, ...]:
-    """The hosts that the others can do without, in the stack's order; none where a single host is changed."""
-    from wizard import steps
+    """The hosts of which one may be changed and proven before the others, in the stack's order."""
+    from wizard.engine import rollout
 
-    changed, asking = steps.changed_hosts(plan), steps.askers(plan)
-    able = tuple(host for host in changed if host not in asking)
-    return able if plan.probes and len(changed) > 1 else ()
+    return rollout.may_go_first(plan)
 
 
 def fleet(plan: Plan, canary: str) -> list[Content]:

@@ -15,6 +15,7 @@ from tests.integration.snapshot import differences, snapshot
 from tests.integration.whole_stand import LEVELS, Whole, whole
 from wizard import practice
 from wizard.engine import Outcome
+from wizard.engine.rollout import canary_of
 from wizard.errors import InputError, LockedError, PartError, ServiceError
 from wizard.model import WORKSPACE, Event, Plan, Stack, WriteFile
 
@@ -30,6 +31,11 @@ def stand(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Who
 @pytest.fixture
 def stack(stand: Whole) -> Stack:
     return stand.stack(dict.fromkeys(practice.WHOLE, LEVELS["both"]))
+
+
+@pytest.fixture
+def without_password(stand: Whole) -> Stack:
+    return stand.stack(dict.fromkeys(practice.WHOLE, LEVELS["certificate"]))
 
 
 def misdirected(plan: Plan, stand: Whole, component: str) -> Plan:
@@ -136,10 +142,10 @@ def test_clocks_that_disagree_are_told_before_a_certificate_is_made(stand: Whole
 
 
 @pytest.mark.matrix
-def test_a_canary_is_proven_before_the_others_are_touched(stand: Whole, stack: Stack) -> None:
+def test_a_canary_is_proven_before_the_others_are_touched(stand: Whole, without_password: Stack) -> None:
     before = snapshot(stand.root)
     events: list[Event] = []
-    plan = stand.engine.plan(stack)
+    plan = stand.engine.plan(without_password)
     outcome = stand.engine.apply(plan, events.append, canary="alertmanager")
     assert outcome.state == "proven", outcome.error
     proven = next(
@@ -157,15 +163,25 @@ def test_a_canary_is_proven_before_the_others_are_touched(stand: Whole, stack: S
     }
     for (_, path), after in written.items():
         assert after is not None and Path(path).read_bytes() == after.content, "not what the preview showed"
-    assert not stand.engine.plan(stack).changes
+    assert not stand.engine.plan(without_password).changes
     back_to(stand, before)
 
 
+def test_with_a_password_or_an_encrypted_prometheus_all_turn_together(stand: Whole, stack: Stack) -> None:
+    plan = stand.engine.plan(stack)
+    assert canary_of(plan) == ""
+    with pytest.raises(InputError, match="once all of them speak TLS"):
+        canary_of(plan, "srv1")
+    assert canary_of(stand.engine.plan(stand.stack(dict.fromkeys(practice.WHOLE, ("tls",))))) == "srv1"
+
+
 @pytest.mark.matrix
-def test_a_canary_that_fails_is_put_back_and_nothing_else_was_touched(stand: Whole, stack: Stack) -> None:
+def test_a_canary_that_fails_is_put_back_and_nothing_else_was_touched(
+    stand: Whole, without_password: Stack
+) -> None:
     before = snapshot(stand.root)
     events: list[Event] = []
-    plan = misdirected(stand.engine.plan(stack), stand, "node_exporter")
+    plan = misdirected(stand.engine.plan(without_password), stand, "node_exporter")
     outcome = stand.engine.apply(plan, events.append)  # srv1 goes first by itself: five hosts
     assert outcome.state == "rolled-back" and isinstance(outcome.error, ServiceError)
     touched = {event.host for event in events if event.kind == "change"}

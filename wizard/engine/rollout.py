@@ -29,25 +29,47 @@ def canary_of(plan: Plan, wanted: str = "") -> str:
     """The host that goes first; '' for none.
 
     Args:
-        wanted: the person's choice: a host's name, 'none', or '' for ours: the first that nobody else needs, where
-            there are more than three.
+        wanted: the person's choice: a host's name, 'none', or '' for ours: the first that may, where there are more
+            than three.
 
     Raises:
-        InputError: the host that the person named is not changed by this plan, or the others need it.
+        InputError: the host that the person named is not changed by this plan, or cannot go before the others.
     """
-    changed, asking = steps.changed_hosts(plan), steps.askers(plan)
-    able = [host for host in changed if host not in asking] if plan.probes else []
+    changed, able = steps.changed_hosts(plan), may_go_first(plan)
     if wanted == "none" or len(changed) < 2:
         return ""
     if not wanted:
-        return able[0] if able and len(changed) >= CANARY_FROM and not plan.answers.renew else ""
+        return able[0] if able and len(changed) >= CANARY_FROM else ""
     if wanted not in able:
+        why = together(plan)
         raise InputError(
-            f"{wanted} cannot go first",
+            f"{wanted} cannot go first" + (f": {why}" if why else ""),
             where=plan.stack.source or wanted,
-            todo=f"choose one of: {', '.join(able)}" if able else "leave it out",
+            todo=f"choose one of: {', '.join(able)}" if able else "leave the choice out",
         )
     return wanted
+
+
+def may_go_first(plan: Plan) -> tuple[str, ...]:
+    """The hosts of which one may be changed and proven before the others, in the stack's order."""
+    changed, asking = steps.changed_hosts(plan), steps.askers(plan)
+    if not plan.probes or len(changed) < 2 or together(plan):
+        return ()
+    return tuple(host for host in changed if host not in asking)
+
+
+def together(plan: Plan) -> str:
+    """Why no host of a plan can go before the others; '' if one can."""
+    if plan.answers.renew:
+        return "what is replaced is replaced on all hosts together"
+    if any(step.id.startswith("password-file:") for step in plan.steps):
+        # One file holds the password for all: with the first host in it, Prometheus would send it to the others by
+        # plain http for some seconds; with the placeholder back in it, the first host would be missed.
+        return "the password is given to Prometheus once all of them speak TLS"
+    for host in steps.askers(plan):
+        if any(service.web_config for service in plan.facts.hosts[host].services):
+            return f"what asks them, on {host}, is encrypted itself already"
+    return ""
 
 
 class Rollout:
