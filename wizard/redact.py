@@ -106,8 +106,8 @@ def _mask_inline(match: re.Match[str]) -> str:
 
 
 # The bidirectional controls reorder what stands around them on a screen; the rest moves the cursor.
-_UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+_BIDI = dict.fromkeys(
+    [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C, 0x2028, 0x2029, 0xFEFF]
 )
 
 
@@ -118,14 +118,18 @@ def plain(text: str, limit: int = 2000) -> str:
     """
     left_out = len(text) - limit
     cut = text[:limit]
-    shown = _UNSEEN.sub(_visible, cut)
+    shown = "".join(_visible(character) for character in cut)
     return f"{shown}… [{left_out} more characters]" if left_out > 0 else shown
 
 
-def _visible(match: re.Match[str]) -> str:
-    code = ord(match[0])
+def _visible(character: str) -> str:
+    code = ord(character)
+    if character in "\n\t":
+        return character
     if code < 0x20:
         return chr(0x2400 + code)
     if code == 0x7F:
         return "␡"
-    return f"<{code:04X}>"
+    if 0x80 <= code < 0xA0 or code in _BIDI or 0xD800 <= code < 0xE000:
+        return f"<{code:04X}>"
+    return character

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import http.client
 import io
-import re
 import socket
 import threading
 import time
@@ -18,7 +17,7 @@ from typing import Any, Final, Protocol, cast
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from wizard.model import Probe
-from wizard.probes.tls import Record, Trusts
+from wizard.probes.tls import Record, Trust
 from wizard.probes.wire import Clock, EndedError, Wire, connect
 from wizard.trust import one_line
 
@@ -27,7 +26,6 @@ SCRAPE: Final = (
     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 )
 _REDIRECTS: Final = 10
-_CONTROL: Final = re.compile("[\\x00-\\x20\\x7f]")
 _CUT_OFF: Final = ("EOF", "unexpected EOF", "reset by peer", "broken pipe")
 
 
@@ -57,7 +55,6 @@ def fetch(
     limit: int,
     accept: str = SCRAPE,
     cancel: threading.Event | None = None,
-    trusts: Trusts | None = None,
 ) -> None:
     """Asks for `url` with the probe's TLS and user, and fills `exchange`.
 
@@ -68,7 +65,6 @@ def fetch(
         limit: bytes of the body that are read at most.
         accept: the Accept header.
         cancel: ends the request early.
-        trusts: what the other probes of the same batch have read already.
 
     Raises:
         EndedError: there was no complete answer.
@@ -78,12 +74,12 @@ def fetch(
     exchange.timings.update(connect=0.0, tls=0.0, total=0.0)
     try:
         start = _split(url)
-        trusted = trusts or Trusts()
-        if start.scheme == "https":
-            trusted.of(probe)  # its files are read before anybody is asked, as Prometheus does
+        trusted = Trust(probe) if start.scheme == "https" else None
         for _ in range(_REDIRECTS + 1):
             target = _split(url)
             exchange.url = url
+            if target.scheme == "https" and trusted is None:
+                trusted = Trust(probe)
             location = _once(
                 probe,
                 target,
@@ -106,7 +102,7 @@ def _once(
     target: SplitResult,
     exchange: Exchange,
     *,
-    trusted: Trusts,
+    trusted: Trust | None,
     clock: Clock,
     limit: int,
     headers: bytes,
@@ -118,8 +114,8 @@ def _once(
     exchange.timings["connect"] += time.monotonic() - before
     try:
         stream: _Stream = wire
-        if target.scheme == "https":
-            stream = _encrypted(wire, trusted, host, exchange, probe)
+        if target.scheme == "https" and trusted is not None:
+            stream = _encrypted(wire, trusted, host, exchange)
         stream.send(headers)
         return _answer(stream, exchange, limit)
     except EndedError as ended:
@@ -128,11 +124,11 @@ def _once(
         wire.close()
 
 
-def _encrypted(wire: Wire, trusted: Trusts, host: str, exchange: Exchange, probe: Probe) -> _Stream:
+def _encrypted(wire: Wire, trusted: Trust, host: str, exchange: Exchange) -> _Stream:
     before = time.monotonic()
     exchange.record = Record()
     try:
-        return trusted.of(probe).open(wire, host, exchange.record, probe)
+        return trusted.open(wire, host, exchange.record)
     finally:
         exchange.timings["tls"] += time.monotonic() - before
 
@@ -219,7 +215,7 @@ def _onward(url: str, location: str) -> str:
 
 
 def _split(url: str) -> SplitResult:
-    if _CONTROL.search(url):
+    if any(ord(c) <= 0x20 or ord(c) == 0x7F for c in url):
         raise EndedError("error", "net/url: invalid control character in URL")
     try:
         target = urlsplit(url)
