@@ -230,12 +230,14 @@ class Stand:
     inline: dict[str, str]
 
     def filled(self, text: str) -> str:
+        # The folder first: "F/" is base64 too, and one certificate in seven has it.
+        text = text.replace("F/", f"{self.folder}/")
         for word, lines in self.inline.items():
             text = "\n".join(
                 lines + each.removeprefix(word) if each.startswith(word) else each
                 for each in text.split("\n")
             )
-        return text.replace("F/", f"{self.folder}/")
+        return text
 
     def write(self, name: str, text: str) -> Path:
         path = self.folder / name
