@@ -591,8 +591,12 @@ def test_a_job_with_others_in_it_is_parted_and_they_get_no_password(
     assert "other.invalid" in text
     config.write_text(text)
     plan = engine.plan(stack)
-    change = next(each for each in plan.changes if isinstance(each, WriteFile) and each.path == str(config))
-    assert change.after is not None
+    edits = [each for each in plan.changes if isinstance(each, WriteFile) and each.path == str(config)]
+    by_https, change = edits
+    assert by_https.after is not None and change.after is not None
+    assert not any(job.basic_auth for job in scrape.jobs(by_https.after.content)), (
+        "it goes there by http until then"
+    )
     jobs = {job.name: job for job in scrape.jobs(change.after.content)}
     assert jobs["node"].targets == ("other.invalid:9100",)
     assert not jobs["node"].basic_auth

@@ -62,9 +62,8 @@ def together(plan: Plan) -> str:
     """Why no host of a plan can go before the others; '' if one can."""
     if plan.answers.renew:
         return "what is replaced is replaced on all hosts together"
-    if any(step.id.startswith("password-file:") for step in plan.steps):
-        # One file holds the password for all: with the first host in it, Prometheus would send it to the others by
-        # plain http for some seconds; with the placeholder back in it, the first host would be missed.
+    if any(step.id.startswith("login:") for step in plan.steps):
+        # Where the first host's job is to hold the others too, it would lose its login while they turn.
         return "the password is given to Prometheus once all of them speak TLS"
     for host in steps.askers(plan):
         if any(service.web_config for service in plan.facts.hosts[host].services):

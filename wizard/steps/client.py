@@ -23,8 +23,6 @@ from wizard.steps.places import Place, secure
 from wizard.steps.server import ServerPlan
 from wizard.trust import relations
 
-PLACEHOLDER = b"not-yet"
-
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -50,10 +48,10 @@ class ClientPlan:
     client: Client
     trust: tuple[PlannedStep, ...]
     """CA bundles, certificates and passwords: harmless before the servers ask for them."""
-    later: tuple[PlannedStep, ...]
-    """What waits until the connection is encrypted: the password in place of its placeholder."""
     config: PlannedStep | None
     """The edit of its configuration."""
+    login: PlannedStep | None
+    """What waits until it asks by https: the password. Its second edit; a reload has to follow."""
     narrow: tuple[PlannedStep, ...]
     """Takes from its bundles what vouched for the old servers, when the new ones are in use."""
     targets: tuple[Target, ...]
@@ -94,6 +92,7 @@ def plan_client(
         text = _split(stack, text, client, plans)
     work = _Work(stack, facts, forge, client)
     targets: list[Target] = []
+    waiting: dict[str, tuple[str, str]] = {}
     for place in client.places(text):
         if modules is not None:
             asked = {plan.server.address: plan for plan in modules.get(place.name, ())}
@@ -102,19 +101,26 @@ def plan_client(
         if not asked:
             continue
         ca_file, pair, login = work.settings(place, tuple(asked.values()))
+        if login[0] and _sends_in_clear(place, tuple(asked.values())):
+            waiting[place.how] = login
+        now = ("", "") if place.how in waiting else login
         with layout.located(name, client.service.config_file):
-            text = secure(text, place, ca_file=ca_file, pair=pair, login=login)
+            text = secure(text, place, ca_file=ca_file, pair=pair, login=now)
         targets += [
             Target(plan, client, place, address, ca_file, pair, login, known=place.how in known)
             for address, plan in asked.items()
         ]
+    final = text
+    for place in client.places(text):
+        if place.how in waiting:
+            with layout.located(name, client.service.config_file):
+                final = secure(final, place, ca_file="", login=waiting[place.how])
     trust, narrow = work.trust_steps()
-    ready, later = work.password_steps()
     return ClientPlan(
         client,
-        (*trust, *work.pair_steps(), *ready),
-        later,
+        (*trust, *work.pair_steps(), *work.password_steps()),
         _config_step(client, before, text),
+        _login_step(client, replace(before, content=text), final),
         narrow,
         tuple(targets),
         tuple(_warnings(client, plans, targets)) if modules is None else (),
@@ -127,7 +133,7 @@ class _Work:
     def __init__(self, stack: Stack, facts: Facts, forge: material.Forge, client: Client) -> None:
         self._stack, self._facts, self._forge, self._client = stack, facts, forge, client
         self._trusted: dict[str, dict[str, ServerPlan]] = {}
-        self._passwords: list[ServerPlan] = []
+        self._logs_in = False
         self._logins: dict[str, list[tuple[str, tuple[str, str], bool]]] = {}
         self._pair: identities.Pair | None = None
 
@@ -183,7 +189,7 @@ class _Work:
                 todo=f"remove {place.other_auth} there, or protect the server without basic_auth",
             )
         user = self._stack.users[0]
-        self._passwords += asking
+        self._logs_in = True
         return user.name, self._client.password_file(user)
 
     def _refuse_two_logins(self, place: Place, asking: Sequence[ServerPlan], *, serves: bool) -> None:
@@ -319,68 +325,41 @@ class _Work:
             ),
         )
 
-    def password_steps(self) -> tuple[tuple[PlannedStep, ...], tuple[PlannedStep, ...]]:
-        """The password before the servers ask for it, and what has to wait.
-
-        If a connection is yet to be encrypted, a placeholder stands in until it is: the client sends what the file
-        holds, over plain http too.
-        """
-        if not self._passwords:
-            return (), ()
+    def password_steps(self) -> tuple[PlannedStep, ...]:
+        """The password in a file of the client's own."""
+        if not self._logs_in:
+            return ()
         given = self._forge.credentials()[0]
         path = self._client.password_file(given.user)
         before = self._client.host.files.get(path)
         content = given.password.reveal().encode()
         if before is not None and before.content.strip() == content:
-            return (), ()
-        turning = any(not plan.was_tls for plan in self._passwords)
+            return ()
         name, title = self._client.host.spec.name, find_component(self._client.service.component).title
         after = FileState(content, 0o640, self._client.owner, self._client.service.group)
-        waiting = replace(after, content=PLACEHOLDER)
         whose = "" if self._client.service.component == "prometheus" else f":{self._client.service.component}"
-        step = PlannedStep(
-            id=f"password:{name}{whose}",
-            title=f"Give {title} the password",
-            host=name,
-            why=(
-                "The server keeps a hash; the client has to send the password itself. In a file of its own it stays "
-                "out of the configuration, which many people read."
-            ),
-            changes=(
-                WriteFile(
-                    host=name,
-                    path=path,
-                    before=waiting if turning else before,
-                    after=after,
-                    why=f"Readable for root and the group that {title} runs with, for nobody else.",
-                    secret=True,
-                    by_hand=words.copy(layout.user_files(self._facts, given.user)[0], path, after),
+        return (
+            PlannedStep(
+                id=f"password:{name}{whose}",
+                title=f"Give {title} the password",
+                host=name,
+                why=(
+                    "The server keeps a hash; the client has to send the password itself. In a file of its own it "
+                    "stays out of the configuration, which many people read."
+                ),
+                changes=(
+                    WriteFile(
+                        host=name,
+                        path=path,
+                        before=before,
+                        after=after,
+                        why=f"Readable for root and the group that {title} runs with, for nobody else.",
+                        secret=True,
+                        by_hand=words.copy(layout.user_files(self._facts, given.user)[0], path, after),
+                    ),
                 ),
             ),
         )
-        if not turning:
-            return (step,), ()
-        ready = PlannedStep(
-            id=f"password-file:{name}{whose}",
-            title="Prepare the file for the password",
-            host=name,
-            why=(
-                f"{title} reads this file at every request. As long as it still speaks plain http, anyone on "
-                "the way could read what it sends, so the file holds a placeholder until the connection is "
-                "encrypted."
-            ),
-            changes=(
-                WriteFile(
-                    host=name,
-                    path=path,
-                    before=before,
-                    after=waiting,
-                    why=f"Readable for root and the group that {title} runs with, for nobody else.",
-                    by_hand=words.placeholder(PLACEHOLDER.decode(), path, waiting),
-                ),
-            ),
-        )
-        return (ready,), (step,)
 
 
 def _asked(place: Place, client: Client, plans: Sequence[ServerPlan]) -> dict[str, ServerPlan]:
@@ -388,6 +367,15 @@ def _asked(place: Place, client: Client, plans: Sequence[ServerPlan]) -> dict[st
     return {
         address: plan for address in place.addresses for plan in plans if client.means(address, plan.server)
     }
+
+
+def _sends_in_clear(place: Place, plans: Sequence[ServerPlan]) -> bool:
+    """Whether a login would go over plain http for a while.
+
+    Prometheus takes a login with the reload, but asks what it discovers (its targets, its Alertmanagers) by the
+    old scheme until its next tick, some seconds later. A remote URL holds its scheme itself.
+    """
+    return place.kind in ("job", "alertmanagers", "module") and any(not plan.was_tls for plan in plans)
 
 
 def _with_jobs(content: bytes, client: Client, plans: Sequence[ServerPlan]) -> bytes:
@@ -472,23 +460,52 @@ def _fits(stack: Stack, place: Place, client: Client, plans: Sequence[ServerPlan
 
 
 def _config_step(client: Client, before: FileState, content: bytes) -> PlannedStep | None:
-    if content == before.content:
-        return None
-    after = replace(before, content=content)
-    path, program = client.service.config_file, client.service.component
-    title = find_component(program).title
-    prometheus = program == "prometheus"
-    return PlannedStep(
-        id=f"job:{client.host.spec.name}" if prometheus else f"modules:{client.key}",
+    title = find_component(client.service.component).title
+    prometheus = client.service.component == "prometheus"
+    return _edit(
+        client,
+        before,
+        content,
+        name=f"job:{client.host.spec.name}" if prometheus else f"modules:{client.key}",
         title=f"Tell {title} to ask over TLS",
-        host=client.host.spec.name,
         why=(
             f"{title} speaks plain http until it is told otherwise. With scheme, CA and what it needs to be let in, "
             f"{title} checks whom it talks to and is let in. Only the lines shown change."
         ),
+    )
+
+
+def _login_step(client: Client, before: FileState, content: bytes) -> PlannedStep | None:
+    title = find_component(client.service.component).title
+    return _edit(
+        client,
+        before,
+        content,
+        name=f"login:{client.key}",
+        title=f"Let {title} log in",
+        why=(
+            f"{title} is given the password in a second edit, when it asks by https already: it carries a new scheme "
+            "over some seconds after a new login, and until then would send the password for everyone to read."
+        ),
+    )
+
+
+def _edit(
+    client: Client, before: FileState, content: bytes, *, name: str, title: str, why: str
+) -> PlannedStep | None:
+    if content == before.content:
+        return None
+    after = replace(before, content=content)
+    path, host = client.service.config_file, client.host.spec.name
+    prometheus = client.service.component == "prometheus"
+    return PlannedStep(
+        id=name,
+        title=title,
+        host=host,
+        why=why,
         changes=(
             WriteFile(
-                host=client.host.spec.name,
+                host=host,
                 path=path,
                 before=before,
                 after=after,

@@ -29,7 +29,7 @@ from wizard.steps.planning import plan as plan_for
 _Place: TypeAlias = tuple[str, str]
 """Host and path."""
 
-_CLIENTS = ("job", "modules", "grafana", "reload", "client", "password", "password-file", "trust", "rotate")
+_CLIENTS = ("job", "modules", "grafana", "reload", "client", "login", "password", "trust", "rotate")
 """The kinds of steps that a host has for what it asks of others."""
 
 
@@ -81,8 +81,8 @@ def narrowed(plan: Plan, keep: Collection[str]) -> Plan:
 def remaining(target: Plan, made: Sequence[Change]) -> tuple[PlannedStep, ...]:
     """What is still to be done for `target` where these changes (of it, or of one for other hosts) were made.
 
-    A file that ends as it should is left alone, but for the password while servers are yet to turn: over plain http
-    it would be read by others, so its placeholder comes back for as long.
+    A file that ends as it should is left alone. One that is to have a login at its end loses it again while servers
+    are yet to turn: Prometheus would send it to them over plain http for some seconds.
     """
     rest = _Rest(target, made)
     found = []

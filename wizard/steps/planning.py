@@ -280,6 +280,7 @@ def _ordered(
     hot = [server for server in servers if server.server.service.web_config]
     restarts = [server for server in servers if server.turn == "restart"]
     own = [server for server in restarts if server.server.spec.name == "prometheus"]
+    turned = {server.server.key for server in restarts if server not in own}
     # The Prometheus that turns comes last: from that moment on, every second counts.
     turning = sorted(clients, key=lambda client: client.client.service.component == "prometheus")
     prepared = [step for server in cold for step in _steps(server.web, server.cluster, server.flag)]
@@ -299,9 +300,17 @@ def _ordered(
         tuple(prepared),  # nothing reads these files yet: they come first, as the story is told
         tuple(told),
         *reloads,
-        # They ask by https now, so that the password is on no wire before the server proves who it is.
-        tuple(step for client in clients for step in client.later),
-        tuple(restarting.restart(facts, server.server) for server in restarts if server not in own),
+        # They ask by https now, so that the password is on no wire before the server proves who it is. A client
+        # that turns itself reads it when it starts.
+        tuple(client.login for client in clients if client.login is not None and client.client.key in turned),
+        (
+            *(
+                restarting.login(facts, client.client, client.login)
+                for client in clients
+                if client.login is not None and client.client.key not in turned
+            ),
+            *(restarting.restart(facts, server.server) for server in restarts if server not in own),
+        ),
         # What is re-read with the next request: the clients know already.
         tuple(step for server in hot if server.turn != "restart" for step in _there(server.web)),
         # Prometheus itself turns last: the others are scraped by then.

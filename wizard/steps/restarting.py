@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from wizard.components import component as find_component
 from wizard.model import Facts, PlannedStep, Probe, RunService, Service
@@ -42,6 +43,13 @@ def reload(facts: Facts, client: Client, turns: Sequence[Probe] = ()) -> Planned
             else f"A reload keeps {title} running and its data in place; it now asks as its configuration says."
         ),
         changes=(_run(service, "reload", turns=mine, workspace=facts.workspace_option),),
+    )
+
+
+def login(facts: Facts, client: Client, edit: PlannedStep) -> PlannedStep:
+    """The second edit of a client, and the reload that takes it up."""
+    return replace(
+        edit, changes=(*edit.changes, _run(client.service, "reload", workspace=facts.workspace_option))
     )
 
 

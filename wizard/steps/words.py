@@ -148,12 +148,6 @@ def password(path: str, user: UserSpec) -> tuple[str, ...]:
     )
 
 
-def placeholder(text: str, target: str, state: FileState) -> tuple[str, ...]:
-    """A file with its final rights and a text that is no secret."""
-    rights = f"install -m {state.mode:04o} {_owned(state.owner, state.group)}/dev/stdin {_q(target)}"
-    return (f"printf %s {_q(text)} | {rights}",)
-
-
 def curl_config(path: str, user: str, password_path: str) -> tuple[str, ...]:
     """A curl config, so that a password never stands on a command line."""
     return (
