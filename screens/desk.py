@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 if TYPE_CHECKING:
     from wizard.diagnose import Diagnosis
     from wizard.engine import Engine, Exposure, Holding, Outcome, Scan
+    from wizard.engine.single import Answered, Request
     from wizard.hosts.access import SecretKind
     from wizard.hosts.sources import Instance
     from wizard.labs import Lab, LabSession
@@ -270,6 +271,12 @@ class Desk:
         if attempt.probe.kind != "up" or stack is None:
             return self.explain_text(attempt.reason or attempt.detail)
         return _told(self.engine.explain(f"{attempt.reason}\n{attempt.detail}", stack))
+
+    def ask_once(self, request: Request) -> Answered:
+        """One request put together by hand. Raises `InputError` if something in it cannot be used."""
+        from wizard.engine import single
+
+        return single.ask(request, self.engine.workspace)
 
     def explain_text(self, text: str) -> tuple[str, ...]:
         """The same for the text of an error."""

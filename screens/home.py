@@ -74,6 +74,7 @@ whole stack has an Alertmanager, a Pushgateway and a blackbox_exporter too."""
         Binding("e", "choose('stop')", "End practice", show=False),
         Binding("r", "look", "Look again"),
         Binding("x", "explain", "Explain an error"),
+        Binding("a", "ask", "Ask by hand", tooltip="One request, taken apart: the probe console"),
         Binding("ctrl+p", "app.command_palette", "All commands", key_display="^p"),
         Binding("q", "app.quit", "Quit"),
     ]
@@ -123,6 +124,12 @@ whole stack has an Alertmanager, a Pushgateway and a blackbox_exporter too."""
         from screens.dialogs.meaning import MeaningDialog
 
         self.app.push_screen(MeaningDialog())
+
+    def action_ask(self) -> None:
+        """Opens the probe console."""
+        from screens.console import open_console
+
+        open_console(self.firescreen)
 
     def action_look(self) -> None:
         """Looks at the hosts again."""

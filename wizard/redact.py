@@ -106,8 +106,8 @@ def _mask_inline(match: re.Match[str]) -> str:
 
 
 # The bidirectional controls reorder what stands around them on a screen; the rest moves the cursor.
-_BIDI = dict.fromkeys(
-    [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C, 0x2028, 0x2029, 0xFEFF]
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 
 
@@ -118,18 +118,14 @@ def plain(text: str, limit: int = 2000) -> str:
     """
     left_out = len(text) - limit
     cut = text[:limit]
-    shown = "".join(_visible(character) for character in cut)
+    shown = _UNSEEN.sub(_visible, cut)
     return f"{shown}… [{left_out} more characters]" if left_out > 0 else shown
 
 
-def _visible(character: str) -> str:
-    code = ord(character)
-    if character in "\n\t":
-        return character
+def _visible(match: re.Match[str]) -> str:
+    code = ord(match[0])
     if code < 0x20:
         return chr(0x2400 + code)
     if code == 0x7F:
         return "␡"
-    if 0x80 <= code < 0xA0 or code in _BIDI or 0xD800 <= code < 0xE000:
-        return f"<{code:04X}>"
-    return character
+    return f"<{code:04X}>"

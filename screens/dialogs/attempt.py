@@ -27,9 +27,12 @@ class AttemptDialog(Dialog[None]):
 
     DEFAULT_CSS = """
     AttemptDialog .box { width: 96%; max-width: 110; }
-    AttemptDialog .text { max-height: 1fr; scrollbar-gutter: stable; }
+    AttemptDialog .text { scrollbar-gutter: stable; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("c", "copy", "Copy", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("c", "copy", "Copy", show=False),
+        Binding("a", "again", "Ask again by hand", show=False),
+    ]
 
     def __init__(self, attempt: Attempt) -> None:
         super().__init__()
@@ -63,12 +66,14 @@ class AttemptDialog(Dialog[None]):
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """Close, copy."""
-        return (("close", "Close"), ("copy", "Copy the command"))
+        return (("close", "Close"), ("copy", "Copy the command"), ("again", "Ask it again by hand"))
 
     def chosen(self, name: str) -> None:
         """Copies or closes."""
         if name == "copy":
             self.action_copy()
+        elif name == "again":
+            self.action_again()
         else:
             self.dismiss(None)
 
@@ -76,6 +81,13 @@ class AttemptDialog(Dialog[None]):
         """Gives the command to the terminal's clipboard (OSC 52)."""
         self.app.copy_to_clipboard(self._attempt.curl + "\n")
         self.app.notify("The command was given to the terminal's clipboard.")
+
+    def action_again(self) -> None:
+        """To the probe console, with this request filled in."""
+        from screens.console import open_console
+
+        self.dismiss(None)
+        open_console(cast("FirescreenApp", self.app), self._attempt.probe)
 
     def action_refuse(self) -> None:
         """Closes."""

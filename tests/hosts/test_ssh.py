@@ -8,16 +8,18 @@ import shutil
 import socket
 import stat
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sshd import Person, Proxy, Sshd, keygen, read_arguments
 
-from wizard.errors import HostError, NeededError
+from wizard.errors import ChangedError, HostError, NeededError
 from wizard.hosts.access import Access
 from wizard.hosts.ssh import SshConnection
 from wizard.model import FileState, HostSpec
@@ -90,12 +92,49 @@ def test_a_file_takes_its_place_in_one_step(host: SshConnection, tmp_path: Path)
 def test_contents_travel_by_sftp_and_leave_nothing_behind(server: Sshd, tmp_path: Path) -> None:
     with server.connection() as host:
         before = uploads(0)
-        host.stage(str(tmp_path / "x"), FileState(b"secret", 0o600, "root", "root"), tag="t")
+        key = FileState(b"-----BEGIN PRIVATE KEY-----", 0o600, "root", "root")
+        host.stage(str(tmp_path / "x"), key, tag="t")
         (folder,) = uploads(0) - before
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert stat.S_IMODE((folder / "content").stat().st_mode) == 0o600
         assert (folder / "content").read_bytes() == b""
     wait_for(lambda: not folder.exists())
+
+
+@pytest.mark.parametrize("begin", [b"small", b"-----BEGIN "])
+def test_it_is_swapped_only_for_what_was_seen(host: SshConnection, tmp_path: Path, begin: bytes) -> None:
+    (tmp_path / "real").write_bytes(b"old\0'\n")
+    (tmp_path / "real").chmod(0o604)
+    path = tmp_path / "x"
+    path.symlink_to("real")
+    old, new = host.read(str(path)), FileState(begin + b"\0new\n\n", 0o640, "root", "daemon")
+    assert old
+
+    def put(state: FileState, before: FileState | None, *, look: bool) -> FileState | None:
+        return host.put(str(path), state, tag="t", before=before, look=look)
+
+    def swap(state: FileState, before: FileState | None, *, look: bool) -> FileState | None:
+        return host.swap(host.stage(str(path), state, tag="t"), str(path), before=before, look=look)
+
+    for way in (put, swap):
+        for other in (None, replace(old, content=b"other"), replace(old, mode=0o644)):
+            with pytest.raises(ChangedError):
+                way(new, other, look=True)
+            assert host.read(str(path)) == old
+            assert host.names(str(tmp_path)) == ("real", "x"), "what was brought is gone"
+        assert way(new, old, look=True) == new
+        assert way(old, new, look=False) is None
+        assert host.read(str(path)) == old
+        assert path.is_symlink()
+        path.unlink()
+        with pytest.raises(ChangedError):
+            way(new, old, look=False)
+        assert way(new, None, look=True) == new
+        path.unlink()
+        path.symlink_to("real")
+    with pytest.raises(HostError, match="to own the file"):
+        put(replace(new, owner="nobody-here"), old, look=False)
+    assert host.names(str(tmp_path)) == ("real", "x")
 
 
 def test_without_sftp_and_with_one_session_only_it_goes_all_the_same(tmp_path: Path) -> None:
@@ -463,6 +502,33 @@ def test_the_persons_own_configuration(server: Sshd, tmp_path: Path) -> None:
     host.close()
     config.write_text("Hots inner\n")
     refused(SshConnection(HostSpec(name="inner", connect="ssh"), Access(), config=config), "configuration")
+
+
+def test_without_an_ssh_program_the_configuration_counts_all_the_same(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text('Match host srv1 exec "true"\n  HostName 192.0.2.7\n  Port 2022\n')
+    code = (
+        "import pathlib, sys; from wizard.hosts import sshconfig; from wizard.model import HostSpec; "
+        "it = sshconfig.target(HostSpec(name='srv1', connect='ssh'), config=pathlib.Path(sys.argv[1])); "
+        "print(it.address, it.port)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, config],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env=os.environ | {"PATH": str(tmp_path)},
+    )
+    assert ended.stdout == "192.0.2.7 2022\n"
+
+
+def test_paramiko_comes_without_what_it_does_not_need() -> None:
+    code = "import sys, wizard.hosts.ssh as it; print(it.paramiko.__name__, {'invoke', 'asyncio'} & {*sys.modules})"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ended.stdout == "paramiko set()\n"
 
 
 def test_through_two_jump_hosts(server: Sshd, tmp_path: Path) -> None:

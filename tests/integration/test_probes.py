@@ -276,6 +276,32 @@ def test_password_right_wrong_missing(lab: Pki, secured: int) -> None:
     assert right.tls is not None and right.tls.version == "TLS 1.3" and right.tls.chain[0].names
 
 
+def test_many_at_once_are_told_apart_and_keep_their_order(lab: Pki, secured: int) -> None:
+    other = pki.new_ca(name="Another CA", key_pem=pki.new_key("ec-p256"), days=9)
+    ca, stranger = lab.file("ca.crt"), lab.write("another-ca.crt", other)
+    url = f"https://localhost:{secured}/metrics"
+    wanted = [
+        probe(url, "401", ca_file=ca),
+        probe(url, "untrusted", ca_file=stranger),
+        probe(url, "200", ca_file=ca, user="prometheus", password=PASSWORD),
+        probe(url, "untrusted", ca_file=ca, server_name="elsewhere.test"),
+        probe(url, "401", ca_file=stranger, insecure=True),
+        probe(url, "error", ca_file="/nowhere.crt"),
+    ] * 4
+    told: list[Attempt] = []
+    attempts = probes.run_many(wanted, at_once=5, told=told.append)
+    assert [one.outcome for one in attempts] == [one.expect for one in wanted]
+    assert [one.probe for one in attempts] == wanted
+    assert len(told) == len(wanted)
+    assert all(
+        one.tls and one.tls.chain and len(one.tls.steps) > 5 for one in attempts if one.outcome != "error"
+    )
+    stopped = threading.Event()
+    stopped.set()
+    assert {one.reason for one in probes.run_many(wanted[:3], cancel=stopped)} == {"context canceled"}
+    assert probes.run_many(()) == ()
+
+
 def test_password_is_not_sent_to_a_server_that_is_not_trusted(lab: Pki) -> None:
     crt, key = lab.leaf("thief", "elsewhere.lab")
     with _tls_server(crt, key) as (port, heard):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +12,10 @@ import click
 from wizard.cli import output
 from wizard.cli.asking import as_json, ask, engine, password_file, reached, stack_of
 from wizard.errors import FirescreenError, InputError
-from wizard.redact import Secret, plain, redact
+from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
-    from wizard.model import Attempt
+    from wizard.engine.single import Answered
     from wizard.workspace import Workspace
 
 existing = click.Path(path_type=Path)
@@ -31,101 +30,45 @@ existing = click.Path(path_type=Path)
 @click.option("--user", default="", help="User of basic authentication; the password is asked for.")
 @password_file
 @click.option("--insecure", is_flag=True, help="Check nothing of the certificate.")
+@click.option(
+    "--ask",
+    "what",
+    default="page",
+    type=click.Choice(["page", "targets", "up"]),
+    help="The URL itself (page); or, of the Prometheus at URL, its targets and their errors, or `up`.",
+)
 @as_json
 @click.pass_obj
 def probe(
-    workspace: Workspace,
-    url: str,
-    cacert: Path | None,
-    cert: Path | None,
-    key: Path | None,
-    resolve: str,
-    user: str,
-    password_file: Path | None,
-    insecure: bool,
-    as_json: bool,
+    workspace: Workspace, /, url: str, user: str, password_file: Path | None, as_json: bool, **options: Any
 ) -> None:
     """Make one request as Prometheus would, and say what came of it."""
-    from wizard import probes
-    from wizard.model import Probe
-    from wizard.probes import metrics
+    from wizard.engine import single
 
     with output.explained():
-        for option in (cacert, cert, key):
-            if option is not None and not os.access(option, os.R_OK):
-                raise InputError(
-                    "the file cannot be read", where=str(option), todo="check its name and rights"
-                )
-        if not url.startswith(("http://", "https://")):
-            raise InputError("the URL has to begin with http:// or https://", where=plain(url))
-        password: Secret | None = None
-        config = ""
-        if user:
-            password = ask(f"Password for user {user}", password_file)
-            config = str(_kept(workspace, "probe.curl", probes.curl_config(user, password.reveal())))
-        asked = Probe(
-            id="probe",
-            host="",
-            component="",
-            name="one request",
-            client="this command",
-            expect="200",
-            url=url,
-            ca_file=str(cacert or ""),
-            cert_file=str(cert or ""),
-            key_file=str(key or ""),
-            resolve=resolve,
-            user=user,
-            password=password,
-            curl_config=config,
-            insecure=insecure,
-            timeout=10.0,
-        )
-    attempt = probes.run(asked)
-    if unreadable := metrics.fault(attempt):
-        attempt = replace(attempt, reason=unreadable)
-    cause = _diagnosis(attempt)
-    ok = 200 <= attempt.status < 300 and attempt.outcome == str(attempt.status) and not unreadable
+        words: dict[str, Any] = {
+            name: str(value) if isinstance(value, Path) else value for name, value in options.items() if value
+        }
+        password = ask(f"Password for user {user}", password_file) if user else None
+        request = single.Request(url=url, user=user, password=password, **words)
+        answered = single.ask(request, workspace)
+    cause = _diagnosed(answered.diagnosis) if answered.diagnosis else None
     if as_json:
-        output.data(_shown(attempt, cause, ok=ok))
+        output.data(_shown(answered, cause))
     else:
-        _tell(attempt, cause, ok=ok)
-    sys.exit(0 if ok else 1)
-
-
-def _kept(workspace: Workspace, name: str, content: bytes) -> Path:
-    """A private file in the workspace.
-
-    Raises:
-        HostError: it cannot be written.
-    """
-    folder = workspace.ensure().root / "probes"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    path = folder / name
-    path.unlink(missing_ok=True)
-    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(number, "wb") as file:
-        file.write(content)
-    return path
-
-
-def _diagnosis(attempt: Attempt) -> dict[str, str] | None:
-    from wizard import diagnose
-
-    if not attempt.reason:
-        return None
-    found = diagnose.diagnose(attempt.reason)
-    return _diagnosed(found) if found else None
+        _tell(answered, cause)
+    sys.exit(0 if answered.ok else 1)
 
 
 def _diagnosed(found: Any) -> dict[str, str]:
     return {key: getattr(found, key) for key in ("id", "cause", "fix", "other_end", "next", "matched")}
 
 
-def _shown(attempt: Attempt, cause: dict[str, str] | None, *, ok: bool) -> dict[str, Any]:
+def _shown(answered: Answered, cause: dict[str, str] | None) -> dict[str, Any]:
+    attempt = answered.attempt
     tls = attempt.tls
     return {
-        "ok": ok,
+        "ok": answered.ok,
         "status": attempt.status,
         "reason": redact(attempt.reason),
         "tls": None
@@ -148,17 +91,32 @@ def _shown(attempt: Attempt, cause: dict[str, str] | None, *, ok: bool) -> dict[
             ],
         },
         "timings": dict(attempt.timings),
-        "curl": attempt.curl,
+        "curl": answered.commands[0],
+        "commands": list(answered.commands),
         "diagnosis": cause,
+        "differences": [{"id": one.id, "words": one.words} for one in answered.differences],
+        "targets": [
+            {
+                "job": one.job,
+                "instance": one.instance,
+                "url": one.url,
+                "health": one.health,
+                "error": one.error,
+            }
+            for one in answered.targets
+        ],
     }
 
 
-def _tell(attempt: Attempt, cause: dict[str, str] | None, *, ok: bool) -> None:
+def _tell(answered: Answered, cause: dict[str, str] | None) -> None:
+    attempt = answered.attempt
     click.echo(
-        f"{'✓' if ok else '✗'} {attempt.outcome}{': ' + redact(plain(attempt.reason)) if attempt.reason else ''}"
+        f"{'✓' if answered.ok else '✗'} {attempt.outcome}{': ' + redact(plain(attempt.reason)) if attempt.reason else ''}"
     )
     output.say("The same with curl:", bold=True)
-    output.say(f"  {attempt.curl}")
+    for command in answered.commands:
+        output.say(f"  {command}")
+    _tell_more(answered)
     if attempt.tls is not None:
         output.say("Handshake:", bold=True)
         for line in attempt.tls.steps:
@@ -167,7 +125,7 @@ def _tell(attempt: Attempt, cause: dict[str, str] | None, *, ok: bool) -> None:
         for entry in attempt.tls.chain:
             output.say(f"  {plain(entry.subject)}  ← signed by {plain(entry.issuer)}")
             output.say(f"    for {plain(', '.join(entry.names)) or 'no name'}; {entry.key}")
-    if attempt.body:
+    if attempt.body and not answered.targets:
         output.say("Answer (its beginning):", bold=True)
         for line in plain(attempt.body, 400).splitlines()[:6]:
             output.say(f"  {line}")
@@ -177,6 +135,19 @@ def _tell(attempt: Attempt, cause: dict[str, str] | None, *, ok: bool) -> None:
         output.say(f"  What to do: {cause['fix']}")
         if cause["next"]:
             output.say(f"  Then ask: {cause['next']}")
+
+
+def _tell_more(answered: Answered) -> None:
+    for one in answered.differences:
+        output.say(f"  But: {one.words}")
+    if answered.targets:
+        output.say("Targets:", bold=True)
+    for target in answered.targets:
+        output.say(f"  {target.health:<8} {target.job}  {target.instance}")
+        if target.error:
+            output.say(f"           {redact(target.error)}")
+            if target.error in answered.meanings:
+                output.say(f"           → {answered.meanings[target.error]}")
 
 
 @click.command()

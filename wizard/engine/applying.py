@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from wizard import probes
 from wizard.components import component as find_component
@@ -55,6 +55,23 @@ TURN_TIMEOUT = 15.0
 
 HAND_TIMEOUT = 1800.0
 """Seconds that a person has for a restart by hand."""
+
+
+@runtime_checkable
+class _Swapping(Protocol):
+    """A connection that compares in the moment of the swap; see `hosts.ssh.SshConnection`."""
+
+    def swap(
+        self, staged: str, path: str, *, before: FileState | None, look: bool = False
+    ) -> FileState | None:
+        """`commit`, unless the file is another than `before`: ChangedError then."""
+        ...
+
+    def put(
+        self, path: str, state: FileState, *, tag: str, before: FileState | None, look: bool = False
+    ) -> FileState | None:
+        """`stage` and `swap` at once."""
+        ...
 
 
 class _Entry(NamedTuple):
@@ -194,20 +211,34 @@ class Applier:
             unchanged(connection, change)
             connection.remove(change.path)
             return
-        staged = connection.stage(change.path, change.after, tag=tag)
+        # What travelled from host to host is looked at where it lies now.
+        look = b"-----BEGIN" in change.after.content
+        try:
+            if isinstance(connection, _Swapping) and not change.check:
+                now = connection.put(change.path, change.after, tag=tag, before=change.before, look=look)
+            else:
+                now = self._checked_write(connection, change, change.after, tag, look=look)
+        except ChangedError:
+            raise _changed(change) from None
+        said = arrived(change, now) if look else ""
+        if said:
+            raise ChangedError(said, where=f"{change.host}:{change.path}", todo="try again")
+
+    def _checked_write(
+        self, connection: Connection, change: WriteFile, after: FileState, tag: str, *, look: bool
+    ) -> FileState | None:
+        staged = connection.stage(change.path, after, tag=tag)
         try:
             validate(connection, change, staged, self._plan)
-            unchanged(connection, change)  # as late as can be: the checks took their time
+            if not isinstance(connection, _Swapping):
+                unchanged(connection, change)  # as late as can be: the checks took their time
         except BaseException:
             connection.remove(staged)
             raise
+        if isinstance(connection, _Swapping):
+            return connection.swap(staged, change.path, before=change.before, look=look)
         connection.commit(staged, change.path)
-        if (
-            b"-----BEGIN" in change.after.content
-        ):  # what travelled from host to host is looked at where it lies now
-            said = arrived(change, connection.read(change.path))
-            if said:
-                raise ChangedError(said, where=f"{change.host}:{change.path}", todo="try again")
+        return connection.read(change.path) if look else None
 
     def _serve(self, connection: Connection, change: RunService) -> None:
         if change.service.manager == "manual":
@@ -313,11 +344,15 @@ def _same(change: WriteFile, now: FileState | None) -> None:
         now is not None and was is not None and now.content == was.content and now.mode == was.mode
     )
     if not same:
-        raise ChangedError(
-            "it is no longer what the preview showed; somebody else changed it, and it was left alone",
-            where=f"{change.host}:{change.path}",
-            todo="look at it, then plan again",
-        )
+        raise _changed(change)
+
+
+def _changed(change: WriteFile) -> ChangedError:
+    return ChangedError(
+        "it is no longer what the preview showed; somebody else changed it, and it was left alone",
+        where=f"{change.host}:{change.path}",
+        todo="look at it, then plan again",
+    )
 
 
 def validate(connection: Connection, change: WriteFile, staged: str, plan: Plan) -> None:

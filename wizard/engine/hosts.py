@@ -131,9 +131,9 @@ class Hosts:
         """Where the services of a host are asked from this machine: '' for here."""
         spec = self._specs[name]
         if spec.connect == "ssh":
-            from wizard.hosts import sshconfig
+            from wizard.hosts.ssh import SshConnection
 
-            return sshconfig.target(spec).address
+            return cast(SshConnection, self.connection(name)).address
         remote = self.remote(name)
         if remote is None or spec.address:
             return spec.address if remote is not None else ""

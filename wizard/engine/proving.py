@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from wizard import probes
 from wizard.components import component as find_component
@@ -16,8 +18,10 @@ from wizard.model import Attempt, Event, Probe, Service
 Emit = Callable[[Event], None]
 
 _AT_ONCE = 2
-"""A wrong password costs the server a bcrypt each: more at once only queue there, and here they would take the
-processor from the thread that draws."""
+"""A wrong password costs the server a bcrypt each: more at once only queue there, and on one machine they would take
+the processor from the thread that draws."""
+_MOST = 16
+"""Servers on that many machines are asked side by side."""
 
 
 def prove(
@@ -66,8 +70,33 @@ def prove(
 
     if not wanted:
         return ()
-    with ThreadPoolExecutor(max_workers=min(_AT_ONCE, len(wanted)), thread_name_prefix="probe") as pool:
-        return tuple(pool.map(one, wanted))
+    # What waits for Prometheus' next scrape must not hold up what is asked of the servers themselves.
+    waiting = [probe for probe in wanted if probe.kind == "up"]
+    others = [probe for probe in wanted if probe.kind != "up"]
+    places = {_address(probe) for probe in others}
+    lanes = min(max(len(places), _AT_ONCE), _MOST)
+    with (
+        ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="probe-up") as patient,
+        ThreadPoolExecutor(max_workers=lanes, thread_name_prefix="probe") as pool,
+    ):
+        asked = {id(probe): pool.submit(one, probe) for probe in _in_turn(others)}
+        asked |= {id(probe): patient.submit(one, probe) for probe in waiting}
+        return tuple(asked[id(probe)].result() for probe in wanted)
+
+
+def _address(probe: Probe) -> str:
+    """The machine that is asked."""
+    return probe.resolve.split(":", 2)[-1] or urlsplit(probe.url).hostname or ""
+
+
+def _in_turn(wanted: Sequence[Probe]) -> list[Probe]:
+    """The first of each host, then the second of each, and so on: so they queue nowhere."""
+    seen: Counter[str] = Counter()
+    turns: list[tuple[int, Probe]] = []
+    for probe in wanted:
+        turns.append((seen[probe.host], probe))
+        seen[probe.host] += 1
+    return [probe for _, probe in sorted(turns, key=lambda turn: turn[0])]
 
 
 def exposure(service: Service) -> Exposure:

@@ -26,8 +26,9 @@ _STDERR = 65536
 _SLACK = 10.0
 """Seconds that an answer may take beyond the bound that the other side holds itself."""
 
-# Every request is one line. `answer` gives it descriptor 3, which is the way back; the shell's own outputs lead
-# nowhere. A fed command that leaves its input unread has it drained, so that no byte of it becomes a request.
+# Every request is one line. `program` and `script` give it descriptor 3, which is the way back; the shell's own
+# outputs lead nowhere. A fed command that leaves its input unread has it drained, so that no byte of it becomes a
+# request. Each process costs the host time: our own scripts say little on standard error, a program may say anything.
 _PRELUDE = r"""
 cd /
 unset ENV BASH_ENV LANGUAGE HISTFILE CDPATH MAIL
@@ -45,17 +46,22 @@ command -v timeout && bound=1
 clean() { trap '' HUP INT TERM PIPE; [ -z "$uploads" ] || rm -rf -- "$uploads"; uploads=; }
 trap clean EXIT
 trap 'clean; exit' HUP INT TERM PIPE
-answer() {
-  err=$( { ( "$@" ) >&3 3>&-; code=$?; [ -z "$fed" ] || cat >/dev/null
-    printf '\n%s %d\n' "$mark" "$code" >&3; } 2>&1 | { head -c @STDERR@; cat >/dev/null; } )
+program() {
+  err=$( { ( limited "$@" ) >&3 3>&-; code=$?; drain
+    printf '\n%s %d\n' "$mark" "$code" >&3; } 2>&1 | tail -c @STDERR@ )
   printf '%s\n%s\n' "$err" "$mark" >&3
 }
-program() { limit=$1; shift; [ -z "$bound" ] || exec timeout -k 2 "$limit" "$@"; exec "$@"; }
-script() { text=$(printf %b "$1"); shift; eval "$text"; }
+limited() { limit=$1; shift; [ -z "$bound" ] || exec timeout -k 2 "$limit" "$@"; exec "$@"; }
+script() {
+  err=$( exec 2>&1 >&3 3>&-; text=$1; shift; eval "$text" ); code=$?
+  drain
+  printf '\n%s %d\n%s\n%s\n' "$mark" "$code" "$err" "$mark" >&3
+}
+drain() { [ -z "$fed" ] || cat >/dev/null; }
 who() { printf '\n%s\n' "$mark"; id -un; id -gn; id -u; printf '%s\n' "$bound" "$labels"; }
 """
 
-_LOOP = 'answer who </dev/null; while IFS= read -r line; do eval "$line"; done; exit 0'
+_LOOP = 'script who </dev/null; while IFS= read -r line; do eval "$line"; done; exit 0'
 
 
 class Stream(Protocol):
@@ -182,7 +188,7 @@ class RemoteShell:
         Raises:
             HostError: the connection is gone, or a call took longer than its bound; nothing more can be asked.
         """
-        words = ";".join(f"answer {_call(call)}" for call in calls)
+        words = ";".join(_call(call) for call in calls)
         line = f"{before};" if before else ""
         if stdin:
             line += f"fed=1; head -c {len(stdin)} | {{ {words}; }}; fed="
@@ -271,7 +277,7 @@ def gone(host: str) -> AwayError:
 def _call(call: Call) -> str:
     words = " ".join(_word(word) for word in call.argv[1:])
     if call.script:
-        return f"script {_quoted(call.argv[0])} {words}"
+        return f"script {_word(call.argv[0])} {words}"
     return f"program {_bound(call.timeout)} {_word(call.argv[0])} {words}"
 
 
@@ -282,10 +288,10 @@ def _bound(seconds: float) -> str:
 
 def _word(word: str) -> str:
     """An argument as sh reads it on one line; any bytes but NUL."""
-    if word and all(" " <= character <= "~" for character in word):
-        return "'" + word.replace("'", "'\\''") + "'"
-    if not word:
-        return "''"
+    if all(" " <= character <= "~" or character == "\n" for character in word):
+        # Without `printf`, whose substitution would cost the host a process.
+        quoted = "'" + word.replace("'", "'\\''") + "'"
+        return quoted.replace("\n", "'\"$nl\"'")
     if "\0" in word:
         raise HostError(f"{word!r} cannot be an argument: it holds a NUL", todo="Correct the path.")
     stripped = word.rstrip("\n")  # as sh strips them from what it substitutes

@@ -1,12 +1,14 @@
 """A machine over SSH: its files and programs as the login, or as root by way of sudo there.
 
 Promises: one connection and one open shell a host, asked in one round trip for each operation, from any thread;
-contents travel by SFTP into a private folder (where there is no SFTP, on the shell's standard input) and take
-their place in one atomic step; what is lost in the middle is a HostError, and the next operation connects anew.
+keys, certificates and what is large travel by SFTP into a private folder (other contents, and where there is no
+SFTP, on the shell's standard input); each takes its place in one atomic step; what is lost in the middle is a
+HostError, and the next operation connects anew.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import posixpath
 import re
@@ -16,12 +18,11 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import paramiko
-
-from wizard.errors import HostError
+from wizard.errors import ChangedError, HostError
 from wizard.hosts import failures, sshconfig
 from wizard.hosts.access import Access
 from wizard.hosts.become import TerminalNeededError, become_root
+from wizard.hosts.lean import paramiko
 from wizard.hosts.local import names_from
 from wizard.hosts.process import LIMIT, Ended
 from wizard.hosts.remote import START, Call, RemoteShell, Stream, gone
@@ -34,6 +35,10 @@ from wizard.model import Completed, FileState, HostSpec, PathInfo
 _READ_LIMIT = 64 * 1024 * 1024
 _SHORT = 48
 """Exit code: fewer bytes arrived than were sent."""
+_CHANGED = 49
+"""Exit code: the file is not the one that was to be replaced."""
+_SMALL = 16384
+"""Bytes that travel with a request."""
 _TAG = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # SFTPError: start-up files that print something break the protocol, as they do for every program of its kind.
 _PROBLEMS = (paramiko.SSHException, paramiko.SFTPError, EOFError, OSError)
@@ -44,11 +49,11 @@ _UPLOAD = 20.0
 _STAGED = 'real=$(readlink -m -- "$1") && staged="${real%/*}/.${real##*/}.firescreen-$2"\n'
 _STAGED_NAME = _STAGED + "printf '%s\\n' \"$staged\"\n"
 # noclobber makes the shell open with O_EXCL; owner and mode are set on the open file, not on a name.
-_STAGE = f"""
+_WRITE = f"""
 set -e
 umask 077
 {_STAGED}
-rm -f -- "$staged"
+[ ! -e "$staged" ] && [ ! -L "$staged" ] || rm -f -- "$staged"
 set -C
 exec 3> "$staged"
 trap 'rm -f -- "$staged"' EXIT
@@ -65,8 +70,34 @@ fi
 exec 3>&-
 sync -- "$staged"
 trap - EXIT
-printf '%s\\n' "$staged"
 """
+_STAGE = _WRITE + "printf '%s\\n' \"$staged\"\n"
+# Compared in the moment of the swap: $1 staged, $2 path, $3 labels, $4 mode and $5 digest of what is to be replaced,
+# $6 whether to say what is there then, as `READ` says it.
+_SWAP = f"""
+swap() {{
+  [ -n "$real" ] || real=$(readlink -m -- "$2") || return
+  if [ -z "$4" ]; then
+    [ ! -e "$2" ] || return {_CHANGED}
+  else
+    [ -f "$2" ] && [ "$(stat -L -c %a -- "$2")" = "$4" ] && [ "$(sha256sum < "$2")" = "$5  -" ] ||
+      return {_CHANGED}
+  fi
+  mv -fT -- "$1" "$real" && sync -- "${{real%/*}}/" || return
+  [ -z "$3" ] || restorecon -- "$real" || :
+}}
+swap "$@" || {{ code=$?; rm -f -- "$1"; exit "$code"; }}
+[ -n "$6" ] || exit 0
+shift
+{READ}"""
+_COMMIT_SAME = "real=\n" + _SWAP
+# In the same shell: a function's arguments are gone when the script of `stage` ends.
+_PUT = f"""
+path=$1 labels=$7 mode=$8 digest=$9 look=${{10}}
+{_WRITE}
+set +e +C
+set -- "$staged" "$path" "$labels" "$mode" "$digest" "$look"
+{_SWAP}"""
 _COMMIT = """
 real=$(readlink -m -- "$2") && mv -fT -- "$1" "$real" && sync -- "${real%/*}/" || exit
 [ -z "$3" ] || restorecon -- "$real" || :
@@ -87,7 +118,8 @@ umask 077
 printf '%s\\n' "$uploads"
 """
 _NAMES = """
-hostname; echo =; cat /etc/hosts; echo =; ip -j addr show up
+{ IFS= read -r name < /proc/sys/kernel/hostname && printf '%s\\n' "$name"; } || hostname
+echo =; cat /etc/hosts; echo =; ip -j addr show up
 """
 
 
@@ -139,6 +171,12 @@ class SshConnection:
         """User and primary group that operations are done as, and whether that is root."""
         shell = self._ready()
         return shell.user, shell.group, shell.root
+
+    @property
+    def address(self) -> str:
+        """Where it is reached, as the SSH configuration says."""
+        self._ready()
+        return self._address
 
     def close(self) -> None:
         """Ends the connection, also under an operation of another thread, which then fails with a HostError."""
@@ -267,7 +305,7 @@ class SshConnection:
     def clock(self) -> float:
         """The host's time now (seconds since 1970, UTC), give or take half the round trip."""
         began = time.monotonic()
-        ended = self.ended(["date", "+%s.%N"], timeout=10)
+        ended = self.ask([Call(("exec date +%s.%N",), script=True, timeout=10)])[0]
         passed = time.monotonic() - began
         text = ended.stdout.decode("ascii", "replace").strip()
         with suppress(ValueError):
@@ -286,32 +324,38 @@ class SshConnection:
 
     def stage(self, path: str, state: FileState, *, tag: str) -> str:
         """Writes `state` beside `path`; see `model.Connection.stage`. A leftover of that tag is replaced."""
-        words = (
-            *_tagged(path, tag), f"{state.owner}:{state.group}", f"{state.mode:04o}", str(len(state.content))
-        )  # fmt: skip
-        with self._lock:
-            shell = self._ready()
-            uploaded = self._upload(shell, state.content)
-            # Asked of this very shell: a connection that was lost meanwhile is not made anew halfway.
-            ended = self._ask(
-                shell,
-                [Call((_STAGE, *words, uploaded), script=True)],
-                stdin=b"" if uploaded else state.content,
-            )[0]
-            if ended.code == _SHORT and uploaded:
-                # Somewhere a quota or a wrapper of the SFTP server cut it: the other way then.
-                self._uploads = ""
-                ended = self._ask(shell, [Call((_STAGE, *words, ""), script=True)], stdin=state.content)[0]
-        code, out, err = ended.code, ended.stdout, ended.stderr.decode("utf-8", "replace")
-        if code == _SHORT:
-            raise HostError(
-                "it arrived there cut short", where=path, todo="Look for room on that disk (df -h)."
-            )
-        if code:
+        ended = self._staged(_STAGE, path, state, tag)
+        _refuse_short(ended, path)
+        if ended.code:
+            err = ended.stderr.decode("utf-8", "replace")
             raise _owner(err, state.owner, state.group, path) or failures.from_words(
                 err, doing="write", path=path
             )
-        return os.fsdecode(out.removesuffix(b"\n"))
+        return os.fsdecode(ended.stdout.removesuffix(b"\n"))
+
+    def _staged(
+        self, script: str, path: str, state: FileState, tag: str, more: tuple[str, ...] = ()
+    ) -> Ended:
+        """Runs a script that begins as `_STAGE` does."""
+        words = (
+            *_tagged(path, tag), f"{state.owner}:{state.group}", f"{state.mode:04o}", str(len(state.content))
+        )  # fmt: skip
+
+        def call(uploaded: str) -> Call:
+            return Call((script, *words, uploaded, *more), script=True, limit=_READ_LIMIT)
+
+        with self._lock:
+            shell = self._ready()
+            # What is small comes with the request; keys and certificates go their own way all the same.
+            alone = len(state.content) > _SMALL or b"-----BEGIN" in state.content
+            uploaded = self._upload(shell, state.content) if alone else ""
+            # Asked of this very shell: a connection that was lost meanwhile is not made anew halfway.
+            ended = self._ask(shell, [call(uploaded)], stdin=b"" if uploaded else state.content)[0]
+            if ended.code == _SHORT and uploaded:
+                # Somewhere a quota or a wrapper of the SFTP server cut it: the other way then.
+                self._uploads = ""
+                ended = self._ask(shell, [call("")], stdin=state.content)[0]
+        return ended
 
     def commit(self, staged: str, path: str) -> None:
         """Renames `staged` onto the real file behind `path` in one atomic step, and onto the disk."""
@@ -321,6 +365,53 @@ class SshConnection:
             # mv words a folder in the way in its own manner.
             words = "Is a directory" if "cannot overwrite directory" in err else err
             raise failures.from_words(words, doing="replace", path=path)
+
+    def swap(
+        self, staged: str, path: str, *, before: FileState | None, look: bool = False
+    ) -> FileState | None:
+        """As `commit`, if the file still has the content and the mode of `before`; else `staged` is removed.
+
+        Args:
+            before: what is to be replaced; None for no file.
+            look: whether to give the file as it is then; the answer is None without.
+
+        Raises:
+            ChangedError: it is another one, which was left alone.
+        """
+        call = Call(
+            (_COMMIT_SAME, staged, posixpath.normpath(path), *self._was(before, look)),
+            script=True,
+            limit=_READ_LIMIT,
+        )
+        return self._swapped(self.ask([call])[0], path, look)
+
+    def put(
+        self, path: str, state: FileState, *, tag: str, before: FileState | None, look: bool = False
+    ) -> FileState | None:
+        """`stage` and `swap` in one round trip."""
+        ended = self._staged(_PUT, path, state, tag, self._was(before, look))
+        return self._swapped(ended, path, look, state)
+
+    def _was(self, before: FileState | None, look: bool) -> tuple[str, str, str, str]:
+        """Arguments of `_SWAP`."""
+        mode = f"{before.mode:o}" if before is not None else ""
+        digest = hashlib.sha256(before.content).hexdigest() if before is not None else ""
+        return "1" if self._ready().labels else "", mode, digest, "1" if look else ""
+
+    def _swapped(
+        self, ended: Ended, path: str, look: bool, state: FileState | None = None
+    ) -> FileState | None:
+        if ended.code == _CHANGED:
+            raise ChangedError("it is another file by now", where=f"{self.name}:{path}")
+        if ended.code and not ended.stdout:
+            err = ended.stderr.decode("utf-8", "replace")
+            _refuse_short(ended, path)
+            if state is not None and (error := _owner(err, state.owner, state.group, path)):
+                raise error
+            # mv words a folder in the way in its own manner.
+            words = "Is a directory" if "cannot overwrite directory" in err else err
+            raise failures.from_words(words, doing="write" if state is not None else "replace", path=path)
+        return _Given(self, ended).read(path) if look else None
 
     def remove(self, path: str) -> None:
         """Removes a file (of a link: what it leads to); no error if it is already gone."""
@@ -498,6 +589,11 @@ class _ChannelStream:
     def close(self) -> None:
         with suppress(*_PROBLEMS):
             self._channel.close()
+
+
+def _refuse_short(ended: Ended, path: str) -> None:
+    if ended.code == _SHORT:
+        raise HostError("it arrived there cut short", where=path, todo="Look for room on that disk (df -h).")
 
 
 def _patience(content: bytes) -> float:

@@ -17,13 +17,13 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from wizard.errors import AwayError, FirescreenError, HostError, NeededError
 from wizard.hosts import knownhosts, sshconfig
 from wizard.hosts.access import Access
+from wizard.hosts.lean import paramiko
 from wizard.hosts.sshconfig import Target
 from wizard.redact import Secret, plain
 

@@ -1,6 +1,22 @@
 """Asks as a client of Prometheus would: by Go's rules, wanted and unwanted requests alike, never raising."""
 
-from wizard.probes.attempts import run, wait
-from wizard.probes.commands import curl, curl_asking, curl_config
+from wizard.probes.api import Target, api_url, ask_prometheus
+from wizard.probes.attempts import run, run_many, wait
+from wizard.probes.commands import curl, curl_asking, curl_config, curl_reading, promtool_up
+from wizard.probes.differences import Difference, differences
 
-__all__ = ["curl", "curl_asking", "curl_config", "run", "wait"]
+__all__ = [
+    "Difference",
+    "Target",
+    "api_url",
+    "ask_prometheus",
+    "curl",
+    "curl_asking",
+    "curl_config",
+    "curl_reading",
+    "differences",
+    "promtool_up",
+    "run",
+    "run_many",
+    "wait",
+]

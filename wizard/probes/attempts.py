@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
@@ -13,6 +14,7 @@ from wizard.model import Attempt, Probe
 from wizard.probes.commands import curl
 from wizard.probes.fetch import Exchange, fetch
 from wizard.probes.targets import judge, targets_url
+from wizard.probes.tls import Trusts
 from wizard.probes.wire import EndedError
 from wizard.redact import plain, redact
 
@@ -20,21 +22,37 @@ _BODY: Final = 65536
 # Five thousand targets with their labels make some 8 MB.
 _TARGETS: Final = 64 << 20
 _PAUSE: Final = 0.2
+AT_ONCE: Final = 16
+"""Requests under way at a time; more only wait for one another here."""
 
 
-def run(probe: Probe, *, cancel: threading.Event | None = None) -> Attempt:
+def run(
+    probe: Probe,
+    *,
+    cancel: threading.Event | None = None,
+    trusts: Trusts | None = None,
+    whole: Callable[[bytes], None] | None = None,
+) -> Attempt:
     """Makes the request and says how it ended, within `probe.timeout` seconds. Never raises.
 
     `reason` is what Prometheus would show, in the words of its newest generation; `detail` is its whole line.
+
+    Args:
+        probe: what to ask.
+        cancel: ends it early.
+        trusts: shared by probes that are made together, see `run_many`.
+        whole: gets the body of a complete answer, up to 64 MB of it; without it 64 KiB are read.
     """
     exchange = Exchange()
     upward = probe.kind == "up"
     url = targets_url(probe) if upward else probe.url
     try:
         if upward:
-            fetch(probe, url, exchange, limit=_TARGETS, accept="application/json", cancel=cancel)
+            fetch(
+                probe, url, exchange, limit=_TARGETS, accept="application/json", cancel=cancel, trusts=trusts
+            )
         else:
-            fetch(probe, url, exchange, limit=_BODY, cancel=cancel)
+            fetch(probe, url, exchange, limit=_TARGETS if whole else _BODY, cancel=cancel, trusts=trusts)
     except EndedError as ended:
         shown = plain(ended.reason)
         return _attempt(
@@ -45,6 +63,8 @@ def run(probe: Probe, *, cancel: threading.Event | None = None) -> Attempt:
         return _attempt(
             probe, exchange, outcome=state.outcome, reason=state.reason, detail=state.detail, body=False
         )
+    if whole:
+        whole(exchange.body)
     failed = exchange.status != HTTPStatus.OK
     if not failed and probe.holds and probe.holds.encode() not in exchange.body:
         reason = f"the answer does not say {plain(probe.holds, 100)!r}"
@@ -52,6 +72,37 @@ def run(probe: Probe, *, cancel: threading.Event | None = None) -> Attempt:
     phrase = exchange.phrase or _phrase(exchange.status)
     reason = f"server returned HTTP status {exchange.status} {phrase}".strip() if failed else ""
     return _attempt(probe, exchange, outcome=str(exchange.status), reason=reason, detail=reason)
+
+
+def run_many(
+    probes: Sequence[Probe],
+    *,
+    at_once: int = AT_ONCE,
+    cancel: threading.Event | None = None,
+    told: Callable[[Attempt], None] | None = None,
+) -> tuple[Attempt, ...]:
+    """As `run` for each, several at once, in the order given. Never raises.
+
+    Files and certificate chains that several probes share are read once. Each probe has a connection of its own.
+
+    Args:
+        probes: any number, of any kind; one look each.
+        at_once: how many are under way at a time.
+        cancel: ends those that are under way and begins no other: the rest count as cancelled.
+        told: gets each attempt when it ends, in the thread that made it.
+    """
+    if not probes:
+        return ()
+    trusts = Trusts()
+
+    def one(probe: Probe) -> Attempt:
+        attempt = run(probe, cancel=cancel, trusts=trusts)
+        if told:
+            told(attempt)
+        return attempt
+
+    with ThreadPoolExecutor(min(at_once, len(probes)), thread_name_prefix="probe") as pool:
+        return tuple(pool.map(one, probes))
 
 
 def wait(

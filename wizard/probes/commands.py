@@ -20,6 +20,22 @@ def curl_asking(probe: Probe) -> str:
     return _command(probe, asking=True)
 
 
+def curl_reading(probe: Probe) -> str:
+    """As `curl`, but the answer itself is printed."""
+    return _command(probe, asking=not probe.curl_config, reading=True)
+
+
+def promtool_up(url: str, http_config: str) -> str:
+    """promtool's own way to ask the Prometheus at `url` for `up`.
+
+    Args:
+        url: its root.
+        http_config: path of the file that says how to reach it, or '' where nothing is needed.
+    """
+    more = [f"--http.config.file={http_config}"] if http_config else []
+    return shlex.join(["promtool", "query", "instant", *more, redact(url), "up"])
+
+
 def curl_config(user: str, password: str) -> bytes:
     """A curl config file (to be kept 0600) that logs in as `user`."""
     text = f"{user}:{password}"
@@ -35,11 +51,13 @@ def curl_config(user: str, password: str) -> bytes:
     return f'user = "{text}"\n'.encode()
 
 
-def _command(probe: Probe, *, asking: bool) -> str:
+def _command(probe: Probe, *, asking: bool, reading: bool = False) -> str:
     words = ["curl", "-sS"]
     # A password in the address is refused by `run`; it is not to be printed either.
     url = redact(probe.url)
-    if probe.kind == "http":
+    if probe.kind == "http" and reading:
+        words.append("-L")
+    elif probe.kind == "http":
         # -L because Prometheus follows redirects as well.
         words += ["-L", "-o", "/dev/null", "-w", "%{http_code}\\n"]
     words += ["--max-time", f"{probe.timeout:g}"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import http.client
 import io
+import re
 import socket
 import threading
 import time
@@ -17,7 +18,7 @@ from typing import Any, Final, Protocol, cast
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from wizard.model import Probe
-from wizard.probes.tls import Record, Trust
+from wizard.probes.tls import Record, Trusts
 from wizard.probes.wire import Clock, EndedError, Wire, connect
 from wizard.trust import one_line
 
@@ -26,6 +27,7 @@ SCRAPE: Final = (
     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 )
 _REDIRECTS: Final = 10
+_CONTROL: Final = re.compile("[\\x00-\\x20\\x7f]")
 _CUT_OFF: Final = ("EOF", "unexpected EOF", "reset by peer", "broken pipe")
 
 
@@ -55,6 +57,7 @@ def fetch(
     limit: int,
     accept: str = SCRAPE,
     cancel: threading.Event | None = None,
+    trusts: Trusts | None = None,
 ) -> None:
     """Asks for `url` with the probe's TLS and user, and fills `exchange`.
 
@@ -65,6 +68,7 @@ def fetch(
         limit: bytes of the body that are read at most.
         accept: the Accept header.
         cancel: ends the request early.
+        trusts: what the other probes of the same batch have read already.
 
     Raises:
         EndedError: there was no complete answer.
@@ -74,12 +78,12 @@ def fetch(
     exchange.timings.update(connect=0.0, tls=0.0, total=0.0)
     try:
         start = _split(url)
-        trusted = Trust(probe) if start.scheme == "https" else None
+        trusted = trusts or Trusts()
+        if start.scheme == "https":
+            trusted.of(probe)  # its files are read before anybody is asked, as Prometheus does
         for _ in range(_REDIRECTS + 1):
             target = _split(url)
             exchange.url = url
-            if target.scheme == "https" and trusted is None:
-                trusted = Trust(probe)
             location = _once(
                 probe,
                 target,
@@ -102,7 +106,7 @@ def _once(
     target: SplitResult,
     exchange: Exchange,
     *,
-    trusted: Trust | None,
+    trusted: Trusts,
     clock: Clock,
     limit: int,
     headers: bytes,
@@ -114,8 +118,8 @@ def _once(
     exchange.timings["connect"] += time.monotonic() - before
     try:
         stream: _Stream = wire
-        if target.scheme == "https" and trusted is not None:
-            stream = _encrypted(wire, trusted, host, exchange)
+        if target.scheme == "https":
+            stream = _encrypted(wire, trusted, host, exchange, probe)
         stream.send(headers)
         return _answer(stream, exchange, limit)
     except EndedError as ended:
@@ -124,11 +128,11 @@ def _once(
         wire.close()
 
 
-def _encrypted(wire: Wire, trusted: Trust, host: str, exchange: Exchange) -> _Stream:
+def _encrypted(wire: Wire, trusted: Trusts, host: str, exchange: Exchange, probe: Probe) -> _Stream:
     before = time.monotonic()
     exchange.record = Record()
     try:
-        return trusted.open(wire, host, exchange.record)
+        return trusted.of(probe).open(wire, host, exchange.record, probe)
     finally:
         exchange.timings["tls"] += time.monotonic() - before
 
@@ -215,7 +219,7 @@ def _onward(url: str, location: str) -> str:
 
 
 def _split(url: str) -> SplitResult:
-    if any(ord(c) <= 0x20 or ord(c) == 0x7F for c in url):
+    if _CONTROL.search(url):
         raise EndedError("error", "net/url: invalid control character in URL")
     try:
         target = urlsplit(url)

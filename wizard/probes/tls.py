@@ -7,7 +7,8 @@ before a single byte of the request (or a password) leaves.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -47,18 +48,25 @@ _OTHER: Final = {
     "USER_CANCELLED": "user canceled",
     "NO_RENEGOTIATION": "no renegotiation",
 }
+# Content type and message types of RFC 8446 and RFC 5246.
+_HANDSHAKE: Final = 22
+_CERTIFICATE: Final = 11
+_REQUEST: Final = 13
 _ARTICLES: Final = {
-    "CLIENT_HELLO": "ClientHello",
-    "SERVER_HELLO": "ServerHello",
-    "ENCRYPTED_EXTENSIONS": "EncryptedExtensions",
-    "CERTIFICATE_REQUEST": "CertificateRequest: the server asks for a client certificate",
-    "CERTIFICATE": "Certificate",
-    "CERTIFICATE_VERIFY": "CertificateVerify: proof of owning the key",
-    "SERVER_KEY_EXCHANGE": "ServerKeyExchange",
-    "SERVER_DONE": "ServerHelloDone",
-    "CLIENT_KEY_EXCHANGE": "ClientKeyExchange",
-    "FINISHED": "Finished",
+    1: "ClientHello",
+    2: "ServerHello",
+    8: "EncryptedExtensions",
+    _CERTIFICATE: "Certificate",
+    12: "ServerKeyExchange",
+    _REQUEST: "CertificateRequest: the server asks for a client certificate",
+    14: "ServerHelloDone",
+    15: "CertificateVerify: proof of owning the key",
+    16: "ClientKeyExchange",
+    20: "Finished",
 }
+# The setting itself, beneath the one of ssl.py that first makes five enum members of each message's numbers:
+# that would take a fourth of a probe's time.
+_HOOK: Final = vars(ssl.SSLContext.__mro__[1]).get("_msg_callback")
 
 
 @dataclass
@@ -76,15 +84,14 @@ class Record:
         """The record as the fronts know it."""
         return TlsReport(version=self.version, cipher=self.cipher, chain=self.chain, steps=tuple(self.steps))
 
-    def message(self, _: Any, direction: Any, __: Any, content: Any, kind: Any, data: Any) -> None:
+    def message(self, direction: str, kind: int, data: bytes) -> None:
         """One message of the handshake, as the ssl module's own debugging hook tells it."""
-        name = getattr(kind, "name", "")
-        if getattr(content, "name", "") != "HANDSHAKE" or name not in _ARTICLES:
+        text = _ARTICLES.get(kind)
+        if text is None:
             return
         sent = direction == "write"
-        self.asked = self.asked or (name == "CERTIFICATE_REQUEST" and not sent)
-        text = _ARTICLES[name]
-        if name == "CERTIFICATE" and sent:
+        self.asked = self.asked or (kind == _REQUEST and not sent)
+        if kind == _CERTIFICATE and sent:
             # Header, context and an empty list are eight bytes at most.
             text += ": the client shows none" if len(data) <= 8 else ": the client shows its own"
         self.steps.append(f"{'→' if sent else '←'} {text}")
@@ -199,71 +206,126 @@ class Channel:
         return EndedError("error", f"tls: {trust.one_line(reason)}")
 
 
+class Trusts:
+    """What probes trust and show, by their files: read once for all the probes of one batch, in any thread."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, str], Trust] = {}
+
+    def of(self, probe: Probe) -> Trust:
+        """What this probe trusts and shows.
+
+        Raises:
+            EndedError: a file cannot be read or used, in Prometheus' words.
+        """
+        files = (probe.ca_file, probe.cert_file, probe.key_file)
+        found = self._known.get(files)
+        if found is None:
+            found = self._known[files] = Trust(*files)
+        return found
+
+
 class Trust:
-    """What one probe trusts and shows: read once, used for every connection that it makes.
+    """The CA file and the client certificate of probes, for every connection that they make within seconds.
+
+    A chain is read once, however many servers show it; verdicts are of now, so a `Trust` is not kept for later.
 
     Raises:
         EndedError: a file cannot be read or used, in Prometheus' words.
     """
 
-    def __init__(self, probe: Probe) -> None:
-        self._probe = probe
-        self._anchors = _anchors(probe.ca_file) if probe.ca_file else None
-        self._record = Record()
-        self._context = self._new_context()
+    def __init__(self, ca_file: str, cert_file: str, key_file: str) -> None:
+        self._anchors = _anchors(ca_file) if ca_file else None
+        self._here = threading.local()
+        self._context = self._new_context(cert_file, key_file)
+        self._read: dict[tuple[bytes, ...], _Shown] = {}
 
-    def open(self, wire: Wire, host: str, record: Record) -> Channel:
+    def open(self, wire: Wire, host: str, record: Record, probe: Probe) -> Channel:
         """Handshake, verdict, and the client certificate's fate, in that order.
 
         Raises:
             EndedError: it did not come to an encrypted and trusted connection.
         """
-        name = self._probe.server_name or host
-        self._record = record
+        name = probe.server_name or host
+        self._here.record = record
         channel = Channel(wire, self._context, name=_sni(name), record=record)
         try:
             channel.handshake()
         except EndedError:
             # Go looks at the server's certificate before it shows its own: that verdict comes first.
-            self._judge(channel, name, record)
+            self._judge(channel, name, record, insecure=probe.insecure)
             raise
-        self._judge(channel, name, record)
+        self._judge(channel, name, record, insecure=probe.insecure)
         channel.await_refusal()
         return channel
 
-    def _judge(self, channel: Channel, name: str, record: Record) -> None:
+    def _judge(self, channel: Channel, name: str, record: Record, *, insecure: bool) -> None:
         shown = channel.chain()
         if not shown:
             return
+        known = self._read.get(shown)
         try:
-            chain = tuple(trust.load(der) for der in shown)
-            record.chain = tuple(trust.summary(der) for der in shown)
+            if known is None:
+                known = self._read[shown] = _Shown.read(shown)
         except CertificateError as error:
             raise EndedError("untrusted", "x509: malformed certificate") from error
-        if self._probe.insecure:
+        record.chain = known.summaries
+        if insecure:
             record.steps.append("· the certificate is not looked at (insecure_skip_verify)")
             return
-        anchors = trust.system_roots(chain) if self._anchors is None else self._anchors
-        reason = trust.verdict(chain, anchors=anchors, name=name)
+        if name not in known.verdicts:
+            anchors = trust.system_roots(known.chain) if self._anchors is None else self._anchors
+            known.verdicts[name] = _verdict(known, anchors, name)
+        reason = known.verdicts[name]
         if reason:
             record.steps.append(f"· the client refuses the certificate: {trust.one_line(reason)}")
             raise EndedError("untrusted", reason)
         record.steps.append(f"· the client accepts the certificate for {trust.one_line(name)}")
 
-    def _tell(self, *message: Any) -> None:
-        self._record.message(*message)
+    def _tell(self, _: Any, direction: str, __: int, content: int, kind: int, data: bytes) -> None:
+        # Called in the thread that makes the handshake.
+        if content == _HANDSHAKE:
+            self._here.record.message(direction, kind, data)
 
-    def _new_context(self) -> ssl.SSLContext:
+    def _new_context(self, cert_file: str, key_file: str) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
-        if hasattr(context, "_msg_callback"):
-            context._msg_callback = self._tell  # noqa: SLF001
-        if self._probe.cert_file or self._probe.key_file:
-            _show(context, self._probe.cert_file, self._probe.key_file)
+        if _HOOK is not None:
+            _HOOK.__set__(context, self._tell)
+        if cert_file or key_file:
+            _show(context, cert_file, key_file)
         return context
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A chain that a server showed, and what was said of it for each name."""
+
+    chain: tuple[x509.Certificate, ...]
+    summaries: tuple[CertificateSummary, ...]
+    verdicts: dict[str, str]
+
+    @staticmethod
+    def read(shown: tuple[bytes, ...]) -> _Shown:
+        """The chain, read. Raises `CertificateError`."""
+        chain = tuple(trust.load(der) for der in shown)
+        return _Shown(chain, tuple(trust.summary(der) for der in shown), {})
+
+
+def _verdict(known: _Shown, anchors: Sequence[x509.Certificate], name: str) -> str:
+    """As `trust.verdict`; signatures are checked once where many names share a good chain."""
+    if "" not in known.verdicts:
+        known.verdicts[""] = trust.verdict(known.chain, anchors=anchors, name="")
+    if not known.verdicts[""]:
+        try:
+            if not trust.name_fault(known.chain[0], name):
+                return ""
+        except (ValueError, TypeError, x509.DuplicateExtension):
+            pass  # the whole verdict says what is wrong with it
+    return trust.verdict(known.chain, anchors=anchors, name=name)
 
 
 def _anchors(path: str) -> tuple[x509.Certificate, ...]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wizard.components import component
@@ -22,6 +21,87 @@ _STEP = 0.02
 _WATCHED = "ActiveState,SubState,MainPID,NRestarts,Result,InvocationID,LoadState"
 _STEADY = 0.2
 """Seconds for which the new process must keep its port: the exporters open it before they read web.yml."""
+_RESTARTING = 120.0
+"""Seconds that systemd may take for the restart itself."""
+
+# The host waits by itself: asked from here, each look would cost a round trip, and the host a handful of processes.
+# What is written in the shell's own words costs it none. Whether that very process listens on the port is seen in its
+# own network namespace: the fourth column of the table is the state (0A: listening), the tenth the socket's inode.
+_RESTART = r"""
+watched=$1 unit=$2 port=$3 patience=$4 first=$5
+look() {
+  shown=$(systemctl show --no-pager -p "$watched" -- "$unit")
+  pid=0 restarts= active= sub= result=
+  while IFS='=' read -r key value; do
+    case $key in
+    MainPID) pid=$value ;; NRestarts) restarts=$value ;; ActiveState) active=$value ;;
+    SubState) sub=$value ;; Result) result=$value ;;
+    esac
+  done <<END
+$shown
+END
+}
+now() { read -r up rest < /proc/uptime; part=${up#*.}; now=$(( ${up%.*} * 100 + 1$part - 100 )); }
+holds() {
+  [ -n "$port" ] || return 0
+  inodes=$(sed -n "s/^ *[0-9]*: [0-9A-F]*:$port [0-9A-F:]* 0A [^ ]* [^ ]* [^ ]* *[0-9]* *[0-9]* *\([0-9]*\) .*/\1/p" \
+    "/proc/$pid/net/tcp" "/proc/$pid/net/tcp6" 2>/dev/null)
+  [ -n "$inodes" ] || return 1
+  held=$(ls -l "/proc/$pid/fd" 2>/dev/null)
+  for inode in $inodes; do
+    case $held in *"socket:[$inode]"*) return 0 ;; esac
+  done
+  return 1
+}
+opens() {
+  until holds; do
+    now
+    [ "$now" -lt "$end" ] && [ -d "/proc/$pid" ] || return 1
+    sleep 0.05 || sleep 1
+  done
+}
+restart() { systemctl restart -- "$unit"; }
+tell() { printf 'verdict=%s\nfirst=%s\n%s\n' "$1" "$first" "$shown"; exit 0; }
+if [ -z "$first" ]; then
+  look
+  printf 'since=@%s\nold=%s\n' "$(date +%s.%N)" "$pid"
+  # Without this a unit that just failed several times would be refused for starting too often.
+  [ "$active" = active ] || systemctl reset-failed -- "$unit" 2>/dev/null
+  now
+  begun=$now
+  if ! said=$(restart 2>&1); then
+    # Refused for too many starts, or the old process failed just then: both say nothing of the new one.
+    now
+    look
+    again=
+    [ $(( now - begun )) -gt 200 ] || again=1
+    [ "$result" != start-limit-hit ] || systemctl reset-failed -- "$unit" && [ -n "$again" ] && said=$(restart 2>&1) ||
+      { printf '%s\n' "$said" >&2; exit 1; }
+  fi
+  look
+  first=$pid.$restarts
+else
+  # The same process still holds its port: systemd need not be asked.
+  pid=${first%%.*} shown=
+  ! holds || tell steady
+  look
+fi
+now
+end=$(( now + patience ))
+while :; do
+  case $active.$sub in failed.*|inactive.*|*.auto-restart*) tell failed ;; esac
+  [ "${first%%.*}" != 0 ] || first=$pid.$restarts
+  [ "$pid.$restarts" = "$first" ] || tell failed
+  if [ "$active" = active ] && [ "$pid" != 0 ]; then
+    ! opens || tell open
+  else
+    sleep 0.05 || sleep 1
+  fi
+  look
+  now
+  [ "$now" -lt "$end" ] || tell late
+done
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +115,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """What was before a restart: where the journal ended, and the process that is going."""
+    """What was before a restart: its time (`@` and unix seconds), and the process that is going."""
 
-    cursor: str
+    since: str
     pid: str
 
 
@@ -68,14 +148,34 @@ def restart(connection: Connection, service: Service, *, timeout: float = 20.0) 
     Raises:
         ServiceError: it did not come up, with the program's own words and its last log lines.
     """
-    # Without this a unit that just failed several times would be refused for starting too often.
-    connection.run(["systemctl", "reset-failed", "--", service.unit], timeout=10)
-    before = _Before(_cursor(connection, service.unit), _state(connection, service.unit).get("MainPID", "0"))
-    ended = connection.run(["systemctl", "restart", "--", service.unit], timeout=120)
-    if ended.code:
-        _refuse_without_rights(ended.stderr, service.unit)
-        raise _failed(connection, service, before, plain(ended.stderr.strip(), 300))
-    _wait(connection, service, before, time.monotonic() + timeout)
+    deadline = time.monotonic() + _RESTARTING + timeout
+    said = _watch(connection, service, timeout)
+    before = _Before(said.get("since", ""), said.get("old", "0"))
+    if "failed" in said:
+        _refuse_without_rights(said["failed"], service.unit)
+        raise _failed(connection, service, before, plain(said["failed"], 300))
+    while said.get("verdict") == "open" and time.monotonic() < deadline:
+        # Here and not there, so that others can be restarted meanwhile.
+        time.sleep(_STEADY)
+        said = _watch(connection, service, timeout, first=said["first"])
+    if said.get("verdict") in ("late", "open"):
+        port = service.listen.rpartition(":")[2]
+        raise _failed(connection, service, before, f"port {port} did not open in time")
+    if said.get("verdict") != "steady":
+        raise _failed(connection, service, before, said.get("Result", ""))
+
+
+def _watch(connection: Connection, service: Service, timeout: float, *, first: str = "") -> dict[str, str]:
+    """What `_RESTART` says; under 'failed', why the restart itself did.
+
+    Args:
+        first: the process and the number of restarts that it is to stay at; '' for a restart now.
+    """
+    port = int(service.listen.rpartition(":")[2] or 0)
+    words = (_WATCHED, service.unit, f"{port:04X}" if port else "", f"{timeout * 100:.0f}", first)
+    ended = connection.run(["sh", "-c", _RESTART, "sh", *words], timeout=_RESTARTING + timeout + 10)
+    said = next(iter(_show.blocks(ended.stdout)), {})
+    return said | ({"failed": ended.stderr.strip()} if ended.code else {})
 
 
 def reload(connection: Connection, service: Service, *, timeout: float = 15.0) -> None:
@@ -102,55 +202,6 @@ def reload(connection: Connection, service: Service, *, timeout: float = 15.0) -
             if facts.reload_done in line.text:
                 return
         time.sleep(_STEP)
-
-
-def _wait(connection: Connection, service: Service, before: _Before, deadline: float) -> None:
-    port = int(service.listen.rpartition(":")[2] or 0)
-    first_pid, first_restarts, steady_since = "", "", 0.0
-    while True:
-        now = time.monotonic()
-        shown = _state(connection, service.unit)
-        pid, restarts = shown.get("MainPID", "0"), shown.get("NRestarts", "")
-        if pid != "0" and not first_pid:
-            first_pid, first_restarts = pid, restarts
-        if _gave_up(shown) or (first_pid and (pid, restarts) != (first_pid, first_restarts)):
-            raise _failed(connection, service, before, shown.get("Result", ""))
-        if pid != "0" and shown.get("ActiveState") == "active" and _holds(connection, pid, port):
-            steady_since = steady_since or now
-            if now - steady_since >= _STEADY:
-                return
-        else:
-            steady_since = 0.0
-        if now > deadline:
-            raise _failed(connection, service, before, f"port {port} did not open in time")
-        time.sleep(_STEP)
-
-
-def _gave_up(shown: Mapping[str, str]) -> bool:
-    return shown.get("ActiveState") in ("failed", "inactive") or shown.get("SubState", "").startswith(
-        "auto-restart"
-    )
-
-
-def _holds(connection: Connection, pid: str, port: int) -> bool:
-    """Whether that very process listens on the port, seen in its own network namespace."""
-    if not port:
-        return True
-    inodes: set[str] = set()
-    for table in ("tcp", "tcp6"):
-        try:
-            state = connection.read(f"/proc/{pid}/net/{table}")
-        except HostError:
-            continue
-        for line in state.content.decode("ascii", "replace").splitlines()[1:] if state else ():
-            columns = line.split()
-            # Column 3 is the state (0A: listening), column 9 the socket's inode.
-            if columns[3] == "0A" and int(columns[1].rpartition(":")[2], 16) == port:
-                inodes.add(columns[9])
-    if not inodes:
-        return False
-    held = connection.run(["ls", "-l", f"/proc/{pid}/fd"], timeout=5).stdout
-    return any(f"socket:[{inode}]" in held for inode in inodes)
 
 
 def _state(connection: Connection, unit: str) -> dict[str, str]:
@@ -210,7 +261,9 @@ def _cursor(connection: Connection, unit: str) -> str:
 
 def _journal(connection: Connection, unit: str, lines: int, *, since: str = "") -> list[Line]:
     argv = ["journalctl", "-u", unit, "-n", str(lines), "-o", "json", "--no-pager", "-q"]
-    ended = connection.run([*argv, *([f"--after-cursor={since}"] if since else [])], timeout=10)
+    # A point in time, or a place that the journal itself named.
+    word = f"--since={since}" if since.startswith("@") else f"--after-cursor={since}"
+    ended = connection.run([*argv, *([word] if since else [])], timeout=10)
     found: list[Line] = []
     for row in ended.stdout.splitlines():
         try:
@@ -231,14 +284,16 @@ def _journal(connection: Connection, unit: str, lines: int, *, since: str = "") 
 def _failed(connection: Connection, service: Service, before: _Before, reason: str) -> ServiceError:
     # The last words of a program that just died may still be on their way to the journal.
     connection.run(["journalctl", "--sync"], timeout=10)
-    lines = _journal(connection, service.unit, 200, since=before.cursor)
+    lines = _journal(connection, service.unit, 200, since=before.since)
     own = [line for line in lines if line.own and line.pid != before.pid]
     # systemd may have started it again by now: the first new process is the one that gave up.
     first = [line.text for line in own if line.pid == own[0].pid]
+    # Where there was none, the old one may have failed by itself; its farewell is no reason.
+    spoken = first or [line.text for line in lines if line.own]
     telling = [
-        text for text in first if re.search(r"\berr(or)?\b|\bfatal\b|unknown long flag", text, re.IGNORECASE)
+        text for text in spoken if re.search(r"\berr(or)?\b|\bfatal\b|unknown long flag", text, re.IGNORECASE)
     ]
-    said = _words((telling or first)[-1]) if first else ""
+    said = _words((telling or first)[-1]) if telling or first else ""
     return ServiceError(
         f"{service.unit} does not stay up: {said or reason or 'it gave no reason'}",
         where=f"{connection.name}: {service.unit}",

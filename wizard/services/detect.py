@@ -13,9 +13,7 @@ from wizard.services import processes, programs, systemd
 from wizard.services.processes import Process
 
 # What listens in place of a container whose own process cannot be seen from here.
-_PROXIES = re.compile(
-    r'"(docker-proxy|docker-pr|com\.docker|rootlessport|rootlessp|conmon|slirp4netns|pasta)'
-)
+_PROXIES = re.compile(f'"({processes.PROXIES})')
 
 
 def discover(connection: Connection, *, practice_folder: str = "") -> tuple[Service, ...]:
@@ -25,13 +23,14 @@ def discover(connection: Connection, *, practice_folder: str = "") -> tuple[Serv
         connection: the host.
         practice_folder: processes that were started from there belong to the practice stack, not to the host.
     """
-    running = tuple(
-        process for process in processes.find(connection) if not _practice(process, practice_folder)
-    )
+    known, proxies = processes.look(connection)
+    running = tuple(process for process in known if not _practice(process, practice_folder))
     units = systemd.discover(connection, running) if systemd.present(connection) else ()
     covered = {f"{service.unit}.service" for service in units}
     bare = [_bare(connection, process) for process in running if process.unit not in covered]
     found = [*units, *bare]
+    if not proxies:
+        return tuple(found)
     missing = [
         one
         for one in all_components()

@@ -18,7 +18,10 @@ names=" $* "
 for d in /proc/[0-9]*; do
   c=
   { IFS= read -r c < "$d/comm"; } 2>/dev/null || continue
-  case "$names" in *" $c "*) ;; *) continue ;; esac
+  case "$names" in *" $c "*) ;; *)
+    case $c in docker-pr*|com.docker*|rootlessport*|rootlessp|conmon*|slirp4netns*|pasta*) printf '\035' ;; esac
+    continue ;;
+  esac
   p=; while read -r k v; do [ "$k" = PPid: ] && p=$v && break; done 2>/dev/null < "$d/status"
   case "$(tr '\0' ' ' 2>/dev/null < "/proc/$p/cmdline")" in */wizard/services/supervise.py*) continue ;; esac
   printf '\036%s\037%s\037' "${d#/proc/}" "$(stat -c '%U:%G' "$d" 2>/dev/null)"
@@ -31,6 +34,8 @@ exit 0
 # The kernel keeps 15 characters of a program's name.
 _KEPT = 15
 _CONTAINER = re.compile(r"docker|containerd|libpod|podman|crio|kubepods|lxc\.payload|machine\.slice/machine-")
+PROXIES = r"docker-proxy|docker-pr|com\.docker|rootlessport|rootlessp|conmon|slirp4netns|pasta"
+"""The beginnings of their names; `_SCRIPT` has them too."""
 _UNIT = re.compile(r"/([^/\s]+\.service)(?=[/\s]|$)")
 
 
@@ -53,15 +58,17 @@ def find(connection: Connection, components: tuple[Component, ...] = ()) -> tupl
 
     Those of practice stacks, whose parent is our own supervisor, are nothing that this machine runs.
     """
+    return look(connection, components)[0]
+
+
+def look(connection: Connection, components: tuple[Component, ...] = ()) -> tuple[tuple[Process, ...], bool]:
+    """As `find`, and whether something runs that listens in place of a container (see `PROXIES`)."""
     known = components or all_components()
     names = sorted({program[:_KEPT] for one in known for program in one.programs})
     ended = connection.run(["sh", "-c", _SCRIPT, "sh", *names], timeout=10)
-    found = [
-        process
-        for record in ended.stdout.split("\x1e")[1:]
-        if (process := _process(record, known)) is not None
-    ]
-    return tuple(sorted(found, key=lambda process: process.pid))
+    text = ended.stdout.replace("\x1d", "")
+    found = [process for record in text.split("\x1e")[1:] if (process := _process(record, known)) is not None]
+    return tuple(sorted(found, key=lambda process: process.pid)), len(text) < len(ended.stdout)
 
 
 def _process(record: str, known: tuple[Component, ...]) -> Process | None:

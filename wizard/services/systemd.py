@@ -22,6 +22,42 @@ from wizard.services.control import (
 )
 from wizard.services.processes import Process
 
+# systemd looks each unit up on the disk that it is asked about, also those of which there are none: so only those are
+# asked about that have a file where systemd looks, or run. Then the texts of those that are loaded.
+_LOOK = r"""
+properties=$1 running=" $2 " asked= ids= code=
+shift 2
+for name; do
+  case $running in *" $name "*) asked="$asked $name"; continue ;; esac
+  for folder in /etc/systemd/system /usr/lib/systemd/system /lib/systemd/system /usr/local/lib/systemd/system \
+    /run/systemd/system /run/systemd/transient /run/systemd/generator /run/systemd/generator.late \
+    /run/systemd/generator.early /etc/systemd/system.control /run/systemd/system.control \
+    /etc/systemd/system.attached /run/systemd/system.attached; do
+    if [ -e "$folder/$name" ] || [ -L "$folder/$name" ]; then asked="$asked $name"; break; fi
+  done
+done
+[ -n "$asked" ] || exit 0
+set -f
+shown=$(systemctl show --no-pager -p "$properties" -- $asked) || code=$?
+printf '%s\n\036\n' "$shown"
+loaded= id=
+while IFS='=' read -r key value; do
+  case $key=$value in
+  Id=*) id=$value ;;
+  LoadState=loaded) loaded=1 ;;
+  =)
+    case " $ids " in *" $id "*) loaded= ;; esac
+    [ -z "$loaded" ] || ids="$ids $id"
+    loaded= id= ;;
+  esac
+done <<END
+$shown
+
+END
+[ -z "$ids" ] || systemctl cat --no-pager -- $ids
+exit "${code:-0}"
+"""
+
 __all__ = [
     "daemon_reload",
     "discover",
@@ -63,14 +99,11 @@ def discover(connection: Connection, running: tuple[Process, ...] | None = None)
         running: what `processes.find` gave, if it was asked already.
     """
     found = processes.find(connection) if running is None else running
-    names = dict.fromkeys(process.unit for process in found if process.unit)
-    names |= dict.fromkeys(f"{name}.service" for one in all_components() for name in one.units)
-    shown = _shown(connection, list(names))
+    shown, cat = _looked(connection, list(dict.fromkeys(each.unit for each in found if each.unit)))
     if not shown:
         return ()
     wanted = [path for one in shown for path in _show.paths(one)]
-    cat = connection.run(["systemctl", "cat", "--no-pager", "--", *(one["Id"] for one in shown)], timeout=10)
-    texts = _show.split_cat(cat.stdout, wanted)
+    texts = _show.split_cat(cat, wanted)
     seen = _Seen(connection, found)
     services = [
         service
@@ -80,17 +113,23 @@ def discover(connection: Connection, running: tuple[Process, ...] | None = None)
     return tuple(sorted(services, key=lambda service: (service.component, service.unit)))
 
 
-def _shown(connection: Connection, names: list[str]) -> list[dict[str, str]]:
-    """What systemd says of those units that exist; an alias appears once, under its real name."""
-    ended = connection.run(["systemctl", "show", "--no-pager", "-p", _show.SHOWN, "--", *names], timeout=10)
-    if ended.code and not ended.stdout:
+def _looked(connection: Connection, running: list[str]) -> tuple[list[dict[str, str]], str]:
+    """What systemd says of the units that exist, and what `systemctl cat` prints for them.
+
+    An alias appears once, under its real name.
+    """
+    usual = [f"{name}.service" for one in all_components() for name in one.units]
+    names = dict.fromkeys([*running, *usual])
+    ended = connection.run(["sh", "-c", _LOOK, "sh", _show.SHOWN, " ".join(running), *names], timeout=20)
+    shown, _, cat = ended.stdout.partition("\n\x1e\n")
+    if ended.code and not shown.strip():
         raise HostError(
             f"systemctl does not answer: {ended.stderr.strip()[:200]}",
             where=connection.name,
             todo="Check that systemd runs there, and that this user may ask it.",
         )
-    found = {one["Id"]: one for one in _show.blocks(ended.stdout) if one.get("LoadState") == "loaded"}
-    return list(found.values())
+    found = {one["Id"]: one for one in _show.blocks(shown) if one.get("LoadState") == "loaded"}
+    return list(found.values()), cat
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ What a person already has (a certificate that serves, users, headers) stays; onl
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import posixpath
 from collections.abc import Sequence
@@ -203,7 +204,10 @@ def _web_step(
         for given in forge.credentials():
             user = given.user
             if user.name not in known or not passwords.matches(given.password, known[user.name]):
-                hashes[user.name] = passwords.hash_password(given.password, user.cost)
+                # One for all servers: it costs time by its nature, and the password is the same.
+                hashes[user.name] = forge.once(
+                    f"hash:{user.name}", functools.partial(passwords.hash_password, given.password, user.cost)
+                )
                 fresh.append((user, layout.user_files(facts, user)[0]))
     spec = server.spec
     content = web.secure(

@@ -5,12 +5,14 @@ Whatever the bytes are, the outcome is a certificate or a CertificateError, neve
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 import ssl
 import threading
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, TypeVar
 
 from cryptography import x509
@@ -84,17 +86,37 @@ def system_roots(chain: Sequence[x509.Certificate]) -> tuple[x509.Certificate, .
 
     Parsing all of some 140 roots would cost more than the request that they are for.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_default_certs()
     issuers = [certificate.issuer.public_bytes() for certificate in chain]
     found = []
-    for der in context.get_ca_certs(binary_form=True):
+    paths = ssl.get_default_verify_paths()
+    places = tuple(path for path in (paths.cafile, paths.capath) if path)
+    with _loading:
+        ours = _loaded(places, tuple(_changed(path) for path in places))
+    for der in ours:
         if any(issuer in der for issuer in issuers):
             try:
                 found.append(_parsed(der))
             except ValueError:
                 continue
     return tuple(found)
+
+
+_loading = threading.Lock()
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(_places: tuple[str, ...], _times: tuple[int, ...]) -> tuple[bytes, ...]:
+    """This machine's own roots, read anew when their places or the times of their last change differ."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_default_certs()
+    return tuple(context.get_ca_certs(binary_form=True))
+
+
+def _changed(path: str) -> int:
+    try:
+        return Path(path).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def summary(data: bytes) -> CertificateSummary:

@@ -7,6 +7,7 @@ an anchor, then the key usage; whatever stands in the CA file is an anchor, a le
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias
@@ -25,6 +26,7 @@ Purpose: TypeAlias = Literal["server", "client"]
 # Go gives up after as many signatures, so that a hostile chain cannot keep it busy.
 _SIGNATURES: Final = 100
 
+_LABEL: Final = re.compile(r"[A-Za-z0-9_-]+")
 _PURPOSES: Final = {
     "server": ExtendedKeyUsageOID.SERVER_AUTH,
     "client": ExtendedKeyUsageOID.CLIENT_AUTH,
@@ -268,7 +270,7 @@ def _valid_name(name: str, *, pattern: bool) -> bool:
             continue
         if not label or label[0] == "-":
             return False
-        if not all(c in {"-", "_"} or (c.isascii() and c.isalnum()) for c in label):
+        if not _LABEL.fullmatch(label):
             return False
     return True
 

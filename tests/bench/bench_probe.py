@@ -1,0 +1,135 @@
+"""Measures our probes against curl on the same TLS server in the same run: one request, and 1,000 targets.
+
+The server is a real node_exporter that listens at 1,000 addresses, so each target is a connection and a handshake
+of its own for both. One probe may take 1.2 times curl's own total time (the median of 30, in turns); 1,000 targets
+may take no longer than `curl --parallel` takes. Ratios only: how long a second is depends on what else the machine
+does. Exits 1 past a limit that guards against getting slower: the goals are met by little, or missed by little, as the
+machine will have it.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.integration.stand import free_port, running
+from wizard import binaries, pki, probes
+from wizard.model import Probe
+
+ROUNDS = 30
+TARGETS = 1000
+TURNS = 3
+ONE, ONE_GOAL = 1.7, 1.2
+MANY, MANY_GOAL = 1.7, 1.0
+AT_ONCE = 50
+"""curl's own number of transfers at a time."""
+
+
+def main() -> int:
+    """Prints the figures; 1 if a bound does not hold."""
+    with tempfile.TemporaryDirectory() as name, targets(Path(name)) as asked:
+        ours, curls = one(asked[0])
+        share = ours / curls
+        print(f"one request, median of {ROUNDS}: {ours * 1000:.1f} ms, curl {curls * 1000:.1f} ms")
+        print(f"  {share:.2f} times curl's own total time, at most {ONE} (goal {ONE_GOAL})")
+        many, parallel = together(asked, Path(name))
+        ratio = many / parallel
+        print(f"{TARGETS} targets, median of {TURNS}: {many:.2f} s, curl --parallel {parallel:.2f} s")
+        print(f"  {ratio:.2f} times as long, at most {MANY} (goal {MANY_GOAL})")
+    return 0 if share <= ONE and ratio <= MANY else 1
+
+
+def one(probe: Probe) -> tuple[float, float]:
+    """Medians in seconds: ours, and what curl says of itself; asked in turns, each after one that warms up."""
+    ours, curls = [], []
+    for _ in range(ROUNDS + 1):
+        began = time.perf_counter()
+        attempt = probes.run(probe)
+        ours.append(time.perf_counter() - began)
+        assert attempt.ok, attempt.reason
+        curls.append(float(curl("-w", "%{time_total}", *options(probe))))
+    return statistics.median(ours[1:]), statistics.median(curls[1:])
+
+
+def together(asked: list[Probe], folder: Path) -> tuple[float, float]:
+    """Seconds for all of them, the median of some turns: ours, curl's."""
+    config = folder / "targets.curl"
+    config.write_text(
+        "".join(f'url = "{probe.url}"\noutput = "{folder}/answer"\n' for probe in asked)
+        + "".join(f'resolve = "{probe.resolve}"\n' for probe in asked)
+    )
+    ours, curls = [], []
+    for _ in range(TURNS):
+        began = time.perf_counter()
+        attempts = probes.run_many(asked)
+        ours.append(time.perf_counter() - began)
+        assert all(one.ok and one.tls and one.tls.chain for one in attempts), "every target answers"
+        began = time.perf_counter()
+        said = curl(
+            "--parallel",
+            "--parallel-max",
+            str(AT_ONCE),
+            "-w",
+            "%{http_code} %{num_connects}\n",
+            "--cacert",
+            asked[0].ca_file,
+            "-K",
+            str(config),
+        )
+        curls.append(time.perf_counter() - began)
+        assert said.splitlines() == ["200 1"] * TARGETS, "every target answers on a connection of its own"
+    return statistics.median(ours), statistics.median(curls)
+
+
+def options(probe: Probe) -> tuple[str, ...]:
+    """The request of a probe for curl."""
+    return ("-o", "/dev/null", "--cacert", probe.ca_file, "--resolve", probe.resolve, probe.url)
+
+
+def curl(*arguments: str) -> str:
+    """What curl says; HTTP/1.1 as Prometheus' scraper and our probes speak it."""
+    argv = ["curl", "-sS", "--http1.1", *arguments]
+    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=120).stdout
+
+
+@contextmanager
+def targets(folder: Path) -> Iterator[list[Probe]]:
+    """1,000 targets with a shared certificate: one node_exporter at as many loopback addresses."""
+    ca_key, key = pki.new_key("ec-p256"), pki.new_key("ec-p256")
+    ca = pki.new_ca(name="Bench CA", key_pem=ca_key, days=2)
+    leaf = pki.issue(ca_cert=ca, ca_key=ca_key, key_pem=key, names=("*.bench.test",), days=2, common_name="n")
+    for name, content in (("ca.crt", ca), ("node.crt", leaf), ("node.key", key)):
+        (folder / name).write_bytes(content)
+    web = folder / "web.yml"
+    web.write_text("tls_server_config:\n  cert_file: node.crt\n  key_file: node.key\n")
+    program = binaries.find("node_exporter", cache=Path.home() / ".cache/firescreen").path
+    port = free_port()
+    addresses = [f"127.1.{number // 250}.{number % 250 + 1}" for number in range(TARGETS)]
+    argv = [program, "--collector.disable-defaults", "--web.max-requests=0", f"--web.config.file={web}"]
+    argv += [f"--web.listen-address={address}:{port}" for address in addresses]
+    with running(argv, "TLS is"):
+        yield [
+            Probe(
+                id=f"n{number}",
+                host=f"n{number}",
+                component="node_exporter",
+                name="one request",
+                client="bench",
+                expect="200",
+                url=f"https://n{number}.bench.test:{port}/metrics",
+                resolve=f"n{number}.bench.test:{port}:{address}",
+                ca_file=str(folder / "ca.crt"),
+                timeout=30.0,
+            )
+            for number, address in enumerate(addresses)
+        ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

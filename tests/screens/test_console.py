@@ -1,0 +1,228 @@
+"""The probe console in the real app, with a real node_exporter and a real Prometheus behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from screens.answer import wrong
+from screens.app import FirescreenApp, make_app
+from screens.console import Console, filled
+from screens.dialogs.attempt import AttemptDialog
+from tests.integration.stand import exporter, free_port, prometheus_server
+from tests.screens.helpers import QuietEngine, engine, until
+from wizard import binaries, passwords, pki, probes
+from wizard.model import Probe
+from wizard.redact import Secret
+from wizard.workspace import Workspace
+
+PASSWORD = Secret("wörd 'and\" more")
+
+
+@dataclass(frozen=True)
+class Stand:
+    """A secured node_exporter and a secured Prometheus that scrapes it, and a place where nothing listens."""
+
+    folder: Path
+    node: int
+    prometheus: int
+    promtool: str
+
+
+@pytest.fixture(scope="module")
+def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+    folder = tmp_path_factory.mktemp("console")
+    cache = Path.home() / ".cache/firescreen"
+    programs = {
+        name: binaries.find(name, cache=cache).path for name in ("node_exporter", "prometheus", "promtool")
+    }
+    ca_key, key = pki.new_key("ec-p256"), pki.new_key("ec-p256")
+    ca = pki.new_ca(name="Console CA", key_pem=ca_key, days=30)
+    other = pki.new_ca(name="Other CA", key_pem=key, days=30)
+    leaf = pki.issue(
+        ca_cert=ca,
+        ca_key=ca_key,
+        key_pem=key,
+        names=("localhost", "127.0.0.1", "node.test"),
+        days=9,
+        common_name="node",
+    )
+    for name, content in (("ca.crt", ca), ("other.crt", other), ("node.crt", leaf), ("node.key", key)):
+        (folder / name).write_bytes(content)
+    (folder / "password").write_text(PASSWORD.reveal())
+    hashed = passwords.hash_password(PASSWORD, 4)
+    web = (
+        f"tls_server_config:\n  cert_file: {folder}/node.crt\n  key_file: {folder}/node.key\n"
+        f"basic_auth_users:\n  prom: {hashed}\n"
+    )
+    node, port, dead = free_port(), free_port(), free_port()
+    config = f"""\
+global:
+  scrape_interval: 1s
+scrape_configs:
+  - job_name: node
+    scheme: https
+    tls_config: {{ca_file: {folder}/ca.crt}}
+    basic_auth: {{username: prom, password_file: {folder}/password}}
+    static_configs: [{{targets: ['127.0.0.1:{node}']}}]
+  - job_name: dead
+    static_configs: [{{targets: ['127.0.0.1:{dead}']}}]
+"""
+    with (
+        exporter(programs["node_exporter"], folder, node, web),
+        prometheus_server(programs["prometheus"], folder, port, config),
+    ):
+        yield Stand(folder, node, port, programs["promtool"])
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> FirescreenApp:
+    quiet = QuietEngine()
+    quiet.workspace = Workspace(tmp_path / "work")
+    return make_app(build=engine(quiet))
+
+
+def typed(words: list[str]) -> subprocess.CompletedProcess[str]:
+    """Runs a printed command; nobody is there to answer a question."""
+    nobody = subprocess.DEVNULL
+    return subprocess.run(words, capture_output=True, text=True, timeout=20, stdin=nobody, check=False)
+
+
+async def fill(pilot: Pilot[Any], **values: str) -> None:
+    """Types into the fields."""
+    for name, value in values.items():
+        pilot.app.screen.query_one(f"#{name}", Input).value = value
+
+
+async def test_a_request_is_taken_apart(app: FirescreenApp, stand: Stand) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Nothing of Prometheus was found")
+        await pilot.press("a")
+        await until(pilot, "--cacert")
+        url = f"https://127.0.0.1:{stand.node}/metrics"
+        await pilot.press(*url)
+        await fill(pilot, cacert=f"{stand.folder}/ca.crt", user="prom", password=PASSWORD.reveal())
+        await pilot.press("enter")
+        text = await until(pilot, "✓ 200: Prometheus gets its answer")
+        assert PASSWORD.reveal() not in text
+        assert "The same by hand" in text
+        await pilot.resize_terminal(120, 60)
+        text = await until(pilot, "signed by CN=Console CA")
+        for words in (
+            "┌─ leaf: CN=node",
+            "localhost, node.test, 127.0.0.1",
+            "in 9 days",
+            "✓ it is in the CA file",
+            "← Certificate",
+            "connect",
+            "# HELP",
+        ):
+            assert words in text
+        await pilot.press("c")
+        ended = await asyncio.to_thread(typed, shlex.split(app.clipboard))
+        assert ended.stdout == "200\n", ended.stderr
+        assert PASSWORD.reveal() not in app.clipboard
+        await pilot.press("f6")
+        await until(pilot, lambda: "← Certificate" not in str(app.screen.query_one("#answer").render()))
+
+        await fill(pilot, cacert=f"{stand.folder}/other.crt")
+        await pilot.press("f2")
+        text = await until(pilot, "not believed")
+        assert "that CA: not in the CA file" in text
+        assert "What it means" in text
+
+        await fill(pilot, cacert=f"{stand.folder}/ca.crt", password="wrong")
+        await pilot.press("f2")
+        text = await until(pilot, "✗ 401")
+        assert "! curl ends with 0 here" in text
+
+        await fill(pilot, cacert="/nowhere.crt")
+        await pilot.press("f2")
+        await until(pilot, "the file cannot be read /nowhere.crt")
+
+
+async def test_what_prometheus_says_of_its_targets(app: FirescreenApp, stand: Stand) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Nothing of Prometheus was found")
+        next(one for one in app.get_system_commands(app.screen) if one.title == "Ask by hand").callback()
+        await until(pilot, "--cacert")
+        await fill(pilot, url=f"http://127.0.0.1:{stand.prometheus}/targets")
+
+        async def scraped() -> str:
+            await pilot.press("f3")
+            return await until(pilot, "Its targets")  # Prometheus answers before it knows of any
+
+        text = await scraped()
+        for _ in range(200):
+            if "✓ up" in text and "✗ down" in text:
+                break
+            text = await scraped()
+        assert "2 targets, 1 not up" in text
+        assert "connection refused" in text
+        assert "→ " in text, "what that means stands beneath"
+        await pilot.press("f4")
+        await until(pilot, "query=up")
+        answered = app.screen._answered  # type: ignore[attr-defined]
+        assert {one.health for one in answered.targets} == {"up", "down"}
+        assert len(answered.commands) == 2
+        for command in answered.commands:
+            words = [stand.promtool if word == "promtool" else word for word in shlex.split(command)]
+            ended = await asyncio.to_thread(typed, words)
+            assert ended.returncode == 0, ended.stderr
+            assert "node" in ended.stdout
+            assert "dead" in ended.stdout
+
+
+async def test_a_cell_of_the_proof_opens_it_filled_in(app: FirescreenApp, stand: Stand) -> None:
+    probe = Probe(
+        id="x",
+        host="srv1",
+        component="node_exporter",
+        name="right client",
+        client="right client",
+        expect="200",
+        url=f"https://127.0.0.1:{stand.node}/metrics",
+        ca_file=f"{stand.folder}/ca.crt",
+        server_name="node.test",
+        user="prom",
+        password=PASSWORD,
+    )
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Nothing of Prometheus was found")
+        app.push_screen(AttemptDialog(probes.run(probe)))
+        await until(pilot, "Ask it again by hand")
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(app.screen, Console))
+        text = await until(pilot, "https://node.test")
+        assert f"node.test:{stand.node}:127.0.0.1" in text
+        await pilot.press("enter")
+        text = await until(pilot, "✓ 200: Prometheus gets its answer")
+        assert PASSWORD.reveal() not in text
+
+
+def test_which_certificate_is_not_trusted(stand: Stand) -> None:
+    probe = Probe(
+        id="x",
+        host="",
+        component="",
+        name="",
+        client="",
+        expect="200",
+        url=f"https://127.0.0.2:{stand.node}/",
+        resolve=f"127.0.0.2:{stand.node}:127.0.0.1",
+        ca_file=f"{stand.folder}/ca.crt",
+    )
+    assert wrong(probes.run(probe)) == (0, "not for the name that was asked for")
+
+
+def test_nothing_is_filled_in_without_a_request() -> None:
+    assert filled(None) == ({}, None)

@@ -1,0 +1,213 @@
+"""One request that a person puts together: checked, made as Prometheus would make it, and explained.
+
+The probe console and `firescreen probe` are two faces of what stands here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from wizard import diagnose, probes
+from wizard.configs import httpclient
+from wizard.diagnose import Diagnosis
+from wizard.errors import ConfigError, HostError, InputError
+from wizard.model import Attempt, Probe
+from wizard.probes import Difference, Target, metrics
+from wizard.redact import Secret, plain
+from wizard.workspace import Workspace
+
+What: TypeAlias = Literal["page", "targets", "up"]
+"""The URL itself as a scrape; or the targets page, or `up`, of the Prometheus there."""
+
+
+_MEANINGS = 200
+"""Errors of targets that are explained at most; each text takes about a millisecond."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What curl's options of the same names say; '' for what is not given."""
+
+    url: str
+    what: What = "page"
+    cacert: str = ""
+    cert: str = ""
+    key: str = ""
+    resolve: str = ""
+    user: str = ""
+    password: Secret | None = None
+    insecure: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What came of it, for a person."""
+
+    attempt: Attempt
+    ok: bool
+    """Whether Prometheus could use the answer."""
+    diagnosis: Diagnosis | None = None
+    differences: tuple[Difference, ...] = ()
+    """Where curl, asked the same, says something else."""
+    what: What = "page"
+    targets: tuple[Target, ...] = ()
+    """What Prometheus said; empty where it has none, or none was asked for."""
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    """What each error among the targets means, where that is known."""
+    commands: tuple[str, ...] = ()
+    """Commands that ask the same and run as printed, without a question; the first with curl."""
+
+
+def probe_of(request: Request, workspace: Workspace) -> Probe:
+    """The request as a probe; user and password go to a file of the workspace (0600) for the printed command.
+
+    Raises:
+        InputError: something in it cannot be used.
+        HostError: the workspace cannot be written.
+    """
+    url = request.url.strip()
+    if not url.startswith(("http://", "https://")):
+        raise InputError("the URL has to begin with http:// or https://", where=plain(url))
+    files = {}
+    for name in ("cacert", "cert", "key"):
+        path = getattr(request, name).strip()
+        files[name] = str(Path.cwd() / Path(path).expanduser()) if path else ""
+        if path and not os.access(files[name], os.R_OK):
+            raise InputError("the file cannot be read", where=plain(path), todo="check its name and rights")
+    if files["key"] and not files["cert"]:
+        raise InputError("a key needs its certificate", where=plain(files["key"]), todo="give --cert too")
+    if request.resolve and request.resolve.count(":") < 2:
+        raise InputError("this is not HOST:PORT:ADDR", where=plain(request.resolve), todo="as with curl")
+    config = ""
+    if request.user:
+        password = request.password or Secret("")
+        config = str(_keep(workspace, "probe.curl", probes.curl_config(request.user, password.reveal())))
+    return Probe(
+        id="probe",
+        host="",
+        component="",
+        name="one request",
+        client="this command",
+        expect="200",
+        url=url,
+        ca_file=files["cacert"],
+        cert_file=files["cert"],
+        key_file=files["key"],
+        resolve=request.resolve.strip(),
+        user=request.user,
+        password=request.password,
+        curl_config=config,
+        insecure=request.insecure,
+        timeout=10.0,
+    )
+
+
+def ask(
+    request: Request, workspace: Workspace, explain: Callable[[str], Diagnosis | None] | None = None
+) -> Answered:
+    """Makes the request.
+
+    Args:
+        request: as the person put it together.
+        workspace: holds the files that the printed commands name.
+        explain: finds the cause of an error text; by default the text alone decides.
+
+    Raises:
+        InputError: something in the request cannot be used.
+        HostError: the workspace cannot be written.
+    """
+    asked = probe_of(request, workspace)
+    targets: tuple[Target, ...] = ()
+    if request.what == "page":
+        attempt = probes.run(asked)
+        commands: tuple[str, ...] = (attempt.curl,)
+        unreadable = metrics.fault(attempt)
+    else:
+        attempt, targets = probes.ask_prometheus(asked, request.what)
+        commands = _commands(attempt.probe, asked, request, workspace)
+        unreadable = ""
+    differences = probes.differences(attempt)
+    if request.what != "page":
+        differences = tuple(one for one in differences if one.id != "no-metrics")
+    if unreadable:
+        attempt = replace(attempt, reason=unreadable)
+    found = (explain or diagnose.diagnose)(attempt.reason) if attempt.reason else None
+    return Answered(
+        attempt=attempt,
+        ok=attempt.ok and not unreadable,
+        diagnosis=found,
+        differences=differences,
+        what=request.what,
+        targets=targets,
+        meanings=_meanings(targets),
+        commands=commands,
+    )
+
+
+def _meanings(targets: tuple[Target, ...]) -> dict[str, str]:
+    """By the text alone, each text once: a thousand targets often fail for the same reason."""
+    told: dict[str, str] = {}
+    for text in list(dict.fromkeys(one.error for one in targets if one.error))[:_MEANINGS]:
+        found = diagnose.diagnose(text)
+        if found is not None:
+            told[text] = f"{found.cause} {found.fix}"
+    return told
+
+
+def password_in(path: Path) -> Secret:
+    """The first line of a password file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return Secret(path.read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("the password's file cannot be read", where=plain(str(path))) from error
+
+
+def _commands(probe: Probe, root: Probe, request: Request, workspace: Workspace) -> tuple[str, ...]:
+    """curl, and for `up` promtool: it has no --resolve and no -k of its own."""
+    curl = probes.curl_reading(probe)
+    if request.what != "up" or request.resolve or request.insecure:
+        return (curl,)
+    secret = ""
+    if request.user:
+        password = request.password or Secret("")
+        secret = str(_keep(workspace, "probe.password", password.reveal().encode()))
+    try:
+        text = httpclient.text(
+            ca_file=root.ca_file,
+            cert_file=root.cert_file,
+            key_file=root.key_file,
+            username=root.user,
+            password_file=secret,
+        )
+    except ConfigError:
+        return (curl,)
+    needed = any((root.ca_file, root.cert_file, root.user))
+    file = str(_keep(workspace, "probe.http.yml", text)) if needed else ""
+    return curl, probes.promtool_up(probe.url.partition("/api/v1/")[0], file)
+
+
+def _keep(workspace: Workspace, name: str, content: bytes) -> Path:
+    """A private file in the workspace.
+
+    Raises:
+        HostError: it cannot be written.
+    """
+    path = workspace.root / "probes" / name
+    try:
+        folder = workspace.ensure().root / "probes"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        path.unlink(missing_ok=True)
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(number, "wb") as file:
+            file.write(content)
+    except OSError as error:
+        raise HostError(f"the file cannot be written: {error.strerror}", where=str(path)) from error
+    return path

@@ -1,0 +1,95 @@
+"""What a Prometheus says of itself over its API: its targets, and `up`; asked with the protection of a probe."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, TypeAlias
+
+from wizard.model import Attempt, Probe
+from wizard.probes.attempts import run
+from wizard.redact import redact
+from wizard.trust import one_line
+
+Ask: TypeAlias = Literal["targets", "up"]
+PATHS: Final[Mapping[Ask, str]] = {
+    "targets": "/api/v1/targets?state=active",
+    "up": "/api/v1/query?query=up",
+}
+_NO_ANSWER: Final = "this is not an answer of Prometheus' API"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One target by Prometheus' own word; texts are made harmless and stand on one line each."""
+
+    job: str
+    instance: str
+    url: str = ""
+    health: str
+    """up, down or unknown; of `up`, what its last value says."""
+    error: str = ""
+    """Prometheus' lastError; `up` has none."""
+    scraped: str = ""
+    """When it was last scraped, as Prometheus writes it."""
+
+
+def api_url(url: str, ask: Ask) -> str:
+    """Where to ask the Prometheus at `url` (its root, or any page of its own under /api, /targets, /metrics …)."""
+    root = url.partition("?")[0].partition("#")[0]
+    for page in ("/api/", "/targets", "/metrics", "/graph", "/query", "/-/"):
+        head, found, _ = root.partition(page)
+        if found and "://" in head:
+            root = head
+    return root.rstrip("/") + PATHS[ask]
+
+
+def ask_prometheus(
+    probe: Probe, ask: Ask, *, cancel: threading.Event | None = None
+) -> tuple[Attempt, tuple[Target, ...]]:
+    """Asks the Prometheus that `probe.url` points to; the rows are empty where it did not answer. Never raises.
+
+    An answer that is none of this API's is the outcome 'other'.
+    """
+    bodies: list[bytes] = []
+    asked = replace(probe, url=api_url(probe.url, ask))
+    attempt = run(asked, cancel=cancel, whole=bodies.append)
+    if attempt.outcome != "200":
+        return attempt, ()
+    try:
+        data = json.loads(bodies[0])["data"]
+        rows = _targets(data["activeTargets"]) if ask == "targets" else _samples(data["result"])
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+        return replace(attempt, ok=False, outcome="other", reason=_NO_ANSWER, detail=_NO_ANSWER), ()
+    return attempt, rows
+
+
+def _targets(found: list[Mapping[str, Any]]) -> tuple[Target, ...]:
+    return tuple(
+        Target(
+            job=_text((each.get("labels") or {}).get("job") or each.get("scrapePool")),
+            instance=_text((each.get("labels") or {}).get("instance")),
+            url=_text(each.get("scrapeUrl")),
+            health=_text(each.get("health")),
+            error=_text(each.get("lastError"), 1000),
+            scraped=_text(each.get("lastScrape")),
+        )
+        for each in found
+    )
+
+
+def _samples(found: list[Mapping[str, Any]]) -> tuple[Target, ...]:
+    return tuple(
+        Target(
+            job=_text(each["metric"].get("job")),
+            instance=_text(each["metric"].get("instance")),
+            health={"1": "up", "0": "down"}.get(str(each["value"][1]), "unknown"),
+        )
+        for each in found
+    )
+
+
+def _text(value: object, limit: int = 300) -> str:
+    return one_line(redact(str(value or "")), limit)

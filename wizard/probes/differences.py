@@ -1,0 +1,109 @@
+"""Where curl's verdict on a request differs from Prometheus', in words: a green curl proves less than it seems.
+
+Each row holds on real programs: the tests make the certificate, and ask with curl and as Prometheus does.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import urlsplit
+
+from wizard.model import Attempt
+from wizard.probes.metrics import fault
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One way in which the two differ; `words` say what curl does, what Prometheus does, and why."""
+
+    id: str
+    words: str
+    applies: Callable[[Attempt, Mapping[str, str]], bool]
+
+
+def _says(pattern: str) -> Callable[[Attempt, Mapping[str, str]], bool]:
+    found = re.compile(pattern)
+    return lambda attempt, _: attempt.outcome == "untrusted" and bool(found.search(attempt.reason))
+
+
+def _only_common_name(attempt: Attempt, _: Mapping[str, str]) -> bool:
+    """SANs of another kind only (mail, URI), and the name that was asked for as CN."""
+    match = re.search(
+        r"not valid for any names, but wanted to match (\S+)$|cannot validate certificate for (\S+) because",
+        attempt.reason,
+    )
+    if match is None or attempt.tls is None or not attempt.tls.chain or attempt.tls.chain[0].names:
+        return False
+    name = (match[1] or match[2]).lower()
+    return f"cn={name}" in attempt.tls.chain[0].subject.lower().split(",")
+
+
+def _unsuccessful(attempt: Attempt, _: Mapping[str, str]) -> bool:
+    return attempt.status not in (0, HTTPStatus.OK) and attempt.outcome == str(attempt.status)
+
+
+def _proxied(attempt: Attempt, environment: Mapping[str, str]) -> bool:
+    target = urlsplit(attempt.probe.url)
+    named = f"{target.scheme}_proxy"
+    # curl reads http_proxy in lower case only.
+    names = (named, "all_proxy", "ALL_PROXY", *(() if target.scheme == "http" else (named.upper(),)))
+    if not any(environment.get(name) for name in names):
+        return False
+    spared = environment.get("no_proxy", environment.get("NO_PROXY", "")).split(",")
+    host = target.hostname or ""
+    return not any(
+        rule in ("*", host) or host.endswith(f".{rule}")
+        for rule in (each.strip().strip("[]").removeprefix(".").lower() for each in spared)
+        if rule
+    )
+
+
+TABLE: Final = (
+    Difference(
+        "common-name",
+        "curl with OpenSSL (curl -V names its library) accepts this certificate: it has no SAN, and curl falls back "
+        "to its CN. Prometheus never reads the CN. Make the certificate again with a SAN.",
+        _says("relies on legacy Common Name"),
+    ),
+    Difference(
+        "other-san",
+        "curl with OpenSSL (curl -V names its library) accepts this certificate by its CN, for its SANs hold no host "
+        "name and no address. Prometheus never reads the CN. Make the certificate again with the name as SAN.",
+        _only_common_name,
+    ),
+    Difference(
+        "no-metrics",
+        "curl shows 200 and is content: it does not read the answer. Prometheus does, and these are no metrics; "
+        "look at the path (/metrics, or what metrics_path says).",
+        lambda attempt, _: bool(fault(attempt)),
+    ),
+    Difference(
+        "status",
+        "curl ends with 0 here, as if all were well: any answer is one to it (with --fail it would say no). For "
+        "Prometheus every status other than 200 is a failed scrape.",
+        _unsuccessful,
+    ),
+    Difference(
+        "proxy",
+        "curl goes through the proxy that this shell's environment names (https_proxy, http_proxy or all_proxy). "
+        "Prometheus does not, unless its job says so; add --noproxy '*' to curl to ask as Prometheus does.",
+        _proxied,
+    ),
+)
+
+
+def differences(attempt: Attempt, environment: Mapping[str, str] | None = None) -> tuple[Difference, ...]:
+    """What is to be said of curl beside this outcome; empty where both say the same.
+
+    Args:
+        attempt: how the request ended by Prometheus' rules.
+        environment: of the shell that curl would run in; this program's by default.
+    """
+    return tuple(
+        row for row in TABLE if row.applies(attempt, os.environ if environment is None else environment)
+    )
