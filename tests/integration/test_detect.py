@@ -137,10 +137,10 @@ class Told:
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0) -> Completed:
         self.asked.append(tuple(argv))
         told = ""
-        if argv[:2] == ["systemctl", "cat"]:
-            told = self.cat
-        elif argv[:2] == ["systemctl", "show"]:
-            told = self.listen if "Listen" in argv else "\n\n".join(self.shown)
+        if argv[:2] == ["systemctl", "show"]:
+            told = self.listen
+        elif argv[0] == "sh":
+            told = "\n\n".join(self.shown) + "\n\x1e\n" + self.cat
         elif argv[0] == "id":
             told = argv[-1]
         return Completed(tuple(argv), 0, told, "")
