@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.snapshot import differences, snapshot
-from tests.integration.whole_stand import LEVELS, Whole, whole
+from tests.integration.whole_stand import LEVELS, Whole, lost, whole
 from wizard import practice
 from wizard.engine import Outcome
 from wizard.engine.rollout import canary_of
@@ -142,10 +142,13 @@ def test_clocks_that_disagree_are_told_before_a_certificate_is_made(stand: Whole
 
 
 @pytest.mark.matrix
-def test_a_canary_is_proven_before_the_others_are_touched(stand: Whole, without_password: Stack) -> None:
+@pytest.mark.parametrize("level", ["certificate", "both"])
+def test_a_canary_is_proven_before_the_others_are_touched(stand: Whole, level: str) -> None:
     before = snapshot(stand.root)
     events: list[Event] = []
-    plan = stand.engine.plan(without_password)
+    stack = stand.stack(dict.fromkeys(practice.WHOLE, LEVELS[level]))
+    plan = stand.engine.plan(stack)
+    begin = time.time()
     outcome = stand.engine.apply(plan, events.append, canary="alertmanager")
     assert outcome.state == "proven", outcome.error
     proven = next(
@@ -158,21 +161,31 @@ def test_a_canary_is_proven_before_the_others_are_touched(stand: Whole, without_
     assert not any(restarts(events[:proven], host) for host in ("prometheus", "blackbox"))
     assert {event.host for event in events[proven:] if event.kind == "change"} >= {"srv1", "pushgateway"}
     assert restarts(events, "alertmanager") == 1
+    end = time.time()
+    stand.took(outcome, stack)
+    found = lost(stand, begin, end)["alertmanager"]
+    assert found.failed <= 1 and found.widest <= 8, (
+        "it is scraped while the others turn, but while Prometheus starts"
+    )
     written = {
         (change.host, change.path): change.after for change in plan.changes if isinstance(change, WriteFile)
     }
     for (_, path), after in written.items():
         assert after is not None and Path(path).read_bytes() == after.content, "not what the preview showed"
-    assert not stand.engine.plan(without_password).changes
+    assert not stand.engine.plan(stack).changes
     back_to(stand, before)
 
 
-def test_with_a_password_or_an_encrypted_prometheus_all_turn_together(stand: Whole, stack: Stack) -> None:
+def test_a_practice_stack_is_one_machine_and_nobody_in_it_goes_first_unasked(
+    stand: Whole, stack: Stack
+) -> None:
     plan = stand.engine.plan(stack)
     assert canary_of(plan) == ""
-    with pytest.raises(InputError, match="once all of them speak TLS"):
-        canary_of(plan, "srv1")
-    assert canary_of(stand.engine.plan(stand.stack(dict.fromkeys(practice.WHOLE, ("tls",))))) == "srv1"
+    assert canary_of(plan, "srv1") == "srv1"
+    with pytest.raises(InputError, match="prometheus cannot go first"):
+        canary_of(plan, "prometheus")
+    hosts = tuple(replace(spec, connect="ssh") for spec in plan.stack.hosts)
+    assert canary_of(replace(plan, stack=replace(plan.stack, hosts=hosts))) == "srv1"
 
 
 @pytest.mark.matrix
@@ -182,7 +195,7 @@ def test_a_canary_that_fails_is_put_back_and_nothing_else_was_touched(
     before = snapshot(stand.root)
     events: list[Event] = []
     plan = misdirected(stand.engine.plan(without_password), stand, "node_exporter")
-    outcome = stand.engine.apply(plan, events.append)  # srv1 goes first by itself: five hosts
+    outcome = stand.engine.apply(plan, events.append, canary="srv1")
     assert outcome.state == "rolled-back" and isinstance(outcome.error, ServiceError)
     touched = {event.host for event in events if event.kind == "change"}
     assert touched <= {"srv1", "prometheus", "blackbox", WORKSPACE}

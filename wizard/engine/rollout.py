@@ -39,7 +39,9 @@ def canary_of(plan: Plan, wanted: str = "") -> str:
     if wanted == "none" or len(changed) < 2:
         return ""
     if not wanted:
-        return able[0] if able and len(changed) >= CANARY_FROM else ""
+        # A practice stack is one machine, however many hosts it plays.
+        real = [spec.name for spec in plan.stack.hosts if spec.connect != "practice" and spec.name in changed]
+        return able[0] if able and len(real) >= CANARY_FROM else ""
     if wanted not in able:
         why = together(plan)
         raise InputError(
@@ -62,9 +64,6 @@ def together(plan: Plan) -> str:
     """Why no host of a plan can go before the others; '' if one can."""
     if plan.answers.renew:
         return "what is replaced is replaced on all hosts together"
-    if any(step.id.startswith("login:") for step in plan.steps):
-        # Where the first host's job is to hold the others too, it would lose its login while they turn.
-        return "the password is given to Prometheus once all of them speak TLS"
     for host in steps.askers(plan):
         if any(service.web_config for service in plan.facts.hosts[host].services):
             return f"what asks them, on {host}, is encrypted itself already"
@@ -133,7 +132,7 @@ class Rollout:
                 raise next(iter(failed.values()))
             judging.judge(self._prove(first))
             self._say(canary, "proven")
-        target = self._plan
+        target = steps.following(self._plan, self._applier.made) if first is not None else self._plan
         while True:
             failed = self._apply(target)
             if not failed:
@@ -204,7 +203,7 @@ class Rollout:
         lost = self._lost | failed
         keep = [spec.name for spec in self._plan.stack.hosts if spec.name not in lost]
         try:
-            target = steps.narrowed(self._plan, keep)
+            target = steps.following(steps.narrowed(self._plan, keep), self._applier.made)
         except InputError as error:
             self._log_line(f"the others cannot go on alone: {error.what}", next(iter(failed)))
             raise first from None

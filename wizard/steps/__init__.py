@@ -5,7 +5,7 @@ from __future__ import annotations
 from wizard.steps.answering import answer
 from wizard.steps.asking import questions
 from wizard.steps.copies import arrived
-from wizard.steps.parting import askers, changed_hosts, narrowed, remaining
+from wizard.steps.parting import askers, changed_hosts, following, narrowed, remaining
 from wizard.steps.planning import plan
 from wizard.steps.wanted import wanted_files, wanted_folders
 
@@ -14,6 +14,7 @@ __all__ = [
     "arrived",
     "askers",
     "changed_hosts",
+    "following",
     "narrowed",
     "plan",
     "questions",

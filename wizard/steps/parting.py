@@ -14,6 +14,7 @@ from typing import TypeAlias
 from wizard.errors import InputError
 from wizard.model import (
     WORKSPACE,
+    Answers,
     Change,
     ComponentSpec,
     FileState,
@@ -23,7 +24,7 @@ from wizard.model import (
     RunService,
     WriteFile,
 )
-from wizard.steps import replacing
+from wizard.steps import layout, replacing
 from wizard.steps.planning import plan as plan_for
 
 _Place: TypeAlias = tuple[str, str]
@@ -35,7 +36,7 @@ _CLIENTS = ("job", "modules", "grafana", "reload", "client", "login", "password"
 
 def askers(plan: Plan) -> frozenset[str]:
     """The hosts that ask the others: a plan cannot do without one of them."""
-    return frozenset(step.host for step in plan.steps if step.id.partition(":")[0] in _CLIENTS)
+    return frozenset(step.host for step in plan.steps if _kind(step) in _CLIENTS)
 
 
 def changed_hosts(plan: Plan) -> tuple[str, ...]:
@@ -64,9 +65,7 @@ def narrowed(plan: Plan, keep: Collection[str]) -> Plan:
             replace(spec, protect=()) if spec in left else spec for spec in plan.stack.components
         ),
     )
-    known = {user.name: secret for user, secret in zip(plan.stack.users, plan.secrets, strict=False)}
-    answers = replace(plan.answers, passwords={**plan.answers.passwords, **known})
-    other = plan_for(stack, replacing.after(plan.facts, made), answers)
+    other = plan_for(stack, replacing.after(plan.facts, made), _with_passwords(plan))
     asking = askers(plan)
     silent = {spec.host for spec in left} - asking
     return replace(
@@ -78,11 +77,74 @@ def narrowed(plan: Plan, keep: Collection[str]) -> Plan:
     )
 
 
+def following(plan: Plan, made: Sequence[Change]) -> Plan:
+    """The same plan for the hosts that are left when `made` (the plan for some of them) stands.
+
+    In the first of two edits, in which jobs turn to https without a login, those that have theirs keep it.
+    """
+    if not any(_kind(step) == "login" for step in plan.steps):
+        return plan
+    facts = replacing.after(plan.facts, _material(plan.steps))
+    facts = replacing.after(facts, (PlannedStep(id="", title="", host="", why="", changes=tuple(made)),))
+    turned = [
+        change.service for change in made if isinstance(change, RunService) and change.action == "restart"
+    ]
+    hosts = dict(facts.hosts)
+    for server in layout.servers(plan.stack, facts):
+        if server.service in turned:
+            running = replace(server.service, web_config=server.web_file)
+            known = hosts[server.spec.host]
+            services = tuple(running if each == server.service else each for each in known.services)
+            hosts[server.spec.host] = replace(known, services=services)
+    other = plan_for(plan.stack, replace(facts, hosts=hosts), _with_passwords(plan))
+    first = {
+        (change.host, change.path): change.after
+        for step in other.steps
+        if _kind(step) in ("job", "modules")
+        for change in step.changes
+        if isinstance(change, WriteFile)
+    }
+    last = {
+        (change.host, change.path): change.after
+        for step in plan.steps
+        if _kind(step) == "login"
+        for change in step.changes
+        if isinstance(change, WriteFile)
+    }
+
+    def fitted(step: PlannedStep) -> PlannedStep:
+        kind = _kind(step)
+        changes: list[Change] = []
+        for change in step.changes:
+            place = change.host, change.path
+            if isinstance(change, WriteFile) and place in last and kind in ("job", "modules"):
+                # Where none is left that turns, one edit does.
+                changes.append(replace(change, after=first.get(place, last[place])))
+            elif kind != "login":
+                changes.append(change)
+            elif isinstance(change, WriteFile) and place in first:
+                changes.append(replace(change, before=first[place]))
+            elif isinstance(change, RunService) and (change.host, change.service.config_file) in first:
+                changes.append(change)
+        return replace(step, changes=tuple(changes))
+
+    return replace(plan, steps=tuple(step for step in map(fitted, plan.steps) if step.changes))
+
+
+def _with_passwords(plan: Plan) -> Answers:
+    """The answers, with the passwords that the plan has found or made."""
+    known = {user.name: secret for user, secret in zip(plan.stack.users, plan.secrets, strict=False)}
+    return replace(plan.answers, passwords={**plan.answers.passwords, **known})
+
+
+def _kind(step: PlannedStep) -> str:
+    return step.id.partition(":")[0]
+
+
 def remaining(target: Plan, made: Sequence[Change]) -> tuple[PlannedStep, ...]:
     """What is still to be done for `target` where these changes (of it, or of one for other hosts) were made.
 
-    A file that ends as it should is left alone. One that is to have a login at its end loses it again while servers
-    are yet to turn: Prometheus would send it to them over plain http for some seconds.
+    A file that ends as it should is left alone.
     """
     rest = _Rest(target, made)
     found = []
@@ -111,11 +173,6 @@ class _Rest:
         for change in target.changes:
             if isinstance(change, WriteFile):
                 self._chains.setdefault((change.host, change.path), []).append(change.after)
-        self._turning = any(
-            (change.host, change.path, change.action) not in self._ran
-            for change in target.restarts
-            if change.action == "restart"
-        )
         self._touched: set[_Place] = set()
 
     def left(self, change: Change) -> Change | None:
@@ -129,7 +186,7 @@ class _Rest:
             return change if anew or not done else None
         if place in self._now:
             now, chain = self._now[place], self._chains[place]
-            if now == change.after or (now == chain[-1] and not (self._turning and len(chain) > 1)):
+            if now in (change.after, chain[-1]):
                 return None
             change = replace(change, before=now)
             self._now[place] = change.after
@@ -190,13 +247,16 @@ def _merged(
         for step in other.steps
         for change in step.changes
     }
+    logins = {step.id: step.changes for step in other.steps if _kind(step) == "login"}
     known = {change.path for step in steps if step.host in asking for change in step.changes}
     merged = []
     for step in steps:
         if step.host in silent:
             continue
         changes: tuple[Change, ...] = step.changes
-        if step.host in asking:
+        if _kind(step) == "login":
+            changes = logins.get(step.id, ())
+        elif step.host in asking:
             taken = []
             for change in step.changes:
                 fresh = anew.get((step.id, change.kind == "reload", change.path))
