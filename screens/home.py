@@ -73,9 +73,9 @@ whole stack has an Alertmanager, a Pushgateway and a blackbox_exporter too."""
         Binding("b", "choose('leave')", "Back to this machine", show=False),
         Binding("e", "choose('stop')", "End practice", show=False),
         Binding("r", "look", "Look again"),
-        Binding("x", "explain", "Explain an error"),
+        Binding("x", "explain", "Explain", tooltip="What an error means, and what to do"),
         Binding("a", "ask", "Ask by hand", tooltip="One request, taken apart: the probe console"),
-        Binding("ctrl+p", "app.command_palette", "All commands", key_display="^p"),
+        Binding("ctrl+p", "app.command_palette", "Commands", key_display="^p"),
         Binding("q", "app.quit", "Quit"),
     ]
 

@@ -14,6 +14,9 @@ from screens.words import EXPOSURE, fit, inline
 if TYPE_CHECKING:
     from wizard.engine import Exposure
 
+_SIGN = 13
+"""Columns for a sign and its word."""
+
 
 class Exposures(Widget):
     """One line for each component, with its version and unit where the terminal is wide enough."""
@@ -38,7 +41,7 @@ class Exposures(Widget):
         room = self.size.width - sum(widths)
         most = max(len(_more(row)) for row in self.rows)
         return Content("\n").join(
-            self._line(row, text, widths, room, detailed=room - 11 - 40 > most)
+            self._line(row, text, widths, room, detailed=room - _SIGN - 40 > most)
             for row, text in zip(self.rows, texts, strict=True)
         )
 
@@ -52,15 +55,15 @@ class Exposures(Widget):
         sign, word, colour = EXPOSURE[row.state]
         host, component, address = (fit(text, width) for text, width in zip(texts, widths, strict=True))
         words = next(
-            (text for text in (row.words, row.words.partition(":")[0]) if len(text) + 11 <= room), _brief(row)
+            (text for text in (row.words, row.words.partition(":")[0]) if len(text) + _SIGN <= room), _brief(row)
         )
         return Content.assemble(
             host if widths[0] > 2 else "",
             (component, "bold"),
             address,
-            (fit(f"{sign} {word}", 11), colour),
-            fit(words, 40 if detailed else max(room - 11, 0)),
-            (fit(_more(row), room - 11 - 40), "$quiet") if detailed else "",
+            (fit(f"{sign} {word}", _SIGN), colour),
+            fit(words, 40 if detailed else max(room - _SIGN, 0)),
+            (fit(_more(row), room - _SIGN - 40), "$quiet") if detailed else "",
         )
 
 
