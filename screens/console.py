@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.suggester import SuggestFromList
 from textual.widgets import Input, Static
 
 from screens.answer import answer
@@ -43,6 +44,7 @@ class Console(Page):
 
     Args:
         probe: a request to begin with, from the proof.
+        known: URLs of what was found: the first stands there, the others are offered while one types.
     """
 
     PLACE = "Ask by hand"
@@ -83,9 +85,12 @@ can read. Where curl would say something else than Prometheus, a line with ! say
         Binding("e", "edit", "Edit the request", show=False),
     ]
 
-    def __init__(self, probe: Probe | None = None) -> None:
+    def __init__(self, probe: Probe | None = None, known: Sequence[str] = ()) -> None:
         super().__init__()
         self._first, self._secret = filled(probe)
+        self._known = tuple(known)
+        if probe is None and known:
+            self._first = {"url": known[0]}
         self._what: What = "targets" if probe is not None and probe.kind == "up" else "page"
         self._insecure = bool(probe and probe.insecure)
         self._handshake = True
@@ -106,6 +111,7 @@ can read. Where curl would say something else than Prometheus, a line with ! say
                             placeholder="the one of that request" if kept else hint,
                             password=name == "password",
                             select_on_focus=False,
+                            suggester=SuggestFromList(self._known) if name == "url" and self._known else None,
                             id=name,
                         )
             yield Static("", id="ways")
@@ -235,7 +241,13 @@ can read. Where curl would say something else than Prometheus, a line with ! say
 
 def open_console(app: FirescreenApp, probe: Probe | None = None) -> None:
     """Opens the console, with a request filled in if there is one."""
-    app.push_screen(Console(probe))
+    scan = app.session.scan
+    known = [
+        f"{'https' if row.tls else 'http'}://{row.address}/metrics"
+        for row in (scan.exposures if scan is not None else ())
+        if row.state != "down"
+    ]
+    app.push_screen(Console(probe, known))
 
 
 def filled(probe: Probe | None) -> tuple[dict[str, str], Secret | None]:

@@ -55,7 +55,8 @@ class Exposures(Widget):
         sign, word, colour = EXPOSURE[row.state]
         host, component, address = (fit(text, width) for text, width in zip(texts, widths, strict=True))
         words = next(
-            (text for text in (row.words, row.words.partition(":")[0]) if len(text) + _SIGN <= room), _brief(row)
+            (text for text in (row.words, row.words.partition(":")[0]) if len(text) + _SIGN <= room),
+            _brief(row),
         )
         return Content.assemble(
             host if widths[0] > 2 else "",
