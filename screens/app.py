@@ -6,7 +6,9 @@ screens, dialogs and the engine are imported when they open.
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable
@@ -129,6 +131,22 @@ class FirescreenApp(App[int]):
         else:
             self.places.look()
         self.ask(self.desk.cut_off, self._offer_recovery)
+        if not self.is_headless and sys.__stdin__ is not None and sys.__stdin__.isatty():
+            self.set_interval(3, self._end_with_terminal)
+
+    def _end_with_terminal(self) -> None:
+        """Ends as SIGHUP does where the terminal is gone and nobody said so: nobody could end it any more.
+
+        A run is cut off then, as its journal knows; `recover` settles it.
+        """
+        import signal
+
+        try:
+            os.tcgetpgrp(0)
+        except OSError as gone:
+            if gone.errno in (errno.EIO, errno.ENOTTY, errno.ENXIO):
+                signal.signal(signal.SIGHUP, signal.SIG_DFL)
+                os.kill(os.getpid(), signal.SIGHUP)
 
     # -- threads -------------------------------------------------------------------------------------------
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import select
+import signal
 import subprocess
 import sys
 import threading
@@ -317,3 +321,38 @@ def test_the_first_frame_imports_nothing_heavy() -> None:
         "wizard.model",
     }
     assert not heavy & set(loaded)
+
+
+def test_a_terminal_that_goes_away_ends_the_wizard(tmp_path: Path) -> None:
+    """Also where whatever started it had told it to ignore hang-ups: it would read nothing, for ever and busily."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [
+            "sh",
+            "-c",
+            "trap '' HUP; exec \"$@\"",
+            "sh",
+            sys.executable,
+            "-m",
+            "screens",
+            "--workspace",
+            str(tmp_path),
+        ],
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        start_new_session=True,
+        env={**os.environ, "TERM": "xterm-256color"},
+    )
+    os.close(follower)
+    try:
+        drawn = b""
+        while b"Home" not in drawn:
+            assert select.select([leader], [], [], 30)[0], drawn
+            drawn += os.read(leader, 65536)
+        time.sleep(1)
+        os.close(leader)
+        assert process.wait(30) == -signal.SIGHUP
+    finally:
+        process.kill()
+        process.wait()
