@@ -37,7 +37,7 @@ matrix: ## Every component at every level with programs of three generations: fr
 
 soak: ## Kills applies, after each line of the journal and 200 at random instants, and recovers
 	@.ci/setup dev
-	FIRESCREEN_KILLS=$${FIRESCREEN_KILLS:-200} .venv/bin/python -m pytest -m 'matrix or not matrix' \
+	FIRESCREEN_KILLS=$${FIRESCREEN_KILLS:-200} .venv/bin/python -m pytest -n 2 -m 'matrix or not matrix' \
 		tests/integration/test_kill.py $(ARGS)
 
 test-hosts: ## Tests on real systemd hosts and containers that it boots (as root, Debian)
