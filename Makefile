@@ -33,7 +33,7 @@ matrix: ## Every component at every level with programs of three generations: fr
 	.venv/bin/python -m pytest -n $(JOBS) --dist loadfile -m matrix \
 		tests/integration/test_fault_laboratory.py tests/integration/test_fault_clients.py \
 		tests/integration/test_lab_play.py tests/integration/test_rollout.py tests/integration/test_export.py \
-		tests/integration/test_practice.py $(ARGS)
+		tests/integration/test_practice.py tests/integration/test_packs.py $(ARGS)
 
 soak: ## Kills applies, after each line of the journal and 200 at random instants, and recovers
 	@.ci/setup dev

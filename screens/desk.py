@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wizard.hosts.access import SecretKind
     from wizard.hosts.sources import Instance
     from wizard.labs import Lab, LabSession
+    from wizard.labs.packs import Pack
     from wizard.model import (
         Answers,
         Arrow,
@@ -236,10 +237,22 @@ class Desk:
         return replace(plan, probes=tuple(probe for probe in plan.probes if probe.id in asked))
 
     def labs(self) -> tuple[Lab, ...]:
-        """The labs there are."""
+        """The labs there are: Firescreen's own, and those that the person added."""
         from wizard import labs
 
-        return labs.labs()
+        return labs.labs(self.engine.workspace.packs)
+
+    def pack(self, folder: Path) -> Pack:
+        """The lab pack in a folder, inspected; nothing of it is run or kept."""
+        from wizard.labs import packs
+
+        return packs.look(folder, self.engine.workspace)
+
+    def add_pack(self, pack: Pack) -> None:
+        """Keeps a pack, as it was inspected."""
+        from wizard.labs import packs
+
+        packs.add(pack, self.engine.workspace)
 
     def lab(self, lab: str, say: Callable[[str], None], *, anew: bool = False) -> LabSession:
         """A lab, its practice stack up and its tools at hand; goes on where the person was.

@@ -85,6 +85,11 @@ class Workspace:
         return self.root / "labs"
 
     @property
+    def packs(self) -> Path:
+        """Labs that others wrote, as they were when the person took them."""
+        return self.root / "packs"
+
+    @property
     def reports(self) -> Path:
         """What was done, to keep or to hand in."""
         return self.root / "reports"

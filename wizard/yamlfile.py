@@ -125,6 +125,21 @@ def check(read: Read, validator: Draft202012Validator, form: Format) -> None:
         raise _explained(mistake, read, form)
 
 
+def mistakes(read: Read, validator: Draft202012Validator, form: Format) -> list[InputError]:
+    """All mistakes that a schema finds in the values, in words; each unknown key is one of its own."""
+    found: list[InputError] = []
+    for mistake in validator.iter_errors(read.data):
+        worst = best_match([mistake])
+        assert worst is not None
+        unknown: tuple[str | None, ...] = (None,)
+        if worst.validator == "additionalProperties":
+            schema: Any = worst.schema
+            instance: Any = worst.instance
+            unknown = tuple(key for key in instance if key not in schema["properties"])
+        found += [_explained(worst, read, form, unknown=key) for key in unknown]
+    return found
+
+
 class _Reader:
     """Turns composed nodes into plain values and remembers the line of each place."""
 
@@ -180,8 +195,12 @@ def _scalar(node: ScalarNode) -> Any:
     return node.value
 
 
-def _explained(mistake: SchemaMistake, read: Read, form: Format) -> InputError:
-    """The schema's complaint in words, with the line it is about."""
+def _explained(mistake: SchemaMistake, read: Read, form: Format, *, unknown: str | None = None) -> InputError:
+    """The schema's complaint in words, with the line it is about.
+
+    Args:
+        unknown: which one of several unknown keys is meant; None for the first.
+    """
     place: Place = tuple(mistake.absolute_path)
     what, todo = mistake.message, form.advice.get(str(mistake.validator), "")
     name = _name(place)
@@ -192,7 +211,7 @@ def _explained(mistake: SchemaMistake, read: Read, form: Format) -> InputError:
         place = (*place, str(instance))
     if mistake.validator == "additionalProperties":
         known = sorted(schema["properties"])
-        unknown = next(key for key in instance if key not in known)
+        unknown = unknown or next(key for key in instance if key not in known)
         place = (*place, unknown)
         near = difflib.get_close_matches(unknown, known, n=1)
         what = f"unknown key '{unknown}' in {name}"

@@ -31,6 +31,10 @@ class LabPicker(Dialog[str]):
         Binding("down", "", show=False),
     ]
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: frozenset[str] = frozenset()
+
     def inside(self) -> ComposeResult:
         """A list."""
         yield Static(
@@ -40,11 +44,14 @@ class LabPicker(Dialog[str]):
         yield OptionList(Option("looking…", disabled=True), markup=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """One, to leave."""
-        return (("none", "Back"),)
+        """To take labs of others, and to leave."""
+        return (("none", "Back"), ("add", "Add labs from a folder"))
 
     def on_mount(self) -> None:
         """Reads the labs."""
+        self._read()
+
+    def _read(self) -> None:
         app = cast("FirescreenApp", self.app)
         app.ask(app.desk.labs, self._have)
 
@@ -52,9 +59,11 @@ class LabPicker(Dialog[str]):
         if self not in self.app.screen_stack:
             return
         listed = self.query_one(OptionList)
+        new = [at for at, lab in enumerate(labs) if lab.id not in self._known]
+        self._known = frozenset(lab.id for lab in labs)
         listed.set_options(Option(_entry(lab), id=lab.id) for lab in labs)
         if labs:
-            listed.highlighted = 0
+            listed.highlighted = new[0] if new else 0
             listed.focus()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
@@ -63,8 +72,13 @@ class LabPicker(Dialog[str]):
         self.dismiss(event.option_id or "")
 
     def chosen(self, name: str) -> None:
-        """None."""
-        self.dismiss("")
+        """None, or first others."""
+        if name != "add":
+            self.dismiss("")
+            return
+        from screens.dialogs.packs import PackDialog
+
+        self.app.push_screen(PackDialog(), lambda added: self._read() if added else None)
 
     def action_refuse(self) -> None:
         """None."""

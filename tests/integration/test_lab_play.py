@@ -141,8 +141,8 @@ def test_without_a_name_the_first_labs_are_played_each_where_the_one_before_ende
 
 
 def spoilt(monkeypatch: pytest.MonkeyPatch, lab: content.Lab) -> None:
-    monkeypatch.setattr(play, "find", lambda _: lab)
-    monkeypatch.setattr("wizard.labs.session.find", lambda _: lab)
+    monkeypatch.setattr(play, "find", lambda *_: lab)
+    monkeypatch.setattr("wizard.labs.session.find", lambda *_: lab)
 
 
 def test_a_lab_whose_check_proves_nothing_is_refused(

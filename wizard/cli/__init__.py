@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 import wizard
-from wizard.cli import exporting, labs, output, practising, runs, stacks, tools
+from wizard.cli import exporting, labs, output, packs, practising, runs, stacks, tools
 
 if TYPE_CHECKING:
     from wizard.workspace import Workspace
@@ -106,6 +106,10 @@ for command in (
     exporting.export,
 ):
     firescreen.add_command(command)
+
+
+for command in (packs.add, packs.remove, packs.check_pack, packs.new):
+    labs.lab.add_command(command)
 
 
 def main(open_wizard: OpenWizard | None = None) -> None:

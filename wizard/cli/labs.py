@@ -33,15 +33,17 @@ def lab() -> None:
 @click.pass_obj
 def list_labs(workspace: Workspace) -> None:
     """List the labs."""
-    from wizard.labs import labs
+    from wizard.labs import labs, packs
     from wizard.labs.state import load
 
     with output.explained():
-        for each in labs():
+        added = packs.names(workspace)
+        for each in labs(workspace.packs):
             known = load(workspace.labs / f"{each.id}.json")
             done = sum(bool(known.step(step.id).done) for step in each.steps) if known else 0
             how_far = f"{done} of {len(each.steps)} steps done" if known else f"{len(each.steps)} steps"
-            click.echo(f"{each.id:20} {plain(each.title)} (about {each.minutes} minutes, {how_far})")
+            pack = next((f", of the pack {name}" for name, ids in added.items() if each.id in ids), "")
+            click.echo(f"{each.id:20} {plain(each.title)} (about {each.minutes} minutes, {how_far}{pack})")
 
 
 @lab.command()
@@ -170,25 +172,27 @@ def play(workspace: Workspace, lab_id: str, everything: bool, by_hand: bool, kee
 
     if everything and lab_id:
         raise click.UsageError("name a lab, or take --all")
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, stop)
     with output.explained():
         done = player.play(
             workspace,
-            [each.id for each in labs()] if everything else [lab_id] if lab_id else [],
+            [each.id for each in labs(workspace.packs)] if everything else [lab_id] if lab_id else [],
             by_hand=by_hand,
             keep=keep,
             suite=suite,
-            say=_line,
+            say=played,
             progress=lambda text: output.say(f"  … {plain(text, 300)}"),
         )
     sys.exit(0 if done else 1)
 
 
-def _stop(*_: object) -> NoReturn:
+def stop(*_: object) -> NoReturn:
+    """Ends as Ctrl+C does."""
     raise KeyboardInterrupt
 
 
-def _line(line: Line) -> None:
+def played(line: Line) -> None:
+    """A line of a play, with its sign and its colour."""
     marks = {"ok": "✓ ", "bad": "✗ ", "made": "+ ", "not-yet": "· "}
     colours = {"ok": "green", "bad": "red", "step": "cyan", "command": "yellow"}
     indent = line.text[: len(line.text) - len(line.text.lstrip())]
@@ -229,7 +233,7 @@ def _in_hand(workspace: Workspace) -> str:
     from wizard.labs.resetting import holder
     from wizard.labs.state import load
 
-    known = {each.id: each for each in labs()}
+    known = {each.id: each for each in labs(workspace.packs)}
     states = {each: load(workspace.labs / f"{each}.json") for each in known}
     undone = [each for each, state in states.items() if state is None or not state.complete(known[each])]
     held = holder(workspace.practice)
@@ -246,13 +250,13 @@ def _opened(
     """
     from wizard.labs import find, labs
 
-    known = {each.id for each in labs()}
+    known = {each.id for each in labs(workspace.packs)}
     rest = [word for word in named if word not in known]
     if len(rest) > 1 or len(named) - len(rest) > 1:
         raise InputError("name one lab and one step at most", where=" ".join(named))
     lab_id = next((word for word in named if word in known), "") or _in_hand(workspace)
     # The step is named before the practice stack is started: a slip of the finger starts nothing.
-    step = _step_id(find(lab_id), rest[0]) if rest else ""
+    step = _step_id(find(lab_id, workspace.packs), rest[0]) if rest else ""
     session = _open(workspace, lab_id, tools=tools, anew=anew)
     return session, session.lab.step(step) if step else session.current
 

@@ -10,6 +10,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -133,6 +134,8 @@ class Lab:
     """Further hosts that it needs."""
     certificates: str = "ca"
     source: str = ""
+    foreign: bool = False
+    """Whether somebody else wrote it: what it places is looked at before, see `contained`."""
 
     def step(self, step_id: str) -> LabStep:
         """The step of that id.
@@ -182,23 +185,34 @@ class Lab:
         return frozenset(name for text in texts for name in _PLACEHOLDER.findall(text))
 
 
-def labs() -> tuple[Lab, ...]:
-    """The labs that come with Firescreen, in their order.
+def labs(packs: Path | None = None) -> tuple[Lab, ...]:
+    """The labs that come with Firescreen, in their order; after them those of the packs that were added.
+
+    Args:
+        packs: a workspace's folder of packs. A lab in it that cannot be used any more is left out.
 
     Raises:
-        LabError: one of them cannot be used.
+        LabError: one of Firescreen's own cannot be used.
     """
     folders = sorted(path.parent for path in assets.path("labs").glob("*/lab.yaml"))
-    return tuple(load(folder) for folder in folders)
+    known = {lab.id: lab for lab in map(load, folders)}
+    for path in sorted(packs.glob("*/*/lab.yaml")) if packs is not None else ():
+        with suppress(LabError):
+            added = replace(load(path.parent), foreign=True)
+            known.setdefault(added.id, added)
+    return tuple(known.values())
 
 
-def find(lab_id: str = "") -> Lab:
+def find(lab_id: str = "", packs: Path | None = None) -> Lab:
     """The lab of that id, or the first one.
+
+    Args:
+        packs: a workspace's folder of packs, whose labs count too.
 
     Raises:
         InputError: there is none.
     """
-    known = labs()
+    known = labs(packs)
     for lab in known:
         if lab_id in ("", lab.id):
             return lab

@@ -23,6 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from wizard import passwords, practice
 from wizard.account import account
 from wizard.errors import LabError, ServiceError
+from wizard.labs import contained
 from wizard.labs.content import Deed, fill
 from wizard.model import FileState
 from wizard.practice import PracticeHost, PracticeStack
@@ -33,12 +34,20 @@ from wizard.workspace import Workspace
 _USES = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
 
 
-def place(deeds: Sequence[Deed], workspace: Workspace, values: Mapping[str, str], *, strict: bool) -> None:
+def place(
+    deeds: Sequence[Deed],
+    workspace: Workspace,
+    values: Mapping[str, str],
+    *,
+    strict: bool,
+    foreign: bool = False,
+) -> None:
     """Does them in their order.
 
     Args:
         values: for the placeholders; `lab.password` and `lab.hash` (this stack's own password) come on top.
         strict: whether a program that does not come up again is an error; a fault may well stop one.
+        foreign: whether somebody else wrote them: then they name no file outside the practice stack.
 
     Raises:
         LabError: a deed cannot be done. ServiceError: see `strict`. HostError: a file cannot be written.
@@ -54,7 +63,7 @@ def place(deeds: Sequence[Deed], workspace: Workspace, values: Mapping[str, str]
         "lab.password": password.reveal(),
         "lab.hash": passwords.hash_password(password),
     }
-    stage = _Stage(known, whole, strict=strict)
+    stage = _Stage(known, whole, strict=strict, foreign=foreign)
     for deed in deeds:
         stage.do(deed)
 
@@ -71,10 +80,12 @@ def _password(path: Path) -> Secret:
 class _Stage:
     """The practice stack while a lab's deeds are done on it."""
 
-    def __init__(self, known: PracticeStack, values: Mapping[str, str], *, strict: bool) -> None:
+    def __init__(
+        self, known: PracticeStack, values: Mapping[str, str], *, strict: bool, foreign: bool
+    ) -> None:
         self._known = known
         self._values = values
-        self._strict = strict
+        self._strict, self._foreign = strict, foreign
         self._acts: dict[str, Callable[[Mapping[str, Any]], None]] = {
             "file": self._file,
             "edit": self._edit,
@@ -126,7 +137,12 @@ class _Stage:
 
     def _file(self, options: Mapping[str, Any]) -> None:
         text = fill(options["text"], self._values)
+        self._contained(text)
         self._write(options["on"], options["path"], text.encode(), int(options.get("mode", "0640"), 8))
+
+    def _contained(self, text: str) -> None:
+        if self._foreign:
+            contained.configuration(text, root=self._known.folder)
 
     def _edit(self, options: Mapping[str, Any]) -> None:
         state = self._read(options["on"], options["path"])
@@ -137,6 +153,7 @@ class _Stage:
                 f"'{old.strip()}' does not stand just once in {options['path']} on {options['on']}",
                 todo="to begin anew: firescreen lab reset",
             )
+        self._contained(text.replace(old, new))
         self._write(
             options["on"],
             options["path"],
@@ -220,6 +237,8 @@ class _Stage:
         if state is None:
             raise LabError(f"{host.name} has no file of flags")
         flag = fill(options["flag"], self._values)
+        if self._foreign:
+            contained.flag(flag, root=self._known.folder)
         lines = [
             line
             for line in state.content.decode().splitlines()

@@ -52,6 +52,7 @@ def play(
     say: Say,
     progress: Callable[[str], None],
     suite: str = "",
+    packs: Path | None = None,
 ) -> bool:
     """Plays labs one after the other; whether every step was open before and is done after.
 
@@ -62,13 +63,17 @@ def play(
         keep: leaves the stack running afterwards.
         progress: told what is fetched and started.
         suite: programs of another suite of the distribution.
+        packs: a folder of packs to find the labs in; None for those of the workspace.
 
     Raises:
         FirescreenError: the programs cannot be had, or the practice stack does not work.
     """
-    wanted = [find(lab_id) for lab_id in lab_ids] or _first_row()
+    packs = workspace.packs if packs is None else packs
+    wanted = [find(lab_id, packs) for lab_id in lab_ids] or _first_row()
     how = "by hand: the commands that a student sees" if by_hand else "done for you"
     with _stage(workspace, keep=keep) as stage:
+        if packs.is_dir():
+            shutil.copytree(packs, stage.ensure().packs)
         for lab in wanted:
             if not _lab(lab, stage, how, by_hand=by_hand, say=say, progress=progress, suite=suite):
                 return False

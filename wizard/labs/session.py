@@ -20,7 +20,7 @@ from wizard.engine.outcome import silent
 from wizard.errors import FirescreenError, InputError
 from wizard.labs import checks, hand, placing, reporting, resetting, scraping, state
 from wizard.labs.checks import CheckResult
-from wizard.labs.content import Lab, LabStep, find
+from wizard.labs.content import Lab, LabStep, find, labs
 from wizard.labs.look import Look
 from wizard.model import CertificateSpec, Event, Plan, PlannedStep, Protection, RunService, Stack
 from wizard.redact import plain
@@ -45,15 +45,15 @@ def _quiet(_: str) -> None:
 
 def in_the_way(workspace: Workspace, lab_id: str) -> str:
     """What beginning or going on with a lab would put an end to, as a sentence; '' for nothing."""
-    lab, root = find(lab_id), workspace.practice
-    held, known = resetting.holder(root), practice.load(root)
+    lab, root = find(lab_id, workspace.packs), workspace.practice
+    held, known = _holder(workspace), practice.load(root)
     if known is None or held == lab.id:
         return ""
     mine = state.load(workspace.labs / f"{lab.id}.json")
     if mine is not None and mine.complete(lab):
         return ""
     if held:
-        other = find(held)
+        other = find(held, workspace.packs)
         theirs = state.load(workspace.labs / f"{held}.json")
         done = len(theirs.done) if theirs else 0
         if theirs is None or not done or theirs.complete(other):
@@ -114,8 +114,8 @@ class LabSession:
             InputError: there is no such lab. InHandError: see `anew`. ProgramsError: the programs can be neither
             found nor fetched. ServiceError: one of them does not come up.
         """
-        lab, say = find(lab_id), progress or _quiet
         workspace = engine.workspace.ensure()
+        lab, say = find(lab_id, workspace.packs), progress or _quiet
         words = "" if anew else in_the_way(workspace, lab.id)
         if words:
             raise InHandError(
@@ -184,7 +184,13 @@ class LabSession:
             return
         with self._lock:
             resetting.put_back(self._engine.workspace.practice, self._copy, everything=False)
-            placing.place(step.fault, self._engine.workspace, self._values, strict=False)
+            placing.place(
+                step.fault,
+                self._engine.workspace,
+                self._values,
+                strict=False,
+                foreign=self._raw.foreign,
+            )
             self._keep(self._state.with_step(step_id, begun=time.time(), done=0.0, solved=False, seen=()))
         self._await_word(step)
 
@@ -402,6 +408,12 @@ def _copy_of(workspace: Workspace, lab: Lab) -> Path:
     return workspace.labs / f"{lab.id}.beginning"
 
 
+def _holder(workspace: Workspace) -> str:
+    """The id of the lab that the practice stack is in; '' for none, or for one that is no longer there."""
+    held = resetting.holder(workspace.practice)
+    return held if any(lab.id == held for lab in labs(workspace.packs)) else ""
+
+
 def _settle(engine: Engine, lab: Lab, say: Callable[[str], None], *, suite: str = "") -> bool:
     """Brings the practice stack to where the lab is, or begins; what it is in otherwise is ended.
 
@@ -409,25 +421,25 @@ def _settle(engine: Engine, lab: Lab, say: Callable[[str], None], *, suite: str 
         Whether the lab begins with this.
     """
     workspace, root = engine.workspace, engine.workspace.practice
-    known, held = state.load(workspace.labs / f"{lab.id}.json"), resetting.holder(root)
+    known, held = state.load(workspace.labs / f"{lab.id}.json"), _holder(workspace)
     before = practice.load(root)
     if before is not None and (held == lab.id or (known is not None and known.complete(lab))):
         practice.up(workspace.root, workspace.cache, suite=suite, progress=say)
         return False
     former = state.load(workspace.labs / f"{held}.json") if held and held == lab.follows else None
-    follows = former is not None and former.complete(find(held))
+    follows = former is not None and former.complete(find(held, workspace.packs))
     plainly = not (lab.begin or lab.components or lab.hosts) and (
         before is None or (not held and resetting.is_pristine(root))
     )
     if follows or plainly:
         practice.up(workspace.root, workspace.cache, suite=suite, progress=say)
         if follows:
-            say(f"This lab goes on where '{find(held).title}' ended")
+            say(f"This lab goes on where '{find(held, workspace.packs).title}' ended")
     else:
         resetting.make_anew(engine, say, suite=suite, components=lab.components, hosts=lab.hosts)
         if lab.begins:
             say(lab.begins)
-        placing.place(lab.begin, workspace, values(workspace), strict=True)
+        placing.place(lab.begin, workspace, values(workspace), strict=True, foreign=lab.foreign)
     resetting.hold(root, lab.id)
     resetting.keep(root, _copy_of(workspace, lab))
     (workspace.labs / f"{lab.id}.json").unlink(missing_ok=True)

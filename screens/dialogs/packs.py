@@ -1,0 +1,142 @@
+"""Takes labs that somebody else wrote: a folder is inspected, all that it types is shown, and one says yes or no."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import Input, Static
+
+from screens.dialogs.frame import Dialog
+from screens.widgets.act import Act
+from screens.words import inline, safe
+
+if TYPE_CHECKING:
+    from screens.app import FirescreenApp
+    from screens.state import Trouble
+    from wizard.labs.packs import Pack
+
+_MOST = 8
+"""Problems that are shown; the command line tells them all."""
+
+
+class PackDialog(Dialog[bool]):
+    """Answers with whether labs were added."""
+
+    TITLE_TEXT = "Add labs from a folder"
+    AUTO_FOCUS = "Input"
+    DEFAULT_CSS = """
+    PackDialog {
+        .box { width: 96%; max-width: 110; }
+        .text { max-height: 66vh; scrollbar-gutter: stable; }
+        Input { height: 1; border: none; padding: 0 1; margin: 1 0; background: $panel; width: 1fr; }
+        Input:focus { border: none; background-tint: $foreground 8%; }
+    }
+    """
+    # The arrows are the text's.
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "", show=False),
+        Binding("right", "", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pack: Pack | None = None
+        self._typed = ""
+
+    @property
+    def _firescreen(self) -> FirescreenApp:
+        return cast("FirescreenApp", self.app)
+
+    def inside(self) -> ComposeResult:
+        """Words, the field, and what was found."""
+        yield Static(
+            "Type the folder of a lab pack. It is inspected, and all that its labs would type and place is shown "
+            "here before anything is added. Reading it runs nothing.",
+            markup=False,
+        )
+        yield Input(placeholder="~/Downloads/workshop-labs")
+        yield Static("", id="found", markup=False)
+
+    def buttons(self) -> tuple[tuple[str, str], ...]:
+        """Look, and then add."""
+        return (("look", "Inspect"), ("add", "Add these labs"), ("stop", "Back"))
+
+    def on_mount(self) -> None:
+        """Nothing to add yet."""
+        self.query_one("#add", Act).display = False
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Another folder: what was found counts no longer."""
+        event.stop()
+        if event.value != self._typed:
+            self._show(None, Content(""))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter inspects it."""
+        event.stop()
+        self.chosen("look")
+
+    def chosen(self, name: str) -> None:
+        """Inspects, adds, or closes."""
+        pack = self._pack
+        if name == "look":
+            self._look(self.query_one(Input).value.strip())
+        elif name == "add" and pack is not None:
+            self._firescreen.ask(lambda: self._firescreen.desk.add_pack(pack), self._added, self._wrong)
+        else:
+            self.dismiss(False)
+
+    def _look(self, typed: str) -> None:
+        if not typed:
+            return
+        self._typed = self.query_one(Input).value
+        self._show(None, Content("▸ Reading it…"))
+        self._firescreen.ask(
+            lambda: self._firescreen.desk.pack(Path(typed)),
+            self._looked,
+            self._wrong,
+            wanted=lambda: self in self.app.screen_stack,
+        )
+
+    def _looked(self, pack: Pack) -> None:
+        if pack.problems:
+            lines = [
+                Content.assemble(
+                    ("✗ ", "bold $error"),
+                    inline(each.where, 400),
+                    "\n  ",
+                    inline(f"{each.what}: {each.todo}", 500),
+                )
+                for each in pack.problems[:_MOST]
+            ]
+            if more := len(pack.problems) - len(lines):
+                lines.append(Content(f"… and {more} more: firescreen lab check-pack shows them all"))
+            self._show(None, Content("\n").join(lines))
+            return
+        head = Content.styled("These labs may type this for you, as you, on this machine:", "bold $primary")
+        self._show(pack, Content("\n").join([head, safe("\n".join(pack.shows), 400_000)]))
+        self.query_one("#add", Act).focus()
+
+    def _show(self, pack: Pack | None, words: Content) -> None:
+        self._pack = pack
+        self.query_one("#found", Static).update(words)
+        self.query_one("#add", Act).display = pack is not None
+        self.query_one("#look", Act).display = pack is None
+
+    def _added(self, _: None) -> None:
+        if self in self.app.screen_stack:
+            self.dismiss(True)
+
+    def _wrong(self, trouble: Trouble) -> None:
+        if self in self.app.screen_stack:
+            words = safe(f"{trouble.what}: {trouble.todo}", 600)
+            self._show(None, Content.assemble(("✗ ", "bold $error"), words))
+            self.query_one(Input).focus()
+
+    def action_refuse(self) -> None:
+        """Escape adds nothing."""
+        self.dismiss(False)

@@ -1,0 +1,98 @@
+"""Lab packs on the command line: shown, agreed to, kept, played both ways on a practice stack."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wizard import assets
+
+
+@pytest.fixture
+def pack(tmp_path: Path) -> Path:
+    """A copy of the pack that `lab new` makes."""
+    return Path(shutil.copytree(assets.path("examples/lab-pack"), tmp_path / "my-pack"))
+
+
+def fire(*arguments: str | Path, workspace: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "wizard.cli", "--workspace", str(workspace), "lab", *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=150,
+        env={**os.environ},
+    )
+
+
+def test_a_pack_is_shown_before_it_is_kept_and_nobody_is_asked_for_a_yes_who_is_not_there(
+    tmp_path: Path, pack: Path
+) -> None:
+    workspace = tmp_path / "w"
+    refused = fire("add", pack, workspace=workspace)
+    assert refused.returncode == 2 and "nobody is there" in refused.stderr
+    assert "$ chmod 0640 node.key" in refused.stderr, "all that it types is shown"
+    assert not (workspace / "packs").exists()
+    assert "open-key" not in fire("list", workspace=workspace).stdout
+
+    assert fire("add", pack, "--yes", workspace=workspace).returncode == 0
+    assert "of the pack my-pack" in fire("list", workspace=workspace).stdout
+    assert fire("remove", "my-pack", workspace=workspace).returncode == 0
+    assert "open-key" not in fire("list", workspace=workspace).stdout
+
+
+def test_a_new_pack_is_sound_and_a_spoilt_one_is_told_from_end_to_end(tmp_path: Path) -> None:
+    made, workspace = tmp_path / "mine", tmp_path / "w"
+    assert fire("new", made, workspace=workspace).returncode == 0
+    assert fire("new", made, workspace=workspace).returncode == 2
+    assert fire("check-pack", made, "--no-play", workspace=workspace).returncode == 0
+    file = made / "010-open-key" / "lab.yaml"
+    file.write_text(file.read_text().replace("minutes", "minuts").replace("host: srv1", "hos: srv1"))
+    spoilt = fire("check-pack", made, "--yes", workspace=workspace)
+    assert spoilt.returncode == 2
+    assert spoilt.stderr.count(str(file)) >= 3 and "did you mean 'host'" in spoilt.stderr
+    assert not (workspace / "play").exists(), "nothing was played"
+
+
+@pytest.mark.matrix
+def test_a_pack_is_proven_both_ways_and_one_that_proves_nothing_is_refused(
+    tmp_path: Path, pack: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
+    workspace = tmp_path / "w"
+    proven = fire("check-pack", pack, "--yes", workspace=workspace)
+    assert proven.returncode == 0, proven.stdout + proven.stderr
+    assert "every step fails before and passes after, done for you and by hand" in proven.stderr
+    assert proven.stdout.count("were open before and are done now") == 2
+    assert "-rw-r--r--" in proven.stdout, "by hand, what a command printed is shown"
+    assert not (workspace / "play").exists() and not (workspace / "packs").exists()
+
+    file = pack / "010-open-key" / "lab.yaml"
+    whole = file.read_text()
+    for old, new, words in (
+        ("mode: '0644'}", "mode: '0600'}", "before anything was done"),
+        ("chmod 0640", "chmod 0644", "still not so"),
+        ("chmod 0640", "chmod 0640 no.key && chmod 0640", "did not work"),
+        (
+            "'0644'}\n",
+            "'0644'}\n    - file: {on: srv1, path: w.yml, text: 'ca_file: /etc/x'}\n",
+            "not of the",
+        ),
+    ):
+        file.write_text(whole.replace(old, new, 1))
+        failed = fire("check-pack", pack, "--yes", workspace=workspace)
+        assert failed.returncode in (1, 2)
+        assert words in failed.stdout + failed.stderr
+        assert not (workspace / "play").exists()
+
+    file.write_text(whole)
+    assert fire("add", pack, "--yes", workspace=workspace).returncode == 0
+    played = fire("play", "open-key", workspace=workspace)
+    assert played.returncode == 0, played.stdout + played.stderr
+    assert not (workspace / "play").exists() and (workspace / "packs" / "my-pack").is_dir()

@@ -1,0 +1,97 @@
+"""Keeps what a lab places within the practice stack: no program is told to read or write a file anywhere else.
+
+A lab may come from somebody else. A password_file that names a person's own key would send that key away, and a
+flag can name a file to overwrite; so flags are a short list, and a placed configuration names its own files only.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from wizard.errors import LabError
+
+FLAGS = frozenset(
+    {
+        "--web.config",
+        "--web.config.file",
+        "--web.enable-lifecycle",
+        "--web.external-url",
+        "--web.route-prefix",
+        "--web.telemetry-path",
+        "--log.level",
+    }
+)
+"""Flags that a lab may place, with a value or without."""
+_COLLECTOR = re.compile(r"--(no-)?collector\.[a-z_]{1,40}")
+_NAMES_FILES = re.compile(r"(?:^|_)files?$|^templates$")
+_ENTRY = re.compile(r"\b(?:\w*_)?(?:files?|templates)[\"']?\s*:\s*[\"'\[]*([^\s\"',\]]+)")
+_LISTED = re.compile(r"^\s*-\s+[\"']?([~/][^\s\"',]*)", re.MULTILINE)
+
+
+def flag(text: str, *, root: str) -> None:
+    """Refuses a flag, filled in, that is not in the list or names a file outside `root`.
+
+    Raises:
+        LabError: see above.
+    """
+    name, _, value = text.partition("=")
+    if name not in FLAGS and not _COLLECTOR.fullmatch(text):
+        raise LabError(
+            f"a lab cannot place the flag '{name}'",
+            todo=f"it can: {', '.join(sorted(FLAGS))}, and --collector.NAME",
+        )
+    if "file" in name:
+        _inside(value, root)
+    if "\n" in text:
+        raise LabError(f"the flag '{name}' has more than one line", todo="write one line")
+
+
+def configuration(text: str, *, root: str) -> None:
+    """Refuses a text, filled in, that names a file outside `root` where a program would read or write it.
+
+    What is no YAML counts too, for a lab may break a file on purpose: there it is looked at line by line.
+
+    Raises:
+        LabError: see above.
+    """
+    try:
+        names = list(_named(YAML(typ="safe").load(text), set(), named=False))
+    except (YAMLError, RecursionError, ValueError):
+        if re.search(r"\\[xuU]", text):
+            raise LabError(
+                "a placed file that is no YAML hides signs with a backslash",
+                todo="write the signs themselves",
+            ) from None
+        names = [match.group(1) for pattern in (_ENTRY, _LISTED) for match in pattern.finditer(text)]
+    for name in names:
+        _inside(name, root)
+
+
+def _named(value: Any, seen: set[tuple[int, bool]], *, named: bool) -> Iterator[str]:
+    """The texts that stand for files; each node once, however often an alias repeats it."""
+    if isinstance(value, str):
+        if named:
+            yield value
+        yield from re.findall(r"\$__file\{([^}]*)\}", value)
+    elif isinstance(value, dict | list) and (id(value), named) not in seen:
+        seen.add((id(value), named))
+        entries = value.items() if isinstance(value, dict) else ((None, each) for each in value)
+        for key, inner in entries:
+            own = isinstance(key, str) and bool(_NAMES_FILES.search(key))
+            yield from _named(inner, seen, named=own or (named and isinstance(value, list)))
+
+
+def _inside(name: str, root: str) -> None:
+    whole = posixpath.normpath(name)
+    outside = name.startswith("/") and not whole.startswith(f"{posixpath.normpath(root)}/")
+    if outside or ".." in name.split("/") or name.startswith("~"):
+        raise LabError(
+            f"a lab names the file '{name}', which is not of the practice stack",
+            todo="name files of the practice hosts: {{srv1.home}}/web.yml, or a name alone",
+        )

@@ -1,0 +1,384 @@
+"""Inspects a lab that somebody else wrote, without running anything: every problem with file, line and what to do.
+
+What passes can be read through and typed as it stands: nothing in it is hidden, and it says all that it will do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    NodeEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from wizard import assets, yamlfile
+from wizard.errors import InputError, LabError
+from wizard.labs import contained, content, signs
+from wizard.labs.content import Deed, Lab, LabStep
+from wizard.practice.record import FIRST, MORE, PORTS
+from wizard.redact import plain
+from wizard.yamlfile import Place, Read
+
+_DEEPEST = 12
+_MOST = 20
+"""Problems of one kind that are worth telling."""
+_OF_HOST = ("address", "port", "listen", "home", "from", "flags", "log", "version", "restart", "reload")
+_OF_LAB = ("copy", "notes", "examples")
+_PLACED = frozenset({"lab.password", "lab.hash"})
+_BRACES = re.compile(r"\{\{([^{}\n]{1,80})\}\}")
+_HTML = re.compile(r"<(?:!--|/?[A-Za-z][^<>\n]*>)")
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
+_FORM = yamlfile.Format(
+    noun="a lab's file",
+    error=LabError,
+    largest=content.LARGEST_FILE,
+    start="start from a lab that is there",
+    advice={"pattern": "see assets/lab.schema.json for what it may be"},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What an inspection found: `lab` is None where it cannot be read; `shows` is for a person to agree to."""
+
+    lab: Lab | None
+    problems: tuple[LabError, ...]
+    shows: tuple[str, ...] = ()
+
+
+def inspect(files: Mapping[str, bytes], *, folder: Path, source: Path, taken: Collection[str]) -> Seen:
+    """Inspects one lab.
+
+    Args:
+        files: all that lies in its folder.
+        folder: where those very files were written for this.
+        source: where they came from, for the messages.
+        taken: ids that it cannot have.
+    """
+    texts, problems = _texts(files, source)
+    whole = texts.get("lab.yaml")
+    if whole is None:
+        if "lab.yaml" not in files:
+            problems.append(
+                LabError("there is no lab.yaml in this folder", where=str(source), todo="write one")
+            )
+        return Seen(None, tuple(problems))
+    path = str(source / "lab.yaml")
+    problems += _forbidden(whole, path)
+    if problems:
+        return Seen(None, tuple(problems))
+    try:
+        read = yamlfile.parse(whole, source=path, form=_FORM)
+    except InputError as error:
+        return Seen(None, (_own(error),))
+    problems += map(_own, yamlfile.mistakes(read, _schema(), _FORM))
+    problems += _signs(read, texts, source)
+    if not problems:
+        problems += _pages(read, files, source)
+    if problems:
+        return Seen(None, tuple(problems))
+    try:
+        lab = content.load(folder)
+    except LabError as error:
+        where = error.where.replace(str(folder), str(source))
+        return Seen(None, (LabError(error.what, where=where, todo=error.todo),))
+    if lab.id in taken:
+        problems.append(
+            LabError(
+                f"there is a lab '{lab.id}' already", where=read.where(("id",)), todo="give it another id"
+            )
+        )
+    problems += _html(texts, source)
+    problems += _names(read, texts, source)
+    problems += _empty(lab, read)
+    return Seen(lab, tuple(problems), tuple(_shown(lab, read.data)))
+
+
+@cache
+def _schema() -> Draft202012Validator:
+    return Draft202012Validator(json.loads(assets.path("lab.schema.json").read_text(encoding="utf-8")))
+
+
+def _own(error: InputError) -> LabError:
+    todo = plain(error.todo, 300) or "see assets/labs/README.md for what it may be"
+    return LabError(plain(error.what, 300), where=plain(error.where, 400), todo=todo)
+
+
+def _texts(files: Mapping[str, bytes], source: Path) -> tuple[dict[str, str], list[LabError]]:
+    texts: dict[str, str] = {}
+    problems = []
+    for name, data in files.items():
+        try:
+            texts[name] = data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+        except UnicodeDecodeError as error:
+            line = data[: error.start].count(b"\n") + 1
+            problems.append(
+                LabError(
+                    "this is not UTF-8 text", where=f"{source / name}:{line}", todo="save the file as UTF-8"
+                )
+            )
+    return texts, problems
+
+
+# -- YAML --------------------------------------------------------------------------------------------------
+
+
+def _forbidden(text: str, path: str) -> list[LabError]:
+    """What a lab does not need and a bomb is made of; looked for before any value is built."""
+    found: list[LabError] = []
+    depth = documents = 0
+    try:
+        for event in YAML(typ="safe").parse(StringIO(text)):
+            depth += isinstance(event, MappingStartEvent | SequenceStartEvent)
+            depth -= isinstance(event, MappingEndEvent | SequenceEndEvent)
+            documents += isinstance(event, DocumentStartEvent)
+            what, todo = _needless(event)
+            if documents > 1:
+                what, todo = "there is a second document in it", "keep one"
+            elif depth > _DEEPEST:
+                what, todo = "it is nested too deep", "see a lab that is there"
+            if what:
+                found.append(LabError(what, where=f"{path}:{event.start_mark.line + 1}", todo=todo))
+            if documents > 1 or depth > _DEEPEST or len(found) > _MOST:
+                return found
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{path}:{mark.line + 1}" if mark else path
+        what = f"this is not valid YAML: {plain(str(error.problem or error.context), 200)}"
+        found.append(
+            LabError(what, where=where, todo="check the indentation and the colons around this line")
+        )
+    except (YAMLError, RecursionError, ValueError) as error:
+        found.append(LabError(f"this is not valid YAML: {type(error).__name__}", where=path, todo="mend it"))
+    return found
+
+
+def _needless(event: Any) -> tuple[str, str]:
+    """(what it is, what to do) of an alias, an anchor or a tag."""
+    if isinstance(event, AliasEvent):
+        return f"'*{plain(str(event.anchor), 40)}' is an alias", "write it out"
+    if isinstance(event, NodeEvent) and event.anchor:
+        return f"'&{plain(str(event.anchor), 40)}' is an anchor", "take it out"
+    if isinstance(event, ScalarEvent | MappingStartEvent | SequenceStartEvent) and event.tag:
+        return "a value has a tag (!)", "take the tag out"
+    return "", ""
+
+
+def _strings(value: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _strings(inner, (*place, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _strings(inner, (*place, index))
+
+
+def _line(read: Read, place: Place, text: str, number: int) -> str:
+    """`file:line` of a line within a value: those of a block begin one below its key."""
+    name, _, first = read.where(place).rpartition(":")
+    return f"{name}:{int(first) + (number if chr(10) in text.rstrip(chr(10)) else 0)}"
+
+
+def _is_command(place: Place) -> bool:
+    return len(place) >= 4 and place[0] == "steps" and place[2] in ("commands", "answer")
+
+
+# -- what cannot be seen -----------------------------------------------------------------------------------
+
+
+def _signs(read: Read, texts: Mapping[str, str], source: Path) -> list[LabError]:
+    """What a person would not see, or would take for something else, in values, in pages and between them."""
+    found: dict[str, LabError] = {}
+    for place, text in _strings(read.data):
+        seek = signs.mistakable if _is_command(place) else signs.hidden
+        for number, what, todo in seek(text):
+            where = _line(read, place, text, number)
+            found.setdefault(where, LabError(what, where=where, todo=todo))
+        if "\t" in text and not _is_command(place):
+            where = read.where(place)
+            found.setdefault(where, LabError("there is a tab in it", where=where, todo="type blanks"))
+        if place and place[-1] in ("title", "source", "ask", "says") and "\n" in text.strip():
+            where = read.where(place)
+            found.setdefault(where, LabError("this has to be one line", where=where, todo="fold it with >-"))
+    for name, text in texts.items():
+        for number, what, todo in signs.hidden(text):
+            where = f"{source / name}:{number}"
+            found.setdefault(where, LabError(what, where=where, todo=todo))
+    return list(found.values())
+
+
+def _html(texts: Mapping[str, str], source: Path) -> Iterator[LabError]:
+    """HTML in a page: it is not drawn, so that what stands in it would be hidden."""
+    for name, text in texts.items():
+        if name == "lab.yaml":
+            continue
+        bare = _CODE.sub(lambda match: re.sub(r"[^\n]", " ", match.group()), text)
+        for number, line in enumerate(bare.split("\n"), start=1):
+            if match := _HTML.search(line):
+                yield LabError(
+                    f"'{plain(match.group(), 40)}' is HTML, which is not drawn",
+                    where=f"{source / name}:{number}",
+                    todo="write Markdown; signs that are meant as they stand go between `…`",
+                )
+
+
+# -- pages and names ---------------------------------------------------------------------------------------
+
+
+def _pages(read: Read, files: Mapping[str, bytes], source: Path) -> Iterator[LabError]:
+    places: list[Place] = [("intro",), ("outro",)]
+    places += [("steps", index, "text") for index in range(len(read.data["steps"]))]
+    named = {"lab.yaml"}
+    for place in places:
+        name: Any = read.data
+        for part in place:
+            name = name[part]
+        named.add(name)
+        if name not in files:
+            near = difflib.get_close_matches(name, files, n=1)
+            todo = f"did you mean '{near[0]}'?" if near else "write that page, in Markdown"
+            yield LabError(f"there is no page '{name}'", where=read.where(place), todo=todo)
+        elif not files[name].strip():
+            yield LabError(
+                "the page is empty", where=str(source / name), todo="say what it is about, and why"
+            )
+    for name in sorted(files.keys() - named):
+        near = difflib.get_close_matches(name, named, n=1)
+        todo = (
+            f"did you mean to name it instead of '{near[0]}'?"
+            if near
+            else "take it out, or name it as a page"
+        )
+        yield LabError(
+            f"lab.yaml does not name the file '{plain(name, 80)}'", where=str(source / name), todo=todo
+        )
+
+
+def _names(read: Read, texts: Mapping[str, str], source: Path) -> Iterator[LabError]:
+    """Hosts, components, placeholders and flags that do not exist."""
+    stand = read.data.get("practice", {})
+    has = {*FIRST, *stand.get("components", ())}
+    hosts = [
+        name
+        for name, (component, _) in PORTS.items()
+        if name in stand.get("hosts", ()) or (name not in MORE and component in has)
+    ]
+    places = {f"{host}/{PORTS[host][0]}" for host in hosts}
+    known = {f"lab.{name}" for name in _OF_LAB} | {f"{host}.{name}" for host in hosts for name in _OF_HOST}
+    for place, text in _strings(read.data):
+        key, deed = place[-1], "place" in place or "fault" in place
+        if key == "of" and text not in places:
+            yield _unknown("component", text, places, read.where(place))
+        elif (
+            key in ("host", "on", "to")
+            and not _is_command(place)
+            and (key == "host" or deed)
+            and text not in hosts
+        ):
+            yield _unknown("host", text, hosts, read.where(place))
+        elif key == "signed_by" and text.partition("/")[0] not in hosts:
+            yield _unknown("host", text.partition("/")[0], hosts, read.where(place))
+        elif "not_on" in place and text not in hosts:
+            yield _unknown("host", text, hosts, read.where(place))
+        elif key == "flag":
+            try:
+                contained.flag(re.sub(r"\{\{[^}]*\}\}", "x", text), root="/x")
+            except LabError as error:
+                yield LabError(error.what, where=read.where(place), todo=error.todo)
+        yield from _placeholders(text, known | _PLACED if deed else known, read, place)
+    for name, text in texts.items():
+        if name != "lab.yaml":
+            for number, line in enumerate(text.split("\n"), start=1):
+                yield from _filled(line, known, f"{source / name}:{number}")
+
+
+def _placeholders(text: str, known: Collection[str], read: Read, place: Place) -> Iterator[LabError]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        yield from _filled(line, known, _line(read, place, text, number))
+
+
+def _filled(line: str, known: Collection[str], where: str) -> Iterator[LabError]:
+    """A placeholder that cannot be filled in, and what was meant as one."""
+    for name in _BRACES.findall(line):
+        meant = name.strip().lower()
+        if name in known or not re.fullmatch(r"[a-z][a-z0-9_-]*\.[a-z]+", meant):
+            continue  # a template of another program, e.g. {{ $labels.instance }}
+        yield _unknown("placeholder", name, known, where)
+
+
+def _unknown(kind: str, name: str, known: Collection[str], where: str) -> LabError:
+    near = difflib.get_close_matches(name.strip().lower(), known, n=1)
+    todo = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(sorted(known)[:12])}"
+    if kind != "placeholder":
+        todo += "; more of them: 'practice', in the lab's file"
+    return LabError(f"there is no {kind} '{plain(name, 60)}' in this lab", where=where, todo=todo)
+
+
+def _empty(lab: Lab, read: Read) -> Iterator[LabError]:
+    """Steps that nobody can do: without a plan of the engine and without a command."""
+    for index, step in enumerate(lab.steps):
+        if not step.typed:
+            yield LabError(
+                f"the step '{step.id}' has no commands",
+                where=read.where(("steps", index)),
+                todo="write what a person types (commands, or answer)",
+            )
+
+
+# -- what it will do ---------------------------------------------------------------------------------------
+
+
+def _shown(lab: Lab, data: Mapping[str, Any]) -> Iterator[str]:
+    """All that it types and places, in plain lines; placeholders as they stand."""
+    yield f"{lab.id}: {plain(lab.title, 300)}"
+    if lab.begin:
+        yield "  Before the first step it places:"
+        yield from _deeds(lab.begin)
+    for number, (step, entry) in enumerate(zip(lab.steps, data["steps"], strict=True), start=1):
+        yield f"  {number}. {plain(step.title, 300)} ({step.host})"
+        yield from _step(step, entry)
+
+
+def _step(step: LabStep, entry: Mapping[str, Any]) -> Iterator[str]:
+    if step.fault:
+        yield "     it places a fault:"
+        yield from _deeds(step.fault)
+    for command in (*entry.get("commands", ()), *entry.get("answer", ())):
+        forms: Sequence[tuple[str, str]] = (
+            [("", command)]
+            if isinstance(command, str)
+            else [(f"({name}) ", text) for name, text in command.items()]
+        )
+        for name, text in forms:
+            first, *rest = plain(text.rstrip("\n"), 4000).split("\n")
+            yield f"     $ {name}{first}"
+            yield from (f"       {line}" for line in rest)
+
+
+def _deeds(deeds: Sequence[Deed]) -> Iterator[str]:
+    for deed in deeds:
+        options = dict(deed.options)
+        text = options.pop("text", "")
+        said = ", ".join(f"{key} {json.dumps(value, ensure_ascii=False)}" for key, value in options.items())
+        yield f"     + {deed.kind}: {plain(said, 20_000)}"
+        yield from (f"       | {line}" for line in plain(text, 8000).split("\n") if text)
