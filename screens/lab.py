@@ -21,6 +21,7 @@ from screens.state import begin
 from screens.words import commands, hang, inline, place, safe
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from threading import Event
 
     from screens.runs import Emit
@@ -48,7 +49,9 @@ Left: the steps. Right: what the step is about, and the commands to type for it 
 machine. When the step is done there, this screen notices by itself; 'k' looks at once and says what is missing.
 
 'h' gives a hint; the second says more than the first, the third nearly all. 'd' does the step for you. 'z' puts \
-everything back to the beginning of the lab. 'c' copies the commands, whole, as they are to be typed."""
+everything back to the beginning of the lab. 'c' copies the commands, whole, as they are to be typed. 'o' writes a \
+report at any time, to keep or to hand in: what was done, when, with how many hints, and your own answers ('w', at \
+the end)."""
 
     CSS = """
     LabPage #panes { height: 1fr; }
@@ -70,7 +73,8 @@ everything back to the beginning of the lab. 'c' copies the commands, whole, as 
         Binding("c", "copy", "Copy", tooltip="Copy the commands of this step"),
         Binding("a", "answers", "Answers", tooltip="Show the answers to the questions at the end"),
         Binding("n", "next", "Next", show=False),
-        Binding("o", "report", "Report", tooltip="Write a report of the lab to hand in"),
+        Binding("w", "respond", "Your answers", tooltip="Answer the questions at the end, for your report"),
+        Binding("o", "report", "Report", show=False, tooltip="Write a report to hand in, and say where it is"),
         Binding("z", "reset", "Reset", show=False, tooltip="Put the lab back to its beginning"),
         Binding("pagedown,space", "scroll_text(1)", "More", key_display="pgdn", priority=True),
         Binding("pageup", "scroll_text(-1)", "Scroll up", show=False, priority=True),
@@ -195,8 +199,8 @@ everything back to the beginning of the lab. 'c' copies the commands, whole, as 
             return broken and step is not None and not (step.fault and step.id in self._done)
         if action == "solve":
             return step is not None
-        if action in ("answers", "report"):
-            return self._count == len(self._lab.steps) and self.step is None
+        if action in ("answers", "respond"):
+            return self._count == len(self._lab.steps) and self.step is None and bool(self._lab.questions)
         return True
 
     # -- checking ------------------------------------------------------------------------------------------
@@ -384,12 +388,37 @@ everything back to the beginning of the lab. 'c' copies the commands, whole, as 
             self._answers = True
             self.query_one("#text", Markdown).update(_ending(self._lab, answers=True))
 
+    def action_respond(self) -> None:
+        """Takes the student's own answers."""
+        from screens.dialogs.answers import AnswersDialog
+
+        session = self._session
+
+        def keep(texts: tuple[str, ...]) -> None:
+            for number, text in enumerate(texts):
+                session.respond(number, text)
+
+        def answered(texts: tuple[str, ...] | None) -> None:
+            if texts is not None:
+                kept = Content.assemble(("✓ ", "bold $success"), "Kept. 'o' writes your report.")
+                self.firescreen.ask(lambda: keep(texts), lambda _: self._say(kept))
+
+        asked = tuple(question.ask for question in self._lab.questions)
+        self.app.push_screen(AnswersDialog(asked, session.answers), answered)
+
     def action_report(self) -> None:
-        """Writes the report and says where it is."""
-        self.firescreen.ask(
-            self._session.report,
-            lambda path: self.app.notify(f"The report is {inline(str(path), 400)}", timeout=12, markup=False),
-        )
+        """Writes the report and says where it is; in a browser, gives it to the browser."""
+
+        def written(path: Path) -> None:
+            if not self.standing:
+                return
+            words = [("✓ ", "bold $success"), "Your report: ", inline(str(path), 400)]
+            words += ["\n  and for a browser: ", inline(str(path.with_suffix(".html")), 400)]
+            self._say(Content.assemble(*words))
+            if self.app.is_web:
+                self.app.deliver_text(path.with_suffix(".html"))
+
+        self.firescreen.ask(self._session.report, written)
 
     def action_scroll_text(self, pages: int) -> None:
         """The text, a page."""
@@ -411,6 +440,7 @@ def _ending(lab: Lab, *, answers: bool) -> str:
         f"- **{question.ask}**" + (f"\n\n  {question.answer}\n" if answers else "")
         for question in lab.questions
     ]
-    more = "" if answers else "**a** shows the answers. "
+    more = "" if answers else "**w** takes your own answers, **a** shows ours. "
     asked = "\n".join(lines)
-    return f"{lab.outro}\n\n## Can you answer these?\n\n{asked}\n\n{more}**o** writes a report to hand in."
+    questions = f"\n\n## Can you answer these?\n\n{asked}\n\n{more}" if lines else "\n\n"
+    return f"{lab.outro}{questions}**o** writes a report to hand in."

@@ -119,7 +119,7 @@ class PackDialog(Dialog[bool]):
             return
         head = Content.styled("These labs may type this for you, as you, on this machine:", "bold $primary")
         self._show(pack, Content("\n").join([head, safe("\n".join(pack.shows), 400_000)]))
-        self.query_one("#add", Act).focus()
+        self.query_one("#stop", Act).focus()  # a second Enter by mistake adds nothing
 
     def _show(self, pack: Pack | None, words: Content) -> None:
         self._pack = pack

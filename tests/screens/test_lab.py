@@ -65,6 +65,7 @@ class Shown:
         self.lab = lab.filled(values(lab))
         self.done: frozenset[str] = frozenset()
         self.shell_file = Path(f"{FOLDER}/../labs/shell")
+        self.typed: dict[int, str] = {}
 
     def has_begun(self, step_id: str) -> bool:
         """No fault is put in here."""
@@ -77,6 +78,19 @@ class Shown:
     def hint(self, step_id: str) -> str:
         """The last one."""
         return self.lab.step(step_id).hints[-1]
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What was typed so far."""
+        return tuple(self.typed.get(number, "") for number in range(len(self.lab.questions)))
+
+    def respond(self, number: int, text: str) -> None:
+        """Keeps it."""
+        self.typed[number] = text
+
+    def report(self) -> Path:
+        """Where it would be."""
+        return Path(f"{FOLDER}/../reports/lab-{self.lab.id}.md")
 
     def answer(self, step_id: str) -> tuple[str, ...]:
         """As after the last hint."""
@@ -179,3 +193,24 @@ async def test_the_last_step_can_be_reached_and_left_by_keyboard() -> None:
         assert pilot.app.screen.query_one("#steps", OptionList).highlighted == len(session.lab.steps)
         await pilot.press("escape")
         await until(pilot, "Follow a lab")
+
+
+async def test_own_answers_are_taken_and_the_report_says_where_it_is() -> None:
+    session = Shown(labs.find("look"))
+    session.done = frozenset(step.id for step in session.lab.steps)
+    async with opened(session, height=24) as pilot:
+        await until(pilot, "Can you answer these?")
+        await pilot.press("w")
+        await until(pilot, "Your answers")
+        await pilot.press(*"No.", "tab", *"None.", "tab", "enter")
+        await until(pilot, "'o' writes your report")
+        assert session.typed == {0: "No.", 1: "None."}
+        await pilot.press("o")
+        await until(pilot, shows_whole(pilot, "reports/lab-look.md", "reports/lab-look.html"))
+        await pilot.press("home", "n", "o")
+        await until(pilot, shows_whole(pilot, "reports/lab-look.md"))
+
+
+def shows_whole(pilot: Pilot[Any], *texts: str) -> Callable[[], bool]:
+    """Whether all these stand on the screen, wherever a line was broken."""
+    return lambda: all(text in squeezed(drawn(pilot)) for text in texts)

@@ -6,6 +6,7 @@ import shlex
 import signal
 import sys
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -146,12 +147,58 @@ def reset(workspace: Workspace, lab_id: str) -> None:
 
 
 @lab.command()
-@which
+@click.argument("named", metavar="[LAB] NUMBER [TEXT]", nargs=-1, required=True)
 @click.pass_obj
-def report(workspace: Workspace, lab_id: str) -> None:
-    """Write a report of the lab, to keep or to hand in."""
+def answer(workspace: Workspace, named: tuple[str, ...]) -> None:
+    """Answer question NUMBER of a lab, for your report: TEXT, or standard input. An empty one takes it back."""
+    from wizard.labs import find, labs, state
+
     with output.explained():
-        click.echo(_open(workspace, lab_id, tools=False).report())
+        known = {each.id for each in labs(workspace.packs)}
+        rest = list(named)
+        lab_id = rest.pop(0) if rest[0] in known else _in_hand(workspace)
+        chosen = find(lab_id, workspace.packs)
+        count, path = len(chosen.questions), workspace.labs / f"{chosen.id}.json"
+        now = state.load(path)
+        if not rest or not rest[0].isdecimal() or not 1 <= int(rest[0]) <= count or len(rest) > 2:
+            raise InputError(
+                f"the lab '{chosen.id}' has the questions 1 to {count}",
+                where=" ".join(named),
+                todo=f"firescreen lab answer {chosen.id} 1 'what you think'",
+            )
+        if now is None:
+            raise InputError("this lab was not begun", todo=f"firescreen lab start {chosen.id}")
+        question = chosen.questions[int(rest[0]) - 1]
+        if len(rest) == 1 and sys.stdin.isatty():
+            output.say(f"{plain(question.ask)} (Ctrl+D ends your answer)")
+        text = rest[1] if len(rest) == 2 else sys.stdin.read(state.LONGEST_ANSWER)
+        state.save(path, now.with_answer(question.ask, plain(text.strip(), state.LONGEST_ANSWER)))
+        output.say("Kept. Your report has it: firescreen lab report")
+
+
+@lab.command()
+@which
+@click.option("--html", "as_page", is_flag=True, help="As one HTML file, in place of Markdown.")
+@click.option(
+    "-o", "--output", "path", type=click.Path(path_type=Path), help="Where to write it; - for here."
+)
+@click.option("--name", default="", help="Who hands it in.")
+@click.pass_obj
+def report(workspace: Workspace, lab_id: str, as_page: bool, path: Path | None, name: str) -> None:
+    """Write a report to keep or to hand in, and say where it is: of LAB, or of all labs that were begun."""
+    from wizard.labs import find, labs, reporting
+
+    with output.explained():
+        wanted = (find(lab_id, workspace.packs),) if lab_id else labs(workspace.packs)
+        written = reporting.gather(workspace, wanted, name=name)
+        if not written.parts:
+            raise InputError("no lab was begun here", todo=f"firescreen lab start {lab_id}".rstrip())
+        text = reporting.page(written) if as_page else reporting.markdown(written)
+        if path == Path("-"):
+            click.echo(text, nl=False)
+            return
+        usual = workspace.reports / f"lab-{lab_id or 'report'}{'.html' if as_page else '.md'}"
+        click.echo(reporting.save(path or usual, text))
 
 
 @lab.command()
@@ -311,4 +358,4 @@ def _ending(session: LabSession) -> None:
     click.echo(f"\n{_folded(session.lab.outro)}\n")
     for question in session.lab.questions:
         click.echo(f"{_folded('? ' + question.ask)}\n{textwrap.indent(_folded(question.answer), '  ')}\n")
-    click.echo("A report to hand in: firescreen lab report")
+    click.echo("Your own answer: firescreen lab answer NUMBER. A report to hand in: firescreen lab report")

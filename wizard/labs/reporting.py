@@ -1,68 +1,263 @@
-"""The report of a lab: what was done, how, with how many hints, and what the checks found. No secrets."""
+"""The report of labs, to keep or to hand in: what was done, when, how, and what the student answered. No secrets.
+
+One picture of it, drawn as Markdown and as HTML. The HTML stands alone: no script, nothing fetched, and every text
+in it is escaped, for a title may come from a lab pack and an answer from anybody.
+"""
 
 from __future__ import annotations
 
+import html
 import os
+import re
 import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
+import wizard
 from wizard.errors import FirescreenError
-from wizard.labs.content import Lab
-from wizard.labs.state import LabState
-from wizard.redact import plain, redact
+from wizard.labs import state
+from wizard.labs.content import Lab, LabStep
+from wizard.labs.state import LONGEST_ANSWER, LabState, StepState
+from wizard.redact import Secret, plain, redact
+from wizard.workspace import Workspace
 
 
-def write(path: Path, lab: Lab, known: LabState) -> Path:
-    """Writes the report as Markdown, 0600, and says where it is.
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One step. `how` is in words; `seen` is what the last look found, a line each."""
 
-    Raises:
-        FirescreenError: it cannot be written.
+    title: str
+    done: bool
+    how: str
+    seen: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One lab. `facts` are (word, value); `answers` are (question, answer or '')."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    steps: tuple[Done, ...]
+    answers: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is to be handed in: harmless text, without secrets, not escaped for any format yet."""
+
+    facts: tuple[tuple[str, str], ...]
+    parts: tuple[Part, ...]
+
+
+def gather(workspace: Workspace, labs: Sequence[Lab], *, name: str = "") -> Report:
+    """What is known of the labs that were begun. Nothing is started or asked.
+
+    Args:
+        name: who hands it in; '' for nobody.
     """
-    text = redact("\n".join(_lines(lab, known)))
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(number, "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise FirescreenError(
-            f"the report cannot be written: {error.strerror}",
-            where=str(path),
-            todo="make room, or choose another folder with --workspace",
-        ) from error
-    return path
+    secrets = _secrets(workspace)
+
+    def clean(text: str, limit: int = 600) -> str:
+        return redact(plain(text, limit), secrets)
+
+    parts = []
+    for lab in labs:
+        known = state.load(workspace.labs / f"{lab.id}.json")
+        if known is not None:
+            part = _part(lab, known)
+            parts.append(
+                Part(
+                    clean(part.title),
+                    part.facts,
+                    tuple(
+                        Done(clean(each.title), each.done, clean(each.how), tuple(map(clean, each.seen)))
+                        for each in part.steps
+                    ),
+                    tuple((clean(ask), clean(answer, LONGEST_ANSWER)) for ask, answer in part.answers),
+                )
+            )
+    facts = [("name", clean(" ".join(name.split()), 200))] if name.strip() else []
+    facts += [("written", f"{_when(time.time())}, by Firescreen {wizard.__version__}")]
+    return Report(tuple(facts), tuple(parts))
 
 
-def _lines(lab: Lab, known: LabState) -> list[str]:
+def _part(lab: Lab, known: LabState) -> Part:
     done = [step for step in lab.steps if known.step(step.id).done]
-    lines = [
-        f"# Lab: {plain(lab.title)}",
-        "",
-        f"- begun: {_when(known.started)}",
-        f"- steps done: {len(done)} of {len(lab.steps)}",
-        f"- hints taken: {sum(known.step(step.id).hints for step in lab.steps)}",
-        "",
-        "## Steps",
-        "",
-    ]
-    for number, step in enumerate(lab.steps, start=1):
-        now = known.step(step.id)
-        how = "not done"
-        if now.done:
-            how = "done by Firescreen" if now.solved else "done by hand"
-            if step.missing:
-                how = "not with these programs"
-            how += f", {_when(now.done)}"
-        if now.hints:
-            how += f", {now.hints} {'hint' if now.hints == 1 else 'hints'}"
-        lines += [f"{number}. **{plain(step.title)}** ({how})"]
-        lines += [f"   - {plain(line)}" for line in now.seen]
-    if len(done) == len(lab.steps):
-        lines += ["", "## What I can explain now", ""]
-        lines += [f"- {plain(question.ask)}" for question in lab.questions]
-    return [*lines, ""]
+    alone = [step for step in done if not known.step(step.id).solved]
+    facts = (
+        ("begun", _when(known.started)),
+        ("steps done", f"{len(done)} of {len(lab.steps)}, {len(alone)} by hand"),
+        ("hints taken", str(sum(known.step(step.id).hints for step in lab.steps))),
+    )
+    return Part(
+        lab.title,
+        facts,
+        tuple(_step(step, known.step(step.id)) for step in lab.steps),
+        tuple((question.ask, known.answers.get(question.ask, "")) for question in lab.questions),
+    )
+
+
+def _step(step: LabStep, now: StepState) -> Done:
+    how = "not done"
+    if now.done:
+        how = "done by Firescreen" if now.solved else "done by hand"
+        if step.needs and any("too old for this step" in line for line in now.seen):
+            how = "not with these programs"
+        how += f", {_when(now.done)}"
+    if now.hints:
+        how += f", {now.hints} {'hint' if now.hints == 1 else 'hints'}"
+    seen = now.seen
+    if now.said and not now.held:
+        seen = (*seen, f"last looked at {_when(now.checked)}: not so{'' if now.done else ' yet'}, {now.said}")
+    return Done(step.title, bool(now.done), how, seen)
 
 
 def _when(moment: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment))
+
+
+def _secrets(workspace: Workspace) -> list[Secret]:
+    """The passwords of this workspace and of its practice stack: an answer may quote one."""
+    places: Iterable[Path] = (
+        path
+        for folder, pattern in (
+            (workspace.users, "*"),
+            (workspace.practice, "lab.password"),
+            (workspace.practice, "*/etc/*/*password*"),
+        )
+        for path in folder.glob(pattern)
+    )
+    found = []
+    for path in islice(places, 200):
+        with suppress(OSError, UnicodeDecodeError):
+            if path.is_file() and path.stat().st_size <= 200:
+                text = path.read_text(encoding="utf-8").strip()
+                if len(text) >= 6 and "\n" not in text:
+                    found.append(Secret(text))
+    return found
+
+
+# -- Markdown ----------------------------------------------------------------------------------------------
+
+
+def markdown(report: Report) -> str:
+    """The report as Markdown; what it was not written for (HTML, links, emphasis) stands as it was typed."""
+    return "\n".join([*_markdown(report), ""])
+
+
+def _markdown(report: Report) -> Iterator[str]:
+    yield "# Firescreen labs: a report"
+    yield ""
+    for word, value in report.facts:
+        yield f"- {word}: {_plainly(value)}"
+    for part in report.parts:
+        yield from ("", f"## {_plainly(part.title)}", "")
+        for word, value in part.facts:
+            yield f"- {word}: {_plainly(value)}"
+        yield from ("", "### Steps", "")
+        for number, step in enumerate(part.steps, start=1):
+            yield f"{number}. **{_plainly(step.title)}** ({_plainly(step.how)})"
+            for line in step.seen:
+                yield f"   - {_plainly(line)}"
+        if part.answers:
+            yield from ("", "### Questions")
+        for ask, answer in part.answers:
+            yield from ("", f"**{_plainly(ask)}**", "")
+            for line in (answer or "(not answered)").split("\n"):
+                yield f"> {_plainly(line)}".rstrip()
+
+
+def _plainly(text: str) -> str:
+    """One line for Markdown in which nothing is markup."""
+    line = " ".join(text.split())
+    line = re.sub(r"([\\`*\[\]<])", r"\\\1", line)
+    line = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", line).replace("~~", r"\~\~")
+    line = re.sub(r"&(?=#?\w+;)", "&amp;", line)
+    # What begins something of its own: a heading, a list, a rule, a quotation.
+    line = re.sub(r"^(\d+)([.)])", r"\1\\\2", line)
+    return re.sub(r"^([#+\-=>])", r"\\\1", line)
+
+
+# -- HTML --------------------------------------------------------------------------------------------------
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #1c1917; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; border-bottom: 1px solid #d6d3d1; }
+h3 { font-size: 1rem; } dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem; margin: 0; }
+dt { color: #57534e; } dd { margin: 0; } li { margin: .4rem 0; } .how { color: #57534e; }
+li ul { color: #57534e; font-size: .9rem; padding-left: 1.2rem; }
+blockquote { margin: .4rem 0 1rem; padding-left: 1rem; border-left: 3px solid #d6d3d1; white-space: pre-wrap; }
+@media print { body { margin: 0; } h2 { break-after: avoid; } li, blockquote { break-inside: avoid; } }
+"""
+
+
+def page(report: Report) -> str:
+    """The report as one HTML file: nothing in it is fetched or run, also where a browser would."""
+    return "\n".join([*_page(report), ""])
+
+
+def _page(report: Report) -> Iterator[str]:
+    yield "<!DOCTYPE html>"
+    yield '<html lang="en"><head><meta charset="utf-8">'
+    yield (
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">"
+    )
+    yield '<meta name="viewport" content="width=device-width">'
+    yield f"<title>Firescreen labs: a report</title><style>{_STYLE}</style></head><body>"
+    yield "<h1>Firescreen labs: a report</h1>"
+    yield from _facts(report.facts)
+    for part in report.parts:
+        yield f"<h2>{html.escape(part.title)}</h2>"
+        yield from _facts(part.facts)
+        yield "<h3>Steps</h3><ol>"
+        for step in part.steps:
+            sign = "✓" if step.done else "·"
+            yield f'<li>{sign} <b>{html.escape(step.title)}</b> <span class="how">({html.escape(step.how)})</span>'
+            if step.seen:
+                yield f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in step.seen)}</ul>"
+            yield "</li>"
+        yield "</ol>"
+        if part.answers:
+            yield "<h3>Questions</h3>"
+        for ask, answer in part.answers:
+            yield f"<p><b>{html.escape(ask)}</b></p>"
+            yield f"<blockquote>{html.escape(answer or '(not answered)')}</blockquote>"
+    yield "</body></html>"
+
+
+def _facts(facts: Iterable[tuple[str, str]]) -> Iterator[str]:
+    inner = "".join(f"<dt>{html.escape(word)}</dt><dd>{html.escape(value)}</dd>" for word, value in facts)
+    yield f"<dl>{inner}</dl>"
+
+
+def save(path: Path, text: str) -> Path:
+    """Writes a report in one step, 0600, and says where it is.
+
+    Raises:
+        FirescreenError: it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            path.write_text(text, encoding="utf-8")  # /dev/stdout is written to, not replaced
+            return path
+        part.unlink(missing_ok=True)
+        number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(number, "w", encoding="utf-8") as file:
+            file.write(text)
+        part.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise FirescreenError(
+            f"the report cannot be written: {error.strerror}",
+            where=str(path),
+            todo="make room, or choose another place with --output",
+        ) from error
+    return path

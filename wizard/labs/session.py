@@ -23,7 +23,7 @@ from wizard.labs.checks import CheckResult
 from wizard.labs.content import Lab, LabStep, find, labs
 from wizard.labs.look import Look
 from wizard.model import CertificateSpec, Event, Plan, PlannedStep, Protection, RunService, Stack
-from wizard.redact import plain
+from wizard.redact import plain, redact
 from wizard.steps import words
 from wizard.workspace import Workspace
 
@@ -220,14 +220,36 @@ class LabSession:
         else:
             with Look(self._engine.workspace, self.stack) as look:
                 result = checks.run(step.checks, look, patience=patience)
-        if result.ok:
-            with self._lock:
-                self._remember(step, result)
+        with self._lock:
+            self._remember(step, result)
         return result
 
     def _remember(self, step: LabStep, result: CheckResult) -> None:
-        if not self._state.step(step.id).done:
-            self._keep(self._state.with_step(step.id, done=time.time(), seen=result.seen))
+        now = time.time()
+        new = self._state.with_check(step.id, held=result.ok, said=redact(result.what), now=now)
+        if result.ok and not self._state.step(step.id).done:
+            new = new.with_step(step.id, done=now, seen=result.seen)
+        if new is not self._state:
+            self._keep(new)
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What was answered to each question of the lab; '' for nothing yet."""
+        with self._lock:
+            return tuple(self._state.answers.get(question.ask, "") for question in self._raw.questions)
+
+    def respond(self, number: int, text: str) -> None:
+        """Keeps an answer to a question, for the report.
+
+        Args:
+            number: from 0.
+            text: '' takes an answer back.
+
+        Raises:
+            FirescreenError: it cannot be kept.
+        """
+        with self._lock:
+            self._keep(self._state.with_answer(self._raw.questions[number].ask, text))
 
     def hint(self, step_id: str) -> str:
         """The next hint of a step; the last one again when there are no more."""
@@ -321,17 +343,21 @@ class LabSession:
             _settle(self._engine, self._raw, say)
         self._fill()
         with self._lock:
-            self._keep(self._fresh())
+            self._keep(replace(self._fresh(), answers=known.answers))
 
     def report(self) -> Path:
-        """A Markdown report of what was done, to keep or to hand in; it holds no secret.
+        """A report of what was done, to keep or to hand in, in Markdown; beside it the same in HTML.
+
+        It holds no secret. Returns the path of the Markdown.
 
         Raises:
             FirescreenError: it cannot be written.
         """
-        with self._lock:
-            known = self._state
-        return reporting.write(self._engine.workspace.reports / f"lab-{self.lab.id}.md", self.lab, known)
+        workspace = self._engine.workspace
+        written = reporting.gather(workspace, (self.lab,))
+        path = workspace.reports / f"lab-{self.lab.id}.md"
+        reporting.save(path.with_suffix(".html"), reporting.page(written))
+        return reporting.save(path, reporting.markdown(written))
 
     # -- inside --------------------------------------------------------------------------------------------
 

@@ -12,6 +12,8 @@ from wizard.errors import FirescreenError
 from wizard.labs.content import Lab
 
 FORMAT = 1
+LONGEST_ANSWER = 4000
+_MINUTE = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,12 @@ class StepState:
     """When its fault was put in."""
     seen: tuple[str, ...] = ()
     """What the check found."""
+    checked: float = 0.0
+    """When it was last looked at, within a minute."""
+    held: bool = False
+    """Whether it was so then."""
+    said: str = ""
+    """What was so then, or was not so yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +46,8 @@ class LabState:
     """The engine's runs that did steps, oldest first."""
     beginning: dict[str, str] = field(default_factory=dict)
     """The practice stack's files as the lab found them: path -> fingerprint and mode."""
+    answers: dict[str, str] = field(default_factory=dict)
+    """What the student answered: question -> text."""
 
     @property
     def done(self) -> frozenset[str]:
@@ -51,6 +61,18 @@ class LabState:
     def step(self, step_id: str) -> StepState:
         """The state of a step; a fresh one if nothing is known."""
         return self.steps.get(step_id, StepState())
+
+    def with_answer(self, question: str, text: str) -> LabState:
+        """The same with a question answered; '' takes the answer back."""
+        answers = {name: value for name, value in self.answers.items() if name != question}
+        return replace(self, answers={**answers, question: text[:LONGEST_ANSWER]} if text else answers)
+
+    def with_check(self, step_id: str, *, held: bool, said: str, now: float) -> LabState:
+        """The same with the outcome of a look at a step; itself, if it says nothing new within a minute."""
+        known = self.step(step_id)
+        if (known.held, known.said) == (held, said) and now - known.checked < _MINUTE:
+            return self
+        return self.with_step(step_id, checked=now, held=held, said=said)
 
     def with_step(self, step_id: str, **values: Any) -> LabState:
         """The same with one step changed."""
@@ -71,6 +93,7 @@ def load(path: Path) -> LabState | None:
             },
             runs=tuple(map(str, data["runs"])),
             beginning={str(name): str(value) for name, value in data["beginning"].items()},
+            answers={str(name): str(value) for name, value in data.get("answers", {}).items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # how far one was is soon found out again by the checks

@@ -1,0 +1,63 @@
+"""Takes a student's own answers to the questions at the end of a lab; the report has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import Static, TextArea
+
+from screens.dialogs.frame import Dialog
+from screens.dialogs.meaning import Pasted
+from screens.words import safe
+
+
+class AnswersDialog(Dialog[tuple[str, ...] | None]):
+    """Answers with a text for each question, or None for no change.
+
+    Args:
+        questions: as they are asked.
+        answers: what was answered before; '' for nothing.
+    """
+
+    TITLE_TEXT = "Your answers"
+    AUTO_FOCUS = "Pasted"
+    DEFAULT_CSS = """
+    AnswersDialog {
+        .box { width: 96%; max-width: 110; }
+        .text { max-height: 70vh; scrollbar-gutter: stable; }
+        Pasted { height: 4; border: none; padding: 0 1; margin: 0 0 1 0; background: $panel; }
+        Pasted:focus { border: none; background-tint: $foreground 8%; }
+    }
+    """
+    # The arrows are the text's; Tab goes from one to the next.
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(key, "", show=False) for key in ("left", "right", "up", "down")
+    ]
+
+    def __init__(self, questions: Sequence[str], answers: Sequence[str]) -> None:
+        super().__init__()
+        self._questions, self._answers = questions, answers
+
+    def inside(self) -> ComposeResult:
+        """Each question with room for its answer."""
+        yield Static("In your own words; your report has them. Tab goes on.\n", markup=False)
+        for question, answer in zip(self._questions, self._answers, strict=True):
+            yield Static(Content.assemble(("? ", "bold $primary"), safe(question, 300)), markup=False)
+            yield Pasted(answer, tab_behavior="focus", show_line_numbers=False)
+
+    def buttons(self) -> tuple[tuple[str, str], ...]:
+        """Keep or leave."""
+        return (("keep", "Keep"), ("stop", "Back"))
+
+    def chosen(self, name: str) -> None:
+        """Answers, or closes."""
+        texts = tuple(area.text.strip() for area in self.query(TextArea))
+        self.dismiss(texts if name == "keep" else None)
+
+    def action_refuse(self) -> None:
+        """Escape keeps nothing that was not there before."""
+        self.dismiss(None)
