@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wizard.workspace import Workspace
@@ -53,14 +53,25 @@ def _open(stack: str, practice: bool, folder: str) -> int:
     )
 
 
+def serve_wizard(
+    workspaces: tuple[Workspace, ...], stack: str, say: Callable[[str], None], **options: Any
+) -> int:
+    """Offers the wizard to browsers for the command line; returns its exit code."""
+    from screens.browser import Serving, serve
+
+    return serve(Serving(workspaces=workspaces, stack=stack, **options), say)
+
+
 def main() -> None:
     """What the console script `firescreen` runs."""
     words = direct(sys.argv[1:])
-    if words is not None and sys.stdin.isatty() and sys.stdout.isatty():
+    # In a browser there is no terminal: textual-serve names a driver of its own in its place.
+    served = os.environ.get("TEXTUAL_DRIVER", "").endswith(":WebDriver")
+    if words is not None and (served or (sys.stdin.isatty() and sys.stdout.isatty())):
         sys.exit(_open(*words))
     from wizard import cli
 
-    cli.main(open_wizard)
+    cli.main(open_wizard, serve_wizard)
 
 
 if __name__ == "__main__":

@@ -120,6 +120,10 @@ class FirescreenApp(App[int]):
 
     def on_ready(self) -> None:
         """The first frame stands; now the slow things may begin."""
+        if self.is_web:
+            # A terminal that goes away ends what is in it; a server that was killed cannot.
+            server = os.getppid()
+            self.set_interval(1.0, lambda: None if os.getppid() == server else self.stop_and_leave())
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:

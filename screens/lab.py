@@ -74,7 +74,9 @@ the end)."""
         Binding("a", "answers", "Answers", tooltip="Show the answers to the questions at the end"),
         Binding("n", "next", "Next", show=False),
         Binding("w", "respond", "Your answers", tooltip="Answer the questions at the end, for your report"),
-        Binding("o", "report", "Report", show=False, tooltip="Write a report to hand in, and say where it is"),
+        Binding(
+            "o", "report", "Report", show=False, tooltip="Write a report to hand in, and say where it is"
+        ),
         Binding("z", "reset", "Reset", show=False, tooltip="Put the lab back to its beginning"),
         Binding("pagedown,space", "scroll_text(1)", "More", key_display="pgdn", priority=True),
         Binding("pageup", "scroll_text(-1)", "Scroll up", show=False, priority=True),
@@ -412,9 +414,8 @@ the end)."""
         def written(path: Path) -> None:
             if not self.standing:
                 return
-            words = [("✓ ", "bold $success"), "Your report: ", inline(str(path), 400)]
-            words += ["\n  and for a browser: ", inline(str(path.with_suffix(".html")), 400)]
-            self._say(Content.assemble(*words))
+            files = f"{inline(str(path), 400)}\n  and for a browser: {inline(str(path.with_suffix('.html')), 400)}"
+            self._say(Content.assemble(("✓ ", "bold $success"), f"Your report: {files}"))
             if self.app.is_web:
                 self.app.deliver_text(path.with_suffix(".html"))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 import wizard
-from wizard.cli import exporting, labs, output, packs, practising, runs, stacks, tools
+from wizard.cli import exporting, labs, output, packs, practising, runs, serving, stacks, tools
 
 if TYPE_CHECKING:
     from wizard.workspace import Workspace
@@ -28,6 +28,7 @@ class _Front(click.Group):
     """Takes a first word that is no command for the STACK that the wizard opens."""
 
     open_wizard: OpenWizard | None = None
+    serve_wizard: serving.Serve | None = None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -104,6 +105,7 @@ for command in (
     practising.practice,
     labs.lab,
     exporting.export,
+    serving.serve,
 ):
     firescreen.add_command(command)
 
@@ -112,9 +114,10 @@ for command in (packs.add, packs.remove, packs.check_pack, packs.new):
     labs.lab.add_command(command)
 
 
-def main(open_wizard: OpenWizard | None = None) -> None:
-    """Runs the command line; `open_wizard` is what the front door brings."""
+def main(open_wizard: OpenWizard | None = None, serve_wizard: serving.Serve | None = None) -> None:
+    """Runs the command line; `open_wizard` and `serve_wizard` are what the front door brings."""
     _Front.open_wizard = staticmethod(open_wizard) if open_wizard else None
+    _Front.serve_wizard = staticmethod(serve_wizard) if serve_wizard else None
     try:
         firescreen(standalone_mode=False)
     except click.exceptions.Abort:

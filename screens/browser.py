@@ -1,0 +1,306 @@
+"""The wizard in a browser, for classrooms without terminals: textual-serve behind a door of our own.
+
+Whoever gets in drives the wizard as the person who started it. So there is no way in without the secret of a link,
+also on loopback, where every web page of the same browser and every user of the machine could knock; and no way to
+offer it to other machines without TLS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import re
+import secrets
+import shlex
+import signal
+import ssl
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from wizard.errors import FirescreenError, InputError
+from wizard.workspace import Workspace
+
+if TYPE_CHECKING:
+    from aiohttp import web
+    from aiohttp.typedefs import Handler, Middleware
+
+MOST_WINDOWS = 4
+"""Wizards that are open at a time with one link: each is a process."""
+_ANSWER = "Open this with the whole link that firescreen serve has printed.\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """How the wizard is offered.
+
+    Args:
+        workspaces: one for each link.
+        stack: a stack file, 'practice', or ''.
+        listen: the address to bind to.
+        port: 0 for any.
+        cert: certificate of this server, '' for plain http; with `key`.
+        url: where browsers find it, if something stands before it: https://labs.example.org
+    """
+
+    workspaces: tuple[Workspace, ...]
+    stack: str = ""
+    listen: str = "127.0.0.1"
+    port: int = 8000
+    cert: str = ""
+    key: str = ""
+    url: str = ""
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers speak https with it."""
+        return bool(self.cert) or self.url.startswith("https://")
+
+
+def serve(how: Serving, say: Callable[[str], None]) -> int:
+    """Serves the wizard until Ctrl+C; returns the exit code.
+
+    Args:
+        say: told the links, each once, when they work.
+
+    Raises:
+        InputError: it may not be offered like that. FirescreenError: textual-serve is missing, or the address is
+        not free.
+    """
+    check(how)
+    try:
+        import textual_serve  # noqa: F401 - only whether it is there
+        from aiohttp import web
+    except ImportError as error:
+        raise FirescreenError(
+            "the wizard in a browser needs one package more, textual-serve",
+            where=sys.executable,
+            todo=f"install it: {shlex.quote(sys.executable)} -m pip install 'textual-serve>=1.1.3,<2' (or, where "
+            "Firescreen itself came by pip: pip install 'firescreen[serve]')",
+        ) from error
+    tls = _tls(how)
+    links = {secrets.token_urlsafe(18): workspace for workspace in how.workspaces}
+    for workspace in how.workspaces:
+        workspace.ensure()
+
+    async def run() -> None:
+        runner = web.AppRunner(_app(how, links), access_log=None)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, how.listen, how.port, ssl_context=tls, shutdown_timeout=2)
+            await site.start()
+            port = runner.addresses[0][1]
+            for number, secret in enumerate(links, start=1):
+                name = f"student {number}: " if len(links) > 1 else ""
+                say(f"{name}{_base(how, port)}/?token={secret}")
+            await _asked_to_end()
+        finally:
+            await runner.cleanup()
+
+    try:
+        asyncio.run(run())
+    except OSError as error:
+        raise FirescreenError(
+            f"{how.listen}:{how.port} cannot be listened on: {error.strerror}",
+            todo="choose another port with --port, or another address with --listen",
+        ) from error
+    return 0
+
+
+async def _asked_to_end() -> None:
+    """Waits for Ctrl+C, or for whoever started this to end it: the wizards in it end in order."""
+    asked = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+    await asked.wait()
+
+
+def check(how: Serving) -> None:
+    """Refuses a way that would give the wizard, and every password typed into it, to others.
+
+    Raises:
+        InputError: with what to do instead.
+    """
+    if bool(how.cert) != bool(how.key):
+        raise InputError("a certificate and its key belong together", todo="name both: --cert F --key F")
+    if how.url and not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?", how.url):
+        raise InputError(
+            "that is no address of a web server", where=how.url, todo="e.g. https://labs.example.org"
+        )
+    try:
+        own = ip_address(how.listen).is_loopback
+    except ValueError:
+        own = how.listen == "localhost"
+    if not own and not how.secure:
+        raise InputError(
+            "whoever reads along on the way would have the link, and with it this wizard: it works on your hosts as "
+            "you, and shows what you may see",
+            where=how.listen,
+            todo="give it a certificate (--cert F --key F; firescreen cert issue makes one). Or leave it on loopback "
+            "and put a reverse proxy with https before it (--url https://…), or a tunnel: "
+            f"ssh -L {how.port}:127.0.0.1:{how.port} YOU@THIS-MACHINE",
+        )
+
+
+def _tls(how: Serving) -> ssl.SSLContext | None:
+    if not how.cert:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(how.cert, how.key)
+    except (OSError, ssl.SSLError) as error:
+        raise InputError(
+            f"this certificate cannot be served: {error.strerror or error.args[-1]}",
+            where=f"{how.cert}, {how.key}",
+            todo="both are PEM files, and the key is that certificate's",
+        ) from error
+    return context
+
+
+def _base(how: Serving, port: int) -> str:
+    if how.url:
+        return how.url.rstrip("/")
+    host = f"[{how.listen}]" if ":" in how.listen else how.listen
+    if how.listen in ("0.0.0.0", "::"):  # noqa: S104 - it is compared, and nothing bound
+        import socket
+
+        host = socket.gethostname()
+    return f"{'https' if how.cert else 'http'}://{host}:{port}"
+
+
+def command(workspace: Workspace, stack: str) -> str:
+    """What opens one wizard; textual-serve hands it to a shell, which is not to stay in between."""
+    words = [sys.executable, "-m", "screens", "--workspace", str(workspace.root)]
+    return f"exec {shlex.join([*words, *([stack] if stack else [])])}"
+
+
+def _app(how: Serving, links: Mapping[str, Workspace]) -> web.Application:
+    """The door, and behind it a textual-serve for each link."""
+    from aiohttp import web
+    from textual_serve.server import Server
+
+    servers = {
+        secret: Server(command(workspace, how.stack), title="Firescreen")
+        for secret, workspace in links.items()
+    }
+    first = next(iter(servers.values()))
+    template = (Path(first.templates_path) / "app_index.html").read_text(encoding="utf-8")
+    open_windows = dict.fromkeys(links, 0)
+    prefix = urlsplit(how.url).path.rstrip("/")
+
+    def cookie(request: web.Request) -> str:
+        # Cookies do not know ports: two Firescreens on one machine would take each other's.
+        return f"firescreen-{urlsplit(f'//{request.host}').port or ''}"
+
+    def known(secret: str) -> str:
+        return next((each for each in links if hmac.compare_digest(each.encode(), secret.encode())), "")
+
+    def link_of(request: web.Request) -> str:
+        secret = known(request.cookies.get(cookie(request), ""))
+        if not secret:
+            raise web.HTTPForbidden(text=_ANSWER)
+        return secret
+
+    async def index(request: web.Request) -> web.StreamResponse:
+        if "token" in request.query:
+            secret = known(request.query["token"])
+            if not secret:
+                raise web.HTTPForbidden(text=_ANSWER)
+            # The secret leaves the address bar: it is not to be seen over a shoulder, or in a history.
+            answer = web.Response(status=303, headers={"Location": f"{prefix}/"})
+            answer.set_cookie(
+                cookie(request), secret, httponly=True, samesite="Lax", secure=how.secure, path=f"{prefix}/"
+            )
+            return answer
+        link_of(request)
+        return web.Response(text=_drawn(template, request, how, prefix), content_type="text/html")
+
+    async def socket(request: web.Request) -> web.StreamResponse:
+        secret = link_of(request)
+        if not _same_origin(request, how):
+            raise web.HTTPForbidden(text="This page is not Firescreen's.\n")
+        if open_windows[secret] >= MOST_WINDOWS:
+            raise web.HTTPServiceUnavailable(text="Too many windows are open with this link: close one.\n")
+        open_windows[secret] += 1
+        try:
+            return await servers[secret].handle_websocket(request)
+        finally:
+            open_windows[secret] -= 1
+
+    async def download(request: web.Request) -> web.StreamResponse:
+        return await servers[link_of(request)].handle_download(request)
+
+    app = web.Application(middlewares=[_with_headers(how)])
+    app.add_routes(
+        [
+            web.get("/", index),
+            web.get("/ws", socket),
+            web.get("/download/{key}", download),
+            web.static("/static", Path(first.statics_path)),
+        ]
+    )
+    return app
+
+
+def _with_headers(how: Serving) -> Middleware:
+    """Nothing is fetched from elsewhere: a classroom may have no internet, and a page no business there."""
+    policy = (
+        "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        "font-src 'self' data:; connect-src 'self' {socket}; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    )
+
+    from aiohttp import web
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        answer = await handler(request)
+        if not answer.prepared:
+            answer.headers["Content-Security-Policy"] = policy.format(socket=_socket(request, how, ""))
+            answer.headers["Referrer-Policy"] = "no-referrer"
+            answer.headers["X-Content-Type-Options"] = "nosniff"
+            if not request.path.startswith("/static/"):
+                answer.headers["Cache-Control"] = "no-store"
+        return answer
+
+    return middleware
+
+
+def _host(request: web.Request) -> str:
+    """The host and port that the browser asked for, if it can be one."""
+    return request.host if re.fullmatch(r"[A-Za-z0-9.:\[\]-]{1,255}", request.host) else "localhost"
+
+
+def _socket(request: web.Request, how: Serving, path: str) -> str:
+    if how.url:
+        return f"ws{urlsplit(how.url).scheme.removeprefix('http')}://{urlsplit(how.url).netloc}{path}"
+    return f"ws{'s' if how.cert else ''}://{_host(request)}{path}"
+
+
+def _same_origin(request: web.Request, how: Serving) -> bool:
+    """Whether a page of ours asks: a browser tells where a page came from, and cookies alone do not."""
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return True  # no browser
+    return urlsplit(origin).netloc == (urlsplit(how.url).netloc if how.url else request.host)
+
+
+def _drawn(template: str, request: web.Request, how: Serving, prefix: str) -> str:
+    """textual-serve's page, its own fonts only."""
+    import jinja2
+
+    size = request.query.get("fontsize", "16")
+    page = re.sub(r"<link[^>]*fonts\.googleapis\.com[^>]*/>", "", template)
+    return (
+        jinja2.Environment(autoescape=True)
+        .from_string(page)
+        .render(
+            font_size=int(size) if re.fullmatch(r"[1-9][0-9]", size) else 16,
+            app_websocket_url=_socket(request, how, f"{prefix}/ws"),
+            config={"static": {"url": f"{prefix}/static/"}},
+            application={"name": "Firescreen"},
+        )
+    )

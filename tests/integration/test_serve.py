@@ -1,0 +1,221 @@
+"""The wizard in a browser: really served, its page fetched, its socket opened, and the door held against the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+
+from screens.browser import Serving, check
+from wizard import pki
+from wizard.errors import InputError
+from wizard.workspace import Workspace
+
+
+@contextmanager
+def served(
+    folder: Path, *options: str | Path
+) -> Iterator[tuple[list[str], list[str], subprocess.Popen[str]]]:
+    """`firescreen serve` until the end of the block: (its links, what it said until then, itself)."""
+    count = int(options[options.index("--students") + 1]) if "--students" in options else 1
+    words = ["-m", "screens", "--workspace", folder / "w", "serve", "--port", "0", *options]
+    child = subprocess.Popen(
+        [sys.executable, *map(str, words)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
+    assert child.stdout is not None
+    links: list[str] = []
+    said: list[str] = []
+    try:
+        with child.stdout:
+            for line in child.stdout:
+                said.append(line.strip())
+                links += re.findall(r"https?://\S+\?token=\S+", line)
+                if len(links) == count:
+                    break
+            assert links, said
+            yield links, said, child
+    finally:
+        if child.poll() is None:
+            child.send_signal(signal.SIGTERM)
+            assert child.wait(30) == 0
+
+
+def session(**options: object) -> aiohttp.ClientSession:
+    """A browser with a jar of its own; addresses have cookies too."""
+    return aiohttp.ClientSession(
+        cookie_jar=aiohttp.CookieJar(unsafe=True),
+        timeout=aiohttp.ClientTimeout(30),
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def socket_of(page: str) -> str:
+    found = re.search(r'data-session-websocket-url="([^"]+)"', page)
+    assert found
+    return found.group(1)
+
+
+async def first_frame(browser: aiohttp.ClientSession, page: str, origin: str) -> str:
+    """What is drawn by the time that the wizard's menu is there."""
+    url = f"{socket_of(page)}?width=100&height=30"
+    seen = ""
+    async with browser.ws_connect(url, headers={"Origin": origin}, max_msg_size=0) as socket:
+        while "Follow a lab" not in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen):
+            message = await asyncio.wait_for(socket.receive(), 60)
+            assert message.type is aiohttp.WSMsgType.BINARY, message
+            seen += message.data.decode("utf-8", "replace")
+    return seen
+
+
+@pytest.mark.timeout(120)
+async def test_a_browser_with_the_link_sees_the_wizard_and_nobody_else_does(tmp_path: Path) -> None:
+    with served(tmp_path) as (links, said, _):
+        assert any("drives this wizard as you" in line for line in said)
+        link, base = links[0], links[0].partition("/?")[0]
+        assert urlsplit(link).hostname == "127.0.0.1"
+        secret = link.partition("token=")[2]
+        async with session() as browser:
+            async with browser.get(link) as answer:
+                page = await answer.text()
+                assert answer.status == 200 and "token" not in str(answer.url)
+                policy = answer.headers["Content-Security-Policy"]
+            assert "googleapis" not in page and secret not in page
+            assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
+            for name in re.findall(r'(?:src|href)="(/static/[^"]+)"', page):
+                async with browser.get(base + name) as answer:
+                    assert answer.status == 200, name
+            await first_frame(browser, page, base)
+            for origin in ("http://evil.example", "null", "http://127.0.0.1:1"):
+                with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+                    await browser.ws_connect(socket_of(page), headers={"Origin": origin})
+                assert caught.value.status == 403
+        async with session() as stranger:
+            for path in ("/", "/?token=", "/?token=x", f"/?token={secret[:-1]}", "/ws", "/download/x"):
+                async with stranger.get(base + path, headers={"Cookie": "firescreen-1=x"}) as answer:
+                    assert answer.status == 403, path
+                    assert secret not in await answer.text()
+            for path in ("/static/../server.py", "/static/%2e%2e/server.py", "/static/"):
+                async with stranger.get(base + path) as answer:
+                    assert answer.status in (403, 404)
+
+
+@pytest.mark.timeout(120)
+async def test_each_student_has_a_link_and_over_tls_nothing_else_is_spoken(tmp_path: Path) -> None:
+    key = pki.new_key("ec-p256")
+    (tmp_path / "key").write_bytes(key)
+    (tmp_path / "crt").write_bytes(
+        pki.self_signed(key_pem=key, names=("127.0.0.1", "localhost"), days=1, common_name="localhost")
+    )
+    tls = ("--cert", tmp_path / "crt", "--key", tmp_path / "key")
+    with served(tmp_path, "--students", "2", *tls) as (links, said, _):
+        assert any("all are you" in line for line in said)
+        trust = ssl.create_default_context(cafile=str(tmp_path / "crt"))
+        port = urlsplit(links[0]).port
+        secrets = [link.partition("token=")[2] for link in links]
+        assert len(set(secrets)) == 2 and all(link.startswith("https://") for link in links)
+        async with session(connector=aiohttp.TCPConnector(ssl=trust)) as browser:
+            async with browser.get(f"https://127.0.0.1:{port}/?token={secrets[1]}") as answer:
+                page = await answer.text()
+                assert answer.status == 200
+                cookies = answer.history[0].headers["Set-Cookie"]
+            assert "Secure" in cookies and "HttpOnly" in cookies and "SameSite=Lax" in cookies
+            assert socket_of(page).startswith("wss://127.0.0.1:")
+            with pytest.raises(aiohttp.ClientError):
+                await browser.get(f"http://127.0.0.1:{port}/")
+        assert (tmp_path / "w" / "students" / "02").is_dir()
+
+
+@pytest.mark.timeout(120)
+async def test_a_wizard_ends_with_its_window_and_with_a_server_that_was_killed(tmp_path: Path) -> None:
+    with served(tmp_path) as (links, _, server):
+        base = links[0].partition("/?")[0]
+        async with session() as browser:
+            async with browser.get(links[0]) as answer:
+                page = await answer.text()
+            await first_frame(browser, page, base)
+            await asyncio.to_thread(gone, lambda: bool(inside(server.pid)))
+            socket = await browser.ws_connect(socket_of(page), headers={"Origin": base}, max_msg_size=0)
+            assert (await socket.receive(60)).type is aiohttp.WSMsgType.BINARY
+            wizards = inside(server.pid)
+            assert len(wizards) == 1
+            server.kill()
+            server.wait()
+            await asyncio.to_thread(gone, lambda: any(Path(f"/proc/{pid}").exists() for pid in wizards))
+
+
+def inside(pid: int) -> list[int]:
+    """The processes that a process has started and that live."""
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def gone(there: Callable[[], bool]) -> None:
+    """Waits until something is no longer so."""
+    deadline = time.monotonic() + 30
+    while there():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def how(**options: str) -> Serving:
+    return Serving(workspaces=(Workspace(Path("/nowhere")),), **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0", "::", "192.0.2.1", "srv1.example.org", ""])
+def test_it_is_not_offered_to_other_machines_in_clear(listen: str) -> None:
+    with pytest.raises(InputError) as caught:
+        check(how(listen=listen))
+    assert "works on your hosts as you" in caught.value.what
+    assert all(word in caught.value.todo for word in ("--cert", "reverse proxy", "ssh -L"))
+    with pytest.raises(InputError):
+        check(how(listen=listen, url="http://labs.example.org"))
+    check(how(listen=listen, url="https://labs.example.org/fire"))
+    check(how(listen=listen, cert="a", key="b"))
+
+
+def test_what_it_means_is_said_before_it_is_refused(tmp_path: Path) -> None:
+    words = ["-m", "screens", "--workspace", str(tmp_path / "w"), "serve", "--listen", "0.0.0.0"]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2 and done.stdout == ""
+    assert "every machine that reaches this one can knock" in done.stderr
+    assert "reverse proxy" in done.stderr and not (tmp_path / "w").exists()
+
+
+def test_what_does_not_fit_together_is_said() -> None:
+    for options in ({"cert": "a"}, {"key": "b"}, {"url": "labs"}, {"url": 'https://x/"><script>'}):
+        with pytest.raises(InputError) as caught:
+            check(how(**options))
+        assert caught.value.todo
+    for listen in ("127.0.0.1", "::1", "localhost", "127.0.113.7"):
+        check(how(listen=listen))
+
+
+def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
+    (tmp_path / "textual_serve.py").write_text("raise ImportError('not here')")
+    done = subprocess.run(
+        [sys.executable, "-m", "screens", "--workspace", str(tmp_path / "w"), "serve"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert done.returncode == 1
+    assert f"{sys.executable} -m pip install 'textual-serve" in done.stderr
+    assert "Traceback" not in done.stderr and not (tmp_path / "w").exists()
