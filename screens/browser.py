@@ -15,7 +15,7 @@ import shlex
 import signal
 import ssl
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -27,7 +27,6 @@ from wizard.workspace import Workspace
 
 if TYPE_CHECKING:
     from aiohttp import web
-    from aiohttp.typedefs import Handler, Middleware
 
 MOST_WINDOWS = 4
 """Wizards that are open at a time with one link: each is a process."""
@@ -234,7 +233,8 @@ def _app(how: Serving, links: Mapping[str, Workspace]) -> web.Application:
     async def download(request: web.Request) -> web.StreamResponse:
         return await servers[link_of(request)].handle_download(request)
 
-    app = web.Application(middlewares=[_with_headers(how)])
+    app = web.Application()
+    app.on_response_prepare.append(_with_headers(how))
     app.add_routes(
         [
             web.get("/", index),
@@ -246,27 +246,22 @@ def _app(how: Serving, links: Mapping[str, Workspace]) -> web.Application:
     return app
 
 
-def _with_headers(how: Serving) -> Middleware:
+def _with_headers(how: Serving) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
     """Nothing is fetched from elsewhere: a classroom may have no internet, and a page no business there."""
     policy = (
-        "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-        "font-src 'self' data:; connect-src 'self' {socket}; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+        "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data:; font-src 'self' data:; connect-src 'self' {socket}; frame-ancestors 'none'; "
+        "base-uri 'none'; form-action 'none'"
     )
 
-    from aiohttp import web
+    async def prepare(request: web.Request, answer: web.StreamResponse) -> None:
+        answer.headers["Content-Security-Policy"] = policy.format(socket=_socket(request, how, ""))
+        answer.headers["Referrer-Policy"] = "no-referrer"
+        answer.headers["X-Content-Type-Options"] = "nosniff"
+        if not request.path.startswith("/static/"):
+            answer.headers["Cache-Control"] = "no-store"
 
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        answer = await handler(request)
-        if not answer.prepared:
-            answer.headers["Content-Security-Policy"] = policy.format(socket=_socket(request, how, ""))
-            answer.headers["Referrer-Policy"] = "no-referrer"
-            answer.headers["X-Content-Type-Options"] = "nosniff"
-            if not request.path.startswith("/static/"):
-                answer.headers["Cache-Control"] = "no-store"
-        return answer
-
-    return middleware
+    return prepare
 
 
 def _host(request: web.Request) -> str:

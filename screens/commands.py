@@ -46,6 +46,7 @@ def commands(app: FirescreenApp) -> Iterable[SystemCommand]:
     yield SystemCommand("History", "Runs, their reports, undo", lambda: open_part(app, "history"))
     yield SystemCommand("What does this mean?", "Paste an error, read its cause", lambda: _explain(app))
     yield SystemCommand("Ask by hand", "The probe console: one request, taken apart", lambda: _ask(app))
+    yield SystemCommand("Words explained", "CA, SAN, bcrypt, scrape and the rest", lambda: _words(app))
     yield SystemCommand("Look again", "Ask the hosts once more", app.look)
     other = themes.LIGHT if app.theme == themes.DARK.name else themes.DARK
     words = "light" if other is themes.LIGHT else "dark"
@@ -63,6 +64,12 @@ def _ask(app: FirescreenApp) -> None:
     from screens.console import open_console
 
     open_console(app)
+
+
+def _words(app: FirescreenApp) -> None:
+    from screens.dialogs.words import WordsDialog
+
+    app.push_screen(WordsDialog())
 
 
 def _use(app: FirescreenApp, name: str) -> None:

@@ -242,6 +242,12 @@ class Desk:
 
         return labs.labs(self.engine.workspace.packs)
 
+    def words(self) -> tuple[str, ...]:
+        """The field's words explained, Markdown each, by their titles."""
+        from wizard import glossary
+
+        return tuple(sorted(map(glossary.term, glossary.terms()), key=str.casefold))
+
     def pack(self, folder: Path) -> Pack:
         """The lab pack in a folder, inspected; nothing of it is run or kept."""
         from wizard.labs import packs

@@ -30,11 +30,25 @@ class HelpDialog(Dialog[None]):
     def text(self) -> Content:
         """Words first, keys after."""
         lines = [Content.assemble((fit(key, 10), "$primary bold"), words) for key, words in self._keys]
-        return Content("\n").join([Content(self._text), Content(""), *lines])
+        words = Content.assemble((fit("w", 10), "$primary bold"), "here: words explained (CA, SAN, scrape …)")
+        return Content("\n").join([Content(self._text), Content(""), *lines, Content(""), words])
+
+    def buttons(self) -> tuple[tuple[str, str], ...]:
+        """Close, or go on to the words."""
+        return (("close", "Close"), ("words", "Words explained"))
 
     def chosen(self, name: str) -> None:
-        """Closes."""
+        """Closes; the words stand in its place."""
+        app = self.app
         self.dismiss(None)
+        if name == "words":
+            from screens.dialogs.words import WordsDialog
+
+            app.push_screen(WordsDialog())
+
+    def key_w(self) -> None:
+        """The words, with one key more."""
+        self.chosen("words")
 
     def action_refuse(self) -> None:
         """Closes."""

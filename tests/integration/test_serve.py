@@ -29,7 +29,7 @@ def served(
     folder: Path, *options: str | Path
 ) -> Iterator[tuple[list[str], list[str], subprocess.Popen[str]]]:
     """`firescreen serve` until the end of the block: (its links, what it said until then, itself)."""
-    count = int(options[options.index("--students") + 1]) if "--students" in options else 1
+    count = int(str(options[options.index("--students") + 1])) if "--students" in options else 1
     words = ["-m", "screens", "--workspace", folder / "w", "serve", "--port", "0", *options]
     child = subprocess.Popen(
         [sys.executable, *map(str, words)],
@@ -110,6 +110,7 @@ async def test_a_browser_with_the_link_sees_the_wizard_and_nobody_else_does(tmp_
             for path in ("/", "/?token=", "/?token=x", f"/?token={secret[:-1]}", "/ws", "/download/x"):
                 async with stranger.get(base + path, headers={"Cookie": "firescreen-1=x"}) as answer:
                     assert answer.status == 403, path
+                    assert answer.headers["Cache-Control"] == "no-store"
                     assert secret not in await answer.text()
             for path in ("/static/../server.py", "/static/%2e%2e/server.py", "/static/"):
                 async with stranger.get(base + path) as answer:

@@ -1,0 +1,73 @@
+"""Help on every screen, and the field's words explained one key from there."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from textual.widgets import OptionList
+
+import screens
+from screens.app import make_app
+from screens.dialogs.words import WordsDialog
+from screens.page import Page
+from tests.screens.helpers import drawn, engine, until
+from wizard import glossary
+
+MEANT = (
+    "ca leaf san cn eku mutual-tls bcrypt scrape target tls certificate private-key pem chain self-signed fingerprint "
+    "handshake basic-authentication hash exporter web-config reload unit mode file-sd server-name client-auth-type "
+    "alertmanager gossip pushgateway blackbox-exporter data-source promql host-key probe canary stack practice-stack "
+    "lab-pack"
+).split()
+"""What the labs and the screens speak of and a newcomer may not know."""
+
+
+def pages() -> list[type[Page]]:
+    for module in pkgutil.iter_modules(screens.__path__, "screens."):
+        if module.name != "screens.__main__":
+            importlib.import_module(module.name)
+    return sorted(Page.__subclasses__(), key=lambda page: page.__name__)
+
+
+def test_every_screen_says_what_it_is_for_and_which_keys_do_what() -> None:
+    assert len(pages()) >= 11
+    for page in pages():
+        assert len(page.HELP) > 150, page.__name__
+        for line in page.HELP.splitlines():
+            assert not line.startswith(" "), (page.__name__, "a line that was not joined")
+        explained = [binding for binding in page.BINDINGS if getattr(binding, "show", False)]
+        assert all(getattr(binding, "description", "") for binding in explained)
+
+
+def test_every_word_is_explained_shortly() -> None:
+    assert set(MEANT) == set(glossary.terms())
+    for name in MEANT:
+        title, _, text = glossary.term(name).partition("\n")
+        assert title.startswith("# ") and len(text) > 60
+        assert "[" not in text, "nothing to click: it is read in a terminal"
+
+
+async def test_a_word_is_two_keys_away_from_every_screen() -> None:
+    app = make_app(build=engine())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Follow a lab")
+        await pilot.press("question_mark")
+        await until(pilot, "Words explained")
+        await pilot.press("w")
+        await until(pilot, lambda: isinstance(app.screen, WordsDialog))
+        await until(pilot, "Takes the alerts that Prometheus raises")
+        await pilot.press("s", "s")
+        await until(pilot, "One visit of Prometheus to a target")
+        listed = app.screen.query_one(OptionList)
+        await pilot.press("end")
+        await until(pilot, lambda: listed.highlighted == len(MEANT) - 1)
+        longest = max(glossary.terms(), key=lambda name: len(glossary.term(name)))
+        app.screen.query_one(OptionList).highlighted = sorted(
+            map(glossary.term, glossary.terms()), key=str.casefold
+        ).index(glossary.term(longest))
+        last = glossary.term(longest).split()[-1]
+        await until(pilot, last)
+        await pilot.press("escape")
+        await until(pilot, "Follow a lab")
+        assert "Words explained" not in drawn(pilot)
