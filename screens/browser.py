@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from wizard.errors import FirescreenError, InputError
+from wizard.errors import FirescreenError, InputError, ProgramsError
 from wizard.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -67,15 +67,15 @@ def serve(how: Serving, say: Callable[[str], None]) -> int:
         say: told the links, each once, when they work.
 
     Raises:
-        InputError: it may not be offered like that. FirescreenError: textual-serve is missing, or the address is
-        not free.
+        InputError: it may not be offered like that. ProgramsError: textual-serve is missing. FirescreenError: the
+        address is not free.
     """
     check(how)
     try:
         import textual_serve  # noqa: F401 - only whether it is there
         from aiohttp import web
     except ImportError as error:
-        raise FirescreenError(
+        raise ProgramsError(
             "the wizard in a browser needs one package more, textual-serve",
             where=sys.executable,
             todo=f"install it: {shlex.quote(sys.executable)} -m pip install 'textual-serve>=1.1.3,<2' (or, where "

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Static, TextArea
 
@@ -33,10 +31,6 @@ class AnswersDialog(Dialog[tuple[str, ...] | None]):
         Pasted:focus { border: none; background-tint: $foreground 8%; }
     }
     """
-    # The arrows are the text's; Tab goes from one to the next.
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key, "", show=False) for key in ("left", "right", "up", "down")
-    ]
 
     def __init__(self, questions: Sequence[str], answers: Sequence[str]) -> None:
         super().__init__()

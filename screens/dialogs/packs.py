@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, cast
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Input, Static
 
@@ -36,11 +35,6 @@ class PackDialog(Dialog[bool]):
         Input:focus { border: none; background-tint: $foreground 8%; }
     }
     """
-    # The arrows are the text's.
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "", show=False),
-        Binding("right", "", show=False),
-    ]
 
     def __init__(self) -> None:
         super().__init__()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, cast
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.widgets import Markdown, OptionList
 from textual.widgets.option_list import Option
 
@@ -29,10 +28,6 @@ class WordsDialog(Dialog[None]):
         MarkdownH1 { content-align: left middle; color: $primary; text-style: bold; margin: 0 0 1 0; }
     }
     """
-    # The arrows are the list's.
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key, "", show=False) for key in ("up", "down", "pageup", "pagedown")
-    ]
 
     def __init__(self) -> None:
         super().__init__()
