@@ -130,19 +130,23 @@ def check(how: Serving) -> None:
         raise InputError(
             "that is no address of a web server", where=how.url, todo="e.g. https://labs.example.org"
         )
-    try:
-        own = ip_address(how.listen).is_loopback
-    except ValueError:
-        own = how.listen == "localhost"
-    if not own and not how.secure:
+    reached = (how.listen, urlsplit(how.url).hostname or "") if how.url else (how.listen,)
+    if not how.secure and not all(map(_is_loopback, reached)):
         raise InputError(
             "whoever reads along on the way would have the link, and with it this wizard: it works on your hosts as "
             "you, and shows what you may see",
-            where=how.listen,
+            where=how.url or how.listen,
             todo="give it a certificate (--cert F --key F; firescreen cert issue makes one). Or leave it on loopback "
             "and put a reverse proxy with https before it (--url https://…), or a tunnel: "
             f"ssh -L {how.port}:127.0.0.1:{how.port} YOU@THIS-MACHINE",
         )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _tls(how: Serving) -> ssl.SSLContext | None:

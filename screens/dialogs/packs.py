@@ -111,7 +111,7 @@ class PackDialog(Dialog[bool]):
                 lines.append(Content(f"… and {more} more: firescreen lab check-pack shows them all"))
             self._show(None, Content("\n").join(lines))
             return
-        head = Content.styled("These labs may type this for you, as you, on this machine:", "bold $primary")
+        head = Content.styled("These labs may type this for you, as you:", "bold $primary")
         self._show(pack, Content("\n").join([head, safe("\n".join(pack.shows), 400_000)]))
         self.query_one("#stop", Act).focus()  # a second Enter by mistake adds nothing
 

@@ -442,6 +442,25 @@ def test_the_command_line_follows_a_lab(engine: Engine) -> None:
     assert "0 of 3" in fire("lab", "list", workspace=root).stdout
 
 
+def test_what_is_answered_in_a_terminal_is_kept_by_a_wizard_that_is_open(engine: Engine) -> None:
+    session = LabSession.open(engine, "look", tools=False)
+    root = engine.workspace.root
+    assert fire("lab", "answer", "look", "1", "Because of *this*.", workspace=root).returncode == 0
+    assert fire("lab", "answer", "look", "9", "x", workspace=root).returncode == 2
+    assert not session.check("metrics").ok
+    session.respond(1, "And this.")
+    assert session.answers == ("Because of *this*.", "And this.")
+    session.reset()
+    reported = fire("lab", "report", "--html", "-o", "-", workspace=root)
+    assert (
+        reported.returncode == 0
+        and "Because of *this*." in reported.stdout
+        and "And this." in reported.stdout
+    )
+    assert "done by" not in reported.stdout
+    assert session.report().with_suffix(".html").stat().st_mode & 0o777 == 0o600
+
+
 def test_without_programs_and_network_it_says_so_and_leaves_nothing(tmp_path: Path) -> None:
     tools = tmp_path / "bin"
     tools.mkdir()

@@ -186,6 +186,9 @@ def test_it_is_not_offered_to_other_machines_in_clear(listen: str) -> None:
     assert all(word in caught.value.todo for word in ("--cert", "reverse proxy", "ssh -L"))
     with pytest.raises(InputError):
         check(how(listen=listen, url="http://labs.example.org"))
+    with pytest.raises(InputError):
+        check(how(url="http://labs.example.org"))
+    check(how(url="http://localhost:8080"))
     check(how(listen=listen, url="https://labs.example.org/fire"))
     check(how(listen=listen, cert="a", key="b"))
 

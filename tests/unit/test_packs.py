@@ -99,6 +99,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_line(pack: Path, file: Path
         ("cd {{srv1.home}}", "echo {{lab.password}}", "no placeholder 'lab.password'", "there are"),
         ("on: srv1, path", "on: srv9, path", "no host 'srv9'", "'srv1'"),
         ("text: 1-close.md", "text: 1-clos.md", "no page '1-clos.md'", "'1-close.md'"),
+        ("id: open-key", "id: '7'", "cannot be a number", "a word"),
         ("id: open-key", "id: open-key\nfollows: nothing", "follows 'nothing'", "name one of"),
         ("title: A key that everybody can read", "title: |\n  two\n  lines", "one line", "fold"),
     ],

@@ -39,6 +39,8 @@ def list_labs(workspace: Workspace) -> None:
 
     with output.explained():
         added = packs.names(workspace)
+        for name in (name for name, ids in added.items() if not ids):
+            output.say(f"The pack {name} can no longer be used. To take it out: firescreen lab remove {name}")
         for each in labs(workspace.packs):
             known = load(workspace.labs / f"{each.id}.json")
             done = sum(bool(known.step(step.id).done) for step in each.steps) if known else 0

@@ -58,9 +58,7 @@ def add(workspace: Workspace, folder: Path, yes: bool) -> None:
 
     with output.explained():
         pack = _sound(packs.look(folder, workspace))
-        _agree(
-            pack, yes=yes, ask="Add it?", words="These labs may type this for you, as you, on this machine:"
-        )
+        _agree(pack, yes=yes, ask="Add it?", words="These labs may type this for you, as you:")
         packs.add(pack, workspace)
         ids = ", ".join(each.id for each in pack.labs)
         output.say(f"Added: {ids}. Begin with: firescreen lab start {pack.labs[0].id}")
@@ -100,7 +98,12 @@ def check_pack(workspace: Workspace, folder: Path, yes: bool, no_play: bool, sui
         output.say(f"✓ inspected: {len(pack.labs)} lab(s), {steps} steps, nothing to correct", colour="green")
         if no_play:
             return
-        _agree(pack, yes=yes, ask="Play it?", words="It will type and place this, as you, on this machine:")
+        _agree(
+            pack,
+            yes=yes,
+            ask="Play it?",
+            words="It will type and place this, as you, on a practice stack on this machine:",
+        )
         sys.exit(0 if _played(pack, workspace, suite) else 1)
 
 
@@ -134,20 +137,16 @@ def _played(pack: Pack, workspace: Workspace, suite: str) -> bool:
 
 
 def _sound(pack: Pack) -> Pack:
-    """The pack, if there is nothing to correct.
-
-    Raises:
-        FirescreenError: there is; all of it was told.
-    """
-    for problem in pack.problems[:-1]:
+    """The pack, if there is nothing to correct; else all of it is told, and the command ends with 2."""
+    if not pack.problems:
+        return pack
+    for problem in pack.problems:
         _told(problem)
-    if pack.problems:
-        count = len(pack.problems)
-        output.say(
-            f"{count} {'thing has' if count == 1 else 'things have'} to be corrected; the last of them:"
-        )
-        raise pack.problems[-1]
-    return pack
+    count = len(pack.problems)
+    output.say(
+        f"{count} {'thing has' if count == 1 else 'things have'} to be corrected. Nothing was run.", bold=True
+    )
+    sys.exit(2)
 
 
 def _told(problem: FirescreenError) -> None:

@@ -90,9 +90,9 @@ def inspect(files: Mapping[str, bytes], *, folder: Path, source: Path, taken: Co
     except InputError as error:
         return Seen(None, (_own(error),))
     problems += map(_own, yamlfile.mistakes(read, _schema(), _FORM))
-    problems += _signs(read, texts, source)
     if not problems:
         problems += _pages(read, files, source)
+    problems += _signs(read, texts, source)
     if problems:
         return Seen(None, tuple(problems))
     try:
@@ -105,6 +105,11 @@ def inspect(files: Mapping[str, bytes], *, folder: Path, source: Path, taken: Co
             LabError(
                 f"there is a lab '{lab.id}' already", where=read.where(("id",)), todo="give it another id"
             )
+        )
+    if lab.id.isdecimal() or any(step.id.isdecimal() for step in lab.steps):
+        where = read.where(("id",))
+        problems.append(
+            LabError("an id cannot be a number: steps have theirs", where=where, todo="use a word")
         )
     problems += _html(texts, source)
     problems += _names(read, texts, source)

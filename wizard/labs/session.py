@@ -221,6 +221,7 @@ class LabSession:
             with Look(self._engine.workspace, self.stack) as look:
                 result = checks.run(step.checks, look, patience=patience)
         with self._lock:
+            self._read_again()
             self._remember(step, result)
         return result
 
@@ -236,6 +237,7 @@ class LabSession:
     def answers(self) -> tuple[str, ...]:
         """What was answered to each question of the lab; '' for nothing yet."""
         with self._lock:
+            self._read_again()
             return tuple(self._state.answers.get(question.ask, "") for question in self._raw.questions)
 
     def respond(self, number: int, text: str) -> None:
@@ -249,12 +251,14 @@ class LabSession:
             FirescreenError: it cannot be kept.
         """
         with self._lock:
+            self._read_again()
             self._keep(self._state.with_answer(self._raw.questions[number].ask, text))
 
     def hint(self, step_id: str) -> str:
         """The next hint of a step; the last one again when there are no more."""
         step = self.lab.step(step_id)
         with self._lock:
+            self._read_again()
             used = min(self._state.step(step_id).hints + 1, len(step.hints))
             self._keep(self._state.with_step(step_id, hints=used))
         return step.hints[used - 1]
@@ -397,6 +401,12 @@ class LabSession:
         if resetting.holder(root) not in ("", self._raw.id):
             return True
         return bool(known.done) and resetting.beginning(root) == known.beginning
+
+    def _read_again(self) -> None:
+        """What another terminal has kept meanwhile (a step, a hint, an answer) is not to be lost."""
+        found = state.load(self._path)
+        if found is not None and found.started == self._state.started:
+            self._state = found
 
     def _keep(self, new: state.LabState) -> None:
         self._state = new
