@@ -358,7 +358,7 @@ class LabSession:
             FirescreenError: it cannot be written.
         """
         workspace = self._engine.workspace
-        written = reporting.gather(workspace, (self.lab,))
+        written = reporting.gather(workspace, (self.lab,), states=self._path.parent)
         path = workspace.reports / f"lab-{self.lab.id}.md"
         reporting.save(path.with_suffix(".html"), reporting.page(written))
         return reporting.save(path, reporting.markdown(written))
