@@ -369,13 +369,12 @@ def _step(step: LabStep, entry: Mapping[str, Any]) -> Iterator[str]:
         yield "     it places a fault:"
         yield from _deeds(step.fault)
     for command in (*entry.get("commands", ()), *entry.get("answer", ())):
-        forms: Sequence[tuple[str, str]] = (
-            [("", command)]
-            if isinstance(command, str)
-            else [(f"({name}) ", text) for name, text in command.items()]
-        )
-        for name, text in forms:
-            first, *rest = plain(text.rstrip("\n"), 4000).split("\n")
+        forms: Mapping[str, Any] = {"": command}
+        if isinstance(command, dict):
+            forms = {f"({name}) ": text for name, text in command.items()}
+        for name, text in forms.items():
+            words = text if isinstance(text, str) else json.dumps(text, ensure_ascii=False)
+            first, *rest = plain(words.rstrip("\n"), 4000).split("\n")
             yield f"     $ {name}{first}"
             yield from (f"       {line}" for line in rest)
 
