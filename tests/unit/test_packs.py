@@ -59,7 +59,7 @@ def test_what_ships_would_pass_as_a_pack(pack: Path) -> None:
         assert len(read.labs) == count
 
 
-def test_everything_that_it_types_and_places_is_shown(pack: Path) -> None:
+def test_everything_that_it_types_and_places_is_shown(pack: Path, file: Path) -> None:
     read = packs.read(pack, taken=())
     shown = "\n".join(read.shows)
     (lab,) = read.labs
@@ -74,7 +74,9 @@ def test_everything_that_it_types_and_places_is_shown(pack: Path) -> None:
         for deed in (*lab.begin, *(each for step in lab.steps for each in step.fault)):
             assert f"+ {deed.kind}: " in whole
             assert all(line in whole for line in str(deed.options.get("text", "")).splitlines())
-    assert "$ (host) flags=/etc/default/prometheus-node-exporter" in whole
+    spoil(file, LINE, "      - {practice: chmod 0640 node.key, host: chmod 0600 node.key}")
+    shown = "\n".join(packs.read(pack, taken=()).shows)
+    assert "$ (practice) chmod 0640" in shown and "$ (host) chmod 0600" in shown
 
 
 def test_all_mistakes_are_told_at_once_each_with_its_line(pack: Path, file: Path) -> None:

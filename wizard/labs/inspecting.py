@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -31,17 +32,16 @@ from ruamel.yaml.events import (
 
 from wizard import assets, yamlfile
 from wizard.errors import InputError, LabError
-from wizard.labs import contained, content, signs
+from wizard.labs import contained, content, session, signs
 from wizard.labs.content import Deed, Lab, LabStep
-from wizard.practice.record import FIRST, MORE, PORTS
+from wizard.practice.record import FIRST, MORE, PORTS, PracticeHost, PracticeStack, dump
 from wizard.redact import plain
+from wizard.workspace import Workspace
 from wizard.yamlfile import Place, Read
 
 _DEEPEST = 12
 _MOST = 20
 """Problems of one kind that are worth telling."""
-_OF_HOST = ("address", "port", "listen", "home", "from", "flags", "log", "version", "restart", "reload")
-_OF_LAB = ("copy", "notes", "examples")
 _PLACED = frozenset({"lab.password", "lab.hash"})
 _BRACES = re.compile(r"\{\{([^{}\n]{1,80})\}\}")
 _HTML = re.compile(r"<(?:!--|/?[A-Za-z][^<>\n]*>)")
@@ -289,7 +289,7 @@ def _names(read: Read, texts: Mapping[str, str], source: Path) -> Iterator[LabEr
         if name in stand.get("hosts", ()) or (name not in MORE and component in has)
     ]
     places = {f"{host}/{PORTS[host][0]}" for host in hosts}
-    known = {f"lab.{name}" for name in _OF_LAB} | {f"{host}.{name}" for host in hosts for name in _OF_HOST}
+    known = {name for name in _placeholders_there() if name.partition(".")[0] in ("lab", *hosts)}
     for place, text in _strings(read.data):
         key, deed = place[-1], "place" in place or "fault" in place
         if key == "of" and text not in places:
@@ -315,6 +315,23 @@ def _names(read: Read, texts: Mapping[str, str], source: Path) -> Iterator[LabEr
         if name != "lab.yaml":
             for number, line in enumerate(text.split("\n"), start=1):
                 yield from _filled(line, known, f"{source / name}:{number}")
+
+
+@cache
+def _placeholders_there() -> frozenset[str]:
+    """All that a practice stack with every host that there can be would fill in."""
+    with tempfile.TemporaryDirectory(prefix="firescreen-") as folder:
+        workspace = Workspace(Path(folder))
+        hosts = tuple(
+            PracticeHost(
+                name=name, address="", port=port, component=component, program="", version="", folder=""
+            )
+            for name, (component, port) in PORTS.items()
+        )
+        workspace.practice.mkdir()
+        record = dump(PracticeStack(folder="", suite="", promtool="", hosts=hosts))
+        (workspace.practice / "practice.json").write_text(record, encoding="utf-8")
+        return frozenset(session.values(workspace))
 
 
 def _placeholders(text: str, known: Collection[str], read: Read, place: Place) -> Iterator[LabError]:
