@@ -194,13 +194,18 @@ def labs(packs: Path | None = None) -> tuple[Lab, ...]:
     Raises:
         LabError: one of Firescreen's own cannot be used.
     """
-    folders = sorted(path.parent for path in assets.path("labs").glob("*/lab.yaml"))
-    known = {lab.id: lab for lab in map(load, folders)}
+    known = {lab.id: lab for lab in _own()}
     for path in sorted(packs.glob("*/*/lab.yaml")) if packs is not None else ():
         with suppress(LabError):
             added = replace(load(path.parent), foreign=True)
             known.setdefault(added.id, added)
     return tuple(known.values())
+
+
+@cache
+def _own() -> tuple[Lab, ...]:
+    folders = sorted(path.parent for path in assets.path("labs").glob("*/lab.yaml"))
+    return tuple(load(folder) for folder in folders)
 
 
 def find(lab_id: str = "", packs: Path | None = None) -> Lab:

@@ -447,7 +447,7 @@ def _copy_of(workspace: Workspace, lab: Lab) -> Path:
 def _holder(workspace: Workspace) -> str:
     """The id of the lab that the practice stack is in; '' for none, or for one that is no longer there."""
     held = resetting.holder(workspace.practice)
-    return held if any(lab.id == held for lab in labs(workspace.packs)) else ""
+    return held if held and any(lab.id == held for lab in labs(workspace.packs)) else ""
 
 
 def _settle(engine: Engine, lab: Lab, say: Callable[[str], None], *, suite: str = "") -> bool:
