@@ -38,6 +38,7 @@ def values(lab: Lab) -> Mapping[str, str]:
     }
     found = {
         "lab.copy": "cp",
+        "lab.promtool": "promtool",
         "lab.notes": f"{FOLDER}/notes",
         "lab.examples": "/usr/lib/python3.11/site-packages/wizard/_assets/examples",
     }
@@ -50,6 +51,10 @@ def values(lab: Lab) -> Mapping[str, str]:
             f"{host}.home": home,
             f"{host}.from": home,
             f"{host}.flags": f"{FOLDER}/{host}/services/{component}/arguments",
+            f"{host}.addflag": f'echo "$flag" >> {FOLDER}/{host}/services/{component}/arguments',
+            f"{host}.group": "student",
+            f"{host}.san": f"IP:127.0.113.{number},DNS:{host}",
+            f"{host}.job": "node",
             f"{host}.log": f"{FOLDER}/{host}/services/{component}/log",
             f"{host}.version": "1.5.0",
             f"{host}.restart": f"firescreen practice restart {host}/{component}",

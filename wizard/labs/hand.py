@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wizard import binaries, practice
+from wizard.engine.hosts import Hosts
 from wizard.errors import FirescreenError, HostError, ProgramsError
 from wizard.hosts.process import run_bounded
 from wizard.labs.content import LabStep
@@ -144,3 +145,40 @@ def run(step: LabStep, workspace: Workspace) -> Iterator[Typed]:
     for index, output in enumerate(parts):
         last = index == len(parts) - 1
         yield Typed(step.typed[index], redact(plain(output.strip("\n"), 4000)), ended.code if last else 0)
+
+
+HERE = "here"
+"""As the place of a command: this machine."""
+
+
+def run_there(step: LabStep, hosts: Hosts) -> Iterator[Typed]:
+    """Runs a step's commands as printed, each on the host where it is to be typed; yields each.
+
+    Commands that follow each other on one host are typed into one bash, which stops at the first that fails.
+
+    Raises:
+        FirescreenError: a host cannot be reached, has no bash, or the commands do not end.
+    """
+    places = step.places or (step.host,) * len(step.typed)
+    stretches: list[tuple[str, list[str]]] = []
+    for place, command in zip(places, step.typed, strict=True):
+        if not stretches or stretches[-1][0] != place:
+            stretches.append((place, []))
+        stretches[-1][1].append(command)
+    for place, commands in stretches:
+        script = "\n".join(["exec 2>&1", *(f"printf '\\036'\n{command}" for command in commands)])
+        argv = ["bash", "-euc", script]
+        if place == HERE:
+            here = run_bounded(argv, timeout=_TIMEOUT)
+            code, output = here.code, here.stdout.decode("utf-8", "replace")
+        else:
+            there = hosts.connection(place).run(argv, timeout=_TIMEOUT)
+            code, output = there.code, there.stdout
+        if code == 127 and not output:
+            raise FirescreenError("there is no bash on this host", where=place, todo="install it there")
+        parts = output.split(_MARK)[1:]
+        for index, said in enumerate(parts):
+            ended = code if index == len(parts) - 1 else 0
+            yield Typed(commands[index], redact(plain(said.strip("\n"), 4000)), ended)
+        if code:
+            return

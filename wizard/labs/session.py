@@ -7,19 +7,23 @@ commands, or the plan of the engine that secures real hosts.
 from __future__ import annotations
 
 import re
+import shlex
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from wizard import assets, practice
+from wizard.account import account
 from wizard.engine import Engine, Outcome
+from wizard.engine.hosts import Hosts
 from wizard.engine.outcome import silent
 from wizard.errors import FirescreenError, InputError
 from wizard.labs import checks, hand, placing, reporting, resetting, scraping, state
 from wizard.labs.checks import CheckResult
+from wizard.labs.classroom import Classroom
 from wizard.labs.content import Lab, LabStep, find
 from wizard.labs.look import Look
 from wizard.model import CertificateSpec, Event, Plan, PlannedStep, Protection, RunService, Stack
@@ -78,9 +82,9 @@ class LabSession:
         self._engine = engine
         self._raw = lab
         self._lock = threading.RLock()
-        self._path = engine.workspace.labs / f"{lab.id}.json"
+        self._path = self._state_file()
         self.lab = lab
-        """The lab with this practice stack's addresses and folders filled in."""
+        """The lab with the addresses and folders of its hosts filled in."""
         self._fill()
         kept = state.load(self._path)
         if kept is not None and not kept.complete(lab) and self._gone(kept):
@@ -99,6 +103,7 @@ class LabSession:
         tools: bool = True,
         suite: str = "",
         anew: bool = False,
+        classroom: Classroom | None = None,
     ) -> LabSession:
         """Brings the practice stack into the lab's beginning, or goes on where the person was.
 
@@ -109,12 +114,17 @@ class LabSession:
             tools: whether to get ready what the printed commands need (htpasswd, a `firescreen` on PATH).
             suite: programs of another suite of the distribution.
             anew: whether what somebody has in hand on the practice stack may be ended.
+            classroom: real hosts to do it on in place of the practice stack.
 
         Raises:
             InputError: there is no such lab. InHandError: see `anew`. ProgramsError: the programs can be neither
             found nor fetched. ServiceError: one of them does not come up.
         """
         lab, say = find(lab_id), progress or _quiet
+        if classroom is not None:
+            from wizard.labs.onhosts import HostSession
+
+            return HostSession.begun(engine, lab, classroom, say, anew=anew)
         workspace = engine.workspace.ensure()
         words = "" if anew else in_the_way(workspace, lab.id)
         if words:
@@ -156,6 +166,21 @@ class LabSession:
         return next((step for step in self.lab.steps if step.id not in done), None)
 
     @property
+    def patience(self) -> float:
+        """Seconds that a check has to wait for what takes its time by nature."""
+        return PATIENCE
+
+    @property
+    def where(self) -> str:
+        """On which hosts it is done, for a person."""
+        return "the practice stack"
+
+    @property
+    def on_real_hosts(self) -> bool:
+        """Whether it is done on real hosts."""
+        return False
+
+    @property
     def shell_file(self) -> Path:
         """What a terminal sources so that the printed commands find their programs."""
         return hand.shell_file(self._engine.workspace)
@@ -190,7 +215,7 @@ class LabSession:
 
     def _await_word(self, step: LabStep) -> None:
         """Prometheus asks a new target within seconds: until then it has nothing to say about it."""
-        with Look(self._engine.workspace, self.stack) as look:
+        with self._look() as look:
             scraping.await_word(step.checks, look, PATIENCE)
 
     def check(self, step_id: str, *, patience: float = 0.0) -> CheckResult:
@@ -212,8 +237,9 @@ class LabSession:
         if step.missing:
             result = CheckResult(True, step.missing, "", (step.missing,))
         else:
-            with Look(self._engine.workspace, self.stack) as look:
-                result = checks.run(step.checks, look, patience=patience)
+            with self._look() as look:
+                # A Prometheus that asks once a minute has its time.
+                result = checks.run(step.checks, look, patience=patience and max(patience, self.patience))
         if result.ok:
             with self._lock:
                 self._remember(step, result)
@@ -243,7 +269,7 @@ class LabSession:
         for step in self.lab.steps:
             last = step is wanted
             if last or (not wanted.fault and not step.missing and not self.check(step.id).ok):
-                outcome = self._solve(step, emit if last else _inner(emit), cancel)
+                outcome = self._solve(step, emit if last else inner(emit), cancel)
                 if last or not outcome.ok:
                     return outcome
                 self.check(step.id, patience=PATIENCE)
@@ -273,9 +299,7 @@ class LabSession:
 
     def _by_typing(self, step: LabStep, emit: Emit) -> Outcome:
         """Types the very commands that the step shows."""
-        if not hand.is_ready(self._engine.workspace):
-            hand.prepare(self._engine.workspace, _quiet)
-        for typed in hand.run(step, self._engine.workspace):
+        for typed in self.type(step.id):
             text = f"$ {typed.command}"
             emit(Event(run="", kind="change", state="done", host=step.host, step=step.id, text=text))
             if typed.code:
@@ -292,6 +316,16 @@ class LabSession:
                 )
         return Outcome(run="", state="applied")
 
+    def type(self, step_id: str) -> Iterator[hand.Typed]:
+        """Types the commands of a step as they are shown, on the hosts that they are for; yields each.
+
+        Raises:
+            FirescreenError: there is no such step, or the commands do not end.
+        """
+        if not hand.is_ready(self._engine.workspace):
+            hand.prepare(self._engine.workspace, _quiet)
+        yield from hand.run(self.lab.step(step_id), self._engine.workspace)
+
     def reset(self, emit: Emit = silent) -> None:
         """Puts the practice stack back to the beginning of the lab; all steps count as not done.
 
@@ -306,7 +340,7 @@ class LabSession:
             known = self._state
         root = self._engine.workspace.practice
         mine = resetting.holder(root) == self.lab.id and self._copy.is_dir()
-        if mine and resetting.undo_runs(self._engine, known.runs, _inner(emit)):
+        if mine and resetting.undo_runs(self._engine, known.runs, inner(emit)):
             resetting.put_back(root, self._copy, everything=True)
         else:
             say("making the practice stack anew")
@@ -328,6 +362,13 @@ class LabSession:
         return reporting.write(self._engine.workspace.reports / f"lab-{self.lab.id}.md", self.lab, known)
 
     # -- inside --------------------------------------------------------------------------------------------
+
+    def _state_file(self) -> Path:
+        return self._engine.workspace.labs / f"{self._raw.id}.json"
+
+    def _look(self) -> Look:
+        workspace, stack = self._engine.workspace, self.stack
+        return Look(Hosts(workspace, stack.hosts), stack, notes=str(workspace.practice / "notes"))
 
     @property
     def _copy(self) -> Path:
@@ -352,7 +393,7 @@ class LabSession:
         known = practice.load(self._engine.workspace.practice)
         versions = {f"{host.name}/{host.component}": host.version for host in known.hosts} if known else {}
         filled = self._raw.filled(self._values)
-        self.lab = replace(filled, steps=tuple(_fitted(step, versions) for step in filled.steps))
+        self.lab = replace(filled, steps=tuple(fitted(step, versions) for step in filled.steps))
 
     def _fresh(self) -> state.LabState:
         return state.LabState(
@@ -377,6 +418,7 @@ def values(workspace: Workspace) -> Mapping[str, str]:
     assert known is not None
     found = {
         "lab.copy": "cp",
+        "lab.promtool": "promtool",
         "lab.notes": str(workspace.practice / "notes"),
         "lab.examples": str(assets.path("examples")),
     }
@@ -390,7 +432,11 @@ def values(workspace: Workspace) -> Mapping[str, str]:
             f"{host.name}.home": home,
             f"{host.name}.from": home,
             f"{host.name}.flags": f"{host.service_folder}/arguments",
+            f"{host.name}.addflag": f'echo "$flag" >> {shlex.quote(f"{host.service_folder}/arguments")}',
             f"{host.name}.log": f"{host.service_folder}/log",
+            f"{host.name}.group": account()[1],
+            f"{host.name}.san": f"IP:{host.address},DNS:{host.name}",
+            f"{host.name}.job": "node" if host.component == "node_exporter" else host.component,
             f"{host.name}.version": host.version,
             f"{host.name}.restart": f"firescreen practice restart {unit}",
             f"{host.name}.reload": f"firescreen practice reload {unit}",
@@ -434,7 +480,7 @@ def _settle(engine: Engine, lab: Lab, say: Callable[[str], None], *, suite: str 
     return True
 
 
-def _fitted(step: LabStep, versions: Mapping[str, str]) -> LabStep:
+def fitted(step: LabStep, versions: Mapping[str, str]) -> LabStep:
     """A step that these programs are too old for says so, and has nothing to type."""
     if step.needs is None:
         return step
@@ -479,7 +525,11 @@ def _with_turns(plan: Plan, wanted: tuple[str, ...]) -> Plan:
                         service=service,
                         action="restart" if kind == "switch" else "reload",
                         why="It takes effect with this.",
-                        by_hand=(words.practice(service, action, workspace=plan.facts.workspace_option),),
+                        by_hand=(
+                            f"systemctl {action} {service.unit}"
+                            if service.manager == "systemd"
+                            else words.practice(service, action, workspace=plan.facts.workspace_option),
+                        ),
                     ),
                 ),
             )
@@ -487,7 +537,7 @@ def _with_turns(plan: Plan, wanted: tuple[str, ...]) -> Plan:
     return replace(plan, steps=tuple(steps))
 
 
-def _inner(emit: Emit) -> Emit:
+def inner(emit: Emit) -> Emit:
     """Passes on all but the beginning and the end: the run that is watched is another."""
 
     def tell(event: Event) -> None:

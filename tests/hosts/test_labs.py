@@ -1,0 +1,109 @@
+"""The labs on real hosts of a classroom: srv1 and prometheus over SSH, Firescreen on a third machine.
+
+Each step's check fails before and passes after, by hand (the commands as they are shown, each on its host) and done
+for the student; a reset puts back every file below /etc of both hosts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from machines import Machine, Network, booted
+from test_over_ssh import engine_for, etc
+
+from wizard.engine import Engine
+from wizard.labs import LabSession, classroom
+from wizard.labs.classroom import Classroom
+
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
+
+CONFIG = """\
+# A campus: Prometheus asks itself and srv1.
+global:
+  scrape_interval: 1s
+scrape_configs:
+  - job_name: prometheus
+    static_configs: [{targets: ['localhost:9090']}]
+
+  # The nodes.
+  - job_name: 'node'
+    # Which ones there are stands in a file of its own.
+    file_sd_configs:
+      - files:
+          - targets.d/node.yml
+"""
+PATIENCE = 30.0
+
+
+@pytest.fixture(scope="module", params=["bookworm", "sid"])
+def site(request: pytest.FixtureRequest, network: Network) -> Iterator[dict[str, Machine]]:
+    """srv1 and prometheus, booted once for all labs of a suite."""
+    machines = [
+        Machine(str(request.param), "srv1", network, programs=("node_exporter",)),
+        Machine(str(request.param), "prometheus", network, programs=("prometheus",)),
+    ]
+    with booted(machines):
+        srv1, prometheus = machines
+        prometheus.push("/etc/prometheus/prometheus.yml", CONFIG.encode())
+        prometheus.push("/etc/prometheus/targets.d/node.yml", b"- targets: ['srv1:9100']\n")
+        prometheus.check(["systemctl", "restart", "prometheus"])
+        yield {"srv1": srv1, "prometheus": prometheus}
+
+
+def room(site: dict[str, Machine], folder: Path) -> Classroom:
+    """The classroom file of a workshop, as the student of one campus reads it."""
+    spec = {name: machine.spec() for name, machine in site.items()}
+    number = site["srv1"].address.rpartition(".")[2]
+    hosts = "".join(
+        f"  {name}:\n    connect: ssh\n    address: {address}\n    user: root\n"
+        f"    identity_file: {spec[name].identity_file}\n    known_hosts: {spec[name].known_hosts}\n"
+        for name, address in (("srv1", "192.0.2.{{campus}}"), ("prometheus", site["prometheus"].address))
+    )
+    path = folder / "classroom.yaml"
+    path.write_text(f"campus: 1-200\nhosts:\n{hosts}    name: prometheus.campus{{{{campus}}}}.example.org\n")
+    return classroom.load(path, int(number))
+
+
+def open_before_and_done_after(session: LabSession, *, by_hand: bool) -> list[str]:
+    """Goes through a lab; what its commands printed."""
+    said: list[str] = []
+    for step in session.lab.steps:
+        if step.missing:
+            assert session.check(step.id).ok
+            continue
+        before = session.check(step.id)
+        assert not before.ok, f"{step.id} counts as done before anything was done"
+        if by_hand:
+            for typed in session.type(step.id):
+                assert typed.code == 0, f"{step.id}: {typed.command}\n{typed.output}"
+                said.append(typed.output)
+        else:
+            outcome = session.solve(step.id)
+            assert outcome.error is None, (step.id, outcome.error.what, outcome.error.todo)
+        after = session.check(step.id, patience=PATIENCE)
+        assert after.ok, f"{step.id}: {after.what} - {after.todo}"
+    return said
+
+
+def opened(engine: Engine, lab: str, where: Classroom) -> LabSession:
+    return LabSession.open(engine, lab, classroom=where)
+
+
+@pytest.mark.parametrize("by_hand", [True, False], ids=["by-hand", "done-for-you"])
+def test_tls_and_then_a_password(
+    site: dict[str, Machine], network: Network, tmp_path: Path, by_hand: bool
+) -> None:
+    before = {name: etc(machine) for name, machine in site.items()}
+    began = time.monotonic()
+    with engine_for(tmp_path / "workspace", network, {}) as engine:
+        where = room(site, tmp_path)
+        session = opened(engine, "node-tls", where)
+        open_before_and_done_after(session, by_hand=by_hand)
+        print("node-tls", time.monotonic() - began)
+        session.reset()
+        assert not session.done
+        engine.close()
+    assert {name: etc(machine) for name, machine in site.items()} == before
