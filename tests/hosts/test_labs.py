@@ -1,4 +1,4 @@
-"""The labs on real hosts of a classroom: srv1 and prometheus over SSH, Firescreen on a third machine.
+"""The labs on real hosts of a classroom: srv1, srv2 and prometheus over SSH, Firescreen on a third machine.
 
 Each step's check fails before and passes after, by hand (the commands as they are shown, each on its host) and done
 for the student; a reset puts back every file below /etc of both hosts.
@@ -15,8 +15,10 @@ from machines import Machine, Network, booted
 from test_over_ssh import engine_for, etc
 
 from wizard.engine import Engine
+from wizard.errors import InputError
 from wizard.labs import LabSession, classroom
 from wizard.labs.classroom import Classroom
+from wizard.labs.session import InHandError
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
@@ -43,14 +45,15 @@ def site(request: pytest.FixtureRequest, network: Network) -> Iterator[dict[str,
     """srv1 and prometheus, booted once for all labs of a suite."""
     machines = [
         Machine(str(request.param), "srv1", network, programs=("node_exporter",)),
+        Machine(str(request.param), "srv2", network, programs=("node_exporter",)),
         Machine(str(request.param), "prometheus", network, programs=("prometheus",)),
     ]
     with booted(machines):
-        srv1, prometheus = machines
+        srv1, srv2, prometheus = machines
         prometheus.push("/etc/prometheus/prometheus.yml", CONFIG.encode())
         prometheus.push("/etc/prometheus/targets.d/node.yml", b"- targets: ['srv1:9100']\n")
         prometheus.check(["systemctl", "restart", "prometheus"])
-        yield {"srv1": srv1, "prometheus": prometheus}
+        yield {"srv1": srv1, "srv2": srv2, "prometheus": prometheus}
 
 
 def room(site: dict[str, Machine], folder: Path) -> Classroom:
@@ -60,7 +63,11 @@ def room(site: dict[str, Machine], folder: Path) -> Classroom:
     hosts = "".join(
         f"  {name}:\n    connect: ssh\n    address: {address}\n    user: root\n"
         f"    identity_file: {spec[name].identity_file}\n    known_hosts: {spec[name].known_hosts}\n"
-        for name, address in (("srv1", "192.0.2.{{campus}}"), ("prometheus", site["prometheus"].address))
+        for name, address in (
+            ("srv1", "192.0.2.{{campus}}"),
+            ("srv2", site["srv2"].address),
+            ("prometheus", site["prometheus"].address),
+        )
     )
     path = folder / "classroom.yaml"
     path.write_text(f"campus: 1-200\nhosts:\n{hosts}    name: prometheus.campus{{{{campus}}}}.example.org\n")
@@ -92,18 +99,62 @@ def opened(engine: Engine, lab: str, where: Classroom) -> LabSession:
     return LabSession.open(engine, lab, classroom=where)
 
 
-@pytest.mark.parametrize("by_hand", [True, False], ids=["by-hand", "done-for-you"])
-def test_tls_and_then_a_password(
-    site: dict[str, Machine], network: Network, tmp_path: Path, by_hand: bool
-) -> None:
-    before = {name: etc(machine) for name, machine in site.items()}
-    began = time.monotonic()
+@pytest.fixture
+def engine(network: Network, tmp_path: Path) -> Iterator[Engine]:
+    """Firescreen on the third machine."""
     with engine_for(tmp_path / "workspace", network, {}) as engine:
-        where = room(site, tmp_path)
-        session = opened(engine, "node-tls", where)
-        open_before_and_done_after(session, by_hand=by_hand)
-        print("node-tls", time.monotonic() - began)
-        session.reset()
-        assert not session.done
+        yield engine
         engine.close()
+
+
+@pytest.fixture
+def before(site: dict[str, Machine]) -> dict[str, dict[str, tuple[str, int]]]:
+    """Every file below /etc of each host, before the lab."""
+    return {name: etc(machine) for name, machine in site.items()}
+
+
+WAYS = pytest.mark.parametrize("by_hand", [True, False], ids=["by-hand", "done-for-you"])
+
+
+@WAYS
+def test_tls_and_then_a_password(
+    site: dict[str, Machine],
+    engine: Engine,
+    before: dict[str, dict[str, tuple[str, int]]],
+    tmp_path: Path,
+    by_hand: bool,
+) -> None:
+    where = room(site, tmp_path)
+    with pytest.raises(InputError, match="goes on where 'TLS for a node_exporter' ends"):
+        opened(engine, "node-password", where)
+    open_before_and_done_after(opened(engine, "node-tls", where), by_hand=by_hand)
+    between = {name: etc(machine) for name, machine in site.items()}
+    session = opened(engine, "node-password", where)
+    open_before_and_done_after(session, by_hand=by_hand)
+    session.reset()
+    assert not session.done
+    assert {name: etc(machine) for name, machine in site.items()} == between
+    # Another lab begins on the hosts as they were before the first.
+    with pytest.raises(InHandError, match="put back"):
+        opened(engine, "mutual-tls", where)
+    LabSession.open(engine, "mutual-tls", classroom=where, anew=True)
+    assert {name: etc(machine) for name, machine in site.items()} == before
+
+
+@WAYS
+@pytest.mark.parametrize("lab", ["mutual-tls", "workshop"])
+def test_certificates_for_both_ends(
+    site: dict[str, Machine],
+    engine: Engine,
+    before: dict[str, dict[str, tuple[str, int]]],
+    tmp_path: Path,
+    lab: str,
+    by_hand: bool,
+) -> None:
+    session = opened(engine, lab, room(site, tmp_path))
+    began = time.monotonic()
+    open_before_and_done_after(session, by_hand=by_hand)
+    print(lab, time.monotonic() - began)
+    session.reset()
+    print(lab, time.monotonic() - began)
     assert {name: etc(machine) for name, machine in site.items()} == before

@@ -37,7 +37,6 @@ def values(lab: Lab) -> Mapping[str, str]:
         "pushgateway": "pushgateway",
     }
     found = {
-        "lab.copy": "cp",
         "lab.promtool": "promtool",
         "lab.notes": f"{FOLDER}/notes",
         "lab.examples": "/usr/lib/python3.11/site-packages/wizard/_assets/examples",

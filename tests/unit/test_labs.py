@@ -21,7 +21,6 @@ COMPONENTS = {
     "pushgateway": "pushgateway",
 }
 USUAL = {
-    "lab.copy": "cp",
     "lab.promtool": "promtool",
     "lab.notes": f"{FOLDER}/notes",
     "lab.examples": "/usr/lib/firescreen/examples",

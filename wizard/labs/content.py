@@ -33,7 +33,7 @@ _FORMAT = yamlfile.Format(
     advice={"pattern": "see the pattern for it in assets/lab.schema.json"},
 )
 _PLACEHOLDER = re.compile(r"\{\{([a-z][a-z0-9_-]*\.[a-z]+)\}\}")
-COMMANDS = frozenset({"restart", "reload", "copy", "addflag"})
+COMMANDS = frozenset({"restart", "reload", "addflag"})
 """Placeholders that stand for a command: filled in as it is, and never quoted as one word."""
 
 
@@ -358,8 +358,9 @@ def _on_hosts(entries: Sequence[str | Mapping[str, Any]], host: str) -> Iterator
                     mode=said.get("mode", ""),
                 ),
             )
-        elif "host" in entry:
-            yield HostCommand(entry["host"].rstrip("\n"), entry.get("on", ""))
+        elif "host" in entry or "on" in entry:
+            text = entry.get("host") or entry.get("practice", "")
+            yield HostCommand(text.rstrip("\n"), entry.get("on", ""))
 
 
 def _filled_check(check: Check, values: Mapping[str, str]) -> Check:

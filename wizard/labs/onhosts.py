@@ -210,7 +210,6 @@ class HostSession(LabSession):
         """What the placeholders stand for on these hosts."""
         folder = _folder(self._engine.workspace, self._classroom)
         found = {
-            "lab.copy": "scp",
             "lab.notes": str(folder / "notes"),
             "lab.examples": str(assets.path("examples")),
         }

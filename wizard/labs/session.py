@@ -417,7 +417,6 @@ def values(workspace: Workspace) -> Mapping[str, str]:
     known = practice.load(workspace.practice)
     assert known is not None
     found = {
-        "lab.copy": "cp",
         "lab.promtool": "promtool",
         "lab.notes": str(workspace.practice / "notes"),
         "lab.examples": str(assets.path("examples")),
