@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,10 +151,14 @@ HERE = "here"
 """As the place of a command: this machine."""
 
 
-def run_there(step: LabStep, hosts: Hosts) -> Iterator[Typed]:
+def run_there(step: LabStep, hosts: Hosts, ready: Mapping[tuple[str, str], str]) -> Iterator[Typed]:
     """Runs a step's commands as printed, each on the host where it is to be typed; yields each.
 
     Commands that follow each other on one host are typed into one bash, which stops at the first that fails.
+
+    Args:
+        ready: what to wait for after a command (place and text) before the next, as `address/port`: a person types
+            more slowly than a program starts.
 
     Raises:
         FirescreenError: a host cannot be reached, has no bash, or the commands do not end.
@@ -166,8 +170,10 @@ def run_there(step: LabStep, hosts: Hosts) -> Iterator[Typed]:
             stretches.append((place, []))
         stretches[-1][1].append(command)
     for place, commands in stretches:
-        script = "\n".join(["exec 2>&1", *(f"printf '\\036'\n{command}" for command in commands)])
-        argv = ["bash", "-euc", script]
+        lines = ["exec 2>&1"]
+        for command in commands:
+            lines += ["printf '\\036'", command, *filter(None, [_until(ready.get((place, command), ""))])]
+        argv = ["bash", "-euc", "\n".join(lines)]
         if place == HERE:
             here = run_bounded(argv, timeout=_TIMEOUT)
             code, output = here.code, here.stdout.decode("utf-8", "replace")
@@ -182,3 +188,10 @@ def run_there(step: LabStep, hosts: Hosts) -> Iterator[Typed]:
             yield Typed(commands[index], redact(plain(said.strip("\n"), 4000)), ended)
         if code:
             return
+
+
+def _until(socket: str) -> str:
+    """Waits until something listens there, for ten seconds at most; '' for nothing to wait for."""
+    if not socket:
+        return ""
+    return f"for _ in {{1..100}}; do (: < /dev/tcp/{socket}) 2>/dev/null && break; sleep 0.1; done"

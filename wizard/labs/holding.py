@@ -17,6 +17,7 @@ from typing import Any
 
 from wizard.engine import hosts as engine_hosts
 from wizard.engine.hosts import Hosts
+from wizard.engine.lanes import side_by_side
 from wizard.engine.together import info_many, read_many
 from wizard.errors import FirescreenError, LabError
 from wizard.model import Connection, FileState, PathInfo, Service
@@ -59,7 +60,9 @@ def look(hosts: Hosts, services: Mapping[str, Iterable[Service]]) -> dict[str, H
     Raises:
         HostError: a host cannot be reached or read. LabError: there is more than a lab could put back.
     """
-    return {name: _look(hosts.connection(name), *_places(own)) for name, own in services.items()}
+    names = tuple(services)
+    found = side_by_side(lambda name: _look(hosts.connection(name), *_places(services[name])), names)
+    return dict(zip(names, found, strict=True))
 
 
 def _places(services: Iterable[Service]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -115,18 +118,16 @@ def put_back(hosts: Hosts, held: Mapping[str, Held], services: Mapping[str, Iter
     Raises:
         HostError: a host cannot be written. ServiceError: a service does not come up again.
     """
-    for name, was in held.items():
-        connection = hosts.connection(name)
+
+    def one(name: str) -> None:
+        connection, was = hosts.connection(name), held[name]
         now = _look(connection, was.roots, was.single)
-        changed = [
-            *_files(connection, was, now),
-            *_folders(connection, was, now),
-        ]
-        if not changed:
-            continue
-        for service in services.get(name, ()):
-            # Passwords and client certificates count from a restart on in newer versions; a reload would do for less.
+        changed = [*_files(connection, was, now), *_folders(connection, was, now)]
+        # Passwords and client certificates count from a restart on in newer versions; a reload would do for less.
+        for service in services.get(name, ()) if changed else ():
             engine_hosts.restart(connection, service)
+
+    side_by_side(one, tuple(held))
 
 
 def _files(connection: Connection, was: Held, now: Held) -> list[str]:

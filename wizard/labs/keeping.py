@@ -99,6 +99,7 @@ def key_stays(check: Check, look: Look, _patience: float) -> list[str]:
         )
     for host in filter(look.has, check.options["not_on"]):
         of = next(each for each in look.components if each.startswith(f"{host}/"))
+        look.fetch(of, look.files(of))
         if any(
             other is not None and other.content.strip() == state.content.strip()
             for other in (look.read(of, path) for path in look.files(of))

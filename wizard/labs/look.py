@@ -11,7 +11,8 @@ import json
 import posixpath
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,8 @@ from wizard.configs import prometheus as scrape
 from wizard.configs import web
 from wizard.configs.web import WebConfig
 from wizard.engine.hosts import Hosts
+from wizard.engine.lanes import side_by_side
+from wizard.engine.together import info_many, read_many
 from wizard.errors import ConfigError, HostError, InputError, LabError
 from wizard.model import FileState, Probe, Service, Stack
 from wizard.probes.fetch import Exchange, fetch
@@ -103,6 +106,8 @@ class Look:
         self._services: dict[str, tuple[Service, ...]] = {}
         self._targets: dict[str, scrape.Scraped | None] = {}
         self._answers: dict[str, Any] = {}
+        self._read: dict[tuple[str, str], FileState | None] = {}
+        self._listed: dict[str, tuple[str, ...]] = {}
         self._ahead: float | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -234,12 +239,32 @@ class Look:
             return f"{posixpath.dirname(service.flags.path)}/log"
         return f"its journal: journalctl -eu {service.unit}, on {service.host}"
 
+    def meet(self) -> None:
+        """Looks what runs on all the hosts at once; one out of reach is no matter until it is asked for."""
+
+        def services(name: str) -> None:
+            with suppress(HostError):
+                self._services[name] = self._hosts.services(name)
+
+        side_by_side(services, [spec.name for spec in self._stack.hosts if spec.name not in self._services])
+
     def read(self, of: str, path: str) -> FileState | None:
         """A file of a component's host, or None if there is none that can be read."""
-        try:
-            return self._hosts.connection(of.partition("/")[0]).read(path)
-        except HostError:
-            return None
+        key = (of.partition("/")[0], path)
+        if key not in self._read:
+            try:
+                self._read[key] = self._hosts.connection(key[0]).read(path)
+            except HostError:
+                self._read[key] = None
+        return self._read[key]
+
+    def fetch(self, of: str, paths: Iterable[str]) -> None:
+        """Reads several files in one go, where the connection can."""
+        host = of.partition("/")[0]
+        wanted = [path for path in paths if (host, path) not in self._read]
+        with suppress(HostError):  # then each is read alone, and what cannot be read is none
+            found = read_many(self._hosts.connection(host), wanted)
+            self._read |= {(host, path): state for path, state in found.items()}
 
     def home(self, of: str) -> str:
         """The folder of a component's web configuration, or where it is expected."""
@@ -289,6 +314,7 @@ class Look:
 
     def pairs(self, of: str) -> tuple[Pair, ...]:
         """Every certificate in the folder with every key that is there."""
+        self.fetch(of, self._files(of, (".crt", ".pem", ".cert", ".cer", ".key")))
         return tuple(
             pair
             for certificate in self._files(of, (".crt", ".pem", ".cert", ".cer"))
@@ -326,14 +352,18 @@ class Look:
         return self._files(of, ("",))
 
     def _files(self, of: str, endings: tuple[str, ...]) -> tuple[str, ...]:
+        if of not in self._listed:
+            self._listed[of] = self._all_files(of)
+        return tuple(path for path in self._listed[of] if path.endswith(endings))[:_MOST_FILES]
+
+    def _all_files(self, of: str) -> tuple[str, ...]:
         home, connection = self.home(of), self._hosts.connection(of.partition("/")[0])
-        found: list[str] = []
         # A folder for keys inside the one for the configuration is usual.
-        for folder in (home, *(posixpath.join(home, name) for name in connection.names(home)[:_MOST_FILES])):
-            info = connection.info(folder)
+        found = [posixpath.join(home, name) for name in connection.names(home)]
+        for path, info in info_many(connection, found[:_MOST_FILES]).items():
             if info is not None and info.kind == "folder":
-                found += [posixpath.join(folder, name) for name in connection.names(folder)]
-        return tuple(path for path in found if path.endswith(endings))[:_MOST_FILES]
+                found += [posixpath.join(path, name) for name in connection.names(path)]
+        return tuple(found)
 
     # -- Prometheus' side ----------------------------------------------------------------------------------
 
@@ -438,6 +468,8 @@ class Look:
         return self._answers[path]
 
     def forget(self) -> None:
-        """What Prometheus said may be otherwise by now."""
+        """What Prometheus said, and what the files hold, may be otherwise by now."""
         self._answers.clear()
         self._targets.clear()
+        self._read.clear()
+        self._listed.clear()

@@ -134,7 +134,7 @@ class HostSession(LabSession):
             FirescreenError: there is no such step, or a host cannot be reached.
         """
         with self._connections() as hosts:
-            yield from hand.run_there(self.lab.step(step_id), hosts)
+            yield from hand.run_there(self.lab.step(step_id), hosts, self._ready)
 
     def reset(self, emit: Emit = silent) -> None:
         """Puts the hosts back to the beginning of the lab; all steps count as not done.
@@ -155,6 +155,14 @@ class HostSession(LabSession):
 
     def _connections(self) -> Hosts:
         return self._engine.connections(self._classroom.hosts)
+
+    @property
+    def _ready(self) -> Mapping[tuple[str, str], str]:
+        known = self._known
+        return {
+            (role, known[f"{role}.restart"]): f"{known[f'{role}.address']}/{known[f'{role}.port']}"
+            for role in self._homes
+        }
 
     def _state_file(self) -> Path:
         return _folder(self._engine.workspace, self._classroom) / f"{self._raw.id}.json"
@@ -341,7 +349,9 @@ def _services(look: Look, lab: Lab, classroom: Classroom) -> dict[str, list[Serv
 def _look(engine: Engine, lab: Lab, classroom: Classroom) -> Look:
     stack = _stack(lab, classroom, ("tls", "basic_auth"))
     notes = _folder(engine.workspace, classroom) / "notes"
-    return Look(engine.connections(stack.hosts), stack, notes=str(notes), names=classroom.names)
+    look = Look(engine.connections(stack.hosts), stack, notes=str(notes), names=classroom.names)
+    look.meet()
+    return look
 
 
 def _components(lab: Lab, classroom: Classroom) -> tuple[str, ...]:
