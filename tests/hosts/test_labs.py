@@ -141,7 +141,8 @@ def test_tls_and_then_a_password(
     else:
         session.reset()
         assert {name: etc(machine) for name, machine in site.items()} == between
-        opened(engine, "node-tls", where).reset()
+        session = opened(engine, "node-tls", where)
+        session.reset()
     assert not session.done
     assert all_back(site, before)
 

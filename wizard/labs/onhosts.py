@@ -46,7 +46,7 @@ def in_the_way(workspace: Workspace, lab_id: str, classroom: Classroom) -> str:
     if held in ("", lab.id):
         return ""
     other, theirs = find(held), state.load(folder / f"{held}.json")
-    if theirs is None or (held == lab.follows and theirs.complete(other)):
+    if theirs is None or not theirs.done or (held == lab.follows and theirs.complete(other)):
         return ""
     done = len(theirs.done)
     return f"the hosts are in the lab '{other.title}', with {done} of {len(other.steps)} steps done"
@@ -145,6 +145,7 @@ class HostSession(LabSession):
         """
         with self._lock:
             known = self._state
+        _unwind(self._engine, self._classroom, lambda _: None, until=self._raw.id)
         _put_back(self._engine, self._raw, self._classroom, known, emit)
         resetting.hold(_folder(self._engine.workspace, self._classroom), self._raw.id)
         self._fill()
@@ -313,14 +314,7 @@ def _settle(engine: Engine, lab: Lab, classroom: Classroom, say: Callable[[str],
     if follows:
         say(f"This lab goes on where '{find(held).title}' ended")
     else:
-        while held:
-            other = find(held)
-            known = state.load(folder / f"{held}.json")
-            if known is not None and (folder / f"{held}.beginning").exists():
-                say(f"putting back what the lab '{other.title}' changed")
-                _put_back(engine, other, classroom, known, silent)
-                (folder / f"{held}.json").unlink()
-            held = other.follows
+        _unwind(engine, classroom, say)
         if lab.expects:
             say(lab.expects)
     with _look(engine, lab, classroom) as look, engine.connections(classroom.hosts) as hosts:
@@ -328,6 +322,19 @@ def _settle(engine: Engine, lab: Lab, classroom: Classroom, say: Callable[[str],
         holding.save(folder / f"{lab.id}.beginning", holding.look(hosts, services))
     resetting.hold(folder, lab.id)
     (folder / f"{lab.id}.json").unlink(missing_ok=True)
+
+
+def _unwind(engine: Engine, classroom: Classroom, say: Callable[[str], None], *, until: str = "") -> None:
+    """Puts back the lab in hand, and those that it went on from; not `until`, nor what came before that."""
+    folder = _folder(engine.workspace, classroom)
+    held = resetting.holder(folder)
+    while held and held != until:
+        other, known = find(held), state.load(folder / f"{held}.json")
+        if known is not None and (folder / f"{held}.beginning").exists():
+            say(f"putting back what the lab '{other.title}' changed")
+            _put_back(engine, other, classroom, known, silent)
+            (folder / f"{held}.json").unlink()
+        held = other.follows
 
 
 def _put_back(engine: Engine, lab: Lab, classroom: Classroom, known: state.LabState, emit: Emit) -> None:
