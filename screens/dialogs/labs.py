@@ -11,15 +11,17 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from screens.dialogs.frame import Dialog
-from screens.words import safe
+from screens.words import inline, safe
 
 if TYPE_CHECKING:
     from screens.app import FirescreenApp
+    from screens.state import Trouble
     from wizard.labs import Lab
+    from wizard.labs.classroom import Classroom
 
 
 class LabPicker(Dialog[str]):
-    """Answers with the id of a lab, or '' for none."""
+    """Answers with the id of a lab, or '' for none. It also says on which hosts, and lets one choose others."""
 
     TITLE_TEXT = "Follow a lab"
     AUTO_FOCUS = "OptionList"
@@ -33,28 +35,44 @@ class LabPicker(Dialog[str]):
 
     def inside(self) -> ComposeResult:
         """A list."""
-        yield Static(
-            "A lab is done on the practice stack: real programs on this machine, nothing of yours.",
-            markup=False,
-        )
+        yield Static("", id="where", markup=False)
         yield OptionList(Option("looking…", disabled=True), markup=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """One, to leave."""
-        return (("none", "Back"),)
+        """Other hosts, or to leave."""
+        return (("hosts", "Real hosts…"), ("practice", "Practice stack"), ("none", "Back"))
 
     def on_mount(self) -> None:
         """Reads the labs."""
-        app = cast("FirescreenApp", self.app)
-        app.ask(app.desk.labs, self._have)
+        self._look()
 
-    def _have(self, labs: tuple[Lab, ...]) -> None:
+    def _look(self) -> None:
+        app = cast("FirescreenApp", self.app)
+        app.ask(lambda: (app.desk.labs(), app.desk.classroom()), lambda found: self._have(*found), self._lost)
+
+    def _lost(self, trouble: Trouble) -> None:
+        """The classroom file is gone or spoilt: it is said, and the practice stack is there all the same."""
+        app = cast("FirescreenApp", self.app)
+        app.complain(trouble)
+        app.ask(app.desk.labs, lambda labs: self._have(labs, None))
+
+    def _have(self, labs: tuple[Lab, ...], room: Classroom | None) -> None:
         if self not in self.app.screen_stack:
             return
+        words = "A lab is done on the practice stack: real programs on this machine, nothing of yours."
+        if room is not None:
+            names = ", ".join(host.name for host in room.hosts)
+            words = f"Labs are done on the real hosts of {inline(room.title, 100)}: {inline(names, 200)}."
+        self.query_one("#where", Static).update(words)
+        self.query_one("#practice").display = room is not None
         listed = self.query_one(OptionList)
-        listed.set_options(Option(_entry(lab), id=lab.id) for lab in labs)
-        if labs:
-            listed.highlighted = 0
+        shut = {lab.id for lab in labs if room is not None and not lab.real_hosts}
+        listed.set_options(
+            Option(_entry(lab, shut=lab.id in shut), id=lab.id, disabled=lab.id in shut) for lab in labs
+        )
+        able = [at for at, lab in enumerate(labs) if lab.id not in shut]
+        if able:
+            listed.highlighted = able[0]
             listed.focus()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
@@ -63,15 +81,25 @@ class LabPicker(Dialog[str]):
         self.dismiss(event.option_id or "")
 
     def chosen(self, name: str) -> None:
-        """None."""
-        self.dismiss("")
+        """Other hosts, or none."""
+        app = cast("FirescreenApp", self.app)
+        if name == "hosts":
+            from screens.dialogs.classroom import ClassroomDialog
+
+            app.push_screen(ClassroomDialog(), lambda taken: self._look() if taken else None)
+        elif name == "practice":
+            app.ask(app.desk.leave_classroom, lambda _: self._look())
+        else:
+            self.dismiss("")
 
     def action_refuse(self) -> None:
         """None."""
         self.dismiss("")
 
 
-def _entry(lab: Lab) -> Content:
+def _entry(lab: Lab, *, shut: bool) -> Content:
     about = " ".join(lab.intro.strip().split("\n\n")[0].split())
     minutes = f"about {lab.minutes} minutes, {len(lab.steps)} steps"
+    if shut:
+        return Content.assemble(lab.title, "\n", "on the practice stack only")
     return Content.assemble((lab.title, "bold"), "\n", (minutes, "$quiet"), "\n", safe(about, 400))

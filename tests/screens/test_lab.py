@@ -70,6 +70,13 @@ class Shown:
         self.done: frozenset[str] = frozenset()
         self.shell_file = Path(f"{FOLDER}/../labs/shell")
 
+    on_real_hosts = False
+    where = "the practice stack"
+
+    def terminal(self, place: str) -> str:
+        """As on the practice stack."""
+        return f"another terminal, for {place}"
+
     def has_begun(self, step_id: str) -> bool:
         """No fault is put in here."""
         return True

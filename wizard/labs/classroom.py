@@ -29,7 +29,10 @@ _FORMAT = yamlfile.Format(
     error=ClassroomError,
     largest=LARGEST_FILE,
     start="start from the example in assets/labs/README.md",
-    advice={"pattern": "see the pattern for it in assets/classroom.schema.json"},
+    advice={
+        "pattern": "see the pattern for it in assets/classroom.schema.json",
+        "not": "that name stands for something of Firescreen's own: choose another",
+    },
 )
 _PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}")
 
@@ -66,8 +69,10 @@ def load(path: Path, campus: int = 0) -> Classroom:
         ClassroomError: the file cannot be read, or says something that cannot be done; with its line.
     """
     text, source = yamlfile.text_of(path, _FORMAT), str(path)
+    named = False
     for number, line in enumerate(text.split("\n"), start=1):
-        for name in _PLACEHOLDER.findall(line.partition(" #")[0]):
+        for name in _PLACEHOLDER.findall(line.partition("#")[0]):
+            named = True
             if name.strip() != "campus":
                 raise ClassroomError(
                     f"there is no '{{{{{plain(name, 60)}}}}}' to fill in",
@@ -80,7 +85,7 @@ def load(path: Path, campus: int = 0) -> Classroom:
     if wanted is None:
         if campus:
             raise CampusError("this classroom has no campus numbers", where=source, todo="leave out --campus")
-        if _PLACEHOLDER.search(text):
+        if named:
             raise ClassroomError(
                 "'campus' lacks, but {{campus}} stands in the file",
                 where=source,
@@ -170,14 +175,17 @@ def remembered(workspace: Workspace) -> Classroom | None:
     Raises:
         ClassroomError: its file is gone, or cannot be used any more.
     """
+    place = place_of(workspace)
+    return load(*place) if place else None
+
+
+def place_of(workspace: Workspace) -> tuple[Path, int] | None:
+    """The remembered file and the student's number."""
     try:
         data = json.loads(_place(workspace).read_text(encoding="utf-8"))
-        path, campus = Path(data["file"]), int(data["campus"])
-    except FileNotFoundError:
-        return None
+        return Path(data["file"]), int(data["campus"])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # it is asked for again
-    return load(path, campus)
 
 
 def remember(workspace: Workspace, chosen: Classroom | None) -> None:

@@ -131,6 +131,16 @@ class LabStep:
     """On real hosts, the role on whose host each of `commands` is typed ('here': this machine); else empty."""
 
     @property
+    def stretches(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """The commands with the place where they are typed: those that follow each other there, together."""
+        found: list[tuple[str, tuple[str, ...]]] = []
+        places = self.places or (self.host,) * len(self.commands)
+        for place, command in zip(places, self.commands, strict=True):
+            before = found.pop() if found and found[-1][0] == place else (place, ())
+            found.append((place, (*before[1], command)))
+        return tuple(found)
+
+    @property
     def typed(self) -> tuple[str, ...]:
         """All commands that do the step by hand."""
         return (*self.commands, *self.answer)

@@ -163,13 +163,7 @@ def run_there(step: LabStep, hosts: Hosts, ready: Mapping[tuple[str, str], str])
     Raises:
         FirescreenError: a host cannot be reached, has no bash, or the commands do not end.
     """
-    places = step.places or (step.host,) * len(step.typed)
-    stretches: list[tuple[str, list[str]]] = []
-    for place, command in zip(places, step.typed, strict=True):
-        if not stretches or stretches[-1][0] != place:
-            stretches.append((place, []))
-        stretches[-1][1].append(command)
-    for place, commands in stretches:
+    for place, commands in step.stretches:
         lines = ["exec 2>&1"]
         for command in commands:
             lines += ["printf '\\036'", command, *filter(None, [_until(ready.get((place, command), ""))])]

@@ -41,7 +41,7 @@ _LONGEST_INTERVAL = 60.0
 
 def in_the_way(workspace: Workspace, lab_id: str, classroom: Classroom) -> str:
     """What beginning or going on with a lab would put back on the hosts, as a sentence; '' for nothing."""
-    lab, folder = find(lab_id), _folder(workspace, classroom)
+    lab, folder = find(lab_id), folder_of(workspace, classroom)
     held = resetting.holder(folder)
     if held in ("", lab.id):
         return ""
@@ -52,7 +52,7 @@ def in_the_way(workspace: Workspace, lab_id: str, classroom: Classroom) -> str:
     return f"the hosts are in the lab '{other.title}', with {done} of {len(other.steps)} steps done"
 
 
-def _folder(workspace: Workspace, classroom: Classroom) -> Path:
+def folder_of(workspace: Workspace, classroom: Classroom) -> Path:
     """Where it is kept how far the labs of one classroom are: of one student's hosts, if they are many."""
     name = hashlib.sha256(f"{classroom.path.absolute()} {classroom.campus}".encode()).hexdigest()[:12]
     return workspace.labs / f"hosts-{name}"
@@ -96,7 +96,7 @@ class HostSession(LabSession):
             )
         say(f"looking at the hosts of {classroom.title}")
         engine.reach(classroom.hosts)
-        folder = _folder(workspace, classroom)
+        folder = folder_of(workspace, classroom)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / "notes").mkdir(mode=0o700, exist_ok=True)
         known, held = state.load(folder / f"{lab.id}.json"), resetting.holder(folder)
@@ -115,6 +115,17 @@ class HostSession(LabSession):
     def on_real_hosts(self) -> bool:
         """It is."""
         return True
+
+    def terminal(self, place: str) -> str:
+        """On which host, and how one gets there."""
+        spec = self._classroom.host(place)
+        if spec is None or spec.connect == "local":
+            return "this machine" if spec is None else f"{place}, which is this machine"
+        if spec.connect == "ssh":
+            there = f"{spec.user}@{spec.address}" if spec.user else spec.address
+            return f"{place} (ssh {there}{', then sudo -s' if spec.become else ''})"
+        holder = f" on {spec.via}" if spec.via else ""
+        return f"{place} (incus exec {spec.instance or place} -- bash{holder})"
 
     @property
     def patience(self) -> float:
@@ -147,7 +158,7 @@ class HostSession(LabSession):
             known = self._state
         _unwind(self._engine, self._classroom, lambda _: None, until=self._raw.id)
         _put_back(self._engine, self._raw, self._classroom, known, emit)
-        resetting.hold(_folder(self._engine.workspace, self._classroom), self._raw.id)
+        resetting.hold(folder_of(self._engine.workspace, self._classroom), self._raw.id)
         self._fill()
         with self._lock:
             self._keep(self._fresh())
@@ -166,7 +177,7 @@ class HostSession(LabSession):
         }
 
     def _state_file(self) -> Path:
-        return _folder(self._engine.workspace, self._classroom) / f"{self._raw.id}.json"
+        return folder_of(self._engine.workspace, self._classroom) / f"{self._raw.id}.json"
 
     def _look(self) -> Look:
         return _look(self._engine, self._raw, self._classroom)
@@ -188,7 +199,7 @@ class HostSession(LabSession):
         return state.LabState(started=time.time())
 
     def _gone(self, known: state.LabState) -> bool:
-        return resetting.holder(_folder(self._engine.workspace, self._classroom)) not in ("", self._raw.id)
+        return resetting.holder(folder_of(self._engine.workspace, self._classroom)) not in ("", self._raw.id)
 
     def _step(self, step: LabStep) -> LabStep:
         """The step as it is done here: its commands with their places, or why there is nothing to do."""
@@ -217,7 +228,7 @@ class HostSession(LabSession):
 
     def _learn(self, look: Look, hosts: Hosts) -> None:
         """What the placeholders stand for on these hosts."""
-        folder = _folder(self._engine.workspace, self._classroom)
+        folder = folder_of(self._engine.workspace, self._classroom)
         found = {
             "lab.notes": str(folder / "notes"),
             "lab.examples": str(assets.path("examples")),
@@ -300,7 +311,7 @@ def _refuse(lab: Lab, classroom: Classroom) -> None:
 
 def _settle(engine: Engine, lab: Lab, classroom: Classroom, say: Callable[[str], None]) -> None:
     """Brings the hosts to where the lab begins, and keeps what they hold then."""
-    folder = _folder(engine.workspace, classroom)
+    folder = folder_of(engine.workspace, classroom)
     held = resetting.holder(folder)
     former = state.load(folder / f"{held}.json") if held else None
     follows = bool(held) and held == lab.follows and former is not None and former.complete(find(held))
@@ -326,7 +337,7 @@ def _settle(engine: Engine, lab: Lab, classroom: Classroom, say: Callable[[str],
 
 def _unwind(engine: Engine, classroom: Classroom, say: Callable[[str], None], *, until: str = "") -> None:
     """Puts back the lab in hand, and those that it went on from; not `until`, nor what came before that."""
-    folder = _folder(engine.workspace, classroom)
+    folder = folder_of(engine.workspace, classroom)
     held = resetting.holder(folder)
     while held and held != until:
         other, known = find(held), state.load(folder / f"{held}.json")
@@ -338,7 +349,7 @@ def _unwind(engine: Engine, classroom: Classroom, say: Callable[[str], None], *,
 
 
 def _put_back(engine: Engine, lab: Lab, classroom: Classroom, known: state.LabState, emit: Emit) -> None:
-    kept = holding.load(_folder(engine.workspace, classroom) / f"{lab.id}.beginning")
+    kept = holding.load(folder_of(engine.workspace, classroom) / f"{lab.id}.beginning")
     forced = frozenset(host.name for host in classroom.hosts)
     resetting.undo_runs(engine, known.runs, session.inner(emit), forced=forced)
     emit(Event(run="", kind="log", text="putting the hosts back"))
@@ -355,7 +366,7 @@ def _services(look: Look, lab: Lab, classroom: Classroom) -> dict[str, list[Serv
 
 def _look(engine: Engine, lab: Lab, classroom: Classroom) -> Look:
     stack = _stack(lab, classroom, ("tls", "basic_auth"))
-    notes = _folder(engine.workspace, classroom) / "notes"
+    notes = folder_of(engine.workspace, classroom) / "notes"
     look = Look(engine.connections(stack.hosts), stack, notes=str(notes), names=classroom.names)
     look.meet()
     return look

@@ -180,6 +180,10 @@ class LabSession:
         """Whether it is done on real hosts."""
         return False
 
+    def terminal(self, place: str) -> str:
+        """Where the commands for a place of a step are typed, for a person."""
+        return f"another terminal, for {place}"
+
     @property
     def shell_file(self) -> Path:
         """What a terminal sources so that the printed commands find their programs."""
