@@ -52,15 +52,17 @@ def site(request: pytest.FixtureRequest, network: Network) -> Iterator[dict[str,
         prometheus.push("/etc/prometheus/prometheus.yml", CONFIG.encode())
         prometheus.push("/etc/prometheus/targets.d/node.yml", b"- targets: ['srv1:9100']\n")
         prometheus.check(["systemctl", "restart", "prometheus"])
+        for machine in machines:  # until then, only root may log in
+            machine.check(["systemctl", "start", "systemd-user-sessions"])
         yield {"srv1": srv1, "srv2": srv2, "prometheus": prometheus}
 
 
-def room(site: dict[str, Machine], folder: Path) -> Classroom:
+def room(site: dict[str, Machine], folder: Path, *, user: str = "root", become: str = "") -> Classroom:
     """The classroom file of a workshop, as the student of one campus reads it."""
     spec = {name: machine.spec() for name, machine in site.items()}
     number = site["srv1"].address.rpartition(".")[2]
     hosts = "".join(
-        f"  {name}:\n    connect: ssh\n    address: {address}\n    user: root\n"
+        f"  {name}:\n    connect: ssh\n    address: {address}\n    user: {user}\n    become: '{become}'\n"
         f"    identity_file: {spec[name].identity_file}\n    known_hosts: {spec[name].known_hosts}\n"
         for name, address in (
             ("srv1", "192.0.2.{{campus}}"),
@@ -126,7 +128,9 @@ def test_tls_and_then_a_password(
     tmp_path: Path,
     by_hand: bool,
 ) -> None:
-    where = room(site, tmp_path)
+    # Where one logs in as somebody else, files go through this machine, with sudo at both ends.
+    sudo = by_hand and site["srv1"].suite == "sid"
+    where = room(site, tmp_path, user="admin", become="sudo") if sudo else room(site, tmp_path)
     with pytest.raises(InputError, match="goes on where 'TLS for a node_exporter' ends"):
         opened(engine, "node-password", where)
     open_before_and_done_after(opened(engine, "node-tls", where), by_hand=by_hand)

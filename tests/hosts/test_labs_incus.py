@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import bases
 import pytest
 from incus_hosts import Instance
 from machines import Machine, Network
@@ -38,6 +39,26 @@ def prometheus(instance: Instance, srv1: Machine) -> Iterator[Instance]:  # noqa
         instance.check(["systemctl", "restart", "prometheus"])
         if texts is written:
             yield instance
+
+
+@pytest.mark.parametrize("instance", ["bookworm"], indirect=True)
+def test_on_the_command_line_of_srv1_itself(srv1: Machine, prometheus: Instance) -> None:  # noqa: F811
+    """A student who is logged in on srv1: it is this machine, and the container is its own."""
+    hosts: list[Machine | Instance] = [srv1, prometheus]
+    srv1.push("/tmp/room.yaml", b"hosts: {srv1: {connect: local}, prometheus: {connect: incus}}\n")
+    fire = f"{bases.HOME}/bin/firescreen --workspace /tmp/w lab"
+    begun = srv1.check(f"{fire} start node-tls --classroom /tmp/room.yaml")
+    assert "On srv1, which is this machine:" in begun
+    before = [state(host) for host in hosts]
+    not_yet = srv1.run(f"{fire} check")
+    assert not_yet.returncode == 1 and "not yet: there is no certificate" in not_yet.stdout
+    assert "and looks at its certificate: up = 1" in srv1.check(f"{fire} solve scrape", timeout=120)
+    assert "(about 25 minutes, 4 of 4 steps done)" in srv1.check(f"{fire} list")
+    refused = srv1.run(f"{fire} start faults")
+    assert refused.returncode == 2 and "on the practice stack only" in refused.stderr
+    srv1.check(f"{fire} reset node-tls")
+    assert [state(host) ^ was for host, was in zip(hosts, before, strict=True)] == [set(), set()]
+    srv1.check(["rm", "-r", "/tmp/w", "/tmp/room.yaml"])
 
 
 @pytest.mark.parametrize(

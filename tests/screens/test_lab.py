@@ -51,6 +51,7 @@ def values(lab: Lab) -> Mapping[str, str]:
             f"{host}.from": home,
             f"{host}.flags": f"{FOLDER}/{host}/services/{component}/arguments",
             f"{host}.addflag": f'echo "$flag" >> {FOLDER}/{host}/services/{component}/arguments',
+            f"{host}.asked": f"127.0.113.{number}",
             f"{host}.group": "student",
             f"{host}.san": f"IP:127.0.113.{number},DNS:{host}",
             f"{host}.job": "node",

@@ -170,7 +170,20 @@ def test_a_key_is_closed_on_its_way(tmp_path: Path) -> None:
 
 def test_what_is_typed_on_real_hosts_fills_in_what_is_known_and_names_what_is_there() -> None:
     known = {
-        *("address", "port", "listen", "home", "from", "flags", "addflag", "log", "group", "san", "job"),
+        *(
+            "address",
+            "port",
+            "listen",
+            "home",
+            "from",
+            "flags",
+            "addflag",
+            "log",
+            "group",
+            "san",
+            "asked",
+            "job",
+        ),
         *("targets", "version", "restart", "reload"),
     }
     for lab in labs.labs():

@@ -35,6 +35,7 @@ USUAL = {
         "from": f"{FOLDER}/{host}/etc/{component}",
         "flags": f"{FOLDER}/{host}/services/{component}/arguments",
         "addflag": f'echo "$flag" >> {FOLDER}/{host}/services/{component}/arguments',
+        "asked": f"127.0.10.{number}",
         "group": "student",
         "san": f"IP:127.0.10.{number},DNS:{host}",
         "job": "node",

@@ -102,7 +102,7 @@ def load(path: Path, campus: int = 0) -> Classroom:
 class CampusError(ClassroomError):
     """The student's number is not known, or is none of this classroom's."""
 
-    title = "Which campus is yours?"
+    title = "Your campus number is needed"
 
 
 def _filled(text: str, campus: int) -> str:

@@ -248,7 +248,8 @@ class HostSession(LabSession):
         promtool = hosts.promtool("prometheus", (look.prometheus(),))
         config = look.read(_PROMETHEUS, look.prometheus().config_file)
         self._interval = _interval(config)
-        self._known = found | {"lab.promtool": promtool or "promtool"}
+        usual = not promtool or promtool.rpartition("/")[0] in ("/usr/bin", "/usr/local/bin")
+        self._known = found | {"lab.promtool": "promtool" if usual else promtool}
 
     def _values_of(self, look: Look, of: str, hosts: Hosts) -> Mapping[str, str]:
         role = of.partition("/")[0]
@@ -268,6 +269,7 @@ class HostSession(LabSession):
         user = f"{spec.user}@" if spec.user else ""
         return {
             f"{role}.address": address,
+            f"{role}.asked": asked.strip("[]"),
             f"{role}.port": port,
             f"{role}.listen": f"[{address}]:{port}" if ":" in address else f"{address}:{port}",
             f"{role}.home": service.home,

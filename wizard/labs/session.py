@@ -40,7 +40,7 @@ PATIENCE = 15.0
 class InHandError(InputError):
     """Beginning a lab would end what somebody has in hand on the practice stack."""
 
-    title = "The practice stack is in use"
+    title = "Another lab is in hand"
 
 
 def _quiet(_: str) -> None:
@@ -438,6 +438,7 @@ def values(workspace: Workspace) -> Mapping[str, str]:
             f"{host.name}.addflag": f'echo "$flag" >> {shlex.quote(f"{host.service_folder}/arguments")}',
             f"{host.name}.log": f"{host.service_folder}/log",
             f"{host.name}.group": account()[1],
+            f"{host.name}.asked": host.address,
             f"{host.name}.san": f"IP:{host.address},DNS:{host.name}",
             f"{host.name}.job": "node" if host.component == "node_exporter" else host.component,
             f"{host.name}.version": host.version,
