@@ -17,9 +17,10 @@ from textual.widgets import OptionList
 
 from screens.app import make_app
 from screens.lab import LabPage
-from tests.screens.helpers import drawn, engine, until
+from tests.screens.helpers import QuietEngine, drawn, engine, until
 from wizard import labs
-from wizard.labs import CheckResult, Lab, LabSession
+from wizard.labs import CheckResult, Lab, LabSession, classroom
+from wizard.workspace import Workspace
 
 FOLDER = "/home/student/.local/share/firescreen/practice"
 SAID = 9
@@ -191,3 +192,31 @@ async def test_the_last_step_can_be_reached_and_left_by_keyboard() -> None:
         assert pilot.app.screen.query_one("#steps", OptionList).highlighted == len(session.lab.steps)
         await pilot.press("escape")
         await until(pilot, "Follow a lab")
+
+
+async def test_the_hosts_of_a_classroom_are_taken_and_left_by_keyboard(tmp_path: Path) -> None:
+    quiet = QuietEngine()
+    quiet.workspace = Workspace(tmp_path / "workspace").ensure()
+    file = tmp_path / "room.yaml"
+    hosts = "srv1: {connect: ssh, address: '192.0.2.{{campus}}'}, prometheus: {connect: incus, via: srv1}"
+    file.write_text(f"campus: 1-30\nhosts: {{{hosts}}}\n")
+    app = make_app(build=engine(quiet))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Follow a lab")
+        await pilot.press("l")
+        await until(pilot, "on the practice stack")
+        await pilot.press("tab", "enter")
+        await until(pilot, "classroom file")
+        await pilot.press(*str(file), "enter")
+        # The file asks for a number: that is the next question, and no mistake yet.
+        await until(pilot, lambda: getattr(pilot.app.focused, "id", "") == "campus")
+        assert "✗" not in drawn(pilot)
+        await pilot.press("3", "1", "enter")
+        await until(pilot, "there is no campus 31")
+        await pilot.press("backspace", "0", "backspace", "enter")
+        await until(pilot, "real hosts of room.yaml, campus 3: srv1,")
+        assert "on the practice stack only" in drawn(pilot)
+        assert classroom.remembered(quiet.workspace) == classroom.load(file, 3)
+        await pilot.press("tab", "tab", "enter")
+        await until(pilot, "A lab is done on the practice stack")
+        assert classroom.remembered(quiet.workspace) is None
