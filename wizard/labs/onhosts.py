@@ -204,6 +204,9 @@ class HostSession(LabSession):
     def _step(self, step: LabStep) -> LabStep:
         """The step as it is done here: its commands with their places, or why there is nothing to do."""
         roles = {step.host, *(check.of.partition("/")[0] for check in step.checks if check.of)}
+        for command in step.on_hosts:
+            there = command.copy
+            roles |= {there.source, there.target} if there else {command.on or step.host}
         absent = sorted(role for role in roles if self._classroom.host(role) is None)
         if absent:
             words = f"this classroom has no host {' and '.join(absent)}"

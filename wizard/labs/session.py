@@ -425,6 +425,7 @@ def values(workspace: Workspace) -> Mapping[str, str]:
         "lab.notes": str(workspace.practice / "notes"),
         "lab.examples": str(assets.path("examples")),
     }
+    asks = next((host.folder for host in known.hosts if host.component == "prometheus"), "")
     for host in known.hosts:
         unit = f"{host.name}/{host.component}" if host.name in practice.MORE else host.component
         home = f"{host.folder}/etc/{host.component}"
@@ -438,6 +439,7 @@ def values(workspace: Workspace) -> Mapping[str, str]:
             f"{host.name}.addflag": f'echo "$flag" >> {shlex.quote(f"{host.service_folder}/arguments")}',
             f"{host.name}.log": f"{host.service_folder}/log",
             f"{host.name}.group": account()[1],
+            f"{host.name}.targets": f"{asks}/etc/prometheus/targets.d/node.yml",
             f"{host.name}.asked": host.address,
             f"{host.name}.san": f"IP:{host.address},DNS:{host.name}",
             f"{host.name}.job": "node" if host.component == "node_exporter" else host.component,
