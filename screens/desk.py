@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wizard.hosts.access import SecretKind
     from wizard.hosts.sources import Instance
     from wizard.labs import Lab, LabSession
+    from wizard.labs.classroom import Classroom
     from wizard.labs.packs import Pack
     from wizard.model import (
         Answers,
@@ -268,12 +269,39 @@ class Desk:
         """
         from wizard.labs import LabSession
 
-        return LabSession.open(self.engine, lab, progress=say, anew=anew)
+        return LabSession.open(self.engine, lab, progress=say, anew=anew, classroom=self.classroom())
+
+    def classroom(self) -> Classroom | None:
+        """The real hosts that labs are done on; None for the practice stack. Raises `ClassroomError`."""
+        from wizard.labs import classroom
+
+        return classroom.remembered(self.engine.workspace)
+
+    def take_classroom(self, file: str, campus: int) -> Classroom:
+        """Does labs on the hosts of a classroom file from now on. Raises `ClassroomError` with file and line.
+
+        Args:
+            campus: the student's number; 0 where none was typed.
+        """
+        from wizard.labs import classroom
+
+        chosen = classroom.load(Path(file).expanduser(), campus)
+        classroom.remember(self.engine.workspace, chosen)
+        return chosen
+
+    def leave_classroom(self) -> None:
+        """Does labs on the practice stack from now on."""
+        from wizard.labs import classroom
+
+        classroom.remember(self.engine.workspace, None)
 
     def in_the_way(self, lab: str) -> str:
         """What beginning a lab would put an end to on the practice stack; '' for nothing."""
-        from wizard.labs import session
+        from wizard.labs import onhosts, session
 
+        room = self.classroom()
+        if room is not None:
+            return onhosts.in_the_way(self.engine.workspace, lab, room)
         return session.in_the_way(self.engine.workspace, lab)
 
     def diagnosis(self, text: str, *, ask: bool = False, stack: Stack | None = None) -> Diagnosis | None:

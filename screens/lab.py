@@ -18,7 +18,7 @@ from textual.widgets.option_list import Option
 
 from screens.page import Page
 from screens.state import begin
-from screens.words import commands, hang, inline, place, safe
+from screens.words import commands, hang, inline, safe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,8 +156,11 @@ the end)."""
         typed.update("")
         if step is not None:
             text.update(f"## {step.title}\n\n{step.text}")
-            head = Content.styled(f"Type this in another terminal, for {place(step.host)}:", "$quiet")
-            parts = [head, commands(step.commands)] if step.commands else []
+            parts = []
+            for where, lines in step.stretches:
+                words = "On" if self._session.on_real_hosts else "Type this in"
+                head = Content.styled(f"{words} {inline(self._session.terminal(where), 200)}:", "$quiet")
+                parts += [head, commands(lines)]
             if answer := self._session.answer(step.id):
                 parts += [Content.styled("And to mend it:", "$quiet"), commands(answer)]
             if step.id not in self._begun:
@@ -165,8 +168,12 @@ the end)."""
             typed.update(Content("\n").join(parts))
         elif self.query_one("#steps", OptionList).highlighted == 0:
             text.update(f"## {self._lab.title}\n\n{self._lab.intro}\n\n**n** goes on to the first step.")
-            head = Content.styled("In the other terminal, once, so that it finds the programs:", "$quiet")
-            typed.update(Content("\n").join([head, commands([self._shell])]))
+            if self._session.on_real_hosts:
+                words = f"Done on the hosts of {inline(self._session.where, 200)}. A terminal for each of them helps."
+                typed.update(Content.styled(words, "$quiet"))
+            else:
+                head = Content.styled("In the other terminal, once, so that it finds the programs:", "$quiet")
+                typed.update(Content("\n").join([head, commands([self._shell])]))
         else:
             text.update(_ending(self._lab, answers=self._answers))
         self._name_hosts()
@@ -337,7 +344,8 @@ the end)."""
         self.app.push_screen(
             ConfirmDialog(
                 "Start the lab again?",
-                "The practice stack is put back as it was at the beginning, and the steps count as not done.",
+                f"What the lab changed on {inline(self._session.where, 100)} is put back as it was at the beginning, "
+                "and the steps count as not done.",
                 yes="Start again",
                 no="Go on",
                 careful=True,
@@ -373,8 +381,14 @@ the end)."""
     def _shown(self) -> tuple[str, ...]:
         """The commands that stand there now, whole."""
         step = self.step
+        if step is not None and self._session.on_real_hosts:
+            # Pasted as one, it would end up on one host: each part says where it belongs.
+            parts = ((f"# On {self._session.terminal(where)}:", *lines) for where, lines in step.stretches)
+            return tuple(line for part in parts for line in part)
         if step is not None:
             return (*step.commands, *self._session.answer(step.id))
+        if self._session.on_real_hosts:
+            return ()
         return (self._shell,) if self.query_one("#steps", OptionList).highlighted == 0 else ()
 
     def action_next(self) -> None:

@@ -88,8 +88,7 @@ def open_lab(app: FirescreenApp, lab: str) -> None:
         app.push_screen(
             ConfirmDialog(
                 "Begin this lab?",
-                f"{inline(words[:1].upper() + words[1:], 300)}. This lab begins on a fresh practice stack, so that "
-                "would be gone.",
+                f"{inline(words[:1].upper() + words[1:], 300)}. This lab begins afresh, so that would be gone.",
                 yes="Begin this lab",
                 no="Go back",
                 careful=True,

@@ -95,6 +95,8 @@ class Places:
             self._app.post_message(Told(line))
 
         def opened(session: LabSession) -> None:
+            if session.on_real_hosts:
+                self._app.session = Session(place="file")
             self._take(session.stack)
             then(session)
 

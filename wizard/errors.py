@@ -89,6 +89,12 @@ class LabError(InputError):
     title = "A lab's file needs a correction"
 
 
+class ClassroomError(InputError):
+    """A classroom file cannot be read, or does not say something that can be done."""
+
+    title = "The classroom file needs a correction"
+
+
 class CertificateError(InputError):
     """A key, a certificate or a passphrase does not fit its purpose."""
 

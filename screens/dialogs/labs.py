@@ -11,15 +11,17 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from screens.dialogs.frame import Dialog
-from screens.words import safe
+from screens.words import inline, safe
 
 if TYPE_CHECKING:
     from screens.app import FirescreenApp
+    from screens.state import Trouble
     from wizard.labs import Lab
+    from wizard.labs.classroom import Classroom
 
 
 class LabPicker(Dialog[str]):
-    """Answers with the id of a lab, or '' for none."""
+    """Answers with the id of a lab, or '' for none. It also says on which hosts, and lets one choose others."""
 
     TITLE_TEXT = "Follow a lab"
     AUTO_FOCUS = "OptionList"
@@ -37,33 +39,51 @@ class LabPicker(Dialog[str]):
 
     def inside(self) -> ComposeResult:
         """A list."""
-        yield Static(
-            "A lab is done on the practice stack: real programs on this machine, nothing of yours.",
-            markup=False,
-        )
+        yield Static("", id="where", markup=False)
         yield OptionList(Option("looking…", disabled=True), markup=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """To take labs of others, and to leave."""
-        return (("none", "Back"), ("add", "Add labs from a folder"))
+        """To take labs of others, other hosts, or to leave."""
+        return (
+            ("none", "Back"),
+            ("hosts", "Real hosts…"),
+            ("practice", "Practice stack"),
+            ("add", "Add labs from a folder"),
+        )
 
     def on_mount(self) -> None:
         """Reads the labs."""
-        self._read()
+        self._look()
 
-    def _read(self) -> None:
+    def _look(self) -> None:
         app = cast("FirescreenApp", self.app)
-        app.ask(app.desk.labs, self._have)
+        app.ask(lambda: (app.desk.labs(), app.desk.classroom()), lambda found: self._have(*found), self._lost)
 
-    def _have(self, labs: tuple[Lab, ...]) -> None:
+    def _lost(self, trouble: Trouble) -> None:
+        """The classroom file is gone or spoilt: it is said, and the practice stack is there all the same."""
+        app = cast("FirescreenApp", self.app)
+        app.complain(trouble)
+        app.ask(app.desk.labs, lambda labs: self._have(labs, None))
+
+    def _have(self, labs: tuple[Lab, ...], room: Classroom | None) -> None:
         if self not in self.app.screen_stack:
             return
+        words = "A lab is done on the practice stack: real programs on this machine, nothing of yours."
+        if room is not None:
+            names = ", ".join(host.name for host in room.hosts)
+            words = f"Labs are done on the real hosts of {inline(room.title, 100)}: {inline(names, 200)}."
+        self.query_one("#where", Static).update(words)
+        self.query_one("#practice").display = room is not None
         listed = self.query_one(OptionList)
-        new = [at for at, lab in enumerate(labs) if lab.id not in self._known]
+        shut = {lab.id for lab in labs if room is not None and not lab.real_hosts}
+        able = [at for at, lab in enumerate(labs) if lab.id not in shut]
+        new = [at for at in able if labs[at].id not in self._known]
         self._known = frozenset(lab.id for lab in labs)
-        listed.set_options(Option(_entry(lab), id=lab.id) for lab in labs)
-        if labs:
-            listed.highlighted = new[0] if new else 0
+        listed.set_options(
+            Option(_entry(lab, shut=lab.id in shut), id=lab.id, disabled=lab.id in shut) for lab in labs
+        )
+        if able:
+            listed.highlighted = new[0] if new else able[0]
             listed.focus()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
@@ -73,19 +93,28 @@ class LabPicker(Dialog[str]):
 
     def chosen(self, name: str) -> None:
         """None, or first others."""
-        if name != "add":
-            self.dismiss("")
-            return
-        from screens.dialogs.packs import PackDialog
+        app = cast("FirescreenApp", self.app)
+        if name == "add":
+            from screens.dialogs.packs import PackDialog
 
-        self.app.push_screen(PackDialog(), lambda added: self._read() if added else None)
+            app.push_screen(PackDialog(), lambda added: self._look() if added else None)
+        elif name == "hosts":
+            from screens.dialogs.classroom import ClassroomDialog
+
+            app.push_screen(ClassroomDialog(), lambda taken: self._look() if taken else None)
+        elif name == "practice":
+            app.ask(app.desk.leave_classroom, lambda _: self._look())
+        else:
+            self.dismiss("")
 
     def action_refuse(self) -> None:
         """None."""
         self.dismiss("")
 
 
-def _entry(lab: Lab) -> Content:
+def _entry(lab: Lab, *, shut: bool) -> Content:
     about = " ".join(lab.intro.strip().split("\n\n")[0].split())
     minutes = f"about {lab.minutes} minutes, {len(lab.steps)} steps"
+    if shut:
+        return Content.assemble(lab.title, "\n", "on the practice stack only")
     return Content.assemble((lab.title, "bold"), "\n", (minutes, "$quiet"), "\n", safe(about, 400))

@@ -101,9 +101,7 @@ def measure(folder: Path, network: Network, machines: Sequence[Machine]) -> int:
             rival.setdefault(count, []).append(timed(ansible(folder, network, machines[:count]), folder)[0])
             opened(machines[:count])
     for count, each in least.items():
-        print(
-            f"fleet: {count} hosts: a bare script with ssh and curl takes {statistics.median(each):.2f} s"
-        )
+        print(f"fleet: {count} hosts: a bare script with ssh and curl takes {statistics.median(each):.2f} s")
     return told(ours, rival, memory)
 
 

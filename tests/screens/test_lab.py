@@ -17,9 +17,10 @@ from textual.widgets import OptionList
 
 from screens.app import make_app
 from screens.lab import LabPage
-from tests.screens.helpers import drawn, engine, until
+from tests.screens.helpers import QuietEngine, drawn, engine, until
 from wizard import labs
-from wizard.labs import CheckResult, Lab, LabSession
+from wizard.labs import CheckResult, Lab, LabSession, classroom
+from wizard.workspace import Workspace
 
 FOLDER = "/home/student/.local/share/firescreen/practice"
 SAID = 9
@@ -37,7 +38,7 @@ def values(lab: Lab) -> Mapping[str, str]:
         "pushgateway": "pushgateway",
     }
     found = {
-        "lab.copy": "cp",
+        "lab.promtool": "promtool",
         "lab.notes": f"{FOLDER}/notes",
         "lab.examples": "/usr/lib/python3.11/site-packages/wizard/_assets/examples",
     }
@@ -50,6 +51,11 @@ def values(lab: Lab) -> Mapping[str, str]:
             f"{host}.home": home,
             f"{host}.from": home,
             f"{host}.flags": f"{FOLDER}/{host}/services/{component}/arguments",
+            f"{host}.addflag": f'echo "$flag" >> {FOLDER}/{host}/services/{component}/arguments',
+            f"{host}.asked": f"127.0.113.{number}",
+            f"{host}.group": "student",
+            f"{host}.san": f"IP:127.0.113.{number},DNS:{host}",
+            f"{host}.job": "node",
             f"{host}.log": f"{FOLDER}/{host}/services/{component}/log",
             f"{host}.version": "1.5.0",
             f"{host}.restart": f"firescreen practice restart {host}/{component}",
@@ -66,6 +72,13 @@ class Shown:
         self.done: frozenset[str] = frozenset()
         self.shell_file = Path(f"{FOLDER}/../labs/shell")
         self.typed: dict[int, str] = {}
+
+    on_real_hosts = False
+    where = "the practice stack"
+
+    def terminal(self, place: str) -> str:
+        """As on the practice stack."""
+        return f"another terminal, for {place}"
 
     def has_begun(self, step_id: str) -> bool:
         """No fault is put in here."""
@@ -214,3 +227,31 @@ async def test_own_answers_are_taken_and_the_report_says_where_it_is() -> None:
 def shows_whole(pilot: Pilot[Any], *texts: str) -> Callable[[], bool]:
     """Whether all these stand on the screen, wherever a line was broken."""
     return lambda: all(text in squeezed(drawn(pilot)) for text in texts)
+
+
+async def test_the_hosts_of_a_classroom_are_taken_and_left_by_keyboard(tmp_path: Path) -> None:
+    quiet = QuietEngine()
+    quiet.workspace = Workspace(tmp_path / "workspace").ensure()
+    file = tmp_path / "room.yaml"
+    hosts = "srv1: {connect: ssh, address: '192.0.2.{{campus}}'}, prometheus: {connect: incus, via: srv1}"
+    file.write_text(f"campus: 1-30\nhosts: {{{hosts}}}\n")
+    app = make_app(build=engine(quiet))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Follow a lab")
+        await pilot.press("l")
+        await until(pilot, "on the practice stack")
+        await pilot.press("tab", "enter")
+        await until(pilot, "classroom file")
+        await pilot.press(*str(file), "enter")
+        # The file asks for a number: that is the next question, and no mistake yet.
+        await until(pilot, lambda: getattr(pilot.app.focused, "id", "") == "campus")
+        assert "✗" not in drawn(pilot)
+        await pilot.press("3", "1", "enter")
+        await until(pilot, "there is no campus 31")
+        await pilot.press("backspace", "0", "backspace", "enter")
+        await until(pilot, "real hosts of room.yaml, campus 3: srv1,")
+        assert "on the practice stack only" in drawn(pilot)
+        assert classroom.remembered(quiet.workspace) == classroom.load(file, 3)
+        await pilot.press("tab", "tab", "enter")
+        await until(pilot, "A lab is done on the practice stack")
+        assert classroom.remembered(quiet.workspace) is None

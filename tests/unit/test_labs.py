@@ -21,7 +21,7 @@ COMPONENTS = {
     "pushgateway": "pushgateway",
 }
 USUAL = {
-    "lab.copy": "cp",
+    "lab.promtool": "promtool",
     "lab.notes": f"{FOLDER}/notes",
     "lab.examples": "/usr/lib/firescreen/examples",
 } | {
@@ -34,6 +34,11 @@ USUAL = {
         "home": f"{FOLDER}/{host}/etc/{component}",
         "from": f"{FOLDER}/{host}/etc/{component}",
         "flags": f"{FOLDER}/{host}/services/{component}/arguments",
+        "addflag": f'echo "$flag" >> {FOLDER}/{host}/services/{component}/arguments',
+        "asked": f"127.0.10.{number}",
+        "group": "student",
+        "san": f"IP:127.0.10.{number},DNS:{host}",
+        "job": "node",
         "log": f"{FOLDER}/{host}/services/{component}/log",
         "version": "1.5.0",
         "restart": f"firescreen practice restart {component}",
@@ -224,7 +229,7 @@ def test_an_unknown_placeholder_and_an_unknown_lab_or_step_are_refused(folder: P
 
 def test_a_folder_with_blanks_and_signs_is_quoted_in_commands_only() -> None:
     lab = labs.find("node-tls").filled({**USUAL, "srv1.home": "/tmp/a b;$(touch x)"})
-    assert "cd '/tmp/a b;$(touch x)'" in lab.step("certificate").commands[0]
+    assert "cd '/tmp/a b;$(touch x)'" in lab.step("certificate").commands[1]
     assert "/tmp/a b;$(touch x): a private key" in lab.step("certificate").hints[0]
 
 
@@ -245,7 +250,7 @@ def test_what_a_lab_places_stays_in_the_folder_of_the_component(folder: Path, pa
 
 @pytest.mark.parametrize("sign", ["\\e[8m", "\\r", "\\u202e", "\\t", "\\x9b"])
 def test_a_command_with_a_sign_that_cannot_be_seen_is_refused(folder: Path, sign: str) -> None:
-    spoil(folder, "      - chmod 0640 web.yml", f'      - "id;{sign} chmod 0640 web.yml"')
+    spoil(folder, "      - cd {{srv1.home}}", f'      - "id;{sign} true"\n      - cd {{{{srv1.home}}}}')
     with pytest.raises(LabError, match="cannot be seen") as caught:
         labs.load(folder)
     assert caught.value.where.startswith(str(folder / "lab.yaml:"))

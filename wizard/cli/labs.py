@@ -6,20 +6,44 @@ import shlex
 import signal
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
 from wizard.cli import output
-from wizard.cli.asking import engine
+from wizard.cli.asking import engine, reached
 from wizard.errors import InputError
 from wizard.redact import plain
 
 if TYPE_CHECKING:
     from wizard.labs import Lab, LabSession, LabStep
+    from wizard.labs.classroom import Classroom
     from wizard.labs.play import Line
     from wizard.workspace import Workspace
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+def at(command: Command) -> Command:
+    """The options that say on which hosts a lab is done; see `_classroom`."""
+
+    def said(context: click.Context, option: click.Parameter, value: object) -> None:
+        context.meta[f"firescreen.{option.name}"] = value
+
+    kept: dict[str, Any] = {"expose_value": False, "callback": said}
+    command = click.option("--practice", is_flag=True, help="Go back to the practice stack.", **kept)(command)
+    campus = click.IntRange(1, 9999)
+    command = click.option("--campus", type=campus, help="Your number in the classroom.", **kept)(command)
+    return click.option(
+        "--classroom",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Do it on the real hosts of a classroom file, from now on.",
+        **kept,
+    )(command)
+
 
 lab_and_step = click.argument("named", metavar="[LAB] [STEP]", nargs=-1)
 which = click.argument("lab_id", metavar="[LAB]", required=False, default="")
@@ -31,6 +55,7 @@ def lab() -> None:
 
 
 @lab.command(name="list")
+@at
 @click.pass_obj
 def list_labs(workspace: Workspace) -> None:
     """List the labs."""
@@ -41,15 +66,22 @@ def list_labs(workspace: Workspace) -> None:
         added = packs.names(workspace)
         for name in (name for name, ids in added.items() if not ids):
             output.say(f"The pack {name} can no longer be used. To take it out: firescreen lab remove {name}")
+        room = _classroom(workspace)
+        folder = _states(workspace, room)
+        if room is not None:
+            output.say(f"On the hosts of {plain(room.title)}; for the practice stack: --practice")
         for each in labs(workspace.packs):
-            known = load(workspace.labs / f"{each.id}.json")
+            known = load(folder / f"{each.id}.json")
             done = sum(bool(known.step(step.id).done) for step in each.steps) if known else 0
             how_far = f"{done} of {len(each.steps)} steps done" if known else f"{len(each.steps)} steps"
+            if room is not None and not each.real_hosts:
+                how_far = "on the practice stack only"
             pack = next((f", of the pack {name}" for name, ids in added.items() if each.id in ids), "")
             click.echo(f"{each.id:20} {plain(each.title)} (about {each.minutes} minutes, {how_far}{pack})")
 
 
 @lab.command()
+@at
 @lab_and_step
 @click.option("--anew", is_flag=True, help="End what another lab has in hand on the practice stack.")
 @click.pass_obj
@@ -75,6 +107,7 @@ def start(workspace: Workspace, named: tuple[str, ...], anew: bool) -> None:
 
 
 @lab.command()
+@at
 @lab_and_step
 @click.pass_obj
 def check(workspace: Workspace, named: tuple[str, ...]) -> None:
@@ -102,6 +135,7 @@ def check(workspace: Workspace, named: tuple[str, ...]) -> None:
 
 
 @lab.command()
+@at
 @lab_and_step
 @click.pass_obj
 def hint(workspace: Workspace, named: tuple[str, ...]) -> None:
@@ -114,6 +148,7 @@ def hint(workspace: Workspace, named: tuple[str, ...]) -> None:
 
 
 @lab.command()
+@at
 @lab_and_step
 @click.pass_obj
 def solve(workspace: Workspace, named: tuple[str, ...]) -> None:
@@ -139,16 +174,18 @@ def solve(workspace: Workspace, named: tuple[str, ...]) -> None:
 
 
 @lab.command()
+@at
 @which
 @click.pass_obj
 def reset(workspace: Workspace, lab_id: str) -> None:
-    """Put the practice stack back to the beginning of the lab."""
+    """Put the practice stack, or the real hosts, back to the beginning of the lab."""
     with output.explained():
         _open(workspace, lab_id, tools=False).reset(output.progress())
         output.say("The lab is back at its beginning.")
 
 
 @lab.command()
+@at
 @click.argument("named", metavar="[LAB] NUMBER [TEXT]", nargs=-1, required=True)
 @click.pass_obj
 def answer(workspace: Workspace, named: tuple[str, ...]) -> None:
@@ -160,7 +197,8 @@ def answer(workspace: Workspace, named: tuple[str, ...]) -> None:
         rest = list(named)
         lab_id = rest.pop(0) if rest[0] in known else _in_hand(workspace)
         chosen = find(lab_id, workspace.packs)
-        count, path = len(chosen.questions), workspace.labs / f"{chosen.id}.json"
+        count = len(chosen.questions)
+        path = _states(workspace, _classroom(workspace)) / f"{chosen.id}.json"
         now = state.load(path)
         if not rest or not rest[0].isdecimal() or not 1 <= int(rest[0]) <= count or len(rest) > 2:
             raise InputError(
@@ -179,6 +217,7 @@ def answer(workspace: Workspace, named: tuple[str, ...]) -> None:
 
 
 @lab.command()
+@at
 @which
 @click.option("--html", "as_page", is_flag=True, help="As one HTML file, in place of Markdown.")
 @click.option(
@@ -192,7 +231,8 @@ def report(workspace: Workspace, lab_id: str, as_page: bool, path: Path | None, 
 
     with output.explained():
         wanted = (find(lab_id, workspace.packs),) if lab_id else labs(workspace.packs)
-        written = reporting.gather(workspace, wanted, name=name)
+        states = _states(workspace, _classroom(workspace))
+        written = reporting.gather(workspace, wanted, name=name, states=states)
         if not written.parts:
             raise InputError("no lab was begun here", todo=f"firescreen lab start {lab_id}".rstrip())
         text = reporting.page(written) if as_page else reporting.markdown(written)
@@ -267,26 +307,74 @@ def _open(workspace: Workspace, lab_id: str, *, tools: bool = True, anew: bool =
     from wizard.labs import LabSession
 
     workspace.ensure()
+    machine, room = engine(workspace), _classroom(workspace)
+    if room is not None:
+        reached(machine, room.hosts)  # what has to be asked for is asked for here
     return LabSession.open(
-        engine(workspace),
+        machine,
         lab_id or _in_hand(workspace),
         progress=lambda text: output.say(f"  … {plain(text, 300)}"),
         tools=tools,
         anew=anew,
+        classroom=room,
     )
 
 
+def _classroom(workspace: Workspace) -> Classroom | None:
+    """The real hosts that labs are done on, named on the command line or remembered; None for the practice stack.
+
+    Raises:
+        InputError: the classroom file cannot be used, or the student's number is not known.
+    """
+    from wizard.labs import classroom
+
+    said = click.get_current_context().meta
+    file, campus = said.get("firescreen.classroom"), said.get("firescreen.campus") or 0
+    if said.get("firescreen.practice"):
+        if file or campus:
+            raise click.UsageError("take --classroom FILE or --practice")
+        classroom.remember(workspace, None)
+        return None
+    if file is None and not campus:
+        try:
+            return classroom.remembered(workspace)
+        except InputError as error:
+            error.todo = f"{error.todo}; or go back to the practice stack: --practice"
+            raise
+    before = classroom.place_of(workspace)
+    if file is None:
+        file = before[0] if before else None
+        if file is None:
+            raise click.UsageError("--campus goes with --classroom FILE")
+    if not campus and before and before[0] == file.absolute():
+        campus = before[1]
+    chosen = classroom.load(file, campus)
+    classroom.remember(workspace, chosen)
+    return chosen
+
+
+def _states(workspace: Workspace, room: Classroom | None) -> Path:
+    """The folder with how far each lab is."""
+    if room is None:
+        return workspace.labs
+    from wizard.labs.onhosts import folder_of
+
+    return folder_of(workspace, room)
+
+
 def _in_hand(workspace: Workspace) -> str:
-    """The lab that the practice stack is in, or else the first that is not done; '' if all are."""
+    """The lab that the hosts are in, or else the first that is not done; '' if all are."""
     from wizard.labs import labs
     from wizard.labs.resetting import holder
     from wizard.labs.state import load
 
-    known = {each.id: each for each in labs(workspace.packs)}
-    states = {each: load(workspace.labs / f"{each}.json") for each in known}
+    room = _classroom(workspace)
+    folder = _states(workspace, room)
+    known = {each.id: each for each in labs(workspace.packs) if room is None or each.real_hosts}
+    states = {each: load(folder / f"{each}.json") for each in known}
     undone = [each for each, state in states.items() if state is None or not state.complete(known[each])]
-    held = holder(workspace.practice)
-    return held if held in undone else undone[0] if undone else ""
+    held = holder(workspace.practice if room is None else folder)
+    return held if held in undone else undone[0] if undone else next(iter(known)) if room else ""
 
 
 def _opened(
@@ -330,7 +418,12 @@ def _show(session: LabSession, step: LabStep) -> None:
     click.secho(f"\n{_number(session, step)}  {step.title}  (host {step.host})", bold=True)
     click.echo(f"\n{_folded(step.text)}")
     commands = (*step.commands, *session.answer(step.id))
-    if commands:
+    if session.on_real_hosts:
+        for place, typed in step.stretches:
+            click.echo(f"\nOn {session.terminal(place)}:\n")
+            for command in typed:
+                click.echo("  " + command.replace("\n", "\n  "))
+    elif commands:
         click.echo(f"\nIn another terminal (once in it: . {shlex.quote(str(session.shell_file))}):\n")
         for command in commands:
             click.echo("  " + command.replace("\n", "\n  "))

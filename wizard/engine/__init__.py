@@ -72,6 +72,10 @@ class Engine:
     def _hosts(self, specs: tuple[HostSpec, ...]) -> Hosts:
         return Hosts(self.workspace, specs, self.access, self._kept)
 
+    def connections(self, specs: tuple[HostSpec, ...]) -> Hosts:
+        """The connections to hosts, with what they were given so far; they end with the `with` of whoever asks."""
+        return self._hosts(specs)
+
     def reach(self, specs: tuple[HostSpec, ...]) -> None:
         """Connects to hosts, to find out what has to be asked for before anything is done.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -34,7 +34,7 @@ _FORMAT = yamlfile.Format(
     advice={"pattern": "see the pattern for it in assets/lab.schema.json"},
 )
 _PLACEHOLDER = re.compile(r"\{\{([a-z][a-z0-9_-]*\.[a-z]+)\}\}")
-COMMANDS = frozenset({"restart", "reload", "copy"})
+COMMANDS = frozenset({"restart", "reload", "addflag"})
 """Placeholders that stand for a command: filled in as it is, and never quoted as one word."""
 
 
@@ -53,6 +53,28 @@ class Deed:
 
     kind: str
     options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A file that goes from one host to another; names count from the folder of the component's configuration."""
+
+    source: str
+    file: str
+    target: str
+    name: str
+    mode: str = ""
+    """Its rights there, e.g. '0640'; '' for those that it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostCommand:
+    """A command as it is typed on real hosts: `text`, or `copy`, whose words depend on how the two are reached."""
+
+    text: str
+    on: str = ""
+    """The role on whose host it is typed; '' for that of the step."""
+    copy: Copy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +126,20 @@ class LabStep:
     """Why it cannot be done with these programs, or ''."""
     note: str = ""
     """What other texts say here; Markdown. `text` ends with it already."""
+    on_hosts: tuple[HostCommand, ...] = ()
+    """The same commands as they are typed on real hosts."""
+    places: tuple[str, ...] = ()
+    """On real hosts, the role on whose host each of `commands` is typed ('here': this machine); else empty."""
+
+    @property
+    def stretches(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """The commands with the place where they are typed: those that follow each other there, together."""
+        found: list[tuple[str, tuple[str, ...]]] = []
+        places = self.places or (self.host,) * len(self.commands)
+        for place, command in zip(places, self.commands, strict=True):
+            before = found.pop() if found and found[-1][0] == place else (place, ())
+            found.append((place, (*before[1], command)))
+        return tuple(found)
 
     @property
     def typed(self) -> tuple[str, ...]:
@@ -136,6 +172,10 @@ class Lab:
     source: str = ""
     foreign: bool = False
     """Whether somebody else wrote it: what it places is looked at before, see `contained`."""
+    real_hosts: bool = False
+    """Whether it can be done on real hosts, too."""
+    expects: str = ""
+    """What must be so on real hosts before the first step."""
 
     def step(self, step_id: str) -> LabStep:
         """The step of that id.
@@ -262,6 +302,8 @@ def load(folder: Path) -> Lab:
         hosts=tuple(data.get("practice", {}).get("hosts", ())),
         certificates=data.get("certificates", "ca"),
         source=data.get("source", ""),
+        real_hosts=data.get("real_hosts", False),
+        expects=" ".join(data.get("begin", {}).get("hosts", "").split()),
     )
 
 
@@ -302,6 +344,7 @@ def _step(folder: Path, read: yamlfile.Read, index: int) -> LabStep:
         host=entry["host"],
         text=f"{text}\n\n*You may have read elsewhere:* {note}" if note else text,
         commands=_commands(entry.get("commands", ())),
+        on_hosts=tuple(_on_hosts(entry.get("commands", ()), entry["host"])),
         answer=_commands(entry.get("answer", ())),
         fault=_deeds(entry.get("fault", ())),
         needs=Needs(needs["of"], needs["version"]) if needs else None,
@@ -321,10 +364,32 @@ def _deeds(entries: Sequence[Mapping[str, Any]]) -> tuple[Deed, ...]:
     return tuple(Deed(kind, options) for entry in entries for kind, options in entry.items())
 
 
-def _commands(entries: Sequence[str | Mapping[str, str]]) -> tuple[str, ...]:
+def _commands(entries: Sequence[str | Mapping[str, Any]]) -> tuple[str, ...]:
     """Each as it is typed on a practice host; one that differs on real hosts has two forms."""
-    forms = (entry if isinstance(entry, str) else entry["practice"] for entry in entries)
-    return tuple(form.rstrip("\n") for form in forms)
+    forms = (entry if isinstance(entry, str) else entry.get("practice", "") for entry in entries)
+    return tuple(form.rstrip("\n") for form in forms if form)
+
+
+def _on_hosts(entries: Sequence[str | Mapping[str, Any]], host: str) -> Iterator[HostCommand]:
+    """Each as it is typed on real hosts."""
+    for entry in entries:
+        if isinstance(entry, str):
+            yield HostCommand(entry.rstrip("\n"))
+        elif "copy" in entry:
+            said = entry["copy"]
+            yield HostCommand(
+                "",
+                copy=Copy(
+                    source=said["from"],
+                    file=said["file"],
+                    target=said.get("to", host),
+                    name=said.get("as", said["file"]),
+                    mode=said.get("mode", ""),
+                ),
+            )
+        elif "host" in entry or "on" in entry:
+            text = entry.get("host") or entry.get("practice", "")
+            yield HostCommand(text.rstrip("\n"), entry.get("on", ""))
 
 
 def _filled_check(check: Check, values: Mapping[str, str]) -> Check:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from wizard import binaries, practice
+from wizard.engine.hosts import Hosts
 from wizard.errors import FirescreenError, HostError, ProgramsError
 from wizard.hosts.process import run_bounded
 from wizard.labs.content import LabStep
@@ -144,3 +145,47 @@ def run(step: LabStep, workspace: Workspace) -> Iterator[Typed]:
     for index, output in enumerate(parts):
         last = index == len(parts) - 1
         yield Typed(step.typed[index], redact(plain(output.strip("\n"), 4000)), ended.code if last else 0)
+
+
+HERE = "here"
+"""As the place of a command: this machine."""
+
+
+def run_there(step: LabStep, hosts: Hosts, ready: Mapping[tuple[str, str], str]) -> Iterator[Typed]:
+    """Runs a step's commands as printed, each on the host where it is to be typed; yields each.
+
+    Commands that follow each other on one host are typed into one bash, which stops at the first that fails.
+
+    Args:
+        ready: what to wait for after a command (place and text) before the next, as `address/port`: a person types
+            more slowly than a program starts.
+
+    Raises:
+        FirescreenError: a host cannot be reached, has no bash, or the commands do not end.
+    """
+    for place, commands in step.stretches:
+        lines = ["exec 2>&1"]
+        for command in commands:
+            lines += ["printf '\\036'", command, *filter(None, [_until(ready.get((place, command), ""))])]
+        argv = ["bash", "-euc", "\n".join(lines)]
+        if place == HERE:
+            here = run_bounded(argv, timeout=_TIMEOUT)
+            code, output = here.code, here.stdout.decode("utf-8", "replace")
+        else:
+            there = hosts.connection(place).run(argv, timeout=_TIMEOUT)
+            code, output = there.code, there.stdout
+        if code == 127 and not output:
+            raise FirescreenError("there is no bash on this host", where=place, todo="install it there")
+        parts = output.split(_MARK)[1:]
+        for index, said in enumerate(parts):
+            ended = code if index == len(parts) - 1 else 0
+            yield Typed(commands[index], redact(plain(said.strip("\n"), 4000)), ended)
+        if code:
+            return
+
+
+def _until(socket: str) -> str:
+    """Waits until something listens there, for ten seconds at most; '' for nothing to wait for."""
+    if not socket:
+        return ""
+    return f"for _ in {{1..100}}; do (: < /dev/tcp/{socket}) 2>/dev/null && break; sleep 0.1; done"

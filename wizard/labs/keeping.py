@@ -35,7 +35,7 @@ def noted(check: Check, look: Look, _patience: float) -> list[str]:
 
 def grafana_source(check: Check, look: Look, _patience: float) -> list[str]:
     """Whether one gets in with what a data-source file says."""
-    service = look.service(check.of)
+    place = look.asked(check.of)
     folder = Path(look.service(check.of).home)
     found: list[tuple[str, DataSource]] = []
     for path in sorted(folder.glob("*.y*ml")):
@@ -52,8 +52,8 @@ def grafana_source(check: Check, look: Look, _patience: float) -> list[str]:
         )
     name, one = found[0]
     says = one.says
-    if one.url.rstrip("/") != f"https://{service.listen}":
-        raise NotYet(f"{name} asks {plain(one.url, 200)}", f"Its url has to be https://{service.listen}")
+    if one.url.rstrip("/") != f"https://{place}":
+        raise NotYet(f"{name} asks {plain(one.url, 200)}", f"Its url has to be https://{place}")
     if one.is_on("tlsSkipVerify"):
         raise NotYet(f"{name} does not look at the certificate", "Take tlsSkipVerify out.")
     if not (one.is_on("basicAuth") and says.get("basicAuthUser") and one.is_on("tlsAuthWithCACert")):
@@ -97,8 +97,9 @@ def key_stays(check: Check, look: Look, _patience: float) -> list[str]:
         raise NotYet(
             "Prometheus has no key of its own yet", "Its job names one with key_file, below tls_config."
         )
-    for host in check.options["not_on"]:
+    for host in filter(look.has, check.options["not_on"]):
         of = next(each for each in look.components if each.startswith(f"{host}/"))
+        look.fetch(of, look.files(of))
         if any(
             other is not None and other.content.strip() == state.content.strip()
             for other in (look.read(of, path) for path in look.files(of))

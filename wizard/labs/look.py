@@ -1,4 +1,4 @@
-"""One look at the practice stack for the checks: what runs, with which files, by what it uses and not by name.
+"""One look at the hosts of a lab for the checks: what runs, with which files, by what it uses and not by name.
 
 A student's own file names are as good as ours: paths come from the flags of what runs, from its web
 configuration, or, before it runs with one, from whatever fits in its folder.
@@ -6,19 +6,26 @@ configuration, or, before it runs with one, from whatever fits in its folder.
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import posixpath
-from collections.abc import Mapping
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-from wizard import pki
+from wizard import pki, practice
 from wizard.configs import prometheus as scrape
 from wizard.configs import web
 from wizard.configs.web import WebConfig
 from wizard.engine.hosts import Hosts
+from wizard.engine.lanes import side_by_side
+from wizard.engine.together import info_many, read_many
 from wizard.errors import ConfigError, HostError, InputError, LabError
 from wizard.model import FileState, Probe, Service, Stack
 from wizard.probes.fetch import Exchange, fetch
@@ -26,7 +33,6 @@ from wizard.probes.wire import EndedError
 from wizard.redact import Secret
 from wizard.trust import bundle
 from wizard.trust.certificates import is_ca
-from wizard.workspace import Workspace
 
 _MOST_FILES = 50
 """Files of a folder that are looked at; a student's has a handful."""
@@ -84,16 +90,26 @@ class Look:
     """A look that is taken once; everything asked twice is remembered.
 
     Args:
-        workspace: whose practice stack it is.
-        stack: its hosts.
+        hosts: the connections; they end with the look.
+        stack: whose they are.
+        notes: the folder for what a student keeps.
+        names: what else a host is called, by its name here.
     """
 
-    def __init__(self, workspace: Workspace, stack: Stack) -> None:
-        self._hosts = Hosts(workspace, stack.hosts)
+    def __init__(
+        self, hosts: Hosts, stack: Stack, *, notes: str, names: Mapping[str, str] | None = None
+    ) -> None:
+        self._hosts = hosts
         self._stack = stack
-        self._workspace = workspace
+        self.notes = notes
+        self._names = names or {}
         self._services: dict[str, tuple[Service, ...]] = {}
+        self._targets: dict[str, scrape.Scraped | None] = {}
         self._answers: dict[str, Any] = {}
+        self._read: dict[tuple[str, str], FileState | None] = {}
+        self._listed: dict[str, tuple[str, ...]] = {}
+        self._ahead: float | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Look:
         return self
@@ -102,42 +118,153 @@ class Look:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._hosts.__exit__(kind, error, trace)
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def practises(self, of: str) -> bool:
+        """Whether a component (or its host) is one of the practice stack."""
+        host = of.partition("/")[0]
+        return any(spec.name == host and spec.connect == "practice" for spec in self._stack.hosts)
+
+    def has(self, host: str) -> bool:
+        """Whether there is such a host."""
+        return any(spec.name == host for spec in self._stack.hosts)
 
     def service(self, of: str) -> Service:
         """The service host/component.
 
         Raises:
-            LabError: no practice stack has such a host. HostError: there is no such component there now.
+            LabError: there is no such host here. HostError: there is no such component there now.
         """
         host, _, component = of.partition("/")
-        if host not in {spec.name for spec in self._stack.hosts}:
-            raise LabError(f"the practice stack has no host '{host}'", where=of)
+        if not self.has(host):
+            raise LabError(f"there is no host '{host}' here", where=of)
         if host not in self._services:
             self._services[host] = self._hosts.services(host)
         for service in self._services[host]:
             if service.component == component:
                 return service
-        raise HostError(
-            f"there is no {component} on the practice host {host}",
-            where=of,
-            todo="bring the practice stack up: firescreen practice up",
-        )
+        todo = "start it there, or compare the classroom file with the hosts"
+        if self.practises(host):
+            todo = "bring the practice stack up: firescreen practice up"
+        raise HostError(f"there is no {component} on the host {host}", where=of, todo=todo)
 
     def prometheus(self) -> Service:
         """The Prometheus of the stack; HostError if there is none now."""
         return self.service("prometheus/prometheus")
 
-    @property
-    def notes(self) -> str:
-        """The folder for what a student keeps, below that of the practice stack."""
-        return str(self._workspace.practice / "notes")
+    def now(self) -> float:
+        """The time (unix) by Prometheus' clock, with which it says when it scraped."""
+        if self._ahead is None:
+            remote = self._hosts.remote("prometheus")
+            self._ahead = remote.clock() - time.time() if remote is not None else 0.0
+        return time.time() + self._ahead
+
+    def here(self, of: str, path: str) -> str:
+        """Where a probe on this machine finds a file of a component's host; a copy that ends with the look."""
+        if self.practises(of) or not path:
+            return path
+        state = self.read(of, path)
+        if state is None:
+            return path  # the probe says that it is not there, with the name that a person knows
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="firescreen-")
+        copy = Path(self._folder.name) / f"{of}{path}".replace("/", "_")
+        copy.touch(mode=0o600)
+        copy.write_bytes(state.content)
+        return str(copy)
+
+    # -- where it is asked ---------------------------------------------------------------------------------
+
+    def asked(self, of: str) -> str:
+        """host:port by which Prometheus asks for a component: its certificate has to fit that host."""
+        service = self.service(of)
+        if self.practises(of):
+            return service.listen
+        target = self.target(of)
+        return target.address if target is not None else service.listen
+
+    def resolve(self, of: str) -> str:
+        """As curl's --resolve: where this machine finds it, for Prometheus may know names that others do not."""
+        place, listen = self.asked(of), self.service(of).listen
+        return "" if place == listen else f"{place}:{listen.rpartition(':')[0].strip('[]')}"
+
+    def target(self, of: str) -> scrape.Scraped | None:
+        """What prometheus.yml and its lists of targets say of a component; None where no job asks it."""
+        if of not in self._targets:
+            self._targets[of] = self._target(of)
+        return self._targets[of]
+
+    def _target(self, of: str) -> scrape.Scraped | None:
+        host = of.partition("/")[0]
+        port = self.service(of).listen.rpartition(":")[2]
+        names = {each.lower() for each in (host, self._names.get(host, ""), *self._hosts.names(host)) if each}
+        names.add(self.service(of).listen.rpartition(":")[0].strip("[]"))
+        loopback = {"localhost", "127.0.0.1", "::1"}
+        names = names | loopback if host == "prometheus" else names - loopback
+        for one in self._scraped():
+            place, _, asked = one.address.rpartition(":")
+            if asked == port and place.strip("[]").lower() in names:
+                return one
+        return None
+
+    def _scraped(self) -> tuple[scrape.Scraped, ...]:
+        path = self.prometheus().config_file
+        folder, state = posixpath.dirname(path), self.read("prometheus/prometheus", path)
+        if state is None:
+            return ()
+        connection, files = self._hosts.connection("prometheus"), dict[str, bytes | None]()
+        try:
+            for each in scrape.sd_files(state.content, folder):
+                inner, pattern = posixpath.split(each)
+                for name in fnmatch.filter(connection.names(inner), pattern)[:_MOST_FILES]:
+                    found = self.read("prometheus/prometheus", posixpath.join(inner, name))
+                    files[posixpath.join(inner, name)] = found.content if found else None
+            return scrape.scraped(state.content, folder=folder, files=files)
+        except ConfigError:
+            return ()
+
+    def told(self, of: str, action: str) -> str:
+        """What a person types to have a program read its files again."""
+        service = self.service(of)
+        if self.practises(of):
+            host = of.partition("/")[0]
+            return f"firescreen practice {action} {of if host in practice.MORE else service.component}"
+        return f"systemctl {action} {service.unit}, on {service.host}"
+
+    def log(self, of: str) -> str:
+        """Where a program's last words stand."""
+        service = self.service(of)
+        if self.practises(of):
+            return f"{posixpath.dirname(service.flags.path)}/log"
+        return f"its journal: journalctl -eu {service.unit}, on {service.host}"
+
+    def meet(self) -> None:
+        """Looks what runs on all the hosts at once; one out of reach is no matter until it is asked for."""
+
+        def services(name: str) -> None:
+            with suppress(HostError):
+                self._services[name] = self._hosts.services(name)
+
+        side_by_side(services, [spec.name for spec in self._stack.hosts if spec.name not in self._services])
 
     def read(self, of: str, path: str) -> FileState | None:
         """A file of a component's host, or None if there is none that can be read."""
-        try:
-            return self._hosts.connection(of.partition("/")[0]).read(path)
-        except HostError:
-            return None
+        key = (of.partition("/")[0], path)
+        if key not in self._read:
+            try:
+                self._read[key] = self._hosts.connection(key[0]).read(path)
+            except HostError:
+                self._read[key] = None
+        return self._read[key]
+
+    def fetch(self, of: str, paths: Iterable[str]) -> None:
+        """Reads several files in one go, where the connection can."""
+        host = of.partition("/")[0]
+        wanted = [path for path in paths if (host, path) not in self._read]
+        with suppress(HostError):  # then each is read alone, and what cannot be read is none
+            found = read_many(self._hosts.connection(host), wanted)
+            self._read |= {(host, path): state for path, state in found.items()}
 
     def home(self, of: str) -> str:
         """The folder of a component's web configuration, or where it is expected."""
@@ -187,6 +314,7 @@ class Look:
 
     def pairs(self, of: str) -> tuple[Pair, ...]:
         """Every certificate in the folder with every key that is there."""
+        self.fetch(of, self._files(of, (".crt", ".pem", ".cert", ".cer", ".key")))
         return tuple(
             pair
             for certificate in self._files(of, (".crt", ".pem", ".cert", ".cer"))
@@ -200,7 +328,7 @@ class Look:
             return None
         if b"BEGIN CERTIFICATE" not in public.content:
             return None
-        address = self.service(of).listen.rpartition(":")[0]
+        address = self.asked(of).rpartition(":")[0].strip("[]")
         problems = pki.problems(public.content, names=(address,), key_pem=private.content, purpose="server")
         return Pair(
             certificate, key, public.content, private.mode, problems, self.is_authority(public.content)
@@ -224,14 +352,18 @@ class Look:
         return self._files(of, ("",))
 
     def _files(self, of: str, endings: tuple[str, ...]) -> tuple[str, ...]:
+        if of not in self._listed:
+            self._listed[of] = self._all_files(of)
+        return tuple(path for path in self._listed[of] if path.endswith(endings))[:_MOST_FILES]
+
+    def _all_files(self, of: str) -> tuple[str, ...]:
         home, connection = self.home(of), self._hosts.connection(of.partition("/")[0])
-        found: list[str] = []
         # A folder for keys inside the one for the configuration is usual.
-        for folder in (home, *(posixpath.join(home, name) for name in connection.names(home)[:_MOST_FILES])):
-            info = connection.info(folder)
+        found = [posixpath.join(home, name) for name in connection.names(home)]
+        for path, info in info_many(connection, found[:_MOST_FILES]).items():
             if info is not None and info.kind == "folder":
-                found += [posixpath.join(folder, name) for name in connection.names(folder)]
-        return tuple(path for path in found if path.endswith(endings))[:_MOST_FILES]
+                found += [posixpath.join(path, name) for name in connection.names(path)]
+        return tuple(found)
 
     # -- Prometheus' side ----------------------------------------------------------------------------------
 
@@ -247,6 +379,13 @@ class Look:
         return self._job(of, str(text).encode()) if text else None
 
     def _job(self, of: str, content: bytes) -> scrape.ScrapeJob | None:
+        if not self.practises(of):
+            target = self.target(of)
+            try:
+                found = tuple(job for job in scrape.jobs(content) if target and job.name == target.job)
+            except ConfigError:
+                return None
+            return found[0] if found else None
         address, _, port = self.service(of).listen.rpartition(":")
         try:
             found = scrape.job_for(content, (address,), int(port))
@@ -288,14 +427,15 @@ class Look:
         auth: Mapping[str, str] = job.basic_auth if job else {}
 
         def path(key: str) -> str:
-            return self.beside_prometheus(tls[key])[0] if tls.get(key) else ""
+            named = self.beside_prometheus(tls[key])[0] if tls.get(key) else ""
+            return self.here("prometheus/prometheus", named)
 
         named = auth.get("password_file", "")
         state = self.beside_prometheus(named)[1] if named else None
         password = Secret(state.content.decode("utf-8", "replace").strip()) if state is not None else None
         return Client(
             scheme="https" if served else "http",
-            ca_file=path("ca_file") or (pair.certificate if pair else ""),
+            ca_file=path("ca_file") or (self.here(of, pair.certificate) if pair else ""),
             cert_file=path("cert_file"),
             key_file=path("key_file"),
             server_name=tls.get("server_name", ""),
@@ -308,7 +448,7 @@ class Look:
         """The `data` of an answer of Prometheus' API, asked as it asks itself; None if there is none."""
         if path not in self._answers:
             client, exchange = self.client("prometheus/prometheus"), Exchange()
-            url = f"{client.scheme}://{self.prometheus().listen}{path}"
+            url = f"{client.scheme}://{self.asked('prometheus/prometheus')}{path}"
             probe = Probe(
                 id="lab/api",
                 host="prometheus",
@@ -317,6 +457,7 @@ class Look:
                 client="the lab",
                 expect="200",
                 url=url,
+                resolve=self.resolve("prometheus/prometheus"),
                 **client.options(),
             )
             try:
@@ -327,5 +468,8 @@ class Look:
         return self._answers[path]
 
     def forget(self) -> None:
-        """What Prometheus said may be otherwise by now."""
+        """What Prometheus said, and what the files hold, may be otherwise by now."""
         self._answers.clear()
+        self._targets.clear()
+        self._read.clear()
+        self._listed.clear()

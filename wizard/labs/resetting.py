@@ -1,6 +1,6 @@
 """Brings the practice stack back to the beginning of a lab: by undoing what the lab did, or by making it anew.
 
-Only files of the practice stack are forced; what a run left in the workspace goes by the engine's own undo.
+Only files of the hosts that a lab is done on are forced; what a run left in the workspace goes by the engine's own undo.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from pathlib import Path
 
 from wizard import journal, practice
 from wizard.engine import Engine
-from wizard.engine.hosts import Hosts
 from wizard.errors import FirescreenError
 from wizard.journal import Record
 from wizard.model import WORKSPACE, Event
@@ -41,8 +40,14 @@ def _runs(host: PracticeHost) -> bool:
     return process.status(host.connection(), host.service_folder).get("state") == "running"
 
 
-def undo_runs(engine: Engine, runs: tuple[str, ...], emit: Emit) -> bool:
-    """Undoes the lab's runs, the newest first; False if one could not be."""
+def undo_runs(
+    engine: Engine, runs: tuple[str, ...], emit: Emit, *, forced: frozenset[str] = frozenset()
+) -> bool:
+    """Undoes the lab's runs, the newest first; False if one could not be.
+
+    Args:
+        forced: real hosts that the lab is done on: what a student changed there after a run is put back, too.
+    """
     standing = {
         record.run: record
         for record in journal.records(engine.workspace.runs)
@@ -52,16 +57,16 @@ def undo_runs(engine: Engine, runs: tuple[str, ...], emit: Emit) -> bool:
         record = standing.get(run)
         if record is None:
             continue
-        _clear_the_way(engine, record)
+        _clear_the_way(engine, record, forced)
         if engine.undo(run, emit).error is not None:
             return False
     return True
 
 
-def _clear_the_way(engine: Engine, record: Record) -> None:
+def _clear_the_way(engine: Engine, record: Record, forced: frozenset[str]) -> None:
     """Puts back files that the student changed after a run: its undo would rightly leave them alone."""
-    practised = {spec.name for spec in record.hosts if spec.connect == "practice"}
-    with Hosts(engine.workspace, record.hosts) as hosts:
+    practised = {spec.name for spec in record.hosts if spec.connect == "practice" or spec.name in forced}
+    with engine.connections(record.hosts) as hosts:
         for entry in record.entries:
             if entry.host == WORKSPACE or entry.host not in practised or entry.service is not None:
                 continue

@@ -10,7 +10,7 @@ from wizard import probes
 from wizard.configs.prometheus import ScrapeJob
 from wizard.labs.content import Check
 from wizard.labs.look import Look
-from wizard.labs.verdicts import NotYet, said, told
+from wizard.labs.verdicts import NotYet, said
 from wizard.model import Attempt, Probe
 from wizard.redact import plain
 
@@ -18,36 +18,36 @@ from wizard.redact import plain
 def prometheus(check: Check, look: Look, patience: float) -> list[str]:
     """Prometheus' own word, and whether it looks at the certificate."""
     expect = check.options["expect"]
-    began = time.time()
+    began = look.now()
     attempt = _up(
         check, look, not_before=began if patience else 0.0, patience=patience, final=expect == "any"
     )
-    service = look.service(check.of)
+    place = look.asked(check.of)
     if expect == "any":
         word = "up" if attempt.ok else f"down, {said(attempt)}" if attempt.reason else "down"
-        return [f"Prometheus says about {service.listen}: {word}"]
+        return [f"Prometheus says about {place}: {word}"]
     if not attempt.ok:
         loaded, written = look.loaded_job(check.of), look.written_job(check.of)
         todo = (
             "Compare scheme, ca_file and the paths in prometheus.yml; after a reload it can take ten seconds."
         )
         if loaded is not None and written is not None and _differ(loaded, written):
-            todo = f"prometheus.yml says it, but Prometheus has not read it again: {told('prometheus/prometheus', 'reload')}"
-        raise NotYet(f"Prometheus cannot scrape {service.listen} yet: {said(attempt)}", todo)
+            todo = f"prometheus.yml says it, but Prometheus has not read it again: {look.told('prometheus/prometheus', 'reload')}"
+        raise NotYet(f"Prometheus cannot scrape {place} yet: {said(attempt)}", todo)
     if expect == "verified":
         job = look.loaded_job(check.of)
         if job is None or job.scheme != "https":
             raise NotYet(
-                f"Prometheus scrapes {service.listen} without TLS",
+                f"Prometheus scrapes {place} without TLS",
                 "Give its job scheme: https and tls_config.",
             )
         if job.tls.get("insecure_skip_verify", "").lower() in ("true", "yes", "on"):
             raise NotYet(
                 "Prometheus does not look at the certificate: it would talk to whoever answers",
-                f"Take insecure_skip_verify out of the job, then: {told('prometheus/prometheus', 'reload')}",
+                f"Take insecure_skip_verify out of the job, then: {look.told('prometheus/prometheus', 'reload')}",
             )
-        return [f"Prometheus scrapes {service.listen} and looks at its certificate: up = 1"]
-    return [f"Prometheus scrapes {service.listen}: up = 1"]
+        return [f"Prometheus scrapes {place} and looks at its certificate: up = 1"]
+    return [f"Prometheus scrapes {place}: up = 1"]
 
 
 def _differ(one: ScrapeJob, other: ScrapeJob) -> bool:
@@ -61,7 +61,7 @@ def _differ(one: ScrapeJob, other: ScrapeJob) -> bool:
 
 def await_word(checks: tuple[Check, ...], look: Look, patience: float) -> None:
     """Back when Prometheus has asked each target of these checks from now on, or when the patience is over."""
-    began = time.time()
+    began = look.now()
     for check in checks:
         if check.kind == "prometheus":
             _up(check, look, not_before=began, patience=patience, final=True)
@@ -80,9 +80,10 @@ def _up(check: Check, look: Look, *, not_before: float, patience: float, final: 
             name="Prometheus' own word",
             client="the lab",
             expect="up",
-            url=f"{client.scheme}://{look.prometheus().listen}",
+            url=f"{client.scheme}://{look.asked('prometheus/prometheus')}",
+            resolve=look.resolve("prometheus/prometheus"),
             kind="up",
-            instance=look.service(check.of).listen,
+            instance=look.asked(check.of),
             not_before=not_before,
             **client.options(),
         )
@@ -92,6 +93,7 @@ def _up(check: Check, look: Look, *, not_before: float, patience: float, final: 
         if done or time.monotonic() > deadline:
             return attempt
         time.sleep(0.1)
+        look.forget()
 
 
 def sends_password(check: Check, look: Look, _patience: float) -> list[str]:
@@ -116,7 +118,7 @@ def sends_password(check: Check, look: Look, _patience: float) -> list[str]:
     if loaded is None or loaded.basic_auth.get("username") != asked["username"]:
         raise NotYet(
             "prometheus.yml says it, but Prometheus has not read it again",
-            f"Let it: {told('prometheus/prometheus', 'reload')}",
+            f"Let it: {look.told('prometheus/prometheus', 'reload')}",
         )
     return [
         f"Prometheus logs in as {plain(asked['username'], 60)}, with the password from {posixpath.basename(path)}"
@@ -142,7 +144,7 @@ def query(check: Check, look: Look, patience: float) -> list[str]:
 def alerts(check: Check, look: Look, patience: float) -> list[str]:
     """Whether what Prometheus fires is held by the Alertmanager, asked as Prometheus asks it."""
     deadline = time.monotonic() + patience
-    service = look.service(check.of)
+    place = look.asked(check.of)
     while True:
         look.forget()
         known = look.api("/api/v1/alertmanagers")
@@ -151,8 +153,8 @@ def alerts(check: Check, look: Look, patience: float) -> list[str]:
             if isinstance(known, dict)
             else []
         )
-        secure = [url for url in urls if url.startswith(f"https://{service.listen}/")]
-        which = f'{{alertmanager=~"https://{service.listen}/.*"}}[5s]'
+        secure = [url for url in urls if url.startswith(f"https://{place}/")]
+        which = f'{{alertmanager=~"https://{place}/.*"}}[5s]'
         promql = (
             f"rate(prometheus_notifications_sent_total{which}) > 0 unless on(alertmanager) "
             f"rate(prometheus_notifications_errors_total{which}) > 0"
@@ -163,7 +165,7 @@ def alerts(check: Check, look: Look, patience: float) -> list[str]:
         if time.monotonic() > deadline:
             if not secure:
                 raise NotYet(
-                    f"Prometheus does not send its alerts to https://{service.listen} yet",
+                    f"Prometheus does not send its alerts to https://{place} yet",
                     "Look at the block alerting: scheme, tls_config, basic_auth and static_configs stand side by "
                     "side in one list item.",
                 )

@@ -8,38 +8,38 @@ import time
 from wizard import pki
 from wizard.labs.content import Check
 from wizard.labs.look import Look, Pair
-from wizard.labs.verdicts import NotYet, ask, running_pair, said, told
+from wizard.labs.verdicts import NotYet, ask, running_pair, said
 from wizard.redact import plain
 
 
 def serves(check: Check, look: Look, _patience: float) -> list[str]:
     """Whether the port speaks http, or https and that alone."""
-    service = look.service(check.of)
+    service, place = look.service(check.of), look.asked(check.of)
     plainly = ask(check, look, "http")
     if check.options["expect"] == "plain":
         if plainly.outcome != "200":
             raise NotYet(
-                f"http://{service.listen}/metrics does not answer openly any more ({said(plainly)})",
+                f"http://{place}/metrics does not answer openly any more ({said(plainly)})",
                 "The lab begins with an open stack. To begin anew: firescreen lab reset",
             )
-        return [f"anyone can read http://{service.listen}/metrics, without a password"]
+        return [f"anyone can read http://{place}/metrics, without a password"]
     if plainly.outcome == "200":
         flag = "" if service.web_config else " It runs without --web.config.file."
         raise NotYet(
-            f"http://{service.listen}/metrics still answers in clear.{flag}",
-            f"Add the flag to its arguments, then: {told(check.of, 'restart')}",
+            f"http://{place}/metrics still answers in clear.{flag}",
+            f"Add the flag to its arguments, then: {look.told(check.of, 'restart')}",
         )
     if plainly.outcome == "error":
         raise NotYet(
             f"{service.unit} does not answer ({said(plainly)})",
-            f"Read its last words in {posixpath.dirname(service.flags.path)}/log; most often a path is misspelt, "
+            f"Read its last words in {look.log(check.of)}; most often a path is misspelt, "
             "or a flag stands twice.",
         )
     pair = running_pair(check, look)
-    names, address = pki.summary(pair.content).names, service.listen.rpartition(":")[0]
+    names, address = pki.summary(pair.content).names, place.rpartition(":")[0].strip("[]")
     # A certificate may speak for a name that nobody's DNS knows: curl's --resolve and server_name are for that.
     name = "" if address in names or not names else names[0]
-    secure = ask(check, look, "https", ca_file=pair.certificate, server_name=name)
+    secure = ask(check, look, "https", ca_file=look.here(check.of, pair.certificate), server_name=name)
     if secure.outcome not in ("200", "401", "refused"):
         raise NotYet(
             f"https is not answered as it should be: {said(secure)}",
@@ -47,7 +47,7 @@ def serves(check: Check, look: Look, _patience: float) -> list[str]:
         )
     version = secure.tls.version if secure.tls else "TLS"
     return [
-        f"https://{service.listen} answers, encrypted with {version}, and shows your certificate",
+        f"https://{place} answers, encrypted with {version}, and shows your certificate",
         f"plain http is turned away: {plainly.outcome}, Client sent an HTTP request to an HTTPS server",
     ]
 
@@ -56,7 +56,7 @@ def certificate(check: Check, look: Look, _patience: float) -> list[str]:
     """Whether a certificate with its key lies there and serves its use."""
     use = check.options.get("use", "server")
     pairs = look.pairs(check.of)
-    address = look.service(check.of).listen.rpartition(":")[0]
+    address = look.asked(check.of).rpartition(":")[0].strip("[]")
     names = tuple(check.options.get("names", () if use != "server" else (address,)))
     missing: list[str] = []
     # openssl makes a certificate that signs itself a CA's unless told otherwise: it serves all the same.

@@ -7,19 +7,23 @@ commands, or the plan of the engine that secures real hosts.
 from __future__ import annotations
 
 import re
+import shlex
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from wizard import assets, practice
+from wizard.account import account
 from wizard.engine import Engine, Outcome
+from wizard.engine.hosts import Hosts
 from wizard.engine.outcome import silent
 from wizard.errors import FirescreenError, InputError
 from wizard.labs import checks, hand, placing, reporting, resetting, scraping, state
 from wizard.labs.checks import CheckResult
+from wizard.labs.classroom import Classroom
 from wizard.labs.content import Lab, LabStep, find, labs
 from wizard.labs.look import Look
 from wizard.model import CertificateSpec, Event, Plan, PlannedStep, Protection, RunService, Stack
@@ -36,7 +40,7 @@ PATIENCE = 15.0
 class InHandError(InputError):
     """Beginning a lab would end what somebody has in hand on the practice stack."""
 
-    title = "The practice stack is in use"
+    title = "Another lab is in hand"
 
 
 def _quiet(_: str) -> None:
@@ -78,9 +82,9 @@ class LabSession:
         self._engine = engine
         self._raw = lab
         self._lock = threading.RLock()
-        self._path = engine.workspace.labs / f"{lab.id}.json"
+        self._path = self._state_file()
         self.lab = lab
-        """The lab with this practice stack's addresses and folders filled in."""
+        """The lab with the addresses and folders of its hosts filled in."""
         self._fill()
         kept = state.load(self._path)
         if kept is not None and not kept.complete(lab) and self._gone(kept):
@@ -99,6 +103,7 @@ class LabSession:
         tools: bool = True,
         suite: str = "",
         anew: bool = False,
+        classroom: Classroom | None = None,
     ) -> LabSession:
         """Brings the practice stack into the lab's beginning, or goes on where the person was.
 
@@ -109,13 +114,18 @@ class LabSession:
             tools: whether to get ready what the printed commands need (htpasswd, a `firescreen` on PATH).
             suite: programs of another suite of the distribution.
             anew: whether what somebody has in hand on the practice stack may be ended.
+            classroom: real hosts to do it on in place of the practice stack.
 
         Raises:
             InputError: there is no such lab. InHandError: see `anew`. ProgramsError: the programs can be neither
             found nor fetched. ServiceError: one of them does not come up.
         """
+        lab, say = find(lab_id, engine.workspace.packs), progress or _quiet
+        if classroom is not None:
+            from wizard.labs.onhosts import HostSession
+
+            return HostSession.begun(engine, lab, classroom, say, anew=anew)
         workspace = engine.workspace.ensure()
-        lab, say = find(lab_id, workspace.packs), progress or _quiet
         words = "" if anew else in_the_way(workspace, lab.id)
         if words:
             raise InHandError(
@@ -154,6 +164,25 @@ class LabSession:
         """The first step that is not done; None at the end."""
         done = self.done
         return next((step for step in self.lab.steps if step.id not in done), None)
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a check has to wait for what takes its time by nature."""
+        return PATIENCE
+
+    @property
+    def where(self) -> str:
+        """On which hosts it is done, for a person."""
+        return "the practice stack"
+
+    @property
+    def on_real_hosts(self) -> bool:
+        """Whether it is done on real hosts."""
+        return False
+
+    def terminal(self, place: str) -> str:
+        """Where the commands for a place of a step are typed, for a person."""
+        return f"another terminal, for {place}"
 
     @property
     def shell_file(self) -> Path:
@@ -196,7 +225,7 @@ class LabSession:
 
     def _await_word(self, step: LabStep) -> None:
         """Prometheus asks a new target within seconds: until then it has nothing to say about it."""
-        with Look(self._engine.workspace, self.stack) as look:
+        with self._look() as look:
             scraping.await_word(step.checks, look, PATIENCE)
 
     def check(self, step_id: str, *, patience: float = 0.0) -> CheckResult:
@@ -218,8 +247,9 @@ class LabSession:
         if step.missing:
             result = CheckResult(True, step.missing, "", (step.missing,))
         else:
-            with Look(self._engine.workspace, self.stack) as look:
-                result = checks.run(step.checks, look, patience=patience)
+            with self._look() as look:
+                # A Prometheus that asks once a minute has its time.
+                result = checks.run(step.checks, look, patience=patience and max(patience, self.patience))
         with self._lock:
             self._read_again()
             self._remember(step, result)
@@ -275,7 +305,7 @@ class LabSession:
         for step in self.lab.steps:
             last = step is wanted
             if last or (not wanted.fault and not step.missing and not self.check(step.id).ok):
-                outcome = self._solve(step, emit if last else _inner(emit), cancel)
+                outcome = self._solve(step, emit if last else inner(emit), cancel)
                 if last or not outcome.ok:
                     return outcome
                 self.check(step.id, patience=PATIENCE)
@@ -305,9 +335,7 @@ class LabSession:
 
     def _by_typing(self, step: LabStep, emit: Emit) -> Outcome:
         """Types the very commands that the step shows."""
-        if not hand.is_ready(self._engine.workspace):
-            hand.prepare(self._engine.workspace, _quiet)
-        for typed in hand.run(step, self._engine.workspace):
+        for typed in self.type(step.id):
             text = f"$ {typed.command}"
             emit(Event(run="", kind="change", state="done", host=step.host, step=step.id, text=text))
             if typed.code:
@@ -324,6 +352,16 @@ class LabSession:
                 )
         return Outcome(run="", state="applied")
 
+    def type(self, step_id: str) -> Iterator[hand.Typed]:
+        """Types the commands of a step as they are shown, on the hosts that they are for; yields each.
+
+        Raises:
+            FirescreenError: there is no such step, or the commands do not end.
+        """
+        if not hand.is_ready(self._engine.workspace):
+            hand.prepare(self._engine.workspace, _quiet)
+        yield from hand.run(self.lab.step(step_id), self._engine.workspace)
+
     def reset(self, emit: Emit = silent) -> None:
         """Puts the practice stack back to the beginning of the lab; all steps count as not done.
 
@@ -338,7 +376,7 @@ class LabSession:
             known = self._state
         root = self._engine.workspace.practice
         mine = resetting.holder(root) == self.lab.id and self._copy.is_dir()
-        if mine and resetting.undo_runs(self._engine, known.runs, _inner(emit)):
+        if mine and resetting.undo_runs(self._engine, known.runs, inner(emit)):
             resetting.put_back(root, self._copy, everything=True)
         else:
             say("making the practice stack anew")
@@ -365,6 +403,13 @@ class LabSession:
 
     # -- inside --------------------------------------------------------------------------------------------
 
+    def _state_file(self) -> Path:
+        return self._engine.workspace.labs / f"{self._raw.id}.json"
+
+    def _look(self) -> Look:
+        workspace, stack = self._engine.workspace, self.stack
+        return Look(Hosts(workspace, stack.hosts), stack, notes=str(workspace.practice / "notes"))
+
     @property
     def _copy(self) -> Path:
         return _copy_of(self._engine.workspace, self._raw)
@@ -388,7 +433,7 @@ class LabSession:
         known = practice.load(self._engine.workspace.practice)
         versions = {f"{host.name}/{host.component}": host.version for host in known.hosts} if known else {}
         filled = self._raw.filled(self._values)
-        self.lab = replace(filled, steps=tuple(_fitted(step, versions) for step in filled.steps))
+        self.lab = replace(filled, steps=tuple(fitted(step, versions) for step in filled.steps))
 
     def _fresh(self) -> state.LabState:
         return state.LabState(
@@ -418,10 +463,11 @@ def values(workspace: Workspace) -> Mapping[str, str]:
     known = practice.load(workspace.practice)
     assert known is not None
     found = {
-        "lab.copy": "cp",
+        "lab.promtool": "promtool",
         "lab.notes": str(workspace.practice / "notes"),
         "lab.examples": str(assets.path("examples")),
     }
+    asks = next((host.folder for host in known.hosts if host.component == "prometheus"), "")
     for host in known.hosts:
         unit = f"{host.name}/{host.component}" if host.name in practice.MORE else host.component
         home = f"{host.folder}/etc/{host.component}"
@@ -432,7 +478,13 @@ def values(workspace: Workspace) -> Mapping[str, str]:
             f"{host.name}.home": home,
             f"{host.name}.from": home,
             f"{host.name}.flags": f"{host.service_folder}/arguments",
+            f"{host.name}.addflag": f'echo "$flag" >> {shlex.quote(f"{host.service_folder}/arguments")}',
             f"{host.name}.log": f"{host.service_folder}/log",
+            f"{host.name}.group": account()[1],
+            f"{host.name}.targets": f"{asks}/etc/prometheus/targets.d/node.yml",
+            f"{host.name}.asked": host.address,
+            f"{host.name}.san": f"IP:{host.address},DNS:{host.name}",
+            f"{host.name}.job": "node" if host.component == "node_exporter" else host.component,
             f"{host.name}.version": host.version,
             f"{host.name}.restart": f"firescreen practice restart {unit}",
             f"{host.name}.reload": f"firescreen practice reload {unit}",
@@ -482,7 +534,7 @@ def _settle(engine: Engine, lab: Lab, say: Callable[[str], None], *, suite: str 
     return True
 
 
-def _fitted(step: LabStep, versions: Mapping[str, str]) -> LabStep:
+def fitted(step: LabStep, versions: Mapping[str, str]) -> LabStep:
     """A step that these programs are too old for says so, and has nothing to type."""
     if step.needs is None:
         return step
@@ -527,7 +579,11 @@ def _with_turns(plan: Plan, wanted: tuple[str, ...]) -> Plan:
                         service=service,
                         action="restart" if kind == "switch" else "reload",
                         why="It takes effect with this.",
-                        by_hand=(words.practice(service, action, workspace=plan.facts.workspace_option),),
+                        by_hand=(
+                            f"systemctl {action} {service.unit}"
+                            if service.manager == "systemd"
+                            else words.practice(service, action, workspace=plan.facts.workspace_option),
+                        ),
                     ),
                 ),
             )
@@ -535,7 +591,7 @@ def _with_turns(plan: Plan, wanted: tuple[str, ...]) -> Plan:
     return replace(plan, steps=tuple(steps))
 
 
-def _inner(emit: Emit) -> Emit:
+def inner(emit: Emit) -> Emit:
     """Passes on all but the beginning and the end: the run that is watched is another."""
 
     def tell(event: Event) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wizard import practice, probes
+from wizard import probes
 from wizard.components import component as find_component
 from wizard.labs.content import Check
 from wizard.labs.look import Look, Pair
@@ -34,7 +34,6 @@ class NotYet(Exception):  # noqa: N818 - it is no error: a student is not there 
 def ask(check: Check, look: Look, scheme: str, **options: object) -> Attempt:
     """Asks a component for its metrics; `options` are those of a probe."""
     host, _, component = check.of.partition("/")
-    service = look.service(check.of)
     return probes.run(
         Probe(
             id=f"lab/{check.of}",
@@ -43,7 +42,8 @@ def ask(check: Check, look: Look, scheme: str, **options: object) -> Attempt:
             name="a look",
             client="the lab",
             expect="200",
-            url=f"{scheme}://{service.listen}{find_component(component).metrics_path}",
+            url=f"{scheme}://{look.asked(check.of)}{find_component(component).metrics_path}",
+            resolve=look.resolve(check.of),
             **options,  # type: ignore[arg-type]
         )
     )
@@ -52,12 +52,6 @@ def ask(check: Check, look: Look, scheme: str, **options: object) -> Attempt:
 def said(attempt: Attempt) -> str:
     """What an attempt ended with, harmless to show."""
     return redact(plain(attempt.reason or attempt.outcome, 300))
-
-
-def told(of: str, action: str) -> str:
-    """What a person types to have a program read its files again."""
-    host, _, component = of.partition("/")
-    return f"firescreen practice {action} {of if host in practice.MORE else component}"
 
 
 def running_pair(check: Check, look: Look) -> Pair:

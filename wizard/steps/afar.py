@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from wizard.model import WORKSPACE, Change, Facts, HostSpec, PlannedStep, WriteFile
@@ -23,11 +23,11 @@ def step(facts: Facts, found: PlannedStep) -> PlannedStep:
     """The step with its commands as they are typed for a host that is another machine."""
     if found.host == WORKSPACE or facts.hosts[found.host].spec.connect not in ("ssh", "incus"):
         return found
-    there = _There(facts, found.host)
+    there = There({name: known.spec for name, known in facts.hosts.items()}, found.host)
     return replace(found, changes=tuple(_reworded(facts, there, change) for change in found.changes))
 
 
-def _reworded(facts: Facts, there: _There, change: Change) -> Change:
+def _reworded(facts: Facts, there: There, change: Change) -> Change:
     if not isinstance(change, WriteFile) or not any(facts.workspace in each for each in change.by_hand):
         return change
     first, second = (*change.by_hand, "", "")[:2]
@@ -38,22 +38,27 @@ def _reworded(facts: Facts, there: _There, change: Change) -> Change:
     return replace(change, by_hand=(HERE, *commands))
 
 
-class _There:
-    """How a command is run on a host from here."""
+class There:
+    """How a command is run on a host from here.
 
-    def __init__(self, facts: Facts, name: str) -> None:
-        spec = facts.hosts[name].spec
+    Args:
+        specs: the hosts by name; of one in a container, the one that holds it must be among them.
+        name: the host.
+    """
+
+    def __init__(self, specs: Mapping[str, HostSpec], name: str) -> None:
+        spec = specs[name]
         self.name = name
         self._words: list[str] = []
         self._sudo = spec.connect == "ssh" and bool(spec.become)
         if spec.connect == "incus":
-            holder = facts.hosts.get(spec.via)
-            if holder is not None and holder.spec.connect == "ssh":
-                self._words += _ssh(holder.spec)
-                self._sudo = bool(holder.spec.become)
+            holder = specs.get(spec.via)
+            if holder is not None and holder.connect == "ssh":
+                self._words += _ssh(holder)
+                self._sudo = bool(holder.become)
             self._inner = ["incus", "exec", spec.instance or name, "--"]
         else:
-            self._words += _ssh(spec)
+            self._words += _ssh(spec) if spec.connect == "ssh" else []
             self._inner = []
 
     def run(self, command: Sequence[str]) -> str:
@@ -76,7 +81,7 @@ def _ssh(spec: HostSpec) -> list[str]:
     return ["ssh", *options, f"{spec.user}@{address}" if spec.user else address]
 
 
-def _sent(facts: Facts, there: _There, command: str) -> str:
+def _sent(facts: Facts, there: There, command: str) -> str:
     """One command: what it installs from the workspace, or makes of it, goes to the host."""
     body, pipe, last = command.rpartition("\n} | ")
     if pipe:
@@ -87,7 +92,7 @@ def _sent(facts: Facts, there: _There, command: str) -> str:
     return command
 
 
-def _signed(facts: Facts, there: _There, change: WriteFile) -> tuple[str, ...]:
+def _signed(facts: Facts, there: There, change: WriteFile) -> tuple[str, ...]:
     """The request comes here, is signed here, and the certificate goes back."""
     assert change.after is not None
     request, signing = change.by_hand[:2]

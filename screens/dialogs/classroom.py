@@ -1,0 +1,100 @@
+"""Asks for a classroom file, and for the student's number in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import Input, Static
+
+from screens.dialogs.frame import Dialog
+from screens.words import safe
+
+if TYPE_CHECKING:
+    from screens.app import FirescreenApp
+    from screens.state import Trouble
+
+
+class ClassroomDialog(Dialog[bool]):
+    """Answers whether the hosts of a classroom were taken."""
+
+    TITLE_TEXT = "Labs on real hosts"
+    AUTO_FOCUS = "#file"
+    DEFAULT_CSS = """
+    ClassroomDialog {
+        Input { height: 1; border: none; padding: 0 1; margin: 1 0 0 0; background: $panel; width: 1fr; }
+        Input:focus { border: none; background-tint: $foreground 8%; }
+        #wrong { color: $error; height: auto; display: none; &.-on { display: block; } }
+    }
+    """
+    # The arrows are the text's.
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "", show=False),
+        Binding("right", "", show=False),
+    ]
+
+    def text(self) -> Content:
+        """What is asked for."""
+        return Content(
+            "Your instructor has a classroom file: it says which hosts are srv1, prometheus and so on. Where it is for "
+            "many, it also asks for your campus number. Both are remembered."
+        )
+
+    def inside(self) -> ComposeResult:
+        """Words and the two fields."""
+        yield from super().inside()
+        yield Input(placeholder="path of the file, e.g. ~/classroom.yaml", id="file")
+        yield Input(placeholder="campus number, if you were given one", id="campus", type="integer")
+        yield Static("", id="wrong", markup=False)
+
+    def buttons(self) -> tuple[tuple[str, str], ...]:
+        """Go on or stop."""
+        return (("take", "Use these hosts"), ("stop", "Back"))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter goes on: from the file to the number, from there to the labs."""
+        event.stop()
+        if event.input.id == "file" and not self.query_one("#campus", Input).value:
+            self._take(then_ask=True)
+        else:
+            self._take()
+
+    def chosen(self, name: str) -> None:
+        """Takes them, or closes."""
+        if name == "take":
+            self._take()
+        else:
+            self.dismiss(False)
+
+    def _take(self, *, then_ask: bool = False) -> None:
+        app = cast("FirescreenApp", self.app)
+        file = self.query_one("#file", Input).value.strip()
+        number = self.query_one("#campus", Input).value.strip()
+        campus = int(number) if number.isdecimal() else 0
+        app.ask(
+            lambda: app.desk.take_classroom(file, campus),
+            lambda _: self._taken(),
+            lambda trouble: self._wrong(trouble, asks=then_ask),
+        )
+
+    def _taken(self) -> None:
+        if self.is_current:
+            self.dismiss(True)
+
+    def _wrong(self, trouble: Trouble, *, asks: bool) -> None:
+        if not self.is_current:
+            return
+        about = "#campus" if "campus" in trouble.title.lower() else "#file"
+        wrong = self.query_one("#wrong", Static)
+        todo = trouble.todo.replace(": --campus NUMBER", "")
+        wrong.update(Content.assemble("✗ ", safe(f"{trouble.where}: {trouble.what}: {todo}", 500)))
+        wrong.add_class("-on")
+        # Who was not asked for the number yet has done nothing wrong.
+        wrong.set_class(not (asks and about == "#campus"), "-on")
+        self.query_one(about, Input).focus()
+
+    def action_refuse(self) -> None:
+        """Escape changes nothing."""
+        self.dismiss(False)

@@ -1,0 +1,192 @@
+"""The labs on real hosts of a classroom: srv1, srv2 and prometheus over SSH, Firescreen on a third machine.
+
+Each step's check fails before and passes after, by hand (the commands as they are shown, each on its host) and done
+for the student; a reset puts back every file below /etc of both hosts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from machines import Machine, Network, booted
+from test_over_ssh import engine_for, etc
+
+from wizard.engine import Engine
+from wizard.errors import InputError
+from wizard.labs import LabSession, classroom
+from wizard.labs.classroom import Classroom
+from wizard.labs.session import InHandError
+
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
+
+CONFIG = """\
+# A campus: Prometheus asks itself and srv1.
+global:
+  scrape_interval: 1s
+scrape_configs:
+  - job_name: prometheus
+    static_configs: [{targets: ['localhost:9090']}]
+
+  # The nodes.
+  - job_name: 'node'
+    # Which ones there are stands in a file of its own.
+    file_sd_configs:
+      - files:
+          - targets.d/node.yml
+"""
+PATIENCE = 30.0
+
+
+@pytest.fixture(scope="module", params=["bookworm", "sid"])
+def site(request: pytest.FixtureRequest, network: Network) -> Iterator[dict[str, Machine]]:
+    """srv1 and prometheus, booted once for all labs of a suite."""
+    machines = [
+        Machine(str(request.param), "srv1", network, programs=("node_exporter",)),
+        Machine(str(request.param), "srv2", network, programs=("node_exporter",)),
+        Machine(str(request.param), "prometheus", network, programs=("prometheus",)),
+    ]
+    with booted(machines):
+        srv1, srv2, prometheus = machines
+        prometheus.push("/etc/prometheus/prometheus.yml", CONFIG.encode())
+        prometheus.push("/etc/prometheus/targets.d/node.yml", b"- targets: ['srv1:9100']\n")
+        prometheus.check(["systemctl", "restart", "prometheus"])
+        for machine in machines:  # until then, only root may log in
+            machine.check(["systemctl", "start", "systemd-user-sessions"])
+        yield {"srv1": srv1, "srv2": srv2, "prometheus": prometheus}
+
+
+def room(site: dict[str, Machine], folder: Path, *, user: str = "root", become: str = "") -> Classroom:
+    """The classroom file of a workshop, as the student of one campus reads it."""
+    spec = {name: machine.spec() for name, machine in site.items()}
+    number = site["srv1"].address.rpartition(".")[2]
+    hosts = "".join(
+        f"  {name}:\n    connect: ssh\n    address: {address}\n    user: {user}\n    become: '{become}'\n"
+        f"    identity_file: {spec[name].identity_file}\n    known_hosts: {spec[name].known_hosts}\n"
+        for name, address in (
+            ("srv1", "192.0.2.{{campus}}"),
+            ("srv2", site["srv2"].address),
+            ("prometheus", site["prometheus"].address),
+        )
+    )
+    path = folder / "classroom.yaml"
+    path.write_text(f"campus: 1-200\nhosts:\n{hosts}    name: prometheus.campus{{{{campus}}}}.example.org\n")
+    return classroom.load(path, int(number))
+
+
+def open_before_and_done_after(session: LabSession, *, by_hand: bool) -> list[str]:
+    """Goes through a lab; what its commands printed."""
+    said: list[str] = []
+    for step in session.lab.steps:
+        if step.missing:
+            assert session.check(step.id).ok
+            continue
+        before = session.check(step.id)
+        assert not before.ok, f"{step.id} counts as done before anything was done"
+        if by_hand:
+            for typed in session.type(step.id):
+                assert typed.code == 0, f"{step.id}: {typed.command}\n{typed.output}"
+                said.append(typed.output)
+        else:
+            outcome = session.solve(step.id)
+            assert outcome.error is None, (step.id, outcome.error.what, outcome.error.todo)
+        after = session.check(step.id, patience=PATIENCE)
+        assert after.ok, f"{step.id}: {after.what} - {after.todo}"
+    return said
+
+
+def opened(engine: Engine, lab: str, where: Classroom) -> LabSession:
+    return LabSession.open(engine, lab, classroom=where)
+
+
+@pytest.fixture
+def engine(network: Network, tmp_path: Path) -> Iterator[Engine]:
+    """Firescreen on the third machine."""
+    with engine_for(tmp_path / "workspace", network, {}) as engine:
+        yield engine
+        engine.close()
+
+
+@pytest.fixture
+def before(site: dict[str, Machine]) -> dict[str, dict[str, tuple[str, int]]]:
+    """Every file below /etc of each host, before the lab."""
+    return {name: etc(machine) for name, machine in site.items()}
+
+
+def all_back(site: dict[str, Machine], before: dict[str, dict[str, tuple[str, int]]]) -> bool:
+    """Whether every file is as it was, and Prometheus asks an open srv1 again."""
+    assert {name: etc(machine) for name, machine in site.items()} == before
+    return "# TYPE node_load1" in site["srv1"].check(["curl", "-sS", "http://srv1:9100/metrics"])
+
+
+@pytest.mark.parametrize("by_hand", [True, False], ids=["by-hand", "done-for-you"])
+def test_tls_and_then_a_password(
+    site: dict[str, Machine],
+    engine: Engine,
+    before: dict[str, dict[str, tuple[str, int]]],
+    tmp_path: Path,
+    by_hand: bool,
+) -> None:
+    # Where one logs in as somebody else, files go through this machine, with sudo at both ends.
+    sudo = by_hand and site["srv1"].suite == "sid"
+    where = room(site, tmp_path, user="admin", become="sudo") if sudo else room(site, tmp_path)
+    with pytest.raises(InputError, match="goes on where 'TLS for a node_exporter' ends"):
+        opened(engine, "node-password", where)
+    open_before_and_done_after(opened(engine, "node-tls", where), by_hand=by_hand)
+    between = {name: etc(machine) for name, machine in site.items()}
+    session = opened(engine, "node-password", where)
+    open_before_and_done_after(session, by_hand=by_hand)
+    if by_hand:
+        # Another lab begins on the hosts as they were before the first.
+        with pytest.raises(InHandError, match="put back"):
+            opened(engine, "mutual-tls", where)
+        session = LabSession.open(engine, "mutual-tls", classroom=where, anew=True)
+    else:
+        session.reset()
+        assert {name: etc(machine) for name, machine in site.items()} == between
+        session = opened(engine, "node-tls", where)
+        session.reset()
+    assert not session.done
+    assert all_back(site, before)
+
+
+@pytest.mark.parametrize("lab", ["mutual-tls", "workshop"])
+def test_certificates_for_both_ends(
+    site: dict[str, Machine],
+    engine: Engine,
+    before: dict[str, dict[str, tuple[str, int]]],
+    tmp_path: Path,
+    lab: str,
+) -> None:
+    session = opened(engine, lab, room(site, tmp_path))
+    said = "\n".join(open_before_and_done_after(session, by_hand=True))
+    assert "refused" in said and "node_load1 " in said
+    missing = {step.id: step.missing for step in session.lab.steps if step.missing}
+    if lab == "workshop":
+        assert missing == {"more": "this classroom has no host srv3"}
+        assert any(command.startswith("scp -3 ") for command in session.lab.step("second").commands)
+    else:
+        assert list(missing) == (["names"] if site["srv1"].suite == "bookworm" else [])
+    session.reset()
+    assert all_back(site, before)
+
+
+@pytest.mark.parametrize("lab", ["mutual-tls", "workshop"])
+@pytest.mark.parametrize("site", ["bookworm"], indirect=True)
+def test_all_is_done_for_whoever_asks_at_the_last_step(
+    site: dict[str, Machine],
+    engine: Engine,
+    before: dict[str, dict[str, tuple[str, int]]],
+    tmp_path: Path,
+    lab: str,
+) -> None:
+    session = opened(engine, lab, room(site, tmp_path))
+    last = [step for step in session.lab.steps if not step.missing][-1]
+    outcome = session.solve(last.id)
+    assert outcome.error is None, (outcome.error.what, outcome.error.todo)
+    assert session.check(last.id, patience=PATIENCE).ok
+    # Known by the journey and not by luck: a second look at an earlier step is content, too.
+    assert session.done >= {step.id for step in session.lab.steps if not step.missing}
+    session.reset()
+    assert all_back(site, before)

@@ -1,0 +1,218 @@
+"""The classroom file: which real hosts a lab's roles are. Read once, remembered for the labs that follow.
+
+It may come from somebody else, so it is read as strictly as a stack file, and nothing in it is executed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from jsonschema import Draft202012Validator
+
+from wizard import assets, yamlfile
+from wizard.errors import ClassroomError, FirescreenError
+from wizard.model import HostSpec
+from wizard.redact import plain
+from wizard.workspace import Workspace
+
+LARGEST_FILE = 64_000
+"""Bytes of a classroom file."""
+
+_FORMAT = yamlfile.Format(
+    noun="a classroom file",
+    error=ClassroomError,
+    largest=LARGEST_FILE,
+    start="start from the example in assets/labs/README.md",
+    advice={
+        "pattern": "see the pattern for it in assets/classroom.schema.json",
+        "not": "that name stands for something of Firescreen's own: choose another",
+    },
+)
+_PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Classroom:
+    """Real hosts for a lab's roles; a host is called what its role is."""
+
+    path: Path
+    hosts: tuple[HostSpec, ...]
+    names: dict[str, str] = field(default_factory=dict)
+    """What DNS calls a role's host, where the file says so."""
+    campus: int = 0
+    """The student's number; 0 where the file asks for none."""
+
+    @property
+    def title(self) -> str:
+        """What a person calls it, e.g. 'classroom.yaml, campus 3'."""
+        return f"{self.path.name}, campus {self.campus}" if self.campus else self.path.name
+
+    def host(self, role: str) -> HostSpec | None:
+        """The host of a role; None if the classroom has none."""
+        return next((host for host in self.hosts if host.name == role), None)
+
+
+def load(path: Path, campus: int = 0) -> Classroom:
+    """The classroom that a file describes, for one student.
+
+    Args:
+        campus: the student's number; 0 if it is not known yet.
+
+    Raises:
+        CampusError: the file asks for a number and none, or one that it does not have, was given.
+        ClassroomError: the file cannot be read, or says something that cannot be done; with its line.
+    """
+    text, source = yamlfile.text_of(path, _FORMAT), str(path)
+    named = False
+    for number, line in enumerate(text.split("\n"), start=1):
+        for name in _PLACEHOLDER.findall(line.partition("#")[0]):
+            named = True
+            if name.strip() != "campus":
+                raise ClassroomError(
+                    f"there is no '{{{{{plain(name, 60)}}}}}' to fill in",
+                    where=f"{source}:{number}",
+                    todo="{{campus}} is the only one that a classroom has",
+                )
+    # It stands for digits only, so that no value can become anything else by it; and lines stay where they are.
+    first = _read(_filled(text, campus or 1), source)
+    wanted = _campuses(first)
+    if wanted is None:
+        if campus:
+            raise CampusError("this classroom has no campus numbers", where=source, todo="leave out --campus")
+        if named:
+            raise ClassroomError(
+                "'campus' lacks, but {{campus}} stands in the file",
+                where=source,
+                todo="add a line such as campus: 1-30",
+            )
+    elif campus not in wanted:
+        given = f"there is no campus {campus}" if campus else "it has to be known which campus is yours"
+        raise CampusError(
+            given, where=source, todo=f"give your number, {wanted[0]} to {wanted[-1]}: --campus NUMBER"
+        )
+    return _classroom(path, first, campus)
+
+
+class CampusError(ClassroomError):
+    """The student's number is not known, or is none of this classroom's."""
+
+    title = "Your campus number is needed"
+
+
+def _filled(text: str, campus: int) -> str:
+    return re.sub(r"\{\{\s*campus\s*\}\}", str(campus), text)
+
+
+def _read(text: str, source: str) -> yamlfile.Read:
+    read = yamlfile.parse(text, source=source, form=_FORMAT)
+    yamlfile.check(read, _validator(), _FORMAT)
+    return read
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    return Draft202012Validator(json.loads(assets.path("classroom.schema.json").read_text(encoding="utf-8")))
+
+
+def _campuses(read: yamlfile.Read) -> range | None:
+    if "campus" not in read.data:
+        return None
+    first, last = (int(part) for part in read.data["campus"].split("-"))
+    if not 1 <= first <= last:
+        raise ClassroomError(
+            f"'campus' cannot be '{read.data['campus']}'",
+            where=read.where(("campus",)),
+            todo="write the first and the last number, from 1 on, e.g. 1-30",
+        )
+    return range(first, last + 1)
+
+
+def _classroom(path: Path, read: yamlfile.Read, campus: int) -> Classroom:
+    hosts, names = [], {}
+    entries = read.data["hosts"]
+    for role, entry in entries.items():
+        where = read.where(("hosts", role))
+        fields = {key: value for key, value in entry.items() if key != "name"}
+        if "name" in entry:
+            names[role] = entry["name"]
+        if entry["connect"] == "ssh" and not (entry.get("address") or entry.get("name")):
+            raise ClassroomError(
+                f"host '{role}' lacks 'address'", where=where, todo="add where SSH finds it, or its name"
+            )
+        if entry["connect"] == "ssh":
+            fields.setdefault("address", entry.get("name", ""))
+        if entry.get("via") and entry["connect"] != "incus":
+            raise ClassroomError(
+                f"host '{role}': 'via' is for an incus instance on another host",
+                where=read.where(("hosts", role, "via")),
+                todo="for a host behind another one, use ProxyJump in ~/.ssh/config",
+            )
+        if entry.get("via") and (entry["via"] == role or entry["via"] not in entries):
+            near = difflib.get_close_matches(entry["via"], entries, n=1)
+            raise ClassroomError(
+                f"there is no host '{plain(entry['via'], 60)}' that could hold '{role}'",
+                where=read.where(("hosts", role, "via")),
+                todo=f"did you mean '{near[0]}'?" if near else f"known hosts: {', '.join(entries)}",
+            )
+        if "identity_file" in fields:
+            fields["identity_file"] = os.path.expanduser(fields["identity_file"])  # noqa: PTH111 - Path's own raises
+        hosts.append(HostSpec(name=role, **fields))
+    return Classroom(path, tuple(hosts), names, campus)
+
+
+# -- remembering -------------------------------------------------------------------------------------------
+
+
+def remembered(workspace: Workspace) -> Classroom | None:
+    """The classroom that was chosen last; None for the practice stack.
+
+    Raises:
+        ClassroomError: its file is gone, or cannot be used any more.
+    """
+    place = place_of(workspace)
+    return load(*place) if place else None
+
+
+def place_of(workspace: Workspace) -> tuple[Path, int] | None:
+    """The remembered file and the student's number."""
+    try:
+        data = json.loads(_place(workspace).read_text(encoding="utf-8"))
+        return Path(data["file"]), int(data["campus"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # it is asked for again
+
+
+def remember(workspace: Workspace, chosen: Classroom | None) -> None:
+    """Keeps the choice for the commands and starts to come; None for the practice stack.
+
+    Raises:
+        FirescreenError: it cannot be written.
+    """
+    place = _place(workspace)
+    part = place.with_name(f".{place.name}.{os.getpid()}")
+    try:
+        if chosen is None:
+            place.unlink(missing_ok=True)
+            return
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part.write_text(
+            json.dumps({"file": str(chosen.path.absolute()), "campus": chosen.campus}) + "\n",
+            encoding="utf-8",
+        )
+        part.replace(place)
+    except OSError as error:
+        raise FirescreenError(
+            f"the classroom cannot be remembered: {error.strerror}",
+            where=str(place),
+            todo="make room, or choose another folder with --workspace",
+        ) from error
+
+
+def _place(workspace: Workspace) -> Path:
+    return workspace.labs / "classroom.json"
