@@ -61,6 +61,7 @@ def test_a_new_pack_is_sound_and_a_spoilt_one_is_told_from_end_to_end(tmp_path: 
 
 
 @pytest.mark.matrix
+@pytest.mark.timeout(600)
 def test_a_pack_is_proven_both_ways_and_one_that_proves_nothing_is_refused(
     tmp_path: Path, pack: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
