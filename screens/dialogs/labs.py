@@ -43,12 +43,12 @@ class LabPicker(Dialog[str]):
         yield OptionList(Option("looking…", disabled=True), markup=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """To take labs of others, other hosts, or to leave."""
+        """Other hosts, labs of others, or to leave."""
         return (
-            ("none", "Back"),
             ("hosts", "Real hosts…"),
             ("practice", "Practice stack"),
-            ("add", "Add labs from a folder"),
+            ("add", "Add labs…"),
+            ("none", "Back"),
         )
 
     def on_mount(self) -> None:
@@ -92,7 +92,7 @@ class LabPicker(Dialog[str]):
         self.dismiss(event.option_id or "")
 
     def chosen(self, name: str) -> None:
-        """None, or first others."""
+        """Other hosts, labs of others, or none."""
         app = cast("FirescreenApp", self.app)
         if name == "add":
             from screens.dialogs.packs import PackDialog

@@ -42,6 +42,8 @@ from wizard.yamlfile import Place, Read
 _DEEPEST = 12
 _MOST = 20
 """Problems of one kind that are worth telling."""
+_ON_HOSTS = ("targets",)
+"""What is filled in on real hosts only."""
 _PLACED = frozenset({"lab.password", "lab.hash"})
 _BRACES = re.compile(r"\{\{([^{}\n]{1,80})\}\}")
 _HTML = re.compile(r"<(?:!--|/?[A-Za-z][^<>\n]*>)")
@@ -288,33 +290,42 @@ def _names(read: Read, texts: Mapping[str, str], source: Path) -> Iterator[LabEr
         for name, (component, _) in PORTS.items()
         if name in stand.get("hosts", ()) or (name not in MORE and component in has)
     ]
-    places = {f"{host}/{PORTS[host][0]}" for host in hosts}
     known = {name for name in _placeholders_there() if name.partition(".")[0] in ("lab", *hosts)}
     for place, text in _strings(read.data):
-        key, deed = place[-1], "place" in place or "fault" in place
-        if key == "of" and text not in places:
-            yield _unknown("component", text, places, read.where(place))
-        elif (
-            key in ("host", "on", "to")
-            and not _is_command(place)
-            and (key == "host" or deed)
-            and text not in hosts
-        ):
-            yield _unknown("host", text, hosts, read.where(place))
-        elif key == "signed_by" and text.partition("/")[0] not in hosts:
-            yield _unknown("host", text.partition("/")[0], hosts, read.where(place))
-        elif "not_on" in place and text not in hosts:
-            yield _unknown("host", text, hosts, read.where(place))
-        elif key == "flag":
-            try:
-                contained.flag(re.sub(r"\{\{[^}]*\}\}", "x", text), root="/x")
-            except LabError as error:
-                yield LabError(error.what, where=read.where(place), todo=error.todo)
-        yield from _placeholders(text, known | _PLACED if deed else known, read, place)
+        yield from (_of_command if _is_command(place) else _of_value)(read, place, text, hosts, known)
     for name, text in texts.items():
         if name != "lab.yaml":
             for number, line in enumerate(text.split("\n"), start=1):
                 yield from _filled(line, known, f"{source / name}:{number}")
+
+
+def _of_command(
+    read: Read, place: Place, text: str, hosts: list[str], known: Collection[str]
+) -> Iterator[LabError]:
+    key = place[-1]
+    if key in ("on", "from", "to") and text not in (*hosts, "here"):
+        yield _unknown("host", text, hosts, read.where(place))
+    on_hosts = {f"{host}.{name}" for host in hosts for name in _ON_HOSTS} if key == "host" else set()
+    yield from _placeholders(text, {*known, *on_hosts}, read, place)
+
+
+def _of_value(
+    read: Read, place: Place, text: str, hosts: list[str], known: Collection[str]
+) -> Iterator[LabError]:
+    key, deed = place[-1], "place" in place or "fault" in place
+    places = {f"{host}/{PORTS[host][0]}" for host in hosts}
+    if key == "of" and text not in places:
+        yield _unknown("component", text, places, read.where(place))
+    elif (key == "host" or (deed and key in ("on", "to")) or "not_on" in place) and text not in hosts:
+        yield _unknown("host", text, hosts, read.where(place))
+    elif key == "signed_by" and text.partition("/")[0] not in hosts:
+        yield _unknown("host", text.partition("/")[0], hosts, read.where(place))
+    elif key == "flag":
+        try:
+            contained.flag(re.sub(r"\{\{[^}]*\}\}", "x", text), root="/x")
+        except LabError as error:
+            yield LabError(error.what, where=read.where(place), todo=error.todo)
+    yield from _placeholders(text, {*known, *(_PLACED if deed else ())}, read, place)
 
 
 @cache
