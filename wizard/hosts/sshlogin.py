@@ -39,6 +39,9 @@ CHANNEL = 15.0
 """Seconds to open a channel, or for a request on it."""
 _KEEP_ALIVE = 15
 _DEPTH = 8
+_IDLE = 2.0
+"""Seconds after which the thread of a silent connection looks whether something is due; what arrives, and an end, wake
+it at once all the same. With Paramiko's own tenth of one, 200 silent hosts wake this process 2000 times a second."""
 
 # Paramiko logs what it then raises; without a handler Python would print that across the screen.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -114,6 +117,7 @@ class Login:
         with bounded(transport, 3 * AUTH):
             _Authentication(transport, target, self._access).run()
         transport.set_keepalive(_KEEP_ALIVE)
+        transport.sock.settimeout(_IDLE)
         return transport
 
     def _socket(self, target: Target, depth: int) -> socket.socket | paramiko.Channel:
