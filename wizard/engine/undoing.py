@@ -14,9 +14,10 @@ from contextlib import suppress
 from wizard.engine import hosts as services
 from wizard.engine.hosts import Hosts
 from wizard.engine.lanes import side_by_side
+from wizard.engine.together import read_many
 from wizard.errors import AwayError, ChangedError, FirescreenError, HostError, JournalError, ServiceError
 from wizard.journal import Entry, Record
-from wizard.model import Event, FileState
+from wizard.model import Event, FileState, Service
 
 Emit = Callable[[Event], None]
 
@@ -27,24 +28,30 @@ def check(record: Record, hosts: Hosts) -> None:
     Raises:
         ChangedError: somebody changed a file since the run. JournalError: a copy of what was there is gone.
     """
-    files: dict[tuple[str, str], list[Entry]] = {}
+    files: dict[str, dict[str, list[Entry]]] = {}
     for entry in record.entries:
         if entry.number in record.done and entry.service is None and entry.kind != "folder":
-            files.setdefault((entry.host, entry.path), []).append(entry)
-    changed = [
-        f"{host}:{path}"
-        for (host, path), entries in files.items()
-        if not _known(record, entries, hosts.connection(host).read(path))
-    ]
+            files.setdefault(entry.host, {}).setdefault(entry.path, []).append(entry)
+
+    def differing(host: str) -> list[str]:
+        now = read_many(hosts.connection(host), files[host])
+        return [
+            f"{host}:{path}"
+            for path, entries in files[host].items()
+            if not _known(record, entries, now[path])
+        ]
+
+    changed = [place for places in side_by_side(differing, files) for place in places]
     if changed:
         raise ChangedError(
             "somebody changed it since that run; nothing was undone",
             where=", ".join(changed),
             todo="put it back by hand with the run's diff from the history",
         )
-    for entries in files.values():
-        if entries[0].before is not None:
-            record.load(entries[0].before)
+    for written in files.values():
+        for entries in written.values():
+            if entries[0].before is not None:
+                record.load(entries[0].before)
 
 
 def put_back(record: Record, hosts: Hosts, emit: Emit) -> None:
@@ -212,16 +219,19 @@ def revive(record: Record, hosts: Hosts) -> None:
     Raises:
         ServiceError: it does not come up.
     """
-    seen = set()
+    found: dict[tuple[str, str], Service] = {}
     for entry in record.entries:
-        service = entry.service
-        if service is None or (entry.host, service.unit) in seen:
-            continue
-        seen.add((entry.host, service.unit))
+        if entry.service is not None:
+            found.setdefault((entry.host, entry.service.unit), entry.service)
+
+    def revived(place: tuple[str, str]) -> None:
+        service = found[place]
         code = services.manager(service)
-        connection = hosts.connection(entry.host)
+        connection = hosts.connection(place[0])
         if service.active and code is not None and not code.is_active(connection, service):
             services.restart(connection, service)
+
+    side_by_side(revived, found)
 
 
 def _together(troubles: list[FirescreenError]) -> FirescreenError:
