@@ -121,17 +121,23 @@ class Engine:
             wanted, components=tuple(replace(component, protect=()) for component in wanted.components)
         )
         facts = self.inspect(look)
-        exposures = []
+        exposures: list[Exposure] = []
         told_of: list[Finding] = []
         told_of += [judging.away(name, why) for name, why in facts.away.items()]
-        for component in wanted.components:
-            if component.host in facts.away:
-                continue
-            service = facts.hosts[component.host].service(component.name)
-            if service is None:
+        services = [
+            (component, facts.hosts[component.host].service(component.name))
+            for component in wanted.components
+            if component.host not in facts.away
+        ]
+
+        def look_at(service: Service | None) -> Exposure | None:
+            return proving.exposure(service) if service is not None else None
+
+        seen = side_by_side(look_at, [service for _, service in services])
+        for (component, service), found in zip(services, seen, strict=True):
+            if service is None or found is None:
                 told_of.append(judging.not_found(component))
                 continue
-            found = proving.exposure(service)
             exposures.append(found)
             told_of += judging.findings(found, service)
             emit(Event(run="", kind="log", host=found.host, text=f"{found.component}: {found.words}"))
