@@ -12,6 +12,7 @@ import logging
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -212,13 +213,58 @@ def bounded(transport: paramiko.Transport | None, seconds: float) -> Iterator[No
     if transport is None:
         yield
         return
-    timer = threading.Timer(seconds, transport.close)
-    timer.daemon = True
-    timer.start()
+    mark = _BOUNDS.add(transport, seconds)
     try:
         yield
     finally:
-        timer.cancel()
+        _BOUNDS.remove(mark)
+
+
+class _Bounds:
+    """Ends transports whose time is over, a tick late at most.
+
+    One thread for all of them, while there are any: a timer for each request would be a thread for each.
+    """
+
+    _TICK = 0.5
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._due: dict[object, tuple[float, paramiko.Transport]] = {}
+        self._watched = False
+
+    def add(self, transport: paramiko.Transport, seconds: float) -> object:
+        """From now on; gives what `remove` takes."""
+        mark = object()
+        with self._lock:
+            self._due[mark] = time.monotonic() + seconds, transport
+            if not self._watched:
+                threading.Thread(target=self._watch, daemon=True, name="ssh-bounds").start()
+                self._watched = True
+        return mark
+
+    def remove(self, mark: object) -> None:
+        """It was done in time, or was ended."""
+        with self._lock:
+            self._due.pop(mark, None)
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(self._TICK)
+            now = time.monotonic()
+            with self._lock:
+                late = {mark: transport for mark, (due, transport) in self._due.items() if due <= now}
+                for mark in late:
+                    del self._due[mark]
+                self._watched = bool(self._due or late)
+                if not self._watched:
+                    return
+            for transport in late.values():
+                # By a thread of its own: what keeps one from closing must not keep the others.
+                threading.Thread(target=transport.close, daemon=True).start()
+
+
+_BOUNDS = _Bounds()
 
 
 def _algorithms(kind: str) -> tuple[str, ...]:
