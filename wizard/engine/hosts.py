@@ -13,6 +13,7 @@ from typing import Protocol, cast
 from wizard.account import account
 from wizard.components import component as find_component
 from wizard.engine import proving
+from wizard.engine.together import info_many
 from wizard.hosts.access import Access
 from wizard.hosts.local import LocalConnection, host_names
 from wizard.hosts.practice import PracticeConnection
@@ -197,9 +198,11 @@ class Hosts:
         beside = [
             posixpath.dirname(service.program) for service in services if service.component == "prometheus"
         ]
-        for folder in (*beside, "/usr/bin", "/usr/local/bin", "/opt/prometheus"):
-            path = posixpath.join(folder, "promtool")
-            if folder and self.connection(name).info(path) is not None:
+        folders = (*beside, "/usr/bin", "/usr/local/bin", "/opt/prometheus")
+        paths = [posixpath.join(folder, "promtool") for folder in folders if folder]
+        there = info_many(self.connection(name), paths)
+        for path in paths:
+            if there[path] is not None:
                 return path
         return shutil.which("promtool") or "" if spec.connect in ("local", "practice") else ""
 

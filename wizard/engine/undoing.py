@@ -162,6 +162,8 @@ def _put_back_file(record: Record, entries: Sequence[Entry], hosts: Hosts) -> No
     first, last = entries[-1], entries[0]
     connection = hosts.connection(first.host)
     for entry in entries:
+        if entry.number in record.done:
+            continue  # what was staged for it took its place
         with suppress(HostError):  # its folder may be gone, and with it what was staged there
             connection.remove(connection.staged_name(entry.path, tag=_tag(record, entry)))
     now = connection.read(first.path)
