@@ -11,11 +11,14 @@ from screens.words import SEVERITY, at, commands, diff, inline, place, safe
 
 if TYPE_CHECKING:
     from screens.outline import Line
-    from wizard.model import Finding, Plan, PlannedStep
+    from wizard.model import Finding, Plan, PlannedStep, Probe
 
 
 FEW = 3
 """Services that the line above a plan names; more of them are counted."""
+
+MOST = 60
+"""Steps of which diffs and commands are drawn at once: those of hundreds of hosts would make a key wait for seconds."""
 
 
 def goes_first(plan: Plan, wanted: str = "") -> str:
@@ -150,14 +153,32 @@ def overview(plan: Plan) -> Content:
         parts.append(Content(""))
     if plan.probes:
         parts.append(Content.styled(f"What must hold afterwards: {len(plan.probes)} requests", "bold"))
-        target = ""
-        for probe in plan.probes:
-            if target != f"{probe.host}/{probe.component}":
-                target = f"{probe.host}/{probe.component}"
-                parts.append(Content(inline(target)))
-            sign = Content.styled("→ ", "$success") if probe.wanted else Content.styled("⊘ ", "$error")
-            parts.append(Content.assemble("  ", sign, inline(probe.name)))
+        for targets, probes in _asked_alike(plan.probes):
+            head = Content(inline(targets[0]))
+            if len(targets) > 1:
+                names = inline(", ".join(targets), 600)
+                head = Content.assemble((f"{len(targets)} targets, each: ", "bold"), names)
+            parts.append(head)
+            for wanted, name in probes:
+                sign = Content.styled("→ ", "$success") if wanted else Content.styled("⊘ ", "$error")
+                parts.append(Content.assemble("  ", sign, inline(name)))
     return Content("\n").join(parts)
+
+
+def _asked_alike(probes: Sequence[Probe]) -> list[tuple[list[str], tuple[tuple[bool, str], ...]]]:
+    """Targets and what is asked of each, (wanted, name); more than `FEW` of which the same is asked are put together."""
+    asked: dict[str, list[tuple[bool, str]]] = {}
+    for probe in probes:
+        asked.setdefault(f"{probe.host}/{probe.component}", []).append((probe.wanted, probe.name))
+    alike: dict[tuple[tuple[bool, str], ...], list[str]] = {}
+    for target, names in asked.items():
+        alike.setdefault(tuple(names), []).append(target)
+    found: list[tuple[list[str], tuple[tuple[bool, str], ...]]] = []
+    for names_of, targets in alike.items():
+        found.extend(
+            [(targets, names_of)] if len(targets) > FEW else [([each], names_of) for each in targets]
+        )
+    return found
 
 
 def _finding(finding: Finding) -> Content:
@@ -197,16 +218,23 @@ def why(step: PlannedStep) -> Content:
 
 
 def differences(steps: tuple[PlannedStep, ...]) -> Content:
-    """What changes in which file, to the byte; secrets as fingerprints."""
-    return Content("\n\n").join(
+    """What changes in which file, to the byte; secrets as fingerprints. Of very many steps, the first `MOST`."""
+    parts = [
         Content.assemble(
             (f"{inline(change.title(), 300)}  ({place(change.host)})", "bold $primary"),
             "\n",
             diff(_body(change.diff())),
         )
-        for step in steps
+        for step in steps[:MOST]
         for change in step.changes
-    )
+    ]
+    return Content("\n\n").join([*parts, *_rest(len(steps) - MOST)])
+
+
+def _rest(left: int) -> list[Content]:
+    """Where to look for the steps that are not drawn."""
+    words = f"… and {left} more steps: choose a host on the left to see its own."
+    return [Content.styled(words, "$quiet")] if left > 0 else []
 
 
 def _body(text: str) -> str:
@@ -217,11 +245,15 @@ def _body(text: str) -> str:
 
 
 def by_hand(steps: tuple[PlannedStep, ...]) -> Content:
-    """What a person would type for the same result."""
-    parts = []
-    for step in steps:
+    """What a person would type for the same result. Of very many steps with something to type, the first `MOST`."""
+    parts: list[Content] = []
+    for number, step in enumerate(steps):
         lines = [line for change in step.changes for line in change.commands()]
-        if lines:
-            title = f"# {inline(step.title)}, {at(step.host)}"
-            parts.append(Content.assemble((title, "$quiet"), "\n", commands(lines)))
+        if not lines:
+            continue
+        if len(parts) == MOST:
+            parts.extend(_rest(len(steps) - number))
+            break
+        title = f"# {inline(step.title)}, {at(step.host)}"
+        parts.append(Content.assemble((title, "$quiet"), "\n", commands(lines)))
     return Content("\n\n").join(parts) if parts else Content("Nothing to type for this step.")

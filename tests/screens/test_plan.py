@@ -12,8 +12,8 @@ from textual.widgets import OptionList
 from screens.app import FirescreenApp, make_app
 from screens.outline import WHOLE, component_of, folded_at_first, outline, parents, visible
 from screens.plan import PlanPage
-from screens.planwords import counts, grouped, missed
-from tests.screens import whole
+from screens.planwords import MOST, by_hand, counts, differences, grouped, missed, overview
+from tests.screens import many, whole
 from tests.screens.helpers import drawn, engine, until
 from wizard.model import MakeFolder, PlannedStep
 
@@ -150,3 +150,18 @@ def test_many_services_are_counted_above_and_named_before_the_deed() -> None:
     assert "restarts 5 services" in short
     named = " ".join(part.plain for part in counts(whole.plan(), listed=True))
     assert "blackbox_exporter (srv2)" in named
+
+
+def test_a_plan_for_200_hosts_says_what_is_alike_once_and_draws_no_more_than_can_be_read() -> None:
+    plan = many.plan(200)
+    words = overview(plan).plain.splitlines()
+    assert len(words) < 20
+    assert any(line.startswith("200 targets, each: srv001/node_exporter, srv002/") for line in words)
+    assert "  ⊘ without TLS it is refused" in words
+    made = MakeFolder(
+        host="h", path="/etc/x", mode=0o755, owner="a", group="a", why="", by_hand=("mkdir /etc/x",)
+    )
+    steps = (PlannedStep(id="", title="t", host="h", why="", changes=(made,)),) * (MOST + 7)
+    for draw in (differences, by_hand):
+        assert draw(steps).plain.splitlines()[-1].startswith("… and 7 more steps")
+        assert "more steps" not in draw(steps[:MOST]).plain
