@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 _SIGN = 13
 """Columns for a sign and its word."""
+MOST = 10
+"""Lines; of more components those that are least guarded are shown, and the rest are counted."""
+_WORST = ("open", "partly", "down", "secured")
 
 
 class Exposures(Widget):
@@ -29,7 +33,11 @@ class Exposures(Widget):
 
     def render(self) -> Content:
         """The table for the present width; the columns are as wide as what stands in them."""
-        texts = [self._texts(row) for row in self.rows]
+        rows = self.rows
+        if len(rows) > MOST:
+            rows = tuple(sorted(rows, key=lambda row: _WORST.index(row.state))[: MOST - 1])
+        several = len({row.host for row in self.rows}) > 1
+        texts = [(row.host if several else "", row.component, row.address) for row in rows]
         if not texts:
             return Content("")
         # One host's name once: the rows of a host stand together.
@@ -39,15 +47,21 @@ class Exposures(Widget):
         ]
         widths = [min(max(Content(inline(row[at])).cell_length for row in texts), 28) + 2 for at in range(3)]
         room = self.size.width - sum(widths)
-        most = max(len(_more(row)) for row in self.rows)
-        return Content("\n").join(
+        most = max(len(_more(row)) for row in rows)
+        lines = [
             self._line(row, text, widths, room, detailed=room - _SIGN - 40 > most)
-            for row, text in zip(self.rows, texts, strict=True)
-        )
+            for row, text in zip(rows, texts, strict=True)
+        ]
+        return Content("\n").join([*lines, *self._rest(rows)])
 
-    def _texts(self, row: Exposure) -> tuple[str, str, str]:
-        several = len({one.host for one in self.rows}) > 1
-        return (row.host if several else "", row.component, row.address)
+    def _rest(self, shown: tuple[Exposure, ...]) -> list[Content]:
+        """How many more there are, and how they stand."""
+        left = Counter[str](row.state for row in self.rows)
+        left.subtract(row.state for row in shown)
+        words = ", ".join(f"{left[state]} {EXPOSURE[state][1]}" for state in _WORST if left[state])
+        return (
+            [Content.styled(f"… and {len(self.rows) - len(shown)} more: {words}", "$quiet")] if words else []
+        )
 
     def _line(
         self, row: Exposure, texts: tuple[str, str, str], widths: list[int], room: int, *, detailed: bool

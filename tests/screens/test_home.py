@@ -38,6 +38,21 @@ async def test_the_whole_practice_stack_is_one_key_away() -> None:
         await until(pilot, "three more programs join")
 
 
+async def test_of_many_hosts_the_open_ones_stand_first_and_the_rest_are_counted() -> None:
+    app = make_app(build=engine(whole.WholeEngine(state="secured", made=())))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.session.scan is not None and not app.session.busy)
+        session = app.session
+        assert session.scan is not None
+        one = replace(session.scan.exposures[0], state="secured")
+        many = [replace(one, host=f"srv{number:03}") for number in range(200)]
+        many[150] = replace(one, host="srv150", state="open")
+        app.session = replace(session, scan=replace(session.scan, exposures=tuple(many)))
+        text = await until(pilot, "… and 191 more: 191 secured")
+        assert text.index("srv150") < text.index("srv000") < text.index("srv007")
+        assert "srv008" not in text
+
+
 async def test_with_nothing_installed_practice_comes_first_and_there_is_no_picture() -> None:
     app = make_app(build=engine(QuietEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
