@@ -102,6 +102,7 @@ def test_a_command_secures_200_hosts_and_puts_them_back(
     record_property("apply, s", round(seconds, 1))
     record_property("apply, MiB", round(memory))
     assert f"{COUNT * 5} of {COUNT * 5} probes ended as they must" in text
+    assert f"on srv001, srv002, srv003 and {COUNT - 3} more hosts, one each." in text
     assert memory < MEMORY
     assert answers(hosts, network) == {"400"}
     _, seconds, memory = command(network, tmp_path, "undo", "--yes")

@@ -15,6 +15,9 @@ from wizard.model import WORKSPACE, Attempt, Facts, Plan, Stack, WriteFile
 from wizard.redact import plain, redact
 from wizard.steps import layout
 
+_FEW = 3
+"""Hosts that are named one by one; of more of which the same is to be said, so many are named and the rest counted."""
+
 
 def title(plan: Plan) -> str:
     """One line for the history."""
@@ -38,22 +41,7 @@ def details(plan: Plan) -> tuple[str, ...]:
 
 def summary(plan: Plan, attempts: Sequence[Attempt]) -> tuple[str, ...]:
     """What was made, where it is, when it expires, what to do next."""
-    lines = []
-    for change in plan.changes:
-        if not isinstance(change, WriteFile) or change.after is None or change.secret:
-            continue
-        if b"BEGIN CERTIFICATE" not in change.after.content or change.path.startswith(
-            f"{plan.facts.workspace}/trust"
-        ):
-            continue
-        found = pki.summary(change.after.content)
-        if "CA" in found.usage and change.host != WORKSPACE:
-            lines.append(f"A copy of your CA's certificate is at {change.path} on {change.host}.")
-            continue
-        until = time.strftime("%Y-%m-%d", time.localtime(found.not_after))
-        what = "Your CA" if "CA" in found.usage else f"The certificate for {', '.join(found.names)}"
-        where = f"{change.path}" if change.host == WORKSPACE else f"{change.path} on {change.host}"
-        lines.append(plain(f"{what} is at {where}. It expires on {until}."))
+    lines = _certificates(plan)
     if plan.secrets:
         user = plan.stack.users[0]
         lines.append(f"The password of user {user.name} is in {layout.user_files(plan.facts, user)[0]}.")
@@ -69,6 +57,37 @@ def summary(plan: Plan, attempts: Sequence[Attempt]) -> tuple[str, ...]:
             "To go back: firescreen undo --yes (or u on the proof screen). Every file is kept as it was."
         )
     return tuple(lines)
+
+
+def _certificates(plan: Plan) -> list[str]:
+    """Where each certificate is, and until when; hosts of which the same is to be said together, where they are many."""
+    said: list[tuple[str, str, str]] = []
+    for change in plan.changes:
+        if not isinstance(change, WriteFile) or change.after is None or change.secret:
+            continue
+        if b"BEGIN CERTIFICATE" not in change.after.content or change.path.startswith(
+            f"{plan.facts.workspace}/trust"
+        ):
+            continue
+        found = pki.summary(change.after.content)
+        if "CA" in found.usage and change.host != WORKSPACE:
+            alike = f"A copy of your CA's certificate is at {change.path} on"
+            said.append((alike, change.host, f"{alike} {change.host}."))
+            continue
+        until = time.strftime("%Y-%m-%d", time.localtime(found.not_after))
+        what = "Your CA" if "CA" in found.usage else f"The certificate for {', '.join(found.names)}"
+        where = f"{change.path}" if change.host == WORKSPACE else f"{change.path} on {change.host}"
+        alike = f"A certificate that expires on {until} is at {change.path} on"
+        said.append((alike, change.host, f"{what} is at {where}. It expires on {until}."))
+    hosts: dict[str, list[str]] = {}
+    for alike, host, _ in said:
+        hosts.setdefault(alike, []).append(host)
+    lines = []
+    for alike, _, alone in said:
+        there = hosts[alike]
+        more = f"{', '.join(there[:_FEW])} and {len(there) - _FEW} more hosts"
+        lines.append(plain(f"{alike} {more}, one each." if len(there) > _FEW + 1 else alone))
+    return list(dict.fromkeys(lines))
 
 
 def report(record: Record, path: Path) -> Path:
