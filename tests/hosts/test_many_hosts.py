@@ -19,6 +19,7 @@ from many_hosts import Hosts, many_hosts
 
 from screens.app import FirescreenApp, make_app
 from screens.plan import PlanPage
+from screens.proof import Proof
 from screens.run import RunPage
 from screens.widgets.fleet import Fleet
 
@@ -161,6 +162,9 @@ async def pressed(app: FirescreenApp) -> list[float]:
         found.append(time.monotonic() - began)
         await asyncio.sleep(0.1)
     await ready(lambda: app.run_state.phase == "finished" and not app.runs.working)
+    if page.has_class("-aside"):
+        app.simulate_key("question_mark")
+    await ready(lambda: isinstance(app.screen, Proof) and bool(app.screen.query("#ups")))
     return found
 
 
