@@ -28,6 +28,8 @@ from screens.messages import Answered, Drain, Told
 from screens.state import HostEntry, RunState, Session, Trouble
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from screens.needs import Needs
     from screens.places import Places
     from screens.roster import Roster
@@ -70,6 +72,8 @@ class FirescreenApp(App[int]):
         self._roster: Roster | None = None
         self._small_accepted = False
         self._when_seen: Callable[[], None] | None = None
+        self.leaving = False
+        """Whether it ends: the pages lose their parts one after the other."""
         self.register_theme(themes.DARK)
         self.register_theme(themes.LIGHT)
         self.theme = themes.preferred(os.environ)
@@ -109,6 +113,13 @@ class FirescreenApp(App[int]):
 
             self._roster = Roster(self)
         return self._roster
+
+    def exit(
+        self, result: int | None = None, return_code: int = 0, message: RenderableType | None = None
+    ) -> None:
+        """Ends the wizard."""
+        self.leaving = True
+        super().exit(result, return_code, message)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our own two colours, for a theme that is not ours."""

@@ -66,7 +66,7 @@ class Page(Screen[None]):
     @property
     def standing(self) -> bool:
         """Whether the page is open: one that was left loses its parts a moment before it hears of it."""
-        return self in self.app.screen_stack
+        return self in self.app.screen_stack and not self.firescreen.leaving
 
     def _follow_session(self, session: Session) -> None:
         if self.standing:

@@ -46,7 +46,7 @@ def names(count: int) -> tuple[str, ...]:
 def stack_of(count: int) -> Stack:
     """A node_exporter on each, and a Prometheus."""
     return Stack(
-        hosts=tuple(HostSpec(name=name, connect="practice") for name in names(count)),
+        hosts=tuple(HostSpec(name=name, connect="ssh") for name in names(count)),
         components=tuple(
             ComponentSpec(
                 host=name,
@@ -84,7 +84,7 @@ def plan(count: int, *, away: tuple[str, ...] = ()) -> Plan:
         )
         steps.append(step)
     facts = {
-        name: HostFacts(spec=HostSpec(name=name, connect="practice"), root=True, services=(_service(name),))
+        name: HostFacts(spec=HostSpec(name=name, connect="ssh"), root=True, services=(_service(name),))
         for name in here
     }
     return Plan(
