@@ -43,7 +43,7 @@ def canary_of(plan: Plan, wanted: str = "") -> str:
         real = [spec.name for spec in plan.stack.hosts if spec.connect != "practice" and spec.name in changed]
         return able[0] if able and len(real) >= CANARY_FROM else ""
     if wanted not in able:
-        why = together(plan)
+        why = together(plan) or ("it asks the others" if wanted in steps.askers(plan) else "")
         raise InputError(
             f"{wanted} cannot go first" + (f": {why}" if why else ""),
             where=plan.stack.source or wanted,
