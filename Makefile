@@ -6,6 +6,8 @@ SHELL := /bin/sh
 
 # Most tests wait for a real program most of the time: four at once keep two processors busy.
 JOBS ?= 4
+# Those of make matrix wait for scrapes and little else.
+PATIENT ?= 6
 ARGS ?=
 
 help: ## Says what there is
@@ -28,11 +30,11 @@ check: ## Style, types and the arrows between the rooms
 
 matrix: ## Every component at every level with programs of three generations: from open to proven and back
 	@.ci/setup dev
-	.venv/bin/python -m pytest -n $(JOBS) -m 'matrix or not matrix' -p tests.integration.matrix_told \
+	.venv/bin/python -m pytest -n $(PATIENT) -m 'matrix or not matrix' -p tests.integration.matrix_told \
 		tests/integration/test_matrix.py tests/integration/test_order.py tests/integration/test_existing.py $(ARGS)
-	.venv/bin/python -m pytest -n $(JOBS) --dist loadfile -m matrix \
+	.venv/bin/python -m pytest -n $(PATIENT) --dist loadgroup -m matrix \
+		tests/integration/test_lab_generations.py tests/integration/test_rollout.py tests/integration/test_export.py \
 		tests/integration/test_fault_laboratory.py tests/integration/test_fault_clients.py \
-		tests/integration/test_lab_play.py tests/integration/test_rollout.py tests/integration/test_export.py \
 		tests/integration/test_practice.py tests/integration/test_packs.py $(ARGS)
 
 soak: ## Kills applies, after each line of the journal and 200 at random instants, and recovers

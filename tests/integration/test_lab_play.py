@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,69 +57,6 @@ def fire(*arguments: str, workspace: Path, **environment: str) -> subprocess.Com
         timeout=120,
         env={**os.environ, **environment},
     )
-
-
-def played(folder: Path, lab: str, *, by_hand: bool, suite: str = "") -> list[Line]:
-    """What a play of one lab said; it must have come to its end."""
-    lines: list[Line] = []
-    done = play.play(
-        Workspace(folder / lab),
-        [lab],
-        by_hand=by_hand,
-        keep=False,
-        say=lines.append,
-        progress=silent,
-        suite=suite,
-    )
-    told = "\n".join(line.text for line in lines[-60:])
-    assert done, f"{lab}, by hand: {by_hand}, programs of {suite or 'this machine'}:\n{told}"
-    assert not [line for line in lines if line.kind == "bad"], told
-    return lines
-
-
-def all_played(folder: Path, *, by_hand: bool, suite: str = "") -> Mapping[str, list[Line]]:
-    """Every lab, each on a stack of its own, some at a time: they mostly wait for a scrape."""
-    names = [lab.id for lab in content.labs()]
-    with ThreadPoolExecutor(len(names)) as pool:
-        begun = [pool.submit(played, folder, name, by_hand=by_hand, suite=suite) for name in names]
-        return {name: each.result() for name, each in zip(names, begun, strict=True)}
-
-
-def open_before_and_done_after(told: Mapping[str, list[Line]]) -> None:
-    """Each step was looked at before, and was not so; afterwards it was."""
-    for lab in content.labs():
-        lines = told[lab.id]
-        assert sum(line.kind == "step" for line in lines) == len(lab.steps)
-        assert sum(line.kind == "not-yet" for line in lines) == len(lab.steps)
-        assert lines[-2].text.endswith(" s).")
-
-
-@pytest.mark.matrix
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize(
-    ("suite", "by_hand"),
-    [("bookworm", True), ("trixie", True), ("sid", True), ("trixie", False)],
-    ids=["bookworm-by-hand", "trixie-by-hand", "sid-by-hand", "trixie-done-for-you"],
-)
-def test_every_lab_with_programs_of_three_generations(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, suite: str, by_hand: bool
-) -> None:
-    monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
-    told = all_played(tmp_path, by_hand=by_hand, suite=suite)
-    open_before_and_done_after(told)
-    old = any("too old for this step" in line.text for line in told["mutual-tls"])
-    assert old == (suite == "bookworm"), "client_allowed_sans came with node_exporter 1.6"
-    ended = [line.text.strip() for line in told["node-password"] if line.kind == "ok"]
-    for proof in (
-        "plain http ends with 400: turned away",
-        "https without knowing the certificate ends with untrusted: the client walks away",
-        "https without a password ends with 401: turned away",
-        "https with a guessed password ends with 401: turned away",
-        "asking just as Prometheus does gets in: 200",
-    ):
-        assert proof in ended
-    assert any("down, server returned HTTP status 400 Bad Request" in line.text for line in told["node-tls"])
-    assert not list(tmp_path.glob("*/play"))
 
 
 def test_without_a_name_the_first_labs_are_played_each_where_the_one_before_ended(
