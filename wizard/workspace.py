@@ -10,13 +10,18 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from wizard.errors import HostError, LockedError
+
+_LAST_BREATH = 3.0
+"""Seconds for which what a killed process leaves behind may still hold its lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +152,7 @@ class Workspace:
         except OSError as error:
             raise self._unwritable(error) from error
         try:
-            try:
-                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = os.pread(number, 200, 0).decode("utf-8", "replace").strip() or "another process"
-                raise LockedError(
-                    f"this workspace is in use by {holder}",
-                    where=str(self.root),
-                    todo="wait until it is done, or close it",
-                ) from None
+            self._take(number)
             try:
                 os.truncate(number, 0)
                 os.pwrite(number, f"{purpose} (process {os.getpid()})".encode(), 0)
@@ -165,6 +162,31 @@ class Workspace:
         finally:
             # Closing it lets go of the lock; the name of the last holder may stand, it is only read under a lock.
             os.close(number)
+
+    def _take(self, number: int) -> None:
+        """Locks the open file.
+
+        A process that was killed while it started a program leaves the lock to that program for the moment until it
+        runs: then it is waited for.
+
+        Raises:
+            LockedError: somebody who lives holds it.
+        """
+        deadline = time.monotonic() + _LAST_BREATH
+        while True:
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.pread(number, 200, 0).decode("utf-8", "replace").strip() or "another process"
+                if _lives(holder) or time.monotonic() > deadline:
+                    raise LockedError(
+                        f"this workspace is in use by {holder}",
+                        where=str(self.root),
+                        todo="wait until it is done, or close it",
+                    ) from None
+                time.sleep(0.02)
+            else:
+                return
 
     def busy(self) -> bool:
         """Whether somebody holds the lock now."""
@@ -187,3 +209,15 @@ class Workspace:
             where=str(self.root),
             todo="make room there, or choose another folder with --workspace; nothing was changed",
         )
+
+
+def _lives(holder: str) -> bool:
+    """Whether the process that the lock names is there; also where none is named."""
+    named = re.search(r"\(process ([0-9]{1,9})\)$", holder)
+    try:
+        os.kill(int(named[1]) if named else os.getpid(), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,74 @@
+"""One writer at a time in a workspace; who was killed holds nothing for long."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from wizard.errors import LockedError
+from wizard.workspace import Workspace
+
+HOLD = """
+import subprocess, sys, time, os
+from pathlib import Path
+from wizard.workspace import Workspace
+with Workspace(Path(sys.argv[1])).lock("an apply"):
+    child = os.fork()  # as between fork and exec: it has the lock too
+    if not child:
+        time.sleep(float(sys.argv[2]))
+        os._exit(0)
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def held(folder: Path, seconds: float) -> subprocess.Popen[str]:
+    """A process that holds the lock, and a child of it that lives on for so long."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder), str(seconds)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def killed(process: subprocess.Popen[str]) -> None:
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+def test_a_writer_who_lives_is_not_waited_for(tmp_path: Path) -> None:
+    process = held(tmp_path, 0)
+    try:
+        begin = time.monotonic()
+        with (
+            pytest.raises(LockedError, match=rf"in use by an apply \(process {process.pid}\)"),
+            Workspace(tmp_path).lock("another"),
+        ):
+            pass
+        assert time.monotonic() - begin < 1
+    finally:
+        killed(process)
+
+
+def test_what_a_killed_writer_was_about_to_start_is_waited_for(tmp_path: Path) -> None:
+    killed(held(tmp_path, 1.0))
+    with Workspace(tmp_path).lock("a recover"):
+        assert "a recover" in (tmp_path / "lock").read_text()
+
+
+def test_but_not_for_ever(tmp_path: Path) -> None:
+    killed(held(tmp_path, 5.0))
+    with pytest.raises(LockedError), Workspace(tmp_path).lock("a recover"):
+        pass
