@@ -6,7 +6,7 @@ SHELL := /bin/sh
 
 # Most tests wait for a real program most of the time: four at once keep two processors busy.
 JOBS ?= 4
-# Those of make matrix wait for scrapes and little else.
+# Those of make matrix's first half wait for scrapes and little else.
 PATIENT ?= 6
 ARGS ?=
 
@@ -32,7 +32,7 @@ matrix: ## Every component at every level with programs of three generations: fr
 	@.ci/setup dev
 	.venv/bin/python -m pytest -n $(PATIENT) -m 'matrix or not matrix' -p tests.integration.matrix_told \
 		tests/integration/test_matrix.py tests/integration/test_order.py tests/integration/test_existing.py $(ARGS)
-	.venv/bin/python -m pytest -n $(PATIENT) --dist loadgroup -m matrix \
+	.venv/bin/python -m pytest -n $(JOBS) --dist loadgroup -m matrix \
 		tests/integration/test_lab_generations.py tests/integration/test_rollout.py tests/integration/test_export.py \
 		tests/integration/test_fault_laboratory.py tests/integration/test_fault_clients.py \
 		tests/integration/test_practice.py tests/integration/test_packs.py $(ARGS)

@@ -1,4 +1,7 @@
-"""Every lab, by hand and done for you, with programs of three generations: each step is open before and done after."""
+"""Every lab, by hand and done for you, with programs of three generations: each step is open before and done after.
+
+A play of all labs at once is eight practice stacks; more than two such plays at a time take each other's time.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,12 @@ def open_before_and_done_after(told: Mapping[str, list[Line]]) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("suite", "by_hand"),
-    [(suite, by_hand) for suite in ("bookworm", "trixie", "sid") for by_hand in (True, False)],
+    [
+        pytest.param("bookworm", True, marks=pytest.mark.xdist_group("labs 1")),
+        pytest.param("sid", True, marks=pytest.mark.xdist_group("labs 1")),
+        pytest.param("trixie", True, marks=pytest.mark.xdist_group("labs 2")),
+        pytest.param("trixie", False, marks=pytest.mark.xdist_group("labs 2")),
+    ],
 )
 def test_every_step_is_open_before_and_done_after(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, suite: str, by_hand: bool
