@@ -22,7 +22,7 @@ from wizard.model import HostSpec
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(7200)]
 
-KILLS = int(os.environ.get("FIRESCREEN_FLEET_KILLS", "4"))
+KILLS = int(os.environ.get("FIRESCREEN_FLEET_KILLS", "2"))
 
 
 @pytest.fixture(scope="module")
