@@ -155,11 +155,12 @@ class FirescreenApp(App[int]):
         A run is cut off then, as its journal knows; `recover` settles it.
         """
         import signal
+        import termios
 
         try:
-            os.tcgetpgrp(0)
-        except OSError as gone:
-            if gone.errno in (errno.EIO, errno.ENOTTY, errno.ENXIO):
+            termios.tcgetattr(0)
+        except termios.error as gone:
+            if gone.args[0] == errno.EIO:
                 signal.signal(signal.SIGHUP, signal.SIG_DFL)
                 os.kill(os.getpid(), signal.SIGHUP)
 

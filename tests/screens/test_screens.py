@@ -350,7 +350,8 @@ def test_a_terminal_that_goes_away_ends_the_wizard(tmp_path: Path) -> None:
         while b"Home" not in drawn:
             assert select.select([leader], [], [], 30)[0], drawn
             drawn += os.read(leader, 65536)
-        time.sleep(1)
+        time.sleep(4)  # it has looked at least once
+        assert process.poll() is None
         os.close(leader)
         assert process.wait(30) == -signal.SIGHUP
     finally:
