@@ -408,7 +408,7 @@ def hold() -> int | None:
     return number
 
 
-def ask(request: Answer) -> Answer | None:
+def ask(request: Answer, control: str = "control") -> Answer | None:
     """What the supervisor of this folder answers, or None if there is none.
 
     The socket is named relative to the folder: an absolute name may be longer than the 108 bytes of sun_path.
@@ -416,7 +416,7 @@ def ask(request: Answer) -> Answer | None:
     with socket.socket(socket.AF_UNIX) as caller:
         caller.settimeout(ANSWER)
         try:
-            caller.connect("control")
+            caller.connect(control)
         except (FileNotFoundError, ConnectionRefusedError):
             return None
         caller.sendall(json.dumps(request).encode() + b"\n")
