@@ -15,6 +15,19 @@ from wizard import practice as practice_stack
 from wizard.practice import PracticeStack
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side (`--dist loadgroup`), a file's tests share a process and what they set up; long ones begin first."""
+    rooms = ("integration", "screens", "unit")
+    first = {name: number for number, name in enumerate(rooms)}
+    items.sort(
+        key=lambda item: (item.get_closest_marker("slow") is None, first.get(item.path.parent.name, 0))
+    )
+    for item in items:
+        if not any(item.iter_markers("xdist_group")) and not any(item.iter_markers("matrix")):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 @pytest.fixture(scope="session")
 def cache() -> Path:
     """Where fetched programs are kept from run to run: FIRESCREEN_CACHE, or the user's cache folder."""

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 WORKERS = 4
 """Trials mostly wait for Prometheus, so several stacks keep two processors busy."""
 
-KILLS = int(os.environ.get("FIRESCREEN_KILLS", "12"))
+KILLS = int(os.environ.get("FIRESCREEN_KILLS", "4"))
 """Random instants in all; `make soak` asks for 200, .ci/run for a sixth."""
 
 

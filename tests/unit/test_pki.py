@@ -125,7 +125,7 @@ def test_extensions_and_dates(authority: tuple[bytes, bytes]) -> None:
     ski = ca.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     assert aki.key_identifier == ski.digest
     assert leaf.extensions.get_extension_for_class(x509.BasicConstraints).value.ca is False
-    assert NOW - leaf.not_valid_before_utc > dt.timedelta(minutes=55)
+    assert dt.datetime.now(dt.UTC) - leaf.not_valid_before_utc > dt.timedelta(minutes=55)
     found = pki.summary(leaf.public_bytes(Encoding.DER))
     assert found.names == ("node1.lab", "xn--bcher-kva.example", "192.0.2.1", "::1")
     assert (found.key, found.usage) == ("RSA 2048", ("server",))

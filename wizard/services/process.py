@@ -162,7 +162,12 @@ def _told(connection: Connection, folder: str, word: str, **more: Any) -> Mappin
     try:
         return _heard(folder, request) or _supervise(connection, "--tell", folder, json.dumps(request))
     except (OSError, ValueError) as problem:
-        return {"ok": False, "state": "unknown", "why": f"its supervisor does not answer: {problem}", "log": []}
+        return {
+            "ok": False,
+            "state": "unknown",
+            "why": f"its supervisor does not answer: {problem}",
+            "log": [],
+        }
 
 
 def _heard(folder: str, request: supervise.Answer) -> Mapping[str, Any] | None:

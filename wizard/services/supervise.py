@@ -409,7 +409,7 @@ def hold() -> int | None:
 
 
 def ask(request: Answer, control: str = "control") -> Answer | None:
-    """What the supervisor of this folder answers, or None if there is none.
+    """What the supervisor of this folder answers, or None if there is none, or it was killed just now.
 
     The socket is named relative to the folder: an absolute name may be longer than the 108 bytes of sun_path.
     """
@@ -417,11 +417,11 @@ def ask(request: Answer, control: str = "control") -> Answer | None:
         caller.settimeout(ANSWER)
         try:
             caller.connect(control)
-        except (FileNotFoundError, ConnectionRefusedError):
+            caller.sendall(json.dumps(request).encode() + b"\n")
+            line = caller.makefile("rb").readline(1 << 20)
+        except (FileNotFoundError, ConnectionError):
             return None
-        caller.sendall(json.dumps(request).encode() + b"\n")
-        line = caller.makefile("rb").readline(1 << 20)
-    found = json.loads(line) if line else {"ok": False, "why": "the supervisor ended without an answer"}
+    found = json.loads(line) if line else None
     return found if isinstance(found, dict) else None
 
 
