@@ -6,6 +6,7 @@ before a single byte of the request (or a password) leaves.
 
 from __future__ import annotations
 
+import functools
 import ssl
 import threading
 from collections.abc import Callable, Sequence
@@ -236,8 +237,7 @@ class Trust:
 
     def __init__(self, ca_file: str, cert_file: str, key_file: str) -> None:
         self._anchors = _anchors(ca_file) if ca_file else None
-        self._here = threading.local()
-        self._context = self._new_context(cert_file, key_file)
+        self._context = _showing(cert_file, key_file) if cert_file or key_file else _silent()
         self._read: dict[tuple[bytes, ...], _Shown] = {}
 
     def open(self, wire: Wire, host: str, record: Record, probe: Probe) -> Channel:
@@ -247,7 +247,7 @@ class Trust:
             EndedError: it did not come to an encrypted and trusted connection.
         """
         name = probe.server_name or host
-        self._here.record = record
+        _here.record = record
         channel = Channel(wire, self._context, name=_sni(name), record=record)
         try:
             channel.handshake()
@@ -281,23 +281,6 @@ class Trust:
             record.steps.append(f"· the client refuses the certificate: {trust.one_line(reason)}")
             raise EndedError("untrusted", reason)
         record.steps.append(f"· the client accepts the certificate for {trust.one_line(name)}")
-
-    def _tell(self, _: Any, direction: str, __: int, content: int, kind: int, data: bytes) -> None:
-        # Called in the thread that makes the handshake.
-        if content == _HANDSHAKE:
-            self._here.record.message(direction, kind, data)
-
-    def _new_context(self, cert_file: str, key_file: str) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols(["http/1.1"])
-        if _HOOK is not None:
-            _HOOK.__set__(context, self._tell)
-        if cert_file or key_file:
-            _show(context, cert_file, key_file)
-        return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,13 +324,41 @@ def _anchors(path: str) -> tuple[x509.Certificate, ...]:
         raise EndedError("error", f"unable to use specified CA cert {path}") from error
 
 
-def _show(context: ssl.SSLContext, cert_file: str, key_file: str) -> None:
+_here = threading.local()
+
+
+def _tell(_: Any, direction: str, __: int, content: int, kind: int, data: bytes) -> None:
+    # Called in the thread that makes the handshake.
+    if content == _HANDSHAKE:
+        _here.record.message(direction, kind, data)
+
+
+def _new_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    if _HOOK is not None:
+        _HOOK.__set__(context, _tell)
+    return context
+
+
+@functools.cache
+def _silent() -> ssl.SSLContext:
+    """For all clients that show no certificate: it knows no CA and no key, so that there is nothing to go stale."""
+    return _new_context()
+
+
+def _showing(cert_file: str, key_file: str) -> ssl.SSLContext:
+    context = _new_context()
     try:
         # Without a callback, OpenSSL would ask for an encrypted key's passphrase on the terminal.
         context.load_cert_chain(cert_file, key_file or None, password=lambda: b"")
     except (OSError, ValueError, TypeError) as error:
         reason = f"unable to use specified client cert ({cert_file}) & key ({key_file})"
         raise EndedError("error", f"{reason}: {_pair_words(error, cert_file, key_file)}") from error
+    return context
 
 
 def _pair_words(error: Exception, cert_file: str, key_file: str) -> str:

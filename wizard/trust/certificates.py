@@ -50,6 +50,7 @@ def load(data: bytes) -> x509.Certificate:
         ) from error
 
 
+@functools.lru_cache(maxsize=64)
 def bundle(pem: bytes) -> tuple[x509.Certificate, ...]:
     """All certificates of a PEM text, in their order; at least one.
 
@@ -119,6 +120,7 @@ def _changed(path: str) -> int:
         return 0
 
 
+@functools.lru_cache(maxsize=256)
 def summary(data: bytes) -> CertificateSummary:
     """What a certificate (PEM or DER) says about itself; texts are as they stand, not yet harmless.
 
