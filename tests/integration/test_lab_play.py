@@ -375,6 +375,8 @@ def test_the_command_line_follows_a_lab(engine: Engine) -> None:
     assert fire("lab", "play", "look", "--all", workspace=root).returncode == 2
     assert fire("lab", "reset", workspace=root).returncode == 0
     assert "0 of 3" in fire("lab", "list", workspace=root).stdout
+    shown = fire("lab", "start", "node-tls", "2", workspace=root).stdout
+    assert " <<END\n" in shown and "\nEND\n" in shown, "a here-document can be copied as it stands"
 
 
 def test_what_is_answered_in_a_terminal_is_kept_by_a_wizard_that_is_open(engine: Engine) -> None:

@@ -6,7 +6,7 @@ import shlex
 import signal
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -421,12 +421,16 @@ def _show(session: LabSession, step: LabStep) -> None:
     if session.on_real_hosts:
         for place, typed in step.stretches:
             click.echo(f"\nOn {session.terminal(place)}:\n")
-            for command in typed:
-                click.echo("  " + command.replace("\n", "\n  "))
+            _commands(typed)
     elif commands:
         click.echo(f"\nIn another terminal (once in it: . {shlex.quote(str(session.shell_file))}):\n")
-        for command in commands:
-            click.echo("  " + command.replace("\n", "\n  "))
+        _commands(commands)
+
+
+def _commands(typed: Iterable[str]) -> None:
+    """As they are typed: set in, the last line of a here-document would no longer end it when it is copied."""
+    for command in typed:
+        click.secho(command, fg="cyan")
 
 
 def _folded(markdown: str) -> str:
