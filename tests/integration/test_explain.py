@@ -30,17 +30,21 @@ def _found(practice: PracticeStack) -> tuple[Engine, Stack, dict[str, Service]]:
     return machine, stack, services
 
 
-def _explain(practice: PracticeStack, text: str, *more: str) -> Any:
+def _said(practice: PracticeStack, command: str, text: str, *more: str, code: int = 0) -> Any:
     ended = subprocess.run(
-        [*FRONT, "--workspace", str(Path(practice.folder).parent), "explain", text, "--json", *more],
+        [*FRONT, "--workspace", str(Path(practice.folder).parent), command, text, "--json", *more],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
         env=os.environ,
     )
-    assert ended.returncode == 0, ended.stderr
+    assert ended.returncode == code, ended.stderr
     return json.loads(ended.stdout)
+
+
+def _explain(practice: PracticeStack, text: str, *more: str) -> Any:
+    return _said(practice, "explain", text, *more)
 
 
 def test_the_hosts_of_the_stack_say_which_it_is(practice: PracticeStack) -> None:
@@ -72,6 +76,11 @@ def test_the_hosts_of_the_stack_say_which_it_is(practice: PracticeStack) -> None
     down = _explain(practice, refused, "--stack", "practice")
     assert down["id"] == "service-down"
     assert set(down) == {"id", "cause", "fix", "other_end", "next", "matched"}
+    # What our own request met is asked about in the same way.
+    url = f"http://{node.listen}/metrics"
+    alone = _said(practice, "probe", url, code=1)["diagnosis"]
+    told = _said(practice, "probe", url, "--stack", "practice", code=1)["diagnosis"]
+    assert (alone["id"], told["id"]) == ("go-refused", "service-down")
 
 
 def test_a_page_that_is_no_metrics_is_no_success(practice: PracticeStack) -> None:

@@ -37,10 +37,22 @@ existing = click.Path(path_type=Path)
     type=click.Choice(["page", "targets", "up"]),
     help="The URL itself (page); or, of the Prometheus at URL, its targets and their errors, or `up`.",
 )
+@click.option(
+    "--stack",
+    metavar="STACK",
+    help="Where a text has several causes, ask the hosts of this stack which it is.",
+)
 @as_json
 @click.pass_obj
 def probe(
-    workspace: Workspace, /, url: str, user: str, password_file: Path | None, as_json: bool, **options: Any
+    workspace: Workspace,
+    /,
+    url: str,
+    user: str,
+    password_file: Path | None,
+    stack: str | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Make one request as Prometheus would, and say what came of it."""
     from wizard.engine import single
@@ -52,12 +64,24 @@ def probe(
         password = ask(f"Password for user {user}", password_file) if user else None
         request = single.Request(url=url, user=user, password=password, **words)
         answered = single.ask(request, workspace)
-    cause = _diagnosed(answered.diagnosis) if answered.diagnosis else None
+        found = answered.diagnosis
+        if found is not None and found.questions and stack:
+            found = _narrowed(f"{answered.attempt.reason}\n{answered.attempt.detail}", stack, workspace)
+    cause = _diagnosed(found) if found else None
     if as_json:
         output.data(_shown(answered, cause))
     else:
         _tell(answered, cause)
     sys.exit(0 if answered.ok else 1)
+
+
+def _narrowed(text: str, stack: str | None, workspace: Workspace) -> Any:
+    """What the text means, after its questions were put to the hosts of the stack, or to this machine."""
+    machine = engine(workspace)
+    wanted = stack_of(stack, workspace) if stack else None
+    if wanted is not None:
+        reached(machine, wanted.hosts)
+    return machine.explain(text, wanted)
 
 
 def _diagnosed(found: Any) -> dict[str, str]:
@@ -171,11 +195,7 @@ def explain(workspace: Workspace, text: str | None, stack: str | None, no_ask: b
         lines = text if text is not None else sys.stdin.read(1_000_000)
         found = diagnose.diagnose(lines)
         if found is not None and found.questions and not no_ask:
-            machine = engine(workspace)
-            wanted = stack_of(stack, workspace) if stack else None
-            if wanted is not None:
-                reached(machine, wanted.hosts)
-            found = machine.explain(lines, wanted)
+            found = _narrowed(lines, stack, workspace)
     if found is None:
         output.say("No known cause matches this text.")
         if as_json:
