@@ -83,6 +83,7 @@ can read. Where curl would say something else than Prometheus, a line with ! say
         Binding("c", "copy(0)", "Copy", tooltip="Copy the curl command (from the answer; Tab leads there)"),
         Binding("p", "copy(1)", "Copy promtool's command", show=False),
         Binding("e", "edit", "Edit the request", show=False),
+        Binding("m", "mend", "Mend it", tooltip="To the part of the wizard that mends what came"),
     ]
 
     def __init__(self, probe: Probe | None = None, known: Sequence[str] = ()) -> None:
@@ -203,6 +204,7 @@ can read. Where curl would say something else than Prometheus, a line with ! say
             width = max(self.size.width - 6, 40)
             drawn = answer(self._answered, width=width, handshake=self._handshake, closer=self._closer)
             self.query_one("#answer", Static).update(drawn)
+        self.refresh_bindings()
 
     def _draw_ways(self) -> None:
         parts: list[tuple[str, str] | str] = []
@@ -233,6 +235,19 @@ can read. Where curl would say something else than Prometheus, a line with ! say
             self.app.notify("The command was given to the terminal's clipboard.")
         else:
             self.app.notify("There is no such command yet: ask first.")
+
+    @property
+    def _found(self) -> Diagnosis | None:
+        return self._closer or (self._answered.diagnosis if self._answered else None)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Mending is offered where a part of the wizard does it."""
+        return bool(self._found and self._found.mend) if action == "mend" else True
+
+    def action_mend(self) -> None:
+        """To the part that mends what the answer says."""
+        if self._found is not None:
+            self.firescreen.open_part(self._found.mend)
 
     def action_edit(self) -> None:
         """Back to the URL."""

@@ -310,14 +310,14 @@ class Desk:
 
         return self.engine.explain(text, stack) if ask else diagnose.diagnose(text)
 
-    def explain(self, attempt: Attempt, stack: Stack | None = None) -> tuple[str, ...]:
-        """What a failed request means and how to mend it; empty if nothing is known about it.
+    def explain(self, attempt: Attempt, stack: Stack | None = None) -> Diagnosis | None:
+        """What a failed request means and how to mend it; None if nothing is known about it.
 
         Of what Prometheus itself says about a target of the stack, its hosts are asked for the true cause.
         """
         if attempt.probe.kind != "up" or stack is None:
-            return self.explain_text(attempt.reason or attempt.detail)
-        return _told(self.engine.explain(f"{attempt.reason}\n{attempt.detail}", stack))
+            return self.diagnosis(attempt.reason or attempt.detail)
+        return self.engine.explain(f"{attempt.reason}\n{attempt.detail}", stack)
 
     def ask_once(self, request: Request) -> Answered:
         """One request put together by hand. Raises `InputError` if something in it cannot be used."""
@@ -326,13 +326,12 @@ class Desk:
         return single.ask(request, self.engine.workspace)
 
     def explain_text(self, text: str) -> tuple[str, ...]:
-        """The same for the text of an error."""
-        from wizard import diagnose
-
-        return _told(diagnose.diagnose(text))
+        """What the text of an error means, in lines."""
+        return lines_of(self.diagnosis(text))
 
 
-def _told(found: Diagnosis | None) -> tuple[str, ...]:
+def lines_of(found: Diagnosis | None) -> tuple[str, ...]:
+    """What it means and what to do, a line each; none if nothing is known."""
     lines = (found.cause, found.fix, found.other_end, found.next) if found else ()
     return tuple(line for line in lines if line)
 

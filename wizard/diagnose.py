@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
@@ -240,9 +240,15 @@ def _told(entry: Entry, found: re.Match[str]) -> Diagnosis:
         fault=one if one or entry.faults else entry.id,
         possible=() if one else entry.faults,
         questions=tuple(questions()[each] for each in entry.ask),
-        mend=faults()[one].mend if one else "",
+        mend=_common(faults()[each].mend for each in entry.faults),
         parts={name: value for name, value in found.groupdict().items() if value},
     )
+
+
+def _common(parts: Iterable[str]) -> str:
+    """Whichever of the causes it is, this part mends it; '' where they differ."""
+    named = set(parts)
+    return named.pop() if len(named) == 1 else ""
 
 
 def _part(found: re.Match[str], name: str) -> str:

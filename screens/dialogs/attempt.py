@@ -9,10 +9,12 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from screens.dialogs.frame import Dialog
+from screens.widgets.act import Act
 from screens.words import commands, inline, safe
 
 if TYPE_CHECKING:
     from screens.app import FirescreenApp
+    from wizard.diagnose import Diagnosis
     from wizard.model import Attempt, CertificateSummary
 
 _CONFIG = re.compile(r"--config ('[^']*'|\S+)")
@@ -32,11 +34,13 @@ class AttemptDialog(Dialog[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "copy", "Copy", show=False),
         Binding("a", "again", "Ask again by hand", show=False),
+        Binding("m", "mend", "Mend it", show=False),
     ]
 
     def __init__(self, attempt: Attempt) -> None:
         super().__init__()
         self._attempt = attempt
+        self._part = ""
 
     def title_text(self) -> str:
         """Who asked whom."""
@@ -50,30 +54,37 @@ class AttemptDialog(Dialog[None]):
     def on_mount(self) -> None:
         """What a failure means is looked up; the table of diagnoses is read in a thread."""
         attempt = self._attempt
+        self.query_one("#mend", Act).display = False
         if not attempt.ok and (attempt.reason or attempt.detail):
             app = cast("FirescreenApp", self.app)
             app.ask(lambda: app.desk.explain(attempt, app.session.stack), self._explained)
 
-    def _explained(self, words: tuple[str, ...]) -> None:
-        if words and self in self.app.screen_stack:
+    def _explained(self, found: Diagnosis | None) -> None:
+        if found and self in self.app.screen_stack:
             from textual.widgets import Static
 
-            told = Content("\n").join([safe(line, 600) for line in words])
+            from screens.desk import lines_of
+
+            self._part = found.mend
+            self.query_one("#mend", Act).display = bool(found.mend)
+            told = Content("\n").join([safe(line, 600) for line in lines_of(found)])
             text = Content.assemble(
                 inside(self._attempt), "\n\n", ("What it means", "bold $primary"), "\n", told
             )
             self.query_one(".text Static", Static).update(text)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """Close, copy."""
-        return (("close", "Close"), ("copy", "Copy the command"), ("again", "Ask it again by hand"))
+        """Close, copy, ask again; and where a part of the wizard mends it, the way there."""
+        return (("close", "Close"), ("copy", "Copy"), ("again", "Ask it again by hand"), ("mend", "Mend it"))
 
     def chosen(self, name: str) -> None:
-        """Copies or closes."""
+        """Does what the button says."""
         if name == "copy":
             self.action_copy()
         elif name == "again":
             self.action_again()
+        elif name == "mend":
+            self.action_mend()
         else:
             self.dismiss(None)
 
@@ -88,6 +99,12 @@ class AttemptDialog(Dialog[None]):
 
         self.dismiss(None)
         open_console(cast("FirescreenApp", self.app), self._attempt.probe)
+
+    def action_mend(self) -> None:
+        """To the part of the wizard that mends it."""
+        if self._part:
+            self.dismiss(None)
+            cast("FirescreenApp", self.app).open_part(self._part)
 
     def action_refuse(self) -> None:
         """Closes."""

@@ -209,6 +209,35 @@ async def test_a_cell_of_the_proof_opens_it_filled_in(app: FirescreenApp, stand:
         assert PASSWORD.reveal() not in text
 
 
+async def test_what_mends_it_is_a_key_away(app: FirescreenApp, stand: Stand) -> None:
+    probe = Probe(
+        id="x",
+        host="srv1",
+        component="node_exporter",
+        name="right client",
+        client="right client",
+        expect="200",
+        url=f"https://127.0.0.1:{stand.node}/metrics",
+        ca_file=f"{stand.folder}/other.crt",
+    )
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Nothing of Prometheus was found")
+        app.push_screen(AttemptDialog(probes.run(probe)))
+        text = await until(pilot, "Mend it")
+        assert "Ask it again by hand" in text
+        await pilot.press("m")
+        # The part for it opens, which has nothing in hand on this machine.
+        await until(pilot, "There is nothing to secure here yet")
+        await pilot.press("escape", "a")
+        await until(pilot, "--cacert")
+        assert not app.screen.check_action("mend", ()), "nothing was asked yet"
+        await fill(pilot, url=probe.url, cacert=probe.ca_file)
+        await pilot.press("f2")
+        await until(pilot, "m Mend it")
+        await pilot.press("m")
+        await until(pilot, "There is nothing to secure here yet")
+
+
 def test_which_certificate_is_not_trusted(stand: Stand) -> None:
     probe = Probe(
         id="x",
