@@ -6,14 +6,13 @@ environment: the commands themselves keep them in files.
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from wizard import binaries, practice
+from wizard import binaries, ownfiles, practice
 from wizard.engine.hosts import Hosts
 from wizard.errors import FirescreenError, HostError, ProgramsError
 from wizard.hosts.process import run_bounded
@@ -60,7 +59,7 @@ def prepare(workspace: Workspace, progress: Callable[[str], None], *, strict: bo
     folder = workspace.labs / "bin"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(folder / "firescreen", _launcher(), mode=0o700)
+        ownfiles.replace(folder / "firescreen", _launcher(), mode=0o700)
         known = practice.status(workspace.root)
         # promtool of the stack's own generation; an htpasswd of another suite may not run here.
         suites = {"promtool": known.suite if known else ""}
@@ -75,8 +74,8 @@ def prepare(workspace: Workspace, progress: Callable[[str], None], *, strict: bo
                 progress(f"{name} could not be had; the steps that need it say so ({plain(error.what, 200)})")
                 continue
             # No link: some programs are wrappers that look for their own place.
-            _write(folder / name, f'#!/bin/sh\nexec {shlex.quote(program.path)} "$@"\n', mode=0o700)
-        _write(shell_file(workspace), _environment(workspace, folder), mode=0o600)
+            ownfiles.replace(folder / name, f'#!/bin/sh\nexec {shlex.quote(program.path)} "$@"\n', mode=0o700)
+        ownfiles.replace(shell_file(workspace), _environment(workspace, folder), mode=0o600)
     except OSError as error:
         raise FirescreenError(
             f"the tools for the lab cannot be put in place: {error.strerror}",
@@ -107,16 +106,6 @@ def _environment(workspace: Workspace, folder: Path) -> str:
         f"export no_proxy={addresses} NO_PROXY={addresses}",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _write(path: Path, text: str, *, mode: int) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.unlink(missing_ok=True)
-    number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(number, "w", encoding="utf-8") as file:
-        os.fchmod(number, mode)
-        file.write(text)
-    part.replace(path)
 
 
 def run(step: LabStep, workspace: Workspace) -> Iterator[Typed]:

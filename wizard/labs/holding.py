@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wizard import ownfiles
 from wizard.engine import hosts as engine_hosts
 from wizard.engine.hosts import Hosts
 from wizard.engine.lanes import side_by_side
@@ -168,14 +168,10 @@ def save(path: Path, held: Mapping[str, Held]) -> None:
     Raises:
         FirescreenError: it cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    data = {"format": _FORMAT, "hosts": {name: _dumped(one) for name, one in held.items()}}
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part.unlink(missing_ok=True)
-        number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(number, "w", encoding="utf-8") as file:
-            json.dump({"format": _FORMAT, "hosts": {name: _dumped(one) for name, one in held.items()}}, file)
-        part.replace(path)
+        ownfiles.replace(path, json.dumps(data))
     except OSError as error:
         raise FirescreenError(
             f"the beginning of the lab cannot be kept: {error.strerror}",

@@ -7,7 +7,6 @@ in it is escaped, for a title may come from a lab pack and an answer from anybod
 from __future__ import annotations
 
 import html
-import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 import wizard
+from wizard import ownfiles
 from wizard.errors import FirescreenError
 from wizard.labs import state
 from wizard.labs.content import Lab, LabStep
@@ -244,20 +244,13 @@ def save(path: Path, text: str) -> Path:
     Raises:
         FirescreenError: it cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.is_symlink() or (path.exists() and not path.is_file()):
             path.write_text(text, encoding="utf-8")  # /dev/stdout is written to, not replaced
             return path
-        part.unlink(missing_ok=True)
-        number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(number, "w", encoding="utf-8") as file:
-            file.write(text)
-        part.replace(path)
+        ownfiles.replace(path, text)
     except OSError as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
         raise FirescreenError(
             f"the report cannot be written: {error.strerror}",
             where=str(path),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from wizard import ownfiles
 from wizard.errors import FirescreenError
 from wizard.labs.content import Lab
 
@@ -105,14 +105,9 @@ def save(path: Path, state: LabState) -> None:
     Raises:
         FirescreenError: it cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part.unlink(missing_ok=True)
-        number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(number, "w", encoding="utf-8") as file:
-            json.dump({"format": FORMAT, **asdict(state)}, file, indent=1)
-        part.replace(path)
+        ownfiles.replace(path, json.dumps({"format": FORMAT, **asdict(state)}, indent=1))
     except OSError as error:
         raise FirescreenError(
             f"how far the lab is cannot be kept: {error.strerror}",

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from pathlib import Path
 
-from wizard import assets
+from wizard import assets, ownfiles
 from wizard.practice.record import FIRST, PORTS, WHOLE, PracticeHost, PracticeStack, dump
 
 _READY = {
@@ -44,12 +43,14 @@ def lay_out(root: Path, before: PracticeStack | None, planned: PracticeStack) ->
             "port": PORTS[host.name][1],
             "ready": _READY[host.component],
         }
-        _write(Path(host.service_folder) / "service.json", json.dumps(service, indent=2) + "\n")
+        ownfiles.replace(
+            Path(host.service_folder) / "service.json", json.dumps(service, indent=2) + "\n", 0o640
+        )
         if not (arguments := Path(host.service_folder) / "arguments").exists():
-            _write(arguments, _arguments(host))
+            ownfiles.replace(arguments, _arguments(host), 0o640)
         for name in _CONFIGURATIONS.get(host.component, ()):
             if not (path := own / "etc" / host.component / name).exists():
-                _write(path, _first(name, planned))
+                ownfiles.replace(path, _first(name, planned), 0o640)
     earlier = {host.name: host for host in before.hosts} if before else {}
     config = configuration(planned)
     for host in planned.hosts:
@@ -64,8 +65,8 @@ def lay_out(root: Path, before: PracticeStack | None, planned: PracticeStack) ->
         content = config.read_bytes()
         widened = widening.widen(content, added, prometheus=planned.host("prometheus"))
         if widened != content:
-            _write(config, widened)
-    _write(root / "practice.json", dump(planned))
+            ownfiles.replace(config, widened, 0o640)
+    ownfiles.replace(root / "practice.json", dump(planned), 0o640)
 
 
 def configuration(planned: PracticeStack) -> Path:
@@ -120,7 +121,7 @@ def _move(path: Path, old: str, new: str) -> None:
     content = path.read_bytes()
     changed = re.sub(rb"(?<![\d.])" + re.escape(old.encode()) + rb"(?!\d)", new.encode(), content)
     if changed != content:
-        _write(path, changed)
+        ownfiles.replace(path, changed, 0o640)
 
 
 def _folder(path: Path, *, root: Path) -> None:
@@ -129,14 +130,3 @@ def _folder(path: Path, *, root: Path) -> None:
         if not folder.is_dir():
             folder.mkdir(mode=0o750)
             folder.chmod(0o750)
-
-
-def _write(path: Path, content: str | bytes) -> None:
-    """Replaces a file in one step, 0640."""
-    part = path.with_name(f".{path.name}.part")
-    part.unlink(missing_ok=True)
-    number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(number, "wb") as file:
-        os.fchmod(number, 0o640)
-        file.write(content.encode() if isinstance(content, str) else content)
-    part.replace(path)
