@@ -10,7 +10,7 @@ from wizard.components import component as find_component
 from wizard.configs import web
 from wizard.model import ComponentSpec, Facts, Question, RateLimit, Stack
 from wizard.steps import layout
-from wizard.steps.identities import certificate_names
+from wizard.steps.certnames import certificate_names
 
 LEVELS: tuple[tuple[str, str, str], ...] = (
     ("", "leave it as it is", "Nothing about it is changed."),

@@ -17,7 +17,7 @@ from wizard.configs import web
 from wizard.errors import ConfigError, InputError
 from wizard.model import Facts, FileState, Finding, PlannedStep, Stack, WriteFile
 from wizard.redact import Secret
-from wizard.steps import identities, layout, material, words
+from wizard.steps import clientpairs, layout, material, pairs, words
 from wizard.steps.layout import Client
 from wizard.steps.places import Place, secure
 from wizard.steps.server import ServerPlan
@@ -135,7 +135,7 @@ class _Work:
         self._trusted: dict[str, dict[str, ServerPlan]] = {}
         self._logs_in = False
         self._logins: dict[str, list[tuple[str, tuple[str, str], bool]]] = {}
-        self._pair: identities.Pair | None = None
+        self._pair: pairs.Pair | None = None
 
     def settings(
         self, place: Place, plans: Sequence[ServerPlan]
@@ -163,13 +163,13 @@ class _Work:
             return "", ""
         if not self._forge.renews(f"client:{self._client.key}"):
             bundles = [plan.clients for plan in asking if plan.clients]
-            kept = [identities.kept_place_pair(self._client, place.tls, bundle) for bundle in bundles]
+            kept = [clientpairs.kept_place_pair(self._client, place.tls, bundle) for bundle in bundles]
             if kept and all(kept):
                 return kept[0] or ("", "")
         make = self._forge.once
         self._pair = make(
             f"client:{self._client.key}",
-            lambda: identities.client_pair(self._stack, self._facts, self._forge, self._client),
+            lambda: clientpairs.client_pair(self._stack, self._facts, self._forge, self._client),
         )
         return self._pair.certificate_file, self._pair.key_file
 
@@ -244,8 +244,8 @@ class _Work:
                 for plan in plans.values()
                 if not relations.vouches(there, plan.pair.certificate)
             ]
-            between = identities.bundle([*((there,) if there else ()), *missing])
-            final = identities.bundle([plan.pair.trust for plan in plans.values()])
+            between = pairs.bundle([*((there,) if there else ()), *missing])
+            final = pairs.bundle([plan.pair.trust for plan in plans.values()])
             if missing:
                 wide.append(self._trust_step(path, before, between, tuple(plans.values())))
             replaced = any(plan.pair.changes and plan.was_tls for plan in plans.values())
@@ -453,7 +453,7 @@ def _fits(stack: Stack, place: Place, client: Client, plans: Sequence[ServerPlan
         and (not plan.asks_password or said == (user.name, client.password_file(user)))
         and (
             not plan.asks_certificate
-            or identities.kept_place_pair(client, place.tls, plan.clients) is not None
+            or clientpairs.kept_place_pair(client, place.tls, plan.clients) is not None
         )
         for plan in plans
     )

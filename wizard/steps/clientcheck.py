@@ -10,7 +10,7 @@ from wizard import pki
 from wizard.configs import web
 from wizard.errors import InputError
 from wizard.model import Facts, FileState, PlannedStep, Stack, WriteFile
-from wizard.steps import identities, layout, material, words
+from wizard.steps import clientpairs, layout, material, pairs, probepairs, words
 from wizard.steps.layout import Client, Server
 from wizard.trust import relations
 
@@ -80,18 +80,18 @@ def demand(
             "there is no client CA here", where=f"{server.spec.host}:{base_file}", todo="put it there"
         )
     shown = [_shown(stack, facts, forge, server, client, base) for client in clients]
-    probe = forge.once("probe", lambda: identities.probe_pair(stack, facts, forge))
+    probe = forge.once("probe", lambda: probepairs.probe_pair(stack, facts, forge))
     everyone = [*(each for each in shown if each is not None), (probe.certificate, probe.trust)]
     missing = [trust for certificate, trust in everyone if not relations.vouches(base, certificate)]
     allowed = _allowed(server, config, asked, [certificate for certificate, _ in everyone])
     if base and not missing:
         return ClientDemand(kind, base_file, base, allowed)
     before = server.host.files.get(server.client_ca)
-    between = identities.bundle([*((base,) if base else ()), *missing])
+    between = pairs.bundle([*((base,) if base else ()), *missing])
     changes = _bundle_change(facts, server, before, between, own_ca=stack.certificates.issued_by == "ca")
     narrow = None
     if forge.renewing and base_file == server.client_ca:
-        final = identities.bundle([trust for _, trust in everyone])
+        final = pairs.bundle([trust for _, trust in everyone])
         narrow = _narrow(server, between, final)
     return ClientDemand(kind, server.client_ca, between, allowed, changes, narrow)
 
@@ -104,10 +104,10 @@ def _shown(
         asking = [
             place for place in client.places() if any(client.means(each, server) for each in place.addresses)
         ]
-        pairs = [identities.kept_place_pair(client, place.tls, base) for place in asking]
+        pairs = [clientpairs.kept_place_pair(client, place.tls, base) for place in asking]
         if pairs and all(pairs):
             return None
-    pair = forge.once(f"client:{client.key}", lambda: identities.client_pair(stack, facts, forge, client))
+    pair = forge.once(f"client:{client.key}", lambda: clientpairs.client_pair(stack, facts, forge, client))
     return pair.certificate, pair.trust
 
 

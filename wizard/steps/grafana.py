@@ -29,7 +29,7 @@ from wizard.model import (
     WriteFile,
 )
 from wizard.redact import Secret, plain
-from wizard.steps import identities, layout, material, words
+from wizard.steps import clientpairs, layout, material, words
 from wizard.steps.client import Target
 from wizard.steps.layout import Client, Server
 from wizard.steps.places import Place
@@ -367,11 +367,11 @@ class _Work:
         renewed = self._forge.renews(f"client:{self._client.key}")
         if plan.clients and not renewed:
             tls = _place(each.source).tls
-            if identities.kept_place_pair(self._client, tls, plan.clients):
+            if clientpairs.kept_place_pair(self._client, tls, plan.clients):
                 return "", ""
         pair = self._forge.once(
             f"client:{self._client.key}",
-            lambda: identities.client_pair(self._stack, self._facts, self._forge, self._client),
+            lambda: clientpairs.client_pair(self._stack, self._facts, self._forge, self._client),
         )
         self._copies |= {change.path: change for change in pair.changes}
         return pair.certificate_file, pair.key_file

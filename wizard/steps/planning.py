@@ -28,14 +28,15 @@ from wizard.steps import (
     afar,
     copies,
     grafana,
-    identities,
     layout,
     material,
     picture,
     probed,
+    probepairs,
     proof,
     replacing,
     restarting,
+    sharedpair,
     tools,
     words,
 )
@@ -202,11 +203,11 @@ def _clients_step(
     stack: Stack, facts: Facts, forge: material.Forge, plans: Sequence[ServerPlan]
 ) -> tuple[PlannedStep, ...]:
     """The shared pair and the pairs of the probes, where this plan needs them."""
-    shared = identities.shared_step(stack, facts, forge)
+    shared = sharedpair.shared_step(stack, facts, forge)
     if not any(each.asks_certificate for each in plans):
         return shared
     checked = any(each.allowed for each in plans)
-    return (*shared, *identities.probe_step(stack, facts, forge, names_checked=checked))
+    return (*shared, *probepairs.probe_step(stack, facts, forge, names_checked=checked))
 
 
 def _user_step(stack: Stack, facts: Facts, forge: material.Forge) -> tuple[PlannedStep, ...]:

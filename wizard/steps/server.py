@@ -19,10 +19,10 @@ from wizard.configs import web
 from wizard.errors import ConfigError, InputError
 from wizard.model import Change, Facts, FileState, Finding, MakeFolder, PlannedStep, Stack, WriteFile
 from wizard.services import flags
-from wizard.steps import clientcheck, gossip, identities, layout, material, words
+from wizard.steps import clientcheck, gossip, layout, material, serverpairs, words
 from wizard.steps.clientcheck import ClientDemand
-from wizard.steps.identities import Pair
 from wizard.steps.layout import Client, Server
+from wizard.steps.pairs import Pair
 
 Turn = Literal["none", "reread", "restart"]
 
@@ -71,7 +71,7 @@ def plan_server(
     with layout.located(server.spec.host, server.web_file):
         config = web.parse(before.content) if before is not None else None
     _refuse_unsupported(server)
-    pair = identities.server_pair(stack, facts, forge, server, config)
+    pair = serverpairs.server_pair(stack, facts, forge, server, config)
     demand = clientcheck.demand(stack, facts, forge, server, config, clients)
     asks_password = "basic_auth" in server.spec.protect or bool(config and config.users)
     web_step = _web_step(facts, forge, server, before, pair, demand, asks_password=asks_password)
@@ -87,7 +87,7 @@ def plan_server(
     step = None
     changes: tuple[Change, ...] = (*pair.changes, *(demand.changes if demand is not None else ()))
     _refuse_hidden(server, pair, web_step)
-    home = identities.make_home(server, "One folder holds all that the server needs.")
+    home = serverpairs.make_home(server, "One folder holds all that the server needs.")
     if not changes and web_step is not None:
         web_step = replace(web_step, changes=(*home, *web_step.changes))
     if changes:
