@@ -129,6 +129,19 @@ class FirescreenApp(App[int]):
         """Home is the first screen, at once."""
         return Home()
 
+    def watch_app_focus(self, focus: bool) -> None:
+        """Who comes back to the window finds the focus where the screen on top wants it.
+
+        Textual leaves that out for a screen that opened meanwhile; in a browser, that is the very first one.
+        """
+        if not focus or not self.screen_stack or self.screen.focused is not None:
+            return
+        wanted = self.AUTO_FOCUS if self.screen.AUTO_FOCUS is None else self.screen.AUTO_FOCUS
+        for widget in self.screen.query(wanted) if wanted else ():
+            if widget.focusable:
+                self.screen.set_focus(widget)
+                return
+
     def on_ready(self) -> None:
         """The first frame stands; now the slow things may begin."""
         if self.is_web:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import html
 import re
 import secrets
 import shlex
@@ -19,9 +20,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from wizard import assets
 from wizard.errors import FirescreenError, InputError, ProgramsError
 from wizard.workspace import Workspace
 
@@ -191,7 +194,7 @@ def _app(how: Serving, links: Mapping[str, Workspace]) -> web.Application:
         for secret, workspace in links.items()
     }
     first = next(iter(servers.values()))
-    template = (Path(first.templates_path) / "app_index.html").read_text(encoding="utf-8")
+    template = assets.path("browser.html").read_text(encoding="utf-8")
     open_windows = dict.fromkeys(links, 0)
     prefix = urlsplit(how.url).path.rstrip("/")
 
@@ -288,18 +291,18 @@ def _same_origin(request: web.Request, how: Serving) -> bool:
 
 
 def _drawn(template: str, request: web.Request, how: Serving, prefix: str) -> str:
-    """textual-serve's page, its own fonts only."""
-    import jinja2
+    """The page: textual-serve's terminal and fonts, in our colours, with the keys where they belong."""
+    from screens import themes
 
     size = request.query.get("fontsize", "16")
-    page = re.sub(r"<link[^>]*fonts\.googleapis\.com[^>]*/>", "", template)
-    return (
-        jinja2.Environment(autoescape=True)
-        .from_string(page)
-        .render(
-            font_size=int(size) if re.fullmatch(r"[1-9][0-9]", size) else 16,
-            app_websocket_url=_socket(request, how, f"{prefix}/ws"),
-            config={"static": {"url": f"{prefix}/static/"}},
-            application={"name": "Firescreen"},
-        )
-    )
+    values = {
+        "prefix": prefix,
+        "static": f"{prefix}/static/",
+        "socket": _socket(request, how, f"{prefix}/ws"),
+        "font_size": size if re.fullmatch(r"[1-9][0-9]", size) else "16",
+        "most": str(MOST_WINDOWS),
+        "background": themes.DARK.background or "",
+        "foreground": themes.DARK.foreground or "",
+        "primary": themes.DARK.primary,
+    }
+    return Template(template).substitute({name: html.escape(value) for name, value in values.items()})

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 
 from screens.app import FirescreenApp, make_app
 from screens.dialogs.attempt import AttemptDialog
@@ -357,3 +358,18 @@ def test_a_terminal_that_goes_away_ends_the_wizard(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+async def test_keys_work_at_once_in_a_window_that_gets_the_focus_late() -> None:
+    async with quiet().run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Nothing of Prometheus was found")
+        pilot.app.post_message(events.AppBlur())
+        await until(pilot, lambda: pilot.app.screen.focused is None)
+        pilot.app.push_screen(TroubleDialog(Trouble("A title", "what")))
+        await until(pilot, "A title")
+        assert pilot.app.screen.focused is None
+        pilot.app.post_message(events.AppFocus())
+        await until(pilot, lambda: pilot.app.screen.focused is not None)
+        await pilot.press("enter")
+        await until(pilot, "Nothing of Prometheus was found")
+        assert len(pilot.app.screen_stack) == 1
