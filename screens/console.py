@@ -70,7 +70,7 @@ can read. Where curl would say something else than Prometheus, a line with ! say
     Console Input { height: 1; border: none; padding: 0 1; background: $panel; width: 1fr; margin: 0 1 0 0; }
     Console Input:focus { border: none; background-tint: $foreground 12%; }
     Console #ways { height: 1; padding: 0 1; }
-    Console #came { height: 1fr; padding: 0 2; scrollbar-gutter: stable; }
+    Console #came { height: 1fr; padding: 0 0 0 2; scrollbar-gutter: stable; }
     Console #came Static { height: auto; }
     Console #came:focus { background-tint: $foreground 2%; }
     """

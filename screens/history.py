@@ -36,7 +36,7 @@ into Firescreen's folder and says where."""
     History #count { padding: 1 2 0 2; height: auto; }
     History #panes { height: 1fr; padding: 1 0 0 0; }
     History #list { width: 42; height: 1fr; padding: 0; border-right: solid $panel; }
-    History #detail { width: 1fr; padding: 0 1 0 2; scrollbar-gutter: stable; }
+    History #detail { width: 1fr; padding: 0 0 0 2; scrollbar-gutter: stable; }
     History #text { height: auto; }
     History.-wide #list { display: none; }
     """

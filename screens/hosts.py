@@ -257,7 +257,7 @@ def _way(entry: HostEntry) -> str:
     if entry.source == "here":
         return "no connection needed"
     if entry.source == "practice":
-        return "real programs, nothing of yours"
+        return "real programs"
     return FROM[entry.source]
 
 
@@ -311,14 +311,18 @@ def _detail(entry: HostEntry, instances: str) -> Content:
         lines.append(
             Content(f"Not tested yet{': ' + entry.note if entry.note else ''}. Enter connects and looks.")
         )
+    name, address = (
+        max((len(text) for text in texts), default=0) + 2
+        for texts in ([one.component for one in entry.exposures], [one.address for one in entry.exposures])
+    )
     for one in entry.exposures:
         sign, word, colour = EXPOSURE[one.state]
         lines.append(
             Content.assemble(
-                (fit(one.component, 20), "bold"),
-                fit(one.address, 24),
+                (fit(one.component, name), "bold"),
+                fit(one.address, address),
                 (f"{sign} {word}  ", colour),
-                inline(one.words, 120),
+                inline(one.words.partition(":")[0], 120),  # what follows, the sign says
             )
         )
     if entry.state == "known" and not entry.components:

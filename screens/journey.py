@@ -53,9 +53,8 @@ certificate: where it is the same at both ends, nothing was changed on the way."
     CSS = """
     JourneyPage #head { padding: 1 2 0 2; height: auto; }
     JourneyPage #panes { height: 1fr; padding: 1 0 0 0; }
-    JourneyPage #list { width: 30; height: 1fr; padding: 0; border-right: solid $panel;
-        scrollbar-size-vertical: 1; }
-    JourneyPage #detail { width: 1fr; padding: 0 1 0 2; scrollbar-gutter: stable; scrollbar-size-vertical: 1; }
+    JourneyPage #list { width: 30; height: 1fr; padding: 0; border-right: solid $panel; }
+    JourneyPage #detail { width: 1fr; padding: 0 0 0 2; scrollbar-gutter: stable; }
     JourneyPage #text { height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -57,12 +57,12 @@ the end)."""
     LabPage #panes { height: 1fr; }
     LabPage #steps { width: 28; height: 1fr; padding: 1 0 0 0; border-right: solid $panel; }
     LabPage #right { width: 1fr; }
-    LabPage #detail { height: 1fr; padding: 1 1 0 2; scrollbar-gutter: stable; }
+    LabPage #detail { height: 1fr; padding: 1 0 0 2; scrollbar-gutter: stable; }
     LabPage Markdown { padding: 0; margin: 0; background: $background; height: auto; }
     LabPage MarkdownH1, LabPage MarkdownH2 { content-align: left middle; color: $primary; text-style: bold;
         margin: 0 0 1 0; }
     LabPage #commands { height: auto; padding: 0 0 1 0; }
-    LabPage #said { height: auto; max-height: 11; padding: 0 2; border-top: solid $panel; }
+    LabPage #said { height: auto; max-height: 11; padding: 0 0 0 2; border-top: solid $panel; }
     LabPage #words { height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -120,7 +120,7 @@ the end)."""
         for number, step in enumerate(self._lab.steps, start=1):
             done = step.id in self._done
             sign = Content.styled("✓ ", "bold $success") if done else Content(f"{number} ")
-            entries.append((Content.assemble(sign, hang(step.title, 20, 2)), False))
+            entries.append((Content.assemble(sign, hang(step.title, 22, 2)), False))
         count, ended = self._count, self._count == len(self._lab.steps)
         words = "★ What you can explain" if ended else f"  {count} of {len(self._lab.steps)} done"
         entries.append((Content.styled(words, "$primary" if ended else "$quiet"), not ended))

@@ -52,6 +52,9 @@ ROWS = (
 LAST = "Prometheus itself"
 """Its row is the last; rows that are not named here (places that ask, one by one) stand before it."""
 
+TOTAL = "as expected"
+"""What the first row is called: how many of a target's requests ended so."""
+
 FIRST, NARROW, WIDE = 20, 10, 40
 """Cells of the first column at most; of a target's at least and at most."""
 
@@ -86,7 +89,7 @@ def _rank(client: str) -> int:
 
 def widths(room: int, clients: Sequence[str], targets: Sequence[str]) -> tuple[int, int]:
     """Of the first column and of each target's, so that as many stand in `room` cells as can be read."""
-    first = min(max((len(client_name(client)) for client in clients), default=8), FIRST) + 1
+    first = min(max(len(each) for each in (TOTAL, *map(client_name, clients))), FIRST) + 1
     each = (room - first) // max(len(targets), 1)
     return first, min(max(each, NARROW + 1), WIDE)
 

@@ -55,9 +55,9 @@ by itself."""
     PlanPage #panes { height: 1fr; padding: 1 0 0 0; }
     PlanPage #left { width: 34; border-right: solid $panel; }
     PlanPage #where { height: 1; padding: 0 1; color: $quiet; background: $panel; }
-    PlanPage #steps { height: 1fr; padding: 0; scrollbar-size-vertical: 1; }
+    PlanPage #steps { height: 1fr; padding: 0; }
     PlanPage #right { width: 1fr; }
-    PlanPage #detail { padding: 1 1 0 2; height: 1fr; scrollbar-gutter: stable; }
+    PlanPage #detail { padding: 1 0 0 2; height: 1fr; scrollbar-gutter: stable; }
     PlanPage #text { height: auto; }
     PlanPage.-wide #left { display: none; }
     """

@@ -13,7 +13,7 @@ from textual.widgets import DataTable, Static
 
 from screens.dialogs.trouble import describe
 from screens.fleet import in_trouble
-from screens.matrix import arrange, cell, client_name, heading, told, told_total, total, ups, widths
+from screens.matrix import TOTAL, arrange, cell, client_name, heading, told, told_total, total, ups, widths
 from screens.page import Page
 from screens.words import place, safe
 
@@ -103,9 +103,7 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
         for target in targets:
             table.add_column(heading(target, wide), width=wide)
         if rows:
-            table.add_row(
-                Text("as expected", "italic"), *(total(column, colours) for _, column in self._columns)
-            )
+            table.add_row(Text(TOTAL, "italic"), *(total(column, colours) for _, column in self._columns))
         for row, (client, found) in enumerate(rows, start=1):
             cells = [Text(client_name(client), style="bold")]
             for column, target in enumerate(targets, start=1):

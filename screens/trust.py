@@ -52,7 +52,7 @@ connection; beneath stands who shows what, and what it is checked against. Enter
 
     CSS = """
     TrustPage #verdict { padding: 1 2 0 2; height: auto; }
-    TrustPage #frame { height: 1fr; padding: 0 2; margin: 1 0 0 0; scrollbar-size-vertical: 1; }
+    TrustPage #frame { height: 1fr; padding: 0 2; margin: 1 0 0 0; }
     TrustPage #detail { height: 9; padding: 0 2; border-top: solid $panel; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

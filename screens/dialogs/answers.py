@@ -27,7 +27,7 @@ class AnswersDialog(Dialog[tuple[str, ...] | None]):
     AnswersDialog {
         .box { width: 96%; max-width: 110; }
         .text { max-height: 70vh; scrollbar-gutter: stable; }
-        Pasted { height: 4; border: none; padding: 0 1; margin: 0 0 1 0; background: $panel; }
+        Pasted { height: 4; border: none; padding: 0 1; margin: 0 1 1 0; background: $panel; }
         Pasted:focus { border: none; background-tint: $foreground 8%; }
     }
     """

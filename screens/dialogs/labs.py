@@ -11,7 +11,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from screens.dialogs.frame import Dialog
-from screens.words import inline, safe
+from screens.words import fit, inline, safe
 
 if TYPE_CHECKING:
     from screens.app import FirescreenApp
@@ -26,7 +26,9 @@ class LabPicker(Dialog[str]):
     TITLE_TEXT = "Follow a lab"
     AUTO_FOCUS = "OptionList"
     DEFAULT_CSS = """
-    LabPicker OptionList { background: $surface; padding: 0; margin: 1 0 0 0; max-height: 14; }
+    LabPicker .box { width: 78; }
+    LabPicker OptionList { background: $surface; padding: 0; margin: 1 0; max-height: 9; }
+    LabPicker #about { height: 4; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "", show=False),
@@ -36,11 +38,13 @@ class LabPicker(Dialog[str]):
     def __init__(self) -> None:
         super().__init__()
         self._known: frozenset[str] = frozenset()
+        self._about: dict[str, str] = {}
 
     def inside(self) -> ComposeResult:
-        """A list."""
+        """A list, and what the lab in hand is about."""
         yield Static("", id="where", markup=False)
         yield OptionList(Option("looking…", disabled=True), markup=False)
+        yield Static("", id="about", markup=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """Other hosts, labs of others, or to leave."""
@@ -79,12 +83,18 @@ class LabPicker(Dialog[str]):
         able = [at for at, lab in enumerate(labs) if lab.id not in shut]
         new = [at for at in able if labs[at].id not in self._known]
         self._known = frozenset(lab.id for lab in labs)
+        self._about = {lab.id: " ".join(lab.intro.strip().split("\n\n")[0].split()) for lab in labs}
         listed.set_options(
             Option(_entry(lab, shut=lab.id in shut), id=lab.id, disabled=lab.id in shut) for lab in labs
         )
         if able:
             listed.highlighted = new[0] if new else able[0]
             listed.focus()
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """Another lab."""
+        event.stop()
+        self.query_one("#about", Static).update(safe(self._about.get(event.option_id or "", ""), 400))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """That one."""
@@ -113,8 +123,8 @@ class LabPicker(Dialog[str]):
 
 
 def _entry(lab: Lab, *, shut: bool) -> Content:
-    about = " ".join(lab.intro.strip().split("\n\n")[0].split())
-    minutes = f"about {lab.minutes} minutes, {len(lab.steps)} steps"
+    words = f"about {lab.minutes} minutes, {len(lab.steps)} steps"
+    title = fit(lab.title, 41)
     if shut:
-        return Content.assemble(lab.title, "\n", "on the practice stack only")
-    return Content.assemble((lab.title, "bold"), "\n", (minutes, "$quiet"), "\n", safe(about, 400))
+        return Content.assemble(title, "on the practice stack only")
+    return Content.assemble((title, "bold"), (words, "$quiet"))

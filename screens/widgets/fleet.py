@@ -25,7 +25,7 @@ class Fleet(ScrollView, can_focus=True):
 
     ALLOW_SELECT = False
     DEFAULT_CSS = """
-    Fleet { height: auto; width: 1fr; padding: 0 1; scrollbar-size-vertical: 1; overflow-x: hidden; }
+    Fleet { height: auto; width: 1fr; padding: 0 1; overflow-x: hidden; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", "Host above", show=False),
