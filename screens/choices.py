@@ -55,7 +55,14 @@ other questions."""
         Binding(
             "equals_sign", "all_alike", "Level for all", key_display="=", tooltip="This level for all of them"
         ),
-        Binding("ctrl+t", "more", "More choices", tooltip="Show or hide what few people change"),
+        # A browser keeps Ctrl+T for itself.
+        Binding(
+            "f2,ctrl+t",
+            "more",
+            "More choices",
+            key_display="F2",
+            tooltip="Show or hide what few people change",
+        ),
     ]
 
     def __init__(self) -> None:

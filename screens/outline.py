@@ -127,7 +127,7 @@ def draw(line: Line, *, folded: bool, width: int, many: int) -> Content:
         width: cells that there are.
         many: steps in the whole plan: the numbers are as wide as its own.
     """
-    count = f"{len(line.steps)}"
+    count = f" {len(line.steps)}"
     if line.id == WHOLE:
         return Content.assemble((fit(line.title, width - len(count)), "bold"), (count, "$quiet"))
     if line.is_step:

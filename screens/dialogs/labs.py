@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
@@ -27,8 +28,8 @@ class LabPicker(Dialog[str]):
     AUTO_FOCUS = "OptionList"
     DEFAULT_CSS = """
     LabPicker .box { width: 78; }
-    LabPicker OptionList { background: $surface; padding: 0; margin: 1 0; max-height: 9; }
-    LabPicker #about { height: 4; }
+    LabPicker OptionList { background: $surface; padding: 0; margin: 1 0; max-height: 8; }
+    LabPicker #about { height: 5; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "", show=False),
@@ -83,7 +84,7 @@ class LabPicker(Dialog[str]):
         able = [at for at, lab in enumerate(labs) if lab.id not in shut]
         new = [at for at in able if labs[at].id not in self._known]
         self._known = frozenset(lab.id for lab in labs)
-        self._about = {lab.id: " ".join(lab.intro.strip().split("\n\n")[0].split()) for lab in labs}
+        self._about = {lab.id: _about(lab) for lab in labs}
         listed.set_options(
             Option(_entry(lab, shut=lab.id in shut), id=lab.id, disabled=lab.id in shut) for lab in labs
         )
@@ -128,3 +129,8 @@ def _entry(lab: Lab, *, shut: bool) -> Content:
     if shut:
         return Content.assemble(title, "on the practice stack only")
     return Content.assemble((title, "bold"), (words, "$quiet"))
+
+
+def _about(lab: Lab) -> str:
+    """The first paragraph of its text, without the signs of Markdown."""
+    return " ".join(re.sub(r"[*`]", "", lab.intro.strip().partition("\n\n")[0]).split())

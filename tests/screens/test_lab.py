@@ -198,6 +198,19 @@ async def test_a_long_step_is_read_to_its_end_at_80x24_with_one_key() -> None:
         assert [command for command in step.commands if squeezed(command) not in seen] == []
 
 
+async def test_all_labs_are_listed_at_80x24_and_the_one_in_hand_says_what_it_is_about() -> None:
+    async with make_app(build=engine()).run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Follow a lab")
+        await pilot.press("l")
+        for lab in labs.labs():
+            text = squeezed(await until(pilot, f"{len(lab.steps)} steps"))
+            assert squeezed(lab.title) in text
+        for lab in labs.labs():
+            about = written(lab.intro.strip().partition("\n\n")[0].replace("\n", " "))
+            await until(pilot, shows_whole(pilot, *about))
+            await pilot.press("down")
+
+
 async def test_the_last_step_can_be_reached_and_left_by_keyboard() -> None:
     session = Shown(labs.find("faults"))
     async with opened(session, height=24) as pilot:

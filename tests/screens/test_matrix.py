@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from screens.app import make_app
 from screens.dialogs.attempt import AttemptDialog
-from screens.matrix import CAME, NARROW, arrange, cell, heading, told, ups, widths
+from screens.matrix import CAME, NARROW, TOTAL, arrange, cell, heading, told, ups, widths
 from screens.proof import Proof
 from screens.state import RunState
 from tests.screens import whole
@@ -131,3 +131,7 @@ def test_prometheus_word_of_many_instances_names_each() -> None:
     assert all(f"10.0.0.{number}:9100 0 1" in text.replace("  ", " ") for number in range(20))
     assert len(text.splitlines()) < 14
     assert "✗ 19 of 20" in ups((*said[:-1], ("x:1", ("down",))), 74).plain
+
+
+def test_the_first_row_is_named_whole_where_clients_have_short_names() -> None:
+    assert widths(76, ["no TLS"], ["srv1/node_exporter"])[0] > len(TOTAL)
