@@ -15,7 +15,6 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
 from wizard import assets, yamlfile
@@ -54,7 +53,7 @@ def parse(text: str, *, source: str) -> Stack:
         StackError: see `load`.
     """
     read = yamlfile.parse(text, source=source, form=_FORMAT)
-    yamlfile.check(read, _validator(), _FORMAT)
+    yamlfile.check(read, _schema(), _FORMAT)
     stack = _stack(read.data, source)
     _check_references(stack, read)
     return stack
@@ -110,8 +109,9 @@ def dump(stack: Stack) -> str:
 
 
 @cache
-def _validator() -> Draft202012Validator:
-    return Draft202012Validator(json.loads(assets.path("firescreen.schema.json").read_text(encoding="utf-8")))
+def _schema() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(assets.path("firescreen.schema.json").read_text(encoding="utf-8"))
+    return found
 
 
 def _stack(data: Mapping[str, Any], source: str) -> Stack:

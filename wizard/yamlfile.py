@@ -11,16 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError as SchemaMistake
-from jsonschema.exceptions import best_match
 from ruamel.yaml import YAML
 from ruamel.yaml.error import FileMark, MarkedYAMLError, StringMark, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from wizard import yamlschema
 from wizard.errors import InputError
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError as SchemaMistake
 
 MOST_NODES = 100_000
 """Aliases can make a small file huge: more values than this are refused."""
@@ -114,21 +115,32 @@ def parse(text: str, *, source: str, form: Format) -> Read:
     return Read(data, source, lines)
 
 
-def check(read: Read, validator: Draft202012Validator, form: Format) -> None:
+def check(read: Read, schema: Mapping[str, Any], form: Format) -> None:
     """Holds the values against a schema.
 
     Raises:
         InputError: of the format's kind; the first mistake that matters, in words.
     """
-    mistake = best_match(validator.iter_errors(read.data))
+    try:
+        if yamlschema.fits(read.data, schema, schema):
+            return
+    except yamlschema.UnknownError:
+        pass
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    mistake = best_match(Draft202012Validator(schema).iter_errors(read.data))
     if mistake is not None:
         raise _explained(mistake, read, form)
 
 
-def mistakes(read: Read, validator: Draft202012Validator, form: Format) -> list[InputError]:
+def mistakes(read: Read, schema: Mapping[str, Any], form: Format) -> list[InputError]:
     """All mistakes that a schema finds in the values, in words; each unknown key is one of its own."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
     found: list[InputError] = []
-    for mistake in validator.iter_errors(read.data):
+    for mistake in Draft202012Validator(schema).iter_errors(read.data):
         worst = best_match([mistake])
         assert worst is not None
         unknown: tuple[str | None, ...] = (None,)

@@ -12,8 +12,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-
-from jsonschema import Draft202012Validator
+from typing import Any
 
 from wizard import assets, yamlfile
 from wizard.errors import ClassroomError, FirescreenError
@@ -111,13 +110,14 @@ def _filled(text: str, campus: int) -> str:
 
 def _read(text: str, source: str) -> yamlfile.Read:
     read = yamlfile.parse(text, source=source, form=_FORMAT)
-    yamlfile.check(read, _validator(), _FORMAT)
+    yamlfile.check(read, _schema(), _FORMAT)
     return read
 
 
 @cache
-def _validator() -> Draft202012Validator:
-    return Draft202012Validator(json.loads(assets.path("classroom.schema.json").read_text(encoding="utf-8")))
+def _schema() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(assets.path("classroom.schema.json").read_text(encoding="utf-8"))
+    return found
 
 
 def _campuses(read: yamlfile.Read) -> range | None:

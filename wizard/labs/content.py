@@ -16,8 +16,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
 from wizard import assets, yamlfile
 from wizard.errors import InputError, LabError
 from wizard.model import Protection
@@ -276,7 +274,7 @@ def load(folder: Path) -> Lab:
     """
     path = folder / "lab.yaml"
     read = yamlfile.parse(yamlfile.text_of(path, _FORMAT), source=str(path), form=_FORMAT)
-    yamlfile.check(read, _validator(), _FORMAT)
+    yamlfile.check(read, _schema(), _FORMAT)
     data = read.data
     _visible(read, data, ())
     steps: list[LabStep] = []
@@ -330,8 +328,9 @@ def _visible(read: yamlfile.Read, value: Any, place: yamlfile.Place) -> None:
 
 
 @cache
-def _validator() -> Draft202012Validator:
-    return Draft202012Validator(json.loads(assets.path("lab.schema.json").read_text(encoding="utf-8")))
+def _schema() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(assets.path("lab.schema.json").read_text(encoding="utf-8"))
+    return found
 
 
 def _step(folder: Path, read: yamlfile.Read, index: int) -> LabStep:
