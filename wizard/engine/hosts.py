@@ -6,10 +6,13 @@ import ipaddress
 import posixpath
 import shutil
 import threading
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from types import ModuleType
 from typing import Protocol, cast
 
+from wizard import probes
 from wizard.account import account
 from wizard.components import component as find_component
 from wizard.engine import proving
@@ -182,8 +185,6 @@ class Hosts:
 
     def promtool(self, name: str, services: tuple[Service, ...]) -> str:
         """Where promtool is on a host: beside prometheus, in a usual folder, or '' for nowhere."""
-        from wizard import binaries
-
         spec = self._specs[name]
         if spec.connect == "practice":
             from wizard.practice.record import load
@@ -192,6 +193,8 @@ class Hosts:
             if stack is not None and stack.promtool:
                 return stack.promtool  # of the same generation as what it checks for
         if spec.connect in ("practice", "manual"):
+            from wizard import binaries
+
             found = binaries.available("promtool", cache=self._workspace.cache)
             if found is not None:
                 return found.path
@@ -243,9 +246,18 @@ def restart(connection: Connection, service: Service) -> None:
     if service.manager == "systemd":
         if service.flags.kind == "dropin":
             systemd.daemon_reload(connection)
-        systemd.restart(connection, service)
+        systemd.restart(connection, service, answers=_asked(connection, service))
     elif service.manager == "process":
         process.restart(connection, service)
+
+
+def _asked(connection: Connection, service: Service) -> Callable[[float], bool] | None:
+    """Whether a service answers, where that says that it has taken its settings and can be asked from here."""
+    host = service.listen.rpartition(":")[0].strip("[]")
+    here = isinstance(connection, LocalConnection) or not (host == "localhost" or host.startswith("127."))
+    if not here or host == "::1" or find_component(service.component).asks_others:
+        return None  # Prometheus answers while it still reads
+    return partial(probes.answers, service.listen)
 
 
 def reload(connection: Connection, service: Service) -> None:

@@ -1,13 +1,14 @@
 """Asks as a client of Prometheus would: by Go's rules, wanted and unwanted requests alike, never raising."""
 
 from wizard.probes.api import Target, api_url, ask_prometheus
-from wizard.probes.attempts import run, run_many, wait
+from wizard.probes.attempts import answers, run, run_many, wait
 from wizard.probes.commands import curl, curl_asking, curl_config, curl_reading, promtool_up
 from wizard.probes.differences import Difference, differences
 
 __all__ = [
     "Difference",
     "Target",
+    "answers",
     "api_url",
     "ask_prometheus",
     "curl",

@@ -15,7 +15,7 @@ from wizard.probes.commands import curl
 from wizard.probes.fetch import Exchange, fetch
 from wizard.probes.targets import judge, targets_url
 from wizard.probes.tls import Trusts
-from wizard.probes.wire import EndedError
+from wizard.probes.wire import Clock, EndedError, connect
 from wizard.redact import plain, redact
 
 _BODY: Final = 65536
@@ -24,6 +24,24 @@ _TARGETS: Final = 64 << 20
 _PAUSE: Final = 0.2
 AT_ONCE: Final = 16
 """Requests under way at a time; more only wait for one another here."""
+
+
+def answers(address: str, seconds: float) -> bool:
+    """Whether a server at host:port says anything to a line of HTTP within that time, be it a refusal.
+
+    Go's servers answer it in plain words also where they speak TLS, and only once they have read their settings.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        clock = Clock(seconds, None)
+        wire = connect(host.strip("[]"), int(port), clock)
+        try:
+            wire.send(b"HEAD / HTTP/1.0\r\n\r\n")
+            return bool(wire.receive())
+        finally:
+            wire.close()
+    except (EndedError, ValueError):
+        return False
 
 
 def run(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from wizard.components import component
@@ -137,13 +138,21 @@ def log(connection: Connection, service: Service, lines: int = 20) -> tuple[str,
     return tuple(line.text for line in _journal(connection, service.unit, lines))
 
 
-def restart(connection: Connection, service: Service, *, timeout: float = 20.0) -> None:
-    """Restarts the unit and waits until its new process holds its port.
+def restart(
+    connection: Connection,
+    service: Service,
+    *,
+    timeout: float = 20.0,
+    answers: Callable[[float], bool] | None = None,
+) -> None:
+    """Restarts the unit and waits until its new process serves: it answers, or has kept its port for a while.
 
     Args:
         connection: the host; needs the right to restart.
         service: as found out; its `listen` says which port.
         timeout: seconds at most; a program that gives up is noticed at once.
+        answers: whether what holds the port says anything within these seconds, asked once it is open. Only for a
+            program that does so no sooner than it has read its settings.
 
     Raises:
         ServiceError: it did not come up, with the program's own words and its last log lines.
@@ -156,7 +165,10 @@ def restart(connection: Connection, service: Service, *, timeout: float = 20.0) 
         raise _failed(connection, service, before, plain(said["failed"], 300))
     while said.get("verdict") == "open" and time.monotonic() < deadline:
         # Here and not there, so that others can be restarted meanwhile.
-        time.sleep(_STEADY)
+        begun = time.monotonic()
+        if answers is not None and answers(_STEADY):
+            return
+        time.sleep(max(0.0, begun + _STEADY - time.monotonic()))
         said = _watch(connection, service, timeout, first=said["first"])
     if said.get("verdict") in ("late", "open"):
         port = service.listen.rpartition(":")[2]
