@@ -145,9 +145,9 @@ def mistakes(read: Read, schema: Mapping[str, Any], form: Format) -> list[InputE
         assert worst is not None
         unknown: tuple[str | None, ...] = (None,)
         if worst.validator == "additionalProperties":
-            schema: Any = worst.schema
+            part: Any = worst.schema
             instance: Any = worst.instance
-            unknown = tuple(key for key in instance if key not in schema["properties"])
+            unknown = tuple(key for key in instance if key not in part["properties"])
         found += [_explained(worst, read, form, unknown=key) for key in unknown]
     return found
 
