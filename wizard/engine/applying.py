@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -229,7 +229,7 @@ class Applier:
     ) -> FileState | None:
         staged = connection.stage(change.path, after, tag=tag)
         try:
-            validate(connection, change, staged, self._plan)
+            validate(connection, change, staged, self._plan, self._written(change.host))
             if not isinstance(connection, _Swapping):
                 unchanged(connection, change)  # as late as can be: the checks took their time
         except BaseException:
@@ -239,6 +239,16 @@ class Applier:
             return connection.swap(staged, change.path, before=change.before, look=look)
         connection.commit(staged, change.path)
         return connection.read(change.path) if look else None
+
+    def _written(self, host: str) -> dict[str, bytes]:
+        """What this run has put on a host so far."""
+        found: dict[str, bytes] = {}
+        for change in self.made:
+            if isinstance(change, WriteFile) and change.host == host:
+                found.pop(change.path, None)
+                if change.after is not None:
+                    found[change.path] = change.after.content
+        return found
 
     def _serve(self, connection: Connection, change: RunService) -> None:
         if change.service.manager == "manual":
@@ -355,8 +365,13 @@ def _changed(change: WriteFile) -> ChangedError:
     )
 
 
-def validate(connection: Connection, change: WriteFile, staged: str, plan: Plan) -> None:
+def validate(
+    connection: Connection, change: WriteFile, staged: str, plan: Plan, written: Mapping[str, bytes]
+) -> None:
     """Own checks always, promtool where it is at hand; both on the bytes that are about to be put in place.
+
+    Args:
+        written: files that need not be read again, by path: they were put there a moment ago.
 
     Raises:
         ValidationError: the file would not do.
@@ -365,6 +380,8 @@ def validate(connection: Connection, change: WriteFile, staged: str, plan: Plan)
         return
 
     def read(path: str) -> bytes | None:
+        if path in written:
+            return written[path]
         state = connection.read(path)
         return state.content if state is not None else None
 

@@ -34,6 +34,7 @@ def prove(
     """
     finished = 0
     lock = threading.Lock()
+    trusts = probes.Trusts()
 
     def told(attempt: Attempt, state: str, done: int) -> None:
         emit(
@@ -61,7 +62,7 @@ def prove(
                 meanwhile=lambda look: told(look, "waiting", finished),
             )
         else:
-            attempt = probes.run(probe, cancel=cancel)
+            attempt = probes.run(probe, cancel=cancel, trusts=trusts)
         with lock:
             finished += 1
             done = finished

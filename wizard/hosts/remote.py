@@ -8,6 +8,7 @@ argv; no answer is waited for without a bound.
 from __future__ import annotations
 
 import math
+import re
 import secrets
 import time
 from collections.abc import Sequence
@@ -286,9 +287,12 @@ def _bound(seconds: float) -> str:
     return str(math.ceil(seconds)) if seconds >= 1 else f"{seconds:g}"
 
 
+_PLAIN = re.compile(r"[ -~\n]*")
+
+
 def _word(word: str) -> str:
     """An argument as sh reads it on one line; any bytes but NUL."""
-    if all(" " <= character <= "~" or character == "\n" for character in word):
+    if _PLAIN.fullmatch(word):
         # Without `printf`, whose substitution would cost the host a process.
         quoted = "'" + word.replace("'", "'\\''") + "'"
         return quoted.replace("\n", "'\"$nl\"'")

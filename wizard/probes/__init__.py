@@ -4,10 +4,12 @@ from wizard.probes.api import Target, api_url, ask_prometheus
 from wizard.probes.attempts import answers, run, run_many, wait
 from wizard.probes.commands import curl, curl_asking, curl_config, curl_reading, promtool_up
 from wizard.probes.differences import Difference, differences
+from wizard.probes.tls import Trusts
 
 __all__ = [
     "Difference",
     "Target",
+    "Trusts",
     "answers",
     "api_url",
     "ask_prometheus",

@@ -12,6 +12,7 @@ import ssl
 import threading
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -108,6 +109,14 @@ _loading = threading.Lock()
 @functools.lru_cache(maxsize=1)
 def _loaded(_places: tuple[str, ...], _times: tuple[int, ...]) -> tuple[bytes, ...]:
     """This machine's own roots, read anew when their places or the times of their last change differ."""
+    bundle = ssl.get_default_verify_paths().cafile
+    if bundle:
+        # OpenSSL would make certificates of them all, which takes as long as several requests.
+        with suppress(OSError, ValueError):
+            return tuple(
+                ssl.PEM_cert_to_DER_cert(block.decode("ascii"))
+                for block in _ONE.findall(Path(bundle).read_bytes())
+            )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_default_certs()
     return tuple(context.get_ca_certs(binary_form=True))
