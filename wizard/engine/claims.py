@@ -22,6 +22,7 @@ from wizard.workspace import Workspace
 
 # noclobber: the shell makes the file, or fails if it is there.
 _MARK = 'umask 022; set -C; printf "%s\\n" "$2" > "$1"'
+_FREE = 'IFS= read -r mark < "$1" && [ "$mark" = "$2" ] && rm -f -- "$1"'
 
 
 @contextmanager
@@ -35,17 +36,18 @@ def claimed(hosts: Hosts, names: Sequence[str], workspace: Workspace) -> Iterato
         LockedError: somebody else is at work on one of them.
         HostError: one cannot be marked.
     """
-    held: list[str] = []
+    held: dict[str, str] = {}
     try:
         for each in side_by_side(lambda name: _claim(hosts, name, workspace, held), names):
             if each is not None:
                 raise each
         yield
     finally:
-        let_go(hosts, held, workspace)
+        side_by_side(lambda name: _free(hosts, name, held[name]), list(held))
 
 
-def _claim(hosts: Hosts, name: str, workspace: Workspace, held: list[str]) -> FirescreenError | None:
+def _claim(hosts: Hosts, name: str, workspace: Workspace, held: dict[str, str]) -> FirescreenError | None:
+    """Marks a host, and notes in `held` with which line."""
     path = hosts.claim_path(name)
     if not path:
         return None
@@ -56,11 +58,11 @@ def _claim(hosts: Hosts, name: str, workspace: Workspace, held: list[str]) -> Fi
         "process": os.getpid(),
         "since": int(time.time()),
     }
-    said = ""
+    said, line = "", json.dumps(mine)
     for _ in range(2):
-        ended = connection.run(["sh", "-c", _MARK, "sh", path, json.dumps(mine)])
+        ended = connection.run(["sh", "-c", _MARK, "sh", path, line])
         if ended.code == 0:
-            held.append(name)
+            held[name] = line
             return None
         said = ended.stderr
         there = connection.read(path)
@@ -73,6 +75,11 @@ def _claim(hosts: Hosts, name: str, workspace: Workspace, held: list[str]) -> Fi
     return HostError(
         f"it cannot be marked as being worked on: {plain(said.strip(), 200)}", where=f"{name}:{path}"
     )
+
+
+def _free(hosts: Hosts, name: str, line: str) -> None:
+    with suppress(FirescreenError):  # gone: its next boot clears it, and this workspace may take it over
+        hosts.connection(name).run(["sh", "-c", _FREE, "sh", hosts.claim_path(name), line])
 
 
 def _read(content: bytes) -> dict[str, object]:

@@ -59,10 +59,14 @@ script() {
   printf '\n%s %d\n%s\n%s\n' "$mark" "$code" "$err" "$mark" >&3
 }
 drain() { [ -z "$fed" ] || cat >/dev/null; }
-who() { printf '\n%s\n' "$mark"; id -un; id -gn; id -u; printf '%s\n' "$bound" "$labels"; }
+who() { printf '\n%s\n' "$mark"; id; printf '%s\n' "$bound" "$labels"; }
 """
 
 _LOOP = 'script who </dev/null; while IFS= read -r line; do eval "$line"; done; exit 0'
+
+
+_ID = re.compile(r"uid=(\d+)(?:\(([^)]*)\))? gid=(\d+)(?:\(([^)]*)\))?")
+"""What `id` says first, everywhere alike."""
 
 
 class Stream(Protocol):
@@ -154,11 +158,12 @@ class RemoteShell:
         # What start-up files print comes before; an echoed request never has the mark alone on a line.
         found = self._answers([Call(("who",))], time.monotonic() + 20, first=True)[0]
         lines = found.stdout.rpartition(self._mark.encode())[2].decode("utf-8", "replace").split("\n")
-        if len(lines) != 7:
+        said = _ID.match(lines[1]) if len(lines) == 5 else None
+        if said is None:
             raise self._no_shell()
-        user, group, number, bounded, labels = lines[1:6]
-        self.user, self.group, self.root = user, group, number == "0"
-        self.bounded, self.labels = bounded == "1", labels == "1"
+        # An account without a name is known by its number.
+        self.user, self.group = said[2] or said[1], said[4] or said[3]
+        self.root, self.bounded, self.labels = said[1] == "0", lines[2] == "1", lines[3] == "1"
 
     labels: bool = False
     """Whether files there carry SELinux labels that a rename leaves wrong."""

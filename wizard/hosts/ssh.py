@@ -46,7 +46,14 @@ _FRACTION = 0.2
 _UPLOAD = 20.0
 """Seconds for a transfer, besides what its size takes."""
 
-_STAGED = 'real=$(readlink -m -- "$1") && staged="${real%/*}/.${real##*/}.firescreen-$2"\n'
+# What is no link is itself; links among its folders the kernel follows. Each process costs the host time.
+_REAL = """
+real_of() {
+  case $1 in /*) [ -L "$1" ] || { real=$1; return 0; } ;; esac
+  real=$(readlink -m -- "$1")
+}
+"""
+_STAGED = _REAL + 'real_of "$1" && staged="${real%/*}/.${real##*/}.firescreen-$2"\n'
 _STAGED_NAME = _STAGED + "printf '%s\\n' \"$staged\"\n"
 # noclobber makes the shell open with O_EXCL; owner and mode are set on the open file, not on a name.
 _WRITE = f"""
@@ -76,7 +83,7 @@ _STAGE = _WRITE + "printf '%s\\n' \"$staged\"\n"
 # $6 whether to say what is there then, as `READ` says it.
 _SWAP = f"""
 swap() {{
-  [ -n "$real" ] || real=$(readlink -m -- "$2") || return
+  [ -n "$real" ] || real_of "$2" || return
   if [ -z "$4" ]; then
     [ ! -e "$2" ] || return {_CHANGED}
   else
@@ -90,7 +97,7 @@ swap "$@" || {{ code=$?; rm -f -- "$1"; exit "$code"; }}
 [ -n "$6" ] || exit 0
 shift
 {READ}"""
-_COMMIT_SAME = "real=\n" + _SWAP
+_COMMIT_SAME = _REAL + "real=\n" + _SWAP
 # In the same shell: a function's arguments are gone when the script of `stage` ends.
 _PUT = f"""
 path=$1 labels=$7 mode=$8 digest=$9 look=${{10}}
@@ -98,12 +105,12 @@ path=$1 labels=$7 mode=$8 digest=$9 look=${{10}}
 set +e +C
 set -- "$staged" "$path" "$labels" "$mode" "$digest" "$look"
 {_SWAP}"""
-_COMMIT = """
-real=$(readlink -m -- "$2") && mv -fT -- "$1" "$real" && sync -- "${real%/*}/" || exit
+_COMMIT = f"""{_REAL}
+real_of "$2" && mv -fT -- "$1" "$real" && sync -- "${{real%/*}}/" || exit
 [ -z "$3" ] || restorecon -- "$real" || :
 """
-_REMOVE = """
-real=$(readlink -m -- "$1") && rm -f -- "$real" && { [ ! -d "${real%/*}/" ] || sync -- "${real%/*}/"; }
+_REMOVE = f"""{_REAL}
+real_of "$1" && rm -f -- "$real" && {{ [ ! -d "${{real%/*}}/" ] || sync -- "${{real%/*}}/"; }}
 """
 # Run by the shell that stays open, which removes the folder when it ends, however it ends; /run is not on a disk,
 # but root's alone.

@@ -45,8 +45,14 @@ END
 now() { read -r up rest < /proc/uptime; part=${up#*.}; now=$(( ${up%.*} * 100 + 1$part - 100 )); }
 holds() {
   [ -n "$port" ] || return 0
-  inodes=$(sed -n "s/^ *[0-9]*: [0-9A-F]*:$port [0-9A-F:]* 0A [^ ]* [^ ]* [^ ]* *[0-9]* *[0-9]* *\([0-9]*\) .*/\1/p" \
-    "/proc/$pid/net/tcp" "/proc/$pid/net/tcp6" 2>/dev/null)
+  inodes=
+  # The kernel looks through all connections for its table, for ss only through what listens.
+  if [ "/proc/$pid/ns/net" -ef /proc/self/ns/net ] && open=$(ss -Hltne "sport = :$port"); then
+    for word in $open; do case $word in ino:*) inodes="$inodes ${word#ino:}" ;; esac; done
+  else
+    inodes=$(sed -n "s/^ *[0-9]*: [0-9A-F]*:$(printf %04X "$port") [0-9A-F:]* 0A [^ ]* [^ ]* [^ ]* *[0-9]* *[0-9]* *\([0-9]*\) .*/\1/p" \
+      "/proc/$pid/net/tcp" "/proc/$pid/net/tcp6" 2>/dev/null)
+  fi
   [ -n "$inodes" ] || return 1
   held=$(ls -l "/proc/$pid/fd" 2>/dev/null)
   for inode in $inodes; do
@@ -58,7 +64,7 @@ opens() {
   until holds; do
     now
     [ "$now" -lt "$end" ] && [ -d "/proc/$pid" ] || return 1
-    sleep 0.05 || sleep 1
+    sleep 0.02 || sleep 1
   done
 }
 restart() { systemctl restart -- "$unit"; }
@@ -184,7 +190,7 @@ def _watch(connection: Connection, service: Service, timeout: float, *, first: s
         first: the process and the number of restarts that it is to stay at; '' for a restart now.
     """
     port = int(service.listen.rpartition(":")[2] or 0)
-    words = (_WATCHED, service.unit, f"{port:04X}" if port else "", f"{timeout * 100:.0f}", first)
+    words = (_WATCHED, service.unit, f"{port}" if port else "", f"{timeout * 100:.0f}", first)
     ended = connection.run(["sh", "-c", _RESTART, "sh", *words], timeout=_RESTARTING + timeout + 10)
     said = next(iter(_show.blocks(ended.stdout)), {})
     return said | ({"failed": ended.stderr.strip()} if ended.code else {})

@@ -25,7 +25,7 @@ def discover(connection: Connection, *, practice_folder: str = "") -> tuple[Serv
     """
     known, proxies = processes.look(connection)
     running = tuple(process for process in known if not _practice(process, practice_folder))
-    units = systemd.discover(connection, running) if systemd.present(connection) else ()
+    units = systemd.discover(connection, running)
     covered = {f"{service.unit}.service" for service in units}
     bare = [_bare(connection, process) for process in running if process.unit not in covered]
     found = [*units, *bare]

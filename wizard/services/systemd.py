@@ -25,6 +25,7 @@ from wizard.services.processes import Process
 # systemd looks each unit up on the disk that it is asked about, also those of which there are none: so only those are
 # asked about that have a file where systemd looks, or run. Then the texts of those that are loaded.
 _LOOK = r"""
+[ -e /run/systemd/system ] || exit 0
 properties=$1 running=" $2 " asked= ids= code=
 shift 2
 for name; do
@@ -63,17 +64,11 @@ __all__ = [
     "discover",
     "is_active",
     "log",
-    "present",
     "reload",
     "restart",
     "restart_by_hand",
     "unit_text",
 ]
-
-
-def present(connection: Connection) -> bool:
-    """Whether systemd runs the host."""
-    return connection.info("/run/systemd/system") is not None
 
 
 def unit_text(connection: Connection, service: Service) -> str:
@@ -92,7 +87,7 @@ def restart_by_hand(service: Service, *, action: str = "restart") -> tuple[str, 
 
 
 def discover(connection: Connection, running: tuple[Process, ...] | None = None) -> tuple[Service, ...]:
-    """The components that are units here, running or not, in the order of their names.
+    """The components that are units here, running or not, in the order of their names; none without systemd.
 
     Args:
         connection: the host.
