@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from wizard.model import HostSpec, Plan, Stack
     from wizard.workspace import Workspace
 
+
+_AHEAD = 16
+"""Hosts that are connected to at once."""
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 yes = click.option("--yes", is_flag=True, help="Do it; without this nothing is touched.")
@@ -37,11 +41,25 @@ renew = click.option(
 )
 
 
-def engine(workspace: Workspace) -> Engine:
-    """The engine, imported when a command needs it; its connections end with the command."""
+def engine(workspace: Workspace, hosts: Sequence[HostSpec] = ()) -> Engine:
+    """The engine, imported when a command needs it; its connections end with the command.
+
+    Args:
+        hosts: those that will be needed: the first of them are connected to while the engine is imported.
+    """
+    from wizard.hosts.access import Access
+
+    access, begun = Access(), {}
+    far = [host for host in hosts if host.connect == "ssh"][:_AHEAD]
+    if far:
+        from wizard.hosts.ssh import SshConnection
+
+        begun = {host: SshConnection(host, access) for host in far}
+        for connection in begun.values():
+            connection.begin()
     from wizard.engine import Engine
 
-    made = Engine(workspace)
+    made = Engine(workspace, access, begun)
     click.get_current_context().call_on_close(made.close)
     return made
 

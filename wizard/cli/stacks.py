@@ -166,7 +166,7 @@ def plan(
     with output.explained():
         wanted = stack_of(stack, workspace)
         made = planned(
-            engine(workspace),
+            engine(workspace, wanted.hosts),
             wanted,
             password_file=password_file,
             passphrase_file=passphrase_file,
@@ -205,11 +205,11 @@ def apply(
     renew: tuple[str, ...],
 ) -> None:
     """Plan, apply and prove; a host that fails is put back, the others go on (exit 1)."""
-    from wizard.engine.rollout import canary_of
-
     with output.explained():
         wanted = stack_of(stack, workspace)
-        machine = engine(workspace)
+        machine = engine(workspace, wanted.hosts)
+        from wizard.engine.rollout import canary_of
+
         made = planned(
             machine, wanted, password_file=password_file, passphrase_file=passphrase_file, renew=renew
         )
@@ -246,7 +246,7 @@ def verify(
     """Run all the probes, wanted and unwanted (exit 1: one did not end as it must, or a host is out of reach)."""
     with output.explained():
         wanted = stack_of(stack, workspace)
-        machine = engine(workspace)
+        machine = engine(workspace, wanted.hosts)
         made = planned(machine, wanted, password_file=password_file, passphrase_file=passphrase_file)
         if not made.probes:
             raise InputError(

@@ -7,7 +7,7 @@ what was there before is back; killed at any instant, `recover` brings it to one
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -56,13 +56,20 @@ class Engine:
 
     Args:
         workspace: where the CA, the journal and the practice stack live.
+        access: what connections were given, with connections that were begun with it.
+        begun: these, by host; they end with the engine.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        access: Access | None = None,
+        begun: Mapping[HostSpec, Connection] | None = None,
+    ) -> None:
         self.workspace = workspace
-        self.access = Access()
+        self.access = access or Access()
         """What connections were given: passwords, passphrases, accepted host keys. Fronts put answers here."""
-        self._kept: dict[HostSpec, Connection] = {}
+        self._kept: dict[HostSpec, Connection] = dict(begun or {})
 
     def close(self) -> None:
         """Ends the connections that were kept open between calls; safe to call twice."""

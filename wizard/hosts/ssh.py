@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from wizard.errors import ChangedError, HostError
+from wizard.errors import ChangedError, FirescreenError, HostError
 from wizard.hosts import failures, sshconfig
 from wizard.hosts.access import Access
 from wizard.hosts.become import TerminalNeededError, become_root
@@ -162,12 +162,25 @@ class SshConnection:
         self._uploads: str | None = None
         """The private folder there; '' where SFTP cannot be used."""
         self._files = _Files(self)
+        self._ahead: FirescreenError | None = None
+        """Why `begin` came to nothing, for the operation that comes next."""
 
     # -- the connection ----------------------------------------------------------------------------------
 
     def connect(self) -> None:
         """Connects, logs in and becomes root where that is wanted; nothing if that is done."""
         self._ready()
+
+    def begin(self) -> None:
+        """Connects in a thread of its own; the next operation waits for it, and raises what went wrong."""
+        threading.Thread(target=self._begin, name=f"connect-{self.name}", daemon=True).start()
+
+    def _begin(self) -> None:
+        with self._lock:
+            try:
+                self._ready()
+            except FirescreenError as error:
+                self._ahead = error
 
     @property
     def root(self) -> bool:
@@ -203,6 +216,9 @@ class SshConnection:
                 raise HostError("the connection was closed", where=self.name)
             if self._shell is not None and self._login and self._login.transport.is_active():
                 return self._shell
+            error, self._ahead = self._ahead, None
+            if error is not None:
+                raise error
             self._drop()
             try:
                 try:
