@@ -346,6 +346,25 @@ def test_an_unknown_host_key_is_asked_for_once(server: Sshd, tmp_path: Path) -> 
     assert len(file.read_text().splitlines()) == 1
 
 
+def test_what_goes_wrong_ahead_is_told_to_who_comes_next(server: Sshd, tmp_path: Path) -> None:
+    def left() -> int:
+        return (server.folder / "log").read_text().count("[preauth]")
+
+    access = Access()
+    with server.connection(access, known_hosts=str(tmp_path / "known_hosts")) as host:
+        before = left()
+        for _ in range(2):
+            host.begin()
+            wait_for(lambda: not any(each.name == "connect-srv1" for each in threading.enumerate()))
+            needed = asked(host)
+            assert needed.kind == "host-key"
+        wait_for(lambda: left() >= before + 2)
+        assert left() == before + 2, "each was one connection"
+        access.accept("srv1", needed.fingerprint)
+        host.begin()
+        assert host.run(["true"]).code == 0
+
+
 def test_hashed_names_and_what_stood_in_the_file(server: Sshd, tmp_path: Path) -> None:
     file = tmp_path / "known_hosts"
     file.write_text("# mine\nother.example ssh-ed25519 AAAA")

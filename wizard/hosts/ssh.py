@@ -498,6 +498,16 @@ class SshConnection:
             ended.stderr.decode("utf-8", "replace"),
         )
 
+    def script(self, text: str, *arguments: str, timeout: float = 30.0) -> Completed:
+        """Has the open shell run a script that ends by itself: without a bound of the host's own."""
+        ended = self.ask([Call((text, *arguments), script=True, timeout=timeout)])[0]
+        return Completed(
+            ("sh", "-c", text, "sh", *arguments),
+            ended.code,
+            ended.stdout.decode("utf-8", "replace"),
+            ended.stderr.decode("utf-8", "replace"),
+        )
+
     def ended(
         self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0, limit: int = LIMIT
     ) -> Ended:

@@ -16,7 +16,7 @@ from wizard.components import component
 from wizard.errors import HostError, ServiceError
 from wizard.model import Connection, Service
 from wizard.redact import plain, redact
-from wizard.services import _show
+from wizard.services import _show, scripts
 
 _STEP = 0.02
 _WATCHED = "ActiveState,SubState,MainPID,NRestarts,Result,InvocationID,LoadState"
@@ -191,7 +191,7 @@ def _watch(connection: Connection, service: Service, timeout: float, *, first: s
     """
     port = int(service.listen.rpartition(":")[2] or 0)
     words = (_WATCHED, service.unit, f"{port}" if port else "", f"{timeout * 100:.0f}", first)
-    ended = connection.run(["sh", "-c", _RESTART, "sh", *words], timeout=_RESTARTING + timeout + 10)
+    ended = scripts.run(connection, _RESTART, *words, timeout=_RESTARTING + timeout + 10)
     said = next(iter(_show.blocks(ended.stdout)), {})
     return said | ({"failed": ended.stderr.strip()} if ended.code else {})
 

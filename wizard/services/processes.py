@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from wizard.components import Component, all_components
 from wizard.model import Connection
+from wizard.services import scripts
 
 # The names arrive as arguments. Reading with the shell's own `read` forks nothing for the other processes.
 _SCRIPT = r"""
@@ -65,7 +66,7 @@ def look(connection: Connection, components: tuple[Component, ...] = ()) -> tupl
     """As `find`, and whether something runs that listens in place of a container (see `PROXIES`)."""
     known = components or all_components()
     names = sorted({program[:_KEPT] for one in known for program in one.programs})
-    ended = connection.run(["sh", "-c", _SCRIPT, "sh", *names], timeout=10)
+    ended = scripts.run(connection, _SCRIPT, *names, timeout=10)
     text = ended.stdout.replace("\x1d", "")
     found = [process for record in text.split("\x1e")[1:] if (process := _process(record, known)) is not None]
     return tuple(sorted(found, key=lambda process: process.pid)), len(text) < len(ended.stdout)

@@ -12,7 +12,7 @@ from wizard.components import Component, all_components
 from wizard.configs import unit
 from wizard.errors import HostError
 from wizard.model import Connection, Service
-from wizard.services import _show, processes, programs
+from wizard.services import _show, processes, programs, scripts
 from wizard.services.control import (
     daemon_reload,
     is_active,
@@ -115,7 +115,7 @@ def _looked(connection: Connection, running: list[str]) -> tuple[list[dict[str, 
     """
     usual = [f"{name}.service" for one in all_components() for name in one.units]
     names = dict.fromkeys([*running, *usual])
-    ended = connection.run(["sh", "-c", _LOOK, "sh", _show.SHOWN, " ".join(running), *names], timeout=20)
+    ended = scripts.run(connection, _LOOK, _show.SHOWN, " ".join(running), *names, timeout=20)
     shown, _, cat = ended.stdout.partition("\n\x1e\n")
     if ended.code and not shown.strip():
         raise HostError(
