@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wizard import journal, probes, steps
 from wizard.components import all_components
 from wizard.components import component as find_component
-from wizard.diagnose import Diagnosis
-from wizard.engine import explaining, inspecting, judging, proving, telling, undoing
+from wizard.engine import inspecting, judging, proving, telling, undoing
 from wizard.engine.applying import all_unchanged
 from wizard.engine.claims import claimed, let_go
 from wizard.engine.hosts import Hosts
@@ -45,6 +45,9 @@ from wizard.model import (
     WriteFile,
 )
 from wizard.workspace import Workspace
+
+if TYPE_CHECKING:
+    from wizard.diagnose import Diagnosis
 
 __all__ = ["Engine", "Exposure", "Holding", "HostOutcome", "Outcome", "Scan", "proposed"]
 
@@ -172,6 +175,8 @@ class Engine:
 
         Changes nothing, and never raises a FirescreenError.
         """
+        from wizard.engine import explaining
+
         return explaining.explain(
             text, lambda: stack or self.this_machine(), lambda of: self._hosts(of.hosts)
         )

@@ -28,7 +28,7 @@ _READ = f"""
 [ -e "$1" ] || exit {_ABSENT}
 [ -f "$1" ] || exit {_NOT_REGULAR}
 exec 3< "$1" || exit 1
-stat -L -c '%a %U %u %G %g %s %F' /dev/fd/3 && cat <&3
+stat -L -c '%a %U %u %G %g %s %F' /dev/fd/3 && exec cat <&3
 """
 _INFO = f"""
 [ -e "$1" ] || exit {_ABSENT}

@@ -23,7 +23,8 @@ from wizard.services.control import (
 from wizard.services.processes import Process
 
 # systemd looks each unit up on the disk that it is asked about, also those of which there are none: so only those are
-# asked about that have a file where systemd looks, or run. Then the texts of those that are loaded.
+# asked about that have a file where systemd looks, or run. Then the texts of those that are loaded, as `systemctl cat`
+# prints them, which would ask once more.
 _LOOK = r"""
 [ -e /run/systemd/system ] || exit 0
 properties=$1 running=" $2 " asked= ids= code=
@@ -41,21 +42,22 @@ done
 set -f
 shown=$(systemctl show --no-pager -p "$properties" -- $asked) || code=$?
 printf '%s\n\036\n' "$shown"
-loaded= id=
+loaded= id= files= all=
 while IFS='=' read -r key value; do
   case $key=$value in
   Id=*) id=$value ;;
   LoadState=loaded) loaded=1 ;;
+  FragmentPath=?*|DropInPaths=?*) files="$files $value" ;;
   =)
     case " $ids " in *" $id "*) loaded= ;; esac
-    [ -z "$loaded" ] || ids="$ids $id"
-    loaded= id= ;;
+    [ -z "$loaded" ] || ids="$ids $id" all="$all $files"
+    loaded= id= files= ;;
   esac
 done <<END
 $shown
 
 END
-[ -z "$ids" ] || systemctl cat --no-pager -- $ids
+for path in $all; do printf '# %s\n' "$path"; cat -- "$path"; echo; done
 exit "${code:-0}"
 """
 
@@ -109,7 +111,7 @@ def discover(connection: Connection, running: tuple[Process, ...] | None = None)
 
 
 def _looked(connection: Connection, running: list[str]) -> tuple[list[dict[str, str]], str]:
-    """What systemd says of the units that exist, and what `systemctl cat` prints for them.
+    """What systemd says of the units that exist, and their files as `systemctl cat` prints them.
 
     An alias appears once, under its real name.
     """
