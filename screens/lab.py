@@ -58,10 +58,10 @@ the end)."""
     LabPage #steps { width: 28; height: 1fr; padding: 1 0 0 0; border-right: solid $panel; }
     LabPage #right { width: 1fr; }
     LabPage #detail { height: 1fr; padding: 1 0 0 2; scrollbar-gutter: stable; }
-    LabPage Markdown { padding: 0; margin: 0; background: $background; height: auto; }
+    LabPage Markdown { padding: 0 1 0 0; margin: 0; background: $background; height: auto; }
     LabPage MarkdownH1, LabPage MarkdownH2 { content-align: left middle; color: $primary; text-style: bold;
         margin: 0 0 1 0; }
-    LabPage #commands { height: auto; padding: 0 0 1 0; }
+    LabPage #commands { height: auto; padding: 0 1 1 0; }
     LabPage #said { height: auto; max-height: 11; padding: 0 0 0 2; border-top: solid $panel; }
     LabPage #words { height: auto; }
     """
