@@ -331,6 +331,26 @@ def test_an_open_exporter_is_seen_as_open(node_exporter: str, lab: Pki, tmp_path
     )
 
 
+def test_who_serves_answers_and_who_has_only_opened_its_port_does_not(
+    node_exporter: str, secured: int, tmp_path: Path
+) -> None:
+    port = free_port()
+    with exporter(node_exporter, tmp_path, port, ""):
+        assert probes.answers(f"127.0.0.1:{port}", 5)
+    assert probes.answers(f"127.0.0.1:{secured}", 5), "in plain words where it speaks TLS"
+    assert not probes.answers(f"127.0.0.1:{port}", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        assert not probes.answers(f"127.0.0.1:{mute.getsockname()[1]}", 0.2)
+    web = tmp_path / "bad.yml"
+    web.write_text("tls_server_config: {cert_file: /nowhere, key_file: /nowhere}\n")
+    argv = [node_exporter, f"--web.listen-address=127.0.0.1:{port}", f"--web.config.file={web}"]
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as refused:
+        deadline = time.monotonic() + 20
+        while refused.poll() is None and time.monotonic() < deadline:
+            assert not probes.answers(f"127.0.0.1:{port}", 1)
+    assert refused.returncode == 1
+
+
 def test_client_certificates(lab: Pki, node_exporter: str, tmp_path: Path) -> None:
     crt, key = lab.leaf("mutual", "localhost")
     ours = lab.leaf("client", server=False, client=True)
