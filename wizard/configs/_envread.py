@@ -5,10 +5,12 @@ The states are those of systemd's own parser, `src/basic/env-file.c`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 NEWLINE = "\n\r"
 BLANK = " \t\n\r"
+_ENDS = re.compile(f"[{NEWLINE}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,8 @@ def assignments(text: str) -> list[Assignment]:
 
 
 def _line_end(text: str, position: int) -> int:
-    while position < len(text) and text[position] not in NEWLINE:
-        position += 1
-    return position
+    found = _ENDS.search(text, position)
+    return found.start() if found else len(text)
 
 
 class _Value:

@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 from wizard.errors import AwayError, HostError
@@ -153,8 +154,7 @@ class RemoteShell:
 
     def begin(self) -> None:
         """Makes the shell that reads there the one that answers; it must be sh with `START`'s line before it."""
-        prelude = f"mark={self._mark}\n" + _PRELUDE.replace("@STDERR@", str(_STDERR)) + _LOOP
-        self.say(f'eval "$(printf %b {_quoted(prelude)})"')
+        self.say(f'mark={self._mark}; eval "$(printf %b {_prelude()})"')
         # What start-up files print comes before; an echoed request never has the mark alone on a line.
         found = self._answers([Call(("who",))], time.monotonic() + 20, first=True)[0]
         lines = found.stdout.rpartition(self._mark.encode())[2].decode("utf-8", "replace").split("\n")
@@ -269,6 +269,11 @@ class RemoteShell:
     def _gone(self) -> HostError:
         self._stream.close()
         return gone(self._host)
+
+
+@cache
+def _prelude() -> str:
+    return _quoted(_PRELUDE.replace("@STDERR@", str(_STDERR)) + _LOOP)
 
 
 def gone(host: str) -> AwayError:
