@@ -498,7 +498,7 @@ class SshConnection:
             ended.stderr.decode("utf-8", "replace"),
         )
 
-    def script(self, text: str, *arguments: str, timeout: float = 30.0) -> Completed:
+    def run_script(self, text: str, *arguments: str, timeout: float = 30.0) -> Completed:
         """Has the open shell run a script that ends by itself: without a bound of the host's own."""
         ended = self.ask([Call((text, *arguments), script=True, timeout=timeout)])[0]
         return Completed(

@@ -14,7 +14,7 @@ from wizard.model import Completed, Connection
 class _Scripting(Protocol):
     """A connection with a shell that stays open."""
 
-    def script(self, text: str, *arguments: str, timeout: float) -> Completed:
+    def run_script(self, text: str, *arguments: str, timeout: float) -> Completed:
         """What `sh -c TEXT sh ARGUMENTS` does."""
         ...
 
@@ -22,5 +22,5 @@ class _Scripting(Protocol):
 def run(connection: Connection, text: str, *arguments: str, timeout: float = 30.0) -> Completed:
     """Runs a script that ends by itself; `$1` and so on are the arguments."""
     if isinstance(connection, _Scripting):
-        return connection.script(text, *arguments, timeout=timeout)
+        return connection.run_script(text, *arguments, timeout=timeout)
     return connection.run(["sh", "-c", text, "sh", *arguments], timeout=timeout)
