@@ -1,6 +1,8 @@
 # The whole loop. `make run` needs make and Python 3.11 or newer and nothing else; everything goes into .venv.
 
 SHELL := /bin/sh
+# Tests start the program hundreds of times: without its bytecode each start would compile all of it anew.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help run test check matrix soak test-hosts hosts-up hosts-down bench lock screenshots clean
 

@@ -81,8 +81,8 @@ def fetch(
         trusted = trusts or Trusts()
         if start.scheme == "https":
             trusted.of(probe)  # its files are read before anybody is asked, as Prometheus does
+        target = start
         for _ in range(_REDIRECTS + 1):
-            target = _split(url)
             exchange.url = url
             location = _once(
                 probe,
@@ -96,6 +96,7 @@ def fetch(
             if not location:
                 return
             url = _onward(url, location)
+            target = _split(url)
         raise EndedError("error", f"stopped after {_REDIRECTS} redirects")
     finally:
         exchange.timings["total"] = time.monotonic() - began

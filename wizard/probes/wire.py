@@ -152,9 +152,11 @@ def resolve(host: str, port: int, clock: Clock) -> list[_Address]:
         EndedError: no such host, or too late.
     """
     try:
-        ipaddress.ip_address(host.partition("%")[0])
+        address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return _look_up(host, port, clock)
+    if address.version == 4:
+        return [(socket.AF_INET, (host, port))]
     return _addresses(host, port, socket.AI_NUMERICHOST)
 
 
