@@ -21,7 +21,7 @@ run: ## Opens the wizard; without a terminal, plays the first labs in plain line
 	else exec .venv/bin/firescreen lab play $(ARGS); fi
 
 test: check ## Checks, then tests with real programs on this machine
-	.venv/bin/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	.venv/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: ## Style, types and the arrows between the rooms
 	@.ci/setup dev
@@ -34,7 +34,7 @@ matrix: ## Every component at every level with programs of three generations: fr
 	@.ci/setup dev
 	.venv/bin/python -m pytest -n $(PATIENT) -m 'matrix or not matrix' -p tests.integration.matrix_told \
 		tests/integration/test_matrix.py tests/integration/test_order.py tests/integration/test_existing.py $(ARGS)
-	.venv/bin/python -m pytest -n $(JOBS) --dist loadgroup -m matrix \
+	.venv/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m matrix \
 		tests/integration/test_rollout.py tests/integration/test_export.py tests/integration/test_fault_laboratory.py \
 		tests/integration/test_fault_clients.py tests/integration/test_practice.py tests/integration/test_packs.py \
 		tests/integration/test_by_hand.py $(ARGS)

@@ -15,17 +15,12 @@ from wizard import practice as practice_stack
 from wizard.practice import PracticeStack
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Side by side (`--dist loadgroup`), a file's tests share a process and what they set up; long ones begin first."""
-    rooms = ("integration", "screens", "unit")
-    first = {name: number for number, name in enumerate(rooms)}
+    """Long tests begin first and short ones fill the end: side by side, nobody waits for a last long one."""
+    rooms = {name: number for number, name in enumerate(("integration", "screens", "unit"))}
     items.sort(
-        key=lambda item: (item.get_closest_marker("slow") is None, first.get(item.path.parent.name, 0))
+        key=lambda item: (item.get_closest_marker("slow") is None, rooms.get(item.path.parent.name, 0))
     )
-    for item in items:
-        if not any(item.iter_markers("xdist_group")) and not any(item.iter_markers("matrix")):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(scope="session")

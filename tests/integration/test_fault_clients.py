@@ -76,9 +76,6 @@ class Guarded:
         )
 
 
-pytestmark = pytest.mark.xdist_group("fault_clients")  # one process has what its fixtures start
-
-
 @pytest.fixture(scope="module", params=SUITES)
 def guarded(
     request: pytest.FixtureRequest, cache: Path, tmp_path_factory: pytest.TempPathFactory

@@ -33,9 +33,6 @@ SUITES = [
 HERE = LocalConnection("here")
 
 
-pytestmark = pytest.mark.xdist_group("fault_laboratory")  # one process has what its fixtures start
-
-
 @pytest.fixture(scope="module")
 def kit(tmp_path_factory: pytest.TempPathFactory) -> Kit:
     return Kit(tmp_path_factory.mktemp("pki"))

@@ -22,9 +22,6 @@ from wizard.model import WORKSPACE, Event, Plan, Stack, WriteFile
 OTHERS = ("srv1", "prometheus", "alertmanager", "blackbox")
 
 
-pytestmark = pytest.mark.xdist_group("rollout")  # one process has what its fixtures start
-
-
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Whole]:
     with whole(tmp_path_factory.mktemp("rollout") / "workspace", cache) as stand:
