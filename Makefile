@@ -6,10 +6,8 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help run test check matrix soak test-hosts hosts-up hosts-down bench lock screenshots clean
 
-# Most tests wait for a real program most of the time: four at once keep two processors busy.
-JOBS ?= 4
-# Those of make matrix's first half wait for scrapes and little else.
-PATIENT ?= 6
+# Most tests wait for a real program most of the time: six at once keep two processors busy.
+JOBS ?= 6
 ARGS ?=
 
 help: ## Says what there is
@@ -32,12 +30,13 @@ check: ## Style, types and the arrows between the rooms
 
 matrix: ## Every component at every level with programs of three generations: from open to proven and back
 	@.ci/setup dev
-	.venv/bin/python -m pytest -n $(PATIENT) -m 'matrix or not matrix' -p tests.integration.matrix_told \
+	.venv/bin/python -m pytest -n $(JOBS) -m 'matrix or not matrix' -p tests.integration.matrix_told \
 		tests/integration/test_matrix.py tests/integration/test_order.py tests/integration/test_existing.py $(ARGS)
 	.venv/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m matrix \
 		tests/integration/test_rollout.py tests/integration/test_export.py tests/integration/test_fault_laboratory.py \
-		tests/integration/test_fault_clients.py tests/integration/test_practice.py tests/integration/test_packs.py \
-		tests/integration/test_by_hand.py $(ARGS)
+		tests/integration/test_others.py tests/integration/test_probes.py tests/integration/test_fault_clients.py \
+		tests/integration/test_practice.py tests/integration/test_packs.py tests/integration/test_by_hand.py \
+		tests/integration/test_lab_play.py tests/screens/test_story.py $(ARGS)
 
 soak: ## Kills applies, after each line of the journal and 200 at random instants, and recovers
 	@.ci/setup dev

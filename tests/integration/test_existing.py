@@ -191,6 +191,7 @@ def by_hand(hand: Hand, tmp_path: Path, *, certificates: bool) -> Path:
 
 
 @pytest.mark.parametrize("known", ["its user's name", "its password file"])
+@pytest.mark.matrix
 def test_a_password_set_up_by_hand_in_another_style_is_left_as_it_is(
     hand: Hand, tmp_path: Path, known: str
 ) -> None:
@@ -216,6 +217,7 @@ def test_a_user_of_another_name_is_added_and_the_one_that_is_there_stays(hand: H
     hand.proven(plan)
 
 
+@pytest.mark.matrix
 def test_client_certificates_set_up_by_hand_are_kept_and_the_proofs_own_is_let_in_too(
     hand: Hand, tmp_path: Path
 ) -> None:
@@ -263,6 +265,7 @@ def test_users_headers_and_comments_of_a_web_configuration_stay(hand: Hand, tmp_
 # -- (c) a job with settings of its own ---------------------------------------------------------------------
 
 
+@pytest.mark.matrix
 def test_a_jobs_other_settings_stay(hand: Hand) -> None:
     hand.replace_job(
         "  - job_name: 'node'   # racks 1-3\n"
@@ -312,6 +315,7 @@ def test_a_list_that_names_others_too_is_refused_before_anything_is_touched(hand
     hand.refused(hand.stack("tls"), InputError, "other.invalid:9100", "job node", "prometheus.yml")
 
 
+@pytest.mark.matrix
 def test_addresses_that_relabelling_makes(hand: Hand) -> None:
     name, _, port = hand.node.rpartition(":")
     hand.replace_job(
@@ -326,6 +330,7 @@ def test_addresses_that_relabelling_makes(hand: Hand) -> None:
     hand.proven(plan)
 
 
+@pytest.mark.matrix
 def test_the_name_that_a_job_asks_for_stands_in_the_certificate(hand: Hand) -> None:
     hand.job("    tls_config: {server_name: node.rack-one.lab}\n")
     plan = hand.engine.plan(hand.stack("tls", "basic_auth"))
@@ -334,6 +339,7 @@ def test_the_name_that_a_job_asks_for_stands_in_the_certificate(hand: Hand) -> N
     hand.proven(plan)
 
 
+@pytest.mark.matrix
 def test_a_certificate_need_only_hold_the_name_that_is_asked_for(hand: Hand, tmp_path: Path) -> None:
     ca = by_openssl.authority(tmp_path / "pki")
     home = hand.place("srv1", "node_exporter")
@@ -357,6 +363,7 @@ def federation(hand: Hand) -> str:
     )
 
 
+@pytest.mark.matrix
 def test_federation_and_remote_write_to_a_prometheus_that_is_secured(hand: Hand) -> None:
     listen = hand.practice.host("prometheus").listen
     host = hand.practice.host("prometheus")
@@ -388,6 +395,7 @@ def test_federation_and_remote_write_to_a_prometheus_that_is_secured(hand: Hand)
     hand.proven(plan)
 
 
+@pytest.mark.matrix
 def test_two_alertmanagers_of_which_one_is_not_ours_are_refused(tmp_path: Path, cache: Path) -> None:
     with whole(tmp_path / "workspace", cache) as stand:
         config = stand.file("prometheus", "prometheus.yml")
@@ -421,6 +429,7 @@ def test_another_way_to_authenticate_is_refused_for_a_password_and_fine_for_a_ce
     hand.proven(plan)
 
 
+@pytest.mark.matrix
 def test_two_logins_that_the_server_knows_may_differ(hand: Hand, tmp_path: Path) -> None:
     web_config = by_hand(hand, tmp_path, certificates=False)
     web_config.write_text(web_config.read_text() + f"    kim: {hand.hashed('kim')}\n")

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 WORKERS = 4
 """Trials mostly wait for Prometheus, so several stacks keep two processors busy."""
 
-KILLS = int(os.environ.get("FIRESCREEN_KILLS", "4"))
+KILLS = int(os.environ.get("FIRESCREEN_KILLS", "12"))
 """Random instants in all; `make soak` asks for 200, .ci/run for a sixth."""
 
 
@@ -63,6 +63,7 @@ def test_killed_after_each_line_of_the_journal(tmp_path: Path, cache: Path) -> N
 
 
 @pytest.mark.timeout(1800)
+@pytest.mark.matrix
 def test_killed_at_random_instants(tmp_path: Path, cache: Path) -> None:
     each = max(1, KILLS // WORKERS)
     with stacks(tmp_path, cache) as workspaces:

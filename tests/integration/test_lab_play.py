@@ -59,6 +59,7 @@ def fire(*arguments: str, workspace: Path, **environment: str) -> subprocess.Com
     )
 
 
+@pytest.mark.matrix
 def test_without_a_name_the_first_labs_are_played_each_where_the_one_before_ended(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,7 @@
 """The matrix: five components, four levels of protection, programs of three generations, from open and back.
 
-One run secures a whole practice stack and so covers five squares. `make test` makes one of the runs, `make matrix`
-all of them, and says how many squares that was (tests/integration/matrix_told.py).
+One run secures a whole practice stack and so covers five squares. `make matrix` makes all of them, and says how many
+squares that was (tests/integration/matrix_told.py).
 """
 
 from __future__ import annotations
@@ -58,8 +58,6 @@ def _all_runs() -> tuple[Run, ...]:
 
 
 ALL = {run.name: run for run in _all_runs()}
-FEW = ("sid-both",)
-MADE = [pytest.param(name, marks=() if name in FEW else pytest.mark.matrix) for name in ALL]
 
 
 def test_the_runs_cover_every_square() -> None:
@@ -68,10 +66,10 @@ def test_the_runs_cover_every_square() -> None:
         f"{component}/{level}/{suite}" for component in practice.WHOLE for level in LEVELS for suite in SUITES
     }
     assert len(covered) == 60
-    assert set(FEW) <= ALL.keys()
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.matrix
+@pytest.mark.parametrize("name", ALL)
 def test_from_open_to_proven_and_back(
     name: str,
     tmp_path: Path,

@@ -282,6 +282,7 @@ def grafana_gets(source: grafana.DataSource, path: str, folder: Path) -> str:
     return ended.stdout if ended.returncode == 0 else ended.stderr
 
 
+@pytest.mark.matrix
 def test_with_a_password(whole: Whole, tmp_path: Path) -> None:
     file = whole.source("prometheus", IN_CLEAR)
     before = snapshot(whole.root)
@@ -302,6 +303,7 @@ def test_with_a_password(whole: Whole, tmp_path: Path) -> None:
     assert "canary" in file.read_text()
 
 
+@pytest.mark.matrix
 def test_with_a_password_and_certificates_that_pin_and_are_renewed(whole: Whole, tmp_path: Path) -> None:
     file = whole.source("prometheus", SOURCES)
     first = file.read_text()

@@ -192,6 +192,7 @@ def _cases(lab: Pki) -> list[Case]:
     ]
 
 
+@pytest.mark.matrix
 def test_verdicts_are_prometheus_own(lab: Pki, prometheus: str, node_exporter: str, tmp_path: Path) -> None:
     cases = _cases(lab)
     with ExitStack() as stack:

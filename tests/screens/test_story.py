@@ -186,6 +186,7 @@ async def test_a_lab_asks_before_it_ends_what_was_set_up_on_practice(
         assert mine.exists(), "the careful answer comes first"
 
 
+@pytest.mark.matrix
 async def test_a_fault_is_put_in_with_a_key(app: FirescreenApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")
