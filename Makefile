@@ -25,8 +25,7 @@ check: ## Style, types and the arrows between the rooms
 	@.ci/setup dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/mypy
-	.venv/bin/lint-imports --no-logo
+	.venv/bin/mypy & types=$$!; .venv/bin/lint-imports --no-logo; rows=$$?; wait $$types && exit $$rows
 
 matrix: ## Every component at every level with programs of three generations: from open to proven and back
 	@.ci/setup dev
@@ -36,7 +35,7 @@ matrix: ## Every component at every level with programs of three generations: fr
 		tests/integration/test_rollout.py tests/integration/test_export.py tests/integration/test_fault_laboratory.py \
 		tests/integration/test_others.py tests/integration/test_probes.py tests/integration/test_fault_clients.py \
 		tests/integration/test_practice.py tests/integration/test_packs.py tests/integration/test_by_hand.py \
-		tests/integration/test_lab_play.py tests/screens/test_story.py $(ARGS)
+		tests/integration/test_lab_play.py tests/integration/test_engine.py tests/screens/test_story.py $(ARGS)
 
 soak: ## Kills applies, after each line of the journal and 200 at random instants, and recovers
 	@.ci/setup dev

@@ -111,7 +111,7 @@ def wait_up(practice: PracticeStack, scheme: str) -> None:
     pytest.fail(f"Prometheus does not scrape by {scheme}: {target}")
 
 
-@pytest.mark.parametrize("key", ["rsa-2048", "ed25519"])
+@pytest.mark.parametrize("key", [pytest.param("rsa-2048", marks=pytest.mark.matrix), "ed25519"])
 def test_self_signed_and_other_keys_and_tls_first_then_a_password(
     engine: Engine, stack: Stack, practice: PracticeStack, key: str
 ) -> None:

@@ -25,11 +25,8 @@ from wizard.engine.evidence import Evidence, at_server, of_job
 from wizard.hosts.local import LocalConnection
 from wizard.model import Service
 
-SUITES = [
-    pytest.param("bookworm", marks=pytest.mark.matrix),
-    pytest.param("trixie", marks=pytest.mark.matrix),
-    "sid",
-]
+pytestmark = pytest.mark.matrix
+SUITES = ("bookworm", "trixie", "sid")
 HERE = LocalConnection("here")
 CAUSES = {"http": "plain-http-to-tls", "noca": "server-ca-not-given", "nopw": "password-none"}
 

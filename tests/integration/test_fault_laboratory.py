@@ -1,6 +1,6 @@
 """Every fault, put in place for real, is named by its true cause from whichever end it is seen.
 
-One laboratory for each generation of programs: `make test` has one, `make matrix` all three.
+One laboratory for each generation of programs (`make matrix`).
 """
 
 from __future__ import annotations
@@ -25,11 +25,8 @@ from wizard.hosts.local import LocalConnection
 from wizard.model import Probe, Service
 from wizard.probes import metrics
 
-SUITES = [
-    pytest.param("bookworm", marks=pytest.mark.matrix),
-    pytest.param("trixie", marks=pytest.mark.matrix),
-    "sid",
-]
+pytestmark = pytest.mark.matrix
+SUITES = ("bookworm", "trixie", "sid")
 HERE = LocalConnection("here")
 
 
@@ -208,8 +205,7 @@ WRAPPED = ("key of another", "misspelt", "MD5 hash", "web.yml not readable")
 """Start faults that each of the other programs wraps in words of its own."""
 
 
-@pytest.mark.matrix
-@pytest.mark.parametrize("suite", ["bookworm", "trixie", "sid"])
+@pytest.mark.parametrize("suite", SUITES)
 @pytest.mark.parametrize("program", ["prometheus", "alertmanager", "pushgateway", "blackbox_exporter"])
 def test_the_other_programs_say_it_in_their_own_words(
     program: str, suite: str, kit: Kit, cache: Path, tmp_path: Path

@@ -141,6 +141,7 @@ def test_by_hand_and_done_for_you_can_be_mixed(engine: Engine, session: LabSessi
         assert result.ok, (step.id, result)
 
 
+@pytest.mark.matrix
 def test_each_lab_begins_on_its_own_and_the_last_step_done_for_me_does_what_is_missing(
     engine: Engine,
 ) -> None:

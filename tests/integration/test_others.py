@@ -513,6 +513,7 @@ def test_a_jobs_other_way_to_be_let_in_is_kept_with_tls_and_stops_a_password(
 # -- Alertmanagers among themselves -------------------------------------------------------------------------
 
 
+@pytest.mark.matrix
 def test_the_gossip_that_is_planned_is_spoken_by_real_alertmanagers(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
