@@ -29,7 +29,7 @@ check: ## Style, types and the arrows between the rooms
 
 matrix: ## Every component at every level with programs of three generations: from open to proven and back
 	@.ci/setup dev
-	.venv/bin/python -m pytest -n $(JOBS) -m 'matrix or not matrix' -p tests.integration.matrix_told \
+	.venv/bin/python -m pytest -n $(JOBS) -m matrix -p tests.integration.matrix_told \
 		tests/integration/test_matrix.py tests/integration/test_order.py tests/integration/test_existing.py $(ARGS)
 	.venv/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m matrix \
 		tests/integration/test_rollout.py tests/integration/test_export.py tests/integration/test_fault_laboratory.py \
