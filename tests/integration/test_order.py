@@ -9,15 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.whole_stand import JOBS, LEVELS, Lost, Whole, lost, whole
+from tests.integration.whole_stand import JOBS, LEVELS, START, Lost, Whole, lost, whole
 from wizard import practice
 from wizard.model import Answers, Stack
 
 pytestmark = pytest.mark.matrix
 
 WITHOUT_PROMETHEUS = tuple(name for name in practice.WHOLE if name != "prometheus")
-START = 8
-"""Seconds: a Prometheus that starts begins to scrape only after its discovery's first five-second tick."""
 
 
 @dataclass

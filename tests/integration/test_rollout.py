@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import socket
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.snapshot import differences, snapshot
-from tests.integration.whole_stand import LEVELS, Whole, lost, whole
+from tests.integration.whole_stand import LEVELS, START, Whole, lost, whole
 from wizard import practice
 from wizard.engine import Outcome
 from wizard.engine.rollout import canary_of
@@ -26,6 +27,13 @@ OTHERS = ("srv1", "prometheus", "alertmanager", "blackbox")
 def stand(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Whole]:
     with whole(tmp_path_factory.mktemp("rollout") / "workspace", cache) as stand:
         yield stand
+
+
+@pytest.fixture(autouse=True)
+def apart(stand: Whole) -> Iterator[None]:
+    """What a test that failed left applied is put back, so that it is the only one that fails."""
+    yield
+    _put_back(stand)
 
 
 @pytest.fixture
@@ -75,11 +83,26 @@ def states(outcome: Outcome) -> dict[str, str]:
     return {each.host: each.state for each in outcome.hosts}
 
 
-def back_to(stand: Whole, before: dict[str, tuple[int, bytes]]) -> None:
+def seconds_of_restart(events: list[tuple[float, Event]], host: str) -> float:
+    """How long its restarts took in all, from the moments at which each event came."""
+    told = [
+        (at, event.state)
+        for at, event in events
+        if event.kind == "change" and event.host == host and event.text.startswith("restart")
+    ]
+    assert [state for _, state in told] == ["running", "done"], told
+    return told[1][0] - told[0][0]
+
+
+def _put_back(stand: Whole) -> None:
     for run in stand.engine.history():
         if run.state in ("proven", "partly"):
             assert stand.engine.undo(run.run).error is None
     stand.now = {}
+
+
+def back_to(stand: Whole, before: dict[str, tuple[int, bytes]]) -> None:
+    _put_back(stand)
     assert differences(before, snapshot(stand.root)) == []
 
 
@@ -145,12 +168,13 @@ def test_clocks_that_disagree_are_told_before_a_certificate_is_made(stand: Whole
 @pytest.mark.parametrize("level", ["certificate", "both"])
 def test_a_canary_is_proven_before_the_others_are_touched(stand: Whole, level: str) -> None:
     before = snapshot(stand.root)
-    events: list[Event] = []
+    told: list[tuple[float, Event]] = []
     stack = stand.stack(dict.fromkeys(practice.WHOLE, LEVELS[level]))
     plan = stand.engine.plan(stack)
     begin = time.time()
-    outcome = stand.engine.apply(plan, events.append, canary="alertmanager")
+    outcome = stand.engine.apply(plan, lambda event: told.append((time.time(), event)), canary="alertmanager")
     assert outcome.state == "proven", outcome.error
+    events = [event for _, event in told]
     proven = next(
         place
         for place, event in enumerate(events)
@@ -164,9 +188,10 @@ def test_a_canary_is_proven_before_the_others_are_touched(stand: Whole, level: s
     end = time.time()
     stand.took(outcome, stack)
     found = lost(stand, begin, end)["alertmanager"]
-    assert found.failed <= 1 and found.widest <= 8, (
-        "it is scraped while the others turn, but while Prometheus starts"
-    )
+    # One scrape a second: those that met its own restart, however slow the machine, and one for the turn to https.
+    met = math.ceil(seconds_of_restart(told, "alertmanager"))
+    assert found.failed <= 1 + met, "it is scraped while the others turn"
+    assert found.widest <= START, "but while Prometheus starts"
     written = {
         (change.host, change.path): change.after for change in plan.changes if isinstance(change, WriteFile)
     }

@@ -45,6 +45,8 @@ JOBS: Mapping[str, str] = {
     "blackbox-http": "blackbox_exporter",
 }
 """Each job of the whole practice stack, with the component that answers its scrapes."""
+START = 8
+"""Seconds: a Prometheus that starts begins to scrape only after its discovery's first five-second tick."""
 _HOSTS = {"node_exporter": "srv1", "blackbox_exporter": "blackbox"}
 _LIMIT = 40.0
 """Seconds after which waiting for something is a failure."""
