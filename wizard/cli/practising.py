@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -81,23 +81,12 @@ def reload(workspace: Workspace, service: str) -> None:
     _tell(workspace, service, "reload")
 
 
-def _tell(workspace: Workspace, name: str, action: str) -> None:
+def _tell(workspace: Workspace, name: str, action: Literal["restart", "reload"]) -> None:
     from wizard import practice as stack
-    from wizard.engine.hosts import Hosts
-    from wizard.errors import InputError
-    from wizard.services import process
 
     with output.explained():
-        made = stack.stack(workspace.root)
-        with Hosts(workspace, made.hosts) as hosts:
-            for host in made.hosts:
-                for service in hosts.services(host.name):
-                    if name in (service.unit, f"{host.name}/{service.unit}"):
-                        act = process.restart if action == "restart" else process.reload
-                        act(hosts.connection(host.name), service)
-                        output.say(f"{name}: {action} done.")
-                        return
-        raise InputError(f"there is no practice service '{name}'", todo="see: firescreen practice status")
+        stack.tell(workspace.root, name, action)
+        output.say(f"{name}: {action} done.")
 
 
 def _show(workspace: Workspace, *, as_json: bool) -> None:

@@ -9,16 +9,13 @@ from __future__ import annotations
 import fcntl
 import shutil
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from wizard import binaries
 from wizard.errors import FirescreenError, InputError, LockedError, ServiceError
 from wizard.hosts import loopback
 from wizard.hosts.practice import PracticeConnection
@@ -27,7 +24,22 @@ from wizard.practice.layout import configuration, lay_out
 from wizard.practice.record import FIRST, MORE, PORTS, WHOLE, PracticeHost, PracticeStack, load
 from wizard.services import process
 
-__all__ = ["FIRST", "MORE", "WHOLE", "PracticeHost", "PracticeStack", "down", "load", "stack", "status", "up"]
+if TYPE_CHECKING:
+    from wizard.binaries import Program
+
+__all__ = [
+    "FIRST",
+    "MORE",
+    "WHOLE",
+    "PracticeHost",
+    "PracticeStack",
+    "down",
+    "load",
+    "stack",
+    "status",
+    "tell",
+    "up",
+]
 
 _Result = TypeVar("_Result")
 _ANSWER = 20.0
@@ -61,6 +73,9 @@ def up(
         ServiceError: a program does not stay up or does not answer; a stack that was new is gone again.
         LockedError: somebody else brings it up or down.
     """
+    # Not needed by who only asks or restarts: a lab's commands do that by the dozen.
+    from wizard import binaries
+
     say = progress or (lambda _: None)
     root = _root(workspace)
     for name in components:
@@ -92,6 +107,29 @@ def status(workspace: Path) -> PracticeStack | None:
     """The stack with what of it runs now; None if there is none."""
     stack = load(_root(workspace))
     return _with_activity(stack) if stack else None
+
+
+def tell(workspace: Path, name: str, action: Literal["restart", "reload"]) -> None:
+    """Restarts one of its services, or has it read its configuration again.
+
+    Args:
+        workspace: whose practice stack.
+        name: of a service, with its host where several have one: node_exporter, srv2/node_exporter.
+        action: what to do.
+
+    Raises:
+        InputError: there is no such service.
+        ServiceError: it does not stay up, or refuses its configuration.
+    """
+    known = load(_root(workspace))
+    for host in known.hosts if known else ():
+        connection = host.connection()
+        for service in process.discover(connection, host.folder):
+            if name in (service.unit, f"{host.name}/{service.unit}"):
+                act = process.restart if action == "restart" else process.reload
+                act(connection, service)
+                return
+    raise InputError(f"there is no practice service '{name}'", todo="see: firescreen practice status")
 
 
 def down(workspace: Path, *, remove: bool = False) -> None:
@@ -140,7 +178,7 @@ def _bring_up(
     before: PracticeStack | None,
     *,
     suite: str,
-    found: Mapping[str, binaries.Program],
+    found: Mapping[str, Program],
     hosts: Sequence[str],
     say: Callable[[str], None],
 ) -> PracticeStack:
@@ -194,7 +232,7 @@ def _planned(
     before: PracticeStack | None,
     *,
     suite: str,
-    found: Mapping[str, binaries.Program],
+    found: Mapping[str, Program],
     hosts: Sequence[str],
 ) -> PracticeStack:
     """The stack as it is to be: addresses are kept where they are one's own or free."""
@@ -264,6 +302,9 @@ def _differs(before: PracticeStack | None, host: PracticeHost) -> bool:
 
 def _wait(host: PracticeHost) -> None:
     """Back when it answers, in plain HTTP or by saying that it wants HTTPS or a password."""
+    import urllib.error
+    import urllib.request
+
     # Loopback only: neither a proxy nor another scheme comes into it.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     path = "-/ready" if host.component in ("prometheus", "alertmanager") else "metrics"

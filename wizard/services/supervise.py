@@ -230,13 +230,14 @@ class Supervisor:
         A program that says when it is ready is believed; one whose log is turned down gets the whole time.
         """
         assert self.child
+        said = bool(ready) and any(ready in line for line in self.tail)
+        if ready and not said and time.time() - self.started < SETTLE:
+            return False
         if listens(self.child.pid) is False:
             self.listening = 0.0
             return False
         self.listening = self.listening or time.monotonic()
-        if ready and any(ready in line for line in self.tail):
-            return True
-        return time.monotonic() - self.listening > (SETTLE if ready else SETTLE / 4)
+        return said or time.monotonic() - self.listening > (SETTLE if ready else SETTLE / 4)
 
     def _look(self) -> None:
         """Notices a crash, and starts again when its pause is over."""
@@ -352,11 +353,20 @@ def listens(pid: int) -> bool | None:
         links = [os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")]  # noqa: PTH115, PTH208
         own = {match.group(1) for link in links if (match := re.fullmatch(r"socket:\[(\d+)\]", link))}
         for table in ("tcp", "tcp6"):
-            with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/net/{table}") as file:  # noqa: PTH123
-                rows = [line.split() for line in file]
-                # Columns of proc(5): the fourth is the state, 0A for LISTEN; the tenth the inode.
-                if any(row[3] == "0A" and row[9] in own for row in rows[1:]):
-                    return True
+            # Those that listen come first. The kernel looks through all connections for what follows them, and for
+            # as many bytes as one read asks for: a row is 150.
+            with (
+                contextlib.suppress(FileNotFoundError),
+                open(f"/proc/{pid}/net/{table}", "rb", buffering=150) as file,  # noqa: PTH123
+            ):
+                file.readline()
+                for line in file:
+                    # Columns of proc(5): the fourth is the state, 0A for LISTEN; the tenth the inode.
+                    row = line.decode().split()
+                    if row[3] != "0A":
+                        break
+                    if row[9] in own:
+                        return True
     except OSError:
         return None if born(pid) else False
     return False
