@@ -19,7 +19,7 @@ run: ## Opens the wizard; without a terminal, plays the first labs in plain line
 	else exec .venv/bin/firescreen lab play $(ARGS); fi
 
 test: check ## Checks, then tests with real programs on this machine
-	.venv/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	.venv/bin/python -m pytest -n $(JOBS) $(ARGS)
 
 check: ## Style, types and the arrows between the rooms
 	@.ci/setup dev
@@ -31,7 +31,7 @@ matrix: ## Every component at every level with programs of three generations: fr
 	@.ci/setup dev
 	.venv/bin/python -m pytest -n $(JOBS) -m matrix -p tests.integration.matrix_told \
 		tests/integration/test_matrix.py tests/integration/test_order.py tests/integration/test_existing.py $(ARGS)
-	.venv/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m matrix \
+	.venv/bin/python -m pytest -n $(JOBS) -m matrix \
 		tests/integration/test_rollout.py tests/integration/test_export.py tests/integration/test_fault_laboratory.py \
 		tests/integration/test_others.py tests/integration/test_probes.py tests/integration/test_fault_clients.py \
 		tests/integration/test_practice.py tests/integration/test_packs.py tests/integration/test_by_hand.py \
@@ -46,7 +46,7 @@ test-hosts: ## Tests on real systemd hosts and containers that it boots (as root
 	@[ "$$(id -u)" = 0 ] || { echo 'firescreen: make test-hosts boots hosts of its own: run it as root.' >&2; exit 1; }
 	@.ci/setup dev
 	tests/hosts/prepare
-	.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests/hosts $(ARGS)
+	.venv/bin/python -m pytest -n 3 tests/hosts $(ARGS)
 
 hosts-up: ## Boots two hosts and a container to try the wizard on, says how to reach them (as root, Debian)
 	@[ "$$(id -u)" = 0 ] || { echo 'firescreen: make hosts-up boots hosts of its own: run it as root.' >&2; exit 1; }

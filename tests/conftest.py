@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from platformdirs import user_cache_path
+from xdist.remote import Producer  # type: ignore[import-untyped]
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from wizard import binaries
 from wizard import practice as practice_stack
@@ -21,6 +24,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(
         key=lambda item: (item.get_closest_marker("slow") is None, rooms.get(item.path.parent.name, 0))
     )
+
+
+class _Together(LoadScopeScheduling):  # type: ignore[misc]
+    """Tests of a file that shares what it starts stay in one process; each other goes wherever one is free.
+
+    xdist's own mark for that is lost with today's pytest, and whole files leave processors idle behind long ones.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        name = nodeid.partition("::")[0]
+        return name if _shares(self.config.rootpath / name) else nodeid
+
+
+@functools.cache
+def _shares(file: Path) -> bool:
+    """Whether its tests share something, or real hosts of the folder's conftest."""
+    return file.parent.name == "hosts" or 'scope="module"' in file.read_text(encoding="utf-8")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """How tests are shared out with `-n`, in the order above."""
+    config.option.loadscopereorder = False
+    return _Together(config, log)
 
 
 @pytest.fixture(scope="session")
