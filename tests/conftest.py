@@ -39,8 +39,9 @@ class _Together(LoadScopeScheduling):  # type: ignore[misc]
 
 @functools.cache
 def _shares(file: Path) -> bool:
-    """Whether its tests share something, or real hosts of the folder's conftest."""
-    return file.parent.name == "hosts" or 'scope="module"' in file.read_text(encoding="utf-8")
+    """Whether its tests share something, or real hosts of the folder's conftest, or would slow each other down."""
+    text = file.read_text(encoding="utf-8")
+    return file.parent.name == "hosts" or 'scope="module"' in text or "pytest.mark.slow" in text
 
 
 @pytest.hookimpl(optionalhook=True)
