@@ -2,9 +2,9 @@
 
 The server is a real node_exporter that listens at 1,000 addresses, so each target is a connection and a handshake
 of its own for both. One probe may take 1.2 times curl's own total time (the median of 30, in turns); 1,000 targets
-may take no longer than `curl --parallel` takes. Ratios only: how long a second is depends on what else the machine
-does. Exits 1 past a limit that guards against getting slower: the goals are met by little, or missed by little, as the
-machine will have it.
+may take no longer than `curl --parallel` takes, asked as `firescreen verify` and the wizard's proof ask. Ratios only:
+how long a second is depends on what else the machine does. Most of both is the server's own work, so the goal of 1.0 is
+met by a tenth, and the limit that guards against getting slower stands above it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from pathlib import Path
 
 from tests.integration.stand import free_port, running
 from wizard import binaries, pki, probes
+from wizard.engine.outcome import silent
+from wizard.engine.proving import prove
 from wizard.model import Probe
 from wizard.probes.fetch import SCRAPE
 
@@ -27,7 +30,7 @@ ROUNDS = 30
 TARGETS = 1000
 TURNS = 5
 ONE, ONE_GOAL = 1.5, 1.2
-MANY, MANY_GOAL = 1.4, 1.0
+MANY, MANY_GOAL = 1.3, 1.0
 AT_ONCE = 50
 """curl's own number of transfers at a time."""
 
@@ -68,7 +71,7 @@ def together(asked: list[Probe], folder: Path) -> tuple[float, float]:
     ours, curls = [], []
     for _ in range(TURNS):
         began = time.perf_counter()
-        attempts = probes.run_many(asked)
+        attempts = prove(asked, run="", emit=silent, cancel=threading.Event())
         ours.append(time.perf_counter() - began)
         assert all(one.ok and one.tls and one.tls.chain for one in attempts), "every target answers"
         began = time.perf_counter()

@@ -14,15 +14,16 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.integration.stand import exporter, free_port, prometheus_server
-from wizard import passwords, pki, probes
-from wizard.model import Attempt, Probe
+from wizard import binaries, passwords, pki, probes
+from wizard.engine.proving import prove
+from wizard.model import Attempt, Event, Probe
 from wizard.redact import Secret
 
 PASSWORD = Secret('pa"ss wörd\\1')
@@ -281,7 +282,7 @@ def test_many_at_once_are_told_apart_and_keep_their_order(lab: Pki, secured: int
     other = pki.new_ca(name="Another CA", key_pem=pki.new_key("ec-p256"), days=9)
     ca, stranger = lab.file("ca.crt"), lab.write("another-ca.crt", other)
     url = f"https://localhost:{secured}/metrics"
-    wanted = [
+    asked = [
         probe(url, "401", ca_file=ca),
         probe(url, "untrusted", ca_file=stranger),
         probe(url, "200", ca_file=ca, user="prometheus", password=PASSWORD),
@@ -289,18 +290,21 @@ def test_many_at_once_are_told_apart_and_keep_their_order(lab: Pki, secured: int
         probe(url, "401", ca_file=stranger, insecure=True),
         probe(url, "error", ca_file="/nowhere.crt"),
     ] * 4
-    told: list[Attempt] = []
-    attempts = probes.run_many(wanted, at_once=5, told=told.append)
+    wanted = [replace(one, id=f"{one.id}-{number}") for number, one in enumerate(asked)]
+    told: list[Event] = []
+    attempts = prove(wanted, run="", emit=told.append, cancel=threading.Event())
     assert [one.outcome for one in attempts] == [one.expect for one in wanted]
     assert [one.probe for one in attempts] == wanted
-    assert len(told) == len(wanted)
+    assert sorted(event.done for event in told) == list(range(1, len(wanted) + 1))
+    assert {id(event.attempt) for event in told} == set(map(id, attempts))
     assert all(
         one.tls and one.tls.chain and len(one.tls.steps) > 5 for one in attempts if one.outcome != "error"
     )
     stopped = threading.Event()
     stopped.set()
-    assert {one.reason for one in probes.run_many(wanted[:3], cancel=stopped)} == {"context canceled"}
-    assert probes.run_many(()) == ()
+    cut = prove(wanted[:3], run="", emit=told.append, cancel=stopped)
+    assert {one.reason for one in cut} == {"context canceled"}
+    assert prove((), run="", emit=told.append, cancel=stopped) == ()
 
 
 def test_password_is_not_sent_to_a_server_that_is_not_trusted(lab: Pki) -> None:
@@ -598,6 +602,73 @@ def test_up_is_what_prometheus_says(
     assert (gone.outcome, gone.ok) == ("down", False)
     assert not not_prometheus.ok
     assert probes.run(up).outcome == "error", "once Prometheus is gone, nothing is up"
+
+
+ODD: dict[str, bytes] = {
+    "nothing": b"",
+    "a word": b"hello\r\n",
+    "another program": b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n",
+    "TLS alert": b"\x15\x03\x01\x00\x02\x02\x16\n",
+    "quotes": b'say "\\" \xff \xc3\xbc\r\n',
+    "two digits": b"HTTP/1.1 20 OK\r\n\r\n",
+    "no number": b"HTTP/1.1 abc OK\r\n\r\n",
+    "no version": b"HTTP/1 200 OK\r\n\r\n",
+    "another protocol": b"ICY/1.1 200 OK\r\n\r\n",
+    "half a head": b"HTTP/1.1 200 OK\r\nA: b\r\n",
+    "no colon": b"HTTP/1.1 200 OK\r\nServer\r\n\r\n",
+    "fold at first": b"HTTP/1.1 200 OK\r\n A: b\r\n\r\n",
+    "length in words": b"HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\n",
+    "another coding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+    "half a body": b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\na 1\n",
+    "bad chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "no chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n",
+    "huge chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1" * 17 + b"\r\n",
+    "chunk too long": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\na 1\n\r\n",
+    "half a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\na 1\n",
+    "gone": b"HTTP/1.1 410 Gone\r\nContent-Length: 9\r\n\r\n",
+    "a number of its own": b"HTTP/1.1 799 Own Words\r\nContent-Length: 0\r\n\r\n",
+    "plain": b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\na 1\n",
+    "old": b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\na 1\n",
+    "only line feeds": b"HTTP/1.1 200 OK\nContent-Type: text/plain\nContent-Length: 4\n\na 1\n",
+    "folded": b"HTTP/1.1 200 OK\r\nContent-Type: text/plain;\r\n charset=utf-8\r\nContent-Length: 4\r\n\r\na 1\n",
+    "chunks": b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: Chunked\r\n\r\n"
+    b"2;a=b\r\na \r\n2\r\n1\n\r\n0\r\nX: y\r\n\r\n",
+    "informal": b"HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+    b"Content-Length: 4\r\n\r\na 1\n",
+}
+"""Answers that are odd, or none."""
+
+
+def test_odd_answers_are_told_in_the_words_of_prometheus(cache: Path, tmp_path: Path) -> None:
+    newest = binaries.find("prometheus", cache=cache, suite="sid").path
+    port = free_port()
+    with ExitStack() as stack:
+        ports = {
+            name: stack.enter_context(_server(lambda _, answer=answer: answer))
+            for name, answer in ODD.items()
+        }
+        targets = json.dumps([f"127.0.0.1:{each}" for each in ports.values()])
+        config = (
+            "global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n"
+            f"- {{job_name: odd, static_configs: [{{targets: {targets}}}]}}\n"
+        )
+        stack.enter_context(prometheus_server(newest, tmp_path, port, config))
+        seen: dict[str, str] = {}
+        deadline = time.monotonic() + 60
+        while len(seen) < len(ports) and time.monotonic() < deadline:
+            time.sleep(0.3)
+            _, found = probes.ask_prometheus(probe(f"http://127.0.0.1:{port}"), "targets")
+            seen = {each.instance: each.error for each in found if each.health != "unknown"}
+        told = {}
+        for name, number in ports.items():
+            attempt = probes.run(probe(f"http://127.0.0.1:{number}/metrics"))
+            told[name] = attempt.reason if attempt.outcome == "200" else attempt.detail
+    theirs = {name: seen[f"127.0.0.1:{number}"] for name, number in ports.items()}
+    assert sum(not error for error in theirs.values()) == 6
+    # What is wrong with a body is told without the request.
+    assert {name: text.partition('": ')[2] or text for name, text in theirs.items()} == {
+        name: text.partition('": ')[2] or text for name, text in told.items()
+    }
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Asks as a client of Prometheus would: by Go's rules, wanted and unwanted requests alike, never raising."""
 
 from wizard.probes.api import Target, api_url, ask_prometheus
-from wizard.probes.attempts import answers, run, run_many, wait
+from wizard.probes.attempts import answers, run, wait
 from wizard.probes.commands import curl, curl_asking, curl_config, curl_reading, promtool_up
 from wizard.probes.differences import Difference, differences
 from wizard.probes.tls import Trusts
@@ -20,6 +20,5 @@ __all__ = [
     "differences",
     "promtool_up",
     "run",
-    "run_many",
     "wait",
 ]

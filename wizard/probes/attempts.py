@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
@@ -22,8 +21,6 @@ _BODY: Final = 65536
 # Five thousand targets with their labels make some 8 MB.
 _TARGETS: Final = 64 << 20
 _PAUSE: Final = 0.2
-AT_ONCE: Final = 16
-"""Requests under way at a time; more only wait for one another here."""
 
 
 def answers(address: str, seconds: float) -> bool:
@@ -58,7 +55,7 @@ def run(
     Args:
         probe: what to ask.
         cancel: ends it early.
-        trusts: shared by probes that are made together, see `run_many`.
+        trusts: shared by probes that are made together: files and chains are read once.
         whole: gets the body of a complete answer, up to 64 MB of it; without it 64 KiB are read.
     """
     exchange = Exchange()
@@ -90,37 +87,6 @@ def run(
     phrase = exchange.phrase or _phrase(exchange.status)
     reason = f"server returned HTTP status {exchange.status} {phrase}".strip() if failed else ""
     return _attempt(probe, exchange, outcome=str(exchange.status), reason=reason, detail=reason)
-
-
-def run_many(
-    probes: Sequence[Probe],
-    *,
-    at_once: int = AT_ONCE,
-    cancel: threading.Event | None = None,
-    told: Callable[[Attempt], None] | None = None,
-) -> tuple[Attempt, ...]:
-    """As `run` for each, several at once, in the order given. Never raises.
-
-    Files and certificate chains that several probes share are read once. Each probe has a connection of its own.
-
-    Args:
-        probes: any number, of any kind; one look each.
-        at_once: how many are under way at a time.
-        cancel: ends those that are under way and begins no other: the rest count as cancelled.
-        told: gets each attempt when it ends, in the thread that made it.
-    """
-    if not probes:
-        return ()
-    trusts = Trusts()
-
-    def one(probe: Probe) -> Attempt:
-        attempt = run(probe, cancel=cancel, trusts=trusts)
-        if told:
-            told(attempt)
-        return attempt
-
-    with ThreadPoolExecutor(min(at_once, len(probes)), thread_name_prefix="probe") as pool:
-        return tuple(pool.map(one, probes))
 
 
 def wait(

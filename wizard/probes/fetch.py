@@ -6,18 +6,17 @@ A probe learns from here how a request ended; nothing here raises but `EndedErro
 from __future__ import annotations
 
 import base64
-import http.client
-import io
+import functools
 import re
-import socket
 import threading
 import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Final, Protocol, cast
+from typing import Final
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from wizard.model import Probe
+from wizard.probes.answer import Answer, Stream
 from wizard.probes.tls import Record, Trusts
 from wizard.probes.wire import Clock, EndedError, Wire, connect
 from wizard.trust import one_line
@@ -41,12 +40,6 @@ class Exchange:
     timings: dict[str, float] = field(default_factory=dict)
     record: Record | None = None
     url: str = ""
-
-
-class _Stream(Protocol):
-    def send(self, data: bytes) -> None: ...
-
-    def receive(self) -> bytes: ...
 
 
 def fetch(
@@ -118,7 +111,7 @@ def _once(
     wire = connect(_resolved(probe.resolve, host, port), port, clock)
     exchange.timings["connect"] += time.monotonic() - before
     try:
-        stream: _Stream = wire
+        stream: Stream = wire
         if target.scheme == "https":
             stream = _encrypted(wire, trusted, host, exchange, probe)
         stream.send(headers)
@@ -129,7 +122,7 @@ def _once(
         wire.close()
 
 
-def _encrypted(wire: Wire, trusted: Trusts, host: str, exchange: Exchange, probe: Probe) -> _Stream:
+def _encrypted(wire: Wire, trusted: Trusts, host: str, exchange: Exchange, probe: Probe) -> Stream:
     before = time.monotonic()
     exchange.record = Record()
     try:
@@ -138,52 +131,24 @@ def _encrypted(wire: Wire, trusted: Trusts, host: str, exchange: Exchange, probe
         exchange.timings["tls"] += time.monotonic() - before
 
 
-def _answer(stream: _Stream, exchange: Exchange, limit: int) -> str:
-    response = http.client.HTTPResponse(cast("socket.socket", _Socket(stream)), method="GET")
-    try:
-        response.begin()
-        exchange.status, exchange.phrase = response.status, one_line(response.reason, 100)
-        location = response.getheader("Location", "")
-        if response.status in (301, 302, 303, 307, 308) and location:
-            return str(location)
-        _read_body(response, exchange, limit)
-        return ""
-    except http.client.BadStatusLine as error:
-        if isinstance(error, http.client.RemoteDisconnected):
-            raise EndedError("error", "EOF") from error
-        shown = one_line(str(error.args[0]), 60)
-        raise EndedError(
-            "error",
-            f'net/http: HTTP/1.x transport connection broken: malformed HTTP response "{shown}"',
-        ) from error
-    except (http.client.HTTPException, ValueError, OSError) as error:
-        raise EndedError("error", f"malformed HTTP response: {one_line(str(error), 200)}") from error
-    finally:
-        response.close()
-
-
-def _read_body(response: http.client.HTTPResponse, exchange: Exchange, limit: int) -> None:
-    """Reads up to `limit` bytes; as in Prometheus, only the body of a 200 has to be complete."""
+def _answer(stream: Stream, exchange: Exchange, limit: int) -> str:
+    """Reads it into `exchange`; the place to go on to, or ''."""
+    answer = Answer(stream)
+    head = answer.head()
+    exchange.status, exchange.phrase = head.status, head.phrase
+    location = head.headers.get("location", "")
+    if head.status in (301, 302, 303, 307, 308) and location:
+        return location
     parts: list[bytes] = []
-    left = limit
     try:
-        while left > 0:
-            part = response.read(min(left, 16384))
-            if not part:
-                # http.client says nothing when a body ends before its announced length.
-                if response.length and response.status == HTTPStatus.OK:
-                    raise EndedError("error", "unexpected EOF")
-                break
-            parts.append(part)
-            left -= len(part)
-    except (EndedError, http.client.HTTPException, ValueError) as error:
-        if isinstance(error, http.client.IncompleteRead):
-            parts.append(error.partial[:left])
-        if response.status == HTTPStatus.OK:
-            reason = error if isinstance(error, EndedError) else EndedError("error", "unexpected EOF")
-            raise reason from error
+        answer.body(head, limit, parts)
+    except EndedError:
+        # As in Prometheus, only the body of a 200 has to be complete.
+        if head.status == HTTPStatus.OK:
+            raise
     finally:
         exchange.body = b"".join(parts)
+    return ""
 
 
 def _explained(ended: EndedError, exchange: Exchange) -> EndedError:
@@ -219,6 +184,7 @@ def _onward(url: str, location: str) -> str:
         raise EndedError("error", f"failed to parse Location header: {one_line(location, 200)}") from error
 
 
+@functools.lru_cache(4096)
 def _split(url: str) -> SplitResult:
     if _CONTROL.search(url):
         raise EndedError("error", "net/url: invalid control character in URL")
@@ -238,6 +204,7 @@ def _split(url: str) -> SplitResult:
     return target
 
 
+@functools.lru_cache(4096)
 def _place(target: SplitResult) -> tuple[str, int]:
     host = target.hostname or ""
     if not host.isascii():
@@ -248,6 +215,7 @@ def _place(target: SplitResult) -> tuple[str, int]:
     return host, target.port or (443 if target.scheme == "https" else 80)
 
 
+@functools.lru_cache(4096)
 def _ascii_host(target: SplitResult) -> str:
     host, _ = _place(target)
     shown = f"[{host.partition('%')[0]}]" if ":" in host else host
@@ -266,33 +234,7 @@ def _resolved(rule: str, host: str, port: int) -> str:
 
 def _same_host(start: SplitResult, target: SplitResult) -> bool:
     """Whether the password may go along: the same host, and never from https down to http."""
+    if start is target:
+        return True
     downgraded = start.scheme == "https" and target.scheme == "http"
     return start.hostname == target.hostname and not downgraded
-
-
-class _Socket:
-    """Just enough of a socket for http.client."""
-
-    def __init__(self, stream: _Stream) -> None:
-        self._stream = stream
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        """A reader whose every byte passes the clock."""
-        return io.BufferedReader(_Raw(self._stream), 65536)
-
-
-class _Raw(io.RawIOBase):
-    def __init__(self, stream: _Stream) -> None:
-        self._stream = stream
-        self._rest = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer)
-        data = self._rest or self._stream.receive()
-        count = min(len(view), len(data))
-        view[:count] = data[:count]
-        self._rest = data[count:]
-        return count

@@ -381,6 +381,7 @@ def _os_words(error: Exception) -> str:
     return "not a usable path"
 
 
+@functools.lru_cache(4096)
 def _sni(name: str) -> str | None:
     """Addresses and impossible names are not announced, as in Go."""
     bare = name.strip("[]")

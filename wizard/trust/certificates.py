@@ -160,12 +160,14 @@ def one_line(text: str, limit: int = 300) -> str:
     return plain(text, limit).replace("\n", "␊").replace("\t", "␉")
 
 
+@functools.lru_cache(256)
 def dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
     """The DNS names of the SAN extension."""
     san = _alternative_names(certificate)
     return tuple(san.get_values_for_type(x509.DNSName)) if san else ()
 
 
+@functools.lru_cache(256)
 def ip_names(certificate: x509.Certificate) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...]:
     """The addresses of the SAN extension."""
     san = _alternative_names(certificate)

@@ -6,6 +6,7 @@ an anchor, then the key usage; whatever stands in the CA file is an anchor, a le
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from collections.abc import Iterable, Sequence
@@ -260,6 +261,7 @@ def _name_words(certificate: x509.Certificate, host: str, valid: tuple[str, ...]
     return f"certificate is valid for {', '.join(valid)}, not {host}"
 
 
+@functools.lru_cache(4096)
 def _valid_name(name: str, *, pattern: bool) -> bool:
     if not pattern:
         name = name.removesuffix(".")

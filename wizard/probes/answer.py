@@ -1,0 +1,220 @@
+"""Reads the answer to one request by the rules of Go's net/http, and says what is wrong with it in Go's words.
+
+Python's own reader takes what Go refuses, has no words for the difference, and half of a probe's time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final, Protocol
+
+from wizard.probes.wire import EndedError
+from wizard.trust import one_line
+
+_HEAD: Final = 1 << 20
+"""Bytes of status line and headers; Go stops after ten times as many."""
+_LINE: Final = 4096
+"""Bytes of the line before a chunk."""
+_INFORMAL: Final = 5
+"""Answers 1xx that may come before the real one."""
+_BROKEN: Final = "net/http: HTTP/1.x transport connection broken: "
+_END_OF_HEAD: Final = re.compile(rb"\n\r?\n")
+_NAMED: Final = {
+    7: "\\a",
+    8: "\\b",
+    9: "\\t",
+    10: "\\n",
+    11: "\\v",
+    12: "\\f",
+    13: "\\r",
+    34: '\\"',
+    92: "\\\\",
+}
+
+
+class Stream(Protocol):
+    """A connection, encrypted or not."""
+
+    def send(self, data: bytes) -> None:
+        """Sends all of it."""
+        ...
+
+    def receive(self) -> bytes:
+        """The next bytes; b'' at the end."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The first part of an answer. Names of headers are in small letters; of several with one name, the first."""
+
+    status: int
+    phrase: str
+    headers: Mapping[str, str]
+    chunkable: bool
+    """Whether it is HTTP/1.1 or newer, which knows chunks."""
+
+
+class Answer:
+    """One answer, taken from a stream: first `head`, then `body`."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._data = b""
+
+    def head(self) -> Head:
+        """Status and headers; informal answers before it are passed over.
+
+        Raises:
+            EndedError: there is no answer, or not one of HTTP/1.
+        """
+        for _ in range(_INFORMAL + 1):
+            # Nothing at all is a server that hung up; half a head is a broken one.
+            if not self._data:
+                self._more("EOF")
+            line = self._line(_HEAD, cut=f"{_BROKEN}unexpected EOF")
+            status, phrase, chunkable = _status(line)
+            found = Head(status, phrase, self._headers(), chunkable)
+            if status >= HTTPStatus.OK or status == HTTPStatus.SWITCHING_PROTOCOLS:
+                return found
+        raise _broken("net/http: too many 1xx informational responses")
+
+    def body(self, head: Head, limit: int, into: list[bytes]) -> None:
+        """Adds up to `limit` bytes of the body to `into`, also when it then ends early.
+
+        Raises:
+            EndedError: it ended before its announced end, or is malformed.
+        """
+        if head.status in (HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+            return
+        coding = head.headers.get("transfer-encoding", "") if head.chunkable else ""
+        length = head.headers.get("content-length", "").strip()
+        if coding:
+            if coding.strip().lower() != "chunked":
+                raise _broken(f"unsupported transfer encoding: {_quoted(coding.encode())}")
+            self._chunks(limit, into)
+        elif length:
+            if not (length.isascii() and length.isdigit() and len(length) < 19):
+                raise _broken(f"bad Content-Length {_quoted(length.encode())}")
+            self._take(min(int(length), limit), into)
+        else:
+            self._rest(limit, into)
+
+    def _headers(self) -> Mapping[str, str]:
+        """Reads up to the empty line that ends them."""
+        while not self._data.startswith((b"\n", b"\r\n")) and not (end := _END_OF_HEAD.search(self._data)):
+            if len(self._data) > _HEAD:
+                raise EndedError(
+                    "error", f"net/http: server response headers exceeded {_HEAD} bytes; aborted"
+                )
+            self._more(f"{_BROKEN}unexpected EOF")
+        if self._data.startswith((b"\n", b"\r\n")):
+            self._data = self._data.partition(b"\n")[2]
+            return {}
+        assert end
+        lines = [line.removesuffix(b"\r") for line in self._data[: end.start()].split(b"\n")]
+        self._data = self._data[end.end() :]
+        headers: dict[str, str] = {}
+        last = ""
+        for line in lines:
+            if line[:1] in (b" ", b"\t"):  # the line before goes on
+                if not last:
+                    raise _broken(f"malformed MIME header initial line: {_quoted(line)}")
+                headers[last] = f"{headers[last]} {line.decode('latin-1').strip()}"
+                continue
+            name, colon, value = line.decode("latin-1").partition(":")
+            if not colon:
+                raise _broken(f"malformed MIME header: missing colon: {_quoted(line)}")
+            last = name.lower()
+            headers.setdefault(last, value.strip())
+        return headers
+
+    def _chunks(self, limit: int, into: list[bytes]) -> None:
+        left = limit
+        while left > 0:
+            digits = self._line(_LINE).partition(b";")[0].strip()
+            if not digits:
+                raise EndedError("error", "empty hex number for chunk length")
+            if len(digits) > 16:
+                raise EndedError("error", "http chunk length too large")
+            if digits.strip(b"0123456789abcdefABCDEF"):
+                raise EndedError("error", "invalid byte in chunk length")
+            size = int(digits, 16)
+            if not size:
+                while self._line(_LINE):  # trailers
+                    pass
+                return
+            self._take(min(size, left), into)
+            left -= size
+            if left > 0 and self._line(_LINE):
+                raise EndedError("error", "malformed chunked encoding")
+
+    def _take(self, count: int, into: list[bytes]) -> None:
+        """Exactly that many bytes."""
+        while count > 0:
+            if not self._data:
+                self._more()
+            part, self._data = self._data[:count], self._data[count:]
+            into.append(part)
+            count -= len(part)
+
+    def _rest(self, limit: int, into: list[bytes]) -> None:
+        """All there is."""
+        part, self._data = self._data, b""
+        while part or (part := self._stream.receive()):
+            into.append(part[:limit])
+            limit -= len(part)
+            if limit <= 0:
+                return
+            part = b""
+
+    def _line(self, limit: int, *, cut: str = "unexpected EOF") -> bytes:
+        """The next line without its end; `cut` is the reason if it does not come whole."""
+        while (end := self._data.find(b"\n")) < 0:
+            if len(self._data) > limit:
+                raise EndedError("error", "header line too long")
+            self._more(cut)
+        line, self._data = self._data[:end], self._data[end + 1 :]
+        return line.removesuffix(b"\r")
+
+    def _more(self, reason: str = "unexpected EOF") -> None:
+        data = self._stream.receive()
+        if not data:
+            raise EndedError("error", reason)
+        self._data += data
+
+
+def _status(line: bytes) -> tuple[int, str, bool]:
+    """Status, phrase, and whether it is HTTP/1.1 or newer."""
+    version, space, rest = line.partition(b" ")
+    if not space:
+        raise _broken(f"malformed HTTP response {_quoted(line)}")
+    code, _, phrase = rest.lstrip(b" ").partition(b" ")
+    if len(code) != 3 or not code.isdigit():
+        raise _broken(f"malformed HTTP status code {_quoted(code)}")
+    if not re.fullmatch(rb"HTTP/\d\.\d", version):
+        raise _broken(f"malformed HTTP version {_quoted(version)}")
+    return int(code), one_line(phrase.decode("utf-8", "replace"), 100), version >= b"HTTP/1.1"
+
+
+def _broken(reason: str) -> EndedError:
+    return EndedError("error", f"{_BROKEN}{reason}")
+
+
+def _quoted(raw: bytes, limit: int = 60) -> str:
+    """As Go's %q: on one line, in quotes, whatever it holds."""
+    shown = []
+    for letter in raw[:limit].decode("utf-8", "surrogateescape"):
+        code = ord(letter)
+        if code in _NAMED:
+            shown.append(_NAMED[code])
+        elif 0xDC80 <= code <= 0xDCFF:
+            shown.append(f"\\x{code - 0xDC00:02x}")
+        elif letter.isprintable():
+            shown.append(letter)
+        else:
+            shown.append(f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}")
+    return f'"{"".join(shown)}{"…" if len(raw) > limit else ""}"'
