@@ -643,10 +643,7 @@ def test_odd_answers_are_told_in_the_words_of_prometheus(cache: Path, tmp_path: 
     newest = binaries.find("prometheus", cache=cache, suite="sid").path
     port = free_port()
     with ExitStack() as stack:
-        ports = {
-            name: stack.enter_context(_server(lambda _, answer=answer: answer))
-            for name, answer in ODD.items()
-        }
+        ports = {name: stack.enter_context(_server(_always(answer))) for name, answer in ODD.items()}
         targets = json.dumps([f"127.0.0.1:{each}" for each in ports.values()])
         config = (
             "global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n"
@@ -710,6 +707,10 @@ def _typed(command: str) -> str:
 # ---------------------------------------------------------------------------------------------------------
 # Servers of our own, for what the real programs never do
 # ---------------------------------------------------------------------------------------------------------
+
+
+def _always(answer: bytes) -> Callable[[bytes], bytes]:
+    return lambda _: answer
 
 
 @contextmanager
