@@ -27,15 +27,12 @@ check: ## Style, types and the arrows between the rooms
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy & types=$$!; .venv/bin/lint-imports --no-logo; rows=$$?; wait $$types && exit $$rows
 
-matrix: ## Every component at every level with programs of three generations: from open to proven and back
+matrix: ## Every component at every level with programs of three generations, and the other long runs
 	@.ci/setup dev
 	.venv/bin/python -m pytest -n $(JOBS) -m matrix -p tests.integration.matrix_told \
-		tests/integration/test_matrix.py tests/integration/test_order.py tests/integration/test_existing.py $(ARGS)
-	.venv/bin/python -m pytest -n $(JOBS) -m matrix \
-		tests/integration/test_rollout.py tests/integration/test_export.py tests/integration/test_fault_laboratory.py \
-		tests/integration/test_others.py tests/integration/test_probes.py tests/integration/test_fault_clients.py \
-		tests/integration/test_practice.py tests/integration/test_packs.py tests/integration/test_by_hand.py \
-		tests/integration/test_lab_play.py tests/integration/test_engine.py tests/screens/test_story.py $(ARGS)
+		tests/integration/test_export.py tests/integration/test_rollout.py tests/integration/test_order.py \
+		tests/integration/test_matrix.py tests/integration/test_fault_laboratory.py \
+		--ignore=tests/integration/test_kill.py tests/integration tests/screens $(ARGS)
 
 soak: ## Kills applies, after each line of the journal and 200 at random instants, and recovers
 	@.ci/setup dev

@@ -49,8 +49,8 @@ ROWS = (
 )
 """The clients in the order in which their rows are read; answers come in any order."""
 
-LAST = "Prometheus itself"
-"""Its row is the last; rows that are not named here (places that ask, one by one) stand before it."""
+LAST = "Prometheus"
+"""Its rows are the last, one for each of its jobs that asks the same server; rows that are not named here (places that ask, one by one) stand before it."""
 
 TOTAL = "as expected"
 """What the first row is called: how many of a target's requests ended so."""
@@ -82,7 +82,7 @@ def arrange(attempts: Sequence[Attempt]) -> tuple[list[tuple[str, dict[str, Atte
 
 
 def _rank(client: str) -> int:
-    if client == LAST:
+    if client.startswith(LAST):
         return len(ROWS) + 1
     return ROWS.index(client) if client in ROWS else len(ROWS)
 

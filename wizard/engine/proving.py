@@ -20,7 +20,7 @@ Emit = Callable[[Event], None]
 _AT_ONCE = 2
 """A wrong password costs the server a bcrypt each: more at once only queue there, and on one machine they would take
 the processor from the thread that draws."""
-_MOST = 32
+_MOST = 16
 """Servers on that many machines are asked side by side."""
 
 

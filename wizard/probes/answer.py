@@ -78,7 +78,7 @@ class Answer:
             line = self._line(_HEAD, cut=f"{_BROKEN}unexpected EOF")
             status, phrase, chunkable = _status(line)
             found = Head(status, phrase, self._headers(), chunkable)
-            if status >= HTTPStatus.OK or status == HTTPStatus.SWITCHING_PROTOCOLS:
+            if not HTTPStatus.CONTINUE <= status < HTTPStatus.OK or status == HTTPStatus.SWITCHING_PROTOCOLS:
                 return found
         raise _broken("net/http: too many 1xx informational responses")
 

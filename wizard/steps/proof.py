@@ -171,18 +171,23 @@ class Inquiry:
             before: asked before Prometheus itself is protected by this plan.
         """
         probes: dict[str, Probe] = {}
+        told: dict[tuple[str, str], str] = {}
         for target in targets:
             if target.place.kind != "job":
                 continue
             server, client = target.plan.server, target.client
             scheme, options = self._access(client, before=before)
             identity = up_id(target)
+            # A blackbox exporter is scraped for itself and for what it probes: the second job has to be told apart.
+            job = told.setdefault((server.key, client.key), target.place.name)
             probes[identity] = Probe(
                 id=identity,
                 host=server.spec.host,
                 component=server.spec.name,
                 name=f"Prometheus scrapes it (job {target.place.name})",
-                client="Prometheus itself",
+                client="Prometheus itself"
+                if job == target.place.name
+                else f"Prometheus, {target.place.name}",
                 expect="up",
                 url=f"{scheme}://{client.service.listen}",
                 kind="up",
