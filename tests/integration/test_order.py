@@ -36,7 +36,9 @@ class Cost:
         self.stand.took(outcome, stack)
         found = lost(self.stand, begin, end)
         assert found.keys() == JOBS.keys()
-        self.record(name, {job: (each.failed, each.missing, each.widest) for job, each in found.items()})
+        self.record(
+            name, {job: (each.failed, each.late, each.missing, each.widest) for job, each in found.items()}
+        )
         return found
 
 
@@ -50,7 +52,7 @@ def test_from_http_to_https_with_a_password_at_most_one_scrape_of_a_target_is_lo
         found = cost.of("http to https", others)
         # The reload that brings the login breaks off a scrape that is under way in this very moment, see below.
         assert {job: each for job, each in found.items() if each.failed > 1} == {}
-        assert {job: each for job, each in found.items() if each.missing > 1} == {}
+        assert {job: each for job, each in found.items() if each.missing - each.late > 1} == {}
         assert found["prometheus"].scrapes == 0
 
         # Prometheus' own flags count only from a restart on, and while it starts it scrapes nobody: this gap is in
@@ -91,7 +93,8 @@ def nobody_missed(name: str, found: dict[str, Lost]) -> None:
     """
     assert {job: each for job, each in found.items() if each.failed} == {}, name
     missing = {job: each for job, each in found.items() if each.missing}
-    assert sum(each.missing for each in missing.values()) <= 1, (name, missing)
+    # A scrape that takes its whole second lets the next one fall out.
+    assert sum(max(0, each.missing - each.late) for each in missing.values()) <= 1, (name, missing)
 
 
 REPLACED = {

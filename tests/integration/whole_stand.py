@@ -48,6 +48,8 @@ JOBS: Mapping[str, str] = {
 START = 8
 """Seconds: a Prometheus that starts begins to scrape only after its discovery's first five-second tick."""
 _HOSTS = {"node_exporter": "srv1", "blackbox_exporter": "blackbox"}
+_ALL_ITS_TIME = 0.95
+"""Seconds after which a scrape of one second has met its time limit, and no refusal."""
 _LIMIT = 40.0
 """Seconds after which waiting for something is a failure."""
 
@@ -236,7 +238,9 @@ class Lost:
     """What a target's series `up` shows of a window, at an interval of one second."""
 
     failed: int
-    """Scrapes that were made and failed (up = 0)."""
+    """Scrapes that were made and failed (up = 0) before their time was over: somebody said no."""
+    late: int
+    """Scrapes that failed because nobody answered within their second: the machine was busy."""
     missing: int
     """Scrapes that were not made: intervals without a sample."""
     widest: float
@@ -244,8 +248,8 @@ class Lost:
 
     @property
     def scrapes(self) -> int:
-        """Both."""
-        return self.failed + self.missing
+        """All of them."""
+        return self.failed + self.late + self.missing
 
 
 def lost(stand: Whole, begin: float, end: float) -> dict[str, Lost]:
@@ -254,23 +258,29 @@ def lost(stand: Whole, begin: float, end: float) -> dict[str, Lost]:
     Back when there are two samples of every job after `end`, so that the window is closed.
     """
 
-    def look() -> tuple[bool, dict[str, list[tuple[float, str]]]]:
+    def samples(name: str) -> dict[str, list[tuple[float, str]]]:
         span = int(time.time() - begin) + 3
-        rows = stand.query(f"up[{span}s]")
         seen: dict[str, list[tuple[float, str]]] = {job: [] for job in JOBS}
-        for row in rows:
+        for row in stand.query(f"{name}[{span}s]"):
             seen[row["metric"]["job"]] += [(float(at), value) for at, value in row["values"]]
+        return seen
+
+    def look() -> tuple[bool, dict[str, list[tuple[float, str]]]]:
+        seen = samples("up")
         later = [sum(at > end for at, _ in values) for values in seen.values()]
         return min(later) >= 2, {job: sorted(values) for job, values in seen.items()}
 
     found = until(look, "no samples after the run")
+    took = {job: dict(values) for job, values in samples("scrape_duration_seconds").items()}
     told = {}
     for job, values in found.items():
         # The first sample before the window begins opens it: a gap at its very beginning counts too.
         window = [(at, value) for at, value in values if at >= begin - 1.5]
         gaps = [later - earlier for (earlier, _), (later, _) in pairwise(window)]
+        down = [float(took[job].get(at, "0")) >= _ALL_ITS_TIME for at, value in window if value == "0"]
         told[job] = Lost(
-            failed=sum(value == "0" for _, value in window),
+            failed=down.count(False),
+            late=down.count(True),
             missing=sum(max(0, round(gap) - 1) for gap in gaps),
             widest=round(max(gaps), 2),
         )

@@ -20,6 +20,8 @@ Emit = Callable[[Event], None]
 _AT_ONCE = 2
 """A wrong password costs the server a bcrypt each: more at once only queue there, and on one machine they would take
 the processor from the thread that draws."""
+_SECOND_THOUGHT = 5.0
+"""Seconds in which an answer that is about another server may still become what it must be."""
 _MOST = 16
 """Servers on that many machines are asked side by side."""
 
@@ -63,6 +65,9 @@ def prove(
             )
         else:
             attempt = probes.run(probe, cancel=cancel, trusts=trusts)
+            if probe.holds and not attempt.ok:
+                # What another program says of a server that has only just started may be a moment old.
+                attempt = probes.wait(probe, until=time.monotonic() + _SECOND_THOUGHT, cancel=cancel)
         with lock:
             finished += 1
             done = finished
