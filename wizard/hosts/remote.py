@@ -160,6 +160,7 @@ class RemoteShell:
         lines = found.stdout.rpartition(self._mark.encode())[2].decode("utf-8", "replace").split("\n")
         said = _ID.match(lines[1]) if len(lines) == 5 else None
         if said is None:
+            self._seen += found.stdout + b"\n" + found.stderr  # what it said instead, for whoever has to look
             raise self._no_shell()
         # An account without a name is known by its number.
         self.user, self.group = said[2] or said[1], said[4] or said[3]
