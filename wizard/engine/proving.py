@@ -67,7 +67,12 @@ def prove(
             attempt = probes.run(probe, cancel=cancel, trusts=trusts)
             if probe.holds and not attempt.ok:
                 # What another program says of a server that has only just started may be a moment old.
-                attempt = probes.wait(probe, until=time.monotonic() + _SECOND_THOUGHT, cancel=cancel)
+                attempt = probes.wait(
+                    probe,
+                    until=time.monotonic() + _SECOND_THOUGHT,
+                    cancel=cancel,
+                    meanwhile=lambda look: told(look, "waiting", finished),
+                )
         with lock:
             finished += 1
             done = finished
