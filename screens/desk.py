@@ -56,11 +56,12 @@ class Desk:
 
     def _real(self) -> Engine:
         from wizard.engine import Engine
+        from wizard.engine.proving import MOST_BESIDE_A_SCREEN
         from wizard.workspace import Workspace
 
         workspace = Workspace(self._folder) if self._folder else Workspace.default()
         workspace.ensure()
-        return Engine(workspace)
+        return Engine(workspace, most=MOST_BESIDE_A_SCREEN)
 
     @property
     def engine(self) -> Engine:

@@ -61,6 +61,7 @@ class Engine:
         workspace: where the CA, the journal and the practice stack live.
         access: what connections were given, with connections that were begun with it.
         begun: these, by host; they end with the engine.
+        most: machines whose servers are asked side by side in a proof.
     """
 
     def __init__(
@@ -68,8 +69,11 @@ class Engine:
         workspace: Workspace,
         access: Access | None = None,
         begun: Mapping[HostSpec, Connection] | None = None,
+        *,
+        most: int = proving.MOST,
     ) -> None:
         self.workspace = workspace
+        self._most = most
         self.access = access or Access()
         """What connections were given: passwords, passphrases, accepted host keys. Fronts put answers here."""
         self._kept: dict[HostSpec, Connection] = dict(begun or {})
@@ -217,7 +221,7 @@ class Engine:
 
     def _apply(self, plan: Plan, hosts: Hosts, emit: Emit, cancel: threading.Event, canary: str) -> Outcome:
         if not plan.changes:
-            attempts = proving.prove(plan.probes, run="", emit=emit, cancel=cancel)
+            attempts = proving.prove(plan.probes, run="", emit=emit, cancel=cancel, most=self._most)
             left = tuple(HostOutcome(host=name, state="away") for name in plan.facts.away)
             state: State = "partly" if left else "nothing"
             found = Outcome(run="", state=state, attempts=attempts, hosts=left)
@@ -233,7 +237,7 @@ class Engine:
         try:
             with claimed(hosts, steps.changed_hosts(plan), self.workspace):
                 side_by_side(lambda mine: _unchanged(hosts, mine), judging.first_writes(plan))
-                rollout = Rollout(plan, hosts, log, emit, cancel)
+                rollout = Rollout(plan, hosts, log, emit, cancel, most=self._most)
                 return self._carry_out(rollout, plan, hosts, log, emit, canary)
         except FirescreenError:
             log.discard()
@@ -327,7 +331,8 @@ class Engine:
         self, plan: Plan, emit: Emit = silent, cancel: threading.Event | None = None
     ) -> tuple[Attempt, ...]:
         """The probes of a plan, made now."""
-        return proving.prove(plan.probes, run="", emit=emit, cancel=cancel or threading.Event())
+        stop = cancel or threading.Event()
+        return proving.prove(plan.probes, run="", emit=emit, cancel=stop, most=self._most)
 
     def probe(self, probe: Probe) -> Attempt:
         """One request."""

@@ -22,17 +22,26 @@ _AT_ONCE = 2
 the processor from the thread that draws."""
 _SECOND_THOUGHT = 5.0
 """Seconds in which an answer that is about another server may still become what it must be."""
-_MOST = 16
+MOST = 32
 """Servers on that many machines are asked side by side."""
+MOST_BESIDE_A_SCREEN = 16
+"""Where a screen is drawn too: a redraw waits its turn among as many threads."""
 
 
 def prove(
-    wanted: Sequence[Probe], *, run: str, emit: Emit, cancel: threading.Event, since: float = 0.0
+    wanted: Sequence[Probe],
+    *,
+    run: str,
+    emit: Emit,
+    cancel: threading.Event,
+    since: float = 0.0,
+    most: int = MOST,
 ) -> tuple[Attempt, ...]:
     """Every probe's outcome, in the order given; each is told as it comes in.
 
     Args:
         since: unix time; Prometheus' own word counts only for scrapes after it.
+        most: machines that are asked side by side.
     """
     finished = 0
     lock = threading.Lock()
@@ -85,7 +94,7 @@ def prove(
     waiting = [probe for probe in wanted if probe.kind == "up"]
     others = [probe for probe in wanted if probe.kind != "up"]
     places = {_address(probe) for probe in others}
-    lanes = min(max(len(places), _AT_ONCE), _MOST)
+    lanes = min(max(len(places), _AT_ONCE), most)
     with (
         ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="probe-up") as patient,
         ThreadPoolExecutor(max_workers=lanes, thread_name_prefix="probe") as pool,

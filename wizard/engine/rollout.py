@@ -76,9 +76,20 @@ class Rollout:
     Args:
         log: the run's journal, open.
         cancel: looked at between changes.
+        most: see `proving.prove`.
     """
 
-    def __init__(self, plan: Plan, hosts: Hosts, log: Journal, emit: Emit, cancel: threading.Event) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        hosts: Hosts,
+        log: Journal,
+        emit: Emit,
+        cancel: threading.Event,
+        *,
+        most: int = proving.MOST,
+    ) -> None:
+        self._most = most
         self._plan = plan
         self._hosts = hosts
         self._log = log
@@ -173,7 +184,12 @@ class Rollout:
             if probe.kind == "up" or not (known := self._attempts.get(probe.id)) or not known.ok
         ]
         found = proving.prove(
-            asked, run=self._log.run, emit=self._emit, cancel=self._cancel, since=judging.turned(target)
+            asked,
+            run=self._log.run,
+            emit=self._emit,
+            cancel=self._cancel,
+            since=judging.turned(target),
+            most=self._most,
         )
         if self._cancel.is_set():
             raise CancelledError("you stopped the run while it was being proven")

@@ -110,12 +110,12 @@ class Channel:
         self._early = b""
 
     def handshake(self) -> None:
-        """Agrees on keys; trusts nobody yet.
+        """Agrees on keys; trusts nobody yet. Our last word (TLS 1.3) goes out with what is sent next, or by `flush`.
 
         Raises:
             EndedError: the server does not speak TLS, or refused.
         """
-        self._drive(self._tls.do_handshake)
+        self._drive(self._tls.do_handshake, last=False)
         cipher = self._tls.cipher()
         version = self._tls.version() or ""
         self._record.version = _VERSIONS.get(version, version)
@@ -137,7 +137,10 @@ class Channel:
         Its refusal comes after our handshake is done; a request sent at once can be answered by a reset that
         hides the reason. Go and OpenSSL servers send a session ticket when content, so this is short.
         """
-        if self._record.asked and self._tls.version() == "TLSv1.3" and self._wire.readable(0.25):
+        if not self._record.asked or self._tls.version() != "TLSv1.3":
+            return
+        self.flush()
+        if self._wire.readable(0.25):
             data = self._wire.receive()
             self._feed(data)
             try:
@@ -163,21 +166,23 @@ class Channel:
                 return b""
             raise
 
-    def _drive(self, action: Callable[[], _Result]) -> _Result:
+    def _drive(self, action: Callable[[], _Result], *, last: bool = True) -> _Result:
         while True:
             try:
                 result = action()
             except ssl.SSLWantReadError:
-                self._flush()
+                self.flush()
                 self._feed(self._wire.receive())
             except ssl.SSLError as error:
-                self._flush()
+                self.flush()
                 raise self._refusal(error) from error
             else:
-                self._flush()
+                if last:
+                    self.flush()
                 return result
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Sends what waits to be sent."""
         data = self._outgoing.read()
         if data:
             self._wire.send(data)
@@ -255,7 +260,11 @@ class Trust:
             # Go looks at the server's certificate before it shows its own: that verdict comes first.
             self._judge(channel, name, record, insecure=probe.insecure)
             raise
-        self._judge(channel, name, record, insecure=probe.insecure)
+        try:
+            self._judge(channel, name, record, insecure=probe.insecure)
+        except EndedError:
+            channel.flush()  # a handshake that is broken off would stand in the server's log
+            raise
         channel.await_refusal()
         return channel
 
