@@ -19,6 +19,8 @@ from screens.words import fit, inline
 
 if TYPE_CHECKING:
     from screens.state import Session
+    from wizard.engine import Scan
+    from wizard.model import Finding
 
 # name: (key, title, what it is for)
 MENU = {
@@ -42,6 +44,8 @@ PRACTISING = {
 
 WHOLE = 5
 """Components of the whole practice stack."""
+REMARKS = 3
+"""Lines for what the table does not tell."""
 
 
 class Home(Page):
@@ -95,7 +99,8 @@ whole stack has an Alertmanager, a Pushgateway and a blackbox_exporter too."""
         self.query_one("#title", Static).update(_title(session))
         exposures = session.scan.exposures if session.scan else ()
         self.query_one(Exposures).rows = exposures
-        self.query_one("#verdict", Static).update(_verdict(session))
+        self.query_one(Exposures).hosts = len(session.stack.hosts) if session.stack else 1
+        self.query_one("#verdict", Static).update(Content("\n").join([_verdict(session), *_remarks(session)]))
         self._fill_menu(session)
 
     def _fill_menu(self, session: Session) -> None:
@@ -157,12 +162,17 @@ def _verdict(session: Session) -> Content:
         return Content("\n").join([Content.assemble(("▸ ", "$primary"), session.busy), *said])
     if session.scan is None:
         return Content("")
-    rows = session.scan.exposures
-    if not rows:
+    if not session.scan.exposures and not session.scan.remarks:
         nothing = (
             "Nothing of Prometheus was found on this machine. 'Practise' needs nothing: it brings its own."
         )
         return Content(nothing if session.place == "here" else "Nothing of Prometheus was found there.")
+    return _judged(session.scan)
+
+
+def _judged(scan: Scan) -> Content:
+    """How open all of it is, in one line."""
+    rows = scan.exposures
     unguarded = sum(row.state == "open" for row in rows)
     partly = sum(row.state == "partly" for row in rows)
     if unguarded:
@@ -172,9 +182,28 @@ def _verdict(session: Session) -> Content:
         )
     if partly:
         return Content.assemble((f"◐ {partly} of {len(rows)} ", "$warning bold"), "could be guarded better.")
-    if all(row.state == "secured" for row in rows):
+    if all(row.state == "secured" for row in rows) and not scan.remarks:
         return Content.assemble(("✓ ", "$success bold"), "All of it is encrypted and guarded.")
     return Content("")
+
+
+def _remarks(session: Session) -> list[Content]:
+    """What the table does not tell: what is not there, and what has power and stands open."""
+    if session.busy or session.trouble or session.scan is None:
+        return []
+    remarks = session.scan.remarks
+    shown = remarks if len(remarks) <= REMARKS else remarks[: REMARKS - 1]
+    lines = [
+        Content.assemble(("! ", "bold $warning"), f"{inline(each.what)}. {_todo(each)}") for each in shown
+    ]
+    if len(shown) < len(remarks):
+        lines.append(Content.styled(f"… and {len(remarks) - len(shown)} more: firescreen scan", "$quiet"))
+    return lines
+
+
+def _todo(remark: Finding) -> str:
+    """What to do about it, as a sentence; nothing where that is what this program is for."""
+    return "" if remark.mend == "firescreen" else f"{remark.mend[:1].upper()}{remark.mend[1:]}."
 
 
 def _menu(session: Session) -> tuple[str, ...]:

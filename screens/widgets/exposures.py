@@ -30,13 +30,15 @@ class Exposures(Widget):
     """
 
     rows: reactive[tuple[Exposure, ...]] = reactive((), layout=True)
+    hosts: reactive[int] = reactive(1)
+    """Hosts that were looked at; of one, the name would stand in each line."""
 
     def render(self) -> Content:
         """The table for the present width; the columns are as wide as what stands in them."""
         rows = self.rows
         if len(rows) > MOST:
             rows = tuple(sorted(rows, key=lambda row: _WORST.index(row.state))[: MOST - 1])
-        several = len({row.host for row in self.rows}) > 1
+        several = self.hosts > 1 or len({row.host for row in self.rows}) > 1
         texts = [(row.host if several else "", row.component, row.address) for row in rows]
         if not texts:
             return Content("")

@@ -8,6 +8,7 @@ from screens.app import make_app
 from screens.trust import TrustPage
 from tests.screens import whole
 from tests.screens.helpers import QuietEngine, engine, until
+from wizard.model import Finding
 
 
 async def test_five_components_and_the_whole_menu_fit() -> None:
@@ -74,3 +75,34 @@ async def test_the_picture_is_among_all_commands() -> None:
         assert {"Trust picture", "Practise with the whole stack"} <= names
         next(one for one in app.get_system_commands(app.screen) if one.title == "Trust picture").callback()
         await until(pilot, lambda: isinstance(app.screen, TrustPage))
+
+
+async def test_what_the_table_does_not_tell_stands_below_it_and_nothing_is_called_guarded_then() -> None:
+    app = make_app(build=engine(whole.WholeEngine(state="secured", made=())))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.session.scan is not None and not app.session.busy)
+        session = app.session
+        assert session.scan is not None
+        secured = tuple(replace(row, state="secured") for row in session.scan.exposures)
+        missing = Finding(
+            severity="warning",
+            id="not-found",
+            host="srv9",
+            component="prometheus",
+            what="there is no prometheus on srv9",
+            why="",
+            mend="install and start it",
+        )
+        open_row = replace(missing, id="open-to-everyone", what="the table tells this")
+        app.session = replace(session, scan=replace(session.scan, exposures=secured, findings=()))
+        await until(pilot, "All of it is encrypted")
+        for count, last in (
+            (1, "there is no prometheus on srv9. Install and start it."),
+            (5, "… and 3 more"),
+        ):
+            found = (open_row, *[missing] * count)
+            app.session = replace(session, scan=replace(session.scan, exposures=secured, findings=found))
+            text = await until(pilot, last)
+            assert "All of it" not in text
+            assert "the table tells this" not in text
+            assert text.count("no prometheus on srv9") == min(count, 2)

@@ -107,11 +107,9 @@ def scan(
             click.echo(
                 f"{exposure.host:12} {exposure.component:14} {exposure.address:22} {plain(exposure.words)}"
             )
-        for finding in found.findings:
-            if finding.id == "not-found":
-                output.say(finding.what)
-            elif finding.id == "host-away":
-                output.say(f"{plain(finding.what)} ({finding.mend})", colour="yellow")
+        for finding in found.remarks:
+            todo = f" ({finding.mend})" if finding.mend != "firescreen" else ""
+            output.say(f"! {plain(finding.what)}{todo}", colour="yellow")
     sys.exit(3 if found.findings else 0)
 
 

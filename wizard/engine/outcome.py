@@ -60,6 +60,9 @@ class Exposure:
     words: str
 
 
+_REMARKS = ("host-away", "not-found", "powerful-endpoint-open")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
     """What runs where, and how it is protected."""
@@ -68,6 +71,11 @@ class Scan:
     facts: Facts = field(repr=False)
     exposures: tuple[Exposure, ...]
     findings: tuple[Finding, ...]
+
+    @property
+    def remarks(self) -> tuple[Finding, ...]:
+        """The findings that no exposure tells: hosts and components that are not there, endpoints with power."""
+        return tuple(each for each in self.findings if each.id in _REMARKS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
