@@ -126,9 +126,9 @@ class Desk:
     def _kept(self) -> Path:
         return self.engine.workspace.root / "stack.yaml"
 
-    def give(self, kind: str, host: str, secret: Secret) -> None:
-        """Gives connections what one of them asked for; see `errors.NeededError`."""
-        self.engine.access.give(cast("SecretKind", kind), host, secret)
+    def give(self, kind: str, host: str, secret: Secret, *, everywhere: bool = False) -> None:
+        """Gives connections what one of them, or (`everywhere`) each, asks for; see `errors.NeededError`."""
+        self.engine.access.give(cast("SecretKind", kind), host, secret, everywhere=everywhere)
 
     def accept(self, host: str, fingerprint: str) -> None:
         """The person says that this is the host's key."""

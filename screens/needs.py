@@ -9,12 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from screens.dialogs.needed import SecretDialog, host_key_dialog
+from screens.dialogs.needed import Given, SecretDialog, host_key_dialog
 
 if TYPE_CHECKING:
     from screens.app import FirescreenApp
     from wizard.errors import NeededError
-    from wizard.redact import Secret
 
 
 @dataclass(slots=True)
@@ -24,7 +23,7 @@ class _Asker:
     refused: Callable[[], None]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Question:
     needed: NeededError
     askers: list[_Asker] = field(default_factory=list)
@@ -74,7 +73,8 @@ class Needs:
         if needed.kind == "host-key":
             self._app.push_screen(host_key_dialog(needed), self._accepted)
         else:
-            self._app.push_screen(SecretDialog(needed), self._given)
+            several = len(self._app.session.hosts) != 1
+            self._app.push_screen(SecretDialog(needed, several=several), self._given)
 
     def _accepted(self, yes: bool | None) -> None:
         if yes:
@@ -82,16 +82,18 @@ class Needs:
             self._app.desk.accept(needed.host, needed.fingerprint)
         self._done(answered=bool(yes))
 
-    def _given(self, secret: Secret | None) -> None:
-        if secret is not None:
-            needed = self._waiting[0].needed
-            self._app.desk.give(needed.kind, needed.host, secret)
-        self._done(answered=secret is not None)
+    def _given(self, given: Given | None) -> None:
+        needed = self._waiting[0].needed
+        if given is not None:
+            self._app.desk.give(needed.kind, needed.host, given.secret, everywhere=given.everywhere)
+        self._done(answered=given is not None, kind=needed.kind if given and given.everywhere else "")
 
-    def _done(self, *, answered: bool) -> None:
+    def _done(self, *, answered: bool, kind: str = "") -> None:
+        """Goes on after the first question, and after all of a kind that were answered with it."""
         self._open = False
-        question = self._waiting.pop(0)
-        for asker in question.askers:
+        done = [self._waiting[0], *(each for each in self._waiting[1:] if each.needed.kind == kind)]
+        self._waiting = [each for each in self._waiting if each not in done]
+        for asker in [asker for question in done for asker in question.askers]:
             if asker.wanted():
                 (asker.again if answered else asker.refused)()
         self._next()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
@@ -15,6 +16,7 @@ from screens.words import safe
 
 if TYPE_CHECKING:
     from wizard.errors import NeededError
+    from wizard.redact import Secret
 
 TITLES = {
     "password": "Password of the login",
@@ -39,11 +41,21 @@ def host_key_dialog(needed: NeededError) -> ConfirmDialog:
     return ConfirmDialog("Is this that host's key?", text, yes="Yes, accept it", no="No", careful=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What was typed. Of kind 'key' an empty secret means: do without that key."""
+
+    secret: Secret
+    everywhere: bool = False
+    """Whether it is for all hosts that ask for the like."""
+
+
 class SecretDialog(Dialog[Any]):
-    """Asks for a password or a passphrase, masked; answers with a `Secret`, or None for Escape.
+    """Asks for a password or a passphrase, masked; answers with `Given`, or None for Escape.
 
     Args:
-        needed: what asks for it. Of kind 'key' an empty answer means: do without that key.
+        needed: what asks for it.
+        several: whether other hosts may ask for the same.
     """
 
     AUTO_FOCUS = "Input"
@@ -60,9 +72,11 @@ class SecretDialog(Dialog[Any]):
         Binding("right", "", show=False),
     ]
 
-    def __init__(self, needed: NeededError) -> None:
+    def __init__(self, needed: NeededError, *, several: bool = False) -> None:
         super().__init__()
         self._needed = needed
+        # A passphrase serves all the hosts that the key opens as it is.
+        self._several = several and needed.kind != "key"
 
     def title_text(self) -> str:
         """What is asked for."""
@@ -84,14 +98,16 @@ class SecretDialog(Dialog[Any]):
         yield from super().inside()
         yield Input(password=True)
         yield Static("✗ It is empty: type it, or press Escape.", id="missing", markup=False)
-        yield Static(
-            "\nIt is kept in memory until Firescreen ends, and written nowhere.", classes="why", markup=False
-        )
+        words = "It is kept in memory until Firescreen ends, and written nowhere."
+        if self._several:
+            words += " 'For all hosts' sends it to another host once this one has taken it."
+        yield Static(f"\n{words}", classes="why", markup=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """Go on, do without that key, or stop."""
+        """Go on, here or everywhere, do without that key, or stop."""
+        everywhere = (("everywhere", "For all hosts"),) if self._several else ()
         without = (("without", "Do without this key"),) if self._needed.kind == "key" else ()
-        return (("give", "Go on"), *without, ("stop", "Stop"))
+        return (("give", "Go on"), *everywhere, *without, ("stop", "Stop"))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter gives it."""
@@ -104,14 +120,14 @@ class SecretDialog(Dialog[Any]):
 
         field = self.query_one(Input)
         if name == "without":
-            self.dismiss(Secret(""))
+            self.dismiss(Given(Secret("")))
         elif name == "stop":
             self.dismiss(None)
         elif not field.value:
             self.query_one("#missing").add_class("-on")
             field.focus()
         else:
-            self.dismiss(Secret(field.value))
+            self.dismiss(Given(Secret(field.value), everywhere=name == "everywhere"))
 
     def action_refuse(self) -> None:
         """Escape stops."""

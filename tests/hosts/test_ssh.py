@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -430,6 +431,26 @@ def test_a_password_is_asked_for_and_a_wrong_one_is_sent_once(tmp_path: Path) ->
             assert log.count("Failed password") == 1
             access.give("password", "srv1", Secret(person.password))
             assert host.identity() == (person.name, person.name, False)
+
+
+def test_a_password_for_all_hosts_reaches_the_second_only_when_the_first_took_it(tmp_path: Path) -> None:
+    access = Access()
+    with (
+        Sshd() as sshd,
+        Person() as person,
+        sshd.connection(access, user=person.name, identity_file="/none") as one,
+        sshd.connection(access, user=person.name, identity_file="/none", name="srv2") as two,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        assert asked(one).host == "srv1"
+        access.give("password", "srv1", Secret("wrong-" + person.password), everywhere=True)
+        said = [pool.submit(asked, each) for each in (two, one)]
+        assert "not accepted" in said[1].result(60).what
+        assert "asks for a password" in said[0].result(60).what
+        assert (sshd.folder / "log").read_text().count("Failed password") == 1
+        access.give("password", "srv1", Secret(person.password), everywhere=True)
+        users = [pool.submit(each.identity) for each in (two, one)]
+        assert {user.result(60)[0] for user in users} == {person.name}
 
 
 def test_keyboard_interactive(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import stat
 import threading
 from dataclasses import replace
@@ -60,6 +61,7 @@ class FarEngine(whole.WholeEngine):
             if asked and (given is None or given.reveal() != CANARY):
                 words = "asks for a password" if given is None else "was not accepted"
                 raise NeededError(f"the {kind} {words}", where=name, todo="Type it.", kind=kind, host=name)
+            self.access.taken(kind, name)  # type: ignore[arg-type]
         if spec.become and not self.may_sudo:
             raise HostError("this user may not use sudo", where=name, todo="Log in as root")
 
@@ -296,6 +298,33 @@ async def test_a_question_of_an_apply_is_asked_and_the_apply_is_done_again(far: 
         await until(pilot, lambda: not app.runs.working)
         assert app.run_state.result == "proven"
         assert far.applied == 2
+
+
+@pytest.mark.parametrize("everywhere", [True, False])
+async def test_a_password_is_for_one_host_or_for_all(far: FarEngine, everywhere: bool) -> None:
+    far.asks_key = far.asks_login = False
+    specs = tuple(HostSpec(name=name, connect="ssh", become="sudo") for name in ("srv1", "srv2", "srv3"))
+    app = build(far)
+    heard: list[object] = []
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Other hosts")
+        await until(pilot, lambda: not app.session.busy)
+        app.session = replace(app.session, stack=Stack(hosts=specs, components=()))
+        for spec in specs:
+            app.ask(functools.partial(app.desk.reach, spec), heard.append)
+        await until(pilot, "For all hosts")
+        asked = 0
+        for _ in specs:
+            if len(heard) < len(specs):
+                await until(pilot, lambda: isinstance(app.screen, SecretDialog))
+                asked += 1
+                await pilot.press(*CANARY, "tab", *(["tab"] if everywhere else []), "enter")
+                await until(
+                    pilot,
+                    lambda: len(heard) == len(specs) or (len(heard) == asked and not everywhere),  # noqa: B023
+                )
+        assert (len(heard), asked) == (3, 1 if everywhere else 3)
+        assert len(app.screen_stack) == 1
 
 
 async def test_a_question_that_several_looks_run_into_is_asked_once(far: FarEngine) -> None:

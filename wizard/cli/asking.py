@@ -136,6 +136,7 @@ def reached(machine: Engine, hosts: tuple[HostSpec, ...]) -> None:
     Raises:
         InputError: a host cannot be reached, or something has to be asked for and nobody is there.
     """
+    asked: set[SecretKind] = set()
     for _ in range(4 * len(hosts) + 1):
         try:
             machine.reach(hosts)
@@ -153,7 +154,14 @@ def reached(machine: Engine, hosts: tuple[HostSpec, ...]) -> None:
             else:
                 kinds = {"password": "Password", "key": "Passphrase of the key", "sudo": "Password for sudo"}
                 given = ask(f"{kinds[needed.kind]} ({needed.host})", None)
-                machine.access.give(cast("SecretKind", needed.kind), needed.host, given)
+                kind = cast("SecretKind", needed.kind)
+                several = kind != "key" and len(hosts) > 1 and kind not in asked
+                asked.add(kind)
+                everywhere = several and click.confirm(
+                    "Is it the same on all hosts? (the others are sent it once this one has taken it)",
+                    err=True,
+                )
+                machine.access.give(kind, needed.host, given, everywhere=everywhere)
     raise InputError("the hosts go on asking, and nothing helps", todo="look at their logs")
 
 

@@ -6,11 +6,27 @@ Kept in memory for as long as the engine lives, shared by all its connections, a
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from wizard.redact import Secret
 
 SecretKind: TypeAlias = Literal["password", "key", "sudo"]
+
+_PATIENCE = 60.0
+"""Seconds that the other hosts wait for the first one to take a password: as long as its own tries may take."""
+
+
+@dataclass(slots=True, eq=False)
+class _Common:
+    """A password that a person gave for all hosts."""
+
+    secret: Secret
+    first: str
+    """The host that asked for it. No other is sent it before this one took it: a mistyped one, sent to twenty hosts,
+    could lock an account twenty times."""
+    taken: bool = False
+    refused: set[str] = field(default_factory=set)
 
 
 class Access:
@@ -23,20 +39,49 @@ class Access:
     def __init__(self) -> None:
         self._secrets: dict[tuple[SecretKind, str], Secret] = {}
         self._accepted: dict[str, str] = {}
+        self._common: dict[SecretKind, _Common] = {}
+        self._changed = threading.Condition()
         self.writing = threading.Lock()
         """Held while a known_hosts file is rewritten."""
 
     def secret(self, kind: SecretKind, host: str) -> Secret | None:
-        """What was given, or None; with kind 'key' an empty secret means: do without this key."""
-        return self._secrets.get((kind, host))
+        """What was given, or None; with kind 'key' an empty secret means: do without this key.
 
-    def give(self, kind: SecretKind, host: str, secret: Secret) -> None:
-        """Keeps an answer for all connections to come."""
-        self._secrets[kind, host] = secret
+        Of what was given for all hosts the others wait until the first has taken or refused it.
+        """
+        with self._changed:
+            own, common = self._secrets.get((kind, host)), self._common.get(kind)
+            if own is not None or common is None or host in common.refused:
+                return own
+            self._changed.wait_for(lambda: common.taken or self._common.get(kind) is not common, _PATIENCE)
+            return common.secret if common.taken and self._common.get(kind) is common else None
+
+    def give(self, kind: SecretKind, host: str, secret: Secret, *, everywhere: bool = False) -> None:
+        """Keeps an answer for all connections to come; `everywhere`: of all hosts that ask for that kind."""
+        with self._changed:
+            self._secrets[kind, host] = secret
+            if everywhere:
+                self._common[kind] = _Common(secret, host)
+            self._changed.notify_all()
+
+    def taken(self, kind: SecretKind, host: str) -> None:
+        """A host took what it was sent."""
+        with self._changed:
+            common = self._common.get(kind)
+            if common is not None and common.first == host:
+                common.taken = True
+            self._changed.notify_all()
 
     def forget(self, kind: SecretKind, host: str) -> None:
         """Drops an answer that was refused, so that it is never sent a second time."""
-        self._secrets.pop((kind, host), None)
+        with self._changed:
+            self._secrets.pop((kind, host), None)
+            common = self._common.get(kind)
+            if common is not None and common.first == host and not common.taken:
+                del self._common[kind]
+            elif common is not None:
+                common.refused.add(host)
+            self._changed.notify_all()
 
     def accept(self, host: str, fingerprint: str) -> None:
         """The person says that the host's key is the one with this fingerprint (SHA256:…)."""

@@ -58,6 +58,7 @@ def become_root(shell: RemoteShell, access: Access, *, host: str, user: str, ter
         shell.say(secret.reveal())
         if _asked(shell, word, host, again=True):
             raise _wrong(access, host, user)
+        access.taken("sudo", host)
 
 
 def _attempt(word: str, options: str) -> str:

@@ -312,6 +312,7 @@ class _Authentication:
                 return
         if self._password_allowed() and (secret := self._access.secret("password", self._target.host)):
             if self._with_password(secret):
+                self._access.taken("password", self._target.host)
                 return
             raise self._wrong_password()
         if "publickey" in self._allowed and self._locked:

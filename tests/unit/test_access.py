@@ -1,0 +1,67 @@
+"""A password for all hosts: none of the others is sent it before the first has taken it."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from wizard.hosts.access import Access
+from wizard.redact import Secret
+
+GOOD = Secret("right")
+
+
+def test_it_is_one_hosts_unless_it_is_said_to_be_for_all() -> None:
+    access = Access()
+    access.give("sudo", "srv1", GOOD)
+    access.taken("sudo", "srv1")
+    assert access.secret("sudo", "srv1") is GOOD
+    assert access.secret("sudo", "srv2") is None
+
+
+def test_the_others_wait_until_the_first_has_taken_it() -> None:
+    access = Access()
+    access.give("sudo", "srv1", GOOD, everywhere=True)
+    assert access.secret("sudo", "srv1") is GOOD, "the first does not wait"
+    assert access.secret("password", "srv2") is None, "of another kind nothing was given"
+    asked = threading.Event()
+
+    def other(name: str) -> Secret | None:
+        asked.set()
+        return access.secret("sudo", name)
+
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(other, name) for name in ("srv2", "srv3")]
+        assert asked.wait(10)
+        assert not any(each.done() for each in waiting)
+        access.taken("sudo", "srv2")
+        assert not any(each.done() for each in waiting), "only the first counts"
+        access.taken("sudo", "srv1")
+        assert [each.result(10) for each in waiting] == [GOOD, GOOD]
+    assert access.secret("sudo", "srv4") is GOOD
+
+
+def test_what_the_first_refuses_reaches_no_other() -> None:
+    access = Access()
+    access.give("sudo", "srv1", Secret("mistyped"), everywhere=True)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(access.secret, "sudo", "srv2")
+        access.forget("sudo", "srv1")
+        assert waiting.result(10) is None
+    assert access.secret("sudo", "srv1") is None
+    access.give("sudo", "srv1", GOOD, everywhere=True)
+    access.taken("sudo", "srv1")
+    assert access.secret("sudo", "srv2") is GOOD
+
+
+def test_where_it_does_not_fit_it_is_sent_once_and_that_host_is_asked_about_by_itself() -> None:
+    access = Access()
+    access.give("sudo", "srv1", GOOD, everywhere=True)
+    access.taken("sudo", "srv1")
+    assert access.secret("sudo", "srv2") is GOOD
+    access.forget("sudo", "srv2")
+    assert access.secret("sudo", "srv2") is None
+    own = Secret("its own")
+    access.give("sudo", "srv2", own)
+    assert access.secret("sudo", "srv2") is own
+    assert access.secret("sudo", "srv3") is GOOD
