@@ -60,14 +60,14 @@ script() {
   printf '\n%s %d\n%s\n%s\n' "$mark" "$code" "$err" "$mark" >&3
 }
 drain() { [ -z "$fed" ] || cat >/dev/null; }
-who() { printf '\n%s\n' "$mark"; id; printf '%s\n' "$bound" "$labels"; }
+who() { printf '\nwho%s:%s:%s:%s\n' "$mark" "$bound" "$labels" "$(id)"; }
 """
 
 _LOOP = 'script who </dev/null; while IFS= read -r line; do eval "$line"; done; exit 0'
 
 
-_ID = re.compile(r"uid=(\d+)(?:\(([^)]*)\))? gid=(\d+)(?:\(([^)]*)\))?")
-"""What `id` says first, everywhere alike."""
+_WHO = re.compile(r"who([0-9a-f]{32}):(1?):(1?):uid=(\d+)(?:\(([^)]*)\))? gid=(\d+)(?:\(([^)]*)\))?")
+"""The line that `who` prints, with what `id` says first, everywhere alike."""
 
 
 class Stream(Protocol):
@@ -155,16 +155,17 @@ class RemoteShell:
     def begin(self) -> None:
         """Makes the shell that reads there the one that answers; it must be sh with `START`'s line before it."""
         self.say(f'mark={self._mark}; eval "$(printf %b {_prelude()})"')
-        # What start-up files print comes before; an echoed request never has the mark alone on a line.
+        # What start-up files print comes before it, or after it where they left something running; an echoed request
+        # has no such line.
         found = self._answers([Call(("who",))], time.monotonic() + 20, first=True)[0]
-        lines = found.stdout.rpartition(self._mark.encode())[2].decode("utf-8", "replace").split("\n")
-        said = _ID.match(lines[1]) if len(lines) == 5 else None
+        lines = _WHO.finditer(found.stdout.decode("utf-8", "replace"))
+        said = next((line for line in lines if line[1] == self._mark), None)
         if said is None:
             self._seen += found.stdout + b"\n" + found.stderr  # what it said instead, for whoever has to look
             raise self._no_shell()
+        self.bounded, self.labels, self.root = bool(said[2]), bool(said[3]), said[4] == "0"
         # An account without a name is known by its number.
-        self.user, self.group = said[2] or said[1], said[4] or said[3]
-        self.root, self.bounded, self.labels = said[1] == "0", lines[2] == "1", lines[3] == "1"
+        self.user, self.group = said[5] or said[4], said[7] or said[6]
 
     labels: bool = False
     """Whether files there carry SELinux labels that a rename leaves wrong."""

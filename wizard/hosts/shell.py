@@ -135,7 +135,10 @@ class ShellFiles(ABC):
         head, _, content = out.partition(b"\n")
         if len(out) >= _READ_LIMIT:
             raise HostError("it is too large to be a configuration file", where=path)
-        found = _info(head)
+        found = _info(head, path)
+        # Kernel files say that they are empty.
+        if found.size and found.size != len(content):
+            raise _garbled(path)
         return FileState(content, found.mode, found.owner, found.group)
 
     def info(self, path: str) -> PathInfo | None:
@@ -145,7 +148,7 @@ class ShellFiles(ABC):
             return None
         if code:
             raise failures.from_words(err, doing="look at", path=path)
-        return _info(out.strip())
+        return _info(out.strip(), path)
 
     def names(self, folder: str) -> tuple[str, ...]:
         """See `model.Connection.names`."""
@@ -200,9 +203,21 @@ class ShellFiles(ABC):
         return code == 0
 
 
-def _info(line: bytes) -> PathInfo:
+def _garbled(path: str) -> HostError:
+    return HostError(
+        "what came of it is not what it holds",
+        where=path,
+        todo="Look whether it is being written, or whether the login's start-up files leave something running that "
+        "prints.",
+    )
+
+
+def _info(line: bytes, path: str) -> PathInfo:
     """From `stat -c '%a %U %u %G %g %s %F'`; who has no name is 'UNKNOWN' there."""
-    mode, owner, uid, group, gid, size, kind = line.decode("utf-8", "replace").split(" ", 6)
+    words = line.decode("utf-8", "replace").split(" ", 6)
+    if len(words) != 7 or not (words[0] + words[5]).isdigit():
+        raise _garbled(path)
+    mode, owner, uid, group, gid, size, kind = words
     return PathInfo(
         _KINDS.get(kind, "other"),
         int(mode, 8),
