@@ -670,18 +670,15 @@ def answers_are_clean(sshd: Sshd, person: Person) -> None:
             assert host.run(["sh", "-c", "echo out"]).stdout == "out\n"
 
 
-def test_what_start_up_files_leave_running_gets_into_no_file(tmp_path: Path) -> None:
+def test_what_start_up_files_leave_running_gets_into_no_file() -> None:
     """Its words come between ours; what is read is right or refused, and is right again once it is silent."""
     content = b"".join(b"line %d\n" % number for number in range(2000))
     with Sshd() as sshd, Person(shell="/bin/bash") as person:
         (person.home / ".bashrc").write_text(
             "(for turn in $(seq 300); do echo noise; sleep 0.01; done; : > ~/silent) 2>/dev/null &\n"
         )
-        path = tmp_path / "x"
+        path = person.home / "x"
         path.write_bytes(content)
-        tmp_path.chmod(0o755)
-        for folder in (tmp_path.parent, tmp_path.parent.parent):
-            folder.chmod(0o755)
         with sshd.connection(user=person.name) as host:
             assert host.identity()[0] == person.name
             told = []
