@@ -65,6 +65,10 @@ def test_the_main_job_from_a_pipe(run: Run, practice: PracticeStack, tmp_path: P
 
     refused = run("apply", "practice")
     assert refused.returncode == 2
+    for entry in data(planned)["changes"]:
+        assert entry["path"] in refused.stderr, "also of a file whose content is not shown"
+        for command in entry["commands"]:
+            assert f"\n{command}\n" in refused.stderr, "it can be copied whole: a here-document ends"
     assert differences(before, snapshot(workspace)) == []
 
     wrong = run("apply", "practice", "--yes", "--canary", "prometheus")

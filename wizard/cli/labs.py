@@ -143,8 +143,8 @@ def hint(workspace: Workspace, named: tuple[str, ...]) -> None:
     with output.explained():
         session, wanted = _opened(workspace, named)
         click.echo(session.hint(wanted.id) if wanted else "All steps are done.")
-        for command in session.answer(wanted.id) if wanted else ():
-            click.echo("\n  " + command.replace("\n", "\n  "))
+        if wanted:
+            _commands(session.answer(wanted.id))
 
 
 @lab.command()

@@ -13,6 +13,7 @@ import click
 
 from wizard.cli import output
 from wizard.errors import FirescreenError
+from wizard.model import WORKSPACE
 from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
@@ -78,10 +79,15 @@ def tell_plan(plan: Plan) -> None:
     for step in plan.steps:
         output.say(f"{step.host}: {step.title}", bold=True)
         output.say(f"  {step.why}")
+        where = "on this machine" if step.host == WORKSPACE else f"on {step.host}"
         for change in step.changes:
+            output.say(f"  {plain(change.title())}", bold=True)
             click.echo(harmless(redact(change.diff(), plan.secrets)), nl=False)
-            for command in change.commands():
-                output.say("    $ " + harmless(command).replace("\n", "\n      "))
+            if commands := change.commands():
+                # Set in, the last line of a here-document would no longer end it when it is copied.
+                output.say(f"  By hand, {where}:")
+                for command in commands:
+                    output.say(harmless(command), colour="cyan")
     for warning in plan.warnings:
         output.say(f"warning: {plain(warning.what)} ({plain(warning.mend)})", colour="yellow")
     for gap in plan.gaps:
