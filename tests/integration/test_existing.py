@@ -77,9 +77,17 @@ class Hand:
 
     def serve(self, web_config: Path) -> None:
         """Restarts the node_exporter with a web configuration."""
-        host = self.practice.host("srv1")
+        self.flags("srv1", f"--web.config.file={web_config}")
+
+    def arguments(self, host: str) -> list[str]:
+        """What a host's service is started with."""
+        return (Path(self.practice.host(host).service_folder) / "arguments").read_text().splitlines()
+
+    def flags(self, name: str, *more: str) -> None:
+        """Restarts a host's service with further flags."""
+        host = self.practice.host(name)
         arguments = Path(host.service_folder) / "arguments"
-        arguments.write_text(arguments.read_text() + f"--web.config.file={web_config}\n")
+        arguments.write_text("\n".join([*self.arguments(name), *more, ""]))
         (service,) = process.discover(host.connection(), host.folder)
         process.restart(host.connection(), service)
 
@@ -503,3 +511,31 @@ def test_certificates_from_files_that_the_person_has(tmp_path: Path, cache: Path
         assert stand.engine.plan(stack).changes == ()
         stand.undo()
         assert differences(before, snapshot(stand.root)) == []
+
+
+# -- (h) behind a reverse proxy, below a path ---------------------------------------------------------------
+
+
+def test_what_is_served_below_a_path_is_asked_there(hand: Hand) -> None:
+    hand.flags("srv1", "--web.telemetry-path=/node/metrics")
+    hand.flags("prometheus", "--web.external-url=http://graphs.example.org/prom/")
+    text = hand.config.read_text()
+    for job, path in (("node", "/node/metrics"), ("prometheus", "/prom/metrics")):
+        head = f"  - job_name: {job}\n"
+        assert text.count(head) == 1
+        text = text.replace(head, f"{head}    metrics_path: {path}\n")
+    hand.config.write_text(text)
+    hand.reload()
+    before = snapshot(hand.engine.workspace.practice)
+    plain = practice_stack.stack(hand.engine.workspace.root)
+    both = tuple(replace(one, protect=("tls", "basic_auth")) for one in plain.components)
+    stack = replace(plain, components=both)
+    plan = hand.engine.plan(stack)
+    urls = {probe.url.partition("://")[2].partition("/")[2] for probe in plan.probes}
+    assert urls == {"node/metrics", "prom/metrics", "prom"}
+    assert any("/prom up" in warning.mend for warning in plan.warnings)
+    hand.proven(plan)
+    assert "--web.external-url=https://graphs.example.org/prom/" in hand.arguments("prometheus")
+    assert all(one.state == "secured" for one in hand.engine.scan(stack).exposures)
+    assert hand.engine.undo().state == "undone"
+    assert differences(before, snapshot(hand.engine.workspace.practice)) == []

@@ -33,6 +33,7 @@ COMPONENT = Component(
     reload_done="Completed loading of configuration file",
     reload_refused="Loading configuration file failed",
     url_flag="web.external-url",
+    prefix_flags=("web.route-prefix", "web.external-url"),
     cluster_flags=(("0.24.0", "cluster.tls-config"),),
     asked_by_others=True,
 )

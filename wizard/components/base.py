@@ -6,9 +6,10 @@ A fact that depends on the version is a table of (first version, value), oldest 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 ByVersion: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -61,7 +62,10 @@ class Component:
     """The flag (without dashes) that names the TLS configuration of the gossip between its peers."""
     open_flags: tuple[tuple[str, str], ...] = ()
     """Flags (without dashes) that open endpoints with power, each with one sentence on what they let anyone do."""
-    metrics_path: str = "/metrics"
+    prefix_flags: tuple[str, ...] = ()
+    """Flags (without dashes), each a path or a URL, that put all it serves below a path; the first given counts."""
+    path_flag: str = ""
+    """The flag (without dashes) that moves its metrics, or ''."""
     scraped: bool = True
     """Whether Prometheus scrapes it."""
     asks_others: bool = False
@@ -83,6 +87,22 @@ class Component:
     def toolkit(self, version: str = "") -> str:
         """The exporter-toolkit's version in it, e.g. '0.8.2'; '' where it has none."""
         return _at(self.toolkits, version)
+
+    def prefix(self, flag: Callable[[str], str]) -> str:
+        """The path below which all of it is served, e.g. '/prometheus'; '' for none.
+
+        Args:
+            flag: gives the value of one of the service's flags; '' for one that it does not have.
+        """
+        said = next((value for name in self.prefix_flags if (value := flag(name))), "")
+        # As Go reads it: what has no scheme is all path.
+        bare = (urlsplit(said).path if "://" in said else said).strip("/")
+        return f"/{bare}" if bare else ""
+
+    def metrics_path(self, flag: Callable[[str], str]) -> str:
+        """Where its metrics are, e.g. '/metrics'; `flag` as for `prefix`."""
+        own = flag(self.path_flag) if self.path_flag else ""
+        return f"{self.prefix(flag)}/{(own or 'metrics').lstrip('/')}"
 
     def opened(self, arguments: Sequence[str]) -> tuple[tuple[str, str], ...]:
         """Those of `open_flags` that a service's arguments switch on."""

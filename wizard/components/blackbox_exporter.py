@@ -28,5 +28,6 @@ COMPONENT = Component(
     reload_by="HUP",
     reload_done="Reloaded config file",
     reload_refused="Error reloading config",
+    prefix_flags=("web.route-prefix", "web.external-url"),
     asks_others=True,
 )

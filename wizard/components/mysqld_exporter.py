@@ -20,4 +20,5 @@ COMPONENT = Component(
     first_safe_version="0.15.1",
     home="/etc/mysqld_exporter",
     image="prom/mysqld-exporter",
+    path_flag="web.telemetry-path",
 )

@@ -26,4 +26,5 @@ COMPONENT = Component(
     first_safe_version="1.4.1",
     home="/etc/node_exporter",
     image="prom/node-exporter",
+    path_flag="web.telemetry-path",
 )

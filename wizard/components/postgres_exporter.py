@@ -19,4 +19,5 @@ COMPONENT = Component(
     first_safe_version="0.12.0",
     home="/etc/postgres_exporter",
     image="quay.io/prometheuscommunity/postgres-exporter",
+    path_flag="web.telemetry-path",
 )

@@ -33,6 +33,7 @@ COMPONENT = Component(
     reload_done="Completed loading of configuration file",
     reload_refused="Error reloading config",
     url_flag="web.external-url",
+    prefix_flags=("web.route-prefix", "web.external-url"),
     open_flags=(
         ("web.enable-lifecycle", "Whoever reaches it may stop it or make it read its configuration again."),
         ("web.enable-admin-api", "Whoever reaches it may delete measurements or copy them all to its disk."),

@@ -24,6 +24,8 @@ COMPONENT = Component(
     first_safe_version="1.5.1",
     home="/etc/pushgateway",
     image="prom/pushgateway",
+    prefix_flags=("web.route-prefix", "web.external-url"),
+    path_flag="web.telemetry-path",
     # It has no configuration of its own, and nothing to read again: SIGHUP ends it.
     open_flags=(
         ("web.enable-lifecycle", "Whoever reaches it may stop it."),

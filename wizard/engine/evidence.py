@@ -132,7 +132,7 @@ def addresses(text: str) -> tuple[str, ...]:
 def url_of(service: Service) -> str:
     """Where a service is asked for its metrics, as it is meant to be."""
     scheme = "https" if service.web_config else "http"
-    return f"{scheme}://{service.listen}{find_component(service.component).metrics_path}"
+    return f"{scheme}://{service.listen}{find_component(service.component).metrics_path(service.flag)}"
 
 
 def at_server(

@@ -122,7 +122,7 @@ def _in_turn(wanted: Sequence[Probe]) -> list[Probe]:
 
 def exposure(service: Service) -> Exposure:
     """How open a service is: asked first plainly, then over TLS without checking anything."""
-    path = find_component(service.component).metrics_path
+    path = find_component(service.component).metrics_path(service.flag)
     place = service.listen
     plain = probes.run(_ask(service, f"http://{place}{path}"))
     tls = password = client = False

@@ -175,7 +175,7 @@ class Playbook:
             "unit": service.unit,
             "manager": service.manager,
             "listen": _local(service),
-            "metrics_path": find_component(service.component).metrics_path,
+            "metrics_path": find_component(service.component).metrics_path(service.flag),
             "files": list(turn.files),
             "awaited": list(turn.awaited),
             "secured": turn.secured,
@@ -197,10 +197,11 @@ class Playbook:
         for client in self._picture.scrapers:
             if client.service.host != name:
                 continue
+            prefix = find_component("prometheus").prefix(client.service.flag)
             targets = dict.fromkeys(
                 probe.instance
                 for probe in self._plan.probes
-                if probe.kind == "up" and probe.url.endswith(f"//{client.service.listen}")
+                if probe.kind == "up" and probe.url.partition("://")[2] == f"{client.service.listen}{prefix}"
             )
             access = self._access(client)
             if targets and access:
@@ -210,12 +211,13 @@ class Playbook:
     def _access(self, client: Client) -> dict[str, str]:
         """How Prometheus is asked on its own host: with what it has to ask itself."""
         own = self._picture.server(client)
+        prefix = find_component("prometheus").prefix(client.service.flag)
         if own is None:
-            return {"url": f"http://{_local(client.service)}"}
+            return {"url": f"http://{_local(client.service)}{prefix}"}
         for place in client.places():
             address = next((each for each in place.addresses if client.means(each, own)), "")
             if place.kind == "job" and address and not place.tls.get("server_name"):
-                return {"url": f"https://{address}", **_shown(client, place)}
+                return {"url": f"https://{address}{prefix}", **_shown(client, place)}
         return {}
 
 

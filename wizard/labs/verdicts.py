@@ -34,6 +34,7 @@ class NotYet(Exception):  # noqa: N818 - it is no error: a student is not there 
 def ask(check: Check, look: Look, scheme: str, **options: object) -> Attempt:
     """Asks a component for its metrics; `options` are those of a probe."""
     host, _, component = check.of.partition("/")
+    path = find_component(component).metrics_path(look.service(check.of).flag)
     return probes.run(
         Probe(
             id=f"lab/{check.of}",
@@ -42,7 +43,7 @@ def ask(check: Check, look: Look, scheme: str, **options: object) -> Attempt:
             name="a look",
             client="the lab",
             expect="200",
-            url=f"{scheme}://{look.asked(check.of)}{find_component(component).metrics_path}",
+            url=f"{scheme}://{look.asked(check.of)}{path}",
             resolve=look.resolve(check.of),
             **options,  # type: ignore[arg-type]
         )

@@ -50,7 +50,10 @@ def reload(service: Service) -> tuple[str, ...]:
         for argument in service.arguments
     ):
         scheme = "https" if service.web_config else "http"
-        return (f"curl -X POST {scheme}://{service.listen}/-/reload   # as you ask it otherwise: CA, user",)
+        prefix = component(service.component).prefix(service.flag)
+        return (
+            f"curl -X POST {scheme}://{service.listen}{prefix}/-/reload   # as you ask it otherwise: CA, user",
+        )
     if service.kind == "container" and service.unit:
         return (f"docker kill --signal=HUP {shlex.quote(service.unit)}",)
     return (f"kill -HUP {service.pid}",) if service.pid else ()

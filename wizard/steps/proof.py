@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from wizard.components import component as find_component
-from wizard.model import Facts, Probe, Stack
+from wizard.model import Facts, Probe, Service, Stack
 from wizard.redact import Secret
 from wizard.steps import layout
 from wizard.steps.client import Target
@@ -57,7 +57,7 @@ class Inquiry:
 
     def _of(self, plan: ServerPlan, place: str, server_name: str) -> list[Probe]:
         server = plan.server
-        path = find_component(server.spec.name).metrics_path
+        path = find_component(server.spec.name).metrics_path(server.service.flag)
         secure, plain = f"https://{place}{path}", f"http://{place}{path}"
         trust, user = layout.trust_copy(self.facts, server), self.stack.users[0]
         login, shown, found = self._login(plan), self._pair(plan), _resolved(server, place)
@@ -189,7 +189,7 @@ class Inquiry:
                 if job == target.place.name
                 else f"Prometheus, {target.place.name}",
                 expect="up",
-                url=f"{scheme}://{client.service.listen}",
+                url=f"{scheme}://{client.service.listen}{_prefix(client.service)}",
                 kind="up",
                 instance=target.address,
                 job=target.place.name,
@@ -208,6 +208,7 @@ class Inquiry:
         probes = []
         for probing in probings:
             scheme, options = self._access(probing.prober)
+            prober = probing.prober.service
             for _, url, server in probing.targets:
                 query = f"module={quote(probing.as_module, safe='')}&target={quote(url, safe='')}"
                 probes.append(
@@ -218,13 +219,18 @@ class Inquiry:
                         name=f"the blackbox exporter gets through to it (module {probing.as_module})",
                         client="blackbox exporter",
                         expect="200",
-                        url=f"{scheme}://{probing.prober.service.listen}/probe?{query}",
+                        url=f"{scheme}://{prober.listen}{_prefix(prober)}/probe?{query}",
                         holds="probe_success 1",
                         timeout=15.0,
                         **options,
                     )
                 )
         return tuple(probes)
+
+
+def _prefix(service: Service) -> str:
+    """The path below which it serves all."""
+    return find_component(service.component).prefix(service.flag)
 
 
 def _resolved(server: Server, place: str) -> str:

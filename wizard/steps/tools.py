@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from wizard import assets
+from wizard.components import component as find_component
 from wizard.components.base import numbers
 from wizard.configs import httpclient
 from wizard.model import WORKSPACE, Change, Facts, FileState, PlannedStep, Stack
@@ -70,11 +71,12 @@ def commands(
         if server.spec.name == "pushgateway":
             found[server.key] = shlex.join(_push(stack, facts, plan, address))
         elif server.spec.name in layout.TOOLS:
+            url = f"https://{address}{find_component(server.spec.name).prefix(server.service.flag)}"
             config = f"--http.config.file={layout.tools_file(facts, server)}"
             found[server.key] = shlex.join(
-                ["promtool", "query", "instant", config, f"https://{address}", "up"]
+                ["promtool", "query", "instant", config, url, "up"]
                 if server.spec.name == "prometheus"
-                else ["amtool", config, f"--alertmanager.url=https://{address}", "alert"]
+                else ["amtool", config, f"--alertmanager.url={url}", "alert"]
             )
     return found
 
