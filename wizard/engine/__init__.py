@@ -17,6 +17,7 @@ from wizard import journal, probes, steps
 from wizard.components import all_components
 from wizard.components import component as find_component
 from wizard.engine import inspecting, judging, proving, telling, undoing
+from wizard.engine.ahead import spares
 from wizard.engine.applying import all_unchanged
 from wizard.engine.claims import claimed, let_go
 from wizard.engine.hosts import Hosts
@@ -163,8 +164,8 @@ class Engine:
         Raises:
             HostError: a host cannot be reached or read. InputError: a component is not there.
         """
-        with self._hosts(stack.hosts) as hosts:
-            return inspecting.inspect(stack, hosts, self.workspace)
+        with self._hosts(stack.hosts) as hosts, spares(stack, self.workspace) as made:
+            return replace(inspecting.inspect(stack, hosts, self.workspace), spares=made())
 
     def plan(self, stack: Stack, answers: Answers | None = None, *, facts: Facts | None = None) -> Plan:
         """What has to change. Writes nothing.

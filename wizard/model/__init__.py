@@ -18,6 +18,7 @@ from wizard.model.found import (
     PathInfo,
     Service,
     Severity,
+    Spare,
 )
 from wizard.model.picture import Arrow
 from wizard.model.plan import Plan
@@ -69,6 +70,7 @@ __all__ = [
     "RunService",
     "Service",
     "Severity",
+    "Spare",
     "Stack",
     "TlsReport",
     "UserSpec",

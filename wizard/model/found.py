@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from wizard.model.wanted import HostSpec
-from wizard.redact import fingerprint
+from wizard.redact import Secret, fingerprint
 
 Severity: TypeAlias = Literal["open", "warning", "ok"]
 
@@ -197,6 +197,13 @@ class HostFacts:
         return max(found, key=lambda service: service.active) if found else None
 
 
+class Spare(NamedTuple):
+    """A password that was made and is nobody's yet, with its bcrypt hash."""
+
+    password: Secret
+    hashed: str
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What was read from all the hosts, the workspace among them."""
@@ -208,6 +215,8 @@ class Facts:
     """The same path where a command has to name it: '' for the user's usual one."""
     away: Mapping[str, str] = field(default_factory=dict)
     """Hosts that could not be reached, and why: nothing is planned for them, the others go on."""
+    spares: Mapping[str, Spare] = field(default_factory=dict, repr=False)
+    """A new password for users that may need one, by name."""
 
     def file(self, host: str, path: str) -> FileState | None:
         """The file as read; KeyError if it was not asked for (see `steps.wanted_files`)."""

@@ -319,7 +319,10 @@ def credential(stack: Stack, facts: Facts, answers: Answers, user: UserSpec) -> 
             user=user.name,
         )
     else:
-        password = _known_to_a_client(stack, facts, user) or passwords.generate()
+        spare = facts.spares.get(user.name)
+        password = _known_to_a_client(stack, facts, user) or (
+            spare.password if spare is not None else passwords.generate()
+        )
     try:
         passwords.check(password)
     except PasswordError as error:

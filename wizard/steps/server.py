@@ -17,7 +17,18 @@ from wizard.components import Component
 from wizard.components import component as find_component
 from wizard.configs import web
 from wizard.errors import ConfigError, InputError
-from wizard.model import Change, Facts, FileState, Finding, MakeFolder, PlannedStep, Stack, WriteFile
+from wizard.model import (
+    Change,
+    Facts,
+    FileState,
+    Finding,
+    MakeFolder,
+    PlannedStep,
+    Stack,
+    UserSpec,
+    WriteFile,
+)
+from wizard.redact import Secret
 from wizard.services import flags
 from wizard.steps import clientcheck, gossip, layout, material, serverpairs, words
 from wizard.steps.clientcheck import ClientDemand
@@ -206,7 +217,7 @@ def _web_step(
             if user.name not in known or not passwords.matches(given.password, known[user.name]):
                 # One for all servers: it costs time by its nature, and the password is the same.
                 hashes[user.name] = forge.once(
-                    f"hash:{user.name}", functools.partial(passwords.hash_password, given.password, user.cost)
+                    f"hash:{user.name}", functools.partial(_hash, facts, user, given.password)
                 )
                 fresh.append((user, layout.user_files(facts, user)[0]))
     spec = server.spec
@@ -327,6 +338,16 @@ def _flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | No
             "without TLS has to be restarted once; later edits of the file are read by themselves."
         ),
         changes=tuple(changes),
+    )
+
+
+def _hash(facts: Facts, user: UserSpec, password: Secret) -> str:
+    """The hash of a user's password; that of a spare one is there already."""
+    spare = facts.spares.get(user.name)
+    return (
+        spare.hashed
+        if spare is not None and spare.password is password
+        else passwords.hash_password(password, user.cost)
     )
 
 

@@ -1,0 +1,34 @@
+"""New passwords with their hashes, made while the hosts are looked at: a hash takes its time by its nature."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from wizard import passwords
+from wizard.model import Spare, Stack, UserSpec
+from wizard.workspace import Workspace
+
+
+@contextmanager
+def spares(stack: Stack, workspace: Workspace) -> Iterator[Callable[[], Mapping[str, Spare]]]:
+    """Begins to make what a plan for the stack will want; gives what waits for it, by user."""
+    asked = any("basic_auth" in component.protect for component in stack.components)
+    wanted = [user for user in stack.users if asked and _new(user, workspace)]
+    if not wanted:
+        yield dict
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="hash") as pool:
+        made = {user.name: pool.submit(_spare, user) for user in wanted}
+        yield lambda: {name: each.result() for name, each in made.items()}
+
+
+def _new(user: UserSpec, workspace: Workspace) -> bool:
+    """Whether a password will be made for a user, as far as can be told before the hosts are known."""
+    return user.password == "generate" and not (workspace.root / "users" / f"{user.name}.password").exists()
+
+
+def _spare(user: UserSpec) -> Spare:
+    password = passwords.generate()
+    return Spare(password, passwords.hash_password(password, user.cost))
