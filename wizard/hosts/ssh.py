@@ -70,6 +70,9 @@ if [ -n "$6" ]; then
   cat -- "$6" >&3
   set +C
   : > "$6"
+elif [ -n "$7" ]; then
+  # By the shell itself, without a process; if it cannot, cat has the system's words for why.
+  printf %s "$7" >&3 || printf %s "$7" | cat >&3
 else
   cat >&3
 fi
@@ -100,7 +103,7 @@ shift
 _COMMIT_SAME = _REAL + "real=\n" + _SWAP
 # In the same shell: a function's arguments are gone when the script of `stage` ends.
 _PUT = f"""
-path=$1 labels=$7 mode=$8 digest=$9 look=${{10}}
+path=$1 labels=$8 mode=$9 digest=${{10}} look=${{11}}
 {_WRITE}
 set +e +C
 set -- "$staged" "$path" "$labels" "$mode" "$digest" "$look"
@@ -364,8 +367,8 @@ class SshConnection:
             *_tagged(path, tag), f"{state.owner}:{state.group}", f"{state.mode:04o}", str(len(state.content))
         )  # fmt: skip
 
-        def call(uploaded: str) -> Call:
-            return Call((script, *words, uploaded, *more), script=True, limit=_READ_LIMIT)
+        def call(uploaded: str, text: str = "") -> Call:
+            return Call((script, *words, uploaded, text, *more), script=True, limit=_READ_LIMIT)
 
         with self._lock:
             shell = self._ready()
@@ -373,7 +376,10 @@ class SshConnection:
             alone = len(state.content) > _SMALL or b"-----BEGIN" in state.content
             uploaded = self._upload(shell, state.content) if alone else ""
             # Asked of this very shell: a connection that was lost meanwhile is not made anew halfway.
-            ended = self._ask(shell, [call(uploaded)], stdin=b"" if uploaded else state.content)[0]
+            inside = not alone and b"\0" not in state.content
+            text = state.content.decode("utf-8", "surrogateescape") if inside else ""
+            stdin = b"" if uploaded or inside else state.content
+            ended = self._ask(shell, [call(uploaded, text)], stdin=stdin)[0]
             if ended.code == _SHORT and uploaded:
                 # Somewhere a quota or a wrapper of the SFTP server cut it: the other way then.
                 self._uploads = ""
