@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.snapshot import differences, snapshot
+from wizard import passwords
 from wizard import practice as practice_stack
 from wizard.configs import prometheus as scrape
 from wizard.engine import Engine, Outcome
@@ -52,6 +53,33 @@ def file(practice: PracticeStack, host: str, name: str) -> Path:
 def apply(engine: Engine, stack: Stack) -> Outcome:
     """Plans and applies; what failed is in the outcome."""
     return engine.apply(engine.plan(stack))
+
+
+def test_a_new_password_is_made_while_the_hosts_are_looked_at(engine: Engine, stack: Stack) -> None:
+    open_stack = replace(stack, components=tuple(replace(one, protect=()) for one in stack.components))
+    assert engine.inspect(open_stack).spares == {}, "nothing there asks for a password"
+    facts = engine.inspect(stack)
+    spare = facts.spares["prometheus"]
+    assert passwords.matches(spare.password, spare.hashed)
+    plan = engine.plan(stack, facts=facts)
+    written = {
+        Path(change.path).name: change.after for change in plan.changes if isinstance(change, WriteFile)
+    }
+    kept, served = written["prometheus.password"], written["web.yml"]
+    assert kept is not None and served is not None
+    assert kept.content == spare.password.reveal().encode()
+    assert spare.hashed.encode() in served.content
+    assert spare.password.reveal() not in repr(facts)
+    other = engine.inspect(stack).spares["prometheus"]
+    assert other.password.reveal() != spare.password.reveal()
+
+    path = engine.workspace.root / "users" / "prometheus.password"
+    path.parent.mkdir(mode=0o700)
+    path.write_text("one that is there already")
+    assert engine.inspect(stack).spares == {}
+    given = replace(stack.users[0], password="prompt")
+    path.unlink()
+    assert engine.inspect(replace(stack, users=(given,))).spares == {}
 
 
 def test_from_open_to_proven_and_back_to_the_byte(
