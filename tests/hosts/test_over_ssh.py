@@ -155,6 +155,43 @@ def test_a_key_behind_a_unit_s_wall_is_said_before_anything_breaks(
 
 
 @pytest.mark.parametrize("suite", ["bookworm"])
+@pytest.mark.parametrize(
+    ("number", "unit", "port"), [(0, "prometheus-node-exporter", 9100), (1, "prometheus", 9090)]
+)
+def test_what_listens_on_its_own_machine_only_is_not_asked_here_and_nothing_is_begun(
+    pair: tuple[Machine, Machine],
+    network: Network,
+    tmp_path: Path,
+    suite: str,
+    number: int,
+    unit: str,
+    port: int,
+) -> None:
+    """Asked from here, this machine's own program would answer; changed, it could not be proven and be put back."""
+    machine = pair[number]
+    line = f'ARGS="--web.listen-address=127.0.0.1:{port}"'
+    machine.check(f"sed -i 's|^ARGS=.*|{line}|' /etc/default/{unit} && systemctl restart {unit}")
+    before = [etc(each) for each in pair]
+    stack = Stack(
+        hosts=tuple(each.spec() for each in pair),
+        components=(
+            ComponentSpec(host="srv1", name="node_exporter", protect=LEVELS[0]),
+            ComponentSpec(host="prometheus", name="prometheus", protect=()),
+        ),
+    )
+    with engine_for(tmp_path, network, {}) as engine:
+        row = next(each for each in engine.scan(stack).exposures if each.host == machine.name)
+        assert (row.state, row.address) == ("down", f"127.0.0.1:{port}")
+        assert "on that machine only" in row.words
+        with pytest.raises(InputError) as refused:
+            engine.plan(stack)
+    assert refused.value.where == f"{machine.name}/{row.component}"
+    assert f"127.0.0.1:{port}" in refused.value.what
+    assert "connect: local" in refused.value.todo
+    assert [etc(each) for each in pair] == before
+
+
+@pytest.mark.parametrize("suite", ["bookworm"])
 @pytest.mark.parametrize(("user", "become"), [("root", ""), ("admin", "sudo")])
 def test_the_printed_commands_secure_two_machines(
     pair: tuple[Machine, Machine], network: Network, tmp_path: Path, user: str, become: str, suite: str

@@ -211,11 +211,12 @@ class Hosts:
 
 
 def _from_here(service: Service, address: str) -> Service:
-    """A service of another machine with the address under which this machine reaches it."""
+    """A service of another machine with the address under which this machine reaches it, if it does."""
     host, _, port = service.listen.rpartition(":")
-    said = service.flag("web.listen-address").rpartition(":")[0]
-    only_there = said.strip("[]") in ("127.0.0.1", "localhost", "::1")
-    if only_there or host.strip("[]") not in ("127.0.0.1", "localhost", "::1", ""):
+    if _is_loopback(service.flag("web.listen-address").rpartition(":")[0].strip("[]")):
+        # What is reached by a loopback address itself is this machine, or forwarded.
+        return replace(service, only_there=not _is_loopback(address))
+    if host.strip("[]") not in ("127.0.0.1", "localhost", "::1", ""):
         return service
     return replace(service, listen=f"{_bracketed(address)}:{port}")
 
@@ -226,6 +227,10 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_loopback(address: str) -> bool:
+    return address == "localhost" or (_is_address(address) and ipaddress.ip_address(address).is_loopback)
 
 
 def _bracketed(address: str) -> str:

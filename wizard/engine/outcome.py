@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from wizard.errors import FirescreenError
 from wizard.model import Attempt, Event, Facts, Finding, HostState, Stack
 
+ExposureState: TypeAlias = Literal["open", "partly", "secured", "down"]
 State = Literal["proven", "applied", "partly", "nothing", "rolled-back", "undone", "failed", "cancelled"]
 
 
@@ -56,7 +57,7 @@ class Exposure:
     tls: bool
     password: bool
     client_certificate: bool
-    state: Literal["open", "partly", "secured", "down"]
+    state: ExposureState
     words: str
 
 

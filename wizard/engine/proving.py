@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from wizard import probes
 from wizard.components import component as find_component
-from wizard.engine.outcome import Exposure
+from wizard.engine.outcome import Exposure, ExposureState
 from wizard.model import Attempt, Event, Probe, Service
 
 Emit = Callable[[Event], None]
@@ -122,6 +122,9 @@ def _in_turn(wanted: Sequence[Probe]) -> list[Probe]:
 
 def exposure(service: Service) -> Exposure:
     """How open a service is: asked first plainly, then over TLS without checking anything."""
+    if service.only_there:
+        # Asked from here, another program's answer would be taken for its own.
+        return _exposure(service, "down", "listens on that machine only: it cannot be asked from here")
     path = find_component(service.component).metrics_path(service.flag)
     place = service.listen
     plain = probes.run(_ask(service, f"http://{place}{path}"))
@@ -135,6 +138,7 @@ def exposure(service: Service) -> Exposure:
         down = not tls and down
     else:
         password = plain.status == 401
+    state: ExposureState
     if down:
         state, words = "down", "does not answer"
     elif not tls and not password:
@@ -147,17 +151,29 @@ def exposure(service: Service) -> Exposure:
         state, words = "secured", "TLS + password"
     else:
         state, words = "partly", "TLS, no password"
+    return _exposure(service, state, words, tls=tls, password=password, client_certificate=client)
+
+
+def _exposure(
+    service: Service,
+    state: ExposureState,
+    words: str,
+    *,
+    tls: bool = False,
+    password: bool = False,
+    client_certificate: bool = False,
+) -> Exposure:
     return Exposure(
         host=service.host,
         component=service.component,
-        address=place,
+        address=service.listen,
         version=service.version,
         manager=service.manager,
         unit=service.unit,
         tls=tls,
         password=password,
-        client_certificate=client,
-        state=state,  # type: ignore[arg-type]
+        client_certificate=client_certificate,
+        state=state,
         words=words,
     )
 

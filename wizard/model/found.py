@@ -133,6 +133,8 @@ class Service:
     """Its flags as it runs (or would run), program name left out."""
     listen: str = ""
     """address:port as a client on this host reaches it, e.g. 127.0.0.1:9100"""
+    only_there: bool = False
+    """Whether that is another machine's loopback, so that this machine cannot ask it."""
     user: str = "root"
     group: str = "root"
     active: bool = False

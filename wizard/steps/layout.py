@@ -143,6 +143,22 @@ class Server:
         return f"{host}:{self.port}"
 
 
+def refuse_out_of_reach(service: Service) -> None:
+    """What cannot be asked cannot be proven, and would be put back.
+
+    Raises:
+        InputError: it listens on its own machine's loopback, and this is another one.
+    """
+    if service.only_there:
+        raise InputError(
+            f"{service.component} on {service.host} listens on {service.listen} there, where this machine cannot ask it, "
+            "so that nothing could be proven",
+            where=f"{service.host}/{service.component}",
+            todo="run Firescreen on that host itself (connect: local), or let it listen on an address that can be reached "
+            "from here",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Client:
     """A component that asks others: a Prometheus by its jobs, a blackbox exporter by its modules."""

@@ -176,6 +176,7 @@ class Inquiry:
             if target.place.kind != "job":
                 continue
             server, client = target.plan.server, target.client
+            layout.refuse_out_of_reach(client.service)
             scheme, options = self._access(client, before=before)
             identity = up_id(target)
             # A blackbox exporter is scraped for itself and for what it probes: the second job has to be told apart.
@@ -209,6 +210,7 @@ class Inquiry:
         for probing in probings:
             scheme, options = self._access(probing.prober)
             prober = probing.prober.service
+            layout.refuse_out_of_reach(prober)
             for _, url, server in probing.targets:
                 query = f"module={quote(probing.as_module, safe='')}&target={quote(url, safe='')}"
                 probes.append(

@@ -81,6 +81,7 @@ def plan_server(
     before = facts.file(server.spec.host, server.web_file)
     with layout.located(server.spec.host, server.web_file):
         config = web.parse(before.content) if before is not None else None
+    layout.refuse_out_of_reach(server.service)
     _refuse_unsupported(server)
     pair = serverpairs.server_pair(stack, facts, forge, server, config)
     demand = clientcheck.demand(stack, facts, forge, server, config, clients)
