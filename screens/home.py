@@ -100,7 +100,8 @@ whole stack has an Alertmanager, a Pushgateway and a blackbox_exporter too."""
         exposures = session.scan.exposures if session.scan else ()
         self.query_one(Exposures).rows = exposures
         self.query_one(Exposures).hosts = len(session.stack.hosts) if session.stack else 1
-        self.query_one("#verdict", Static).update(Content("\n").join([_verdict(session), *_remarks(session)]))
+        lines = (_verdict(session), *_remarks(session))
+        self.query_one("#verdict", Static).update(Content("\n").join(line for line in lines if line.plain))
         self._fill_menu(session)
 
     def _fill_menu(self, session: Session) -> None:

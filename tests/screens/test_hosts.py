@@ -319,10 +319,8 @@ async def test_a_password_is_for_one_host_or_for_all(far: FarEngine, everywhere:
                 await until(pilot, lambda: isinstance(app.screen, SecretDialog))
                 asked += 1
                 await pilot.press(*CANARY, "tab", *(["tab"] if everywhere else []), "enter")
-                await until(
-                    pilot,
-                    lambda: len(heard) == len(specs) or (len(heard) == asked and not everywhere),  # noqa: B023
-                )
+                goal = len(specs) if everywhere else asked
+                await until(pilot, functools.partial(lambda goal: len(heard) == goal, goal))
         assert (len(heard), asked) == (3, 1 if everywhere else 3)
         assert len(app.screen_stack) == 1
 
