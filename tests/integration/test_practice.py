@@ -101,7 +101,8 @@ def whole(workspace: Path, cache: Path, *, suite: str = "") -> Iterator[Practice
 
 
 def jobs_up(prometheus: PracticeHost) -> dict[str, str]:
-    answer = json.loads(get(prometheus, "/api/v1/query?query=up"))
+    # Of a job that is gone the last word may stand for five minutes: only what was scraped in these seconds counts.
+    answer = json.loads(get(prometheus, "/api/v1/query?query=last_over_time(up[5s])"))
     return {row["metric"]["job"]: row["value"][1] for row in answer["data"]["result"]}
 
 
