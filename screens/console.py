@@ -143,9 +143,9 @@ can read. Where curl would say something else than Prometheus, a line with ! say
         self._answered = self._closer = None
         self.query_one("#answer", Static).update("▸ asking…")
         request = self._request()
-        desk = self.firescreen.desk
+        desk, scan = self.firescreen.desk, self.firescreen.session.scan
         self.firescreen.ask(
-            lambda: desk.ask_once(request()),
+            lambda: desk.ask_once(request(), scan.facts if scan else None),
             self._came,
             self._refused,
             wanted=lambda: self.standing and number == self._asked,
@@ -168,8 +168,17 @@ can read. Where curl would say something else than Prometheus, a line with ! say
                 password = single.password_in(Path(value["file"]).expanduser())
             else:
                 password = kept
-            given = {name: value[name] for name in ("url", "cacert", "cert", "key", "resolve", "user")}
-            return single.Request(**given, what=what, password=password, insecure=insecure)
+            return single.Request(
+                url=value["url"],
+                what=what,
+                cacert=value["cacert"],
+                cert=value["cert"],
+                key=value["key"],
+                resolve=value["resolve"],
+                user=value["user"],
+                password=password,
+                insecure=insecure,
+            )
 
         return make
 

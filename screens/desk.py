@@ -320,11 +320,17 @@ class Desk:
             return self.diagnosis(attempt.reason or attempt.detail)
         return self.engine.explain(f"{attempt.reason}\n{attempt.detail}", stack)
 
-    def ask_once(self, request: Request) -> Answered:
-        """One request put together by hand. Raises `InputError` if something in it cannot be used."""
-        from wizard.engine import single
+    def ask_once(self, request: Request, facts: Facts | None = None) -> Answered:
+        """One request put together by hand. Raises `InputError` if something in it cannot be used.
 
-        return single.ask(request, self.engine.workspace)
+        Args:
+            facts: of the stack, whose servers may be out of this machine's own reach.
+        """
+        from wizard.engine import single
+        from wizard.engine.reaching import forward_to
+
+        forward = forward_to(facts, request.url) if facts and not request.resolve else None
+        return single.ask(replace(request, forward=forward), self.engine.workspace, dial=self.engine.dial)
 
     def explain_text(self, text: str) -> tuple[str, ...]:
         """What the text of an error means, in lines."""

@@ -189,7 +189,7 @@ def _judged(scan: Scan) -> Content:
 
 
 def _remarks(session: Session) -> list[Content]:
-    """What the table does not tell: what is not there, and what has power and stands open."""
+    """What the table does not tell: what is not there, what has power and stands open, what is asked by way of others."""
     if session.busy or session.trouble or session.scan is None:
         return []
     remarks = session.scan.remarks
@@ -199,7 +199,16 @@ def _remarks(session: Session) -> list[Content]:
     ]
     if len(shown) < len(remarks):
         lines.append(Content.styled(f"… and {len(remarks) - len(shown)} more: firescreen scan", "$quiet"))
-    return lines
+    return [*lines, _through(session.scan)]
+
+
+def _through(scan: Scan) -> Content:
+    """What this machine cannot reach itself."""
+    names = [f"{row.host}/{row.component}" for row in scan.exposures if row.through]
+    if not names:
+        return Content("")
+    shown = ", ".join(names) if len(names) <= REMARKS else f"{len(names)} of them"
+    return Content.styled(inline(f"Asked through SSH: {shown}", 300), "$quiet")
 
 
 def _todo(remark: Finding) -> str:

@@ -153,6 +153,8 @@ def overview(plan: Plan) -> Content:
         parts.append(Content(""))
     if plan.probes:
         parts.append(Content.styled(f"What must hold afterwards: {len(plan.probes)} requests", "bold"))
+        if plan.asked:
+            parts.append(safe(plan.asked, style="$quiet"))
         for targets, probes in _asked_alike(plan.probes):
             head = Content(inline(targets[0]))
             if len(targets) > 1:

@@ -423,7 +423,7 @@ def _entry(key: str, number: int, change: Change) -> Entry:
         host=change.host,
         kind=change.kind,
         path=change.path,
-        service=replace(change.service, arguments=(), unit_text=""),
+        service=replace(change.service, arguments=(), unit_text="", forward=None),
     )
 
 

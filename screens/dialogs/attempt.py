@@ -124,6 +124,9 @@ def inside(attempt: Attempt) -> Content:
             inline(attempt.outcome),
         ),
     ]
+    if probe.forward is not None:
+        way = f"the SSH connection to {probe.forward.host.name}, there {probe.forward.place}"
+        parts.append(Content.assemble(("through  ", "$quiet"), inline(way, 200)))
     if attempt.reason:
         parts.append(Content.assemble(("reason   ", "$quiet"), safe(attempt.reason, 600)))
     if attempt.detail and attempt.detail != attempt.reason:

@@ -123,3 +123,42 @@ def test_a_container_on_srv1_is_secured_proven_and_put_back(
     open_again = replace(stack, components=tuple(replace(each, protect=()) for each in stack.components))
     with engine_for(tmp_path, network, given) as engine:
         assert {each.state for each in engine.scan(open_again).exposures} == {"open"}
+
+
+PRIVATE = "198.51.100.7"
+"""An address of the container that only srv1 knows the way to."""
+
+
+@pytest.mark.parametrize("instance", ["bookworm"], indirect=True)
+def test_a_container_that_only_srv1_reaches_is_asked_by_way_of_srv1(
+    srv1: Machine, prometheus: Instance, network: Network, tmp_path: Path
+) -> None:
+    """Walk-through 5 from a laptop: containers have a network of their own on the machine that holds them."""
+    prometheus.check(["ip", "address", "add", f"{PRIVATE}/32", "dev", "lo"])
+    srv1.check(["ip", "route", "add", f"{PRIVATE}/32", "via", prometheus.address])
+    hosts: list[Machine | Instance] = [srv1, prometheus]
+    before = [state(host) for host in hosts]
+    try:
+        with engine_for(tmp_path, network, {}) as engine:
+            stack = Stack(
+                hosts=(
+                    srv1.spec(user="admin", become="sudo"),
+                    replace(prometheus.spec, via="srv1", address=PRIVATE),
+                ),
+                components=(
+                    ComponentSpec(host="srv1", name="node_exporter", protect=LEVELS[1]),
+                    ComponentSpec(host="prometheus", name="prometheus", protect=LEVELS[1]),
+                ),
+            )
+            through = {each.host: each.through for each in engine.scan(stack).exposures}
+            assert through == {"srv1": "", "prometheus": "srv1"}
+            outcome = engine.apply(engine.plan(stack))
+            assert outcome.state == "proven", (outcome.error, getattr(outcome.error, "log", ""))
+            places = {each.probe.forward.place for each in outcome.attempts if each.probe.forward}
+            assert places == {f"{PRIVATE}:9090"}
+            assert all(attempt.ok for attempt in engine.verify(stack))
+            assert engine.undo().state == "undone"
+    finally:
+        prometheus.check(["ip", "address", "del", f"{PRIVATE}/32", "dev", "lo"])
+        srv1.check(["ip", "route", "del", f"{PRIVATE}/32"])
+    assert [state(host) ^ was for host, was in zip(hosts, before, strict=True)] == [set(), set()]

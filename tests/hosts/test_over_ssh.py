@@ -20,6 +20,7 @@ from machines import Machine, Network, booted
 
 from wizard import binaries
 from wizard.engine import Engine
+from wizard.engine.reaching import forward_to
 from wizard.errors import InputError
 from wizard.model import WORKSPACE, ComponentSpec, HostSpec, OwnFiles, Protection, Stack
 from wizard.redact import Secret
@@ -154,11 +155,129 @@ def test_a_key_behind_a_unit_s_wall_is_said_before_anything_breaks(
     assert etc(prometheus) == before
 
 
+def listen(machine: Machine, unit: str, place: str) -> None:
+    """Has a server of a machine listen there."""
+    line = f'ARGS="--web.listen-address={place}"'
+    machine.check(f"sed -i 's|^ARGS=.*|{line}|' /etc/default/{unit} && systemctl restart {unit}")
+
+
+PRIVATE = "198.51.100.7"
+"""An address that a machine has, and that no other knows the way to."""
+
+
+@pytest.mark.parametrize("suite", ["bookworm"])
+@pytest.mark.parametrize(
+    ("place", "user", "become"), [("127.0.0.1:9090", "admin", "sudo"), (f"{PRIVATE}:9090", "root", "")]
+)
+def test_what_only_its_own_machine_reaches_is_asked_by_way_of_ssh(
+    pair: tuple[Machine, Machine],
+    network: Network,
+    tmp_path: Path,
+    suite: str,
+    place: str,
+    user: str,
+    become: str,
+) -> None:
+    """A Prometheus on its loopback, or in a network of its own: secured, proven by printed commands, put back."""
+    prometheus = pair[1]
+    prometheus.check(["ip", "address", "add", f"{PRIVATE}/32", "dev", "lo"])
+    own = place.replace("127.0.0.1", "localhost")
+    prometheus.push("/etc/prometheus/prometheus.yml", CONFIG.replace("localhost:9090", own).encode())
+    listen(prometheus, "prometheus", place)
+    before = [etc(each) for each in pair]
+    stack = Stack(
+        hosts=tuple(each.spec(user=user, become=become) for each in pair),
+        components=(
+            ComponentSpec(host="srv1", name="node_exporter", protect=LEVELS[-1]),
+            ComponentSpec(host="prometheus", name="prometheus", protect=LEVELS[-1]),
+        ),
+    )
+    with engine_for(tmp_path, network, {}) as engine:
+        seen = {each.host: each for each in engine.scan(stack).exposures}
+        assert {each.state for each in seen.values()} == {"open"}
+        assert seen["prometheus"].through == "prometheus"
+        assert not seen["srv1"].through
+        plan = engine.plan(stack)
+        assert plan.asked == "Asked through SSH, since this machine cannot reach it: prometheus/prometheus"
+        outcome = engine.apply(plan)
+        assert outcome.state == "proven", (outcome.error, getattr(outcome.error, "log", ""))
+        refused = {
+            each.probe.client for each in outcome.attempts if each.probe.forward and not each.probe.wanted
+        }
+        assert {"no TLS", "no CA", "wrong password", "no client certificate"} <= refused
+        for attempt in outcome.attempts:
+            ended = subprocess.run(
+                ["sh", "-c", attempt.curl], capture_output=True, text=True, timeout=60, check=False
+            )
+            if attempt.outcome in ("untrusted", "refused"):
+                assert ended.returncode, attempt.curl
+            elif attempt.outcome == "up":
+                assert '"1"]' in ended.stdout, (attempt.curl, ended)
+            else:
+                assert ended.stdout.strip() == attempt.outcome, (attempt.curl, ended)
+        facts = engine.inspect(stack)
+        right = next(each.probe for each in outcome.attempts if each.probe.forward and each.probe.wanted)
+        assert forward_to(facts, right.url) == right.forward
+        assert forward_to(facts, f"https://{pair[0].address}:9100/metrics") is None
+        line = f'Get "http://{own}/metrics": server returned HTTP status 400 Bad Request'
+        found = engine.explain(line, stack)
+        assert found is not None
+        assert found.fault == "plain-http-to-tls"
+        assert not engine.plan(stack).changes
+        assert all(attempt.ok for attempt in engine.verify(stack))
+        assert engine.undo().state == "undone"
+    assert [etc(each) for each in pair] == before
+
+
+@pytest.mark.parametrize("suite", ["bookworm"])
+def test_behind_another_machine_an_address_is_never_taken_for_one_of_ours(
+    pair: tuple[Machine, Machine],
+    network: Network,
+    tmp_path: Path,
+    suite: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """srv1 is reached through prometheus: what answers here at its address may be anybody."""
+    known = tmp_path / "known_hosts"
+    known.write_text("".join(Path(each.spec().known_hosts).read_text() for each in pair))
+    srv1, prometheus = (replace(each.spec(), known_hosts=str(known)) for each in pair)
+    config, client = tmp_path / "config", tmp_path / "bin/ssh"
+    config.write_text(
+        f"Host {srv1.address}\n  ProxyJump root@{prometheus.address}\n"
+        f"Host *\n  IdentityFile {network.key}\n  UserKnownHostsFile {prometheus.known_hosts}\n"
+    )
+    # OpenSSH looks for ~/.ssh/config where the account's home is, whatever HOME says.
+    client.parent.mkdir()
+    client.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {config} "$@"\n')
+    client.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{client.parent}:{os.environ['PATH']}")
+    stack = Stack(
+        hosts=(srv1, prometheus),
+        components=(
+            ComponentSpec(host="srv1", name="node_exporter", protect=LEVELS[1]),
+            ComponentSpec(host="prometheus", name="prometheus", protect=()),
+        ),
+    )
+    with engine_for(tmp_path / "workspace", network, {}) as engine:
+        outcome = engine.apply(engine.plan(stack))
+        assert outcome.state == "proven", (outcome.error, getattr(outcome.error, "log", ""))
+        ways = {each.probe.client: each.probe.forward for each in outcome.attempts}
+        assert ways["right client"] is not None
+        assert ways["right client"].place == "127.0.0.1:9100"
+        assert ways["Prometheus itself"] is None
+        right = next(each for each in outcome.attempts if each.probe.client == "right client")
+        said = subprocess.run(
+            ["sh", "-c", right.curl], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert said.stdout.strip() == "200", (right.curl, said)
+        assert engine.undo().state == "undone"
+
+
 @pytest.mark.parametrize("suite", ["bookworm"])
 @pytest.mark.parametrize(
     ("number", "unit", "port"), [(0, "prometheus-node-exporter", 9100), (1, "prometheus", 9090)]
 )
-def test_what_listens_on_its_own_machine_only_is_not_asked_here_and_nothing_is_begun(
+def test_where_ssh_leads_nowhere_either_nothing_is_begun(
     pair: tuple[Machine, Machine],
     network: Network,
     tmp_path: Path,
@@ -169,8 +288,8 @@ def test_what_listens_on_its_own_machine_only_is_not_asked_here_and_nothing_is_b
 ) -> None:
     """Asked from here, this machine's own program would answer; changed, it could not be proven and be put back."""
     machine = pair[number]
-    line = f'ARGS="--web.listen-address=127.0.0.1:{port}"'
-    machine.check(f"sed -i 's|^ARGS=.*|{line}|' /etc/default/{unit} && systemctl restart {unit}")
+    listen(machine, unit, f"127.0.0.1:{port}")
+    machine.check("echo 'AllowTcpForwarding no' > /etc/ssh/sshd_config.d/own.conf && systemctl reload ssh")
     before = [etc(each) for each in pair]
     stack = Stack(
         hosts=tuple(each.spec() for each in pair),
@@ -182,11 +301,11 @@ def test_what_listens_on_its_own_machine_only_is_not_asked_here_and_nothing_is_b
     with engine_for(tmp_path, network, {}) as engine:
         row = next(each for each in engine.scan(stack).exposures if each.host == machine.name)
         assert (row.state, row.address) == ("down", f"127.0.0.1:{port}")
-        assert "on that machine only" in row.words
+        assert "its own machine's loopback" in row.words
         with pytest.raises(InputError) as refused:
             engine.plan(stack)
     assert refused.value.where == f"{machine.name}/{row.component}"
-    assert f"127.0.0.1:{port}" in refused.value.what
+    assert "AllowTcpForwarding" in refused.value.what
     assert "connect: local" in refused.value.todo
     assert [etc(each) for each in pair] == before
 

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from sshd import Person, Proxy, Sshd, keygen, read_arguments
 
 from wizard.errors import ChangedError, HostError, NeededError
 from wizard.hosts.access import Access
+from wizard.hosts.failures import ForbiddenError
 from wizard.hosts.ssh import SshConnection
 from wizard.model import FileState, HostSpec
 from wizard.redact import Secret
@@ -879,6 +880,100 @@ def test_a_slow_link_takes_few_round_trips(server: Sshd, tmp_path: Path) -> None
             began = time.monotonic()
             host.read_many([f"/etc/{name}" for name in ("hosts", "passwd", "group", "fstab", "nothing")])
             assert time.monotonic() - began < 1.2
+
+
+# -- what a host reaches -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def answering() -> Iterator[str]:
+    """A server that sends back in capitals what it gets until the client is done, and where it listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    client, _ = server.accept()
+                    with client:
+                        while data := client.recv(65536):
+                            client.sendall(data.upper())
+
+        serving = threading.Thread(target=serve, daemon=True)
+        serving.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+        serving.join(5)
+
+
+def sockets() -> int:
+    found = 0
+    for each in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found += str(each.readlink()).startswith("socket:")
+    return found
+
+
+def test_what_a_host_reaches_is_reached_through_it(host: SshConnection) -> None:
+    """Both ways, megabytes, several at once and while an operation is under way; and nothing is left of it."""
+    host.connect()
+    before = sockets(), threading.active_count()
+    sent = random.Random(7).randbytes(3_000_000).hex().encode()
+
+    def talk(place: str) -> bytes:
+        with host.dial(place, 5) as sock:
+            threading.Thread(target=sock.sendall, args=(sent,), daemon=True).start()
+            came = bytearray()
+            while len(came) < len(sent):
+                came += sock.recv(65536)
+            return bytes(came)
+
+    with answering() as place, ThreadPoolExecutor(4) as pool:
+        busy = pool.submit(host.run, ["sleep", "2"])
+        began = time.monotonic()
+        with host.dial(place, 5) as sock:
+            sock.sendall(b"meanwhile")
+            assert sock.recv(100) == b"MEANWHILE"
+        assert time.monotonic() - began < 1.5
+        assert busy.result().code == 0
+    for _ in range(2):
+        with answering() as place:
+            assert talk(place) == sent.upper()
+    deadline = time.monotonic() + 10
+    while (sockets(), threading.active_count()) != before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert (sockets(), threading.active_count()) == before
+
+
+def test_where_a_host_gets_nowhere_that_is_told(host: SshConnection) -> None:
+    host.connect()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closed = f"127.0.0.1:{server.getsockname()[1]}"
+    with pytest.raises(ConnectionRefusedError):
+        host.dial(closed, 5)
+    assert host.run(["true"]).code == 0
+    with Sshd("AllowTcpForwarding no") as other, other.connection() as alone, answering() as place:
+        other.know()
+        with pytest.raises(ForbiddenError, match="AllowTcpForwarding"):
+            alone.dial(place, 5)
+        assert alone.run(["true"]).code == 0
+
+
+def test_a_way_through_a_host_ends_with_its_connection(server: Sshd) -> None:
+    with server.connection() as host, answering() as place, host.dial(place, 5) as sock:
+        sock.settimeout(10)
+        host.close()
+        assert sock.recv(10) == b""
+        with pytest.raises(HostError, match="closed"):
+            host.dial(place, 5)
+
+
+def test_with_one_session_only_there_is_a_way_through_all_the_same() -> None:
+    with Sshd("MaxSessions 1") as sshd, sshd.connection() as host, answering() as place:
+        sshd.know()
+        host.connect()
+        with host.dial(place, 5) as sock:
+            sock.sendall(b"x")
+            assert sock.recv(10) == b"X"
 
 
 def uploads(uid: int) -> set[Path]:

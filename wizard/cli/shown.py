@@ -92,6 +92,8 @@ def tell_plan(plan: Plan) -> None:
         output.say(f"warning: {plain(warning.what)} ({plain(warning.mend)})", colour="yellow")
     for gap in plan.gaps:
         output.say(f"  {plain(gap)}")
+    if plan.asked:
+        output.say(f"  {plain(plan.asked)}")
 
 
 def listening() -> tuple[Any, threading.Event]:

@@ -85,6 +85,7 @@ def scan(
                         "password": exposure.password,
                         "client_certificate": exposure.client_certificate,
                         "state": exposure.state,
+                        "through": exposure.through,
                     }
                     for exposure in found.exposures
                 ],

@@ -6,6 +6,7 @@ what was there before is back; killed at any instant, `recover` brings it to one
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -13,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wizard import journal, probes, steps
+from wizard import journal, steps
 from wizard.components import all_components
 from wizard.components import component as find_component
 from wizard.engine import inspecting, judging, proving, telling, undoing
@@ -37,9 +38,9 @@ from wizard.model import (
     Event,
     Facts,
     Finding,
+    Forward,
     HostSpec,
     Plan,
-    Probe,
     RunRecord,
     Service,
     Stack,
@@ -146,7 +147,7 @@ class Engine:
         ]
 
         def look_at(service: Service | None) -> Exposure | None:
-            return proving.exposure(service) if service is not None else None
+            return proving.exposure(service, self.dial) if service is not None else None
 
         seen = side_by_side(look_at, [service for _, service in services])
         for (component, service), found in zip(services, seen, strict=True):
@@ -222,7 +223,7 @@ class Engine:
 
     def _apply(self, plan: Plan, hosts: Hosts, emit: Emit, cancel: threading.Event, canary: str) -> Outcome:
         if not plan.changes:
-            attempts = proving.prove(plan.probes, run="", emit=emit, cancel=cancel, most=self._most)
+            attempts = self.prove(plan, emit, cancel)
             left = tuple(HostOutcome(host=name, state="away") for name in plan.facts.away)
             state: State = "partly" if left else "nothing"
             found = Outcome(run="", state=state, attempts=attempts, hosts=left)
@@ -333,11 +334,12 @@ class Engine:
     ) -> tuple[Attempt, ...]:
         """The probes of a plan, made now."""
         stop = cancel or threading.Event()
-        return proving.prove(plan.probes, run="", emit=emit, cancel=stop, most=self._most)
+        return proving.prove(plan.probes, run="", emit=emit, cancel=stop, most=self._most, dial=self.dial)
 
-    def probe(self, probe: Probe) -> Attempt:
-        """One request."""
-        return probes.run(probe)
+    def dial(self, forward: Forward, seconds: float) -> socket.socket:
+        """A socket that leads to the place of a forward; see `Hosts.dial`."""
+        with self._hosts((forward.host,)) as hosts:
+            return hosts.dial(forward, seconds)
 
     # -- going back ---------------------------------------------------------------------------------------
 

@@ -278,7 +278,7 @@ class Applier:
             )
         )
         while time.monotonic() < deadline:
-            attempt = probes.run(turn, cancel=self._cancel)
+            attempt = probes.run(turn, cancel=self._cancel, dial=self._hosts.dial)
             if attempt.detail.startswith("https://"):
                 return
             if self._cancel.wait(0.02 if attempt.outcome in ("up", "down") else 0.5):
@@ -303,7 +303,7 @@ class Applier:
             )
         )
         deadline = time.monotonic() + HAND_TIMEOUT
-        while wanted is not None and not probes.run(wanted, cancel=self._cancel).ok:
+        while wanted is not None and not probes.run(wanted, cancel=self._cancel, dial=self._hosts.dial).ok:
             if self._cancel.wait(0.5):
                 raise CancelledError("you stopped the run while it waited for you", where=change.title())
             if time.monotonic() > deadline:

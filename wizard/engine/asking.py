@@ -98,7 +98,7 @@ class Asker:
         with tempfile.TemporaryDirectory(prefix="firescreen-") as folder:
             copy = Path(folder) / "ca.crt"
             copy.write_bytes(anchors)
-            attempt = probes.run(self._probe(of.url, ca_file=str(copy) if of.ca_file else ""))
+            attempt = self._run(self._probe(of.url, ca_file=str(copy) if of.ca_file else ""))
         if attempt.outcome != "untrusted" or attempt.tls is None or not attempt.tls.chain:
             return "client-clock" if attempt.tls and attempt.tls.chain and self._clock_is_wrong() else ""
         said = diagnose.diagnose(attempt.reason)
@@ -254,7 +254,7 @@ class Asker:
         if not host:
             return ""
         try:
-            greeting = _greeting(host, port)
+            greeting = _greeting(self._connected(host, port))
         except ConnectionRefusedError:
             return self._listener(host, port)
         except TimeoutError:
@@ -375,7 +375,15 @@ class Asker:
         return section if isinstance(section, dict) else {}
 
     def _ask(self, url: str, *, timeout: float = _PATIENCE) -> Attempt:
-        return probes.run(self._probe(url, insecure=True, timeout=timeout))
+        return self._run(self._probe(url, insecure=True, timeout=timeout))
+
+    def _run(self, probe: Probe) -> Attempt:
+        return probes.run(probe, dial=self._of.dial)
+
+    def _connected(self, host: str, port: int) -> socket.socket:
+        if self._of.forward is not None and self._of.dial is not None:
+            return self._of.dial(self._of.forward, _PATIENCE)
+        return socket.create_connection((host, port), timeout=_PATIENCE)
 
     def _probe(self, url: str, *, ca_file: str = "", insecure: bool = False, timeout: float = 5.0) -> Probe:
         return Probe(
@@ -389,6 +397,7 @@ class Asker:
             ca_file=ca_file,
             insecure=insecure,
             server_name=self._of.server_name,
+            forward=self._of.forward,
             timeout=timeout,
         )
 
@@ -422,9 +431,9 @@ def _by_time(leaf: CertificateSummary) -> str:
     return "server-expired" if now > leaf.not_after else "server-ca-expired"
 
 
-def _greeting(host: str, port: int) -> bytes | None:
+def _greeting(sock: socket.socket) -> bytes | None:
     """What a server says unasked: b'' if it hangs up, None if it waits, as http and TLS servers do."""
-    with socket.create_connection((host, port), timeout=_PATIENCE) as sock:
+    with sock:
         sock.settimeout(0.5)
         try:
             return sock.recv(256)

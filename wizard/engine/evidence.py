@@ -17,7 +17,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from wizard.components import component as find_component
-from wizard.model import Connection, Probe, Service
+from wizard.model import Connection, Forward, Probe, Service
+from wizard.probes import Dial
 from wizard.redact import Secret
 
 _LIMIT: Final = 4 << 20
@@ -50,6 +51,10 @@ class Evidence:
     proxy: str = ""
     patience: float = 10.0
     """Seconds that the client waits for an answer."""
+    forward: Forward | None = None
+    """How the server is asked where this machine cannot reach it itself."""
+    dial: Dial | None = None
+    """Makes the connections of `forward`."""
     server: Connection | None = None
     service: Service | None = None
     log: Callable[[], tuple[str, ...]] = tuple
@@ -69,6 +74,7 @@ def of_probe(probe: Probe, client: Connection) -> Evidence:
         user=probe.user,
         password=probe.password,
         patience=probe.timeout,
+        forward=probe.forward,
     )
 
 
@@ -136,10 +142,22 @@ def url_of(service: Service) -> str:
 
 
 def at_server(
-    evidence: Evidence, server: Connection, service: Service, log: Callable[[], tuple[str, ...]]
+    evidence: Evidence,
+    server: Connection,
+    service: Service,
+    log: Callable[[], tuple[str, ...]],
+    dial: Dial | None = None,
 ) -> Evidence:
     """The same with what serves at the other end."""
-    return replace(evidence, server=server, service=service, log=log, url=evidence.url or url_of(service))
+    return replace(
+        evidence,
+        server=server,
+        service=service,
+        log=log,
+        url=evidence.url or url_of(service),
+        forward=service.forward,
+        dial=dial,
+    )
 
 
 def _asked(content: bytes) -> Iterator[tuple[Mapping[str, Any], str]]:

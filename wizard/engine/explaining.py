@@ -63,7 +63,7 @@ def explain(text: str, stack: Callable[[], Stack], reach: Callable[[Stack], Host
     try:
         wanted = stack()
         with reach(wanted) as hosts:
-            evidence = _evidence(text, tuple(_served(wanted, hosts)))
+            evidence = _evidence(text, tuple(_served(wanted, hosts)), hosts)
             return diagnose.narrow(found, Asker(evidence)) if evidence else found
     except FirescreenError:
         return found
@@ -82,7 +82,7 @@ def _served(stack: Stack, hosts: Hosts) -> Iterator[_Served]:
             yield _Served(hosts.connection(spec.name), service, tuple(filter(None, (*names, *near))))
 
 
-def _evidence(text: str, services: tuple[_Served, ...]) -> Evidence | None:
+def _evidence(text: str, services: tuple[_Served, ...], hosts: Hosts) -> Evidence | None:
     named = addresses(text)
     pool = _POOL.search(text)
     target = next((one for place in named for one in services if place in one.places()), None)
@@ -100,7 +100,7 @@ def _evidence(text: str, services: tuple[_Served, ...]) -> Evidence | None:
     # What the client says it asked counts more than what its configuration says now.
     said = next((url for place, url in urls(text).items() if place in target.places()), "")
     asked = replace(client or Evidence(), url=said or (client.url if client else ""))
-    return at_server(asked, target.connection, target.service, target.log)
+    return at_server(asked, target.connection, target.service, target.log, hosts.dial)
 
 
 def _asks(one: _Served, places: tuple[str, ...], job: str) -> Evidence | None:

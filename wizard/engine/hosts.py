@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import ipaddress
 import posixpath
 import shutil
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from types import ModuleType
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from wizard import probes
 from wizard.account import account
 from wizard.components import component as find_component
 from wizard.engine import proving
+from wizard.engine.lanes import side_by_side
+from wizard.engine.reaching import Way, bracketed, is_address, seen_from_here
 from wizard.engine.together import info_many
+from wizard.errors import FirescreenError
 from wizard.hosts.access import Access
 from wizard.hosts.local import LocalConnection, host_names
 from wizard.hosts.practice import PracticeConnection
-from wizard.model import WORKSPACE, Connection, HostSpec, Service
+from wizard.model import WORKSPACE, Connection, Forward, HostSpec, Service
 from wizard.services import detect, process, systemd
 from wizard.workspace import Workspace
+
+if TYPE_CHECKING:
+    from wizard.hosts.ssh import SshConnection
 
 
 class Remote(Connection, Protocol):
@@ -135,14 +141,12 @@ class Hosts:
         """Where the services of a host are asked from this machine: '' for here."""
         spec = self._specs[name]
         if spec.connect == "ssh":
-            from wizard.hosts.ssh import SshConnection
-
-            return cast(SshConnection, self.connection(name)).address
+            return self._ssh(name).address
         remote = self.remote(name)
         if remote is None or spec.address:
             return spec.address if remote is not None else ""
         own = remote.host_names()
-        return next((each for each in own if _is_address(each) and not each.startswith("127.")), "")
+        return next((each for each in own if is_address(each) and not each.startswith("127.")), "")
 
     def services(self, name: str, wanted: tuple[str, ...] = ()) -> tuple[Service, ...]:
         """What runs on a host; on a manual one, what the stack says (`wanted`)."""
@@ -153,8 +157,35 @@ class Hosts:
         if self._specs[name].connect == "practice":
             return process.discover(connection, str(self._workspace.practice / name))
         found = detect.discover(connection, practice_folder=str(self._workspace.practice))
-        address = self.address(name)
-        return tuple(_from_here(service, address) for service in found) if address else found
+        way = self._way(spec)
+        if not way.address:
+            return found
+        return tuple(side_by_side(lambda service: seen_from_here(service, way, self.dial), found))
+
+    def _way(self, spec: HostSpec) -> Way:
+        holder = self._specs.get(spec.via) if spec.connect == "incus" else spec
+        if holder is None or holder.connect != "ssh":
+            holder = None
+        return Way(
+            address=self.address(spec.name),
+            holder=holder,
+            inside=spec.connect == "incus",
+            behind=holder is not None and self._ssh(holder.name).behind,
+        )
+
+    def dial(self, forward: Forward, seconds: float) -> socket.socket:
+        """A socket that leads to the place of a forward.
+
+        Raises:
+            OSError: none does; `hosts.forwarding.ForbiddenError`, TimeoutError and ConnectionRefusedError say why.
+        """
+        try:
+            return self._ssh(forward.host.name).dial(forward.place, seconds)
+        except FirescreenError as error:
+            raise OSError(f"{forward.host.name}: {error.what}") from error
+
+    def _ssh(self, name: str) -> SshConnection:
+        return cast("SshConnection", self.connection(name))
 
     def _by_hand(self, spec: HostSpec, component: str) -> Service:
         """A service that only its address tells of: whether it speaks TLS yet is asked on the wire."""
@@ -167,7 +198,7 @@ class Hosts:
             manager="manual",
             kind="windows" if spec.os == "windows" else "process",
             unit=component,
-            listen=f"{_bracketed(spec.address)}:{known.default_port}",
+            listen=f"{bracketed(spec.address)}:{known.default_port}",
             user=user,
             group=group,
             active=True,
@@ -210,33 +241,6 @@ class Hosts:
         return shutil.which("promtool") or "" if spec.connect in ("local", "practice") else ""
 
 
-def _from_here(service: Service, address: str) -> Service:
-    """A service of another machine with the address under which this machine reaches it, if it does."""
-    host, _, port = service.listen.rpartition(":")
-    if _is_loopback(service.flag("web.listen-address").rpartition(":")[0].strip("[]")):
-        # What is reached by a loopback address itself is this machine, or forwarded.
-        return replace(service, only_there=not _is_loopback(address))
-    if host.strip("[]") not in ("127.0.0.1", "localhost", "::1", ""):
-        return service
-    return replace(service, listen=f"{_bracketed(address)}:{port}")
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_loopback(address: str) -> bool:
-    return address == "localhost" or (_is_address(address) and ipaddress.ip_address(address).is_loopback)
-
-
-def _bracketed(address: str) -> str:
-    return f"[{address}]" if ":" in address and not address.startswith("[") else address
-
-
 def manager(service: Service) -> ModuleType | None:
     """The code that restarts a service; None where a person has to."""
     return {"systemd": systemd, "process": process}.get(service.manager)
@@ -259,6 +263,8 @@ def restart(connection: Connection, service: Service) -> None:
 def _asked(connection: Connection, service: Service) -> Callable[[float], bool] | None:
     """Whether a service answers, where that says that it has taken its settings and can be asked from here."""
     host = service.listen.rpartition(":")[0].strip("[]")
+    if service.forward is not None:
+        return None
     here = isinstance(connection, LocalConnection) or not (host == "localhost" or host.startswith("127."))
     if not here or host == "::1" or find_component(service.component).asks_others:
         return None  # Prometheus answers while it still reads

@@ -59,6 +59,8 @@ class Exposure:
     client_certificate: bool
     state: ExposureState
     words: str
+    through: str = ""
+    """The host through whose SSH connection it was asked, since this machine cannot reach it; '' for directly."""
 
 
 _REMARKS = ("host-away", "not-found", "powerful-endpoint-open")

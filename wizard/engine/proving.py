@@ -36,12 +36,14 @@ def prove(
     cancel: threading.Event,
     since: float = 0.0,
     most: int = MOST,
+    dial: probes.Dial | None = None,
 ) -> tuple[Attempt, ...]:
     """Every probe's outcome, in the order given; each is told as it comes in.
 
     Args:
         since: unix time; Prometheus' own word counts only for scrapes after it.
         most: machines that are asked side by side.
+        dial: makes the connections that another host has to make.
     """
     finished = 0
     lock = threading.Lock()
@@ -71,9 +73,10 @@ def prove(
                 until=time.monotonic() + probe.timeout,
                 cancel=cancel,
                 meanwhile=lambda look: told(look, "waiting", finished),
+                dial=dial,
             )
         else:
-            attempt = probes.run(probe, cancel=cancel, trusts=trusts)
+            attempt = probes.run(probe, cancel=cancel, trusts=trusts, dial=dial)
             if probe.holds and not attempt.ok:
                 # What another program says of a server that has only just started may be a moment old.
                 attempt = probes.wait(
@@ -81,6 +84,7 @@ def prove(
                     until=time.monotonic() + _SECOND_THOUGHT,
                     cancel=cancel,
                     meanwhile=lambda look: told(look, "waiting", finished),
+                    dial=dial,
                 )
         with lock:
             finished += 1
@@ -106,6 +110,8 @@ def prove(
 
 def _address(probe: Probe) -> str:
     """The machine that is asked."""
+    if probe.forward is not None:
+        return f"{probe.forward.host.name} {probe.forward.place}"
     return probe.resolve.split(":", 2)[-1] or urlsplit(probe.url).hostname or ""
 
 
@@ -120,18 +126,22 @@ def _in_turn(wanted: Sequence[Probe]) -> list[Probe]:
     return [probe for _, probe in sorted(turns, key=lambda turn: turn[0])]
 
 
-def exposure(service: Service) -> Exposure:
-    """How open a service is: asked first plainly, then over TLS without checking anything."""
-    if service.only_there:
+def exposure(service: Service, dial: probes.Dial | None = None) -> Exposure:
+    """How open a service is: asked first plainly, then over TLS without checking anything.
+
+    Args:
+        dial: as for `prove`.
+    """
+    if service.out_of_reach:
         # Asked from here, another program's answer would be taken for its own.
-        return _exposure(service, "down", "listens on that machine only: it cannot be asked from here")
+        return _exposure(service, "down", f"cannot be asked from here: {service.out_of_reach}")
     path = find_component(service.component).metrics_path(service.flag)
     place = service.listen
-    plain = probes.run(_ask(service, f"http://{place}{path}"))
+    plain = probes.run(_ask(service, f"http://{place}{path}"), dial=dial)
     tls = password = client = False
     down = plain.outcome == "error"
     if plain.outcome in {"400", "error"}:
-        secure = probes.run(_ask(service, f"https://{place}{path}", insecure=True))
+        secure = probes.run(_ask(service, f"https://{place}{path}", insecure=True), dial=dial)
         tls = secure.tls is not None
         password = secure.status == 401
         client = secure.outcome == "refused"
@@ -142,7 +152,8 @@ def exposure(service: Service) -> Exposure:
     if down:
         state, words = "down", "does not answer"
     elif not tls and not password:
-        state, words = "open", "plain, no password: open to everyone"
+        everyone = "all who reach it" if service.forward else "everyone"
+        state, words = "open", f"plain, no password: open to {everyone}"
     elif not tls:
         state, words = "partly", "password, but in plain sight"
     elif client:
@@ -175,6 +186,7 @@ def _exposure(
         client_certificate=client_certificate,
         state=state,
         words=words,
+        through=service.forward.host.name if service.forward else "",
     )
 
 
@@ -187,6 +199,7 @@ def _ask(service: Service, url: str, *, insecure: bool = False) -> Probe:
         client="anyone",
         expect="200",
         url=url,
+        forward=service.forward,
         insecure=insecure,
         timeout=3.0,
     )

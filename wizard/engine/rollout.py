@@ -190,6 +190,7 @@ class Rollout:
             cancel=self._cancel,
             since=judging.turned(target),
             most=self._most,
+            dial=self._hosts.dial,
         )
         if self._cancel.is_set():
             raise CancelledError("you stopped the run while it was being proven")

@@ -15,7 +15,7 @@ from wizard import diagnose, probes
 from wizard.configs import httpclient
 from wizard.diagnose import Diagnosis
 from wizard.errors import ConfigError, HostError, InputError
-from wizard.model import Attempt, Probe
+from wizard.model import Attempt, Forward, Probe
 from wizard.probes import Difference, Target, metrics
 from wizard.redact import Secret, plain
 from wizard.workspace import Workspace
@@ -41,6 +41,8 @@ class Request:
     user: str = ""
     password: Secret | None = None
     insecure: bool = False
+    forward: Forward | None = None
+    """How the URL's host and port are reached, where this machine cannot do it itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,12 +104,16 @@ def probe_of(request: Request, workspace: Workspace) -> Probe:
         password=request.password,
         curl_config=config,
         insecure=request.insecure,
+        forward=request.forward,
         timeout=10.0,
     )
 
 
 def ask(
-    request: Request, workspace: Workspace, explain: Callable[[str], Diagnosis | None] | None = None
+    request: Request,
+    workspace: Workspace,
+    explain: Callable[[str], Diagnosis | None] | None = None,
+    dial: probes.Dial | None = None,
 ) -> Answered:
     """Makes the request.
 
@@ -115,6 +121,7 @@ def ask(
         request: as the person put it together.
         workspace: holds the files that the printed commands name.
         explain: finds the cause of an error text; by default the text alone decides.
+        dial: makes the connection of a request that has a `forward`.
 
     Raises:
         InputError: something in the request cannot be used.
@@ -123,11 +130,11 @@ def ask(
     asked = probe_of(request, workspace)
     targets: tuple[Target, ...] = ()
     if request.what == "page":
-        attempt = probes.run(asked)
+        attempt = probes.run(asked, dial=dial)
         commands: tuple[str, ...] = (attempt.curl,)
         unreadable = metrics.fault(attempt)
     else:
-        attempt, targets = probes.ask_prometheus(asked, request.what)
+        attempt, targets = probes.ask_prometheus(asked, request.what, dial=dial)
         commands = _commands(attempt.probe, asked, request, workspace)
         unreadable = ""
     differences = probes.differences(attempt)
@@ -171,9 +178,9 @@ def password_in(path: Path) -> Secret:
 
 
 def _commands(probe: Probe, root: Probe, request: Request, workspace: Workspace) -> tuple[str, ...]:
-    """curl, and for `up` promtool: it has no --resolve and no -k of its own."""
+    """curl, and for `up` promtool: it has no --resolve, no -k and no --connect-to of its own."""
     curl = probes.curl_reading(probe)
-    if request.what != "up" or request.resolve or request.insecure:
+    if request.what != "up" or request.resolve or request.insecure or request.forward:
         return (curl,)
     secret = ""
     if request.user:

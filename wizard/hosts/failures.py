@@ -11,6 +11,11 @@ import os
 from wizard.errors import HostError
 from wizard.redact import plain
 
+
+class ForbiddenError(OSError):
+    """An SSH server makes no connections for anybody, or not this one."""
+
+
 _WORDS: dict[int, tuple[str, str]] = {
     errno.ENOSPC: ("the disk is full", "Make room on that file system (df -h), then try again."),
     errno.EDQUOT: ("the disk quota is used up", "Make room or raise the quota, then try again."),

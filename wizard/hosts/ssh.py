@@ -12,6 +12,7 @@ import hashlib
 import os
 import posixpath
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -19,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from wizard.errors import ChangedError, FirescreenError, HostError
-from wizard.hosts import failures, sshconfig
+from wizard.hosts import failures, forwarding, sshconfig
 from wizard.hosts.access import Access
 from wizard.hosts.become import TerminalNeededError, become_root
 from wizard.hosts.lean import paramiko
@@ -159,6 +160,7 @@ class SshConnection:
         self._closed = False
         self._terminal = False
         self._address = ""
+        self._behind = False
         self._login: Login | None = None
         self._shell: RemoteShell | None = None
         self._sftp: paramiko.SFTPClient | None = None
@@ -200,6 +202,25 @@ class SshConnection:
         """Where it is reached, as the SSH configuration says."""
         self._ready()
         return self._address
+
+    @property
+    def behind(self) -> bool:
+        """Whether the way there leads through other machines."""
+        self._ready()
+        return self._behind
+
+    def dial(self, place: str, seconds: float) -> socket.socket:
+        """A socket that leads to host:port as this host reaches it; see `forwarding.through`.
+
+        It does not wait for an operation that is under way.
+        """
+        login = self._login
+        if login is None or not login.transport.is_active():
+            self._ready()
+            login = self._login
+        if login is None:
+            raise gone(self.name)
+        return forwarding.through(login.transport, place, seconds)
 
     def close(self) -> None:
         """Ends the connection, also under an operation of another thread, which then fails with a HostError."""
@@ -243,6 +264,7 @@ class SshConnection:
     def _opened(self) -> RemoteShell:
         target = sshconfig.target(self._spec, config=self._config)
         self._address = target.address
+        self._behind = bool(target.jumps or target.command)
         self._login = Login(target, self._access, config=self._config, known_hosts=self._spec.known_hosts)
         shell = self._started(self._login)
         if self._spec.become:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import posixpath
+import socket
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
@@ -27,7 +28,7 @@ from wizard.engine.hosts import Hosts
 from wizard.engine.lanes import side_by_side
 from wizard.engine.together import info_many, read_many
 from wizard.errors import ConfigError, HostError, InputError, LabError
-from wizard.model import FileState, Probe, Service, Stack
+from wizard.model import FileState, Forward, Probe, Service, Stack
 from wizard.probes.fetch import Exchange, fetch
 from wizard.probes.wire import EndedError
 from wizard.redact import Secret
@@ -184,10 +185,17 @@ class Look:
         target = self.target(of)
         return target.address if target is not None else service.listen
 
-    def resolve(self, of: str) -> str:
-        """As curl's --resolve: where this machine finds it, for Prometheus may know names that others do not."""
-        place, listen = self.asked(of), self.service(of).listen
-        return "" if place == listen else f"{place}:{listen.rpartition(':')[0].strip('[]')}"
+    def way(self, of: str) -> dict[str, Any]:
+        """How this machine finds it, as a probe takes it: Prometheus may know names, and reach places, that it does not."""
+        place, service = self.asked(of), self.service(of)
+        if service.forward is not None:
+            return {"forward": service.forward}
+        known = place == service.listen
+        return {"resolve": "" if known else f"{place}:{service.listen.rpartition(':')[0].strip('[]')}"}
+
+    def dial(self, forward: Forward, seconds: float) -> socket.socket:
+        """See `Hosts.dial`."""
+        return self._hosts.dial(forward, seconds)
 
     def target(self, of: str) -> scrape.Scraped | None:
         """What prometheus.yml and its lists of targets say of a component; None where no job asks it."""
@@ -457,11 +465,11 @@ class Look:
                 client="the lab",
                 expect="200",
                 url=url,
-                resolve=self.resolve("prometheus/prometheus"),
+                **self.way("prometheus/prometheus"),
                 **client.options(),
             )
             try:
-                fetch(probe, url, exchange, limit=_ANSWER, accept="application/json")
+                fetch(probe, url, exchange, limit=_ANSWER, accept="application/json", dial=self.dial)
                 self._answers[path] = json.loads(exchange.body)["data"] if exchange.status == 200 else None
             except (EndedError, ValueError, KeyError, TypeError):
                 self._answers[path] = None

@@ -81,13 +81,13 @@ def _up(check: Check, look: Look, *, not_before: float, patience: float, final: 
             client="the lab",
             expect="up",
             url=f"{client.scheme}://{look.asked('prometheus/prometheus')}",
-            resolve=look.resolve("prometheus/prometheus"),
+            **look.way("prometheus/prometheus"),
             kind="up",
             instance=look.asked(check.of),
             not_before=not_before,
             **client.options(),
         )
-        attempt = probes.run(probe)
+        attempt = probes.run(probe, dial=look.dial)
         waiting = attempt.reason.startswith(("not scraped yet", "Prometheus has no target"))
         done = not waiting if final else attempt.ok
         if done or time.monotonic() > deadline:

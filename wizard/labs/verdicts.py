@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from wizard import probes
 from wizard.components import component as find_component
@@ -31,7 +32,7 @@ class NotYet(Exception):  # noqa: N818 - it is no error: a student is not there 
         self.what, self.todo = what, todo
 
 
-def ask(check: Check, look: Look, scheme: str, **options: object) -> Attempt:
+def ask(check: Check, look: Look, scheme: str, **options: Any) -> Attempt:
     """Asks a component for its metrics; `options` are those of a probe."""
     host, _, component = check.of.partition("/")
     path = find_component(component).metrics_path(look.service(check.of).flag)
@@ -44,9 +45,10 @@ def ask(check: Check, look: Look, scheme: str, **options: object) -> Attempt:
             client="the lab",
             expect="200",
             url=f"{scheme}://{look.asked(check.of)}{path}",
-            resolve=look.resolve(check.of),
-            **options,  # type: ignore[arg-type]
-        )
+            **look.way(check.of),
+            **options,
+        ),
+        dial=look.dial,
     )
 
 

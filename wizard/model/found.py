@@ -118,6 +118,17 @@ class FlagPlace:
     variable: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """A way to a server by way of an SSH connection, as `ssh -L` makes one: its host connects to the server.
+
+    host: whose connection. place: address:port as that host reaches the server, e.g. 127.0.0.1:9100.
+    """
+
+    host: HostSpec
+    place: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """One component as it stands on a host, as found out, not as assumed."""
@@ -132,9 +143,11 @@ class Service:
     arguments: tuple[str, ...] = ()
     """Its flags as it runs (or would run), program name left out."""
     listen: str = ""
-    """address:port as a client on this host reaches it, e.g. 127.0.0.1:9100"""
-    only_there: bool = False
-    """Whether that is another machine's loopback, so that this machine cannot ask it."""
+    """address:port under which clients reach it, e.g. 192.0.2.1:9100; on this machine 127.0.0.1:9100"""
+    forward: Forward | None = None
+    """How it is asked where this machine cannot reach `listen` itself."""
+    out_of_reach: str = ""
+    """Why this machine can ask it in no way, or ''."""
     user: str = "root"
     group: str = "root"
     active: bool = False

@@ -24,6 +24,8 @@ class Plan:
     warnings: tuple[Finding, ...] = ()
     arrows: tuple[Arrow, ...] = ()
     """Who asks whom and what is checked on the way: the trust picture."""
+    asked: str = ""
+    """How servers are asked that this machine cannot reach, a sentence, or ''."""
     gaps: tuple[str, ...] = ()
     """How long each target will be missed, one sentence each."""
     hints: tuple[str, ...] = ()

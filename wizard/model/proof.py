@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from wizard.model.found import Forward
 from wizard.redact import Secret
 
 
@@ -35,6 +36,8 @@ class Probe:
     server_name: str = ""
     resolve: str = ""
     """HOST:PORT:ADDR as curl's --resolve."""
+    forward: Forward | None = None
+    """How the host and port of `url` are reached where this machine cannot do it itself."""
     user: str = ""
     password: Secret | None = None
     curl_config: str = ""

@@ -40,6 +40,9 @@ class OwnFiles:
     client_ca_file: str = ""
 
 
+_SSH_PORT = 22
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostSpec:
     """How a host is reached.
@@ -50,7 +53,7 @@ class HostSpec:
     name: str
     connect: str
     address: str = ""
-    port: int = 22
+    port: int = _SSH_PORT
     user: str = ""
     identity_file: str = ""
     known_hosts: str = ""
@@ -62,6 +65,18 @@ class HostSpec:
     """Of an incus host: the name of the host whose incus (or LXD) holds the instance; '' for this machine."""
     os: str = "linux"
     """linux or windows: which commands are shown for a manual host."""
+
+    def ssh(self, *options: str) -> list[str]:
+        """The words of an `ssh` that logs in there, with more options before the destination."""
+        words = ["ssh", *options]
+        if self.port != _SSH_PORT:
+            words += ["-p", str(self.port)]
+        if self.identity_file:
+            words += ["-i", self.identity_file]
+        if self.known_hosts:
+            words += ["-o", f"UserKnownHostsFile={self.known_hosts}"]
+        address = self.address or self.name
+        return [*words, f"{self.user}@{address}" if self.user else address]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

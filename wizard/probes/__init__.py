@@ -1,12 +1,14 @@
 """Asks as a client of Prometheus would: by Go's rules, wanted and unwanted requests alike, never raising."""
 
 from wizard.probes.api import Target, api_url, ask_prometheus
-from wizard.probes.attempts import answers, run, wait
+from wizard.probes.attempts import answers, reaches, run, wait
 from wizard.probes.commands import curl, curl_asking, curl_config, curl_reading, promtool_up
 from wizard.probes.differences import Difference, differences
 from wizard.probes.tls import Trusts
+from wizard.probes.wire import Dial
 
 __all__ = [
+    "Dial",
     "Difference",
     "Target",
     "Trusts",
@@ -19,6 +21,7 @@ __all__ = [
     "curl_reading",
     "differences",
     "promtool_up",
+    "reaches",
     "run",
     "wait",
 ]

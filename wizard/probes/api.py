@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from wizard.model import Attempt, Probe
 from wizard.probes.attempts import run
+from wizard.probes.wire import Dial
 from wizard.redact import redact
 from wizard.trust import one_line
 
@@ -47,7 +48,7 @@ def api_url(url: str, ask: Ask) -> str:
 
 
 def ask_prometheus(
-    probe: Probe, ask: Ask, *, cancel: threading.Event | None = None
+    probe: Probe, ask: Ask, *, cancel: threading.Event | None = None, dial: Dial | None = None
 ) -> tuple[Attempt, tuple[Target, ...]]:
     """Asks the Prometheus that `probe.url` points to; the rows are empty where it did not answer. Never raises.
 
@@ -55,7 +56,7 @@ def ask_prometheus(
     """
     bodies: list[bytes] = []
     asked = replace(probe, url=api_url(probe.url, ask))
-    attempt = run(asked, cancel=cancel, whole=bodies.append)
+    attempt = run(asked, cancel=cancel, dial=dial, whole=bodies.append)
     if attempt.outcome != "200":
         return attempt, ()
     try:

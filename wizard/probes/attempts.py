@@ -11,16 +11,26 @@ from typing import Final
 
 from wizard.model import Attempt, Probe
 from wizard.probes.commands import curl
-from wizard.probes.fetch import Exchange, fetch
+from wizard.probes.fetch import SCRAPE, Exchange, fetch
 from wizard.probes.targets import judge, targets_url
 from wizard.probes.tls import Trusts
-from wizard.probes.wire import Clock, EndedError, connect
+from wizard.probes.wire import Clock, Dial, EndedError, connect
 from wizard.redact import plain, redact
 
 _BODY: Final = 65536
 # Five thousand targets with their labels make some 8 MB.
 _TARGETS: Final = 64 << 20
 _PAUSE: Final = 0.2
+
+
+def reaches(address: str, seconds: float) -> bool:
+    """Whether something at host:port takes a connection within that time."""
+    host, _, port = address.rpartition(":")
+    try:
+        connect(host.strip("[]"), int(port), Clock(seconds, None)).close()
+    except (EndedError, ValueError):
+        return False
+    return True
 
 
 def answers(address: str, seconds: float) -> bool:
@@ -46,6 +56,7 @@ def run(
     *,
     cancel: threading.Event | None = None,
     trusts: Trusts | None = None,
+    dial: Dial | None = None,
     whole: Callable[[bytes], None] | None = None,
 ) -> Attempt:
     """Makes the request and says how it ended, within `probe.timeout` seconds. Never raises.
@@ -56,18 +67,23 @@ def run(
         probe: what to ask.
         cancel: ends it early.
         trusts: shared by probes that are made together: files and chains are read once.
+        dial: makes the connection of a probe that has a `forward`.
         whole: gets the body of a complete answer, up to 64 MB of it; without it 64 KiB are read.
     """
     exchange = Exchange()
     upward = probe.kind == "up"
     url = targets_url(probe) if upward else probe.url
     try:
-        if upward:
-            fetch(
-                probe, url, exchange, limit=_TARGETS, accept="application/json", cancel=cancel, trusts=trusts
-            )
-        else:
-            fetch(probe, url, exchange, limit=_TARGETS if whole else _BODY, cancel=cancel, trusts=trusts)
+        fetch(
+            probe,
+            url,
+            exchange,
+            limit=_TARGETS if upward or whole else _BODY,
+            accept="application/json" if upward else SCRAPE,
+            cancel=cancel,
+            trusts=trusts,
+            dial=dial,
+        )
     except EndedError as ended:
         shown = plain(ended.reason)
         return _attempt(
@@ -95,6 +111,7 @@ def wait(
     until: float,
     cancel: threading.Event | None = None,
     meanwhile: Callable[[Attempt], None] | None = None,
+    dial: Dial | None = None,
 ) -> Attempt:
     """Repeats a probe until it ends as expected; the last attempt.
 
@@ -103,12 +120,13 @@ def wait(
         until: `time.monotonic()` time at which to give up; the last attempt is cut to it.
         cancel: ends the waiting early.
         meanwhile: told of an attempt that ended otherwise, when it differs from the one before.
+        dial: as for `run`.
     """
     before: tuple[str, str] | None = None
     idle = cancel or threading.Event()
     while True:
         left = max(0.05, until - time.monotonic())
-        attempt = run(replace(probe, timeout=min(probe.timeout, left)), cancel=cancel)
+        attempt = run(replace(probe, timeout=min(probe.timeout, left)), cancel=cancel, dial=dial)
         attempt = replace(attempt, probe=probe, curl=curl(probe))
         left = until - time.monotonic()
         if meanwhile and not attempt.ok and (attempt.outcome, attempt.reason) != before:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from urllib.parse import urlsplit
+from zlib import crc32
 
 from wizard.model import Probe
 from wizard.redact import redact
@@ -73,8 +74,8 @@ def _command(probe: Probe, *, asking: bool, reading: bool = False) -> str:
         words.append("-k")
     if probe.user:
         words += ["-u", probe.user] if asking else ["--config", probe.curl_config]
-    if probe.server_name:
-        url, rule = _renamed(url, probe.server_name)
+    if probe.server_name or probe.forward:
+        url, rule = _renamed(url, probe.server_name, _own_port(probe))
         words += ["--connect-to", rule] if rule else []
     if probe.kind == "up":
         words += ["-G", "--data-urlencode", f"query={_query(probe)}"]
@@ -82,7 +83,21 @@ def _command(probe: Probe, *, asking: bool, reading: bool = False) -> str:
     # curl takes brackets for a pattern, except those around an IPv6 address.
     if any(sign in url.partition("://")[2].partition("/")[2] for sign in "[]{}"):
         words.append("--globoff")
-    return shlex.join([*words, url])
+    return _forwarding(probe) + shlex.join([*words, url])
+
+
+def _forwarding(probe: Probe) -> str:
+    """An ssh that forwards for the one request: it ends by itself as soon as that is over."""
+    if probe.forward is None:
+        return ""
+    rule = f"127.0.0.1:{_own_port(probe)}:{probe.forward.place}"
+    words = probe.forward.host.ssh("-f", "-o", "ExitOnForwardFailure=yes", "-L", rule)
+    return f"{shlex.join(words)} sleep 2 && "
+
+
+def _own_port(probe: Probe) -> int:
+    """A port of its own for each probe, 0 for one that needs none: the last one's ssh may still hold its own."""
+    return 20_000 + crc32(probe.id.encode()) % 10_000 if probe.forward else 0
 
 
 def _query(probe: Probe) -> str:
@@ -90,12 +105,20 @@ def _query(probe: Probe) -> str:
     return "up{" + ",".join(f"{name}={json.dumps(value)}" for name, value in labels.items()) + "}"
 
 
-def _renamed(url: str, name: str) -> tuple[str, str]:
-    """curl has no server name of its own: ask for the name, and connect to where the URL points."""
+def _renamed(url: str, name: str, port_here: int) -> tuple[str, str]:
+    """curl has no server name of its own: ask for the name, and connect to where the URL points.
+
+    Args:
+        name: '' for the URL's own.
+        port_here: where on this machine the way there begins; 0 for at its end.
+    """
     try:
         target = urlsplit(url)
         port = target.port or (443 if target.scheme == "https" else 80)
     except ValueError:
         return url, ""
     host = f"[{target.hostname}]" if ":" in (target.hostname or "") else target.hostname
-    return target._replace(netloc=f"{name}:{port}").geturl(), f"{name}:{port}:{host}:{port}"
+    to = f"127.0.0.1:{port_here}" if port_here else f"{host}:{port}"
+    if not name:
+        return url, f"{host}:{port}:{to}"
+    return target._replace(netloc=f"{name}:{port}").geturl(), f"{name}:{port}:{to}"

@@ -10,6 +10,7 @@ import functools
 import re
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
@@ -18,7 +19,7 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 from wizard.model import Probe
 from wizard.probes.answer import Answer, Stream
 from wizard.probes.tls import Record, Trusts
-from wizard.probes.wire import Clock, EndedError, Wire, connect
+from wizard.probes.wire import Clock, Dial, EndedError, Wire, connect, connect_by
 from wizard.trust import one_line
 
 SCRAPE: Final = (
@@ -51,6 +52,7 @@ def fetch(
     accept: str = SCRAPE,
     cancel: threading.Event | None = None,
     trusts: Trusts | None = None,
+    dial: Dial | None = None,
 ) -> None:
     """Asks for `url` with the probe's TLS and user, and fills `exchange`.
 
@@ -62,6 +64,7 @@ def fetch(
         accept: the Accept header.
         cancel: ends the request early.
         trusts: what the other probes of the same batch have read already.
+        dial: makes the connection of a probe that has a `forward`.
 
     Raises:
         EndedError: there was no complete answer.
@@ -82,7 +85,7 @@ def fetch(
                 target,
                 exchange,
                 trusted=trusted,
-                clock=clock,
+                reach=lambda to: _reach(probe, start, to, clock, dial),
                 limit=limit,
                 headers=_headers(probe, target, accept, known=_same_host(start, target)),
             )
@@ -101,14 +104,14 @@ def _once(
     exchange: Exchange,
     *,
     trusted: Trusts,
-    clock: Clock,
+    reach: Callable[[SplitResult], Wire],
     limit: int,
     headers: bytes,
 ) -> str:
     """One request; the place to go on to, or ''."""
-    host, port = _place(target)
+    host, _ = _place(target)
     before = time.monotonic()
-    wire = connect(_resolved(probe.resolve, host, port), port, clock)
+    wire = reach(target)
     exchange.timings["connect"] += time.monotonic() - before
     try:
         stream: Stream = wire
@@ -120,6 +123,13 @@ def _once(
         raise _explained(ended, exchange) from ended
     finally:
         wire.close()
+
+
+def _reach(probe: Probe, start: SplitResult, target: SplitResult, clock: Clock, dial: Dial | None) -> Wire:
+    host, port = _place(target)
+    if probe.forward is not None and _place(start) == (host, port):
+        return connect_by(probe.forward, dial, clock)
+    return connect(_resolved(probe.resolve, host, port), port, clock)
 
 
 def _encrypted(wire: Wire, trusted: Trusts, host: str, exchange: Exchange, probe: Probe) -> Stream:

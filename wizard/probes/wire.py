@@ -12,7 +12,13 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias
+
+from wizard.model import Forward
+
+Dial: TypeAlias = Callable[[Forward, float], socket.socket]
+"""(a forward, seconds at most) -> a socket that leads to its place; OSError where none does."""
 
 _SLICE: Final = 0.1
 _CHUNK: Final = 65536
@@ -141,6 +147,24 @@ def connect(host: str, port: int, clock: Clock) -> Wire:
         except OSError as error:
             failure = EndedError("error", f"dial tcp {shown}: connect: {words(error)}")
     raise failure
+
+
+def connect_by(forward: Forward, dial: Dial | None, clock: Clock) -> Wire:
+    """A connection that is made by another host.
+
+    Raises:
+        EndedError: that host cannot be asked to, or does not get through.
+    """
+    if dial is None:
+        raise EndedError("error", f"dial tcp {forward.place}: only {forward.host.name} reaches it")
+    try:
+        sock = dial(forward, clock.left())
+    except TimeoutError:
+        raise EndedError("error", f"dial tcp {forward.place}: i/o timeout") from None
+    except OSError as error:
+        raise EndedError("error", f"dial tcp {forward.place}: connect: {words(error)}") from error
+    sock.setblocking(False)
+    return Wire(sock, clock)
 
 
 def resolve(host: str, port: int, clock: Clock) -> list[_Address]:

@@ -54,11 +54,11 @@ class There:
         if spec.connect == "incus":
             holder = specs.get(spec.via)
             if holder is not None and holder.connect == "ssh":
-                self._words += _ssh(holder)
+                self._words += holder.ssh()
                 self._sudo = bool(holder.become)
             self._inner = ["incus", "exec", spec.instance or name, "--"]
         else:
-            self._words += _ssh(spec) if spec.connect == "ssh" else []
+            self._words += spec.ssh() if spec.connect == "ssh" else []
             self._inner = []
 
     def run(self, command: Sequence[str]) -> str:
@@ -67,18 +67,6 @@ class There:
         if self._words:
             return f"{shlex.join(self._words)} {shlex.quote(shlex.join(words))}"
         return shlex.join(words)
-
-
-def _ssh(spec: HostSpec) -> list[str]:
-    options = []
-    if spec.port != 22:
-        options += ["-p", str(spec.port)]
-    if spec.identity_file:
-        options += ["-i", spec.identity_file]
-    if spec.known_hosts:
-        options += ["-o", f"UserKnownHostsFile={spec.known_hosts}"]
-    address = spec.address or spec.name
-    return ["ssh", *options, f"{spec.user}@{address}" if spec.user else address]
 
 
 def _sent(facts: Facts, there: There, command: str) -> str:

@@ -147,15 +147,14 @@ def refuse_out_of_reach(service: Service) -> None:
     """What cannot be asked cannot be proven, and would be put back.
 
     Raises:
-        InputError: it listens on its own machine's loopback, and this is another one.
+        InputError: it is in a place that this machine does not reach.
     """
-    if service.only_there:
+    if service.out_of_reach:
         raise InputError(
-            f"{service.component} on {service.host} listens on {service.listen} there, where this machine cannot ask it, "
-            "so that nothing could be proven",
+            f"{service.component} on {service.host} cannot be asked from here, so that nothing could be proven: "
+            f"{service.out_of_reach}",
             where=f"{service.host}/{service.component}",
-            todo="run Firescreen on that host itself (connect: local), or let it listen on an address that can be reached "
-            "from here",
+            todo="run Firescreen on that host itself (connect: local), or let it be reached from here",
         )
 
 

@@ -128,6 +128,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         facts=facts,
         steps=steps,
         probes=(*inquiry.server_probes(targets), *inquiry.up_probes(targets), *inquiry.probed(probings)),
+        asked=_by_ssh(stack, facts),
         arrows=picture.arrows((*targets, *onlookers.targets)),
         warnings=(
             *_away(facts),
@@ -390,6 +391,20 @@ def _away(facts: Facts) -> list[Finding]:
         )
         for name, why in facts.away.items()
     ]
+
+
+def _by_ssh(stack: Stack, facts: Facts) -> str:
+    """Of what this machine cannot reach itself, how it is asked; '' where it reaches all."""
+    found = [
+        component.key
+        for component in stack.components
+        if component.host in facts.hosts
+        and (service := facts.hosts[component.host].service(component.name))
+        and service.forward
+    ]
+    if not found:
+        return ""
+    return f"Asked through SSH, since this machine cannot reach {'it' if len(found) == 1 else 'them'}: {', '.join(found)}"
 
 
 def _clocks(facts: Facts) -> list[Finding]:

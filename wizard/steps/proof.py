@@ -75,6 +75,7 @@ class Inquiry:
                     url=url,
                     server_name=server_name if url == secure else "",
                     resolve=found,
+                    forward=server.service.forward,
                     **options,
                 )
             )
@@ -192,6 +193,7 @@ class Inquiry:
                 expect="up",
                 url=f"{scheme}://{client.service.listen}{_prefix(client.service)}",
                 kind="up",
+                forward=client.service.forward,
                 instance=target.address,
                 job=target.place.name,
                 timeout=UP_TIMEOUT,
@@ -222,6 +224,7 @@ class Inquiry:
                         client="blackbox exporter",
                         expect="200",
                         url=f"{scheme}://{prober.listen}{_prefix(prober)}/probe?{query}",
+                        forward=prober.forward,
                         holds="probe_success 1",
                         timeout=15.0,
                         **options,
@@ -237,7 +240,8 @@ def _prefix(service: Service) -> str:
 
 def _resolved(server: Server, place: str) -> str:
     """How curl is told where a server of another machine is: Prometheus may know names that this machine does not."""
-    if server.host.spec.connect not in ("ssh", "incus") or place == server.address:
+    far = server.host.spec.connect in ("ssh", "incus")
+    if not far or server.service.forward or place == server.address:
         return ""
     return f"{place}:{server.address.rpartition(':')[0].strip('[]')}"
 

@@ -1,0 +1,103 @@
+"""How a service of another machine is asked from this one: by itself, or by way of its host's SSH connection."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from wizard import probes
+from wizard.hosts.failures import ForbiddenError
+from wizard.model import Facts, Forward, HostSpec, Service
+
+_PATIENCE = 2.0
+"""Seconds for a server to take a connection: a firewall that drops what comes says nothing at all."""
+_FORWARDED = 5.0
+_ENCLOSED = "it listens on its own machine's loopback"
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a machine is reached.
+
+    address: by which its services are asked from here. holder: the host whose SSH connection leads to it: its own, or
+    of an instance that of the machine that holds it; None where there is none. behind: whether it is reached by way of
+    others, so that its address may mean another machine here.
+    """
+
+    address: str
+    holder: HostSpec | None
+    inside: bool
+    behind: bool
+
+
+def seen_from_here(service: Service, way: Way, dial: Callable[[Forward, float], socket.socket]) -> Service:
+    """A service as its machine sees it, made one as this machine asks it.
+
+    What can be asked directly is; what cannot, or might be mistaken for another machine's, goes by SSH.
+    """
+    host, _, port = service.listen.rpartition(":")
+    enclosed = is_loopback(service.flag("web.listen-address").rpartition(":")[0].strip("[]"))
+    # What is reached by a loopback address itself is this machine, or forwarded by other means.
+    near = not enclosed or is_loopback(way.address)
+    found = service
+    if not host or (is_loopback(host.strip("[]")) and not (enclosed and near)):
+        found = replace(service, listen=f"{bracketed(way.address)}:{port}")
+    if way.holder is None or (way.inside and enclosed):
+        return found if near else replace(service, out_of_reach=_ENCLOSED)
+    if near and not way.behind and _direct(found):
+        return found
+    forward = Forward(way.holder, found.listen if way.inside else service.listen)
+    try:
+        dial(forward, _FORWARDED).close()
+    except ForbiddenError as error:
+        if near and way.behind and _direct(found):
+            return found
+        why = _ENCLOSED if enclosed else "it takes no connection from here"
+        return replace(found if near else service, out_of_reach=f"{why}, and {error}")
+    except OSError:
+        if near and not way.behind:
+            return found  # nobody gets there: that it is down is said when it is asked
+    return replace(found, forward=forward)
+
+
+def forward_to(facts: Facts, url: str) -> Forward | None:
+    """How this machine asks the server that a URL names, if that is one of a stack's that it cannot reach itself."""
+    try:
+        target = urlsplit(url)
+        name, port = target.hostname or "", target.port or (443 if target.scheme == "https" else 80)
+    except ValueError:
+        return None
+    for known in facts.hosts.values():
+        for service in known.services:
+            host, _, own = service.listen.rpartition(":")
+            names = (known.spec.name, known.spec.address, host.strip("[]"), *known.names)
+            if service.forward is not None and own == str(port) and name in (each.lower() for each in names):
+                return service.forward
+    return None
+
+
+def _direct(service: Service) -> bool:
+    # Of what does not run, nobody can say.
+    return not service.active or probes.reaches(service.listen, _PATIENCE)
+
+
+def is_address(text: str) -> bool:
+    """Whether it is an IP address and no name."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address, or the name localhost, means the machine that uses it."""
+    return address == "localhost" or (is_address(address) and ipaddress.ip_address(address).is_loopback)
+
+
+def bracketed(address: str) -> str:
+    """An address as it stands before a port."""
+    return f"[{address}]" if ":" in address and not address.startswith("[") else address

@@ -1,0 +1,71 @@
+"""Connections that an SSH server makes for us (`direct-tcpip`, as `ssh -L` has them made), as sockets.
+
+Nothing listens on this machine for them: whoever else works here cannot use them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import threading
+from contextlib import suppress
+
+from wizard.hosts.failures import ForbiddenError
+from wizard.hosts.lean import paramiko
+
+_CHUNK = 32768
+_PROBLEMS = (paramiko.SSHException, EOFError, OSError)
+_PROHIBITED = 1
+"""Of SSH's reasons for refusing a channel (RFC 4254, 5.1) the one that is about rights."""
+
+
+def through(transport: paramiko.Transport, place: str, seconds: float) -> socket.socket:
+    """A socket that leads to host:port as the SSH server reaches it.
+
+    Args:
+        transport: logged in.
+        place: e.g. 127.0.0.1:9100; IPv6 in brackets.
+        seconds: at most, until the server says how it went.
+
+    Raises:
+        ForbiddenError: its settings do not allow it. TimeoutError: it did not say in time. OSError: it does not get
+            there (sshd does not say why: it is told as a refused connection), or it is gone.
+    """
+    host, _, port = place.rpartition(":")
+    try:
+        channel = transport.open_channel(
+            "direct-tcpip", (host.strip("[]"), int(port)), ("127.0.0.1", 0), timeout=seconds
+        )
+    except paramiko.ChannelException as refusal:
+        if refusal.code == _PROHIBITED:
+            raise ForbiddenError("its SSH server forwards nothing (AllowTcpForwarding)") from None
+        raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)) from None
+    except _PROBLEMS as problem:
+        if transport.is_active():
+            raise TimeoutError from None
+        raise OSError("the SSH connection was lost") from problem
+    ours, given = socket.socketpair()
+    threading.Thread(target=_carry, args=(channel, ours), name=f"forward-{place}", daemon=True).start()
+    return given
+
+
+def _carry(channel: paramiko.Channel, ours: socket.socket) -> None:
+    """Carries both ways until either end is over."""
+
+    def there() -> None:
+        with suppress(*_PROBLEMS):
+            while data := ours.recv(_CHUNK):
+                channel.sendall(data)
+        channel.close()
+
+    back = threading.Thread(target=there, name="forward", daemon=True)
+    back.start()
+    with suppress(*_PROBLEMS):
+        while data := channel.recv(_CHUNK):
+            ours.sendall(data)
+    channel.close()
+    with suppress(OSError):
+        ours.shutdown(socket.SHUT_RDWR)
+    back.join()
+    ours.close()
