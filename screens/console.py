@@ -89,6 +89,7 @@ can read. Where curl would say something else than Prometheus, a line with ! say
     def __init__(self, probe: Probe | None = None, known: Sequence[str] = ()) -> None:
         super().__init__()
         self._first, self._secret = filled(probe)
+        self._forward = probe.forward if probe is not None else None
         self._known = tuple(known)
         if probe is None and known:
             self._first = {"url": known[0]}
@@ -157,6 +158,7 @@ can read. Where curl would say something else than Prometheus, a line with ! say
         typed = self.query_one("#password", Input).value
         kept = self._secret if value["user"] == self._first.get("user") else None
         what, insecure = self._what, self._insecure
+        forward = self._forward if _place(value["url"]) == _place(self._first.get("url", "")) else None
 
         def make() -> Request:
             from wizard.engine import single
@@ -178,6 +180,7 @@ can read. Where curl would say something else than Prometheus, a line with ! say
                 user=value["user"],
                 password=password,
                 insecure=insecure,
+                forward=forward,
             )
 
         return make
@@ -274,6 +277,11 @@ def open_console(app: FirescreenApp, probe: Probe | None = None) -> None:
     app.push_screen(Console(probe, known))
 
 
+def _place(url: str) -> str:
+    """Scheme, host and port as they are written."""
+    return "/".join(url.split("/", 3)[:3])
+
+
 def filled(probe: Probe | None) -> tuple[dict[str, str], Secret | None]:
     """The form's values for a probe, and its password.
 
@@ -296,5 +304,6 @@ def filled(probe: Probe | None) -> tuple[dict[str, str], Secret | None]:
         port = target.port or (443 if target.scheme == "https" else 80)
         address = f"[{target.hostname}]" if ":" in target.hostname else target.hostname
         values["url"] = target._replace(netloc=f"{probe.server_name}:{port}").geturl()
-        values["resolve"] = f"{probe.server_name}:{port}:{address}"
+        if probe.forward is None:
+            values["resolve"] = f"{probe.server_name}:{port}:{address}"
     return values, probe.password

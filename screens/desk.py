@@ -329,8 +329,9 @@ class Desk:
         from wizard.engine import single
         from wizard.engine.reaching import forward_to
 
-        forward = forward_to(facts, request.url) if facts and not request.resolve else None
-        return single.ask(replace(request, forward=forward), self.engine.workspace, dial=self.engine.dial)
+        if facts and not request.resolve and request.forward is None:
+            request = replace(request, forward=forward_to(facts, request.url))
+        return single.ask(request, self.engine.workspace, dial=self.engine.dial)
 
     def explain_text(self, text: str) -> tuple[str, ...]:
         """What the text of an error means, in lines."""

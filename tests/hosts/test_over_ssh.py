@@ -22,7 +22,7 @@ from wizard import binaries
 from wizard.engine import Engine
 from wizard.engine.reaching import forward_to
 from wizard.errors import InputError
-from wizard.model import WORKSPACE, ComponentSpec, HostSpec, OwnFiles, Protection, Stack
+from wizard.model import WORKSPACE, ComponentSpec, HostSpec, OwnFiles, Plan, Protection, Stack
 from wizard.redact import Secret
 from wizard.steps import afar
 from wizard.workspace import Workspace
@@ -88,6 +88,18 @@ def engine_for(folder: Path, network: Network, passwords: dict[str, str]) -> Ite
         yield engine
 
 
+def queried(plan: Plan) -> str:
+    """What the plan's own command for promtool says, run as it is printed."""
+    (command,) = (hint.partition(": ")[2] for hint in plan.hints if "promtool query" in hint)
+    promtool = Path(binaries.find("promtool", cache=Workspace.default().cache, suite="trixie").path)
+    environment = os.environ | {"PATH": f"{promtool.parent}:{os.environ['PATH']}"}
+    ended = subprocess.run(
+        ["sh", "-c", command], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 0, (command, ended.stderr)
+    return ended.stdout
+
+
 @pytest.mark.parametrize(
     ("suite", "user", "become", "password"), LOGINS, ids=[f"{login[0]}-{login[1]}" for login in LOGINS]
 )
@@ -116,7 +128,9 @@ def test_two_machines_are_secured_proven_and_put_back(
             )
             outcome = engine.apply(engine.plan(stack))
             assert outcome.state == "proven", (outcome.error, getattr(outcome.error, "log", ""))
-            assert not engine.plan(stack).changes
+            plan = engine.plan(stack)
+            assert not plan.changes
+            assert 'job="node"' in queried(plan)
             key = pair[0].root / "etc/node_exporter/node_exporter.key"
             assert key.stat().st_mode & 0o777 == 0o640
         assert not list((pair[0].root / "etc").rglob("ca.key")), "the CA's key travelled"
@@ -217,13 +231,15 @@ def test_what_only_its_own_machine_reaches_is_asked_by_way_of_ssh(
                 assert ended.stdout.strip() == attempt.outcome, (attempt.curl, ended)
         facts = engine.inspect(stack)
         right = next(each.probe for each in outcome.attempts if each.probe.forward and each.probe.wanted)
-        assert forward_to(facts, right.url) == right.forward
+        assert forward_to(facts, f"https://{pair[1].address}:9090/metrics") == right.forward
+        assert forward_to(facts, "https://localhost:9090/metrics") is None
         assert forward_to(facts, f"https://{pair[0].address}:9100/metrics") is None
         line = f'Get "http://{own}/metrics": server returned HTTP status 400 Bad Request'
         found = engine.explain(line, stack)
         assert found is not None
         assert found.fault == "plain-http-to-tls"
         assert not engine.plan(stack).changes
+        assert 'job="node"' in queried(plan)
         assert all(attempt.ok for attempt in engine.verify(stack))
         assert engine.undo().state == "undone"
     assert [etc(each) for each in pair] == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from wizard import diagnose
 from wizard.diagnose import Diagnosis
 from wizard.engine import Outcome, Scan
-from wizard.model import Attempt, Event, Facts, RunRecord, Stack
+from wizard.model import Attempt, Event, Facts, Forward, RunRecord, Stack
 from wizard.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ class QuietEngine:
     def scan(self, stack: Stack | None = None, **_: object) -> Scan:
         """An empty machine."""
         return Scan(stack=stack or Stack(hosts=(), components=()), facts=Facts({}), exposures=(), findings=())
+
+    def dial(self, forward: Forward, seconds: float) -> socket.socket:
+        """No other host leads anywhere."""
+        raise ConnectionRefusedError(f"{forward.host.name} in {seconds:g} s")
 
     def cut_off(self) -> RunRecord | None:
         """No run was cut off."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from screens.dialogs.attempt import AttemptDialog
 from tests.integration.stand import exporter, free_port, prometheus_server
 from tests.screens.helpers import QuietEngine, engine, until
 from wizard import binaries, passwords, pki, probes
-from wizard.model import Probe
+from wizard.model import Forward, HostSpec, Probe
 from wizard.redact import Secret
 from wizard.workspace import Workspace
 
@@ -207,6 +208,46 @@ async def test_a_cell_of_the_proof_opens_it_filled_in(app: FirescreenApp, stand:
         await pilot.press("enter")
         text = await until(pilot, "✓ 200: Prometheus gets its answer")
         assert PASSWORD.reveal() not in text
+
+
+async def test_what_goes_through_a_host_does_so_until_another_place_is_typed(
+    tmp_path: Path, stand: Stand
+) -> None:
+    class Leading(QuietEngine):
+        def dial(self, forward: Forward, seconds: float) -> socket.socket:
+            host, _, port = forward.place.partition(":")
+            return socket.create_connection((host, int(port)), seconds)
+
+    leading = Leading()
+    leading.workspace = Workspace(tmp_path / "work")
+    srv1 = HostSpec(name="srv1", connect="ssh", address="192.0.2.1")
+    probe = Probe(
+        id="x",
+        host="srv1",
+        component="node_exporter",
+        name="right client",
+        client="right client",
+        expect="200",
+        url="https://192.0.2.1:9100/metrics",
+        ca_file=f"{stand.folder}/ca.crt",
+        server_name="node.test",
+        user="prom",
+        password=PASSWORD,
+        forward=Forward(srv1, f"127.0.0.1:{stand.node}"),
+    )
+    app = make_app(build=engine(leading))
+    async with app.run_test(size=(80, 30)) as pilot:
+        await until(pilot, "Nothing of Prometheus was found")
+        app.push_screen(AttemptDialog(probes.run(probe, dial=leading.dial)))
+        await until(pilot, f"through  the SSH connection to srv1, there 127.0.0.1:{stand.node}")
+        await pilot.press("a")
+        await until(pilot, "https://node.test")
+        await pilot.press("enter")
+        text = await until(pilot, "✓ 200: Prometheus gets its answer")
+        assert "ssh -f -o ExitOnForwardFailure=yes" in text
+        await fill(pilot, url="https://node.test:9101/metrics")
+        await pilot.press("f2")
+        await until(pilot, "no such host")
 
 
 async def test_what_mends_it_is_a_key_away(app: FirescreenApp, stand: Stand) -> None:

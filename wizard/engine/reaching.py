@@ -64,11 +64,16 @@ def seen_from_here(service: Service, way: Way, dial: Callable[[Forward, float], 
 
 
 def forward_to(facts: Facts, url: str) -> Forward | None:
-    """How this machine asks the server that a URL names, if that is one of a stack's that it cannot reach itself."""
+    """How this machine asks the server that a URL names, if that is one of a stack's that it cannot reach itself.
+
+    A loopback address, and localhost, mean this machine.
+    """
     try:
         target = urlsplit(url)
         name, port = target.hostname or "", target.port or (443 if target.scheme == "https" else 80)
     except ValueError:
+        return None
+    if is_loopback(name):
         return None
     for known in facts.hosts.values():
         for service in known.services:

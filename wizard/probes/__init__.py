@@ -2,7 +2,15 @@
 
 from wizard.probes.api import Target, api_url, ask_prometheus
 from wizard.probes.attempts import answers, reaches, run, wait
-from wizard.probes.commands import curl, curl_asking, curl_config, curl_reading, promtool_up
+from wizard.probes.commands import (
+    curl,
+    curl_asking,
+    curl_config,
+    curl_reading,
+    forwarded,
+    forwarded_port,
+    promtool_up,
+)
 from wizard.probes.differences import Difference, differences
 from wizard.probes.tls import Trusts
 from wizard.probes.wire import Dial
@@ -20,6 +28,8 @@ __all__ = [
     "curl_config",
     "curl_reading",
     "differences",
+    "forwarded",
+    "forwarded_port",
     "promtool_up",
     "reaches",
     "run",

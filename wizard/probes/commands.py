@@ -7,7 +7,7 @@ import shlex
 from urllib.parse import urlsplit
 from zlib import crc32
 
-from wizard.model import Probe
+from wizard.model import Forward, Probe
 from wizard.redact import redact
 
 
@@ -52,6 +52,18 @@ def curl_config(user: str, password: str) -> bytes:
     return f'user = "{text}"\n'.encode()
 
 
+def forwarded(forward: Forward, key: str, command: str) -> str:
+    """The command with an ssh before it that forwards `forwarded_port(key)`, and ends by itself once it is over."""
+    rule = f"127.0.0.1:{forwarded_port(key)}:{forward.place}"
+    words = forward.host.ssh("-f", "-o", "ExitOnForwardFailure=yes", "-L", rule)
+    return f"{shlex.join(words)} sleep 2 && {command}"
+
+
+def forwarded_port(key: str) -> int:
+    """A port of this machine: another for each key, for the ssh of the command before may still hold its own."""
+    return 20_000 + crc32(key.encode()) % 10_000
+
+
 def _command(probe: Probe, *, asking: bool, reading: bool = False) -> str:
     words = ["curl", "-sS"]
     # A password in the address is refused by `run`; it is not to be printed either.
@@ -75,7 +87,7 @@ def _command(probe: Probe, *, asking: bool, reading: bool = False) -> str:
     if probe.user:
         words += ["-u", probe.user] if asking else ["--config", probe.curl_config]
     if probe.server_name or probe.forward:
-        url, rule = _renamed(url, probe.server_name, _own_port(probe))
+        url, rule = _renamed(url, probe.server_name, forwarded_port(probe.id) if probe.forward else 0)
         words += ["--connect-to", rule] if rule else []
     if probe.kind == "up":
         words += ["-G", "--data-urlencode", f"query={_query(probe)}"]
@@ -83,21 +95,8 @@ def _command(probe: Probe, *, asking: bool, reading: bool = False) -> str:
     # curl takes brackets for a pattern, except those around an IPv6 address.
     if any(sign in url.partition("://")[2].partition("/")[2] for sign in "[]{}"):
         words.append("--globoff")
-    return _forwarding(probe) + shlex.join([*words, url])
-
-
-def _forwarding(probe: Probe) -> str:
-    """An ssh that forwards for the one request: it ends by itself as soon as that is over."""
-    if probe.forward is None:
-        return ""
-    rule = f"127.0.0.1:{_own_port(probe)}:{probe.forward.place}"
-    words = probe.forward.host.ssh("-f", "-o", "ExitOnForwardFailure=yes", "-L", rule)
-    return f"{shlex.join(words)} sleep 2 && "
-
-
-def _own_port(probe: Probe) -> int:
-    """A port of its own for each probe, 0 for one that needs none: the last one's ssh may still hold its own."""
-    return 20_000 + crc32(probe.id.encode()) % 10_000 if probe.forward else 0
+    command = shlex.join([*words, url])
+    return forwarded(probe.forward, probe.id, command) if probe.forward else command
 
 
 def _query(probe: Probe) -> str:

@@ -92,8 +92,8 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     with_password = any(each.asks_password for each in server_plans)
     targets = tuple(target for client in client_plans for target in client.targets)
     onlookers = grafana.plan(stack, facts, forge, asking, server_plans)
-    addresses = {target.plan.server.key: target.address for target in reversed(targets)}
-    commands = tools.commands(stack, facts, server_plans, addresses)
+    named = proof.names(targets)
+    commands = tools.commands(stack, facts, server_plans, named)
     inquiry = proof.Inquiry(
         stack=stack,
         facts=facts,
@@ -110,7 +110,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         (
             *(step for server_plan in server_plans for step in _there(server_plan.material)),
             *_trust_copies(facts, server_plans),
-            *tools.step(stack, facts, server_plans),
+            *tools.step(stack, facts, server_plans, named),
             *onlookers.steps,
         ),
         *_ordered(facts, server_plans, client_plans, inquiry.turns(targets)),

@@ -27,6 +27,14 @@ WRONG_PASSWORD = Secret("firescreen-knows-this-is-wrong")
 UP_TIMEOUT = 75.0
 
 
+def names(targets: Sequence[Target]) -> dict[str, tuple[str, str]]:
+    """(host:port, server_name or '') by which each server is asked for, by host/component: its certificate has to fit."""
+    return {
+        target.plan.server.key: (target.address, target.place.tls.get("server_name", ""))
+        for target in reversed(targets)
+    }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inquiry:
     """Who asks what, with what, of the servers of one plan."""
@@ -45,10 +53,7 @@ class Inquiry:
 
         They ask it under the name that Prometheus uses, where one is known: its certificate must fit that name.
         """
-        named = {
-            target.plan.server.key: (target.address, target.place.tls.get("server_name", ""))
-            for target in reversed(targets)
-        }
+        named = names(targets)
         return tuple(
             probe
             for plan in self.servers.values()

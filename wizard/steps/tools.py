@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from wizard import assets
 from wizard.components import component as find_component
 from wizard.components.base import numbers
 from wizard.configs import httpclient
 from wizard.model import WORKSPACE, Change, Facts, FileState, PlannedStep, Stack
+from wizard.probes import forwarded, forwarded_port
 from wizard.steps import layout, material, words
 from wizard.steps.server import ServerPlan
 
@@ -21,7 +23,11 @@ _FIRST_PROMTOOL = (2, 43, 0)
 """The first promtool that takes --http.config.file."""
 
 
-def step(stack: Stack, facts: Facts, plans: Sequence[ServerPlan]) -> tuple[PlannedStep, ...]:
+Names: TypeAlias = Mapping[str, tuple[str, str]]
+"""See `proof.names`."""
+
+
+def step(stack: Stack, facts: Facts, plans: Sequence[ServerPlan], named: Names) -> tuple[PlannedStep, ...]:
     """The files that promtool and amtool take as --http.config.file, one for each server that they can ask."""
     changes: list[Change] = []
     for plan in plans:
@@ -29,7 +35,7 @@ def step(stack: Stack, facts: Facts, plans: Sequence[ServerPlan]) -> tuple[Plann
             continue
         path, content = (
             layout.tools_file(facts, plan.server),
-            httpclient.text(**_settings(stack, facts, plan)),
+            httpclient.text(**_settings(stack, facts, plan), server_name=_reached(plan, named)[1]),
         )
         changes += material.private(
             facts,
@@ -56,20 +62,14 @@ def step(stack: Stack, facts: Facts, plans: Sequence[ServerPlan]) -> tuple[Plann
     )
 
 
-def commands(
-    stack: Stack, facts: Facts, plans: Sequence[ServerPlan], addresses: Mapping[str, str]
-) -> dict[str, str]:
-    """One command for each server that people and scripts ask too, by host/component; it runs as it stands.
-
-    Args:
-        addresses: host:port under which a server is asked, by host/component, where its own does not fit.
-    """
+def commands(stack: Stack, facts: Facts, plans: Sequence[ServerPlan], named: Names) -> dict[str, str]:
+    """One command for each server that people and scripts ask too, by host/component; it runs as it stands."""
     found = {}
     for plan in plans:
         server = plan.server
-        address = addresses.get(server.key, "") or server.address
+        address = _reached(plan, named)[0]
         if server.spec.name == "pushgateway":
-            found[server.key] = shlex.join(_push(stack, facts, plan, address))
+            found[server.key] = shlex.join(_push(stack, facts, plan, named.get(server.key, (address,))[0]))
         elif server.spec.name in layout.TOOLS:
             url = f"https://{address}{find_component(server.spec.name).prefix(server.service.flag)}"
             config = f"--http.config.file={layout.tools_file(facts, server)}"
@@ -78,7 +78,21 @@ def commands(
                 if server.spec.name == "prometheus"
                 else ["amtool", config, f"--alertmanager.url={url}", "alert"]
             )
+            if server.service.forward is not None:
+                found[server.key] = forwarded(server.service.forward, server.key, found[server.key])
     return found
+
+
+def _reached(plan: ServerPlan, named: Names) -> tuple[str, str]:
+    """host:port by which this machine asks a server, and the name in its certificate where that is another."""
+    server = plan.server
+    address, server_name = named.get(server.key, (server.address, ""))
+    name = server_name or address.rpartition(":")[0].strip("[]")
+    if server.service.forward is not None:
+        return f"127.0.0.1:{forwarded_port(server.key)}", name
+    if server.host.spec.connect not in ("ssh", "incus") or address == server.address:
+        return address, server_name
+    return server.address, name
 
 
 def sentences(plans: Sequence[ServerPlan], said: Mapping[str, str]) -> tuple[str, ...]:
