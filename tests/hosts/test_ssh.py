@@ -454,6 +454,28 @@ def test_a_password_for_all_hosts_reaches_the_second_only_when_the_first_took_it
         assert {user.result(60)[0] for user in users} == {person.name}
 
 
+def test_a_password_for_all_hosts_is_asked_for_again_where_the_first_host_goes_away(tmp_path: Path) -> None:
+    access = Access()
+    with (
+        Sshd() as sshd,
+        Person() as person,
+        sshd.connection(access, user=person.name, identity_file="/none", name="srv2") as two,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        with Sshd() as first:
+            one = SshConnection(
+                first.spec(user=person.name, identity_file="/none"), access, config=sshd.config
+            )
+            assert asked(one).host == "srv1"
+            access.give("password", "srv1", Secret(person.password), everywhere=True)
+        began = time.monotonic()
+        said = pool.submit(asked, two)
+        refused(one, "nothing listens")
+        assert said.result(60).host == "srv2"
+        assert time.monotonic() - began < 20
+        assert (sshd.folder / "log").read_text().count("Accepted password") == 0
+
+
 def test_keyboard_interactive(tmp_path: Path) -> None:
     more = "UsePAM yes\nPasswordAuthentication no\nKbdInteractiveAuthentication yes"
     with Sshd(more) as sshd, Person() as person:

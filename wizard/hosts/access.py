@@ -83,6 +83,14 @@ class Access:
                 common.refused.add(host)
             self._changed.notify_all()
 
+    def lost(self, host: str) -> None:
+        """A host cannot be used. What is for all and was to be tried there first is tried nowhere: it is asked for again."""
+        with self._changed:
+            for kind, common in tuple(self._common.items()):
+                if common.first == host and not common.taken:
+                    del self._common[kind]
+            self._changed.notify_all()
+
     def accept(self, host: str, fingerprint: str) -> None:
         """The person says that the host's key is the one with this fingerprint (SHA256:…)."""
         self._accepted[host] = fingerprint

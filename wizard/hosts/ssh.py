@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from wizard.errors import ChangedError, FirescreenError, HostError
+from wizard.errors import ChangedError, FirescreenError, HostError, NeededError
 from wizard.hosts import failures, forwarding, sshconfig
 from wizard.hosts.access import Access
 from wizard.hosts.become import TerminalNeededError, become_root
@@ -256,7 +256,9 @@ class SshConnection:
                     self._shell = self._opened()
                 if self._closed:  # close() came in between
                     raise HostError("the connection was closed", where=self.name)
-            except BaseException:
+            except BaseException as problem:
+                if not isinstance(problem, NeededError):
+                    self._access.lost(self.name)
                 self._drop()
                 raise
             return self._shell
