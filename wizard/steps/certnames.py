@@ -28,7 +28,8 @@ def certificate_names(stack: Stack, facts: Facts, server: Server) -> tuple[str, 
     for name in (address, server.host.spec.address, server.spec.host if practice else "", *server.host.names):
         if name and not (practice and name in LOOPBACK):
             found[name] = None
-    return tuple(found)
+    # The names that mean it everywhere first: so a certificate is spoken of.
+    return tuple(sorted(found, key=lambda name: name in LOOPBACK))
 
 
 def needed_names(stack: Stack, facts: Facts, server: Server) -> tuple[str, ...]:
