@@ -183,20 +183,28 @@ async def test_what_prometheus_says_of_its_targets(app: FirescreenApp, stand: St
             assert "dead" in ended.stdout
 
 
-async def test_a_cell_of_the_proof_opens_it_filled_in(app: FirescreenApp, stand: Stand) -> None:
-    probe = Probe(
+def right_client(stand: Stand, **more: Any) -> Probe:
+    """A request of the proof."""
+    told: dict[str, Any] = {
+        "url": f"https://127.0.0.1:{stand.node}/metrics",
+        "ca_file": f"{stand.folder}/ca.crt",
+        "server_name": "node.test",
+        "user": "prom",
+        "password": PASSWORD,
+    }
+    return Probe(
         id="x",
         host="srv1",
         component="node_exporter",
         name="right client",
         client="right client",
         expect="200",
-        url=f"https://127.0.0.1:{stand.node}/metrics",
-        ca_file=f"{stand.folder}/ca.crt",
-        server_name="node.test",
-        user="prom",
-        password=PASSWORD,
+        **(told | more),
     )
+
+
+async def test_a_cell_of_the_proof_opens_it_filled_in(app: FirescreenApp, stand: Stand) -> None:
+    probe = right_client(stand)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Nothing of Prometheus was found")
         app.push_screen(AttemptDialog(probes.run(probe)))
@@ -221,19 +229,8 @@ async def test_what_goes_through_a_host_does_so_until_another_place_is_typed(
     leading = Leading()
     leading.workspace = Workspace(tmp_path / "work")
     srv1 = HostSpec(name="srv1", connect="ssh", address="192.0.2.1")
-    probe = Probe(
-        id="x",
-        host="srv1",
-        component="node_exporter",
-        name="right client",
-        client="right client",
-        expect="200",
-        url="https://192.0.2.1:9100/metrics",
-        ca_file=f"{stand.folder}/ca.crt",
-        server_name="node.test",
-        user="prom",
-        password=PASSWORD,
-        forward=Forward(srv1, f"127.0.0.1:{stand.node}"),
+    probe = right_client(
+        stand, url="https://192.0.2.1:9100/metrics", forward=Forward(srv1, f"127.0.0.1:{stand.node}")
     )
     app = make_app(build=engine(leading))
     async with app.run_test(size=(80, 30)) as pilot:
@@ -251,16 +248,8 @@ async def test_what_goes_through_a_host_does_so_until_another_place_is_typed(
 
 
 async def test_what_mends_it_is_a_key_away(app: FirescreenApp, stand: Stand) -> None:
-    probe = Probe(
-        id="x",
-        host="srv1",
-        component="node_exporter",
-        name="right client",
-        client="right client",
-        expect="200",
-        url=f"https://127.0.0.1:{stand.node}/metrics",
-        ca_file=f"{stand.folder}/other.crt",
-    )
+    nobody: dict[str, Any] = {"server_name": "", "user": "", "password": None}
+    probe = right_client(stand, ca_file=f"{stand.folder}/other.crt", **nobody)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Nothing of Prometheus was found")
         app.push_screen(AttemptDialog(probes.run(probe)))
