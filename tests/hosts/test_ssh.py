@@ -22,6 +22,7 @@ from sshd import Person, Proxy, Sshd, keygen, read_arguments
 
 from wizard.errors import ChangedError, HostError, NeededError
 from wizard.hosts.access import Access
+from wizard.hosts.dialling import Dialled
 from wizard.hosts.failures import ForbiddenError
 from wizard.hosts.ssh import SshConnection
 from wizard.model import FileState, HostSpec
@@ -365,6 +366,44 @@ def test_what_goes_wrong_ahead_is_told_to_who_comes_next(server: Sshd, tmp_path:
         access.accept("srv1", needed.fingerprint)
         host.begin()
         assert host.run(["true"]).code == 0
+
+
+def test_the_way_gone_ahead_is_the_one_that_is_taken(server: Sshd, tmp_path: Path) -> None:
+    def left() -> int:
+        return (server.folder / "log").read_text().count("[preauth]")
+
+    before = left()
+    host = SshConnection(server.spec(), Access(), dialled=Dialled(server.spec()))
+    assert host.identity()[0] == "root"
+    assert left() == before, "no second connection was made beside it"
+    host._drop()
+    assert host.run(["true"]).code == 0, "it goes another time, too"
+    host.close()
+    config = tmp_path / "config"
+    config.write_text("Host *\n  ProxyJump one\n")
+    assert Dialled(server.spec(), config=config).connection() is None
+
+
+@pytest.mark.parametrize(
+    ("address", "said"), [("no-such-host.invalid", "does not resolve"), ("127.0.0.1", "nothing listens")]
+)
+def test_what_goes_wrong_on_the_way_ahead_is_told_as_ever(server: Sshd, address: str, said: str) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        spec = server.spec(address=address, port=unused.getsockname()[1])
+        host = SshConnection(spec, Access(), dialled=Dialled(spec))
+        for _ in range(2):
+            refused(host, said)
+
+
+def test_a_configuration_that_cannot_be_used_is_told_by_who_goes_ahead(server: Sshd, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text("Hots inner\n")
+    spec = server.spec()
+    host = SshConnection(spec, Access(), dialled=Dialled(spec, config=config))
+    refused(host, "configuration")
+    assert host.identity()[0] == "root", "nothing of it is kept"
+    host.close()
 
 
 def test_hashed_names_and_what_stood_in_the_file(server: Sshd, tmp_path: Path) -> None:

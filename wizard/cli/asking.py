@@ -45,16 +45,20 @@ def engine(workspace: Workspace, hosts: Sequence[HostSpec] = ()) -> Engine:
     """The engine, imported when a command needs it; its connections end with the command.
 
     Args:
-        hosts: those that will be needed: the first of them are connected to while the engine is imported.
+        hosts: those that will be needed: the first of them are connected to while all that is imported.
     """
     from wizard.hosts.access import Access
 
     access, begun = Access(), {}
     far = [host for host in hosts if host.connect == "ssh"][:_AHEAD]
     if far:
+        # sshd starts on the other side, and `ssh` on another processor, while Paramiko takes its time on this one.
+        from wizard.hosts.dialling import Dialled
+
+        dialled = {host: Dialled(host) for host in far}
         from wizard.hosts.ssh import SshConnection
 
-        begun = {host: SshConnection(host, access) for host in far}
+        begun = {host: SshConnection(host, access, dialled=dialled[host]) for host in far}
         for connection in begun.values():
             connection.begin()
     from wizard.engine import Engine

@@ -23,6 +23,7 @@ from wizard.errors import ChangedError, FirescreenError, HostError, NeededError
 from wizard.hosts import failures, forwarding, sshconfig
 from wizard.hosts.access import Access
 from wizard.hosts.become import TerminalNeededError, become_root
+from wizard.hosts.dialling import Dialled
 from wizard.hosts.lean import paramiko
 from wizard.hosts.local import names_from
 from wizard.hosts.process import LIMIT, Ended
@@ -141,11 +142,14 @@ class SshConnection:
         spec: the host; address (or without one, name) is looked up in the SSH configuration.
         access: passwords and accepted host keys.
         config: a file to read in place of ~/.ssh/config and the system's.
+        dialled: the way to it, if that was gone ahead.
 
     Every operation may raise `NeededError` (something has to be asked for, see `Access`) besides `HostError`.
     """
 
-    def __init__(self, spec: HostSpec, access: Access, *, config: Path | None = None) -> None:
+    def __init__(
+        self, spec: HostSpec, access: Access, *, config: Path | None = None, dialled: Dialled | None = None
+    ) -> None:
         if spec.become not in ("", "sudo"):
             raise HostError(
                 f"become can be 'sudo' or empty, not {spec.become!r}",
@@ -156,6 +160,7 @@ class SshConnection:
         self._spec = spec
         self._access = access
         self._config = config
+        self._dialled = dialled
         self._lock = threading.RLock()
         self._closed = False
         self._terminal = False
@@ -264,10 +269,17 @@ class SshConnection:
             return self._shell
 
     def _opened(self) -> RemoteShell:
-        target = sshconfig.target(self._spec, config=self._config)
+        dialled, self._dialled = self._dialled, None
+        target = dialled.target() if dialled else sshconfig.target(self._spec, config=self._config)
         self._address = target.address
         self._behind = bool(target.jumps or target.command)
-        self._login = Login(target, self._access, config=self._config, known_hosts=self._spec.known_hosts)
+        self._login = Login(
+            target,
+            self._access,
+            config=self._config,
+            known_hosts=self._spec.known_hosts,
+            dialled=dialled.connection if dialled else lambda: None,
+        )
         shell = self._started(self._login)
         if self._spec.become:
             become_root(shell, self._access, host=self.name, user=target.user, terminal=self._terminal)

@@ -24,14 +24,11 @@ from cryptography.hazmat.primitives import serialization
 from wizard.errors import AwayError, FirescreenError, HostError, NeededError
 from wizard.hosts import knownhosts, sshconfig
 from wizard.hosts.access import Access
+from wizard.hosts.dialling import CONNECT, dial
 from wizard.hosts.lean import paramiko
 from wizard.hosts.sshconfig import Target
 from wizard.redact import Secret, plain
 
-CONNECT = 10.0
-"""Seconds for a TCP connection."""
-UNCONFIRMED = 15.0
-"""Seconds after which a host that confirms nothing counts as gone; Linux would go on for a quarter of an hour."""
 BANNER = 15.0
 """Seconds for the server's first line, and again for the key exchange."""
 AUTH = 30.0
@@ -59,6 +56,7 @@ class Login:
         access: passwords and accepted keys.
         config: the SSH configuration for hosts in between, or None for the user's own.
         known_hosts: as the stack says it, for hosts in between.
+        dialled: gives the connection that was made to it ahead, if there is one.
 
     Raises:
         NeededError: something has to be asked for; try again with it.
@@ -66,9 +64,16 @@ class Login:
     """
 
     def __init__(
-        self, target: Target, access: Access, *, config: Path | None = None, known_hosts: str = ""
+        self,
+        target: Target,
+        access: Access,
+        *,
+        config: Path | None = None,
+        known_hosts: str = "",
+        dialled: Callable[[], socket.socket | None] = lambda: None,
     ) -> None:
         self._access = access
+        self._dialled = dialled
         self._config = config
         self._known_hosts = known_hosts
         self._opened: list[paramiko.Transport | subprocess.Popen[bytes]] = []
@@ -126,13 +131,10 @@ class Login:
             return self._through_command(target)
         if not target.jumps:
             try:
-                sock = socket.create_connection((target.address, target.port), timeout=CONNECT)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: what is sent and never confirmed ends it
-                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNCONFIRMED * 1000))
+                # Ahead, only the host itself is dialled, and none that stands in between.
+                return (self._dialled() if not depth else None) or dial(target)
             except (OSError, UnicodeError) as problem:
                 raise _unreachable(target, problem) from None
-            return sock
         if depth >= _DEPTH:
             raise HostError(
                 "its ProxyJump leads through too many hosts", where=target.host, todo="Correct ~/.ssh/config."

@@ -1,0 +1,85 @@
+"""The way to a host, gone ahead while Paramiko is still being loaded: `ssh -G` and sshd's start need other processors.
+
+Promises: nothing is said on the connection; what goes wrong is kept for whoever asks for it.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from pathlib import Path
+
+from wizard.errors import FirescreenError
+from wizard.hosts import sshconfig
+from wizard.hosts.sshconfig import Target
+from wizard.model import HostSpec
+
+CONNECT = 10.0
+"""Seconds for a TCP connection."""
+UNCONFIRMED = 15.0
+"""Seconds after which a host that confirms nothing counts as gone; Linux would go on for a quarter of an hour."""
+
+
+def dial(target: Target) -> socket.socket:
+    """A TCP connection to where a target is.
+
+    Raises:
+        OSError: it cannot be made. UnicodeError: the address is no name.
+    """
+    sock = socket.create_connection((target.address, target.port), timeout=CONNECT)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: what is sent and never confirmed ends it
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNCONFIRMED * 1000))
+    return sock
+
+
+class Dialled:
+    """A host's target and, where no other host or program stands in between, a connection to it.
+
+    Args:
+        spec: the host.
+        config: a file to read in place of ~/.ssh/config and the system's.
+    """
+
+    def __init__(self, spec: HostSpec, *, config: Path | None = None) -> None:
+        self._spec = spec
+        self._config = config
+        self._target: Target | None = None
+        self._sock: socket.socket | None = None
+        self._error: FirescreenError | None = None
+        self._problem: OSError | UnicodeError | None = None
+        self._thread = threading.Thread(target=self._dial, name=f"dial-{spec.name}", daemon=True)
+        self._thread.start()
+
+    def _dial(self) -> None:
+        try:
+            self._target = sshconfig.target(self._spec, config=self._config)
+            if not self._target.jumps and not self._target.command:
+                self._sock = dial(self._target)
+        except FirescreenError as error:
+            self._error = error
+        except (OSError, UnicodeError) as problem:
+            self._problem = problem
+
+    def target(self) -> Target:
+        """Where the host is.
+
+        Raises:
+            FirescreenError: see `sshconfig.target`.
+        """
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._target or sshconfig.target(self._spec, config=self._config)
+
+    def connection(self) -> socket.socket | None:
+        """The connection, to one caller; None if there is none to be had so.
+
+        Raises:
+            OSError, UnicodeError: see `dial`.
+        """
+        self._thread.join()
+        if self._problem is not None:
+            raise self._problem
+        sock, self._sock = self._sock, None
+        return sock
