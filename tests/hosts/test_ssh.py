@@ -569,6 +569,27 @@ def test_an_agent_signs_for_a_locked_key(
             host.connect()
 
 
+def test_a_named_key_that_is_not_taken_is_one_of_several(
+    server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stranger = keygen(tmp_path / "stranger")
+    with server.connection(identity_file=str(stranger)) as host:
+        assert asked(host).kind == "password"
+    with agent(tmp_path, monkeypatch):
+        subprocess.run(["ssh-add", "-q", server.key], check=True, timeout=30)
+        with server.connection(identity_file=str(stranger)) as host:
+            host.connect()
+
+
+def test_a_named_key_where_none_is_taken_leads_to_the_password() -> None:
+    with Sshd("PubkeyAuthentication no") as sshd, Person() as person:
+        access = Access()
+        with sshd.connection(access, user=person.name) as host:
+            assert asked(host).kind == "password"
+            access.give("password", "srv1", Secret(person.password))
+            assert host.identity()[0] == person.name
+
+
 def test_no_key_fits(tmp_path: Path) -> None:
     with Sshd("PasswordAuthentication no\nKbdInteractiveAuthentication no") as sshd:
         stranger = keygen(tmp_path / "stranger")

@@ -34,6 +34,8 @@ class Target:
     user: str
     keys: tuple[Path, ...]
     """Private keys to try, existing or not, in their order."""
+    sure: bool
+    """Whether the stack names the first of them."""
     only_these: bool
     """IdentitiesOnly: of the agent's keys, only these."""
     jumps: tuple[str, ...]
@@ -128,6 +130,7 @@ def _resolve(
         port=number,
         user=login,
         keys=tuple(dict.fromkeys(_path(key, tokens) for key in keys)),
+        sure=bool(identity_file),
         only_these=first("identitiesonly").lower() in ("yes", "true"),
         jumps=tuple(part.strip() for part in jumps.split(",") if part.strip()),
         command="" if jumps else _filled(first("proxycommand"), tokens),

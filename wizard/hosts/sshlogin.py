@@ -306,11 +306,15 @@ class _Authentication:
 
     def run(self) -> None:
         """Logs in, or raises NeededError or HostError."""
-        if self._try("", lambda: self._transport.auth_none(self._target.user)):
+        keys = self._keys()
+        # A key that the stack names is shown at once: sshd lets each other question wait for some milliseconds.
+        sure = next(keys, None) if self._target.sure else None
+        if sure is not None and self._with_key(*sure):
             return
-        for label, key in self._keys():
-            publish = partial(self._transport.auth_publickey, self._target.user, key)
-            if "publickey" in self._allowed and self._try(label, publish):
+        if not self._allowed and self._try("", lambda: self._transport.auth_none(self._target.user)):
+            return
+        for label, key in keys:
+            if "publickey" in self._allowed and self._with_key(label, key):
                 return
         if self._password_allowed() and (secret := self._access.secret("password", self._target.host)):
             if self._with_password(secret):
@@ -425,6 +429,9 @@ class _Authentication:
                 signed.load_certificate(str(certificate))
                 yield signed
         yield kind.from_private_key(io.StringIO(pem))
+
+    def _with_key(self, label: str, key: paramiko.PKey) -> bool:
+        return self._try(label, partial(self._transport.auth_publickey, self._target.user, key))
 
     # -- passwords ---------------------------------------------------------------------------------------
 
