@@ -647,11 +647,15 @@ def test_without_an_ssh_program_the_configuration_counts_all_the_same(tmp_path: 
 
 
 def test_paramiko_comes_without_what_it_does_not_need() -> None:
-    code = "import sys, wizard.hosts.ssh as it; print(it.paramiko.__name__, {'invoke', 'asyncio'} & {*sys.modules})"
+    code = (
+        "import sys, wizard.hosts.ssh as it; "
+        "print(it.paramiko.__name__, {'invoke', 'asyncio', 'importlib.metadata', 'email'} & {*sys.modules}); "
+        "from importlib import metadata; print(metadata.version('paramiko') == it.paramiko.__version__)"
+    )
     ended = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
-    assert ended.stdout == "paramiko set()\n"
+    assert ended.stdout == "paramiko set()\nTrue\n"
 
 
 def test_through_two_jump_hosts(server: Sshd, tmp_path: Path) -> None:
