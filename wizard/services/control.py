@@ -29,7 +29,7 @@ _RESTARTING = 120.0
 # What is written in the shell's own words costs it none. Whether that very process listens on the port is seen in its
 # own network namespace: the fourth column of the table is the state (0A: listening), the tenth the socket's inode.
 _RESTART = r"""
-watched=$1 unit=$2 port=$3 patience=$4 first=$5
+watched=$1 unit=$2 port=$3 patience=$4 first=$5 known=$6
 look() {
   shown=$(systemctl show --no-pager -p "$watched" -- "$unit")
   pid=0 restarts= active= sub= result=
@@ -69,8 +69,16 @@ opens() {
 }
 restart() { systemctl restart -- "$unit"; }
 tell() { printf 'verdict=%s\nfirst=%s\n%s\n' "$1" "$first" "$shown"; exit 0; }
+runs() {
+  [ -r "/proc/$known/cgroup" ] || return
+  while IFS= read -r group; do
+    case $group in */"$unit.service") pid=$known active=active; return 0 ;; esac
+  done < "/proc/$known/cgroup"
+  return 1
+}
 if [ -z "$first" ]; then
-  look
+  # While the process that was seen is still the unit's, systemd has no more to say.
+  runs || look
   printf 'since=@%s\nold=%s\n' "$(date +%s.%N)" "$pid"
   # Without this a unit that just failed several times would be refused for starting too often.
   [ "$active" = active ] || systemctl reset-failed -- "$unit" 2>/dev/null
@@ -190,7 +198,9 @@ def _watch(connection: Connection, service: Service, timeout: float, *, first: s
         first: the process and the number of restarts that it is to stay at; '' for a restart now.
     """
     port = int(service.listen.rpartition(":")[2] or 0)
-    words = (_WATCHED, service.unit, f"{port}" if port else "", f"{timeout * 100:.0f}", first)
+    words = (
+        _WATCHED, service.unit, f"{port}" if port else "", f"{timeout * 100:.0f}", first, f"{service.pid}"
+    )  # fmt: skip
     ended = scripts.run(connection, _RESTART, *words, timeout=_RESTARTING + timeout + 10)
     said = next(iter(_show.blocks(ended.stdout)), {})
     return said | ({"failed": ended.stderr.strip()} if ended.code else {})

@@ -13,7 +13,8 @@ from wizard.components import Component, all_components
 from wizard.model import Connection
 from wizard.services import scripts
 
-# The names arrive as arguments. Reading with the shell's own `read` forks nothing for the other processes.
+# The names arrive as arguments. Reading with the shell's own `read` forks nothing for the other processes. A supervisor
+# is never process 1.
 _SCRIPT = r"""
 names=" $* "
 for d in /proc/[0-9]*; do
@@ -24,9 +25,10 @@ for d in /proc/[0-9]*; do
     continue ;;
   esac
   p=; while read -r k v; do [ "$k" = PPid: ] && p=$v && break; done 2>/dev/null < "$d/status"
-  case "$(tr '\0' ' ' 2>/dev/null < "/proc/$p/cmdline")" in */wizard/services/supervise.py*) continue ;; esac
+  [ "$p" = 1 ] ||
+    case "$(tr '\0' ' ' 2>/dev/null < "/proc/$p/cmdline")" in */wizard/services/supervise.py*) continue ;; esac
   printf '\036%s\037%s\037' "${d#/proc/}" "$(stat -c '%U:%G' "$d" 2>/dev/null)"
-  tr '\n' ' ' < "$d/cgroup" 2>/dev/null
+  while IFS= read -r line; do printf '%s ' "$line"; done 2>/dev/null < "$d/cgroup"
   printf '\037%s\037' "$(readlink "$d/exe" 2>/dev/null)"
   tr '\0' '\037' < "$d/cmdline" 2>/dev/null
 done
