@@ -286,7 +286,8 @@ class _InstanceFiles(ShellFiles):
         """A script of `shell` about each of several paths, asked at once; each with what reads its answer."""
         wanted = tuple(dict.fromkeys(paths))
         calls = [
-            Call((script, os.path.abspath(path)), script=True, timeout=2, limit=limit) for path in wanted
+            Call((script, path), script=True, timeout=2, limit=limit, path=path)
+            for path in map(os.path.abspath, wanted)
         ]
         for path, ended in zip(wanted, self._ask(calls) if calls else (), strict=True):
             yield path, _Answered(self._host, ended)

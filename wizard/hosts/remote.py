@@ -18,6 +18,7 @@ from typing import Protocol
 
 from wizard.errors import AwayError, HostError
 from wizard.hosts.process import LIMIT, Ended
+from wizard.hosts.shell import ABSENT
 from wizard.redact import plain
 
 START = "exec /bin/sh -c 'IFS= read -r line && eval \"$line\"'"
@@ -61,6 +62,7 @@ script() {
   drain
   printf '\n%s %d\n%s\n%s\n' "$mark" "$code" "$err" "$mark" >&3
 }
+absent() { printf '\n%s %d\n\n%s\n' "$mark" @ABSENT@ "$mark" >&3; }
 drain() { [ -z "$fed" ] || cat >/dev/null; }
 who() { printf '\nwho%s:%s:%s:%s\n' "$mark" "$bound" "$labels" "$(id)"; }
 """
@@ -96,6 +98,8 @@ class Call:
     script: bool = False
     timeout: float = 30.0
     limit: int = LIMIT
+    path: str = ""
+    """Where nothing is there, the call ends with `ABSENT`, and costs the host no process."""
 
 
 class RemoteShell:
@@ -277,7 +281,7 @@ class RemoteShell:
 
 @cache
 def _prelude() -> str:
-    return _quoted(_PRELUDE.replace("@STDERR@", str(_STDERR)) + _LOOP)
+    return _quoted(_PRELUDE.replace("@STDERR@", f"{_STDERR}").replace("@ABSENT@", f"{ABSENT}") + _LOOP)
 
 
 def gone(host: str) -> AwayError:
@@ -290,10 +294,9 @@ def gone(host: str) -> AwayError:
 
 
 def _call(call: Call) -> str:
-    words = " ".join(_word(word) for word in call.argv[1:])
-    if call.script:
-        return f"script {_word(call.argv[0])} {words}"
-    return f"program {_bound(call.timeout)} {_word(call.argv[0])} {words}"
+    words = " ".join(_word(word) for word in call.argv)
+    said = f"script {words}" if call.script else f"program {_bound(call.timeout)} {words}"
+    return f"if [ -e {_word(call.path)} ]; then {said}; else absent; fi" if call.path else said
 
 
 def _bound(seconds: float) -> str:

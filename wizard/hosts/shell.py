@@ -19,23 +19,23 @@ from wizard.hosts.process import LIMIT, Ended
 from wizard.model import FileState, PathInfo
 
 _READ_LIMIT = 64 * 1024 * 1024
-_ABSENT = 44
+ABSENT = 44
 """Exit code of the scripts for 'there is no such file'."""
 _NOT_REGULAR = 45
 _OCCUPIED = 46
 
 _READ = f"""
-[ -e "$1" ] || exit {_ABSENT}
+[ -e "$1" ] || exit {ABSENT}
 [ -f "$1" ] || exit {_NOT_REGULAR}
 exec 3< "$1" || exit 1
 stat -L -c '%a %U %u %G %g %s %F' /dev/fd/3 && exec cat <&3
 """
 _INFO = f"""
-[ -e "$1" ] || exit {_ABSENT}
+[ -e "$1" ] || exit {ABSENT}
 exec stat -L -c '%a %U %u %G %g %s %F' -- "$1"
 """
 _NAMES = f"""
-[ -d "$1" ] || exit {_ABSENT}
+[ -d "$1" ] || exit {ABSENT}
 exec find -H "$1" -mindepth 1 -maxdepth 1 -printf '%f\\0'
 """
 # noclobber makes the shell open with O_EXCL; owner and mode are set on the open file, not on a name. In a shell that
@@ -73,7 +73,7 @@ exit 1
 _REMOVE_FOLDER = f"""
 [ -e "$1" ] || exit 0
 [ -d "$1" ] || exit {_OCCUPIED}
-[ -z "$(find -H "$1" -mindepth 1 -maxdepth 1 -print -quit)" ] || exit {_ABSENT}
+[ -z "$(find -H "$1" -mindepth 1 -maxdepth 1 -print -quit)" ] || exit {ABSENT}
 exec rmdir -- "$1"
 """
 
@@ -126,7 +126,7 @@ class ShellFiles(ABC):
     def read(self, path: str) -> FileState | None:
         """See `model.Connection.read`."""
         code, out, err = self.script(_READ, os.path.abspath(path), limit=_READ_LIMIT)
-        if code == _ABSENT:
+        if code == ABSENT:
             return None
         if code == _NOT_REGULAR:
             raise HostError("it is not a regular file", where=path, todo="Correct the path.")
@@ -144,7 +144,7 @@ class ShellFiles(ABC):
     def info(self, path: str) -> PathInfo | None:
         """See `model.Connection.info`."""
         code, out, err = self.script(_INFO, os.path.abspath(path))
-        if code == _ABSENT:
+        if code == ABSENT:
             return None
         if code:
             raise failures.from_words(err, doing="look at", path=path)
@@ -153,7 +153,7 @@ class ShellFiles(ABC):
     def names(self, folder: str) -> tuple[str, ...]:
         """See `model.Connection.names`."""
         code, out, err = self.script(_NAMES, os.path.abspath(folder))
-        if code == _ABSENT:
+        if code == ABSENT:
             return ()
         if code:
             raise failures.from_words(err, doing="list", path=folder)
@@ -198,7 +198,7 @@ class ShellFiles(ABC):
         code, _, err = self.script(_REMOVE_FOLDER, os.path.abspath(path))
         if code == _OCCUPIED:
             raise HostError("it is a file, not a folder", where=path, todo="Correct the path.")
-        if code and code != _ABSENT:
+        if code and code != ABSENT:
             raise failures.from_words(err, doing="remove", path=path)
         return code == 0
 

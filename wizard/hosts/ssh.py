@@ -346,8 +346,9 @@ class SshConnection:
     def _many(self, script: str, paths: Sequence[str], limit: int) -> list[Ended]:
         if not paths:
             return []
+        real = [posixpath.normpath(path) for path in paths]
         return self.ask(
-            [Call((script, posixpath.normpath(path)), script=True, timeout=2, limit=limit) for path in paths]
+            [Call((script, path), script=True, timeout=2, limit=limit, path=path) for path in real]
         )
 
     def names(self, folder: str) -> tuple[str, ...]:
