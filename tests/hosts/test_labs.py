@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from machines import Machine, Network, booted
-from test_over_ssh import engine_for, etc
+from test_over_ssh import engine_for, etc, listen
 
 from wizard.engine import Engine
 from wizard.errors import InputError
@@ -190,3 +190,21 @@ def test_all_is_done_for_whoever_asks_at_the_last_step(
     assert session.done >= {step.id for step in session.lab.steps if not step.missing}
     session.reset()
     assert all_back(site, before)
+
+
+@pytest.mark.parametrize("site", ["bookworm"], indirect=True)
+def test_a_prometheus_that_only_its_own_host_reaches_is_asked_through_it(
+    site: dict[str, Machine], engine: Engine, tmp_path: Path
+) -> None:
+    """By hand, so that each check asks by itself; the wizard's machine has no way to that Prometheus."""
+    listen(site["prometheus"], "prometheus", "127.0.0.1:9090")
+    try:
+        before = {name: etc(machine) for name, machine in site.items()}
+        where = room(site, tmp_path)
+        open_before_and_done_after(opened(engine, "node-tls", where), by_hand=True)
+        open_before_and_done_after(session := opened(engine, "node-password", where), by_hand=True)
+        session.reset()
+        opened(engine, "node-tls", where).reset()
+        assert all_back(site, before)
+    finally:
+        listen(site["prometheus"], "prometheus", "0.0.0.0:9090")
