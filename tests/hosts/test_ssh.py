@@ -24,6 +24,8 @@ from wizard.errors import ChangedError, HostError, NeededError
 from wizard.hosts.access import Access
 from wizard.hosts.dialling import Dialled
 from wizard.hosts.failures import ForbiddenError
+from wizard.hosts.remote import Call
+from wizard.hosts.shell import ABSENT
 from wizard.hosts.ssh import SshConnection
 from wizard.model import FileState, HostSpec
 from wizard.redact import Secret
@@ -215,6 +217,9 @@ def test_many_in_one_round_trip(server: Sshd, tmp_path: Path) -> None:
             host.read_many([*paths, str(tmp_path)])
         assert host.read("/proc/self/status"), "a file of unknown size"
         assert host.read(f"{paths[0]}/below") is None
+        calls = [Call(("echo said",), script=True, path=path) for path in paths]
+        said = [(ended.code, ended.stdout) for ended in host.ask(calls)]
+        assert said == [(0, b"said\n"), (ABSENT, b""), (0, b"said\n")], "nothing ran for what is not there"
 
 
 def test_refusals_say_what_where_and_what_to_do(host: SshConnection, tmp_path: Path) -> None:
