@@ -6,13 +6,17 @@ Every file below /etc of both hosts is compared before and after an undo.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import bases
 import pytest
@@ -24,6 +28,7 @@ from wizard.engine.reaching import forward_to
 from wizard.errors import InputError
 from wizard.model import WORKSPACE, ComponentSpec, HostSpec, OwnFiles, Plan, Protection, Stack
 from wizard.redact import Secret
+from wizard.stack import dump
 from wizard.steps import afar
 from wizard.workspace import Workspace
 
@@ -88,6 +93,11 @@ def engine_for(folder: Path, network: Network, passwords: dict[str, str]) -> Ite
         yield engine
 
 
+def said(command: str) -> subprocess.CompletedProcess[str]:
+    """What a command says that is typed where Firescreen runs."""
+    return subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+
+
 def queried(plan: Plan) -> str:
     """What the plan's own command for promtool says, run as it is printed."""
     (command,) = (hint.partition(": ")[2] for hint in plan.hints if "promtool query" in hint)
@@ -98,6 +108,17 @@ def queried(plan: Plan) -> str:
     )
     assert ended.returncode == 0, (command, ended.stderr)
     return ended.stdout
+
+
+def probed(stack: Stack, folder: Path, url: str) -> dict[str, Any]:
+    """What `firescreen probe` says of a server of a stack."""
+    file = folder / "stack.yaml"
+    file.write_text(dump(stack))
+    argv = [sys.executable, "-m", "wizard.cli", "--workspace", str(folder), "probe", url, "--json"]
+    argv += ["--cacert", str(folder / "ca/ca.crt"), "--stack", str(file)]
+    ended = subprocess.run(argv, cwd=bases.PROJECT, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1, ended.stderr
+    return dict(json.loads(ended.stdout))
 
 
 @pytest.mark.parametrize(
@@ -219,10 +240,9 @@ def test_what_only_its_own_machine_reaches_is_asked_by_way_of_ssh(
             each.probe.client for each in outcome.attempts if each.probe.forward and not each.probe.wanted
         }
         assert {"no TLS", "no CA", "wrong password", "no client certificate"} <= refused
-        for attempt in outcome.attempts:
-            ended = subprocess.run(
-                ["sh", "-c", attempt.curl], capture_output=True, text=True, timeout=60, check=False
-            )
+        with ThreadPoolExecutor(8) as pool:
+            typed = pool.map(said, [attempt.curl for attempt in outcome.attempts])
+        for attempt, ended in zip(outcome.attempts, typed, strict=True):
             if attempt.outcome in ("untrusted", "refused"):
                 assert ended.returncode, attempt.curl
             elif attempt.outcome == "up":
@@ -234,6 +254,9 @@ def test_what_only_its_own_machine_reaches_is_asked_by_way_of_ssh(
         assert forward_to(facts, f"https://{pair[1].address}:9090/metrics") == right.forward
         assert forward_to(facts, "https://localhost:9090/metrics") is None
         assert forward_to(facts, f"https://{pair[0].address}:9100/metrics") is None
+        told = probed(stack, tmp_path, f"https://{pair[1].address}:9090/metrics")
+        assert told["reason"].startswith("remote error: tls: "), "its handshake got as far as that"
+        assert told["curl"].startswith("ssh -f ")
         line = f'Get "http://{own}/metrics": server returned HTTP status 400 Bad Request'
         found = engine.explain(line, stack)
         assert found is not None
@@ -282,10 +305,8 @@ def test_behind_another_machine_an_address_is_never_taken_for_one_of_ours(
         assert ways["right client"].place == "127.0.0.1:9100"
         assert ways["Prometheus itself"] is None
         right = next(each for each in outcome.attempts if each.probe.client == "right client")
-        said = subprocess.run(
-            ["sh", "-c", right.curl], capture_output=True, text=True, timeout=60, check=False
-        )
-        assert said.stdout.strip() == "200", (right.curl, said)
+        ended = said(right.curl)
+        assert ended.stdout.strip() == "200", (right.curl, ended)
         assert engine.undo().state == "undone"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,9 @@ from wizard.errors import FirescreenError, InputError
 from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
+    from wizard.engine import Engine
     from wizard.engine.single import Answered
+    from wizard.model import Stack
     from wizard.workspace import Workspace
 
 existing = click.Path(path_type=Path)
@@ -40,7 +43,7 @@ existing = click.Path(path_type=Path)
 @click.option(
     "--stack",
     metavar="STACK",
-    help="Where a text has several causes, ask the hosts of this stack which it is.",
+    help="Where a text has several causes, ask the hosts of this stack which it is; and through them what only they reach.",
 )
 @as_json
 @click.pass_obj
@@ -63,10 +66,16 @@ def probe(
         }
         password = ask(f"Password for user {user}", password_file) if user else None
         request = single.Request(url=url, user=user, password=password, **words)
-        answered = single.ask(request, workspace)
+        machine, wanted = _hosts_of(stack, workspace) if stack else (None, None)
+        if machine is None:
+            answered = single.ask(request, workspace)
+        else:
+            if wanted is not None and not request.resolve:
+                request = replace(request, forward=machine.forward_to(url, wanted))
+            answered = single.ask(request, workspace, dial=machine.dial)
         found = answered.diagnosis
-        if found is not None and found.questions and stack:
-            found = _narrowed(f"{answered.attempt.reason}\n{answered.attempt.detail}", stack, workspace)
+        if found is not None and found.questions and machine is not None:
+            found = machine.explain(f"{answered.attempt.reason}\n{answered.attempt.detail}", wanted)
     cause = _diagnosed(found) if found else None
     if as_json:
         output.data(_shown(answered, cause))
@@ -75,13 +84,13 @@ def probe(
     sys.exit(0 if answered.ok else 1)
 
 
-def _narrowed(text: str, stack: str | None, workspace: Workspace) -> Any:
-    """What the text means, after its questions were put to the hosts of the stack, or to this machine."""
+def _hosts_of(stack: str | None, workspace: Workspace) -> tuple[Engine, Stack | None]:
+    """What asks the hosts of the stack, or this machine."""
     machine = engine(workspace)
     wanted = stack_of(stack, workspace) if stack else None
     if wanted is not None:
         reached(machine, wanted.hosts)
-    return machine.explain(text, wanted)
+    return machine, wanted
 
 
 def _diagnosed(found: Any) -> dict[str, str]:
@@ -195,7 +204,8 @@ def explain(workspace: Workspace, text: str | None, stack: str | None, no_ask: b
         lines = text if text is not None else sys.stdin.read(1_000_000)
         found = diagnose.diagnose(lines)
         if found is not None and found.questions and not no_ask:
-            found = _narrowed(lines, stack, workspace)
+            machine, wanted = _hosts_of(stack, workspace)
+            found = machine.explain(lines, wanted)
     if found is None:
         output.say("No known cause matches this text.")
         if as_json:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from wizard import journal, steps
 from wizard.components import all_components
 from wizard.components import component as find_component
-from wizard.engine import inspecting, judging, proving, telling, undoing
+from wizard.engine import inspecting, judging, proving, reaching, telling, undoing
 from wizard.engine.ahead import spares
 from wizard.engine.applying import all_unchanged
 from wizard.engine.claims import claimed, let_go
@@ -133,10 +133,7 @@ class Engine:
             HostError: a host cannot be reached.
         """
         wanted = stack or self.this_machine()
-        look = replace(
-            wanted, components=tuple(replace(component, protect=()) for component in wanted.components)
-        )
-        facts = self.inspect(look)
+        facts = self._look(wanted)
         exposures: list[Exposure] = []
         told_of: list[Finding] = []
         told_of += [judging.away(name, why) for name, why in facts.away.items()]
@@ -158,6 +155,19 @@ class Engine:
             told_of += judging.findings(found, service)
             emit(Event(run="", kind="log", host=found.host, text=f"{found.component}: {found.words}"))
         return Scan(stack=wanted, facts=facts, exposures=tuple(exposures), findings=tuple(told_of))
+
+    def _look(self, stack: Stack) -> Facts:
+        """What is there, whatever the stack wants."""
+        bare = tuple(replace(component, protect=()) for component in stack.components)
+        return self.inspect(replace(stack, components=bare))
+
+    def forward_to(self, url: str, stack: Stack) -> Forward | None:
+        """How this machine asks the server of a stack that a URL names, if it cannot reach it itself.
+
+        Raises:
+            HostError: a host cannot be read.
+        """
+        return reaching.forward_to(self._look(stack), url)
 
     def inspect(self, stack: Stack) -> Facts:
         """What is on the hosts of a stack.
