@@ -134,7 +134,8 @@ def inside(attempt: Attempt) -> Content:
     if attempt.curl:
         parts.extend((_head("The same by hand"), commands((attempt.curl,))))
         asking = _CONFIG.sub(f"-u {probe.user}", attempt.curl)
-        if probe.user and asking != attempt.curl:
+        # Whoever types a password takes longer than the forwarding of that command lasts.
+        if probe.user and asking != attempt.curl and probe.forward is None:
             parts.extend((Content.styled("or, asking for the password:", "$quiet"), commands((asking,))))
     if attempt.tls is not None:
         tls = attempt.tls

@@ -236,7 +236,8 @@ async def test_what_goes_through_a_host_does_so_until_another_place_is_typed(
     async with app.run_test(size=(80, 30)) as pilot:
         await until(pilot, "Nothing of Prometheus was found")
         app.push_screen(AttemptDialog(probes.run(probe, dial=leading.dial)))
-        await until(pilot, f"through  the SSH connection to srv1, there 127.0.0.1:{stand.node}")
+        text = await until(pilot, f"through  the SSH connection to srv1, there 127.0.0.1:{stand.node}")
+        assert "asking for the password" not in text
         await pilot.press("a")
         await until(pilot, "https://node.test")
         await pilot.press("enter")

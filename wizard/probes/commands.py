@@ -52,11 +52,15 @@ def curl_config(user: str, password: str) -> bytes:
     return f'user = "{text}"\n'.encode()
 
 
-def forwarded(forward: Forward, key: str, command: str) -> str:
-    """The command with an ssh before it that forwards `forwarded_port(key)`, and ends by itself once it is over."""
+def forwarded(forward: Forward, key: str, command: str, *, seconds: int = 2) -> str:
+    """The command with an ssh before it that forwards `forwarded_port(key)`, and ends by itself once it is over.
+
+    Args:
+        seconds: within which the command connects.
+    """
     rule = f"127.0.0.1:{forwarded_port(key)}:{forward.place}"
     words = forward.host.ssh("-f", "-o", "ExitOnForwardFailure=yes", "-L", rule)
-    return f"{shlex.join(words)} sleep 2 && {command}"
+    return f"{shlex.join(words)} sleep {seconds} && {command}"
 
 
 def forwarded_port(key: str) -> int:
@@ -96,7 +100,10 @@ def _command(probe: Probe, *, asking: bool, reading: bool = False) -> str:
     if any(sign in url.partition("://")[2].partition("/")[2] for sign in "[]{}"):
         words.append("--globoff")
     command = shlex.join([*words, url])
-    return forwarded(probe.forward, probe.id, command) if probe.forward else command
+    if probe.forward is None:
+        return command
+    # A password that is typed first takes its time.
+    return forwarded(probe.forward, probe.id, command, seconds=30 if probe.user and asking else 2)
 
 
 def _query(probe: Probe) -> str:
