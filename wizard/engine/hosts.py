@@ -177,7 +177,7 @@ class Hosts:
         """A socket that leads to the place of a forward.
 
         Raises:
-            OSError: none does; `hosts.forwarding.ForbiddenError`, TimeoutError and ConnectionRefusedError say why.
+            OSError: none does; `hosts.failures.ForbiddenError`, TimeoutError and ConnectionRefusedError say why.
         """
         try:
             return self._ssh(forward.host.name).dial(forward.place, seconds)
