@@ -49,12 +49,11 @@ def _metadata() -> ModuleType:
     return module
 
 
-if "paramiko" in sys.modules:
-    import paramiko
-else:
-    # Paramiko is prepared for there being no task runner.
-    with _in_place_of(_LEFT_OUT, None), _in_place_of(_METADATA, _metadata()):
-        import paramiko
+if "paramiko" not in sys.modules:
+    # Paramiko is prepared for there being no task runner. One that wants more than this gets it all below.
+    with _in_place_of(_LEFT_OUT, None), _in_place_of(_METADATA, _metadata()), suppress(ImportError):
+        import_module("paramiko")
+import paramiko  # noqa: E402 - now that it is loaded
 
 
 def whole() -> None:
