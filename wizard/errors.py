@@ -24,6 +24,8 @@ class FirescreenError(Exception):
         self.what = what
         self.where = where
         self.todo = todo
+        self.hosts: tuple[str, ...] = ()
+        """Hosts that are left as they should not be, where that is known."""
 
     def __str__(self) -> str:
         """All three parts on one line, for logs and the command line."""
@@ -167,6 +169,12 @@ class JournalError(FirescreenError):
     """The journal of a run cannot be written, read or carried out."""
 
     title = "The journal cannot be used"
+
+
+class RestoreError(JournalError):
+    """What a run changed could not all be put back."""
+
+    title = "Not everything could be put back"
 
 
 class LockedError(FirescreenError):

@@ -15,7 +15,7 @@ from machines import Network
 from sites import NODES, Site, Watch, five, full_disk, read_only, rubbish
 
 from wizard.engine import Engine, Outcome
-from wizard.errors import AwayError, FirescreenError, NeededError
+from wizard.errors import AwayError, FirescreenError, NeededError, RestoreError
 from wizard.model import Event
 from wizard.redact import Secret
 from wizard.workspace import Workspace
@@ -136,6 +136,33 @@ def test_a_host_that_goes_away_in_the_middle(site: Site, tmp_path: Path, moment:
         assert engine.cut_off() is None
         assert site.files("srv3") == before["srv3"] and site.plain("srv3")
         undo_all(engine)
+    assert site.all_files() == before
+    assert all(map(site.plain, NODES))
+
+
+def test_where_the_host_that_asks_the_others_goes_away_the_rest_is_put_back_and_it_is_owed(
+    site: Site, tmp_path: Path
+) -> None:
+    before = site.all_files()
+
+    def turns(event: Event) -> bool:
+        mine = (event.kind, event.host, event.state) == ("change", "prometheus", "running")
+        return mine and event.text.startswith("restart")
+
+    heard: list[Event] = []
+    with engine_at(tmp_path, site.network) as engine:
+        plan = engine.plan(site.stack())
+        try:
+            outcome = engine.apply(plan, when(turns, lambda: site.link("prometheus", "down"), heard))
+        finally:
+            site.link("prometheus", "up")
+        assert (outcome.state, type(outcome.error)) == ("failed", RestoreError)
+        assert states(outcome) == {**dict.fromkeys(NODES, "rolled-back"), "prometheus": "stuck"}
+        assert outcome.error is not None
+        assert outcome.error.todo.endswith("firescreen recover --yes")
+        assert all(site.files(name) == before[name] for name in NODES)
+        (settled,) = engine.recover()
+        assert settled.error is None, settled.error
     assert site.all_files() == before
     assert all(map(site.plain, NODES))
 

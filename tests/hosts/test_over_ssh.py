@@ -336,7 +336,9 @@ def test_where_ssh_leads_nowhere_either_nothing_is_begun(
         ),
     )
     with engine_for(tmp_path, network, {}) as engine:
-        row = next(each for each in engine.scan(stack).exposures if each.host == machine.name)
+        scan = engine.scan(stack)
+        row = next(each for each in scan.exposures if each.host == machine.name)
+        assert [(each.id, each.host) for each in scan.remarks] == [("out-of-reach", machine.name)]
         assert (row.state, row.address) == ("down", f"127.0.0.1:{port}")
         assert "its own machine's loopback" in row.words
         with pytest.raises(InputError) as refused:

@@ -26,7 +26,7 @@ from wizard.engine.lanes import side_by_side
 from wizard.engine.listener import Listener
 from wizard.engine.outcome import Exposure, Holding, HostOutcome, Outcome, Scan, State, silent, told
 from wizard.engine.rollout import Rollout, canary_of
-from wizard.errors import AwayError, CancelledError, FirescreenError, InputError, JournalError
+from wizard.errors import AwayError, CancelledError, FirescreenError, InputError, JournalError, RestoreError
 from wizard.hosts.access import Access
 from wizard.journal import Journal, Record
 from wizard.model import (
@@ -305,10 +305,11 @@ class Engine:
             log.state("rolled-back")
             rollout.rolled_back()
         except FirescreenError as trouble:
-            worse = JournalError(
+            rollout.rolled_back(trouble)
+            worse = RestoreError(
                 f"{error.what}; and putting back failed: {trouble.what}",
                 where=trouble.where or error.where,
-                todo=trouble.todo or "run: firescreen recover --yes",
+                todo=_then_recover(trouble.todo),
             )
             return Outcome(
                 run=log.run, state="failed", attempts=attempts, error=worse, hosts=rollout.outcomes
@@ -606,6 +607,14 @@ def _touched(record: Record) -> tuple[str, ...]:
 
 def _unchanged(hosts: Hosts, mine: Sequence[WriteFile]) -> None:
     all_unchanged(hosts.connection(mine[0].host), mine)
+
+
+def _then_recover(todo: str) -> str:
+    """What to do, and what to do after it: what is owed to a host is put back by a command of its own."""
+    recover = "run: firescreen recover --yes"
+    if not todo or "recover" in todo:
+        return todo or recover
+    return f"{todo.rstrip('.')}. When that is mended, {recover}"
 
 
 def _finish(outcome: Outcome, emit: Emit) -> Outcome:

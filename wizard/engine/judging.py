@@ -135,7 +135,21 @@ def findings(exposure: Exposure, service: Service) -> tuple[Finding, ...]:
     """What to tell of a component that is not closed; nothing of one that is."""
     if exposure.state == "secured":
         return ()
+    if service.out_of_reach:
+        return (_out_of_reach(service),)
     return (*_openness(exposure), *(() if exposure.state == "down" else _powers(exposure, service)))
+
+
+def _out_of_reach(service: Service) -> Finding:
+    return Finding(
+        severity="warning",
+        id="out-of-reach",
+        host=service.host,
+        component=service.component,
+        what=f"{service.component} on {service.host} cannot be asked from here: {service.out_of_reach}",
+        why="How open it is, is not known, and nothing about it could be proven.",
+        mend="run Firescreen on that host itself, or let it be reached from here",
+    )
 
 
 def _powers(exposure: Exposure, service: Service) -> tuple[Finding, ...]:

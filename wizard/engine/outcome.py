@@ -63,7 +63,7 @@ class Exposure:
     """The host through whose SSH connection it was asked, since this machine cannot reach it; '' for directly."""
 
 
-_REMARKS = ("host-away", "not-found", "powerful-endpoint-open")
+_REMARKS = ("host-away", "not-found", "out-of-reach", "powerful-endpoint-open")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ class Scan:
 
     @property
     def remarks(self) -> tuple[Finding, ...]:
-        """The findings that no exposure tells: hosts and components that are not there, endpoints with power."""
+        """The findings that no exposure tells: what is not there or cannot be asked, and endpoints with power."""
         return tuple(each for each in self.findings if each.id in _REMARKS)
 
 

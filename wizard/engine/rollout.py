@@ -260,11 +260,19 @@ class Rollout:
             )
         )
 
-    def rolled_back(self) -> None:
-        """The whole run was put back: so it stands on each host that was not lost before."""
+    def rolled_back(self, trouble: FirescreenError | None = None) -> None:
+        """The whole run was put back: so it stands on each host that was not lost before.
+
+        Args:
+            trouble: why some of it was not; where it names no hosts, none is known to be.
+        """
+        owed = () if trouble is None else trouble.hosts or self._changed
         for host in self._changed:
-            if self._states[host] not in ("rolled-back", "stuck"):
-                self._states[host] = "rolled-back"
+            if self._states[host] in ("rolled-back", "stuck"):
+                continue
+            self._states[host] = "stuck" if host in owed else "rolled-back"
+            if trouble is not None and host in owed:
+                self._lost[host] = trouble
 
     def _log_line(self, text: str, host: str) -> None:
         self._emit(Event(run=self._log.run, kind="log", host=host, text=text))

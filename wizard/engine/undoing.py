@@ -15,7 +15,7 @@ from wizard.engine import hosts as services
 from wizard.engine.hosts import Hosts
 from wizard.engine.lanes import side_by_side
 from wizard.engine.together import read_many
-from wizard.errors import AwayError, ChangedError, FirescreenError, HostError, JournalError, ServiceError
+from wizard.errors import AwayError, ChangedError, FirescreenError, HostError, RestoreError, ServiceError
 from wizard.journal import Entry, Record
 from wizard.model import Event, FileState, Service
 
@@ -60,21 +60,26 @@ def put_back(record: Record, hosts: Hosts, emit: Emit) -> None:
     Hosts do not wait for each other while their files are restored; services turn in the order of the run.
 
     Raises:
-        FirescreenError: something could not be put back. All the rest is, and the message says what is left.
+        FirescreenError: something could not be put back; its `hosts` say where. All the rest is, and the message says
+            what is left.
     """
     entries = [entry for entry in reversed(record.entries) if entry.number in record.begun]
     by_host: dict[str, list[Entry]] = {}
     for entry in entries:
         by_host.setdefault(entry.host, []).append(entry)
     told = _Told(record.run, len(entries), emit)
-    troubles: list[FirescreenError] = []
-    for found in side_by_side(lambda mine: _restore(record, mine, hosts, told), by_host.values()):
-        troubles += found
+    troubles: list[tuple[str, FirescreenError]] = []
+    restored = side_by_side(lambda mine: _restore(record, mine, hosts, told), by_host.values())
+    for host, found in zip(by_host, restored, strict=True):
+        troubles += [(host, error) for error in found]
     for turn in _turns(sorted(entries, key=lambda entry: entry.number)):
-        for found in side_by_side(lambda entry: _turned_back(record, entry, hosts, emit), turn):
-            troubles += found
+        turned = side_by_side(lambda entry: _turned_back(record, entry, hosts, emit), turn)
+        for entry, found in zip(turn, turned, strict=True):
+            troubles += [(entry.host, error) for error in found]
     if troubles:
-        raise _together(troubles)
+        together = _together([error for _, error in troubles])
+        together.hosts = tuple(dict.fromkeys(host for host, _ in troubles))
+        raise together
 
 
 class _Told:
@@ -241,7 +246,7 @@ def _together(troubles: list[FirescreenError]) -> FirescreenError:
     if len(troubles) == 1:
         return first
     places = ", ".join(dict.fromkeys(posixpath.basename(error.where) for error in troubles if error.where))
-    kind = ServiceError if all(isinstance(error, ServiceError) for error in troubles) else JournalError
+    kind = ServiceError if all(isinstance(error, ServiceError) for error in troubles) else RestoreError
     return kind(
         f"{len(troubles)} things could not be put back: {first.what}",
         where=places,
