@@ -94,7 +94,12 @@ Private = (
     | x25519.X25519PrivateKey
 )
 NULL = b"\x05\x00"
-ECDSA = {"SHA1": "1.2.840.10045.4.1", "SHA256": "1.2.840.10045.4.3.2", "SHA384": "1.2.840.10045.4.3.3", "SHA512": "1.2.840.10045.4.3.4"}
+ECDSA = {
+    "SHA1": "1.2.840.10045.4.1",
+    "SHA256": "1.2.840.10045.4.3.2",
+    "SHA384": "1.2.840.10045.4.3.3",
+    "SHA512": "1.2.840.10045.4.3.4",
+}
 RSA = {
     "MD5": "1.2.840.113549.1.1.4",
     "SHA1": "1.2.840.113549.1.1.5",
@@ -112,7 +117,11 @@ DIGESTS: dict[str, type[hashes.HashAlgorithm]] = {
     "SHA384": hashes.SHA384,
     "SHA512": hashes.SHA512,
 }
-HASH_OIDS = {"SHA256": "2.16.840.1.101.3.4.2.1", "SHA384": "2.16.840.1.101.3.4.2.2", "SHA512": "2.16.840.1.101.3.4.2.3"}
+HASH_OIDS = {
+    "SHA256": "2.16.840.1.101.3.4.2.1",
+    "SHA384": "2.16.840.1.101.3.4.2.2",
+    "SHA512": "2.16.840.1.101.3.4.2.3",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +152,9 @@ class Pair:
             return seq(oid(DSA[digest])), key.sign(data, made)
         assert isinstance(key, rsa.RSAPrivateKey)
         if pss:
-            return pss_identifier(digest), key.sign(data, padding.PSS(padding.MGF1(made), made.digest_size), made)
+            return pss_identifier(digest), key.sign(
+                data, padding.PSS(padding.MGF1(made), made.digest_size), made
+            )
         return seq(oid(RSA[digest]), NULL), key.sign(data, padding.PKCS1v15(), made)
 
 
@@ -151,7 +162,10 @@ def pss_identifier(digest: str, mask: str = "", salt: int = 0, trailer: bytes = 
     one, other = seq(oid(HASH_OIDS[digest]), NULL), seq(oid(HASH_OIDS[mask or digest]), NULL)
     length = salt or DIGESTS[digest]().digest_size
     parameters = seq(
-        tlv(0xA0, one), tlv(0xA1, seq(oid("1.2.840.113549.1.1.8"), other)), tlv(0xA2, integer(length)), trailer
+        tlv(0xA0, one),
+        tlv(0xA1, seq(oid("1.2.840.113549.1.1.8"), other)),
+        tlv(0xA2, integer(length)),
+        trailer,
     )
     return seq(oid("1.2.840.113549.1.1.10"), parameters)
 
@@ -234,7 +248,9 @@ def names(*entries: bytes, critical: bool = False) -> Extension:
     return ("2.5.29.17", critical, seq(*entries))
 
 
-def constraints(permitted: list[bytes] | None, excluded: list[bytes] | None, critical: bool = True) -> Extension:
+def constraints(
+    permitted: list[bytes] | None, excluded: list[bytes] | None, critical: bool = True
+) -> Extension:
     parts = []
     for tag, entries in ((0xA0, permitted), (0xA1, excluded)):
         if entries is not None:
@@ -341,7 +357,12 @@ class Maker:
         found, signature = (self.signer or self.key).sign(body, self.digest, pss=self.pss)
         if self.spoil:
             signature = signature[:-1] + bytes((signature[-1] ^ 1,))
-        return seq(body, self.outer or self.inner or algorithm or found, self.signature_bits or bits(signature), self.after)
+        return seq(
+            body,
+            self.outer or self.inner or algorithm or found,
+            self.signature_bits or bits(signature),
+            self.after,
+        )
 
 
 def pem(der: bytes, label: str = "CERTIFICATE") -> bytes:

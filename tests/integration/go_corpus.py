@@ -96,7 +96,9 @@ def corpus(seed: int = 20260601) -> Iterator[Case]:
     yield from fixed_cases()
 
 
-def plain(kind: str, *below: Maker, root: Maker = ROOT, asked: str = "localhost", client: bool = False) -> Case:
+def plain(
+    kind: str, *below: Maker, root: Maker = ROOT, asked: str = "localhost", client: bool = False
+) -> Case:
     """The chain below one root, which is all that the CA file holds."""
     return Case(kind, tuple(each.der() for each in below), pem(root.der()), asked, client)
 
@@ -114,7 +116,7 @@ def paths(rng: Random) -> Case:
     for number, label in enumerate(labels):
         for _ in range(rng.choice((1, 1, 2))):
             key = edwards(10 + number * 3 + rng.randrange(2))
-            parent = rng.choice(made or [None])  # type: ignore[list-item]
+            parent = rng.choice(made or [None])
             if number == 0 or rng.random() < 0.25:
                 parent = None
             one = _oddity(rng, authority(label, key, parent=parent))
@@ -421,13 +423,11 @@ def _policy_extensions(rng: Random, *, ca: bool) -> list[g.Extension]:
     if rng.random() < 0.8:
         found.append(policies(*rng.sample(POLICIES, rng.choice((1, 1, 2, 3)))))
     if rng.random() < (0.5 if ca else 0.15):
-        found.append(
-            policy_constraints(
-                rng.choice((None, 0, 0, 1, 2)), rng.choice((None, None, 0, 1))
-            )
-        )
+        found.append(policy_constraints(rng.choice((None, 0, 0, 1, 2)), rng.choice((None, None, 0, 1))))
     if rng.random() < (0.3 if ca else 0.1):
-        pairs = [(rng.choice(POLICIES[:3]), rng.choice(POLICIES[:3])) for _ in range(rng.choice((1, 1, 2, 3)))]
+        pairs = [
+            (rng.choice(POLICIES[:3]), rng.choice(POLICIES[:3])) for _ in range(rng.choice((1, 1, 2, 3)))
+        ]
         if rng.random() < 0.1:
             pairs.append(("2.5.29.32.0", "1.2.3.1"))
         found.append(g.mappings(*pairs))
@@ -496,7 +496,11 @@ def keys(rng: Random) -> Case:
             return pair, {"digest": rng.choice(("SHA1", "SHA256"))}
         if kind.startswith("RSA"):
             digest = rng.choice(("SHA1", "MD5", "SHA224", "SHA256", "SHA256", "SHA384", "SHA512"))
-            if digest in g.HASH_OIDS and rng.random() < 0.4 and not (kind == "RSA-1024" and digest == "SHA512"):
+            if (
+                digest in g.HASH_OIDS
+                and rng.random() < 0.4
+                and not (kind == "RSA-1024" and digest == "SHA512")
+            ):
                 return pair, {"digest": digest, "pss": True}
             return pair, {"digest": digest}
         if kind.startswith(("P-", "secp", "brain")):
@@ -626,9 +630,22 @@ def signature_encodings(rng: Random) -> Case:
         end = end.but(outer=rng.choice(identifiers))
     else:
         signature = rng.choice(
-            (b"", b"\0", bytes(64), bytes(128), bytes(256), b"\xff" * 64, seq(integer(0), integer(0)), seq(integer(1), integer(1)))
+            (
+                b"",
+                b"\0",
+                bytes(64),
+                bytes(128),
+                bytes(256),
+                b"\xff" * 64,
+                seq(integer(0), integer(0)),
+                seq(integer(1), integer(1)),
+            )
         )
-        end = end.but(signature_bits=rng.choice((bits(signature), octets(signature), bits(b"\xf0", 4), tlv(3), tlv(3, b"\x09"))))
+        end = end.but(
+            signature_bits=rng.choice(
+                (bits(signature), octets(signature), bits(b"\xf0", 4), tlv(3), tlv(3, b"\x09"))
+            )
+        )
     return plain("signature encodings", end, root=root)
 
 
@@ -682,10 +699,29 @@ def encodings(rng: Random) -> Case:
         lambda one: one.but(serial=rng.choice(SERIALS)),
         lambda one: one.but(version=rng.choice(VERSIONS)),
         lambda one: one.but(version=rng.choice(VERSIONS), extensions=()),
-        lambda one: one.but(unique=rng.choice((tlv(0x81, b"\0x"), tlv(0x82, b"\0x"), tlv(0x81, b"\0") + tlv(0x82, b"\0"), tlv(0xA1, b"")))),
+        lambda one: one.but(
+            unique=rng.choice(
+                (tlv(0x81, b"\0x"), tlv(0x82, b"\0x"), tlv(0x81, b"\0") + tlv(0x82, b"\0"), tlv(0xA1, b""))
+            )
+        ),
         lambda one: one.but(tail=rng.choice((NULL, tlv(0xA4, b""), b"\0"))),
         lambda one: one.but(after=rng.choice((NULL, b"\0", seq()))),
-        lambda one: one.but(extensions_body=rng.choice((tlv(0xA3), tlv(0xA3, seq()), tlv(0xA3, seq(), NULL), tlv(0xA3, NULL), tlv(0x83, b""), tlv(0xA3, seq(NULL)), tlv(0xA3, seq(seq())), tlv(0xA3, seq(seq(oid("1.2.3")))), tlv(0xA3, seq(seq(oid("1.2.3"), tlv(1, b"\1"), octets(b"")))), tlv(0xA3, seq(seq(oid("1.2.3"), NULL)))))),
+        lambda one: one.but(
+            extensions_body=rng.choice(
+                (
+                    tlv(0xA3),
+                    tlv(0xA3, seq()),
+                    tlv(0xA3, seq(), NULL),
+                    tlv(0xA3, NULL),
+                    tlv(0x83, b""),
+                    tlv(0xA3, seq(NULL)),
+                    tlv(0xA3, seq(seq())),
+                    tlv(0xA3, seq(seq(oid("1.2.3")))),
+                    tlv(0xA3, seq(seq(oid("1.2.3"), tlv(1, b"\1"), octets(b"")))),
+                    tlv(0xA3, seq(seq(oid("1.2.3"), NULL))),
+                )
+            )
+        ),
     ]
     place = rng.choice(("leaf", "middle", "root"))
     root, middle = ROOT, MIDDLE
@@ -806,7 +842,9 @@ def damage(rng: Random) -> Case:
     )
     rich = rich.but(subject=name(("2.5.4.10", tlv(0x13, b"Org")), ("2.5.4.3", utf8("leaf"))))
     limited = MIDDLE.also(
-        constraints([dns("localhost"), ip(NETWORKS[0]), email("localhost"), uri("localhost")], [dns("bad.localhost")]),
+        constraints(
+            [dns("localhost"), ip(NETWORKS[0]), email("localhost"), uri("localhost")], [dns("bad.localhost")]
+        ),
         policy_constraints(3, 2),
         g.inhibit_any(2),
         policies("1.2.3.1"),
@@ -831,7 +869,9 @@ def _damaged(rng: Random, data: bytes) -> bytes:
         place = rng.randrange(len(found))
         kind = rng.random()
         if kind < 0.5:
-            found[place] = rng.choice((found[place] ^ (1 << rng.randrange(8)), rng.randrange(256), 0, 0xFF, 0x80))
+            found[place] = rng.choice(
+                (found[place] ^ (1 << rng.randrange(8)), rng.randrange(256), 0, 0xFF, 0x80)
+            )
         elif kind < 0.65:
             del found[place]
         elif kind < 0.8:
@@ -898,7 +938,9 @@ def fixed_cases() -> Iterator[Case]:
     for sides in ((limits, None), (None, limits), ([*limits, dns("localhost")], None)):
         middle = MIDDLE.also(constraints(*sides))
         some = [dns(f"h.d{number}.example.com") for number in range(600)]
-        yield plain("many constraints", leaf(middle, edwards(3), names(*some)), middle, asked="h.d5.example.com")
+        yield plain(
+            "many constraints", leaf(middle, edwards(3), names(*some)), middle, asked="h.d5.example.com"
+        )
     strange = x25519.X25519PrivateKey.from_private_bytes(bytes(32))
     yield plain("X25519", leaf(MIDDLE, Pair(strange)), MIDDLE)
     yield Case("empty", (b"",), pem(ROOT.der()))

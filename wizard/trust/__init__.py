@@ -5,7 +5,7 @@ Pure functions on bytes: whoever makes certificates and whoever meets them on th
 
 from wizard.trust.certificates import bundle, chain, key_text, load, one_line, summary, system_roots
 from wizard.trust.review import describe, matches, problems
-from wizard.trust.verdict import matches_name, name_fault, pool, verdict
+from wizard.trust.verdict import matches_name, name_fault, pool, unread, verdict
 
 __all__ = [
     "bundle",
@@ -21,5 +21,6 @@ __all__ = [
     "problems",
     "summary",
     "system_roots",
+    "unread",
     "verdict",
 ]

@@ -6,6 +6,7 @@ Whatever the bytes are, the outcome is a certificate or a CertificateError, neve
 from __future__ import annotations
 
 import functools
+import hashlib
 import ipaddress
 import ssl
 import threading
@@ -19,6 +20,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -30,6 +32,7 @@ from wizard.trust import go
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 # `catch_warnings` is not safe among threads.
 _QUIET: Final = threading.Lock()
+_KINDS: Final = (("server", ExtendedKeyUsageOID.SERVER_AUTH), ("client", ExtendedKeyUsageOID.CLIENT_AUTH))
 _CURVES: Final = {"secp224r1": "P-224", "secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 
 
@@ -85,7 +88,7 @@ def _read_all(pem: bytes) -> list[x509.Certificate | None]:
             todo="convert it: openssl x509 -inform DER -in FILE -out FILE.pem",
         )
     found: list[x509.Certificate | None] = []
-    for der in go.pem.certificates(pem):
+    for der in go.certificates(pem):
         try:
             found.append(_parsed(der))
         except (ValueError, TypeError):
@@ -136,7 +139,7 @@ def _loaded(_places: tuple[str, ...], _times: tuple[int, ...]) -> tuple[bytes, .
     if bundle:
         # OpenSSL would make certificates of them all, which takes as long as several requests.
         with suppress(OSError, ValueError):
-            return tuple(go.pem.certificates(Path(bundle).read_bytes()))
+            return tuple(go.certificates(Path(bundle).read_bytes()))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_default_certs()
     return tuple(context.get_ca_certs(binary_form=True))
@@ -156,7 +159,17 @@ def summary(data: bytes) -> CertificateSummary:
     Raises:
         CertificateError: it cannot be read.
     """
-    certificate = load(data)
+    try:
+        return _summary(load(data))
+    except CertificateError:
+        try:
+            return _summary_by_go(go.parse(next(go.certificates(data), data)))
+        except go.ParseError:
+            pass
+        raise
+
+
+def _summary(certificate: x509.Certificate) -> CertificateSummary:
     try:
         return CertificateSummary(
             subject=_name(certificate.subject),
@@ -173,6 +186,28 @@ def summary(data: bytes) -> CertificateSummary:
             f"the certificate holds something that cannot be read: {one_line(str(error))}",
             todo="make it again",
         ) from error
+
+
+def _summary_by_go(certificate: go.Certificate) -> CertificateSummary:
+    """What is told of a certificate that a Go program reads, and `cryptography` in part or not at all."""
+    extensions, key = certificate.extensions, certificate.key
+    used = tuple(map(go.dotted, extensions.usages))
+    any_use = not used or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE.dotted_string in used
+    found = [word for word, oid in _KINDS if any_use or oid.dotted_string in used]
+    if extensions.is_ca:
+        found = [*(found if used else ()), "CA"]
+    sizes = {"RSA": f"RSA {key.modulus.bit_length()}"} if key is not None else {}
+    subject, issuer = (go.distinguished_name(raw).common for raw in (certificate.subject, certificate.issuer))
+    return CertificateSummary(
+        subject=f"CN={subject}" if subject else "",
+        issuer=f"CN={issuer}" if issuer else "",
+        names=(*certificate.dns_names, *map(go.address_text, certificate.addresses)),
+        not_before=certificate.not_before.seconds,
+        not_after=certificate.not_after.seconds,
+        key=sizes.get(key.kind, key.kind) if key is not None else "unknown",
+        usage=tuple(found),
+        fingerprint=hashlib.sha256(certificate.raw).digest().hex(":").upper(),
+    )
 
 
 def one_line(text: str, limit: int = 300) -> str:
@@ -221,6 +256,8 @@ def key_text(key: object) -> str:
 
 def is_ca(certificate: x509.Certificate) -> bool:
     """Whether the certificate says that it may sign others."""
+    with suppress(go.ParseError):
+        return bool(go.parse(certificate.public_bytes(Encoding.DER)).extensions.is_ca)
     constraints = extension(certificate, x509.BasicConstraints)
     return constraints is not None and constraints.ca
 
@@ -253,9 +290,8 @@ def _name(name: x509.Name) -> str:
 
 def _usage(certificate: x509.Certificate) -> tuple[str, ...]:
     extended = extension(certificate, x509.ExtendedKeyUsage)
-    kinds = (("server", ExtendedKeyUsageOID.SERVER_AUTH), ("client", ExtendedKeyUsageOID.CLIENT_AUTH))
     any_use = extended is None or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in extended
-    found = [word for word, oid in kinds if any_use or (extended is not None and oid in extended)]
+    found = [word for word, oid in _KINDS if any_use or (extended is not None and oid in extended)]
     if is_ca(certificate):
         found = ["CA"] if extended is None else [*found, "CA"]
     return tuple(found)

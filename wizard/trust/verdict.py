@@ -20,7 +20,7 @@ from wizard.trust.go.hostnames import hostname_fault, matches_name
 from wizard.trust.go.pool import Pool
 from wizard.trust.go.rules import NEWEST, Rules
 
-__all__ = ["AnyCertificate", "Purpose", "matches_name", "name_fault", "pool", "verdict"]
+__all__ = ["AnyCertificate", "Purpose", "matches_name", "name_fault", "pool", "unread", "verdict"]
 
 AnyCertificate: TypeAlias = x509.Certificate | bytes
 """A certificate, read or in DER; only its bytes are looked at."""
@@ -59,18 +59,27 @@ def verdict(
         now: an aware time; the clock's by default.
         rules: those of the version of Go that the other program was built with.
     """
+    octets = [_der(certificate) for certificate in chain]
+    fault = unread(octets, purpose=purpose, rules=rules)
+    if fault:
+        return fault
+    leaf, *others = (parse(der, rules) for der in octets)
+    trusted = anchors if isinstance(anchors, Pool) else Pool.of_der(map(_der, anchors), rules)
+    question = Question(name, purpose, now or datetime.now(UTC), rules)
+    return verify(leaf, Pool(others), trusted, question) or _key_fault(leaf, purpose)
+
+
+def unread(chain: Sequence[bytes], *, purpose: Purpose = "server", rules: Rules = NEWEST) -> str:
+    """'' if Go can read each certificate (DER) of a chain, otherwise its reason: one that no option turns off."""
     try:
-        read = [parse(_der(certificate), rules) for certificate in chain]
+        read = [parse(der, rules) for der in chain]
     except ParseError as fault:
         return f"{_UNREAD[purpose]}{fault}"
     for certificate in read:
         key = certificate.key
         if key is not None and key.kind == "RSA" and key.modulus.bit_length() > _LONGEST:
             return f"tls: {purpose} sent certificate containing RSA key larger than {_LONGEST} bits"
-    trusted = anchors if isinstance(anchors, Pool) else Pool.of_der(map(_der, anchors), rules)
-    question = Question(name, purpose, now or datetime.now(UTC), rules)
-    fault = verify(read[0], Pool(read[1:]), trusted, question)
-    return fault or _key_fault(read[0], purpose)
+    return ""
 
 
 def name_fault(certificate: AnyCertificate, name: str) -> str:

@@ -5,12 +5,13 @@ cert_pool.go; `src/net/url`; `encoding/pem`), which every Prometheus component i
 in other X.509 libraries is read here by a reader of our own; only keys and signatures are left to `cryptography`.
 """
 
-from wizard.trust.go.certificate import Certificate, parse
+from wizard.trust.go.certificate import Certificate, distinguished_name, parse
 from wizard.trust.go.chains import Purpose, verify
-from wizard.trust.go.der import ParseError
+from wizard.trust.go.der import ParseError, dotted
 from wizard.trust.go.hostnames import hostname_fault, matches_name
-from wizard.trust.go.pem import blocks
+from wizard.trust.go.pem import blocks, certificates
 from wizard.trust.go.pool import Pool
+from wizard.trust.go.quoting import address_text
 from wizard.trust.go.rules import NEWEST, VERSIONS, Rules, rules_of
 
 __all__ = [
@@ -21,7 +22,11 @@ __all__ = [
     "Pool",
     "Purpose",
     "Rules",
+    "address_text",
     "blocks",
+    "certificates",
+    "distinguished_name",
+    "dotted",
     "hostname_fault",
     "matches_name",
     "parse",

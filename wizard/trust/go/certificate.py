@@ -272,7 +272,11 @@ def _text(tag: int, content: bytes, rules: Rules) -> str:
             raise ParseError("invalid PrintableString")
         return content.decode("ascii")
     if tag == T61_STRING:
-        return content.decode("latin-1") if rules.reads_t61_as_latin1 else content.decode("utf-8", "surrogateescape")
+        return (
+            content.decode("latin-1")
+            if rules.reads_t61_as_latin1
+            else content.decode("utf-8", "surrogateescape")
+        )
     if tag == BMP_STRING:
         return _bmp_text(content, rules)
     if tag == IA5_STRING:

@@ -213,7 +213,9 @@ def _check_parent(parent: Certificate, child: Certificate, rules: Rules) -> None
     """Checks that a parent may sign and did. Raises `SignatureError`."""
     said = parent.extensions
     if (parent.version == 3 and said.is_ca is None) or said.is_ca is False or not said.signs_certificates:
-        raise SignatureError("x509: invalid signature: parent certificate cannot sign this kind of certificate")
+        raise SignatureError(
+            "x509: invalid signature: parent certificate cannot sign this kind of certificate"
+        )
     assert parent.key is not None
     check_signature(child.algorithm, child.signed, child.signature, parent.key, rules)
 

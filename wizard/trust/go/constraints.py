@@ -20,7 +20,9 @@ from wizard.trust.go.rules import Rules
 from wizard.trust.go.urls import Url
 
 # The dot sorts before all else, so that a domain stands before those within it.
-_ORDER: Final = bytes(0 if code == 0x2E else code + 32 if 0x41 <= code <= 0x5A else code for code in range(256))
+_ORDER: Final = bytes(
+    0 if code == 0x2E else code + 32 if 0x41 <= code <= 0x5A else code for code in range(256)
+)
 
 
 class ConstraintError(ValueError):
@@ -80,7 +82,7 @@ class _Networks:
         if place < len(limits) and limits[place][0] == address:
             return network_text(limits[place])
         nearest = limits[max(0, place - 1)]
-        return network_text(nearest) if contains(nearest, address) else None
+        return network_text(nearest) if _contains(nearest, address) else None
 
 
 class _Emails:
@@ -196,7 +198,9 @@ def _mailbox(email: str, rules: Rules) -> Mailbox:
 def _uri_domain(uri: Url) -> str:
     host = lower(uri.host)
     if not host:
-        raise ConstraintError(f"URI with empty host ({quoted(uri.text)}) cannot be matched against constraints")
+        raise ConstraintError(
+            f"URI with empty host ({quoted(uri.text)}) cannot be matched against constraints"
+        )
     if ":" in host and host[-1] != "]":
         host = host_of(uri.host)
     if parsed_address(host) is not None or (host[:1] == "[" and host[-1:] == "]"):
@@ -247,7 +251,7 @@ def _masked(limits: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return [(bytes(a & m for a, m in zip(address, mask, strict=True)), mask) for address, mask in limits]
 
 
-def contains(network: tuple[bytes, bytes], address: bytes) -> bool:
+def _contains(network: tuple[bytes, bytes], address: bytes) -> bool:
     base, mask = network
     if len(base) != len(address) or _is_mapped(base) != _is_mapped(address):
         return False
@@ -257,7 +261,7 @@ def contains(network: tuple[bytes, bytes], address: bytes) -> bool:
 def _covers(outer: tuple[bytes, bytes], inner: tuple[bytes, bytes]) -> bool:
     address, mask = inner
     last = bytes(octet | ~bits & 0xFF for octet, bits in zip(address, mask, strict=True))
-    return contains(outer, address) and contains(outer, last)
+    return _contains(outer, address) and _contains(outer, last)
 
 
 def _is_mapped(address: bytes) -> bool:
@@ -265,6 +269,7 @@ def _is_mapped(address: bytes) -> bool:
 
 
 def network_text(network: tuple[bytes, bytes]) -> str:
+    """A network, as address and mask, the way Go prints it."""
     base, mask = network
     length = int.from_bytes(mask, "big").bit_count()
     if _is_mapped(base):

@@ -6,7 +6,9 @@ from typing import Final, NamedTuple
 
 from wizard.trust.go.rules import Rules
 
-_ATOM: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-/=?^_`{|}~.")
+_ATOM: Final = frozenset(
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-/=?^_`{|}~."
+)
 _QUOTABLE: Final = frozenset((*range(1, 10), 11, 12, *range(14, 128)))
 _UNQUOTED: Final = frozenset((*range(1, 9), 11, 12, *range(14, 34), *range(35, 92), *range(93, 128)))
 

@@ -129,9 +129,9 @@ class _Check:
             wanted = _labels(bare)
             if len(labels) < len(wanted) or (bare != limit and len(labels) == len(wanted)):
                 return False
-            if excluded and self._rules.widens_excluded_wildcards and domain[:1] == "*":
-                if len(labels) > 1 and wanted:
-                    labels, wanted = labels[:-1], wanted[:-1]
+            widened = excluded and self._rules.widens_excluded_wildcards and domain[:1] == "*"
+            if widened and len(labels) > 1 and wanted:
+                labels, wanted = labels[:-1], wanted[:-1]
             return labels[: len(wanted)] == wanted
 
         return test

@@ -213,7 +213,9 @@ def _subtrees(content: bytes, rules: Rules) -> tuple[Subtrees, bool]:
             understood = False
         elif not base.isascii():
             shown = base.decode("utf-8", "surrogateescape")
-            raise ParseError(f"x509: invalid constraint value: x509: {quoted(shown)} cannot be encoded as an IA5String")
+            raise ParseError(
+                f"x509: invalid constraint value: x509: {quoted(shown)} cannot be encoded as an IA5String"
+            )
         elif tag == _DNS:
             dns.append(_domain(base, "dnsName", rules))
         elif tag == _URI:

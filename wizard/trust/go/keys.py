@@ -23,7 +23,9 @@ _ECDSA: Final = encoded("1.2.840.10045.2.1")
 _ED25519: Final = encoded("1.3.101.112")
 _PSS: Final = encoded("1.2.840.113549.1.1.10")
 _MGF1: Final = encoded("1.2.840.113549.1.1.8")
-_ML_DSA: Final = {encoded(f"2.16.840.1.101.3.4.3.{arc}"): size for arc, size in ((17, 44), (18, 65), (19, 87))}
+_ML_DSA: Final = {
+    encoded(f"2.16.840.1.101.3.4.3.{arc}"): size for arc, size in ((17, 44), (18, 65), (19, 87))
+}
 _ML_DSA_OCTETS: Final = {44: 1312, 65: 1952, 87: 2592}
 _LONGEST: Final = 31
 
@@ -82,7 +84,9 @@ _DIGESTS: Final[dict[str, type[hashes.HashAlgorithm]]] = {
     "SHA384": hashes.SHA384,
     "SHA512": hashes.SHA512,
 }
-_HASH_OIDS: Final = {encoded(f"2.16.840.1.101.3.4.2.{arc}"): f"SHA{size}" for arc, size in ((1, 256), (2, 384), (3, 512))}
+_HASH_OIDS: Final = {
+    encoded(f"2.16.840.1.101.3.4.2.{arc}"): f"SHA{size}" for arc, size in ((1, 256), (2, 384), (3, 512))
+}
 _SALTS: Final = {"SHA256": 32, "SHA384": 48, "SHA512": 64}
 _ALGORITHMS: Final = {
     encoded("1.2.840.113549.1.1.4"): Algorithm("MD5-RSA", "RSA", "MD5"),
@@ -124,7 +128,12 @@ class Key:
     @property
     def type_name(self) -> str:
         """The type of the key in Go."""
-        known = {"RSA": "*rsa.PublicKey", "DSA": "*dsa.PublicKey", "ECDSA": "*ecdsa.PublicKey", "ML-DSA": "*mldsa.PublicKey"}
+        known = {
+            "RSA": "*rsa.PublicKey",
+            "DSA": "*dsa.PublicKey",
+            "ECDSA": "*ecdsa.PublicKey",
+            "ML-DSA": "*mldsa.PublicKey",
+        }
         return known.get(self.kind, "ed25519.PublicKey")
 
 
@@ -232,7 +241,9 @@ def _ecdsa(parameters: bytes, octets: bytes, rules: Rules) -> Key:
     strict = rules.parses_points_strictly
     if octets[:1] != b"\x04":
         raise ParseError(
-            "ecdsa: invalid uncompressed public key" if strict else "x509: failed to unmarshal elliptic curve point"
+            "ecdsa: invalid uncompressed public key"
+            if strict
+            else "x509: failed to unmarshal elliptic curve point"
         )
     size = (curve.p.bit_length() + 7) // 8
     fault = ""
@@ -241,7 +252,8 @@ def _ecdsa(parameters: bytes, octets: bytes, rules: Rules) -> Key:
     else:
         x, y = int.from_bytes(octets[1 : 1 + size], "big"), int.from_bytes(octets[1 + size :], "big")
         if x >= curve.p or y >= curve.p:
-            fault = f"invalid {curve.name} element encoding"
+            # P-256 has code of its own.
+            fault = f"invalid {curve.name}{' e' if curve.name == 'P256' else 'E'}lement encoding"
         elif (y * y - (x * x - 3) * x - curve.b) % curve.p:
             fault = f"{curve.name} point not on curve"
     if fault:
@@ -298,9 +310,7 @@ def _check_rsa(algorithm: Algorithm, signed: bytes, signature: bytes, key: Key, 
     if key.exponent.bit_length() > _LONGEST:
         raise SignatureError("crypto/rsa: public exponent too large")
     digest = _DIGESTS[algorithm.digest]()
-    scheme = (
-        padding.PSS(padding.MGF1(digest), digest.digest_size) if algorithm.pss else padding.PKCS1v15()
-    )
+    scheme = padding.PSS(padding.MGF1(digest), digest.digest_size) if algorithm.pss else padding.PKCS1v15()
     try:
         numbers = rsa.RSAPublicNumbers(key.exponent, key.modulus)
         numbers.public_key().verify(signature, signed, scheme, digest)
@@ -323,5 +333,3 @@ def _check_ml_dsa(algorithm: Algorithm, signed: bytes, signature: bytes, key: Ke
         raise SignatureError("x509: cannot verify signature: algorithm unimplemented") from error
     except (InvalidSignature, ValueError) as error:
         raise SignatureError("x509: ML-DSA verification failure: mldsa: invalid signature") from error
-
-

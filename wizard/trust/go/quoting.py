@@ -29,7 +29,11 @@ def quoted(text: str) -> str:
 
 def lower(text: str) -> str:
     """ASCII letters in lower case, others as they are."""
-    return text.lower() if text.isascii() else text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
+    return (
+        text.lower()
+        if text.isascii()
+        else text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
+    )
 
 
 def address_text(octets: bytes) -> str:

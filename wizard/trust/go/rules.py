@@ -53,8 +53,10 @@ class Rules:
     """Of the policy graph, once; before 1.26 after each mapping that is inhibited."""
     parses_points_strictly: bool = True
     """Words of the newer parser of elliptic curve points; from 1.26 on."""
+    bracketed_are_addresses: bool = True
+    """Brackets in the host of a URI hold IPv6 addresses only; from 1.24.8 and 1.25.2 on."""
     strict_url_hosts: bool = True
-    """Brackets hold IPv6 addresses only and http hosts have one colon; from 1.26 on."""
+    """Nothing stands before those brackets, and http hosts have one colon; from 1.26 on."""
     allows_any_attribute: bool = True
     """Values in distinguished names that are no strings; from 1.27 on."""
     refuses_mapped_addresses: bool = True
@@ -98,6 +100,7 @@ _BEFORE_25: Final = _BEFORE_26 | {
     "policies_first": False,
     "widens_excluded_wildcards": False,
     "counts_many_names": False,
+    "bracketed_are_addresses": False,
     "refuses_bare_dot": False,
     "reads_t61_as_latin1": False,
     "path_length_is_unsigned": False,

@@ -94,7 +94,9 @@ def _scheme(raw: str) -> tuple[str, str]:
 def _authority(scheme: str, text: str, rules: Rules) -> tuple[str, str]:
     """The host, and the whole authority as Go prints it."""
     user, at, host = text.rpartition("@")
-    found = _bracketed(host, rules) if "[" in host and _is_literal(host, rules) else _named(scheme, host, rules)
+    found = (
+        _bracketed(host, rules) if "[" in host and _is_literal(host, rules) else _named(scheme, host, rules)
+    )
     shown = _escaped(found, _HOST)
     if not at:
         return found, shown
@@ -105,11 +107,9 @@ def _authority(scheme: str, text: str, rules: Rules) -> tuple[str, str]:
 
 
 def _is_literal(host: str, rules: Rules) -> bool:
-    if not rules.strict_url_hosts:
-        return host.startswith("[")
-    if host.rfind("[") > 0:
+    if rules.strict_url_hosts and host.rfind("[") > 0:
         raise UrlError("invalid IP-literal")
-    return True
+    return rules.bracketed_are_addresses or host.startswith("[")
 
 
 def _bracketed(host: str, rules: Rules) -> str:
@@ -118,10 +118,10 @@ def _bracketed(host: str, rules: Rules) -> str:
         raise UrlError("missing ']' in host")
     port = host[closing + 1 :]
     _check_port(port)
-    inner = host[1:closing]
+    inner = host[(host.rfind("[") if rules.bracketed_are_addresses else 0) + 1 : closing]
     name, mark, zone = inner.partition("%25")
     bare = _unescaped(name, host=True) + (_unescaped(mark + zone, host=True, zone=True) if mark else "")
-    if rules.strict_url_hosts:
+    if rules.bracketed_are_addresses:
         address = parsed_address(bare)
         if address is None:
             raise UrlError(f"invalid host: ParseAddr({quoted(bare)}): unable to parse IP")
