@@ -54,11 +54,13 @@ SHARED = {
         ["https://d.example", "https://e.example", "https://f.example"],
     ),
     "anchors of everything": (
-        "scrape_configs:\n"
-        "  - job_name: web\n    params: &p {module: [&m http_2xx]}\n    metrics_path: &path /probe\n"
-        f"    static_configs:\n      - targets: [https://a.example, https://b.example]\n    relabel_configs: &bb{RULES}"
-        "  - job_name: more\n    params: *p\n    metrics_path: *path\n    relabel_configs: *bb\n"
-        "    static_configs: [{targets: [https://g.example]}]\n",
+        (
+            "scrape_configs:\n"
+            "  - job_name: web\n    params: &p {module: [&m http_2xx]}\n    metrics_path: &path /probe\n"
+            f"    static_configs:\n      - targets: [https://a.example, https://b.example]\n    relabel_configs: &bb{RULES}"
+            "  - job_name: more\n    params: *p\n    metrics_path: *path\n    relabel_configs: *bb\n"
+            "    static_configs: [{targets: [https://g.example]}]\n"
+        ),
         "web",
         ["https://a.example"],
     ),
@@ -68,10 +70,12 @@ SHARED = {
         ["https://c.example"],
     ),
     "in one line": (
-        "scrape_configs: [{job_name: web, metrics_path: /probe, relabel_configs: &bb [{source_labels: [__address__], "
-        "target_label: instance}, {target_label: __address__, replacement: '127.0.0.1:9'}], static_configs: "
-        "[{targets: [a.example, b.example]}]}, {job_name: other, relabel_configs: *bb, static_configs: "
-        "[{targets: [c.example, d.example]}]}]\n",
+        (
+            "scrape_configs: [{job_name: web, metrics_path: /probe, relabel_configs: &bb [{source_labels: [__address__], "
+            "target_label: instance}, {target_label: __address__, replacement: '127.0.0.1:9'}], static_configs: "
+            "[{targets: [a.example, b.example]}]}, {job_name: other, relabel_configs: *bb, static_configs: "
+            "[{targets: [c.example, d.example]}]}]\n"
+        ),
         "other",
         ["d.example"],
     ),

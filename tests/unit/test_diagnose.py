@@ -134,12 +134,129 @@ def test_no_text_of_the_catalogue_is_unmatched() -> None:
 def test_ordinary_logs_match_nothing() -> None:
     """Normal lines of the five programs of three generations with reloads, of sshd and systemd."""
     lines = set((HERE / "data/harmless_lines.txt").read_text().splitlines())
+    lines |= set((HERE / "data/harmless_words.txt").read_text().splitlines())
     for path in HARMLESS.glob("*.txt"):
         lines |= set(path.read_text().splitlines())
     kinds = {re.sub(r"\d+", "", line) for line in lines}
     assert len(kinds) >= 300
     wrong = {line: found.id for line in lines if (found := diagnose.diagnose(line)) is not None}
     assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("line", "id", "client", "words"),
+    [
+        (
+            (
+                'level=error component=dispatcher msg="Notify for alerts failed" err="ops/email[0]: send STARTTLS command: '
+                'x509: certificate is valid for a.example, not b.example"'
+            ),
+            "x509-wrong-name",
+            "mail",
+            "smtp_smarthost",
+        ),
+        (
+            (
+                'level=warn component=dispatcher integration=webhook[0] err="Post \\"https://h/\\": x509: certificate signed '
+                'by unknown authority"'
+            ),
+            "x509-unknown-authority",
+            "notification",
+            "alertmanager.yml",
+        ),
+        (
+            (
+                'msg="Failed to send batch, retrying" component=remote remote_name=a err="Post \\"https://m/\\": x509: '
+                'certificate is valid for a, not m"'
+            ),
+            "x509-wrong-name",
+            "remote-write",
+            "remote_write",
+        ),
+        (
+            (
+                'component=notifier alertmanager=https://a:9093/api/v2/alerts err="Post \\"https://a:9093/\\": x509: '
+                'certificate has expired or is not yet valid: current time T is after T"'
+            ),
+            "x509-time",
+            "alerting",
+            "clock",
+        ),
+        (
+            (
+                'component="discovery manager scrape" discovery=consul err="Get \\"https://c:8501/\\": x509: certificate '
+                'signed by unknown authority"'
+            ),
+            "x509-unknown-authority",
+            "service-discovery",
+            "service discovery block",
+        ),
+        (
+            (
+                'grafana-1  | logger=tsdb.prometheus level=error err="Post \\"https://p/\\": x509: certificate signed by '
+                'unknown authority"'
+            ),
+            "x509-unknown-authority",
+            "grafana",
+            "tlsCACert",
+        ),
+        (
+            '{"level":"error","logger":"http.log.error","msg":"x509: certificate signed by unknown authority"}',
+            "x509-unknown-authority",
+            "caddy",
+            "reverse_proxy",
+        ),
+        (
+            (
+                'level=debug component="scrape manager" scrape_pool=a err="Get \\"https://n/metrics\\": x509: certificate '
+                'signed by unknown authority"'
+            ),
+            "x509-unknown-authority",
+            "",
+            "tls_config",
+        ),
+    ],
+)
+def test_it_is_told_whose_connection_it_is(line: str, id: str, client: str, words: str) -> None:
+    found = diagnose.diagnose(line)
+    assert found is not None
+    assert (found.id, found.client) == (id, client)
+    assert words in found.fix
+    foreign = client in ("mail", "notification", "service-discovery", "caddy")
+    assert not (foreign and (found.questions or found.mend or found.fault != found.id))
+    if client:
+        told = next(each.told for each in diagnose.clients() if each.id == client)
+        assert found.cause.startswith(f"{told} ")
+
+
+def test_the_table_of_clients_is_written_as_it_says() -> None:
+    cures = {entry.cure for entry in diagnose.table()}
+    ids = [client.id for client in diagnose.clients()]
+    assert len(ids) == len(set(ids))
+    for client in diagnose.clients():
+        assert set(client.fixes) <= cures, client.id
+        assert client.told.endswith(".")
+        for pattern in client.patterns:
+            assert not re.search(r"(?<!\\)[.\]][*+]", pattern.pattern), client.id
+
+
+def test_a_long_log_is_explained_in_bounded_time() -> None:
+    """The only error among 10,000 ordinary lines is found, wherever it stands, and in time that does not grow with it."""
+    ordinary = (HERE / "data/harmless_words.txt").read_text().splitlines()
+    lines = [
+        f"{line} n={number}" for number, line in zip(range(10_000), itertools.cycle(ordinary), strict=False)
+    ]
+    error = 'level=error err="opening storage failed: lock DB directory: no locks available"'
+    diagnose.diagnose(error)
+    began = time.perf_counter()
+    one = diagnose.diagnose("\n".join(lines[:1000]))
+    short = time.perf_counter() - began
+    assert one is None
+    for place in (0, 5000, 10_000):
+        began = time.perf_counter()
+        found = diagnose.diagnose("\n".join([*lines[:place], error, *lines[place:]]))
+        assert found is not None and found.id == "storage-file-system"
+        assert time.perf_counter() - began < 10 * short + 1
 
 
 def test_entries_lead_to_faults_that_are_known() -> None:
