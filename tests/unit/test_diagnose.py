@@ -144,7 +144,7 @@ def test_ordinary_logs_match_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "id", "client", "words"),
+    ("line", "expected", "client", "words"),
     [
         (
             (
@@ -217,10 +217,10 @@ def test_ordinary_logs_match_nothing() -> None:
         ),
     ],
 )
-def test_it_is_told_whose_connection_it_is(line: str, id: str, client: str, words: str) -> None:
+def test_it_is_told_whose_connection_it_is(line: str, expected: str, client: str, words: str) -> None:
     found = diagnose.diagnose(line)
     assert found is not None
-    assert (found.id, found.client) == (id, client)
+    assert (found.id, found.client) == (expected, client)
     assert words in found.fix
     foreign = client in ("mail", "notification", "service-discovery", "caddy")
     assert not (foreign and (found.questions or found.mend or found.fault != found.id))
