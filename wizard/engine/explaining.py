@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from wizard import diagnose
+from wizard import diagnose, log_records
 from wizard.diagnose import Diagnosis
 from wizard.engine.asking import Asker
 from wizard.engine.evidence import Evidence, addresses, at_server, of_job, urls
@@ -20,7 +20,7 @@ from wizard.errors import FirescreenError
 from wizard.model import Connection, Service, Stack
 
 _LINES: Final = 60
-_POOL: Final = re.compile(r"scrape_pool=\"?(?P<job>[^\"\n]{1,200}?)\"?(?:\s|$)")
+_POOL: Final = re.compile(rf"scrape_pool=(?P<job>[^{log_records.SEPARATOR}\n]{{1,200}})")
 _STAMP: Final = re.compile(r"^.*?(?:\d\d:\d\d:\d\d\S*\s+|\w+\[\d+\]: )")
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
@@ -83,8 +83,10 @@ def _served(stack: Stack, hosts: Hosts) -> Iterator[_Served]:
 
 
 def _evidence(text: str, services: tuple[_Served, ...], hosts: Hosts) -> Evidence | None:
-    named = addresses(text)
-    pool = _POOL.search(text)
+    # Without the escapes of the logger, which would end a URL too late.
+    records = "\n".join(record.text for record in log_records.read(text))
+    named = addresses(records)
+    pool = _POOL.search(records)
     target = next((one for place in named for one in services if place in one.places()), None)
     if target is None and not named and pool is None:
         target = next((one for one in services if _wrote(one, text)), None)
@@ -98,7 +100,7 @@ def _evidence(text: str, services: tuple[_Served, ...], hosts: Hosts) -> Evidenc
     if target is None:
         return client
     # What the client says it asked counts more than what its configuration says now.
-    said = next((url for place, url in urls(text).items() if place in target.places()), "")
+    said = next((url for place, url in urls(records).items() if place in target.places()), "")
     asked = replace(client or Evidence(), url=said or (client.url if client else ""))
     return at_server(asked, target.connection, target.service, target.log, hosts.dial)
 

@@ -63,7 +63,24 @@ def look(
                         targets=ours,
                     )
                 )
+    for prober in {each.prober.key: each.prober for each in found}.values():
+        warnings += _unfamiliar(prober)
     return tuple(_named(each, uses) for each in found), tuple(warnings)
+
+
+def _unfamiliar(prober: Client) -> tuple[Finding, ...]:
+    return tuple(
+        Finding(
+            severity="warning",
+            id="unfamiliar-module",
+            host=prober.host.spec.name,
+            component="blackbox_exporter",
+            what=f"{prober.service.config_file}, {said}",
+            why="Firescreen does not know this prober; a newer exporter may. The exporter itself checks the new file.",
+            mend="check the spelling, or leave it if the exporter's documentation has it",
+        )
+        for said in blackbox.unfamiliar(prober.content)
+    )
 
 
 def _named(probing: Probing, uses: dict[tuple[str, str], set[str]]) -> Probing:

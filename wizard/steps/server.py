@@ -144,7 +144,22 @@ def _weak(server: Server, web_step: PlannedStep | None, before: FileState | None
     """What the web configuration will say that could be better, in the person's own settings or as chosen."""
     writes = [change for change in web_step.changes if isinstance(change, WriteFile)] if web_step else []
     state = writes[-1].after if writes else before
-    return tuple(
+    if state is None:
+        return ()
+    toolkit = find_component(server.spec.name).toolkit(server.service.version)
+    newer = tuple(
+        Finding(
+            severity="warning",
+            id="unfamiliar-web-config",
+            host=server.spec.host,
+            component=server.spec.name,
+            what=f"{server.web_file}, {said}",
+            why="Firescreen does not know this setting; a newer program may. The program itself decides.",
+            mend="check the spelling, or leave it if the program's documentation has it",
+        )
+        for said in web.unfamiliar(state.content, toolkit=toolkit)
+    )
+    return newer + tuple(
         Finding(
             severity="warning",
             id="weak-web-config",
@@ -154,7 +169,7 @@ def _weak(server: Server, web_step: PlannedStep | None, before: FileState | None
             why="It works as it stands, and lets in or shows more than it needs to.",
             mend="change that setting, unless you know why it is so",
         )
-        for said in (web.weak(state.content) if state is not None else ())
+        for said in web.weak(state.content)
     )
 
 

@@ -13,6 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from wizard.errors import CertificateError
+from wizard.trust import pem_form
 from wizard.trust.certificates import bundle, chain, is_ca, one_line, summary
 from wizard.trust.verdict import Purpose, name_fault, pool, verdict
 
@@ -70,6 +71,17 @@ def problems(
         Empty if all is well. Never raises for what the bytes hold.
     """
     moment = now or datetime.now(UTC)
+    # In a CA file Go passes over what it cannot read and takes the rest.
+    unread_ca = ca_pem if ca_pem and not pool(ca_pem) else None
+    files = (("certificate's file", cert_pem), ("key's file", key_pem), ("CA file", unread_ca))
+    unread = tuple(
+        f"The {what} cannot be used: {why.partition(' (')[0]}."
+        for what, content in files
+        for why in pem_form.faults(content or b"")
+        if content and b"-----BEGIN" in content
+    )
+    if unread:
+        return unread
     try:
         return tuple(_problems(chain(cert_pem), names, key_pem, ca_pem, purpose, moment))
     except CertificateError as error:
