@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import fnmatch
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from wizard import passwords, pki
+from wizard import endpoints, passwords, pki
 from wizard.configs import grafana, web
 from wizard.errors import ConfigError
 from wizard.model import (
@@ -68,7 +68,7 @@ class Grafana(Client):
             and fnmatch.fnmatch(posixpath.basename(path), pattern)
         )
 
-    def places(self, content: bytes | None = None) -> tuple[Place, ...]:
+    def places(self, texts: Mapping[str, bytes] | None = None) -> tuple[Place, ...]:
         """Its data sources, of all the files that can be read."""
         return tuple(_place(source) for _, source in _readable(self))
 
@@ -100,7 +100,7 @@ class GrafanaPlan:
 def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     """Paths to read, by host, as `layout.wanted_files` has them."""
     wanted = {}
-    for client in _grafanas(facts):
+    for client in clients(facts):
         paths = [_pattern(client.home)]
         if client.files:
             paths += [*client.pair, *client.spare_pair]
@@ -120,7 +120,7 @@ def wanted_folders(facts: Facts) -> dict[str, tuple[str, ...]]:
     """Folders whose existence and group matter, by host."""
     return {
         client.host.spec.name: (posixpath.dirname(_pattern(client.home)), client.folder)
-        for client in _grafanas(facts)
+        for client in clients(facts)
     }
 
 
@@ -130,7 +130,7 @@ def look(
     """The data sources that ask these servers, and what has to be said of those that cannot be edited."""
     found: list[Asking] = []
     told: list[Finding] = []
-    for client in _grafanas(facts) if servers else ():
+    for client in clients(facts) if servers else ():
         host = client.host.spec.name
         for path, state in client.files:
             try:
@@ -163,7 +163,7 @@ def askers(asking: Sequence[Asking], server: Server) -> tuple[Client, ...]:
     return tuple(mine.values())
 
 
-def _grafanas(facts: Facts) -> Iterator[Grafana]:
+def clients(facts: Facts) -> Iterator[Grafana]:
     """The hosts where a Grafana may be, each as a client; its files tell whether there is one."""
     for name, host in facts.hosts.items():
         if host.spec.connect == "practice":
@@ -211,7 +211,7 @@ def _address(url: str) -> str:
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
     except ValueError:
         return ""
-    return f"{parts.hostname}:{port}" if parts.hostname and port and "$" not in url else ""
+    return endpoints.joined(parts.hostname, port) if parts.hostname and port and "$" not in url else ""
 
 
 def _place(source: grafana.DataSource) -> Place:
@@ -365,10 +365,9 @@ class _Work:
         if not plan.asks_certificate:
             return "", ""
         renewed = self._forge.renews(f"client:{self._client.key}")
-        if plan.clients and not renewed:
-            tls = _place(each.source).tls
-            if clientpairs.kept_place_pair(self._client, tls, plan.clients):
-                return "", ""
+        place = _place(each.source)
+        if plan.clients and not renewed and clientpairs.kept_place_pair(self._client, place, plan.clients):
+            return "", ""
         pair = self._forge.once(
             f"client:{self._client.key}",
             lambda: clientpairs.client_pair(self._stack, self._facts, self._forge, self._client),

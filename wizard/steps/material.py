@@ -353,7 +353,7 @@ def _sent(stack: Stack, facts: Facts, user: UserSpec) -> list[FileState]:
     """The files from which clients read the password of that user."""
     paths = [(scraper, scraper.password_file(user)) for scraper in layout.scrapers(stack, facts)]
     paths += [
-        (scraper, posixpath.join(scraper.folder, place.basic_auth["password_file"]))
+        (scraper, scraper.resolve(place, place.basic_auth["password_file"]))
         for scraper in layout.scrapers(stack, facts)
         for place in scraper.places()
         if place.basic_auth.get("username") == user.name and place.basic_auth.get("password_file")

@@ -30,6 +30,7 @@ from wizard.steps import (
     grafana,
     layout,
     material,
+    newjobs,
     picture,
     probed,
     probepairs,
@@ -85,8 +86,9 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         )
         for server in servers
     )
+    scraper_plans, told_of_jobs = _scraper_plans(stack, facts, forge, scrapers, probings, server_plans)
     client_plans = (
-        *_scraper_plans(stack, facts, forge, scrapers, probings, server_plans),
+        *scraper_plans,
         *_prober_plans(stack, facts, forge, probings, server_plans),
     )
     with_password = any(each.asks_password for each in server_plans)
@@ -136,6 +138,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
             *_warnings(stack, server_plans, commands),
             *(warning for each in server_plans for warning in each.warnings),
             *(warning for client in client_plans for warning in client.warnings),
+            *told_of_jobs,
             *told,
             *told_of_grafana,
             *onlookers.warnings,
@@ -165,15 +168,20 @@ def _scraper_plans(
     scrapers: Sequence[Client],
     probings: Sequence[probed.Probing],
     plans: Sequence[ServerPlan],
-) -> tuple[ClientPlan, ...]:
-    found = []
-    for scraper in scrapers:
-        mine = [probing for probing in probings if probing.scraper.key == scraper.key]
-        content = None
-        if mine:
-            content = probed.retarget(scraper.content, mine)
-        found.append(plan_client(stack, facts, forge, scraper, plans, content=content))
-    return tuple(found)
+) -> tuple[tuple[ClientPlan, ...], tuple[Finding, ...]]:
+    """What each Prometheus needs, and what is to be said of the jobs that are added."""
+    texts = {
+        scraper.key: probed.retarget(
+            scraper.texts, [probing for probing in probings if probing.scraper.key == scraper.key]
+        )
+        for scraper in scrapers
+    }
+    jobs = newjobs.assign(facts, scrapers, texts, plans)
+    found = tuple(
+        plan_client(stack, facts, forge, scraper, plans, texts=texts[scraper.key], unscraped=jobs.of(scraper))
+        for scraper in scrapers
+    )
+    return found, jobs.warnings
 
 
 def _prober_plans(
@@ -196,7 +204,8 @@ def _prober_plans(
             )
         content = probed.with_modules(prober.content, mine)
         asked = {name: tuple(each.values()) for name, each in modules.items()}
-        found.append(plan_client(stack, facts, forge, prober, plans, modules=asked, content=content))
+        texts = {prober.service.config_file: content}
+        found.append(plan_client(stack, facts, forge, prober, plans, modules=asked, texts=texts))
     return tuple(found)
 
 
