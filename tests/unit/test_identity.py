@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -82,7 +83,7 @@ def with_config(
 
 def site(
     *targets: str,
-    resolved: dict[str, tuple[str, ...]] | None = None,
+    resolved: Mapping[str, tuple[str, ...]] | None = None,
     resolver: str = "",
     on: str = "monitor",
     listen: tuple[str, ...] = (),

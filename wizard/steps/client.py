@@ -15,7 +15,7 @@ from wizard.configs import web
 from wizard.errors import ConfigError, InputError
 from wizard.model import Facts, FileState, Finding, PlannedStep, Stack, WriteFile
 from wizard.redact import Secret
-from wizard.steps import clientpairs, identity, layout, material, newjobs, pairs, words
+from wizard.steps import anchors, clientpairs, identity, layout, material, newjobs, pairs, words
 from wizard.steps.layout import Client
 from wizard.steps.places import Place, secure
 from wizard.steps.server import ServerPlan
@@ -122,7 +122,7 @@ def plan_client(
         _login_step(client, now, final),
         narrow,
         tuple(targets),
-        tuple(_warnings(client, plans, targets)) if modules is None else (),
+        (*(_warnings(client, plans, targets) if modules is None else ()), *work.warnings.values()),
     )
 
 
@@ -135,6 +135,8 @@ class _Work:
         self._logs_in = False
         self._logins: dict[str, list[tuple[str, tuple[str, str], bool]]] = {}
         self._pair: pairs.Pair | None = None
+        self.warnings: dict[tuple[str, str], Finding] = {}
+        """What is to be said of CA files that are kept, by their path and the server."""
 
     def settings(
         self, place: Place, plans: Sequence[ServerPlan]
@@ -152,9 +154,24 @@ class _Work:
             relations.vouches(state.content, plan.pair.certificate) for plan in plans
         )
         if believed and not mine:
+            self._say_unrooted(place, plans, named)
             return named
         self._trusted.setdefault(path, {}).update({plan.server.key: plan for plan in plans})
         return named if mine else path
+
+    def _say_unrooted(self, place: Place, plans: Sequence[ServerPlan], named: str) -> None:
+        path = self._client.resolve(place, named)
+        state = self._client.host.files[path]
+        for plan in plans:
+            for finding in anchors.unrooted(
+                state.content if state is not None else b"",
+                plan.pair.certificate,
+                host=self._client.host.spec.name,
+                component=self._client.service.component,
+                path=path,
+                server=plan.server.key,
+            ):
+                self.warnings[path, plan.server.key] = finding
 
     def _shown(self, place: Place, plans: Sequence[ServerPlan]) -> tuple[str, str]:
         asking = [plan for plan in plans if plan.asks_certificate]

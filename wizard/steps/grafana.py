@@ -29,7 +29,7 @@ from wizard.model import (
     WriteFile,
 )
 from wizard.redact import Secret, plain
-from wizard.steps import clientpairs, layout, material, words
+from wizard.steps import anchors, clientpairs, layout, material, words
 from wizard.steps.client import Target
 from wizard.steps.layout import Client, Server
 from wizard.steps.places import Place
@@ -281,6 +281,7 @@ def plan(
         work = _Work(stack, facts, forge, client)
         mine = [each for each in asking if each.client.key == client.key]
         targets += [work.serve(each, by_key[each.server.key]) for each in mine]
+        warnings += work.warnings
         step = work.step()
         if step is None:
             continue
@@ -311,6 +312,7 @@ class _Work:
         self._stack, self._facts, self._forge, self._client = stack, facts, forge, client
         self._texts = {path: state.content for path, state in client.files}
         self._copies: dict[str, Change] = {}
+        self.warnings: list[Finding] = []
 
     def serve(self, each: Asking, plan: ServerPlan) -> Target:
         """Makes one data source ask as the server wants; what it says already and serves stays."""
@@ -337,6 +339,14 @@ class _Work:
             asks_so_now = source.url.startswith("https:") and plan.was_tls and not plan.pair.changes
             # What only Grafana can look up serves if it serves now and the certificate stays.
             if asks_so_now if held is None else relations.vouches(held, plan.pair.certificate):
+                self.warnings += anchors.unrooted(
+                    held or b"",
+                    plan.pair.certificate,
+                    host=self._client.host.spec.name,
+                    component="grafana",
+                    path=_named(says.get("tlsCACert", "")) or f"{each.path} ({plain(each.source.name)})",
+                    server=plan.server.key,
+                )
                 return ""
         path = self._client.trust_file(plan.server, own_ca=plan.pair.own_ca)
         before = self._client.host.files.get(path)
