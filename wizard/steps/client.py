@@ -14,7 +14,6 @@ from wizard.configs import prometheus as scrape
 from wizard.configs import web
 from wizard.errors import ConfigError, InputError
 from wizard.model import Facts, FileState, Finding, PlannedStep, Stack, WriteFile
-from wizard.redact import Secret
 from wizard.steps import anchors, clientpairs, identity, layout, material, newjobs, pairs, words
 from wizard.steps.layout import Client
 from wizard.steps.places import Place, secure
@@ -238,7 +237,7 @@ class _Work:
         state = self._client.host.files.get(path)
         if state is None:
             return False
-        password = Secret(state.content.decode("utf-8", "replace").strip())
+        password = passwords.sent(state.content)
         given = {each.user.name: each.password for each in self._forge.credentials()}
         if user in given and given[user].reveal() != password.reveal():
             return False  # that user's hash is about to change

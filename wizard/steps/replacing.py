@@ -96,7 +96,7 @@ def _gets_in(client: Client, user: UserSpec, hashes: Sequence[str]) -> bool:
     state = client.host.files.get(path)
     if state is None or not _places(client, path):
         return False
-    sent = Secret(state.content.decode("utf-8", "replace").strip())
+    sent = passwords.sent(state.content)
     return any(passwords.matches(sent, hashed) for hashed in hashes)
 
 
