@@ -360,7 +360,7 @@ def _sent(stack: Stack, facts: Facts, user: UserSpec) -> list[tuple[str, FileSta
     ]
     return [
         (f"{scraper.host.spec.name}:{path}", state)
-        for scraper, path in dict.fromkeys(paths)
+        for scraper, path in paths
         if (state := scraper.host.files.get(path)) is not None
     ]
 
