@@ -284,6 +284,28 @@ def test_what_is_not_certain_is_said_and_not_guessed(
     assert said.host == "monitor" and said.mend
 
 
+def test_an_alertmanager_under_a_name_of_several_hosts_is_said() -> None:
+    text = "alerting: {alertmanagers: [{static_configs: [{targets: ['alerts.example.org:9093']}]}]}\n"
+    known = {"alerts.example.org": ("192.0.2.1", "192.0.2.2")}
+    stack, facts = site(on="node1", text=text, resolved=known)
+    node = facts.hosts["node1"]
+    alerts = service("node1", "alertmanager", 9093)
+    facts = replace(facts, hosts={**facts.hosts, "node1": replace(node, services=(*node.services, alerts))})
+    stack = replace(stack, components=(ComponentSpec(host="node1", name="alertmanager", protect=("tls",)),))
+    (said,) = (each for each in planned(stack, facts).warnings if each.id == "target-unclear")
+    assert (
+        "alertmanagers 1" in said.what and "node1/alertmanager" in said.what and "several hosts" in said.what
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "on"), [("198.51.100.7:9100", "node1"), ("nat.example.org:9100", "monitor")]
+)
+def test_somebody_elses_address_is_no_doubt(target: str, on: str) -> None:
+    plan = planned(*site(target, on=on, resolved={"nat.example.org": ("198.51.100.7",)}))
+    assert "target-unclear" not in [each.id for each in plan.warnings]
+
+
 def test_what_is_another_service_of_the_host_is_no_doubt() -> None:
     stack, facts = site("192.0.2.2:9104", on="node1")
     node = facts.hosts["node1"]
@@ -496,3 +518,23 @@ def test_federation_counts_as_a_scrape_and_is_given_ca_and_login() -> None:
     text = config_of(plan).decode()
     assert text.count("job_name") == 1 and "scheme: https" in text and "password_file" in text
     assert config_of(plan, name="shard").count(b"job_name") == 1
+
+
+# -- passwords that are there -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("\ufeffsecret", "byte order mark"), ("J\udcf6rg", "not UTF-8"), ("one\ntwo", "has 2 lines")],
+)
+def test_a_password_file_of_prometheus_that_is_no_text_is_refused_with_its_place(
+    content: str, words: str
+) -> None:
+    stack, facts = site("node1:9100", on="node1")
+    monitor = facts.hosts["monitor"]
+    path = "/etc/prometheus/prometheus.password"
+    state = FileState(content.encode("utf-8", "surrogateescape"), 0o640, "root", "prometheus")
+    monitor = replace(monitor, files=Files({**monitor.files, path: state}))
+    with pytest.raises(InputError) as error:
+        planned(stack, replace(facts, hosts={**facts.hosts, "monitor": monitor}))
+    assert words in error.value.what and error.value.where == f"monitor:{path}"

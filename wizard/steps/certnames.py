@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from wizard import endpoints
@@ -19,13 +20,15 @@ def certificate_names(stack: Stack, facts: Facts, server: Server) -> tuple[str, 
     if server.spec.names:
         return server.spec.names
     found: dict[str, None] = {}
-    for scraper in layout.scrapers(stack, facts):
+    scrapers = layout.scrapers(stack, facts)
+    clients = (*scrapers, *layout.probers(stack, facts))
+    for scraper in scrapers:
         for place in scraper.places():
             asked = [address for address in place.addresses if scraper.means(address, server)]
             found |= dict.fromkeys(map(_bare, asked))
             if asked and place.tls.get("server_name"):
                 found[endpoints.canonical(place.tls["server_name"])] = None
-            found |= _probed(scraper, place, server)
+            found |= _probed(clients, place, server)
     address = _bare(server.address)
     practice = server.host.spec.connect == "practice"
     for name in (address, server.host.spec.address, server.spec.host if practice else "", *server.host.names):
@@ -43,16 +46,18 @@ def needed_names(stack: Stack, facts: Facts, server: Server) -> tuple[str, ...]:
     if server.spec.names:
         return server.spec.names
     found: dict[str, None] = {}
-    for scraper in layout.scrapers(stack, facts):
+    scrapers = layout.scrapers(stack, facts)
+    clients = (*scrapers, *layout.probers(stack, facts))
+    for scraper in scrapers:
         for place in scraper.places():
             asked = [address for address in place.addresses if scraper.means(address, server)]
             name = place.tls.get("server_name")  # checked in place of the address
             found |= dict.fromkeys([endpoints.canonical(name)] if asked and name else map(_bare, asked))
-            found |= _probed(scraper, place, server)
+            found |= _probed(clients, place, server)
     return tuple(found) or (_bare(server.address),)
 
 
-def _probed(scraper: Client, place: Place, server: Server) -> dict[str, None]:
+def _probed(clients: Sequence[Client], place: Place, server: Server) -> dict[str, None]:
     """The names under which a blackbox exporter is told to ask the server."""
     found: dict[str, None] = {}
     for target in place.targets:
@@ -61,7 +66,7 @@ def _probed(scraper: Client, place: Place, server: Server) -> dict[str, None]:
             host = url.hostname
         except ValueError:
             continue
-        if host and scraper.means(url.netloc, server, scheme=url.scheme):
+        if host and any(client.means(url.netloc, server, scheme=url.scheme) for client in clients):
             found[endpoints.canonical(host)] = None
     return found
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from wizard import endpoints
 from wizard.components import component as find_component
@@ -194,40 +195,52 @@ def _flags(service: Service, name: str) -> Iterator[str]:
                 yield from service.arguments[index + 1 : index + 2]
 
 
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A target that may mean a service, and of which that is not certain."""
+
+    address: str
+    kind: Literal["several", "unknown", "unresolved", "port"]
+    """It leads to several hosts, to an address that no host is known to have, nowhere, or to another port."""
+    why: str
+    """The same as a clause."""
+
+
 def doubtful(
     asker: HostFacts, addresses: Sequence[str], listener: Listener, hosts: Sequence[HostFacts]
-) -> tuple[tuple[str, str], ...]:
-    """(address, why) of targets that may mean a service, and of which that is not certain.
+) -> tuple[Doubt, ...]:
+    """The targets of a client on the host `asker` that may mean a service."""
+    found = (
+        _doubt(asker, address, listener, hosts)
+        for address in dict.fromkeys(addresses)
+        if not means(asker, address, listener)
+    )
+    return tuple(each for each in found if each is not None)
 
-    The reason is a clause: 'it leads to several hosts (…)'.
-    """
-    found = []
-    for address in dict.fromkeys(addresses):
-        if means(asker, address, listener):
-            continue
-        host, port = endpoints.split(address)
-        owners, strange = hosts_of(asker, address, hosts)
-        mine = any(_is_same(each, listener.host) for each in owners)
-        right = port in (own for _, own in listener.sockets)
-        names = ", ".join(sorted(each.spec.name for each in owners))
-        if right and mine and (strange or len(owners) > 1):
-            shown = ", ".join(map(str, _addresses(asker, host)))
-            where = f"{names}{' and others' if strange else ''}"
-            found.append((address, f"{host} leads to several hosts on {asker.spec.name} ({where}: {shown})"))
-        elif right and strange and not owners and not _is_same(asker, listener.host):
-            shown = ", ".join(map(str, _addresses(asker, host))) or host
-            found.append((address, f"no host of the stack is known to have the address {shown}"))
-        elif right and not owners and not strange:
-            unasked = host not in asker.resolved and asker.resolver
-            found.append((address, unasked or f"{host} does not resolve on {asker.spec.name}"))
-        elif mine and not right and not _is_served(port, listener.host):
-            found.append(
-                (
-                    address,
-                    f"it leads to {listener.host.spec.name}, where nothing known listens on port {port}",
-                )
-            )
-    return tuple(found)
+
+def _doubt(asker: HostFacts, address: str, listener: Listener, hosts: Sequence[HostFacts]) -> Doubt | None:
+    host, port = endpoints.split(address)
+    owners, strange = hosts_of(asker, address, hosts)
+    mine = any(_is_same(each, listener.host) for each in owners)
+    shown = ", ".join(map(str, _addresses(asker, host))) or host
+    if port not in (own for _, own in listener.sockets):
+        if not mine or _is_served(port, listener.host):
+            return None
+        name = listener.host.spec.name
+        return Doubt(address, "port", f"it leads to {name}, where nothing known listens on port {port}")
+    if mine and (strange or len(owners) > 1):
+        names = ", ".join(sorted(each.spec.name for each in owners)) + (" and others" if strange else "")
+        return Doubt(
+            address, "several", f"{host} leads to several hosts on {asker.spec.name} ({names}: {shown})"
+        )
+    if owners:
+        return None
+    if strange:
+        if endpoints.parsed(host) is not None or _is_same(asker, listener.host):
+            return None  # an address of somebody else, as most targets of a partial stack are
+        return Doubt(address, "unknown", f"no host of the stack is known to have the address {shown}")
+    unasked = asker.resolver if host not in asker.resolved else ""
+    return Doubt(address, "unresolved", unasked or f"{host} does not resolve on {asker.spec.name}")
 
 
 def _is_served(port: int, host: HostFacts) -> bool:

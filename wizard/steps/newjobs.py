@@ -9,9 +9,8 @@ from itertools import chain, count
 from wizard.components import component as find_component
 from wizard.configs import prometheus as scrape
 from wizard.model import Facts, Finding
-from wizard.steps import identity, layout
+from wizard.steps import doubts, layout
 from wizard.steps.layout import Client
-from wizard.steps.places import Place
 from wizard.steps.server import ServerPlan
 
 
@@ -67,7 +66,7 @@ def assign(
         if len(scrapers) > 1:
             told.append(_chosen(plan, chosen, same=bool(mine)))
         for client in scrapers:
-            told += _doubts(facts, client, jobs[client.key], plan, chosen)
+            told += doubts.of_jobs(facts, client, jobs[client.key], server, chosen)
     return NewJobs({key: tuple(each) for key, each in found.items()}, tuple(told))
 
 
@@ -105,33 +104,3 @@ def _chosen(plan: ServerPlan, chosen: Client, *, same: bool) -> Finding:
         why="A server is scraped by one Prometheus; the others are left as they are.",
         mend="if another one is to scrape it, add a job there first, then plan again",
     )
-
-
-def _doubts(
-    facts: Facts, client: Client, jobs: Sequence[Place], plan: ServerPlan, chosen: Client
-) -> list[Finding]:
-    """What a Prometheus scrapes that may be this server."""
-    server, hosts = plan.server, layout.known_hosts(facts)
-    found = [
-        (place, address, why)
-        for place in jobs
-        for address, why in identity.doubtful(client.host, place.addresses, server.listener, hosts)
-    ]
-    if not found:
-        return []
-    place, address, why = found[0]
-    more = f", and {len(found) - 1} more targets" if len(found) > 1 else ""
-    return [
-        Finding(
-            severity="warning",
-            id="target-unclear",
-            host=client.host.spec.name,
-            component="prometheus",
-            what=f"{place.how} of {client.key} asks {address}{more}, which may be {server.key}: {why}",
-            why=(
-                f"That could not be settled, so {chosen.key} gets a job of its own for it. If the target is this "
-                "server, the old job fails from then on."
-            ),
-            mend="name the server in that job by a name or address that leads to its host alone, then plan again",
-        )
-    ]

@@ -27,6 +27,7 @@ from wizard.probes import curl_config
 from wizard.steps import (
     afar,
     copies,
+    doubts,
     grafana,
     layout,
     material,
@@ -181,7 +182,13 @@ def _scraper_plans(
         plan_client(stack, facts, forge, scraper, plans, texts=texts[scraper.key], unscraped=jobs.of(scraper))
         for scraper in scrapers
     )
-    return found, jobs.warnings
+    servers = [plan.server for plan in plans]
+    unclear = (
+        finding
+        for scraper in scrapers
+        for finding in doubts.of_blocks(facts, scraper, scraper.places(), servers)
+    )
+    return found, (*jobs.warnings, *unclear)
 
 
 def _prober_plans(

@@ -26,8 +26,8 @@ def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
 def wanted_names(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     """Names that a host's own resolver has to be asked for, by host: those that its clients' configurations use."""
     used: dict[str, list[str]] = {}
-    everyone = (*layout.scrapers(stack, facts), *layout.probers(stack, facts), *grafana.clients(facts))
-    for client in everyone:
+    scrapers, probers = layout.scrapers(stack, facts), layout.probers(stack, facts)
+    for client in (*scrapers, *grafana.clients(facts)):
         try:
             places = client.places()
         except ConfigError:
@@ -35,7 +35,9 @@ def wanted_names(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
         addresses = used.setdefault(client.host.spec.name, [])
         for place in places:
             addresses += place.addresses
-            addresses += filter(None, (_netloc(target.param_target) for target in place.targets))
+            probed = [each for target in place.targets if (each := _netloc(target.param_target))]
+            for prober in probers if probed else ():
+                used.setdefault(prober.host.spec.name, []).extend(probed)
     hosts = layout.known_hosts(facts)
     return {
         name: names
