@@ -12,6 +12,7 @@ from wizard.errors import InputError
 from wizard.model import (
     WORKSPACE,
     Answers,
+    CertificateSpec,
     ComponentSpec,
     Facts,
     FileState,
@@ -502,6 +503,24 @@ def test_the_prometheus_of_the_servers_own_host_is_preferred() -> None:
     assert config_of(plan).count(b"job_name") == 1 and config_of(plan, name="shard").count(b"job_name") == 2
     (said,) = (each for each in plan.warnings if each.id == "job-added")
     assert "same host" in said.what
+
+
+def test_a_prometheus_that_does_not_scrape_the_server_gets_no_certificate() -> None:
+    stack, facts = sharded("elsewhere:9100", "NODE1.:9100")
+    (component,) = stack.components
+    stack = replace(
+        stack,
+        components=(replace(component, protect=("tls", "client_cert")),),
+        certificates=CertificateSpec(issued_by="self-signed"),
+    )
+    plan = planned(stack, facts)
+    (bundle,) = (
+        each.after.content
+        for each in plan.changes
+        if isinstance(each, WriteFile) and each.path.endswith("client-ca.crt") and each.after
+    )
+    assert bundle.count(b"BEGIN CERTIFICATE") == 2, "the shard's and that of the probes"
+    assert not [each for each in plan.changes if each.host == "monitor"]
 
 
 def test_federation_counts_as_a_scrape_and_is_given_ca_and_login() -> None:

@@ -294,7 +294,6 @@ def _in_place(
         ours |= dict.fromkeys(
             (client.service.host, place.path or client.service.config_file) for place in places
         )
-        ours[client.service.host, client.service.config_file] = None
         mine = _of_client(client, stack, servers)
         for place in places:
             named = [place.tls.get(key, "") for key in ("ca_file", "cert_file", "key_file")]

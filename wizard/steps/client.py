@@ -15,7 +15,7 @@ from wizard.configs import web
 from wizard.errors import ConfigError, InputError
 from wizard.model import Facts, FileState, Finding, PlannedStep, Stack, WriteFile
 from wizard.steps import anchors, clientpairs, identity, layout, material, newjobs, pairs, words
-from wizard.steps.layout import Client
+from wizard.steps.layout import Client, Server
 from wizard.steps.places import Place, secure
 from wizard.steps.server import ServerPlan
 from wizard.trust import relations
@@ -64,7 +64,7 @@ def plan_client(
     *,
     modules: Mapping[str, Sequence[ServerPlan]] | None = None,
     texts: Mapping[str, bytes] | None = None,
-    unscraped: Sequence[ServerPlan] = (),
+    unscraped: Sequence[Server] = (),
 ) -> ClientPlan:
     """What one client needs to be let in by these servers.
 

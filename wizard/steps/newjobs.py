@@ -10,18 +10,17 @@ from wizard.components import component as find_component
 from wizard.configs import prometheus as scrape
 from wizard.model import Facts, Finding
 from wizard.steps import doubts, layout
-from wizard.steps.layout import Client
-from wizard.steps.server import ServerPlan
+from wizard.steps.layout import Client, Server
 
 
 @dataclass(frozen=True, slots=True)
 class NewJobs:
     """The servers for which each Prometheus gets a job, by the Prometheus' host/component."""
 
-    servers: Mapping[str, tuple[ServerPlan, ...]] = field(default_factory=dict)
+    servers: Mapping[str, tuple[Server, ...]] = field(default_factory=dict)
     warnings: tuple[Finding, ...] = ()
 
-    def of(self, client: Client) -> tuple[ServerPlan, ...]:
+    def of(self, client: Client) -> tuple[Server, ...]:
         """Those of one Prometheus."""
         return self.servers.get(client.key, ())
 
@@ -30,7 +29,7 @@ def assign(
     facts: Facts,
     scrapers: Sequence[Client],
     texts: Mapping[str, Mapping[str, bytes]],
-    plans: Sequence[ServerPlan],
+    servers: Sequence[Server],
 ) -> NewJobs:
     """Gives each server that nobody scrapes to one Prometheus: that on its own host, else the first of the stack.
 
@@ -42,14 +41,13 @@ def assign(
     Raises:
         ConfigError: a configuration cannot be read.
     """
-    found: dict[str, list[ServerPlan]] = {}
+    found: dict[str, list[Server]] = {}
     told: list[Finding] = []
     jobs = {
         client.key: [place for place in client.places(texts[client.key]) if place.kind == "job"]
         for client in scrapers
     }
-    for plan in plans:
-        server = plan.server
+    for server in servers:
         if not scrapers or not find_component(server.spec.name).scraped:
             continue
         asked = any(
@@ -62,15 +60,15 @@ def assign(
             continue
         mine = [client for client in scrapers if client.host.spec.name == server.spec.host]
         chosen = (mine or list(scrapers))[0]
-        found.setdefault(chosen.key, []).append(plan)
+        found.setdefault(chosen.key, []).append(server)
         if len(scrapers) > 1:
-            told.append(_chosen(plan, chosen, same=bool(mine)))
+            told.append(_chosen(server, chosen, same=bool(mine)))
         for client in scrapers:
             told += doubts.of_jobs(facts, client, jobs[client.key], server, chosen)
     return NewJobs({key: tuple(each) for key, each in found.items()}, tuple(told))
 
 
-def add(texts: Mapping[str, bytes], client: Client, plans: Sequence[ServerPlan]) -> dict[str, bytes]:
+def add(texts: Mapping[str, bytes], client: Client, servers: Sequence[Server]) -> dict[str, bytes]:
     """The configuration with a job for each of these servers, in the Prometheus' own file.
 
     Raises:
@@ -78,12 +76,12 @@ def add(texts: Mapping[str, bytes], client: Client, plans: Sequence[ServerPlan])
     """
     found = dict(texts)
     path = client.service.config_file
-    for plan in plans:
-        component = plan.server.spec.name
+    for server in servers:
+        component = server.spec.name
         taken = {place.name for place in client.places(found) if place.kind == "job"}
-        name = free_name(component, f"{component}-{plan.server.spec.host}", taken)
+        name = free_name(component, f"{component}-{server.spec.host}", taken)
         with layout.located(client.host.spec.name, path):
-            found[path] = scrape.add_job(found[path], job=name, target=plan.server.address, scheme="https")
+            found[path] = scrape.add_job(found[path], job=name, target=server.address, scheme="https")
     return found
 
 
@@ -93,14 +91,14 @@ def free_name(first: str, second: str, taken: set[str]) -> str:
     return next(name for name in chain((first, second), numbered) if name not in taken)
 
 
-def _chosen(plan: ServerPlan, chosen: Client, *, same: bool) -> Finding:
+def _chosen(server: Server, chosen: Client, *, same: bool) -> Finding:
     reason = "it runs on the same host" if same else "it is the first of the stack"
     return Finding(
         severity="warning",
         id="job-added",
         host=chosen.host.spec.name,
         component="prometheus",
-        what=f"no Prometheus of the stack scrapes {plan.server.key}: {chosen.key} gets a job for it, because {reason}",
+        what=f"no Prometheus of the stack scrapes {server.key}: {chosen.key} gets a job for it, because {reason}",
         why="A server is scraped by one Prometheus; the others are left as they are.",
         mend="if another one is to scrape it, add a job there first, then plan again",
     )

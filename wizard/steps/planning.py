@@ -76,6 +76,13 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     servers = layout.servers(stack, facts)
     probings, told = probed.look(stack, facts, servers)
     scrapers = layout.scrapers(stack, facts) if servers else ()
+    texts = {
+        each.key: probed.retarget(
+            each.texts, [probing for probing in probings if probing.scraper.key == each.key]
+        )
+        for each in scrapers
+    }
+    jobs = newjobs.assign(facts, scrapers, texts, servers)
     asking, told_of_grafana = grafana.look(stack, facts, servers)
     server_plans = tuple(
         plan_server(
@@ -83,13 +90,17 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
             facts,
             forge,
             server,
-            (*_askers(server, scrapers, probings), *grafana.askers(asking, server)),
+            (*_askers(server, scrapers, jobs, probings), *grafana.askers(asking, server)),
         )
         for server in servers
     )
-    scraper_plans, told_of_jobs = _scraper_plans(stack, facts, forge, scrapers, probings, server_plans)
     client_plans = (
-        *scraper_plans,
+        *(
+            plan_client(
+                stack, facts, forge, each, server_plans, texts=texts[each.key], unscraped=jobs.of(each)
+            )
+            for each in scrapers
+        ),
         *_prober_plans(stack, facts, forge, probings, server_plans),
     )
     with_password = any(each.asks_password for each in server_plans)
@@ -139,7 +150,8 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
             *_warnings(stack, server_plans, commands),
             *(warning for each in server_plans for warning in each.warnings),
             *(warning for client in client_plans for warning in client.warnings),
-            *told_of_jobs,
+            *jobs.warnings,
+            *_unclear(facts, scrapers, servers),
             *told,
             *told_of_grafana,
             *onlookers.warnings,
@@ -151,7 +163,10 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
 
 
 def _askers(
-    server: Server, scrapers: Sequence[Client], probings: Sequence[probed.Probing]
+    server: Server,
+    scrapers: Sequence[Client],
+    jobs: newjobs.NewJobs,
+    probings: Sequence[probed.Probing],
 ) -> tuple[Client, ...]:
     """The clients that ask a server, or will."""
     through = {
@@ -159,36 +174,21 @@ def _askers(
         for probing in probings
         if any(each.key == server.key for _, _, each in probing.targets)
     }
-    return (*scrapers, *through.values())
-
-
-def _scraper_plans(
-    stack: Stack,
-    facts: Facts,
-    forge: material.Forge,
-    scrapers: Sequence[Client],
-    probings: Sequence[probed.Probing],
-    plans: Sequence[ServerPlan],
-) -> tuple[tuple[ClientPlan, ...], tuple[Finding, ...]]:
-    """What each Prometheus needs, and what is to be said of the jobs that are added."""
-    texts = {
-        scraper.key: probed.retarget(
-            scraper.texts, [probing for probing in probings if probing.scraper.key == scraper.key]
-        )
+    asking = (
+        scraper
         for scraper in scrapers
-    }
-    jobs = newjobs.assign(facts, scrapers, texts, plans)
-    found = tuple(
-        plan_client(stack, facts, forge, scraper, plans, texts=texts[scraper.key], unscraped=jobs.of(scraper))
-        for scraper in scrapers
+        if any(each.key == server.key for each in jobs.of(scraper))
+        or any(scraper.means(address, server) for place in scraper.places() for address in place.addresses)
     )
-    servers = [plan.server for plan in plans]
-    unclear = (
+    return (*asking, *through.values())
+
+
+def _unclear(facts: Facts, scrapers: Sequence[Client], servers: Sequence[Server]) -> tuple[Finding, ...]:
+    return tuple(
         finding
         for scraper in scrapers
         for finding in doubts.of_blocks(facts, scraper, scraper.places(), servers)
     )
-    return found, (*jobs.warnings, *unclear)
 
 
 def _prober_plans(
