@@ -134,7 +134,7 @@ def _configuration(connection: Connection, path: str) -> Iterator[tuple[str, byt
         return
     for pattern in patterns:
         folder, name = posixpath.split(pattern)
-        for each in fnmatch.filter(connection.names(folder), name):
+        for each in fnmatch.filter(connection.names(folder), name.replace("[^", "[!")):
             included = connection.read(posixpath.join(folder, each))
             if included is not None:
                 yield posixpath.join(folder, each), included.content

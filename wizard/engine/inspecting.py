@@ -146,7 +146,8 @@ def _with_files(known: HostFacts, missing: list[str], hosts: Hosts) -> HostFacts
         folder, pattern = posixpath.split(path)
         if read[path] is None and any(sign in pattern for sign in "*?["):
             # Prometheus allows a pattern in the last part of a path; the pattern itself stands for 'looked at'.
-            names = fnmatch.filter(connection.names(folder), pattern)
+            # Go negates a class of characters by ^, Python by !.
+            names = fnmatch.filter(connection.names(folder), pattern.replace("[^", "[!"))
             read |= {each: connection.read(each) for each in (posixpath.join(folder, name) for name in names)}
     return replace(known, files={**known.files, **read})
 

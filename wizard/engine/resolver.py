@@ -49,7 +49,8 @@ class Resolution:
 
 def resolve(connection: Connection, names: Sequence[str]) -> Resolution:
     """Asks a host where these names lead; never raises for what the host cannot say."""
-    asked = [name for name in names if _NAME.match(name)][:MOST]
+    possible = [name for name in names if _NAME.match(name)]
+    asked = possible[:MOST]
     if not asked:
         return Resolution()
     bound = _PATIENCE * (len(asked) // _AT_ONCE + 1) + 10.0
@@ -68,10 +69,12 @@ def resolve(connection: Connection, names: Sequence[str]) -> Resolution:
             found[name] = tuple(dict.fromkeys(listed))
         elif code == "2":  # getent's word for a key that is not found
             found[name] = ()
-    missing = len(names) - len(found)
-    if not missing:
-        return Resolution(found)
-    first = next(name for name in names if name not in found)
-    return Resolution(
-        found, f"the resolver of {connection.name} did not say within {_PATIENCE} s where {first} leads"
-    )
+    silent = next((name for name in asked if name not in found), "")
+    if silent:
+        reason = f"the resolver of {connection.name} did not say within {_PATIENCE} s where {silent} leads"
+        return Resolution(found, reason)
+    if len(possible) > MOST:
+        return Resolution(
+            found, f"{connection.name} was asked for {MOST} of the {len(possible)} names that it uses"
+        )
+    return Resolution(found)

@@ -76,12 +76,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     servers = layout.servers(stack, facts)
     probings, told = probed.look(stack, facts, servers)
     scrapers = layout.scrapers(stack, facts) if servers else ()
-    texts = {
-        each.key: probed.retarget(
-            each.texts, [probing for probing in probings if probing.scraper.key == each.key]
-        )
-        for each in scrapers
-    }
+    texts = _texts(scrapers, probings)
     jobs = newjobs.assign(facts, scrapers, texts, servers)
     asking, told_of_grafana = grafana.look(stack, facts, servers)
     server_plans = tuple(
@@ -181,6 +176,16 @@ def _askers(
         or any(scraper.means(address, server) for place in scraper.places() for address in place.addresses)
     )
     return (*asking, *through.values())
+
+
+def _texts(scrapers: Sequence[Client], probings: Sequence[probed.Probing]) -> dict[str, dict[str, bytes]]:
+    """Each Prometheus' configuration by path, with what its probing jobs will ask."""
+    return {
+        each.key: probed.retarget(
+            each.texts, [probing for probing in probings if probing.scraper.key == each.key]
+        )
+        for each in scrapers
+    }
 
 
 def _unclear(facts: Facts, scrapers: Sequence[Client], servers: Sequence[Server]) -> tuple[Finding, ...]:
