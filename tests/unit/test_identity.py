@@ -557,3 +557,37 @@ def test_a_password_file_of_prometheus_that_is_no_text_is_refused_with_its_place
     with pytest.raises(InputError) as error:
         planned(stack, replace(facts, hosts={**facts.hosts, "monitor": monitor}))
     assert words in error.value.what and error.value.where == f"monitor:{path}"
+
+
+def applied(plan: Plan) -> Facts:
+    """The facts as they are once a plan has been carried out."""
+    hosts = dict(plan.facts.hosts)
+    for change in plan.changes:
+        known = hosts[change.host]
+        if isinstance(change, WriteFile):
+            hosts[change.host] = replace(known, files=Files({**known.files, change.path: change.after}))
+    node = hosts["node1"]
+    running = replace(node.services[0], web_config="/etc/node_exporter/web.yml")
+    hosts["node1"] = replace(node, services=(running,))
+    return replace(plan.facts, hosts=hosts)
+
+
+def test_a_password_is_replaced_in_an_included_file_too() -> None:
+    stack, facts = included()
+    facts = applied(planned(stack, facts))
+    path = "/etc/prometheus/jobs/web.yml"
+    was = facts.hosts["monitor"].files[path]
+    plan = steps.plan(stack, facts, Answers(renew=frozenset({"passwords"})))
+    edits = [each for each in plan.changes if isinstance(each, WriteFile) and each.path == path]
+    assert [each.before == was for each in edits] == [True, False] and edits[-1].after == was
+    assert edits[0].after is not None and b"username: prometheus-next" in edits[0].after.content
+    assert not [each for each in plan.changes if isinstance(each, WriteFile) and each.path == ETC]
+
+
+def test_a_second_plan_has_nothing_to_do_on_the_hosts() -> None:
+    stack, facts = included()
+    facts = applied(planned(stack, facts))
+    again = [each for each in planned(stack, facts).changes if isinstance(each, WriteFile)]
+    assert [
+        each.path for each in again if each.host != WORKSPACE and each.path != "/etc/default/node_exporter"
+    ] == []
