@@ -232,7 +232,7 @@ def hash_command(cost: int) -> None:
     from wizard import passwords
 
     with output.explained():
-        password = ask("Password", None)
+        password = ask("Password", None, alone=True)
         passwords.check(password)
         if sys.stdin.isatty():
             output.say(f"Each check of it takes {passwords.cost_seconds(cost):.3f} s on this machine.")

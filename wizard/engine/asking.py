@@ -213,7 +213,7 @@ class Asker:
             content = _read(of.client, of.password_file)
             if content is None:
                 return "password-file"
-            given = Secret(content.decode("utf-8", "replace").strip())
+            given = passwords.sent(content)
         config = self._web()
         if config is None or given is None:
             return ""

@@ -14,6 +14,7 @@ from wizard.account import account
 from wizard.components import component as find_component
 from wizard.engine.hosts import Hosts
 from wizard.engine.lanes import side_by_side
+from wizard.engine.resolver import resolve
 from wizard.engine.together import info_many, read_many
 from wizard.errors import AwayError
 from wizard.model import WORKSPACE, Facts, HostFacts, HostSpec, PathInfo, Stack
@@ -59,6 +60,7 @@ def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
         if not any(missing.values()):
             break
         facts = replace(facts, hosts=_with_all(facts, missing, hosts))
+    facts = _with_names(stack, facts, hosts)
     folders = steps.wanted_folders(stack, facts)
     looked = side_by_side(
         lambda known: replace(
@@ -67,6 +69,22 @@ def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
         facts.hosts.values(),
     )
     return replace(facts, hosts={known.spec.name: known for known in looked})
+
+
+def _with_names(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
+    """The facts with where the names that each host's clients use lead on that host."""
+    wanted = steps.wanted_names(stack, facts)
+
+    def asked(known: HostFacts) -> HostFacts:
+        name = known.spec.name
+        if name not in wanted:
+            return known
+        if known.spec.connect == "manual":
+            return replace(known, resolver=f"where names lead on {name} can only be asked there")
+        found = resolve(hosts.connection(name), wanted[name])
+        return replace(known, resolved=found.addresses, resolver=found.reason)
+
+    return replace(facts, hosts={each.spec.name: each for each in side_by_side(asked, facts.hosts.values())})
 
 
 def _look(spec: HostSpec, stack: Stack, hosts: Hosts) -> HostFacts | AwayError:
@@ -128,7 +146,8 @@ def _with_files(known: HostFacts, missing: list[str], hosts: Hosts) -> HostFacts
         folder, pattern = posixpath.split(path)
         if read[path] is None and any(sign in pattern for sign in "*?["):
             # Prometheus allows a pattern in the last part of a path; the pattern itself stands for 'looked at'.
-            names = fnmatch.filter(connection.names(folder), pattern)
+            # Go negates a class of characters by ^, Python by !.
+            names = fnmatch.filter(connection.names(folder), pattern.replace("[^", "[!"))
             read |= {each: connection.read(each) for each in (posixpath.join(folder, name) for name in names)}
     return replace(known, files={**known.files, **read})
 

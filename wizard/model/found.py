@@ -205,6 +205,13 @@ class HostFacts:
     services: tuple[Service, ...] = ()
     files: Mapping[str, FileState | None] = field(default_factory=dict)
     folders: Mapping[str, PathInfo | None] = field(default_factory=dict)
+    resolved: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Addresses to which its own resolver leads names that its configurations use; () if it knows none.
+
+    The names are as `endpoints.canonical` has them.
+    """
+    resolver: str = ""
+    """Why names could not be resolved there, a clause ('getent is not installed there'), or ''."""
 
     def service(self, component: str) -> Service | None:
         """The service of that component here, the active one first."""

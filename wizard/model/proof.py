@@ -45,6 +45,9 @@ class Probe:
     insecure: bool = False
     instance: str = ""
     job: str = ""
+    instance_label: str = ""
+    """The label `instance` of its series, where relabelling gives it another than host:port; `job_label` likewise."""
+    job_label: str = ""
     holds: str = ""
     """A text that the answer must hold; without it the outcome is 'other' and not the status."""
     not_before: float = 0.0

@@ -107,7 +107,9 @@ def _command(probe: Probe, *, asking: bool, reading: bool = False) -> str:
 
 
 def _query(probe: Probe) -> str:
-    labels = {"instance": probe.instance} | ({"job": probe.job} if probe.job else {})
+    labels = {"instance": probe.instance_label or probe.instance}
+    if probe.job_label or probe.job:
+        labels["job"] = probe.job_label or probe.job
     return "up{" + ",".join(f"{name}={json.dumps(value)}" for name, value in labels.items()) + "}"
 
 
@@ -127,4 +129,5 @@ def _renamed(url: str, name: str, port_here: int) -> tuple[str, str]:
     to = f"127.0.0.1:{port_here}" if port_here else f"{host}:{port}"
     if not name:
         return url, f"{host}:{port}:{to}"
+    name = f"[{name}]" if ":" in name else name
     return target._replace(netloc=f"{name}:{port}").geturl(), f"{name}:{port}:{to}"

@@ -27,9 +27,11 @@ from wizard.probes import curl_config
 from wizard.steps import (
     afar,
     copies,
+    doubts,
     grafana,
     layout,
     material,
+    newjobs,
     picture,
     probed,
     probepairs,
@@ -74,6 +76,8 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     servers = layout.servers(stack, facts)
     probings, told = probed.look(stack, facts, servers)
     scrapers = layout.scrapers(stack, facts) if servers else ()
+    texts = _texts(scrapers, probings)
+    jobs = newjobs.assign(facts, scrapers, texts, servers)
     asking, told_of_grafana = grafana.look(stack, facts, servers)
     server_plans = tuple(
         plan_server(
@@ -81,12 +85,17 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
             facts,
             forge,
             server,
-            (*_askers(server, scrapers, probings), *grafana.askers(asking, server)),
+            (*_askers(server, scrapers, jobs, probings), *grafana.askers(asking, server)),
         )
         for server in servers
     )
     client_plans = (
-        *_scraper_plans(stack, facts, forge, scrapers, probings, server_plans),
+        *(
+            plan_client(
+                stack, facts, forge, each, server_plans, texts=texts[each.key], unscraped=jobs.of(each)
+            )
+            for each in scrapers
+        ),
         *_prober_plans(stack, facts, forge, probings, server_plans),
     )
     with_password = any(each.asks_password for each in server_plans)
@@ -136,6 +145,8 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
             *_warnings(stack, server_plans, commands),
             *(warning for each in server_plans for warning in each.warnings),
             *(warning for client in client_plans for warning in client.warnings),
+            *jobs.warnings,
+            *_unclear(facts, scrapers, servers),
             *told,
             *told_of_grafana,
             *onlookers.warnings,
@@ -147,7 +158,10 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
 
 
 def _askers(
-    server: Server, scrapers: Sequence[Client], probings: Sequence[probed.Probing]
+    server: Server,
+    scrapers: Sequence[Client],
+    jobs: newjobs.NewJobs,
+    probings: Sequence[probed.Probing],
 ) -> tuple[Client, ...]:
     """The clients that ask a server, or will."""
     through = {
@@ -155,25 +169,31 @@ def _askers(
         for probing in probings
         if any(each.key == server.key for _, _, each in probing.targets)
     }
-    return (*scrapers, *through.values())
+    asking = (
+        scraper
+        for scraper in scrapers
+        if any(each.key == server.key for each in jobs.of(scraper))
+        or any(scraper.means(address, server) for place in scraper.places() for address in place.addresses)
+    )
+    return (*asking, *through.values())
 
 
-def _scraper_plans(
-    stack: Stack,
-    facts: Facts,
-    forge: material.Forge,
-    scrapers: Sequence[Client],
-    probings: Sequence[probed.Probing],
-    plans: Sequence[ServerPlan],
-) -> tuple[ClientPlan, ...]:
-    found = []
-    for scraper in scrapers:
-        mine = [probing for probing in probings if probing.scraper.key == scraper.key]
-        content = None
-        if mine:
-            content = probed.retarget(scraper.content, mine)
-        found.append(plan_client(stack, facts, forge, scraper, plans, content=content))
-    return tuple(found)
+def _texts(scrapers: Sequence[Client], probings: Sequence[probed.Probing]) -> dict[str, dict[str, bytes]]:
+    """Each Prometheus' configuration by path, with what its probing jobs will ask."""
+    return {
+        each.key: probed.retarget(
+            each.texts, [probing for probing in probings if probing.scraper.key == each.key]
+        )
+        for each in scrapers
+    }
+
+
+def _unclear(facts: Facts, scrapers: Sequence[Client], servers: Sequence[Server]) -> tuple[Finding, ...]:
+    return tuple(
+        finding
+        for scraper in scrapers
+        for finding in doubts.of_blocks(facts, scraper, scraper.places(), servers)
+    )
 
 
 def _prober_plans(
@@ -196,7 +216,8 @@ def _prober_plans(
             )
         content = probed.with_modules(prober.content, mine)
         asked = {name: tuple(each.values()) for name, each in modules.items()}
-        found.append(plan_client(stack, facts, forge, prober, plans, modules=asked, content=content))
+        texts = {prober.service.config_file: content}
+        found.append(plan_client(stack, facts, forge, prober, plans, modules=asked, texts=texts))
     return tuple(found)
 
 

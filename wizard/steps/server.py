@@ -30,7 +30,7 @@ from wizard.model import (
 )
 from wizard.redact import Secret
 from wizard.services import flags
-from wizard.steps import clientcheck, gossip, layout, material, serverpairs, words
+from wizard.steps import anchors, clientcheck, gossip, layout, material, serverpairs, words
 from wizard.steps.clientcheck import ClientDemand
 from wizard.steps.layout import Client, Server
 from wizard.steps.pairs import Pair
@@ -136,7 +136,7 @@ def plan_server(
         allowed=demand.allowed if demand else (),
         narrow=demand.narrow if demand else None,
         cluster=cluster_step,
-        warnings=_weak(server, web_step, before),
+        warnings=(*_weak(server, web_step, before), *_unrooted(server, pair)),
     )
 
 
@@ -170,6 +170,22 @@ def _weak(server: Server, web_step: PlannedStep | None, before: FileState | None
             mend="change that setting, unless you know why it is so",
         )
         for said in web.weak(state.content)
+    )
+
+
+def _unrooted(server: Server, pair: Pair) -> tuple[Finding, ...]:
+    """Whether the CA file that the person named lacks the root."""
+    path = server.spec.files.ca_file
+    if not path or pair.certificate_file != server.spec.files.cert_file:
+        return ()
+    state = server.host.files.get(path)
+    return anchors.unrooted(
+        state.content if state is not None else b"",
+        pair.certificate,
+        host=server.spec.host,
+        component=server.spec.name,
+        path=path,
+        server=server.key,
     )
 
 

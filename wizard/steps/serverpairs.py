@@ -169,7 +169,7 @@ def _vouched(stack: Stack, facts: Facts, server: Server, certificate: bytes) -> 
         for place in scraper.places():
             asked = any(scraper.means(address, server) for address in place.addresses)
             if asked and place.tls.get("ca_file"):
-                state = scraper.host.files.get(posixpath.join(scraper.folder, place.tls["ca_file"]))
+                state = scraper.host.files.get(scraper.resolve(place, place.tls["ca_file"]))
                 if state is not None and relations.vouches(state.content, certificate):
                     return state.content
     return b""
