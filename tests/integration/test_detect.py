@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import time
@@ -14,7 +15,7 @@ import pytest
 from tests.integration import stand
 from wizard import binaries
 from wizard.components import component
-from wizard.configs import unit
+from wizard.configs import unit, unitfile
 from wizard.hosts.local import LocalConnection
 from wizard.model import Completed, Connection, FileState, FlagPlace, Service
 from wizard.services import _show, detect, processes, programs, systemd
@@ -140,7 +141,7 @@ class Told:
         if argv[:2] == ["systemctl", "show"]:
             told = self.listen
         elif argv[0] == "sh":
-            told = "\n\n".join(self.shown) + "\n\x1e\n" + self.cat
+            told = "\n\n".join(self.shown) + "\n\x1e\n" + re.sub("(?m)^# (?=/)", unitfile.FRAME, self.cat)
         elif argv[0] == "id":
             told = argv[-1]
         return Completed(tuple(argv), 0, told, "")

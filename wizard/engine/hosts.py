@@ -255,6 +255,7 @@ def restart(connection: Connection, service: Service) -> None:
     if service.manager == "systemd":
         if service.flags.kind == "dropin":
             systemd.daemon_reload(connection)
+            systemd.check_start(connection, service)
         systemd.restart(connection, service, answers=_asked(connection, service))
     elif service.manager == "process":
         process.restart(connection, service)

@@ -116,6 +116,9 @@ class FlagPlace:
     kind: Literal["envfile", "dropin", "argfile", "manual"]
     path: str = ""
     variable: str = ""
+    reader: Literal["systemd", "shell", "code"] = "systemd"
+    """Who splits the variable's value into arguments: systemd (quotes are removed), a shell that expands it (at blanks,
+    quotes stay), or a shell that gets it as code from systemd."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wizard.components import Component
-from wizard.configs import envfile, unit
+from wizard.configs import envfile, shellcommand, unit
 from wizard.configs.words import find_flag
 from wizard.model import FlagPlace
 
 OWN_DROPIN = "50-firescreen.conf"
 _LATE_DROPIN = "zz-firescreen.conf"
+_OWN_END = ".firescreen.conf"
+_LONGEST_NAME = 255
+"""Bytes that a file's name may have."""
 SHOWN = (
     "Id,LoadState,ActiveState,SubState,MainPID,User,Group,DynamicUser,Type,NRestarts,InvocationID,"
     "FragmentPath,DropInPaths,ProtectHome,PrivateTmp,RootDirectory,RootImage,InaccessiblePaths,"
@@ -41,19 +44,6 @@ def paths(shown: Shown) -> list[str]:
     return [path for path in (shown.get("FragmentPath", ""), *shown.get("DropInPaths", "").split()) if path]
 
 
-def split_cat(text: str, wanted: Sequence[str]) -> dict[str, str]:
-    """What `systemctl cat` printed for several units, by file; only lines that name a wanted file divide."""
-    heads = {f"# {path}": path for path in wanted}
-    found: dict[str, list[str]] = {}
-    current: list[str] | None = None
-    for line in text.splitlines(keepends=True):
-        if line.rstrip("\n") in heads:
-            current = found.setdefault(heads[line.rstrip("\n")], [])
-        if current is not None:
-            current.append(line)
-    return {path: "".join(lines) for path, lines in found.items()}
-
-
 @dataclass(frozen=True, slots=True)
 class Variables:
     """What the environment files of a unit set: words by variable, and the file that set it."""
@@ -63,10 +53,14 @@ class Variables:
 
 
 def variables(read: unit.Unit, texts: Mapping[str, str | None]) -> Variables:
-    """Reads the standalone and braced variables of the command from the environment files' texts."""
+    """Reads the variables of the command (and of a shell's script in it) from the environment files' texts."""
     words: dict[str, list[str]] = {}
     origin: dict[str, str] = {}
-    names = (*read.command.variables, *read.command.braced) if read.command else ()
+    names: set[str] = set()
+    if read.command:
+        names = {*read.command.variables, *read.command.braced}
+        run = shellcommand.find(read.command, bool)
+        names |= {variable.name for variable in run.variables} if run else set()
     for file in read.environment_files:
         text = texts.get(file.path)
         for name in names if text is not None else ():
@@ -78,31 +72,60 @@ def variables(read: unit.Unit, texts: Mapping[str, str | None]) -> Variables:
 def flag_place(component: Component, shown: Shown, read: unit.Unit, held: Variables) -> FlagPlace:
     """Where a flag of this unit is best set: in the file of its variable, else in a drop-in."""
     command = read.command
-    if command is None or not component.matches(command.program):
+    if command is None:
+        return FlagPlace("manual")
+    inner = shellcommand.find(command, component.matches)
+    if inner is not None:
+        words = [word for word in inner.words if isinstance(word, str)]
+        readers: dict[str, str] = {variable.name: variable.reader for variable in inner.variables}
+    elif component.matches(command.program):
+        words = [word.text for word in command.words]
+        readers = dict.fromkeys(command.variables, "systemd")
+    else:
         return FlagPlace("manual")
     # A flag that stands in ExecStart itself would be there twice, and the programs refuse that.
-    written = [word.text for word in command.words]
-    in_line = any(find_flag(written, name) for name in ("web.config.file", "web.config"))
+    in_line = any(find_flag(words, name) for name in ("web.config.file", "web.config"))
     usable = (
         []
         if in_line
         else [file.path for file in read.environment_files if not re.search(r"[*?\[%]", file.path)]
     )
     inside = dict(read.environment)
-    for name in sorted(
-        command.variables, key=lambda each: (each not in held.origin, each not in component.variables)
-    ):
+    for name in sorted(readers, key=lambda each: (each not in held.origin, each not in component.variables)):
+        reader = readers[name]
         if name in held.origin and held.origin[name] in usable:
-            return FlagPlace("envfile", held.origin[name], name)
+            return FlagPlace("envfile", held.origin[name], name, reader)  # type: ignore[arg-type]
         # A variable that the unit itself fills would be overridden as a whole by a new line in the file; one that
         # it sets to nothing (upstream's example unit) is there to be overridden.
         if not inside.get(name) and usable:
-            return FlagPlace("envfile", usable[-1], name)
-    folder = f"/etc/systemd/system/{shown['Id']}.d"
-    last = posixpath.basename(read.exec_from) if read.exec_from.endswith(".conf") else ""
-    # A drop-in that comes later in the alphabet (`systemctl edit` writes override.conf) would win over ours.
-    name = OWN_DROPIN if last <= OWN_DROPIN else _LATE_DROPIN
-    return FlagPlace("dropin", f"{folder}/{name}")
+            return FlagPlace("envfile", usable[-1], name, reader)  # type: ignore[arg-type]
+    if inner is not None:
+        return FlagPlace("manual")
+    path = dropin_path(shown["Id"], read.exec_from)
+    return FlagPlace("dropin", path) if path else FlagPlace("manual")
+
+
+def dropin_path(unit_id: str, wins: str) -> str:
+    """The drop-in of ours that counts last; '' where no name can come after the one that wins now.
+
+    systemd reads the drop-ins of a unit in the order of their names alone, whichever folder they lie in (`x.service.d`,
+    `x-.service.d` for what begins so, `service.d` for all, each below /etc, /run and /usr).
+
+    Args:
+        unit_id: with its `.service`.
+        wins: the file that sets now what ours is to set.
+    """
+    folder = f"/etc/systemd/system/{unit_id}.d"
+    last = posixpath.basename(wins) if wins.endswith(".conf") else ""
+    if wins == posixpath.join(folder, last) and last.endswith("firescreen.conf"):
+        return wins
+    # `systemctl edit` writes override.conf, which comes after the first name; a full stop comes after a hyphen.
+    names = (OWN_DROPIN, _LATE_DROPIN, f"{last.removesuffix('.conf')}{_OWN_END}")
+    fitting = (
+        name for name in names if name.encode() > last.encode() and len(name.encode()) <= _LONGEST_NAME
+    )
+    name = next(fitting, "")
+    return posixpath.join(folder, name) if name else ""
 
 
 def hidden(shown: Shown) -> tuple[str, ...]:

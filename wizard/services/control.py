@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wizard.components import component
+from wizard.configs import unit
 from wizard.errors import HostError, ServiceError
 from wizard.model import Connection, Service
 from wizard.redact import plain, redact
@@ -189,6 +190,32 @@ def restart(
         raise _failed(connection, service, before, f"port {port} did not open in time")
     if said.get("verdict") != "steady":
         raise _failed(connection, service, before, said.get("Result", ""))
+
+
+def check_start(connection: Connection, service: Service) -> None:
+    """Whether systemd will start the unit with the flags of our drop-in, before that is tried.
+
+    Raises:
+        ServiceError: another file sets ExecStart after ours, or systemd has not read ours.
+    """
+    state = connection.read(service.flags.path) if service.flags.kind == "dropin" else None
+    ours = unit.parse(state.content.decode("utf-8", "surrogateescape")).command if state else None
+    if ours is None:
+        return
+    asked = ["systemctl", "show", "--no-pager", "-p", "ExecStart,DropInPaths", "--", service.unit]
+    shown = next(iter(_show.blocks(connection.run(asked, timeout=10).stdout)), {})
+    # What is quoted or expanded is shown in other ways by other versions.
+    plain_flags = [word.text for word in ours.words if re.fullmatch(r"--[\w@+=:,./-]+", word.text, re.ASCII)]
+    started = shown.get("ExecStart", "").split()
+    lost = [flag for flag in plain_flags if flag not in started]
+    if lost:
+        later = shown.get("DropInPaths", "").partition(service.flags.path)[2].split()
+        others = f" after {service.flags.path}: {', '.join(later)}" if later else ""
+        raise ServiceError(
+            f"systemd would start {service.unit} without {lost[0]}: another file sets ExecStart{others}",
+            where=f"{connection.name}: {service.unit}",
+            todo=f"Look at `systemctl cat {service.unit}`, then plan again.",
+        )
 
 
 def _watch(connection: Connection, service: Service, timeout: float, *, first: str = "") -> dict[str, str]:

@@ -49,7 +49,9 @@ def plan_flag(
 def _set(service: Service, text: str, flag: str, value: str, unit_text: str) -> str:
     place = service.flags
     if place.kind == "envfile":
-        return _located(place.path, lambda: envfile.set_flag(text, place.variable, flag, value))
+        return _located(
+            place.path, lambda: envfile.set_flag(text, place.variable, flag, value, reader=place.reader)
+        )
     if place.kind == "dropin":
         return _located(place.path, lambda: _dropin(service, text, flag, value, unit_text))
     if place.kind == "argfile":
