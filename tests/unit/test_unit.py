@@ -13,7 +13,7 @@ from wizard.configs import unit, unitfile
 from wizard.configs.words import split
 from wizard.errors import ConfigError
 from wizard.model import FileState, FlagPlace, Service
-from wizard.services import _show, flags
+from wizard.services import flags
 
 FLAG = "web.config.file"
 
@@ -207,7 +207,7 @@ def test_a_place_that_is_not_ours_is_refused() -> None:
     ],
 )
 def test_our_drop_in_comes_after_the_one_that_wins(wins: str, name: str) -> None:
-    path = _show.dropin_path("x.service", wins)
+    path = flags.dropin_path("x.service", wins)
     assert path == (f"/etc/systemd/system/x.service.d/{name}" if name else "")
     assert not name or name.encode() >= wins.rpartition("/")[2].encode() or wins.endswith(".service")
 

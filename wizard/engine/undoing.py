@@ -217,7 +217,7 @@ def _turn_back(record: Record, entry: Entry, hosts: Hosts, emit: Emit) -> None:
     elif entry.kind == "restart":
         services.restart(connection, service)
     else:
-        services.reload(connection, service)
+        services.reload(connection, service, dial=hosts.dial)
 
 
 def revive(record: Record, hosts: Hosts) -> None:

@@ -168,7 +168,7 @@ class Service:
     kind: str = ""
     """'' or what runs it when `manager` is manual: container, windows, process."""
     unit_text: str = field(default="", repr=False)
-    """What systemd holds of the unit, where its flags are to be set by a drop-in."""
+    """The unit's files as `configs.unitfile.joined` puts them together; '' where systemd does not manage it."""
 
     def hides(self, path: str) -> str:
         """The folder by which its sandbox hides an absolute path from it, or ''."""
@@ -190,6 +190,22 @@ class Service:
         return ""
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A line on a host that asks a component by plain http: of a unit, a cron table, a monitor's check or a script.
+
+    host, port: what it asks, as written there. unit: the unit whose file it is, with its `.service`, or ''.
+    """
+
+    kind: Literal["unit", "cron", "check", "script"]
+    path: str
+    line: int
+    text: str
+    host: str
+    port: int
+    unit: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
     """What was read from one host."""
@@ -206,6 +222,8 @@ class HostFacts:
     clock: float = 0.0
     """Seconds by which its clock is ahead of this machine's."""
     services: tuple[Service, ...] = ()
+    callers: tuple[Caller, ...] = ()
+    """What asks a component by plain http and is no component: it stops working when that speaks https."""
     files: Mapping[str, FileState | None] = field(default_factory=dict)
     folders: Mapping[str, PathInfo | None] = field(default_factory=dict)
 

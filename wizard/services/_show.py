@@ -5,7 +5,6 @@ What asks systemd stands in `systemd`.
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,12 +13,8 @@ from wizard.components import Component
 from wizard.configs import envfile, shellcommand, unit
 from wizard.configs.words import find_flag
 from wizard.model import FlagPlace
+from wizard.services.flags import dropin_path
 
-OWN_DROPIN = "50-firescreen.conf"
-_LATE_DROPIN = "zz-firescreen.conf"
-_OWN_END = ".firescreen.conf"
-_LONGEST_NAME = 255
-"""Bytes that a file's name may have."""
 SHOWN = (
     "Id,LoadState,ActiveState,SubState,MainPID,User,Group,DynamicUser,Type,NRestarts,InvocationID,"
     "FragmentPath,DropInPaths,ProtectHome,PrivateTmp,RootDirectory,RootImage,InaccessiblePaths,"
@@ -103,29 +98,6 @@ def flag_place(component: Component, shown: Shown, read: unit.Unit, held: Variab
         return FlagPlace("manual")
     path = dropin_path(shown["Id"], read.exec_from)
     return FlagPlace("dropin", path) if path else FlagPlace("manual")
-
-
-def dropin_path(unit_id: str, wins: str) -> str:
-    """The drop-in of ours that counts last; '' where no name can come after the one that wins now.
-
-    systemd reads the drop-ins of a unit in the order of their names alone, whichever folder they lie in (`x.service.d`,
-    `x-.service.d` for what begins so, `service.d` for all, each below /etc, /run and /usr).
-
-    Args:
-        unit_id: with its `.service`.
-        wins: the file that sets now what ours is to set.
-    """
-    folder = f"/etc/systemd/system/{unit_id}.d"
-    last = posixpath.basename(wins) if wins.endswith(".conf") else ""
-    if wins == posixpath.join(folder, last) and last.endswith("firescreen.conf"):
-        return wins
-    # `systemctl edit` writes override.conf, which comes after the first name; a full stop comes after a hyphen.
-    names = (OWN_DROPIN, _LATE_DROPIN, f"{last.removesuffix('.conf')}{_OWN_END}")
-    fitting = (
-        name for name in names if name.encode() > last.encode() and len(name.encode()) <= _LONGEST_NAME
-    )
-    name = next(fitting, "")
-    return posixpath.join(folder, name) if name else ""
 
 
 def hidden(shown: Shown) -> tuple[str, ...]:

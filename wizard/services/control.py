@@ -1,4 +1,4 @@
-"""Restarts and reloads systemd's services, and returns only when it is known how that ended.
+"""Restarts systemd's services, and returns only when it is known how that ended; reloads stand in `reloads`.
 
 `systemctl restart` of most exporters returns before the program has looked at its web.yml, so the unit,
 its process and its port are watched until the program serves, or has given up.
@@ -6,20 +6,17 @@ its process and its port are watched until the program serves, or has given up.
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from wizard.components import component
 from wizard.configs import unit
 from wizard.errors import HostError, ServiceError
 from wizard.model import Connection, Service
-from wizard.redact import plain, redact
-from wizard.services import _show, scripts
+from wizard.redact import plain
+from wizard.services import _show, journald, scripts
 
-_STEP = 0.02
 _WATCHED = "ActiveState,SubState,MainPID,NRestarts,Result,InvocationID,LoadState"
 _STEADY = 0.2
 """Seconds for which the new process must keep its port: the exporters open it before they read web.yml."""
@@ -68,7 +65,11 @@ opens() {
     sleep 0.02 || sleep 1
   done
 }
-restart() { systemctl restart -- "$unit"; }
+restart() {
+  # A drop-in that was written or taken away a moment ago counts from now on.
+  [ "$(systemctl show --no-pager -p NeedDaemonReload -- "$unit")" != NeedDaemonReload=yes ] || systemctl daemon-reload || return
+  systemctl restart -- "$unit"
+}
 tell() { printf 'verdict=%s\nfirst=%s\n%s\n' "$1" "$first" "$shown"; exit 0; }
 runs() {
   [ -r "/proc/$known/cgroup" ] || return
@@ -121,15 +122,6 @@ done
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One line of the journal; `own` is True where the program wrote it and not systemd about it."""
-
-    text: str
-    own: bool
-    pid: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class _Before:
     """What was before a restart: its time (`@` and unix seconds), and the process that is going."""
 
@@ -139,18 +131,18 @@ class _Before:
 
 def daemon_reload(connection: Connection) -> None:
     """Has systemd read its unit files again."""
-    _systemctl(connection, "daemon-reload", unit="")
+    systemctl(connection, "daemon-reload", unit="")
 
 
 def is_active(connection: Connection, service: Service) -> bool:
     """Whether systemd calls the unit active and it has a process."""
-    shown = _state(connection, service.unit)
+    shown = state(connection, service.unit)
     return shown.get("ActiveState") in ("active", "reloading") and shown.get("MainPID", "0") != "0"
 
 
 def log(connection: Connection, service: Service, lines: int = 20) -> tuple[str, ...]:
     """The last lines of the unit's journal, oldest first, harmless to show; () where there is none."""
-    return tuple(line.text for line in _journal(connection, service.unit, lines))
+    return tuple(line.text for line in journald.lines(connection, service.unit, lines))
 
 
 def restart(
@@ -233,59 +225,19 @@ def _watch(connection: Connection, service: Service, timeout: float, *, first: s
     return said | ({"failed": ended.stderr.strip()} if ended.code else {})
 
 
-def reload(connection: Connection, service: Service, *, timeout: float = 15.0) -> None:
-    """Has the program read its configuration again, and waits for its verdict in the log.
-
-    A program that says neither yes nor no in that time is left to the probes.
-
-    Raises:
-        ServiceError: it refused the new configuration (and goes on with the old), or is not running.
-    """
-    facts = component(service.component)
-    since = _cursor(connection, service.unit)
-    _signal(connection, service)
-    deadline = time.monotonic() + timeout
-    while since and facts.reload_done and time.monotonic() < deadline:
-        for line in _journal(connection, service.unit, 200, since=since):
-            if facts.reload_refused in line.text:
-                raise ServiceError(
-                    f"{service.unit} keeps its old configuration: {_words(line.text)}",
-                    where=f"{connection.name}: {service.unit}",
-                    todo="Correct the configuration, then try again.",
-                    log=log(connection, service),
-                )
-            if facts.reload_done in line.text:
-                return
-        time.sleep(_STEP)
-
-
-def _state(connection: Connection, unit: str) -> dict[str, str]:
+def state(connection: Connection, unit: str) -> dict[str, str]:
+    """What systemd says of a unit now."""
     ended = connection.run(["systemctl", "show", "--no-pager", "-p", _WATCHED, "--", unit], timeout=10)
     found = _show.blocks(ended.stdout)
     return found[0] if found else {}
 
 
-def _signal(connection: Connection, service: Service) -> None:
-    """Asks by way of the unit; a unit without ExecReload gets the program's own signal."""
-    pid = _state(connection, service.unit).get("MainPID", "0")
-    ended = connection.run(
-        ["systemctl", "show", "-p", "CanReload", "--value", "--", service.unit], timeout=10
-    )
-    reload_by = component(service.component).reload_by
-    if ended.stdout.strip() != "no" or not reload_by or pid == "0":
-        _systemctl(connection, "reload", unit=service.unit)
-        return
-    # `kill` of the shell: a small host has no other.
-    ended = connection.run(["sh", "-c", 'kill -s "$1" "$2"', "sh", reload_by, pid], timeout=10)
-    if ended.code:
-        raise HostError(
-            f"{service.unit} cannot be told to read its configuration again",
-            where=connection.name,
-            todo="Run Firescreen as root, or set `become: sudo` for this host.",
-        )
+def systemctl(connection: Connection, action: str, *, unit: str) -> None:
+    """Runs `systemctl ACTION UNIT`.
 
-
-def _systemctl(connection: Connection, action: str, *, unit: str) -> None:
+    Raises:
+        ServiceError: it failed. HostError: the user has no right to it.
+    """
     ended = connection.run(["systemctl", action, *(["--", unit] if unit else [])], timeout=60)
     if ended.code:
         _refuse_without_rights(ended.stderr, unit)
@@ -305,41 +257,10 @@ def _refuse_without_rights(stderr: str, unit: str) -> None:
         )
 
 
-def _cursor(connection: Connection, unit: str) -> str:
-    """Where the unit's journal ends now, or '' if there is none to read."""
-    ended = connection.run(
-        ["journalctl", "-u", unit, "-n", "0", "--show-cursor", "--no-pager", "-q"], timeout=10
-    )
-    match = re.search(r"^-- cursor: (\S+)$", ended.stdout, re.MULTILINE)
-    return match.group(1) if match else ""
-
-
-def _journal(connection: Connection, unit: str, lines: int, *, since: str = "") -> list[Line]:
-    argv = ["journalctl", "-u", unit, "-n", str(lines), "-o", "json", "--no-pager", "-q"]
-    # A point in time, or a place that the journal itself named.
-    word = f"--since={since}" if since.startswith("@") else f"--after-cursor={since}"
-    ended = connection.run([*argv, *([word] if since else [])], timeout=10)
-    found: list[Line] = []
-    for row in ended.stdout.splitlines():
-        try:
-            entry = json.loads(row)
-        except ValueError:
-            # The last line may have been cut at the bound on outputs.
-            continue
-        message = entry.get("MESSAGE")
-        # systemd gives a message with odd bytes as a list of numbers, and a huge one as null.
-        if isinstance(message, list):
-            message = bytes(message).decode("utf-8", "replace")
-        text = plain(redact(str(message or "")), 500)
-        own = entry.get("SYSLOG_IDENTIFIER") != "systemd"
-        found.append(Line(text, own, str(entry.get("_PID") or "")))
-    return found
-
-
 def _failed(connection: Connection, service: Service, before: _Before, reason: str) -> ServiceError:
     # The last words of a program that just died may still be on their way to the journal.
     connection.run(["journalctl", "--sync"], timeout=10)
-    lines = _journal(connection, service.unit, 200, since=before.since)
+    lines = journald.lines(connection, service.unit, 200, since=before.since)
     own = [line for line in lines if line.own and line.pid != before.pid]
     # systemd may have started it again by now: the first new process is the one that gave up.
     first = [line.text for line in own if line.pid == own[0].pid]
@@ -348,19 +269,10 @@ def _failed(connection: Connection, service: Service, before: _Before, reason: s
     telling = [
         text for text in spoken if re.search(r"\berr(or)?\b|\bfatal\b|unknown long flag", text, re.IGNORECASE)
     ]
-    said = _words((telling or first)[-1]) if telling or first else ""
+    said = journald.message((telling or first)[-1]) if telling or first else ""
     return ServiceError(
         f"{service.unit} does not stay up: {said or reason or 'it gave no reason'}",
         where=f"{connection.name}: {service.unit}",
         todo=f"Look at `journalctl -u {service.unit}`; what the program says is in the last lines.",
         log=tuple(line.text for line in lines[-20:]),
     )
-
-
-def _words(line: str) -> str:
-    """The message of a logfmt line (its err, else its msg), or the line itself."""
-    for key in ("err", "msg"):
-        match = re.search(rf'\b{key}=(?:"((?:[^"\\]|\\.)*)"|(\S+))', line)
-        if match:
-            return (match.group(1) or match.group(2) or "").replace('\\"', '"')
-    return line.removeprefix(f"{line.split(':', 1)[0]}: error: ") if ": error: " in line else line

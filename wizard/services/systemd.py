@@ -18,10 +18,10 @@ from wizard.services.control import (
     daemon_reload,
     is_active,
     log,
-    reload,
     restart,
 )
 from wizard.services.processes import Process
+from wizard.services.reloads import reload
 
 # systemd looks each unit up on the disk that it is asked about, also those of which there are none: so only those are
 # asked about that have a file where systemd looks, or run. Then the texts of those that are loaded; `systemctl cat`
@@ -191,6 +191,7 @@ class _Seen:
             hidden=_show.hidden(shown),
             bound=_show.bound(shown),
             pid=pid,
+            unit_text=text,
         )
 
     def _listen(self, component: Component, arguments: tuple[str, ...], shown: Mapping[str, str]) -> str:

@@ -26,6 +26,7 @@ from wizard.model import (
 from wizard.probes import curl_config
 from wizard.steps import (
     afar,
+    callers,
     copies,
     grafana,
     layout,
@@ -135,6 +136,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
             *_clocks(facts),
             *_warnings(stack, server_plans, commands),
             *(warning for each in server_plans for warning in each.warnings),
+            *callers.warnings(facts, [each.server for each in server_plans if not each.was_tls]),
             *(warning for client in client_plans for warning in client.warnings),
             *told,
             *told_of_grafana,
@@ -285,10 +287,14 @@ def _ordered(
     turned = {server.server.key for server in restarts if server not in own}
     # The Prometheus that turns comes last: from that moment on, every second counts.
     turning = sorted(clients, key=lambda client: client.client.service.component == "prometheus")
-    prepared = [step for server in cold for step in _steps(server.web, server.cluster, server.flag)]
+    prepared = [
+        step
+        for server in cold
+        for step in _steps(server.web, server.cluster, server.flag, server.reload_command)
+    ]
     told = [step for client in clients for step in (*client.trust, *_there(client.config))]
     for server in hot:
-        told += _there(server.cluster)
+        told += _steps(server.cluster, server.reload_command)
         if server.turn == "restart":  # TLS that is added to a running web configuration waits for the restart
             told += _steps(server.web, server.flag)
     # A stage each, also where nothing is to be read: plans for more or fewer hosts have the same stages.

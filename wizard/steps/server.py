@@ -30,7 +30,7 @@ from wizard.model import (
 )
 from wizard.redact import Secret
 from wizard.services import flags
-from wizard.steps import clientcheck, gossip, layout, material, serverpairs, words
+from wizard.steps import callers, clientcheck, gossip, layout, material, serverpairs, words
 from wizard.steps.clientcheck import ClientDemand
 from wizard.steps.layout import Client, Server
 from wizard.steps.pairs import Pair
@@ -62,6 +62,8 @@ class ServerPlan:
     """Names of which a client certificate must hold one; () for any."""
     narrow: PlannedStep | None = None
     """Takes from its bundle what vouched for the old clients, when the new ones are in use."""
+    reload_command: PlannedStep | None = None
+    """Reloads its unit by a signal, where the unit asks it by http."""
     cluster: PlannedStep | None = None
     """Alertmanager: the TLS of its gossip."""
     warnings: tuple[Finding, ...] = ()
@@ -96,6 +98,8 @@ def plan_server(
         turn = "restart"
     elif web_step is not None:
         turn = "reread"
+    if not was_tls:
+        callers.refuse_failing_start(server)
     step = None
     changes: tuple[Change, ...] = (*pair.changes, *(demand.changes if demand is not None else ()))
     _refuse_hidden(server, pair, web_step)
@@ -135,6 +139,7 @@ def plan_server(
         client_ca_file=demand.file if demand else "",
         allowed=demand.allowed if demand else (),
         narrow=demand.narrow if demand else None,
+        reload_command=callers.reload_step(facts, server, restarts=turn == "restart"),
         cluster=cluster_step,
         warnings=_weak(server, web_step, before),
     )

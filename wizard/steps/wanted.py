@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from wizard.model import Facts, Stack
-from wizard.steps import grafana, layout
+from wizard.steps import callers, grafana, layout
 
 
 def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
@@ -13,12 +13,18 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
 
     A `*` in the last part of a path stands for all that is there.
     """
-    return _together(layout.wanted_files(stack, facts), grafana.wanted_files(stack, facts))
+    servers = layout.servers(stack, facts)
+    return _together(
+        layout.wanted_files(stack, facts), grafana.wanted_files(stack, facts), callers.wanted_files(servers)
+    )
 
 
 def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     """Folders whose existence matters, by host."""
-    return _together(layout.wanted_folders(stack, facts), grafana.wanted_folders(facts))
+    servers = layout.servers(stack, facts)
+    return _together(
+        layout.wanted_folders(stack, facts), grafana.wanted_folders(facts), callers.wanted_folders(servers)
+    )
 
 
 def _together(*wanted: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
