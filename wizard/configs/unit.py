@@ -65,6 +65,8 @@ class Unit:
     exec_from: str = ""
     others: tuple[Setting, ...] = ()
     """ExecReload, ExecStartPost and the like, as they count."""
+    credentials: tuple[tuple[str, str], ...] = ()
+    """(name, path) of each LoadCredential=."""
 
     @property
     def command(self) -> Command | None:
@@ -103,6 +105,7 @@ def parse(text: str) -> Unit:
     exec_from = ""
     commands: list[str] = []
     others: list[Setting] = []
+    credentials: dict[str, str] = {}
     files: list[EnvironmentFile] = []
     environment: dict[str, str] = {}
     for setting in unitfile.settings(text):
@@ -114,6 +117,9 @@ def parse(text: str) -> Unit:
             exec_from = setting.path
         elif key in _OTHER_COMMANDS:
             others = [*others, setting] if value else [each for each in others if each.key != key]
+        elif key == "LoadCredential":
+            name, _, path = value.partition(":")
+            credentials = {**credentials, name: path} if value else {}
         elif key == "EnvironmentFile":
             files = [*files, EnvironmentFile(value.lstrip("-"), value.startswith("-"))] if value else []
         elif key == "Environment":
@@ -128,6 +134,7 @@ def parse(text: str) -> Unit:
         tuple(environment.items()),
         exec_from,
         tuple(others),
+        tuple(credentials.items()),
     )
 
 

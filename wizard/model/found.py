@@ -167,6 +167,12 @@ class Service:
     pid: int = 0
     kind: str = ""
     """'' or what runs it when `manager` is manual: container, windows, process."""
+    dynamic: bool = False
+    """Whether its user exists only while it runs (DynamicUser=yes), so that no file can belong to it."""
+    credentials: str = ""
+    """The folder in which systemd hands it copies of its files (LoadCredential=), or is to; '' where it reads them."""
+    shared_with: tuple[str, ...] = ()
+    """What else runs as its user or in its group now, where these are nobody's own; () for a user of its own."""
     unit_text: str = field(default="", repr=False)
     """The unit's files as `configs.unitfile.joined` puts them together; '' where systemd does not manage it."""
 

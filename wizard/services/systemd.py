@@ -12,7 +12,7 @@ from wizard.components import Component, all_components
 from wizard.configs import shellcommand, unit, unitfile
 from wizard.errors import HostError
 from wizard.model import Connection, Service
-from wizard.services import _show, processes, programs, scripts
+from wizard.services import _show, owners, processes, programs, scripts
 from wizard.services.control import (
     check_start,
     daemon_reload,
@@ -172,6 +172,9 @@ class _Seen:
             self.connection, component, program, arguments, folder=shown.get("WorkingDirectory", "")
         )
         web = programs.web_config(component, arguments, folder=shown.get("WorkingDirectory", ""))
+        identity = owners.of_unit(self.connection, shown, process)
+        if web.startswith(f"{owners.credentials_folder(shown['Id'])}/"):
+            web = dict(read.credentials).get(web.rpartition("/")[2], web)
         return Service(
             host=self.connection.name,
             component=component.name,
@@ -191,6 +194,9 @@ class _Seen:
             hidden=_show.hidden(shown),
             bound=_show.bound(shown),
             pid=pid,
+            dynamic=identity.dynamic,
+            credentials=identity.credentials,
+            shared_with=identity.shared_with,
             unit_text=text,
         )
 

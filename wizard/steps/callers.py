@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from wizard.components import component as find_component
 from wizard.configs import commandurls, unit
@@ -39,21 +39,14 @@ _FOLLOWED_BY_FAILURE = re.compile(r"-[A-Za-z]*f[A-Za-z]*|--fail\S*")
 
 def wanted_files(servers: Sequence[Server]) -> dict[str, tuple[str, ...]]:
     """The drop-ins that a plan may write, by host."""
-    return _by_host((server.spec.host, (path,)) for server in servers if (path := _dropin(server)))
+    return layout.by_host((server.spec.host, (path,)) for server in servers if (path := _dropin(server)))
 
 
 def wanted_folders(servers: Sequence[Server]) -> dict[str, tuple[str, ...]]:
     """Folders, and the program of the reload command, whose existence matters, by host."""
-    return _by_host(
+    return layout.by_host(
         (server.spec.host, (posixpath.dirname(path), KILL)) for server in servers if (path := _dropin(server))
     )
-
-
-def _by_host(found: Iterable[tuple[str, tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:
-    together: dict[str, tuple[str, ...]] = {}
-    for host, paths in found:
-        together[host] = (*together.get(host, ()), *paths)
-    return together
 
 
 def reload_step(facts: Facts, server: Server, *, restarts: bool) -> PlannedStep | None:

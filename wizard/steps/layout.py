@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -74,9 +74,25 @@ class Server:
         return "root" if self.host.root else self.host.user
 
     @property
+    def credentials(self) -> str:
+        """The folder in which systemd hands it copies of its files; '' where it reads them itself."""
+        return self.service.credentials
+
+    @property
     def group(self) -> str:
         """The group that may read its files: the service's."""
-        return self.service.group
+        return "root" if self.credentials else self.service.group
+
+    @property
+    def secret_mode(self) -> int:
+        """The mode of what only it and root may read."""
+        return 0o600 if self.credentials else 0o640
+
+    @property
+    def web_flag_value(self) -> str:
+        """Its web configuration as the service sees it."""
+        name = posixpath.basename(self.web_file)
+        return posixpath.join(self.credentials, name) if self.credentials else self.web_file
 
     @property
     def home(self) -> str:
@@ -128,8 +144,8 @@ class Server:
         return posixpath.join(self.home, "cluster-ca.crt")
 
     def named(self, path: str) -> str:
-        """A file of the home as the web configuration names it: absolute, but for a host that we cannot see."""
-        return posixpath.basename(path) if self.host.spec.connect == "manual" else path
+        """A file of the home as the web configuration names it: absolute, but where the service sees a copy of it."""
+        return posixpath.basename(path) if self.host.spec.connect == "manual" or self.credentials else path
 
     @property
     def port(self) -> int:
@@ -200,6 +216,11 @@ class Client:
         """As for a server."""
         return "root" if self.host.root else self.host.user
 
+    @property
+    def group(self) -> str:
+        """The group that may read its files: the service's; root's where that exists only while it runs."""
+        return "root" if self.service.dynamic else self.service.group
+
     def trust_file(self, server: Server, *, own_ca: bool) -> str:
         """The CA bundle for a server: one's own CA, or the server's pinned certificate."""
         name = "firescreen-ca.crt" if own_ca else f"{server.label}.crt"
@@ -254,6 +275,14 @@ class Client:
         major = 2 if self.service.version.startswith("2.") else 3
         with located(self.host.spec.name, self.service.config_file):
             return places(self.service.component, text, folder=self.folder, files=files, major=major)
+
+
+def by_host(found: Iterable[tuple[str, tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:
+    """(host, paths) put together by host."""
+    together: dict[str, tuple[str, ...]] = {}
+    for host, paths in found:
+        together[host] = (*together.get(host, ()), *paths)
+    return together
 
 
 def servers(stack: Stack, facts: Facts) -> tuple[Server, ...]:

@@ -290,11 +290,11 @@ def _ordered(
     prepared = [
         step
         for server in cold
-        for step in _steps(server.web, server.cluster, server.flag, server.reload_command)
+        for step in _steps(server.web, server.cluster, server.flag, server.credentials, server.reload_command)
     ]
     told = [step for client in clients for step in (*client.trust, *_there(client.config))]
     for server in hot:
-        told += _steps(server.cluster, server.reload_command)
+        told += _steps(server.cluster, server.credentials, server.reload_command)
         if server.turn == "restart":  # TLS that is added to a running web configuration waits for the restart
             told += _steps(server.web, server.flag)
     # A stage each, also where nothing is to be read: plans for more or fewer hosts have the same stages.
@@ -324,8 +324,16 @@ def _ordered(
         # Prometheus itself turns last: the others are scraped by then.
         tuple(restarting.restart(facts, server.server) for server in own),
         tuple(step for client in clients for step in client.narrow),
-        tuple(step for server in servers for step in _there(server.narrow)),
+        tuple(step for server in servers for step in _narrowed(facts, server)),
     )
+
+
+def _narrowed(facts: Facts, server: ServerPlan) -> tuple[PlannedStep, ...]:
+    """What takes the old out of a server's bundle; one that has a copy of it is restarted for that."""
+    if server.narrow is None or not server.server.credentials:
+        return _there(server.narrow)
+    again = restarting.restart(facts, server.server)
+    return (replace(server.narrow, changes=(*server.narrow.changes, *again.changes)),)
 
 
 def _steps(*found: PlannedStep | None) -> list[PlannedStep]:

@@ -110,6 +110,8 @@ def _readable(server: Server, path: str) -> None:
         InputError: it cannot.
     """
     state, service = server.host.files.get(path), server.service
+    if server.credentials:
+        return  # systemd reads it, as root and outside of the unit's sandbox
     hidden = service.hides(path)
     if hidden:
         raise InputError(
@@ -220,9 +222,9 @@ def _new_server_pair(
         )
     states = (
         FileState(certificate, 0o644, server.owner, server.group),
-        FileState(key, 0o640, server.owner, server.group),
+        FileState(key, server.secret_mode, server.owner, server.group),
     )
-    make = words.new_key(key_path, spec.key, mode=0o640, owner=server.owner, group=server.group)
+    make = words.new_key(key_path, spec.key, mode=server.secret_mode, owner=server.owner, group=server.group)
     if source is not None:
         certify, make = (
             words.copy(origin, path, state)

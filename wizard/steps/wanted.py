@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from wizard.model import Facts, Stack
-from wizard.steps import callers, grafana, layout
+from wizard.steps import callers, credentials, grafana, layout
 
 
 def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
@@ -15,7 +15,10 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     """
     servers = layout.servers(stack, facts)
     return _together(
-        layout.wanted_files(stack, facts), grafana.wanted_files(stack, facts), callers.wanted_files(servers)
+        layout.wanted_files(stack, facts),
+        grafana.wanted_files(stack, facts),
+        callers.wanted_files(servers),
+        credentials.wanted_files(servers),
     )
 
 
@@ -23,7 +26,10 @@ def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     """Folders whose existence matters, by host."""
     servers = layout.servers(stack, facts)
     return _together(
-        layout.wanted_folders(stack, facts), grafana.wanted_folders(facts), callers.wanted_folders(servers)
+        layout.wanted_folders(stack, facts),
+        grafana.wanted_folders(facts),
+        callers.wanted_folders(servers),
+        credentials.wanted_folders(servers),
     )
 
 
