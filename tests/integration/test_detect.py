@@ -388,3 +388,20 @@ def test_what_runs_a_process_is_read_from_its_cgroup() -> None:
     assert of("0::/system.slice/docker-0123abcd.scope ") == ("", True)
     assert of("0::/machine.slice/libpod-0123.scope/container ") == ("", True)
     assert of("0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-1.scope ") == ("", True)
+
+
+@pytest.mark.parametrize(
+    ("span", "found"),
+    [
+        ("1min 30s", 90.0),
+        ("20s", 20.0),
+        ("500ms", 0.5),
+        ("1h 2min", 3720.0),
+        ("1w 1d", 691200.0),
+        ("", 0.0),
+        ("0", 0.0),
+    ],
+)
+def test_time_spans_are_read_as_systemd_prints_them(span: str, found: float) -> None:
+    assert _show.seconds(span) == found
+    assert _show.seconds("infinity") > 86400

@@ -72,10 +72,13 @@ def put_back(record: Record, hosts: Hosts, emit: Emit) -> None:
     restored = side_by_side(lambda mine: _restore(record, mine, hosts, told), by_host.values())
     for host, found in zip(by_host, restored, strict=True):
         troubles += [(host, error) for error in found]
+    # What is restarted afterwards reads its configuration then: a process that is just starting cannot be reloaded.
+    restarted = {(entry.host, entry.path) for entry in entries if entry.kind == "restart"}
     for turn in _turns(sorted(entries, key=lambda entry: entry.number)):
         turned = side_by_side(lambda entry: _turned_back(record, entry, hosts, emit), turn)
         for entry, found in zip(turn, turned, strict=True):
-            troubles += [(entry.host, error) for error in found]
+            if entry.kind != "reload" or (entry.host, entry.path) not in restarted:
+                troubles += [(entry.host, error) for error in found]
     if troubles:
         together = _together([error for _, error in troubles])
         together.hosts = tuple(dict.fromkeys(host for host, _ in troubles))

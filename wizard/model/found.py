@@ -167,6 +167,8 @@ class Service:
     pid: int = 0
     kind: str = ""
     """'' or what runs it when `manager` is manual: container, windows, process."""
+    stop_timeout: float = 0.0
+    """Seconds that systemd waits for it to end (TimeoutStopSec=); a year for as long as it takes."""
     dynamic: bool = False
     """Whether its user exists only while it runs (DynamicUser=yes), so that no file can belong to it."""
     credentials: str = ""

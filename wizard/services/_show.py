@@ -18,8 +18,19 @@ from wizard.services.flags import dropin_path
 SHOWN = (
     "Id,LoadState,ActiveState,SubState,MainPID,User,Group,DynamicUser,Type,NRestarts,InvocationID,"
     "FragmentPath,DropInPaths,ProtectHome,PrivateTmp,RootDirectory,RootImage,InaccessiblePaths,"
-    "TemporaryFileSystem,BindPaths,BindReadOnlyPaths,TriggeredBy,WorkingDirectory,Result"
+    "TemporaryFileSystem,BindPaths,BindReadOnlyPaths,TriggeredBy,WorkingDirectory,Result,TimeoutStopUSec"
 )
+_UNITS = {
+    "us": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "min": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+    "w": 604800.0,
+    "month": 2629800.0,
+    "y": 31557600.0,
+}
 Shown = Mapping[str, str]
 _HOMES = ("/home", "/root", "/run/user")
 
@@ -98,6 +109,14 @@ def flag_place(component: Component, shown: Shown, read: unit.Unit, held: Variab
         return FlagPlace("manual")
     path = dropin_path(shown["Id"], read.exec_from)
     return FlagPlace("dropin", path) if path else FlagPlace("manual")
+
+
+def seconds(span: str) -> float:
+    """A time span as `systemctl show` prints it (`1min 30s`, `500ms`); `infinity` is a year, 0 what cannot be read."""
+    if span.strip() == "infinity":
+        return _UNITS["y"]
+    pieces = re.findall(r"(\d+(?:\.\d+)?)(us|ms|s|min|h|d|w|month|y)\b", span)
+    return sum(float(number) * _UNITS[unit] for number, unit in pieces)
 
 
 def hidden(shown: Shown) -> tuple[str, ...]:

@@ -21,13 +21,14 @@ _WATCHED = "ActiveState,SubState,MainPID,NRestarts,Result,InvocationID,LoadState
 _STEADY = 0.2
 """Seconds for which the new process must keep its port: the exporters open it before they read web.yml."""
 _RESTARTING = 120.0
-"""Seconds that systemd may take for the restart itself."""
+"""Seconds that systemd may take for the restart itself; a unit that may take longer to stop has longer."""
+_LONGEST_STOP = 600.0
 
 # The host waits by itself: asked from here, each look would cost a round trip, and the host a handful of processes.
 # What is written in the shell's own words costs it none. Whether that very process listens on the port is seen in its
 # own network namespace: the fourth column of the table is the state (0A: listening), the tenth the socket's inode.
 _RESTART = r"""
-watched=$1 unit=$2 port=$3 patience=$4 first=$5 known=$6
+watched=$1 unit=$2 port=$3 patience=$4 first=$5 known=$6 slow=$7
 look() {
   shown=$(systemctl show --no-pager -p "$watched" -- "$unit")
   pid=0 restarts= active= sub= result=
@@ -81,7 +82,8 @@ runs() {
 if [ -z "$first" ]; then
   # While the process that was seen is still the unit's, systemd has no more to say.
   runs || look
-  printf 'since=@%s\nold=%s\n' "$(date +%s.%N)" "$pid"
+  old=$pid
+  printf 'since=@%s\nold=%s\n' "$(date +%s.%N)" "$old"
   # Without this a unit that just failed several times would be refused for starting too often.
   [ "$active" = active ] || systemctl reset-failed -- "$unit" 2>/dev/null
   now
@@ -92,8 +94,17 @@ if [ -z "$first" ]; then
     look
     again=
     [ $(( now - begun )) -gt 200 ] || again=1
-    [ "$result" != start-limit-hit ] || systemctl reset-failed -- "$unit" && [ -n "$again" ] && said=$(restart 2>&1) ||
-      { printf '%s\n' "$said" >&2; exit 1; }
+    # The old process was slow to end and systemd did not wait for it, so the new one could not begin. It may have been
+    # started again by itself since; a restart would only make it end again.
+    if [ $(( now - begun )) -gt 500 ] && [ "$old" != 0 ]; then
+      until [ ! -d "/proc/$old" ] || [ "$now" -gt $(( begun + slow )) ]; do sleep 0.2 || sleep 1; now; done
+      systemctl reset-failed -- "$unit" 2>/dev/null
+      said=$(systemctl start -- "$unit" 2>&1) && again=started
+    fi
+    if [ "$again" != started ]; then
+      [ "$result" != start-limit-hit ] || systemctl reset-failed -- "$unit" && [ -n "$again" ] && said=$(restart 2>&1) ||
+        { printf '%s\n' "$said" >&2; exit 1; }
+    fi
   fi
   look
   first=$pid.$restarts
@@ -164,7 +175,7 @@ def restart(
     Raises:
         ServiceError: it did not come up, with the program's own words and its last log lines.
     """
-    deadline = time.monotonic() + _RESTARTING + timeout
+    deadline = time.monotonic() + _patience(service) + timeout
     said = _watch(connection, service, timeout)
     before = _Before(said.get("since", ""), said.get("old", "0"))
     if "failed" in said:
@@ -218,11 +229,17 @@ def _watch(connection: Connection, service: Service, timeout: float, *, first: s
     """
     port = int(service.listen.rpartition(":")[2] or 0)
     words = (
-        _WATCHED, service.unit, f"{port}" if port else "", f"{timeout * 100:.0f}", first, f"{service.pid}"
+        _WATCHED, service.unit, f"{port}" if port else "", f"{timeout * 100:.0f}", first, f"{service.pid}",
+        f"{_patience(service) * 100:.0f}"
     )  # fmt: skip
-    ended = scripts.run(connection, _RESTART, *words, timeout=_RESTARTING + timeout + 10)
+    ended = scripts.run(connection, _RESTART, *words, timeout=_patience(service) + timeout + 20)
     said = next(iter(_show.blocks(ended.stdout)), {})
     return said | ({"failed": ended.stderr.strip()} if ended.code else {})
+
+
+def _patience(service: Service) -> float:
+    """Seconds for the restart itself: systemd asks a process twice to end, and waits each time."""
+    return max(_RESTARTING, 2 * min(service.stop_timeout, _LONGEST_STOP) + 30.0)
 
 
 def state(connection: Connection, unit: str) -> dict[str, str]:

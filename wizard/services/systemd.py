@@ -194,6 +194,7 @@ class _Seen:
             hidden=_show.hidden(shown),
             bound=_show.bound(shown),
             pid=pid,
+            stop_timeout=_show.seconds(shown.get("TimeoutStopUSec", "")),
             dynamic=identity.dynamic,
             credentials=identity.credentials,
             shared_with=identity.shared_with,

@@ -242,7 +242,7 @@ class _Work:
             missing = [
                 plan.pair.trust
                 for plan in plans.values()
-                if not relations.vouches(there, plan.pair.certificate)
+                if not relations.vouches(pairs.as_go_reads(there), plan.pair.certificate)
             ]
             between = pairs.bundle([*((there,) if there else ()), *missing])
             final = pairs.bundle([plan.pair.trust for plan in plans.values()])

@@ -106,6 +106,19 @@ class Server:
         return tuple(path for path in (posixpath.dirname(above), above, self.home) if path not in ("", "/"))
 
     @property
+    def flag_folders(self) -> tuple[str, ...]:
+        """The folders of the file with its flags that may have to be made, outermost first."""
+        place = self.service.flags
+        folder = posixpath.dirname(place.path)
+        above = posixpath.dirname(folder)
+        match place.kind:
+            case "dropin":
+                return (folder,)
+            case "envfile":
+                return tuple(path for path in (above, folder) if path not in ("", "/"))
+        return ()
+
+    @property
     def web_file(self) -> str:
         """Its web configuration: the one that it runs with, or web.yml in its home."""
         return self.service.web_config or posixpath.join(self.home, "web.yml")
@@ -434,8 +447,7 @@ def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     }
     for server in servers(stack, facts):
         folders = list(server.homes)
-        if server.service.flags.kind == "dropin":
-            folders.append(posixpath.dirname(server.service.flags.path))
+        folders += server.flag_folders
         wanted.setdefault(server.spec.host, []).extend(folders)
     return {host: tuple(dict.fromkeys(paths)) for host, paths in wanted.items()}
 

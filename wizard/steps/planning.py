@@ -483,6 +483,11 @@ def _gaps(plans: Sequence[ServerPlan], targets: Sequence[Target]) -> tuple[str, 
         elif server_plan.turn == "restart" and server_plan.server.spec.name == "prometheus":
             # Its discovery finds the first targets with a tick of five seconds.
             sentences.append(f"{key} restarts: it scrapes nobody for about seven seconds")
+            if (longest := restarting.longest_stop(server_plan.server)) > 0:
+                sentences.append(
+                    f"{key} may take up to {longest:.0f} s to stop: it first sends what is left to its remote_write "
+                    "endpoints"
+                )
         elif server_plan.turn == "restart":
             sentences.append(f"{key} restarts: it is missed for about a second, at most one scrape")
         elif server_plan.turn == "reread":

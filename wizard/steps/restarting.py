@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from wizard.components import component as find_component
+from wizard.configs import prometheus as scrape
+from wizard.errors import ConfigError
 from wizard.model import Facts, PlannedStep, Probe, RunService, Service
 from wizard.services import manual
 from wizard.steps import words
@@ -21,6 +24,23 @@ def restart(facts: Facts, server: Server) -> PlannedStep:
         why="One port speaks either http or https: from this moment on it is https.",
         changes=(_run(server.service, "restart", server=server, workspace=facts.workspace_option),),
     )
+
+
+def longest_stop(server: Server) -> float:
+    """Seconds that a Prometheus may take to stop because it sends samples to others; 0 for one that does not."""
+    state = server.host.files.get(server.service.config_file)
+    try:
+        sends = state is not None and any(
+            each.kind == "remote_write" for each in scrape.clients(state.content)
+        )
+    except ConfigError:
+        return 0.0  # the planner says so, with the place
+    if not sends:
+        return 0.0
+    # Prometheus' own default is a minute.
+    given = re.findall(r"(\d+)(ms|[smhd])", server.service.flag("storage.remote.flush-deadline") or "1m")
+    factors = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+    return sum(int(number) * factors[unit] for number, unit in given)
 
 
 def reload(facts: Facts, client: Client, turns: Sequence[Probe] = ()) -> PlannedStep:

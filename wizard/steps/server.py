@@ -348,8 +348,9 @@ def _flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | No
     text = server.service.unit_text
     after = flags.plan_flags(server.service, wanted=wanted, current=before, unit_text=text)
     changes: list[Change] = []
-    parent = posixpath.dirname(place.path)
-    if place.kind == "dropin" and server.host.folders.get(parent) is None:
+    for parent in server.flag_folders:
+        if server.host.folders.get(parent) is not None:
+            continue
         changes.append(
             MakeFolder(
                 host=server.spec.host,
@@ -357,7 +358,9 @@ def _flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | No
                 mode=0o755,
                 owner="root",
                 group="root",
-                why="systemd reads additions to a unit from this folder.",
+                why="systemd reads additions to a unit from this folder."
+                if place.kind == "dropin"
+                else f"{server.service.unit} reads its flags from a file in this folder, which is not there yet.",
                 by_hand=words.folder(parent, mode=0o755, owner="root", group="root"),
             )
         )

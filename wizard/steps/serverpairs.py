@@ -16,7 +16,7 @@ from wizard.model import Change, Facts, FileState, MakeFolder, OwnFiles, PathInf
 from wizard.steps import layout, material, words
 from wizard.steps.certnames import certificate_names, needed_names
 from wizard.steps.layout import Server
-from wizard.steps.pairs import Pair, needed_file, public
+from wizard.steps.pairs import Pair, as_go_reads, needed_file, public
 from wizard.steps.sharedpair import shared_pair
 from wizard.trust import relations
 
@@ -149,6 +149,8 @@ def _kept_server_pair(
         certificate, key = (server.host.files.get(path) for path in (certificate_path, key_path))
         if certificate is None or key is None:
             continue
+        if any(as_go_reads(state.content) != state.content for state in (certificate, key)):
+            continue  # Go does not find what a byte order mark hides
         try:
             if pki.problems(certificate.content, names=names, key_pem=key.content, purpose="server"):
                 continue
@@ -172,7 +174,7 @@ def _vouched(stack: Stack, facts: Facts, server: Server, certificate: bytes) -> 
             asked = any(scraper.means(address, server) for address in place.addresses)
             if asked and place.tls.get("ca_file"):
                 state = scraper.host.files.get(posixpath.join(scraper.folder, place.tls["ca_file"]))
-                if state is not None and relations.vouches(state.content, certificate):
+                if state is not None and relations.vouches(as_go_reads(state.content), certificate):
                     return state.content
     return b""
 
