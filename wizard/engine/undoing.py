@@ -18,6 +18,7 @@ from wizard.engine.together import read_many
 from wizard.errors import AwayError, ChangedError, FirescreenError, HostError, RestoreError, ServiceError
 from wizard.journal import Entry, Record
 from wizard.model import Event, FileState, Service
+from wizard.services import manual
 
 Emit = Callable[[Event], None]
 
@@ -214,7 +215,7 @@ def _turn_back(record: Record, entry: Entry, hosts: Hosts, emit: Emit) -> None:
                 kind="waiting",
                 host=entry.host,
                 state=f"restart {service.unit}",
-                text=f"{service.unit} was started by hand: start it again as it was before",
+                text="\n".join(manual.back(service)),
             )
         )
     elif entry.kind == "restart":

@@ -178,6 +178,11 @@ class Service:
     unit_text: str = field(default="", repr=False)
     """The unit's files as `configs.unitfile.joined` puts them together; '' where systemd does not manage it."""
 
+    @property
+    def agent(self) -> bool:
+        """Whether it is a Prometheus in agent mode: it scrapes and sends on, and answers no queries."""
+        return "--agent" in self.arguments or "agent" in self.flag("enable-feature").split(",")
+
     def hides(self, path: str) -> str:
         """The folder by which its sandbox hides an absolute path from it, or ''."""
         within = [

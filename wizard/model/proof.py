@@ -45,6 +45,8 @@ class Probe:
     insecure: bool = False
     instance: str = ""
     job: str = ""
+    agent: bool = False
+    """For 'up': whether the Prometheus is one in agent mode, which answers no queries; for the printed command."""
     holds: str = ""
     """A text that the answer must hold; without it the outcome is 'other' and not the status."""
     not_before: float = 0.0

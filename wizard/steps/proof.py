@@ -201,6 +201,7 @@ class Inquiry:
                 forward=client.service.forward,
                 instance=target.address,
                 job=target.place.name,
+                agent=client.service.agent,
                 timeout=UP_TIMEOUT,
                 **options,
             )

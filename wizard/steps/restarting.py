@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -73,6 +74,24 @@ def login(facts: Facts, client: Client, edit: PlannedStep) -> PlannedStep:
     )
 
 
+def _manual(service: Service, server: Server) -> tuple[str, ...]:
+    """What is typed where the server runs; the files for a host that we have no way to are copied there first."""
+    if server.host.spec.connect != "manual":
+        return manual.command(service, web_config=server.web_file)
+    name = posixpath.basename(server.web_file)
+    if service.kind == "windows":
+        return manual.command(service, web_config=name, source=server.home, secret=("*.key", name))
+    # A service has no folder of its own that a name without one could mean.
+    home = find_component(service.component).home
+    return (
+        (
+            f"# On {service.host}. First copy the files in {server.home} of the machine where Firescreen runs to {home}: the "
+            f"user of {service.unit} reads them, and nobody else the key."
+        ),
+        *manual.command(service, web_config=posixpath.join(home, name)),
+    )
+
+
 def _run(
     service: Service,
     action: str,
@@ -88,12 +107,7 @@ def _run(
     elif service.manager == "process":
         commands = (words.practice(service, action, workspace=workspace),)
     elif server is not None:
-        commands = manual.command(service, web_config=server.named(server.web_file))
-        if server.host.spec.connect == "manual":
-            commands = (
-                f"# Copy the files in {server.home} to where {service.unit} runs on {service.host}.",
-                *commands,
-            )
+        commands = _manual(service, server)
     else:
         commands = manual.reload(service)
     return RunService(

@@ -13,7 +13,7 @@ from wizard import assets
 from wizard.components import component as find_component
 from wizard.components.base import numbers
 from wizard.configs import httpclient
-from wizard.model import WORKSPACE, Change, Facts, FileState, PlannedStep, Service, Stack
+from wizard.model import WORKSPACE, Change, Facts, FileState, PlannedStep, Stack
 from wizard.probes import forwarded, forwarded_port
 from wizard.steps import layout, material, words
 from wizard.steps.server import ServerPlan
@@ -109,7 +109,7 @@ def sentences(plans: Sequence[ServerPlan], said: Mapping[str, str]) -> tuple[str
             note = " (with the Python package prometheus-client)"
         elif (
             server.spec.name == "prometheus"
-            and not _is_agent(server.service)
+            and not server.service.agent
             and version
             and numbers(version) < _FIRST_PROMTOOL
         ):
@@ -118,14 +118,9 @@ def sentences(plans: Sequence[ServerPlan], said: Mapping[str, str]) -> tuple[str
     return tuple(found)
 
 
-def _is_agent(service: Service) -> bool:
-    """Whether a Prometheus runs in agent mode: it scrapes and sends on, and answers no queries."""
-    return "--agent" in service.arguments or "agent" in service.flag("enable-feature").split(",")
-
-
 def _query(stack: Stack, facts: Facts, plan: ServerPlan, url: str) -> list[str]:
     """Asks a Prometheus: of one in agent mode, which answers no queries, its targets."""
-    if not _is_agent(plan.server.service):
+    if not plan.server.service.agent:
         return [
             "promtool",
             "query",
