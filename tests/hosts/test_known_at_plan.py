@@ -55,7 +55,8 @@ remote_write:
 
 def test_an_agent_that_is_slow_to_stop_is_waited_for(machine: Machine) -> None:
     machine.push("/etc/prometheus/prometheus.yml", AGENT.encode())
-    switch = "--agent" if "--agent" in machine.run("prometheus --help").stdout else "--enable-feature=agent"
+    helped = machine.run("prometheus --help 2>&1").stdout
+    switch = "--agent" if "--[no-]agent" in helped else "--enable-feature=agent"
     # Debian's unit waits 20 s and kills nothing; the agent tries for longer to send what is left.
     dropin(
         machine,

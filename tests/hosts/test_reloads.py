@@ -133,3 +133,39 @@ def test_a_reload_counts_when_prometheus_says_so(machine: Machine) -> None:
     assert deaf[0]["kind"] == "ServiceError"
     assert "has not" in deaf[0]["what"]
     assert deaf[2] < 20
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("/bin/sh -c 'until curl -sf http://localhost:9090/-/ready; do sleep 0.1; done'", 2),
+        ("/usr/bin/curl -sf --retry 9 --retry-connrefused http://127.0.0.1:9090/-/ready", 2),
+        ("-/usr/bin/curl -sf --retry 9 --retry-connrefused http://localhost:9090/-/ready", 3),
+    ],
+)
+def test_a_command_that_would_keep_the_unit_from_starting_is_refused(
+    machine: Machine, command: str, code: int
+) -> None:
+    path = "/etc/systemd/system/prometheus.service.d/post.conf"
+    machine.push(path, f"[Service]\nExecStartPost={command}\n".encode())
+    machine.check("systemctl daemon-reload && systemctl restart prometheus")
+    machine.push("/root/stack.yaml", STACK.encode())
+    machine.run([FIRESCREEN, "recover", "--yes"])
+    before = files(machine)
+    ended = machine.run([FIRESCREEN, "plan", "/root/stack.yaml"], timeout=240)
+    assert ended.returncode == code, ended.stdout + ended.stderr
+    assert f"{path}:2" in ended.stderr
+    assert files(machine) == before
+    if code == 3:
+        assert firescreen(machine, "apply", "/root/stack.yaml", "--yes", "--json")["state"] == "proven"
+
+
+def test_a_prometheus_that_is_down_does_not_stop_an_undo(machine: Machine) -> None:
+    machine.push("/root/stack.yaml", STACK.encode())
+    machine.run([FIRESCREEN, "recover", "--yes"])
+    before = files(machine)
+    machine.check("systemctl stop prometheus")
+    ended = machine.run([FIRESCREEN, "apply", "/root/stack.yaml", "--yes"], timeout=300)
+    assert ended.returncode != 0
+    assert "Not everything could be put back" not in ended.stderr
+    assert files(machine) == before

@@ -17,7 +17,7 @@ from wizard.engine.lanes import side_by_side
 from wizard.engine.together import read_many
 from wizard.errors import AwayError, ChangedError, FirescreenError, HostError, RestoreError, ServiceError
 from wizard.journal import Entry, Record
-from wizard.model import Event, FileState, Service
+from wizard.model import Connection, Event, FileState, Service
 from wizard.services import manual
 
 Emit = Callable[[Event], None]
@@ -220,8 +220,14 @@ def _turn_back(record: Record, entry: Entry, hosts: Hosts, emit: Emit) -> None:
         )
     elif entry.kind == "restart":
         services.restart(connection, service)
-    else:
+    elif _runs(connection, service):
         services.reload(connection, service, dial=hosts.dial)
+
+
+def _runs(connection: Connection, service: Service) -> bool:
+    """Whether it runs: what does not reads its configuration when it starts, and need not be told."""
+    code = services.manager(service)
+    return code is None or service.active or code.is_active(connection, service)
 
 
 def revive(record: Record, hosts: Hosts) -> None:
