@@ -257,7 +257,7 @@ class Applier:
         elif change.action == "restart":
             services.restart(connection, change.service)
         else:
-            services.reload(connection, change.service)
+            services.reload(connection, change.service, self._plan.probes, self._hosts.dial)
             deadline = time.monotonic() + TURN_TIMEOUT
             for turn in change.turns:
                 self._await_turn(change, turn, deadline)

@@ -89,7 +89,8 @@ def _with_names(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
 
 def _look(spec: HostSpec, stack: Stack, hosts: Hosts) -> HostFacts | AwayError:
     try:
-        return _host_facts(spec, hosts, _wanted(stack, spec.name))
+        protects = any(component.protect for component in stack.components)
+        return _host_facts(spec, hosts, _wanted(stack, spec.name), protects=protects)
     except AwayError as error:
         return error
 
@@ -103,7 +104,7 @@ def _wanted(stack: Stack, host: str) -> tuple[str, ...]:
     return tuple(component.name for component in stack.components if component.host == host)
 
 
-def _host_facts(spec: HostSpec, hosts: Hosts, wanted: tuple[str, ...]) -> HostFacts:
+def _host_facts(spec: HostSpec, hosts: Hosts, wanted: tuple[str, ...], *, protects: bool) -> HostFacts:
     services = tuple(hosts.with_unit_text(service) for service in hosts.services(spec.name, wanted))
     user, group = account()
     root = (os.geteuid() == 0 or bool(spec.become)) and spec.connect == "local"
@@ -122,6 +123,7 @@ def _host_facts(spec: HostSpec, hosts: Hosts, wanted: tuple[str, ...]) -> HostFa
         promtool=hosts.promtool(spec.name, services),
         clock=clock - time.time(),
         services=services,
+        callers=hosts.callers(spec.name, services) if protects else (),
     )
 
 

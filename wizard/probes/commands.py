@@ -93,7 +93,9 @@ def _command(probe: Probe, *, asking: bool, reading: bool = False) -> str:
     if probe.server_name or probe.forward:
         url, rule = _renamed(url, probe.server_name, forwarded_port(probe.id) if probe.forward else 0)
         words += ["--connect-to", rule] if rule else []
-    if probe.kind == "up":
+    if probe.kind == "up" and probe.agent:
+        url = f"{url.rstrip('/')}/api/v1/targets?state=active"
+    elif probe.kind == "up":
         words += ["-G", "--data-urlencode", f"query={_query(probe)}"]
         url = f"{url.rstrip('/')}/api/v1/query"
     # curl takes brackets for a pattern, except those around an IPv6 address.

@@ -14,7 +14,7 @@ from wizard.configs import prometheus as scrape
 from wizard.configs import web
 from wizard.errors import ConfigError, InputError
 from wizard.model import Facts, FileState, Finding, PlannedStep, Stack, WriteFile
-from wizard.steps import anchors, clientpairs, identity, layout, material, newjobs, pairs, words
+from wizard.steps import anchors, clientpairs, credentials, identity, layout, material, newjobs, pairs, words
 from wizard.steps.layout import Client, Server
 from wizard.steps.places import Place, secure
 from wizard.steps.server import ServerPlan
@@ -257,7 +257,7 @@ class _Work:
             missing = [
                 plan.pair.trust
                 for plan in plans.values()
-                if not relations.vouches(there, plan.pair.certificate)
+                if not relations.vouches(pairs.as_go_reads(there), plan.pair.certificate)
             ]
             between = pairs.bundle([*((there,) if there else ()), *missing])
             final = pairs.bundle([plan.pair.trust for plan in plans.values()])
@@ -265,7 +265,7 @@ class _Work:
                 wide.append(self._trust_step(path, before, between, tuple(plans.values())))
             replaced = any(plan.pair.changes and plan.was_tls for plan in plans.values())
             if replaced and final != between:
-                state = FileState(between, 0o644, self._client.owner, self._client.service.group)
+                state = FileState(between, 0o644, self._client.owner, self._client.group)
                 narrow.append(
                     replace(
                         self._trust_step(path, state, final, tuple(plans.values())),
@@ -283,7 +283,7 @@ class _Work:
         self, path: str, before: FileState | None, content: bytes, plans: tuple[ServerPlan, ...]
     ) -> PlannedStep:
         name, program = self._client.host.spec.name, self._client.service.component
-        after = FileState(content, 0o644, self._client.owner, self._client.service.group)
+        after = FileState(content, 0o644, self._client.owner, self._client.group)
         first = plans[0]
         source = layout.ca_pair(self._facts)[0] if first.pair.own_ca else first.pair.trust_file
         single = content == first.pair.trust and bool(source)
@@ -350,8 +350,9 @@ class _Work:
         content = given.password.reveal().encode()
         if before is not None and before.content.strip() == content:
             return ()
+        credentials.refuse_no_reader(self._client, path)
         name, title = self._client.host.spec.name, find_component(self._client.service.component).title
-        after = FileState(content, 0o640, self._client.owner, self._client.service.group)
+        after = FileState(content, 0o640, self._client.owner, self._client.group)
         whose = "" if self._client.service.component == "prometheus" else f":{self._client.service.component}"
         return (
             PlannedStep(

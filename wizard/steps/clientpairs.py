@@ -5,7 +5,7 @@ from __future__ import annotations
 from wizard import pki
 from wizard.errors import CertificateError
 from wizard.model import Facts, FileState, Stack, WriteFile
-from wizard.steps import layout, material, words
+from wizard.steps import credentials, layout, material, words
 from wizard.steps.layout import Client
 from wizard.steps.pairs import Pair, needed_file, public
 from wizard.steps.places import Place
@@ -39,7 +39,8 @@ def client_pair(stack: Stack, facts: Facts, forge: material.Forge, client: Clien
     if forge.renews(f"client:{client.key}") and _in_use(client, client.spare_pair[0]):
         place = client.pair
     certificate_pem, key_pem, trust = forge.signed(client.names, common_name=client.names[0])
-    name, group = client.host.spec.name, client.service.group
+    credentials.refuse_no_reader(client, place[1])
+    name, group = client.host.spec.name, client.group
     by_hand = words.client_pair(
         paths=place,
         kind=stack.certificates.key,

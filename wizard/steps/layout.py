@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -75,9 +75,25 @@ class Server:
         return "root" if self.host.root else self.host.user
 
     @property
+    def credentials(self) -> str:
+        """The folder in which systemd hands it copies of its files; '' where it reads them itself."""
+        return self.service.credentials
+
+    @property
     def group(self) -> str:
         """The group that may read its files: the service's."""
-        return self.service.group
+        return "root" if self.credentials else self.service.group
+
+    @property
+    def secret_mode(self) -> int:
+        """The mode of what only it and root may read."""
+        return 0o600 if self.credentials else 0o640
+
+    @property
+    def web_flag_value(self) -> str:
+        """Its web configuration as the service sees it."""
+        name = posixpath.basename(self.web_file)
+        return posixpath.join(self.credentials, name) if self.credentials else self.web_file
 
     @property
     def home(self) -> str:
@@ -89,6 +105,19 @@ class Server:
         """The home and the two folders above it, outermost first: a new host's may all be missing."""
         above = posixpath.dirname(self.home)
         return tuple(path for path in (posixpath.dirname(above), above, self.home) if path not in ("", "/"))
+
+    @property
+    def flag_folders(self) -> tuple[str, ...]:
+        """The folders of the file with its flags that may have to be made, outermost first."""
+        place = self.service.flags
+        folder = posixpath.dirname(place.path)
+        above = posixpath.dirname(folder)
+        match place.kind:
+            case "dropin":
+                return (folder,)
+            case "envfile":
+                return tuple(path for path in (above, folder) if path not in ("", "/"))
+        return ()
 
     @property
     def web_file(self) -> str:
@@ -129,8 +158,8 @@ class Server:
         return posixpath.join(self.home, "cluster-ca.crt")
 
     def named(self, path: str) -> str:
-        """A file of the home as the web configuration names it: absolute, but for a host that we cannot see."""
-        return posixpath.basename(path) if self.host.spec.connect == "manual" else path
+        """A file of the home as the web configuration names it: absolute, but where the service sees a copy of it."""
+        return posixpath.basename(path) if self.host.spec.connect == "manual" or self.credentials else path
 
     @property
     def port(self) -> int:
@@ -206,6 +235,11 @@ class Client:
         """As for a server."""
         return "root" if self.host.root else self.host.user
 
+    @property
+    def group(self) -> str:
+        """The group that may read its files: the service's; root's where that exists only while it runs."""
+        return "root" if self.service.dynamic else self.service.group
+
     def trust_file(self, server: Server, *, own_ca: bool) -> str:
         """The CA bundle for a server: one's own CA, or the server's pinned certificate."""
         name = "firescreen-ca.crt" if own_ca else f"{server.label}.crt"
@@ -272,6 +306,14 @@ class Client:
                 mine = places(self.service.component, content, folder=folder, files=files, major=major)
             found += mine if own else (replace(each, path=path) for each in mine if each.kind == "job")
         return tuple(found)
+
+
+def by_host(found: Iterable[tuple[str, tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:
+    """(host, paths) put together by host."""
+    together: dict[str, tuple[str, ...]] = {}
+    for host, paths in found:
+        together[host] = (*together.get(host, ()), *paths)
+    return together
 
 
 def servers(stack: Stack, facts: Facts) -> tuple[Server, ...]:
@@ -429,8 +471,7 @@ def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     }
     for server in servers(stack, facts):
         folders = list(server.homes)
-        if server.service.flags.kind == "dropin":
-            folders.append(posixpath.dirname(server.service.flags.path))
+        folders += server.flag_folders
         wanted.setdefault(server.spec.host, []).extend(folders)
     return {host: tuple(dict.fromkeys(paths)) for host, paths in wanted.items()}
 

@@ -26,6 +26,7 @@ from wizard.model import (
 from wizard.probes import curl_config
 from wizard.steps import (
     afar,
+    callers,
     copies,
     doubts,
     grafana,
@@ -144,6 +145,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
             *_clocks(facts),
             *_warnings(stack, server_plans, commands),
             *(warning for each in server_plans for warning in each.warnings),
+            *callers.warnings(facts, [each.server for each in server_plans if not each.was_tls]),
             *(warning for client in client_plans for warning in client.warnings),
             *jobs.warnings,
             *_unclear(facts, scrapers, servers),
@@ -306,10 +308,14 @@ def _ordered(
     turned = {server.server.key for server in restarts if server not in own}
     # The Prometheus that turns comes last: from that moment on, every second counts.
     turning = sorted(clients, key=lambda client: client.client.service.component == "prometheus")
-    prepared = [step for server in cold for step in _steps(server.web, server.cluster, server.flag)]
+    prepared = [
+        step
+        for server in cold
+        for step in _steps(server.web, server.cluster, server.flag, server.credentials, server.reload_command)
+    ]
     told = [step for client in clients for step in (*client.trust, *_there(client.config))]
     for server in hot:
-        told += _there(server.cluster)
+        told += _steps(server.cluster, server.credentials, server.reload_command)
         if server.turn == "restart":  # TLS that is added to a running web configuration waits for the restart
             told += _steps(server.web, server.flag)
     # A stage each, also where nothing is to be read: plans for more or fewer hosts have the same stages.
@@ -339,8 +345,16 @@ def _ordered(
         # Prometheus itself turns last: the others are scraped by then.
         tuple(restarting.restart(facts, server.server) for server in own),
         tuple(step for client in clients for step in client.narrow),
-        tuple(step for server in servers for step in _there(server.narrow)),
+        tuple(step for server in servers for step in _narrowed(facts, server)),
     )
+
+
+def _narrowed(facts: Facts, server: ServerPlan) -> tuple[PlannedStep, ...]:
+    """What takes the old out of a server's bundle; one that has a copy of it is restarted for that."""
+    if server.narrow is None or not server.server.credentials:
+        return _there(server.narrow)
+    again = restarting.restart(facts, server.server)
+    return (replace(server.narrow, changes=(*server.narrow.changes, *again.changes)),)
 
 
 def _steps(*found: PlannedStep | None) -> list[PlannedStep]:
@@ -490,6 +504,11 @@ def _gaps(plans: Sequence[ServerPlan], targets: Sequence[Target]) -> tuple[str, 
         elif server_plan.turn == "restart" and server_plan.server.spec.name == "prometheus":
             # Its discovery finds the first targets with a tick of five seconds.
             sentences.append(f"{key} restarts: it scrapes nobody for about seven seconds")
+            if (longest := restarting.longest_stop(server_plan.server)) > 0:
+                sentences.append(
+                    f"{key} may take up to {longest:.0f} s to stop: it first sends what is left to its remote_write "
+                    "endpoints"
+                )
         elif server_plan.turn == "restart":
             sentences.append(f"{key} restarts: it is missed for about a second, at most one scrape")
         elif server_plan.turn == "reread":

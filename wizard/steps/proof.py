@@ -213,6 +213,7 @@ class Inquiry:
                 job=target.place.name,
                 instance_label=_label(target, "instance"),
                 job_label=_label(target, "job_label"),
+                agent=client.service.agent,
                 timeout=UP_TIMEOUT,
                 **options,
             )

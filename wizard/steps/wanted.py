@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from wizard.errors import ConfigError
 from wizard.model import Facts, Stack
-from wizard.steps import grafana, identity, layout
+from wizard.steps import callers, credentials, grafana, identity, layout
 
 
 def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
@@ -15,12 +15,24 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
 
     A `*` in the last part of a path stands for all that is there.
     """
-    return _together(layout.wanted_files(stack, facts), grafana.wanted_files(stack, facts))
+    servers = layout.servers(stack, facts)
+    return _together(
+        layout.wanted_files(stack, facts),
+        grafana.wanted_files(stack, facts),
+        callers.wanted_files(servers),
+        credentials.wanted_files(servers),
+    )
 
 
 def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     """Folders whose existence matters, by host."""
-    return _together(layout.wanted_folders(stack, facts), grafana.wanted_folders(facts))
+    servers = layout.servers(stack, facts)
+    return _together(
+        layout.wanted_folders(stack, facts),
+        grafana.wanted_folders(facts),
+        callers.wanted_folders(servers),
+        credentials.wanted_folders(servers),
+    )
 
 
 def wanted_names(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
