@@ -71,10 +71,27 @@ def test_ansible_secures_fresh_hosts_and_a_second_run_changes_nothing(
         assert not list((machine.root / "etc").rglob("ca.key")), "the CA's key travelled"
 
 
+def _make_odd(srv1: Machine, prometheus: Machine) -> None:
+    """A user that exists only while it runs, and a reload by http: both need additions to the units."""
+    srv1.push(
+        "/etc/systemd/system/prometheus-node-exporter.service.d/owner.conf",
+        b"[Service]\nDynamicUser=yes\nUser=\n",
+    )
+    prometheus.push(
+        "/etc/systemd/system/prometheus.service.d/reload.conf",
+        b"[Service]\nExecReload=\nExecReload=/usr/bin/curl -s -X POST http://localhost:9090/-/reload\n",
+    )
+    srv1.check("systemctl daemon-reload && systemctl restart prometheus-node-exporter")
+    prometheus.check("systemctl daemon-reload && systemctl restart prometheus")
+
+
+@pytest.mark.parametrize("odd", [False, True], ids=["debian", "odd-units"])
 @pytest.mark.parametrize("suite", ["bookworm"])
 def test_ansible_finds_nothing_to_do_after_our_own_apply_and_can_do_it_again_from_nothing(
-    pair: tuple[Machine, Machine], network: Network, tmp_path: Path, suite: str
+    pair: tuple[Machine, Machine], network: Network, tmp_path: Path, suite: str, odd: bool
 ) -> None:
+    if odd:
+        _make_odd(*pair)
     stack = stack_of(pair, user="root", become="")
     for machine in pair:
         machine.check(["cp", "-a", "/etc", "/root/etc"])

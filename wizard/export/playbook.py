@@ -179,7 +179,7 @@ class Playbook:
             "files": list(turn.files),
             "awaited": list(turn.awaited),
             "secured": turn.secured,
-            "daemon_reload": service.flags.kind == "dropin",
+            "daemon_reload": service.manager == "systemd",
         }
         if service.manager == "process":
             told["argv"] = shlex.split(

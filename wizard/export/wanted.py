@@ -189,7 +189,7 @@ class Picture:
         for server in self._servers:
             if (server.spec.host, server.spec.name, "restart") not in planned:
                 own = server.spec.name == "prometheus"
-                files = tuple(path for path in (server.service.flags.path, _cluster_file(server)) if path)
+                files = self._read_at_start(server)
                 yield Turn(
                     stage=self.last + own,
                     service=server.service,
@@ -218,9 +218,18 @@ class Picture:
             return layout.config_files(self.facts, service)
         for server in self._servers:
             if (server.spec.host, server.spec.name) == (service.host, service.component):
-                named = (service.flags.path, server.web_file, _cluster_file(server))
-                return tuple(path for path in named if path)
+                return (server.web_file, *self._read_at_start(server))
         return ()
+
+    def _read_at_start(self, server: Server) -> tuple[str, ...]:
+        """What the server of a running service reads at a restart only; one that has copies reads nothing else."""
+        folder = f"/etc/systemd/system/{server.service.unit}.service.d/"
+        unit = [
+            each.path for each in self.files if each.host == server.spec.host and each.path.startswith(folder)
+        ]
+        copied = [server.web_file, *_named_by(server)] if server.credentials else []
+        named = (server.service.flags.path, _cluster_file(server), *unit, *copied)
+        return tuple(dict.fromkeys(path for path in named if path))
 
 
 def _cluster_file(server: Server) -> str:
@@ -321,6 +330,7 @@ def _configurations(server: Server) -> Iterator[str]:
     flag = component.web_flag(server.service.version)
     if flags is not None and flag.encode() in flags.content:
         yield server.service.flags.path
+    yield from (path for path in server.own_dropins if files.get(path) is not None)
     if server.spec.cluster_tls and files.get(server.cluster_file) is not None:
         yield server.cluster_file
 

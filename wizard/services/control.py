@@ -93,7 +93,7 @@ if [ -z "$first" ]; then
     now
     look
     again=
-    [ $(( now - begun )) -gt 200 ] || again=1
+    [ $(( now - begun )) -gt 500 ] || again=1
     # The old process was slow to end and systemd did not wait for it, so the new one could not begin. It may have been
     # started again by itself since; a restart would only make it end again.
     if [ $(( now - begun )) -gt 500 ] && [ "$old" != 0 ]; then

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from wizard.components import component as find_component
-from wizard.configs import blackbox, web
+from wizard.configs import blackbox, unitfile, web
 from wizard.configs import prometheus as scrape
 from wizard.errors import ConfigError, InputError
 from wizard.model import (
@@ -118,6 +118,15 @@ class Server:
             case "envfile":
                 return tuple(path for path in (above, folder) if path not in ("", "/"))
         return ()
+
+    @property
+    def own_dropins(self) -> tuple[str, ...]:
+        """The additions to its unit that are there and ours, but for that with its flags."""
+        folder = f"/etc/systemd/system/{self.service.unit}.service.d/"
+        paths = [path for path, _ in unitfile.split_files(self.service.unit_text)]
+        return tuple(
+            path for path in paths if path.startswith(folder) and "firescreen-" in path.removeprefix(folder)
+        )
 
     @property
     def web_file(self) -> str:
@@ -448,6 +457,7 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
             paths += [server.cluster_file, *server.cluster_pair, server.cluster_ca]
         if server.service.flags.path:
             paths.append(server.service.flags.path)
+        paths += server.own_dropins
         paths += _named_in_web_config(server)
         wanted.setdefault(server.spec.host, []).extend(paths)
     for client in (*scrapers(stack, facts), *probers(stack, facts)):
