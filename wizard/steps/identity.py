@@ -81,13 +81,8 @@ def means(asker: HostFacts, address: str, listener: Listener, *, scheme: str = "
     host, port = endpoints.split(address, scheme)
     if not host or port not in (own for _, own in listener.sockets):
         return False
-    known = host in _own_names(listener.host)
-    if (
-        not known
-        and not asker.resolved
-        and not endpoints.is_loopback(host)
-        and not endpoints.is_wildcard(host)
-    ):
+    own = _own_names(listener.host)
+    if not _may_mean(asker, host, listener.host, own):
         return False  # nearly all pairs of a large stack: looked at no further
     if _leads_elsewhere(asker, host, listener.host):
         return False
@@ -96,7 +91,7 @@ def means(asker: HostFacts, address: str, listener: Listener, *, scheme: str = "
         return _reaches(asker, literal, listener, port)
     if endpoints.is_loopback(host) and host not in asker.resolved:
         return _is_same(asker, listener.host) and any(listener.accepts(each, port) for each in _LOOPBACK)
-    if known:
+    if host in own:
         return True
     found = _addresses(asker, host)
     return (
@@ -104,6 +99,19 @@ def means(asker: HostFacts, address: str, listener: Listener, *, scheme: str = "
         and all(_belongs(asker, each, listener.host) for each in found)
         and any(_reaches(asker, each, listener, port) for each in found)
     )
+
+
+def _may_mean(asker: HostFacts, host: str, expected: HostFacts, own: frozenset[str]) -> bool:
+    """Whether a name or address has anything to do with a host: cheap, and never wrong where it says no."""
+    if host in own or endpoints.is_loopback(host) or endpoints.is_wildcard(host):
+        return True
+    leads = (host,) if endpoints.parsed(host) is not None else asker.resolved.get(host, ())
+    if not leads:
+        return False
+    if not own.isdisjoint(leads) or any(map(endpoints.is_loopback, leads)):
+        return True
+    names = (endpoints.canonical(text) for text in (expected.spec.address, expected.spec.name) if text)
+    return any(not frozenset(asker.resolved.get(name, ())).isdisjoint(leads) for name in names)
 
 
 def hosts_of(
