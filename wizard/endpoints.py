@@ -6,9 +6,13 @@ Pure, and asks no name server: what a name leads to is for the host to say that 
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from typing import TypeAlias
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_KEPT = 1 << 16
+"""Texts whose reading is remembered: a plan compares each target with each server."""
 
 PORTS = {"http": 80, "https": 443}
 """The port of a target that names none, by scheme."""
@@ -26,6 +30,7 @@ LOOPBACK_NAMES = (
 """The names that distributions give to a host's own loopback in /etc/hosts."""
 
 
+@lru_cache(_KEPT)
 def canonical(host: str) -> str:
     """One spelling for each host: lower case, no trailing dot, no brackets, addresses in their shortest form.
 
@@ -38,6 +43,7 @@ def canonical(host: str) -> str:
     return str(address) if address is not None else bare.removesuffix(".").lower()
 
 
+@lru_cache(_KEPT)
 def parsed(host: str) -> Address | None:
     """The address that a text is, or None if it is a name."""
     try:
@@ -48,6 +54,7 @@ def parsed(host: str) -> Address | None:
     return mapped or address
 
 
+@lru_cache(_KEPT)
 def split(address: str, scheme: str = "") -> tuple[str, int]:
     """Canonical host, and port, of `host:port`; without a port, that of the scheme (0 where it has none)."""
     text = address.strip()
@@ -68,6 +75,7 @@ def is_same(one: str, other: str) -> bool:
     return split(one) == split(other)
 
 
+@lru_cache(_KEPT)
 def is_loopback(host: str) -> bool:
     """Whether a name or address means the machine that uses it: 127.0.0.0/8, ::1, localhost and its aliases."""
     address = parsed(host)
@@ -77,6 +85,7 @@ def is_loopback(host: str) -> bool:
     return name in LOOPBACK_NAMES or name.endswith(".localhost")
 
 
+@lru_cache(_KEPT)
 def is_wildcard(host: str) -> bool:
     """Whether it is 0.0.0.0 or ::, to listen on which is to listen everywhere; who connects to it gets to itself."""
     address = parsed(host)

@@ -422,10 +422,14 @@ def test_a_packaged_grafana_gets_files_of_its_own_group_and_a_name_that_fits(
 
     def packaged(root: bool) -> Facts:
         known = facts.hosts["prometheus"]
+        (service,) = known.services
+        # A packaged Prometheus listens on all addresses: only then does localhost lead to it.
+        everywhere = tuple(each for each in service.arguments if "web.listen-address" not in each)
         here = replace(
             known,
             spec=replace(known.spec, connect="local"),
             root=root,
+            services=(replace(service, arguments=everywhere),),
             files={**known.files, path: FileState(content.encode(), 0o640, "root", "grafana")},
             folders={
                 **known.folders,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from wizard import endpoints
@@ -27,17 +28,9 @@ class Listener:
     @property
     def sockets(self) -> tuple[tuple[str, int], ...]:
         """(address, port) of each of its sockets; the address is '' where it listens on all of them."""
-        # On a practice host each service has an address of its own; elsewhere `listen` may be the way from here.
+        service = self.service
         own = self.host.spec.connect == "practice"
-        given = [] if own else list(_flags(self.service, "web.listen-address"))
-        found = []
-        for host, port in map(endpoints.split, given):
-            if port and "/" not in host:  # vsock://:9100 is no TCP
-                found.append(("" if host in ("", "*") or endpoints.is_wildcard(host) else host, port))
-        if found:
-            return tuple(found)
-        host, port = endpoints.split(self.service.listen)
-        return ((host if own else "", port or find_component(self.service.component).default_port),)
+        return _sockets(service.component, service.arguments, service.listen, own=own)
 
     def accepts(self, address: Address, port: int) -> bool:
         """Whether one of its sockets accepts what is sent to this address of its host."""
@@ -64,6 +57,22 @@ _LOOPBACK: set[Address] = {
 }
 
 
+@lru_cache(4096)
+def _sockets(
+    component: str, arguments: tuple[str, ...], listen: str, *, own: bool
+) -> tuple[tuple[str, int], ...]:
+    # On a practice host each service has an address of its own; elsewhere `listen` may be the way from here.
+    given = [] if own else list(_flags(arguments, "web.listen-address"))
+    found = []
+    for host, port in map(endpoints.split, given):
+        if port and "/" not in host:  # vsock://:9100 is no TCP
+            found.append(("" if host in ("", "*") or endpoints.is_wildcard(host) else host, port))
+    if found:
+        return tuple(found)
+    host, port = endpoints.split(listen)
+    return ((host if own else "", port or find_component(component).default_port),)
+
+
 def means(asker: HostFacts, address: str, listener: Listener, *, scheme: str = "") -> bool:
     """Whether host:port, as a client on the host `asker` has it, gets to this service.
 
@@ -72,6 +81,9 @@ def means(asker: HostFacts, address: str, listener: Listener, *, scheme: str = "
     host, port = endpoints.split(address, scheme)
     if not host or port not in (own for _, own in listener.sockets):
         return False
+    own = _own_names(listener.host)
+    if not _may_mean(asker, host, listener.host, own):
+        return False  # nearly all pairs of a large stack: looked at no further
     if _leads_elsewhere(asker, host, listener.host):
         return False
     literal = endpoints.parsed(host)
@@ -79,7 +91,7 @@ def means(asker: HostFacts, address: str, listener: Listener, *, scheme: str = "
         return _reaches(asker, literal, listener, port)
     if endpoints.is_loopback(host) and host not in asker.resolved:
         return _is_same(asker, listener.host) and any(listener.accepts(each, port) for each in _LOOPBACK)
-    if host in _own_names(listener.host):
+    if host in own:
         return True
     found = _addresses(asker, host)
     return (
@@ -87,6 +99,19 @@ def means(asker: HostFacts, address: str, listener: Listener, *, scheme: str = "
         and all(_belongs(asker, each, listener.host) for each in found)
         and any(_reaches(asker, each, listener, port) for each in found)
     )
+
+
+def _may_mean(asker: HostFacts, host: str, expected: HostFacts, own: frozenset[str]) -> bool:
+    """Whether a name or address has anything to do with a host: cheap, and never wrong where it says no."""
+    if host in own or endpoints.is_loopback(host) or endpoints.is_wildcard(host):
+        return True
+    leads = (host,) if endpoints.parsed(host) is not None else asker.resolved.get(host, ())
+    if not leads:
+        return False
+    if not own.isdisjoint(leads) or any(map(endpoints.is_loopback, leads)):
+        return True
+    names = (endpoints.canonical(text) for text in (expected.spec.address, expected.spec.name) if text)
+    return any(not frozenset(asker.resolved.get(name, ())).isdisjoint(leads) for name in names)
 
 
 def hosts_of(
@@ -127,14 +152,19 @@ def _is_name(host: str) -> bool:
     return bool(host) and endpoints.parsed(host) is None and not any(sign in host for sign in "%/$ ")
 
 
-def _own_names(host: HostFacts) -> set[str]:
+def _own_names(host: HostFacts) -> frozenset[str]:
     """The names and addresses by which the stack knows a host, as far as they mean it on other hosts."""
-    listens = (endpoints.split(service.listen)[0] for service in host.services)
-    texts = (host.spec.name, host.spec.address, *host.names, *listens)
+    listens = (service.listen for service in host.services)
+    texts = (host.spec.name, host.spec.address, *host.names)
+    return _canonical(texts, tuple(listens), local=host.spec.connect == "practice")
+
+
+@lru_cache(4096)
+def _canonical(texts: tuple[str, ...], listens: tuple[str, ...], *, local: bool) -> frozenset[str]:
     names = {endpoints.canonical(text) for text in texts if text}
-    if host.spec.connect == "practice":
-        return names  # its 'hosts' are loopback addresses, each of its own
-    return {name for name in names if not endpoints.is_loopback(name)}
+    names |= {host for host, _ in map(endpoints.split, listens) if host}
+    # The 'hosts' of a practice stack are loopback addresses, each of its own.
+    return frozenset(name for name in names if local or not endpoints.is_loopback(name))
 
 
 def _is_same(asker: HostFacts, host: HostFacts) -> bool:
@@ -143,7 +173,10 @@ def _is_same(asker: HostFacts, host: HostFacts) -> bool:
 
 def _addresses(asker: HostFacts, name: str) -> tuple[Address, ...]:
     """Where the asking host's resolver leads; link-local addresses only if there are no others."""
-    found = [address for text in asker.resolved.get(name, ()) if (address := endpoints.parsed(text))]
+    texts = asker.resolved.get(name)
+    if not texts:
+        return ()
+    found = [address for text in texts if (address := endpoints.parsed(text))]
     return tuple(address for address in found if not address.is_link_local) or tuple(found)
 
 
@@ -184,15 +217,15 @@ def _leads_elsewhere(asker: HostFacts, host: str, expected: HostFacts) -> bool:
     )
 
 
-def _flags(service: Service, name: str) -> Iterator[str]:
+def _flags(arguments: tuple[str, ...], name: str) -> Iterator[str]:
     """Every value of a flag that may be given several times."""
-    for index, argument in enumerate(service.arguments):
+    for index, argument in enumerate(arguments):
         head, sign, value = argument.partition("=")
         if head in (f"--{name}", f"-{name}"):
             if sign:
                 yield value
             else:
-                yield from service.arguments[index + 1 : index + 2]
+                yield from arguments[index + 1 : index + 2]
 
 
 @dataclass(frozen=True, slots=True)
