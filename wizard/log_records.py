@@ -136,7 +136,8 @@ def _bare(line: str) -> tuple[str, str]:
 
 
 def _text(body: str, depth: int) -> str:
-    fields = tuple(_fields(body))
+    # The error last, as most loggers have it: JSON's keys are often sorted.
+    fields = tuple(sorted(_fields(body), key=lambda field: field[0].lower() in _ERRORS))
     if not fields or not depth:
         return _QUOTES.sub('"', body)
     inner = [

@@ -398,6 +398,13 @@ def scrape_faults(kit: Kit) -> list[Fault]:
         Fault(name="path not there", cause="metrics-path", web=web, job=trusting, path="/metric"),
         Fault(name="landing page", cause="metrics-path", web=web, job=trusting, path="/"),
         Fault(name="stream of rubbish", cause="metrics-path", server="rubbish", scheme="http"),
+        Fault(
+            name="metrics with a page's header",
+            cause="metrics-content-type",
+            server="mislabelled",
+            scheme="http",
+            suites=("sid",),
+        ),
         # And one that is right, so that nothing is taken for a fault that is none.
         Fault(name="right", cause="", web=mutual + users, job=kit.showing(kit.client) | kit.login()),
     ]

@@ -246,6 +246,8 @@ def _serve(kind: str, listening: socket.socket, over: threading.Event) -> None:
         "proxy": b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
         "rubbish": b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\n"
         b"Connection: close\r\n\r\n<html></html>",
+        "mislabelled": b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 7\r\n"
+        b"Connection: close\r\n\r\nup_a 1\n",
     }
     while not over.is_set():
         try:

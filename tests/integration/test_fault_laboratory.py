@@ -138,6 +138,8 @@ def test_a_probe_says_what_prometheus_says(lab: Laboratory) -> None:
         assert one.attempt is not None
         if "proxy_url" in one.fault.job:
             continue
+        if one.fault.cause == "metrics-content-type":
+            continue  # a matter of Prometheus' version, which a probe does not know
         ok = one.attempt.outcome == "200" and not metrics.fault(one.attempt)
         assert ok == one.up, f"{one.fault.name}: {one.attempt.reason!r}, and Prometheus {one.last_error!r}"
         compared += 1

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from wizard import components
 from wizard.configs import web
 from wizard.errors import ConfigError
 from wizard.model import RateLimit
@@ -464,3 +465,21 @@ def test_what_no_toolkit_will_ever_know_is_an_error(more: str, folder: Path) -> 
     content = (GOOD.replace("F/", f"{folder}/") + more).encode()
     assert web.check(content, toolkit="", read=read)
     assert web.unfamiliar(content) == ()
+
+
+@pytest.mark.parametrize(
+    ("component", "version", "toolkit"),
+    [
+        ("node_exporter", "1.5.0", "0.8.2"),
+        ("node_exporter", "1.12.3", "0.17.1"),
+        ("node_exporter", "1.13.0", ""),
+        ("prometheus", "2.42.0+ds", "0.8.2"),
+        ("prometheus", "4.0.0", ""),
+        ("postgres_exporter", "0.15.0", ""),
+        ("prometheus", "", ""),
+    ],
+)
+def test_of_a_program_newer_than_the_list_the_toolkit_is_unknown(
+    component: str, version: str, toolkit: str
+) -> None:
+    assert components.component(component).known_toolkit(version) == toolkit

@@ -201,7 +201,7 @@ def explain(workspace: Workspace, text: str | None, stack: str | None, no_ask: b
     with output.explained():
         if text is None and sys.stdin.isatty():
             output.say("Paste the line, then press Enter and Ctrl+D.")
-        lines = text if text is not None else sys.stdin.read(1_000_000)
+        lines = text if text is not None else _log()
         found = diagnose.diagnose(lines)
         if found is not None and found.questions and not no_ask:
             machine, wanted = _hosts_of(stack, workspace)
@@ -223,6 +223,19 @@ def explain(workspace: Workspace, text: str | None, stack: str | None, no_ask: b
         click.echo(f"Next: {found.next}")
     if found.mend:
         click.echo(f"In the wizard: {diagnose.PARTS[found.mend]}")
+
+
+def _log() -> str:
+    """The end of what stands on standard input, whatever bytes it holds; 64 MiB at most are read."""
+    kept = b""
+    stream = sys.stdin.buffer
+    for _ in range(64):
+        piece = stream.read(1 << 20)
+        if not piece:
+            break
+        kept = (kept + piece)[-(8 << 20) :]
+    wide = kept.startswith((b"\xff\xfe", b"\xfe\xff"))  # what PowerShell redirects into a file
+    return kept.decode("utf-16" if wide else "utf-8", "replace")
 
 
 @click.command(name="hash")

@@ -88,6 +88,11 @@ class Component:
         """The exporter-toolkit's version in it, e.g. '0.8.2'; '' where it has none."""
         return _at(self.toolkits, version)
 
+    def known_toolkit(self, version: str = "") -> str:
+        """As `toolkit`; '' too for a version that is newer than the newest listed one, which may have a newer one."""
+        newest = numbers(self.toolkits[-1][0])[:2] if self.toolkits else (0, 0)
+        return self.toolkit(version) if version and numbers(version)[:2] <= newest else ""
+
     def prefix(self, flag: Callable[[str], str]) -> str:
         """The path below which all of it is served, e.g. '/prometheus'; '' for none.
 

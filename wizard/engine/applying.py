@@ -466,5 +466,5 @@ def _toolkit(change: WriteFile, plan: Plan) -> str:
     for service in plan.facts.hosts[change.host].services:
         homes = (service.web_config, posixpath.join(service.home, "web.yml"))
         if change.path in homes and service.version:
-            return find_component(service.component).toolkit(service.version)
+            return find_component(service.component).known_toolkit(service.version)
     return ""

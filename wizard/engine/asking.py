@@ -46,6 +46,9 @@ _DEMANDING: Final = (
     "VerifyClientCertIfGiven",
 )
 _VERIFYING: Final = ("RequireAndVerifyClientCert", "VerifyClientCertIfGiven")
+_METRICS: Final = re.compile(
+    r"# (?:HELP|TYPE|UNIT|EOF)\b|[a-zA-Z_:][\w:]{0,200}(?:\{[^\n]{0,2000}\})?[ \t]+(?:[-+]?[\d.]|NaN|[-+]?Inf)"
+)
 _LISTEN: Final = re.compile(r"^\s*\d+:\s([0-9A-F]{8,32}):([0-9A-F]{4})\s[0-9A-F:]+\s0A\s", re.MULTILINE)
 
 
@@ -66,6 +69,7 @@ class Asker:
             "password": self.password,
             "password-cost": self.password_cost,
             "port": self.port,
+            "page": self.page,
             "versions": self.versions,
             "server-log": self.server_log,
             "file": self.file,
@@ -309,6 +313,15 @@ class Asker:
         return "" if re.match(rb"HTTP/1\.[01] 2\d\d", answer) else "proxy-refuses"
 
     # -- the server's own ----------------------------------------------------------------------------------
+
+    def page(self, found: Diagnosis) -> str:
+        """Whether what the server answers is metrics, whatever its header says."""
+        if not self._of.url:
+            return ""
+        attempt = self._ask(self._of.url, timeout=5.0)
+        if attempt.outcome != "200" or not attempt.body.strip():
+            return ""
+        return "metrics-content-type" if _METRICS.match(attempt.body.lstrip()) else "metrics-path"
 
     def versions(self, found: Diagnosis) -> str:
         """Whether the server's TLS section leaves anything that this client can speak."""

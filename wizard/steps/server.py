@@ -169,7 +169,7 @@ def _weak(server: Server, web_step: PlannedStep | None, before: FileState | None
     state = writes[-1].after if writes else before
     if state is None:
         return ()
-    toolkit = find_component(server.spec.name).toolkit(server.service.version)
+    toolkit = find_component(server.spec.name).known_toolkit(server.service.version)
     newer = tuple(
         Finding(
             severity="warning",
