@@ -147,7 +147,7 @@ class Pair:
         if isinstance(key, ed448.Ed448PrivateKey):
             return seq(oid("1.3.101.113")), key.sign(data)
         if isinstance(key, ec.EllipticCurvePrivateKey):
-            return seq(oid(ECDSA[digest])), key.sign(data, ec.ECDSA(made))
+            return seq(oid(ECDSA[digest])), key.sign(data, ec.ECDSA(made, deterministic_signing=True))
         if isinstance(key, dsa.DSAPrivateKey):
             return seq(oid(DSA[digest])), key.sign(data, made)
         assert isinstance(key, rsa.RSAPrivateKey)
