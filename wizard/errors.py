@@ -127,6 +127,12 @@ class AwayError(HostError):
     title = "The host cannot be reached"
 
 
+class UnsafePathError(HostError):
+    """A path leads through a folder that an unprivileged user can change to something that is not that user's."""
+
+    title = "A path is not safe for root"
+
+
 class ChangedError(FirescreenError):
     """A file is no longer what the preview showed; it was left alone."""
 

@@ -154,8 +154,7 @@ def _folders(connection: Connection, was: Held, now: Held) -> list[str]:
     changed = [path for path, rights in was.folders.items() if now.folders.get(path, rights) != rights]
     for path in changed:
         mode, owner, group = was.folders[path]
-        connection.run(["chown", f"{owner}:{group}", path])
-        connection.run(["chmod", f"{mode:04o}", path])
+        connection.set_folder_rights(path, mode=mode, owner=owner, group=group)
     return changed
 
 

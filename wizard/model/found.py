@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
@@ -23,6 +23,8 @@ class FileState:
     mode: int = 0o644
     owner: str = "root"
     group: str = "root"
+    attributes: tuple[tuple[str, str], ...] = field(default=(), repr=False, compare=False)
+    """Access control list and other extended attributes, see `hosts.attributes`; known once `examine` was asked."""
 
     @property
     def sha256(self) -> str:
@@ -94,6 +96,19 @@ class Connection(Protocol):
 
     def remove_folder(self, path: str) -> bool:
         """Removes a folder if it is empty; says whether it is gone."""
+        ...
+
+    def set_folder_rights(self, path: str, *, mode: int, owner: str, group: str) -> None:
+        """Gives a folder another owner and mode."""
+        ...
+
+    def examine(self, paths: Iterable[str]) -> dict[str, tuple[tuple[str, str], ...]]:
+        """`FileState.attributes` of what stands at each path; nothing is changed.
+
+        Raises:
+            UnsafePathError: an unprivileged user could lead root elsewhere there. HostError: it is immutable, or has
+                attributes that cannot be carried over there.
+        """
         ...
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0) -> Completed:
