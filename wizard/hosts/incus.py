@@ -17,13 +17,13 @@ from typing import Protocol, runtime_checkable
 
 from wizard.errors import HostError
 from wizard.hosts import failures
-from wizard.hosts.attributes import Attributes
+from wizard.hosts.file_scripts import INFO, READ
 from wizard.hosts.local import LocalConnection
 from wizard.hosts.process import LIMIT, Ended
 from wizard.hosts.remote import START, Call, RemoteShell, Stream
 from wizard.hosts.shell import _READ_LIMIT as READ_LIMIT
-from wizard.hosts.shell import INFO, READ, ShellFiles
-from wizard.model import Completed, Connection, FileState, HostSpec, PathInfo
+from wizard.hosts.shell import ShellFiles
+from wizard.model import Completed, Connection, Examined, FileState, HostSpec, PathInfo
 from wizard.redact import plain
 
 _CLIENTS = ("incus", "lxc", "/snap/bin/lxc")
@@ -218,7 +218,7 @@ class IncusConnection:
         """Gives a folder another owner and mode."""
         self._files.set_folder_rights(path, mode=mode, owner=owner, group=group)
 
-    def examine(self, paths: Iterable[str]) -> dict[str, Attributes]:
+    def examine(self, paths: Iterable[str]) -> dict[str, Examined]:
         """See `model.Connection.examine`; one round trip."""
         return self._files.examine(paths)
 

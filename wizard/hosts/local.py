@@ -22,13 +22,12 @@ from typing import Literal, NamedTuple
 
 from wizard.account import group_name, user_name
 from wizard.errors import HostError
-from wizard.hosts import attributes, failures, immutable
-from wizard.hosts.attributes import Attributes
+from wizard.hosts import attributes, examination, failures, immutable
 from wizard.hosts.process import Ended, run_bounded
 from wizard.hosts.program import OpenProgram
 from wizard.hosts.safe_path import Held, hold
 from wizard.hosts.sudo import SudoFiles
-from wizard.model import Completed, FileState, PathInfo
+from wizard.model import Completed, Examined, FileState, PathInfo
 
 READ_LIMIT = 64 * 1024 * 1024
 """Bytes; a larger file is no configuration file."""
@@ -129,40 +128,41 @@ class LocalConnection:
         except OSError as problem:
             raise failures.from_errno(problem, doing="list", path=folder) from None
 
-    def examine(self, paths: Iterable[str]) -> dict[str, Attributes]:
+    def examine(self, paths: Iterable[str]) -> dict[str, Examined]:
         """See `model.Connection.examine`."""
         wanted = tuple(dict.fromkeys(paths))
         if self._sudo:
             return self._sudo.examine(wanted)
         return {path: self._examined(path) for path in wanted}
 
-    def _examined(self, path: str) -> Attributes:
+    def _examined(self, path: str) -> Examined:
         try:
             with self._hold(path) as held:
                 _refuse_immutable(held, path)
                 if held.found is None or not stat.S_ISREG(held.found.st_mode):
-                    return ()
+                    return Examined(guarded=held.guarded)
                 number = held.open_file(path)
                 try:
                     immutable.refuse(number, path)
-                    return attributes.read(number)
+                    return Examined(attributes=attributes.read(number), guarded=held.guarded)
                 finally:
                     os.close(number)
         except FileNotFoundError:
-            self._refuse_absent(path)
-            return ()
-        except NotADirectoryError:
-            return ()
+            return self._examined_absent(path)
+        except (NotADirectoryError, PermissionError):
+            return Examined()  # reading it says why
         except OSError as problem:
-            raise failures.from_errno(problem, doing="look at", path=path) from None
+            return examination.refused(failures.from_errno(problem, doing="look at", path=path))
+        except HostError as problem:
+            return examination.refused(problem)
 
-    def _refuse_absent(self, path: str) -> None:
+    def _examined_absent(self, path: str) -> Examined:
         """Whether the folder of a path would have to be made where somebody else could exchange it."""
         for parent in Path(os.path.abspath(path)).parents:
             with suppress(OSError), self._hold(str(parent)) as held:
-                if held.found is None and held.guarded:
-                    raise held.refused("absent", path)
-                return
+                refused = held.found is None and held.guarded
+                return examination.refused(held.refused("absent", path)) if refused else Examined()
+        return Examined()
 
     # -- writing -----------------------------------------------------------------------------------------
 
@@ -190,6 +190,7 @@ class LocalConnection:
         name = _staged(held.name, tag)
         staged = os.path.join(held.at, name)
         try:
+            held.refuse_odd(path)
             identity = _write(held, name, state, (uid, gid), path)
         except BaseException as problem:
             held.close()

@@ -12,7 +12,7 @@ are simply followed.
 
 from __future__ import annotations
 
-from wizard.errors import HostError, UnsafePathError
+from wizard.errors import PathError, UnsafePathError
 from wizard.hosts.safe_path import refusal
 
 ABSENT = 44
@@ -143,7 +143,6 @@ judge() {{
   new=$uid
   uid_of "$entry"
   case $entry in
-    4*) [ "$new" = "$uid" ] || sticky || unsafe folder ;;
     8*' '*' 1 '*:*) ;;
     8*) [ "$new" = "$uid" ] && [ "$uid" != 0 ] || unsafe hardlink ;;
   esac
@@ -151,7 +150,7 @@ judge() {{
 pour() {{
   if [ -z "$guarded" ]; then cat -- "./$name"; return; fi
   id_of "$entry"
-  ${{bound:+timeout -k 1 5}} sh -c 'exec 3< "$1" && [ "$(stat -L -c %d:%i /dev/fd/3)" = "$2" ] || exit {MOVED}
+  ${{bound:+timeout -k 1 2}} sh -c 'exec 3< "$1" && [ "$(stat -L -c %d:%i /dev/fd/3)" = "$2" ] || exit {MOVED}
     exec cat <&3' sh "./$name" "$id"
   case $? in 0) ;; 1) return 1 ;; *) unsafe moved ;; esac
 }}
@@ -202,9 +201,9 @@ def refuse(code: int, stderr: str, path: str) -> None:
 
     Raises:
         UnsafePathError: an unprivileged user could lead root elsewhere there.
-        HostError: what stands there is no regular file.
+        PathError: what stands there is no regular file.
     """
     if (error := refused(code, stderr, path)) is not None:
         raise error
     if code == NOT_REGULAR:
-        raise HostError("it is not a regular file", where=path, todo="Correct the path.")
+        raise PathError("it is not a regular file", where=path, todo="Correct the path.")

@@ -14,7 +14,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from wizard.account import group_name, user_name
-from wizard.errors import HostError, UnsafePathError
+from wizard.errors import PathError, UnsafePathError
 
 _PATH = getattr(os, "O_PATH", os.O_RDONLY)
 _FOLDER = _PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -56,6 +56,16 @@ class Held:
         except FileNotFoundError:
             return None
 
+    def refuse_odd(self, path: str) -> None:
+        """Looks whether a file may take the place of what stands at the name.
+
+        Raises:
+            PathError: somebody put a pipe or the like where a file was.
+        """
+        mode = self.found.st_mode if self.found is not None else stat.S_IFREG
+        if self.guarded and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise PathError("it is not a regular file", where=path, todo="Correct the path.")
+
     def sync(self) -> None:
         """Brings the folder's names onto the disk."""
         number = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.folder)
@@ -76,7 +86,7 @@ class Held:
         """The regular file of that name, open for reading.
 
         Raises:
-            HostError: it is something else, or a hard link to somebody else's file. OSError: it cannot be opened.
+            PathError: it is something else, or a hard link to somebody else's file. OSError: it cannot be opened.
         """
         # Non-blocking: opening a named pipe would otherwise wait for a writer.
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -89,7 +99,7 @@ class Held:
         found = os.fstat(number)
         if not stat.S_ISREG(found.st_mode):
             os.close(number)
-            raise HostError("it is not a regular file", where=path, todo="Correct the path.")
+            raise PathError("it is not a regular file", where=path, todo="Correct the path.")
         if self.guarded and _is_foreign_link(self.rights, found):
             os.close(number)
             raise _refusal("hardlink", self.rights, self.at, path)
@@ -99,7 +109,7 @@ class Held:
         """The folder of that name, open for reading.
 
         Raises:
-            HostError: it is somebody else's. OSError: it is none, or cannot be opened.
+            PathError: it is somebody else's. OSError: it is none, or cannot be opened.
         """
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         number = os.open(self.name, flags, dir_fd=self.folder)
@@ -178,11 +188,9 @@ class _Walk:
 
     def _ended(self, name: str, found: os.stat_result | None) -> Held:
         guarded = self._guarded()
-        if guarded and found is not None:
-            if stat.S_ISDIR(found.st_mode) and _is_foreign_folder(self._rights, found):
-                raise self._refused("folder")
-            if stat.S_ISREG(found.st_mode) and _is_foreign_link(self._rights, found):
-                raise self._refused("hardlink")
+        is_file = found is not None and stat.S_ISREG(found.st_mode)
+        if guarded and found is not None and is_file and _is_foreign_link(self._rights, found):
+            raise self._refused("hardlink")
         return Held(self._folder, name, "/" + "/".join(self._at), self._rights, guarded, found)
 
     def _guarded(self) -> bool:

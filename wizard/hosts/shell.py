@@ -9,209 +9,33 @@ of its text, and what is written is at no instant more open than its final mode.
 from __future__ import annotations
 
 import os
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from wizard.errors import HostError
-from wizard.hosts import failures, immutable
-from wizard.hosts.attributes import ACL, Attributes, acl_text, acl_value
-from wizard.hosts.path_script import ABSENT, FUNCTIONS, NOT_REGULAR, UNSAFE, refuse
+from wizard.hosts import examination, failures
+from wizard.hosts.attributes import ACL, acl_text
+from wizard.hosts.file_scripts import (
+    FOLDER_RIGHTS,
+    INFO,
+    MAKE_FOLDER,
+    NAMES,
+    NO_TOOL,
+    OCCUPIED,
+    READ,
+    REMOVE,
+    REMOVE_FOLDER,
+    SHORT,
+    STAGE,
+    STAGED_NAME,
+    SWAP,
+)
+from wizard.hosts.path_script import ABSENT, FUNCTIONS, refuse
 from wizard.hosts.process import LIMIT, Ended
-from wizard.model import FileState, PathInfo
+from wizard.model import Examined, FileState, PathInfo
 
 _READ_LIMIT = 64 * 1024 * 1024
-_OCCUPIED = 46
-_FIXED = 52
-_FOLDER_FIXED = 53
-_NO_TOOL = 47
-"""Exit code: what a file has besides its mode cannot be carried over."""
-SHORT = 48
-"""Exit code: fewer bytes arrived than were sent."""
-CHANGED = 49
-"""Exit code: the file is not the one that was to be replaced."""
-
-READ = f"""
-held "$1" || exit {ABSENT}
-tell
-"""
-INFO = f"""
-held "$1" && [ -n "$entry" ] || exit {ABSENT}
-printf '%s\\n' "${{entry#* * * * }}"
-"""
-_NAMES = f"""
-held "$1" || exit {ABSENT}
-into_folder
-exec find . -mindepth 1 -maxdepth 1 -printf '%f\\0'
-"""
-STAGED_NAME = """
-held "$1" || gone
-printf '%s\\n' "$at/.$name.firescreen-$2"
-"""
-# $1 path, $2 tag, $3 owner:group, $4 mode, $5 size, $6 a file that was uploaded or '', $7 the content or '',
-# $8 attributes; where both are '' the content is on standard input. noclobber makes the shell open with O_EXCL where
-# nothing stands or a regular file does, and without where anything else does: so that a folder that others can change
-# is never written in, but a private one in it, which nobody else can enter or take to another place. Content comes
-# first, into a file that is nobody's but root's; `ls` says its size, and by a plus whether it inherited a list.
-_WRITE = f"""
-path=$1 tag=$2 owner=$3 mode=$4 size=$5 uploaded=$6 text=$7 attributes=$8 identity=
-umask 077
-held "$path" || gone
-staged=.$name.firescreen-$tag
-deliver() {{
-  held "$uploaded" && pour || exit 1
-  [ -z "$guarded" ] || {{ rm -f -- "./$name"; exit; }}
-  : > "./$name"
-}}
-carry() {{
-  set -f
-  IFS=$nl
-  for line in $attributes; do
-    case $line in
-      'acl '*) setfacl --set "${{line#acl }}" /dev/fd/3 ;;
-      *) setfattr -n "${{line%% *}}" -v "${{line#* }}" /dev/fd/3 ;;
-    esac || exit {_NO_TOOL}
-  done
-  unset IFS
-  set +f
-}}
-write() {{
-  [ ! -e "$1" ] && [ ! -L "$1" ] || rm -f -- "$1" || exit
-  set -C
-  exec 3> "$1"
-  set +C
-  trap 'rm -f -- "$new"; [ -z "$guarded" ] || leave' EXIT
-  if [ -n "$uploaded" ]; then
-    (deliver) >&3 || exit
-  elif [ -n "$text" ]; then
-    # By the shell itself, without a process; if it cannot, cat has the system's words for why.
-    printf %s "$text" >&3 || printf %s "$text" | cat >&3 || exit
-  else
-    cat >&3 || exit
-  fi
-  set -- "$1" $(ls -lnL /dev/fd/3)
-  [ "$6" = "$size" ] || exit {SHORT}
-  case $2 in *+) setfacl --set u::rw-,g::---,o::--- /dev/fd/3 || exit {_NO_TOOL} ;; esac
-  chown -- "$owner" /dev/fd/3 || exit
-  [ -z "$attributes" ] || carry
-  chmod -- "$mode" /dev/fd/3 || exit
-  exec 3>&-
-  sync -- "$1" || exit
-}}
-leave() {{ cd -P .. && rmdir -- "./$staged+"; }}
-if [ -z "$guarded" ]; then
-  new=./$staged
-  write "$new"
-else
-  case $entry in '' | 8* | 4*) ;; *) exit {NOT_REGULAR} ;; esac
-  private "$staged+"
-  new=./new
-  write "$new"
-  identity=$(stat -c %d:%i "$new") && mv -fT -- "$new" "../$staged" || exit
-  leave
-fi
-trap - EXIT
-"""
-STAGE = _WRITE + 'printf \'%s\\n%s\\n\' "$at/$staged" "$identity"\n'
-# Compared in the moment of the swap: `any` (not compared), or `old_mode` and `digest` of what is to be replaced ('' for
-# nothing); `look`: whether to say what is there then, as `READ` says it.
-_SWAP = f"""
-replace() {{
-  now=$(stat -c "$form" -- "./$name" 2>/dev/null)
-  if [ -n "$any" ]; then
-    :
-  elif [ -z "$old_mode" ]; then
-    [ -z "$now" ] || return {CHANGED}
-  else
-    case $now in 8*) ;; *) return {CHANGED} ;; esac
-    [ "$(field 5 $now)" = "$old_mode" ] || return {CHANGED}
-    entry=$now
-    [ "$(digested)" = "$digest  -" ] || return {CHANGED}
-  fi
-  [ -z "$identity" ] || same "./$staged" || return {UNSAFE}
-  mv -fT -- "./$staged" "./$name" && sync -- . || return
-  [ -z "$identity" ] || same "./$name" || return {UNSAFE}
-  [ -z "$labels" ] || [ -n "$guarded" ] || restorecon -- "$at/$name" || :
-}}
-digested() {{ if [ -n "$guarded" ]; then pour | sha256sum; else sha256sum < "./$name"; fi; }}
-same() {{ [ "$(stat -c %d:%i -- "$1" 2>/dev/null)" = "$identity" ]; }}
-replace || {{
-  code=$?
-  rm -f -- "./$staged"
-  [ "$code" != {UNSAFE} ] || unsafe moved
-  exit "$code"
-}}
-[ -n "$look" ] || exit 0
-entry=$(stat -c "$form" -- "./$name" 2>/dev/null)
-tell
-"""
-# $1 staged, $2 path, $3 identity of what was staged or '', $4 any, $5 labels, $6 mode, $7 digest, $8 look.
-SWAP = f"""
-staged=${{1##*/}} identity=$3 any=$4 labels=$5 old_mode=$6 digest=$7 look=$8
-held "$2" || gone
-{_SWAP}"""
-# As for `STAGE`, then $9 labels, ${10} mode, ${11} digest, ${12} look.
-PUT = f"""
-any= labels=$9 old_mode=${{10}} digest=${{11}} look=${{12}}
-{_WRITE}{_SWAP}"""
-# A leftover of `STAGE` goes with its private folder.
-_REMOVE = """
-held "$1" || exit 0
-rm -f -- "./$name" || exit
-case $guarded$name in
-  1.*.firescreen-*) [ ! -d "./$name+" ] || (private "$name+"; rm -f ./new; cd -P .. && rmdir -- "./$name+") || : ;;
-esac
-sync -- .
-"""
-_MAKE_FOLDER = f"""
-held "$1" || gone
-case $entry in 4*) exit 0 ;; '') ;; *) exit {_OCCUPIED} ;; esac
-umask 077
-mkdir -- "./$name" || exit 1
-rights() {{
-  case $(ls -ldn "$1") in ??????????+*) setfacl -bk -- "$1" || return ;; esac
-  chown -- "$2" "$1" && chmod -- "$3" "$1"
-}}
-if [ -z "$guarded" ]; then
-  rights "./$name" "$2" "$3" && exit 0
-else
-  private "$name"
-  rights . "$2" "$3" && exit 0
-  cd -P ..
-fi
-rmdir -- "./$name"
-exit 1
-"""
-_REMOVE_FOLDER = f"""
-held "$1" && [ -n "$entry" ] || exit 0
-case $entry in 4*) ;; *) exit {_OCCUPIED} ;; esac
-[ -z "$(find "./$name" -mindepth 1 -maxdepth 1 -print -quit)" ] || exit {ABSENT}
-exec rmdir -- "./$name"
-"""
-# What a rename would drop, and what makes one impossible; as `getfacl` and `getfattr` say it.
-EXAMINE = f"""
-held "$1" || {{ [ -z "$guarded" ] || unsafe absent; exit 0; }}
-set -f
-IFS=$nl
-for line in $(lsattr -d . ${{entry:+"./$name"}} 2>/dev/null); do
-  case ${{line%% *}} in *[ia]*) case $line in *" .") exit {_FOLDER_FIXED} ;; *) exit {_FIXED} ;; esac ;; esac
-done
-unset IFS
-set +f
-case $entry in 8*) ;; *) exit 0 ;; esac
-if command -v getfacl >/dev/null && command -v setfacl >/dev/null; then
-  getfacl -scpn -- "./$name" || exit
-else
-  case $(ls -ldn -- "./$name") in ??????????+*) exit {_NO_TOOL} ;; esac
-fi
-! command -v getfattr >/dev/null || exec getfattr -h -d -m '^user[.]' -e hex -- "./$name"
-"""
-_FOLDER_RIGHTS = """
-held "$1" || gone
-into_folder
-chown -- "$2" . && chmod -- "$3" .
-"""
 
 _KINDS: dict[str, Literal["file", "folder"]] = {
     "regular file": "file",
@@ -283,7 +107,7 @@ class ShellFiles(ABC):
 
     def names(self, folder: str) -> tuple[str, ...]:
         """See `model.Connection.names`."""
-        code, out, err = self.script(_NAMES, os.path.abspath(folder))
+        code, out, err = self.script(NAMES, os.path.abspath(folder))
         if code == ABSENT:
             return ()
         refuse(code, err, folder)
@@ -291,20 +115,9 @@ class ShellFiles(ABC):
             raise failures.from_words(err, doing="list", path=folder)
         return tuple(sorted(os.fsdecode(name) for name in out.split(b"\0") if name))
 
-    def examine(self, paths: Iterable[str]) -> dict[str, Attributes]:
+    def examine(self, paths: Iterable[str]) -> dict[str, Examined]:
         """See `model.Connection.examine`."""
-        wanted = tuple(dict.fromkeys(paths))
-        found = {}
-        for path, (code, out, err) in zip(wanted, self.scripts(EXAMINE, wanted), strict=True):
-            refuse(code, err, path)
-            if code in (_FIXED, _FOLDER_FIXED):
-                raise immutable.error(path if code == _FIXED else os.path.dirname(path))
-            if code == _NO_TOOL:
-                raise _no_tool(path)
-            if code:
-                raise failures.from_words(err, doing="look at", path=path)
-            found[path] = _attributes(out.decode("utf-8", "surrogateescape"))
-        return found
+        return examination.examine(self, tuple(dict.fromkeys(paths)))
 
     def scripts(self, script: str, paths: Sequence[str]) -> Iterator[tuple[int, bytes, str]]:
         """The answers of a script about each of several paths; elsewhere that is one round trip."""
@@ -337,7 +150,16 @@ class ShellFiles(ABC):
 
     def commit(self, staged: str, path: str, *, labels: bool = False) -> None:
         """Renames onto the real file behind `path` and brings its folder onto the disk."""
-        words = (staged, os.path.abspath(path), self.taken_identity(staged), "1", "1" if labels else "", "", "", "")
+        words = (
+            staged,
+            os.path.abspath(path),
+            self.taken_identity(staged),
+            "1",
+            "1" if labels else "",
+            "",
+            "",
+            "",
+        )
         code, _, err = self.script(SWAP, *words)
         refuse(code, err, path)
         if code:
@@ -345,16 +167,16 @@ class ShellFiles(ABC):
 
     def remove(self, path: str) -> None:
         """Removes a file (of a link: what it leads to); no error if it is already gone."""
-        code, _, err = self.script(_REMOVE, os.path.abspath(path))
+        code, _, err = self.script(REMOVE, os.path.abspath(path))
         refuse(code, err, path)
         if code and "Not a directory" not in err:
             raise failures.from_words(err, doing="remove", path=path)
 
     def make_folder(self, path: str, *, mode: int, owner: str, group: str) -> None:
         """See `model.Connection.make_folder`."""
-        code, _, err = self.script(_MAKE_FOLDER, os.path.abspath(path), f"{owner}:{group}", f"{mode:04o}")
+        code, _, err = self.script(MAKE_FOLDER, os.path.abspath(path), f"{owner}:{group}", f"{mode:04o}")
         refuse(code, err, path)
-        if code == _OCCUPIED:
+        if code == OCCUPIED:
             raise HostError(
                 "a file stands where a folder is meant to be", where=path, todo="Move the file away."
             )
@@ -363,9 +185,9 @@ class ShellFiles(ABC):
 
     def remove_folder(self, path: str) -> bool:
         """See `model.Connection.remove_folder`."""
-        code, _, err = self.script(_REMOVE_FOLDER, os.path.abspath(path))
+        code, _, err = self.script(REMOVE_FOLDER, os.path.abspath(path))
         refuse(code, err, path)
-        if code == _OCCUPIED:
+        if code == OCCUPIED:
             raise HostError("it is a file, not a folder", where=path, todo="Correct the path.")
         if code and code != ABSENT:
             raise failures.from_words(err, doing="remove", path=path)
@@ -374,7 +196,7 @@ class ShellFiles(ABC):
     def set_folder_rights(self, path: str, *, mode: int, owner: str, group: str) -> None:
         """See `model.Connection.set_folder_rights`."""
         words = (os.path.abspath(path), f"{owner}:{group}", f"{mode:04o}")
-        code, _, err = self.script(_FOLDER_RIGHTS, *words)
+        code, _, err = self.script(FOLDER_RIGHTS, *words)
         refuse(code, err, path)
         if code:
             raise _account(err, owner, group, path) or failures.from_words(err, doing="change", path=path)
@@ -402,8 +224,8 @@ def refuse_write(code: int, stderr: str, state: FileState, path: str) -> None:
     refuse(code, stderr, path)
     if code == SHORT:
         raise HostError("it arrived there cut short", where=path, todo="Look for room on that disk (df -h).")
-    if code == _NO_TOOL:
-        raise _no_tool(path)
+    if code == NO_TOOL:
+        raise examination.no_tool(path)
     if code:
         raise _owner(stderr, state.owner, state.group, path) or failures.from_words(
             stderr, doing="write", path=path
@@ -413,25 +235,6 @@ def refuse_write(code: int, stderr: str, state: FileState, path: str) -> None:
 def replace_words(stderr: str) -> str:
     """What mv says, with a folder in the way as the system words it."""
     return "Is a directory" if "cannot overwrite directory" in stderr else stderr
-
-
-def _no_tool(path: str) -> HostError:
-    return HostError(
-        "it has an access control list or extended attributes that cannot be carried over",
-        where=path,
-        todo=f"Install getfacl and setfacl there (packages acl and attr), or remove the list: setfacl -b {path}",
-    )
-
-
-_FATTR = re.compile(r"(user\.[^=]+)=0x([0-9a-f]*)")
-
-
-def _attributes(text: str) -> Attributes:
-    """From what `EXAMINE` prints."""
-    entries = [line for line in text.splitlines() if re.match(r"(user|group|mask|other):", line)]
-    found = [(ACL, acl_value("\n".join(entries)))] if entries else []
-    found += [(name, value) for name, value in _FATTR.findall(text)]
-    return tuple(found)
 
 
 def _garbled(path: str) -> HostError:

@@ -22,30 +22,17 @@ from pathlib import Path
 from wizard.errors import ChangedError, FirescreenError, HostError, NeededError
 from wizard.hosts import failures, forwarding, sshconfig
 from wizard.hosts.access import Access
-from wizard.hosts.attributes import Attributes
 from wizard.hosts.become import TerminalNeededError, become_root
 from wizard.hosts.dialling import Dialled
+from wizard.hosts.file_scripts import CHANGED, INFO, PUT, READ, SHORT, STAGE, SWAP
 from wizard.hosts.lean import paramiko
 from wizard.hosts.local import names_from
 from wizard.hosts.path_script import refuse
 from wizard.hosts.process import LIMIT, Ended
 from wizard.hosts.remote import START, Call, RemoteShell, Stream, gone
-from wizard.hosts.shell import (
-    CHANGED,
-    INFO,
-    PUT,
-    READ,
-    SHORT,
-    STAGE,
-    SWAP,
-    ShellFiles,
-    carried,
-    refuse_write,
-    replace_words,
-    stage_words,
-)
+from wizard.hosts.shell import ShellFiles, carried, refuse_write, replace_words, stage_words
 from wizard.hosts.sshlogin import CHANNEL, Login, bounded
-from wizard.model import Completed, FileState, HostSpec, PathInfo
+from wizard.model import Completed, Examined, FileState, HostSpec, PathInfo
 
 _READ_LIMIT = 64 * 1024 * 1024
 _SMALL = 16384
@@ -418,7 +405,7 @@ class SshConnection:
         """Gives a folder another owner and mode."""
         self._files.set_folder_rights(path, mode=mode, owner=owner, group=group)
 
-    def examine(self, paths: Iterable[str]) -> dict[str, Attributes]:
+    def examine(self, paths: Iterable[str]) -> dict[str, Examined]:
         """See `model.Connection.examine`; one round trip."""
         return self._files.examine(paths)
 

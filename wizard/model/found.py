@@ -44,6 +44,22 @@ class PathInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Examined:
+    """What was found out of a path that may be written.
+
+    problem: why it cannot be, or '' (an unprivileged user could lead root elsewhere, it is immutable, …), with `where`
+    and `todo` as errors have them. attributes: see `FileState.attributes`. guarded: whether an unprivileged user can
+    change its folder.
+    """
+
+    problem: str = ""
+    where: str = ""
+    todo: str = ""
+    attributes: tuple[tuple[str, str], ...] = ()
+    guarded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Completed:
     """How a command ended; the outputs are decoded with replacement characters."""
 
@@ -102,13 +118,8 @@ class Connection(Protocol):
         """Gives a folder another owner and mode."""
         ...
 
-    def examine(self, paths: Iterable[str]) -> dict[str, tuple[tuple[str, str], ...]]:
-        """`FileState.attributes` of what stands at each path; nothing is changed.
-
-        Raises:
-            UnsafePathError: an unprivileged user could lead root elsewhere there. HostError: it is immutable, or has
-                attributes that cannot be carried over there.
-        """
+    def examine(self, paths: Iterable[str]) -> dict[str, Examined]:
+        """Whether each path can be written, and what a rename would drop of what stands there; changes nothing."""
         ...
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0) -> Completed:
@@ -220,6 +231,11 @@ class HostFacts:
     services: tuple[Service, ...] = ()
     files: Mapping[str, FileState | None] = field(default_factory=dict)
     folders: Mapping[str, PathInfo | None] = field(default_factory=dict)
+    unreadable: Mapping[str, Examined] = field(default_factory=dict)
+    """Files that were not read, since what stands there is none or an unprivileged user could lead root elsewhere;
+    they count as absent in `files`."""
+    examined: Mapping[str, Examined] = field(default_factory=dict)
+    """Paths that a plan may write; empty where nothing is to be protected."""
 
     def service(self, component: str) -> Service | None:
         """The service of that component here, the active one first."""
