@@ -27,7 +27,7 @@ EVERYTHING = (
     "find /etc/node_exporter /etc/prometheus /etc/default /etc/systemd/system /srv /etc/planted* -xdev "
     "\\( -type f -o -type d -o -type l \\) -printf '%p %y %m %U:%G %l ' "
     "\\( -type f -exec sha256sum {} ';' -o -printf '\\n' \\) | sort; "
-    "getfacl -Rnp /etc/prometheus/ /etc/node_exporter"
+    "getfacl -Rnp /etc/prometheus/ /etc/node_exporter; true"
 )
 
 
@@ -78,7 +78,7 @@ def test_a_folder_of_the_services_user_is_secured_and_put_back(
     folder.check(
         "chown prometheus:prometheus /etc/node_exporter && chmod 640 /etc/prometheus/prometheus.yml && "
         "chgrp prometheus /etc/prometheus/prometheus.yml && setfacl -m u:admin:rw /etc/prometheus/prometheus.yml && "
-        "setfacl -d -m u:guest:rwx,g::r /etc/node_exporter"
+        "setfacl -d -m u:guest:rwx,g::rwx /etc/node_exporter"
     )
     before = folder.check(EVERYTHING)
     acl = folder.check("getfacl -np /etc/prometheus/prometheus.yml")

@@ -46,11 +46,14 @@ def test_a_file_of_ones_own_keeps_them(tmp_path: Path) -> None:
     assert host.examine([str(path)])[str(path)].attributes == before.attributes
     assert before.mode == 0o660, "the group's bits are the mask"
     after = FileState(b"new", 0o640, before.owner, before.group, before.attributes)
+    now: FileState | None = None
     for state in (after, before):
         host.commit(host.stage(str(path), state, tag="t"), str(path))
         now = host.read(str(path))
+        assert now is not None
         assert now == state
         assert now.attributes[1] == before.attributes[1]
+    assert now is not None
     assert now.attributes == before.attributes
 
 

@@ -35,8 +35,8 @@ printf '%s\\n' "$at/.$name.firescreen-$2"
 # $1 path, $2 tag, $3 owner:group, $4 mode, $5 size, $6 a file that was uploaded or '', $7 the content or '',
 # $8 attributes; where both are '' the content is on standard input. noclobber makes the shell open with O_EXCL where
 # nothing stands or a regular file does, and without where anything else does: so that a folder that others can change
-# is never written in, but a private one in it, which nobody else can enter or take to another place. Content comes
-# first, into a file that is nobody's but root's; `ls` says its size, and by a plus whether it inherited a list.
+# is never written in, but a private one in it, which nobody else can enter or take to another place; so it is where
+# `ls` says by a plus that a new file inherited a list. Content comes first, into a file that is nobody's but root's.
 _WRITE = f"""
 path=$1 tag=$2 owner=$3 mode=$4 size=$5 uploaded=$6 text=$7 attributes=$8 identity=
 umask 077
@@ -59,12 +59,15 @@ carry() {{
   unset IFS
   set +f
 }}
-write() {{
+make() {{
   [ ! -e "$1" ] && [ ! -L "$1" ] || rm -f -- "$1" || exit
   set -C
   exec 3> "$1"
   set +C
-  trap 'rm -f -- "$new"; [ -z "$guarded" ] || leave' EXIT
+  trap 'exec 3>&-; rm -f -- "$new"; [ -z "$apart" ] || leave' EXIT
+}}
+is_listed() {{ case $(ls -ln -- "$1") in ??????????+*) ;; *) return 1 ;; esac; }}
+fill() {{
   if [ -n "$uploaded" ]; then
     (deliver) >&3 || exit
   elif [ -n "$text" ]; then
@@ -73,9 +76,7 @@ write() {{
   else
     cat >&3 || exit
   fi
-  set -- "$1" $(ls -lnL /dev/fd/3)
-  [ "$6" = "$size" ] || exit {SHORT}
-  case $2 in *+) setfacl --set u::rw-,g::---,o::--- /dev/fd/3 || exit {NO_TOOL} ;; esac
+  [ "$(stat -L -c %s /dev/fd/3)" = "$size" ] || exit {SHORT}
   chown -- "$owner" /dev/fd/3 || exit
   [ -z "$attributes" ] || carry
   chmod -- "$mode" /dev/fd/3 || exit
@@ -83,14 +84,21 @@ write() {{
   sync -- "$1" || exit
 }}
 leave() {{ cd -P .. && rmdir -- "./$staged+"; }}
-if [ -z "$guarded" ]; then
-  new=./$staged
-  write "$new"
-else
+apart=$guarded new=./$staged
+if [ -z "$apart" ]; then
+  make "$new"
+  # Whom the folder's list lets read could have it open by now, and would read the rest.
+  ! is_listed "$new" || {{ apart=1; exec 3>&-; rm -f -- "$new"; look_around; }}
+fi
+if [ -n "$apart" ]; then
   case $entry in '' | 8* | 4*) ;; *) exit {NOT_REGULAR} ;; esac
   private "$staged+"
   new=./new
-  write "$new"
+  make "$new"
+  ! is_listed "$new" || setfacl --set u::rw-,g::---,o::--- /dev/fd/3 || exit {NO_TOOL}
+fi
+fill "$new"
+if [ -n "$apart" ]; then
   identity=$(stat -c %d:%i "$new") && mv -fT -- "$new" "../$staged" || exit
   leave
 fi
@@ -151,12 +159,12 @@ MAKE_FOLDER = f"""
 held "$1" || gone
 case $entry in 4*) exit 0 ;; '') ;; *) exit {OCCUPIED} ;; esac
 umask 077
-mkdir -- "./$name" || exit 1
 rights() {{
-  case $(ls -ldn "$1") in ??????????+*) setfacl -bk -- "$1" || return ;; esac
+  case $(ls -ldn "$1") in ??????????+*) setfacl -bk -- "$1" && chmod 700 -- "$1" || return ;; esac
   chown -- "$2" "$1" && chmod -- "$3" "$1"
 }}
 if [ -z "$guarded" ]; then
+  mkdir -m 700 -- "./$name" || exit 1
   rights "./$name" "$2" "$3" && exit 0
 else
   private "$name"

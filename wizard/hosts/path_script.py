@@ -166,9 +166,20 @@ into_folder() {{
 private() {{
   id_of "$here"
   mkdir -- "./$1" 2>/dev/null || [ -d "./$1" ] || mkdir -- "./$1" || exit 1
+  is_private "$1" && return
+  # A list that the folder gives to what is made in it counts in place of the umask. Other programs than GNU's set the
+  # mode by the name, which may be another's by then.
+  [ -z "$guarded" ] || case $(mkdir --version 2>/dev/null) in *'GNU coreutils'*) ;; *) unsafe moved ;; esac
+  cd -P ..
+  rmdir -- "./$1" 2>/dev/null
+  mkdir -m 700 -- "./$1" 2>/dev/null || unsafe moved
+  is_private "$1" || unsafe moved
+}}
+is_private() {{
   cd -P -- "./$1" 2>/dev/null || unsafe moved
   set -- $(stat -c '%u %a %d:%i' . ..)
-  case "$1 $2 $6" in "0 700 $id" | "0 2700 $id") ;; *) unsafe moved ;; esac
+  [ "$6" = "$id" ] || unsafe moved
+  case "$1 $2" in '0 700' | '0 2700') ;; *) return 1 ;; esac
 }}
 """
 """Definitions only. They expect `careful` (not empty: this is root) and `bound` (not empty: there is `timeout`)."""
