@@ -27,7 +27,7 @@ EVERYTHING = (
     "find /etc/node_exporter /etc/prometheus /etc/default /etc/systemd/system /srv /etc/planted* -xdev "
     "\\( -type f -o -type d -o -type l \\) -printf '%p %y %m %U:%G %l ' "
     "\\( -type f -exec sha256sum {} ';' -o -printf '\\n' \\) | sort; "
-    "getfacl -Rnp /etc/prometheus/ /etc/node_exporter; true"
+    "find /etc/prometheus/ /etc/node_exporter -type f | sort | xargs getfacl -np; true"
 )
 
 
