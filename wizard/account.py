@@ -1,4 +1,4 @@
-"""Who this program runs as."""
+"""Who this program runs as, and what users and groups are called."""
 
 from __future__ import annotations
 
@@ -9,12 +9,20 @@ import pwd
 
 def account() -> tuple[str, str]:
     """Names (or, where there are none, numbers) of the user and group that this program runs as."""
+    return user_name(os.geteuid()), group_name(os.getegid())
+
+
+def user_name(uid: int) -> str:
+    """A user's name, or the number where it has none."""
     try:
-        user = pwd.getpwuid(os.geteuid()).pw_name
+        return pwd.getpwuid(uid).pw_name
     except KeyError:
-        user = str(os.geteuid())
+        return str(uid)
+
+
+def group_name(gid: int) -> str:
+    """A group's name, or the number where it has none."""
     try:
-        group = grp.getgrgid(os.getegid()).gr_name
+        return grp.getgrgid(gid).gr_name
     except KeyError:
-        group = str(os.getegid())
-    return user, group
+        return str(gid)

@@ -127,6 +127,18 @@ class AwayError(HostError):
     title = "The host cannot be reached"
 
 
+class PathError(HostError):
+    """What stands at a path is not what it has to be."""
+
+    title = "A path does not lead to a file that can be used"
+
+
+class UnsafePathError(PathError):
+    """A path leads through a folder that an unprivileged user can change to something that is not that user's."""
+
+    title = "A path is not safe for root"
+
+
 class ChangedError(FirescreenError):
     """A file is no longer what the preview showed; it was left alone."""
 

@@ -45,6 +45,8 @@ class Image:
     owner: str
     group: str
     name: str = ""
+    attributes: tuple[tuple[str, str], ...] = ()
+    """See `FileState.attributes`; older journals have none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +105,7 @@ class Record:
             ) from error
         if not hmac.compare_digest(_digest(self.key, content), image.digest):
             raise JournalError("the copy of what was there before was altered", where=str(path))
-        return FileState(content, image.mode, image.owner, image.group)
+        return FileState(content, image.mode, image.owner, image.group, image.attributes)
 
     def summary(self) -> RunRecord:
         """What the history shows."""
@@ -430,7 +432,7 @@ def _entry(key: str, number: int, change: Change) -> Entry:
 def _image(key: str, state: FileState | None, name: str) -> Image | None:
     if state is None:
         return None
-    return Image(_digest(key, state.content), state.mode, state.owner, state.group, name)
+    return Image(_digest(key, state.content), state.mode, state.owner, state.group, name, state.attributes)
 
 
 def _read_entry(data: Mapping[str, Any]) -> Entry:
@@ -440,10 +442,17 @@ def _read_entry(data: Mapping[str, Any]) -> Entry:
         host=str(data["host"]),
         kind=str(data["kind"]),
         path=str(data["path"]),
-        before=Image(**data["before"]) if data.get("before") else None,
-        after=Image(**data["after"]) if data.get("after") else None,
+        before=_read_image(data.get("before")),
+        after=_read_image(data.get("after")),
         service=_read_service(service) if service else None,
     )
+
+
+def _read_image(data: Mapping[str, Any] | None) -> Image | None:
+    if not data:
+        return None
+    attributes = tuple((str(name), str(value)) for name, value in data.get("attributes", ()))
+    return Image(**{**data, "attributes": attributes})
 
 
 def _read_service(data: Mapping[str, Any]) -> Service:

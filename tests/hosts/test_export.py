@@ -44,11 +44,22 @@ def proven(engine: Engine, stack: Stack) -> None:
 def test_ansible_secures_fresh_hosts_and_a_second_run_changes_nothing(
     pair: tuple[Machine, Machine], network: Network, tmp_path: Path, suite: str, user: str, become: str
 ) -> None:
+    # One folder is the service's user's, as people leave it: who owns it could lead root elsewhere.
+    pair[0].check(
+        "install -d -o prometheus -g prometheus /etc/node_exporter && echo precious > /etc/planted.conf"
+    )
     fresh = [etc(machine) for machine in pair]
     stack = stack_of(pair, user=user, become=become)
     with engine_for(tmp_path / "workspace", network, {}) as engine:
         folder = ansible_runs.export(engine, stack, tmp_path / "playbook", PASSWORD)
         assert [etc(machine) for machine in pair] == fresh, "an export touches no host"
+
+        pair[0].check("ln -s /etc/planted.conf /etc/node_exporter/web.yml")
+        refused = ansible_runs.run(folder, PASSWORD, enter=network.enter)
+        assert refused.code != 0
+        assert "left alone" in refused.output
+        pair[0].check("rm /etc/node_exporter/web.yml")
+        assert [etc(machine) for machine in pair] == fresh
 
         # Somebody was there first: nothing at all is written, on the other host neither.
         pair[1].check(

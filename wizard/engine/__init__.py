@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from wizard import journal, steps
 from wizard.components import all_components
 from wizard.components import component as find_component
-from wizard.engine import inspecting, judging, proving, reaching, telling, undoing
+from wizard.engine import inspecting, judging, permission, proving, reaching, telling, undoing
 from wizard.engine.ahead import spares
 from wizard.engine.applying import all_unchanged
 from wizard.engine.claims import claimed, let_go
@@ -184,7 +184,11 @@ class Engine:
         Raises:
             FirescreenError: see `inspect` and `steps.plan`.
         """
-        return steps.plan(stack, facts or self.inspect(stack), answers or Answers())
+        found = facts or self.inspect(stack)
+        permission.refuse_unreadable(found)
+        plan = steps.plan(stack, found, answers or Answers())
+        permission.refuse_unwritable(plan)
+        return plan
 
     def explain(self, text: str, stack: Stack | None = None) -> Diagnosis | None:
         """What an error text means; where it may be several things, the hosts of the stack (or this machine) say.

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -214,11 +215,14 @@ class Applier:
             return
         # What travelled from host to host is looked at where it lies now.
         look = b"-----BEGIN" in change.after.content
+        # Whoever had rights on the old file by a list of its own has the same on the new one.
+        kept = change.before.attributes if change.before is not None else ()
+        after = replace(change.after, attributes=kept)
         try:
             if isinstance(connection, _Swapping) and not change.check:
-                now = connection.put(change.path, change.after, tag=tag, before=change.before, look=look)
+                now = connection.put(change.path, after, tag=tag, before=change.before, look=look)
             else:
-                now = self._checked_write(connection, change, change.after, tag, look=look)
+                now = self._checked_write(connection, change, after, tag, look=look)
         except ChangedError:
             raise _changed(change) from None
         said = arrived(change, now) if look else ""
@@ -393,13 +397,15 @@ def validate(
     new = [problem for problem in problems if _unplaced(problem) not in old]
     if new:
         raise ValidationError(redact(plain(new[0])), where=f"{change.host}:{change.path}")
-    if change.check == "blackbox-config":
-        _exporter_check(connection, change, staged, plan)
-    if host.promtool and change.check in ("web-config", "prometheus-config"):
+    asker = _asker(change, plan)
+    if change.check == "blackbox-config" and asker is not None:
+        _exporter_check(connection, change, staged, plan, asker)
+    if host.promtool and change.check in ("web-config", "prometheus-config") and asker is not None:
         words = "web-config" if change.check == "web-config" else "config"
-        ended = connection.run([host.promtool, "check", words, staged], timeout=60)
+        ended = connection.run([*asker, host.promtool, "check", words, staged], timeout=60)
         # A promtool that is older than the program does not know the newest settings; our own check does.
         unknown = change.check == "web-config" and "not found in type" in ended.stdout + ended.stderr
+        unknown = unknown or (bool(asker) and ended.code in (126, 127))  # no runuser there
         if ended.code != 0 and not unknown:
             said = (ended.stdout + ended.stderr).replace(staged, change.path).strip()
             raise ValidationError(
@@ -409,7 +415,9 @@ def validate(
             )
 
 
-def _exporter_check(connection: Connection, change: WriteFile, staged: str, plan: Plan) -> None:
+def _exporter_check(
+    connection: Connection, change: WriteFile, staged: str, plan: Plan, asker: Sequence[str]
+) -> None:
     """What the installed blackbox exporter says of its new configuration: it knows what its version knows.
 
     Raises:
@@ -424,7 +432,9 @@ def _exporter_check(connection: Connection, change: WriteFile, staged: str, plan
         return  # its program is none that can be started here
 
     def checked(path: str) -> Completed:
-        return connection.run([service.program, "--config.check", f"--config.file={path}"], timeout=60)
+        return connection.run(
+            [*asker, service.program, "--config.check", f"--config.file={path}"], timeout=60
+        )
 
     ended = checked(staged)
     if ended.code in (0, 126, 127) or checked(change.path).code != 0:
@@ -435,6 +445,23 @@ def _exporter_check(connection: Connection, change: WriteFile, staged: str, plan
         where=f"{change.host}:{change.path}",
         todo="Correct what it names and plan again; the old file is still in place",
     )
+
+
+def _asker(change: WriteFile, plan: Plan) -> list[str] | None:
+    """The words before promtool's; None where it is better not run.
+
+    In a folder that somebody else can change it would read whatever its names lead to: it may do so with the rights of
+    the service, which reads the same files, and not with root's.
+    """
+    host = plan.facts.hosts[change.host]
+    examined = host.examined.get(change.path)
+    if examined is None or not examined.guarded:
+        return []
+    for service in host.services:
+        known = (service.config_file, service.web_config, posixpath.join(service.home, "web.yml"))
+        if change.path in known and service.user != "root":
+            return ["runuser", "-u", service.user, "--"]
+    return None
 
 
 def _unplaced(problem: str) -> str:

@@ -101,7 +101,7 @@ class Hosts:
 
     def _connect(self, name: str) -> Connection:
         if name == WORKSPACE:
-            return LocalConnection(WORKSPACE)
+            return LocalConnection(WORKSPACE, own=True)
         spec = self._specs[name]
         match spec.connect:
             case "practice":

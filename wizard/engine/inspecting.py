@@ -16,8 +16,18 @@ from wizard.engine.hosts import Hosts
 from wizard.engine.lanes import side_by_side
 from wizard.engine.resolver import resolve
 from wizard.engine.together import info_many, read_many
-from wizard.errors import AwayError
-from wizard.model import WORKSPACE, Facts, HostFacts, HostSpec, PathInfo, Stack
+from wizard.errors import AwayError, PathError
+from wizard.model import (
+    WORKSPACE,
+    Connection,
+    Examined,
+    Facts,
+    FileState,
+    HostFacts,
+    HostSpec,
+    PathInfo,
+    Stack,
+)
 from wizard.workspace import Workspace
 
 _ROUNDS = 4
@@ -68,7 +78,24 @@ def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
         ),
         facts.hosts.values(),
     )
-    return replace(facts, hosts={known.spec.name: known for known in looked})
+    facts = replace(facts, hosts={known.spec.name: known for known in looked})
+    if not any(component.protect for component in stack.components):
+        return facts  # nothing is to be written
+    examined = side_by_side(lambda known: _examined(known, hosts), facts.hosts.values())
+    return replace(facts, hosts={known.spec.name: known for known in examined})
+
+
+def _examined(known: HostFacts, hosts: Hosts) -> HostFacts:
+    """A host with what else is to be known of files and folders that a plan may write."""
+    paths = [*(path for path in known.files if path not in known.unreadable), *known.folders]
+    if not paths or known.spec.connect == "manual":
+        return known
+    found = hosts.connection(known.spec.name).examine(paths)
+    files = {
+        path: replace(state, attributes=found[path].attributes) if state and path in found else state
+        for path, state in known.files.items()
+    }
+    return replace(known, files=files, examined=found)
 
 
 def _with_names(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
@@ -143,18 +170,55 @@ def _with_files(known: HostFacts, missing: list[str], hosts: Hosts) -> HostFacts
     if not missing:
         return known
     connection = hosts.connection(known.spec.name)
-    read = read_many(connection, missing)
+    unreadable: dict[str, Examined] = {}
+    read = _read(connection, missing, unreadable)
     for path in missing:
         folder, pattern = posixpath.split(path)
         if read[path] is None and any(sign in pattern for sign in "*?["):
             # Prometheus allows a pattern in the last part of a path; the pattern itself stands for 'looked at'.
-            # Go negates a class of characters by ^, Python by !.
-            names = fnmatch.filter(connection.names(folder), pattern.replace("[^", "[!"))
-            read |= {each: connection.read(each) for each in (posixpath.join(folder, name) for name in names)}
-    return replace(known, files={**known.files, **read})
+            try:
+                # Go negates a class of characters by ^, Python by !.
+                names = fnmatch.filter(connection.names(folder), pattern.replace("[^", "[!"))
+            except PathError as error:
+                unreadable[path] = _refused(error)
+                continue
+            read |= _read(connection, [posixpath.join(folder, name) for name in names], unreadable)
+    return replace(known, files={**known.files, **read}, unreadable={**known.unreadable, **unreadable})
+
+
+def _read(
+    connection: Connection, paths: list[str], unreadable: dict[str, Examined]
+) -> dict[str, FileState | None]:
+    """Files as they are; one that cannot be trusted to be what it looks like counts as absent, with the reason."""
+    try:
+        return read_many(connection, paths)
+    except PathError:
+        pass
+    found: dict[str, FileState | None] = {}
+    for path in paths:
+        try:
+            found[path] = connection.read(path)
+        except PathError as error:
+            found[path], unreadable[path] = None, _refused(error)
+    return found
+
+
+def _refused(error: PathError) -> Examined:
+    return Examined(problem=error.what, where=error.where, todo=error.todo)
 
 
 def _folders(name: str, paths: tuple[str, ...], hosts: Hosts) -> dict[str, PathInfo | None]:
     if not paths:
         return {}
-    return info_many(hosts.connection(name), paths)
+    connection = hosts.connection(name)
+    try:
+        return info_many(connection, paths)
+    except PathError:
+        return {path: _info(connection, path) for path in paths}
+
+
+def _info(connection: Connection, path: str) -> PathInfo | None:
+    try:
+        return connection.info(path)
+    except PathError:
+        return None  # to be made, as it seems; what examines it says why it cannot be

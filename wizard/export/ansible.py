@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from wizard import assets, pki
 from wizard.errors import CertificateError, HostError, InputError
-from wizard.export import vault
+from wizard.export import path_tool, vault
 from wizard.export.playbook import Playbook
 from wizard.export.wanted import Picture
 from wizard.model import WORKSPACE, FileState, Plan
@@ -114,6 +114,7 @@ class Export:
         }
         for task in _TASKS:
             found[f"tasks/{task}.yml"] = assets.path(f"ansible/tasks/{task}.yml").read_bytes()
+        found["tasks/path.sh"] = path_tool.text().encode()
         for name, told in book.host_vars().items():
             found[f"host_vars/{name}/firescreen.yml"] = _yaml(told, f"What {name} is to hold and to run.")
         for name, told in book.secret_vars().items():

@@ -153,6 +153,7 @@ class Playbook:
                     "owner": state.owner,
                     "group": state.group,
                     "mode": f"{state.mode:04o}",
+                    "size": len(state.content),
                 }
                 if (validate := self._validate(file)) != "":
                     entry["validate"] = validate

@@ -17,14 +17,13 @@ from typing import Protocol, runtime_checkable
 
 from wizard.errors import HostError
 from wizard.hosts import failures
+from wizard.hosts.file_scripts import INFO, READ
 from wizard.hosts.local import LocalConnection
 from wizard.hosts.process import LIMIT, Ended
 from wizard.hosts.remote import START, Call, RemoteShell, Stream
-from wizard.hosts.shell import _INFO as INFO
-from wizard.hosts.shell import _READ as READ
 from wizard.hosts.shell import _READ_LIMIT as READ_LIMIT
 from wizard.hosts.shell import ShellFiles
-from wizard.model import Completed, Connection, FileState, HostSpec, PathInfo
+from wizard.model import Completed, Connection, Examined, FileState, HostSpec, PathInfo
 from wizard.redact import plain
 
 _CLIENTS = ("incus", "lxc", "/snap/bin/lxc")
@@ -191,24 +190,21 @@ class IncusConnection:
 
     def staged_name(self, path: str, *, tag: str) -> str:
         """`.{name}.firescreen-{tag}` beside the real file; HostError if `tag` could leave the folder."""
-        if not _TAG.fullmatch(tag):
-            raise HostError(f"the tag {tag!r} cannot be part of a file name", where=path)
-        folder, base = os.path.split(self._files.real(path))
-        return os.path.join(folder, f".{base}.firescreen-{tag}")
+        _refuse_tag(tag, path)
+        return self._files.staged_name(path, tag=tag)
 
     def stage(self, path: str, state: FileState, *, tag: str) -> str:
         """Writes `state` beside `path`; see `model.Connection.stage`. A leftover of that tag is replaced."""
-        staged = self.staged_name(path, tag=tag)
-        self._files.stage(staged, state, path=path)
-        return staged
+        _refuse_tag(tag, path)
+        return self._files.stage(path, state, tag=tag)
 
     def commit(self, staged: str, path: str) -> None:
         """Renames `staged` onto the real file behind `path` in one atomic step, and onto the disk."""
-        self._files.commit(staged, self._files.real(path))
+        self._files.commit(staged, path)
 
     def remove(self, path: str) -> None:
         """Removes a file (of a link: what it leads to); no error if it is already gone."""
-        self._files.remove(self._files.real(path))
+        self._files.remove(path)
 
     def make_folder(self, path: str, *, mode: int, owner: str, group: str) -> None:
         """Makes one folder, never more open than `mode`; one that is there keeps its rights."""
@@ -217,6 +213,14 @@ class IncusConnection:
     def remove_folder(self, path: str) -> bool:
         """Removes a folder if it is empty; says whether it is gone."""
         return self._files.remove_folder(path)
+
+    def set_folder_rights(self, path: str, *, mode: int, owner: str, group: str) -> None:
+        """Gives a folder another owner and mode."""
+        self._files.set_folder_rights(path, mode=mode, owner=owner, group=group)
+
+    def examine(self, paths: Iterable[str]) -> dict[str, Examined]:
+        """See `model.Connection.examine`; one round trip."""
+        return self._files.examine(paths)
 
     # -- running -----------------------------------------------------------------------------------------
 
@@ -281,6 +285,12 @@ class _InstanceFiles(ShellFiles):
         """See `ShellFiles.script`."""
         (ended,) = self._ask([Call((script, *arguments), script=True, limit=limit)], stdin=stdin)
         return ended.code, ended.stdout, ended.stderr.decode("utf-8", "replace")
+
+    def scripts(self, script: str, paths: Sequence[str]) -> Iterator[tuple[int, bytes, str]]:
+        """See `ShellFiles.scripts`."""
+        calls = [Call((script, os.path.abspath(path)), script=True, timeout=5) for path in paths]
+        for ended in self._ask(calls) if calls else ():
+            yield ended.code, ended.stdout, ended.stderr.decode("utf-8", "replace")
 
     def many(self, script: str, paths: Iterable[str], limit: int) -> Iterator[tuple[str, ShellFiles]]:
         """A script of `shell` about each of several paths, asked at once; each with what reads its answer."""
@@ -412,6 +422,12 @@ class _Answered(ShellFiles):
         """The answer."""
         return self._ended
 
+    def script(
+        self, script: str, *arguments: str, stdin: bytes = b"", limit: int = LIMIT
+    ) -> tuple[int, bytes, str]:
+        """The answer."""
+        return self._ended.code, self._ended.stdout, self._ended.stderr.decode("utf-8", "replace")
+
 
 def _addresses(text: str) -> list[str]:
     """Addresses of `ip -j addr` (global ones, and ::1), or of `hostname -I` where there is no ip."""
@@ -426,3 +442,8 @@ def _addresses(text: str) -> list[str]:
             if scope == "global" or text == "::1":
                 found.append(text)
     return found
+
+
+def _refuse_tag(tag: str, path: str) -> None:
+    if not _TAG.fullmatch(tag):
+        raise HostError(f"the tag {tag!r} cannot be part of a file name", where=path)

@@ -17,19 +17,29 @@ import socket
 import stat
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Literal
+from pathlib import Path
+from typing import Literal, NamedTuple
 
+from wizard.account import group_name, user_name
 from wizard.errors import HostError
-from wizard.hosts import failures
+from wizard.hosts import attributes, examination, failures, immutable
 from wizard.hosts.process import Ended, run_bounded
 from wizard.hosts.program import OpenProgram
+from wizard.hosts.safe_path import Held, hold
 from wizard.hosts.sudo import SudoFiles
-from wizard.model import Completed, FileState, PathInfo
+from wizard.model import Completed, Examined, FileState, PathInfo
 
 READ_LIMIT = 64 * 1024 * 1024
 """Bytes; a larger file is no configuration file."""
 
 _TAG = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class _Staged(NamedTuple):
+    """A file that waits to take its place: its folder, and the file's device and number."""
+
+    held: Held
+    identity: tuple[int, int]
 
 
 class LocalConnection:
@@ -38,9 +48,11 @@ class LocalConnection:
     Args:
         name: what messages call the host.
         become: '' for direct calls as the user one is, 'sudo' for every operation through `sudo -n`.
+        own: whether its files are those of the person who runs this: who came to be root by sudo may own their
+            folders.
     """
 
-    def __init__(self, name: str, *, become: str = "") -> None:
+    def __init__(self, name: str, *, become: str = "", own: bool = False) -> None:
         if become not in ("", "sudo"):
             raise HostError(
                 f"become can be 'sudo' or empty, not {become!r}", where=name, todo="Correct the stack file."
@@ -48,6 +60,9 @@ class LocalConnection:
         self.name = name
         # Root has no use for sudo, which is not even installed on many servers.
         self._sudo = SudoFiles(name) if become and os.geteuid() != 0 else None
+        before_sudo = os.environ.get("SUDO_UID", "")
+        self._trusted = (int(before_sudo),) if own and before_sudo.isdecimal() else ()
+        self._staged: dict[str, _Staged] = {}
 
     # -- looking -----------------------------------------------------------------------------------------
 
@@ -56,35 +71,36 @@ class LocalConnection:
         if self._sudo:
             return self._sudo.read(path)
         try:
-            # Non-blocking: opening a named pipe would otherwise wait for a writer.
-            number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with self._hold(path) as held:
+                number = held.open_file(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as problem:
             raise failures.from_errno(problem, doing="read", path=path) from None
         found = os.fstat(number)
-        if not stat.S_ISREG(found.st_mode):
-            os.close(number)
-            raise HostError("it is not a regular file", where=path, todo="Correct the path.")
         with open(number, "rb") as file:
             if found.st_size > READ_LIMIT:
                 raise HostError("it is too large to be a configuration file", where=path)
             try:
                 content = file.read(READ_LIMIT + 1)
+                more = attributes.read(number)
             except OSError as problem:
                 raise failures.from_errno(problem, doing="read", path=path) from None
-        return FileState(content, stat.S_IMODE(found.st_mode), *_names(found))
+        return FileState(content, stat.S_IMODE(found.st_mode), *_names(found), more)
 
     def info(self, path: str) -> PathInfo | None:
         """What stands at `path`, links followed, or None."""
         if self._sudo:
             return self._sudo.info(path)
         try:
-            found = os.stat(path)
+            with self._hold(path) as held:
+                found = held.found
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as problem:
             raise failures.from_errno(problem, doing="look at", path=path) from None
+        if found is None:
+            return None
         owner, group = _names(found)
         return PathInfo(_kind(found), stat.S_IMODE(found.st_mode), owner, group, found.st_size)
 
@@ -101,76 +117,132 @@ class LocalConnection:
         if self._sudo:
             return self._sudo.names(folder)
         try:
-            return tuple(sorted(os.listdir(folder)))
+            with self._hold(folder) as held:
+                number = held.open_folder(folder)
+            try:
+                return tuple(sorted(os.listdir(number)))
+            finally:
+                os.close(number)
         except (FileNotFoundError, NotADirectoryError):
             return ()
         except OSError as problem:
             raise failures.from_errno(problem, doing="list", path=folder) from None
 
+    def examine(self, paths: Iterable[str]) -> dict[str, Examined]:
+        """See `model.Connection.examine`."""
+        wanted = tuple(dict.fromkeys(paths))
+        if self._sudo:
+            return self._sudo.examine(wanted)
+        return {path: self._examined(path) for path in wanted}
+
+    def _examined(self, path: str) -> Examined:
+        try:
+            with self._hold(path) as held:
+                _refuse_immutable(held, path)
+                if held.found is None or not stat.S_ISREG(held.found.st_mode):
+                    return Examined(guarded=held.guarded)
+                number = held.open_file(path)
+                try:
+                    immutable.refuse(number, path)
+                    return Examined(attributes=attributes.read(number), guarded=held.guarded)
+                finally:
+                    os.close(number)
+        except FileNotFoundError:
+            return self._examined_absent(path)
+        except (NotADirectoryError, PermissionError):
+            return Examined()  # reading it says why
+        except OSError as problem:
+            return examination.refused(failures.from_errno(problem, doing="look at", path=path))
+        except HostError as problem:
+            return examination.refused(problem)
+
+    def _examined_absent(self, path: str) -> Examined:
+        """Whether the folder of a path would have to be made where somebody else could exchange it."""
+        for parent in Path(os.path.abspath(path)).parents:
+            with suppress(OSError), self._hold(str(parent)) as held:
+                refused = held.found is None and held.guarded
+                return examination.refused(held.refused("absent", path)) if refused else Examined()
+        return Examined()
+
     # -- writing -----------------------------------------------------------------------------------------
 
     def staged_name(self, path: str, *, tag: str) -> str:
         """`.{name}.firescreen-{tag}` beside the real file; HostError if `tag` could leave the folder."""
-        if not _TAG.fullmatch(tag):
-            raise HostError(f"the tag {tag!r} cannot be part of a file name", where=path)
-        folder, base = os.path.split(self._real(path))
-        return os.path.join(folder, f".{base}.firescreen-{tag}")
+        _refuse_tag(tag, path)
+        if self._sudo:
+            return self._sudo.staged_name(path, tag=tag)
+        try:
+            with self._hold(path) as held:
+                return os.path.join(held.at, _staged(held.name, tag))
+        except OSError as problem:
+            raise failures.from_errno(problem, doing="look at", path=path) from None
 
     def stage(self, path: str, state: FileState, *, tag: str) -> str:
         """Writes `state` beside `path`; see `model.Connection.stage`. A leftover of that tag is replaced."""
-        staged = self.staged_name(path, tag=tag)
+        _refuse_tag(tag, path)
         if self._sudo:
-            self._sudo.stage(staged, state, path=path)
-            return staged
+            return self._sudo.stage(path, state, tag=tag)
         uid, gid = _ids(state.owner, state.group, path)
         try:
-            with suppress(FileNotFoundError):
-                os.unlink(staged)
-            number = os.open(
-                staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-            )
+            held = self._hold(path)
         except OSError as problem:
             raise failures.from_errno(problem, doing="write", path=path) from None
+        name = _staged(held.name, tag)
+        staged = os.path.join(held.at, name)
         try:
-            with open(number, "wb") as file:
-                _give(number, uid, gid, state, path)
-                os.fchmod(number, state.mode)
-                file.write(state.content)
-                file.flush()
-                os.fsync(number)
+            held.refuse_odd(path)
+            identity = _write(held, name, state, (uid, gid), path)
         except BaseException as problem:
-            with suppress(OSError):
-                os.unlink(staged)
+            held.close()
             if isinstance(problem, OSError):
                 raise failures.from_errno(problem, doing="write", path=path) from None
             raise
+        self._forget(staged)
+        self._staged[staged] = _Staged(held, identity)
         return staged
 
     def commit(self, staged: str, path: str) -> None:
         """Renames `staged` onto the real file behind `path` in one atomic step, and onto the disk."""
-        real = self._real(path)
         if self._sudo:
-            self._sudo.commit(staged, real)
+            self._sudo.commit(staged, path)
+            label = True
         else:
-            try:
-                os.replace(staged, real)
-                _sync_folder(os.path.dirname(real))
-            except OSError as problem:
-                raise failures.from_errno(problem, doing="replace", path=path) from None
-        if os.path.exists("/sys/fs/selinux/enforce"):
+            label = self._put(staged, path)
+        if label and os.path.exists("/sys/fs/selinux/enforce"):
             # A renamed file keeps the label of its temporary name, which the service may not read. A
             # restorecon that is missing or fails leaves the folder's default, which is right as a rule.
-            self.run(["restorecon", "--", real], timeout=10)
+            self.run(["restorecon", "--", path], timeout=10)
+
+    def _put(self, staged: str, path: str) -> bool:
+        """Puts it where the folder is that was held when it was staged; says whether only root can change that."""
+        known = self._staged.pop(staged, None)
+        try:
+            held = known.held if known else self._hold(path)
+            with held:
+                name, there = os.path.basename(staged), None
+                if known is not None:
+                    there = held.look(name)
+                    if there is None or _identity(there) != known.identity:
+                        raise held.moved(path)
+                os.rename(name, held.name, src_dir_fd=held.folder, dst_dir_fd=held.folder)
+                placed = held.look()
+                if there is not None and (placed is None or _identity(placed) != _identity(there)):
+                    raise held.moved(path)
+                held.sync()
+                return not held.guarded
+        except OSError as problem:
+            raise failures.from_errno(problem, doing="replace", path=path) from None
 
     def remove(self, path: str) -> None:
         """Removes a file (of a link: what it leads to); no error if it is already gone."""
-        real = self._real(path)
         if self._sudo:
-            self._sudo.remove(real)
+            self._sudo.remove(path)
             return
+        self._forget(path)
         try:
-            os.unlink(real)
-            _sync_folder(os.path.dirname(real))
+            with self._hold(path) as held:
+                os.unlink(held.name, dir_fd=held.folder)
+                held.sync()
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as problem:
@@ -181,36 +253,27 @@ class LocalConnection:
         if self._sudo:
             self._sudo.make_folder(path, mode=mode, owner=owner, group=group)
             return
+        rights = FileState(b"", mode, owner, group)
         uid, gid = _ids(owner, group, path)
         try:
-            os.mkdir(path, 0o700)
+            with self._hold(path) as held:
+                if _is_folder(held.found):
+                    return
+                _make_folder(held, rights, (uid, gid), path)
         except FileExistsError:
-            if os.path.isdir(path):
-                return
             raise HostError(
                 "a file stands where a folder is meant to be", where=path, todo="Move the file away."
             ) from None
         except OSError as problem:
             raise failures.from_errno(problem, doing="make", path=path) from None
-        number = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            _give(number, uid, gid, FileState(b"", mode, owner, group), path)
-            os.fchmod(number, mode)
-            _sync_folder(os.path.dirname(os.path.abspath(path)))
-        except OSError as problem:
-            raise failures.from_errno(problem, doing="make", path=path) from None
-        except HostError:
-            os.rmdir(path)
-            raise
-        finally:
-            os.close(number)
 
     def remove_folder(self, path: str) -> bool:
         """Removes a folder if it is empty; says whether it is gone."""
         if self._sudo:
             return self._sudo.remove_folder(path)
         try:
-            os.rmdir(path)
+            with self._hold(path) as held:
+                os.rmdir(held.name, dir_fd=held.folder)
         except FileNotFoundError:
             return True
         except OSError as problem:
@@ -218,6 +281,31 @@ class LocalConnection:
                 return False
             raise failures.from_errno(problem, doing="remove", path=path) from None
         return True
+
+    def set_folder_rights(self, path: str, *, mode: int, owner: str, group: str) -> None:
+        """See `model.Connection.set_folder_rights`."""
+        if self._sudo:
+            self._sudo.set_folder_rights(path, mode=mode, owner=owner, group=group)
+            return
+        uid, gid = _ids(owner, group, path)
+        try:
+            with self._hold(path) as held:
+                number = held.open_folder(path)
+            try:
+                _give(number, uid, gid, FileState(b"", mode, owner, group), path)
+                os.fchmod(number, mode)
+            finally:
+                os.close(number)
+        except OSError as problem:
+            raise failures.from_errno(problem, doing="change", path=path) from None
+
+    def _hold(self, path: str) -> Held:
+        return hold(path, careful=os.geteuid() == 0, trusted=self._trusted)
+
+    def _forget(self, staged: str) -> None:
+        known = self._staged.pop(staged, None)
+        if known is not None:
+            known.held.close()
 
     # -- running -----------------------------------------------------------------------------------------
 
@@ -244,10 +332,9 @@ class LocalConnection:
         return OpenProgram(self.name, words, keep_terminal=bool(self._sudo))
 
     def close(self) -> None:
-        """Nothing to end."""
-
-    def _real(self, path: str) -> str:
-        return self._sudo.real(path) if self._sudo else os.path.realpath(path)
+        """Lets go of the folders of what was staged and never put in place."""
+        for staged in tuple(self._staged):
+            self._forget(staged)
 
 
 def host_names() -> tuple[str, ...]:
@@ -302,15 +389,82 @@ def _json_list(text: bytes) -> list[dict[str, list[dict[str, str]]]]:
 
 def _names(found: os.stat_result) -> tuple[str, str]:
     """Owner and group by name, or by number where they have none."""
+    return user_name(found.st_uid), group_name(found.st_gid)
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
+def _refuse_immutable(held: Held, path: str) -> None:
+    """Looks at a folder, as far as we may."""
+    with suppress(PermissionError):
+        number = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=held.folder)
+        try:
+            immutable.refuse(number, os.path.dirname(path))
+        finally:
+            os.close(number)
+
+
+def _is_folder(found: os.stat_result | None) -> bool:
+    return found is not None and stat.S_ISDIR(found.st_mode)
+
+
+def _staged(name: str, tag: str) -> str:
+    return f".{name}.firescreen-{tag}"
+
+
+def _refuse_tag(tag: str, path: str) -> None:
+    if not _TAG.fullmatch(tag):
+        raise HostError(f"the tag {tag!r} cannot be part of a file name", where=path)
+
+
+def _write(held: Held, name: str, state: FileState, ids: tuple[int, int], path: str) -> tuple[int, int]:
+    """Makes a file in a held folder; gives its device and number."""
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=held.folder)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    number = os.open(name, flags, 0o600, dir_fd=held.folder)
     try:
-        owner = pwd.getpwuid(found.st_uid).pw_name
-    except KeyError:
-        owner = str(found.st_uid)
+        with open(number, "wb") as file:
+            attributes.drop_inherited(number)
+            _give(number, *ids, state, path)
+            attributes.write(number, state.attributes)
+            os.fchmod(number, state.mode)
+            file.write(state.content)
+            file.flush()
+            os.fsync(number)
+            return _identity(os.fstat(number))
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name, dir_fd=held.folder)
+        raise
+
+
+def _make_folder(held: Held, rights: FileState, ids: tuple[int, int], path: str) -> None:
+    """Makes a folder in a held one; its owner and mode are set on the open folder."""
+    os.mkdir(held.name, 0o700, dir_fd=held.folder)
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        group = grp.getgrgid(found.st_gid).gr_name
-    except KeyError:
-        group = str(found.st_gid)
-    return owner, group
+        number = os.open(held.name, flags, dir_fd=held.folder)
+    except OSError:
+        if held.guarded:
+            raise held.moved(path) from None
+        raise
+    try:
+        found = os.fstat(number)
+        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            raise held.moved(path)
+        attributes.drop_inherited(number)
+        _give(number, *ids, rights, path)
+        os.fchmod(number, rights.mode)
+        held.sync()
+    except BaseException:
+        with suppress(OSError):
+            os.rmdir(held.name, dir_fd=held.folder)
+        raise
+    finally:
+        os.close(number)
 
 
 def _ids(owner: str, group: str, path: str) -> tuple[int, int]:
@@ -340,11 +494,3 @@ def _kind(found: os.stat_result) -> Literal["file", "folder", "other"]:
     if stat.S_ISREG(found.st_mode):
         return "file"
     return "folder" if stat.S_ISDIR(found.st_mode) else "other"
-
-
-def _sync_folder(folder: str) -> None:
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

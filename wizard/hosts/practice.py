@@ -20,7 +20,7 @@ class PracticeConnection(LocalConnection):
     """
 
     def __init__(self, name: str, folder: Path | str, *, address: str = "") -> None:
-        super().__init__(name)
+        super().__init__(name, own=True)
         self.folder = str(folder)
         self.address = address
 

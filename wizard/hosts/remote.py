@@ -17,8 +17,8 @@ from functools import cache
 from typing import Protocol
 
 from wizard.errors import AwayError, HostError
+from wizard.hosts.path_script import ABSENT, FUNCTIONS
 from wizard.hosts.process import LIMIT, Ended
-from wizard.hosts.shell import ABSENT
 from wizard.redact import plain
 
 START = "exec /bin/sh -c 'IFS= read -r line && eval \"$line\"'"
@@ -43,9 +43,9 @@ for folder in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
 done
 GOMAXPROCS=1 GOGC=400
 export PATH LC_ALL SYSTEMD_PAGER SYSTEMD_COLORS SYSTEMD_URLIFY GOMAXPROCS GOGC
-nl='
-'
-bound= labels= uploads= fed=
+bound= labels= uploads= fed= careful=
+me=$(id)
+case $me in uid=0[!0-9]*) careful=1 ;; esac
 command -v timeout && bound=1
 [ -e /sys/fs/selinux/enforce ] && command -v restorecon && labels=1
 clean() { trap '' HUP INT TERM PIPE; [ -z "$uploads" ] || rm -rf -- "$uploads"; uploads=; }
@@ -64,7 +64,7 @@ script() {
 }
 absent() { printf '\n%s %d\n\n%s\n' "$mark" @ABSENT@ "$mark" >&3; }
 drain() { [ -z "$fed" ] || cat >/dev/null; }
-who() { printf '\nwho%s:%s:%s:%s\n' "$mark" "$bound" "$labels" "$(id)"; }
+who() { printf '\nwho%s:%s:%s:%s\n' "$mark" "$bound" "$labels" "$me"; }
 """
 
 _LOOP = 'script who </dev/null; while IFS= read -r line; do eval "$line"; done; exit 0'
@@ -281,7 +281,9 @@ class RemoteShell:
 
 @cache
 def _prelude() -> str:
-    return _quoted(_PRELUDE.replace("@STDERR@", f"{_STDERR}").replace("@ABSENT@", f"{ABSENT}") + _LOOP)
+    return _quoted(
+        FUNCTIONS + _PRELUDE.replace("@STDERR@", f"{_STDERR}").replace("@ABSENT@", f"{ABSENT}") + _LOOP
+    )
 
 
 def gone(host: str) -> AwayError:

@@ -10,72 +10,32 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from wizard.errors import HostError
-from wizard.hosts import failures
+from wizard.hosts import examination, failures
+from wizard.hosts.attributes import ACL, acl_text
+from wizard.hosts.file_scripts import (
+    FOLDER_RIGHTS,
+    INFO,
+    MAKE_FOLDER,
+    NAMES,
+    NO_TOOL,
+    OCCUPIED,
+    READ,
+    REMOVE,
+    REMOVE_FOLDER,
+    SHORT,
+    STAGE,
+    STAGED_NAME,
+    SWAP,
+)
+from wizard.hosts.path_script import ABSENT, FUNCTIONS, refuse
 from wizard.hosts.process import LIMIT, Ended
-from wizard.model import FileState, PathInfo
+from wizard.model import Examined, FileState, PathInfo
 
 _READ_LIMIT = 64 * 1024 * 1024
-ABSENT = 44
-"""Exit code of the scripts for 'there is no such file'."""
-_NOT_REGULAR = 45
-_OCCUPIED = 46
-
-_READ = f"""
-[ -e "$1" ] || exit {ABSENT}
-[ -f "$1" ] || exit {_NOT_REGULAR}
-exec 3< "$1" || exit 1
-stat -L -c '%a %U %u %G %g %s %F' /dev/fd/3 && exec cat <&3
-"""
-_INFO = f"""
-[ -e "$1" ] || exit {ABSENT}
-exec stat -L -c '%a %U %u %G %g %s %F' -- "$1"
-"""
-_NAMES = f"""
-[ -d "$1" ] || exit {ABSENT}
-exec find -H "$1" -mindepth 1 -maxdepth 1 -printf '%f\\0'
-"""
-# noclobber makes the shell open with O_EXCL; owner and mode are set on the open file, not on a name. In a shell that
-# stays open the script is a function, whose arguments are gone when the trap comes.
-_STAGE = """
-set -e
-umask 077
-staged=$1
-rm -f -- "$1"
-set -C
-exec 3> "$1"
-trap 'rm -f -- "$staged"' EXIT
-chown -- "$2" /dev/fd/3
-chmod -- "$3" /dev/fd/3
-cat >&3
-exec 3>&-
-sync -- "$1"
-trap - EXIT
-"""
-_COMMIT = """
-mv -fT -- "$1" "$2" && sync -- "$3"
-"""
-_REMOVE = """
-rm -f -- "$1" && { [ ! -d "$2" ] || sync -- "$2"; }
-"""
-_MAKE_FOLDER = f"""
-[ -d "$1" ] && exit 0
-[ -e "$1" ] && exit {_OCCUPIED}
-umask 077
-mkdir -- "$1" || exit 1
-chown -- "$2" "$1" && chmod -- "$3" "$1" && exit 0
-rmdir -- "$1"
-exit 1
-"""
-_REMOVE_FOLDER = f"""
-[ -e "$1" ] || exit 0
-[ -d "$1" ] || exit {_OCCUPIED}
-[ -z "$(find -H "$1" -mindepth 1 -maxdepth 1 -print -quit)" ] || exit {ABSENT}
-exec rmdir -- "$1"
-"""
 
 _KINDS: dict[str, Literal["file", "folder"]] = {
     "regular file": "file",
@@ -89,6 +49,7 @@ class ShellFiles(ABC):
 
     def __init__(self, host: str) -> None:
         self._host = host
+        self._identities: dict[str, str] = {}
 
     @abstractmethod
     def run(
@@ -112,24 +73,17 @@ class ShellFiles(ABC):
     def script(
         self, script: str, *arguments: str, stdin: bytes = b"", limit: int = LIMIT
     ) -> tuple[int, bytes, str]:
-        """Exit code, standard output and standard error of a script for sh with its arguments."""
-        ended = self.run(["sh", "-c", script, "sh", *arguments], stdin=stdin, limit=limit)
+        """Exit code, standard output and standard error of a script for sh with its arguments; it is root's."""
+        text = f"careful=1 bound=1\n{FUNCTIONS}{script}"
+        ended = self.run(["sh", "-c", text, "sh", *arguments], stdin=stdin, limit=limit)
         return ended.code, ended.stdout, ended.stderr.decode("utf-8", "replace")
-
-    def real(self, path: str) -> str:
-        """`path` with its links resolved as root sees them."""
-        code, out, err = self.script('exec readlink -m -- "$1"', os.path.abspath(path))
-        if code:
-            raise failures.from_words(err, doing="look at", path=path)
-        return os.fsdecode(out.removesuffix(b"\n"))
 
     def read(self, path: str) -> FileState | None:
         """See `model.Connection.read`."""
-        code, out, err = self.script(_READ, os.path.abspath(path), limit=_READ_LIMIT)
+        code, out, err = self.script(READ, os.path.abspath(path), limit=_READ_LIMIT)
         if code == ABSENT:
             return None
-        if code == _NOT_REGULAR:
-            raise HostError("it is not a regular file", where=path, todo="Correct the path.")
+        refuse(code, err, path)
         if code:
             raise failures.from_words(err, doing="read", path=path)
         head, _, content = out.partition(b"\n")
@@ -143,50 +97,86 @@ class ShellFiles(ABC):
 
     def info(self, path: str) -> PathInfo | None:
         """See `model.Connection.info`."""
-        code, out, err = self.script(_INFO, os.path.abspath(path))
+        code, out, err = self.script(INFO, os.path.abspath(path))
         if code == ABSENT:
             return None
+        refuse(code, err, path)
         if code:
             raise failures.from_words(err, doing="look at", path=path)
         return _info(out.strip(), path)
 
     def names(self, folder: str) -> tuple[str, ...]:
         """See `model.Connection.names`."""
-        code, out, err = self.script(_NAMES, os.path.abspath(folder))
+        code, out, err = self.script(NAMES, os.path.abspath(folder))
         if code == ABSENT:
             return ()
+        refuse(code, err, folder)
         if code:
             raise failures.from_words(err, doing="list", path=folder)
         return tuple(sorted(os.fsdecode(name) for name in out.split(b"\0") if name))
 
-    def stage(self, staged: str, state: FileState, *, path: str) -> None:
-        """Writes `state` to the temporary name `staged`; `path` is the file that messages name."""
-        code, _, err = self.script(
-            _STAGE, staged, f"{state.owner}:{state.group}", f"{state.mode:04o}", stdin=state.content
+    def examine(self, paths: Iterable[str]) -> dict[str, Examined]:
+        """See `model.Connection.examine`."""
+        return examination.examine(self, tuple(dict.fromkeys(paths)))
+
+    def scripts(self, script: str, paths: Sequence[str]) -> Iterator[tuple[int, bytes, str]]:
+        """The answers of a script about each of several paths; elsewhere that is one round trip."""
+        return (self.script(script, os.path.abspath(path)) for path in paths)
+
+    def staged_name(self, path: str, *, tag: str) -> str:
+        """See `model.Connection.staged_name`."""
+        code, out, err = self.script(STAGED_NAME, os.path.abspath(path), tag)
+        refuse(code, err, path)
+        if code:
+            raise failures.from_words(err, doing="look at", path=path)
+        return os.fsdecode(out.removesuffix(b"\n"))
+
+    def stage(self, path: str, state: FileState, *, tag: str) -> str:
+        """See `model.Connection.stage`."""
+        words = stage_words(path, state, tag)
+        code, out, err = self.script(STAGE, *words, "", "", carried(state), stdin=state.content)
+        refuse_write(code, err, state, path)
+        return self.keep_identity(out)
+
+    def keep_identity(self, said: bytes) -> str:
+        """Takes what `STAGE` says: the temporary name, and by what its file is known again where that is needed."""
+        staged, _, identity = os.fsdecode(said.removesuffix(b"\n")).rpartition("\n")
+        self._identities[staged] = identity
+        return staged
+
+    def taken_identity(self, staged: str) -> str:
+        """By what a staged file is known again: its device and number, or ''."""
+        return self._identities.pop(staged, "")
+
+    def commit(self, staged: str, path: str, *, labels: bool = False) -> None:
+        """Renames onto the real file behind `path` and brings its folder onto the disk."""
+        words = (
+            staged,
+            os.path.abspath(path),
+            self.taken_identity(staged),
+            "1",
+            "1" if labels else "",
+            "",
+            "",
+            "",
         )
+        code, _, err = self.script(SWAP, *words)
+        refuse(code, err, path)
         if code:
-            raise _account(err, state.owner, state.group, path) or failures.from_words(
-                err, doing="write", path=path
-            )
+            raise failures.from_words(replace_words(err), doing="replace", path=path)
 
-    def commit(self, staged: str, real: str) -> None:
-        """Renames onto the real file and brings its folder onto the disk."""
-        code, _, err = self.script(_COMMIT, staged, real, os.path.dirname(real))
-        if code:
-            # mv words a folder in the way in its own manner.
-            words = "Is a directory" if "cannot overwrite directory" in err else err
-            raise failures.from_words(words, doing="replace", path=real)
-
-    def remove(self, real: str) -> None:
-        """Removes a file; no error if it is already gone."""
-        code, _, err = self.script(_REMOVE, real, os.path.dirname(real))
+    def remove(self, path: str) -> None:
+        """Removes a file (of a link: what it leads to); no error if it is already gone."""
+        code, _, err = self.script(REMOVE, os.path.abspath(path))
+        refuse(code, err, path)
         if code and "Not a directory" not in err:
-            raise failures.from_words(err, doing="remove", path=real)
+            raise failures.from_words(err, doing="remove", path=path)
 
     def make_folder(self, path: str, *, mode: int, owner: str, group: str) -> None:
         """See `model.Connection.make_folder`."""
-        code, _, err = self.script(_MAKE_FOLDER, os.path.abspath(path), f"{owner}:{group}", f"{mode:04o}")
-        if code == _OCCUPIED:
+        code, _, err = self.script(MAKE_FOLDER, os.path.abspath(path), f"{owner}:{group}", f"{mode:04o}")
+        refuse(code, err, path)
+        if code == OCCUPIED:
             raise HostError(
                 "a file stands where a folder is meant to be", where=path, todo="Move the file away."
             )
@@ -195,12 +185,56 @@ class ShellFiles(ABC):
 
     def remove_folder(self, path: str) -> bool:
         """See `model.Connection.remove_folder`."""
-        code, _, err = self.script(_REMOVE_FOLDER, os.path.abspath(path))
-        if code == _OCCUPIED:
+        code, _, err = self.script(REMOVE_FOLDER, os.path.abspath(path))
+        refuse(code, err, path)
+        if code == OCCUPIED:
             raise HostError("it is a file, not a folder", where=path, todo="Correct the path.")
         if code and code != ABSENT:
             raise failures.from_words(err, doing="remove", path=path)
         return code == 0
+
+    def set_folder_rights(self, path: str, *, mode: int, owner: str, group: str) -> None:
+        """See `model.Connection.set_folder_rights`."""
+        words = (os.path.abspath(path), f"{owner}:{group}", f"{mode:04o}")
+        code, _, err = self.script(FOLDER_RIGHTS, *words)
+        refuse(code, err, path)
+        if code:
+            raise _account(err, owner, group, path) or failures.from_words(err, doing="change", path=path)
+
+
+def stage_words(path: str, state: FileState, tag: str) -> tuple[str, str, str, str, str]:
+    """The first arguments of `STAGE` and `PUT`."""
+    size = str(len(state.content))
+    return os.path.abspath(path), tag, f"{state.owner}:{state.group}", f"{state.mode:04o}", size
+
+
+def carried(state: FileState) -> str:
+    """The attributes as `STAGE` and `PUT` take them, a line each."""
+    return "\n".join(
+        f"acl {acl_text(value)}" if name == ACL else f"{name} 0x{value}" for name, value in state.attributes
+    )
+
+
+def refuse_write(code: int, stderr: str, state: FileState, path: str) -> None:
+    """Raises what a failed `STAGE` means.
+
+    Raises:
+        HostError: see there.
+    """
+    refuse(code, stderr, path)
+    if code == SHORT:
+        raise HostError("it arrived there cut short", where=path, todo="Look for room on that disk (df -h).")
+    if code == NO_TOOL:
+        raise examination.no_tool(path)
+    if code:
+        raise _owner(stderr, state.owner, state.group, path) or failures.from_words(
+            stderr, doing="write", path=path
+        )
+
+
+def replace_words(stderr: str) -> str:
+    """What mv says, with a folder in the way as the system words it."""
+    return "Is a directory" if "cannot overwrite directory" in stderr else stderr
 
 
 def _garbled(path: str) -> HostError:
@@ -234,3 +268,9 @@ def _account(stderr: str, owner: str, group: str, path: str) -> HostError | None
     if "invalid group" in stderr:
         return failures.no_such_account("group", group, path=path)
     return None
+
+
+def _owner(stderr: str, owner: str, group: str, path: str) -> HostError | None:
+    if "changing ownership" in stderr:
+        return failures.cannot_give(owner, group, path=path)
+    return _account(stderr, owner, group, path)

@@ -15,7 +15,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,21 +24,17 @@ from wizard.hosts import failures, forwarding, sshconfig
 from wizard.hosts.access import Access
 from wizard.hosts.become import TerminalNeededError, become_root
 from wizard.hosts.dialling import Dialled
+from wizard.hosts.file_scripts import CHANGED, INFO, PUT, READ, SHORT, STAGE, SWAP
 from wizard.hosts.lean import paramiko
 from wizard.hosts.local import names_from
+from wizard.hosts.path_script import refuse
 from wizard.hosts.process import LIMIT, Ended
 from wizard.hosts.remote import START, Call, RemoteShell, Stream, gone
-from wizard.hosts.shell import _INFO as INFO
-from wizard.hosts.shell import _READ as READ
-from wizard.hosts.shell import ShellFiles, _account
+from wizard.hosts.shell import ShellFiles, carried, refuse_write, replace_words, stage_words
 from wizard.hosts.sshlogin import CHANNEL, Login, bounded
-from wizard.model import Completed, FileState, HostSpec, PathInfo
+from wizard.model import Completed, Examined, FileState, HostSpec, PathInfo
 
 _READ_LIMIT = 64 * 1024 * 1024
-_SHORT = 48
-"""Exit code: fewer bytes arrived than were sent."""
-_CHANGED = 49
-"""Exit code: the file is not the one that was to be replaced."""
 _SMALL = 16384
 """Bytes that travel with a request."""
 _TAG = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -48,75 +44,6 @@ _FRACTION = 0.2
 _UPLOAD = 20.0
 """Seconds for a transfer, besides what its size takes."""
 
-# What is no link is itself; links among its folders the kernel follows. Each process costs the host time.
-_REAL = """
-real_of() {
-  case $1 in /*) [ -L "$1" ] || { real=$1; return 0; } ;; esac
-  real=$(readlink -m -- "$1")
-}
-"""
-_STAGED = _REAL + 'real_of "$1" && staged="${real%/*}/.${real##*/}.firescreen-$2"\n'
-_STAGED_NAME = _STAGED + "printf '%s\\n' \"$staged\"\n"
-# noclobber makes the shell open with O_EXCL; owner and mode are set on the open file, not on a name.
-_WRITE = f"""
-set -e
-umask 077
-{_STAGED}
-[ ! -e "$staged" ] && [ ! -L "$staged" ] || rm -f -- "$staged"
-set -C
-exec 3> "$staged"
-trap 'rm -f -- "$staged"' EXIT
-chown -- "$3" /dev/fd/3
-chmod -- "$4" /dev/fd/3
-if [ -n "$6" ]; then
-  cat -- "$6" >&3
-  set +C
-  : > "$6"
-elif [ -n "$7" ]; then
-  # By the shell itself, without a process; if it cannot, cat has the system's words for why.
-  printf %s "$7" >&3 || printf %s "$7" | cat >&3
-else
-  cat >&3
-fi
-[ "$(stat -L -c %s /dev/fd/3)" = "$5" ] || exit {_SHORT}
-exec 3>&-
-sync -- "$staged"
-trap - EXIT
-"""
-_STAGE = _WRITE + "printf '%s\\n' \"$staged\"\n"
-# Compared in the moment of the swap: $1 staged, $2 path, $3 labels, $4 mode and $5 digest of what is to be replaced,
-# $6 whether to say what is there then, as `READ` says it.
-_SWAP = f"""
-swap() {{
-  [ -n "$real" ] || real_of "$2" || return
-  if [ -z "$4" ]; then
-    [ ! -e "$2" ] || return {_CHANGED}
-  else
-    [ -f "$2" ] && [ "$(stat -L -c %a -- "$2")" = "$4" ] && [ "$(sha256sum < "$2")" = "$5  -" ] ||
-      return {_CHANGED}
-  fi
-  mv -fT -- "$1" "$real" && sync -- "${{real%/*}}/" || return
-  [ -z "$3" ] || restorecon -- "$real" || :
-}}
-swap "$@" || {{ code=$?; rm -f -- "$1"; exit "$code"; }}
-[ -n "$6" ] || exit 0
-shift
-{READ}"""
-_COMMIT_SAME = _REAL + "real=\n" + _SWAP
-# In the same shell: a function's arguments are gone when the script of `stage` ends.
-_PUT = f"""
-path=$1 labels=$8 mode=$9 digest=${{10}} look=${{11}}
-{_WRITE}
-set +e +C
-set -- "$staged" "$path" "$labels" "$mode" "$digest" "$look"
-{_SWAP}"""
-_COMMIT = f"""{_REAL}
-real_of "$2" && mv -fT -- "$1" "$real" && sync -- "${{real%/*}}/" || exit
-[ -z "$3" ] || restorecon -- "$real" || :
-"""
-_REMOVE = f"""{_REAL}
-real_of "$1" && rm -f -- "$real" && {{ [ ! -d "${{real%/*}}/" ] || sync -- "${{real%/*}}/"; }}
-"""
 # Run by the shell that stays open, which removes the folder when it ends, however it ends; /run is not on a disk,
 # but root's alone.
 _FOLDER = (
@@ -380,32 +307,25 @@ class SshConnection:
 
     def staged_name(self, path: str, *, tag: str) -> str:
         """`.{name}.firescreen-{tag}` beside the real file; HostError if `tag` could leave the folder."""
-        code, out, err = self._files.script(_STAGED_NAME, *_tagged(path, tag))
-        if code:
-            raise failures.from_words(err, doing="look at", path=path)
-        return os.fsdecode(out.removesuffix(b"\n"))
+        _refuse_tag(tag, path)
+        return self._files.staged_name(path, tag=tag)
 
     def stage(self, path: str, state: FileState, *, tag: str) -> str:
         """Writes `state` beside `path`; see `model.Connection.stage`. A leftover of that tag is replaced."""
-        ended = self._staged(_STAGE, path, state, tag)
-        _refuse_short(ended, path)
-        if ended.code:
-            err = ended.stderr.decode("utf-8", "replace")
-            raise _owner(err, state.owner, state.group, path) or failures.from_words(
-                err, doing="write", path=path
-            )
-        return os.fsdecode(ended.stdout.removesuffix(b"\n"))
+        ended = self._staged(STAGE, path, state, tag)
+        refuse_write(ended.code, ended.stderr.decode("utf-8", "replace"), state, path)
+        return self._files.keep_identity(ended.stdout)
 
     def _staged(
         self, script: str, path: str, state: FileState, tag: str, more: tuple[str, ...] = ()
     ) -> Ended:
-        """Runs a script that begins as `_STAGE` does."""
-        words = (
-            *_tagged(path, tag), f"{state.owner}:{state.group}", f"{state.mode:04o}", str(len(state.content))
-        )  # fmt: skip
+        """Runs `STAGE`, or a script that begins as it does."""
+        _refuse_tag(tag, path)
+        words = stage_words(posixpath.normpath(path), state, tag)
 
         def call(uploaded: str, text: str = "") -> Call:
-            return Call((script, *words, uploaded, text, *more), script=True, limit=_READ_LIMIT)
+            given = (*words, uploaded, text, carried(state), *more)
+            return Call((script, *given), script=True, limit=_READ_LIMIT)
 
         with self._lock:
             shell = self._ready()
@@ -417,7 +337,7 @@ class SshConnection:
             text = state.content.decode("utf-8", "surrogateescape") if inside else ""
             stdin = b"" if uploaded or inside else state.content
             ended = self._ask(shell, [call(uploaded, text)], stdin=stdin)[0]
-            if ended.code == _SHORT and uploaded:
+            if ended.code == SHORT and uploaded:
                 # Somewhere a quota or a wrapper of the SFTP server cut it: the other way then.
                 self._uploads = ""
                 ended = self._ask(shell, [call("")], stdin=state.content)[0]
@@ -425,12 +345,7 @@ class SshConnection:
 
     def commit(self, staged: str, path: str) -> None:
         """Renames `staged` onto the real file behind `path` in one atomic step, and onto the disk."""
-        labels = "1" if self._ready().labels else ""
-        code, _, err = self._files.script(_COMMIT, staged, posixpath.normpath(path), labels)
-        if code:
-            # mv words a folder in the way in its own manner.
-            words = "Is a directory" if "cannot overwrite directory" in err else err
-            raise failures.from_words(words, doing="replace", path=path)
+        self._files.commit(staged, posixpath.normpath(path), labels=self._ready().labels)
 
     def swap(
         self, staged: str, path: str, *, before: FileState | None, look: bool = False
@@ -444,22 +359,19 @@ class SshConnection:
         Raises:
             ChangedError: it is another one, which was left alone.
         """
-        call = Call(
-            (_COMMIT_SAME, staged, posixpath.normpath(path), *self._was(before, look)),
-            script=True,
-            limit=_READ_LIMIT,
-        )
+        words = (staged, posixpath.normpath(path), self._files.taken_identity(staged), "")
+        call = Call((SWAP, *words, *self._was(before, look)), script=True, limit=_READ_LIMIT)
         return self._swapped(self.ask([call])[0], path, look)
 
     def put(
         self, path: str, state: FileState, *, tag: str, before: FileState | None, look: bool = False
     ) -> FileState | None:
         """`stage` and `swap` in one round trip."""
-        ended = self._staged(_PUT, path, state, tag, self._was(before, look))
+        ended = self._staged(PUT, path, state, tag, self._was(before, look))
         return self._swapped(ended, path, look, state)
 
     def _was(self, before: FileState | None, look: bool) -> tuple[str, str, str, str]:
-        """Arguments of `_SWAP`."""
+        """The last arguments of `SWAP` and `PUT`."""
         mode = f"{before.mode:o}" if before is not None else ""
         digest = hashlib.sha256(before.content).hexdigest() if before is not None else ""
         return "1" if self._ready().labels else "", mode, digest, "1" if look else ""
@@ -467,23 +379,19 @@ class SshConnection:
     def _swapped(
         self, ended: Ended, path: str, look: bool, state: FileState | None = None
     ) -> FileState | None:
-        if ended.code == _CHANGED:
+        if ended.code == CHANGED:
             raise ChangedError("it is another file by now", where=f"{self.name}:{path}")
         if ended.code and not ended.stdout:
-            err = ended.stderr.decode("utf-8", "replace")
-            _refuse_short(ended, path)
-            if state is not None and (error := _owner(err, state.owner, state.group, path)):
-                raise error
-            # mv words a folder in the way in its own manner.
-            words = "Is a directory" if "cannot overwrite directory" in err else err
-            raise failures.from_words(words, doing="write" if state is not None else "replace", path=path)
+            err = replace_words(ended.stderr.decode("utf-8", "replace"))
+            if state is not None:
+                refuse_write(ended.code, err, state, path)
+            refuse(ended.code, err, path)
+            raise failures.from_words(err, doing="replace", path=path)
         return _Given(self, ended).read(path) if look else None
 
     def remove(self, path: str) -> None:
         """Removes a file (of a link: what it leads to); no error if it is already gone."""
-        code, _, err = self._files.script(_REMOVE, posixpath.normpath(path))
-        if code and "Not a directory" not in err:
-            raise failures.from_words(err, doing="remove", path=path)
+        self._files.remove(posixpath.normpath(path))
 
     def make_folder(self, path: str, *, mode: int, owner: str, group: str) -> None:
         """Makes one folder, never more open than `mode`; one that is there keeps its rights."""
@@ -492,6 +400,14 @@ class SshConnection:
     def remove_folder(self, path: str) -> bool:
         """Removes a folder if it is empty; says whether it is gone."""
         return self._files.remove_folder(path)
+
+    def set_folder_rights(self, path: str, *, mode: int, owner: str, group: str) -> None:
+        """Gives a folder another owner and mode."""
+        self._files.set_folder_rights(path, mode=mode, owner=owner, group=group)
+
+    def examine(self, paths: Iterable[str]) -> dict[str, Examined]:
+        """See `model.Connection.examine`; one round trip."""
+        return self._files.examine(paths)
 
     def _upload(self, shell: RemoteShell, content: bytes) -> str:
         """Brings `content` there by SFTP, into a file of mode 0600 in a folder of mode 0700; '' if it cannot."""
@@ -620,6 +536,11 @@ class _Files(ShellFiles):
         ended = self._connection.ask([call], stdin=stdin)[0]
         return ended.code, ended.stdout, ended.stderr.decode("utf-8", "replace")
 
+    def scripts(self, script: str, paths: Sequence[str]) -> Iterator[tuple[int, bytes, str]]:
+        calls = [Call((script, posixpath.normpath(path)), script=True, timeout=5) for path in paths]
+        for ended in self._connection.ask(calls) if calls else ():
+            yield ended.code, ended.stdout, ended.stderr.decode("utf-8", "replace")
+
 
 class _Given(_Files):
     """The same for a script that has run already, as one of several."""
@@ -667,23 +588,11 @@ class _ChannelStream:
             self._channel.close()
 
 
-def _refuse_short(ended: Ended, path: str) -> None:
-    if ended.code == _SHORT:
-        raise HostError("it arrived there cut short", where=path, todo="Look for room on that disk (df -h).")
-
-
 def _patience(content: bytes) -> float:
     """Seconds that may pass while `content` travels: a slow link brings 50 kB each second."""
     return _UPLOAD + len(content) / 50_000
 
 
-def _tagged(path: str, tag: str) -> tuple[str, str]:
+def _refuse_tag(tag: str, path: str) -> None:
     if not _TAG.fullmatch(tag):
         raise HostError(f"the tag {tag!r} cannot be part of a file name", where=path)
-    return posixpath.normpath(path), tag
-
-
-def _owner(stderr: str, owner: str, group: str, path: str) -> HostError | None:
-    if "changing ownership" in stderr:
-        return failures.cannot_give(owner, group, path=path)
-    return _account(stderr, owner, group, path)

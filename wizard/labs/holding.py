@@ -10,7 +10,7 @@ import base64
 import json
 import posixpath
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,8 @@ def _look(connection: Connection, roots: tuple[str, ...], single: tuple[str, ...
     paths = [path for path, info in found.items() if info.size <= _LARGEST]
     read = read_many(connection, [*paths, *single])
     files = {path: state for path, state in read.items() if state is not None}
+    for path, examined in connection.examine(files).items():
+        files[path] = replace(files[path], attributes=examined.attributes)
     return Held(folders, files, roots, single)
 
 
@@ -154,8 +156,7 @@ def _folders(connection: Connection, was: Held, now: Held) -> list[str]:
     changed = [path for path, rights in was.folders.items() if now.folders.get(path, rights) != rights]
     for path in changed:
         mode, owner, group = was.folders[path]
-        connection.run(["chown", f"{owner}:{group}", path])
-        connection.run(["chmod", f"{mode:04o}", path])
+        connection.set_folder_rights(path, mode=mode, owner=owner, group=group)
     return changed
 
 
@@ -203,7 +204,10 @@ def _dumped(held: Held) -> dict[str, Any]:
     return {
         "folders": held.folders,
         "files": {
-            path: [base64.b64encode(state.content).decode("ascii"), state.mode, state.owner, state.group]
+            path: [
+                base64.b64encode(state.content).decode("ascii"),
+                *(state.mode, state.owner, state.group, state.attributes),
+            ]
             for path, state in held.files.items()
         },
         "roots": held.roots,
@@ -215,9 +219,14 @@ def _loaded(data: Mapping[str, Any]) -> Held:
     return Held(
         folders={path: (int(mode), owner, group) for path, (mode, owner, group) in data["folders"].items()},
         files={
-            path: FileState(base64.b64decode(content), int(mode), owner, group)
-            for path, (content, mode, owner, group) in data["files"].items()
+            path: FileState(base64.b64decode(content), int(mode), owner, group, _pairs(more))
+            for path, (content, mode, owner, group, *more) in data["files"].items()
         },
         roots=tuple(data["roots"]),
         single=tuple(data["single"]),
     )
+
+
+def _pairs(more: list[list[list[str]]]) -> tuple[tuple[str, str], ...]:
+    """The attributes of a file; what an older version kept has none."""
+    return tuple((name, value) for each in more for name, value in each)

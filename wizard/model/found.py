@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
@@ -23,6 +23,8 @@ class FileState:
     mode: int = 0o644
     owner: str = "root"
     group: str = "root"
+    attributes: tuple[tuple[str, str], ...] = field(default=(), repr=False, compare=False)
+    """Access control list and other extended attributes, see `hosts.attributes`; known once `examine` was asked."""
 
     @property
     def sha256(self) -> str:
@@ -39,6 +41,22 @@ class PathInfo:
     owner: str
     group: str
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What was found out of a path that may be written.
+
+    problem: why it cannot be, or '' (an unprivileged user could lead root elsewhere, it is immutable, …), with `where`
+    and `todo` as errors have them. attributes: see `FileState.attributes`. guarded: whether an unprivileged user can
+    change its folder.
+    """
+
+    problem: str = ""
+    where: str = ""
+    todo: str = ""
+    attributes: tuple[tuple[str, str], ...] = ()
+    guarded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +89,9 @@ class Connection(Protocol):
     def stage(self, path: str, state: FileState, *, tag: str) -> str:
         """Writes `state` beside `path` under a temporary name that holds `tag`; returns that name.
 
-        The temporary file has its final mode, owner and group before its first byte, and is on the disk
-        (fsync) when this returns. Links are followed: the temporary name lies beside the real file.
+        The temporary file is at no instant more open than its final mode, has the attributes of `state` and none
+        that its folder would give it, and is on the disk (fsync) when this returns. Links are followed where that is
+        safe (`hosts.safe_path`): the temporary name lies beside the real file, in a folder that is held.
         """
         ...
 
@@ -94,6 +113,14 @@ class Connection(Protocol):
 
     def remove_folder(self, path: str) -> bool:
         """Removes a folder if it is empty; says whether it is gone."""
+        ...
+
+    def set_folder_rights(self, path: str, *, mode: int, owner: str, group: str) -> None:
+        """Gives a folder another owner and mode."""
+        ...
+
+    def examine(self, paths: Iterable[str]) -> dict[str, Examined]:
+        """Whether each path can be written, and what a rename would drop of what stands there; changes nothing."""
         ...
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0) -> Completed:
@@ -246,6 +273,11 @@ class HostFacts:
     """
     resolver: str = ""
     """Why names could not be resolved there, a clause ('getent is not installed there'), or ''."""
+    unreadable: Mapping[str, Examined] = field(default_factory=dict)
+    """Files that were not read, since what stands there is none or an unprivileged user could lead root elsewhere;
+    they count as absent in `files`."""
+    examined: Mapping[str, Examined] = field(default_factory=dict)
+    """Paths that a plan may write; empty where nothing is to be protected."""
 
     def service(self, component: str) -> Service | None:
         """The service of that component here, the active one first."""

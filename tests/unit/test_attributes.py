@@ -1,0 +1,143 @@
+"""Access control lists and other attributes: one form for every way to a host, and what a journal keeps of them."""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+import pytest
+
+from wizard import journal
+from wizard.hosts.attributes import ACL, acl_text, acl_value
+from wizard.hosts.examination import examine
+from wizard.hosts.local import LocalConnection
+from wizard.hosts.path_script import UNSAFE, refused
+from wizard.model import FileState, WriteFile
+
+GETFACL = "user::rw-\nuser:1002:r--\t\t#effective:---\nuser:105:rw-\ngroup::r--\nmask::rw-\nother::---\n"
+
+
+def test_a_list_is_the_kernels_and_can_be_set_again() -> None:
+    value = acl_value(GETFACL)
+    data = bytes.fromhex(value)
+    assert struct.unpack("<I", data[:4]) == (2,)
+    tags = [entry[0] for entry in struct.iter_unpack("<HHI", data[4:])]
+    assert tags == sorted(tags), "the kernel wants them in order"
+    text = acl_text(value)
+    assert text == "user::rw-,user:105:rw-,user:1002:r--,group::r--,mask::rw-,other::---"
+    assert acl_value(text.replace(",", "\n")) == value
+
+
+def test_a_file_of_ones_own_keeps_them(tmp_path: Path) -> None:
+    path = tmp_path / "web.yml"
+    path.write_bytes(b"old")
+    # The list that the kernel would be given for this user, and a note of the user's.
+    given = acl_value(f"user::rw-\nuser:{os.getuid() + 1}:r--\ngroup::---\nmask::rw-\nother::---\n")
+    try:
+        os.setxattr(path, "user.comment", b"mine")
+        os.setxattr(path, ACL, bytes.fromhex(given))
+    except OSError:
+        pytest.fail("the file system of the tests' folder keeps no lists")
+    host = LocalConnection("here")
+    before = host.read(str(path))
+    assert before is not None
+    assert before.attributes == ((ACL, given), ("user.comment", b"mine".hex()))
+    assert host.examine([str(path)])[str(path)].attributes == before.attributes
+    assert before.mode == 0o660, "the group's bits are the mask"
+    after = FileState(b"new", 0o640, before.owner, before.group, before.attributes)
+    now: FileState | None = None
+    for state in (after, before):
+        host.commit(host.stage(str(path), state, tag="t"), str(path))
+        now = host.read(str(path))
+        assert now is not None
+        assert now == state
+        assert now.attributes[1] == before.attributes[1]
+    assert now is not None
+    assert now.attributes == before.attributes
+
+
+def test_nothing_is_inherited_from_a_folder(tmp_path: Path) -> None:
+    default = acl_value(f"user::rwx\nuser:{os.getuid() + 1}:rwx\ngroup::r-x\nmask::rwx\nother::r-x\n")
+    os.setxattr(tmp_path, "system.posix_acl_default", bytes.fromhex(default))
+    host, path, folder = LocalConnection("here"), tmp_path / "key", tmp_path / "keys"
+    me = host.info(str(tmp_path))
+    assert me is not None
+    host.commit(host.stage(str(path), FileState(b"k", 0o640, me.owner, me.group), tag="t"), str(path))
+    host.make_folder(str(folder), mode=0o750, owner=me.owner, group=me.group)
+    assert ACL not in os.listxattr(path)
+    assert os.listxattr(folder) == []
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_journal_keeps_them_and_an_older_one_has_none(tmp_path: Path) -> None:
+    kept = ((ACL, acl_value(GETFACL)),)
+    before = FileState(b"old", 0o660, "root", "root", kept)
+    change = WriteFile(host="srv1", path="/etc/x", before=before, after=FileState(b"new"), why="")
+    log = journal.Journal.create(tmp_path, title="t", hosts=(), changes=(change,), details=())
+    log.close()
+    record = journal.read(log.folder)
+    assert record is not None
+    image = record.entries[0].before
+    assert image is not None
+    assert record.load(image).attributes == kept
+    text = (log.folder / "journal.jsonl").read_text()
+    older = text.replace(f', "attributes": [["{ACL}", "{kept[0][1]}"]]', "").replace(', "attributes": []', "")
+    assert "attributes" not in older
+    (log.folder / "journal.jsonl").write_text(older)
+    record = journal.read(log.folder)
+    assert record is not None
+    assert record.entries[0].before is not None
+    assert record.load(record.entries[0].before) == before
+    assert record.entries[0].before.attributes == ()
+
+
+class Said:
+    """A host that gives prepared answers."""
+
+    def __init__(self, place: tuple[int, bytes, str], tools: bytes = b"") -> None:
+        self._place, self._tools = place, tools
+
+    def scripts(self, script: str, paths: object) -> list[tuple[int, bytes, str]]:
+        return [self._place]
+
+    def script(self, script: str, *arguments: str) -> tuple[int, bytes, str]:
+        return 0, self._tools, ""
+
+
+PLACE = b"=place\n/etc\nx y"
+TOOLS = {
+    "a list and a note": (
+        (
+            b"=lsattr\n--------------e------- /etc\n--------------e------- /etc/x y\n=getfacl\n# file: /etc/x\\040y\n"
+            b"# owner: 0\nuser::rw-\nuser:7:r--\ngroup::r--\nmask::r--\nother::---\n\n"
+            b"=getfattr\n# file: /etc/x\\040y\nuser.a=0x6869\n"
+        ),
+        "",
+        ["system.posix_acl_access", "user.a"],
+    ),
+    "nothing": (b"=lsattr\n=getfacl\n=getfattr\n", "", []),
+    "an immutable file": (b"=lsattr\n----i---------e------- /etc/x y\n=getfacl\n", "immutable", []),
+    "an immutable folder": (b"=lsattr\n----i---------e------- /etc\n=getfacl\n", "immutable", []),
+    "a list, and no tool": (b"=lsattr\n=ls\n-rw-rw----+ 1 0 0 9 Jan  1 10:00 /etc/x y\n", "carried over", []),
+    "no list, and no tool": (b"=lsattr\n=ls\n-rw-rw----. 1 0 0 9 Jan  1 10:00 /etc/x y\n", "", []),
+}
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_what_the_tools_say_is_understood(name: str) -> None:
+    said, problem, names = TOOLS[name]
+    found = examine(Said((0, PLACE, ""), said), ["/etc/x y"])["/etc/x y"]
+    assert problem in found.problem
+    assert bool(found.problem) == bool(problem)
+    assert [key for key, _ in found.attributes] == names
+
+
+def test_a_refusal_says_what_where_and_what_to_do() -> None:
+    said = "unsafe link\n755 prometheus 105 prometheus 109 4096 directory\n/etc/node_exporter"
+    error = refused(UNSAFE, said, "/etc/node_exporter/web.yml")
+    assert error is not None
+    assert error.what == "it leads through a link in /etc/node_exporter, a folder that prometheus can change"
+    assert error.where == "/etc/node_exporter/web.yml"
+    assert "chown root:prometheus /etc/node_exporter" in error.todo
+    assert refused(1, said, "/x") is None

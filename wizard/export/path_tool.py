@@ -1,0 +1,63 @@
+"""The script that an exported playbook runs on a host where somebody else than root can change a folder.
+
+Ansible's own modules go by paths, which can be exchanged while they work. This one has the functions of our own
+connections: folders are held, names are used inside of them. `sh FILE look|read|put|folder|remove PATH …`.
+"""
+
+from __future__ import annotations
+
+from wizard.hosts.file_scripts import MAKE_FOLDER, REMOVE, STAGE, SWAP
+from wizard.hosts.path_script import ABSENT, FUNCTIONS
+
+_STAGED = STAGE.rpartition("printf '%s\\n%s\\n'")[0]
+_SWAPPED = SWAP.partition('held "$2" || gone\n')[2]
+
+
+def text() -> str:
+    """The script."""
+    return f"""\
+# Made by Firescreen: leads root to a file without being led astray. See write.yml.
+LC_ALL=C.UTF-8
+export LC_ALL
+{FUNCTIONS}
+case $(id -u) in 0) careful=1 ;; *) careful= ;; esac
+bound=
+! command -v timeout >/dev/null || bound=1
+unsafe() {{
+  echo "$path is left alone: it leads through ${{at:-/}}, a folder that others than root can change, to something that" \\
+    "is not theirs ($1). Put a plain file there, or give the folder to root." >&2
+  exit 50
+}}
+act=$1
+shift
+case $act in
+look)
+  held "$1" || {{ [ -z "$guarded" ] || unsafe absent; exit 0; }}
+  [ -z "$guarded" ] || echo guarded
+  ;;
+read)
+  held "$1" || gone
+  case $entry in '') exit {ABSENT} ;; esac
+  pour
+  ;;
+put)
+  {_STAGED}
+  any=1 labels= old_mode= digest= look=
+  now=$(stat -c '%a %U %u %G %g %s' -- "./$staged")
+  case ${{entry#* * * * }} in "$now "*)
+    if [ "$(pour | sha256sum)" = "$(sha256sum < "./$staged")" ]; then
+      rm -f -- "./$staged"
+      echo same
+      exit 0
+    fi ;;
+  esac
+  {_SWAPPED}
+  ;;
+folder)
+  {MAKE_FOLDER}
+  ;;
+remove)
+  {REMOVE}
+  ;;
+esac
+"""

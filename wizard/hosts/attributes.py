@@ -1,0 +1,80 @@
+"""Access control lists and other extended attributes of files: what a rename would drop.
+
+`FileState.attributes` holds them as names and hexadecimal values, whatever way a host is reached: the list as the
+kernel keeps it (`system.posix_acl_access`) and all of `user.`. Labels of SELinux are restorecon's matter.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import struct
+from contextlib import suppress
+
+ACL = "system.posix_acl_access"
+_OWN = "user."
+Attributes = tuple[tuple[str, str], ...]
+
+_TAGS = {"user": (0x01, 0x02), "group": (0x04, 0x08), "mask": (0x10, 0x10), "other": (0x20, 0x20)}
+"""Tag of an entry without and with a number, as in the kernel's posix_acl_xattr_header."""
+_NONE = 0xFFFFFFFF
+_VERSION = 2
+_LINE = re.compile(r"(user|group|mask|other):(\d*):([r-])([w-])([x-])")
+
+
+def acl_value(text: str) -> str:
+    """The value of the attribute, from what `getfacl -cpn` prints."""
+    entries = []
+    for line in text.splitlines():
+        if (found := _LINE.match(line)) is None:
+            continue
+        kind, number, *rights = found.groups()
+        bits = sum(bit for bit, sign in zip((4, 2, 1), rights, strict=True) if sign != "-")
+        tag = _TAGS[kind][bool(number)]
+        entries.append((tag, bits, int(number) if number else _NONE))
+    packed = b"".join(struct.pack("<HHI", *entry) for entry in sorted(entries, key=lambda e: (e[0], e[2])))
+    return (struct.pack("<I", _VERSION) + packed).hex()
+
+
+def acl_text(value: str) -> str:
+    """What `setfacl --set` is given for the value of the attribute."""
+    data = bytes.fromhex(value)[4:]
+    names = {tag: kind for kind, tags in _TAGS.items() for tag in tags}
+    found = []
+    for tag, bits, number in struct.iter_unpack("<HHI", data):
+        rights = "".join(sign if bits & bit else "-" for bit, sign in ((4, "r"), (2, "w"), (1, "x")))
+        found.append(f"{names[tag]}:{'' if number == _NONE else number}:{rights}")
+    return ",".join(found)
+
+
+def read(number: int) -> Attributes:
+    """Those of an open file of this machine."""
+    if not hasattr(os, "listxattr"):
+        return ()
+    try:
+        names = [name for name in sorted(os.listxattr(number)) if name == ACL or name.startswith(_OWN)]
+        return tuple((name, os.getxattr(number, name).hex()) for name in names)
+    except OSError as problem:
+        if problem.errno not in (errno.ENOTSUP, errno.EPERM, errno.ENODATA):
+            raise
+        return ()
+
+
+def write(number: int, attributes: Attributes) -> None:
+    """Gives them to an open file of this machine.
+
+    Raises:
+        OSError: the file system cannot keep them.
+    """
+    for name, value in attributes:
+        os.setxattr(number, name, bytes.fromhex(value))
+
+
+def drop_inherited(number: int) -> None:
+    """Takes from a new file or folder what the default list of its folder gave it: nobody is to read a key by that."""
+    if not hasattr(os, "removexattr"):
+        return
+    for name in (ACL, "system.posix_acl_default"):
+        with suppress(OSError):  # none, or a file system without
+            os.removexattr(number, name)

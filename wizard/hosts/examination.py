@@ -1,0 +1,170 @@
+"""What stands in the way of replacing a file on a host, and what a rename would drop of it: asked before a plan.
+
+Two round trips for any number of files: whether their paths are safe, then one call of each tool for all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from wizard.errors import HostError
+from wizard.hosts import failures, immutable
+from wizard.hosts.attributes import ACL, Attributes, acl_value
+from wizard.hosts.path_script import refuse
+from wizard.model import Examined
+
+# What the tools say: of the folder and the file of a guarded path by names in the held folder, else by whole paths,
+# that nobody can exchange. $1: how many of the others are folders.
+_TOOLS = """
+tools() {
+  folders=$1
+  shift
+  printf '=lsattr\\n'
+  lsattr -d -- "$@" 2>/dev/null
+  shift "$folders"
+  [ $# != 0 ] || return 0
+  if command -v getfacl >/dev/null && command -v setfacl >/dev/null; then
+    printf '=getfacl\\n'
+    getfacl -snp -- "$@"
+  else
+    printf '=ls\\n'
+    ls -ldn -- "$@"
+  fi
+  printf '=getfattr\\n'
+  ! command -v getfattr >/dev/null || getfattr -h -d -m '^user[.]' -e hex --absolute-names -- "$@"
+  return 0
+}
+"""
+_PLACE = f"""{_TOOLS}
+held "$1" || {{ [ -z "$guarded" ] || unsafe absent; exit 0; }}
+case $entry in 8*) ;; *) name= ;; esac
+if [ -z "$guarded" ]; then
+  printf '=place\\n%s\\n%s' "${{at:-/}}" "$name"
+else
+  tools 1 . ${{name:+"./$name"}} 2>/dev/null
+fi
+"""
+_ATTRIBUTES = f'{_TOOLS}\ntools "$@" 2>/dev/null\n'
+
+_PLACE_MARK = "=place\n"
+_ENTRY = re.compile(r"(?:user|group|mask|other):\d*:[r-][w-][x-]")
+_OWN = re.compile(r"(user\.[^=]+)=0x([0-9a-f]*)")
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+
+
+class Asked(Protocol):
+    """What can run fixed scripts on a host."""
+
+    def scripts(self, script: str, paths: Sequence[str]) -> Iterable[tuple[int, bytes, str]]:
+        """The answers of a script about each of several paths."""
+        ...
+
+    def script(self, script: str, *arguments: str) -> tuple[int, bytes, str]:
+        """The answer of a script with its arguments."""
+        ...
+
+
+def examine(host: Asked, paths: Sequence[str]) -> dict[str, Examined]:
+    """See `model.Connection.examine`."""
+    found: dict[str, Examined] = {}
+    places: dict[str, tuple[str, str]] = {}
+    for path, (code, out, err) in zip(paths, host.scripts(_PLACE, paths), strict=True):
+        said = os.fsdecode(out)
+        try:
+            refuse(code, err, path)
+            if code:
+                raise failures.from_words(err, doing="look at", path=path)
+            if said.startswith(_PLACE_MARK):
+                at, _, name = said.removeprefix(_PLACE_MARK).partition("\n")
+                places[path] = at, posixpath.join(at, name) if name else ""
+            else:
+                found[path] = _examined(path, (".", "."), _Said(said))
+        except HostError as problem:
+            found[path] = refused(problem)
+    if places:
+        folders = tuple(dict.fromkeys(at for at, _ in places.values()))
+        files = tuple(dict.fromkeys(file for _, file in places.values() if file))
+        _, out, _ = host.script(_ATTRIBUTES, str(len(folders)), *folders, *files)
+        said_of = _Said(os.fsdecode(out))
+        for path, place in places.items():
+            found[path] = _examined(path, place, said_of)
+    return {path: found[path] for path in paths}
+
+
+def refused(problem: HostError) -> Examined:
+    """An answer that is a refusal."""
+    return Examined(problem=problem.what, where=problem.where, todo=problem.todo)
+
+
+def _examined(path: str, place: tuple[str, str], said: _Said) -> Examined:
+    folder, file = place
+    inside = folder == "."
+    if inside:
+        file = next((name for name in said.flags if name != "."), "") or next(iter(said.lists), "")
+    if said.is_fixed(folder):
+        return refused(immutable.error(posixpath.dirname(path)))
+    if said.is_fixed(file):
+        return refused(immutable.error(path))
+    if file in said.marked:
+        return refused(no_tool(path))
+    return Examined(attributes=said.attributes(file), guarded=inside)
+
+
+def no_tool(path: str) -> HostError:
+    """The error for what a file has besides its mode, on a host that cannot carry that over."""
+    return HostError(
+        "it has an access control list or extended attributes that cannot be carried over",
+        where=path,
+        todo=f"Install getfacl and setfacl there (packages acl and attr), or remove the list: setfacl -b {path}",
+    )
+
+
+class _Said:
+    """What `tools` printed, by path."""
+
+    def __init__(self, text: str) -> None:
+        parts = dict(_sections(text))
+        self.flags: Mapping[str, str] = {
+            path: flags
+            for flags, _, path in (line.partition(" ") for line in parts.get("lsattr", ()))
+            if path
+        }
+        self.lists = _files(parts.get("getfacl", ()))
+        self._own = _files(parts.get("getfattr", ()))
+        # With a plus after the mode: there is a list, and nothing to read it with.
+        rows = (line.split(None, 8) for line in parts.get("ls", ()) if line[10:11] == "+")
+        self.marked = {row[8] for row in rows if len(row) == 9}
+
+    def is_fixed(self, path: str) -> bool:
+        """Whether it is immutable or may only grow."""
+        return bool(set("ia") & set(self.flags.get(path, "")))
+
+    def attributes(self, path: str) -> Attributes:
+        """Those of a file."""
+        entries = [line for line in self.lists.get(path, ()) if _ENTRY.match(line)]
+        found = [(ACL, acl_value("\n".join(entries)))] if entries else []
+        found += [match.groups() for line in self._own.get(path, ()) if (match := _OWN.match(line))]  # type: ignore[misc]
+        return tuple(found)
+
+
+def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
+    for section in re.split(r"^=", text, flags=re.MULTILINE)[1:]:
+        name, *lines = section.splitlines()
+        yield name, lines
+
+
+def _files(lines: Iterable[str]) -> dict[str, list[str]]:
+    """The lines about each file, from `# file: …` on."""
+    found: dict[str, list[str]] = {}
+    mine: list[str] = []
+    for line in lines:
+        if line.startswith("# file: "):
+            name = _ESCAPED.sub(lambda match: chr(int(match[1], 8)), line.removeprefix("# file: "))
+            mine = found.setdefault(name, [])
+        else:
+            mine.append(line)
+    return found

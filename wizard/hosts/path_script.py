@@ -1,0 +1,220 @@
+"""Functions for sh that lead root to a file on a host without being led astray: part of every fixed script.
+
+`held PATH` makes the folder of a file the working directory, which nobody can exchange from there on, and sets `name`
+(in it), `at` (its path), `entry` (what stands at the name, '' for nothing) and `guarded` ('' where only root can
+change the folder). The scripts use names inside of it. Promises: no step from a folder that an unprivileged user can
+change to anything that is not that same user's (systemd calls it an unsafe path transition), and links count as such
+steps; what is held is compared with what was seen, so that an exchange in between is noticed and nothing is done.
+POSIX sh with the tools of coreutils or BusyBox; the usual path, all of whose folders are root's alone, costs one
+process. A login that is not root (`careful` is empty) has no more rights than whoever owns its folders: there links
+are simply followed.
+"""
+
+from __future__ import annotations
+
+from wizard.errors import PathError, UnsafePathError
+from wizard.hosts.safe_path import refusal
+
+ABSENT = 44
+"""Exit code of the scripts for 'there is no such file'."""
+NOT_REGULAR = 45
+UNSAFE = 50
+"""Exit code: the path is refused; standard error says why, see `refused`."""
+MOVED = 51
+
+FUNCTIONS = rf"""
+nl='
+'
+form='%f %u %h %d:%i %a %U %u %G %g %s %F'
+staged=
+unsafe() {{
+  printf 'unsafe %s\n%s\n%s\n' "$1" "${{here#* * * * }}" "${{at:-/}}" >&2
+  exit {UNSAFE}
+}}
+gone() {{ printf '%s: %s\n' "$path" "${{lost:-No such file or directory}}" >&2; exit 1; }}
+field() {{ shift "$1"; printf %s "$1"; }}
+uid_of() {{ uid=${{1#* }}; uid=${{uid%% *}}; }}
+id_of() {{ id=${{1#* * * }}; id=${{id%% *}}; }}
+held() {{
+  path=$1 guarded= entry= name= at= lost=
+  [ -n "$careful" ] || {{ resolved; return; }}
+  rest=${{1#/}} trail= slow= seen=0
+  set -- /
+  while [ -n "$rest" ]; do
+    part=${{rest%%/*}}
+    case $rest in */*) rest=${{rest#*/}} ;; *) rest= ;; esac
+    [ -z "$part" ] || {{ trail=$trail/$part; set -- "$@" "$trail"; }}
+  done
+  found=$(stat -c "$form" -- "$@" 2>/dev/null)
+  set -f
+  IFS=$nl
+  for line in $found; do
+    seen=$((seen + 1))
+    case $line in
+      4?[02468ace][014589cd]' 0 '*) ;;
+      a*) slow=1 ;;
+      *) [ "$seen" = $# ] || slow=1 ;;
+    esac
+    [ -z "$slow" ] || break
+    [ "$seen" != $# ] || entry=$line
+  done
+  unset IFS
+  set +f
+  [ -z "$slow" ] || {{ walk; return; }}
+  [ "$seen" -ge $(($# - 1)) ] || return 1
+  at=${{trail%/*}} name=${{trail##*/}}
+  : "${{name:=.}}"
+  cd -P -- "${{at:-/}}" 2>/dev/null
+}}
+resolved() {{
+  real=$path
+  [ ! -L "$path" ] || real=$(readlink -m -- "$path") || return
+  at=${{real%/*}} name=${{real##*/}}
+  : "${{name:=.}}"
+  if ! cd -P -- "${{at:-/}}" 2>/dev/null; then
+    [ ! -d "${{at:-/}}" ] || lost='Permission denied'
+    [ ! -f "$at" ] || lost='Not a directory'
+    return 1
+  fi
+  entry=$(stat -c "$form" -- "./$name" 2>/dev/null) || :
+}}
+look_around() {{
+  here=$(stat -c "$form" .)
+  case $here in 4?[02468ace][014589cd]' 0 '*) guarded= ;; *) guarded=1 ;; esac
+}}
+# Of root, and nobody can exchange what is somebody else's there: as /tmp.
+sticky() {{ case $here in 4[2367abef]??' 0 '*) ;; *) return 1 ;; esac; }}
+walk() {{
+  rest=$path at= entry= hops=0
+  cd / || exit 1
+  look_around
+  while :; do
+    while :; do case $rest in /*) rest=${{rest#/}} ;; *) break ;; esac; done
+    part=${{rest%%/*}}
+    case $rest in */*) rest=${{rest#*/}} ;; *) rest= ;; esac
+    case $part in
+      '') name=. entry=$here; return 0 ;;
+      .) continue ;;
+      ..) enter ..; at=${{at%/*}}; continue ;;
+    esac
+    entry=$(stat -c "$form" -- "./$part" 2>/dev/null) || :
+    case $entry in
+      a*) follow; continue ;;
+      4*) [ -z "$rest" ] || {{ enter "./$part"; at=$at/$part; continue; }} ;;
+      '') [ -z "$rest" ] || return 1 ;;
+      *) [ -z "$rest" ] || {{ lost='Not a directory'; return 1; }} ;;
+    esac
+    name=$part
+    [ -z "$guarded" ] || judge
+    return 0
+  done
+}}
+enter() {{
+  was=$here bound_to=$guarded
+  cd -P -- "$1" 2>/dev/null || unsafe moved
+  look_around
+  id_of "$here"
+  new=$id
+  id_of "$entry"
+  [ "$1" = .. ] || [ "$new" = "$id" ] || {{ here=$was; unsafe moved; }}
+  uid_of "$here"
+  new=$uid
+  uid_of "$was"
+  [ -z "$bound_to" ] || [ "$new" = "$uid" ] || {{ here=$was; sticky || unsafe folder; look_around; }}
+}}
+follow() {{
+  hops=$((hops + 1))
+  [ "$hops" -le 40 ] || {{ echo 'Too many levels of symbolic links' >&2; exit 1; }}
+  if [ -n "$guarded" ]; then
+    uid_of "$entry"
+    new=$uid
+    uid_of "$here"
+    [ "$new" = "$uid" ] && [ "$uid" != 0 ] || unsafe link
+  fi
+  target=$(readlink -n -- "./$part" && printf x) || unsafe moved
+  target=${{target%x}}
+  case $target in
+    /*) [ -z "$guarded" ] || unsafe link; at=; cd /; look_around ;;
+  esac
+  rest=$target${{rest:+/$rest}}
+}}
+judge() {{
+  uid_of "$here"
+  new=$uid
+  uid_of "$entry"
+  case $entry in
+    8*' '*' 1 '*:*) ;;
+    8*) [ "$new" = "$uid" ] && [ "$uid" != 0 ] || unsafe hardlink ;;
+  esac
+}}
+pour() {{
+  if [ -z "$guarded" ]; then cat -- "./$name"; return; fi
+  id_of "$entry"
+  ${{bound:+timeout -k 1 2}} sh -c 'exec 3< "$1" && [ "$(stat -L -c %d:%i /dev/fd/3)" = "$2" ] || exit {MOVED}
+    exec cat <&3' sh "./$name" "$id"
+  case $? in 0) ;; 1) return 1 ;; *) unsafe moved ;; esac
+}}
+tell() {{
+  case $entry in '') exit {ABSENT} ;; 8*) ;; *) exit {NOT_REGULAR} ;; esac
+  printf '%s\n' "${{entry#* * * * }}"
+  pour
+}}
+into_folder() {{
+  case $entry in '') exit {ABSENT} ;; 4*) ;; *) echo 'Not a directory' >&2; exit 1 ;; esac
+  if [ -n "$guarded" ]; then enter "./$name"; else cd -P -- "./$name" || exit; fi
+}}
+private() {{
+  id_of "$here"
+  mkdir -- "./$1" 2>/dev/null || [ -d "./$1" ] || mkdir -- "./$1" || exit 1
+  is_private "$1" && return
+  # A list that the folder gives to what is made in it counts in place of the umask. Other programs than GNU's set the
+  # mode by the name, which may be another's by then.
+  [ -z "$guarded" ] || case $(mkdir --version 2>/dev/null) in *'GNU coreutils'*) ;; *) unsafe moved ;; esac
+  cd -P ..
+  rmdir -- "./$1" 2>/dev/null
+  mkdir -m 700 -- "./$1" 2>/dev/null || unsafe moved
+  is_private "$1" || unsafe moved
+}}
+is_private() {{
+  cd -P -- "./$1" 2>/dev/null || unsafe moved
+  set -- $(stat -c '%u %a %d:%i' . ..)
+  [ "$6" = "$id" ] || unsafe moved
+  case "$1 $2" in '0 700' | '0 2700') ;; *) return 1 ;; esac
+}}
+"""
+"""Definitions only. They expect `careful` (not empty: this is root) and `bound` (not empty: there is `timeout`)."""
+
+
+def refused(code: int, stderr: str, path: str) -> UnsafePathError | None:
+    """The error for what `unsafe` said, or None where the script ended in another way."""
+    if code != UNSAFE:
+        return None
+    kind, _, told = stderr.partition("unsafe ")[2].partition("\n")
+    rights, _, folder = told.partition("\n")
+    words = rights.split(" ")
+    if len(words) < 4:
+        words = ["700", "somebody else", "", "nobody"]
+    mode, owner, uid, group = words[:4]
+    owner = uid if owner == "UNKNOWN" else owner
+    return refusal(
+        kind,
+        folder=folder.strip("\n"),
+        mode=int(mode, 8),
+        owner=owner,
+        group=group,
+        path=path,
+        root=uid == "0",
+    )
+
+
+def refuse(code: int, stderr: str, path: str) -> None:
+    """Raises the error of `refused`, or that of a file that is none.
+
+    Raises:
+        UnsafePathError: an unprivileged user could lead root elsewhere there.
+        PathError: what stands there is no regular file.
+    """
+    if (error := refused(code, stderr, path)) is not None:
+        raise error
+    if code == NOT_REGULAR:
+        raise PathError("it is not a regular file", where=path, todo="Correct the path.")
