@@ -213,7 +213,7 @@ class Desk:
         engine plans no arrow to a server that it leaves alone, so those are taken from a plan for all of them.
         """
         plan = self.engine.plan(stack, answers)
-        found = {f"{one.host}/{one.component}": one for one in scan.exposures}
+        found = {one.key: one for one in scan.exposures}
         if plan.steps or any(not one.protect for one in stack.components):
             plan = self.engine.plan(_protected(stack, found), answers)
             everyone = self.engine.plan(_protected(stack, {}), answers)

@@ -30,6 +30,7 @@ from wizard.model import (
     RunRecord,
     RunService,
     Service,
+    Supervision,
     WriteFile,
 )
 
@@ -449,8 +450,13 @@ def _read_entry(data: Mapping[str, Any]) -> Entry:
 def _read_service(data: Mapping[str, Any]) -> Service:
     known = {entry.name for entry in fields(Service)}
     values = {key: value for key, value in data.items() if key in known}
-    for key in ("arguments", "hidden", "bound"):
+    for key in ("arguments", "hidden", "bound", "sockets"):
         values[key] = tuple(values.get(key, ()))
+    if held := values.get("supervision"):
+        told: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in held.items()
+        }
+        values["supervision"] = Supervision(**told)
     values["flags"] = FlagPlace(**values["flags"])
     return Service(**values)
 

@@ -28,12 +28,13 @@ from wizard.cli.shown import (
     shown_plan,
     shown_probes,
     tell_plan,
+    unit_of,
 )
 from wizard.errors import HostError, InputError
 from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
-    from wizard.engine import Engine
+    from wizard.engine import Engine, Exposure
     from wizard.model import Stack
     from wizard.workspace import Workspace
 
@@ -95,6 +96,7 @@ def scan(
                         "id": finding.id,
                         "host": finding.host,
                         "component": finding.component,
+                        **unit_of(finding),
                         "what": finding.what,
                     }
                     for finding in found.findings
@@ -106,12 +108,17 @@ def scan(
     else:
         for exposure in found.exposures:
             click.echo(
-                f"{exposure.host:12} {exposure.component:14} {exposure.address:22} {plain(exposure.words)}"
+                f"{exposure.host:12} {_named(exposure):14} {exposure.address:22} {plain(exposure.words)}"
             )
         for finding in found.remarks:
             todo = f" ({finding.mend})" if finding.mend != "firescreen" else ""
             output.say(f"! {plain(finding.what)}{todo}", colour="yellow")
-    sys.exit(3 if found.findings else 0)
+    sys.exit(3 if any(finding.severity != "ok" for finding in found.findings) else 0)
+
+
+def _named(exposure: Exposure) -> str:
+    """A component, with the unit of a further instance."""
+    return plain(exposure.key.removeprefix(f"{exposure.host}/"))
 
 
 def _stack_of_hosts(machine: Engine, file: Path) -> Stack:

@@ -138,21 +138,27 @@ class Engine:
         told_of: list[Finding] = []
         told_of += [judging.away(name, why) for name, why in facts.away.items()]
         services = [
-            (component, facts.hosts[component.host].service(component.name))
+            (component, facts.hosts[component.host].service(component.name, component.unit))
             for component in wanted.components
             if component.host not in facts.away
         ]
+        others = _unnamed(wanted, facts)
 
         def look_at(service: Service | None) -> Exposure | None:
             return proving.exposure(service, self.dial) if service is not None else None
 
-        seen = side_by_side(look_at, [service for _, service in services])
-        for (component, service), found in zip(services, seen, strict=True):
+        seen = side_by_side(look_at, [*(service for _, service in services), *others])
+        for (component, service), found in zip(services, seen, strict=False):
             if service is None or found is None:
                 told_of.append(judging.not_found(component))
                 continue
             exposures.append(found)
             told_of += judging.findings(found, service)
+            emit(Event(run="", kind="log", host=found.host, text=f"{found.component}: {found.words}"))
+        for service, found in zip(others, seen[len(services) :], strict=True):
+            assert found is not None
+            exposures.append(found)
+            told_of.append(judging.not_in_stack(found, service))
             emit(Event(run="", kind="log", host=found.host, text=f"{found.component}: {found.words}"))
         return Scan(stack=wanted, facts=facts, exposures=tuple(exposures), findings=tuple(told_of))
 
@@ -583,15 +589,28 @@ def proposed(services: Iterable[Service]) -> tuple[ComponentSpec, ...]:
     That is all of it for what only Prometheus asks, and nothing for what others (Grafana, say) ask too.
     """
     order = [component.name for component in all_components()]
-    keys = dict.fromkeys((service.host, service.component) for service in services)
+    keys = dict.fromkeys((service.host, service.component, service.instance) for service in services)
     return tuple(
         ComponentSpec(
             host=host,
             name=name,
+            unit=unit,
             protect=() if find_component(name).asked_by_others else ("tls", "basic_auth"),
         )
-        for host, name in sorted(keys, key=lambda key: order.index(key[1]))
+        for host, name, unit in sorted(keys, key=lambda key: order.index(key[1]))
     )
+
+
+def _unnamed(stack: Stack, facts: Facts) -> list[Service]:
+    """Further instances, on its hosts, of components that a stack names: a stranger may read them all the same."""
+    named = {component.key for component in stack.components}
+    kinds = {(component.host, component.name) for component in stack.components}
+    return [
+        service
+        for known in facts.hosts.values()
+        for service in known.services
+        if (service.host, service.component) in kinds and service.active and service.key not in named
+    ]
 
 
 def _unsettled(record: Record) -> bool:

@@ -17,6 +17,7 @@ from wizard.engine.lanes import side_by_side
 from wizard.engine.together import info_many, read_many
 from wizard.errors import AwayError
 from wizard.model import WORKSPACE, Facts, HostFacts, HostSpec, PathInfo, Stack
+from wizard.services import instances
 from wizard.workspace import Workspace
 
 _ROUNDS = 4
@@ -71,7 +72,7 @@ def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
 
 def _look(spec: HostSpec, stack: Stack, hosts: Hosts) -> HostFacts | AwayError:
     try:
-        return _host_facts(spec, hosts, _wanted(stack, spec.name))
+        return _host_facts(spec, hosts, _wanted(stack, spec.name), _named(stack, spec.name))
     except AwayError as error:
         return error
 
@@ -85,8 +86,21 @@ def _wanted(stack: Stack, host: str) -> tuple[str, ...]:
     return tuple(component.name for component in stack.components if component.host == host)
 
 
-def _host_facts(spec: HostSpec, hosts: Hosts, wanted: tuple[str, ...]) -> HostFacts:
-    services = tuple(hosts.with_unit_text(service) for service in hosts.services(spec.name, wanted))
+def _named(stack: Stack, host: str) -> dict[str, set[str]]:
+    """The units that a stack names on a host, by component; '' for the usual one."""
+    found: dict[str, set[str]] = {}
+    for component in stack.components:
+        if component.host == host:
+            found.setdefault(component.name, set()).add(component.unit)
+    return found
+
+
+def _host_facts(
+    spec: HostSpec, hosts: Hosts, wanted: tuple[str, ...], named: dict[str, set[str]]
+) -> HostFacts:
+    services = instances.labelled(
+        (hosts.with_unit_text(service) for service in hosts.services(spec.name, wanted)), named
+    )
     user, group = account()
     root = (os.geteuid() == 0 or bool(spec.become)) and spec.connect == "local"
     clock = time.time()

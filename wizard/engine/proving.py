@@ -186,15 +186,17 @@ def _exposure(
         client_certificate=client_certificate,
         state=state,
         words=words,
+        instance=service.instance,
         through=service.forward.host.name if service.forward else "",
     )
 
 
 def _ask(service: Service, url: str, *, insecure: bool = False) -> Probe:
     return Probe(
-        id=f"scan/{service.host}/{service.component}",
+        id=f"scan/{service.key}",
         host=service.host,
         component=service.component,
+        unit=service.instance,
         name="how open it is",
         client="anyone",
         expect="200",

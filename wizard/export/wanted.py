@@ -176,7 +176,7 @@ class Picture:
         for step in self.plan.steps:
             for change in step.changes:
                 if isinstance(change, RunService):
-                    planned.add((change.service.host, change.service.component, change.action))
+                    planned.add((change.service.key, change.action))
                     yield Turn(
                         stage=step.stage,
                         service=change.service,
@@ -187,7 +187,7 @@ class Picture:
                         secured=any(turn.url.startswith("https:") for turn in change.turns),
                     )
         for server in self._servers:
-            if (server.spec.host, server.spec.name, "restart") not in planned:
+            if (server.key, "restart") not in planned:
                 own = server.spec.name == "prometheus"
                 files = tuple(path for path in (server.service.flags.path, _cluster_file(server)) if path)
                 yield Turn(
@@ -199,7 +199,7 @@ class Picture:
                 )
         for client in (*self._scrapers, *layout.probers(self.plan.stack, self.facts)):
             mine = any((each.host, each.path) == self._config(client) for each in self.files)
-            if mine and (client.service.host, client.service.component, "reload") not in planned:
+            if mine and (client.key, "reload") not in planned:
                 yield Turn(
                     stage=self.last + 1,
                     service=client.service,
@@ -219,7 +219,7 @@ class Picture:
         if change.action == "reload":
             return (service.config_file,)
         for server in self._servers:
-            if (server.spec.host, server.spec.name) == (service.host, service.component):
+            if server.key == service.key:
                 named = (service.flags.path, server.web_file, _cluster_file(server))
                 return tuple(path for path in named if path)
         return ()

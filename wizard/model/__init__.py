@@ -20,6 +20,7 @@ from wizard.model.found import (
     Service,
     Severity,
     Spare,
+    Supervision,
 )
 from wizard.model.picture import Arrow
 from wizard.model.plan import Plan
@@ -36,6 +37,7 @@ from wizard.model.wanted import (
     RateLimit,
     Stack,
     UserSpec,
+    instance_key,
 )
 
 __all__ = [
@@ -74,7 +76,9 @@ __all__ = [
     "Severity",
     "Spare",
     "Stack",
+    "Supervision",
     "TlsReport",
     "UserSpec",
     "WriteFile",
+    "instance_key",
 ]

@@ -98,6 +98,11 @@ def flag_place(component: Component, shown: Shown, read: unit.Unit, held: Variab
         # it sets to nothing (upstream's example unit) is there to be overridden.
         if not inside.get(name) and usable:
             return FlagPlace("envfile", usable[-1], name)
+    return dropin_place(shown, read)
+
+
+def dropin_place(shown: Shown, read: unit.Unit) -> FlagPlace:
+    """A drop-in of the unit's own: the place for a flag that nothing else may read."""
     folder = f"/etc/systemd/system/{shown['Id']}.d"
     last = posixpath.basename(read.exec_from) if read.exec_from.endswith(".conf") else ""
     # A drop-in that comes later in the alphabet (`systemctl edit` writes override.conf) would win over ours.
