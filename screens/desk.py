@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 if TYPE_CHECKING:
     from wizard.diagnose import Diagnosis
-    from wizard.engine import Engine, Exposure, Holding, Outcome, Scan
+    from wizard.engine import Engine, Exposure, Holding, Outcome, Remains, Scan
     from wizard.engine.single import Answered, Request
     from wizard.hosts.access import SecretKind
     from wizard.hosts.sources import Instance
@@ -165,6 +165,22 @@ class Desk:
     def apply(self, plan: Plan, emit: Emit, cancel: threading.Event, canary: str = "") -> Outcome:
         """`Engine.apply`. Raises `NeededError` where a connection asks for something and nothing was done yet."""
         return _asking(lambda tell: self.engine.apply(plan, tell, cancel, canary=canary), emit)
+
+    def planned(self, stack: Stack, answers: Answers) -> Plan:
+        """`Engine.plan` for an apply. Raises `InputError` where something that it restarts does not answer now."""
+        plan = self.engine.plan(stack, answers)
+        self.engine.refuse_silent(plan)
+        return plan
+
+    def remains(self) -> tuple[Remains, ...]:
+        """`Engine.remains`: what is left of runs that were not put back."""
+        return self.engine.remains()
+
+    def forget(self, *, as_it_is: bool) -> None:
+        """`Engine.forget`. Raises the first error."""
+        for outcome in self.engine.forget(as_it_is=as_it_is):
+            if outcome.error is not None:
+                raise outcome.error
 
     def undo(self, run: str, emit: Emit, cancel: threading.Event) -> Outcome:
         """`Engine.undo`, as `apply`."""

@@ -229,7 +229,7 @@ class Journal:
         self._append({"line": "done", "n": number})
 
     def state(self, word: str) -> None:
-        """The run is now applied, proven, partly, rolling-back, undoing, rolled-back or undone."""
+        """The run is now applied, proven, partly, rolling-back, undoing, rolled-back, undone or forgotten."""
         self._append({"line": "state", "state": word, "at": time.time()})
 
     def forget_images(self) -> None:
@@ -265,7 +265,7 @@ class Journal:
 
 STANDING = ("proven", "applied", "partly")
 """What can be undone."""
-FINAL = (*STANDING, "undone", "rolled-back", "ended")
+FINAL = (*STANDING, "undone", "rolled-back", "ended", "forgotten")
 
 
 def read(folder: Path) -> Record | None:

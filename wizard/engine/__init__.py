@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from wizard import journal, steps
 from wizard.components import all_components
 from wizard.components import component as find_component
-from wizard.engine import inspecting, judging, proving, reaching, telling, undoing
+from wizard.engine import inspecting, judging, proving, reaching, readiness, remains, telling, undoing
 from wizard.engine.ahead import spares
 from wizard.engine.applying import all_unchanged
 from wizard.engine.claims import claimed, let_go
@@ -25,6 +25,7 @@ from wizard.engine.hosts import Hosts
 from wizard.engine.lanes import side_by_side
 from wizard.engine.listener import Listener
 from wizard.engine.outcome import Exposure, Holding, HostOutcome, Outcome, Scan, State, silent, told
+from wizard.engine.remains import Difference, Remains
 from wizard.engine.rollout import Rollout, canary_of
 from wizard.errors import AwayError, CancelledError, FirescreenError, InputError, JournalError, RestoreError
 from wizard.hosts.access import Access
@@ -51,7 +52,17 @@ from wizard.workspace import Workspace
 if TYPE_CHECKING:
     from wizard.diagnose import Diagnosis
 
-__all__ = ["Engine", "Exposure", "Holding", "HostOutcome", "Outcome", "Scan", "proposed"]
+__all__ = [
+    "Difference",
+    "Engine",
+    "Exposure",
+    "Holding",
+    "HostOutcome",
+    "Outcome",
+    "Remains",
+    "Scan",
+    "proposed",
+]
 
 Emit = Callable[[Event], None]
 
@@ -192,6 +203,15 @@ class Engine:
         """
         return steps.plan(stack, facts or self.inspect(stack), answers or Answers())
 
+    def refuse_silent(self, plan: Plan) -> None:
+        """Whether all that a plan restarts answers now; `apply` asks the same.
+
+        Raises:
+            InputError: something does not. Nothing has been touched.
+        """
+        if plan.probes:
+            readiness.refuse_silent(plan, self.dial)
+
     def explain(self, text: str, stack: Stack | None = None) -> Diagnosis | None:
         """What an error text means; where it may be several things, the hosts of the stack (or this machine) say.
 
@@ -229,6 +249,8 @@ class Engine:
         with Listener(emit) as tell:
             try:
                 with self.workspace.lock("an apply"), self._hosts(plan.stack.hosts) as hosts:
+                    if plan.probes:
+                        readiness.refuse_silent(plan, hosts.dial)
                     self._refuse_after_crash(
                         spec.name for spec in plan.stack.hosts if spec.name not in plan.facts.away
                     )
@@ -481,6 +503,52 @@ class Engine:
             outcomes.append(_finish(Outcome(run="", state="failed", error=error), emit))
         return tuple(outcomes)
 
+    def remains(self, run: str = "") -> tuple[Remains, ...]:
+        """What is left of the runs that were not put back (or of that one). Changes nothing.
+
+        Raises:
+            InputError: that run owes nothing.
+        """
+        found = []
+        for record in self._unsettled(run):
+            with self._hosts(record.hosts) as hosts:
+                found.append(remains.compare(record, hosts))
+        return tuple(found)
+
+    def _unsettled(self, run: str) -> tuple[Record, ...]:
+        """The runs that owe something, or that one, each as far as the hosts go that it owes."""
+        known = tuple(
+            each.of(each.owed) if each.owed else each
+            for each in filter(_unsettled, journal.records(self.workspace.runs))
+            if run in ("", each.run)
+        )
+        if run and not known:
+            raise InputError("this run has nothing to be put back", where=run, todo="See: firescreen history")
+        return known
+
+    def forget(self, run: str = "", *, as_it_is: bool = False, emit: Emit = silent) -> tuple[Outcome, ...]:
+        """Ends the recovery of runs that were not put back (or of that one), where all is as it was before.
+
+        No host is changed but for the mark of this workspace.
+
+        Args:
+            as_it_is: also where something differs, or a host cannot be looked at. The copies of the files as they were
+                stay in the workspace then.
+        """
+        outcomes = []
+        try:
+            with self.workspace.lock("a recovery"):
+                for record in self._unsettled(run):
+                    with self._hosts(record.hosts) as hosts:
+                        left = remains.compare(record, hosts)
+                        done = _forgotten(record, left, as_it_is=as_it_is)
+                        if done.error is None:
+                            let_go(hosts, left.hosts, self.workspace)
+                    outcomes.append(_finish(done, emit))
+        except FirescreenError as error:
+            outcomes.append(_finish(Outcome(run=run, state="failed", error=error), emit))
+        return tuple(outcomes)
+
     def _refuse_after_crash(self, touched: Iterable[str] = ()) -> None:
         """For who holds the lock.
 
@@ -616,6 +684,40 @@ def _unnamed(stack: Stack, facts: Facts) -> list[Service]:
 def _unsettled(record: Record) -> bool:
     """Whether a run has something to be put back that nobody asked to keep."""
     return record.state == "cut-off" or bool(record.owed)
+
+
+def _forgotten(record: Record, left: Remains, *, as_it_is: bool) -> Outcome:
+    """Writes down that a run is not to be put back any more, unless something speaks against it."""
+    if left.differences and not as_it_is:
+        places = dict.fromkeys(":".join(filter(None, (each.host, each.path))) for each in left.differences)
+        error = RestoreError(
+            f"{len(places)} of what it touched is not as it was before, so the run is not forgotten",
+            where=", ".join(places),
+            todo=(
+                f"Put it back by hand (the copies lie in {record.folder / 'before'}), "
+                f"or keep it so: firescreen recover --forget {record.run} --as-it-is --yes"
+            ),
+        )
+        return Outcome(run=record.run, state="failed", error=error)
+    log = Journal(record.folder)
+    try:
+        if record.owed:
+            for host in sorted(record.owed):
+                log.back(host)
+        else:
+            if not left.differences:
+                log.forget_images()
+            log.state("forgotten")
+    except JournalError as error:
+        return Outcome(run=record.run, state="failed", error=error)
+    finally:
+        log.close()
+    said = (
+        "Every file is as it was before that run, and the services run."
+        if not left.differences
+        else f"What differs stays as it is. The files as they were lie in {record.folder / 'before'}."
+    )
+    return Outcome(run=record.run, state="forgotten", summary=(said,))
 
 
 def _touched(record: Record) -> tuple[str, ...]:

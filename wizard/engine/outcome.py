@@ -9,7 +9,9 @@ from wizard.errors import FirescreenError
 from wizard.model import Attempt, Event, Facts, Finding, HostState, Stack, instance_key
 
 ExposureState: TypeAlias = Literal["open", "partly", "secured", "down"]
-State = Literal["proven", "applied", "partly", "nothing", "rolled-back", "undone", "failed", "cancelled"]
+State = Literal[
+    "proven", "applied", "partly", "nothing", "rolled-back", "undone", "forgotten", "failed", "cancelled"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +43,7 @@ class Outcome:
     @property
     def ok(self) -> bool:
         """Whether it is so now."""
-        return self.error is None and self.state in ("proven", "applied", "nothing", "undone")
+        return self.error is None and self.state in ("proven", "applied", "nothing", "undone", "forgotten")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
