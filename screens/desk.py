@@ -176,7 +176,7 @@ class Desk:
         """`Engine.remains`: what is left of runs that were not put back."""
         return self.engine.remains()
 
-    def forget(self, *, as_it_is: bool) -> None:
+    def forget_run(self, *, as_it_is: bool) -> None:
         """`Engine.forget`. Raises the first error."""
         for outcome in self.engine.forget(as_it_is=as_it_is):
             if outcome.error is not None:

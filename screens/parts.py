@@ -334,7 +334,7 @@ def _offer_to_forget(app: FirescreenApp, left: tuple[Remains, ...]) -> None:
 
     def answered(choice: str | None) -> None:
         if choice == "forget":
-            app.ask(lambda: app.desk.forget(as_it_is=differs), forgotten)
+            app.ask(lambda: app.desk.forget_run(as_it_is=differs), forgotten)
         else:
             _recovery_chosen(app, choice)
 
