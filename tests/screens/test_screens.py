@@ -384,7 +384,12 @@ async def test_a_run_that_is_as_before_already_is_forgotten_after_a_comparison()
     left = Remains(run="7", title="secure srv1", started=0.0, hosts=("srv1",), differences=())
     one.cut_off = lambda: RUN  # type: ignore[method-assign]
     one.remains = lambda: (left,)  # type: ignore[attr-defined]
-    one.forget = lambda *, as_it_is: asked.append(as_it_is) or ()  # type: ignore[attr-defined, func-returns-value]
+
+    def forget(*, as_it_is: bool) -> tuple[()]:
+        asked.append(as_it_is)
+        return ()
+
+    one.forget = forget  # type: ignore[attr-defined]
     app = quiet(one)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "A run was cut off")
@@ -404,7 +409,12 @@ async def test_what_differs_is_shown_and_kept_only_by_a_choice_of_its_own() -> N
     left = Remains(run="7", title="secure srv1", started=0.0, hosts=("srv1",), differences=differences)
     one.cut_off = lambda: RUN  # type: ignore[method-assign]
     one.remains = lambda: (left,)  # type: ignore[attr-defined]
-    one.forget = lambda *, as_it_is: asked.append(as_it_is) or ()  # type: ignore[attr-defined, func-returns-value]
+
+    def forget(*, as_it_is: bool) -> tuple[()]:
+        asked.append(as_it_is)
+        return ()
+
+    one.forget = forget  # type: ignore[attr-defined]
     app = quiet(one)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "A run was cut off")
