@@ -101,7 +101,7 @@ def _forget(machine: Engine, run: str, *, yes: bool, as_it_is: bool, as_json: bo
         InputError: that run owes nothing; or, without `yes`, nothing was to be done.
     """
     if machine.cut_off() is not None:
-        _meet(machine, run)
+        _meet(machine)
     left = machine.remains(run)
     for each in left:
         _tell_remains(each)
@@ -138,10 +138,10 @@ def _forget(machine: Engine, run: str, *, yes: bool, as_it_is: bool, as_json: bo
     return 0 if all(outcome.error is None for outcome in outcomes) else 1
 
 
-def _meet(machine: Engine, run: str) -> None:
+def _meet(machine: Engine) -> None:
     """Asks for what the hosts need; one that is gone for good must not keep a run from being forgotten."""
     try:
-        reached(machine, machine.hosts_of(run))
+        reached(machine, machine.hosts_of())
     except InputError as error:
         output.say(f"! {plain(str(error))}", colour="yellow")
 

@@ -74,7 +74,9 @@ def _on_host(record: Record, name: str, entries: Sequence[Entry], hosts: Hosts) 
         differing = [
             Difference(host=name, path=path, what=said, copy=_copy(record, entry.before))
             for path, entry in first.items()
-            if (said := _said(record, entry.before, last[path].after, now[path]))
+            # What a run made in the workspace (a CA, a password) serves the next one.
+            if (name != WORKSPACE or entry.before is not None)
+            and (said := _said(record, entry.before, last[path].after, now[path]))
         ]
         return differing + [
             Difference(host=name, path=unit, what="it ran before, and does not run now")

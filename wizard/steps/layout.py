@@ -354,12 +354,12 @@ def as_server(client: Client) -> Server:
 
 
 def scrapers(stack: Stack, facts: Facts) -> tuple[Client, ...]:
-    """Every Prometheus of the stack's hosts whose configuration is known."""
+    """Every Prometheus of the stack's hosts whose configuration is known, and that runs or is named there."""
     return _clients(stack, facts, "prometheus")
 
 
 def probers(stack: Stack, facts: Facts) -> tuple[Client, ...]:
-    """Every blackbox exporter of the stack's hosts whose configuration is known."""
+    """Every blackbox exporter of the stack's hosts whose configuration is known, and that runs or is named there."""
     return _clients(stack, facts, "blackbox_exporter")
 
 
@@ -372,6 +372,8 @@ def _clients(stack: Stack, facts: Facts, component: str) -> tuple[Client, ...]:
             service = host.service(component, instance)
             if service is None or not service.config_file:
                 continue
+            if not service.active and service.key not in own:
+                continue  # left over from a package, say: it asks nobody
             place = host.spec.name, service.config_file
             first = found.get(place)
             found[place] = (
