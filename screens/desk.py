@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 if TYPE_CHECKING:
     from wizard.diagnose import Diagnosis
-    from wizard.engine import Engine, Exposure, Holding, Outcome, Scan
+    from wizard.engine import Engine, Exposure, Holding, Outcome, Remains, Scan
     from wizard.engine.single import Answered, Request
     from wizard.hosts.access import SecretKind
     from wizard.hosts.sources import Instance
@@ -166,6 +166,22 @@ class Desk:
         """`Engine.apply`. Raises `NeededError` where a connection asks for something and nothing was done yet."""
         return _asking(lambda tell: self.engine.apply(plan, tell, cancel, canary=canary), emit)
 
+    def planned(self, stack: Stack, answers: Answers) -> Plan:
+        """`Engine.plan` for an apply. Raises `InputError` where something that it restarts does not answer now."""
+        plan = self.engine.plan(stack, answers)
+        self.engine.refuse_silent(plan)
+        return plan
+
+    def remains(self) -> tuple[Remains, ...]:
+        """`Engine.remains`: what is left of runs that were not put back."""
+        return self.engine.remains()
+
+    def forget_run(self, *, as_it_is: bool) -> None:
+        """`Engine.forget`. Raises the first error."""
+        for outcome in self.engine.forget(as_it_is=as_it_is):
+            if outcome.error is not None:
+                raise outcome.error
+
     def undo(self, run: str, emit: Emit, cancel: threading.Event) -> Outcome:
         """`Engine.undo`, as `apply`."""
         return _asking(lambda tell: self.engine.undo(run, tell, cancel), emit)
@@ -213,7 +229,7 @@ class Desk:
         engine plans no arrow to a server that it leaves alone, so those are taken from a plan for all of them.
         """
         plan = self.engine.plan(stack, answers)
-        found = {f"{one.host}/{one.component}": one for one in scan.exposures}
+        found = {one.key: one for one in scan.exposures}
         if plan.steps or any(not one.protect for one in stack.components):
             plan = self.engine.plan(_protected(stack, found), answers)
             everyone = self.engine.plan(_protected(stack, {}), answers)

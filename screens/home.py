@@ -204,7 +204,7 @@ def _remarks(session: Session) -> list[Content]:
 
 def _through(scan: Scan) -> Content:
     """What this machine cannot reach itself."""
-    names = [f"{row.host}/{row.component}" for row in scan.exposures if row.through]
+    names = [row.key for row in scan.exposures if row.through]
     if not names:
         return Content("")
     shown = ", ".join(names) if len(names) <= REMARKS else f"{len(names)} of them"

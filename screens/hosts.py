@@ -313,13 +313,16 @@ def _detail(entry: HostEntry, instances: str) -> Content:
         )
     name, address = (
         max((len(text) for text in texts), default=0) + 2
-        for texts in ([one.component for one in entry.exposures], [one.address for one in entry.exposures])
+        for texts in (
+            [one.key.partition("/")[2] for one in entry.exposures],
+            [one.address for one in entry.exposures],
+        )
     )
     for one in entry.exposures:
         sign, word, colour = EXPOSURE[one.state]
         lines.append(
             Content.assemble(
-                (fit(one.component, name), "bold"),
+                (fit(one.key.partition("/")[2], name), "bold"),
                 fit(one.address, address),
                 (f"{sign} {word}  ", colour),
                 inline(one.words.partition(":")[0], 120),  # what follows, the sign says

@@ -60,14 +60,14 @@ def is_level(question: Question) -> bool:
 
 def level_rows(questions: tuple[Question, ...], stack: Stack, scan: Scan) -> tuple[LevelRow, ...]:
     """A row for each question about a level, those of one host together, hosts in the stack's order."""
-    seen = {f"{one.host}/{one.component}": one for one in scan.exposures}
+    seen = {one.key: one for one in scan.exposures}
     wanted = {component.key: component.protect for component in stack.components}
     rows = []
     for question in questions:
         if not is_level(question):
             continue
         where = question.key.removeprefix("components.").removesuffix(".protect")
-        host, _, name = where.rpartition("/")
+        host, _, name = where.partition("/")
         found = seen.get(where)
         sign, _, colour = EXPOSURE[found.state] if found else EXPOSURE["down"]
         address = found.address if found else ""

@@ -68,7 +68,7 @@ def arrange(attempts: Sequence[Attempt]) -> tuple[list[tuple[str, dict[str, Atte
     rows: list[tuple[str, dict[str, Attempt]]] = []
     for attempt in attempts:
         probe = attempt.probe
-        target = f"{probe.host}/{probe.component}"
+        target = probe.server
         if target not in targets:
             targets.append(target)
         for client, found in rows:
@@ -102,6 +102,7 @@ def client_name(client: str) -> str:
 def heading(target: str, width: int) -> Text:
     """A column's head, two lines: the host, and the component shortened to what still tells it apart."""
     host, _, component = target.partition("/")
+    component = component.rpartition("/")[2]  # of a further instance, the unit tells it apart
     if len(component) >= width:
         component = component.removesuffix("_exporter")
     return Text(f"{fit(host, width - 1)}\n{fit(component, width - 1)}")
@@ -146,7 +147,7 @@ def told(attempt: Attempt) -> Content:
         ended = f"{inline(probe.expect, 20)} was expected, {came} came: {word}"
     return Content.assemble(
         (f"{sign} ", f"bold {colour}"),
-        (f"{inline(probe.client, 40)} → {inline(probe.host, 40)}/{inline(probe.component, 40)}: ", "bold"),
+        (f"{inline(probe.client, 40)} → {inline(probe.server, 120)}: ", "bold"),
         ended,
     )
 

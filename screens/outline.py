@@ -47,16 +47,25 @@ def component_of(step: PlannedStep, plan: Plan) -> str:
 
     kind, _, where = step.id.partition(":")
     if where.startswith(f"{step.host}/"):
-        return where.removeprefix(f"{step.host}/").partition("/")[0].partition(":")[0]
+        return _instance(where.removeprefix(f"{step.host}/"), step.host, plan)
     if kind == "job":
         return "prometheus"
     for change in step.changes:
         if isinstance(change, RunService):
-            return change.service.component
+            return change.service.key.partition("/")[2]
     # What a client is given names its host alone: it is the only program there, or the one its paths speak of.
     here = [component.name for component in plan.stack.components if component.host == step.host]
     named = [name for name in here for change in step.changes if f"/{name}/" in getattr(change, "path", "")]
     return here[0] if len(here) == 1 else next(iter(named), "")
+
+
+def _instance(rest: str, host: str, plan: Plan) -> str:
+    """The component at the head of an id, with the unit of a further instance."""
+    component, _, unit = rest.partition(":/")[0].partition("/")
+    known = {each.key for each in plan.stack.components} | {
+        service.key for found in plan.facts.hosts.values() for service in found.services
+    }
+    return f"{component}/{unit}" if f"{host}/{component}/{unit}" in known else component.partition(":")[0]
 
 
 def outline(plan: Plan) -> tuple[Line, ...]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from screens.app import FirescreenApp
     from screens.runs import Emit
     from screens.state import Session
+    from wizard.engine import Remains
     from wizard.labs import LabSession
     from wizard.model import Answers, RunRecord, Stack
 
@@ -292,15 +293,11 @@ def ask_for_picture(app: FirescreenApp) -> bool:
 
 
 def offer_recovery(app: FirescreenApp, cut: RunRecord) -> None:
-    """A run was cut off: says what it was and offers to put everything back."""
-    from screens.dialogs.confirm import ConfirmDialog
-
-    def answered(yes: bool | None) -> None:
-        if yes:
-            start_recovery(app)
+    """A run was interrupted: says what it was and offers to put everything back, or to compare what is there."""
+    from screens.dialogs.recovery import RecoveryDialog
 
     app.push_screen(
-        ConfirmDialog(
+        RecoveryDialog(
             "A run was cut off" if cut.state != "owed" else "A host was left behind",
             Content.assemble(
                 ("✗ ", "$error bold"),
@@ -314,11 +311,34 @@ def offer_recovery(app: FirescreenApp, cut: RunRecord) -> None:
                     "If it is there again, Firescreen can do so now. The other hosts stay as they are."
                 ),
             ),
-            yes="Put it back",
-            no="Later",
         ),
-        answered,
+        lambda choice: _recovery_chosen(app, choice),
     )
+
+
+def _recovery_chosen(app: FirescreenApp, choice: str | None) -> None:
+    if choice == "undo":
+        start_recovery(app)
+    elif choice == "compare":
+        app.ask(app.desk.remains, lambda left: _offer_to_forget(app, left))
+
+
+def _offer_to_forget(app: FirescreenApp, left: tuple[Remains, ...]) -> None:
+    """Shows what differs from what was before a run; where nothing does, or the person keeps it, the run is over."""
+    from screens.dialogs.recovery import RemainsDialog
+
+    differs = any(one.differences for one in left)
+
+    def forgotten(_: None) -> None:
+        app.notify("The run is forgotten: nothing of it is to be put back any more.")
+
+    def answered(choice: str | None) -> None:
+        if choice == "forget":
+            app.ask(lambda: app.desk.forget_run(as_it_is=differs), forgotten)
+        else:
+            _recovery_chosen(app, choice)
+
+    app.push_screen(RemainsDialog(left), answered)
 
 
 def left_behind(run: RunRecord) -> tuple[str, ...]:

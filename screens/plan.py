@@ -113,7 +113,7 @@ by itself."""
 
             stack, answers = session.stack, answers_of(session)
             self.firescreen.ask(
-                lambda: self.firescreen.desk.engine.plan(stack, answers), self._made, self._refused
+                lambda: self.firescreen.desk.planned(stack, answers), self._made, self._refused
             )
 
     def _made(self, plan: Plan) -> None:

@@ -171,7 +171,7 @@ def _asked_alike(probes: Sequence[Probe]) -> list[tuple[list[str], tuple[tuple[b
     """Targets and what is asked of each, (wanted, name); more than `FEW` of which the same is asked are put together."""
     asked: dict[str, list[tuple[bool, str]]] = {}
     for probe in probes:
-        asked.setdefault(f"{probe.host}/{probe.component}", []).append((probe.wanted, probe.name))
+        asked.setdefault(probe.server, []).append((probe.wanted, probe.name))
     alike: dict[tuple[tuple[bool, str], ...], list[str]] = {}
     for target, names in asked.items():
         alike.setdefault(tuple(names), []).append(target)
@@ -185,7 +185,7 @@ def _asked_alike(probes: Sequence[Probe]) -> list[tuple[list[str], tuple[tuple[b
 
 def _finding(finding: Finding) -> Content:
     sign, word, colour = SEVERITY[finding.severity]
-    where = "/".join(part for part in (finding.host, finding.component) if part)
+    where = finding.where
     lines = [
         Content.assemble(
             (f"{sign} {word}  ", f"bold {colour}"),

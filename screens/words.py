@@ -36,6 +36,7 @@ RESULT = {
     "cancelled": ("↶", "stopped, put back", "$warning"),
     "failed": ("✗", "failed", "$error"),
     "cut-off": ("✗", "cut off", "$error"),
+    "forgotten": ("–", "forgotten", "$warning"),
 }
 HOST = {
     "waiting": ("·", "waiting", "$quiet"),

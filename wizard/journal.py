@@ -30,6 +30,7 @@ from wizard.model import (
     RunRecord,
     RunService,
     Service,
+    Supervision,
     WriteFile,
 )
 
@@ -230,7 +231,7 @@ class Journal:
         self._append({"line": "done", "n": number})
 
     def state(self, word: str) -> None:
-        """The run is now applied, proven, partly, rolling-back, undoing, rolled-back or undone."""
+        """The run is now applied, proven, partly, rolling-back, undoing, rolled-back, undone or forgotten."""
         self._append({"line": "state", "state": word, "at": time.time()})
 
     def forget_images(self) -> None:
@@ -266,7 +267,7 @@ class Journal:
 
 STANDING = ("proven", "applied", "partly")
 """What can be undone."""
-FINAL = (*STANDING, "undone", "rolled-back", "ended")
+FINAL = (*STANDING, "undone", "rolled-back", "ended", "forgotten")
 
 
 def read(folder: Path) -> Record | None:
@@ -458,8 +459,13 @@ def _read_image(data: Mapping[str, Any] | None) -> Image | None:
 def _read_service(data: Mapping[str, Any]) -> Service:
     known = {entry.name for entry in fields(Service)}
     values = {key: value for key, value in data.items() if key in known}
-    for key in ("arguments", "hidden", "bound", "shared_with"):
+    for key in ("arguments", "hidden", "bound", "sockets", "shared_with"):
         values[key] = tuple(values.get(key, ()))
+    if held := values.get("supervision"):
+        told: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in held.items()
+        }
+        values["supervision"] = Supervision(**told)
     values["flags"] = FlagPlace(**values["flags"])
     return Service(**values)
 

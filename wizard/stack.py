@@ -77,6 +77,8 @@ def dump(stack: Stack) -> str:
         entry = {"host": component.host, "name": component.name, "protect": list(component.protect)}
         if component.names:
             entry["names"] = list(component.names)
+        if component.unit:
+            entry["unit"] = component.unit
         if component.service:
             entry["service"] = component.service
         entry |= _dumped(component)
@@ -125,6 +127,7 @@ def _stack(data: Mapping[str, Any], source: str) -> Stack:
                 name=entry["name"],
                 protect=tuple(entry.get("protect", ())),
                 names=tuple(entry.get("names", ())),
+                unit=entry.get("unit", "").removesuffix(".service"),
                 service=entry.get("service", ""),
                 client_auth_type=entry.get("client_auth_type", "RequireAndVerifyClientCert"),
                 client_allowed_sans=tuple(entry.get("client_allowed_sans", ())),
@@ -196,7 +199,11 @@ def _check_references(stack: Stack, read: yamlfile.Read) -> None:
                 todo=f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known))}",
             )
         if component.key in seen:
-            raise StackError(f"{component.key} stands twice", where=where, todo="keep one of them")
+            raise StackError(
+                f"{component.key} stands twice",
+                where=where,
+                todo="Keep one of them; where the host has several, name the unit of each further one (unit: …)",
+            )
         seen.add(component.key)
         _check_component(stack, component, where)
         if "basic_auth" in component.protect and "tls" not in component.protect:
@@ -233,6 +240,12 @@ def _check_component(stack: Stack, component: ComponentSpec, where: str) -> None
     Raises:
         StackError: the first of them.
     """
+    if component.unit and stack.host(component.host).connect == "manual":
+        raise StackError(
+            "a unit is looked up on its host, and this host's commands are typed by hand",
+            where=where,
+            todo="Leave 'unit' out, or name each program's host with an entry of its own",
+        )
     if "client_cert" in component.protect and "tls" not in component.protect:
         raise StackError(
             "client certificates are shown inside TLS, and there is none without it",

@@ -45,7 +45,7 @@ class AttemptDialog(Dialog[None]):
     def title_text(self) -> str:
         """Who asked whom."""
         probe = self._attempt.probe
-        return inline(f"{probe.client} → {probe.host}/{probe.component}", 80)
+        return inline(f"{probe.client} → {probe.server}", 80)
 
     def text(self) -> Content:
         """All of it, the most telling first."""

@@ -39,7 +39,7 @@ class Exposures(Widget):
         if len(rows) > MOST:
             rows = tuple(sorted(rows, key=lambda row: _WORST.index(row.state))[: MOST - 1])
         several = self.hosts > 1 or len({row.host for row in self.rows}) > 1
-        texts = [(row.host if several else "", row.component, row.address) for row in rows]
+        texts = [(row.host if several else "", row.key.partition("/")[2], row.address) for row in rows]
         if not texts:
             return Content("")
         # One host's name once: the rows of a host stand together.

@@ -373,11 +373,11 @@ def test_the_practice_stacks_own_programs_are_left_out(running: tuple[int, int],
 
 
 def test_what_runs_a_process_is_read_from_its_cgroup() -> None:
-    record = "7\x1fprom:prom\x1f{}\x1f/usr/bin/prometheus\x1fprometheus\x1f--a\x1f"
+    record = "7\x1fprom:prom\x1f{}\x1f/usr/bin/prometheus\x1f\x1f\x1f\x1fprometheus\x1f--a\x1f"
     known = (component("prometheus"),)
 
     def of(cgroup: str) -> tuple[str, bool]:
-        found = processes._process(record.format(cgroup), known)
+        found = processes._process(record.format(cgroup).split("\x1f"), known, {})
         assert found is not None
         assert found.arguments == ("--a",)
         return found.unit, found.container

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from wizard import diagnose
 from wizard.diagnose import Diagnosis
 from wizard.engine import Outcome, Scan
-from wizard.model import Attempt, Event, Facts, Forward, RunRecord, Stack
+from wizard.model import Attempt, Event, Facts, Forward, Plan, RunRecord, Stack
 from wizard.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -59,6 +59,9 @@ class QuietEngine:
     def dial(self, forward: Forward, seconds: float) -> socket.socket:
         """No other host leads anywhere."""
         raise ConnectionRefusedError(f"{forward.host.name} in {seconds:g} s")
+
+    def refuse_silent(self, plan: Plan) -> None:
+        """Everything answers."""
 
     def cut_off(self) -> RunRecord | None:
         """No run was cut off."""

@@ -23,7 +23,7 @@ from screens.proof import Proof
 from screens.run import RunPage
 from screens.state import Trouble, advance, begin
 from tests.screens.helpers import QuietEngine, drawn, engine, svg_text, until
-from wizard.engine import Scan
+from wizard.engine import Difference, Remains, Scan
 from wizard.model import (
     Attempt,
     CertificateSummary,
@@ -373,3 +373,54 @@ async def test_keys_work_at_once_in_a_window_that_gets_the_focus_late() -> None:
         await pilot.press("enter")
         await until(pilot, "Nothing of Prometheus was found")
         assert len(pilot.app.screen_stack) == 1
+
+
+RUN = RunRecord(run="7", started=0.0, state="cut-off", title="secure srv1", changes=(), folder="/x")
+
+
+async def test_a_run_that_is_as_before_already_is_forgotten_after_a_comparison() -> None:
+    one = QuietEngine()
+    asked: list[bool] = []
+    left = Remains(run="7", title="secure srv1", started=0.0, hosts=("srv1",), differences=())
+    one.cut_off = lambda: RUN  # type: ignore[method-assign]
+    one.remains = lambda: (left,)  # type: ignore[attr-defined]
+
+    def forget(*, as_it_is: bool) -> tuple[()]:
+        asked.append(as_it_is)
+        return ()
+
+    one.forget = forget  # type: ignore[attr-defined]
+    app = quiet(one)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "A run was cut off")
+        await pilot.click("#compare")
+        await until(pilot, "every file is as it was before")
+        assert asked == [], "comparing changes nothing"
+        await pilot.click("#forget")
+        await until(pilot, lambda: asked == [False])
+
+
+async def test_what_differs_is_shown_and_kept_only_by_a_choice_of_its_own() -> None:
+    one = QuietEngine()
+    asked: list[bool] = []
+    differences = (
+        Difference(host="srv1", path="/etc/x/web.yml", what="it is as the run left it", copy="/w/0001"),
+    )
+    left = Remains(run="7", title="secure srv1", started=0.0, hosts=("srv1",), differences=differences)
+    one.cut_off = lambda: RUN  # type: ignore[method-assign]
+    one.remains = lambda: (left,)  # type: ignore[attr-defined]
+
+    def forget(*, as_it_is: bool) -> tuple[()]:
+        asked.append(as_it_is)
+        return ()
+
+    one.forget = forget  # type: ignore[attr-defined]
+    app = quiet(one)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "A run was cut off")
+        await pilot.click("#compare")
+        text = await until(pilot, "it is as the run left it")
+        assert "srv1:/etc/x/web.yml" in text and "/w/0001" in text
+        await pilot.press("enter")  # the harmless one has the focus
+        await until(pilot, "Practise")
+        assert asked == []

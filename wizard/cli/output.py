@@ -107,4 +107,4 @@ def attempt_line(attempt: Attempt) -> str:
     probe = attempt.probe
     got = attempt.outcome if attempt.ok else f"{attempt.outcome}, expected {probe.expect}"
     reason = f" ({redact(plain(attempt.reason, 160))})" if attempt.reason and not attempt.ok else ""
-    return f"{mark} {probe.host}/{probe.component}: {probe.name}: {got}{reason}"
+    return f"{mark} {probe.server}: {probe.name}: {got}{reason}"

@@ -12,9 +12,10 @@ from wizard.cli import output
 from wizard.cli.asking import as_json, engine, reached, yes
 from wizard.cli.shown import end, error_of, listening
 from wizard.errors import InputError
-from wizard.redact import plain
+from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
+    from wizard.engine import Engine, Remains
     from wizard.workspace import Workspace
 
 
@@ -45,13 +46,28 @@ def undo(workspace: Workspace, run: str, yes: bool, as_json: bool) -> None:
 
 
 @click.command()
+@click.argument("run", required=False, default="")
 @yes
+@click.option(
+    "--forget",
+    is_flag=True,
+    help="Put nothing back: compare the files with what was there before the run, and end its recovery if they agree.",
+)
+@click.option(
+    "--as-it-is",
+    is_flag=True,
+    help="With --forget: also where files differ or a host is gone; copies of what was there stay in the workspace.",
+)
 @as_json
 @click.pass_obj
-def recover(workspace: Workspace, yes: bool, as_json: bool) -> None:
-    """Finish the undo of a run that was cut off."""
+def recover(workspace: Workspace, run: str, yes: bool, forget: bool, as_it_is: bool, as_json: bool) -> None:
+    """Finish the undo of a run that was interrupted, or say that there is nothing left to undo (--forget [RUN])."""
     with output.explained():
+        if not forget and (run or as_it_is):
+            raise InputError("RUN and --as-it-is go with --forget", todo="Add --forget, or leave them out")
         machine = engine(workspace)
+        if forget:
+            sys.exit(_forget(machine, run, yes=yes, as_it_is=as_it_is, as_json=as_json))
         cut = machine.cut_off()
         if cut is not None and not yes:
             how = (
@@ -76,6 +92,73 @@ def recover(workspace: Workspace, yes: bool, as_json: bool) -> None:
         else:
             output.say(f"Run {outcome.run} is put back.")
     sys.exit(0 if all(outcome.error is None for outcome in outcomes) else 1)
+
+
+def _forget(machine: Engine, run: str, *, yes: bool, as_it_is: bool, as_json: bool) -> int:
+    """Compares what is there with the journals of runs that were not put back, and ends them if that is wanted.
+
+    Raises:
+        InputError: that run owes nothing; or, without `yes`, nothing was to be done.
+    """
+    if machine.cut_off() is not None:
+        _meet(machine)
+    left = machine.remains(run)
+    for each in left:
+        _tell_remains(each)
+    if left and not yes:
+        raise InputError("nothing was forgotten", todo="Add --yes to forget it")
+    outcomes = machine.forget(run, as_it_is=as_it_is) if left else ()
+    if as_json:
+        differences = {each.run: each.differences for each in left}
+        output.data(
+            {
+                "runs": [
+                    {
+                        "run": done.run,
+                        "state": done.state,
+                        "differences": [
+                            {"host": one.host, "path": one.path, "what": redact(one.what), "copy": one.copy}
+                            for one in differences.get(done.run, ())
+                        ],
+                        **error_of(done),
+                    }
+                    for done in outcomes
+                ]
+            }
+        )
+    if not outcomes:
+        output.say("Nothing to recover.")
+    for outcome in outcomes:
+        if outcome.error is not None:
+            output.complain(outcome.error)
+        else:
+            output.say(f"Run {outcome.run} is forgotten: nothing of it is to be put back any more.")
+            for line in outcome.summary:
+                output.say(f"  {plain(line)}")
+    return 0 if all(outcome.error is None for outcome in outcomes) else 1
+
+
+def _meet(machine: Engine) -> None:
+    """Asks for what the hosts need; one that is gone for good must not keep a run from being forgotten."""
+    try:
+        reached(machine, machine.hosts_of())
+    except InputError as error:
+        output.say(f"! {plain(str(error))}", colour="yellow")
+
+
+def _tell_remains(left: Remains) -> None:
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(left.started))
+    output.say(f"Run {left.run} ({when}, {plain(left.title)}) was not put back.", bold=True)
+    for one in left.differences:
+        place = ":".join(part for part in (one.host, one.path) if part)
+        output.say(f"  ✗ {plain(place)}: {redact(plain(one.what))}", colour="red")
+        if one.copy:
+            output.say(f"    as it was: {plain(one.copy)}")
+    if not left.differences:
+        where = ", ".join(left.hosts) or "this machine"
+        output.say(
+            f"  ✓ On {plain(where)}, every file is as it was before, and the services run.", colour="green"
+        )
 
 
 @click.command()

@@ -18,7 +18,7 @@ from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
     from wizard.engine import Outcome
-    from wizard.model import Attempt, Plan
+    from wizard.model import Attempt, Finding, Plan
 
 
 def shown_plan(plan: Plan) -> dict[str, Any]:
@@ -43,10 +43,21 @@ def shown_plan(plan: Plan) -> dict[str, Any]:
         ],
         "gaps": list(plan.gaps),
         "warnings": [
-            {"id": warning.id, "host": warning.host, "what": warning.what, "mend": warning.mend}
+            {
+                "id": warning.id,
+                "host": warning.host,
+                **unit_of(warning),
+                "what": warning.what,
+                "mend": warning.mend,
+            }
             for warning in plan.warnings
         ],
     }
+
+
+def unit_of(finding: Finding) -> dict[str, str]:
+    """The unit of a further instance that a finding is about, as JSON shows it; nothing of the usual one."""
+    return {"unit": finding.instance} if finding.instance else {}
 
 
 def shown_probes(attempts: Sequence[Attempt]) -> dict[str, Any]:
@@ -57,6 +68,7 @@ def shown_probes(attempts: Sequence[Attempt]) -> dict[str, Any]:
             {
                 "host": attempt.probe.host,
                 "component": attempt.probe.component,
+                **({"unit": attempt.probe.unit} if attempt.probe.unit else {}),
                 "name": attempt.probe.name,
                 "expect": attempt.probe.expect,
                 "outcome": attempt.outcome,

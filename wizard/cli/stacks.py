@@ -23,18 +23,20 @@ from wizard.cli.asking import (
 from wizard.cli.shown import (
     end,
     error_of,
+    harmless,
     listening,
     shown_hosts,
     shown_plan,
     shown_probes,
     tell_plan,
+    unit_of,
 )
 from wizard.errors import HostError, InputError
 from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
-    from wizard.engine import Engine
-    from wizard.model import Stack
+    from wizard.engine import Engine, Exposure
+    from wizard.model import Plan, Stack
     from wizard.workspace import Workspace
 
 
@@ -95,6 +97,7 @@ def scan(
                         "id": finding.id,
                         "host": finding.host,
                         "component": finding.component,
+                        **unit_of(finding),
                         "what": finding.what,
                     }
                     for finding in found.findings
@@ -106,12 +109,17 @@ def scan(
     else:
         for exposure in found.exposures:
             click.echo(
-                f"{exposure.host:12} {exposure.component:14} {exposure.address:22} {plain(exposure.words)}"
+                f"{exposure.host:12} {_named(exposure):14} {exposure.address:22} {plain(exposure.words)}"
             )
         for finding in found.remarks:
             todo = f" ({finding.mend})" if finding.mend != "firescreen" else ""
             output.say(f"! {plain(finding.what)}{todo}", colour="yellow")
-    sys.exit(3 if found.findings else 0)
+    sys.exit(3 if any(finding.severity != "ok" for finding in found.findings) else 0)
+
+
+def _named(exposure: Exposure) -> str:
+    """A component, with the unit of a further instance."""
+    return plain(exposure.key.removeprefix(f"{exposure.host}/"))
 
 
 def _stack_of_hosts(machine: Engine, file: Path) -> Stack:
@@ -126,7 +134,8 @@ def _stack_of_hosts(machine: Engine, file: Path) -> Stack:
         known = machine.inspect(bare).hosts
     except HostError as error:
         raise InputError(error.what, where=error.where, todo=error.todo) from error
-    services = [service for host in bare.hosts for service in known[host.name].services]
+    # One that cannot be reached has told nothing; the scan says so of it.
+    services = [service for host in bare.hosts if host.name in known for service in known[host.name].services]
     return Stack(hosts=bare.hosts, components=proposed(services))
 
 
@@ -164,13 +173,15 @@ def plan(
     """Show what would change, as diffs and commands; writes nothing (exit 3: changes are pending)."""
     with output.explained():
         wanted = stack_of(stack, workspace)
+        machine = engine(workspace, wanted.hosts)
         made = planned(
-            engine(workspace, wanted.hosts),
+            machine,
             wanted,
             password_file=password_file,
             passphrase_file=passphrase_file,
             renew=renew,
         )
+        machine.refuse_silent(made)
     if as_json:
         output.data(shown_plan(made))
     else:
@@ -212,12 +223,14 @@ def apply(
         made = planned(
             machine, wanted, password_file=password_file, passphrase_file=passphrase_file, renew=renew
         )
+        machine.refuse_silent(made)
         first = canary_of(made, canary)
         if not yes:
             tell_plan(made)
             if first:
                 output.say(f"{plain(first)} would go first: the others are touched once it is proven.")
             raise InputError("nothing was touched", todo="add --yes to do it")
+        _refuse_without_hands(made)
     outcome = machine.apply(made, *listening(), canary=first or "none")
     if as_json:
         output.data(
@@ -231,6 +244,27 @@ def apply(
             }
         )
     end(outcome)
+
+
+def _refuse_without_hands(plan: Plan) -> None:
+    """Whether somebody is there to restart what Firescreen does not restart itself.
+
+    Raises:
+        InputError: nobody is. Nothing was touched.
+    """
+    waiting = [change for change in plan.restarts if change.service.manager == "manual"]
+    if not waiting or sys.stdin.isatty():
+        return
+    for change in waiting:
+        output.say(f"{plain(change.host)}: {plain(change.title())}, by hand:", bold=True)
+        for command in change.commands():
+            output.say(harmless(command), colour="cyan")
+    units = ", ".join(dict.fromkeys(f"{each.service.unit} on {each.host}" for each in waiting))
+    raise InputError(
+        f"a person has to restart {units}, and nobody is at a terminal; nothing was touched",
+        where=plan.stack.source,
+        todo="Run the same command at a terminal: it waits while you type the lines above",
+    )
 
 
 @click.command()

@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING
 from wizard import journal, steps
 from wizard.components import all_components
 from wizard.components import component as find_component
-from wizard.engine import inspecting, judging, permission, proving, reaching, telling, undoing
+from wizard.engine import (
+    inspecting,
+    judging,
+    permission,
+    proving,
+    reaching,
+    readiness,
+    remains,
+    telling,
+    undoing,
+)
 from wizard.engine.ahead import spares
 from wizard.engine.applying import all_unchanged
 from wizard.engine.claims import claimed, let_go
@@ -25,6 +35,7 @@ from wizard.engine.hosts import Hosts
 from wizard.engine.lanes import side_by_side
 from wizard.engine.listener import Listener
 from wizard.engine.outcome import Exposure, Holding, HostOutcome, Outcome, Scan, State, silent, told
+from wizard.engine.remains import Difference, Remains
 from wizard.engine.rollout import Rollout, canary_of
 from wizard.errors import AwayError, CancelledError, FirescreenError, InputError, JournalError, RestoreError
 from wizard.hosts.access import Access
@@ -51,7 +62,17 @@ from wizard.workspace import Workspace
 if TYPE_CHECKING:
     from wizard.diagnose import Diagnosis
 
-__all__ = ["Engine", "Exposure", "Holding", "HostOutcome", "Outcome", "Scan", "proposed"]
+__all__ = [
+    "Difference",
+    "Engine",
+    "Exposure",
+    "Holding",
+    "HostOutcome",
+    "Outcome",
+    "Remains",
+    "Scan",
+    "proposed",
+]
 
 Emit = Callable[[Event], None]
 
@@ -138,21 +159,27 @@ class Engine:
         told_of: list[Finding] = []
         told_of += [judging.away(name, why) for name, why in facts.away.items()]
         services = [
-            (component, facts.hosts[component.host].service(component.name))
+            (component, facts.hosts[component.host].service(component.name, component.unit))
             for component in wanted.components
             if component.host not in facts.away
         ]
+        others = _unnamed(wanted, facts)
 
         def look_at(service: Service | None) -> Exposure | None:
             return proving.exposure(service, self.dial) if service is not None else None
 
-        seen = side_by_side(look_at, [service for _, service in services])
-        for (component, service), found in zip(services, seen, strict=True):
+        seen = side_by_side(look_at, [*(service for _, service in services), *others])
+        for (component, service), found in zip(services, seen, strict=False):
             if service is None or found is None:
                 told_of.append(judging.not_found(component))
                 continue
             exposures.append(found)
             told_of += judging.findings(found, service)
+            emit(Event(run="", kind="log", host=found.host, text=f"{found.component}: {found.words}"))
+        for service, found in zip(others, seen[len(services) :], strict=True):
+            assert found is not None
+            exposures.append(found)
+            told_of.append(judging.not_in_stack(found, service))
             emit(Event(run="", kind="log", host=found.host, text=f"{found.component}: {found.words}"))
         return Scan(stack=wanted, facts=facts, exposures=tuple(exposures), findings=tuple(told_of))
 
@@ -189,6 +216,15 @@ class Engine:
         plan = steps.plan(stack, found, answers or Answers())
         permission.refuse_unwritable(plan)
         return plan
+
+    def refuse_silent(self, plan: Plan) -> None:
+        """Whether all that a plan restarts answers now; `apply` asks the same.
+
+        Raises:
+            InputError: something does not. Nothing has been touched.
+        """
+        if plan.probes:
+            readiness.refuse_silent(plan, self.dial)
 
     def explain(self, text: str, stack: Stack | None = None) -> Diagnosis | None:
         """What an error text means; where it may be several things, the hosts of the stack (or this machine) say.
@@ -227,6 +263,8 @@ class Engine:
         with Listener(emit) as tell:
             try:
                 with self.workspace.lock("an apply"), self._hosts(plan.stack.hosts) as hosts:
+                    if plan.probes:
+                        readiness.refuse_silent(plan, hosts.dial)
                     self._refuse_after_crash(
                         spec.name for spec in plan.stack.hosts if spec.name not in plan.facts.away
                     )
@@ -479,6 +517,52 @@ class Engine:
             outcomes.append(_finish(Outcome(run="", state="failed", error=error), emit))
         return tuple(outcomes)
 
+    def remains(self, run: str = "") -> tuple[Remains, ...]:
+        """What is left of the runs that were not put back (or of that one). Changes nothing.
+
+        Raises:
+            InputError: that run owes nothing.
+        """
+        found = []
+        for record in self._unsettled(run):
+            with self._hosts(record.hosts) as hosts:
+                found.append(remains.compare(record, hosts))
+        return tuple(found)
+
+    def _unsettled(self, run: str) -> tuple[Record, ...]:
+        """The runs that owe something, or that one, each as far as the hosts go that it owes."""
+        known = tuple(
+            each.of(each.owed) if each.owed else each
+            for each in filter(_unsettled, journal.records(self.workspace.runs))
+            if run in ("", each.run)
+        )
+        if run and not known:
+            raise InputError("this run has nothing to be put back", where=run, todo="See: firescreen history")
+        return known
+
+    def forget(self, run: str = "", *, as_it_is: bool = False, emit: Emit = silent) -> tuple[Outcome, ...]:
+        """Ends the recovery of runs that were not put back (or of that one), where all is as it was before.
+
+        No host is changed but for the mark of this workspace.
+
+        Args:
+            as_it_is: also where something differs, or a host cannot be looked at. The copies of the files as they were
+                stay in the workspace then.
+        """
+        outcomes = []
+        try:
+            with self.workspace.lock("a recovery"):
+                for record in self._unsettled(run):
+                    with self._hosts(record.hosts) as hosts:
+                        left = remains.compare(record, hosts)
+                        done = _forgotten(record, left, as_it_is=as_it_is)
+                        if done.error is None:
+                            let_go(hosts, left.hosts, self.workspace)
+                    outcomes.append(_finish(done, emit))
+        except FirescreenError as error:
+            outcomes.append(_finish(Outcome(run=run, state="failed", error=error), emit))
+        return tuple(outcomes)
+
     def _refuse_after_crash(self, touched: Iterable[str] = ()) -> None:
         """For who holds the lock.
 
@@ -587,20 +671,67 @@ def proposed(services: Iterable[Service]) -> tuple[ComponentSpec, ...]:
     That is all of it for what only Prometheus asks, and nothing for what others (Grafana, say) ask too.
     """
     order = [component.name for component in all_components()]
-    keys = dict.fromkeys((service.host, service.component) for service in services)
+    keys = dict.fromkeys((service.host, service.component, service.instance) for service in services)
     return tuple(
         ComponentSpec(
             host=host,
             name=name,
+            unit=unit,
             protect=() if find_component(name).asked_by_others else ("tls", "basic_auth"),
         )
-        for host, name in sorted(keys, key=lambda key: order.index(key[1]))
+        for host, name, unit in sorted(keys, key=lambda key: order.index(key[1]))
     )
+
+
+def _unnamed(stack: Stack, facts: Facts) -> list[Service]:
+    """Further instances, on its hosts, of components that a stack names: a stranger may read them all the same."""
+    named = {component.key for component in stack.components}
+    kinds = {(component.host, component.name) for component in stack.components}
+    return [
+        service
+        for known in facts.hosts.values()
+        for service in known.services
+        if (service.host, service.component) in kinds and service.active and service.key not in named
+    ]
 
 
 def _unsettled(record: Record) -> bool:
     """Whether a run has something to be put back that nobody asked to keep."""
     return record.state == "cut-off" or bool(record.owed)
+
+
+def _forgotten(record: Record, left: Remains, *, as_it_is: bool) -> Outcome:
+    """Writes down that a run is not to be put back any more, unless something speaks against it."""
+    if left.differences and not as_it_is:
+        places = dict.fromkeys(":".join(filter(None, (each.host, each.path))) for each in left.differences)
+        error = RestoreError(
+            f"{len(places)} of what it touched is not as it was before, so the run is not forgotten",
+            where=", ".join(places),
+            todo=(
+                f"Put it back by hand (the copies lie in {record.folder / 'before'}), "
+                f"or keep it so: firescreen recover --forget {record.run} --as-it-is --yes"
+            ),
+        )
+        return Outcome(run=record.run, state="failed", error=error)
+    log = Journal(record.folder)
+    try:
+        if record.owed:
+            for host in sorted(record.owed):
+                log.back(host)
+        else:
+            if not left.differences:
+                log.forget_images()
+            log.state("forgotten")
+    except JournalError as error:
+        return Outcome(run=record.run, state="failed", error=error)
+    finally:
+        log.close()
+    said = (
+        "Every file is as it was before that run, and the services run."
+        if not left.differences
+        else f"What differs stays as it is. The files as they were lie in {record.folder / 'before'}."
+    )
+    return Outcome(run=record.run, state="forgotten", summary=(said,))
 
 
 def _touched(record: Record) -> tuple[str, ...]:

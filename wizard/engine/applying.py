@@ -320,7 +320,7 @@ class Applier:
         service = change.service
         kind = "http" if change.action == "restart" else "up"
         for probe in self._plan.probes:
-            mine = probe.host == service.host and probe.component == service.component
+            mine = probe.server == service.key
             if probe.wanted and probe.kind == kind and (mine or kind == "up"):
                 return probe
         return None

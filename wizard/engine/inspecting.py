@@ -28,6 +28,7 @@ from wizard.model import (
     PathInfo,
     Stack,
 )
+from wizard.services import instances
 from wizard.workspace import Workspace
 
 _ROUNDS = 4
@@ -117,7 +118,9 @@ def _with_names(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
 def _look(spec: HostSpec, stack: Stack, hosts: Hosts) -> HostFacts | AwayError:
     try:
         protects = any(component.protect for component in stack.components)
-        return _host_facts(spec, hosts, _wanted(stack, spec.name), protects=protects)
+        return _host_facts(
+            spec, hosts, _wanted(stack, spec.name), _named(stack, spec.name), protects=protects
+        )
     except AwayError as error:
         return error
 
@@ -131,8 +134,21 @@ def _wanted(stack: Stack, host: str) -> tuple[str, ...]:
     return tuple(component.name for component in stack.components if component.host == host)
 
 
-def _host_facts(spec: HostSpec, hosts: Hosts, wanted: tuple[str, ...], *, protects: bool) -> HostFacts:
-    services = tuple(hosts.with_unit_text(service) for service in hosts.services(spec.name, wanted))
+def _named(stack: Stack, host: str) -> dict[str, set[str]]:
+    """The units that a stack names on a host, by component; '' for the usual one."""
+    found: dict[str, set[str]] = {}
+    for component in stack.components:
+        if component.host == host:
+            found.setdefault(component.name, set()).add(component.unit)
+    return found
+
+
+def _host_facts(
+    spec: HostSpec, hosts: Hosts, wanted: tuple[str, ...], named: dict[str, set[str]], *, protects: bool
+) -> HostFacts:
+    services = instances.labelled(
+        (hosts.with_unit_text(service) for service in hosts.services(spec.name, wanted)), named
+    )
     user, group = account()
     root = (os.geteuid() == 0 or bool(spec.become)) and spec.connect == "local"
     clock = time.time()

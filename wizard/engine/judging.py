@@ -59,7 +59,7 @@ def failure(failed: Sequence[Attempt], host: str = "") -> ProofError:
     said = f": {worst.reason}" if worst.reason else ""
     return ProofError(
         f"'{worst.probe.name}' did not hold: expected {worst.probe.expect}, got {worst.outcome}{redact(said)}",
-        where=f"{worst.probe.host}/{worst.probe.component}",
+        where=worst.probe.server,
         todo=f"try it by hand: {worst.curl}" if worst.curl else "",
     )
 
@@ -107,14 +107,33 @@ def partly(outcome: Outcome, plan: Plan) -> Outcome:
 
 def not_found(component: ComponentSpec) -> Finding:
     """What to tell of a component that the stack names and the host does not have."""
+    unit = f" in a unit {component.unit}" if component.unit else ""
     return Finding(
         severity="warning",
         id="not-found",
         host=component.host,
         component=component.name,
-        what=f"there is no {component.name} on {component.host}",
+        instance=component.unit,
+        what=f"there is no {component.name}{unit} on {component.host}",
         why="The stack names it, and nothing of that kind runs or is installed there.",
         mend="install and start it, or take it out of the stack",
+    )
+
+
+def not_in_stack(exposure: Exposure, service: Service) -> Finding:
+    """What to tell of a further instance of a component, which the stack does not name."""
+    return Finding(
+        severity="ok" if exposure.state == "secured" else "open" if exposure.state == "open" else "warning",
+        id="not-in-stack",
+        host=service.host,
+        component=service.component,
+        instance=service.instance,
+        what=(
+            f"the stack does not name the {service.component} on {service.host} at {service.listen} "
+            f"({service.unit}): {exposure.words}"
+        ),
+        why="A plan for this stack leaves it as it is.",
+        mend=f"add it to the stack: {{host: {service.host}, name: {service.component}, unit: {service.unit}}}",
     )
 
 
@@ -146,6 +165,7 @@ def _out_of_reach(service: Service) -> Finding:
         id="out-of-reach",
         host=service.host,
         component=service.component,
+        instance=service.instance,
         what=f"{service.component} on {service.host} cannot be asked from here: {service.out_of_reach}",
         why="How open it is, is not known, and nothing about it could be proven.",
         mend="run Firescreen on that host itself, or let it be reached from here",
@@ -162,6 +182,7 @@ def _powers(exposure: Exposure, service: Service) -> tuple[Finding, ...]:
             id="powerful-endpoint-open",
             host=exposure.host,
             component=exposure.component,
+            instance=exposure.instance,
             what=f"{exposure.component} on {exposure.address}: --{flag} is on, and nothing guards it",
             why=means,
             mend="firescreen",
@@ -183,6 +204,7 @@ def _openness(exposure: Exposure) -> tuple[Finding, ...]:
             id=identity,
             host=exposure.host,
             component=exposure.component,
+            instance=exposure.instance,
             what=f"{exposure.component} on {exposure.address}: {exposure.words}",
             why=why,
             mend="firescreen",

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from wizard.errors import FirescreenError
-from wizard.model import Attempt, Event, Facts, Finding, HostState, Stack
+from wizard.model import Attempt, Event, Facts, Finding, HostState, Stack, instance_key
 
 ExposureState: TypeAlias = Literal["open", "partly", "secured", "down"]
-State = Literal["proven", "applied", "partly", "nothing", "rolled-back", "undone", "failed", "cancelled"]
+State = Literal[
+    "proven", "applied", "partly", "nothing", "rolled-back", "undone", "forgotten", "failed", "cancelled"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +43,7 @@ class Outcome:
     @property
     def ok(self) -> bool:
         """Whether it is so now."""
-        return self.error is None and self.state in ("proven", "applied", "nothing", "undone")
+        return self.error is None and self.state in ("proven", "applied", "nothing", "undone", "forgotten")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +61,18 @@ class Exposure:
     client_certificate: bool
     state: ExposureState
     words: str
+    instance: str = ""
+    """'' for the usual one of its component on its host; of a further one its `unit`."""
     through: str = ""
     """The host through whose SSH connection it was asked, since this machine cannot reach it; '' for directly."""
 
+    @property
+    def key(self) -> str:
+        """`host/component`, of a further instance `host/component/unit`: as a stack names it."""
+        return instance_key(self.host, self.component, self.instance)
 
-_REMARKS = ("host-away", "not-found", "out-of-reach", "powerful-endpoint-open")
+
+_REMARKS = ("host-away", "not-found", "not-in-stack", "out-of-reach", "powerful-endpoint-open")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

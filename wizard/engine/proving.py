@@ -142,7 +142,8 @@ def exposure(service: Service, dial: probes.Dial | None = None) -> Exposure:
     down = plain.outcome == "error"
     if plain.outcome in {"400", "error"}:
         secure = probes.run(_ask(service, f"https://{place}{path}", insecure=True), dial=dial)
-        tls = secure.tls is not None
+        # A server that hangs takes the connection and agrees on nothing.
+        tls = secure.tls is not None and bool(secure.tls.version)
         password = secure.status == 401
         client = secure.outcome == "refused"
         down = not tls and down
@@ -186,15 +187,17 @@ def _exposure(
         client_certificate=client_certificate,
         state=state,
         words=words,
+        instance=service.instance,
         through=service.forward.host.name if service.forward else "",
     )
 
 
 def _ask(service: Service, url: str, *, insecure: bool = False) -> Probe:
     return Probe(
-        id=f"scan/{service.host}/{service.component}",
+        id=f"scan/{service.key}",
         host=service.host,
         component=service.component,
+        unit=service.instance,
         name="how open it is",
         client="anyone",
         expect="200",

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from wizard import endpoints, probes
 from wizard.hosts.failures import ForbiddenError
 from wizard.model import Facts, Forward, HostSpec, Service
+from wizard.services import sockets
 
 _PATIENCE = 2.0
 """Seconds for a server to take a connection: a firewall that drops what comes says nothing at all."""
@@ -38,8 +39,12 @@ def seen_from_here(service: Service, way: Way, dial: Callable[[Forward, float], 
 
     What can be asked directly is; what cannot, or might be mistaken for another machine's, goes by SSH.
     """
+    # Of several addresses, one that others reach; which there are, the sockets say before any flag does.
+    open_to_all = next((each for each in service.sockets if not sockets.is_enclosed((each,))), "")
+    if open_to_all and _is_enclosed(service.flag("web.listen-address")):
+        service = replace(service, listen=sockets.reached(open_to_all))
     host, _, port = service.listen.rpartition(":")
-    enclosed = is_loopback(service.flag("web.listen-address").rpartition(":")[0].strip("[]"))
+    enclosed = not open_to_all if service.sockets else _is_enclosed(service.flag("web.listen-address"))
     # What is reached by a loopback address itself is this machine, or forwarded by other means.
     near = not enclosed or is_loopback(way.address)
     found = service
@@ -61,6 +66,10 @@ def seen_from_here(service: Service, way: Way, dial: Callable[[Forward, float], 
         if near and not way.behind:
             return found  # nobody gets there: that it is down is said when it is asked
     return replace(found, forward=forward)
+
+
+def _is_enclosed(address: str) -> bool:
+    return is_loopback(address.rpartition(":")[0].strip("[]"))
 
 
 def forward_to(facts: Facts, url: str) -> Forward | None:

@@ -176,7 +176,7 @@ class Picture:
         for step in self.plan.steps:
             for change in step.changes:
                 if isinstance(change, RunService):
-                    planned.add((change.service.host, change.service.component, change.action))
+                    planned.add((change.service.key, change.action))
                     yield Turn(
                         stage=step.stage,
                         service=change.service,
@@ -187,7 +187,7 @@ class Picture:
                         secured=any(turn.url.startswith("https:") for turn in change.turns),
                     )
         for server in self._servers:
-            if (server.spec.host, server.spec.name, "restart") not in planned:
+            if (server.key, "restart") not in planned:
                 own = server.spec.name == "prometheus"
                 files = self._read_at_start(server)
                 yield Turn(
@@ -200,7 +200,7 @@ class Picture:
         for client in (*self._scrapers, *layout.probers(self.plan.stack, self.facts)):
             read = layout.config_files(self.facts, client.service)
             mine = any(each.host == client.service.host and each.path in read for each in self.files)
-            if mine and (client.service.host, client.service.component, "reload") not in planned:
+            if mine and (client.key, "reload") not in planned:
                 yield Turn(
                     stage=self.last + 1,
                     service=client.service,
@@ -217,7 +217,7 @@ class Picture:
         if change.action == "reload":
             return layout.config_files(self.facts, service)
         for server in self._servers:
-            if (server.spec.host, server.spec.name) == (service.host, service.component):
+            if server.key == service.key:
                 return (server.web_file, *self._read_at_start(server))
         return ()
 

@@ -22,6 +22,7 @@ from wizard.model.found import (
     Service,
     Severity,
     Spare,
+    Supervision,
 )
 from wizard.model.picture import Arrow
 from wizard.model.plan import Plan
@@ -38,6 +39,7 @@ from wizard.model.wanted import (
     RateLimit,
     Stack,
     UserSpec,
+    instance_key,
 )
 
 __all__ = [
@@ -78,7 +80,9 @@ __all__ = [
     "Severity",
     "Spare",
     "Stack",
+    "Supervision",
     "TlsReport",
     "UserSpec",
     "WriteFile",
+    "instance_key",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
-from wizard.model.wanted import HostSpec
+from wizard.model.wanted import HostSpec, instance_key
 from wizard.redact import Secret, fingerprint
 
 Severity: TypeAlias = Literal["open", "warning", "ok"]
@@ -149,6 +149,24 @@ class FlagPlace:
 
 
 @dataclass(frozen=True, slots=True)
+class Supervision:
+    """Another program that keeps a service running, and is never restarted for it.
+
+    kind: supervisord, runit, s6, daemontools, pm2, monit, tmux, screen or unit (a systemd unit that holds more, or
+    that starts it by way of a shell). name: what that program calls the service. file: where its command stands, and
+    `line` what begins there, each '' where that is not known. restart: what a person types to restart it alone.
+    renew: the same after its command was changed; () where `restart` does.
+    """
+
+    kind: str
+    name: str
+    file: str = ""
+    line: str = ""
+    restart: tuple[str, ...] = ()
+    renew: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Forward:
     """A way to a server by way of an SSH connection, as `ssh -L` makes one: its host connects to the server.
 
@@ -168,12 +186,16 @@ class Service:
     manager: Literal["systemd", "process", "manual"]
     unit: str
     """systemd's unit, the practice service's name, or what a person calls it."""
+    instance: str = ""
+    """'' for the usual one of its component on its host; of a further one its `unit`."""
     program: str = ""
     version: str = ""
     arguments: tuple[str, ...] = ()
     """Its flags as it runs (or would run), program name left out."""
     listen: str = ""
     """address:port under which clients reach it, e.g. 192.0.2.1:9100; on this machine 127.0.0.1:9100"""
+    sockets: tuple[str, ...] = ()
+    """address:port of each TCP socket that it listens on (`*`: all addresses); () where that cannot be seen."""
     forward: Forward | None = None
     """How it is asked where this machine cannot reach `listen` itself."""
     out_of_reach: str = ""
@@ -202,6 +224,8 @@ class Service:
     """The folder in which systemd hands it copies of its files (LoadCredential=), or is to; '' where it reads them."""
     shared_with: tuple[str, ...] = ()
     """What else runs as its user or in its group now, where these are nobody's own; () for a user of its own."""
+    supervision: Supervision | None = None
+    """What keeps it running, where that is another program."""
     unit_text: str = field(default="", repr=False)
     """The unit's files as `configs.unitfile.joined` puts them together; '' where systemd does not manage it."""
 
@@ -209,6 +233,11 @@ class Service:
     def agent(self) -> bool:
         """Whether it is a Prometheus in agent mode: it scrapes and sends on, and answers no queries."""
         return "--agent" in self.arguments or "agent" in self.flag("enable-feature").split(",")
+
+    @property
+    def key(self) -> str:
+        """`host/component`, of a further instance `host/component/unit`: the way messages name it."""
+        return instance_key(self.host, self.component, self.instance)
 
     def hides(self, path: str) -> str:
         """The folder by which its sandbox hides an absolute path from it, or ''."""
@@ -279,9 +308,17 @@ class HostFacts:
     examined: Mapping[str, Examined] = field(default_factory=dict)
     """Paths that a plan may write; empty where nothing is to be protected."""
 
-    def service(self, component: str) -> Service | None:
-        """The service of that component here, the active one first."""
-        found = [service for service in self.services if service.component == component]
+    def service(self, component: str, instance: str = "") -> Service | None:
+        """The service of that component here, the active one first.
+
+        Args:
+            instance: the unit of a further one of its kind; '' for the usual one.
+        """
+        found = [
+            service
+            for service in self.services
+            if service.component == component and service.instance == instance
+        ]
         return max(found, key=lambda service: service.active) if found else None
 
 
@@ -322,3 +359,10 @@ class Finding:
     what: str
     why: str = ""
     mend: str = ""
+    instance: str = ""
+    """The unit of a further instance of that component on its host; '' for the usual one."""
+
+    @property
+    def where(self) -> str:
+        """`host/component`, of a further instance `host/component/unit`; less where it is about less."""
+        return instance_key(self.host, self.component, self.instance)

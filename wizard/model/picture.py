@@ -14,7 +14,7 @@ class Arrow:
 
     client_host: str
     client: str
-    """The component that asks, e.g. 'prometheus'."""
+    """The component that asks, e.g. 'prometheus'; a further instance with its unit, 'prometheus/prometheus-b'."""
     server_host: str
     server: str
     """The component that answers, e.g. 'node_exporter'."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from wizard.model.found import Forward
+from wizard.model.wanted import instance_key
 from wizard.redact import Secret
 
 
@@ -40,6 +41,8 @@ class Probe:
     """How the host and port of `url` are reached where this machine cannot do it itself."""
     user: str = ""
     password: Secret | None = None
+    unit: str = ""
+    """Of a further instance of `component` on its host, its unit; '' for the usual one."""
     curl_config: str = ""
     """Path of the curl config file (0600) that holds user and password for the printed command."""
     insecure: bool = False
@@ -55,6 +58,11 @@ class Probe:
     not_before: float = 0.0
     """Unix time; for 'up', a scrape that began earlier counts as not made yet."""
     timeout: float = 5.0
+
+    @property
+    def server(self) -> str:
+        """What is asked: `host/component`, of a further instance `host/component/unit`."""
+        return instance_key(self.host, self.component, self.unit)
 
     @property
     def wanted(self) -> bool:

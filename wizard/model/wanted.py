@@ -79,6 +79,11 @@ class HostSpec:
         return [*words, f"{self.user}@{address}" if self.user else address]
 
 
+def instance_key(host: str, component: str, instance: str = "") -> str:
+    """`host/component`, and of a further instance on that host `host/component/unit`."""
+    return "/".join(part for part in (host, component, instance) if part)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentSpec:
     """One component on one host, and how it is to be protected."""
@@ -88,6 +93,8 @@ class ComponentSpec:
     protect: tuple[Protection, ...] = ()
     names: tuple[str, ...] = ()
     """Names and addresses for the certificate; empty: found from the real targets."""
+    unit: str = ""
+    """Which one, where a host has several: the unit's name without `.service`; '' for the usual one."""
     service: str = ""
     """'' for found out, or 'manual': restarts are left to the person."""
     client_auth_type: ClientAuth = "RequireAndVerifyClientCert"
@@ -106,8 +113,8 @@ class ComponentSpec:
 
     @property
     def key(self) -> str:
-        """`host/name`, the way messages name it."""
-        return f"{self.host}/{self.name}"
+        """`host/name`, with a unit `host/name/unit`: the way messages name it."""
+        return instance_key(self.host, self.name, self.unit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -105,9 +105,16 @@ def flag_place(component: Component, shown: Shown, read: unit.Unit, held: Variab
         # it sets to nothing (upstream's example unit) is there to be overridden.
         if not inside.get(name) and usable:
             return FlagPlace("envfile", usable[-1], name, reader)  # type: ignore[arg-type]
-    if inner is not None:
-        return FlagPlace("manual")
-    path = dropin_path(shown["Id"], read.exec_from)
+    return dropin_place(shown, read, inner)
+
+
+def dropin_place(shown: Shown, read: unit.Unit, inner: object | None) -> FlagPlace:
+    """A drop-in of the unit's own: the place for a flag that nothing else may read.
+
+    Args:
+        inner: the shell's script that starts the program, if one does: what it says is not ours to write anew.
+    """
+    path = dropin_path(shown["Id"], read.exec_from) if inner is None else ""
     return FlagPlace("dropin", path) if path else FlagPlace("manual")
 
 

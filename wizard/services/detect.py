@@ -9,7 +9,7 @@ import re
 
 from wizard.components import Component, all_components, component
 from wizard.model import Connection, FlagPlace, Service
-from wizard.services import processes, programs, systemd
+from wizard.services import instances, processes, programs, supervisors, systemd
 from wizard.services.processes import Process
 
 # What listens in place of a container whose own process cannot be seen from here.
@@ -26,17 +26,23 @@ def discover(connection: Connection, *, practice_folder: str = "") -> tuple[Serv
     known, proxies = processes.look(connection)
     running = tuple(process for process in known if not _practice(process, practice_folder))
     units = systemd.discover(connection, running)
-    covered = {f"{service.unit}.service" for service in units}
-    bare = [_bare(connection, process) for process in running if process.unit not in covered]
-    found = [*units, *bare]
+    covered = {(f"{service.unit}.service", service.pid) for service in units}
+    bare = [
+        _bare(connection, process)
+        for process in running
+        if covered.isdisjoint(
+            (process.unit, pid) for pid in (process.pid, *(each.pid for each in process.parents))
+        )
+    ]
+    found = list(instances.told_apart([*units, *bare]))
     if not proxies:
-        return tuple(found)
+        return instances.labelled(found)
     missing = [
         one
         for one in all_components()
         if not any(service.component == one.name and service.active for service in found)
     ]
-    return (*found, *_behind_proxies(connection, missing))
+    return instances.labelled([*found, *_behind_proxies(connection, missing)])
 
 
 def _practice(process: Process, folder: str) -> bool:
@@ -47,26 +53,34 @@ def _practice(process: Process, folder: str) -> bool:
 
 def _bare(connection: Connection, process: Process) -> Service:
     known = component(process.component)
-    # A container's program lies in a file system of its own: it is not asked from outside.
+    # A container's program lies in a file system of its own: neither it nor its files are asked from outside.
     program = "" if process.container else process.program
-    config = (
-        programs.flag(process.arguments, known.config_flag)
+    held = () if process.container else process.sockets
+    folder = _folder(connection, process)
+    arguments = (
+        process.arguments
         if process.container
-        else programs.config_file(
-            connection, known, program, process.arguments, folder=_folder(connection, process)
-        )
+        else programs.expanded(connection, process.arguments, folder=folder)
     )
-    web = programs.web_config(known, process.arguments, folder=_folder(connection, process))
+    config = (
+        programs.flag(arguments, known.config_flag)
+        if process.container
+        else programs.config_file(connection, known, program, arguments, folder=folder)
+    )
+    web = programs.web_config(known, arguments, folder=folder)
+    supervision = None if process.container else supervisors.find(connection, process)
+    named = supervision is not None and supervision.kind not in ("unit", "monit", "tmux", "screen")
     return Service(
         host=connection.name,
         component=known.name,
         manager="manual",
         kind="container" if process.container else "process",
-        unit=known.name,
+        unit=supervision.name if supervision is not None and named else known.name,
         program=process.program,
         version=programs.version(connection, program) if program else "",
-        arguments=process.arguments,
-        listen=programs.listen(known, process.arguments),
+        arguments=arguments,
+        listen=programs.served_at(known, arguments, held),
+        sockets=programs.web_sockets(known, arguments, held),
         user=process.user,
         group=process.group,
         active=True,
@@ -75,6 +89,7 @@ def _bare(connection: Connection, process: Process) -> Service:
         web_config=web,
         home=programs.home(known, web, config),
         pid=process.pid,
+        supervision=supervision,
     )
 
 

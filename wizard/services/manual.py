@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from wizard.components import Component, component
 from wizard.configs.words import with_flag
-from wizard.model import Service
+from wizard.model import Service, Supervision
 from wizard.services import powershell
 
 
@@ -43,6 +43,8 @@ def command(
     if service.kind == "container":
         return _container(service, known, arguments, web_config)
     program = service.program or known.programs[0]
+    if service.supervision is not None:
+        return _supervised(service, service.supervision, shlex.join([program, *arguments]), arguments)
     stop = (f"kill {service.pid}",) if service.pid else ()
     return (*stop, shlex.join([program, *arguments]))
 
@@ -71,9 +73,78 @@ def reload(service: Service) -> tuple[str, ...]:
         return (
             f"curl -X POST {scheme}://{service.listen}{prefix}/-/reload   # as you ask it otherwise: CA, user",
         )
+    supervision = service.supervision
+    if not component(service.component).reload_by and supervision is not None:
+        return supervision.restart
     if service.kind == "container" and service.unit:
         return (f"docker kill --signal=HUP {shlex.quote(service.unit)}",)
     return (f"kill -HUP {service.pid}",) if service.pid else ()
+
+
+def _supervised(
+    service: Service, supervision: Supervision, command: str, arguments: list[str]
+) -> tuple[str, ...]:
+    """What to change where another program starts it, and how to restart it alone."""
+    kind, name = supervision.kind, supervision.name
+    changed = tuple(arguments) != service.arguments
+    if kind in ("unit", "monit", "tmux", "screen"):
+        return _held(service, supervision, command)
+    head = f"# {_KEEPERS[kind]} runs {service.component} as {name}; only {name} is restarted."
+    if not changed:
+        return (head, *supervision.restart)
+    if kind == "pm2":
+        start, *rest = shlex.split(command)
+        run = shlex.join(["pm2", "start", start, "--name", name, "--", *rest])
+        return (head, *supervision.renew, run, "pm2 save")
+    edit = f"# Edit {supervision.file or 'its configuration'}: what begins with {supervision.line!r} becomes"
+    return (head, edit, f"#   {_edited(supervision, command)}", *(supervision.renew or supervision.restart))
+
+
+_KEEPERS = {
+    "supervisord": "supervisord",
+    "runit": "runit",
+    "s6": "s6",
+    "daemontools": "daemontools",
+    "pm2": "PM2",
+    "shell": "systemd",
+}
+
+
+def _edited(supervision: Supervision, command: str) -> str:
+    """The line of the supervisor's own file, in its own quoting."""
+    if supervision.kind == "supervisord":
+        # Its %(name)s are expanded in the command.
+        return f"command={command.replace('%', '%%')}"
+    if supervision.kind == "shell":
+        return f"ExecStart=/bin/sh -c {shlex.quote('exec ' + command)}"
+    return f"exec {command}"
+
+
+def _held(service: Service, supervision: Supervision, command: str) -> tuple[str, ...]:
+    """What holds more than the component and cannot restart it alone."""
+    name = supervision.name
+    stop = (f"kill {service.pid}",) if service.pid else ()
+    if supervision.kind == "unit":
+        return (
+            f"# {name}.service runs more than {service.component}, so it is not restarted. Where it starts",
+            f"# {service.component}, let it do so with these flags; then stop the running one and start it so:",
+            *stop,
+            command,
+        )
+    if supervision.kind == "monit":
+        return (
+            f"# monit starts {service.component}: let its 'start program' (in {supervision.file} or what that",
+            "# includes) use these flags; monit starts it again by itself when the running one has ended:",
+            f"#   {command}",
+            *supervision.renew,
+            *stop,
+        )
+    return (
+        f"# {service.component} runs in a session of {supervision.kind} ({supervision.restart[0]}). Stop it there,",
+        "# and start it there with:",
+        *stop,
+        command,
+    )
 
 
 def _container(service: Service, known: Component, arguments: list[str], web_config: str) -> tuple[str, ...]:

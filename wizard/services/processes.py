@@ -1,22 +1,25 @@
-"""Which of the programs that we know run on a host, with their arguments, in one command.
+"""Which of the programs that we know run on a host, with their arguments and sockets, in one command.
 
 Works without root and without `ps`, which small hosts do not have; says what runs a process (a systemd
-unit, a container, or nothing that would start it again).
+unit, a container, another program, or nothing that would start it again).
 """
 
 from __future__ import annotations
 
+import posixpath
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wizard.components import Component, all_components
 from wizard.model import Connection
-from wizard.services import scripts
+from wizard.services import scripts, sockets
 
 # The names arrive as arguments. Reading with the shell's own `read` forks nothing for the other processes. A supervisor
 # is never process 1.
 _SCRIPT = r"""
-names=" $* "
+names=" $* " any=
+listening() { sed -n 's/^ *[0-9]*: \([0-9A-F]*:[0-9A-F]*\) [0-9A-F:]* 0A [^ ]* [^ ]* [^ ]* *[0-9]* *[0-9]* *\([0-9]*\) .*/\1 ino:\2/p' "$1/tcp" "$1/tcp6" 2>/dev/null; }
 for d in /proc/[0-9]*; do
   c=
   { IFS= read -r c < "$d/comm"; } 2>/dev/null || continue
@@ -30,16 +33,65 @@ for d in /proc/[0-9]*; do
   printf '\036%s\037%s\037' "${d#/proc/}" "$(stat -c '%U:%G:%u:%g' "$d" 2>/dev/null)"
   while IFS= read -r line; do printf '%s ' "$line"; done 2>/dev/null < "$d/cgroup"
   printf '\037%s\037' "$(readlink "$d/exe" 2>/dev/null)"
+  # Its parents, the nearest first: who would start it again.
+  for level in 1 2 3 4 5; do
+    [ "${p:-0}" -gt 1 ] || break
+    printf '%s\032' "$p"
+    tr '\0' '\032' 2>/dev/null < "/proc/$p/cmdline"
+    printf '\034'
+    q=; while read -r k v; do [ "$k" = PPid: ] && q=$v && break; done 2>/dev/null < "/proc/$p/status"
+    p=$q
+  done
+  # The sockets that it holds, and those that listen where its network is another than ours.
+  printf '\037%s\037' "$(ls -l "$d/fd" 2>/dev/null | sed -n 's/.*socket:\[\([0-9]*\)\].*/\1/p' | tr '\n' ' ')"
+  if [ -r "$d/ns/net" ] && ! [ "$d/ns/net" -ef /proc/self/ns/net ]; then listening "$d/net"; fi
+  printf '\037'
   tr '\0' '\037' < "$d/cmdline" 2>/dev/null
+  any=1
 done
+[ -z "$any" ] || { printf '\036\037'; ss -Hltne 2>/dev/null || listening /proc/net; }
 exit 0
 """
 # The kernel keeps 15 characters of a program's name.
 _KEPT = 15
 _CONTAINER = re.compile(r"docker|containerd|libpod|podman|crio|kubepods|lxc\.payload|machine\.slice/machine-")
+_WRAPPERS = frozenset(
+    (
+        "sh",
+        "bash",
+        "dash",
+        "ash",
+        "ksh",
+        "zsh",
+        "busybox",
+        "runuser",
+        "su",
+        "sudo",
+        "setpriv",
+        "tini",
+        "dumb-init",
+    )
+)
+# The pids in a unit, in the shell's own words.
+_MEMBERS = r"""
+for d in /proc/[0-9]*; do
+  while IFS= read -r group; do
+    case $group in */"$1" | */"$1"/*) printf '%s\n' "${d#/proc/}"; break ;; esac
+  done 2>/dev/null < "$d/cgroup"
+done
+exit 0
+"""
 PROXIES = r"docker-proxy|docker-pr|com\.docker|rootlessport|rootlessp|conmon|slirp4netns|pasta"
 """The beginnings of their names; `_SCRIPT` has them too."""
 _UNIT = re.compile(r"/([^/\s]+\.service)(?=[/\s]|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """A process that started another, with its own command line."""
+
+    pid: int
+    arguments: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +106,10 @@ class Process:
     group: str
     unit: str = ""
     container: bool = False
+    parents: tuple[Parent, ...] = ()
+    """The nearest first, without process 1."""
+    sockets: tuple[str, ...] = ()
+    """address:port of each TCP socket that it listens on, `*` for all; () where that cannot be seen."""
 
 
 def find(connection: Connection, components: tuple[Component, ...] = ()) -> tuple[Process, ...]:
@@ -70,12 +126,18 @@ def look(connection: Connection, components: tuple[Component, ...] = ()) -> tupl
     names = sorted({program[:_KEPT] for one in known for program in one.programs})
     ended = scripts.run(connection, _SCRIPT, *names, timeout=10)
     text = ended.stdout.replace("\x1d", "")
-    found = [process for record in text.split("\x1e")[1:] if (process := _process(record, known)) is not None]
+    records = [record.split("\x1f") for record in text.split("\x1e")[1:]]
+    listening = sockets.listening("\n".join(record[1] for record in records if not record[0]))
+    found = [
+        process
+        for record in records
+        if record[0] and (process := _process(record, known, listening)) is not None
+    ]
     return tuple(sorted(found, key=lambda process: process.pid)), len(text) < len(ended.stdout)
 
 
-def _process(record: str, known: tuple[Component, ...]) -> Process | None:
-    pid, owner, cgroup, executable, *words = record.split("\x1f")
+def _process(record: list[str], known: tuple[Component, ...], listening: Mapping[str, str]) -> Process | None:
+    pid, owner, cgroup, executable, parents, held, own, *words = record
     if words and words[-1] == "":
         words.pop()
     if not words:
@@ -92,6 +154,8 @@ def _process(record: str, known: tuple[Component, ...]) -> Process | None:
                 group or "root",
                 _unit_of(cgroup),
                 bool(_CONTAINER.search(cgroup)),
+                _parents(parents),
+                sockets.held({**listening, **sockets.listening(own)}, held.split()),
             )
     return None
 
@@ -103,6 +167,40 @@ def _named(owner: str) -> tuple[str, str]:
         number if name == "UNKNOWN" else name for name, number in zip(names[:2], names[2:], strict=True)
     )
     return user, group
+
+
+def _parents(text: str) -> tuple[Parent, ...]:
+    found = []
+    for each in text.split("\x1c"):
+        pid, *words = each.split("\x1a")
+        if pid.isdecimal():
+            found.append(Parent(int(pid), tuple(words[:-1] if words and words[-1] == "" else words)))
+    return tuple(found)
+
+
+def main_process(connection: Connection, unit: str, pid: int, running: Sequence[Process]) -> Process | None:
+    """Which of the processes a unit exists for: it alone ends and starts with the unit.
+
+    That is the unit's main process, or the only child of a shell (or of a program that takes another user's rights)
+    where nothing else runs in the unit.
+
+    Args:
+        unit: its name with `.service`.
+        pid: systemd's MainPID; 0 where there is none.
+        running: the components' processes in the unit.
+    """
+    for each in running:
+        if each.pid == pid:
+            return each
+    if len(running) != 1 or not running[0].parents:
+        return None
+    (only,) = running
+    parent = only.parents[0]
+    name = posixpath.basename(parent.arguments[0]).lstrip("-") if parent.arguments else ""
+    if parent.pid != pid or name not in _WRAPPERS:
+        return None
+    ended = scripts.run(connection, _MEMBERS, unit, timeout=10)
+    return only if {int(word) for word in ended.stdout.split()} == {pid, only.pid} else None
 
 
 def _unit_of(cgroup: str) -> str:

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from wizard.components import Component
+from wizard.errors import HostError
 from wizard.model import Completed, Connection, Service
+from wizard.services import sockets
+
+GOSSIP_PORT = "9094"
+"""Where Alertmanager's peers meet, unless a flag says otherwise."""
 
 
 def version(connection: Connection, program: str) -> str:
@@ -63,6 +68,84 @@ def listen(component: Component, arguments: tuple[str, ...]) -> str:
     name = "web.listen-address"
     given = [flag(arguments[index:], name) for index, word in enumerate(arguments) if name in word]
     return first_reachable(given) or f"127.0.0.1:{component.default_port}"
+
+
+def served_at(component: Component, arguments: tuple[str, ...], held: Sequence[str]) -> str:
+    """address:port as a client on the host reaches it: of the sockets that its process holds, the web's.
+
+    An address may come from the environment as well as from a flag, so that only the sockets say where it is.
+
+    Args:
+        held: the addresses of those sockets; without any, the flag or the usual port has to do.
+    """
+    told = listen(component, arguments)
+    if not held:
+        return told
+    for each in (told, f":{component.default_port}"):
+        there = [one for one in held if sockets.port(one) == sockets.port(each)]
+        if there:
+            # The flag's own words are kept where they say more than an address does.
+            same = each is told and not all(one.startswith("[::]:") for one in there)
+            return told if same and _is_among(told, there) else sockets.reached(there[0])
+    return sockets.reached(web_sockets(component, arguments, held)[0])
+
+
+def web_sockets(component: Component, arguments: tuple[str, ...], held: Sequence[str]) -> tuple[str, ...]:
+    """Of the sockets that a process listens on, those that serve its web pages; all where none is told from them."""
+    others = {sockets.port(flag(arguments[at:], name)) for at, name in _other_addresses(arguments)}
+    if component.cluster_flags and not others:
+        others = {GOSSIP_PORT}
+    return tuple(one for one in held if sockets.port(one) not in others) or tuple(held)
+
+
+def _is_among(told: str, there: Sequence[str]) -> bool:
+    """Whether an address as a flag names it is one of these sockets', or a name that is taken for one."""
+    host = told.rpartition(":")[0]
+    numeric = bool(re.fullmatch(r"[0-9.]+|\[.*\]", host))
+    return not numeric or any(one.rpartition(":")[0] in (host, "*", "0.0.0.0") for one in there)  # noqa: S104
+
+
+def _other_addresses(arguments: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+    """Flags for addresses that are not the web's, e.g. of Alertmanager's gossip."""
+    for at, word in enumerate(arguments):
+        name = word.lstrip("-").partition("=")[0]
+        if word.startswith("-") and name.endswith("listen-address") and name != "web.listen-address":
+            yield at, name
+
+
+def expanded(connection: Connection, arguments: tuple[str, ...], *, folder: str) -> tuple[str, ...]:
+    """Arguments with those that stand in files, as kingpin reads them: @FILE, one a line, `#` for comments.
+
+    Args:
+        folder: the program's working directory, for a relative name.
+    """
+    found: list[str] = []
+    for at, word in enumerate(arguments):
+        if word == "--":
+            return (*found, *arguments[at:])
+        text = _argument_file(connection, word, folder)
+        found += [word] if text is None else [line for line in text.splitlines() if not line.startswith("#")]
+    return tuple(found)
+
+
+def argument_file(connection: Connection, arguments: tuple[str, ...], *, folder: str) -> str:
+    """The absolute path of the one file that arguments are read from; '' for none, or several."""
+    paths = [
+        posixpath.join(folder.lstrip("!-") or "/", word[1:])
+        for word in arguments
+        if _argument_file(connection, word, folder) is not None
+    ]
+    return paths[0] if len(paths) == 1 else ""
+
+
+def _argument_file(connection: Connection, word: str, folder: str) -> str | None:
+    if not word.startswith("@") or len(word) == 1:
+        return None
+    try:
+        state = connection.read(posixpath.join(folder.lstrip("!-") or "/", word[1:]))
+    except HostError:
+        return None  # closed to us without root
+    return state.content.decode("utf-8", "surrogateescape") if state is not None else None
 
 
 def first_reachable(addresses: Iterable[str]) -> str:

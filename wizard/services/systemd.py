@@ -5,14 +5,15 @@ Asks for all units at once: discovery takes four or five short commands, whateve
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from wizard.components import Component, all_components
 from wizard.configs import shellcommand, unit, unitfile
 from wizard.errors import HostError
-from wizard.model import Connection, Service
-from wizard.services import _show, owners, processes, programs, scripts
+from wizard.model import Connection, FlagPlace, Service
+from wizard.services import _show, owners, processes, programs, scripts, supervisors
 from wizard.services.control import (
     check_start,
     daemon_reload,
@@ -123,6 +124,15 @@ def discover(connection: Connection, running: tuple[Process, ...] | None = None)
         for one in shown
         if (service := seen.service(one, unitfile.joined([(p, texts.get(p, "")) for p in _show.paths(one)])))
     ]
+    # What several units read sets a flag for all of them at their next start: each gets a place of its own.
+    read = Counter((service.flags.path, service.flags.variable) for service in services)
+    services = [
+        replace(service, flags=seen.dropins[service.unit])
+        if service.flags.kind in ("envfile", "argfile")
+        and read[service.flags.path, service.flags.variable] > 1
+        else service
+        for service in services
+    ]
     return tuple(sorted(services, key=lambda service: (service.component, service.unit)))
 
 
@@ -151,49 +161,62 @@ class _Seen:
 
     connection: Connection
     running: tuple[Process, ...]
+    dropins: dict[str, FlagPlace] = field(default_factory=dict)
+    """The drop-in for each unit's flags, by its name."""
 
     def service(self, shown: Mapping[str, str], text: str) -> Service | None:
         read = unit.parse(text)
         pid = int(shown.get("MainPID") or 0)
-        # The main process may be a wrapper (a shell, a launcher) that the program runs under.
-        inside = [process for process in self.running if process.unit == shown["Id"] and pid]
-        process = next((process for process in inside if process.pid == pid), next(iter(inside), None))
-        inner = shellcommand.find(read.command, _is_component) if read.command else None
-        program = inner.program if inner else read.commands[0].program if read.commands else ""
+        inside = [process for process in self.running if process.unit == shown["Id"]]
+        process = processes.main_process(self.connection, shown["Id"], pid, inside)
+        if inside and process is None:
+            return None  # it holds more than the component, and is none to restart for it
+        script = shellcommand.find(read.command, _is_component) if read.command else None
+        program = script.program if script else read.commands[0].program if read.commands else ""
         program = process.program if process else program
         component = _component(program, process, shown["Id"])
         if component is None:
             return None
         held = _show.variables(read, {file.path: self._text(file.path) for file in read.environment_files})
-        written = inner.arguments(held.words) if inner else read.arguments(held.words)
-        arguments = process.arguments if process else written
+        folder = shown.get("WorkingDirectory", "")
+        in_unit = script.arguments(held.words) if script else read.arguments(held.words)
+        written = process.arguments if process else in_unit
+        arguments = programs.expanded(self.connection, written, folder=folder)
+        place = _show.flag_place(component, shown, read, held)
+        self.dropins[shown["Id"].removesuffix(".service")] = _show.dropin_place(shown, read, script)
+        if arguments != written and (path := programs.argument_file(self.connection, written, folder=folder)):
+            place = FlagPlace("argfile", path)
         user = shown.get("User") or "root"
-        config = programs.config_file(
-            self.connection, component, program, arguments, folder=shown.get("WorkingDirectory", "")
-        )
-        web = programs.web_config(component, arguments, folder=shown.get("WorkingDirectory", ""))
+        config = programs.config_file(self.connection, component, program, arguments, folder=folder)
+        web = programs.web_config(component, arguments, folder=folder)
         identity = owners.of_unit(self.connection, shown, process)
         if web.startswith(f"{owners.credentials_folder(shown['Id'])}/"):
             web = dict(read.credentials).get(web.rpartition("/")[2], web)
+        by_shell = process is not None and place.kind == "manual"
+        # A signal to the main process would end the shell: what it started is a person's to restart.
+        inner = process is not None and process.pid != pid
         return Service(
             host=self.connection.name,
             component=component.name,
-            manager="systemd",
+            manager="manual" if inner else "systemd",
+            kind="process" if inner else "",
             unit=shown["Id"].removesuffix(".service"),
             program=program,
             version=programs.version(self.connection, program),
             arguments=arguments,
-            listen=self._listen(component, arguments, shown),
+            listen=self._listen(component, arguments, shown, process.sockets if process else ()),
+            sockets=programs.web_sockets(component, arguments, process.sockets) if process else (),
             user=process.user if process else user,
             group=process.group if process else shown.get("Group") or self._group(user),
             active=shown.get("ActiveState") in ("active", "reloading") and bool(pid),
-            flags=_show.flag_place(component, shown, read, held),
+            flags=FlagPlace("manual") if inner else place,
             config_file=config,
             web_config=web,
             home=programs.home(component, web, config),
             hidden=_show.hidden(shown),
             bound=_show.bound(shown),
-            pid=pid,
+            pid=process.pid if process else pid,
+            supervision=supervisors.wrapper(shown["Id"], shown.get("FragmentPath", "")) if by_shell else None,
             stop_timeout=_show.seconds(shown.get("TimeoutStopUSec", "")),
             dynamic=identity.dynamic,
             credentials=identity.credentials,
@@ -201,16 +224,22 @@ class _Seen:
             unit_text=text,
         )
 
-    def _listen(self, component: Component, arguments: tuple[str, ...], shown: Mapping[str, str]) -> str:
-        """Where it is reached: by its own flag, or by the sockets that systemd opens for it."""
-        if programs.switch(arguments, "web.systemd-socket"):
+    def _listen(
+        self,
+        component: Component,
+        arguments: tuple[str, ...],
+        shown: Mapping[str, str],
+        held: tuple[str, ...],
+    ) -> str:
+        """Where it is reached: by the sockets that it holds, those that systemd opens for it, or its own flag."""
+        if not held and programs.switch(arguments, "web.systemd-socket"):
             names = _show.socket_units(shown)
             ended = self.connection.run(
                 ["systemctl", "show", "--no-pager", "-p", "Listen", "--", *names], timeout=10
             )
             if found := programs.first_reachable(_show.socket_addresses(ended.stdout)):
                 return found
-        return programs.listen(component, arguments)
+        return programs.served_at(component, arguments, held)
 
     def _text(self, path: str) -> str | None:
         try:

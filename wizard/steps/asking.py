@@ -75,7 +75,7 @@ def questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
         asked.append(
             Question(
                 key=f"components.{server.key}.names",
-                title=f"Names and addresses of {server.spec.name} {_on(stack, server.spec.host)}",
+                title=f"Names and addresses of {server.title} {_on(stack, server.spec.host)}",
                 why="The certificate is good for these and for no other: they are what Prometheus asks for.",
                 more=(
                     "A certificate lists the names and addresses it speaks for (SAN). Go programs, Prometheus "
@@ -179,7 +179,7 @@ def _tuning_questions(stack: Stack, facts: Facts, component: ComponentSpec) -> l
     where = f"{component.name} {_on(stack, component.host)}"
     key = f"components.{component.key}"
     known = facts.hosts.get(component.host)
-    service = known.service(component.name) if known is not None else None
+    service = known.service(component.name, component.unit) if known is not None else None
     toolkit = find_component(component.name).toolkit(service.version if service is not None else "")
     asked = [
         Question(

@@ -353,10 +353,11 @@ class _Work:
         credentials.refuse_no_reader(self._client, path)
         name, title = self._client.host.spec.name, find_component(self._client.service.component).title
         after = FileState(content, 0o640, self._client.owner, self._client.group)
+        instance = f":{self._client.service.instance}" if self._client.service.instance else ""
         whose = "" if self._client.service.component == "prometheus" else f":{self._client.service.component}"
         return (
             PlannedStep(
-                id=f"password:{name}{whose}",
+                id=f"password:{name}{whose}{instance}",
                 title=f"Give {title} the password",
                 host=name,
                 why=(
@@ -515,7 +516,7 @@ def _config_step(
         client,
         before,
         after,
-        name=f"job:{client.host.spec.name}" if prometheus else f"modules:{client.key}",
+        name=f"job:{client.place}" if prometheus else f"modules:{client.key}",
         title=f"Tell {title} to ask over TLS",
         why=(
             f"{title} speaks plain http until it is told otherwise. With scheme, CA and what it needs to be let in, "

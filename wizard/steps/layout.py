@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -34,6 +34,8 @@ _BARE = ("web.yml", "prometheus.yml", "blackbox.yml", "cluster.yml")
 """How the configurations' readers, who see no path, call their files."""
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_ASKING = ("prometheus", "blackbox_exporter")
+"""The components that ask others by a configuration of their own."""
 TOOLS = ("prometheus", "alertmanager")
 """The components that a tool of their own asks: promtool, amtool."""
 
@@ -61,13 +63,28 @@ class Server:
 
     @property
     def key(self) -> str:
-        """`host/component`."""
+        """`host/component`, of a further instance `host/component/unit`."""
         return self.spec.key
+
+    @property
+    def title(self) -> str:
+        """Its component's name, with the unit of a further instance."""
+        return f"{self.spec.name} ({self.spec.unit})" if self.spec.unit else self.spec.name
 
     @property
     def label(self) -> str:
         """A name for files: host-component."""
-        return f"{self.spec.host}-{self.spec.name}"
+        return f"{self.spec.host}-{self.stem}"
+
+    @property
+    def stem(self) -> str:
+        """What the names of its own files begin with: no two instances on a host share one."""
+        return _stem(self.spec.name, self.spec.unit)
+
+    def _own(self, name: str) -> str:
+        """The path of a file of its home, under a name of its own where another service has the same home."""
+        shared = self.spec.unit or _comes_after(self.host, self.service, _home)
+        return posixpath.join(self.home, f"{self.stem}-{name}" if shared else name)
 
     @property
     def owner(self) -> str:
@@ -98,7 +115,7 @@ class Server:
     @property
     def home(self) -> str:
         """The folder for its web configuration, key and certificate."""
-        return posixpath.dirname(self.service.web_config) if self.service.web_config else self.service.home
+        return _home(self.service)
 
     @property
     def homes(self) -> tuple[str, ...]:
@@ -131,40 +148,40 @@ class Server:
     @property
     def web_file(self) -> str:
         """Its web configuration: the one that it runs with, or web.yml in its home."""
-        return self.service.web_config or posixpath.join(self.home, "web.yml")
+        return self.service.web_config or self._own("web.yml")
 
     @property
     def pair(self) -> tuple[str, str]:
         """Certificate and key, if new ones are made."""
-        return tuple(posixpath.join(self.home, f"{self.spec.name}.{end}") for end in ("crt", "key"))  # type: ignore[return-value]
+        return tuple(posixpath.join(self.home, f"{self.stem}.{end}") for end in ("crt", "key"))  # type: ignore[return-value]
 
     @property
     def spare_pair(self) -> tuple[str, str]:
         """Certificate and key where `pair` is taken by files of the person's own."""
         return tuple(  # type: ignore[return-value]
-            posixpath.join(self.home, f"{self.spec.name}-firescreen.{end}") for end in ("crt", "key")
+            posixpath.join(self.home, f"{self.stem}-firescreen.{end}") for end in ("crt", "key")
         )
 
     @property
     def client_ca(self) -> str:
         """What it checks its clients' certificates against, where nothing of the person's own does."""
-        return posixpath.join(self.home, "client-ca.crt")
+        return self._own("client-ca.crt")
 
     @property
     def cluster_file(self) -> str:
         """Alertmanager: the TLS configuration of the gossip between its peers."""
         flag = find_component(self.spec.name).cluster_flag(self.service.version)
-        return self.service.flag(flag) or posixpath.join(self.home, "cluster-tls.yml")
+        return self.service.flag(flag) or self._own("cluster-tls.yml")
 
     @property
     def cluster_pair(self) -> tuple[str, str]:
         """Certificate and key of the gossip, for both roles that a peer plays."""
-        return tuple(posixpath.join(self.home, f"cluster.{end}") for end in ("crt", "key"))  # type: ignore[return-value]
+        return tuple(self._own(f"cluster.{end}") for end in ("crt", "key"))  # type: ignore[return-value]
 
     @property
     def cluster_ca(self) -> str:
         """What the peers check each other against."""
-        return posixpath.join(self.home, "cluster-ca.crt")
+        return self._own("cluster-ca.crt")
 
     def named(self, path: str) -> str:
         """A file of the home as the web configuration names it: absolute, but where the service sees a copy of it."""
@@ -197,7 +214,7 @@ def refuse_out_of_reach(service: Service) -> None:
         raise InputError(
             f"{service.component} on {service.host} cannot be asked from here, so that nothing could be proven: "
             f"{service.out_of_reach}",
-            where=f"{service.host}/{service.component}",
+            where=service.key,
             todo="run Firescreen on that host itself (connect: local), or let it be reached from here",
         )
 
@@ -209,11 +226,28 @@ class Client:
     host: HostFacts
     service: Service
     own: OwnFiles
+    beside: tuple[Service, ...] = ()
+    """Further instances that read the same configuration: they take an edit of it as well."""
 
     @property
     def key(self) -> str:
-        """`host/component`."""
-        return f"{self.service.host}/{self.service.component}"
+        """`host/component`, of a further instance `host/component/unit`."""
+        return self.service.key
+
+    @property
+    def place(self) -> str:
+        """Where it stands, in the ids of what is made for a Prometheus: its host, of a further instance its key."""
+        return self.key if self.service.instance else self.service.host
+
+    @property
+    def stem(self) -> str:
+        """What the names of its own files begin with."""
+        return _stem(self.service.component, self.service.instance)
+
+    def _own(self, name: str) -> str:
+        """The path of a file beside its configuration, under a name of its own where another client's lies there."""
+        shared = self.service.instance or _comes_after(self.host, self.service, _config_folder)
+        return posixpath.join(self.folder, f"{self.stem}-{name}" if shared else name)
 
     @property
     def folder(self) -> str:
@@ -223,13 +257,13 @@ class Client:
     @property
     def pair(self) -> tuple[str, str]:
         """The certificate and key that it shows to servers, if they are made here."""
-        name = f"{self.service.component}-client"
+        name = f"{self.stem}-client"
         return tuple(posixpath.join(self.folder, f"{name}.{end}") for end in ("crt", "key"))  # type: ignore[return-value]
 
     @property
     def spare_pair(self) -> tuple[str, str]:
         """The same where `pair` is taken, or in use while it is replaced."""
-        name = f"{self.service.component}-client-2"
+        name = f"{self.stem}-client-2"
         return tuple(posixpath.join(self.folder, f"{name}.{end}") for end in ("crt", "key"))  # type: ignore[return-value]
 
     @property
@@ -252,17 +286,17 @@ class Client:
     def trust_file(self, server: Server, *, own_ca: bool) -> str:
         """The CA bundle for a server: one's own CA, or the server's pinned certificate."""
         name = "firescreen-ca.crt" if own_ca else f"{server.label}.crt"
-        return posixpath.join(self.folder, name)
+        return self._own(name)
 
     def place_trust(self, place: str) -> str:
         """The bundle of a place whose servers have pinned certificates of their own each."""
         name = re.sub(r"[^A-Za-z0-9._-]", "-", place)
-        return posixpath.join(self.folder, f"firescreen-{name}.crt")
+        return self._own(f"firescreen-{name}.crt")
 
     def password_file(self, user: UserSpec) -> str:
         """The file that the password is read from at every request."""
-        whose = "" if self.service.component == "prometheus" else f"{self.service.component}-"
-        return posixpath.join(self.folder, f"{whose}{user.name}.password")
+        plain = self.service.component == "prometheus" and not self.service.instance
+        return posixpath.join(self.folder, f"{'' if plain else f'{self.stem}-'}{user.name}.password")
 
     def means(self, address: str, server: Server, *, scheme: str = "") -> bool:
         """Whether host:port, as this client has it, is that server as seen from the client's host."""
@@ -325,6 +359,32 @@ def by_host(found: Iterable[tuple[str, tuple[str, ...]]]) -> dict[str, tuple[str
     return together
 
 
+def _home(service: Service) -> str:
+    return posixpath.dirname(service.web_config) if service.web_config else service.home
+
+
+def _config_folder(service: Service) -> str:
+    return posixpath.dirname(service.config_file) if service.component in _ASKING else ""
+
+
+def _comes_after(host: HostFacts, service: Service, folder: Callable[[Service], str]) -> bool:
+    """Whether another service of a host has the same folder and goes first there: Prometheus, then by name."""
+
+    def rank(each: Service) -> tuple[bool, str, str]:
+        return each.component != "prometheus", each.component, each.instance
+
+    mine = folder(service)
+    return any(mine and folder(each) == mine and rank(each) < rank(service) for each in host.services)
+
+
+def _stem(component: str, unit: str) -> str:
+    if not unit:
+        return component
+    # A template's instance (prometheus@a) may hold what a file name should not.
+    safe = re.sub(r"[^A-Za-z0-9_.@-]", lambda found: f"_{ord(found[0]):x}", unit)
+    return safe if re.match(rf"{re.escape(component)}[-_@.]", safe) else f"{component}-{safe}"
+
+
 def servers(stack: Stack, facts: Facts) -> tuple[Server, ...]:
     """The components that are to be protected.
 
@@ -336,14 +396,17 @@ def servers(stack: Stack, facts: Facts) -> tuple[Server, ...]:
         if not spec.protect or spec.host in facts.away:
             continue
         host = facts.hosts[spec.host]
-        service = host.service(spec.name)
+        service = host.service(spec.name, spec.unit)
         if service is None:
+            unit = f" in a unit {spec.unit}" if spec.unit else ""
             raise InputError(
-                f"there is no {spec.name} on {spec.host}",
+                f"there is no {spec.name}{unit} on {spec.host}",
                 where=stack.source or spec.host,
                 todo=f"install and start it, or take {spec.key} out of the stack",
             )
-        if spec.service == "manual":
+        # What starts its program in a way of its own cannot be given a flag from here.
+        unset = service.manager == "systemd" and service.flags.kind == "manual" and not service.web_config
+        if spec.service == "manual" or unset:
             service = replace(
                 service, manager="manual", kind=service.kind or "process", flags=FlagPlace("manual")
             )
@@ -358,27 +421,41 @@ def known_hosts(facts: Facts) -> tuple[HostFacts, ...]:
 
 def as_server(client: Client) -> Server:
     """A client as something that is asked itself: for telling whether an address means it."""
-    spec = ComponentSpec(host=client.host.spec.name, name=client.service.component)
+    spec = ComponentSpec(
+        host=client.host.spec.name, name=client.service.component, unit=client.service.instance
+    )
     return Server(spec, client.host, client.service)
 
 
 def scrapers(stack: Stack, facts: Facts) -> tuple[Client, ...]:
-    """Every Prometheus of the stack's hosts whose configuration is known."""
+    """Every Prometheus of the stack's hosts whose configuration is known, and that runs or is named there."""
     return _clients(stack, facts, "prometheus")
 
 
 def probers(stack: Stack, facts: Facts) -> tuple[Client, ...]:
-    """Every blackbox exporter of the stack's hosts whose configuration is known."""
+    """Every blackbox exporter of the stack's hosts whose configuration is known, and that runs or is named there."""
     return _clients(stack, facts, "blackbox_exporter")
 
 
 def _clients(stack: Stack, facts: Facts, component: str) -> tuple[Client, ...]:
-    own = {spec.host: spec.files for spec in stack.components if spec.name == component}
-    return tuple(
-        Client(host, service, own.get(host.spec.name, OwnFiles()))
-        for host in facts.hosts.values()
-        if (service := host.service(component)) is not None and service.config_file
-    )
+    own = {spec.key: spec.files for spec in stack.components if spec.name == component}
+    found: dict[tuple[str, str], Client] = {}
+    for host in facts.hosts.values():
+        instances = dict.fromkeys(each.instance for each in host.services if each.component == component)
+        for instance in sorted(instances):
+            service = host.service(component, instance)
+            if service is None or not service.config_file:
+                continue
+            if not service.active and service.key not in own:
+                continue  # left over from a package, say: it asks nobody
+            place = host.spec.name, service.config_file
+            first = found.get(place)
+            found[place] = (
+                Client(host, service, own.get(service.key, OwnFiles()))
+                if first is None
+                else replace(first, beside=(*first.beside, service))
+            )
+    return tuple(found.values())
 
 
 def workspace_path(facts: Facts, *parts: str) -> str:

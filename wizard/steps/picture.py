@@ -23,9 +23,9 @@ def arrows(targets: Sequence[Target]) -> tuple[Arrow, ...]:
         found.append(
             Arrow(
                 client_host=target.client.host.spec.name,
-                client=target.client.service.component,
+                client=target.client.key.partition("/")[2],
                 server_host=plan.server.spec.host,
-                server=plan.server.spec.name,
+                server=plan.server.key.partition("/")[2],
                 how=target.place.how,
                 address=target.address,
                 encrypted=True,

@@ -40,6 +40,7 @@ from wizard.steps import (
     replacing,
     restarting,
     sharedpair,
+    sharing,
     tools,
     words,
 )
@@ -80,15 +81,17 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     texts = _texts(scrapers, probings)
     jobs = newjobs.assign(facts, scrapers, texts, servers)
     asking, told_of_grafana = grafana.look(stack, facts, servers)
-    server_plans = tuple(
-        plan_server(
-            stack,
-            facts,
-            forge,
-            server,
-            (*_askers(server, scrapers, jobs, probings), *grafana.askers(asking, server)),
-        )
-        for server in servers
+    server_plans = sharing.written_once(
+        [
+            plan_server(
+                stack,
+                facts,
+                forge,
+                server,
+                (*_askers(server, scrapers, jobs, probings), *grafana.askers(asking, server)),
+            )
+            for server in servers
+        ]
     )
     client_plans = (
         *(
@@ -143,6 +146,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         warnings=(
             *_away(facts),
             *_clocks(facts),
+            *sharing.unnamed(stack, facts),
             *_warnings(stack, server_plans, commands),
             *(warning for each in server_plans for warning in each.warnings),
             *callers.warnings(facts, [each.server for each in server_plans if not each.was_tls]),
@@ -377,6 +381,7 @@ def _warnings(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str, 
                     id="cve-2022-46146",
                     host=service.host,
                     component=service.component,
+                    instance=service.instance,
                     what=f"{service.component} {service.version} lets a password be bypassed (CVE-2022-46146)",
                     why="An attacker who has seen a hash can poison the cache of passwords that this version keeps.",
                     mend=f"upgrade to {component.first_safe_version} or newer",
@@ -390,6 +395,7 @@ def _warnings(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str, 
                     id="certificate-kept",
                     host=service.host,
                     component=service.component,
+                    instance=service.instance,
                     what=f"{server_plan.pair.certificate_file} is not from your CA and still serves, so it is kept",
                     why="What is there and holds is not replaced, though you chose your own CA for new ones.",
                     mend="move it away first if your CA is to sign this one too",
@@ -402,6 +408,7 @@ def _warnings(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str, 
                     id="others-ask-it-too",
                     host=service.host,
                     component=service.component,
+                    instance=service.instance,
                     what=f"whoever else asks {component.title} (Grafana, scripts) will be refused until told",
                     why="Only the clients in this plan are changed with it; other programs keep their own settings.",
                     mend="give them https, the CA certificate and the password as well"
@@ -434,7 +441,7 @@ def _by_ssh(stack: Stack, facts: Facts) -> str:
         component.key
         for component in stack.components
         if component.host in facts.hosts
-        and (service := facts.hosts[component.host].service(component.name))
+        and (service := facts.hosts[component.host].service(component.name, component.unit))
         and service.forward
     ]
     if not found:
@@ -486,6 +493,7 @@ def _open_flags(server_plan: ServerPlan) -> list[Finding]:
             id="powerful-endpoint-open",
             host=service.host,
             component=service.component,
+            instance=service.instance,
             what=f"--{flag} is on, and neither a password nor a client certificate guards it",
             why=means,
             mend="add basic_auth or client_cert to its protection, or take the flag away",

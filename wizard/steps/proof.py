@@ -84,6 +84,7 @@ class Inquiry:
                     id=f"{server.key}/{client.replace(' ', '-')}",
                     host=server.spec.host,
                     component=server.spec.name,
+                    unit=server.spec.unit,
                     name=name,
                     client=client,
                     expect=expect,
@@ -197,14 +198,14 @@ class Inquiry:
             identity = up_id(target)
             # A blackbox exporter is scraped for itself and for what it probes: the second job has to be told apart.
             job = told.setdefault((server.key, client.key), target.place.name)
+            who = " ".join(part for part in ("Prometheus", client.service.instance) if part)
             probes[identity] = Probe(
                 id=identity,
                 host=server.spec.host,
                 component=server.spec.name,
+                unit=server.spec.unit,
                 name=f"Prometheus scrapes it (job {target.place.name})",
-                client="Prometheus itself"
-                if job == target.place.name
-                else f"Prometheus, {target.place.name}",
+                client=f"{who} itself" if job == target.place.name else f"{who}, {target.place.name}",
                 expect="up",
                 url=f"{scheme}://{client.service.listen}{_prefix(client.service)}",
                 kind="up",
@@ -238,6 +239,7 @@ class Inquiry:
                         id=f"{server.key}/probed@{probing.prober.key}/{probing.job}",
                         host=server.spec.host,
                         component=server.spec.name,
+                        unit=server.spec.unit,
                         name=f"the blackbox exporter gets through to it (module {probing.as_module})",
                         client="blackbox exporter",
                         expect="200",
@@ -272,7 +274,7 @@ def _resolved(server: Server, place: str) -> str:
 
 def up_id(target: Target) -> str:
     """The id of the probe that asks Prometheus about a target."""
-    return f"{target.plan.server.key}/up@{target.client.host.spec.name}/{target.place.name}"
+    return f"{target.plan.server.key}/up@{target.client.place}/{target.place.name}"
 
 
 def _label(target: Target, name: Literal["instance", "job_label"]) -> str:

@@ -54,7 +54,7 @@ def reload(facts: Facts, client: Client, turns: Sequence[Probe] = ()) -> Planned
     title = find_component(service.component).title
     mine = tuple(turn for turn in turns if turn.url.endswith(f"//{service.listen}"))
     return PlannedStep(
-        id=f"reload:{service.host}" if service.component == "prometheus" else f"reload:{client.key}",
+        id=f"reload:{client.place}" if service.component == "prometheus" else f"reload:{client.key}",
         title=f"Let {title} read its configuration again",
         host=service.host,
         why=(
@@ -63,14 +63,22 @@ def reload(facts: Facts, client: Client, turns: Sequence[Probe] = ()) -> Planned
             if mine
             else f"A reload keeps {title} running and its data in place; it now asks as its configuration says."
         ),
-        changes=(_run(service, "reload", turns=mine, workspace=facts.workspace_option),),
+        changes=(
+            _run(service, "reload", turns=mine, workspace=facts.workspace_option),
+            *_beside(facts, client),
+        ),
     )
 
 
 def login(facts: Facts, client: Client, edit: PlannedStep) -> PlannedStep:
     """The second edit of a client, and the reload that takes it up."""
     return replace(
-        edit, changes=(*edit.changes, _run(client.service, "reload", workspace=facts.workspace_option))
+        edit,
+        changes=(
+            *edit.changes,
+            _run(client.service, "reload", workspace=facts.workspace_option),
+            *_beside(facts, client),
+        ),
     )
 
 
@@ -90,6 +98,11 @@ def _manual(service: Service, server: Server) -> tuple[str, ...]:
         ),
         *manual.command(service, web_config=posixpath.join(home, name)),
     )
+
+
+def _beside(facts: Facts, client: Client) -> tuple[RunService, ...]:
+    """The reloads of those that read the same configuration."""
+    return tuple(_run(each, "reload", workspace=facts.workspace_option) for each in client.beside)
 
 
 def _run(

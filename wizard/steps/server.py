@@ -128,7 +128,7 @@ def plan_server(
         what = "a key and a certificate" if pair.changes else "the certificates of its clients"
         step = PlannedStep(
             id=f"certificate:{server.key}",
-            title=f"Give {server.spec.name} {what}",
+            title=f"Give {server.title} {what}",
             host=server.spec.host,
             why=(
                 "TLS needs a private key, which only the server may read, and a certificate that says for which "
@@ -188,6 +188,7 @@ def _weak(server: Server, web_step: PlannedStep | None, before: FileState | None
             id="weak-web-config",
             host=server.spec.host,
             component=server.spec.name,
+            instance=server.spec.unit,
             what=f"{server.web_file}, {said}",
             why="It works as it stands, and lets in or shows more than it needs to.",
             mend="change that setting, unless you know why it is so",
@@ -321,7 +322,7 @@ def _web_step(
         why += " It holds a bcrypt hash of the password, from which the password cannot be read back."
     return PlannedStep(
         id=f"web:{server.key}",
-        title=f"Write {spec.name}'s web configuration",
+        title=f"Write {server.title}'s web configuration",
         host=spec.host,
         why=why,
         changes=(
@@ -417,7 +418,7 @@ def _flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | No
     )
     return PlannedStep(
         id=f"flag:{server.key}",
-        title=f"Start {server.spec.name} with the web configuration",
+        title=f"Start {server.title} with the web configuration",
         host=server.spec.host,
         why=(
             f"{server.spec.name} takes its web configuration from the flag --{flag}. A server that was started "

@@ -1,0 +1,126 @@
+"""Several services of one component on a host: which is the usual one, and what a stack may name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from wizard import stack
+from wizard.engine import proposed
+from wizard.errors import StackError
+from wizard.model import ComponentSpec, FileState, HostFacts, HostSpec, Service, WriteFile
+from wizard.services import instances
+from wizard.steps.layout import Server
+
+USUAL = Service(
+    host="one",
+    component="prometheus",
+    manager="systemd",
+    unit="prometheus",
+    listen="127.0.0.1:9090",
+    home="/etc/prometheus",
+    active=True,
+)
+PUBLIC = replace(USUAL, unit="prometheus-public", listen="127.0.0.1:9095")
+BARE = Service(host="one", component="node_exporter", manager="manual", unit="node_exporter", active=True)
+
+STACK = """\
+version: 1
+hosts: {one: {connect: local}}
+components:
+  - {host: one, name: prometheus, protect: [tls]}
+  - {host: one, name: prometheus, unit: prometheus-public.service, protect: [tls]}
+"""
+
+
+def labels(services: tuple[Service, ...]) -> dict[str, str]:
+    return {service.unit: service.instance for service in services}
+
+
+def test_the_usual_one_keeps_its_name_and_a_further_one_gets_its_units() -> None:
+    found = instances.labelled([PUBLIC, USUAL])
+    assert labels(found) == {"prometheus": "", "prometheus-public": "prometheus-public"}
+    assert [service.key for service in found] == ["one/prometheus/prometheus-public", "one/prometheus"]
+
+
+def test_one_alone_is_the_usual_one_whatever_its_unit_is_called() -> None:
+    assert labels(instances.labelled([PUBLIC])) == {"prometheus-public": ""}
+
+
+def test_one_that_runs_goes_before_one_that_is_only_installed() -> None:
+    found = instances.labelled([replace(USUAL, active=False), PUBLIC])
+    assert labels(found) == {"prometheus": "prometheus", "prometheus-public": ""}
+
+
+def test_what_a_stack_names_by_its_unit_is_never_the_usual_one() -> None:
+    named = {"prometheus": {"", "prometheus"}}
+    assert labels(instances.labelled([USUAL, PUBLIC], named)) == {
+        "prometheus": "prometheus",
+        "prometheus-public": "",
+    }
+
+
+def test_bare_processes_are_told_apart_by_their_ports() -> None:
+    two = [replace(BARE, listen="127.0.0.1:9101"), replace(BARE, listen="127.0.0.1:9100")]
+    apart = instances.told_apart(two)
+    assert [service.unit for service in apart] == ["node_exporter-9101", "node_exporter-9100"]
+    assert labels(instances.labelled(apart)) == {
+        "node_exporter-9100": "",
+        "node_exporter-9101": "node_exporter-9101",
+    }
+    same = instances.told_apart([replace(BARE, listen="127.0.0.1:9100")] * 2)
+    assert len({service.unit for service in same}) == 2
+
+
+def test_a_stack_names_two_of_one_component_by_their_units() -> None:
+    read = stack.parse(STACK, source="x")
+    assert [each.key for each in read.components] == ["one/prometheus", "one/prometheus/prometheus-public"]
+    assert stack.parse(stack.dump(read), source="x") == read
+    assert [each.unit for each in proposed(instances.labelled([USUAL, PUBLIC]))] == ["", "prometheus-public"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("unit: prometheus-public.service, ", "", "stands twice"),
+        ("unit: prometheus-public.service", "unit: 'a b'", "'a b'"),
+        ("unit: prometheus-public.service", "unti: x", "unti"),
+        ("connect: local", "connect: manual, address: x", "typed by hand"),
+    ],
+)
+def test_a_unit_that_cannot_be_is_an_error_with_its_line(old: str, new: str, what: str) -> None:
+    with pytest.raises(StackError) as error:
+        stack.parse(STACK.replace(old, new), source="x")
+    assert what in f"{error.value}" and "x:" in error.value.where
+
+
+def test_no_two_instances_share_a_file() -> None:
+    host = HostFacts(spec=HostSpec(name="one", connect="local"), services=(USUAL, PUBLIC))
+    units = ("", "prometheus-public", "prometheus@a", "b", "prometheus:x", "prometheus\\x2dx")
+    servers = [Server(ComponentSpec(host="one", name="prometheus", unit=unit), host, USUAL) for unit in units]
+    places = [
+        (
+            one.web_file,
+            *one.pair,
+            *one.spare_pair,
+            one.client_ca,
+            one.cluster_file,
+            *one.cluster_pair,
+            one.label,
+        )
+        for one in servers
+    ]
+    flat = [path for paths in places for path in paths]
+    assert len(set(flat)) == len(flat)
+    assert servers[0].web_file == "/etc/prometheus/web.yml", "the usual one's stay where they were"
+
+
+def test_two_components_with_one_home_have_a_web_configuration_each() -> None:
+    alerts = replace(USUAL, component="alertmanager", unit="prometheus-alertmanager")
+    host = HostFacts(spec=HostSpec(name="one", connect="local"), services=(alerts, USUAL))
+    files = [
+        Server(ComponentSpec(host="one", name=one.component), host, one).web_file for one in (USUAL, alerts)
+    ]
+    assert files == ["/etc/prometheus/web.yml", "/etc/prometheus/alertmanager-web.yml"]
+    assert WriteFile(host="one", path=files[0], before=None, after=FileState(b""), why="").kind == "create"

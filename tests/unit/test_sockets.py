@@ -1,0 +1,92 @@
+"""Listening sockets as `ss` and the kernel list them, and which of them is a program's web address."""
+
+from __future__ import annotations
+
+import pytest
+
+from wizard.components import component
+from wizard.services import programs, sockets
+
+SS = """\
+LISTEN 0      4096               *:9100             *:*    uid:998 ino:11 sk:1 cgroup:/x v6only:0 <->
+LISTEN 0      4096       127.0.0.1:9101       0.0.0.0:*    uid:998 ino:12 sk:2 cgroup:/x <->
+LISTEN 0      4096            [::]:9102          [::]:*    ino:13 sk:3 v6only:1 <->
+LISTEN 0      4096           [::1]:9103          [::]:*    ino:14 sk:4 v6only:1 <->
+LISTEN 0      4096   127.0.0.53%lo:53         0.0.0.0:*    ino:15 sk:5 <->
+LISTEN 0      4096 [fe80::1]%eth0:9104          [::]:*    ino:16 sk:6 <->
+"""
+KERNEL = """\
+0100007F:238D ino:12
+00000000:238C ino:11
+00000000000000000000000001000000:238F ino:14
+00000000000000000000000000000000:238C ino:21
+0000000000000000FFFF00000100007F:2390 ino:22
+"""
+
+
+def test_ss_is_read_with_every_kind_of_address() -> None:
+    assert sockets.listening(SS) == {
+        "11": "*:9100",
+        "12": "127.0.0.1:9101",
+        "13": "[::]:9102",
+        "14": "[::1]:9103",
+        "15": "127.0.0.53:53",
+        "16": "[fe80::1]:9104",
+    }
+
+
+def test_the_kernels_own_table_says_the_same() -> None:
+    assert sockets.listening(KERNEL) == {
+        "12": "127.0.0.1:9101",
+        "11": "0.0.0.0:9100",
+        "14": "[::1]:9103",
+        "21": "*:9100",
+        "22": "127.0.0.1:9104",
+    }
+
+
+def test_what_is_no_socket_is_left_out() -> None:
+    assert sockets.listening("Error: no\n\nLISTEN 0 1 nonsense x ino:1\n") == {}
+
+
+def test_only_a_processes_own_sockets_count() -> None:
+    assert sockets.held(sockets.listening(SS), ["14", "99", "11", "14"]) == ("[::1]:9103", "*:9100")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "held", "wanted"),
+    [
+        # The port came from the environment: no flag says it.
+        ("postgres_exporter", (), ("*:9188",), "127.0.0.1:9188"),
+        ("node_exporter", (), ("[::1]:9200",), "[::1]:9200"),
+        ("node_exporter", (), ("[::]:9200",), "[::1]:9200"),
+        ("node_exporter", (), ("10.0.0.7:9200",), "10.0.0.7:9200"),
+        # A flag that a socket bears out is kept as it is written.
+        ("node_exporter", ("--web.listen-address=:9300",), ("*:9300",), "127.0.0.1:9300"),
+        ("node_exporter", ("--web.listen-address=node.lan:9300",), ("10.0.0.7:9300",), "node.lan:9300"),
+        ("node_exporter", ("--web.listen-address=[::]:9300",), ("[::]:9300",), "[::1]:9300"),
+        # A flag that no socket bears out is overruled (the environment, or a file, said something else).
+        ("node_exporter", ("--web.listen-address=:9300",), ("*:9400",), "127.0.0.1:9400"),
+        # Of several, the first flag; and the gossip's port is never the web's.
+        (
+            "node_exporter",
+            ("--web.listen-address=10.0.0.7:9300", "--web.listen-address=127.0.0.1:9301"),
+            ("10.0.0.7:9300", "127.0.0.1:9301"),
+            "10.0.0.7:9300",
+        ),
+        ("alertmanager", (), ("*:9094", "*:9093"), "127.0.0.1:9093"),
+        ("alertmanager", ("--cluster.listen-address=0.0.0.0:9194",), ("*:9194", "*:9999"), "127.0.0.1:9999"),
+        ("alertmanager", (), ("*:9094", "*:9999"), "127.0.0.1:9999"),
+        ("alertmanager", (), (), "127.0.0.1:9093"),
+    ],
+)
+def test_the_web_address_is_that_of_a_socket(
+    name: str, arguments: tuple[str, ...], held: tuple[str, ...], wanted: str
+) -> None:
+    assert programs.served_at(component(name), arguments, held) == wanted
+
+
+def test_what_is_open_to_its_own_host_only_is_told_from_the_rest() -> None:
+    assert sockets.is_enclosed(("127.0.0.1:1", "[::1]:1", "127.9.9.9:1"))
+    assert not sockets.is_enclosed(("127.0.0.1:1", "10.0.0.7:1"))
+    assert not sockets.is_enclosed(("*:1",)) and not sockets.is_enclosed(())

@@ -1,0 +1,47 @@
+"""Whether what a plan is about to change is up: what does not answer before cannot be told from what a run broke."""
+
+from __future__ import annotations
+
+from wizard import probes
+from wizard.engine import proving
+from wizard.engine.lanes import side_by_side
+from wizard.errors import InputError
+from wizard.model import Plan, RunService, Service
+
+
+def refuse_silent(plan: Plan, dial: probes.Dial) -> None:
+    """Asks each service that a plan restarts or reloads.
+
+    Those of the practice stack, which Firescreen starts itself, and of hosts whose commands a person types are not
+    asked.
+
+    Raises:
+        InputError: one of them does not answer where its process listens. Nothing has been touched.
+    """
+    services = {
+        change.service.key: change.service
+        for change in plan.changes
+        if isinstance(change, RunService) and _is_asked(plan, change.service)
+    }
+    seen = side_by_side(lambda key: proving.exposure(services[key], dial), list(services))
+    silent = [services[key] for key, found in zip(services, seen, strict=True) if found.state == "down"]
+    if not silent:
+        return
+    first = silent[0]
+    more = f", and {len(silent) - 1} more do not" if len(silent) > 1 else ""
+    what = "is not running" if not first.active else f"does not answer at {first.listen}"
+    raise InputError(
+        f"{first.component} ({first.unit}) {what}{more}; nothing was touched",
+        where=", ".join(each.key for each in silent),
+        todo="Start it and look at its log, then plan again; or leave it out of the stack (protect: [])",
+    )
+
+
+def _is_asked(plan: Plan, service: Service) -> bool:
+    known = plan.facts.hosts.get(service.host)
+    reached_by = known.spec.connect if known is not None else ""
+    return (
+        reached_by in ("local", "ssh", "incus")
+        and not service.out_of_reach
+        and service.component != "grafana"
+    )

@@ -1,0 +1,120 @@
+"""What is left of a run on its hosts, by the journal: what is not as it was before. Changes nothing.
+
+With it, a person can end a recovery that cannot end by itself: what runs as before, whatever `recover` says, need not
+be owed any longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from wizard.engine import hosts as services
+from wizard.engine.hosts import Hosts
+from wizard.engine.lanes import side_by_side
+from wizard.engine.together import read_many
+from wizard.errors import FirescreenError, HostError
+from wizard.journal import Entry, Image, Record
+from wizard.model import WORKSPACE, FileState, Service
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One thing that is not as it was before a run."""
+
+    host: str
+    path: str
+    """A file, a systemd unit, or '' for the host itself."""
+    what: str
+    copy: str = ""
+    """Where the file lies as it was, on this machine; '' where there was none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remains:
+    """What is left of a run that was not put back."""
+
+    run: str
+    title: str
+    started: float
+    hosts: tuple[str, ...]
+    """The hosts that it still has something on, or had."""
+    differences: tuple[Difference, ...]
+
+
+def compare(record: Record, hosts: Hosts) -> Remains:
+    """Looks at every file and service that a run began to change."""
+    entries: dict[str, list[Entry]] = {}
+    for entry in record.entries:
+        if entry.number in record.begun:
+            entries.setdefault(entry.host, []).append(entry)
+    found = side_by_side(lambda name: _on_host(record, name, entries[name], hosts), entries)
+    return Remains(
+        run=record.run,
+        title=record.title,
+        started=record.started,
+        hosts=tuple(name for name in entries if name != WORKSPACE),
+        differences=tuple(each for differences in found for each in differences),
+    )
+
+
+def _on_host(record: Record, name: str, entries: Sequence[Entry], hosts: Hosts) -> list[Difference]:
+    first: dict[str, Entry] = {}
+    last: dict[str, Entry] = {}
+    running: dict[str, Service] = {}
+    for entry in entries:
+        if entry.service is not None:
+            running.setdefault(entry.service.unit, entry.service)
+        elif entry.kind != "folder":
+            first.setdefault(entry.path, entry)
+            last[entry.path] = entry
+    try:
+        now = read_many(hosts.connection(name), list(first))
+        differing = [
+            Difference(host=name, path=path, what=said, copy=_copy(record, entry.before))
+            for path, entry in first.items()
+            # What a run made in the workspace (a CA, a password) serves the next one.
+            if (name != WORKSPACE or entry.before is not None)
+            and (said := _said(record, entry.before, last[path].after, now[path]))
+        ]
+        return differing + [
+            Difference(host=name, path=unit, what="it ran before, and does not run now")
+            for unit, service in running.items()
+            if service.active and not _runs(service, hosts)
+        ]
+    except FirescreenError as error:
+        return [Difference(host=name, path="", what=f"it cannot be looked at: {error.what}")]
+
+
+def _said(record: Record, before: Image | None, after: Image | None, now: FileState | None) -> str:
+    """How a file differs from what it was before the run; '' if it does not."""
+    if record.is_image(now, before):
+        if now is None or before is None:
+            return ""
+        was, becomes = (before.mode, before.owner, before.group), (now.mode, now.owner, now.group)
+        if was == becomes:
+            return ""
+        return f"mode and owner were {_rights(*was)}, and are {_rights(*becomes)}"
+    if now is None:
+        return "it is gone"
+    if record.is_image(now, after):
+        return "it is as the run left it" if before is not None else "the run made it, and it is still there"
+    return "somebody has changed it since the run"
+
+
+def _rights(mode: int, owner: str, group: str) -> str:
+    return f"{mode:04o} {owner}:{group}"
+
+
+def _copy(record: Record, before: Image | None) -> str:
+    return str(record.folder / "before" / before.name) if before is not None and before.name else ""
+
+
+def _runs(service: Service, hosts: Hosts) -> bool:
+    code = services.manager(service)
+    if code is None:
+        return True  # nothing manages it: a person sees to that
+    with suppress(HostError):
+        return bool(code.is_active(hosts.connection(service.host), service))
+    return False
