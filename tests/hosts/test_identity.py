@@ -23,7 +23,7 @@ from wizard.workspace import Workspace
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
 MONITOR = """\
-global: {scrape_interval: 1s}
+global: {scrape_interval: 3s}
 scrape_configs:
   - job_name: by-name   # only this host knows it
     static_configs:
@@ -33,7 +33,7 @@ scrape_configs:
       - targets: ['LOCALHOST:9100', '[0:0:0:0:0:0:0:1]:9100', 0.0.0.0:9100, 127.0.1.1:9100, 'ip6-localhost:9100']
 """
 SHARD = """\
-global: {scrape_interval: 1s}
+global: {scrape_interval: 3s}
 scrape_config_files:
   - jobs/*.yml
 """
