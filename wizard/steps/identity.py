@@ -30,7 +30,7 @@ class Listener:
         """(address, port) of each of its sockets; the address is '' where it listens on all of them."""
         service = self.service
         own = self.host.spec.connect == "practice"
-        return _sockets(service.component, service.arguments, service.listen, own=own)
+        return _sockets(service.component, service.arguments, service.sockets, service.listen, own=own)
 
     def accepts(self, address: Address, port: int) -> bool:
         """Whether one of its sockets accepts what is sent to this address of its host."""
@@ -59,10 +59,11 @@ _LOOPBACK: set[Address] = {
 
 @lru_cache(4096)
 def _sockets(
-    component: str, arguments: tuple[str, ...], listen: str, *, own: bool
+    component: str, arguments: tuple[str, ...], held: tuple[str, ...], listen: str, *, own: bool
 ) -> tuple[tuple[str, int], ...]:
+    # What it holds counts more than what it was told: the port may come from its environment, or from systemd.
     # On a practice host each service has an address of its own; elsewhere `listen` may be the way from here.
-    given = [] if own else list(_flags(arguments, "web.listen-address"))
+    given = () if own else held or tuple(_flags(arguments, "web.listen-address"))
     found = []
     for host, port in map(endpoints.split, given):
         if port and "/" not in host:  # vsock://:9100 is no TCP
