@@ -21,6 +21,21 @@ from wizard.model.found import (
     Severity,
     Spare,
 )
+from wizard.model.health import (
+    AlertmanagerHealth,
+    Baseline,
+    BrokenClient,
+    HealthReport,
+    PrometheusHealth,
+    Proxies,
+    ProxyAnswer,
+    ProxyProgram,
+    ProxyRoute,
+    RemoteWriteHealth,
+    RuleHealth,
+    TargetHealth,
+    Watched,
+)
 from wizard.model.picture import Arrow
 from wizard.model.plan import Plan
 from wizard.model.proof import Attempt, CertificateSummary, Probe, TlsReport
@@ -40,9 +55,12 @@ from wizard.model.wanted import (
 
 __all__ = [
     "WORKSPACE",
+    "AlertmanagerHealth",
     "Answers",
     "Arrow",
     "Attempt",
+    "Baseline",
+    "BrokenClient",
     "CertificateSpec",
     "CertificateSummary",
     "Change",
@@ -56,6 +74,7 @@ __all__ = [
     "Finding",
     "FlagPlace",
     "Forward",
+    "HealthReport",
     "HostFacts",
     "HostSpec",
     "HostState",
@@ -65,16 +84,25 @@ __all__ = [
     "Plan",
     "PlannedStep",
     "Probe",
+    "PrometheusHealth",
     "Protection",
+    "Proxies",
+    "ProxyAnswer",
+    "ProxyProgram",
+    "ProxyRoute",
     "Question",
     "RateLimit",
+    "RemoteWriteHealth",
+    "RuleHealth",
     "RunRecord",
     "RunService",
     "Service",
     "Severity",
     "Spare",
     "Stack",
+    "TargetHealth",
     "TlsReport",
     "UserSpec",
+    "Watched",
     "WriteFile",
 ]

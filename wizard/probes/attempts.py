@@ -91,9 +91,10 @@ def run(
         )
     if upward and exchange.status == HTTPStatus.OK:
         state = judge(probe, exchange.body)
-        return _attempt(
+        attempt = _attempt(
             probe, exchange, outcome=state.outcome, reason=state.reason, detail=state.detail, body=False
         )
+        return replace(attempt, pending=state.pending)
     if whole:
         whole(exchange.body)
     failed = exchange.status != HTTPStatus.OK
@@ -112,6 +113,7 @@ def wait(
     cancel: threading.Event | None = None,
     meanwhile: Callable[[Attempt], None] | None = None,
     dial: Dial | None = None,
+    settled: Callable[[Attempt], bool] | None = None,
 ) -> Attempt:
     """Repeats a probe until it ends as expected; the last attempt.
 
@@ -121,6 +123,7 @@ def wait(
         cancel: ends the waiting early.
         meanwhile: told of an attempt that ended otherwise, when it differs from the one before.
         dial: as for `run`.
+        settled: says of an attempt that did not end as expected whether it is final all the same.
     """
     before: tuple[str, str] | None = None
     idle = cancel or threading.Event()
@@ -132,7 +135,7 @@ def wait(
         if meanwhile and not attempt.ok and (attempt.outcome, attempt.reason) != before:
             before = (attempt.outcome, attempt.reason)
             meanwhile(attempt)
-        if attempt.ok or left <= 0 or idle.wait(min(_PAUSE, left)):
+        if attempt.ok or left <= 0 or (settled and settled(attempt)) or idle.wait(min(_PAUSE, left)):
             return attempt
 
 

@@ -1,0 +1,63 @@
+"""How often each job of a prometheus.yml is scraped: its own interval, else the global one, else a minute."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
+
+from wizard.configs import _fields
+from wizard.configs._jobs import NAME, listing
+from wizard.configs._libyaml import without_collector
+from wizard.configs._yaml import load
+
+USUAL: Final = (60.0, 10.0)
+"""Prometheus' own scrape_interval and scrape_timeout, in seconds."""
+_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
+_PART: Final = re.compile(r"(\d+)(ms|[smhdwy])")
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """(interval, timeout) in seconds: of jobs by name, and of all others."""
+
+    usual: tuple[float, float] = USUAL
+    jobs: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def of(self, job: str) -> tuple[float, float]:
+        """(interval, timeout) of the job of that name, in seconds."""
+        return self.jobs.get(job, self.usual)
+
+
+def seconds(duration: str) -> float:
+    """The seconds of one of Prometheus' durations, e.g. 90 for '1m30s'; 0 for what is none."""
+    text = duration.strip()
+    parts = _PART.findall(text)
+    if "".join(number + unit for number, unit in parts) != text:
+        return 0.0
+    return float(sum(int(number) * _UNITS[unit] for number, unit in parts))
+
+
+@lru_cache(maxsize=8)
+def intervals(content: bytes) -> Intervals:
+    """The intervals of a configuration.
+
+    Raises:
+        ConfigError: it is not YAML, or scrape_configs is not a list of mappings.
+    """
+    with without_collector():
+        document = load(content, NAME)
+        listed = listing(document)
+        root = _fields.fields([document.root] if document.root is not None else [])
+        usual = _said(_fields.inner(root, "global"), USUAL)
+        nodes = listed.value if listed is not None else []
+        jobs = [_fields.fields([node]) for node in nodes]
+        return Intervals(usual, {_fields.value(of, "job_name"): _said(of, usual) for of in jobs})
+
+
+def _said(of: _fields.Fields, usual: tuple[float, float]) -> tuple[float, float]:
+    interval = seconds(_fields.value(of, "scrape_interval")) or usual[0]
+    timeout = seconds(_fields.value(of, "scrape_timeout")) or usual[1]
+    return interval, min(timeout, interval)
