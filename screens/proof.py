@@ -158,7 +158,7 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
                 return (
                     not working
                     and bool(state.run)
-                    and state.result in ("proven", "applied", "partly", "failed")
+                    and state.result in ("proven", "applied", "changed", "partly", "failed")
                 )
             case "trust":
                 return bool(state.arrows)

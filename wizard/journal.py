@@ -228,7 +228,7 @@ class Journal:
         self._append({"line": "done", "n": number})
 
     def state(self, word: str) -> None:
-        """The run is now applied, proven, partly, rolling-back, undoing, rolled-back or undone."""
+        """The run is now applied, changed, proven, partly, rolling-back, undoing, rolled-back or undone."""
         self._append({"line": "state", "state": word, "at": time.time()})
 
     def forget_images(self) -> None:
@@ -262,7 +262,7 @@ class Journal:
             ) from error
 
 
-STANDING = ("proven", "applied", "partly")
+STANDING = ("proven", "applied", "changed", "partly")
 """What can be undone."""
 FINAL = (*STANDING, "undone", "rolled-back", "ended")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -12,11 +11,10 @@ from wizard.configs import _fields
 from wizard.configs._jobs import NAME, listing
 from wizard.configs._libyaml import without_collector
 from wizard.configs._yaml import load
+from wizard.configs.durations import seconds
 
 USUAL: Final = (60.0, 10.0)
 """Prometheus' own scrape_interval and scrape_timeout, in seconds."""
-_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
-_PART: Final = re.compile(r"(\d+)(ms|[smhdwy])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +27,6 @@ class Intervals:
     def of(self, job: str) -> tuple[float, float]:
         """(interval, timeout) of the job of that name, in seconds."""
         return self.jobs.get(job, self.usual)
-
-
-def seconds(duration: str) -> float:
-    """The seconds of one of Prometheus' durations, e.g. 90 for '1m30s'; 0 for what is none."""
-    text = duration.strip()
-    parts = _PART.findall(text)
-    if "".join(number + unit for number, unit in parts) != text:
-        return 0.0
-    return float(sum(int(number) * _UNITS[unit] for number, unit in parts))
 
 
 @lru_cache(maxsize=8)

@@ -58,6 +58,7 @@ def run(
     trusts: Trusts | None = None,
     dial: Dial | None = None,
     whole: Callable[[bytes], None] | None = None,
+    follow: bool = True,
 ) -> Attempt:
     """Makes the request and says how it ended, within `probe.timeout` seconds. Never raises.
 
@@ -69,6 +70,7 @@ def run(
         trusts: shared by probes that are made together: files and chains are read once.
         dial: makes the connection of a probe that has a `forward`.
         whole: gets the body of a complete answer, up to 64 MB of it; without it 64 KiB are read.
+        follow: whether redirects are followed.
     """
     exchange = Exchange()
     upward = probe.kind == "up"
@@ -83,6 +85,7 @@ def run(
             cancel=cancel,
             trusts=trusts,
             dial=dial,
+            follow=follow,
         )
     except EndedError as ended:
         shown = plain(ended.reason)

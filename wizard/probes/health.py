@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from wizard.configs.intervals import seconds
+from wizard.configs.durations import seconds
 from wizard.model import (
     AlertmanagerHealth,
     Probe,

@@ -88,7 +88,7 @@ def plan_client(
     text = before.content if content is None else content
     known = {place.how for place in client.places(text)}
     if modules is None:
-        text = _with_jobs(text, client, plans)
+        text = _with_jobs(text, client, _connectable(facts, client, plans))
         text = _split(stack, text, client, plans)
     work = _Work(stack, facts, forge, client)
     targets: list[Target] = []
@@ -376,6 +376,12 @@ def _sends_in_clear(place: Place, plans: Sequence[ServerPlan]) -> bool:
     old scheme until its next tick, some seconds later. A remote URL holds its scheme itself.
     """
     return place.kind in ("job", "alertmanagers", "module") and any(not plan.was_tls for plan in plans)
+
+
+def _connectable(facts: Facts, client: Client, plans: Sequence[ServerPlan]) -> list[ServerPlan]:
+    """The servers that the client's host can connect to, as far as is known."""
+    host = client.host.spec.name
+    return [plan for plan in plans if (host, plan.server.address) not in facts.unreachable]
 
 
 def _with_jobs(content: bytes, client: Client, plans: Sequence[ServerPlan]) -> bytes:

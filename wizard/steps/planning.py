@@ -26,10 +26,13 @@ from wizard.model import (
 from wizard.probes import curl_config
 from wizard.steps import (
     afar,
+    brokenclients,
     copies,
     grafana,
+    healthfindings,
     layout,
     material,
+    monitors,
     picture,
     probed,
     probepairs,
@@ -123,16 +126,23 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     )
     copies.refuse(stack, facts, steps)
     steps = copies.told(stack, facts, steps)
+    wanted = (*inquiry.server_probes(targets), *inquiry.up_probes(targets), *inquiry.probed(probings))
+    broken = brokenclients.broken_clients(stack, facts)
     return Plan(
         stack=stack,
         facts=facts,
         steps=steps,
-        probes=(*inquiry.server_probes(targets), *inquiry.up_probes(targets), *inquiry.probed(probings)),
+        probes=wanted,
+        watched=monitors.watched(stack, facts, inquiry.access) if wanted else (),
+        broken_clients=broken,
+        longest_wait=healthfindings.longest_wait(facts, wanted),
         asked=_by_ssh(stack, facts),
         arrows=picture.arrows((*targets, *onlookers.targets)),
         warnings=(
+            *brokenclients.findings(broken, stack),
             *_away(facts),
             *_clocks(facts),
+            *healthfindings.findings(stack, facts, wanted),
             *_warnings(stack, server_plans, commands),
             *(warning for each in server_plans for warning in each.warnings),
             *(warning for client in client_plans for warning in client.warnings),

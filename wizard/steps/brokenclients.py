@@ -1,0 +1,161 @@
+"""Clients that a plan breaks and cannot mend: reverse proxies, and targets that a discovery finds. Pure.
+
+Each needs the person's consent: without it, the plan must not be applied.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wizard.components import component as find_component
+from wizard.configs import proxies, web
+from wizard.errors import ConfigError
+from wizard.model import BrokenClient, Facts, Finding, HostFacts, OwnFiles, ProxyRoute, Stack, TargetHealth
+from wizard.steps import layout, monitors
+from wizard.steps.layout import Client, Server
+
+
+@dataclass(frozen=True, slots=True)
+class _Demands:
+    """What a server will ask of its clients and does not ask now."""
+
+    tls: bool
+    password: bool
+    certificate: bool
+
+    def reject(self, route: ProxyRoute) -> bool:
+        """Whether a proxy that asks as its configuration says will be rejected."""
+        known = self.password and not route.authorization
+        return (self.tls and route.scheme != "https") or known or self.certificate
+
+
+def broken_clients(stack: Stack, facts: Facts) -> tuple[BrokenClient, ...]:
+    """The clients that will be rejected once the stack is as it is wanted, one for each client and server."""
+    found = []
+    for server in layout.servers(stack, facts):
+        demands = _demands(server)
+        if demands is None:
+            continue
+        for host, known in facts.proxies.items():
+            if host in facts.hosts:
+                found += _proxies(facts.hosts[host], known.routes, server, demands)
+        for name, client in monitors.monitors(stack, facts):
+            health = facts.health.get(f"{client.host.spec.name}/{name}")
+            if health is not None:
+                found += _discovered(client, health.targets, server)
+    return tuple(found)
+
+
+def routes(stack: Stack, facts: Facts) -> tuple[ProxyRoute, ...]:
+    """The routes of the hosts' reverse proxies that lead to a server of the stack."""
+    servers = layout.servers(stack, facts)
+    return tuple(
+        route
+        for host, known in facts.proxies.items()
+        if host in facts.hosts
+        for route in known.routes
+        if any(
+            Client(facts.hosts[host], server.service, OwnFiles()).means(route.upstream, server)
+            for server in servers
+        )
+    )
+
+
+def findings(broken: Sequence[BrokenClient], stack: Stack) -> tuple[Finding, ...]:
+    """What to tell of them."""
+    return tuple(
+        Finding(
+            severity="warning",
+            id="client-breaks",
+            host=each.host,
+            component=each.server.rpartition("/")[2],
+            what=f"{each.client} on {each.host} asks {each.server} ({', '.join(each.where)}) and will be rejected",
+            why=(
+                "Firescreen does not change it. You have accepted that it is rejected until you do."
+                if each.key in stack.accept_broken
+                else "Firescreen does not change it, and does nothing until you accept that it is rejected."
+            )
+            + "".join(f"\n{line}" for line in each.lines),
+            mend=f"change it when the run is done: {'; '.join(each.lines)}"
+            + ("" if each.key in stack.accept_broken else f". Accept it with: --accept-broken '{each.key}'"),
+        )
+        for each in broken
+    )
+
+
+def _demands(server: Server) -> _Demands | None:
+    """None for a server that will ask for no more than it does now."""
+    state = server.host.files.get(server.web_file) if server.service.web_config else None
+    try:
+        config = web.parse(state.content) if state is not None else web.WebConfig()
+    except ConfigError:
+        return None  # the planner says so, with the place
+    wanted = server.spec.protect
+    found = _Demands(
+        tls="tls" in wanted and not config.encrypted,
+        password="basic_auth" in wanted and not config.users,
+        certificate="client_cert" in wanted and not config.client_ca_file,
+    )
+    return found if found.tls or found.password or found.certificate else None
+
+
+def _proxies(
+    host: HostFacts, routes: Sequence[ProxyRoute], server: Server, demands: _Demands
+) -> list[BrokenClient]:
+    asking = Client(host, server.service, OwnFiles())
+    mine = [each for each in routes if asking.means(each.upstream, server) and demands.reject(each)]
+    ca_file = posixpath.join(server.home, "ca.crt")
+    found = []
+    for program in dict.fromkeys(each.program for each in mine):
+        own = tuple(each for each in mine if each.program == program)
+        found.append(
+            BrokenClient(
+                key=f"{host.spec.name}/{program}/{_server_name(host, server)}",
+                host=host.spec.name,
+                client=program,
+                server=server.key,
+                where=tuple(dict.fromkeys(each.where for each in own)),
+                lines=proxies.cure(
+                    own[0],
+                    ca_file=ca_file,
+                    password="basic_auth" in server.spec.protect,
+                    certificate="client_cert" in server.spec.protect,
+                ),
+                routes=own,
+            )
+        )
+    return found
+
+
+def _discovered(client: Client, targets: Sequence[TargetHealth], server: Server) -> list[BrokenClient]:
+    """Jobs that scrape the server by a way that the plan does not know, and so does not change."""
+    known = {
+        place.name
+        for place in client.places()
+        if place.kind == "job" and any(client.means(address, server) for address in place.addresses)
+    }
+    mine = [
+        each
+        for each in targets
+        if each.health == "up" and each.pool not in known and client.means(each.endpoint, server)
+    ]
+    host, config = client.host.spec.name, client.service.config_file
+    title = find_component(server.spec.name).title
+    return [
+        BrokenClient(
+            key=f"{host}/job:{pool}/{_server_name(client.host, server)}",
+            host=host,
+            client=f"job {pool}",
+            server=server.key,
+            where=(f"{host}:{config}",),
+            lines=(f"give job {pool} the scheme, CA and login that the other job of {title} has",),
+            targets=tuple(each for each in mine if each.pool == pool),
+        )
+        for pool in dict.fromkeys(each.pool for each in mine)
+    ]
+
+
+def _server_name(host: HostFacts, server: Server) -> str:
+    return server.spec.name if server.spec.host == host.spec.name else server.key
