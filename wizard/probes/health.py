@@ -65,12 +65,13 @@ class Monitor:
         self._interval = interval
 
     def targets(self) -> tuple[str, tuple[TargetHealth, ...]]:
-        """Why it did not say ('' if it did), and its active targets."""
+        """Why it did not say ('' if it did), and its active targets by job and labels."""
         why, data = self._api(TARGETS)
         if why:
             return why, ()
         rows = data.get("activeTargets") or []
-        return "", tuple(self._target(row) for row in rows if isinstance(row, dict))
+        found = [self._target(row) for row in rows if isinstance(row, dict)]
+        return "", tuple(sorted(found, key=lambda each: (each.pool, each.identity)))
 
     def look(self) -> PrometheusHealth:
         """All that it reports. Never raises."""
