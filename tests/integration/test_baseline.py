@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -11,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +18,11 @@ import pytest
 from tests.integration.snapshot import differences, snapshot
 from tests.integration.test_existing import Hand
 from tests.integration.whole_stand import LEVELS, Whole, until, whole
-from wizard import practice as practice_stack
 from wizard.engine import Engine
 from wizard.errors import InputError, ProofError
-from wizard.model import Event, HostSpec, Protection, Stack
+from wizard.model import Probe, PrometheusHealth, Stack
 from wizard.practice import PracticeStack
+from wizard.probes import Monitor
 from wizard.stack import dump
 from wizard.workspace import Workspace
 
@@ -160,7 +158,10 @@ def test_verification_that_is_left_for_later_is_completed_by_verify(hand: Hand) 
         plan = hand.engine.plan(hand.stack("tls", "basic_auth"))
         outcome = hand.engine.apply(plan, verify_later=True)
         assert (outcome.state, outcome.error, outcome.ok) == ("changed", None, True)
-        assert {each.host: each.state for each in outcome.hosts} == {"srv1": "changed", "prometheus": "changed"}
+        assert {each.host: each.state for each in outcome.hosts} == {
+            "srv1": "changed",
+            "prometheus": "changed",
+        }
         assert not any(each.probe.kind == "up" for each in outcome.attempts), "they were not waited for"
         assert any("firescreen verify" in line for line in outcome.summary)
         assert hand.engine.history()[0].state == "changed"
@@ -181,6 +182,138 @@ def test_verification_that_is_left_for_later_is_completed_by_verify(hand: Hand) 
         done = hand.engine.complete(again, hand.engine.prove(again))
         assert done is not None and done.state == "changed" and done.error is not None
         assert other in done.error.what and f"undo {done.run} --yes" in done.error.todo
-        assert hand.engine.history()[0].state == "changed", "nothing is rolled back unasked, and nothing is verified"
+        assert hand.engine.history()[0].state == "changed", (
+            "nothing is rolled back unasked, and nothing is verified"
+        )
         assert hand.engine.undo().state == "undone"
         assert differences(before, snapshot(Path(hand.practice.folder))) == []
+
+
+@pytest.mark.slow
+def test_a_job_that_is_scraped_seldom_is_waited_for_and_the_plan_says_how_long(hand: Hand) -> None:
+    """Longer than any fixed time limit that there was."""
+    hand.job("    scrape_interval: 100s\n")
+    until(lambda: ((found := healths(hand)).get("node") == "up", found), "its first scrape", limit=120)
+    plan = hand.engine.plan(hand.stack("tls", "basic_auth"))
+    (told,) = (each for each in plan.warnings if each.id == "slow-scrape")
+    assert (
+        "job node every 100 s" in told.what and "up to 116 s" in told.what and "--verify-later" in told.mend
+    )
+    assert plan.longest_wait == 116
+    outcome = hand.engine.apply(plan)
+    assert (outcome.state, outcome.error) == ("proven", None)
+
+
+def test_hours_are_not_waited_for_unasked(hand: Hand) -> None:
+    hand.job("    scrape_interval: 2h\n")
+    plan = hand.engine.plan(hand.stack("tls", "basic_auth"))
+    before = snapshot(hand.engine.workspace.root)
+    outcome = hand.engine.apply(plan)
+    assert isinstance(outcome.error, InputError) and outcome.run == ""
+    assert "--verify-later" in outcome.error.todo and "2 h" in outcome.error.what
+    assert differences(before, snapshot(hand.engine.workspace.root)) == []
+    assert hand.engine.apply(plan, verify_later=True).state == "changed"
+
+
+# -- Alertmanagers and remote_write, which the plan does not know ----------------------------------------------
+
+
+@pytest.fixture
+def stand(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Whole]:
+    monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
+    with whole(tmp_path / "workspace", cache) as stand:
+        yield stand
+
+
+def reported(stand: Whole) -> PrometheusHealth:
+    """What the stack's Prometheus, still open, reports."""
+    root = Probe(
+        id="",
+        host="",
+        component="",
+        name="",
+        client="",
+        expect="200",
+        url=f"http://{stand.listen('prometheus')}",
+    )
+    return Monitor("prometheus", "prometheus", [root]).look()
+
+
+def reconfigured(stand: Whole, old: str, new: str) -> None:
+    """Another text in Prometheus' configuration, read at once."""
+    file = stand.file("prometheus", "prometheus.yml")
+    text = file.read_text()
+    assert text.count(old) == 1, text
+    file.write_text(text.replace(old, new))
+    Hand(stand.practice, stand.engine, stand.root).reload()
+
+
+def test_an_alertmanager_that_is_asked_another_way_counts_too(stand: Whole) -> None:
+    with relay(stand.listen("alertmanager")) as other:
+        reconfigured(
+            stand,
+            "alerting:\n  alertmanagers:\n",
+            f"alerting:\n  alertmanagers:\n    - static_configs: [{{targets: ['{other}']}}]\n",
+        )
+        until(lambda: (len(found := reported(stand).alertmanagers) == 2, found), "its discovery finds it")
+        stack = stand.stack({"alertmanager": LEVELS["password"]})
+        outcome = stand.engine.apply(stand.engine.plan(stack))
+        assert outcome.state == "rolled-back" and outcome.error is not None
+        assert f"Alertmanager http://{other}" in outcome.error.what
+        assert "answered 200 before and answers 400 now" in outcome.error.what
+
+
+def test_what_remote_write_sends_another_way_counts_too(stand: Whole) -> None:
+    """Prometheus writes to its own receiver by a relay; then it turns to https."""
+    Hand(stand.practice, stand.engine, stand.root).flags("prometheus", "--web.enable-remote-write-receiver")
+    with relay(stand.listen("prometheus")) as other:
+        reconfigured(
+            stand,
+            "scrape_configs:\n",
+            f"remote_write:\n  - url: http://{other}/api/v1/write\n    write_relabel_configs:\n"
+            "      - {source_labels: [__name__, relayed], regex: 'up;', action: keep}\n"
+            "      - {target_label: relayed, replacement: 'yes'}\n\nscrape_configs:\n",
+        )
+
+        def delivered() -> tuple[bool, object]:
+            (each,) = reported(stand).remote_writes
+            return each.works, each
+
+        until(delivered, "its queue begins to send")
+        stack = stand.stack({"prometheus": LEVELS["tls"]})
+        outcome = stand.engine.apply(stand.engine.plan(stack))
+        assert outcome.state == "rolled-back" and outcome.error is not None
+        assert f"remote_write to http://{other}" in outcome.error.what
+
+
+# -- the command line ------------------------------------------------------------------------------------------
+
+
+def command(hand: Hand, stack: Stack, *words: str) -> tuple[int, dict[str, Any], str]:
+    file = hand.engine.workspace.root / "stack.yaml"
+    file.write_text(dump(stack))
+    root = str(hand.engine.workspace.root)
+    head, *options = words
+    argv = [sys.executable, "-m", "wizard.cli", "--workspace", root, head, str(file), "--json", *options]
+    ended = subprocess.run(argv, capture_output=True, text=True, timeout=200, check=False)
+    return ended.returncode, json.loads(ended.stdout or "{}"), ended.stderr
+
+
+def test_the_same_on_the_command_line(hand: Hand) -> None:
+    more_jobs(hand, job("elsewhere", "nosuch.invalid:9100"))
+    all_known(hand, prometheus="up", node="up", elsewhere="down")
+    stack = hand.stack("tls", "basic_auth")
+    code, plan, _ = command(hand, stack, "plan")
+    assert code == 3 and [each["id"] for each in plan["warnings"] if each["id"] == "down-before"]
+    assert plan["broken_clients"] == []
+    code, done, said = command(hand, stack, "apply", "--yes", "--accept-broken", "srv1/nginx/node_exporter")
+    assert code == 2 and "no client called" in said and not done
+    code, done, said = command(hand, stack, "apply", "--yes", "--verify-later")
+    assert code == 0 and done["state"] == "changed" and done["ok"], said
+    assert "Changed, and not verified yet." in said and "firescreen verify" in said
+    code, done, said = command(hand, stack, "verify")
+    assert code == 0 and done["ok"] and done["state"] == "proven", (done, said)
+    assert done["health"]["up_before"] == 2 and "nosuch.invalid" in done["health"]["down_before"][0]
+    assert not any(each["excused"] for each in done["probes"])
+    code, done, said = command(hand, stack, "verify")
+    assert code == 0 and "health" not in done and "run" not in done

@@ -38,8 +38,6 @@ _AGAIN: Final = 2 * SLACK
 """Seconds after which a Prometheus that restarted knows its targets, rules and Alertmanagers again."""
 _RULES: Final = 75.0
 """Seconds that a rule's next evaluation is waited for at most; the group's interval counts where it is shorter."""
-_IDLE: Final = 300.0
-"""Seconds since the newest sample sent from which on a remote_write queue counts as not working before."""
 _PROXY: Final = 10.0
 
 
@@ -106,8 +104,6 @@ class Comparison:
     ) -> None:
         self._plan, self._before, self._hosts = plan, before, hosts
         self._emit, self._cancel, self._run = emit, cancel, run
-        self.taken = before.taken
-        """Unix time of the baseline."""
         accepted = [each for each in plan.broken_clients if each.key in plan.stack.accept_broken]
         self._accepted_targets = {target.identity for each in accepted for target in each.targets}
         self._accepted_routes = {route for each in accepted for route in each.routes}
@@ -413,18 +409,15 @@ class _Look:
                 return
 
     def _remote_writes(self) -> None:
-        waiting = [
-            each for each in self._before.remote_writes if each.sent and self._whole_taken - each.sent < _IDLE
-        ]
+        waiting = [each for each in self._before.remote_writes if each.works]
         scrapes = [each.interval for each in self._before.targets if each.health == "up"]
-        limit = min(scrapes, default=60.0) + 60.0
+        limit = self._elapsed + min(scrapes, default=60.0) + _AGAIN
+        first: dict[str, float] = {}
         while waiting:
-            now = {each.place: each for each in self._monitor.remote_writes()}
-            waiting = [
-                each
-                for each in waiting
-                if each.place not in now or now[each.place].sent < max(self._since, each.sent)
-            ]
+            now = {each.place: each.delivered for each in self._monitor.remote_writes()}
+            # A restart begins to count anew: what is delivered from here on counts.
+            first = first or now
+            waiting = [each for each in waiting if now.get(each.place, 0.0) <= first.get(each.place, 0.0)]
             if not waiting:
                 return
             if self._elapsed > limit:
@@ -433,15 +426,10 @@ class _Look:
                 return
         for each in waiting:
             self._lost(
-                f"remote_write to {each.url} was sending before and has sent nothing since the change",
+                f"remote_write to {each.url} was delivering before and has delivered nothing since the change",
                 "see the log of Prometheus; give that remote_write the scheme, CA and login",
                 endpoint=each.place.partition("/")[0],
             )
-
-    @property
-    def _whole_taken(self) -> float:
-        """When the baseline was taken, by this Prometheus' clock."""
-        return self._whole.taken + self._whole.clock(self._watched.host)
 
 
 def find(before: TargetHealth, now: Sequence[TargetHealth]) -> TargetHealth | None:

@@ -88,12 +88,17 @@ class RuleHealth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteWriteHealth:
-    """One remote_write queue: unix time of the newest sample sent, and the number of samples dropped."""
+    """One remote_write queue: samples delivered and samples dropped since Prometheus started."""
 
     name: str
     url: str
-    sent: float
+    delivered: float
     failed: float
+
+    @property
+    def works(self) -> bool:
+        """Whether more samples were delivered than dropped."""
+        return self.delivered > 0 and self.failed <= self.delivered
 
     @property
     def place(self) -> str:

@@ -30,8 +30,8 @@ _ALERTMANAGERS: Final = "/api/v1/alertmanagers"
 _RULES: Final = "/api/v1/rules"
 _METRICS: Final = "/metrics"
 _SAMPLE: Final = re.compile(
-    r"^(prometheus_(?:config_last_reload_successful|remote_storage_(?:queue_highest_sent_timestamp_seconds"
-    r"|samples_failed_total|failed_samples_total)))(\{[^}]*\})? (\S+)",
+    r"^(prometheus_(?:config_last_reload_successful|remote_storage_samples_(?:retried_|failed_)?total))"
+    r"(\{[^}]*\})? (\S+)",
     re.MULTILINE,
 )
 _LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
@@ -131,12 +131,17 @@ class Monitor:
                 reloaded = _number(value, 0.0) == 1
                 continue
             said = dict(_LABEL.findall(labels))
-            sample = "sent" if name.endswith("timestamp_seconds") else "failed"
             queue = queues.setdefault((said.get("remote_name", ""), said.get("url", "")), {})
-            queue[sample] = _number(value, 0.0)
+            queue[name.removeprefix("prometheus_remote_storage_samples_")] = _number(value, 0.0)
         return reloaded, tuple(
             RemoteWriteHealth(
-                name=_text(name), url=_text(url), sent=each.get("sent", 0.0), failed=each.get("failed", 0.0)
+                name=_text(name),
+                url=_text(url),
+                # The total counts every attempt.
+                delivered=each.get("total", 0.0)
+                - each.get("failed_total", 0.0)
+                - each.get("retried_total", 0.0),
+                failed=each.get("failed_total", 0.0),
             )
             for (name, url), each in queues.items()
         )

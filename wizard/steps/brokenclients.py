@@ -49,17 +49,16 @@ def broken_clients(stack: Stack, facts: Facts) -> tuple[BrokenClient, ...]:
 
 
 def routes(stack: Stack, facts: Facts) -> tuple[ProxyRoute, ...]:
-    """The routes of the hosts' reverse proxies that lead to a server of the stack."""
-    servers = layout.servers(stack, facts)
+    """The routes of the hosts' reverse proxies that may lead to a server of the stack: they name one of its ports.
+
+    By which names and addresses a host is known is only found out when one of them stops answering.
+    """
+    ports = {str(server.port) for server in layout.servers(stack, facts)}
     return tuple(
         route
-        for host, known in facts.proxies.items()
-        if host in facts.hosts
+        for known in facts.proxies.values()
         for route in known.routes
-        if any(
-            Client(facts.hosts[host], server.service, OwnFiles()).means(route.upstream, server)
-            for server in servers
-        )
+        if route.upstream.rpartition(":")[2] in ports
     )
 
 
