@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -119,16 +120,20 @@ def etc(machine: Machine) -> str:
     return machine.check("find /etc -xdev -type f -exec sha256sum {} + | sort -k2")
 
 
+def until(so: Callable[[], bool], what: str) -> None:
+    for _ in range(50):
+        if so():
+            return
+        time.sleep(0.2)
+    raise AssertionError(what)
+
+
 @contextmanager
 def serving(machine: Machine, unit: str) -> Iterator[int]:
     path, text, line = SITES[unit]
     machine.push(path, text.encode())
     machine.check(["systemctl", "restart", unit])
-    for _ in range(50):
-        if answer(machine) == "200":
-            break
-        machine.run(["sleep", "0.2"])
-    assert answer(machine) == "200"
+    until(lambda: answer(machine) == "200", unit)
     try:
         yield line
     finally:
@@ -155,7 +160,21 @@ def test_a_reverse_proxy_is_named_and_nothing_is_done_without_a_yes(host: Machin
             assert etc(host) == before and answer(host) == "200"
 
 
-def test_with_a_yes_it_is_secured_and_the_proxys_address_stays(host: Machine) -> None:
+def cured(unit: str, lines: list[str], login: str) -> str:
+    """A site with the lines that the plan names in place of the one that names Prometheus."""
+    given = [each.replace("<base64 of USER:PASSWORD>", login) for each in lines]
+    _, text, number = SITES[unit]
+    old = text.splitlines()
+    return "\n".join((*old[: number - 1], *given, *old[number:], ""))
+
+
+def test_with_a_yes_it_is_secured_and_the_lines_of_the_plan_cure_each_proxy(host: Machine) -> None:
+    lines = {}
+    for unit in SITES:
+        with serving(host, unit):
+            (client,) = firescreen(host, "plan", "/root/stack.yaml", "--json")[1]["broken_clients"]
+            lines[unit] = client["lines"]
+    host.check("a2enmod -q ssl headers")
     with serving(host, "nginx"):
         before = etc(host)
         key = "here/nginx/prometheus"
@@ -164,32 +183,20 @@ def test_with_a_yes_it_is_secured_and_the_proxys_address_stays(host: Machine) ->
         )
         assert code == 0 and done["state"] == "proven", (done, said)
         assert done["health"]["accepted"] == [key] and done["health"]["broken"] == []
-        assert f"--web.external-url={EXTERNAL}" in host.check(
-            "tr '\\0' '\\n' < /proc/$(pidof prometheus)/cmdline"
-        )
+        running = host.check("tr '\\0' '\\n' < /proc/$(pidof prometheus)/cmdline")
+        assert f"--web.external-url={EXTERNAL}\n" in running, "nothing of Prometheus listens on port 80"
         assert answer(host) in ("400", "502"), "as it was said"
-
-        # The lines that the plan names, typed in by hand.
-        login = host.check(
-            "printf 'prometheus:%s' \"$(cat /etc/prometheus/prometheus.password)\" | base64 -w0"
-        )
-        (ca,) = (each for each in host.check("ls /etc/prometheus").split() if each.endswith("ca.crt"))
-        text = SITES["nginx"][1].replace(
-            "proxy_pass http://127.0.0.1:9090;",
-            "proxy_pass https://127.0.0.1:9090;\n        proxy_ssl_verify on;\n"
-            f"        proxy_ssl_trusted_certificate /etc/prometheus/{ca};\n        proxy_ssl_name 127.0.0.1;\n"
-            f'        proxy_set_header Authorization "Basic {login}";',
-        )
-        host.push(SITES["nginx"][0], text.encode())
-        host.check(["systemctl", "restart", "nginx"])
-        assert answer(host) == "200"
+    login = host.check("printf 'prometheus:%s' \"$(cat /etc/prometheus/prometheus.password)\" | base64 -w0")
+    for unit, (path, text, _) in SITES.items():
+        host.push(path, cured(unit, lines[unit], login).encode())
+        host.check(["systemctl", "restart", unit])
+        until(lambda: answer(host) == "200", f"{unit}: {cured(unit, lines[unit], '…')}")
         code, plan, _ = firescreen(host, "plan", "/root/stack.yaml", "--json")
         assert code == 0 and plan["broken_clients"] == []
-
-        host.push(SITES["nginx"][0], SITES["nginx"][1].encode())
-        host.check(["systemctl", "restart", "nginx"])
-        assert firescreen(host, "undo", "--yes", "--json")[0] == 0
-        assert etc(host) == before and answer(host) == "200"
+        host.check(["systemctl", "stop", unit])
+        host.push(path, text.encode())
+    assert firescreen(host, "undo", "--yes", "--json")[0] == 0
+    assert etc(host) == before
 
 
 NODES = ("srv1", "srv2", "srv3")

@@ -189,10 +189,12 @@ def test_the_lines_to_change_name_the_ca_and_the_login(program: ProxyProgram) ->
         host="srv1", program=program, file="/f", line=3, upstream="127.0.0.1:9090", scheme="http",
         text="proxy_pass http://127.0.0.1:9090;",
     )  # fmt: skip
-    lines = "\n".join(proxies.cure(route, ca_file="/etc/ca.crt", password=True, certificate=False))
-    assert "/etc/ca.crt" in lines and "Authorization" in lines and "127.0.0.1:9090" in lines
+    lines = "\n".join(
+        proxies.cure(route, ca_file="/etc/ca.crt", name="srv1", password=True, certificate=False)
+    )
+    assert "/etc/ca.crt" in lines and "Authorization" in lines and ":9090" in lines and "srv1" in lines
     assert "Authorization" not in "\n".join(
-        proxies.cure(route, ca_file="/etc/ca.crt", password=False, certificate=False)
+        proxies.cure(route, ca_file="/etc/ca.crt", name="srv1", password=False, certificate=False)
     )
 
 

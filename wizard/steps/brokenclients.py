@@ -5,7 +5,7 @@ Each needs the person's consent: without it, the plan must not be applied.
 
 from __future__ import annotations
 
-import posixpath
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from wizard.configs import proxies, web
 from wizard.errors import ConfigError
 from wizard.model import BrokenClient, Facts, Finding, HostFacts, OwnFiles, ProxyRoute, Stack, TargetHealth
 from wizard.steps import layout, monitors
+from wizard.steps.certnames import certificate_names
 from wizard.steps.layout import Client, Server
 
 
@@ -40,7 +41,7 @@ def broken_clients(stack: Stack, facts: Facts) -> tuple[BrokenClient, ...]:
             continue
         for host, known in facts.proxies.items():
             if host in facts.hosts:
-                found += _proxies(facts.hosts[host], known.routes, server, demands)
+                found += _proxies(stack, facts, facts.hosts[host], known.routes, server, demands)
         for name, client in monitors.monitors(stack, facts):
             health = facts.health.get(f"{client.host.spec.name}/{name}")
             if health is not None:
@@ -101,11 +102,17 @@ def _demands(server: Server) -> _Demands | None:
 
 
 def _proxies(
-    host: HostFacts, routes: Sequence[ProxyRoute], server: Server, demands: _Demands
+    stack: Stack,
+    facts: Facts,
+    host: HostFacts,
+    routes: Sequence[ProxyRoute],
+    server: Server,
+    demands: _Demands,
 ) -> list[BrokenClient]:
     asking = Client(host, server.service, OwnFiles())
     mine = [each for each in routes if asking.means(each.upstream, server) and demands.reject(each)]
-    ca_file = posixpath.join(server.home, "ca.crt")
+    names = certificate_names(stack, facts, server)
+    name = next((each for each in names if not _is_address(each)), "<DNS name of its certificate>")
     found = []
     for program in dict.fromkeys(each.program for each in mine):
         own = tuple(each for each in mine if each.program == program)
@@ -118,7 +125,8 @@ def _proxies(
                 where=tuple(dict.fromkeys(each.where for each in own)),
                 lines=proxies.cure(
                     own[0],
-                    ca_file=ca_file,
+                    ca_file=_trusted(stack, facts, host, server),
+                    name=name,
                     password="basic_auth" in server.spec.protect,
                     certificate="client_cert" in server.spec.protect,
                 ),
@@ -126,6 +134,22 @@ def _proxies(
             )
         )
     return found
+
+
+def _trusted(stack: Stack, facts: Facts, host: HostFacts, server: Server) -> str:
+    """What a client on that host can check the server against after the plan."""
+    for client in layout.scrapers(stack, facts):
+        if client.host.spec.name == host.spec.name:
+            return client.trust_file(server, own_ca=stack.certificates.issued_by == "ca")
+    return f"<copy of {layout.trust_copy(facts, server)}>"
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _discovered(client: Client, targets: Sequence[TargetHealth], server: Server) -> list[BrokenClient]:
