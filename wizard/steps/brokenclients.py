@@ -7,15 +7,28 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wizard.components import component as find_component
 from wizard.configs import proxies, web
 from wizard.errors import ConfigError
-from wizard.model import BrokenClient, Facts, Finding, HostFacts, OwnFiles, ProxyRoute, Stack, TargetHealth
+from wizard.model import (
+    BrokenClient,
+    Facts,
+    Finding,
+    HostFacts,
+    OwnFiles,
+    Plan,
+    ProxyRoute,
+    Stack,
+    TargetHealth,
+)
 from wizard.steps import layout, monitors
 from wizard.steps.certnames import certificate_names
 from wizard.steps.layout import Client, Server
+
+BREAKS = "client-breaks"
+"""Id of the finding about a client that will be rejected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +81,7 @@ def findings(broken: Sequence[BrokenClient], stack: Stack) -> tuple[Finding, ...
     return tuple(
         Finding(
             severity="warning",
-            id="client-breaks",
+            id=BREAKS,
             host=each.host,
             component=each.server.rpartition("/")[2],
             what=f"{each.client} on {each.host} asks {each.server} ({', '.join(each.where)}) and will be rejected",
@@ -83,6 +96,14 @@ def findings(broken: Sequence[BrokenClient], stack: Stack) -> tuple[Finding, ...
         )
         for each in broken
     )
+
+
+def accepted(plan: Plan) -> Plan:
+    """The plan with all the clients accepted that it breaks."""
+    keys = (*plan.stack.accept_broken, *(each.key for each in plan.unaccepted))
+    stack = replace(plan.stack, accept_broken=keys)
+    others = tuple(each for each in plan.warnings if each.id != BREAKS)
+    return replace(plan, stack=stack, warnings=(*findings(plan.broken_clients, stack), *others))
 
 
 def _demands(server: Server) -> _Demands | None:
