@@ -18,12 +18,13 @@ import pytest
 from tests.integration.snapshot import differences, snapshot
 from tests.integration.test_existing import Hand
 from tests.integration.whole_stand import LEVELS, Whole, until, whole
+from wizard import steps
 from wizard.engine import Engine
 from wizard.errors import InputError, ProofError
 from wizard.model import Probe, PrometheusHealth, Stack
 from wizard.practice import PracticeStack
 from wizard.probes import Monitor
-from wizard.stack import dump
+from wizard.stack import dump, parse
 from wizard.workspace import Workspace
 
 
@@ -284,6 +285,52 @@ def test_what_remote_write_sends_another_way_counts_too(stand: Whole) -> None:
         outcome = stand.engine.apply(stand.engine.plan(stack))
         assert outcome.state == "rolled-back" and outcome.error is not None
         assert f"remote_write to http://{other}" in outcome.error.what
+
+
+def probed_well(stand: Whole, *urls: str) -> None:
+    """The blackbox exporter gets through to these, and is asked for no other."""
+
+    def good() -> tuple[bool, object]:
+        found = reported(stand).probed
+        targets = [each for each in reported(stand).targets if each.pool == "blackbox-http"]
+        asked = {each.labels["instance"] for each in targets}
+        return {each.labels["instance"] for each in found if each.success} == asked == set(urls), found
+
+    until(good, "what is probed")
+
+
+def test_what_a_blackbox_exporter_probes_another_way_counts_too(stand: Whole) -> None:
+    with relay(stand.listen("prometheus")) as other:
+        own = f"        - targets: ['http://{stand.listen('prometheus')}/-/ready']\n"
+        reconfigured(stand, own.strip(), f"- targets: ['http://{other}/-/ready']")
+        probed_well(stand, f"http://{other}/-/ready")
+        stack = stand.stack({"prometheus": LEVELS["tls"]})
+        outcome = stand.engine.apply(stand.engine.plan(stack))
+        assert outcome.state == "rolled-back" and outcome.error is not None
+        assert f"a blackbox exporter got through to http://{other}/-/ready" in outcome.error.what
+
+
+def test_a_job_that_probes_others_too_is_left_as_it_is_only_with_a_yes(stand: Whole) -> None:
+    own, node = stand.listen("prometheus"), stand.listen("node_exporter")
+    reconfigured(stand, f"['http://{own}/-/ready']", f"['http://{own}/-/ready', 'http://{node}/metrics']")
+    probed_well(stand, f"http://{own}/-/ready", f"http://{node}/metrics")
+    stack = stand.stack({"prometheus": LEVELS["tls"]})
+    plan = stand.engine.plan(stack)
+    (client,) = plan.unaccepted
+    assert client.key == "prometheus/job:blackbox-http/prometheus/prometheus"
+    before = snapshot(stand.root)
+    outcome = stand.engine.apply(plan)
+    assert isinstance(outcome.error, InputError) and client.key in outcome.error.todo
+    assert differences(before, snapshot(stand.root)) == []
+    question = next(each for each in steps.questions(stack, plan.facts) if each.key.endswith(client.key))
+    stack = steps.answer(stack, question.key, "yes")
+    assert stack.accept_broken == (client.key,) and parse(dump(stack), source="x").accept_broken == (
+        client.key,
+    )
+    outcome = stand.engine.apply(stand.engine.plan(stack))
+    assert (outcome.state, outcome.error) == ("proven", None)
+    assert outcome.health is not None and outcome.health.accepted == (client.key,)
+    assert steps.answer(stack, question.key, "").accept_broken == ()
 
 
 # -- the command line ------------------------------------------------------------------------------------------

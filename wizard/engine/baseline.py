@@ -25,6 +25,7 @@ from wizard.model import (
     HostFacts,
     Plan,
     Probe,
+    ProbedHealth,
     PrometheusHealth,
     Proxies,
     ProxyAnswer,
@@ -181,6 +182,7 @@ def _health(found: Mapping[str, Any]) -> PrometheusHealth:
         "alertmanagers": AlertmanagerHealth,
         "rules": RuleHealth,
         "remote_writes": RemoteWriteHealth,
+        "probed": ProbedHealth,
     }
     fields: dict[str, Any] = {
         name: tuple(map(partial(_made, lists[name]), value)) if name in lists else value

@@ -19,6 +19,11 @@ Health: TypeAlias = Literal["up", "down", "unknown"]
 _SCHEME = re.compile(r"^https?(?=://|$)")
 
 
+def identity(labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Labels, sorted, the same before and after a change from http to https."""
+    return tuple(sorted((name, _SCHEME.sub("", value)) for name, value in labels.items()))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetHealth:
     """One active target as its Prometheus reports it; every text is masked and on one line."""
@@ -52,7 +57,7 @@ class TargetHealth:
     @property
     def identity(self) -> tuple[tuple[str, str], ...]:
         """Its labels, without what http and https make of them."""
-        return tuple(sorted((name, _SCHEME.sub("", value)) for name, value in self.labels.items()))
+        return identity(self.labels)
 
     @property
     def name(self) -> str:
@@ -107,6 +112,32 @@ class RemoteWriteHealth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProbedHealth:
+    """One series of `probe_success`: whether a blackbox exporter gets through to what it probes."""
+
+    labels: Mapping[str, str]
+    success: bool
+    at: float
+    """Unix time of the sample's evaluation, by the Prometheus host's clock."""
+
+    @property
+    def identity(self) -> tuple[tuple[str, str], ...]:
+        """Its labels, without what http and https make of them."""
+        return identity(self.labels)
+
+    @property
+    def endpoint(self) -> str:
+        """host:port of what is probed, where its label `instance` says it."""
+        bare = _SCHEME.sub("", self.labels.get("instance", "")).removeprefix("://")
+        return bare.partition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """As a person names it."""
+        return f"{self.labels.get('instance', 'what it probes')} (job {self.labels.get('job', '')})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PrometheusHealth:
     """What one Prometheus reports of itself and of what it talks to."""
 
@@ -120,6 +151,8 @@ class PrometheusHealth:
     reloaded: bool | None = None
     """Whether its last reload succeeded; None where it does not say."""
     remote_writes: tuple[RemoteWriteHealth, ...] = ()
+    probed: tuple[ProbedHealth, ...] = ()
+    """What blackbox exporters say of what they probe, as this Prometheus has stored it."""
 
     @property
     def key(self) -> str:
@@ -210,6 +243,8 @@ class BrokenClient:
     """`host:file:line` of each place that asks."""
     lines: tuple[str, ...] = ()
     """What to change there, line by line."""
+    job: str = ""
+    """Of a Prometheus' job, its name."""
     routes: tuple[ProxyRoute, ...] = ()
     targets: tuple[TargetHealth, ...] = ()
 

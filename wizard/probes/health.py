@@ -14,6 +14,7 @@ from wizard.configs.durations import seconds
 from wizard.model import (
     AlertmanagerHealth,
     Probe,
+    ProbedHealth,
     PrometheusHealth,
     RemoteWriteHealth,
     RuleHealth,
@@ -29,6 +30,7 @@ TARGETS: Final = "/api/v1/targets?state=active"
 _ALERTMANAGERS: Final = "/api/v1/alertmanagers"
 _RULES: Final = "/api/v1/rules"
 _METRICS: Final = "/metrics"
+_PROBED: Final = "/api/v1/query?query=probe_success"
 _SAMPLE: Final = re.compile(
     r"^(prometheus_(?:config_last_reload_successful|remote_storage_samples_(?:retried_|failed_)?total))"
     r"(\{[^}]*\})? (\S+)",
@@ -86,6 +88,7 @@ class Monitor:
             rules=self.rules(),
             reloaded=reloaded,
             remote_writes=writes,
+            probed=self.probed(),
         )
 
     def alertmanagers(self) -> tuple[AlertmanagerHealth, ...]:
@@ -111,6 +114,15 @@ class Monitor:
                     )
                 )
         return tuple(found)
+
+    def probed(self) -> tuple[ProbedHealth, ...]:
+        """What blackbox exporters say, as it has stored it last."""
+        found = []
+        for row in self._api(_PROBED)[1].get("result") or []:
+            labels = {str(name): _text(value) for name, value in _mapping(row.get("metric")).items()}
+            at, value = row.get("value") or (0, "")
+            found.append(ProbedHealth(labels=labels, success=str(value) == "1", at=_number(at, 0.0)))
+        return tuple(sorted(found, key=lambda each: each.identity))
 
     def remote_writes(self) -> tuple[RemoteWriteHealth, ...]:
         """Its remote_write queues, as its own metrics tell of them."""

@@ -23,7 +23,7 @@ from wizard.model import (
     Stack,
     TargetHealth,
 )
-from wizard.steps import layout, monitors
+from wizard.steps import layout, monitors, probed
 from wizard.steps.certnames import certificate_names
 from wizard.steps.layout import Client, Server
 
@@ -59,7 +59,7 @@ def broken_clients(stack: Stack, facts: Facts) -> tuple[BrokenClient, ...]:
             health = facts.health.get(f"{client.host.spec.name}/{name}")
             if health is not None:
                 found += _discovered(client, health.targets, server)
-    return tuple(found)
+    return (*found, *_probing(stack, facts))
 
 
 def routes(stack: Stack, facts: Facts) -> tuple[ProxyRoute, ...]:
@@ -195,9 +195,27 @@ def _discovered(client: Client, targets: Sequence[TargetHealth], server: Server)
             server=server.key,
             where=(f"{host}:{config}",),
             lines=(f"give job {pool} the scheme, CA and login that the other job of {title} has",),
+            job=pool,
             targets=tuple(each for each in mine if each.pool == pool),
         )
         for pool in dict.fromkeys(each.pool for each in mine)
+    ]
+
+
+def _probing(stack: Stack, facts: Facts) -> list[BrokenClient]:
+    """Jobs that probe a server through a blackbox exporter, by a way that the plan cannot change."""
+    servers = [each for each in layout.servers(stack, facts) if (known := _demands(each)) and known.tls]
+    return [
+        BrokenClient(
+            key=f"{mixed.host}/job:{mixed.job}/{mixed.server.key}",
+            host=mixed.host,
+            client=f"job {mixed.job} (through a blackbox exporter)",
+            server=mixed.server.key,
+            where=(mixed.where,),
+            lines=("give the protected servers a job and a module of their own, with https URLs",),
+            job=mixed.job,
+        )
+        for mixed in probed.mixed(stack, facts, servers)
     ]
 
 
