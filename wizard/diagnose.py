@@ -1,14 +1,16 @@
 """Turns a line of error text into its cause, its cure and the next thing to look at.
 
-The knowledge is three tables that anyone can extend: `assets/diagnoses.yaml` knows the texts (the first entry that
-matches wins, so the table goes from the special to the general), `assets/faults.yaml` what is really wrong, and
-`assets/questions.yaml` what is to be asked where one text has several causes. Nothing here asks anybody: `narrow`
-is handed the one who does.
+The knowledge is four tables that anyone can extend: `assets/diagnoses.yaml` knows the texts (the first entry that
+matches wins, so the table goes from the special to the general), `assets/clients.yaml` who else than a scrape job
+may have written such a text, `assets/faults.yaml` what is really wrong, and `assets/questions.yaml` what is to be
+asked where one text has several causes. Nothing here asks anybody: `narrow` is handed the one who does.
 """
 
 from __future__ import annotations
 
+import bisect
 import functools
+import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,12 +18,10 @@ from typing import Any, Final, TypeAlias
 
 from ruamel.yaml import YAML
 
-from wizard import assets
+from wizard import assets, log_records
+from wizard.log_records import Record
 from wizard.redact import plain
 
-# Patterns are searched for in the whole text: both bounds keep a hostile log from holding the program.
-_LINE: Final = 64 << 10
-_TEXT: Final = 256 << 10
 _PLACE: Final = re.compile(r"\{(\w+)\}")
 # A fault may have reasons of its own (nothing listens: why did it not start?); deeper than this nothing goes.
 _DEPTH: Final = 3
@@ -76,6 +76,8 @@ class Diagnosis:
     """The part of the wizard that mends it, by its name in Home's menu, or ''."""
     parts: Mapping[str, str] = field(default_factory=dict)
     """What the text names, e.g. `file`; as it stands there."""
+    client: str = ""
+    """Id of the client that wrote the text, where it is known to be another one than a scrape job; '' otherwise."""
     asked: tuple[Asked, ...] = ()
     """What was asked on the way here."""
 
@@ -95,6 +97,22 @@ class Entry:
     faults: tuple[str, ...]
     """What is really wrong: one, or those that `ask` tells apart; none where the text says it all."""
     ask: tuple[str, ...]
+    cure: str
+    """The kind of setting that mends it in whichever client: ca, name, time, login, …; '' where that is not said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """One row of the table of clients: one that writes Go's texts too, and has its settings elsewhere."""
+
+    id: str
+    patterns: tuple[re.Pattern[str], ...]
+    told: str
+    """A sentence: which client asked which server."""
+    fixes: Mapping[str, str]
+    """What to do, by `Entry.cure`; for a cure that is not among them the entry's own fix stands."""
+    ours: bool
+    """Whether both ends belong to a stack, so that the faults and questions of the entry fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +135,18 @@ Ask: TypeAlias = Callable[[Question, Diagnosis], str]
 
 def diagnose(text: str) -> Diagnosis | None:
     """What is known about the error in `text` (one line or a whole log), or None."""
-    bounded = _bounded(text)
+    records = log_records.read(text)
+    ends = tuple(itertools.accumulate(len(record.text) + 1 for record in records))
+    if not records:
+        return None
+    if not records:
+        return None
+    searched = "\n".join(record.text for record in records)
     for entry in table():
         for pattern in entry.patterns:
-            found = pattern.search(bounded)
+            found = pattern.search(searched)
             if found:
-                return _told(entry, found)
+                return _told(entry, found, records[bisect.bisect_right(ends, found.start())])
     return None
 
 
@@ -173,8 +197,24 @@ def table() -> tuple[Entry, ...]:
             next=row.get("next", ""),
             faults=tuple(row.get("faults", ())),
             ask=tuple(row.get("ask", ())),
+            cure=row.get("cure", ""),
         )
         for row in _rows("diagnoses.yaml")
+    )
+
+
+@functools.cache
+def clients() -> tuple[Client, ...]:
+    """All clients that are told apart from a scrape job; read once."""
+    return tuple(
+        Client(
+            id=row["id"],
+            patterns=tuple(re.compile(pattern) for pattern in row["match"]),
+            told=row["told"],
+            fixes=row["fixes"],
+            ours=row.get("ours", False),
+        )
+        for row in _rows("clients.yaml")
     )
 
 
@@ -219,30 +259,55 @@ def _asked(found: Diagnosis, ask: Ask) -> Diagnosis:
     return replace(found, asked=asked)
 
 
-def _bounded(text: str) -> str:
-    # A log's last lines say why it ended. Its quotes within quotes are escaped; the table writes them plainly.
-    lines = text[-(16 * _TEXT) :].replace('\\"', '"').splitlines()
-    return "\n".join(line[:_LINE] for line in lines)[-_TEXT:]
-
-
-def _told(entry: Entry, found: re.Match[str]) -> Diagnosis:
+def _told(entry: Entry, found: re.Match[str], record: Record) -> Diagnosis:
     def fill(text: str) -> str:
         return _PLACE.sub(lambda place: _part(found, place[1]), text)
 
     one = entry.faults[0] if len(entry.faults) == 1 and not entry.ask else ""
-    return Diagnosis(
+    told = Diagnosis(
         id=entry.id,
         cause=fill(entry.cause),
         fix=fill(entry.fix),
         other_end=fill(entry.other_end),
         next=fill(entry.next),
-        matched=plain(found.group(), 300),
+        matched=plain(_spaced(found.group()), 300),
         fault=one if one or entry.faults else entry.id,
         possible=() if one else entry.faults,
         questions=tuple(questions()[each] for each in entry.ask),
         mend=_common(faults()[each].mend for each in entry.faults),
-        parts={name: value for name, value in found.groupdict().items() if value},
+        parts={name: _spaced(value) for name, value in found.groupdict().items() if value},
     )
+    client = _client(record) if entry.cure else None
+    return _of_client(told, client, fill(client.fixes.get(entry.cure, entry.fix))) if client else told
+
+
+def _client(record: Record) -> Client | None:
+    text = f"{record.program}: {record.text}" if record.program else record.text
+    return next((each for each in clients() if any(pattern.search(text) for pattern in each.patterns)), None)
+
+
+def _of_client(told: Diagnosis, client: Client, fix: str) -> Diagnosis:
+    """What a text means that a client wrote which is no scrape job."""
+    cause = f"{client.told} {told.cause}"
+    if client.ours:
+        return replace(told, cause=cause, fix=fix, client=client.id)
+    # The other end is not of the stack: nothing there can be asked or mended by the wizard.
+    return replace(
+        told,
+        cause=cause,
+        fix=fix,
+        client=client.id,
+        other_end="",
+        next="",
+        fault=told.id,
+        possible=(),
+        questions=(),
+        mend="",
+    )
+
+
+def _spaced(text: str) -> str:
+    return text.replace(log_records.SEPARATOR, " ")
 
 
 def _common(parts: Iterable[str]) -> str:
@@ -254,4 +319,4 @@ def _common(parts: Iterable[str]) -> str:
 def _part(found: re.Match[str], name: str) -> str:
     """What the group caught, or the name in capitals if this pattern knows no such part."""
     value = found.groupdict().get(name)
-    return plain(value, 200) if value else name.upper()
+    return plain(_spaced(value), 200) if value else name.upper()

@@ -449,7 +449,7 @@ def _read_entry(data: Mapping[str, Any]) -> Entry:
 def _read_service(data: Mapping[str, Any]) -> Service:
     known = {entry.name for entry in fields(Service)}
     values = {key: value for key, value in data.items() if key in known}
-    for key in ("arguments", "hidden", "bound"):
+    for key in ("arguments", "hidden", "bound", "shared_with"):
         values[key] = tuple(values.get(key, ()))
     values["flags"] = FlagPlace(**values["flags"])
     return Service(**values)

@@ -46,11 +46,88 @@ def generate(length: int = 24) -> Secret:
     return Secret(first + "".join(secrets.choice(_ALPHABET) for _ in range(length - 1)))
 
 
+_MARKS: Final = (
+    (b"\xef\xbb\xbf", "begins with a byte order mark (EF BB BF)"),
+    (b"\xff\xfe", "is UTF-16 and not UTF-8"),
+    (b"\xfe\xff", "is UTF-16 and not UTF-8"),
+    (b"\x00\x00\xfe\xff", "is UTF-32 and not UTF-8"),
+)
+_TRIMMED: Final = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
+"""What Go's strings.TrimSpace cuts off, with which Prometheus and Grafana read a password file."""
+
+
+def decoded(content: bytes, *, where: str = "", what: str = "password") -> Secret:
+    """The one line of text in what was read from a file or from standard input; one line end behind it is cut off.
+
+    Every secret that a person gives is read by this. What another program would read as another secret is refused,
+    not repaired: a byte order mark, bytes that are no UTF-8, control characters, a second line.
+
+    Args:
+        content: all bytes of the file.
+        where: its path, for the error.
+        what: what it is called in the error.
+
+    Raises:
+        PasswordError: it is not one line of UTF-8 text.
+    """
+    again = f"Write the {what} again as one line of plain UTF-8: printf '%s' '…' > FILE"
+    for mark, words in _MARKS:
+        if content.startswith(mark):
+            raise PasswordError(f"the {what} {words}", where=where, todo=again)
+    if b"\0" in content:
+        raise PasswordError(
+            f"the {what} holds zero bytes: it is UTF-16, or no text at all", where=where, todo=again
+        )
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise PasswordError(
+            f"the {what} is not UTF-8: byte {error.start + 1} is {content[error.start]:02X} "
+            "(Latin-1 or Windows-1252?)",
+            where=where,
+            todo=again,
+        ) from error
+    text = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").count("\n") + 1
+    if lines > 1:
+        raise PasswordError(
+            f"the {what} has {lines} lines, and which one is meant is not known",
+            where=where,
+            todo=f"Leave the {what} alone in it, on one line",
+        )
+    return Secret(text)
+
+
+def read(content: bytes, *, where: str = "") -> Secret:
+    """The password in a file, see `decoded`, that every program can carry, see `check`.
+
+    Raises:
+        PasswordError: it cannot be used.
+    """
+    password = decoded(content, where=where)
+    try:
+        check(password)
+    except PasswordError as error:
+        raise PasswordError(error.what, where=where, todo=error.todo) from error
+    return password
+
+
+def sent(content: bytes) -> Secret:
+    """What Prometheus sends of a password file that is there, byte for byte: for comparing with a hash only.
+
+    Bytes that are no UTF-8 are kept as surrogates.
+    """
+    return Secret(content.decode("utf-8", "surrogateescape").strip(_TRIMMED))
+
+
 def check(password: Secret) -> None:
     """Whether bcrypt, curl and a password file can all carry it.
 
     Raises:
-        PasswordError: it is empty, over 72 bytes, holds a control character, or begins or ends with a space.
+        PasswordError: it is empty, over 72 bytes, holds a control character or a byte order mark, or begins or ends
+            with a space.
     """
     text = password.reveal()
     if not text:
@@ -64,6 +141,11 @@ def check(password: Secret) -> None:
     if size > _LONGEST:
         raise PasswordError(
             f"the password has {size} bytes, and bcrypt looks at {_LONGEST} only", todo="take a shorter one"
+        )
+    if "\ufeff" in text or "\ufffd" in text:
+        raise PasswordError(
+            "the password holds a byte order mark, or a character that stands for what could not be read",
+            todo="type it again",
         )
     if any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in text):
         raise PasswordError(
@@ -130,7 +212,8 @@ def matches(password: Secret, hashed: str) -> bool:
     if found is None or int(found["cost"]) not in _COSTS:
         return False
     try:
-        return bcrypt.checkpw(password.reveal().encode(), hashed.encode("ascii"))
+        given = password.reveal().encode("utf-8", "surrogateescape")
+        return bcrypt.checkpw(given, hashed.encode("ascii"))
     except ValueError:
         return False
 

@@ -18,7 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from wizard.errors import CertificateError
 from wizard.redact import Secret
-from wizard.trust import bundle, describe, key_text, matches, one_line, problems, summary
+from wizard.trust import bundle, chain, describe, key_text, matches, one_line, problems, summary
 from wizard.trust.certificates import extension, is_ca
 from wizard.trust.names import general_names
 
@@ -93,7 +93,7 @@ def public_half(pem: bytes) -> bytes:
     Raises:
         CertificateError: it is neither, or a locked key.
     """
-    half: _Key | x509.Certificate = _load_key(pem) if b"PRIVATE KEY" in pem else bundle(pem)[0]
+    half: _Key | x509.Certificate = _load_key(pem) if b"PRIVATE KEY" in pem else chain(pem)[0]
     return half.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import selectors
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+READY_TIMEOUT = 30
+"""Seconds that a program may take until it says that it is ready."""
 
 
 def free_port() -> int:
@@ -23,41 +24,30 @@ def free_port() -> int:
 def running(argv: Sequence[str], ready: str, *, cwd: Path | None = None) -> Iterator[list[str]]:
     """The program from the moment it logs `ready`; yields what it has logged so far (it grows)."""
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=cwd)
-    assert process.stdout is not None
     lines: list[str] = []
-    reader: threading.Thread | None = None
+    said = threading.Event()
+    reader = threading.Thread(target=_read_log, args=(process, lines, ready, said), daemon=True)
+    reader.start()
     try:
-        _until(process, ready, lines)
-        reader = threading.Thread(target=_drain, args=(process, lines), daemon=True)
-        reader.start()
+        if not (said.wait(READY_TIMEOUT) and any(ready in line for line in lines)):
+            raise AssertionError(f"it never said {ready!r}:\n" + "\n".join(lines))
         yield lines
     finally:
         process.terminate()
         process.wait(20)
-        if reader is not None:
-            reader.join(20)
-        process.stdout.close()
+        reader.join(20)
 
 
-def _until(process: subprocess.Popen[bytes], ready: str, lines: list[str], limit: float = 30) -> None:
+def _read_log(process: subprocess.Popen[bytes], lines: list[str], ready: str, said: threading.Event) -> None:
+    """Collects what a program logs until it ends; sets `said` once a line has `ready`, or at the end."""
     assert process.stdout is not None
-    end = time.monotonic() + limit
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        while time.monotonic() < end:
-            selector.select(1)
-            line = process.stdout.readline().decode("utf-8", "replace")
-            if not line:
-                break
-            lines.append(line.rstrip())
-            if ready in line:
-                return
-    raise AssertionError(f"it never said {ready!r}:\n" + "\n".join(lines))
-
-
-def _drain(process: subprocess.Popen[bytes], lines: list[str]) -> None:
-    assert process.stdout is not None
-    lines.extend(line.decode("utf-8", "replace").rstrip() for line in process.stdout)
+    with process.stdout:
+        # One reader for all lines: waiting for the pipe to become readable would miss those that are buffered already.
+        for line in process.stdout:
+            lines.append(line.decode("utf-8", "replace").rstrip())
+            if ready in lines[-1]:
+                said.set()
+    said.set()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import time
@@ -14,7 +15,7 @@ import pytest
 from tests.integration import stand
 from wizard import binaries
 from wizard.components import component
-from wizard.configs import unit
+from wizard.configs import unit, unitfile
 from wizard.hosts.local import LocalConnection
 from wizard.model import Completed, Connection, FileState, FlagPlace, Service
 from wizard.services import _show, detect, processes, programs, systemd
@@ -140,7 +141,7 @@ class Told:
         if argv[:2] == ["systemctl", "show"]:
             told = self.listen
         elif argv[0] == "sh":
-            told = "\n\n".join(self.shown) + "\n\x1e\n" + self.cat
+            told = "\n\n".join(self.shown) + "\n\x1e\n" + re.sub("(?m)^# (?=/)", unitfile.FRAME, self.cat)
         elif argv[0] == "id":
             told = argv[-1]
         return Completed(tuple(argv), 0, told, "")
@@ -387,3 +388,20 @@ def test_what_runs_a_process_is_read_from_its_cgroup() -> None:
     assert of("0::/system.slice/docker-0123abcd.scope ") == ("", True)
     assert of("0::/machine.slice/libpod-0123.scope/container ") == ("", True)
     assert of("0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-1.scope ") == ("", True)
+
+
+@pytest.mark.parametrize(
+    ("span", "found"),
+    [
+        ("1min 30s", 90.0),
+        ("20s", 20.0),
+        ("500ms", 0.5),
+        ("1h 2min", 3720.0),
+        ("1w 1d", 691200.0),
+        ("", 0.0),
+        ("0", 0.0),
+    ],
+)
+def test_time_spans_are_read_as_systemd_prints_them(span: str, found: float) -> None:
+    assert _show.seconds(span) == found
+    assert _show.seconds("infinity") > 86400

@@ -20,7 +20,7 @@ from wizard import practice as practice_stack
 from wizard.configs import prometheus as scrape
 from wizard.engine import Engine, Outcome
 from wizard.errors import ChangedError, ServiceError, ValidationError
-from wizard.model import ComponentSpec, Event, HostSpec, Stack, WriteFile
+from wizard.model import ComponentSpec, Event, HostSpec, RunService, Stack, WriteFile
 from wizard.practice import PracticeStack
 from wizard.workspace import Workspace
 
@@ -435,8 +435,19 @@ def test_a_windows_host_is_told_what_to_type_and_waited_for(
     try:
         until_answers("127.0.77.1:9100")
         plan = engine.plan(stack)
-        assert any(
-            "node_exporter.exe --web.config.file=web.yml" in line for line in plan.restarts[0].commands()
+        typed = plan.restarts[0].commands()
+        assert typed[0].startswith("# On winbox, in PowerShell")
+        assert "--web.config.file=C:\\Program Files\\windows_exporter\\web.yml" in "\n".join(typed)
+        assert not any(word in line for line in typed for word in ("install ", "openssl", "htpasswd"))
+        # What makes the files is typed here, whatever this machine is.
+        made = [
+            change
+            for change in plan.changes
+            if change.host == "winbox" and not isinstance(change, RunService)
+        ]
+        assert made
+        assert all(
+            change.typed_here and change.commands()[0].startswith("# On the machine") for change in made
         )
         before = snapshot(engine.workspace.root)
         waited: list[Event] = []

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from io import StringIO
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -189,7 +189,7 @@ def test_the_vault_s_password_is_what_ansible_will_read(
         vault_password(file)
     with pytest.raises(InputError, match="cannot be read"):
         vault_password(tmp_path / "nowhere")
-    monkeypatch.setattr(sys, "stdin", StringIO(f"{PASSWORD} \nmore\n"))
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(f"{PASSWORD} \nmore\n".encode())))
     assert vault_password(Path("-")).reveal() == PASSWORD
 
 

@@ -219,6 +219,12 @@ STRICTER = {
     "rate limit without interval": (TLS + "rate_limit: {burst: 5}\n", "limits nothing"),
     "negative burst": (TLS + "rate_limit: {interval: 1s, burst: -1}\n", "answers nothing"),
     "negative interval": (TLS + "rate_limit: {interval: -1s, burst: 1}\n", "limits nothing"),
+    "no interval and no burst": (TLS + "rate_limit: {interval: 0, burst: 0}\n", "limits nothing"),
+    "interval 0": (TLS + "rate_limit: {interval: 0s, burst: 3}\n", "limits nothing"),
+    "interval 0, negative burst": (TLS + "rate_limit: {interval: 0, burst: -1}\n", "limits nothing"),
+    "burst 0 alone": (TLS + "rate_limit: {burst: 0}\n", "limits nothing"),
+    "negative interval, no burst": (TLS + "rate_limit: {interval: -1s}\n", "limits nothing"),
+    "burst 0": (TLS + "rate_limit: {interval: 1ns, burst: 0}\n", "answers nothing"),
 }
 
 
@@ -456,6 +462,14 @@ WRONG = {
         "sans with a wildcard": {"known": 0, "unknown": 0, "since": "trixie"},
         "rate limit without burst": {"known": 429, "unknown": 429, "since": "sid"},
         "negative burst": {"known": 429, "unknown": 429, "since": "sid"},
+        "burst 0": {"known": 429, "unknown": 429, "since": "sid"},
+        "rate limit without interval": {"since": "sid"},
+        "negative interval": {"since": "sid"},
+        "no interval and no burst": {"since": "sid"},
+        "interval 0": {"since": "sid"},
+        "interval 0, negative burst": {"since": "sid"},
+        "burst 0 alone": {"since": "sid"},
+        "negative interval, no burst": {"since": "sid"},
     }.items()
 }
 RIGHT = {
@@ -487,3 +501,13 @@ def test_the_server_and_we_agree(suite: str, stand: Stand, cache: Path) -> None:
         verdicts[name] = bool(stand.verdict(shown.text, toolkit))
     assert seen == wanted
     assert verdicts == {name: name in WRONG for name in verdicts}
+
+
+@pytest.mark.parametrize("name", [name for name in STRICTER if "interval" in name or "burst" in name])
+def test_a_rate_limit_is_told_as_the_server_keeps_it(name: str) -> None:
+    """Which of the two it is, nothing limited or nothing answered: the statuses above show it."""
+    text, why = STRICTER[name]
+    words = {"limits nothing": "limits nothing", "answers nothing": "answers no request at all"}[why]
+    assert [words in said for said in web.check(text.partition("\n  key_file: F/c.key\n")[2].encode())] == [
+        True
+    ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +12,7 @@ from wizard.components import all_components, component
 from wizard.components.base import numbers
 from wizard.errors import InputError
 from wizard.model import Service
-from wizard.services import manual
+from wizard.services import manual, powershell
 
 
 @pytest.mark.parametrize(
@@ -121,14 +123,69 @@ def manually(kind: str, **more: str | int | tuple[str, ...]) -> Service:
     return Service(host="h", component="prometheus", manager="manual", unit="prometheus", kind=kind, **more)  # type: ignore[arg-type]
 
 
-def test_windows_is_told_the_exact_command() -> None:
-    assert manual.command(manually("windows"), web_config="web.yml") == (
-        "prometheus.exe --web.config.file=web.yml",
+def test_windows_is_told_the_exact_commands() -> None:
+    assert manual.command(
+        manually("windows"), web_config="web.yml", source="/out/h/prometheus", secret=("*.key", "web.yml")
+    ) == (
+        (
+            "# On h, in PowerShell as administrator. First copy the folder /out/h/prometheus of the machine where "
+            "Firescreen runs to this one, here to C:\\firescreen:"
+        ),
+        "$folder = 'C:\\Program Files\\prometheus'",
+        "New-Item -ItemType Directory -Force -Path $folder | Out-Null",
+        "Copy-Item -Path 'C:\\firescreen\\*' -Destination $folder",
+        'icacls "$folder\\*.key" /inheritance:r /grant:r "*S-1-5-18:(R)" "*S-1-5-32-544:(F)"',
+        'icacls "$folder\\web.yml" /inheritance:r /grant:r "*S-1-5-18:(R)" "*S-1-5-32-544:(F)"',
+        "Remove-Item -Recurse -Path 'C:\\firescreen'",
+        (
+            "# Prometheus is no Windows service by itself: nssm runs it as one. Where another program does, set the flags "
+            "there."
+        ),
+        "$parameters = 'HKLM:\\SYSTEM\\CurrentControlSet\\Services\\prometheus\\Parameters'",
+        "$command = (Get-ItemProperty -Path $parameters).AppParameters",
+        (
+            "if ($command -notlike '*--web.config.file*') { $command += "
+            "' \"--web.config.file=C:\\Program Files\\prometheus\\web.yml\"' }"
+        ),
+        "Set-ItemProperty -Path $parameters -Name AppParameters -Value $command",
+        "Restart-Service -Name 'prometheus'",
     )
-    spaced = manually("windows", program="C:\\Program Files\\p\\prometheus.exe", arguments=("--a=b c\\",))
-    assert manual.command(spaced, web_config="C:\\p\\web.yml") == (
-        '& "C:\\Program Files\\p\\prometheus.exe" "--a=b c\\\\" --web.config.file=C:\\p\\web.yml',
+    exporter = replace(manually("windows"), component="node_exporter")
+    lines = manual.command(exporter, web_config="web.yml")
+    assert (
+        "$service = Get-CimInstance -ClassName Win32_Service -Filter 'Name = \"windows_exporter\"'" in lines
     )
+    assert lines[-2].startswith("Invoke-CimMethod -InputObject $service -MethodName Change")
+    assert lines[-1] == "Restart-Service -Name 'windows_exporter'"
+    assert manual.reload(exporter)[0].startswith("Restart-Service -Name 'windows_exporter'")
+    back = manual.back(exporter)
+    assert "$command = $command -replace ' \"--(web\\.config\\.file)=[^\"]*\"', ''" in back
+
+
+def test_what_undo_takes_away_on_windows_is_what_was_added() -> None:
+    exporter = replace(manually("windows"), component="node_exporter")
+    added = next(line for line in manual.command(exporter, web_config="web.yml") if "+=" in line)
+    more = added.partition("+= '")[2].removesuffix("' }")
+    pattern = next(line for line in manual.back(exporter) if "-replace" in line)
+    assert re.sub(
+        pattern.partition("-replace '")[2].removesuffix("', ''"), "", f'"C:\\a b.exe" --x{more} --y'
+    ) == ('"C:\\a b.exe" --x --y')
+
+
+@pytest.mark.parametrize("text", ["it's", '$HOME `n "x"', "\u2019quoted\u2018", "C:\\Program Files (x86)\\p"])
+def test_powershell_takes_a_quoted_word_as_it_is(text: str) -> None:
+    quoted = powershell.quote(text)
+    assert quoted[0] == quoted[-1] == "'"
+    # PowerShell ends such a word at any single quote of Unicode that is not doubled.
+    assert re.sub("([\u2018-\u201b'])\\1", r"\1", quoted[1:-1]) == text
+    assert not re.search("[\u2018-\u201b']", re.sub("([\u2018-\u201b'])\\1", "", quoted[1:-1]))
+
+
+def test_windows_quotes_what_lies_elsewhere() -> None:
+    spaced = manually("windows", program="D:\\It's here\\p\\prometheus.exe")
+    lines = manual.command(spaced, web_config="C:\\p\\web.yml")
+    assert "$folder = 'D:\\It''s here\\p'" in lines
+    assert any('"--web.config.file=C:\\p\\web.yml"' in line for line in lines)
 
 
 def test_a_bare_process_keeps_its_flags() -> None:

@@ -220,7 +220,7 @@ def test_what_cannot_be_secured_without_a_guess_is_refused(text: str, module: st
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("modules: {a: {prober: htp}}\n", "line 1: module 'a': there is no prober 'htp'"),
+        ("modules: {a: {http: {}}}\n", "line 1: module 'a': there is no prober"),
         (
             "modules: {a: {prober: http, http: {basic_auth: {username: u}, bearer_token: x}}}\n",
             "module 'a': basic_auth and bearer_token exclude each other",
@@ -238,6 +238,19 @@ def test_what_cannot_be_secured_without_a_guess_is_refused(text: str, module: st
 def test_what_is_wrong_is_found(text: str, words: str, folder: Path) -> None:
     found = blackbox.check(text.replace("FOLDER", str(folder)).encode(), read=read)
     assert any(words in each for each in found), found
+
+
+@pytest.mark.parametrize("prober", ["websocket", "http", "unix"])
+def test_a_prober_of_today_is_known(prober: str) -> None:
+    content = f"modules: {{a: {{prober: {prober}}}}}\n".encode()
+    assert blackbox.check(content) == blackbox.unfamiliar(content) == ()
+
+
+def test_what_a_newer_exporter_may_know_is_no_error() -> None:
+    content = b"modules:\n  a: {prober: http}\n  b: {prober: smtp}\n"
+    assert blackbox.check(content) == ()
+    (said,) = blackbox.unfamiliar(content)
+    assert said.startswith("line 3: module 'b': the prober 'smtp' is not known here")
 
 
 def test_nothing_asked_changes_nothing() -> None:

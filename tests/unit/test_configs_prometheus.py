@@ -137,7 +137,12 @@ def test_files_are_pointed_elsewhere_in_their_place() -> None:
         (BASE, ["c:1"], "n", "does not name the target c:1"),
         (BASE, [], "n", "does not name the target"),
         (BASE, ["a:1"], "node", "already"),
-        (BASE.replace("{targets", "&x {targets"), ["a:1"], "n", "an anchor"),
+        (
+            BASE.replace("[{targets", "&x [{targets") + "  - job_name: c\n    static_configs: *x\n",
+            ["a:1"],
+            "n",
+            "used",
+        ),
         (BASE.replace("    static", "    <<: {static").replace("]}]", "]}]}"), ["a:1"], "n", "merge key"),
     ],
 )

@@ -417,3 +417,50 @@ def test_what_is_weak_on_purpose_is_said_apart(folder: Path) -> None:
     assert "TLS10 is no longer safe" in web.weak(GOOD.encode() + b"  min_version: TLS10\n")[0]
     assert "in clear" in web.weak(f"basic_auth_users: {{a: {HASH}}}\n".encode())[0]
     assert web.weak(b"") == web.weak(b"a: [") == ()
+
+
+@pytest.mark.parametrize(
+    ("more", "name"),
+    [
+        ("  min_version: TLS14\n", "TLS14"),
+        ("  curve_preferences: [X25519MLKEM768]\n", "X25519MLKEM768"),
+        (
+            "  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_AEGIS_128L_SHA256]\n",
+            "TLS_AEGIS_128L_SHA256",
+        ),
+        ("  client_auth_type: RequireAttestedClientCert\n", "RequireAttestedClientCert"),
+        ("  ech_keys: [x]\n", "ech_keys"),
+        ("http_server_config: {http3: true}\n", "http3"),
+        ("http_server_config:\n  headers: {Permissions-Policy: none}\n", "Permissions-Policy"),
+        ("http_server_config:\n  headers: {X-Frame-Options: allow}\n", "X-Frame-Options"),
+        ("rate_limit: {interval: 1s, burst: 1, per: client}\n", "per"),
+        ("access_log: {path: /x}\n", "access_log"),
+    ],
+)
+def test_what_a_newer_toolkit_may_know_is_a_warning(more: str, name: str, folder: Path) -> None:
+    content = (GOOD.replace("F/", f"{folder}/") + more).encode()
+    assert not [said for said in web.check(content, toolkit="", read=read) if name in said]
+    assert not [said for said in web.check(content, toolkit="0.99", read=read) if name in said]
+    assert [said for said in web.unfamiliar(content) if name in said and said.startswith("line ")]
+    # All that these know is listed: it is an error there, and no warning.
+    assert [said for said in web.check(content, toolkit="0.17", read=read) if name in said]
+    assert web.unfamiliar(content, toolkit="0.17") == ()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "  min_version: TLS1.2\n",
+        "  curve_preferences: [secp256r1]\n",
+        "  cipher_suites: [ECDHE-RSA-AES128-GCM-SHA256]\n",
+        "  cipher_suites: [TLS_RSA_WITH_RC4_128_SHA, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]\n",
+        "  client_auth_type: requireandverifyclientcert\n",
+        "tls_config: {}\n",
+        "cert_file: /x\n",
+        "http_server_config:\n  headers: {x-frame-options: deny}\n",
+    ],
+)
+def test_what_no_toolkit_will_ever_know_is_an_error(more: str, folder: Path) -> None:
+    content = (GOOD.replace("F/", f"{folder}/") + more).encode()
+    assert web.check(content, toolkit="", read=read)
+    assert web.unfamiliar(content) == ()

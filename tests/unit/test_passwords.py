@@ -31,7 +31,22 @@ def test_generated_ones_are_strong_and_safe_everywhere() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a\nb", "a\n", "a\x00b", "a\x1bb", "x" * 73, "ü" * 37, " a", "a ", "a\u2028b", "\ud800"]
+    "text",
+    [
+        "",
+        "a\nb",
+        "a\n",
+        "a\x00b",
+        "a\x1bb",
+        "x" * 73,
+        "ü" * 37,
+        " a",
+        "a ",
+        "a\u2028b",
+        "\ud800",
+        "\ufeffa",
+        "a\ufffdb",
+    ],
 )
 def test_what_cannot_be_a_password(text: str) -> None:
     with pytest.raises(PasswordError) as refused:
@@ -86,3 +101,58 @@ def test_strength_grows_and_says_what_to_do() -> None:
 def test_user_names() -> None:
     assert all(map(passwords.valid_user, ("prometheus", "jürgen", "a b", "a@b")))
     assert not any(map(passwords.valid_user, ("", "a:b", "a\nb", " a", "a\x1b")))
+
+
+@pytest.mark.parametrize(
+    "text", ["$%'\"\\#:{}", "Grüße für Jörg", "a b", "#x", "-", "{{a}}", "${HOME}", "%s", "é", "ü" * 36]
+)
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_one_line_of_utf_8_is_read_as_it_is(text: str, end: str) -> None:
+    assert passwords.read(f"{text}{end}".encode()).reveal() == text
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("\ufeffsecret\n".encode(), "begins with a byte order mark"),
+        ("secret".encode("utf-16"), "is UTF-16"),
+        ("secret".encode("utf-16-be"), "holds zero bytes"),
+        ("secret".encode("utf-32"), "UTF-16 and not UTF-8"),
+        ("Jörg".encode("latin-1"), "not UTF-8: byte 2 is F6"),
+        (b"sec\0ret", "zero bytes"),
+        (b"one\ntwo", "has 2 lines"),
+        (b"one\n\n", "has 2 lines"),
+        (b"\none\n", "has 2 lines"),
+        (b"one\rtwo\r\n", "has 2 lines"),
+        (b"one\r", "has 2 lines"),
+        (b"one\ttwo", "control character"),
+        (b" one\n", "begins or ends with a space"),
+        ("one\u00a0\n".encode(), "begins or ends with a space"),
+        (b"", "empty"),
+        (b"\n", "empty"),
+        (b"x" * 73, "73 bytes"),
+        (("ü" * 37).encode(), "74 bytes"),
+    ],
+)
+def test_what_another_program_would_read_otherwise_is_refused_with_its_place(
+    content: bytes, words: str
+) -> None:
+    with pytest.raises(PasswordError) as refused:
+        passwords.read(content, where="/etc/pw")
+    assert words in refused.value.what and refused.value.where == "/etc/pw"
+    assert refused.value.todo[0].isupper() or refused.value.todo.startswith(("type", "take", "leave"))
+
+
+@pytest.mark.parametrize(
+    ("content", "goes"),
+    [
+        ("\ufeffsecret\n".encode(), "\ufeffsecret".encode()),
+        ("Jörg\n".encode("latin-1"), "Jörg".encode("latin-1")),
+        (b" secret \r\n", b"secret"),
+        (b"\x1csecret", b"\x1csecret"),
+    ],
+)
+def test_what_prometheus_sends_of_a_file_is_compared_byte_for_byte(content: bytes, goes: bytes) -> None:
+    hashed = bcrypt.hashpw(goes, bcrypt.gensalt(4)).decode()
+    assert passwords.matches(passwords.sent(content), hashed)
+    assert not passwords.matches(passwords.sent(b"x" + content), hashed)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from wizard.configs import unit
+from wizard.configs import unit, unitfile
 from wizard.configs.words import split
 from wizard.errors import ConfigError
 from wizard.model import FileState, FlagPlace, Service
@@ -190,3 +190,38 @@ def test_a_place_that_is_not_ours_is_refused() -> None:
     with pytest.raises(ConfigError) as refused:
         flags.plan_flag(two, flag=FLAG, value="/a b", current=None)
     assert refused.value.where == "/etc/default/x"
+
+
+@pytest.mark.parametrize(
+    ("wins", "name"),
+    [
+        ("/lib/systemd/system/x.service", "50-firescreen.conf"),
+        ("/etc/systemd/system/x.service.d/10-a.conf", "50-firescreen.conf"),
+        ("/etc/systemd/system/x.service.d/override.conf", "zz-firescreen.conf"),
+        ("/etc/systemd/system/x.service.d/zz-late.conf", "zz-late.firescreen.conf"),
+        ("/run/systemd/system/service.d/zzz-local.conf", "zzz-local.firescreen.conf"),
+        ("/usr/lib/systemd/system/service.d/~é.conf", "~é.firescreen.conf"),
+        ("/etc/systemd/system/x.service.d/zz-firescreen.conf", "zz-firescreen.conf"),
+        ("/etc/systemd/system/x.service.d/zz-late.firescreen.conf", "zz-late.firescreen.conf"),
+        (f"/etc/systemd/system/x.service.d/{'z' * 250}.conf", ""),
+    ],
+)
+def test_our_drop_in_comes_after_the_one_that_wins(wins: str, name: str) -> None:
+    path = flags.dropin_path("x.service", wins)
+    assert path == (f"/etc/systemd/system/x.service.d/{name}" if name else "")
+    assert not name or name.encode() >= wins.rpartition("/")[2].encode() or wins.endswith(".service")
+
+
+@pytest.mark.parametrize("comment", ["# /usr/local/bin/node_exporter", "# /etc/systemd/system/x.service"])
+def test_a_comment_that_is_a_path_is_no_heading(comment: str) -> None:
+    files = [("/etc/systemd/system/x.service", f"[Service]\n\n{comment}\nExecStart=/usr/bin/node_exporter\n")]
+    read = unit.parse(unitfile.joined(files))
+    assert read.command is not None
+    assert read.exec_from == files[0][0]
+    # Nor does what one file leaves open reach into the next.
+    files = [
+        ("/a.service", "[Service]\nExecStart=/usr/bin/x \\"),
+        ("/b.conf", "[Unit]\nExecStart=/usr/bin/y\n"),
+    ]
+    read = unit.parse(unitfile.joined(files))
+    assert [command.raw for command in read.commands] == ["/usr/bin/x"]

@@ -191,28 +191,39 @@ def reached(machine: Engine, hosts: tuple[HostSpec, ...]) -> None:
     raise InputError("the hosts go on asking, and nothing helps", todo="look at their logs")
 
 
-def ask(words: str, file: Path | None) -> Secret:
+def ask(words: str, file: Path | None, *, alone: bool = False, trimmed: bool = False) -> Secret:
     """A secret from a file, standard input or the keyboard; never from an argument.
 
+    Args:
+        words: what is asked for.
+        file: where it stands; '-' is standard input.
+        alone: whether it is all that standard input may hold; else each secret is a line of it.
+        trimmed: whether white space around it does not count.
+
     Raises:
-        InputError: it cannot be read.
+        InputError: it cannot be read, or is not one line of UTF-8 text.
     """
+    from wizard.passwords import decoded
+
+    what = words.partition(" ")[0].lower()
     if file is not None and str(file) != "-":
         try:
-            return Secret(file.read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r"))
-        except (OSError, UnicodeDecodeError) as error:
+            content = file.read_bytes()
+        except OSError as error:
             raise InputError(
-                f"the password cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}",
+                f"the {what} cannot be read: {error.strerror}",
                 where=str(file),
                 todo="check the file's name and rights",
             ) from error
+        return decoded(content.strip() if trimmed else content, where=str(file), what=what)
     if sys.stdin.isatty():
         return Secret(click.prompt(words, hide_input=True, err=True))
-    line = sys.stdin.readline()
+    stream = sys.stdin.buffer
+    line = stream.read() if alone else stream.readline()
     if not line:
         raise InputError(
             "a password is needed, and standard input is empty",
             where=words,
             todo="give --password-file FILE, or write the password to standard input",
         )
-    return Secret(line.rstrip("\r\n"))
+    return decoded(line.strip() if trimmed else line, where="standard input", what=what)

@@ -83,29 +83,15 @@ def vault_password(file: Path | None) -> Secret:
     Raises:
         InputError: it is empty, or Ansible would read something else from that file.
     """
-    if file is not None and str(file) != "-":
-        if os.access(file, os.X_OK) and file.is_file():
-            raise InputError(
-                "this file is a program: Ansible would run it and take what it prints",
-                where=str(file),
-                todo="pipe its output in with --vault-password-file -, or chmod -x the file if it holds the password",
-            )
-        given = _whole(file)
-    else:
-        given = ask("Password for the vault", file).reveal().strip()
-        if file is None and sys.stdin.isatty() and ask("The same again", None).reveal().strip() != given:
-            raise InputError("the two passwords are not the same", todo="try again")
+    if file is not None and str(file) != "-" and os.access(file, os.X_OK) and file.is_file():
+        raise InputError(
+            "this file is a program: Ansible would run it and take what it prints",
+            where=str(file),
+            todo="pipe its output in with --vault-password-file -, or chmod -x the file if it holds the password",
+        )
+    given = ask("Password for the vault", file, trimmed=True).reveal().strip()
+    if file is None and sys.stdin.isatty() and ask("The same again", None).reveal().strip() != given:
+        raise InputError("the two passwords are not the same", todo="try again")
     if not given:
         raise InputError("the vault's password is empty", todo="give one; a long one, it guards all keys")
     return Secret(given)
-
-
-def _whole(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"the password cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}",
-            where=str(file),
-            todo="check the file's name and rights",
-        ) from error

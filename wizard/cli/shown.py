@@ -13,7 +13,7 @@ import click
 
 from wizard.cli import output
 from wizard.errors import FirescreenError
-from wizard.model import WORKSPACE
+from wizard.model import WORKSPACE, RunService
 from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
@@ -92,8 +92,9 @@ def tell_plan(plan: Plan) -> None:
     for step in plan.steps:
         output.say(f"{step.host}: {step.title}", bold=True)
         output.say(f"  {step.why}")
-        where = "on this machine" if step.host == WORKSPACE else f"on {step.host}"
         for change in step.changes:
+            here = step.host == WORKSPACE or (not isinstance(change, RunService) and change.typed_here)
+            where = "on this machine" if here else f"on {step.host}"
             output.say(f"  {plain(change.title())}", bold=True)
             click.echo(harmless(redact(change.diff(), plan.secrets)), nl=False)
             if commands := change.commands():

@@ -232,7 +232,7 @@ def hash_command(cost: int) -> None:
     from wizard import passwords
 
     with output.explained():
-        password = ask("Password", None)
+        password = ask("Password", None, alone=True)
         passwords.check(password)
         if sys.stdin.isatty():
             output.say(f"Each check of it takes {passwords.cost_seconds(cost):.3f} s on this machine.")
@@ -320,17 +320,30 @@ def issue(
 @click.argument("file", type=existing)
 @as_json
 def inspect(file: Path, as_json: bool) -> None:
-    """Show a certificate in six lines."""
+    """Show a certificate in six lines, and why Go would not read it (exit code 1)."""
     from wizard import pki
+    from wizard.trust import pem_form
 
     with output.explained():
         content = _read(file)
+        if pem_form.is_key(content):
+            raise InputError(
+                "this is a private key, and no certificate",
+                where=str(file),
+                todo="Give the certificate's file, most often the .crt or .pem beside it",
+            )
+        unread = pem_form.faults(content)
         if as_json:
             found = pki.summary(content)
-            output.data({name: getattr(found, name) for name in found.__slots__})
-            return
-        for line in pki.describe(content):
-            click.echo(line)
+            shown = {name: getattr(found, name) for name in found.__slots__}
+            output.data({**shown, "unreadable": list(unread)})
+        else:
+            for line in pki.describe(content):
+                click.echo(line)
+            for why in unread:
+                output.say(f"✗ Go does not read this file as it is: {why}", colour="red")
+        if unread:
+            sys.exit(1)
 
 
 def _read(path: Path) -> bytes:

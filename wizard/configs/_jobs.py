@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
+from wizard import endpoints
 from wizard.configs import _fields, _spans
 from wizard.configs._libyaml import without_collector
 from wizard.configs._relabel import Rule, rule
@@ -85,6 +85,8 @@ class Survey:
     """One for each job."""
     elsewhere: int = 0
     """Line of scrape_config_files, which add jobs of other files; 0 if there are none."""
+    included: tuple[str, ...] = ()
+    """The entries of scrape_config_files, paths and globs, as they stand there."""
     clients: tuple[tuple[str, int, MappingNode], ...] = ()
     """Kind (`alertmanagers`, `remote_write`, `remote_read`), index and node of each other client block."""
     tails: tuple[int, ...] = ()
@@ -116,11 +118,11 @@ def jobs(content: bytes) -> tuple[ScrapeJob, ...]:
 
 def job_for(content: bytes, names: Sequence[str], port: int) -> tuple[ScrapeJob, ...]:
     """The jobs that scrape one of these host names or addresses on that port, by a static target."""
-    wanted = {(_same(name), port) for name in names}
+    wanted = {(endpoints.canonical(name), port) for name in names}
     return tuple(
         job
         for job in jobs(content)
-        if not job.rewritten and any(_address(target, job.scheme) in wanted for target in job.targets)
+        if not job.rewritten and any(endpoints.split(target, job.scheme) in wanted for target in job.targets)
     )
 
 
@@ -132,16 +134,18 @@ def survey(content: bytes) -> Survey:
         listed = listing(document)
         more = _fields.own(document.root, "scrape_config_files")
         elsewhere = more.start_mark.line + 1 if isinstance(more, SequenceNode) and more.value else 0
+        included = tuple(map(text_of, more.value)) if isinstance(more, SequenceNode) else ()
         if listed is None:
-            return Survey((), (), elsewhere, client_blocks(document))
+            return Survey((), (), elsewhere, included, client_blocks(document))
         both = [_job(document, node) for node in listed.value]
         found, discoveries = tuple(job for job, _ in both), tuple(each for _, each in both)
         alone = not document.aliases and not listed.flow_style and len(found) > 0
         if not alone:
-            return Survey(found, discoveries, elsewhere, client_blocks(document))
+            return Survey(found, discoveries, elsewhere, included, client_blocks(document))
         tails = [listed.start_mark.index, *(_spans.tail(document, node) for node in listed.value)]
         starts = [(node.start_mark.index, node.start_mark.line + 1) for node in listed.value]
-        return Survey(found, discoveries, elsewhere, client_blocks(document), tuple(tails), tuple(starts))
+        clients = client_blocks(document)
+        return Survey(found, discoveries, elsewhere, included, clients, tuple(tails), tuple(starts))
 
 
 def listing(document: Document) -> SequenceNode | None:
@@ -270,19 +274,3 @@ def discovery(of: _fields.Fields) -> Discovery:
         rules=tuple(rule(each) for each in _fields.items(of, "relabel_configs")),
         params=params,
     )
-
-
-def _address(target: str, scheme: str) -> tuple[str, int]:
-    host, colon, port = target.strip().rpartition(":")
-    if not colon or not port.isdigit():
-        host, port = target.strip(), "443" if scheme.lower() == "https" else "80"
-    return _same(host), int(port)
-
-
-def _same(name: str) -> str:
-    """One spelling for each host: lower case, no brackets, addresses in their shortest form."""
-    bare = name.strip().strip("[]").rstrip(".").lower()
-    try:
-        return ipaddress.ip_address(bare).compressed
-    except ValueError:
-        return bare

@@ -20,6 +20,7 @@ from wizard.errors import ConfigError
 _DEEPEST = 100
 _BRACKET = re.compile(r"[\[\]{}]")
 _INSIDE_WORD = re.compile(r"(?<=[^\s\"'\]}]):(?=[^\s,\[\]{}])")
+_ANCHOR = re.compile(r"&[^\s,\[\]{}]+(?:[ \t]*(?P<end>(?=\r?\n|\Z))|[ \t]+|)")
 _HIDING = "\ue03a"
 
 
@@ -107,15 +108,25 @@ def _unhide(root: Node) -> None:
             waiting.extend(children(node))
 
 
-def anchors(text: str) -> bool:
-    """Whether a piece of YAML defines an anchor (`&name`); aliases in it need not be known."""
-    hidden = _hide(text)
-    parser = CParser(hidden)
+def without_anchors(text: str) -> str:
+    """A piece of YAML without its anchors (`&name`); aliases in it stay, and need not be known.
+
+    Raises:
+        YAMLError: it is none.
+    """
+    parser = CParser(_hide(text))
+    pieces, cursor = [], 0
     while parser.check_event():
         event = parser.get_event()
-        if type(event).__name__ != "AliasEvent" and getattr(event, "anchor", None):
-            return True
-    return False
+        if type(event).__name__ == "AliasEvent" or not getattr(event, "anchor", None):
+            continue
+        found = _ANCHOR.search(text, event.start_mark.index)
+        assert found is not None
+        # An anchor at the end of its line leaves no blank behind.
+        start = len(text[: found.start()].rstrip(" \t")) if found["end"] is not None else found.start()
+        pieces.append(text[cursor:start])
+        cursor = found.end()
+    return "".join([*pieces, text[cursor:]])
 
 
 def second_document(text: str) -> int:

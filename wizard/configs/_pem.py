@@ -6,8 +6,10 @@ import re
 from collections.abc import Callable
 from typing import TypeAlias
 
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from wizard import trust
+from wizard.trust import go
 
 Read: TypeAlias = Callable[[str], bytes | None]
 """Gives the content of a file by its absolute path; None if it is not there."""
@@ -19,19 +21,26 @@ _PUBLIC = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def bundle(content: bytes) -> str:
-    """Why these bytes are no CA bundle, or ''."""
+    """Why these bytes are no CA bundle, or ''. Damaged certificates beside good ones are passed over, as in Go."""
+    if trust.pool(content):
+        return ""
+    return "holds a damaged certificate" if _CERTIFICATE.search(content) else _shape(content, "certificate")
+
+
+def _chain(content: bytes) -> str:
+    """Why these bytes are not the certificates that a server or client shows, or ''."""
     if not _CERTIFICATE.search(content):
         return _shape(content, "certificate")
-    try:
-        x509.load_pem_x509_certificates(_clean(content))
-    except ValueError:
+    # A certificate with headers is sent as well, so that every block counts.
+    shown = [block.content for block in go.blocks(content) if block.label == b"CERTIFICATE"]
+    if len(shown) < len(_CERTIFICATE.findall(content)) or trust.unread(shown):
         return "holds a damaged certificate"
     return ""
 
 
 def pair(certificate: bytes, key: bytes) -> tuple[str, str]:
     """What is wrong with a certificate and with its key: a text for each, '' if nothing."""
-    bad_certificate = bundle(certificate)
+    bad_certificate = _chain(certificate)
     if bad_certificate and _KEY.search(certificate):
         bad_certificate = "holds a private key and no certificate: the two files may be switched"
     bad_key = ""
@@ -46,8 +55,8 @@ def pair(certificate: bytes, key: bytes) -> tuple[str, str]:
         except (ValueError, TypeError):
             bad_key = "holds a damaged key"
     if not bad_certificate and not bad_key:
-        leaf = x509.load_pem_x509_certificates(_clean(certificate))[0]
-        if leaf.public_key().public_bytes(*_PUBLIC) != public:
+        shown = next(block.content for block in go.blocks(certificate) if block.label == b"CERTIFICATE")
+        if go.parse(shown).key_info != public:
             bad_key = "does not belong to the certificate"
     return bad_certificate, bad_key
 

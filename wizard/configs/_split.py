@@ -9,7 +9,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from wizard.configs import _fields, _spans
-from wizard.configs._libyaml import anchors
+from wizard.configs._libyaml import without_anchors
 from wizard.configs._render import Inline, Value
 from wizard.configs._yaml import Document, Path, text_of
 from wizard.configs.edit import Editor
@@ -37,7 +37,10 @@ def split(document: Document, path: Path, *, moved: frozenset[str], name: str, s
     copied = _at(both, copy)
     editor = Editor(both)
     editor.put((*copy, "job_name"), name)
-    _name_back(editor, copied, copy, old=old, new=name)
+    if _shares_rules(both, copied):
+        _label_back(editor, copied, copy, old, lambda target: target in moved)
+    else:
+        _name_back(editor, copied, copy, old=old, new=name)
     _keep(editor, _at(both, path), path, lambda target: target not in moved)
     _keep(editor, copied, copy, lambda target: target in moved)
     for key, _ in copied.value:
@@ -53,8 +56,6 @@ def _check(document: Document, path: Path, node: MappingNode, moved: frozenset[s
         raise _refused(document, node, "its job_name or static_configs come through a merge key (<<)")
     if any(key.endswith("_sd_configs") and _fields.own(node, key) is None for key in of):
         raise _refused(document, node, "its service discovery comes through a merge key (<<)")
-    if "relabel_configs" in of and _fields.own(node, "relabel_configs") is None:
-        raise _refused(document, node, "its relabel_configs come through a merge key (<<)")
     targets = {target for _, found in _groups(node) for target in found}
     unknown = sorted(moved - targets)
     if unknown or not moved:
@@ -72,13 +73,11 @@ def _check(document: Document, path: Path, node: MappingNode, moved: frozenset[s
     slot = _spans.slots(document, parent)[path[-1]]
     lead = slot.start - _spans.line_start(document.text, slot.start)
     try:
-        held = slot.alias or anchors(" " * lead + document.text[slot.start : slot.end])
+        without_anchors(" " * lead + document.text[slot.start : slot.end])
     except YAMLError:
-        held = True
-    if held:
-        raise _refused(
-            document, node, "it holds an anchor or is an alias, and a copy would define that twice"
-        )
+        raise _refused(document, node, "its anchors stand where they cannot be told apart") from None
+    if slot.alias:
+        raise _refused(document, node, "it is an alias of a job that stands elsewhere")
 
 
 def _groups(node: MappingNode) -> list[tuple[int, list[str]]]:
@@ -120,6 +119,39 @@ def _name_back(editor: Editor, node: MappingNode, path: Path, *, old: str, new: 
         editor.append((*path, "relabel_configs"), Inline(rule))
     else:
         editor.insert(path, {"relabel_configs": [Inline(rule)]})
+
+
+def _shares_rules(document: Document, node: MappingNode) -> bool:
+    """Whether the relabelling stands elsewhere and comes in by an alias or a merge key."""
+    if "relabel_configs" not in _fields.fields([node]):
+        return False
+    slot = next(
+        (
+            each
+            for each in _spans.slots(document, node)
+            if each.key and text_of(each.key) == "relabel_configs"
+        ),
+        None,
+    )
+    return slot is None or slot.alias
+
+
+def _label_back(editor: Editor, node: MappingNode, path: Path, old: str, kept: Callable[[str], bool]) -> None:
+    """The old name as a label of the targets: it wins over the job's name before any rule is followed.
+
+    For rules that other jobs share, and to which none can be added for this job alone.
+    """
+    groups = _fields.own(node, "static_configs")
+    listed = groups.value if isinstance(groups, SequenceNode) else []
+    for number, group in enumerate(listed):
+        of = _fields.fields([group])
+        if not any(kept(text_of(each)) for each in _targets(group)) or "job" in _fields.inner(of, "labels"):
+            continue
+        base: Path = (*path, "static_configs", number)
+        if "labels" in of:
+            editor.insert((*base, "labels"), {"job": old})
+        else:
+            editor.insert(base, {"labels": {"job": old}})
 
 
 def _at(document: Document, path: Path) -> MappingNode:

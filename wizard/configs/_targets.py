@@ -74,13 +74,35 @@ def sd_files(content: bytes, folder: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def included_patterns(content: bytes, folder: str) -> tuple[str, ...]:
+    """Absolute paths and globs of the files whose jobs a prometheus.yml adds by scrape_config_files, each once."""
+    return tuple(dict.fromkeys(_joined(folder, path) for path in survey(content).included if path))
+
+
+def included_files(content: bytes, *, folder: str, files: Mapping[str, bytes | None]) -> tuple[str, ...]:
+    """Those of `files` that scrape_config_files name, in Prometheus' order; one that is not there is left out.
+
+    Args:
+        content: a prometheus.yml.
+        folder: absolute path of the folder that it stands in.
+        files: what was read, by absolute path; globs are held against these paths.
+    """
+    found = (
+        path
+        for pattern in included_patterns(content, folder)
+        for path in _matching("/", pattern, files)
+        if files[path] is not None
+    )
+    return tuple(dict.fromkeys(found))
+
+
 def unknown_jobs(
     content: bytes, *, folder: str = "", files: Mapping[str, bytes | None] | None = None
 ) -> tuple[tuple[str, str], ...]:
     """The jobs of which `scraped` cannot give all targets, each with the reason, a clause such as `its …`.
 
-    A job can be there more than once. scrape_config_files, whose jobs stand in other files, is there under
-    that name.
+    A job can be there more than once. Without `files`, scrape_config_files, whose jobs stand in other files, is
+    there under that name; with them, see `included_files`.
 
     Args:
         content: a prometheus.yml.
@@ -94,7 +116,7 @@ def unknown_jobs(
         found += [(job.name, why) for why in (trouble(rule) for rule in sources.rules) if why][:1]
         for path in sources.files if files is not None else ():
             found += [(job.name, why) for why in _unread(_joined(folder, path), files or {})]
-    if known.elsewhere:
+    if known.elsewhere and files is None:
         found.append(("scrape_config_files", f"further jobs stand in other files (line {known.elsewhere})"))
     return tuple(found)
 

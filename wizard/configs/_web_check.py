@@ -15,6 +15,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from wizard.configs import _fields, _web_files, _web_tls
 from wizard.configs._pem import Read
+from wizard.configs._web_names import Named, version_of
 from wizard.configs._web_tls import line
 from wizard.configs._yaml import Document, data, load, merges, null, text_of
 from wizard.errors import ConfigError
@@ -98,19 +99,45 @@ def check(
     if not isinstance(root, MappingNode):
         return (f"{line(document, root)}: a web configuration is a mapping of settings (check the file)",)
     of = _fields.fields([root])
-    version = _version(toolkit)
-    found = list(_unknown(document, "", root, version))
+    version = version_of(toolkit)
+    found = [each.text for each in _unknown(document, "", root, version) if each.refused(toolkit)]
     for section in ("http_server_config", "rate_limit"):
         for node in of.get(section, ()):
-            found += _unknown(document, section, node, version)
+            found += (
+                each.text for each in _unknown(document, section, node, version) if each.refused(toolkit)
+            )
             found += _shapes(document, _fields.fields([node]))
     found += server_section(document, of, toolkit=toolkit, read=read, folder=folder)
     http = _fields.inner(of, "http_server_config")
     found += _web_tls.http2(document, _fields.inner(of, "tls_server_config"), _fields.value(http, "http2"))
-    found += _headers(document, http)
+    found += (each.text for each in _headers(document, http) if each.refused(toolkit))
     found += _limit(document, _fields.inner(of, "rate_limit"))
     found += _users(document, of)
     return tuple(found)
+
+
+def unfamiliar(content: bytes, *, toolkit: str = "") -> tuple[str, ...]:
+    """What is not known here, and a program with a newer toolkit than the newest that is listed may know.
+
+    In the form of `check`, which leaves these out; of a toolkit that is listed, `check` has them.
+    """
+    try:
+        document = load(content)
+        data(document)
+    except ConfigError:
+        return ()
+    root = document.root
+    if not isinstance(root, MappingNode):
+        return ()
+    of = _fields.fields([root])
+    version = version_of(toolkit)
+    found = [*_unknown(document, "", root, version)]
+    for section in ("tls_server_config", "http_server_config", "rate_limit"):
+        for node in of.get(section, ()):
+            found += _unknown(document, section, node, version)
+    found += _web_tls.names(document, _fields.inner(of, "tls_server_config"))
+    found += _headers(document, _fields.inner(of, "http_server_config"))
+    return tuple(each.text for each in found if not each.refused(toolkit))
 
 
 def server_section(
@@ -118,9 +145,11 @@ def server_section(
 ) -> Iterator[str]:
     """What `check` says of tls_server_config, wherever it stands; `of` are the fields around it."""
     for node in of.get("tls_server_config", ()):
-        yield from _unknown(document, "tls_server_config", node, _version(toolkit))
+        unknown = _unknown(document, "tls_server_config", node, version_of(toolkit))
+        yield from (each.text for each in unknown if each.refused(toolkit))
         yield from _shapes(document, _fields.fields([node]))
     tls = _fields.inner(of, "tls_server_config")
+    yield from (each.text for each in _web_tls.names(document, tls) if each.refused(toolkit))
     yield from _web_tls.check(document, tls, of)
     yield from _web_files.check(document, tls, read, folder=folder)
 
@@ -130,7 +159,7 @@ def _shapes(document: Document, of: _fields.Fields) -> Iterator[str]:
     for name, nodes in of.items():
         node = nodes[-1]
         place = f"{line(document, node)}: {name}"
-        if null(node):
+        if null(node) or not any(name in known for known in _FIELDS.values()):
             continue
         if name in _LISTS:
             if not isinstance(node, SequenceNode):
@@ -146,10 +175,12 @@ def _shapes(document: Document, of: _fields.Fields) -> Iterator[str]:
             yield f"{place} is neither true nor false (write one of them, without quotes)"
 
 
-def _unknown(document: Document, section: str, node: Node, version: tuple[int, int]) -> Iterator[str]:
+def _unknown(document: Document, section: str, node: Node, version: tuple[int, int]) -> Iterator[Named]:
     if not isinstance(node, MappingNode):
         if not null(node):
-            yield f"{line(document, node)}: {section} is not a mapping (write one `setting: value` a line below it)"
+            yield Named(
+                f"{line(document, node)}: {section} is not a mapping (write one `setting: value` a line below it)"
+            )
         return
     known = _FIELDS[section]
     for key, value in node.value:
@@ -160,9 +191,12 @@ def _unknown(document: Document, section: str, node: Node, version: tuple[int, i
                 yield from _unknown(document, section, source, version)
             continue
         if name not in known:
-            yield place + _stranger(name, section)
+            said = _stranger(name, section)
+            yield Named(place + said.text, perhaps_newer=said.perhaps_newer)
         elif known[name] > version:
-            yield f"{place}{_too_old(name, known[name], version)} (upgrade the program, or remove the setting)"
+            yield Named(
+                f"{place}{_too_old(name, known[name], version)} (upgrade the program, or remove the setting)"
+            )
 
 
 def _too_old(name: str, since: tuple[int, int], have: tuple[int, int]) -> str:
@@ -187,7 +221,7 @@ def unsupported(
         client_allowed_sans: as `web.secure` takes them; likewise headers and rate_limit.
         inline: whether certificate, key or client CA are to stand in the file itself.
     """
-    version = _version(toolkit)
+    version = version_of(toolkit)
     asked = (
         ("headers", bool(headers), _FIELDS["http_server_config"]["headers"]),
         (
@@ -249,31 +283,37 @@ def number(text: str) -> int | None:
     return int(found[1].replace("_", "")) if found else None
 
 
-def _stranger(name: str, section: str) -> str:
+def _stranger(name: str, section: str) -> Named:
     here = f"in {section}" if section else "at the top"
     bare = name.strip("\u00a0\u2003 ")
     if bare != name:
-        return f"{bare} has non-breaking spaces before it (replace them by ordinary spaces)"
+        return Named(f"{bare} has non-breaking spaces before it (replace them by ordinary spaces)")
     if not section and name == "tls_config":
-        return "tls_config is the client's word (here it is tls_server_config)"
+        return Named("tls_config is the client's word (here it is tls_server_config)")
     for other, known in _FIELDS.items():
         if other != section and name in known:
             there = f"below {other}" if other else "at the top, without indentation"
-            return f"{name} does not belong {here} (put it {there})"
+            return Named(f"{name} does not belong {here} (put it {there})")
     near = difflib.get_close_matches(name, _FIELDS[section], n=1, cutoff=0.5)
-    return f"there is no setting {name!r} {here} " + (f"(did you mean {near[0]}?)" if near else "(remove it)")
+    todo = f"(did you mean {near[0]}?)" if near else "(remove it)"
+    return Named(f"there is no setting {name!r} {here} {todo}", perhaps_newer=True)
 
 
-def _headers(document: Document, http: _fields.Fields) -> Iterator[str]:
+def _headers(document: Document, http: _fields.Fields) -> Iterator[Named]:
     for name, nodes in _fields.inner(http, "headers").items():
         place = line(document, nodes[-1])
         if name not in _HEADERS:
             near = difflib.get_close_matches(name.lower(), {each.lower(): each for each in _HEADERS}, n=1)
             proper = next((each for each in _HEADERS if near and each.lower() == near[0]), "")
-            yield f"{place}: the header {name!r} cannot be set ({f'write {proper}' if proper else 'remove it'})"
+            todo = f"write {proper}" if proper else "remove it"
+            yield Named(f"{place}: the header {name!r} cannot be set ({todo})", perhaps_newer=not proper)
         elif _HEADERS[name] and text_of(nodes[-1]) not in _HEADERS[name]:
             allowed = " or ".join(_HEADERS[name])
-            yield f"{place}: {name} does not take {text_of(nodes[-1])!r} (write {allowed}, in small letters)"
+            text = text_of(nodes[-1])
+            yield Named(
+                f"{place}: {name} does not take {text!r} (write {allowed}, in small letters)",
+                perhaps_newer=text.lower() not in _HEADERS[name] and bool(text),
+            )
 
 
 def _limit(document: Document, limit: _fields.Fields) -> Iterator[str]:
@@ -295,7 +335,7 @@ def _limit(document: Document, limit: _fields.Fields) -> Iterator[str]:
         amount = number(text_of(burst))
     if burst is not None and not null(burst) and amount is None:
         yield f"{line(document, burst)}: burst is no whole number (write for example 20, without quotes)"
-    elif (amount or 0) <= 0:
+    elif (seconds or 0) > 0 and (amount or 0) <= 0:
         yield (
             f"{line(document, burst or first)}: a rate_limit without a burst answers no request at all "
             "(add burst: 20)"
@@ -354,11 +394,3 @@ def _hash(text: str) -> str:
     if not _BASE64.fullmatch(text[7:60]):
         return "the hash is damaged: it holds a character that no hash has"
     return ""
-
-
-def _version(text: str) -> tuple[int, int]:
-    """The first two numbers of a version; an unknown one counts as the newest."""
-    parts = text.lstrip("v").split(".")
-    if len(parts) < 2 or not (parts[0].isdigit() and parts[1].isdigit()):
-        return (999, 0)
-    return int(parts[0]), int(parts[1])

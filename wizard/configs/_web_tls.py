@@ -6,11 +6,13 @@ Source: web/tls_config.go of prometheus/exporter-toolkit, and Go's crypto/tls be
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator
 
 from ruamel.yaml.nodes import Node, SequenceNode
 
 from wizard.configs import _fields
+from wizard.configs._web_names import Named
 from wizard.configs._yaml import Document, text_of
 
 _POLICIES = (
@@ -50,6 +52,10 @@ _OLD_CIPHERS = tuple(
     f"TLS_RSA_WITH_{suite}"
     for suite in ("AES_128_CBC_SHA", "AES_256_CBC_SHA", "AES_128_GCM_SHA256", "AES_256_GCM_SHA384")
 )
+# Not known here and never to be: OpenSSL's names of curves, and the ciphers that Go calls insecure.
+_FOREIGN_CURVE = re.compile(r"(?i)(?:secp|prime|brainpool|p-?\d|curvep|x25519$|x448)")
+_GO_CIPHER = re.compile(r"TLS_[A-Z0-9_]{3,60}")
+_INSECURE_CIPHER = re.compile(r"_RC4_|_3DES_|_NULL_|_EXPORT|_MD5$|_CBC_SHA256$|^TLS_RSA_")
 _HTTP2_NEEDS = ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256")
 
 
@@ -71,10 +77,6 @@ def check(document: Document, tls: _fields.Fields, of: _fields.Fields) -> Iterat
             "(add cert_file and key_file)"
         )
     yield from _policy(document, tls, policy, has_ca=has_ca)
-    for name, allowed in (("min_version", VERSIONS), ("max_version", VERSIONS)):
-        text = _fields.value(tls, name)
-        if text and text not in allowed:
-            yield f"{line(document, tls[name][-1])}: there is no TLS version {text!r} (one of {', '.join(allowed)})"
     low = _fields.value(tls, "min_version") or "TLS12"
     high = _fields.value(tls, "max_version") or "TLS13"
     if low in VERSIONS and high in VERSIONS and low > high:
@@ -82,17 +84,36 @@ def check(document: Document, tls: _fields.Fields, of: _fields.Fields) -> Iterat
             f"{line(document, tls['max_version'][-1])}: max_version {high} is below min_version, which is {low}, "
             "so no connection comes about (remove max_version)"
         )
+
+
+def names(document: Document, tls: _fields.Fields) -> Iterator[Named]:
+    """The names of versions, curves, ciphers and of the policy that are not known here."""
+    for name in ("min_version", "max_version"):
+        text = _fields.value(tls, name)
+        if text and text not in VERSIONS:
+            yield Named(
+                f"{line(document, tls[name][-1])}: there is no TLS version {text!r} (one of {', '.join(VERSIONS)})",
+                perhaps_newer=re.fullmatch(r"TLS[1-9][0-9]", text) is not None,
+            )
     for node in _fields.items(tls, "curve_preferences"):
         if text_of(node) not in _CURVES:
-            yield f"{line(document, node)}: there is no curve {text_of(node)!r} (one of {', '.join(_CURVES)})"
+            yield Named(
+                f"{line(document, node)}: there is no curve {text_of(node)!r} (one of {', '.join(_CURVES)})",
+                perhaps_newer=_FOREIGN_CURVE.match(text_of(node)) is None,
+            )
+    policy = _fields.value(tls, "client_auth_type")
+    if policy and policy not in _POLICIES:
+        place = line(document, tls["client_auth_type"][-1])
+        near = difflib.get_close_matches(policy, _POLICIES, n=1, cutoff=0.4)
+        yield Named(
+            f"{place}: there is no client_auth_type {policy!r} (use {near[0] if near else _POLICIES[-1]})",
+            perhaps_newer=policy.lower() not in (each.lower() for each in _POLICIES),
+        )
     yield from _ciphers(document, tls)
 
 
 def _policy(document: Document, tls: _fields.Fields, policy: str, *, has_ca: bool) -> Iterator[str]:
     place = line(document, tls["client_auth_type"][-1]) if policy else ""
-    if policy and policy not in _POLICIES:
-        near = difflib.get_close_matches(policy, _POLICIES, n=1, cutoff=0.4)
-        yield f"{place}: there is no client_auth_type {policy!r} (use {near[0] if near else _POLICIES[-1]})"
     if has_ca and policy in ("", "NoClientCert"):
         node = tls.get("client_ca_file", tls.get("client_ca", []))[-1]
         yield (
@@ -130,14 +151,18 @@ def _allowed(document: Document, tls: _fields.Fields, policy: str) -> Iterator[s
             )
 
 
-def _ciphers(document: Document, tls: _fields.Fields) -> Iterator[str]:
+def _ciphers(document: Document, tls: _fields.Fields) -> Iterator[Named]:
     for node in _fields.items(tls, "cipher_suites"):
         name = text_of(node)
+        place = line(document, node)
         if name in _OLD_CIPHERS:
-            yield f"{line(document, node)}: {name} is refused by programs built with Go 1.22 or newer (remove it)"
+            yield Named(f"{place}: {name} is refused by programs built with Go 1.22 or newer (remove it)")
         elif name not in _CIPHERS:
             near = difflib.get_close_matches(name, _CIPHERS, n=1, cutoff=0.4)
-            yield f"{line(document, node)}: there is no cipher {name!r} (use Go's names{f', e.g. {near[0]}' if near else ''})"
+            yield Named(
+                f"{place}: there is no cipher {name!r} (use Go's names{f', e.g. {near[0]}' if near else ''})",
+                perhaps_newer=_GO_CIPHER.fullmatch(name) is not None and not _INSECURE_CIPHER.search(name),
+            )
 
 
 def http2(document: Document, tls: _fields.Fields, switch: str) -> Iterator[str]:

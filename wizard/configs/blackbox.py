@@ -23,7 +23,7 @@ from wizard.configs.edit import Editor
 from wizard.errors import ConfigError
 
 NAME = "blackbox.yml"
-PROBERS = ("http", "tcp", "icmp", "dns", "grpc", "unix")
+PROBERS = ("http", "tcp", "icmp", "dns", "grpc", "unix", "websocket")
 
 _WORD = re.compile(r"[A-Za-z0-9_./+-]+")
 _Tree: TypeAlias = "dict[str, Value]"
@@ -224,13 +224,30 @@ def check(content: bytes, *, read: Read | None = None) -> tuple[str, ...]:
         return (str(problem),)
 
 
+def unfamiliar(content: bytes) -> tuple[str, ...]:
+    """Probers that are not known here, and that a newer exporter may know; in the form of `check`.
+
+    Whether the installed exporter knows them, its own `--config.check` says.
+    """
+    try:
+        document = load(content)
+        pairs = _pairs(document)
+    except ConfigError:
+        return ()
+    return tuple(
+        f"line {key.start_mark.line + 1}: module {text_of(key)!r}: the prober {prober!r} is not known here "
+        f"(write one of {', '.join(PROBERS)}, unless the exporter is newer)"
+        for key, node in pairs
+        if (prober := _fields.value(_fields.fields([node]), "prober")) and prober not in PROBERS
+    )
+
+
 def _findings(document: Document, read: Read | None) -> Iterator[str]:
     for key, node in _pairs(document):
         line, label = f"line {key.start_mark.line + 1}", f"module {text_of(key)!r}"
         of = _fields.fields([node])
-        prober = _fields.value(of, "prober")
-        if prober not in PROBERS:
-            yield f"{line}: {label}: there is no prober {prober!r} (write one of {', '.join(PROBERS)})"
+        if not _fields.value(of, "prober"):
+            yield f"{line}: {label}: there is no prober (write one of {', '.join(PROBERS)})"
         for each in of.get("http", [])[-1:]:
             yield from client(document, label, each, ways=OTHER_AUTH, read=_absolute(read))
 

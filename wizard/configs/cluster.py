@@ -16,6 +16,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 from wizard.configs import _fields, _secure, _web_check, _web_files
 from wizard.configs._pem import Read
 from wizard.configs._render import Value
+from wizard.configs._web_names import covered
 from wizard.configs._yaml import Document, data, load, merges, null
 from wizard.configs.edit import Editor
 from wizard.errors import ConfigError
@@ -127,7 +128,7 @@ def check(
     found = [
         f"{_line(document, nodes[-1])}: there is no setting {key!r} at the top (there are {_SERVER} and {_CLIENT})"
         for key, nodes in of.items()
-        if key not in (_SERVER, _CLIENT)
+        if key not in (_SERVER, _CLIENT) and covered(toolkit)
     ]
     found += [
         f"line {document.first_line}: {section} is missing, and Alertmanager needs both sections (add it)"
@@ -139,14 +140,18 @@ def check(
     if server and _fields.value(server, "client_auth_type") != _POLICY:
         place = _line(document, of[_SERVER][-1])
         found.append(f"{place}: anybody may join the gossip (add client_auth_type: {_POLICY})")
-    return (*found, *_client(document, of, read, folder))
+    return (*found, *_client(document, of, read, folder, toolkit))
 
 
-def _client(document: Document, of: _fields.Fields, read: Read | None, folder: str) -> Iterator[str]:
+def _client(
+    document: Document, of: _fields.Fields, read: Read | None, folder: str, toolkit: str
+) -> Iterator[str]:
     for node in of.get(_CLIENT, ()):
         for key, _ in node.value if isinstance(node, MappingNode) else ():
             name = str(key.value) if isinstance(key, ScalarNode) else "?"
             if name not in _CLIENT_FIELDS and not merges(key):
+                if not covered(toolkit):
+                    continue  # a newer Alertmanager may know it
                 near = difflib.get_close_matches(name, _CLIENT_FIELDS, n=1, cutoff=0.5)
                 todo = f"did you mean {near[0]}?" if near else "remove it"
                 yield f"{_line(document, key)}: there is no setting {name!r} in {_CLIENT} ({todo})"

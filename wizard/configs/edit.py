@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from wizard.configs import _hand, _render, _spans
+from wizard.configs._libyaml import without_anchors
 from wizard.configs._render import Inline, Plain, Value
 from wizard.configs._spans import Slot, slots
 from wizard.configs._yaml import Data, Document, Path, compose, data, load, null, shared
@@ -173,19 +174,22 @@ class Editor:
         self._expect(path, lambda old: [each for number, each in enumerate(old) if number not in indices])
 
     def double(self, path: Path, *, spaced: bool = False) -> None:
-        """Puts a copy of a list item, byte for byte, right behind it; `spaced` with a blank line between."""
+        """Puts a copy of a list item right behind it, byte for byte but for its anchors, which stay where they are.
+
+        `spaced` puts a blank line between.
+        """
         parent, slot = self._slot(path)
         assert isinstance(parent, SequenceNode) and isinstance(path[-1], int)
         index = path[-1]
         if slot.alias:
             raise self._refusal("it is an alias", slot.node)
         if parent.flow_style:
-            self._splice(slot.end, slot.end, ", " + self._text[slot.start : slot.end])
+            self._splice(slot.end, slot.end, ", " + without_anchors(self._text[slot.start : slot.end]))
         else:
             self._lone_dash(parent, index)
             mark = _spans.dash(self._document, parent, index)
             start = _spans.line_start(self._text, mark)
-            lines = self._text[start : _spans.after_line(self._text, slot.end)]
+            lines = without_anchors(self._text[start : _spans.after_line(self._text, slot.end)])
             if not lines.endswith("\n"):
                 lines += _spans.newline(self._text)
             gap = _spans.newline(self._text, start) if spaced else ""

@@ -8,6 +8,7 @@ the quotes of the value are removed first and the quotes inside it once more, wh
 from __future__ import annotations
 
 import re
+import shlex
 
 from wizard.configs._envread import Assignment, assignments
 from wizard.configs.words import find_flag, split, with_flag
@@ -15,6 +16,7 @@ from wizard.errors import ConfigError
 
 _NEWLINE = "\n\r"
 _BLANK = " \t\n\r"
+_CARRIED_BY_SHELL = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
 _CARRIED = re.compile(r"[^\s\"'\\$`\x00-\x1f\x7f]+")
 
 
@@ -30,15 +32,18 @@ def value(text: str, variable: str) -> str | None:
     return found.decoded if found else None
 
 
-def set_flag(text: str, variable: str, flag: str, value: str) -> str:
+def set_flag(text: str, variable: str, flag: str, value: str, *, reader: str = "systemd") -> str:
     """`text` with `--flag=value` in `variable`; a former value of the flag is replaced.
+
+    Args:
+        reader: who splits the value; see `model.FlagPlace`.
 
     Raises:
         ConfigError: the value holds a blank, quote, backslash, `$` or backquote, which no packaging's way
             of handing on the variable keeps; or the quotes in the file are such that the flag would not
             arrive as one argument.
     """
-    if not _CARRIED.fullmatch(value):
+    if not (_CARRIED if reader == "systemd" else _CARRIED_BY_SHELL).fullmatch(value):
         raise ConfigError(
             f"the value {value!r} of --{flag} cannot be carried by ${variable}",
             todo="Choose a path without blanks, quotes, backslashes and dollar signs.",
@@ -54,7 +59,32 @@ def set_flag(text: str, variable: str, flag: str, value: str) -> str:
                 todo="Close it, then try again.",
             )
         return changed
-    return _edit(text, found, flag, value)
+    changed = _edit(text, found, flag, value)
+    if reader != "systemd":
+        _refuse_lost_in_shell(found, _last(changed, variable), flag, value, reader)
+    return changed
+
+
+def _refuse_lost_in_shell(
+    found: Assignment, after: Assignment | None, flag: str, value: str, reader: str
+) -> None:
+    """Whether a shell that reads the value sees the same arguments as before, and the flag.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    read = shlex.split if reader == "code" else str.split
+    try:
+        old, new = read(found.decoded), read(after.decoded if after else "")
+        fine = new == with_flag(old, flag=flag, value=value)
+    except ValueError:  # a quote is not closed
+        fine = False
+    if not fine or (reader == "code" and re.search(r"[#;&|<>()`\n\r]", found.decoded)):
+        raise ConfigError(
+            f"a shell reads ${found.name}, and what stands there is such that --{flag} would not arrive",
+            where=f"line {found.line}",
+            todo=f'Write it as {found.name}="--one=flag --another=flag", with no quotes inside, then try again.',
+        )
 
 
 def remove_flag(text: str, variable: str, flag: str) -> str:

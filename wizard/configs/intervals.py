@@ -30,8 +30,12 @@ class Intervals:
 
 
 @lru_cache(maxsize=8)
-def intervals(content: bytes) -> Intervals:
+def intervals(content: bytes, usual: tuple[float, float] = USUAL) -> Intervals:
     """The intervals of a configuration.
+
+    Args:
+        content: a prometheus.yml, or a file that it includes.
+        usual: what holds where it says nothing.
 
     Raises:
         ConfigError: it is not YAML, or scrape_configs is not a list of mappings.
@@ -40,7 +44,7 @@ def intervals(content: bytes) -> Intervals:
         document = load(content, NAME)
         listed = listing(document)
         root = _fields.fields([document.root] if document.root is not None else [])
-        usual = _said(_fields.inner(root, "global"), USUAL)
+        usual = _said(_fields.inner(root, "global"), usual)
         nodes = listed.value if listed is not None else []
         jobs = [_fields.fields([node]) for node in nodes]
         return Intervals(usual, {_fields.value(of, "job_name"): _said(of, usual) for of in jobs})

@@ -16,7 +16,14 @@ from wizard.configs._jobs import NAME, ScrapeJob, discovery, index_of, job_for, 
 from wizard.configs._libyaml import without_collector
 from wizard.configs._prometheus_check import check
 from wizard.configs._render import Value
-from wizard.configs._targets import Scraped, scraped, sd_files, unknown_jobs
+from wizard.configs._targets import (
+    Scraped,
+    included_files,
+    included_patterns,
+    scraped,
+    sd_files,
+    unknown_jobs,
+)
 from wizard.configs._yaml import Document, Path, compose, decoded, load, text_of
 from wizard.configs.edit import Editor
 from wizard.errors import ConfigError
@@ -28,6 +35,8 @@ __all__ = [
     "add_job",
     "check",
     "clients",
+    "included_files",
+    "included_patterns",
     "job_for",
     "jobs",
     "probe_url",

@@ -10,10 +10,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from wizard.configs import unitfile
+from wizard.configs.unitfile import Setting
 from wizard.configs.words import Word, find_flag, split
 from wizard.errors import ConfigError
 
 _PREFIXES = "-@:+!|"
+_OTHER_COMMANDS = ("ExecCondition", "ExecStartPre", "ExecStartPost", "ExecReload", "ExecStop", "ExecStopPost")
 _VARIABLE = re.compile(r"\$(?:\{(?P<braced>[A-Za-z_]\w*)\}|(?P<bare>[A-Za-z_]\w*))")
 _SAFE = re.compile(r"[A-Za-z0-9_@+=:,./^~-]+")
 
@@ -60,6 +63,10 @@ class Unit:
     environment_files: tuple[EnvironmentFile, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     exec_from: str = ""
+    others: tuple[Setting, ...] = ()
+    """ExecReload, ExecStartPost and the like, as they count."""
+    credentials: tuple[tuple[str, str], ...] = ()
+    """(name, path) of each LoadCredential=."""
 
     @property
     def command(self) -> Command | None:
@@ -94,25 +101,25 @@ class Unit:
 
 
 def parse(text: str) -> Unit:
-    """Reads a unit and its drop-ins in the order in which `systemctl cat` prints them."""
-    section, origin, exec_from = "", "", ""
+    """Reads a unit and its drop-ins in the order in which they count; see `unitfile.split_files` for the text."""
+    exec_from = ""
     commands: list[str] = []
+    others: list[Setting] = []
+    credentials: dict[str, str] = {}
     files: list[EnvironmentFile] = []
     environment: dict[str, str] = {}
-    for line, _, _ in _logical_lines(text):
-        if line.startswith("# /"):
-            origin, section = line[2:].strip(), ""
-            continue
-        if line.startswith("["):
-            section = line.strip()
-            continue
-        key, sign, value = line.partition("=")
-        key, value = key.strip(), value.strip()
-        if section != "[Service]" or not sign:
+    for setting in unitfile.settings(text):
+        key, value = setting.key, setting.value
+        if setting.section != "[Service]":
             continue
         if key == "ExecStart":
             commands = [*commands, value] if value else []
-            exec_from = origin
+            exec_from = setting.path
+        elif key in _OTHER_COMMANDS:
+            others = [*others, setting] if value else [each for each in others if each.key != key]
+        elif key == "LoadCredential":
+            name, _, path = value.partition(":")
+            credentials = {**credentials, name: path} if value else {}
         elif key == "EnvironmentFile":
             files = [*files, EnvironmentFile(value.lstrip("-"), value.startswith("-"))] if value else []
         elif key == "Environment":
@@ -122,14 +129,32 @@ def parse(text: str) -> Unit:
                 name, _, held = word.text.partition("=")
                 environment[name] = held
     return Unit(
-        tuple(parse_command(raw) for raw in commands), tuple(files), tuple(environment.items()), exec_from
+        tuple(command for raw in commands for command in parse_commands(raw)),
+        tuple(files),
+        tuple(environment.items()),
+        exec_from,
+        tuple(others),
+        tuple(credentials.items()),
     )
 
 
+def parse_commands(raw: str) -> tuple[Command, ...]:
+    """The commands of one ExecStart value: a semicolon that stands alone, unquoted, divides them."""
+    ends = [word for word in split(raw, c_escapes=True) if raw[word.start : word.end] == ";"]
+    starts = [0, *(word.end for word in ends)]
+    pieces = [
+        raw[start:end] for start, end in zip(starts, [*(word.start for word in ends), len(raw)], strict=True)
+    ]
+    return tuple(parse_command(piece.strip()) for piece in pieces if piece.strip())
+
+
 def parse_command(raw: str) -> Command:
-    """One ExecStart value, on one line."""
+    """One command of an ExecStart value, on one line."""
     prefix = raw[: len(raw) - len(raw.lstrip(_PREFIXES))]
-    words = split(raw, c_escapes=True)
+    words = [
+        Word(";", word.start, word.end) if raw[word.start : word.end] == "\\;" else word
+        for word in split(raw, c_escapes=True)
+    ]
     if not words:
         return Command(raw, prefix, "", ())
     # After '@' the second word is the name that the program sees as its own.
@@ -159,8 +184,9 @@ def with_flag(raw: str, *, flag: str, value: str) -> str:
     Raises:
         ConfigError: the line holds several commands, or runs the program through a shell.
     """
+    raw = _without_loose_backslash(raw)
     command = parse_command(raw)
-    if any(word.text == ";" for word in command.words):
+    if any(raw[word.start : word.end] == ";" for word in command.words):
         raise ConfigError(
             "ExecStart holds several commands in one line",
             where=command.program,
@@ -197,36 +223,18 @@ def dropin(exec_start: str, flag: str, value: str) -> str:
 
 def edit_dropin(text: str, flag: str, value: str) -> str:
     """A drop-in that has its own ExecStart, with the flag set there and every other line as it was."""
-    spans = [
-        (start, end, line.partition("=")[2].strip())
-        for line, start, end in _logical_lines(text)
-        if line.partition("=")[0].strip() == "ExecStart" and line.partition("=")[2].strip()
-    ]
-    if len(spans) != 1:
+    found = [each for each in unitfile.settings(text) if each.key == "ExecStart" and each.value]
+    if len(found) != 1:
         raise ConfigError(
             "the drop-in does not have exactly one ExecStart", todo="Correct it by hand, then try again."
         )
-    start, end, raw = spans[0]
-    changed = with_flag(raw, flag=flag, value=value)
-    return text if changed == raw else f"{text[:start]}ExecStart={changed}{text[end:]}"
+    changed = with_flag(found[0].value, flag=flag, value=value)
+    if changed == found[0].value:
+        return text
+    return f"{text[: found[0].start]}ExecStart={changed}{text[found[0].end :]}"
 
 
-def _logical_lines(text: str) -> list[tuple[str, int, int]]:
-    """Lines with continuations joined by a blank and comments inside them dropped: (line, start, end)."""
-    found: list[tuple[str, int, int]] = []
-    joined, begin, position = "", -1, 0
-    for line in text.splitlines(keepends=True):
-        body = line.rstrip("\r\n")
-        comment = body.lstrip()[:1] in ("#", ";")
-        start, position = position, position + len(line)
-        if begin >= 0 and comment:
-            continue
-        if begin < 0:
-            joined, begin = "", start
-        if body.endswith("\\") and not comment:
-            joined += body[:-1] + " "
-            continue
-        if (whole := (joined + body).strip()) and (not comment or whole.startswith("# /")):
-            found.append((whole, begin, start + len(body)))
-        begin = -1
-    return found
+def _without_loose_backslash(raw: str) -> str:
+    """The value with a last backslash that stands for itself doubled: something may follow it then."""
+    loose = (len(raw) - len(raw.rstrip("\\"))) % 2
+    return raw + "\\" * loose

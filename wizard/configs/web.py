@@ -14,13 +14,13 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from wizard.configs import _fields, _secure
 from wizard.configs._render import Plain, Value, bare
-from wizard.configs._web_check import NAME, check, duration, number, unsupported, weak
+from wizard.configs._web_check import NAME, check, duration, number, unfamiliar, unsupported, weak
 from wizard.configs._yaml import Document, Path, load, null, text_of
 from wizard.configs.edit import Editor
 from wizard.errors import ConfigError
 from wizard.model import RateLimit
 
-__all__ = ["WebConfig", "check", "parse", "secure", "unsupported", "weak"]
+__all__ = ["WebConfig", "check", "parse", "secure", "unfamiliar", "unsupported", "weak"]
 
 _SECTIONS = ("tls_server_config", "http_server_config", "rate_limit", "basic_auth_users")
 

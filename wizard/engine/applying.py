@@ -35,6 +35,7 @@ from wizard.journal import Journal
 from wizard.model import (
     WORKSPACE,
     Change,
+    Completed,
     Connection,
     Event,
     FileState,
@@ -256,7 +257,7 @@ class Applier:
         elif change.action == "restart":
             services.restart(connection, change.service)
         else:
-            services.reload(connection, change.service)
+            services.reload(connection, change.service, self._plan.probes, self._hosts.dial)
             deadline = time.monotonic() + TURN_TIMEOUT
             for turn in change.turns:
                 self._await_turn(change, turn, deadline)
@@ -392,6 +393,8 @@ def validate(
     new = [problem for problem in problems if _unplaced(problem) not in old]
     if new:
         raise ValidationError(redact(plain(new[0])), where=f"{change.host}:{change.path}")
+    if change.check == "blackbox-config":
+        _exporter_check(connection, change, staged, plan)
     if host.promtool and change.check in ("web-config", "prometheus-config"):
         words = "web-config" if change.check == "web-config" else "config"
         ended = connection.run([host.promtool, "check", words, staged], timeout=60)
@@ -404,6 +407,34 @@ def validate(
                 where=f"{change.host}:{change.path}",
                 todo="the old file is still in place; mend what it names and plan again",
             )
+
+
+def _exporter_check(connection: Connection, change: WriteFile, staged: str, plan: Plan) -> None:
+    """What the installed blackbox exporter says of its new configuration: it knows what its version knows.
+
+    Raises:
+        ValidationError: it refuses the file.
+    """
+    found = plan.facts.hosts[change.host].services
+    service = next(
+        (each for each in found if each.component == "blackbox_exporter" and each.config_file == change.path),
+        None,
+    )
+    if service is None or service.kind or not posixpath.isabs(service.program):
+        return  # its program is none that can be started here
+
+    def checked(path: str) -> Completed:
+        return connection.run([service.program, "--config.check", f"--config.file={path}"], timeout=60)
+
+    ended = checked(staged)
+    if ended.code in (0, 126, 127) or checked(change.path).code != 0:
+        return  # what it rejected before is not of our making
+    said = (ended.stdout + ended.stderr).replace(staged, change.path).strip()
+    raise ValidationError(
+        f"the blackbox exporter rejects it: {redact(plain(said, 500))}",
+        where=f"{change.host}:{change.path}",
+        todo="Correct what it names and plan again; the old file is still in place",
+    )
 
 
 def _unplaced(problem: str) -> str:

@@ -161,7 +161,7 @@ class Asker:
         shown = _read(of.client, of.cert_file)
         if shown is None:
             return "client-file"
-        chain = trust.bundle(shown)
+        chain = trust.chain(shown)
         if config.client_auth_type in _VERIFYING and (fault := self._judged(chain)):
             return fault
         leaf = _summary(chain[0])
@@ -169,7 +169,7 @@ class Asker:
         return "client-cert-san" if allowed and not set(allowed) & set(leaf.names) else ""
 
     def _judged(self, chain: tuple[x509.Certificate, ...]) -> str:
-        anchors = _certificates(_read(self._of.server, self._web_file("client_ca_file")))
+        anchors = trust.pool(_read(self._of.server, self._web_file("client_ca_file")) or b"")
         reason = trust.verdict(chain, anchors=anchors, name="", purpose="client")
         if "expired" in reason:
             begins = chain[0].not_valid_before_utc
@@ -213,7 +213,7 @@ class Asker:
             content = _read(of.client, of.password_file)
             if content is None:
                 return "password-file"
-            given = Secret(content.decode("utf-8", "replace").strip())
+            given = passwords.sent(content)
         config = self._web()
         if config is None or given is None:
             return ""

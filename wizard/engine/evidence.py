@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from wizard import endpoints
 from wizard.components import component as find_component
 from wizard.model import Connection, Forward, Probe, Service
 from wizard.probes import Dial
@@ -91,9 +92,10 @@ def of_job(
         job: only the scrape job (or remote_write block) of that name.
     """
     for row, url in _asked(content):
-        place = url.partition("://")[2].partition("/")[0]
+        scheme, _, rest = url.partition("://")
+        place = endpoints.split(rest.partition("/")[0], scheme)
         named = row.get("job_name", row.get("name"))
-        if (address and place != address) or (job and named != job):
+        if (address and place != endpoints.split(address, scheme)) or (job and named != job):
             continue
         tls, login = _block(row, "tls_config"), _block(row, "basic_auth")
         password = login.get("password")

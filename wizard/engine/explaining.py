@@ -5,22 +5,24 @@ Only services that belong to the stack are asked, whatever address a pasted text
 
 from __future__ import annotations
 
+import fnmatch
 import posixpath
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from wizard import diagnose
+from wizard import diagnose, endpoints, log_records
+from wizard.configs import prometheus as scrape
 from wizard.diagnose import Diagnosis
 from wizard.engine.asking import Asker
 from wizard.engine.evidence import Evidence, addresses, at_server, of_job, urls
 from wizard.engine.hosts import Hosts, manager
-from wizard.errors import FirescreenError
+from wizard.errors import ConfigError, FirescreenError
 from wizard.model import Connection, Service, Stack
 
 _LINES: Final = 60
-_POOL: Final = re.compile(r"scrape_pool=\"?(?P<job>[^\"\n]{1,200}?)\"?(?:\s|$)")
+_POOL: Final = re.compile(rf"scrape_pool=(?P<job>[^{log_records.SEPARATOR}\n]{{1,200}})")
 _STAMP: Final = re.compile(r"^.*?(?:\d\d:\d\d:\d\d\S*\s+|\w+\[\d+\]: )")
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
@@ -44,7 +46,11 @@ class _Served:
     def places(self) -> tuple[str, ...]:
         """host:port in every way in which a client may write it."""
         port = self.service.listen.rpartition(":")[2]
-        return (self.service.listen, *(f"{name}:{port}" for name in self.names))
+        return (self.service.listen, *(endpoints.joined(name, int(port or 0)) for name in self.names))
+
+    def is_at(self, place: str) -> bool:
+        """Whether host:port, as some client writes it, is this service."""
+        return any(endpoints.is_same(place, each) for each in self.places())
 
 
 def explain(text: str, stack: Callable[[], Stack], reach: Callable[[Stack], Hosts]) -> Diagnosis | None:
@@ -83,9 +89,11 @@ def _served(stack: Stack, hosts: Hosts) -> Iterator[_Served]:
 
 
 def _evidence(text: str, services: tuple[_Served, ...], hosts: Hosts) -> Evidence | None:
-    named = addresses(text)
-    pool = _POOL.search(text)
-    target = next((one for place in named for one in services if place in one.places()), None)
+    # Without the escapes of the logger, which would end a URL too late.
+    records = "\n".join(record.text for record in log_records.read(text))
+    named = addresses(records)
+    pool = _POOL.search(records)
+    target = next((one for place in named for one in services if one.is_at(place)), None)
     if target is None and not named and pool is None:
         target = next((one for one in services if _wrote(one, text)), None)
     places = named if target is None else (*named, *target.places())
@@ -94,28 +102,44 @@ def _evidence(text: str, services: tuple[_Served, ...], hosts: Hosts) -> Evidenc
     )
     if target is None and client is not None:
         place = addresses(client.url)
-        target = next((one for one in services if place and place[0] in one.places()), None)
+        target = next((one for one in services if place and one.is_at(place[0])), None)
     if target is None:
         return client
     # What the client says it asked counts more than what its configuration says now.
-    said = next((url for place, url in urls(text).items() if place in target.places()), "")
+    said = next((url for place, url in urls(records).items() if target.is_at(place)), "")
     asked = replace(client or Evidence(), url=said or (client.url if client else ""))
     return at_server(asked, target.connection, target.service, target.log, hosts.dial)
 
 
 def _asks(one: _Served, places: tuple[str, ...], job: str) -> Evidence | None:
     """What a Prometheus uses for one of these addresses."""
-    path = one.service.config_file
-    if one.service.component != "prometheus" or not path:
+    if one.service.component != "prometheus" or not one.service.config_file:
         return None
-    state = one.connection.read(path)
+    for path, content in _configuration(one.connection, one.service.config_file):
+        folder = posixpath.dirname(path)
+        for place in ("",) if job else places:
+            found = of_job(content, folder=folder, address=place, client=one.connection, job=job)
+            if found is not None:
+                return found
+    return None
+
+
+def _configuration(connection: Connection, path: str) -> Iterator[tuple[str, bytes]]:
+    """A prometheus.yml, then the files that it includes, each with its path."""
+    state = connection.read(path)
     if state is None:
-        return None
-    folder = posixpath.dirname(path)
-    if job:
-        return of_job(state.content, folder=folder, address="", client=one.connection, job=job)
-    asked = (of_job(state.content, folder=folder, address=place, client=one.connection) for place in places)
-    return next((each for each in asked if each), None)
+        return
+    yield path, state.content
+    try:
+        patterns = scrape.included_patterns(state.content, posixpath.dirname(path))
+    except ConfigError:
+        return
+    for pattern in patterns:
+        folder, name = posixpath.split(pattern)
+        for each in fnmatch.filter(connection.names(folder), name.replace("[^", "[!")):
+            included = connection.read(posixpath.join(folder, each))
+            if included is not None:
+                yield posixpath.join(folder, each), included.content
 
 
 def _wrote(one: _Served, text: str) -> bool:

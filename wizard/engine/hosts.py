@@ -6,7 +6,7 @@ import posixpath
 import shutil
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from types import ModuleType
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from wizard import probes
 from wizard.account import account
+from wizard.components import all_components
 from wizard.components import component as find_component
-from wizard.engine import proving
+from wizard.engine import proving, runtimeinfo
 from wizard.engine.lanes import side_by_side
 from wizard.engine.reaching import Way, bracketed, is_address, seen_from_here
 from wizard.engine.together import info_many
@@ -23,8 +24,8 @@ from wizard.errors import FirescreenError
 from wizard.hosts.access import Access
 from wizard.hosts.local import LocalConnection, host_names
 from wizard.hosts.practice import PracticeConnection
-from wizard.model import WORKSPACE, Connection, Forward, HostSpec, Service
-from wizard.services import detect, process, systemd
+from wizard.model import WORKSPACE, Caller, Connection, Forward, HostSpec, Probe, Service
+from wizard.services import callers, detect, process, systemd
 from wizard.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -213,10 +214,18 @@ class Hosts:
 
     def with_unit_text(self, service: Service) -> Service:
         """The service with what a drop-in for it has to be made from."""
-        if service.manager != "systemd" or service.flags.kind != "dropin":
+        if service.manager != "systemd" or service.flags.kind != "dropin" or service.unit_text:
             return service
         text = systemd.unit_text(self.connection(service.host), service)
         return replace(service, unit_text=text)
+
+    def callers(self, name: str, services: tuple[Service, ...]) -> tuple[Caller, ...]:
+        """Lines on a host that ask a component by plain http, at a usual port or at one of these services."""
+        if self._specs[name].connect in ("practice", "manual"):
+            return ()
+        ports = {known.default_port for known in all_components()}
+        ports |= {int(port) for one in services if (port := one.listen.rpartition(":")[2]).isdecimal()}
+        return callers.find(self.connection(name), ports)
 
     def promtool(self, name: str, services: tuple[Service, ...]) -> str:
         """Where promtool is on a host: beside prometheus, in a usual folder, or '' for nowhere."""
@@ -259,6 +268,7 @@ def restart(connection: Connection, service: Service) -> None:
     if service.manager == "systemd":
         if service.flags.kind == "dropin":
             systemd.daemon_reload(connection)
+            systemd.check_start(connection, service)
         systemd.restart(connection, service, answers=_asked(connection, service))
     elif service.manager == "process":
         process.restart(connection, service)
@@ -269,18 +279,38 @@ def _asked(connection: Connection, service: Service) -> Callable[[float], bool] 
     host = service.listen.rpartition(":")[0].strip("[]")
     if service.forward is not None:
         return None
-    here = isinstance(connection, LocalConnection) or not (host == "localhost" or host.startswith("127."))
+    here = isinstance(connection, LocalConnection) or _is_far(service)
     if not here or host == "::1" or find_component(service.component).asks_others:
         return None  # Prometheus answers while it still reads
     return partial(probes.answers, service.listen)
 
 
-def reload(connection: Connection, service: Service) -> None:
+def reload(
+    connection: Connection, service: Service, known: Sequence[Probe] = (), dial: probes.Dial | None = None
+) -> None:
     """Has a service read its configuration again; back when it says that it has.
 
+    Args:
+        connection: the service's host.
+        service: which one.
+        known: probes of the plan, for a Prometheus that says of itself what its log does not.
+        dial: makes the connection of a service with a `forward`.
+
     Raises:
-        ServiceError: it refused the new configuration; it goes on with the old.
+        ServiceError: it refused the new configuration, or has not read it; it goes on with the old.
     """
     code = manager(service)
-    if code is not None and find_component(service.component).reload_by:
+    if code is None or not find_component(service.component).reload_by:
+        return
+    if code is systemd:
+        here = isinstance(connection, LocalConnection) or service.forward is not None or _is_far(service)
+        ask = runtimeinfo.asking(service, known, dial) if here else None
+        systemd.reload(connection, service, ask=ask)
+    else:
         code.reload(connection, service)
+
+
+def _is_far(service: Service) -> bool:
+    """Whether its address is another than this machine's own."""
+    host = service.listen.rpartition(":")[0].strip("[]")
+    return not (host in ("localhost", "::1") or host.startswith("127."))

@@ -14,6 +14,7 @@ from wizard.account import account
 from wizard.components import component as find_component
 from wizard.engine.hosts import Hosts
 from wizard.engine.lanes import side_by_side
+from wizard.engine.resolver import resolve
 from wizard.engine.together import info_many, read_many
 from wizard.errors import AwayError
 from wizard.model import WORKSPACE, Facts, HostFacts, HostSpec, PathInfo, Stack
@@ -59,6 +60,7 @@ def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
         if not any(missing.values()):
             break
         facts = replace(facts, hosts=_with_all(facts, missing, hosts))
+    facts = _with_names(stack, facts, hosts)
     folders = steps.wanted_folders(stack, facts)
     looked = side_by_side(
         lambda known: replace(
@@ -69,9 +71,26 @@ def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
     return replace(facts, hosts={known.spec.name: known for known in looked})
 
 
+def _with_names(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
+    """The facts with where the names that each host's clients use lead on that host."""
+    wanted = steps.wanted_names(stack, facts)
+
+    def asked(known: HostFacts) -> HostFacts:
+        name = known.spec.name
+        if name not in wanted:
+            return known
+        if known.spec.connect == "manual":
+            return replace(known, resolver=f"where names lead on {name} can only be asked there")
+        found = resolve(hosts.connection(name), wanted[name])
+        return replace(known, resolved=found.addresses, resolver=found.reason)
+
+    return replace(facts, hosts={each.spec.name: each for each in side_by_side(asked, facts.hosts.values())})
+
+
 def _look(spec: HostSpec, stack: Stack, hosts: Hosts) -> HostFacts | AwayError:
     try:
-        return _host_facts(spec, hosts, _wanted(stack, spec.name))
+        protects = any(component.protect for component in stack.components)
+        return _host_facts(spec, hosts, _wanted(stack, spec.name), protects=protects)
     except AwayError as error:
         return error
 
@@ -85,7 +104,7 @@ def _wanted(stack: Stack, host: str) -> tuple[str, ...]:
     return tuple(component.name for component in stack.components if component.host == host)
 
 
-def _host_facts(spec: HostSpec, hosts: Hosts, wanted: tuple[str, ...]) -> HostFacts:
+def _host_facts(spec: HostSpec, hosts: Hosts, wanted: tuple[str, ...], *, protects: bool) -> HostFacts:
     services = tuple(hosts.with_unit_text(service) for service in hosts.services(spec.name, wanted))
     user, group = account()
     root = (os.geteuid() == 0 or bool(spec.become)) and spec.connect == "local"
@@ -104,6 +123,7 @@ def _host_facts(spec: HostSpec, hosts: Hosts, wanted: tuple[str, ...]) -> HostFa
         promtool=hosts.promtool(spec.name, services),
         clock=clock - time.time(),
         services=services,
+        callers=hosts.callers(spec.name, services) if protects else (),
     )
 
 
@@ -128,7 +148,8 @@ def _with_files(known: HostFacts, missing: list[str], hosts: Hosts) -> HostFacts
         folder, pattern = posixpath.split(path)
         if read[path] is None and any(sign in pattern for sign in "*?["):
             # Prometheus allows a pattern in the last part of a path; the pattern itself stands for 'looked at'.
-            names = fnmatch.filter(connection.names(folder), pattern)
+            # Go negates a class of characters by ^, Python by !.
+            names = fnmatch.filter(connection.names(folder), pattern.replace("[^", "[!"))
             read |= {each: connection.read(each) for each in (posixpath.join(folder, name) for name in names)}
     return replace(known, files={**known.files, **read})
 

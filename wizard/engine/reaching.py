@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from wizard import probes
+from wizard import endpoints, probes
 from wizard.hosts.failures import ForbiddenError
 from wizard.model import Facts, Forward, HostSpec, Service
 
@@ -73,13 +73,14 @@ def forward_to(facts: Facts, url: str) -> Forward | None:
         name, port = target.hostname or "", target.port or (443 if target.scheme == "https" else 80)
     except ValueError:
         return None
-    if is_loopback(name):
+    if endpoints.is_loopback(name):
         return None
     for known in facts.hosts.values():
         for service in known.services:
             host, _, own = service.listen.rpartition(":")
             names = (known.spec.name, known.spec.address, host.strip("[]"), *known.names)
-            if service.forward is not None and own == str(port) and name in (each.lower() for each in names):
+            mine = endpoints.canonical(name) in map(endpoints.canonical, filter(None, names))
+            if service.forward is not None and own == str(port) and mine:
                 return service.forward
     return None
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from wizard import diagnose, probes
+from wizard import diagnose, passwords, probes
 from wizard.configs import httpclient
 from wizard.diagnose import Diagnosis
 from wizard.errors import ConfigError, HostError, InputError
@@ -166,15 +166,16 @@ def _meanings(targets: tuple[Target, ...]) -> dict[str, str]:
 
 
 def password_in(path: Path) -> Secret:
-    """The first line of a password file.
+    """The password in a file.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: it cannot be read, or holds no password that can be used.
     """
     try:
-        return Secret(path.read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r"))
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise InputError("the password's file cannot be read", where=plain(str(path))) from error
+    return passwords.decoded(content, where=plain(str(path)))
 
 
 def _commands(probe: Probe, root: Probe, request: Request, workspace: Workspace) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ from wizard.engine.lanes import side_by_side
 from wizard.engine.together import read_many
 from wizard.errors import AwayError, ChangedError, FirescreenError, HostError, RestoreError, ServiceError
 from wizard.journal import Entry, Record
-from wizard.model import Event, FileState, Service
+from wizard.model import Connection, Event, FileState, Service
+from wizard.services import manual
 
 Emit = Callable[[Event], None]
 
@@ -72,10 +73,13 @@ def put_back(record: Record, hosts: Hosts, emit: Emit) -> None:
     restored = side_by_side(lambda mine: _restore(record, mine, hosts, told), by_host.values())
     for host, found in zip(by_host, restored, strict=True):
         troubles += [(host, error) for error in found]
+    # What is restarted afterwards reads its configuration then: a process that is just starting cannot be reloaded.
+    restarted = {(entry.host, entry.path) for entry in entries if entry.kind == "restart"}
     for turn in _turns(sorted(entries, key=lambda entry: entry.number)):
         turned = side_by_side(lambda entry: _turned_back(record, entry, hosts, emit), turn)
         for entry, found in zip(turn, turned, strict=True):
-            troubles += [(entry.host, error) for error in found]
+            if entry.kind != "reload" or (entry.host, entry.path) not in restarted:
+                troubles += [(entry.host, error) for error in found]
     if troubles:
         together = _together([error for _, error in troubles])
         together.hosts = tuple(dict.fromkeys(host for host, _ in troubles))
@@ -211,13 +215,19 @@ def _turn_back(record: Record, entry: Entry, hosts: Hosts, emit: Emit) -> None:
                 kind="waiting",
                 host=entry.host,
                 state=f"restart {service.unit}",
-                text=f"{service.unit} was started by hand: start it again as it was before",
+                text="\n".join(manual.back(service)),
             )
         )
     elif entry.kind == "restart":
         services.restart(connection, service)
-    else:
-        services.reload(connection, service)
+    elif _runs(connection, service):
+        services.reload(connection, service, dial=hosts.dial)
+
+
+def _runs(connection: Connection, service: Service) -> bool:
+    """Whether it runs: what does not reads its configuration when it starts, and need not be told."""
+    code = services.manager(service)
+    return code is None or service.active or code.is_active(connection, service)
 
 
 def revive(record: Record, hosts: Hosts) -> None:

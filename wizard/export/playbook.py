@@ -250,13 +250,11 @@ def _shown(client: Client, place: Place) -> dict[str, str]:
     """CA, certificate and login of a place, as `firescreen_proof` has them."""
     named = {"ca": "ca_file", "cert": "cert_file", "key": "key_file"}
     found = {
-        key: posixpath.join(client.folder, place.tls[name])
-        for key, name in named.items()
-        if place.tls.get(name)
+        key: client.resolve(place, place.tls[name]) for key, name in named.items() if place.tls.get(name)
     }
     user, path = place.basic_auth.get("username", ""), place.basic_auth.get("password_file", "")
     if user and path:
-        found |= {"user": user, "password_file": posixpath.join(client.folder, path)}
+        found |= {"user": user, "password_file": client.resolve(place, path)}
     return found
 
 

@@ -198,26 +198,24 @@ class Picture:
                     by_hand=(f"# Restart {server.service.unit} on {server.spec.host}.",),
                 )
         for client in (*self._scrapers, *layout.probers(self.plan.stack, self.facts)):
-            mine = any((each.host, each.path) == self._config(client) for each in self.files)
+            read = layout.config_files(self.facts, client.service)
+            mine = any(each.host == client.service.host and each.path in read for each in self.files)
             if mine and (client.service.host, client.service.component, "reload") not in planned:
                 yield Turn(
                     stage=self.last + 1,
                     service=client.service,
                     action="reload",
-                    files=(client.service.config_file,),
+                    files=read,
                     by_hand=(
                         f"# Let {client.service.unit} on {client.service.host} read its configuration.",
                     ),
                 )
 
-    def _config(self, client: Client) -> tuple[str, str]:
-        return client.service.host, client.service.config_file
-
     def _read_at(self, change: RunService) -> tuple[str, ...]:
         """What a service reads when it is restarted, or reloaded, as the plan wants it."""
         service = change.service
         if change.action == "reload":
-            return (service.config_file,)
+            return layout.config_files(self.facts, service)
         for server in self._servers:
             if (server.spec.host, server.spec.name) == (service.host, service.component):
                 named = (service.flags.path, server.web_file, _cluster_file(server))
@@ -293,12 +291,14 @@ def _in_place(
     for host, path in _data_sources(stack, facts, servers):
         ours[host, path] = None
     for client, places in _asking(stack, facts, servers, scrapers):
-        ours[client.service.host, client.service.config_file] = None
+        ours |= dict.fromkeys(
+            (client.service.host, place.path or client.service.config_file) for place in places
+        )
         mine = _of_client(client, stack, servers)
         for place in places:
             named = [place.tls.get(key, "") for key in ("ca_file", "cert_file", "key_file")]
             named.append(place.basic_auth.get("password_file", ""))
-            for path in (posixpath.join(client.folder, name) for name in named if name):
+            for path in (client.resolve(place, name) for name in named if name):
                 use(client.service.host, path, mine)
     needed = tuple(Needed(host=host, path=path) for host, path in brought)
     return tuple(ours), needed

@@ -8,6 +8,7 @@ from wizard.model.changes import Change, MakeFolder, PlannedStep, RunService, Wr
 from wizard.model.events import Event, HostState, RunRecord
 from wizard.model.found import (
     WORKSPACE,
+    Caller,
     Completed,
     Connection,
     Facts,
@@ -62,6 +63,7 @@ __all__ = [
     "Attempt",
     "Baseline",
     "BrokenClient",
+    "Caller",
     "CertificateSpec",
     "CertificateSummary",
     "Change",

@@ -27,6 +27,8 @@ class WriteFile:
     about: tuple[str, ...] = ()
     """What the content says, for a person: a certificate's text tells nobody anything."""
     by_hand: tuple[str, ...] = ()
+    typed_here: bool = False
+    """Whether `by_hand` is typed on the machine where Firescreen runs and not on the host."""
 
     @property
     def kind(self) -> str:
@@ -90,6 +92,8 @@ class MakeFolder:
     group: str
     why: str
     by_hand: tuple[str, ...] = ()
+    typed_here: bool = False
+    """As for a file."""
     kind: str = field(default="folder", init=False)
 
     def title(self) -> str:

@@ -117,6 +117,9 @@ class FlagPlace:
     kind: Literal["envfile", "dropin", "argfile", "manual"]
     path: str = ""
     variable: str = ""
+    reader: Literal["systemd", "shell", "code"] = "systemd"
+    """Who splits the variable's value into arguments: systemd (quotes are removed), a shell that expands it (at blanks,
+    quotes stay), or a shell that gets it as code from systemd."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +168,21 @@ class Service:
     pid: int = 0
     kind: str = ""
     """'' or what runs it when `manager` is manual: container, windows, process."""
+    stop_timeout: float = 0.0
+    """Seconds that systemd waits for it to end (TimeoutStopSec=); a year for as long as it takes."""
+    dynamic: bool = False
+    """Whether its user exists only while it runs (DynamicUser=yes), so that no file can belong to it."""
+    credentials: str = ""
+    """The folder in which systemd hands it copies of its files (LoadCredential=), or is to; '' where it reads them."""
+    shared_with: tuple[str, ...] = ()
+    """What else runs as its user or in its group now, where these are nobody's own; () for a user of its own."""
     unit_text: str = field(default="", repr=False)
-    """What systemd holds of the unit, where its flags are to be set by a drop-in."""
+    """The unit's files as `configs.unitfile.joined` puts them together; '' where systemd does not manage it."""
+
+    @property
+    def agent(self) -> bool:
+        """Whether it is a Prometheus in agent mode: it scrapes and sends on, and answers no queries."""
+        return "--agent" in self.arguments or "agent" in self.flag("enable-feature").split(",")
 
     def hides(self, path: str) -> str:
         """The folder by which its sandbox hides an absolute path from it, or ''."""
@@ -188,6 +204,22 @@ class Service:
         return ""
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A line on a host that asks a component by plain http: of a unit, a cron table, a monitor's check or a script.
+
+    host, port: what it asks, as written there. unit: the unit whose file it is, with its `.service`, or ''.
+    """
+
+    kind: Literal["unit", "cron", "check", "script"]
+    path: str
+    line: int
+    text: str
+    host: str
+    port: int
+    unit: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
     """What was read from one host."""
@@ -204,8 +236,17 @@ class HostFacts:
     clock: float = 0.0
     """Seconds by which its clock is ahead of this machine's."""
     services: tuple[Service, ...] = ()
+    callers: tuple[Caller, ...] = ()
+    """What asks a component by plain http and is no component: it stops working when that speaks https."""
     files: Mapping[str, FileState | None] = field(default_factory=dict)
     folders: Mapping[str, PathInfo | None] = field(default_factory=dict)
+    resolved: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Addresses to which its own resolver leads names that its configurations use; () if it knows none.
+
+    The names are as `endpoints.canonical` has them.
+    """
+    resolver: str = ""
+    """Why names could not be resolved there, a clause ('getent is not installed there'), or ''."""
 
     def service(self, component: str) -> Service | None:
         """The service of that component here, the active one first."""

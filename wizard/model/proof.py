@@ -47,6 +47,11 @@ class Probe:
     job: str = ""
     asker: str = ""
     """Of 'up': `host/component` of the Prometheus that is asked."""
+    instance_label: str = ""
+    """The label `instance` of its series, where relabelling gives it another than host:port; `job_label` likewise."""
+    job_label: str = ""
+    agent: bool = False
+    """For 'up': whether the Prometheus is one in agent mode, which answers no queries; for the printed command."""
     holds: str = ""
     """A text that the answer must hold; without it the outcome is 'other' and not the status."""
     not_before: float = 0.0

@@ -93,7 +93,9 @@ def _command(probe: Probe, *, asking: bool, reading: bool = False) -> str:
     if probe.server_name or probe.forward:
         url, rule = _renamed(url, probe.server_name, forwarded_port(probe.id) if probe.forward else 0)
         words += ["--connect-to", rule] if rule else []
-    if probe.kind == "up":
+    if probe.kind == "up" and probe.agent:
+        url = f"{url.rstrip('/')}/api/v1/targets?state=active"
+    elif probe.kind == "up":
         words += ["-G", "--data-urlencode", f"query={_query(probe)}"]
         url = f"{url.rstrip('/')}/api/v1/query"
     # curl takes brackets for a pattern, except those around an IPv6 address.
@@ -107,7 +109,9 @@ def _command(probe: Probe, *, asking: bool, reading: bool = False) -> str:
 
 
 def _query(probe: Probe) -> str:
-    labels = {"instance": probe.instance} | ({"job": probe.job} if probe.job else {})
+    labels = {"instance": probe.instance_label or probe.instance}
+    if probe.job_label or probe.job:
+        labels["job"] = probe.job_label or probe.job
     return "up{" + ",".join(f"{name}={json.dumps(value)}" for name, value in labels.items()) + "}"
 
 
@@ -127,4 +131,5 @@ def _renamed(url: str, name: str, port_here: int) -> tuple[str, str]:
     to = f"127.0.0.1:{port_here}" if port_here else f"{host}:{port}"
     if not name:
         return url, f"{host}:{port}:{to}"
+    name = f"[{name}]" if ":" in name else name
     return target._replace(netloc=f"{name}:{port}").geturl(), f"{name}:{port}:{to}"

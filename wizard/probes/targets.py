@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from wizard import endpoints
 from wizard.model import Probe
 from wizard.trust import one_line
 
@@ -51,10 +52,15 @@ def _meant(probe: Probe, target: Mapping[str, Any]) -> bool:
     if probe.job and probe.job not in (labels.get("job"), target.get("scrapePool"), discovered.get("job")):
         return False
     try:
-        scraped = urlsplit(str(target.get("scrapeUrl", ""))).netloc
+        scraped = urlsplit(str(target.get("scrapeUrl", "")))
     except ValueError:
-        scraped = ""
-    return probe.instance in (scraped, labels.get("instance"), discovered.get("__address__"))
+        scraped = urlsplit("")
+    if probe.instance in (scraped.netloc, labels.get("instance"), discovered.get("__address__")):
+        return True
+    # Prometheus 3 leaves out a port that is the scheme's own.
+    return bool(scraped.netloc) and endpoints.split(scraped.netloc, scraped.scheme) == endpoints.split(
+        probe.instance
+    )
 
 
 def _state(probe: Probe, target: Mapping[str, Any]) -> TargetState:

@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from cryptography import x509
-
 from wizard import trust
 from wizard.errors import CertificateError
 from wizard.model import CertificateSummary, Probe, TlsReport
 from wizard.probes.wire import EndedError, Wire
+from wizard.trust.go import Pool
 
 _Result = TypeVar("_Result")
 
@@ -273,19 +272,19 @@ class Trust:
         if not shown:
             return
         known = self._read.get(shown)
-        try:
-            if known is None:
-                known = self._read[shown] = _Shown.read(shown)
-        except CertificateError as error:
-            raise EndedError("untrusted", "x509: malformed certificate") from error
+        if known is None:
+            known = self._read[shown] = _Shown(shown, _summaries(shown), {})
         record.chain = known.summaries
         if insecure:
-            record.steps.append("· the certificate is not looked at (insecure_skip_verify)")
-            return
-        if name not in known.verdicts:
-            anchors = trust.system_roots(known.chain) if self._anchors is None else self._anchors
-            known.verdicts[name] = _verdict(known, anchors, name)
-        reason = known.verdicts[name]
+            reason = trust.unread(shown)
+            if not reason:
+                record.steps.append("· the certificate is not looked at (insecure_skip_verify)")
+                return
+        else:
+            if name not in known.verdicts:
+                anchors = trust.system_roots(shown) if self._anchors is None else self._anchors
+                known.verdicts[name] = _verdict(known, anchors, name)
+            reason = known.verdicts[name]
         if reason:
             record.steps.append(f"· the client refuses the certificate: {trust.one_line(reason)}")
             raise EndedError("untrusted", reason)
@@ -294,43 +293,44 @@ class Trust:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """A chain that a server showed, and what was said of it for each name."""
+    """A chain (DER) that a server showed, and what was said of it for each name."""
 
-    chain: tuple[x509.Certificate, ...]
+    chain: tuple[bytes, ...]
     summaries: tuple[CertificateSummary, ...]
     verdicts: dict[str, str]
 
-    @staticmethod
-    def read(shown: tuple[bytes, ...]) -> _Shown:
-        """The chain, read. Raises `CertificateError`."""
-        chain = tuple(trust.load(der) for der in shown)
-        return _Shown(chain, tuple(trust.summary(der) for der in shown), {})
+
+def _summaries(chain: Sequence[bytes]) -> tuple[CertificateSummary, ...]:
+    """What can be told of a chain, up to the first certificate that nobody can read."""
+    found = []
+    for der in chain:
+        try:
+            found.append(trust.summary(der))
+        except CertificateError:
+            break
+    return tuple(found)
 
 
-def _verdict(known: _Shown, anchors: Sequence[x509.Certificate], name: str) -> str:
+def _verdict(known: _Shown, anchors: Pool | Sequence[bytes], name: str) -> str:
     """As `trust.verdict`; signatures are checked once where many names share a good chain."""
     if "" not in known.verdicts:
         known.verdicts[""] = trust.verdict(known.chain, anchors=anchors, name="")
-    if not known.verdicts[""]:
-        try:
-            if not trust.name_fault(known.chain[0], name):
-                return ""
-        except (ValueError, TypeError, x509.DuplicateExtension):
-            pass  # the whole verdict says what is wrong with it
+    if not known.verdicts[""] and not trust.name_fault(known.chain[0], name):
+        return ""
     return trust.verdict(known.chain, anchors=anchors, name=name)
 
 
-def _anchors(path: str) -> tuple[x509.Certificate, ...]:
+def _anchors(path: str) -> Pool:
     try:
         with Path(path).open("rb") as file:
             data = file.read(16 << 20)
     except (OSError, ValueError) as error:
         reason = f"unable to load specified CA cert {path}: open {path}: {_os_words(error)}"
         raise EndedError("error", reason) from error
-    try:
-        return trust.bundle(data)
-    except CertificateError as error:
-        raise EndedError("error", f"unable to use specified CA cert {path}") from error
+    pool = trust.pool(data)
+    if not pool:
+        raise EndedError("error", f"unable to use specified CA cert {path}")
+    return pool
 
 
 _here = threading.local()

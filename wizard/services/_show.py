@@ -5,23 +5,32 @@ What asks systemd stands in `systemd`.
 
 from __future__ import annotations
 
-import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wizard.components import Component
-from wizard.configs import envfile, unit
+from wizard.configs import envfile, shellcommand, unit
 from wizard.configs.words import find_flag
 from wizard.model import FlagPlace
+from wizard.services.flags import dropin_path
 
-OWN_DROPIN = "50-firescreen.conf"
-_LATE_DROPIN = "zz-firescreen.conf"
 SHOWN = (
     "Id,LoadState,ActiveState,SubState,MainPID,User,Group,DynamicUser,Type,NRestarts,InvocationID,"
     "FragmentPath,DropInPaths,ProtectHome,PrivateTmp,RootDirectory,RootImage,InaccessiblePaths,"
-    "TemporaryFileSystem,BindPaths,BindReadOnlyPaths,TriggeredBy,WorkingDirectory,Result"
+    "TemporaryFileSystem,BindPaths,BindReadOnlyPaths,TriggeredBy,WorkingDirectory,Result,TimeoutStopUSec"
 )
+_UNITS = {
+    "us": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "min": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+    "w": 604800.0,
+    "month": 2629800.0,
+    "y": 31557600.0,
+}
 Shown = Mapping[str, str]
 _HOMES = ("/home", "/root", "/run/user")
 
@@ -41,19 +50,6 @@ def paths(shown: Shown) -> list[str]:
     return [path for path in (shown.get("FragmentPath", ""), *shown.get("DropInPaths", "").split()) if path]
 
 
-def split_cat(text: str, wanted: Sequence[str]) -> dict[str, str]:
-    """What `systemctl cat` printed for several units, by file; only lines that name a wanted file divide."""
-    heads = {f"# {path}": path for path in wanted}
-    found: dict[str, list[str]] = {}
-    current: list[str] | None = None
-    for line in text.splitlines(keepends=True):
-        if line.rstrip("\n") in heads:
-            current = found.setdefault(heads[line.rstrip("\n")], [])
-        if current is not None:
-            current.append(line)
-    return {path: "".join(lines) for path, lines in found.items()}
-
-
 @dataclass(frozen=True, slots=True)
 class Variables:
     """What the environment files of a unit set: words by variable, and the file that set it."""
@@ -63,10 +59,14 @@ class Variables:
 
 
 def variables(read: unit.Unit, texts: Mapping[str, str | None]) -> Variables:
-    """Reads the standalone and braced variables of the command from the environment files' texts."""
+    """Reads the variables of the command (and of a shell's script in it) from the environment files' texts."""
     words: dict[str, list[str]] = {}
     origin: dict[str, str] = {}
-    names = (*read.command.variables, *read.command.braced) if read.command else ()
+    names: set[str] = set()
+    if read.command:
+        names = {*read.command.variables, *read.command.braced}
+        run = shellcommand.find(read.command, bool)
+        names |= {variable.name for variable in run.variables} if run else set()
     for file in read.environment_files:
         text = texts.get(file.path)
         for name in names if text is not None else ():
@@ -78,31 +78,45 @@ def variables(read: unit.Unit, texts: Mapping[str, str | None]) -> Variables:
 def flag_place(component: Component, shown: Shown, read: unit.Unit, held: Variables) -> FlagPlace:
     """Where a flag of this unit is best set: in the file of its variable, else in a drop-in."""
     command = read.command
-    if command is None or not component.matches(command.program):
+    if command is None:
+        return FlagPlace("manual")
+    inner = shellcommand.find(command, component.matches)
+    if inner is not None:
+        words = [word for word in inner.words if isinstance(word, str)]
+        readers: dict[str, str] = {variable.name: variable.reader for variable in inner.variables}
+    elif component.matches(command.program):
+        words = [word.text for word in command.words]
+        readers = dict.fromkeys(command.variables, "systemd")
+    else:
         return FlagPlace("manual")
     # A flag that stands in ExecStart itself would be there twice, and the programs refuse that.
-    written = [word.text for word in command.words]
-    in_line = any(find_flag(written, name) for name in ("web.config.file", "web.config"))
+    in_line = any(find_flag(words, name) for name in ("web.config.file", "web.config"))
     usable = (
         []
         if in_line
         else [file.path for file in read.environment_files if not re.search(r"[*?\[%]", file.path)]
     )
     inside = dict(read.environment)
-    for name in sorted(
-        command.variables, key=lambda each: (each not in held.origin, each not in component.variables)
-    ):
+    for name in sorted(readers, key=lambda each: (each not in held.origin, each not in component.variables)):
+        reader = readers[name]
         if name in held.origin and held.origin[name] in usable:
-            return FlagPlace("envfile", held.origin[name], name)
+            return FlagPlace("envfile", held.origin[name], name, reader)  # type: ignore[arg-type]
         # A variable that the unit itself fills would be overridden as a whole by a new line in the file; one that
         # it sets to nothing (upstream's example unit) is there to be overridden.
         if not inside.get(name) and usable:
-            return FlagPlace("envfile", usable[-1], name)
-    folder = f"/etc/systemd/system/{shown['Id']}.d"
-    last = posixpath.basename(read.exec_from) if read.exec_from.endswith(".conf") else ""
-    # A drop-in that comes later in the alphabet (`systemctl edit` writes override.conf) would win over ours.
-    name = OWN_DROPIN if last <= OWN_DROPIN else _LATE_DROPIN
-    return FlagPlace("dropin", f"{folder}/{name}")
+            return FlagPlace("envfile", usable[-1], name, reader)  # type: ignore[arg-type]
+    if inner is not None:
+        return FlagPlace("manual")
+    path = dropin_path(shown["Id"], read.exec_from)
+    return FlagPlace("dropin", path) if path else FlagPlace("manual")
+
+
+def seconds(span: str) -> float:
+    """A time span as `systemctl show` prints it (`1min 30s`, `500ms`); `infinity` is a year, 0 what cannot be read."""
+    if span.strip() == "infinity":
+        return _UNITS["y"]
+    pieces = re.findall(r"(\d+(?:\.\d+)?)(us|ms|s|min|h|d|w|month|y)\b", span)
+    return sum(float(number) * _UNITS[unit] for number, unit in pieces)
 
 
 def hidden(shown: Shown) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Restarts and reloads systemd's services, and returns only when it is known how that ended.
+"""Restarts systemd's services, and returns only when it is known how that ended; reloads stand in `reloads`.
 
 `systemctl restart` of most exporters returns before the program has looked at its web.yml, so the unit,
 its process and its port are watched until the program serves, or has given up.
@@ -6,30 +6,29 @@ its process and its port are watched until the program serves, or has given up.
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from wizard.components import component
+from wizard.configs import unit
 from wizard.errors import HostError, ServiceError
 from wizard.model import Connection, Service
-from wizard.redact import plain, redact
-from wizard.services import _show, scripts
+from wizard.redact import plain
+from wizard.services import _show, journald, scripts
 
-_STEP = 0.02
 _WATCHED = "ActiveState,SubState,MainPID,NRestarts,Result,InvocationID,LoadState"
 _STEADY = 0.2
 """Seconds for which the new process must keep its port: the exporters open it before they read web.yml."""
 _RESTARTING = 120.0
-"""Seconds that systemd may take for the restart itself."""
+"""Seconds that systemd may take for the restart itself; a unit that may take longer to stop has longer."""
+_LONGEST_STOP = 600.0
 
 # The host waits by itself: asked from here, each look would cost a round trip, and the host a handful of processes.
 # What is written in the shell's own words costs it none. Whether that very process listens on the port is seen in its
 # own network namespace: the fourth column of the table is the state (0A: listening), the tenth the socket's inode.
 _RESTART = r"""
-watched=$1 unit=$2 port=$3 patience=$4 first=$5 known=$6
+watched=$1 unit=$2 port=$3 patience=$4 first=$5 known=$6 slow=$7
 look() {
   shown=$(systemctl show --no-pager -p "$watched" -- "$unit")
   pid=0 restarts= active= sub= result=
@@ -67,7 +66,11 @@ opens() {
     sleep 0.02 || sleep 1
   done
 }
-restart() { systemctl restart -- "$unit"; }
+restart() {
+  # A drop-in that was written or taken away a moment ago counts from now on.
+  [ "$(systemctl show --no-pager -p NeedDaemonReload -- "$unit")" != NeedDaemonReload=yes ] || systemctl daemon-reload || return
+  systemctl restart -- "$unit"
+}
 tell() { printf 'verdict=%s\nfirst=%s\n%s\n' "$1" "$first" "$shown"; exit 0; }
 runs() {
   [ -r "/proc/$known/cgroup" ] || return
@@ -79,7 +82,8 @@ runs() {
 if [ -z "$first" ]; then
   # While the process that was seen is still the unit's, systemd has no more to say.
   runs || look
-  printf 'since=@%s\nold=%s\n' "$(date +%s.%N)" "$pid"
+  old=$pid
+  printf 'since=@%s\nold=%s\n' "$(date +%s.%N)" "$old"
   # Without this a unit that just failed several times would be refused for starting too often.
   [ "$active" = active ] || systemctl reset-failed -- "$unit" 2>/dev/null
   now
@@ -90,8 +94,17 @@ if [ -z "$first" ]; then
     look
     again=
     [ $(( now - begun )) -gt 200 ] || again=1
-    [ "$result" != start-limit-hit ] || systemctl reset-failed -- "$unit" && [ -n "$again" ] && said=$(restart 2>&1) ||
-      { printf '%s\n' "$said" >&2; exit 1; }
+    # The old process was slow to end and systemd did not wait for it, so the new one could not begin. It may have been
+    # started again by itself since; a restart would only make it end again.
+    if [ $(( now - begun )) -gt 500 ] && [ "$old" != 0 ]; then
+      until [ ! -d "/proc/$old" ] || [ "$now" -gt $(( begun + slow )) ]; do sleep 0.2 || sleep 1; now; done
+      systemctl reset-failed -- "$unit" 2>/dev/null
+      said=$(systemctl start -- "$unit" 2>&1) && again=started
+    fi
+    if [ "$again" != started ]; then
+      [ "$result" != start-limit-hit ] || systemctl reset-failed -- "$unit" && [ -n "$again" ] && said=$(restart 2>&1) ||
+        { printf '%s\n' "$said" >&2; exit 1; }
+    fi
   fi
   look
   first=$pid.$restarts
@@ -120,15 +133,6 @@ done
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One line of the journal; `own` is True where the program wrote it and not systemd about it."""
-
-    text: str
-    own: bool
-    pid: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class _Before:
     """What was before a restart: its time (`@` and unix seconds), and the process that is going."""
 
@@ -138,18 +142,18 @@ class _Before:
 
 def daemon_reload(connection: Connection) -> None:
     """Has systemd read its unit files again."""
-    _systemctl(connection, "daemon-reload", unit="")
+    systemctl(connection, "daemon-reload", unit="")
 
 
 def is_active(connection: Connection, service: Service) -> bool:
     """Whether systemd calls the unit active and it has a process."""
-    shown = _state(connection, service.unit)
+    shown = state(connection, service.unit)
     return shown.get("ActiveState") in ("active", "reloading") and shown.get("MainPID", "0") != "0"
 
 
 def log(connection: Connection, service: Service, lines: int = 20) -> tuple[str, ...]:
     """The last lines of the unit's journal, oldest first, harmless to show; () where there is none."""
-    return tuple(line.text for line in _journal(connection, service.unit, lines))
+    return tuple(line.text for line in journald.lines(connection, service.unit, lines))
 
 
 def restart(
@@ -171,7 +175,7 @@ def restart(
     Raises:
         ServiceError: it did not come up, with the program's own words and its last log lines.
     """
-    deadline = time.monotonic() + _RESTARTING + timeout
+    deadline = time.monotonic() + _patience(service) + timeout
     said = _watch(connection, service, timeout)
     before = _Before(said.get("since", ""), said.get("old", "0"))
     if "failed" in said:
@@ -191,6 +195,32 @@ def restart(
         raise _failed(connection, service, before, said.get("Result", ""))
 
 
+def check_start(connection: Connection, service: Service) -> None:
+    """Whether systemd will start the unit with the flags of our drop-in, before that is tried.
+
+    Raises:
+        ServiceError: another file sets ExecStart after ours, or systemd has not read ours.
+    """
+    state = connection.read(service.flags.path) if service.flags.kind == "dropin" else None
+    ours = unit.parse(state.content.decode("utf-8", "surrogateescape")).command if state else None
+    if ours is None:
+        return
+    asked = ["systemctl", "show", "--no-pager", "-p", "ExecStart,DropInPaths", "--", service.unit]
+    shown = next(iter(_show.blocks(connection.run(asked, timeout=10).stdout)), {})
+    # What is quoted or expanded is shown in other ways by other versions.
+    plain_flags = [word.text for word in ours.words if re.fullmatch(r"--[\w@+=:,./-]+", word.text, re.ASCII)]
+    started = shown.get("ExecStart", "").split()
+    lost = [flag for flag in plain_flags if flag not in started]
+    if lost:
+        later = shown.get("DropInPaths", "").partition(service.flags.path)[2].split()
+        others = f" after {service.flags.path}: {', '.join(later)}" if later else ""
+        raise ServiceError(
+            f"systemd would start {service.unit} without {lost[0]}: another file sets ExecStart{others}",
+            where=f"{connection.name}: {service.unit}",
+            todo=f"Look at `systemctl cat {service.unit}`, then plan again.",
+        )
+
+
 def _watch(connection: Connection, service: Service, timeout: float, *, first: str = "") -> dict[str, str]:
     """What `_RESTART` says; under 'failed', why the restart itself did.
 
@@ -199,66 +229,32 @@ def _watch(connection: Connection, service: Service, timeout: float, *, first: s
     """
     port = int(service.listen.rpartition(":")[2] or 0)
     words = (
-        _WATCHED, service.unit, f"{port}" if port else "", f"{timeout * 100:.0f}", first, f"{service.pid}"
+        _WATCHED, service.unit, f"{port}" if port else "", f"{timeout * 100:.0f}", first, f"{service.pid}",
+        f"{_patience(service) * 100:.0f}"
     )  # fmt: skip
-    ended = scripts.run(connection, _RESTART, *words, timeout=_RESTARTING + timeout + 10)
+    ended = scripts.run(connection, _RESTART, *words, timeout=_patience(service) + timeout + 20)
     said = next(iter(_show.blocks(ended.stdout)), {})
     return said | ({"failed": ended.stderr.strip()} if ended.code else {})
 
 
-def reload(connection: Connection, service: Service, *, timeout: float = 15.0) -> None:
-    """Has the program read its configuration again, and waits for its verdict in the log.
-
-    A program that says neither yes nor no in that time is left to the probes.
-
-    Raises:
-        ServiceError: it refused the new configuration (and goes on with the old), or is not running.
-    """
-    facts = component(service.component)
-    since = _cursor(connection, service.unit)
-    _signal(connection, service)
-    deadline = time.monotonic() + timeout
-    while since and facts.reload_done and time.monotonic() < deadline:
-        for line in _journal(connection, service.unit, 200, since=since):
-            if facts.reload_refused in line.text:
-                raise ServiceError(
-                    f"{service.unit} keeps its old configuration: {_words(line.text)}",
-                    where=f"{connection.name}: {service.unit}",
-                    todo="Correct the configuration, then try again.",
-                    log=log(connection, service),
-                )
-            if facts.reload_done in line.text:
-                return
-        time.sleep(_STEP)
+def _patience(service: Service) -> float:
+    """Seconds for the restart itself: systemd asks a process twice to end, and waits each time."""
+    return max(_RESTARTING, 2 * min(service.stop_timeout, _LONGEST_STOP) + 30.0)
 
 
-def _state(connection: Connection, unit: str) -> dict[str, str]:
+def state(connection: Connection, unit: str) -> dict[str, str]:
+    """What systemd says of a unit now."""
     ended = connection.run(["systemctl", "show", "--no-pager", "-p", _WATCHED, "--", unit], timeout=10)
     found = _show.blocks(ended.stdout)
     return found[0] if found else {}
 
 
-def _signal(connection: Connection, service: Service) -> None:
-    """Asks by way of the unit; a unit without ExecReload gets the program's own signal."""
-    pid = _state(connection, service.unit).get("MainPID", "0")
-    ended = connection.run(
-        ["systemctl", "show", "-p", "CanReload", "--value", "--", service.unit], timeout=10
-    )
-    reload_by = component(service.component).reload_by
-    if ended.stdout.strip() != "no" or not reload_by or pid == "0":
-        _systemctl(connection, "reload", unit=service.unit)
-        return
-    # `kill` of the shell: a small host has no other.
-    ended = connection.run(["sh", "-c", 'kill -s "$1" "$2"', "sh", reload_by, pid], timeout=10)
-    if ended.code:
-        raise HostError(
-            f"{service.unit} cannot be told to read its configuration again",
-            where=connection.name,
-            todo="Run Firescreen as root, or set `become: sudo` for this host.",
-        )
+def systemctl(connection: Connection, action: str, *, unit: str) -> None:
+    """Runs `systemctl ACTION UNIT`.
 
-
-def _systemctl(connection: Connection, action: str, *, unit: str) -> None:
+    Raises:
+        ServiceError: it failed. HostError: the user has no right to it.
+    """
     ended = connection.run(["systemctl", action, *(["--", unit] if unit else [])], timeout=60)
     if ended.code:
         _refuse_without_rights(ended.stderr, unit)
@@ -278,41 +274,10 @@ def _refuse_without_rights(stderr: str, unit: str) -> None:
         )
 
 
-def _cursor(connection: Connection, unit: str) -> str:
-    """Where the unit's journal ends now, or '' if there is none to read."""
-    ended = connection.run(
-        ["journalctl", "-u", unit, "-n", "0", "--show-cursor", "--no-pager", "-q"], timeout=10
-    )
-    match = re.search(r"^-- cursor: (\S+)$", ended.stdout, re.MULTILINE)
-    return match.group(1) if match else ""
-
-
-def _journal(connection: Connection, unit: str, lines: int, *, since: str = "") -> list[Line]:
-    argv = ["journalctl", "-u", unit, "-n", str(lines), "-o", "json", "--no-pager", "-q"]
-    # A point in time, or a place that the journal itself named.
-    word = f"--since={since}" if since.startswith("@") else f"--after-cursor={since}"
-    ended = connection.run([*argv, *([word] if since else [])], timeout=10)
-    found: list[Line] = []
-    for row in ended.stdout.splitlines():
-        try:
-            entry = json.loads(row)
-        except ValueError:
-            # The last line may have been cut at the bound on outputs.
-            continue
-        message = entry.get("MESSAGE")
-        # systemd gives a message with odd bytes as a list of numbers, and a huge one as null.
-        if isinstance(message, list):
-            message = bytes(message).decode("utf-8", "replace")
-        text = plain(redact(str(message or "")), 500)
-        own = entry.get("SYSLOG_IDENTIFIER") != "systemd"
-        found.append(Line(text, own, str(entry.get("_PID") or "")))
-    return found
-
-
 def _failed(connection: Connection, service: Service, before: _Before, reason: str) -> ServiceError:
     # The last words of a program that just died may still be on their way to the journal.
     connection.run(["journalctl", "--sync"], timeout=10)
-    lines = _journal(connection, service.unit, 200, since=before.since)
+    lines = journald.lines(connection, service.unit, 200, since=before.since)
     own = [line for line in lines if line.own and line.pid != before.pid]
     # systemd may have started it again by now: the first new process is the one that gave up.
     first = [line.text for line in own if line.pid == own[0].pid]
@@ -321,19 +286,10 @@ def _failed(connection: Connection, service: Service, before: _Before, reason: s
     telling = [
         text for text in spoken if re.search(r"\berr(or)?\b|\bfatal\b|unknown long flag", text, re.IGNORECASE)
     ]
-    said = _words((telling or first)[-1]) if telling or first else ""
+    said = journald.message((telling or first)[-1]) if telling or first else ""
     return ServiceError(
         f"{service.unit} does not stay up: {said or reason or 'it gave no reason'}",
         where=f"{connection.name}: {service.unit}",
         todo=f"Look at `journalctl -u {service.unit}`; what the program says is in the last lines.",
         log=tuple(line.text for line in lines[-20:]),
     )
-
-
-def _words(line: str) -> str:
-    """The message of a logfmt line (its err, else its msg), or the line itself."""
-    for key in ("err", "msg"):
-        match = re.search(rf'\b{key}=(?:"((?:[^"\\]|\\.)*)"|(\S+))', line)
-        if match:
-            return (match.group(1) or match.group(2) or "").replace('\\"', '"')
-    return line.removeprefix(f"{line.split(':', 1)[0]}: error: ") if ": error: " in line else line

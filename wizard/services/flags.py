@@ -5,6 +5,7 @@ Promises: asking twice gives the same file, and the shell commands of `by_hand` 
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -14,6 +15,9 @@ from wizard.configs import envfile, unit
 from wizard.configs.words import with_flag
 from wizard.errors import ConfigError
 from wizard.model import FileState, Service
+
+_LONGEST_NAME = 255
+"""Bytes that a file's name may have."""
 
 
 def plan_flags(
@@ -49,7 +53,9 @@ def plan_flag(
 def _set(service: Service, text: str, flag: str, value: str, unit_text: str) -> str:
     place = service.flags
     if place.kind == "envfile":
-        return _located(place.path, lambda: envfile.set_flag(text, place.variable, flag, value))
+        return _located(
+            place.path, lambda: envfile.set_flag(text, place.variable, flag, value, reader=place.reader)
+        )
     if place.kind == "dropin":
         return _located(place.path, lambda: _dropin(service, text, flag, value, unit_text))
     if place.kind == "argfile":
@@ -59,6 +65,30 @@ def _set(service: Service, text: str, flag: str, value: str, unit_text: str) -> 
         where=service.host,
         todo=f"Start it with --{flag}={value} yourself.",
     )
+
+
+def dropin_path(unit_id: str, wins: str, *, stem: str = "firescreen") -> str:
+    """The drop-in of ours that counts last; '' where no name can come after the one that wins now.
+
+    systemd reads the drop-ins of a unit in the order of their names alone, whichever folder they lie in (`x.service.d`,
+    `x-.service.d` for what begins so, `service.d` for all, each below /etc, /run and /usr).
+
+    Args:
+        unit_id: with its `.service`.
+        wins: the file that sets now what ours is to set.
+        stem: what our name has in it.
+    """
+    folder = f"/etc/systemd/system/{unit_id}.d"
+    last = posixpath.basename(wins) if wins.endswith(".conf") else ""
+    if wins == posixpath.join(folder, last) and last.endswith(f"{stem}.conf"):
+        return wins
+    # `systemctl edit` writes override.conf, which comes after the first name; a full stop comes after a hyphen.
+    names = (f"50-{stem}.conf", f"zz-{stem}.conf", f"{last.removesuffix('.conf')}.{stem}.conf")
+    fitting = (
+        name for name in names if name.encode() > last.encode() and len(name.encode()) <= _LONGEST_NAME
+    )
+    name = next(fitting, "")
+    return posixpath.join(folder, name) if name else ""
 
 
 def needs_daemon_reload(service: Service) -> bool:

@@ -6,18 +6,23 @@ Pure: the same service gives the same lines; whoever shows them waits until the 
 from __future__ import annotations
 
 import posixpath
-import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from wizard.components import Component, component
 from wizard.configs.words import with_flag
 from wizard.model import Service
+from wizard.services import powershell
 
 
 def command(
-    service: Service, *, web_config: str, more: Mapping[str, str] = MappingProxyType({})
+    service: Service,
+    *,
+    web_config: str,
+    more: Mapping[str, str] = MappingProxyType({}),
+    source: str = "",
+    secret: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """The lines that start the service with its web configuration, in the shell of its system.
 
@@ -25,14 +30,16 @@ def command(
         service: with its arguments as it runs.
         web_config: path of the web configuration as the service will see it.
         more: values of further flags that are to be set, by their names without dashes.
+        source: for Windows: the folder on the machine where Firescreen runs that holds its files.
+        secret: for Windows: names of the files there that only the service may read.
     """
     known = component(service.component)
     flag = known.web_flag(service.version) or known.web_flag()
+    if service.kind == "windows":
+        return powershell.start(service, source=source, secret=secret, flags={flag: web_config, **more})
     arguments = list(service.arguments)
     for name, value in {flag: web_config, **more}.items():
         arguments = with_flag(arguments, flag=name, value=value)
-    if service.kind == "windows":
-        return _windows(service, known, arguments)
     if service.kind == "container":
         return _container(service, known, arguments, web_config)
     program = service.program or known.programs[0]
@@ -40,11 +47,21 @@ def command(
     return (*stop, shlex.join([program, *arguments]))
 
 
+def back(service: Service) -> tuple[str, ...]:
+    """What is told when its files are put back: the lines that start it as before, where they are known."""
+    if service.kind == "windows":
+        known = component(service.component)
+        return powershell.back(service, [known.web_flag(service.version) or known.web_flag()])
+    return (f"{service.unit} was started by hand: start it again as it was before",)
+
+
 def reload(service: Service) -> tuple[str, ...]:
     """The line that makes it read its own configuration again: its endpoint where that is on, else the signal.
 
     () where neither is known: it has to be restarted then.
     """
+    if service.kind == "windows":
+        return powershell.restart(service)
     if any(
         argument in ("--web.enable-lifecycle", "--web.enable-lifecycle=true")
         for argument in service.arguments
@@ -57,24 +74,6 @@ def reload(service: Service) -> tuple[str, ...]:
     if service.kind == "container" and service.unit:
         return (f"docker kill --signal=HUP {shlex.quote(service.unit)}",)
     return (f"kill -HUP {service.pid}",) if service.pid else ()
-
-
-def _windows(service: Service, known: Component, arguments: list[str]) -> tuple[str, ...]:
-    program = service.program or f"{known.programs[0]}.exe"
-    # PowerShell runs a quoted program only behind the call operator; without blanks, cmd.exe takes it too.
-    quoted = _windows_word(program)
-    start = f"& {quoted}" if quoted.startswith('"') else quoted
-    return (" ".join([start, *map(_windows_word, arguments)]),)
-
-
-def _windows_word(word: str) -> str:
-    """Quoted by the rules of the Microsoft C runtime, where it must be."""
-    if word and not re.search(r"[\s\"&|<>^()%;,]", word):
-        return word
-    # Backslashes count only before a quote: there, and at the end, they are doubled.
-    inner = re.sub(r"(\\*)\"", r'\1\1\\"', word)
-    doubled = re.sub(r"(\\+)$", r"\1\1", inner)
-    return f'"{doubled}"'
 
 
 def _container(service: Service, known: Component, arguments: list[str], web_config: str) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ for d in /proc/[0-9]*; do
   p=; while read -r k v; do [ "$k" = PPid: ] && p=$v && break; done 2>/dev/null < "$d/status"
   [ "$p" = 1 ] ||
     case "$(tr '\0' ' ' 2>/dev/null < "/proc/$p/cmdline")" in */wizard/services/supervise.py*) continue ;; esac
-  printf '\036%s\037%s\037' "${d#/proc/}" "$(stat -c '%U:%G' "$d" 2>/dev/null)"
+  printf '\036%s\037%s\037' "${d#/proc/}" "$(stat -c '%U:%G:%u:%g' "$d" 2>/dev/null)"
   while IFS= read -r line; do printf '%s ' "$line"; done 2>/dev/null < "$d/cgroup"
   printf '\037%s\037' "$(readlink "$d/exe" 2>/dev/null)"
   tr '\0' '\037' < "$d/cmdline" 2>/dev/null
@@ -82,7 +82,7 @@ def _process(record: str, known: tuple[Component, ...]) -> Process | None:
         return None
     for one in known:
         if one.matches(words[0]) or one.matches(executable.removesuffix(" (deleted)")):
-            user, _, group = owner.partition(":")
+            user, group = _named(owner)
             return Process(
                 int(pid),
                 one.name,
@@ -94,6 +94,15 @@ def _process(record: str, known: tuple[Component, ...]) -> Process | None:
                 bool(_CONTAINER.search(cgroup)),
             )
     return None
+
+
+def _named(owner: str) -> tuple[str, str]:
+    """User and group of `name:group:uid:gid`; a number where the host has no name for it."""
+    names = [*owner.split(":"), "", "", "", ""][:4]
+    user, group = (
+        number if name == "UNKNOWN" else name for name, number in zip(names[:2], names[2:], strict=True)
+    )
+    return user, group
 
 
 def _unit_of(cgroup: str) -> str:

@@ -9,22 +9,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wizard.components import Component, all_components
-from wizard.configs import unit
+from wizard.configs import shellcommand, unit, unitfile
 from wizard.errors import HostError
 from wizard.model import Connection, Service
-from wizard.services import _show, processes, programs, scripts
+from wizard.services import _show, owners, processes, programs, scripts
 from wizard.services.control import (
+    check_start,
     daemon_reload,
     is_active,
     log,
-    reload,
     restart,
 )
 from wizard.services.processes import Process
+from wizard.services.reloads import reload
 
 # systemd looks each unit up on the disk that it is asked about, also those of which there are none: so only those are
-# asked about that have a file where systemd looks, or run. Then the texts of those that are loaded, as `systemctl cat`
-# prints them, which would ask once more.
+# asked about that have a file where systemd looks, or run. Then the texts of those that are loaded; `systemctl cat`
+# would ask once more, and a comment in a file can look like the heading of another.
 _LOOK = r"""
 [ -e /run/systemd/system ] || exit 0
 properties=$1 running=" $2 " asked= ids= code=
@@ -57,11 +58,27 @@ done <<END
 $shown
 
 END
-for path in $all; do printf '# %s\n' "$path"; cat -- "$path"; echo; done
+for path in $all; do printf '\036%s\n' "$path"; cat -- "$path"; done
 exit "${code:-0}"
 """
 
+_TEXT = r"""
+shown=$(systemctl show --no-pager -p FragmentPath -p DropInPaths -- "$1") || exit
+set -f
+fragment= dropins=
+while IFS='=' read -r key value; do
+  case $key in FragmentPath) fragment=$value ;; DropInPaths) dropins=$value ;; esac
+done <<END
+$shown
+END
+for path in $fragment $dropins; do
+  printf '\036%s\n' "$path"
+  cat -- "$path" || exit
+done
+"""
+
 __all__ = [
+    "check_start",
     "daemon_reload",
     "discover",
     "is_active",
@@ -74,9 +91,9 @@ __all__ = [
 
 
 def unit_text(connection: Connection, service: Service) -> str:
-    """The unit and its drop-ins as `systemctl cat` prints them."""
-    ended = connection.run(["systemctl", "cat", "--no-pager", "--", service.unit], timeout=10)
-    if ended.code:
+    """The unit and its drop-ins, as `unitfile.joined` puts files together."""
+    ended = scripts.run(connection, _TEXT, f"{service.unit}.service", timeout=10)
+    if ended.code or not ended.stdout:
         raise HostError(
             "systemd does not know the unit", where=service.unit, todo="Run `systemctl daemon-reload`."
         )
@@ -99,19 +116,18 @@ def discover(connection: Connection, running: tuple[Process, ...] | None = None)
     shown, cat = _looked(connection, list(dict.fromkeys(each.unit for each in found if each.unit)))
     if not shown:
         return ()
-    wanted = [path for one in shown for path in _show.paths(one)]
-    texts = _show.split_cat(cat, wanted)
+    texts = dict(unitfile.split_files(cat))
     seen = _Seen(connection, found)
     services = [
         service
         for one in shown
-        if (service := seen.service(one, "".join(texts.get(path, "") for path in _show.paths(one))))
+        if (service := seen.service(one, unitfile.joined([(p, texts.get(p, "")) for p in _show.paths(one)])))
     ]
     return tuple(sorted(services, key=lambda service: (service.component, service.unit)))
 
 
 def _looked(connection: Connection, running: list[str]) -> tuple[list[dict[str, str]], str]:
-    """What systemd says of the units that exist, and their files as `systemctl cat` prints them.
+    """What systemd says of the units that exist, and their files as `unitfile.joined` puts them together.
 
     An alias appears once, under its real name.
     """
@@ -142,17 +158,23 @@ class _Seen:
         # The main process may be a wrapper (a shell, a launcher) that the program runs under.
         inside = [process for process in self.running if process.unit == shown["Id"] and pid]
         process = next((process for process in inside if process.pid == pid), next(iter(inside), None))
-        program = process.program if process else read.commands[0].program if read.commands else ""
+        inner = shellcommand.find(read.command, _is_component) if read.command else None
+        program = inner.program if inner else read.commands[0].program if read.commands else ""
+        program = process.program if process else program
         component = _component(program, process, shown["Id"])
         if component is None:
             return None
         held = _show.variables(read, {file.path: self._text(file.path) for file in read.environment_files})
-        arguments = process.arguments if process else read.arguments(held.words)
+        written = inner.arguments(held.words) if inner else read.arguments(held.words)
+        arguments = process.arguments if process else written
         user = shown.get("User") or "root"
         config = programs.config_file(
             self.connection, component, program, arguments, folder=shown.get("WorkingDirectory", "")
         )
         web = programs.web_config(component, arguments, folder=shown.get("WorkingDirectory", ""))
+        identity = owners.of_unit(self.connection, shown, process)
+        if web.startswith(f"{owners.credentials_folder(shown['Id'])}/"):
+            web = dict(read.credentials).get(web.rpartition("/")[2], web)
         return Service(
             host=self.connection.name,
             component=component.name,
@@ -172,6 +194,11 @@ class _Seen:
             hidden=_show.hidden(shown),
             bound=_show.bound(shown),
             pid=pid,
+            stop_timeout=_show.seconds(shown.get("TimeoutStopUSec", "")),
+            dynamic=identity.dynamic,
+            credentials=identity.credentials,
+            shared_with=identity.shared_with,
+            unit_text=text,
         )
 
     def _listen(self, component: Component, arguments: tuple[str, ...], shown: Mapping[str, str]) -> str:
@@ -196,6 +223,10 @@ class _Seen:
     def _group(self, user: str) -> str:
         ended = self.connection.run(["id", "-gn", "--", user], timeout=5)
         return ended.stdout.strip() or user
+
+
+def _is_component(program: str) -> bool:
+    return any(one.matches(program) for one in all_components())
 
 
 def _component(program: str, process: Process | None, unit_id: str) -> Component | None:

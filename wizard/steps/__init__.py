@@ -7,7 +7,7 @@ from wizard.steps.asking import questions
 from wizard.steps.copies import arrived
 from wizard.steps.parting import askers, changed_hosts, following, narrowed, remaining
 from wizard.steps.planning import plan
-from wizard.steps.wanted import wanted_files, wanted_folders
+from wizard.steps.wanted import wanted_files, wanted_folders, wanted_names
 
 __all__ = [
     "answer",
@@ -21,4 +21,5 @@ __all__ = [
     "remaining",
     "wanted_files",
     "wanted_folders",
+    "wanted_names",
 ]

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from wizard.model import WORKSPACE, Change, Facts, HostSpec, PlannedStep, WriteFile
+from wizard.model import WORKSPACE, Change, Facts, HostSpec, PlannedStep, RunService, WriteFile
 
 HERE = "# On the machine where Firescreen runs:"
 """The first line of commands that are not typed on the host itself."""
@@ -21,10 +21,20 @@ _SIGNING = "openssl x509 -req "
 
 def step(facts: Facts, found: PlannedStep) -> PlannedStep:
     """The step with its commands as they are typed for a host that is another machine."""
-    if found.host == WORKSPACE or facts.hosts[found.host].spec.connect not in ("ssh", "incus"):
+    connect = "" if found.host == WORKSPACE else facts.hosts[found.host].spec.connect
+    if connect == "manual":
+        return replace(found, changes=tuple(_laid_out(change) for change in found.changes))
+    if connect not in ("ssh", "incus"):
         return found
     there = There({name: known.spec for name, known in facts.hosts.items()}, found.host)
     return replace(found, changes=tuple(_reworded(facts, there, change) for change in found.changes))
+
+
+def _laid_out(change: Change) -> Change:
+    """A change for a host that we have no way to: its files are made here, for a person to copy."""
+    if isinstance(change, RunService) or not change.by_hand:
+        return change
+    return replace(change, by_hand=(HERE, *change.by_hand), typed_here=True)
 
 
 def _reworded(facts: Facts, there: There, change: Change) -> Change:
@@ -35,7 +45,7 @@ def _reworded(facts: Facts, there: There, change: Change) -> Change:
         commands = _signed(facts, there, change)
     else:
         commands = tuple(_sent(facts, there, command) for command in change.by_hand)
-    return replace(change, by_hand=(HERE, *commands))
+    return replace(change, by_hand=(HERE, *commands), typed_here=True)
 
 
 class There:

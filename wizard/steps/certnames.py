@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from wizard import endpoints
 from wizard.model import Facts, Stack
 from wizard.steps import layout
-from wizard.steps.layout import LOOPBACK, Server
+from wizard.steps.layout import LOOPBACK, Client, Server
+from wizard.steps.places import Place
 
 
 def certificate_names(stack: Stack, facts: Facts, server: Server) -> tuple[str, ...]:
@@ -17,19 +20,22 @@ def certificate_names(stack: Stack, facts: Facts, server: Server) -> tuple[str, 
     if server.spec.names:
         return server.spec.names
     found: dict[str, None] = {}
-    for scraper in layout.scrapers(stack, facts):
+    scrapers = layout.scrapers(stack, facts)
+    clients = (*scrapers, *layout.probers(stack, facts))
+    for scraper in scrapers:
         for place in scraper.places():
             asked = [address for address in place.addresses if scraper.means(address, server)]
-            found |= dict.fromkeys(address.rpartition(":")[0].strip("[]") for address in asked)
+            found |= dict.fromkeys(map(_bare, asked))
             if asked and place.tls.get("server_name"):
-                found[place.tls["server_name"]] = None
-    address = server.address.rpartition(":")[0].strip("[]")
+                found[endpoints.canonical(place.tls["server_name"])] = None
+            found |= _probed(clients, place, server)
+    address = _bare(server.address)
     practice = server.host.spec.connect == "practice"
     for name in (address, server.host.spec.address, server.spec.host if practice else "", *server.host.names):
         if name and not (practice and name in LOOPBACK):
-            found[name] = None
+            found[endpoints.canonical(name)] = None
     # The names that mean it everywhere first: so a certificate is spoken of.
-    return tuple(sorted(found, key=lambda name: name in LOOPBACK))
+    return tuple(sorted(found, key=lambda name: endpoints.is_loopback(name) or endpoints.is_wildcard(name)))
 
 
 def needed_names(stack: Stack, facts: Facts, server: Server) -> tuple[str, ...]:
@@ -40,17 +46,31 @@ def needed_names(stack: Stack, facts: Facts, server: Server) -> tuple[str, ...]:
     if server.spec.names:
         return server.spec.names
     found: dict[str, None] = {}
-    for scraper in layout.scrapers(stack, facts):
+    scrapers = layout.scrapers(stack, facts)
+    clients = (*scrapers, *layout.probers(stack, facts))
+    for scraper in scrapers:
         for place in scraper.places():
             asked = [address for address in place.addresses if scraper.means(address, server)]
             name = place.tls.get("server_name")  # checked in place of the address
-            found |= dict.fromkeys([name] if asked and name else map(_bare, asked))
-            urls = (urlsplit(target.param_target) for target in place.targets)
-            found |= {
-                url.hostname: None for url in urls if url.hostname and scraper.means(url.netloc, server)
-            }
+            found |= dict.fromkeys([endpoints.canonical(name)] if asked and name else map(_bare, asked))
+            found |= _probed(clients, place, server)
     return tuple(found) or (_bare(server.address),)
 
 
+def _probed(clients: Sequence[Client], place: Place, server: Server) -> dict[str, None]:
+    """The names under which a blackbox exporter is told to ask the server."""
+    found: dict[str, None] = {}
+    for target in place.targets:
+        try:
+            url = urlsplit(target.param_target)
+            host = url.hostname
+        except ValueError:
+            continue
+        if host and any(client.means(url.netloc, server, scheme=url.scheme) for client in clients):
+            found[endpoints.canonical(host)] = None
+    return found
+
+
 def _bare(address: str) -> str:
-    return address.rpartition(":")[0].strip("[]")
+    """The host of host:port as a certificate names it."""
+    return endpoints.split(address)[0]

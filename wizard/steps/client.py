@@ -5,20 +5,17 @@ Derived from the same model as the server's end, so the two cannot disagree.
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, count
 
-from wizard import passwords, pki
+from wizard import endpoints, passwords, pki
 from wizard.components import component as find_component
 from wizard.configs import prometheus as scrape
 from wizard.configs import web
 from wizard.errors import ConfigError, InputError
 from wizard.model import Facts, FileState, Finding, PlannedStep, Stack, WriteFile
-from wizard.redact import Secret
-from wizard.steps import clientpairs, layout, material, pairs, words
-from wizard.steps.layout import Client
+from wizard.steps import anchors, clientpairs, credentials, identity, layout, material, newjobs, pairs, words
+from wizard.steps.layout import Client, Server
 from wizard.steps.places import Place, secure
 from wizard.steps.server import ServerPlan
 from wizard.trust import relations
@@ -66,13 +63,15 @@ def plan_client(
     plans: Sequence[ServerPlan],
     *,
     modules: Mapping[str, Sequence[ServerPlan]] | None = None,
-    content: bytes | None = None,
+    texts: Mapping[str, bytes] | None = None,
+    unscraped: Sequence[Server] = (),
 ) -> ClientPlan:
     """What one client needs to be let in by these servers.
 
     Args:
         modules: for a blackbox exporter, the servers that each of its modules asks.
-        content: its configuration, where another part of the plan has edited it already.
+        texts: its configuration by path, where another part of the plan has edited it already.
+        unscraped: the servers for which this client gets a job, because nobody scrapes them.
 
     Raises:
         ConfigError, InputError: its configuration cannot be edited without a guess.
@@ -85,15 +84,15 @@ def plan_client(
             where=f"{name}:{client.service.config_file}",
             todo=f"put it back, or take this {client.service.component} out of the stack",
         )
-    text = before.content if content is None else content
-    known = {place.how for place in client.places(text)}
+    there = client.texts
+    now = dict(there if texts is None else texts)
+    known = {place.how for place in client.places(now)}
     if modules is None:
-        text = _with_jobs(text, client, _connectable(facts, client, plans))
-        text = _split(stack, text, client, plans)
+        now = _split(stack, newjobs.add(now, client, unscraped), client, plans)
     work = _Work(stack, facts, forge, client)
     targets: list[Target] = []
     waiting: dict[str, tuple[str, str]] = {}
-    for place in client.places(text):
+    for place in client.places(now):
         if modules is not None:
             asked = {plan.server.address: plan for plan in modules.get(place.name, ())}
         else:
@@ -103,27 +102,26 @@ def plan_client(
         ca_file, pair, login = work.settings(place, tuple(asked.values()))
         if login[0] and _sends_in_clear(place, tuple(asked.values())):
             waiting[place.how] = login
-        now = ("", "") if place.how in waiting else login
-        with layout.located(name, client.service.config_file):
-            text = secure(text, place, ca_file=ca_file, pair=pair, login=now)
+        at_once = ("", "") if place.how in waiting else login
+        _secure(now, client, place, ca_file=ca_file, pair=pair, login=at_once)
         targets += [
             Target(plan, client, place, address, ca_file, pair, login, known=place.how in known)
             for address, plan in asked.items()
         ]
-    final = text
-    for place in client.places(text):
+    _refuse_other_ports(client, now, targets)
+    final = dict(now)
+    for place in client.places(now):
         if place.how in waiting:
-            with layout.located(name, client.service.config_file):
-                final = secure(final, place, ca_file="", login=waiting[place.how])
+            _secure(final, client, place, ca_file="", login=waiting[place.how])
     trust, narrow = work.trust_steps()
     return ClientPlan(
         client,
         (*trust, *work.pair_steps(), *work.password_steps()),
-        _config_step(client, before, text),
-        _login_step(client, replace(before, content=text), final),
+        _config_step(client, there, now),
+        _login_step(client, now, final),
         narrow,
         tuple(targets),
-        tuple(_warnings(client, plans, targets)) if modules is None else (),
+        (*(_warnings(client, plans, targets) if modules is None else ()), *work.warnings.values()),
     )
 
 
@@ -136,6 +134,8 @@ class _Work:
         self._logs_in = False
         self._logins: dict[str, list[tuple[str, tuple[str, str], bool]]] = {}
         self._pair: pairs.Pair | None = None
+        self.warnings: dict[tuple[str, str], Finding] = {}
+        """What is to be said of CA files that are kept, by their path and the server."""
 
     def settings(
         self, place: Place, plans: Sequence[ServerPlan]
@@ -145,17 +145,32 @@ class _Work:
 
     def _trust(self, place: Place, plans: Sequence[ServerPlan]) -> str:
         named = place.tls.get("ca_file", "")
-        state = self._client.host.files.get(posixpath.join(self._client.folder, named)) if named else None
+        state = self._client.host.files.get(self._client.resolve(place, named)) if named else None
         ours = {self._client.trust_file(plan.server, own_ca=plan.pair.own_ca): plan for plan in plans}
         path = next(iter(ours)) if len(ours) == 1 else self._client.place_trust(place.how)
-        mine = posixpath.join(self._client.folder, named) == path
+        mine = self._client.resolve(place, named) == path
         believed = state is not None and all(
             relations.vouches(state.content, plan.pair.certificate) for plan in plans
         )
         if believed and not mine:
+            self._say_unrooted(place, plans, named)
             return named
         self._trusted.setdefault(path, {}).update({plan.server.key: plan for plan in plans})
         return named if mine else path
+
+    def _say_unrooted(self, place: Place, plans: Sequence[ServerPlan], named: str) -> None:
+        path = self._client.resolve(place, named)
+        state = self._client.host.files[path]
+        for plan in plans:
+            for finding in anchors.unrooted(
+                state.content if state is not None else b"",
+                plan.pair.certificate,
+                host=self._client.host.spec.name,
+                component=self._client.service.component,
+                path=path,
+                server=plan.server.key,
+            ):
+                self.warnings[path, plan.server.key] = finding
 
     def _shown(self, place: Place, plans: Sequence[ServerPlan]) -> tuple[str, str]:
         asking = [plan for plan in plans if plan.asks_certificate]
@@ -163,7 +178,7 @@ class _Work:
             return "", ""
         if not self._forge.renews(f"client:{self._client.key}"):
             bundles = [plan.clients for plan in asking if plan.clients]
-            kept = [clientpairs.kept_place_pair(self._client, place.tls, bundle) for bundle in bundles]
+            kept = [clientpairs.kept_place_pair(self._client, place, bundle) for bundle in bundles]
             if kept and all(kept):
                 return kept[0] or ("", "")
         make = self._forge.once
@@ -185,7 +200,7 @@ class _Work:
             raise ConfigError(
                 f"{place.how} authenticates with {place.other_auth}, and {asking[0].server.key} asks for a password: "
                 "Prometheus allows one way",
-                where=f"{self._client.host.spec.name}:{self._client.service.config_file}",
+                where=_where(self._client, place),
                 todo=f"remove {place.other_auth} there, or protect the server without basic_auth",
             )
         user = self._stack.users[0]
@@ -208,7 +223,7 @@ class _Work:
                     raise InputError(
                         f"{other} logs in to {plan.server.key} as {other_said[0]} and {place.how} as {said[0]}, "
                         "and the server does not know both with what they send",
-                        where=f"{self._client.host.spec.name}:{self._client.service.config_file}",
+                        where=_where(self._client, place),
                         todo="give both one login, or write both users into the server's web configuration first",
                     )
             others.append((place.how, said, serves))
@@ -216,13 +231,13 @@ class _Work:
     def _serves(self, place: Place, asking: Sequence[ServerPlan]) -> bool:
         """Whether the login that the place has already is one that every server takes, as the person set it up."""
         user, named = place.basic_auth.get("username", ""), place.basic_auth.get("password_file", "")
-        path = posixpath.join(self._client.folder, named) if named else ""
+        path = self._client.resolve(place, named) if named else ""
         if not user or not path or path == self._client.password_file(self._stack.users[0]):
             return False
         state = self._client.host.files.get(path)
         if state is None:
             return False
-        password = Secret(state.content.decode("utf-8", "replace").strip())
+        password = passwords.sent(state.content)
         given = {each.user.name: each.password for each in self._forge.credentials()}
         if user in given and given[user].reveal() != password.reveal():
             return False  # that user's hash is about to change
@@ -242,7 +257,7 @@ class _Work:
             missing = [
                 plan.pair.trust
                 for plan in plans.values()
-                if not relations.vouches(there, plan.pair.certificate)
+                if not relations.vouches(pairs.as_go_reads(there), plan.pair.certificate)
             ]
             between = pairs.bundle([*((there,) if there else ()), *missing])
             final = pairs.bundle([plan.pair.trust for plan in plans.values()])
@@ -250,7 +265,7 @@ class _Work:
                 wide.append(self._trust_step(path, before, between, tuple(plans.values())))
             replaced = any(plan.pair.changes and plan.was_tls for plan in plans.values())
             if replaced and final != between:
-                state = FileState(between, 0o644, self._client.owner, self._client.service.group)
+                state = FileState(between, 0o644, self._client.owner, self._client.group)
                 narrow.append(
                     replace(
                         self._trust_step(path, state, final, tuple(plans.values())),
@@ -268,7 +283,7 @@ class _Work:
         self, path: str, before: FileState | None, content: bytes, plans: tuple[ServerPlan, ...]
     ) -> PlannedStep:
         name, program = self._client.host.spec.name, self._client.service.component
-        after = FileState(content, 0o644, self._client.owner, self._client.service.group)
+        after = FileState(content, 0o644, self._client.owner, self._client.group)
         first = plans[0]
         source = layout.ca_pair(self._facts)[0] if first.pair.own_ca else first.pair.trust_file
         single = content == first.pair.trust and bool(source)
@@ -335,8 +350,9 @@ class _Work:
         content = given.password.reveal().encode()
         if before is not None and before.content.strip() == content:
             return ()
+        credentials.refuse_no_reader(self._client, path)
         name, title = self._client.host.spec.name, find_component(self._client.service.component).title
-        after = FileState(content, 0o640, self._client.owner, self._client.service.group)
+        after = FileState(content, 0o640, self._client.owner, self._client.group)
         whose = "" if self._client.service.component == "prometheus" else f":{self._client.service.component}"
         return (
             PlannedStep(
@@ -365,8 +381,57 @@ class _Work:
 def _asked(place: Place, client: Client, plans: Sequence[ServerPlan]) -> dict[str, ServerPlan]:
     """The servers that a place asks, by the address under which it does."""
     return {
-        address: plan for address in place.addresses for plan in plans if client.means(address, plan.server)
+        address: plan for address in place.addresses if (plan := _meant(client, address, plans)) is not None
     }
+
+
+def _meant(client: Client, address: str, plans: Sequence[ServerPlan]) -> ServerPlan | None:
+    """The server that an address means; of several hosts with one name, that to which it leads here."""
+    found = [plan for plan in plans if client.means(address, plan.server)]
+    if len(found) < 2:
+        return next(iter(found), None)
+    owners, _ = identity.hosts_of(client.host, address, [plan.server.host for plan in found])
+    names = [owner.spec.name for owner in owners]
+    return next((plan for plan in found if plan.server.spec.host in names), found[0])
+
+
+def _where(client: Client, place: Place) -> str:
+    return f"{client.host.spec.name}:{place.path or client.service.config_file}"
+
+
+def _secure(
+    texts: dict[str, bytes],
+    client: Client,
+    place: Place,
+    *,
+    ca_file: str,
+    login: tuple[str, str],
+    pair: tuple[str, str] = ("", ""),
+) -> None:
+    """Edits the file in which a place stands."""
+    path = place.path or client.service.config_file
+    with layout.located(client.host.spec.name, path):
+        texts[path] = secure(texts[path], place, ca_file=ca_file, pair=pair, login=login)
+
+
+def _refuse_other_ports(client: Client, texts: Mapping[str, bytes], targets: Sequence[Target]) -> None:
+    """A target without a port is asked on the port of its scheme, and https has another than http.
+
+    Raises:
+        InputError: a target would be asked on another port than before.
+    """
+    if not any(target.place.kind in ("job", "alertmanagers") for target in targets):
+        return
+    after = {place.how: place.addresses for place in client.places(texts)}
+    for target in targets:
+        if target.place.kind in ("job", "alertmanagers") and target.address not in after[target.place.how]:
+            host, port = endpoints.split(target.address)
+            raise InputError(
+                f"{target.place.how} names {host} without a port: by https it would be asked on port 443, and "
+                f"{target.plan.server.key} listens on {port}",
+                where=_where(client, target.place),
+                todo=f"write {endpoints.joined(host, port)} there, then plan again",
+            )
 
 
 def _sends_in_clear(place: Place, plans: Sequence[ServerPlan]) -> bool:
@@ -378,41 +443,17 @@ def _sends_in_clear(place: Place, plans: Sequence[ServerPlan]) -> bool:
     return place.kind in ("job", "alertmanagers", "module") and any(not plan.was_tls for plan in plans)
 
 
-def _connectable(facts: Facts, client: Client, plans: Sequence[ServerPlan]) -> list[ServerPlan]:
-    """The servers that the client's host can connect to, as far as is known."""
-    host = client.host.spec.name
-    return [plan for plan in plans if (host, plan.server.address) not in facts.unreachable]
-
-
-def _with_jobs(content: bytes, client: Client, plans: Sequence[ServerPlan]) -> bytes:
-    """The configuration with a job for each server that none scrapes."""
-    for plan in plans:
-        places = client.places(content)
-        if any(place.kind == "job" and _asked(place, client, (plan,)) for place in places):
-            continue
-        if not find_component(plan.server.spec.name).scraped:
-            continue
-        names = {place.name for place in places if place.kind == "job"}
-        component = plan.server.spec.name
-        name = _free_name(component, f"{component}-{plan.server.spec.host}", names)
-        content = scrape.add_job(content, job=name, target=plan.server.address, scheme="https")
-    return content
-
-
-def _free_name(first: str, second: str, taken: set[str]) -> str:
-    """A job name that is not taken: one of two, or the second with a number."""
-    numbered = (f"{second}-{number}" for number in count(2))
-    return next(name for name in chain((first, second), numbered) if name not in taken)
-
-
-def _split(stack: Stack, content: bytes, client: Client, plans: Sequence[ServerPlan]) -> bytes:
+def _split(
+    stack: Stack, texts: Mapping[str, bytes], client: Client, plans: Sequence[ServerPlan]
+) -> dict[str, bytes]:
     """The configuration with our servers in jobs of their own: a job has one scheme and one login.
 
     Raises:
         InputError: they stand together with others in a list that is not ours to divide.
     """
-    where = f"{client.host.spec.name}:{client.service.config_file}"
-    for place in client.places(content):
+    found = dict(texts)
+    for place in client.places(found):
+        where = _where(client, place)
         asked = _asked(place, client, plans)
         others = [address for address in place.addresses if address not in asked]
         if not asked or not others or _fits(stack, place, client, tuple(asked.values())):
@@ -437,19 +478,20 @@ def _split(stack: Stack, content: bytes, client: Client, plans: Sequence[ServerP
         by_plan: dict[str, list[str]] = {}
         for target in mine:
             by_plan.setdefault(asked[target.address].server.spec.host, []).append(target.discovered)
+        path = place.path or client.service.config_file
         for host, addresses in by_plan.items():
-            names = {job.name for job in scrape.jobs(content)}
-            new = _free_name(f"{place.name}-https", f"{place.name}-{host}-https", names)
-            content = scrape.split_job(
-                content, job=place.name, targets=list(dict.fromkeys(addresses)), new_job=new
+            names = {each.name for each in client.places(found) if each.kind == "job"}
+            new = newjobs.free_name(f"{place.name}-https", f"{place.name}-{host}-https", names)
+            found[path] = scrape.split_job(
+                found[path], job=place.name, targets=list(dict.fromkeys(addresses)), new_job=new
             )
-    return content
+    return found
 
 
 def _fits(stack: Stack, place: Place, client: Client, plans: Sequence[ServerPlan]) -> bool:
     """Whether a place asks by https already, believes these servers, and sends what they want."""
     named = place.tls.get("ca_file", "")
-    state = client.host.files.get(posixpath.join(client.folder, named)) if named else None
+    state = client.host.files.get(client.resolve(place, named)) if named else None
     if place.scheme != "https" or state is None:
         return False
     user = stack.users[0]
@@ -458,20 +500,21 @@ def _fits(stack: Stack, place: Place, client: Client, plans: Sequence[ServerPlan
         relations.vouches(state.content, plan.pair.certificate)
         and (not plan.asks_password or said == (user.name, client.password_file(user)))
         and (
-            not plan.asks_certificate
-            or clientpairs.kept_place_pair(client, place.tls, plan.clients) is not None
+            not plan.asks_certificate or clientpairs.kept_place_pair(client, place, plan.clients) is not None
         )
         for plan in plans
     )
 
 
-def _config_step(client: Client, before: FileState, content: bytes) -> PlannedStep | None:
+def _config_step(
+    client: Client, before: Mapping[str, bytes], after: Mapping[str, bytes]
+) -> PlannedStep | None:
     title = find_component(client.service.component).title
     prometheus = client.service.component == "prometheus"
     return _edit(
         client,
         before,
-        content,
+        after,
         name=f"job:{client.host.spec.name}" if prometheus else f"modules:{client.key}",
         title=f"Tell {title} to ask over TLS",
         why=(
@@ -481,12 +524,14 @@ def _config_step(client: Client, before: FileState, content: bytes) -> PlannedSt
     )
 
 
-def _login_step(client: Client, before: FileState, content: bytes) -> PlannedStep | None:
+def _login_step(
+    client: Client, before: Mapping[str, bytes], after: Mapping[str, bytes]
+) -> PlannedStep | None:
     title = find_component(client.service.component).title
     return _edit(
         client,
         before,
-        content,
+        after,
         name=f"login:{client.key}",
         title=f"Let {title} log in",
         why=(
@@ -497,30 +542,34 @@ def _login_step(client: Client, before: FileState, content: bytes) -> PlannedSte
 
 
 def _edit(
-    client: Client, before: FileState, content: bytes, *, name: str, title: str, why: str
+    client: Client,
+    before: Mapping[str, bytes],
+    after: Mapping[str, bytes],
+    *,
+    name: str,
+    title: str,
+    why: str,
 ) -> PlannedStep | None:
-    if content == before.content:
-        return None
-    after = replace(before, content=content)
-    path, host = client.service.config_file, client.host.spec.name
-    prometheus = client.service.component == "prometheus"
-    return PlannedStep(
-        id=name,
-        title=title,
-        host=host,
-        why=why,
-        changes=(
+    """One step that edits the files of a client's configuration, the included ones first; None if nothing changes."""
+    host, prometheus = client.host.spec.name, client.service.component == "prometheus"
+    changes = []
+    for path in reversed(list(after)):
+        state = client.host.files[path]
+        if after[path] == before[path] or state is None:
+            continue
+        states = replace(state, content=before[path]), replace(state, content=after[path])
+        changes.append(
             WriteFile(
                 host=host,
                 path=path,
-                before=before,
-                after=after,
+                before=states[0],
+                after=states[1],
                 why="Every other byte of the file stays as it is.",
                 check="prometheus-config" if prometheus else "blackbox-config",
-                by_hand=words.patch(path, before, after),
-            ),
-        ),
-    )
+                by_hand=words.patch(path, *states),
+            )
+        )
+    return PlannedStep(id=name, title=title, host=host, why=why, changes=tuple(changes)) if changes else None
 
 
 def _warnings(client: Client, plans: Sequence[ServerPlan], targets: Sequence[Target]) -> list[Finding]:

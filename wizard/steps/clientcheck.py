@@ -104,7 +104,7 @@ def _shown(
         asking = [
             place for place in client.places() if any(client.means(each, server) for each in place.addresses)
         ]
-        pairs = [clientpairs.kept_place_pair(client, place.tls, base) for place in asking]
+        pairs = [clientpairs.kept_place_pair(client, place, base) for place in asking]
         if pairs and all(pairs):
             return None
     pair = forge.once(f"client:{client.key}", lambda: clientpairs.client_pair(stack, facts, forge, client))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Mapping
-
 from wizard import pki
 from wizard.errors import CertificateError
 from wizard.model import Facts, FileState, Stack, WriteFile
-from wizard.steps import layout, material, words
+from wizard.steps import credentials, layout, material, words
 from wizard.steps.layout import Client
 from wizard.steps.pairs import Pair, needed_file, public
+from wizard.steps.places import Place
 from wizard.trust import relations
 
 
@@ -41,7 +39,8 @@ def client_pair(stack: Stack, facts: Facts, forge: material.Forge, client: Clien
     if forge.renews(f"client:{client.key}") and _in_use(client, client.spare_pair[0]):
         place = client.pair
     certificate_pem, key_pem, trust = forge.signed(client.names, common_name=client.names[0])
-    name, group = client.host.spec.name, client.service.group
+    credentials.refuse_no_reader(client, place[1])
+    name, group = client.host.spec.name, client.group
     by_hand = words.client_pair(
         paths=place,
         kind=stack.certificates.key,
@@ -76,8 +75,7 @@ def client_pair(stack: Stack, facts: Facts, forge: material.Forge, client: Clien
 
 def _in_use(client: Client, certificate_path: str) -> bool:
     return any(
-        posixpath.join(client.folder, place.tls.get("cert_file", "")) == certificate_path
-        for place in client.places()
+        client.resolve(place, place.tls.get("cert_file", "")) == certificate_path for place in client.places()
     )
 
 
@@ -102,13 +100,13 @@ def _own_client_pair(client: Client) -> Pair:
     return Pair(own.client_cert_file, own.client_key_file, certificate, public(trust), False)
 
 
-def kept_place_pair(client: Client, tls: Mapping[str, str], bundle: bytes) -> tuple[str, str] | None:
+def kept_place_pair(client: Client, place: Place, bundle: bytes) -> tuple[str, str] | None:
     """The pair that a place of the client names already, if a server that checks against `bundle` takes it."""
-    certificate_file, key_file = tls.get("cert_file", ""), tls.get("key_file", "")
+    certificate_file, key_file = place.tls.get("cert_file", ""), place.tls.get("key_file", "")
     if not (certificate_file and key_file):
         return None
     certificate, key = (
-        client.host.files.get(posixpath.join(client.folder, name)) for name in (certificate_file, key_file)
+        client.host.files.get(client.resolve(place, name)) for name in (certificate_file, key_file)
     )
     if certificate is None or key is None:
         return None

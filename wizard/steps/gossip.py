@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wizard import pki
+from wizard import endpoints, pki
 from wizard.components import component as find_component
 from wizard.configs import cluster
 from wizard.errors import InputError
@@ -35,15 +35,17 @@ def step(stack: Stack, facts: Facts, forge: material.Forge, server: Server) -> P
     files, host = server.host.files, server.spec.host
     certificate, key = files.get(certificate_path), files.get(key_path)
     changes: list[Change] = []
+    advertised = _advertised(server)
     fits = (
         certificate is not None
         and key is not None
         and not forge.renews(server.key)
         and forge.signed_by_us(certificate.content)
-        and not pki.problems(certificate.content, names=(), key_pem=key.content, purpose="client")
+        and not pki.problems(certificate.content, names=advertised, key_pem=key.content, purpose="client")
     )
     if not fits:
-        names, spec, ca = server.host.names or (host,), stack.certificates, forge.authority()
+        names = tuple(dict.fromkeys((*(server.host.names or (host,)), *advertised)))
+        spec, ca = stack.certificates, forge.authority()
         key_pem = pki.new_key(spec.key)
         issued = pki.issue(
             ca_cert=ca.certificate,
@@ -129,3 +131,9 @@ def step(stack: Stack, facts: Facts, forge: material.Forge, server: Server) -> P
         ),
         changes=tuple(changes),
     )
+
+
+def _advertised(server: Server) -> tuple[str, ...]:
+    """The address that this peer gives to the others, where a flag sets it: they check its certificate for that."""
+    host, _ = endpoints.split(server.service.flag("cluster.advertise-address"))
+    return (host,) if host and not endpoints.is_wildcard(host) else ()

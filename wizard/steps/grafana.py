@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import fnmatch
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from wizard import passwords, pki
+from wizard import endpoints, passwords, pki
 from wizard.configs import grafana, web
 from wizard.errors import ConfigError
 from wizard.model import (
@@ -28,8 +28,8 @@ from wizard.model import (
     Stack,
     WriteFile,
 )
-from wizard.redact import Secret, plain
-from wizard.steps import clientpairs, layout, material, words
+from wizard.redact import plain
+from wizard.steps import anchors, clientpairs, layout, material, words
 from wizard.steps.client import Target
 from wizard.steps.layout import Client, Server
 from wizard.steps.places import Place
@@ -68,7 +68,7 @@ class Grafana(Client):
             and fnmatch.fnmatch(posixpath.basename(path), pattern)
         )
 
-    def places(self, content: bytes | None = None) -> tuple[Place, ...]:
+    def places(self, texts: Mapping[str, bytes] | None = None) -> tuple[Place, ...]:
         """Its data sources, of all the files that can be read."""
         return tuple(_place(source) for _, source in _readable(self))
 
@@ -100,7 +100,7 @@ class GrafanaPlan:
 def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     """Paths to read, by host, as `layout.wanted_files` has them."""
     wanted = {}
-    for client in _grafanas(facts):
+    for client in clients(facts):
         paths = [_pattern(client.home)]
         if client.files:
             paths += [*client.pair, *client.spare_pair]
@@ -120,7 +120,7 @@ def wanted_folders(facts: Facts) -> dict[str, tuple[str, ...]]:
     """Folders whose existence and group matter, by host."""
     return {
         client.host.spec.name: (posixpath.dirname(_pattern(client.home)), client.folder)
-        for client in _grafanas(facts)
+        for client in clients(facts)
     }
 
 
@@ -130,7 +130,7 @@ def look(
     """The data sources that ask these servers, and what has to be said of those that cannot be edited."""
     found: list[Asking] = []
     told: list[Finding] = []
-    for client in _grafanas(facts) if servers else ():
+    for client in clients(facts) if servers else ():
         host = client.host.spec.name
         for path, state in client.files:
             try:
@@ -163,7 +163,7 @@ def askers(asking: Sequence[Asking], server: Server) -> tuple[Client, ...]:
     return tuple(mine.values())
 
 
-def _grafanas(facts: Facts) -> Iterator[Grafana]:
+def clients(facts: Facts) -> Iterator[Grafana]:
     """The hosts where a Grafana may be, each as a client; its files tell whether there is one."""
     for name, host in facts.hosts.items():
         if host.spec.connect == "practice":
@@ -211,7 +211,7 @@ def _address(url: str) -> str:
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
     except ValueError:
         return ""
-    return f"{parts.hostname}:{port}" if parts.hostname and port and "$" not in url else ""
+    return endpoints.joined(parts.hostname, port) if parts.hostname and port and "$" not in url else ""
 
 
 def _place(source: grafana.DataSource) -> Place:
@@ -281,6 +281,7 @@ def plan(
         work = _Work(stack, facts, forge, client)
         mine = [each for each in asking if each.client.key == client.key]
         targets += [work.serve(each, by_key[each.server.key]) for each in mine]
+        warnings += work.warnings
         step = work.step()
         if step is None:
             continue
@@ -311,6 +312,7 @@ class _Work:
         self._stack, self._facts, self._forge, self._client = stack, facts, forge, client
         self._texts = {path: state.content for path, state in client.files}
         self._copies: dict[str, Change] = {}
+        self.warnings: list[Finding] = []
 
     def serve(self, each: Asking, plan: ServerPlan) -> Target:
         """Makes one data source ask as the server wants; what it says already and serves stays."""
@@ -337,6 +339,14 @@ class _Work:
             asks_so_now = source.url.startswith("https:") and plan.was_tls and not plan.pair.changes
             # What only Grafana can look up serves if it serves now and the certificate stays.
             if asks_so_now if held is None else relations.vouches(held, plan.pair.certificate):
+                self.warnings += anchors.unrooted(
+                    held or b"",
+                    plan.pair.certificate,
+                    host=self._client.host.spec.name,
+                    component="grafana",
+                    path=_named(says.get("tlsCACert", "")) or f"{each.path} ({plain(each.source.name)})",
+                    server=plan.server.key,
+                )
                 return ""
         path = self._client.trust_file(plan.server, own_ca=plan.pair.own_ca)
         before = self._client.host.files.get(path)
@@ -365,10 +375,9 @@ class _Work:
         if not plan.asks_certificate:
             return "", ""
         renewed = self._forge.renews(f"client:{self._client.key}")
-        if plan.clients and not renewed:
-            tls = _place(each.source).tls
-            if clientpairs.kept_place_pair(self._client, tls, plan.clients):
-                return "", ""
+        place = _place(each.source)
+        if plan.clients and not renewed and clientpairs.kept_place_pair(self._client, place, plan.clients):
+            return "", ""
         pair = self._forge.once(
             f"client:{self._client.key}",
             lambda: clientpairs.client_pair(self._stack, self._facts, self._forge, self._client),
@@ -409,7 +418,7 @@ class _Work:
         known = web.parse(state.content).users.get(user, "") if state is not None else ""
         if held is None:
             return bool(known)  # only Grafana can look it up
-        password = Secret(held.decode("utf-8", "replace").strip())
+        password = passwords.sent(held)
         if user == given.user.name:
             return password == given.password
         return bool(known) and passwords.matches(password, known)

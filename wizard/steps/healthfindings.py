@@ -55,22 +55,24 @@ def findings(stack: Stack, facts: Facts, probes: Sequence[Probe]) -> tuple[Findi
 
 
 def unscraped(stack: Stack, facts: Facts) -> tuple[tuple[Client, Server], ...]:
-    """(Prometheus, server on another host) where the Prometheus has no job for the server yet.
+    """(Prometheus, server on another host) for each server that no Prometheus of the stack scrapes yet.
 
-    Whether it can connect to it is to be asked before a job is added.
+    Whether one can connect to it is to be asked before it is given a job.
     """
+    scrapers = layout.scrapers(stack, facts)
     return tuple(
         (client, server)
-        for client in layout.scrapers(stack, facts)
         for server in layout.servers(stack, facts)
         if find_component(server.spec.name).scraped
-        and client.host.spec.name != server.spec.host
         and not any(
-            client.means(address, server)
-            for place in client.places()
+            asking.means(address, server)
+            for asking in scrapers
+            for place in asking.places()
             if place.kind == "job"
             for address in place.addresses
         )
+        for client in scrapers
+        if client.host.spec.name != server.spec.host
     )
 
 
@@ -154,7 +156,7 @@ def _unreachable(facts: Facts) -> list[Finding]:
             host=host,
             component="prometheus",
             what=f"prometheus on {host} cannot connect to {address}: {why}",
-            why="No scrape job is added for it there: it would be down.",
+            why="It gets no scrape job there: it would be down.",
             mend="open the way (firewall, route, name), or leave it to a Prometheus that can connect to it",
         )
         for (host, address), why in facts.unreachable.items()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -27,6 +27,7 @@ from wizard.model import (
     Stack,
     UserSpec,
 )
+from wizard.steps import identity
 from wizard.steps.places import Place, places
 
 _BARE = ("web.yml", "prometheus.yml", "blackbox.yml", "cluster.yml")
@@ -74,9 +75,25 @@ class Server:
         return "root" if self.host.root else self.host.user
 
     @property
+    def credentials(self) -> str:
+        """The folder in which systemd hands it copies of its files; '' where it reads them itself."""
+        return self.service.credentials
+
+    @property
     def group(self) -> str:
         """The group that may read its files: the service's."""
-        return self.service.group
+        return "root" if self.credentials else self.service.group
+
+    @property
+    def secret_mode(self) -> int:
+        """The mode of what only it and root may read."""
+        return 0o600 if self.credentials else 0o640
+
+    @property
+    def web_flag_value(self) -> str:
+        """Its web configuration as the service sees it."""
+        name = posixpath.basename(self.web_file)
+        return posixpath.join(self.credentials, name) if self.credentials else self.web_file
 
     @property
     def home(self) -> str:
@@ -88,6 +105,19 @@ class Server:
         """The home and the two folders above it, outermost first: a new host's may all be missing."""
         above = posixpath.dirname(self.home)
         return tuple(path for path in (posixpath.dirname(above), above, self.home) if path not in ("", "/"))
+
+    @property
+    def flag_folders(self) -> tuple[str, ...]:
+        """The folders of the file with its flags that may have to be made, outermost first."""
+        place = self.service.flags
+        folder = posixpath.dirname(place.path)
+        above = posixpath.dirname(folder)
+        match place.kind:
+            case "dropin":
+                return (folder,)
+            case "envfile":
+                return tuple(path for path in (above, folder) if path not in ("", "/"))
+        return ()
 
     @property
     def web_file(self) -> str:
@@ -128,13 +158,18 @@ class Server:
         return posixpath.join(self.home, "cluster-ca.crt")
 
     def named(self, path: str) -> str:
-        """A file of the home as the web configuration names it: absolute, but for a host that we cannot see."""
-        return posixpath.basename(path) if self.host.spec.connect == "manual" else path
+        """A file of the home as the web configuration names it: absolute, but where the service sees a copy of it."""
+        return posixpath.basename(path) if self.host.spec.connect == "manual" or self.credentials else path
 
     @property
     def port(self) -> int:
         """The port that it listens on."""
         return int(self.service.listen.rpartition(":")[2] or find_component(self.spec.name).default_port)
+
+    @property
+    def listener(self) -> identity.Listener:
+        """Where it accepts connections: what a target is compared with."""
+        return identity.Listener(self.host, self.service)
 
     @property
     def address(self) -> str:
@@ -200,6 +235,11 @@ class Client:
         """As for a server."""
         return "root" if self.host.root else self.host.user
 
+    @property
+    def group(self) -> str:
+        """The group that may read its files: the service's; root's where that exists only while it runs."""
+        return "root" if self.service.dynamic else self.service.group
+
     def trust_file(self, server: Server, *, own_ca: bool) -> str:
         """The CA bundle for a server: one's own CA, or the server's pinned certificate."""
         name = "firescreen-ca.crt" if own_ca else f"{server.label}.crt"
@@ -215,24 +255,9 @@ class Client:
         whose = "" if self.service.component == "prometheus" else f"{self.service.component}-"
         return posixpath.join(self.folder, f"{whose}{user.name}.password")
 
-    def names_of(self, server: Server) -> tuple[str, ...]:
-        """Every name under which a job here may mean that server.
-
-        `localhost` in a job means the server only where both are on one host.
-        """
-        same = server.host.spec.name == self.host.spec.name
-        own = (server.spec.host, server.host.spec.address, server.service.listen.rpartition(":")[0])
-        names = dict.fromkeys(name for name in (*own, *server.host.names) if name)
-        if same:
-            return tuple(dict.fromkeys((*names, *LOOPBACK)))
-        if server.host.spec.connect == "practice":
-            return tuple(names)  # its 'hosts' are loopback addresses, each of its own
-        return tuple(name for name in names if name not in LOOPBACK and not name.startswith("127."))
-
-    def means(self, address: str, server: Server) -> bool:
-        """Whether host:port, as this client has it, is that server."""
-        name, _, port = address.rpartition(":")
-        return port == str(server.port) and name.strip("[]") in self.names_of(server)
+    def means(self, address: str, server: Server, *, scheme: str = "") -> bool:
+        """Whether host:port, as this client has it, is that server as seen from the client's host."""
+        return identity.means(self.host, address, server.listener, scheme=scheme)
 
     @property
     def content(self) -> bytes:
@@ -240,20 +265,55 @@ class Client:
         state = self.host.files.get(self.service.config_file)
         return state.content if state is not None else b""
 
-    def places(self, content: bytes | None = None) -> tuple[Place, ...]:
-        """The places of its configuration: as it was read, or of `content` in its stead; () if there is none.
+    @property
+    def texts(self) -> dict[str, bytes]:
+        """Its configuration as it was read, by path: its own file, then those that it includes; {} if there is none.
 
         Raises:
             ConfigError: it cannot be read.
         """
-        state = self.host.files.get(self.service.config_file)
-        if content is None and state is None:
-            return ()
-        text = self.content if content is None else content
-        files = {path: found.content if found else None for path, found in self.host.files.items()}
+        if self.host.files.get(self.service.config_file) is None:
+            return {}
+        found = {self.service.config_file: self.content}
+        if self.service.component == "prometheus":
+            files = self._files
+            with located(self.host.spec.name, self.service.config_file):
+                included = scrape.included_files(self.content, folder=self.folder, files=files)
+            found |= {path: content for path in included if (content := files[path]) is not None}
+        return found
+
+    @property
+    def _files(self) -> dict[str, bytes | None]:
+        return {path: found.content if found else None for path, found in self.host.files.items()}
+
+    def resolve(self, place: Place, named: str) -> str:
+        """The absolute path of a file that a place names: relative paths begin where the place stands."""
+        return posixpath.join(posixpath.dirname(place.path) or self.folder, named)
+
+    def places(self, texts: Mapping[str, bytes] | None = None) -> tuple[Place, ...]:
+        """The places of its configuration: as it was read, or as `texts` (by path, all of it) has it.
+
+        Raises:
+            ConfigError: it cannot be read.
+        """
+        files = self._files
         major = 2 if self.service.version.startswith("2.") else 3
-        with located(self.host.spec.name, self.service.config_file):
-            return places(self.service.component, text, folder=self.folder, files=files, major=major)
+        found: list[Place] = []
+        for path, content in (self.texts if texts is None else texts).items():
+            own = path == self.service.config_file
+            folder = self.folder if own else posixpath.dirname(path)
+            with located(self.host.spec.name, path):
+                mine = places(self.service.component, content, folder=folder, files=files, major=major)
+            found += mine if own else (replace(each, path=path) for each in mine if each.kind == "job")
+        return tuple(found)
+
+
+def by_host(found: Iterable[tuple[str, tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:
+    """(host, paths) put together by host."""
+    together: dict[str, tuple[str, ...]] = {}
+    for host, paths in found:
+        together[host] = (*together.get(host, ()), *paths)
+    return together
 
 
 def servers(stack: Stack, facts: Facts) -> tuple[Server, ...]:
@@ -280,6 +340,11 @@ def servers(stack: Stack, facts: Facts) -> tuple[Server, ...]:
             )
         found.append(Server(spec, host, service))
     return tuple(found)
+
+
+def known_hosts(facts: Facts) -> tuple[HostFacts, ...]:
+    """The hosts of the stack that could be read, without the workspace."""
+    return tuple(host for name, host in facts.hosts.items() if name != WORKSPACE)
 
 
 def as_server(client: Client) -> Server:
@@ -387,6 +452,7 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
         wanted.setdefault(server.spec.host, []).extend(paths)
     for client in (*scrapers(stack, facts), *probers(stack, facts)):
         paths = [client.service.config_file, *client.pair, *client.spare_pair]
+        paths += _included(client)
         paths += [client.password_file(user) for user in stack.users]
         for server in servers(stack, facts):
             paths += [client.trust_file(server, own_ca=own) for own in (True, False)]
@@ -406,8 +472,7 @@ def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     }
     for server in servers(stack, facts):
         folders = list(server.homes)
-        if server.service.flags.kind == "dropin":
-            folders.append(posixpath.dirname(server.service.flags.path))
+        folders += server.flag_folders
         wanted.setdefault(server.spec.host, []).extend(folders)
     return {host: tuple(dict.fromkeys(paths)) for host, paths in wanted.items()}
 
@@ -431,19 +496,35 @@ def _own_files(files: OwnFiles) -> list[str]:
     ]
 
 
-def _named_by_client(client: Client) -> list[str]:
-    """The files that a client's configuration names: CAs, pairs, passwords, lists of targets, its own bundles."""
-    state = client.host.files.get(client.service.config_file)
-    if state is None:
+def _included(client: Client) -> list[str]:
+    """The paths and globs of the files that a client's configuration includes."""
+    if client.service.component != "prometheus" or not client.content:
         return []
     try:
+        return list(scrape.included_patterns(client.content, client.folder))
+    except ConfigError:
+        return []  # the planner says so, with the place
+
+
+def _named_by_client(client: Client) -> list[str]:
+    """The files that a client's configuration names: CAs, pairs, passwords, lists of targets, its own bundles."""
+    try:
+        texts = client.texts
+    except ConfigError:
+        return []
+    return [name for path, content in texts.items() for name in _named_in(client, path, content)]
+
+
+def _named_in(client: Client, path: str, content: bytes) -> list[str]:
+    folder = posixpath.dirname(path)
+    try:
         if client.service.component == "blackbox_exporter":
-            modules = blackbox.modules(state.content)
+            modules = blackbox.modules(content)
             named = [client.place_trust(f"module {module.name}") for module in modules]
             said = [(module.tls, module.basic_auth) for module in modules]
         else:
-            jobs, blocks = scrape.jobs(state.content), scrape.clients(state.content)
-            named = [*scrape.sd_files(state.content, client.folder)]
+            jobs, blocks = scrape.jobs(content), scrape.clients(content)
+            named = [*scrape.sd_files(content, folder)]
             named += [client.place_trust(f"job {job.name}") for job in jobs]
             named += [client.place_trust(block.title) for block in blocks]
             said = [(job.tls, job.basic_auth) for job in jobs]
@@ -452,4 +533,13 @@ def _named_by_client(client: Client) -> list[str]:
         return []
     named += [tls.get(key, "") for tls, _ in said for key in ("ca_file", "cert_file", "key_file")]
     named += [basic.get("password_file", "") for _, basic in said]
-    return [posixpath.join(client.folder, name) for name in named if name]
+    return [posixpath.join(folder, name) for name in named if name]
+
+
+def config_files(facts: Facts, service: Service) -> tuple[str, ...]:
+    """The files of a service's configuration: its own, and those that it includes."""
+    try:
+        found = tuple(Client(facts.hosts[service.host], service, OwnFiles()).texts)
+    except ConfigError:
+        found = ()
+    return found or (service.config_file,)

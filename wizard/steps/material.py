@@ -308,9 +308,9 @@ def credential(stack: Stack, facts: Facts, answers: Answers, user: UserSpec) -> 
                 where=path,
                 todo="write the password into it, with mode 0600",
             )
-        password = Secret(state.content.decode("utf-8", "replace").rstrip("\r\n"))
+        password = passwords.decoded(state.content, where=path)
     elif kept is not None:
-        password = Secret(kept.content.decode("utf-8", "replace"))
+        password = passwords.decoded(kept.content, where=password_path)
     elif user.password == "prompt":
         raise NeededError(
             f"the password of user {user.name} is to be asked for, and none was given",
@@ -349,23 +349,31 @@ def credential(stack: Stack, facts: Facts, answers: Answers, user: UserSpec) -> 
     return Credential(user, password, changes)
 
 
-def _sent(stack: Stack, facts: Facts, user: UserSpec) -> list[FileState]:
-    """The files from which clients read the password of that user."""
+def _sent(stack: Stack, facts: Facts, user: UserSpec) -> list[tuple[str, FileState]]:
+    """The files from which clients read the password of that user, each with host:path."""
     paths = [(scraper, scraper.password_file(user)) for scraper in layout.scrapers(stack, facts)]
     paths += [
-        (scraper, posixpath.join(scraper.folder, place.basic_auth["password_file"]))
+        (scraper, scraper.resolve(place, place.basic_auth["password_file"]))
         for scraper in layout.scrapers(stack, facts)
         for place in scraper.places()
         if place.basic_auth.get("username") == user.name and place.basic_auth.get("password_file")
     ]
-    found = (scraper.host.files.get(path) for scraper, path in paths)
-    return [state for state in found if state is not None]
+    return [
+        (f"{scraper.host.spec.name}:{path}", state)
+        for scraper, path in paths
+        if (state := scraper.host.files.get(path)) is not None
+    ]
 
 
 def _known_to_a_client(stack: Stack, facts: Facts, user: UserSpec) -> Secret | None:
-    """A password that a Prometheus already sends, if every server that knows the user takes it."""
-    for state in _sent(stack, facts, user):
-        password = Secret(state.content.decode("utf-8", "replace").strip())
+    """A password that a Prometheus already sends, if every server that knows the user takes it.
+
+    Raises:
+        PasswordError: a file holds what is no password for others: a byte order mark, or bytes that are no UTF-8.
+    """
+    for where, state in _sent(stack, facts, user):
+        password = passwords.sent(state.content)
+        passwords.decoded(password.reveal().encode("utf-8", "surrogateescape"), where=where)
         hashes = []
         for server in layout.servers(stack, facts):
             web_state = server.host.files.get(server.web_file)

@@ -66,9 +66,13 @@ def watched(
 def scrape_intervals(client: Client) -> Intervals:
     """How often the jobs of a Prometheus are scraped, by its configuration."""
     try:
-        return intervals(client.content)
+        own = intervals(client.content)
+        jobs = dict(own.jobs)
+        for text in client.texts.values():
+            jobs = {**intervals(text, own.usual).jobs, **jobs}
     except ConfigError:
         return Intervals()  # the planner says so, with the place
+    return Intervals(own.usual, jobs)
 
 
 def _root(client: Client, scheme: str, **options: Any) -> Probe:

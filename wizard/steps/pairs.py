@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -9,6 +10,8 @@ from itertools import chain
 from wizard.errors import CertificateError, InputError
 from wizard.model import Change, FileState
 from wizard.steps import material
+
+_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +63,20 @@ def needed_file(files: Mapping[str, FileState | None], host: str, path: str, wha
             where=f"{host}:{path}",
             todo=f"convert it: {convert} -inform DER -in {path} -out NEW",
         )
+    if state.content.startswith(_MARKS):
+        raise CertificateError(
+            f"the {what} begins with a byte order mark (BOM), as editors on Windows write it: Go does not find the "
+            "-----BEGIN line behind it",
+            where=f"{host}:{path}",
+            todo=f"Remove it: sed -i '1s/^\\xEF\\xBB\\xBF//' {path}"
+            if state.content.startswith(codecs.BOM_UTF8)
+            else f"Store it as ASCII or UTF-8: iconv -f UTF-16 -t ASCII {path} > NEW",
+        )
     return state.content
+
+
+def as_go_reads(pem: bytes) -> bytes:
+    """The text without the block that a byte order mark hides from Go, which looks for blocks at line beginnings."""
+    if not pem.startswith(_MARKS):
+        return pem
+    return b"".join(pem.partition(b"\n-----BEGIN ")[1:]).lstrip(b"\n")

@@ -7,7 +7,7 @@ shown. What only one host has is taken over as it is; what hosts share (a Promet
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -124,7 +124,7 @@ def following(plan: Plan, made: Sequence[Change]) -> Plan:
                 changes.append(change)
             elif isinstance(change, WriteFile) and place in first:
                 changes.append(replace(change, before=first[place]))
-            elif isinstance(change, RunService) and (change.host, change.service.config_file) in first:
+            elif isinstance(change, RunService) and _reads(plan, change, first):
                 changes.append(change)
         return replace(step, changes=tuple(changes))
 
@@ -155,10 +155,17 @@ def remaining(target: Plan, made: Sequence[Change]) -> tuple[PlannedStep, ...]:
     return tuple(found)
 
 
+def _reads(plan: Plan, change: RunService, places: Container[_Place]) -> bool:
+    """Whether a service reads one of these files when it reads its configuration."""
+    read = layout.config_files(plan.facts, change.service)
+    return any((change.host, path) in places for path in read)
+
+
 class _Rest:
     """What the hosts hold while the rest of a plan is gone through, change by change."""
 
     def __init__(self, target: Plan, made: Sequence[Change]) -> None:
+        self._target = target
         self._now: dict[_Place, FileState | None] = {}
         self._there: set[_Place] = set()
         self._ran: set[tuple[str, str, str]] = set()
@@ -182,7 +189,7 @@ class _Rest:
             return None if place in self._there else change
         if isinstance(change, RunService):
             done = (*place, change.action) in self._ran
-            anew = change.action == "reload" and (change.host, change.service.config_file) in self._touched
+            anew = change.action == "reload" and _reads(self._target, change, self._touched)
             return change if anew or not done else None
         if place in self._now:
             now, chain = self._now[place], self._chains[place]

@@ -33,6 +33,8 @@ class Place:
     basic_auth: Mapping[str, str] = field(default_factory=dict)
     other_auth: str = ""
     block: scrape.ClientBlock | None = None
+    path: str = ""
+    """The file that it stands in, where that is not the client's own (scrape_config_files); absolute."""
 
     @property
     def how(self) -> str:
@@ -43,7 +45,7 @@ class Place:
 def places(
     component: str, content: bytes, *, folder: str, files: Mapping[str, bytes | None], major: int = 3
 ) -> tuple[Place, ...]:
-    """All the places of a client's configuration.
+    """All the places of a client's configuration, without those of the files that it includes.
 
     Args:
         component: prometheus or blackbox_exporter.

@@ -27,12 +27,15 @@ from wizard.probes import curl_config
 from wizard.steps import (
     afar,
     brokenclients,
+    callers,
     copies,
+    doubts,
     grafana,
     healthfindings,
     layout,
     material,
     monitors,
+    newjobs,
     picture,
     probed,
     probepairs,
@@ -77,6 +80,8 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     servers = layout.servers(stack, facts)
     probings, told = probed.look(stack, facts, servers)
     scrapers = layout.scrapers(stack, facts) if servers else ()
+    texts = _texts(scrapers, probings)
+    jobs = newjobs.assign(facts, scrapers, texts, servers)
     asking, told_of_grafana = grafana.look(stack, facts, servers)
     server_plans = tuple(
         plan_server(
@@ -84,12 +89,17 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
             facts,
             forge,
             server,
-            (*_askers(server, scrapers, probings), *grafana.askers(asking, server)),
+            (*_askers(server, scrapers, jobs, probings), *grafana.askers(asking, server)),
         )
         for server in servers
     )
     client_plans = (
-        *_scraper_plans(stack, facts, forge, scrapers, probings, server_plans),
+        *(
+            plan_client(
+                stack, facts, forge, each, server_plans, texts=texts[each.key], unscraped=jobs.of(each)
+            )
+            for each in scrapers
+        ),
         *_prober_plans(stack, facts, forge, probings, server_plans),
     )
     with_password = any(each.asks_password for each in server_plans)
@@ -145,7 +155,10 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
             *healthfindings.findings(stack, facts, wanted),
             *_warnings(stack, server_plans, commands),
             *(warning for each in server_plans for warning in each.warnings),
+            *callers.warnings(facts, [each.server for each in server_plans if not each.was_tls]),
             *(warning for client in client_plans for warning in client.warnings),
+            *jobs.warnings,
+            *_unclear(facts, scrapers, servers),
             *told,
             *told_of_grafana,
             *onlookers.warnings,
@@ -157,7 +170,10 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
 
 
 def _askers(
-    server: Server, scrapers: Sequence[Client], probings: Sequence[probed.Probing]
+    server: Server,
+    scrapers: Sequence[Client],
+    jobs: newjobs.NewJobs,
+    probings: Sequence[probed.Probing],
 ) -> tuple[Client, ...]:
     """The clients that ask a server, or will."""
     through = {
@@ -165,25 +181,31 @@ def _askers(
         for probing in probings
         if any(each.key == server.key for _, _, each in probing.targets)
     }
-    return (*scrapers, *through.values())
+    asking = (
+        scraper
+        for scraper in scrapers
+        if any(each.key == server.key for each in jobs.of(scraper))
+        or any(scraper.means(address, server) for place in scraper.places() for address in place.addresses)
+    )
+    return (*asking, *through.values())
 
 
-def _scraper_plans(
-    stack: Stack,
-    facts: Facts,
-    forge: material.Forge,
-    scrapers: Sequence[Client],
-    probings: Sequence[probed.Probing],
-    plans: Sequence[ServerPlan],
-) -> tuple[ClientPlan, ...]:
-    found = []
-    for scraper in scrapers:
-        mine = [probing for probing in probings if probing.scraper.key == scraper.key]
-        content = None
-        if mine:
-            content = probed.retarget(scraper.content, mine)
-        found.append(plan_client(stack, facts, forge, scraper, plans, content=content))
-    return tuple(found)
+def _texts(scrapers: Sequence[Client], probings: Sequence[probed.Probing]) -> dict[str, dict[str, bytes]]:
+    """Each Prometheus' configuration by path, with what its probing jobs will ask."""
+    return {
+        each.key: probed.retarget(
+            each.texts, [probing for probing in probings if probing.scraper.key == each.key]
+        )
+        for each in scrapers
+    }
+
+
+def _unclear(facts: Facts, scrapers: Sequence[Client], servers: Sequence[Server]) -> tuple[Finding, ...]:
+    return tuple(
+        finding
+        for scraper in scrapers
+        for finding in doubts.of_blocks(facts, scraper, scraper.places(), servers)
+    )
 
 
 def _prober_plans(
@@ -206,7 +228,8 @@ def _prober_plans(
             )
         content = probed.with_modules(prober.content, mine)
         asked = {name: tuple(each.values()) for name, each in modules.items()}
-        found.append(plan_client(stack, facts, forge, prober, plans, modules=asked, content=content))
+        texts = {prober.service.config_file: content}
+        found.append(plan_client(stack, facts, forge, prober, plans, modules=asked, texts=texts))
     return tuple(found)
 
 
@@ -295,10 +318,14 @@ def _ordered(
     turned = {server.server.key for server in restarts if server not in own}
     # The Prometheus that turns comes last: from that moment on, every second counts.
     turning = sorted(clients, key=lambda client: client.client.service.component == "prometheus")
-    prepared = [step for server in cold for step in _steps(server.web, server.cluster, server.flag)]
+    prepared = [
+        step
+        for server in cold
+        for step in _steps(server.web, server.cluster, server.flag, server.credentials, server.reload_command)
+    ]
     told = [step for client in clients for step in (*client.trust, *_there(client.config))]
     for server in hot:
-        told += _there(server.cluster)
+        told += _steps(server.cluster, server.credentials, server.reload_command)
         if server.turn == "restart":  # TLS that is added to a running web configuration waits for the restart
             told += _steps(server.web, server.flag)
     # A stage each, also where nothing is to be read: plans for more or fewer hosts have the same stages.
@@ -328,8 +355,16 @@ def _ordered(
         # Prometheus itself turns last: the others are scraped by then.
         tuple(restarting.restart(facts, server.server) for server in own),
         tuple(step for client in clients for step in client.narrow),
-        tuple(step for server in servers for step in _there(server.narrow)),
+        tuple(step for server in servers for step in _narrowed(facts, server)),
     )
+
+
+def _narrowed(facts: Facts, server: ServerPlan) -> tuple[PlannedStep, ...]:
+    """What takes the old out of a server's bundle; one that has a copy of it is restarted for that."""
+    if server.narrow is None or not server.server.credentials:
+        return _there(server.narrow)
+    again = restarting.restart(facts, server.server)
+    return (replace(server.narrow, changes=(*server.narrow.changes, *again.changes)),)
 
 
 def _steps(*found: PlannedStep | None) -> list[PlannedStep]:
@@ -479,6 +514,11 @@ def _gaps(plans: Sequence[ServerPlan], targets: Sequence[Target]) -> tuple[str, 
         elif server_plan.turn == "restart" and server_plan.server.spec.name == "prometheus":
             # Its discovery finds the first targets with a tick of five seconds.
             sentences.append(f"{key} restarts: it scrapes nobody for about seven seconds")
+            if (longest := restarting.longest_stop(server_plan.server)) > 0:
+                sentences.append(
+                    f"{key} may take up to {longest:.0f} s to stop: it first sends what is left to its remote_write "
+                    "endpoints"
+                )
         elif server_plan.turn == "restart":
             sentences.append(f"{key} restarts: it is missed for about a second, at most one scrape")
         elif server_plan.turn == "reread":

@@ -6,10 +6,11 @@ so must the URL, and the module with which it is asked has to know the CA and wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from wizard import endpoints
 from wizard.configs import blackbox
 from wizard.configs import prometheus as scrape
 from wizard.model import Facts, Finding, Stack
@@ -26,6 +27,8 @@ class Probing:
 
     scraper: Client
     prober: Client
+    path: str
+    """The file that the job stands in."""
     job: str
     module: str
     as_module: str
@@ -57,12 +60,15 @@ def look(
                     Probing(
                         scraper=scraper,
                         prober=prober,
+                        path=place.path or scraper.service.config_file,
                         job=place.name,
                         module=module,
                         as_module=module,
                         targets=ours,
                     )
                 )
+    for prober in {each.prober.key: each.prober for each in found}.values():
+        warnings += _unfamiliar(prober)
     return tuple(_named(each, uses) for each in found), tuple(warnings)
 
 
@@ -91,6 +97,21 @@ def mixed(stack: Stack, facts: Facts, servers: Sequence[Server]) -> tuple[Mixed,
         for _, _, ours, others in _probing(place, scraper, probers, servers)
         if ours and (others or any(target.source != "static" for target in place.targets))
         for server in {each.key: each for _, _, each in ours}.values()
+    )
+
+
+def _unfamiliar(prober: Client) -> tuple[Finding, ...]:
+    return tuple(
+        Finding(
+            severity="warning",
+            id="unfamiliar-module",
+            host=prober.host.spec.name,
+            component="blackbox_exporter",
+            what=f"{prober.service.config_file}, {said}",
+            why="Firescreen does not know this prober; a newer exporter may. The exporter itself checks the new file.",
+            mend="check the spelling, or leave it if the exporter's documentation has it",
+        )
+        for said in blackbox.unfamiliar(prober.content)
     )
 
 
@@ -133,7 +154,7 @@ def _is(target: str, prober: Client, server: Server) -> bool:
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and prober.means(f"{host}:{port}", server)
+    return parts.scheme in ("http", "https") and prober.means(endpoints.joined(host, port), server)
 
 
 def _https(target: str) -> str:
@@ -141,15 +162,18 @@ def _https(target: str) -> str:
     return f"https://{bare}"
 
 
-def retarget(content: bytes, probings: Sequence[Probing]) -> bytes:
-    """A prometheus.yml whose probing jobs name https URLs and the module that can ask them."""
+def retarget(texts: Mapping[str, bytes], probings: Sequence[Probing]) -> dict[str, bytes]:
+    """A Prometheus' configuration, by path, whose probing jobs name https URLs and the module that can ask them."""
+    found = dict(texts)
     for probing in probings:
+        content = found[probing.path]
         for written, wanted, _ in probing.targets:
             if written != wanted:
                 content = scrape.probe_url(content, job=probing.job, old=written, new=wanted)
         if probing.as_module != probing.module:
             content = scrape.set_module(content, job=probing.job, module=probing.as_module)
-    return content
+        found[probing.path] = content
+    return found
 
 
 def with_modules(content: bytes, probings: Sequence[Probing]) -> bytes:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
+from wizard import endpoints
 from wizard.components import component as find_component
 from wizard.model import Facts, Probe, Service, Stack
 from wizard.redact import Secret
@@ -32,9 +33,18 @@ UP_TIMEOUT = 75.0
 def names(targets: Sequence[Target]) -> dict[str, tuple[str, str]]:
     """(host:port, server_name or '') by which each server is asked for, by host/component: its certificate has to fit."""
     return {
-        target.plan.server.key: (target.address, target.place.tls.get("server_name", ""))
+        target.plan.server.key: _asked_for(target.plan.server, target.address, target.place.tls)
         for target in reversed(targets)
     }
+
+
+def _asked_for(server: Server, address: str, tls: Mapping[str, str]) -> tuple[str, str]:
+    host, port = endpoints.split(address)
+    name = tls.get("server_name", "")
+    if server.host.spec.connect in ("ssh", "incus") and ":" in host:
+        # curl's --resolve takes no IPv6 address in the place of a name.
+        return server.address, name or ("" if endpoints.is_same(address, server.address) else host)
+    return endpoints.joined(host, port), name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +214,9 @@ class Inquiry:
                 instance=target.address,
                 job=target.place.name,
                 asker=client.key,
+                instance_label=_label(target, "instance"),
+                job_label=_label(target, "job_label"),
+                agent=client.service.agent,
                 timeout=max(UP_TIMEOUT, _wait(target)),
                 **options,
             )
@@ -263,8 +276,14 @@ def _prefix(service: Service) -> str:
 
 def _resolved(server: Server, place: str) -> str:
     """How curl is told where a server of another machine is: Prometheus may know names that this machine does not."""
-    far = server.host.spec.connect in ("ssh", "incus")
-    if not far or server.service.forward or place == server.address:
+    if server.service.forward or endpoints.is_same(place, server.address):
+        return ""
+    host = endpoints.split(place)[0]
+    known = {endpoints.canonical(name) for name in server.host.names}
+    alias = endpoints.parsed(host) is None and not endpoints.is_loopback(host) and host not in known
+    if server.host.spec.connect not in ("ssh", "incus") and not (
+        alias and server.host.spec.connect == "local"
+    ):
         return ""
     return f"{place}:{server.address.rpartition(':')[0].strip('[]')}"
 
@@ -272,6 +291,17 @@ def _resolved(server: Server, place: str) -> str:
 def up_id(target: Target) -> str:
     """The id of the probe that asks Prometheus about a target."""
     return f"{target.plan.server.key}/up@{target.client.host.spec.name}/{target.place.name}"
+
+
+def _label(target: Target, name: Literal["instance", "job_label"]) -> str:
+    """A label under which Prometheus keeps `up` of a target; '' where it is its address, or the job's name."""
+    mine = next((each for each in target.place.targets if each.address == target.address), None)
+    if mine is None:
+        return ""
+    found, usual = (
+        (mine.instance, target.address) if name == "instance" else (mine.job_label, target.place.name)
+    )
+    return found if found != usual else ""
 
 
 def _shows(pair: tuple[str, str]) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def _gets_in(client: Client, user: UserSpec, hashes: Sequence[str]) -> bool:
     state = client.host.files.get(path)
     if state is None or not _places(client, path):
         return False
-    sent = Secret(state.content.decode("utf-8", "replace").strip())
+    sent = passwords.sent(state.content)
     return any(passwords.matches(sent, hashed) for hashed in hashes)
 
 
@@ -172,12 +172,15 @@ class _ClientSide:
         assert old is not None
         self._old_password = old
         self._password = replace(old, content=new.reveal().encode())
-        before = client.host.files[client.service.config_file]
-        assert before is not None
-        text = before.content
+        texts = client.texts
         for place in _places(client, self._old_file):
-            text = secure(text, place, ca_file="", login=(following.name, self._new_file))
-        self._config = (before, replace(before, content=text))
+            path = place.path or client.service.config_file
+            texts[path] = secure(texts[path], place, ca_file="", login=(following.name, self._new_file))
+        self._configs = tuple(
+            (path, state, replace(state, content=text))
+            for path, text in texts.items()
+            if (state := client.host.files[path]) is not None and state.content != text
+        )
 
     def over(self) -> tuple[PlannedStep, ...]:
         """To the second name, with the new password in a file of its own."""
@@ -189,7 +192,7 @@ class _ClientSide:
                 "The old file stays as it is until nobody reads it.",
                 self._file(self._new_file, there, self._password),
             ),
-            self._turn(1, *self._config),
+            self._turn(1, self._configs),
             restarting.reload(self._facts, self._client),
         )
 
@@ -202,7 +205,7 @@ class _ClientSide:
                 "Nothing reads this file just now, so it can change.",
                 self._file(self._old_file, self._old_password, self._password),
             ),
-            self._turn(2, *reversed(self._config)),
+            self._turn(2, tuple((path, then, before) for path, before, then in self._configs)),
             restarting.reload(self._facts, self._client),
             self._step(
                 "password-end",
@@ -212,14 +215,14 @@ class _ClientSide:
             ),
         )
 
-    def _step(self, kind: str, title: str, why: str, change: WriteFile) -> PlannedStep:
+    def _step(self, kind: str, title: str, why: str, *changes: WriteFile) -> PlannedStep:
         name = find_component(self._client.service.component).title
         return PlannedStep(
             id=f"rotate:{kind}:{self._client.key}",
             title=title.format(title=name),
             host=self._client.host.spec.name,
             why=why,
-            changes=(change,),
+            changes=changes,
         )
 
     def _file(self, path: str, before: FileState | None, then: FileState | None) -> WriteFile:
@@ -234,20 +237,23 @@ class _ClientSide:
             by_hand=words.copy(source, path, then) if then is not None else words.removed(path),
         )
 
-    def _turn(self, number: int, before: FileState, then: FileState) -> PlannedStep:
-        path, component = self._client.service.config_file, self._client.service.component
+    def _turn(self, number: int, configs: Sequence[tuple[str, FileState, FileState]]) -> PlannedStep:
+        component = self._client.service.component
         name = self._following.name if number == 1 else self._user.name
         return self._step(
             f"config-{number}",
             f"Let {{title}} log in as {name}",
             "The servers take both names while this changes, so nobody is turned away.",
-            WriteFile(
-                host=self._client.host.spec.name,
-                path=path,
-                before=before,
-                after=then,
-                why="Only user and password file change.",
-                check="prometheus-config" if component == "prometheus" else "blackbox-config",
-                by_hand=words.patch(path, before, then),
+            *(
+                WriteFile(
+                    host=self._client.host.spec.name,
+                    path=path,
+                    before=before,
+                    after=then,
+                    why="Only user and password file change.",
+                    check="prometheus-config" if component == "prometheus" else "blackbox-config",
+                    by_hand=words.patch(path, before, then),
+                )
+                for path, before, then in configs
             ),
         )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from wizard.components import component as find_component
+from wizard.configs import prometheus as scrape
+from wizard.errors import ConfigError
 from wizard.model import Facts, PlannedStep, Probe, RunService, Service
 from wizard.services import manual
 from wizard.steps import words
@@ -21,6 +25,23 @@ def restart(facts: Facts, server: Server) -> PlannedStep:
         why="One port speaks either http or https: from this moment on it is https.",
         changes=(_run(server.service, "restart", server=server, workspace=facts.workspace_option),),
     )
+
+
+def longest_stop(server: Server) -> float:
+    """Seconds that a Prometheus may take to stop because it sends samples to others; 0 for one that does not."""
+    state = server.host.files.get(server.service.config_file)
+    try:
+        sends = state is not None and any(
+            each.kind == "remote_write" for each in scrape.clients(state.content)
+        )
+    except ConfigError:
+        return 0.0  # the planner says so, with the place
+    if not sends:
+        return 0.0
+    # Prometheus' own default is a minute.
+    given = re.findall(r"(\d+)(ms|[smhd])", server.service.flag("storage.remote.flush-deadline") or "1m")
+    factors = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+    return sum(int(number) * factors[unit] for number, unit in given)
 
 
 def reload(facts: Facts, client: Client, turns: Sequence[Probe] = ()) -> PlannedStep:
@@ -53,6 +74,24 @@ def login(facts: Facts, client: Client, edit: PlannedStep) -> PlannedStep:
     )
 
 
+def _manual(service: Service, server: Server) -> tuple[str, ...]:
+    """What is typed where the server runs; the files for a host that we have no way to are copied there first."""
+    if server.host.spec.connect != "manual":
+        return manual.command(service, web_config=server.web_file)
+    name = posixpath.basename(server.web_file)
+    if service.kind == "windows":
+        return manual.command(service, web_config=name, source=server.home, secret=("*.key", name))
+    # A service has no folder of its own that a name without one could mean.
+    home = find_component(service.component).home
+    return (
+        (
+            f"# On {service.host}. First copy the files in {server.home} of the machine where Firescreen runs to {home}: the "
+            f"user of {service.unit} reads them, and nobody else the key."
+        ),
+        *manual.command(service, web_config=posixpath.join(home, name)),
+    )
+
+
 def _run(
     service: Service,
     action: str,
@@ -68,12 +107,7 @@ def _run(
     elif service.manager == "process":
         commands = (words.practice(service, action, workspace=workspace),)
     elif server is not None:
-        commands = manual.command(service, web_config=server.named(server.web_file))
-        if server.host.spec.connect == "manual":
-            commands = (
-                f"# Copy the files in {server.home} to where {service.unit} runs on {service.host}.",
-                *commands,
-            )
+        commands = _manual(service, server)
     else:
         commands = manual.reload(service)
     return RunService(

@@ -32,7 +32,17 @@ from wizard.model import (
 )
 from wizard.redact import Secret
 from wizard.services import flags
-from wizard.steps import clientcheck, gossip, layout, material, serverpairs, words
+from wizard.steps import (
+    anchors,
+    callers,
+    clientcheck,
+    credentials,
+    gossip,
+    layout,
+    material,
+    serverpairs,
+    words,
+)
 from wizard.steps.clientcheck import ClientDemand
 from wizard.steps.layout import Client, Server
 from wizard.steps.pairs import Pair
@@ -64,6 +74,10 @@ class ServerPlan:
     """Names of which a client certificate must hold one; () for any."""
     narrow: PlannedStep | None = None
     """Takes from its bundle what vouched for the old clients, when the new ones are in use."""
+    reload_command: PlannedStep | None = None
+    """Reloads its unit by a signal, where the unit asks it by http."""
+    credentials: PlannedStep | None = None
+    """Has systemd hand it its files."""
     cluster: PlannedStep | None = None
     """Alertmanager: the TLS of its gossip."""
     warnings: tuple[Finding, ...] = ()
@@ -84,6 +98,7 @@ def plan_server(
     with layout.located(server.spec.host, server.web_file):
         config = web.parse(before.content) if before is not None else None
     layout.refuse_out_of_reach(server.service)
+    credentials.refuse_no_owner(server)
     _refuse_unsupported(server)
     pair = serverpairs.server_pair(stack, facts, forge, server, config)
     demand = clientcheck.demand(stack, facts, forge, server, config, clients)
@@ -92,12 +107,18 @@ def plan_server(
     was_tls = bool(server.service.web_config and config is not None and config.encrypted)
     cluster_step = gossip.step(stack, facts, forge, server)
     flag_step = _flag_step(server, pair, was_tls=was_tls)
+    files = (server.web_file, pair.certificate_file, pair.key_file, *((demand.file,) if demand else ()))
+    credentials_step = credentials.step(facts, server, files)
     restarted_for = server.spec.rate_limit is not None and (config is None or config.rate_limit is None)
     turn: Turn = "none"
     if flag_step or cluster_step or not was_tls or (web_step is not None and restarted_for):
         turn = "restart"
+    elif server.credentials and (web_step or credentials_step or pair.changes or (demand and demand.changes)):
+        turn = "restart"  # it has copies, made when it started
     elif web_step is not None:
         turn = "reread"
+    if not was_tls:
+        callers.refuse_failing_start(server)
     step = None
     changes: tuple[Change, ...] = (*pair.changes, *(demand.changes if demand is not None else ()))
     _refuse_hidden(server, pair, web_step)
@@ -137,8 +158,10 @@ def plan_server(
         client_ca_file=demand.file if demand else "",
         allowed=demand.allowed if demand else (),
         narrow=demand.narrow if demand else None,
+        reload_command=callers.reload_step(facts, server, restarts=turn == "restart"),
+        credentials=credentials_step,
         cluster=cluster_step,
-        warnings=_weak(server, web_step, before),
+        warnings=(*_weak(server, web_step, before), *_unrooted(server, pair), *_shared(server, pair)),
     )
 
 
@@ -146,7 +169,22 @@ def _weak(server: Server, web_step: PlannedStep | None, before: FileState | None
     """What the web configuration will say that could be better, in the person's own settings or as chosen."""
     writes = [change for change in web_step.changes if isinstance(change, WriteFile)] if web_step else []
     state = writes[-1].after if writes else before
-    return tuple(
+    if state is None:
+        return ()
+    toolkit = find_component(server.spec.name).toolkit(server.service.version)
+    newer = tuple(
+        Finding(
+            severity="warning",
+            id="unfamiliar-web-config",
+            host=server.spec.host,
+            component=server.spec.name,
+            what=f"{server.web_file}, {said}",
+            why="Firescreen does not know this setting; a newer program may. The program itself decides.",
+            mend="check the spelling, or leave it if the program's documentation has it",
+        )
+        for said in web.unfamiliar(state.content, toolkit=toolkit)
+    )
+    return newer + tuple(
         Finding(
             severity="warning",
             id="weak-web-config",
@@ -156,7 +194,44 @@ def _weak(server: Server, web_step: PlannedStep | None, before: FileState | None
             why="It works as it stands, and lets in or shows more than it needs to.",
             mend="change that setting, unless you know why it is so",
         )
-        for said in (web.weak(state.content) if state is not None else ())
+        for said in web.weak(state.content)
+    )
+
+
+def _unrooted(server: Server, pair: Pair) -> tuple[Finding, ...]:
+    """Whether the CA file that the person named lacks the root."""
+    path = server.spec.files.ca_file
+    if not path or pair.certificate_file != server.spec.files.cert_file:
+        return ()
+    state = server.host.files.get(path)
+    return anchors.unrooted(
+        state.content if state is not None else b"",
+        pair.certificate,
+        host=server.spec.host,
+        component=server.spec.name,
+        path=path,
+        server=server.key,
+    )
+
+
+def _shared(server: Server, pair: Pair) -> tuple[Finding, ...]:
+    """What to say of a server whose user or group is that of others: they read what it reads."""
+    service = server.service
+    if not service.shared_with or server.credentials:
+        return ()
+    others = ", ".join(service.shared_with)
+    return (
+        Finding(
+            severity="warning",
+            id="key-readable-by-others",
+            host=server.spec.host,
+            component=server.spec.name,
+            what=f"{service.unit} runs as {service.user}:{service.group}, which others do too: they can read "
+            f"{pair.key_file} and {server.web_file}; now: {others}",
+            why="Who can read the private key can pose as this server. LoadCredential= does not help: the copies belong "
+            "to the same user.",
+            mend=f"Give it a user of its own: useradd --system {server.spec.name}; User={server.spec.name}",
+        ),
     )
 
 
@@ -167,6 +242,8 @@ def _refuse_hidden(server: Server, pair: Pair, web_step: PlannedStep | None) -> 
         InputError: it would not find its files.
     """
     service = server.service
+    if server.credentials:
+        return
     for path in (pair.certificate_file, pair.key_file, *((server.web_file,) if web_step else ())):
         hidden = service.hides(path)
         if hidden:
@@ -273,12 +350,12 @@ def _as_written(server: Server, there: str, path: str) -> str:
 def _closed(server: Server, before: FileState | None, content: bytes) -> FileState:
     """A web configuration that others cannot read and the service can."""
     if before is None:
-        return FileState(content, 0o640, server.owner, server.group)
+        return FileState(content, server.secret_mode, server.owner, server.group)
     if before.mode & 0o007 == 0:
         return FileState(content, before.mode, before.owner, before.group)
     # The service may have read it by the rights of others, which are taken from it.
     if server.host.root:
-        return FileState(content, 0o640, before.owner, server.group)
+        return FileState(content, server.secret_mode, before.owner, server.group)
     reads = server.service.user == before.owner or server.group == before.group
     return FileState(content, 0o640 if reads else before.mode, before.owner, before.group)
 
@@ -296,7 +373,12 @@ def _flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | No
     place = server.service.flags
     if place.kind == "manual":
         return None  # the restart's own words name the flag
-    wanted = {} if server.service.web_config else {flag: server.web_file}
+    there = (
+        server.service.flag(flag) == server.web_flag_value
+        if server.credentials
+        else server.service.web_config
+    )
+    wanted = {} if there else {flag: server.web_flag_value}
     if not was_tls:
         wanted |= _link_flag(component, server, pair)
     if server.spec.cluster_tls:
@@ -309,8 +391,9 @@ def _flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | No
     text = server.service.unit_text
     after = flags.plan_flags(server.service, wanted=wanted, current=before, unit_text=text)
     changes: list[Change] = []
-    parent = posixpath.dirname(place.path)
-    if place.kind == "dropin" and server.host.folders.get(parent) is None:
+    for parent in server.flag_folders:
+        if server.host.folders.get(parent) is not None:
+            continue
         changes.append(
             MakeFolder(
                 host=server.spec.host,
@@ -318,7 +401,9 @@ def _flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | No
                 mode=0o755,
                 owner="root",
                 group="root",
-                why="systemd reads additions to a unit from this folder.",
+                why="systemd reads additions to a unit from this folder."
+                if place.kind == "dropin"
+                else f"{server.service.unit} reads its flags from a file in this folder, which is not there yet.",
                 by_hand=words.folder(parent, mode=0o755, owner="root", group="root"),
             )
         )
@@ -377,8 +462,10 @@ def _is_own(url: str, server: Server, names: Sequence[str]) -> bool:
         name, port = (parts.hostname or "").rstrip("."), parts.port or 80
     except ValueError:
         return False
-    known = (*names, *Client(server.host, server.service, OwnFiles()).names_of(server))
-    return port == server.port and name in {each.lower().rstrip(".") for each in known}
+    if port != server.port:
+        return False
+    own = name in {each.lower().rstrip(".") for each in names}
+    return own or Client(server.host, server.service, OwnFiles()).means(f"{name}:{port}", server)
 
 
 def _is_address(name: str) -> bool:

@@ -16,7 +16,7 @@ from wizard.model import Change, Facts, FileState, MakeFolder, OwnFiles, PathInf
 from wizard.steps import layout, material, words
 from wizard.steps.certnames import certificate_names, needed_names
 from wizard.steps.layout import Server
-from wizard.steps.pairs import Pair, needed_file, public
+from wizard.steps.pairs import Pair, as_go_reads, needed_file, public
 from wizard.steps.sharedpair import shared_pair
 from wizard.trust import relations
 
@@ -110,6 +110,8 @@ def _readable(server: Server, path: str) -> None:
         InputError: it cannot.
     """
     state, service = server.host.files.get(path), server.service
+    if server.credentials:
+        return  # systemd reads it, as root and outside of the unit's sandbox
     hidden = service.hides(path)
     if hidden:
         raise InputError(
@@ -147,6 +149,8 @@ def _kept_server_pair(
         certificate, key = (server.host.files.get(path) for path in (certificate_path, key_path))
         if certificate is None or key is None:
             continue
+        if any(as_go_reads(state.content) != state.content for state in (certificate, key)):
+            continue  # Go does not find what a byte order mark hides
         try:
             if pki.problems(certificate.content, names=names, key_pem=key.content, purpose="server"):
                 continue
@@ -169,8 +173,8 @@ def _vouched(stack: Stack, facts: Facts, server: Server, certificate: bytes) -> 
         for place in scraper.places():
             asked = any(scraper.means(address, server) for address in place.addresses)
             if asked and place.tls.get("ca_file"):
-                state = scraper.host.files.get(posixpath.join(scraper.folder, place.tls["ca_file"]))
-                if state is not None and relations.vouches(state.content, certificate):
+                state = scraper.host.files.get(scraper.resolve(place, place.tls["ca_file"]))
+                if state is not None and relations.vouches(as_go_reads(state.content), certificate):
                     return state.content
     return b""
 
@@ -220,9 +224,9 @@ def _new_server_pair(
         )
     states = (
         FileState(certificate, 0o644, server.owner, server.group),
-        FileState(key, 0o640, server.owner, server.group),
+        FileState(key, server.secret_mode, server.owner, server.group),
     )
-    make = words.new_key(key_path, spec.key, mode=0o640, owner=server.owner, group=server.group)
+    make = words.new_key(key_path, spec.key, mode=server.secret_mode, owner=server.owner, group=server.group)
     if source is not None:
         certify, make = (
             words.copy(origin, path, state)

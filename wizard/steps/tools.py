@@ -74,7 +74,7 @@ def commands(stack: Stack, facts: Facts, plans: Sequence[ServerPlan], named: Nam
             url = f"https://{address}{find_component(server.spec.name).prefix(server.service.flag)}"
             config = f"--http.config.file={layout.tools_file(facts, server)}"
             found[server.key] = shlex.join(
-                ["promtool", "query", "instant", config, url, "up"]
+                _query(stack, facts, plan, url)
                 if server.spec.name == "prometheus"
                 else ["amtool", config, f"--alertmanager.url={url}", "alert"]
             )
@@ -107,10 +107,35 @@ def sentences(plans: Sequence[ServerPlan], said: Mapping[str, str]) -> tuple[str
         note = ""
         if server.spec.name == "pushgateway":
             note = " (with the Python package prometheus-client)"
-        elif server.spec.name == "prometheus" and version and numbers(version) < _FIRST_PROMTOOL:
+        elif (
+            server.spec.name == "prometheus"
+            and not server.service.agent
+            and version
+            and numbers(version) < _FIRST_PROMTOOL
+        ):
             note = " (with a promtool of 2.43 or newer)"
         found.append(f"{doing} {server.key}{note}: {said[server.key]}")
     return tuple(found)
+
+
+def _query(stack: Stack, facts: Facts, plan: ServerPlan, url: str) -> list[str]:
+    """Asks a Prometheus: of one in agent mode, which answers no queries, its targets."""
+    if not plan.server.service.agent:
+        return [
+            "promtool",
+            "query",
+            "instant",
+            f"--http.config.file={layout.tools_file(facts, plan.server)}",
+            url,
+            "up",
+        ]
+    settings = _settings(stack, facts, plan)
+    asked = ["curl", "--cacert", settings["ca_file"]]
+    if "cert_file" in settings:
+        asked += ["--cert", settings["cert_file"], "--key", settings["key_file"]]
+    if "username" in settings:
+        asked += ["--config", layout.user_files(facts, stack.users[0])[1]]
+    return [*asked, f"{url}/api/v1/targets"]
 
 
 def _push(stack: Stack, facts: Facts, plan: ServerPlan, address: str) -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
+from wizard.errors import ConfigError
 from wizard.model import Facts, Stack
-from wizard.steps import grafana, layout
+from wizard.steps import callers, credentials, grafana, identity, layout
 
 
 def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
@@ -13,12 +15,55 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
 
     A `*` in the last part of a path stands for all that is there.
     """
-    return _together(layout.wanted_files(stack, facts), grafana.wanted_files(stack, facts))
+    servers = layout.servers(stack, facts)
+    return _together(
+        layout.wanted_files(stack, facts),
+        grafana.wanted_files(stack, facts),
+        callers.wanted_files(servers),
+        credentials.wanted_files(servers),
+    )
 
 
 def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     """Folders whose existence matters, by host."""
-    return _together(layout.wanted_folders(stack, facts), grafana.wanted_folders(facts))
+    servers = layout.servers(stack, facts)
+    return _together(
+        layout.wanted_folders(stack, facts),
+        grafana.wanted_folders(facts),
+        callers.wanted_folders(servers),
+        credentials.wanted_folders(servers),
+    )
+
+
+def wanted_names(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
+    """Names that a host's own resolver has to be asked for, by host: those that its clients' configurations use."""
+    used: dict[str, list[str]] = {}
+    scrapers, probers = layout.scrapers(stack, facts), layout.probers(stack, facts)
+    for client in (*scrapers, *grafana.clients(facts)):
+        try:
+            places = client.places()
+        except ConfigError:
+            continue  # the planner says so, with the place
+        addresses = used.setdefault(client.host.spec.name, [])
+        for place in places:
+            addresses += place.addresses
+            probed = [each for target in place.targets if (each := _netloc(target.param_target))]
+            for prober in probers if probed else ():
+                used.setdefault(prober.host.spec.name, []).extend(probed)
+    hosts = layout.known_hosts(facts)
+    return {
+        name: names
+        for name, addresses in used.items()
+        if (names := identity.names_to_resolve(addresses, hosts))
+    }
+
+
+def _netloc(target: str) -> str:
+    """host:port of what a blackbox exporter is to probe; '' if it is no URL."""
+    try:
+        return urlsplit(target if "://" in target else f"http://{target}").netloc.rpartition("@")[2]
+    except ValueError:
+        return ""
 
 
 def _together(*wanted: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:

@@ -3,12 +3,13 @@
 Pure functions on bytes: whoever makes certificates and whoever meets them on the wire share one verdict.
 """
 
-from wizard.trust.certificates import bundle, key_text, load, one_line, summary, system_roots
+from wizard.trust.certificates import bundle, chain, key_text, load, one_line, summary, system_roots
 from wizard.trust.review import describe, matches, problems
-from wizard.trust.verdict import matches_name, name_fault, verdict
+from wizard.trust.verdict import matches_name, name_fault, pool, unread, verdict
 
 __all__ = [
     "bundle",
+    "chain",
     "describe",
     "key_text",
     "load",
@@ -16,8 +17,10 @@ __all__ = [
     "matches_name",
     "name_fault",
     "one_line",
+    "pool",
     "problems",
     "summary",
     "system_roots",
+    "unread",
     "verdict",
 ]

@@ -6,8 +6,8 @@ Whatever the bytes are, the outcome is a certificate or a CertificateError, neve
 from __future__ import annotations
 
 import functools
+import hashlib
 import ipaddress
-import re
 import ssl
 import threading
 import warnings
@@ -20,17 +20,19 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from wizard.errors import CertificateError
 from wizard.model import CertificateSummary
 from wizard.redact import plain
+from wizard.trust import go
 
-_ONE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]{1,200000}-----END CERTIFICATE-----")
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 # `catch_warnings` is not safe among threads.
 _QUIET: Final = threading.Lock()
+_KINDS: Final = (("server", ExtendedKeyUsageOID.SERVER_AUTH), ("client", ExtendedKeyUsageOID.CLIENT_AUTH))
 _CURVES: Final = {"secp224r1": "P-224", "secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 
 
@@ -41,7 +43,7 @@ def load(data: bytes) -> x509.Certificate:
         CertificateError: it is neither.
     """
     if b"-----BEGIN" in data:
-        return bundle(data)[0]
+        return chain(data)[0]
     try:
         return _parsed(data)
     except (ValueError, TypeError) as error:
@@ -53,54 +55,78 @@ def load(data: bytes) -> x509.Certificate:
 
 @functools.lru_cache(maxsize=64)
 def bundle(pem: bytes) -> tuple[x509.Certificate, ...]:
-    """All certificates of a PEM text, in their order; at least one.
+    """The certificates of a CA file, in their order; at least one. Damaged ones are passed over, as Go does.
+
+    Raises:
+        CertificateError: there is none that can be read.
+    """
+    read = _read_all(pem)
+    found = tuple(certificate for certificate in read if certificate is not None)
+    if not found:
+        raise _damaged(read)
+    return found
+
+
+@functools.lru_cache(maxsize=64)
+def chain(pem: bytes) -> tuple[x509.Certificate, ...]:
+    """All certificates of the file that a server or client shows, in their order; at least one.
 
     Raises:
         CertificateError: there is none, or one of them cannot be read.
     """
+    read = _read_all(pem)
+    if None in read:
+        raise _damaged(read)
+    return tuple(certificate for certificate in read if certificate is not None)
+
+
+def _read_all(pem: bytes) -> list[x509.Certificate | None]:
+    """What stands in the blocks of a PEM text, None for what cannot be read; at least one block."""
     if pem[:1] == b"\x30" and b"-----BEGIN" not in pem:
         raise CertificateError(
             "the certificate is in DER form, and Prometheus wants PEM",
             todo="convert it: openssl x509 -inform DER -in FILE -out FILE.pem",
         )
-    blocks = _ONE.findall(pem)
-    if not blocks:
-        key = b"PRIVATE KEY-----" in pem
-        raise CertificateError(
-            "there is a private key here but no certificate" if key else "there is no PEM certificate here",
-            todo="swap the two paths if they were mixed up"
-            if key
-            else "give a file that begins with -----BEGIN CERTIFICATE-----",
-        )
-    found = []
-    for number, block in enumerate(blocks, 1):
+    found: list[x509.Certificate | None] = []
+    for der in go.certificates(pem):
         try:
-            found.append(_parsed(ssl.PEM_cert_to_DER_cert(block.decode("ascii"))))
-        except (ValueError, TypeError) as error:
-            raise CertificateError(
-                f"certificate {number} of {len(blocks)} is damaged", todo="copy the file again, as a whole"
-            ) from error
-    return tuple(found)
+            found.append(_parsed(der))
+        except (ValueError, TypeError):
+            found.append(None)
+    lost = pem.count(b"-----BEGIN CERTIFICATE-----") - len(found)
+    found += [None] * lost
+    if found:
+        return found
+    key = b"PRIVATE KEY-----" in pem
+    raise CertificateError(
+        "there is a private key here but no certificate" if key else "there is no PEM certificate here",
+        todo="swap the two paths if they were mixed up"
+        if key
+        else "give a file that begins with -----BEGIN CERTIFICATE-----",
+    )
 
 
-def system_roots(chain: Sequence[x509.Certificate]) -> tuple[x509.Certificate, ...]:
-    """Those of this machine's own roots that may stand above `chain`, or are its leaf.
+def _damaged(read: Sequence[x509.Certificate | None]) -> CertificateError:
+    number = read.index(None) + 1
+    return CertificateError(
+        f"certificate {number} of {len(read)} is damaged", todo="copy the file again, as a whole"
+    )
 
-    Parsing all of some 140 roots would cost more than the request that they are for.
+
+def system_roots(chain: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Those of this machine's own roots that may stand above `chain`, or are its leaf; all in DER.
+
+    Reading all of some 140 roots would cost more than the request that they are for.
     """
-    issuers = [certificate.issuer.public_bytes() for certificate in chain]
-    found = []
+    issuers = []
+    for der in chain:
+        with suppress(go.ParseError):
+            issuers.append(go.parse(der).issuer)
     paths = ssl.get_default_verify_paths()
     places = tuple(path for path in (paths.cafile, paths.capath) if path)
     with _loading:
         ours = _loaded(places, tuple(_changed(path) for path in places))
-    for der in ours:
-        if any(issuer in der for issuer in issuers):
-            try:
-                found.append(_parsed(der))
-            except ValueError:
-                continue
-    return tuple(found)
+    return tuple(der for der in ours if any(issuer in der for issuer in issuers))
 
 
 _loading = threading.Lock()
@@ -113,10 +139,7 @@ def _loaded(_places: tuple[str, ...], _times: tuple[int, ...]) -> tuple[bytes, .
     if bundle:
         # OpenSSL would make certificates of them all, which takes as long as several requests.
         with suppress(OSError, ValueError):
-            return tuple(
-                ssl.PEM_cert_to_DER_cert(block.decode("ascii"))
-                for block in _ONE.findall(Path(bundle).read_bytes())
-            )
+            return tuple(go.certificates(Path(bundle).read_bytes()))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_default_certs()
     return tuple(context.get_ca_certs(binary_form=True))
@@ -136,7 +159,17 @@ def summary(data: bytes) -> CertificateSummary:
     Raises:
         CertificateError: it cannot be read.
     """
-    certificate = load(data)
+    try:
+        return _summary(load(data))
+    except CertificateError:
+        try:
+            return _summary_by_go(go.parse(next(go.certificates(data), data)))
+        except go.ParseError:
+            pass
+        raise
+
+
+def _summary(certificate: x509.Certificate) -> CertificateSummary:
     try:
         return CertificateSummary(
             subject=_name(certificate.subject),
@@ -153,6 +186,28 @@ def summary(data: bytes) -> CertificateSummary:
             f"the certificate holds something that cannot be read: {one_line(str(error))}",
             todo="make it again",
         ) from error
+
+
+def _summary_by_go(certificate: go.Certificate) -> CertificateSummary:
+    """What is told of a certificate that a Go program reads, and `cryptography` in part or not at all."""
+    extensions, key = certificate.extensions, certificate.key
+    used = tuple(map(go.dotted, extensions.usages))
+    any_use = not used or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE.dotted_string in used
+    found = [word for word, oid in _KINDS if any_use or oid.dotted_string in used]
+    if extensions.is_ca:
+        found = [*(found if used else ()), "CA"]
+    sizes = {"RSA": f"RSA {key.modulus.bit_length()}"} if key is not None else {}
+    subject, issuer = (go.distinguished_name(raw).common for raw in (certificate.subject, certificate.issuer))
+    return CertificateSummary(
+        subject=f"CN={subject}" if subject else "",
+        issuer=f"CN={issuer}" if issuer else "",
+        names=(*certificate.dns_names, *map(go.address_text, certificate.addresses)),
+        not_before=certificate.not_before.seconds,
+        not_after=certificate.not_after.seconds,
+        key=sizes.get(key.kind, key.kind) if key is not None else "unknown",
+        usage=tuple(found),
+        fingerprint=hashlib.sha256(certificate.raw).digest().hex(":").upper(),
+    )
 
 
 def one_line(text: str, limit: int = 300) -> str:
@@ -201,6 +256,8 @@ def key_text(key: object) -> str:
 
 def is_ca(certificate: x509.Certificate) -> bool:
     """Whether the certificate says that it may sign others."""
+    with suppress(go.ParseError):
+        return bool(go.parse(certificate.public_bytes(Encoding.DER)).extensions.is_ca)
     constraints = extension(certificate, x509.BasicConstraints)
     return constraints is not None and constraints.ca
 
@@ -233,9 +290,8 @@ def _name(name: x509.Name) -> str:
 
 def _usage(certificate: x509.Certificate) -> tuple[str, ...]:
     extended = extension(certificate, x509.ExtendedKeyUsage)
-    kinds = (("server", ExtendedKeyUsageOID.SERVER_AUTH), ("client", ExtendedKeyUsageOID.CLIENT_AUTH))
     any_use = extended is None or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in extended
-    found = [word for word, oid in kinds if any_use or (extended is not None and oid in extended)]
+    found = [word for word, oid in _KINDS if any_use or (extended is not None and oid in extended)]
     if is_ca(certificate):
         found = ["CA"] if extended is None else [*found, "CA"]
     return tuple(found)

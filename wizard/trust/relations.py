@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from wizard.errors import CertificateError
 from wizard.trust.certificates import bundle, load
@@ -40,6 +41,29 @@ def vouches(trusted: bytes, certificate: bytes) -> bool:
     except CertificateError:
         return False
     return any(entry == leaf or _signed(leaf, entry) for entry in entries)
+
+
+def unrooted(trusted: bytes, certificate: bytes) -> bytes:
+    """The highest certificate (PEM) of a CA bundle that vouches for a certificate without being a root, or b''.
+
+    Go takes an intermediate CA in the bundle for an anchor, so that it serves until the certificate is renewed
+    under another one. A bundle that holds the certificate itself pins it, which is no such case.
+    """
+    try:
+        leaf, entries = load(certificate), bundle(trusted)
+    except CertificateError:
+        return b""
+    if leaf in entries:
+        return b""
+    current = leaf
+    for _ in range(len(entries) + 1):
+        parent = next((each for each in entries if each != current and _signed(current, each)), None)
+        if parent is None:
+            break
+        current = parent
+        if _signed(current, current):
+            return b""
+    return current.public_bytes(Encoding.PEM) if current != leaf else b""
 
 
 def _signed(leaf: x509.Certificate, parent: x509.Certificate) -> bool:

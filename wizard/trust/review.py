@@ -13,8 +13,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from wizard.errors import CertificateError
-from wizard.trust.certificates import bundle, is_ca, one_line, summary
-from wizard.trust.verdict import Purpose, name_fault, verdict
+from wizard.trust import pem_form
+from wizard.trust.certificates import bundle, chain, is_ca, one_line, summary
+from wizard.trust.verdict import Purpose, name_fault, pool, verdict
 
 _DAY = 86400
 
@@ -42,7 +43,7 @@ def describe(cert_pem: bytes, now: datetime | None = None) -> tuple[str, ...]:
 def matches(cert_pem: bytes, key_pem: bytes) -> bool:
     """Whether the key is the certificate's; False as well if one of them cannot be read."""
     try:
-        return bundle(cert_pem)[0].public_key() == _public(key_pem)
+        return chain(cert_pem)[0].public_key() == _public(key_pem)
     except (CertificateError, ValueError, UnsupportedAlgorithm):
         return False
 
@@ -70,9 +71,19 @@ def problems(
         Empty if all is well. Never raises for what the bytes hold.
     """
     moment = now or datetime.now(UTC)
+    # In a CA file Go passes over what it cannot read and takes the rest.
+    unread_ca = ca_pem if ca_pem and not pool(ca_pem) else None
+    files = (("certificate's file", cert_pem), ("key's file", key_pem), ("CA file", unread_ca))
+    unread = tuple(
+        f"The {what} cannot be used: {why.partition(' (')[0]}."
+        for what, content in files
+        for why in pem_form.faults(content or b"")
+        if content and b"-----BEGIN" in content
+    )
+    if unread:
+        return unread
     try:
-        chain = bundle(cert_pem)
-        return tuple(_problems(chain, names, key_pem, ca_pem, purpose, moment))
+        return tuple(_problems(chain(cert_pem), names, key_pem, ca_pem, purpose, moment))
     except CertificateError as error:
         return (f"The certificate cannot be used: {error.what}.",)
     except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension):
@@ -80,14 +91,14 @@ def problems(
 
 
 def _problems(
-    chain: tuple[x509.Certificate, ...],
+    shown: tuple[x509.Certificate, ...],
     names: Sequence[str],
     key_pem: bytes | None,
     ca_pem: bytes | None,
     purpose: Purpose,
     now: datetime,
 ) -> Iterator[str]:
-    leaf = chain[0]
+    leaf = shown[0]
     if key_pem is not None:
         yield from _key_problems(leaf, key_pem)
     begin, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
@@ -101,10 +112,14 @@ def _problems(
             yield f"The certificate does not hold the name {one_line(name)} ({one_line(fault)})."
     # A chain of one that is its own anchor leaves only dates and key usage to be judged.
     inside = min(max(now, begin), end)
-    if verdict([leaf], anchors=[leaf], name="", purpose=purpose, now=inside):
+    alone = verdict([leaf], anchors=[leaf], name="", purpose=purpose, now=inside)
+    if "incompatible key usage" in alone:
         yield f"The certificate may not be used as a {purpose}'s (extended key usage)."
+    elif alone:
+        yield f"Prometheus cannot use the certificate ({one_line(alone)})."
+        return
     if ca_pem is not None:
-        yield from _signature_problems(chain, ca_pem, purpose, inside)
+        yield from _signature_problems(shown, ca_pem, purpose, inside)
 
 
 def _key_problems(leaf: x509.Certificate, key_pem: bytes) -> Iterator[str]:
@@ -116,19 +131,19 @@ def _key_problems(leaf: x509.Certificate, key_pem: bytes) -> Iterator[str]:
 
 
 def _signature_problems(
-    chain: tuple[x509.Certificate, ...], ca_pem: bytes, purpose: Purpose, now: datetime
+    shown: tuple[x509.Certificate, ...], ca_pem: bytes, purpose: Purpose, now: datetime
 ) -> Iterator[str]:
     try:
         anchors = bundle(ca_pem)
     except CertificateError as error:
         yield f"The CA file cannot be used: {error.what}."
         return
-    if chain[0] in anchors:
+    if shown[0] in anchors:
         return
     if not any(is_ca(anchor) for anchor in anchors):
         yield "The CA file holds no CA certificate but a server's or client's."
         return
-    reason = verdict(chain, anchors=anchors, name="", purpose=purpose, now=now)
+    reason = verdict(shown, anchors=pool(ca_pem), name="", purpose=purpose, now=now)
     if reason and "incompatible key usage" not in reason:
         yield f"The certificate is not accepted with this CA ({one_line(reason)})."
 

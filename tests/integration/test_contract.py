@@ -1,0 +1,118 @@
+"""What other programs rely on: each --json document's keys and kinds of value, and each exit code, on real programs.
+
+Kept in data/contract.json. A key may come, none may go. FIRESCREEN_GOLDEN=1 writes the file anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration import contract
+from wizard import practice as practice_stack
+
+KEPT = Path(__file__).parent / "data" / "contract.json"
+FRONT = [sys.executable, "-m", "screens"]
+ERROR = "x509: certificate signed by unknown authority"
+STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("practice status", ("practice", "status", "--json")),
+    ("scan, something unprotected", ("scan", "practice", "--json")),
+    ("plan, changes pending", ("plan", "practice", "--json")),
+    ("verify, before", ("verify", "practice", "--json")),
+    ("history, empty", ("history", "--json")),
+    ("undo, nothing there", ("undo", "--yes", "--json")),
+    ("recover, nothing there", ("recover", "--yes", "--json")),
+    ("apply", ("apply", "practice", "--yes", "--json")),
+    ("apply, nothing to do", ("apply", "practice", "--yes", "--json")),
+    ("plan, nothing to do", ("plan", "practice", "--json")),
+    ("scan, secured", ("scan", "practice", "--json")),
+    ("verify", ("verify", "practice", "--json")),
+    ("history", ("history", "--json")),
+    ("probe, rejected", ("probe", "http://NODE/metrics", "--json")),
+    (
+        "probe, allowed",
+        (
+            "probe",
+            "https://NODE/metrics",
+            "--cacert",
+            "CA",
+            "--user",
+            "prometheus",
+            "--password-file",
+            "PASSWORD",
+            "--json",
+        ),
+    ),
+    ("probe, targets", ("probe", "http://PROMETHEUS", "--ask", "targets", "--json")),
+    ("explain", ("explain", ERROR, "--json")),
+    ("explain, unknown", ("explain", "nothing of the kind", "--json")),
+    ("cert inspect", ("cert", "inspect", "CA", "--json")),
+    ("undo", ("undo", "--yes", "--json")),
+    ("no such stack", ("plan", "absent.yaml", "--json")),
+    ("no such option", ("plan", "practice", "--absent")),
+)
+
+
+def _kept() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(KEPT.read_text(encoding="utf-8"))
+    return found
+
+
+def _placed(word: str, places: Mapping[str, str]) -> str:
+    for key, value in places.items():
+        word = word.replace(key, value)
+    return word
+
+
+@pytest.fixture(scope="module")
+def answers(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What each step of one story on a practice stack gave: exit code and shape."""
+    workspace = tmp_path_factory.mktemp("contract") / "workspace"
+    stack = practice_stack.up(workspace, cache)
+    places = {
+        "NODE": stack.host("srv1").listen,
+        "PROMETHEUS": stack.host("prometheus").listen,
+        "CA": str(workspace / "ca" / "ca.crt"),
+        "PASSWORD": str(workspace / "users" / "prometheus.password"),
+    }
+    found = {}
+    try:
+        for name, words in STEPS:
+            said = [_placed(word, places) for word in words]
+            ended = subprocess.run(
+                [*FRONT, "--workspace", str(workspace), *said],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+                env={**os.environ, "FIRESCREEN_CACHE": str(cache)},
+            )
+            document = contract.shape(json.loads(ended.stdout)) if ended.stdout.strip() else {}
+            found[name] = {"exit": ended.returncode, "shape": document, "stderr": ended.stderr}
+    finally:
+        practice_stack.down(workspace, remove=True)
+    if os.environ.get("FIRESCREEN_GOLDEN"):
+        KEPT.parent.mkdir(exist_ok=True)
+        written = {name: {"exit": each["exit"], "shape": each["shape"]} for name, each in found.items()}
+        KEPT.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name, _ in STEPS])
+def test_no_key_and_no_exit_code_is_another(name: str, answers: dict[str, dict[str, Any]]) -> None:
+    kept, now = _kept()[name], answers[name]
+    assert now["exit"] == kept["exit"], now["stderr"]
+    assert contract.missing(kept["shape"], now["shape"]) == []
+    assert "Traceback" not in now["stderr"]
+
+
+def test_all_that_is_kept_is_asked() -> None:
+    assert set(_kept()) == {name for name, _ in STEPS}

@@ -1,0 +1,30 @@
+"""The stand's own promise: a program is ready in the moment in which it says so, however much it logs at once."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import pytest
+
+from tests.integration.stand import running
+
+BURST = (
+    "import time\nprint('\\n'.join(f'line {n}' for n in range(200)) + '\\nready', flush=True)\ntime.sleep(60)"
+)
+
+
+def test_many_lines_at_once_are_read_at_once() -> None:
+    began = time.monotonic()
+    with running([sys.executable, "-c", BURST], "ready") as lines:
+        passed = time.monotonic() - began
+    assert lines[:2] == ["line 0", "line 1"]
+    assert passed < 20  # a line a second, as it once was, would take 200
+
+
+def test_a_program_that_ends_before_it_is_ready_is_told_with_its_log() -> None:
+    with (
+        pytest.raises(AssertionError, match="never said 'ready':\ngoodbye"),
+        running([sys.executable, "-c", "print('goodbye')"], "ready"),
+    ):
+        pass

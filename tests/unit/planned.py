@@ -1,0 +1,312 @@
+"""Facts and plans as text: a case in `data/plans/NAME.yaml` says what is there, `NAME.plan` what is planned for it.
+
+A case has the stack file's own keys under `stack`, and under `hosts` what a look at each host would have found. What
+differs from run to run (keys, certificates, passwords, hashes, dates) is named, never shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from wizard import assets, pki, stack, steps
+from wizard.components import component as find_component
+from wizard.errors import FirescreenError
+from wizard.model import (
+    WORKSPACE,
+    Answers,
+    Change,
+    Facts,
+    FileState,
+    FlagPlace,
+    HostFacts,
+    MakeFolder,
+    PathInfo,
+    Plan,
+    RunService,
+    Service,
+    Stack,
+    WriteFile,
+)
+from wizard.redact import Secret
+
+FOLDER = Path(__file__).parent / "data" / "plans"
+ROOM = "/home/ada/.local/share/firescreen"
+
+_VOLATILE = (
+    (re.compile(r"(\$2[aby]\$\d\d\$)([./A-Za-z0-9]{53}|•••[0-9a-f]{6})"), r"\1HASH"),
+    (re.compile(re.escape(ROOM)), "WORKSPACE"),
+    (re.compile(re.escape(str(assets.path("examples")))), "EXAMPLES"),
+    (re.compile(r"\b20\d\d-\d\d-\d\d( \d\d:\d\d(:\d\d)?)?( UTC)?\b"), "DATE"),
+    (re.compile(r"fingerprint [0-9a-f]{12}"), "fingerprint …"),
+    (re.compile(r"\b([0-9A-F]{2}:){5,}[0-9A-F]{2}\b"), "FINGERPRINT"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case: what is wanted and what is there."""
+
+    name: str
+    stack: Stack
+    facts: Facts
+    answers: Answers
+    after: str = ""
+    """The case whose plan was carried out before."""
+    keep: tuple[str, ...] = ()
+    """Only these hosts."""
+
+    def plan(self) -> Plan:
+        """What is planned for it."""
+        facts = self.facts
+        if self.after:
+            before = case(self.after)
+            facts = carried_out(before.plan(), before.facts)
+        plan = steps.plan(self.stack, looked_up(self.stack, facts), self.answers)
+        return steps.narrowed(plan, self.keep) if self.keep else plan
+
+
+def names() -> list[str]:
+    """All cases."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def case(name: str) -> Case:
+    """The case of that name."""
+    data = _loaded(FOLDER / f"{name}.yaml")
+    base = _loaded(FOLDER / "sites" / f"{data['site']}.yaml") if "site" in data else {}
+    wanted = {"version": 1, **base.get("stack", {}), **data.get("stack", {})}
+    described = {**base.get("hosts", {}), **data.get("hosts", {})}
+    parsed = stack.parse(_yaml(wanted), source="firescreen.yaml")
+    answers = data.get("answers", {})
+    return Case(
+        name=name,
+        stack=parsed,
+        facts=_facts(parsed, described, {**base.get("workspace", {}), **data.get("workspace", {})}, data),
+        answers=Answers(
+            passwords={user: Secret(text) for user, text in answers.get("passwords", {}).items()},
+            passphrase=Secret(answers["passphrase"]) if "passphrase" in answers else None,
+            renew=frozenset(answers.get("renew", ())),
+        ),
+        after=data.get("after", ""),
+        keep=tuple(data.get("only_hosts", ())),
+    )
+
+
+def _loaded(path: Path) -> dict[str, Any]:
+    return dict(YAML(typ="safe").load(path.read_text(encoding="utf-8")))
+
+
+def _yaml(data: Mapping[str, Any]) -> str:
+    out = StringIO()
+    YAML(typ="safe").dump(dict(data), out)
+    return out.getvalue()
+
+
+def _facts(
+    wanted: Stack, hosts: Mapping[str, Any], workspace: Mapping[str, str], data: Mapping[str, Any]
+) -> Facts:
+    away = data.get("unreachable", {})
+    known = {
+        spec.name: _host(wanted, spec.name, hosts.get(spec.name, {}))
+        for spec in wanted.hosts
+        if spec.name not in away
+    }
+    own = HostFacts(
+        spec=replace(wanted.hosts[0], name=WORKSPACE, connect="local"),
+        user="ada",
+        group="ada",
+        files={path: FileState(text.encode(), 0o600, "ada", "ada") for path, text in workspace.items()},
+    )
+    return Facts(hosts={WORKSPACE: own, **known}, workspace=ROOM, away=away)
+
+
+def _host(wanted: Stack, name: str, described: Mapping[str, Any]) -> HostFacts:
+    root = described.get("root", True)
+    return HostFacts(
+        spec=wanted.host(name),
+        names=tuple(described.get("names", (name,))),
+        root=root,
+        user="root" if root else "ada",
+        group="root" if root else "ada",
+        promtool=described.get("promtool", ""),
+        clock=described.get("clock", 0.0),
+        services=tuple(_service(name, each) for each in described.get("services", ())),
+        files={path: _state(text, root) for path, text in described.get("files", {}).items()},
+        folders={
+            path: PathInfo("folder", 0o755, "root", "root", 4096) for path in described.get("folders", ())
+        },
+    )
+
+
+def _state(described: str | Mapping[str, Any], root: bool) -> FileState:
+    if isinstance(described, str):
+        described = {"content": described}
+    owner = "root" if root else "ada"
+    return FileState(
+        described["content"].encode(),
+        described.get("mode", 0o644),
+        described.get("owner", owner),
+        described.get("group", owner),
+    )
+
+
+def _service(host: str, described: Mapping[str, Any]) -> Service:
+    known = find_component(described["component"])
+    fields = dict(described)
+    flags = fields.pop(
+        "flags", {"kind": "envfile", "path": f"/etc/default/{known.units[0]}", "variable": "ARGS"}
+    )
+    return Service(
+        **{
+            "host": host,
+            "manager": "systemd",
+            "unit": known.units[0],
+            "program": f"/usr/bin/{known.programs[-1]}",
+            "listen": f"{host}:{known.default_port}",
+            "user": "prometheus",
+            "group": "prometheus",
+            "active": True,
+            "home": known.home,
+            **fields,
+            "arguments": tuple(fields.get("arguments", ())),
+            "hidden": tuple(fields.get("hidden", ())),
+            "flags": FlagPlace(**flags),
+        }
+    )
+
+
+def looked_up(wanted: Stack, facts: Facts) -> Facts:
+    """The same facts after a look at all files and folders that the planner asks for: what is not named is absent."""
+    for _ in range(4):  # files name other files
+        asked = steps.wanted_files(wanted, facts)
+        hosts = {
+            name: replace(known, files={**dict.fromkeys(asked.get(name, ())), **known.files})
+            for name, known in facts.hosts.items()
+        }
+        facts = replace(facts, hosts=hosts)
+    folders = steps.wanted_folders(wanted, facts)
+    hosts = {
+        name: replace(known, folders={**dict.fromkeys(folders.get(name, ())), **known.folders})
+        for name, known in facts.hosts.items()
+    }
+    return replace(facts, hosts=hosts)
+
+
+def carried_out(plan: Plan, facts: Facts) -> Facts:
+    """What a look would find after a plan: its files and folders, and services that run with their new flags."""
+    files = {name: dict(known.files) for name, known in facts.hosts.items()}
+    folders = {name: dict(known.folders) for name, known in facts.hosts.items()}
+    restarted = set()
+    for change in plan.changes:
+        if isinstance(change, WriteFile):
+            files[change.host][change.path] = change.after
+        elif isinstance(change, MakeFolder):
+            folders[change.host][change.path] = PathInfo(
+                "folder", change.mode, change.owner, change.group, 4096
+            )
+        elif change.action == "restart":
+            restarted.add((change.host, change.service.component))
+    hosts = {}
+    for name, known in facts.hosts.items():
+        services = tuple(
+            _restarted(service, files[name]) if (name, service.component) in restarted else service
+            for service in known.services
+        )
+        hosts[name] = replace(known, files=files[name], folders=folders[name], services=services)
+    return replace(facts, hosts=hosts)
+
+
+def _restarted(service: Service, files: Mapping[str, FileState | None]) -> Service:
+    """The service as it runs with the flags that its file has by now."""
+    known = find_component(service.component)
+    state = files.get(service.flags.path)
+    told = re.findall(r"--([a-z.-]+)=([^\s\"']+)", state.content.decode()) if state else []
+    given = {f"--{name}": f"--{name}={value}" for name, value in told}
+    kept = tuple(each for each in service.arguments if each.partition("=")[0] not in given)
+    running = replace(service, arguments=(*kept, *given.values()))
+    # What a person starts by hand has no file of flags: the plan's words told them which web configuration.
+    web = running.flag(known.web_flag(service.version)) or f"{service.home}/web.yml"
+    return replace(running, web_config=web)
+
+
+# -- a plan as text -----------------------------------------------------------------------------------------
+
+
+def rendered(case: Case) -> str:
+    """What is planned for a case, or why nothing is; ends in a newline."""
+    try:
+        plan = case.plan()
+    except FirescreenError as error:
+        lines = ["refused", f"  what   {error.what}", f"  where  {error.where}", f"  todo   {error.todo}"]
+        return stable("\n".join(lines)) + "\n"
+    lines = list(_lines(plan))
+    return stable("\n".join(lines or ["nothing to do"])) + "\n"
+
+
+def stable(text: str) -> str:
+    """A text without what differs from run to run."""
+    for pattern, word in _VOLATILE:
+        text = pattern.sub(word, text)
+    return text
+
+
+def _lines(plan: Plan) -> Iterator[str]:
+    for step in plan.steps:
+        yield f"step {step.id} on {step.host}, stage {step.stage}: {step.title}"
+        for change in step.changes:
+            yield from (f"    {line}".rstrip() for line in _change(change))
+        yield ""
+    for probe in plan.probes:
+        yield f"probe {probe.id}: {probe.client} -> {probe.expect} from {probe.url}"
+    for warning in plan.warnings:
+        yield f"{warning.severity} {warning.id} {warning.host}/{warning.component}: {warning.what}"
+    yield from (f"gap {gap}" for gap in plan.gaps)
+    yield from (f"hint {hint}" for hint in plan.hints)
+    for arrow in plan.arrows:
+        yield f"connection {arrow.client_host}/{arrow.client} -> {arrow.server_host}/{arrow.server} at {arrow.address}"
+        yield f"    {arrow.how}, {'encrypted' if arrow.encrypted else 'plain'}, probe {arrow.probe or 'none'}"
+        for side, shows, checks in (
+            ("server", arrow.server_shows, arrow.client_checks),
+            ("client", arrow.client_shows, arrow.server_checks),
+        ):
+            if shows or checks:
+                yield f"    {side} shows {shows or 'nothing'}, checked against {checks or 'nothing'}"
+        if arrow.user:
+            yield f"    logs in as {arrow.user}"
+
+
+def _change(change: Change) -> Iterator[str]:
+    yield change.title()
+    if isinstance(change, MakeFolder):
+        yield f"  {change.mode:04o} {change.owner}:{change.group}"
+    elif isinstance(change, RunService):
+        yield from (f"  until {turn.instance} is scraped by https" for turn in change.turns)
+    elif change.after is not None:
+        yield f"  {change.after.mode:04o} {change.after.owner}:{change.after.group}"
+        yield from (f"  {line}" for line in _content(change))
+
+
+def _content(change: WriteFile) -> Iterator[str]:
+    assert change.after is not None
+    content = change.after.content
+    if b"PRIVATE KEY" in content:
+        yield "private key" + (", encrypted" if b"ENCRYPTED" in content else "")
+    elif content.startswith(b"-----BEGIN CERTIFICATE"):
+        for block in re.findall(rb"-----BEGIN.*?-----END [A-Z ]+-----\n?", content, re.DOTALL):
+            found = pki.summary(block)
+            days = round((found.not_after - found.not_before) / 86400)
+            yield (
+                f"certificate {found.subject} by {found.issuer}, {found.key}, {days} days, {'+'.join(found.usage)}"
+                f": {', '.join(found.names)}"
+            )
+    elif change.secret:
+        yield "a secret"
+    else:
+        yield from change.diff(context=1).splitlines()

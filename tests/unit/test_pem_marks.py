@@ -1,0 +1,47 @@
+"""Byte order marks: Go does not find the first block behind one, so it neither serves nor vouches for anything."""
+
+from __future__ import annotations
+
+import codecs
+
+import pytest
+
+from wizard import pki
+from wizard.errors import CertificateError
+from wizard.model import FileState
+from wizard.steps.pairs import as_go_reads, bundle, needed_file
+from wizard.trust import relations
+
+KEY = pki.new_key("ec-p256")
+CA = pki.new_ca(name="ca", key_pem=KEY, days=9)
+OTHER = pki.new_ca(name="other", key_pem=KEY, days=9)
+
+
+@pytest.mark.parametrize("what", ["certificate", "key", "CA certificate"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        codecs.BOM_UTF8 + CA,
+        CA.decode().encode("utf-16"),
+        codecs.BOM_UTF16_BE + CA.decode().encode("utf-16-be"),
+    ],
+    ids=["utf-8", "utf-16-le", "utf-16-be"],
+)
+def test_a_file_of_the_persons_own_is_refused_with_what_to_do(content: bytes, what: str) -> None:
+    with pytest.raises(CertificateError) as refused:
+        needed_file({"/x.pem": FileState(content)}, "srv1", "/x.pem", what)
+    assert "byte order mark" in refused.value.what
+    assert refused.value.where == "srv1:/x.pem"
+    assert "/x.pem" in refused.value.todo
+    assert needed_file({"/x.pem": FileState(CA)}, "srv1", "/x.pem", what) == CA
+
+
+def test_what_a_mark_hides_vouches_for_nothing() -> None:
+    marked = codecs.BOM_UTF8 + CA + OTHER
+    assert as_go_reads(CA + OTHER) == CA + OTHER
+    assert as_go_reads(marked) == OTHER
+    assert as_go_reads(codecs.BOM_UTF8 + CA) == b""
+    assert not relations.vouches(as_go_reads(marked), CA)
+    assert relations.vouches(as_go_reads(marked), OTHER)
+    # What is written in its place holds every block and no mark.
+    assert bundle([marked, CA]) == CA + OTHER

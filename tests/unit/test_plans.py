@@ -1,0 +1,53 @@
+"""Plans as golden files: each kind of stack, what is found on its hosts, and what is planned for it.
+
+FIRESCREEN_GOLDEN=1 writes the `.plan` files anew; a reviewer then sees in the diff what changed in which plan.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.unit import planned
+from wizard import steps
+
+LEAST = 40
+
+
+def _carried_out() -> list[str]:
+    """The cases that end somewhere.
+
+    What is refused is not carried out, what is replaced on demand is replaced again, a part of a stack leaves the rest.
+    """
+    found = []
+    for name in planned.names():
+        case = planned.case(name)
+        refused = (planned.FOLDER / f"{name}.plan").read_text(encoding="utf-8").startswith("refused")
+        if not (case.answers.renew or case.keep or refused):
+            found.append(name)
+    return found
+
+
+@pytest.mark.parametrize("name", planned.names())
+def test_the_plan_is_the_one_that_is_kept(name: str) -> None:
+    found = planned.rendered(planned.case(name))
+    kept = planned.FOLDER / f"{name}.plan"
+    if os.environ.get("FIRESCREEN_GOLDEN"):
+        kept.write_text(found, encoding="utf-8")
+    assert found == kept.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", _carried_out())
+def test_a_plan_that_was_carried_out_leaves_nothing_to_do(name: str) -> None:
+    case = planned.case(name)
+    plan = case.plan()
+    after = planned.carried_out(plan, plan.facts)
+    again = steps.plan(case.stack, planned.looked_up(case.stack, after), case.answers)
+    assert [change.title() for change in again.changes] == []
+
+
+def test_there_is_a_case_for_each_kind_of_plan() -> None:
+    assert len(planned.names()) >= LEAST
+    stray = {path.stem for path in planned.FOLDER.glob("*.plan")} - set(planned.names())
+    assert not stray

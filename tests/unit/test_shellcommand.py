@@ -1,0 +1,117 @@
+"""What a unit runs through `sh -c`: which variable can carry a flag, and whether the real shell then passes it on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wizard.configs import envfile, shellcommand, unit
+from wizard.errors import ConfigError
+
+
+def found(raw: str) -> shellcommand.ShellCommand | None:
+    return shellcommand.find(unit.parse_command(raw), lambda program: program.endswith("node_exporter"))
+
+
+@pytest.mark.parametrize(
+    ("raw", "program", "variables"),
+    [
+        ("/bin/sh -c 'exec /usr/bin/node_exporter ${ARGS}'", "/usr/bin/node_exporter", [("ARGS", "code")]),
+        ("/bin/sh -c 'exec /usr/bin/node_exporter $ARGS'", "/usr/bin/node_exporter", [("ARGS", "shell")]),
+        ("/bin/sh -c 'exec node_exporter $$ARGS'", "node_exporter", [("ARGS", "shell")]),
+        ("/bin/sh -c 'node_exporter $${ARGS}'", "node_exporter", [("ARGS", "shell")]),
+        ("-:/bin/bash -ec 'node_exporter ${ARGS}'", "node_exporter", [("ARGS", "shell")]),
+        (
+            '/bin/bash -l -c "exec /opt/node_exporter ${A} $B >> /var/log/x 2>&1"',
+            "/opt/node_exporter",
+            [("A", "code"), ("B", "shell")],
+        ),
+        (
+            "/bin/sh -c 'cd /srv; X=1 exec node_exporter --a=${B} ${ARGS} | logger'",
+            "node_exporter",
+            [("ARGS", "code")],
+        ),
+        ("/bin/sh -c 'exec node_exporter \"$ARGS\"'", "node_exporter", []),
+        ("/bin/sh -c 'exec node_exporter --a'", "node_exporter", []),
+    ],
+)
+def test_the_variables_of_a_script(raw: str, program: str, variables: list[tuple[str, str]]) -> None:
+    run = found(raw)
+    assert run is not None
+    assert run.program == program
+    assert [(each.name, each.reader) for each in run.variables] == variables
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "/usr/bin/node_exporter ${ARGS}",
+        "/bin/sh /usr/bin/node_exporter $ARGS",
+        "/bin/sh -c 'exec /usr/bin/other $ARGS'",
+        "/bin/sh -c 'exec node_exporter $(cat /etc/args)'",
+        "/bin/sh -c 'exec node_exporter `cat /etc/args`'",
+        "/bin/sh -c '(node_exporter $ARGS)'",
+        "/bin/sh -c 'node_exporter \\'$ARGS'",
+        "/bin/sh -c",
+    ],
+)
+def test_a_script_that_is_not_plain_is_left_alone(raw: str) -> None:
+    assert found(raw) is None
+
+
+FLAG, VALUE = "web.config.file", "/etc/node_exporter/web.yml"
+
+
+@pytest.mark.parametrize("reader", ["shell", "code"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        'ARGS=""\n',
+        'ARGS="--a=b --c"\n',
+        "ARGS=--a\n",
+        f'ARGS="--{FLAG}=/old --a"\n',
+        "ARGS=\"--a='x y' --b\"\n",
+        'ARGS="--a=x;y --b"\n',
+        'ARGS="--a # note"\n',
+        'ARGS="--a=\'x"\n',
+        "ARGS='--a=\"x y\"' \n",
+        "ARGS='--a=\\d+'\n",
+    ],
+)
+def test_the_real_shell_passes_the_flag_on_or_the_edit_is_refused(
+    text: str, reader: str, tmp_path: Path
+) -> None:
+    show = tmp_path / "node_exporter"
+    show.write_text(f"#!{sys.executable}\nimport sys, json\nprint(json.dumps(sys.argv[1:]))\n")
+    show.chmod(0o755)
+
+    def shown(content: str) -> list[str] | None:
+        value = envfile.value(content, "ARGS") or ""
+        script = f"exec {show} " + (value if reader == "code" else "$ARGS")
+        ended = subprocess.run(
+            ["sh", "-c", script], env={"ARGS": value}, capture_output=True, text=True, timeout=30, check=False
+        )
+        return list(json.loads(ended.stdout)) if ended.returncode == 0 and ended.stdout else None
+
+    try:
+        changed = envfile.set_flag(text, "ARGS", FLAG, VALUE, reader=reader)
+    except ConfigError:
+        return
+    before, after = shown(text), shown(changed)
+    assert before is not None
+    assert after is not None
+    assert sorted(after) == sorted([*(word for word in before if FLAG not in word), f"--{FLAG}={VALUE}"])
+    assert envfile.set_flag(changed, "ARGS", FLAG, VALUE, reader=reader) == changed
+
+
+def test_plain_values_are_not_refused() -> None:
+    for reader in ("shell", "code"):
+        for text in ("", 'ARGS=""\n', 'ARGS="--a=b --c"\n', f'ARGS="--{FLAG}=/old --a"\n'):
+            assert f"--{FLAG}={VALUE}" in envfile.set_flag(text, "ARGS", FLAG, VALUE, reader=reader)
+    with pytest.raises(ConfigError):
+        envfile.set_flag("", "ARGS", FLAG, "/etc/a;b", reader="shell")

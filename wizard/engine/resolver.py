@@ -1,0 +1,80 @@
+"""Where names lead on a host: its own resolver (/etc/hosts, its name servers) is asked, once for all names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from wizard import endpoints
+from wizard.errors import HostError
+from wizard.model import Connection
+
+MOST = 512
+"""Names that one host is asked for; a target list may be longer, and each may cost a time-out."""
+
+_PATIENCE = 4
+_AT_ONCE = 32
+_NAME = re.compile(r"[^\s\x00-\x1f\"'`$\\-][^\s\x00-\x1f\"'`$\\]{0,252}\Z")
+
+# `getent ahosts` prints an address a line; of several names in one call it does not say which is whose.
+_RESOLVE = f"""\
+command -v getent >/dev/null 2>&1 || exit 127
+bound=
+if command -v timeout >/dev/null 2>&1; then bound='timeout {_PATIENCE}'; fi
+set -f
+running=0
+for name do
+  {{
+    found=$($bound getent ahosts "$name" 2>/dev/null)
+    code=$?
+    printf '%s %s %s\\n' "$code" "$name" "$(echo $found | cut -c 1-1500)"
+  }} &
+  running=$((running + 1))
+  if [ "$running" -ge {_AT_ONCE} ]; then wait; running=0; fi
+done
+wait
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What a host's resolver said."""
+
+    addresses: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """By canonical name; () for a name that it does not know. What was not answered in time is missing."""
+    reason: str = ""
+    """Why some or all of the names are missing, a clause, or ''."""
+
+
+def resolve(connection: Connection, names: Sequence[str]) -> Resolution:
+    """Asks a host where these names lead; never raises for what the host cannot say."""
+    possible = [name for name in names if _NAME.match(name)]
+    asked = possible[:MOST]
+    if not asked:
+        return Resolution()
+    bound = _PATIENCE * (len(asked) // _AT_ONCE + 1) + 10.0
+    try:
+        ended = connection.run(["sh", "-c", _RESOLVE, "sh", *asked], timeout=bound)
+    except HostError as error:
+        return Resolution(reason=f"names could not be resolved on {connection.name}: {error.what}")
+    if ended.code == 127:
+        return Resolution(reason=f"{connection.name} has no getent, so where names lead there is not known")
+    found: dict[str, tuple[str, ...]] = {}
+    for line in ended.stdout.splitlines():
+        code, _, rest = line.partition(" ")
+        name, _, said = rest.partition(" ")
+        if code == "0":
+            listed = (str(address) for word in said.split() if (address := endpoints.parsed(word)))
+            found[name] = tuple(dict.fromkeys(listed))
+        elif code == "2":  # getent's word for a key that is not found
+            found[name] = ()
+    silent = next((name for name in asked if name not in found), "")
+    if silent:
+        reason = f"the resolver of {connection.name} did not say within {_PATIENCE} s where {silent} leads"
+        return Resolution(found, reason)
+    if len(possible) > MOST:
+        return Resolution(
+            found, f"{connection.name} was asked for {MOST} of the {len(possible)} names that it uses"
+        )
+    return Resolution(found)

@@ -1,0 +1,253 @@
+"""Log records out of the wrappings that loggers, journals and containers put around an error text.
+
+The same error stands in a log as `err="…"` with escaped quotes (once, or once more in each wrapping), as a JSON
+record, behind the prefix of syslog, Docker, Kubernetes or klog, and in colours. `read` takes all of that off. The
+table of texts is searched in `Record.text`, in which a field ends with a unit separator: that counts as white space,
+so that a captured name never reaches into the next field.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+SEPARATOR: Final = "\x1f"
+"""Stands between two fields of a record; white space to a regular expression, and in no log."""
+
+LINE: Final = 64 << 10
+TEXT: Final = 256 << 10
+"""So many characters of a line, and of a log, are looked at."""
+
+_LOG: Final = 16 * TEXT
+# Of a long log only the lines that can mean something are looked at; words in small letters.
+_TELLING: Final = tuple(
+    word.replace("_", " ")
+    for word in (
+        "err fail fatal panic warn denied refus unable unknown cannot can't could couldn't invalid not x509 tls ssl cert "
+        "unauthorized forbidden 40 50 timeout timed_out deadline eof reset closed exception caused_by status= exit mismatch "
+        "missing expired locked already bind resolve lookup route proxy yaml flag hash password key sudo too_ at_most must "
+        "unsupported unexpected malformed got_ wanted expected x16"
+    ).split()
+)
+
+_DIGITS: Final = re.compile(r"\d+")
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]{0,20}[mK]")
+_STAMP: Final = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[\d.,:+Z-]{0,20}"
+_PREFIXES: Final = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"\s{0,20}>\s{1,4}",  # quoted in a mail or a report
+        r"(?P<program>[\w.-]{1,80})\s{0,40}\| ",  # docker compose logs
+        rf"{_STAMP} (?:stdout|stderr) [FP] ",  # Kubernetes' container log
+        r"\[pod/[^\]\s]{1,200}/(?P<program>[\w.-]{1,80})\] ",  # kubectl logs --prefix
+        (
+            r"(?:<\d{1,3}>)?(?:\d )?[A-Z][a-z]{2}\s{1,2}\d{1,2} (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d{1,9})? (?:\S{1,100} )?"
+            r"(?P<program>[^\s\[\]:=]{1,80})(?:\[\d{1,10}\])?: "
+        ),  # syslog and journalctl
+        rf"(?:<\d{{1,3}}>\d? ?)?{_STAMP} \S{{1,100}} (?P<program>[^\s\[\]:=]{{1,80}})(?:\[\d{{1,10}}\]:| \d{{1,10}} -) ",
+        r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d{1,9}\s{1,8}\d{1,10} [\w./-]{1,120}:\d{1,6}\] ",  # klog
+        r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})? (?=\S)",  # Go's own log package
+        r"[A-Z]{4}\[\d{4,10}\]\s{1,4}",  # logrus on a terminal
+    )
+)
+_DEPTH: Final = 4
+
+_PAIR: Final = re.compile(
+    # The last quote of a value is the one before the next field: some loggers do not escape those inside.
+    r'(?<![^\s"])(?P<key>[A-Za-z_@][\w.@/-]{0,60})=(?:"(?P<quoted>(?:[^"\\]|\\.|"(?!\s{1,4}[A-Za-z_@][\w.@/-]{0,60}=|\s{0,4}$))*)"?'
+    r"|(?P<bare>[^\s\"]\S*)?)"
+)
+_JSON_PAIR: Final = re.compile(
+    r'"(?P<key>[\w.@ -]{1,60})"\s{0,4}:\s{0,4}(?:"(?P<quoted>(?:[^"\\]|\\.)*)"?|(?P<bare>[^\s",{}\[\]]{1,60}))'
+)
+_LOGFMT_KEYS: Final = frozenset(
+    ("level", "lvl", "msg", "err", "error", "ts", "t", "time", "caller", "logger", "component", "source")
+)
+_TIMES: Final = frozenset(
+    ("ts", "t", "time", "timestamp", "@timestamp", "_source_realtime_timestamp", "datetime")
+)
+_ERRORS: Final = frozenset(("err", "error"))
+_MESSAGES: Final = frozenset(("msg", "message"))
+_WRAPPED: Final = frozenset(("log", "message", "msg"))
+_ESCAPE: Final = re.compile(r'\\(?:u(?P<code>[0-9a-fA-F]{4})|(?P<one>[nrt"/\\]))')
+_ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "/": "/", "\\": "\\"}
+_QUOTES: Final = re.compile(r'\\+"')
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record of a log.
+
+    `text` is what is searched: all fields in one line, then each field that is a text of its own on its line.
+    """
+
+    text: str
+    program: str = ""
+    """Who wrote it, where the wrapping says so: a unit, a container."""
+
+
+def read(text: str) -> tuple[Record, ...]:
+    """The records of a line or a whole log, oldest first; each text once. Never raises."""
+    lines = text[-_LOG:].splitlines()
+    if len(text) > TEXT:
+        lines = [line for line in _different(lines) if _tells(line[:LINE].lower())]
+    found: dict[str, Record] = {}
+    size = 0
+    # A log's last lines say why it ended.
+    for line in reversed(lines):
+        record = _record(line[:LINE])
+        if record.text in found:
+            continue
+        size += len(record.text) + 1
+        if size > TEXT and found:
+            break
+        found[record.text] = record
+    return tuple(reversed(found.values()))
+
+
+def _tells(line: str) -> bool:
+    return any(word in line for word in _TELLING)
+
+
+def _different(lines: list[str]) -> list[str]:
+    """Without those that differ from a later one by their digits only: a log says the same thing again and again."""
+    last = {_DIGITS.sub("0", line[:LINE]): number for number, line in enumerate(lines)}
+    return [lines[number] for number in sorted(last.values())]
+
+
+def _record(line: str) -> Record:
+    body, program = _bare(_COLOUR.sub("", line))
+    return Record(_text(body, _DEPTH), program)
+
+
+def _bare(line: str) -> tuple[str, str]:
+    """A line without the prefixes of those who passed it on, and the program that they name."""
+    program = ""
+    for _ in range(_DEPTH):
+        found = next((match for prefix in _PREFIXES if (match := prefix.match(line))), None)
+        if found is None or found.end() == len(line):
+            break
+        program = found.groupdict().get("program") or program
+        line = line[found.end() :]
+    return line, program
+
+
+def _text(body: str, depth: int) -> str:
+    fields = tuple(_fields(body))
+    if not fields or not depth:
+        return _QUOTES.sub('"', body)
+    inner = [
+        _text(value, depth - 1) for key, value in fields if key.lower() in _WRAPPED and _is_record(value)
+    ]
+    if inner:
+        rest = (each for each in fields if not (each[0].lower() in _WRAPPED and _is_record(each[1])))
+        return "\n".join((*inner, _joined(rest)))
+    # What a message says depends on the error beside it: alone on its line it would be taken for the whole.
+    alone = not any(key.lower() in _ERRORS for key, _ in fields)
+    own = (
+        _named(key, value)
+        for key, value in fields
+        if (" " in value or "\n" in value) and (alone or key.lower() not in _MESSAGES)
+    )
+    return "\n".join((_joined(iter(fields)), *own))
+
+
+def _joined(fields: Iterator[tuple[str, str]]) -> str:
+    return SEPARATOR.join(_named(key, value).replace("\n", " ") for key, value in fields)
+
+
+def _named(key: str, value: str) -> str:
+    return f"{key}={value}" if key else value
+
+
+def _is_record(value: str) -> bool:
+    return bool(next(iter(_fields(_bare(value.strip())[0])), None))
+
+
+def _fields(body: str) -> Iterator[tuple[str, str]]:
+    """The fields of a record; what stands in none has the name ''. None for a text that is no record."""
+    stripped = body.strip()
+    if stripped.startswith("{") and '"' in stripped[:80]:
+        yield from _of_json(stripped)
+        return
+    head, brace, tail = stripped.partition('{"')
+    if brace and re.search(r"\s$", head) and "=" not in head[-1:]:
+        # zap on a terminal: time, level, logger and message, then an object
+        pairs = tuple(_of_json(brace + tail))
+        if any(key in ("error", "err") for key, _ in pairs):
+            yield "", head.replace("\t", " ").strip()
+            yield from pairs
+            return
+    yield from _of_logfmt(body)
+
+
+def _of_json(text: str) -> Iterator[tuple[str, str]]:
+    try:
+        loaded = json.loads(text)
+    except (ValueError, RecursionError):
+        # Cut off, or with something behind it.
+        for pair in _JSON_PAIR.finditer(text):
+            if pair["key"].lower() not in _TIMES:
+                yield pair["key"], _unescaped(pair["quoted"]) if pair["quoted"] is not None else pair["bare"]
+        return
+    if isinstance(loaded, dict):
+        yield from _flat(loaded, "", _DEPTH)
+
+
+def _flat(loaded: dict[str, Any], above: str, depth: int) -> Iterator[tuple[str, str]]:
+    for name, value in loaded.items():
+        key = f"{above}{name}"
+        if isinstance(value, dict) and depth:
+            yield from _flat(value, f"{key}.", depth - 1)
+        elif isinstance(value, list):
+            yield key, " ".join(str(each) for each in value[:50])
+        elif value is not None and key.lower() not in _TIMES:
+            yield key, _plain(str(value).encode("utf-8", "replace").decode())
+
+
+def _of_logfmt(body: str) -> Iterator[tuple[str, str]]:
+    pairs = tuple(_PAIR.finditer(body)) if "=" in body else ()
+    named = {pair["key"] for pair in pairs}
+    if not (len(pairs) > 1 and named & _LOGFMT_KEYS) and not re.search(r'\b(?:err|error|msg)="', body):
+        return
+    end, rest = 0, []
+    for pair in pairs:
+        rest.append(body[end : pair.start()].strip())
+        end = pair.end()
+    rest.append(body[end:].strip())
+    outside = " ".join(filter(None, rest)).strip(' "')
+    if outside:
+        yield "", _QUOTES.sub('"', outside)
+    for pair in pairs:
+        if pair["key"].lower() not in _TIMES:
+            yield (
+                pair["key"],
+                _unescaped(pair["quoted"]) if pair["quoted"] is not None else pair["bare"] or "",
+            )
+
+
+def _unescaped(value: str) -> str:
+    return _plain(_once(value))
+
+
+def _plain(value: str) -> str:
+    """A value without the escapes of each further wrapping."""
+    for _ in range(_DEPTH):
+        if '\\"' not in value:
+            break
+        value = _once(value)
+    return value.strip()
+
+
+def _once(value: str) -> str:
+    return _ESCAPE.sub(
+        lambda found: _character(found["code"]) if found["code"] else _ESCAPES[found["one"]], value
+    )
+
+
+def _character(code: str) -> str:
+    point = int(code, 16)
+    return "\N{REPLACEMENT CHARACTER}" if 0xD800 <= point <= 0xDFFF else chr(point)

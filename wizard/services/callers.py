@@ -1,0 +1,76 @@
+"""Who on a host asks a component by plain http: units, cron jobs, checks and the scripts that these name.
+
+The search is bounded: the folders of systemd, cron and a few monitors, /usr/local's programs, and the scripts that the
+units and cron jobs of the administrator name; at most some hundred files of 64 KB.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from wizard.configs import commandurls
+from wizard.model import Caller, Connection
+from wizard.redact import plain, redact
+from wizard.services import scripts
+
+_MOST = 100
+"""Callers that are told of at most."""
+
+# What a line must hold at least is looked for there; whether it asks by http is decided here.
+_SEARCH = r"""
+pattern=":($1)([^0-9.:]|\$)"
+search() {
+  kind=$1
+  shift
+  for file; do
+    [ -f "$file" ] && [ -r "$file" ] || continue
+    found=$(head -c 65536 -- "$file" 2>/dev/null | grep -anE -- "$pattern" 2>/dev/null | head -n 20) || continue
+    [ -z "$found" ] || printf '\036%s\n%s\n%s\n' "$kind" "$file" "$found"
+  done
+}
+units='/etc/systemd/system/*.service /etc/systemd/system/*.service.d/*.conf'
+search unit $units /run/systemd/system/*.service /run/systemd/system/*.service.d/*.conf \
+  /usr/local/lib/systemd/system/*.service
+# Hundreds of units come with packages: one look tells which of them are worth a closer one.
+search unit $(grep -lE -- "$pattern" /usr/lib/systemd/system/*.service /usr/lib/systemd/system/*.service.d/*.conf \
+  2>/dev/null | head -n 50)
+crons='/etc/crontab /etc/anacrontab /etc/cron.d/* /var/spool/cron/* /var/spool/cron/crontabs/*'
+search cron $crons /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/*
+search check /etc/monit/monitrc /etc/monitrc /etc/monit/conf.d/* /etc/monit.d/* /etc/keepalived/*.conf \
+  /etc/consul.d/* /etc/consul/*.json /etc/nagios/nrpe.cfg /etc/nagios/nrpe.d/* /etc/prometheus/*.sh
+named=$(cat $units $crons 2>/dev/null | head -c 1000000 | grep -aoE '/[A-Za-z0-9_./-]+' | sort -u | head -n 500)
+for file in /usr/local/bin/* /usr/local/sbin/* $named; do
+  case $file in /etc/cron*|/proc/*|/dev/*|/sys/*) continue ;; esac
+  # A link of somebody else's could lead anywhere.
+  [ -f "$file" ] && [ ! -L "$file" ] && IFS= read -r first 2>/dev/null < "$file" || continue
+  case $first in '#!'*) search script "$file" ;; esac
+done
+exit 0
+"""
+
+
+def find(connection: Connection, ports: Collection[int]) -> tuple[Caller, ...]:
+    """Every line on the host that asks one of these ports by plain http, file by file."""
+    if not ports:
+        return ()
+    ended = scripts.run(connection, _SEARCH, "|".join(map(str, sorted(ports))), timeout=30)
+    found: dict[tuple[str, int], Caller] = {}
+    for record in ended.stdout.split("\x1e")[1:]:
+        kind, path, *lines = record.splitlines()
+        for each in lines:
+            number, _, text = each.partition(":")
+            if not number.isdecimal():
+                continue
+            for url in commandurls.plain(text):
+                if url.port in ports:
+                    shown = plain(redact(text.strip()), 300)
+                    caller = Caller(kind, path, int(number), shown, url.host, url.port, _unit(kind, path))  # type: ignore[arg-type]
+                    found.setdefault((path, int(number)), caller)
+    return tuple(found.values())[:_MOST]
+
+
+def _unit(kind: str, path: str) -> str:
+    """The unit whose file it is, with its `.service`; '' for none."""
+    match = re.search(r"/([^/]+\.service)(?:\.d/[^/]+)?$", path)
+    return match.group(1) if match and kind == "unit" else ""

@@ -1,0 +1,74 @@
+"""Whose a service's files can be: a user of its own, one that it shares with others, or one that exists only for now."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wizard.model import Connection
+from wizard.services import scripts
+from wizard.services.processes import Process
+
+_DYNAMIC = range(61184, 65520)
+"""The numbers that systemd gives to users of DynamicUser=yes."""
+_CREDENTIALS_SINCE = 247
+"""The first systemd with LoadCredential=."""
+_NOBODYS = ("nobody", "nogroup")
+_MOST = 10
+
+# Each process of that user or group, but for those of the unit itself, by name.
+_OTHERS = r"""
+for d in /proc/[0-9]*; do
+  case "$(stat -c ' %U %G ' "$d" 2>/dev/null)" in *" $1 "*|*" $2 "*) ;; *) continue ;; esac
+  case "$(cat "$d/cgroup" 2>/dev/null)" in *"/$3"*) continue ;; esac
+  IFS= read -r name 2>/dev/null < "$d/comm" && printf '%s\n' "$name"
+done | sort -u | head -n 20
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """What the fields of the same names of `model.Service` say."""
+
+    dynamic: bool = False
+    credentials: str = ""
+    shared_with: tuple[str, ...] = ()
+
+
+def credentials_folder(unit_id: str) -> str:
+    """Where systemd puts the credentials of a system unit."""
+    return f"/run/credentials/{unit_id}"
+
+
+def of_unit(connection: Connection, shown: Mapping[str, str], process: Process | None) -> Owner:
+    """What is to be known of a unit's user; costs nothing for one with a user of its own.
+
+    Args:
+        connection: the host.
+        shown: what systemd says of the unit.
+        process: its main process, if it runs.
+    """
+    user = process.user if process else shown.get("User", "")
+    group = process.group if process else shown.get("Group", "")
+    if shown.get("DynamicUser") == "yes":
+        dynamic = _is_dynamic(connection, user or shown["Id"].removesuffix(".service"))
+        able = dynamic and _version(connection) >= _CREDENTIALS_SINCE
+        return Owner(dynamic, credentials_folder(shown["Id"]) if able else "")
+    if user in _NOBODYS or group in _NOBODYS:
+        ended = scripts.run(connection, _OTHERS, user, group or user, shown["Id"], timeout=10)
+        others = tuple(ended.stdout.split("\n")[:_MOST])
+        return Owner(shared_with=tuple(each for each in others if each) or ("nothing at the moment",))
+    return Owner()
+
+
+def _is_dynamic(connection: Connection, user: str) -> bool:
+    """Whether systemd made the user up: one that the host knows is used as it is."""
+    number = user if user.isdecimal() else connection.run(["id", "-u", "--", user], timeout=5).stdout.strip()
+    return not number.isdecimal() or int(number) in _DYNAMIC
+
+
+def _version(connection: Connection) -> int:
+    said = connection.run(["systemctl", "--version"], timeout=5).stdout
+    match = re.match(r"systemd (\d+)", said)
+    return int(match.group(1)) if match else 0

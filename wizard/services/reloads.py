@@ -1,0 +1,168 @@
+"""Reloads: a program is told to read its configuration again, and what counts is that it says it has.
+
+`systemctl reload` ends well as soon as the command of ExecReload does: curl that asks http where https answers changes
+nothing and exits 0. So the program's own word is waited for: its log, or where that is silent, what it says of itself.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from wizard.components import Component, component
+from wizard.configs import commandurls
+from wizard.errors import HostError, ServiceError
+from wizard.model import Connection, Service
+from wizard.services import _show, control, journald
+
+_STEP = 0.02
+_SHOWN = "MainPID,CanReload,NeedDaemonReload,ExecReload"
+_LOADING = 60.0
+"""Seconds for a program that says that it has begun to load: many rules and targets take their time."""
+_BEGUN = "Loading configuration file"
+_ASK_EACH = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a program says of itself: whether its last reload was good, and when the last good one was."""
+
+    good: bool
+    moment: str
+
+
+Ask = Callable[[], Loaded | None]
+"""What a program says now; None where it cannot be asked."""
+
+
+def reload(
+    connection: Connection, service: Service, *, timeout: float = 15.0, ask: Ask | None = None
+) -> None:
+    """Has the program read its configuration again; back when it says that it has.
+
+    Args:
+        connection: the host; needs the right to reload.
+        service: as found out.
+        timeout: seconds for each of the two ways (ExecReload, then the signal) until the program says something.
+        ask: asks the program itself.
+
+    Raises:
+        ServiceError: it refused the new configuration (and goes on with the old), says nothing though its log would
+            hold it, or is not running.
+    """
+    known = component(service.component)
+    waiting = _Waiting(connection, service, known, journald.cursor(connection, service.unit), ask)
+    shown = _shown(connection, service.unit)
+    if shown.get("NeedDaemonReload") == "yes":
+        control.daemon_reload(connection)
+        shown = _shown(connection, service.unit)
+    by_signal = bool(known.reload_by) and shown.get("MainPID", "0") != "0"
+    if by_signal and (shown.get("CanReload") == "no" or commandurls.plain(shown.get("ExecReload", ""))):
+        # What asks http today may ask https by now, or the other way round: the signal works with both.
+        _signal(connection, service, known, shown["MainPID"])
+        if waiting.done(timeout):
+            return
+    else:
+        control.systemctl(connection, "reload", unit=service.unit)
+        if waiting.done(timeout):
+            return
+        if by_signal:
+            _signal(connection, service, known, shown["MainPID"])
+            if waiting.done(timeout):
+                return
+    if waiting.would_be_told(shown.get("MainPID", "0")):
+        raise ServiceError(
+            f"{service.unit} was told to read its configuration again and has not: it goes on with the old one",
+            where=f"{connection.name}: {service.unit}",
+            todo=f"Look at ExecReload in `systemctl cat {service.unit}` and at `journalctl -u {service.unit}`.",
+            log=control.log(connection, service),
+        )
+
+
+def _shown(connection: Connection, unit: str) -> dict[str, str]:
+    ended = connection.run(["systemctl", "show", "--no-pager", "-p", _SHOWN, "--", unit], timeout=10)
+    return next(iter(_show.blocks(ended.stdout)), {})
+
+
+def _signal(connection: Connection, service: Service, known: Component, pid: str) -> None:
+    # `kill` of the shell: a small host has no other.
+    ended = connection.run(["sh", "-c", 'kill -s "$1" "$2"', "sh", known.reload_by, pid], timeout=10)
+    if ended.code:
+        raise HostError(
+            f"{service.unit} cannot be told to read its configuration again",
+            where=connection.name,
+            todo="Run Firescreen as root, or set `become: sudo` for this host.",
+        )
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Waits for the program's verdict on a reload, from the moment at which this was made."""
+
+    connection: Connection
+    service: Service
+    known: Component
+    since: str
+    ask: Ask | None
+    before: Loaded | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.before = self.ask() if self.ask else None
+
+    def done(self, timeout: float) -> bool:
+        """Whether it says within that time that it has read its configuration.
+
+        Raises:
+            ServiceError: it refused it.
+        """
+        if not self.known.reload_done or not (self.since or self.before):
+            return False
+        start = time.monotonic()
+        deadline, next_ask = start + timeout, start + _ASK_EACH
+        while time.monotonic() < deadline:
+            for line in (
+                journald.lines(self.connection, self.service.unit, 200, since=self.since)
+                if self.since
+                else ()
+            ):
+                if self.known.reload_refused in line.text:
+                    raise self._refused(journald.message(line.text))
+                if self.known.reload_done in line.text:
+                    return True
+                if _BEGUN in line.text:
+                    deadline = max(deadline, start + _LOADING)
+            if self.ask and self.before and time.monotonic() >= next_ask:
+                next_ask = time.monotonic() + _ASK_EACH
+                now = self.ask()
+                if now and not now.good and self.before.good:
+                    raise self._refused("its last reload was not successful, as it says itself")
+                if now and now.good and now.moment != self.before.moment:
+                    return True
+            time.sleep(_STEP)
+        return False
+
+    def would_be_told(self, pid: str) -> bool:
+        """Whether silence means that nothing was read: the log would hold it, or the program can be asked."""
+        if not self.known.reload_done:
+            return False
+        if self.before:
+            return True
+        if not self.since or pid == "0":
+            return False
+        script = 'tr "\\0" "\\n" < "/proc/$1/cmdline"'
+        words = self.connection.run(["sh", "-c", script, "sh", pid], timeout=10).stdout.split("\n")
+        quiet = re.search(r"(?m)^--log\.level(?:=|\n)(?:warn|error)", "\n".join(words))
+        heard = any(
+            line.own and line.pid == pid for line in journald.lines(self.connection, self.service.unit, 200)
+        )
+        return heard and not quiet
+
+    def _refused(self, why: str) -> ServiceError:
+        return ServiceError(
+            f"{self.service.unit} keeps its old configuration: {why}",
+            where=f"{self.connection.name}: {self.service.unit}",
+            todo="Correct the configuration, then try again.",
+            log=control.log(self.connection, self.service),
+        )

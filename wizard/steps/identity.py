@@ -1,0 +1,248 @@
+"""Which server of the stack a target means, as seen from the host that asks it. Pure.
+
+A target is a name or an address with a port. It means a server if a connection from the asking host gets there:
+names compare as DNS does, addresses by value, a loopback address leads to the asking host itself, and where a name
+leads is what the asking host's own resolver said (`HostFacts.resolved`). What is not certain is told, never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from wizard import endpoints
+from wizard.components import component as find_component
+from wizard.endpoints import Address
+from wizard.model import HostFacts, Service
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Where a service accepts connections."""
+
+    host: HostFacts
+    service: Service
+
+    @property
+    def sockets(self) -> tuple[tuple[str, int], ...]:
+        """(address, port) of each of its sockets; the address is '' where it listens on all of them."""
+        # On a practice host each service has an address of its own; elsewhere `listen` may be the way from here.
+        own = self.host.spec.connect == "practice"
+        given = [] if own else list(_flags(self.service, "web.listen-address"))
+        found = []
+        for host, port in map(endpoints.split, given):
+            if port and "/" not in host:  # vsock://:9100 is no TCP
+                found.append(("" if host in ("", "*") or endpoints.is_wildcard(host) else host, port))
+        if found:
+            return tuple(found)
+        host, port = endpoints.split(self.service.listen)
+        return ((host if own else "", port or find_component(self.service.component).default_port),)
+
+    def accepts(self, address: Address, port: int) -> bool:
+        """Whether one of its sockets accepts what is sent to this address of its host."""
+        for host, own in self.sockets:
+            bound = endpoints.parsed(host)
+            if own != port:
+                continue
+            if not host or bound == address:
+                return True
+            if not address.is_loopback and address not in self._local:
+                return True  # it is no address of an interface: NAT leads from there to any of them
+            if bound is None and (address.is_loopback == endpoints.is_loopback(host)):
+                return True  # it listens under a name, and which address that is only the host knows
+        return False
+
+    @property
+    def _local(self) -> set[Address]:
+        """The addresses of the host's interfaces."""
+        return {address for name in self.host.names if (address := endpoints.parsed(name))}
+
+
+_LOOPBACK: set[Address] = {
+    address for text in ("127.0.0.1", "::1") if (address := endpoints.parsed(text)) is not None
+}
+
+
+def means(asker: HostFacts, address: str, listener: Listener, *, scheme: str = "") -> bool:
+    """Whether host:port, as a client on the host `asker` has it, gets to this service.
+
+    A name that leads to several hosts, or of which nobody knows where it leads, means none.
+    """
+    host, port = endpoints.split(address, scheme)
+    if not host or port not in (own for _, own in listener.sockets):
+        return False
+    if _leads_elsewhere(asker, host, listener.host):
+        return False
+    literal = endpoints.parsed(host)
+    if literal is not None:
+        return _reaches(asker, literal, listener, port)
+    if endpoints.is_loopback(host) and host not in asker.resolved:
+        return _is_same(asker, listener.host) and any(listener.accepts(each, port) for each in _LOOPBACK)
+    if host in _own_names(listener.host):
+        return True
+    found = _addresses(asker, host)
+    return (
+        bool(found)
+        and all(_belongs(asker, each, listener.host) for each in found)
+        and any(_reaches(asker, each, listener, port) for each in found)
+    )
+
+
+def hosts_of(
+    asker: HostFacts, address: str, hosts: Iterable[HostFacts]
+) -> tuple[tuple[HostFacts, ...], bool]:
+    """The hosts that a target may lead to, and whether some of its addresses are none of theirs."""
+    host, _ = endpoints.split(address)
+    everyone = tuple(hosts)
+    literal = endpoints.parsed(host)
+    found = (literal,) if literal is not None else _addresses(asker, host)
+    if not found:
+        named = tuple(each for each in everyone if host in _own_names(each))
+        loopback = endpoints.is_loopback(host) and not named
+        return (tuple(each for each in everyone if _is_same(asker, each)) if loopback else named), False
+    owners = {owner.spec.name: owner for each in found for owner in everyone if _belongs(asker, each, owner)}
+    strange = any(not any(_belongs(asker, each, owner) for owner in everyone) for each in found)
+    return tuple(owners.values()), strange
+
+
+def names_to_resolve(addresses: Iterable[str], hosts: Iterable[HostFacts]) -> tuple[str, ...]:
+    """The names that the asking host's resolver has to be asked for: of its targets, and of the stack's hosts.
+
+    In the order in which they matter, each once: first those that nothing else is known of.
+    """
+    asked = [endpoints.split(address)[0] for address in addresses]
+    everyone = tuple(hosts)
+    known = {name for each in everyone for name in _own_names(each)}
+    targets = dict.fromkeys(name for name in asked if _is_name(name) and name != "localhost")
+    others = [endpoints.canonical(text) for each in everyone for text in (each.spec.name, each.spec.address)]
+    ordered = [name for name in targets if name not in known]
+    if ordered:
+        # Only where a name is unknown does it matter where the stack's own names lead.
+        ordered += [name for name in others if name and _is_name(name) and not endpoints.is_loopback(name)]
+    return tuple(dict.fromkeys([*ordered, *(name for name in targets if name in known)]))
+
+
+def _is_name(host: str) -> bool:
+    return bool(host) and endpoints.parsed(host) is None and not any(sign in host for sign in "%/$ ")
+
+
+def _own_names(host: HostFacts) -> set[str]:
+    """The names and addresses by which the stack knows a host, as far as they mean it on other hosts."""
+    listens = (endpoints.split(service.listen)[0] for service in host.services)
+    texts = (host.spec.name, host.spec.address, *host.names, *listens)
+    names = {endpoints.canonical(text) for text in texts if text}
+    if host.spec.connect == "practice":
+        return names  # its 'hosts' are loopback addresses, each of its own
+    return {name for name in names if not endpoints.is_loopback(name)}
+
+
+def _is_same(asker: HostFacts, host: HostFacts) -> bool:
+    return asker.spec.name == host.spec.name
+
+
+def _addresses(asker: HostFacts, name: str) -> tuple[Address, ...]:
+    """Where the asking host's resolver leads; link-local addresses only if there are no others."""
+    found = [address for text in asker.resolved.get(name, ()) if (address := endpoints.parsed(text))]
+    return tuple(address for address in found if not address.is_link_local) or tuple(found)
+
+
+def _belongs(asker: HostFacts, address: Address, host: HostFacts) -> bool:
+    """Whether an address, used on the asking host, is one of that host."""
+    same = _is_same(asker, host)
+    if address.is_loopback or address.is_unspecified:
+        return str(address) in _own_names(host) if host.spec.connect == "practice" else same
+    if not same and str(address) in asker.names:
+        return False  # the asking host's own, even if others have the same (172.17.0.1 of Docker)
+    if str(address) in _own_names(host):
+        return True
+    # The stack's own name for the host, as the asking host resolves it: an address behind NAT, or of a VPN.
+    spec = [endpoints.canonical(text) for text in (host.spec.address, host.spec.name) if text]
+    return any(address in _addresses(asker, name) for name in spec)
+
+
+def _reaches(asker: HostFacts, address: Address, listener: Listener, port: int) -> bool:
+    """Whether a connection to that address and port, made on the asking host, is accepted by the service."""
+    if address.is_unspecified:  # Linux takes it for the loopback
+        if _is_same(asker, listener.host) and listener.host.spec.connect != "practice":
+            return any(listener.accepts(each, port) for each in _LOOPBACK if each.version == address.version)
+        return False
+    return _belongs(asker, address, listener.host) and listener.accepts(address, port)
+
+
+def _leads_elsewhere(asker: HostFacts, host: str, expected: HostFacts) -> bool:
+    """Whether the asking host's resolver leads a name by which the stack knows a host to no address of it.
+
+    Only what is certain counts: a loopback address on another host. Other addresses may be NAT.
+    """
+    found = _addresses(asker, host)
+    return (
+        bool(found)
+        and not _is_same(asker, expected)
+        and all(each.is_loopback for each in found)
+        and (expected.spec.connect != "practice")
+    )
+
+
+def _flags(service: Service, name: str) -> Iterator[str]:
+    """Every value of a flag that may be given several times."""
+    for index, argument in enumerate(service.arguments):
+        head, sign, value = argument.partition("=")
+        if head in (f"--{name}", f"-{name}"):
+            if sign:
+                yield value
+            else:
+                yield from service.arguments[index + 1 : index + 2]
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A target that may mean a service, and of which that is not certain."""
+
+    address: str
+    kind: Literal["several", "unknown", "unresolved", "port"]
+    """It leads to several hosts, to an address that no host is known to have, nowhere, or to another port."""
+    why: str
+    """The same as a clause."""
+
+
+def doubtful(
+    asker: HostFacts, addresses: Sequence[str], listener: Listener, hosts: Sequence[HostFacts]
+) -> tuple[Doubt, ...]:
+    """The targets of a client on the host `asker` that may mean a service."""
+    found = (
+        _doubt(asker, address, listener, hosts)
+        for address in dict.fromkeys(addresses)
+        if not means(asker, address, listener)
+    )
+    return tuple(each for each in found if each is not None)
+
+
+def _doubt(asker: HostFacts, address: str, listener: Listener, hosts: Sequence[HostFacts]) -> Doubt | None:
+    host, port = endpoints.split(address)
+    owners, strange = hosts_of(asker, address, hosts)
+    mine = any(_is_same(each, listener.host) for each in owners)
+    shown = ", ".join(map(str, _addresses(asker, host))) or host
+    if port not in (own for _, own in listener.sockets):
+        if not mine or _is_served(port, listener.host):
+            return None
+        name = listener.host.spec.name
+        return Doubt(address, "port", f"it leads to {name}, where nothing known listens on port {port}")
+    if mine and (strange or len(owners) > 1):
+        names = ", ".join(sorted(each.spec.name for each in owners)) + (" and others" if strange else "")
+        return Doubt(
+            address, "several", f"{host} leads to several hosts on {asker.spec.name} ({names}: {shown})"
+        )
+    if owners:
+        return None
+    if strange:
+        if endpoints.parsed(host) is not None or _is_same(asker, listener.host):
+            return None  # an address of somebody else, as most targets of a partial stack are
+        return Doubt(address, "unknown", f"no host of the stack is known to have the address {shown}")
+    unasked = asker.resolver if host not in asker.resolved else ""
+    return Doubt(address, "unresolved", unasked or f"{host} does not resolve on {asker.spec.name}")
+
+
+def _is_served(port: int, host: HostFacts) -> bool:
+    """Whether a service that was found on the host listens on that port."""
+    return any(port == own for service in host.services for _, own in Listener(host, service).sockets)

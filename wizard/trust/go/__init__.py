@@ -1,0 +1,35 @@
+"""Go's `crypto/x509` and the part of `crypto/tls` that judges a certificate, as functions on bytes.
+
+The rules and the words are those of Go's own sources (`src/crypto/x509`: parser.go, verify.go, constraints.go,
+cert_pool.go; `src/net/url`; `encoding/pem`), which every Prometheus component is built with. What is laxer or stricter
+in other X.509 libraries is read here by a reader of our own; only keys and signatures are left to `cryptography`.
+"""
+
+from wizard.trust.go.certificate import Certificate, distinguished_name, parse
+from wizard.trust.go.chains import Purpose, verify
+from wizard.trust.go.der import ParseError, dotted
+from wizard.trust.go.hostnames import hostname_fault, matches_name
+from wizard.trust.go.pem import blocks, certificates
+from wizard.trust.go.pool import Pool
+from wizard.trust.go.quoting import address_text
+from wizard.trust.go.rules import NEWEST, VERSIONS, Rules, rules_of
+
+__all__ = [
+    "NEWEST",
+    "VERSIONS",
+    "Certificate",
+    "ParseError",
+    "Pool",
+    "Purpose",
+    "Rules",
+    "address_text",
+    "blocks",
+    "certificates",
+    "distinguished_name",
+    "dotted",
+    "hostname_fault",
+    "matches_name",
+    "parse",
+    "rules_of",
+    "verify",
+]

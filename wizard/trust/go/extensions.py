@@ -1,0 +1,372 @@
+"""The extensions of a certificate, as Go reads them: in their order, to the first fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from wizard.trust.go import domains, urls
+from wizard.trust.go.der import (
+    BOOLEAN,
+    INTEGER,
+    OBJECT_IDENTIFIER,
+    OCTET_STRING,
+    SEQUENCE,
+    ParseError,
+    Reader,
+    encoded,
+)
+from wizard.trust.go.quoting import parsed_address, quoted
+from wizard.trust.go.rules import Rules
+from wizard.trust.go.urls import Url, UrlError
+
+_EMAIL: Final = 0x81
+_DNS: Final = 0x82
+_URI: Final = 0x86
+_IP: Final = 0x87
+_MAPPED: Final = bytes(10) + b"\xff\xff"
+_CONSTRAINTS: Final = "x509: invalid NameConstraints extension"
+_MOST: Final = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Subtrees:
+    """One side of name constraints, by the kinds that Go knows. Networks are address and mask, 4 or 16 octets each."""
+
+    dns: tuple[str, ...] = ()
+    networks: tuple[tuple[bytes, bytes], ...] = ()
+    emails: tuple[str, ...] = ()
+    uris: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NameConstraints:
+    """What the names of the certificates below must and must not be."""
+
+    permitted: Subtrees
+    excluded: Subtrees
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names in a SAN extension, by kind and (`ordered`, pairs of tag and content) as they follow each other."""
+
+    dns: tuple[str, ...] = ()
+    emails: tuple[str, ...] = ()
+    addresses: tuple[bytes, ...] = ()
+    uris: tuple[Url, ...] = ()
+    ordered: tuple[tuple[int, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extensions:
+    """What the extensions say; None is for what is absent and would have a meaning when empty."""
+
+    alternative_names: bytes | None = None
+    """The bytes of the SAN extension."""
+    names: Names = field(default_factory=Names)
+    is_ca: bool | None = None
+    path_length: int = -1
+    signs_certificates: bool = True
+    """Whether the key usage (if there is one with any bit) has keyCertSign."""
+    usages: tuple[bytes, ...] = ()
+    """The OIDs of the extended key usage."""
+    constraints: NameConstraints | None = None
+    subject_key: bytes = b""
+    authority_key: bytes = b""
+    policies: tuple[bytes, ...] = ()
+    mappings: tuple[tuple[bytes, bytes], ...] = ()
+    explicit_policy: int | None = None
+    inhibit_mapping: int | None = None
+    inhibit_any: int | None = None
+    unhandled: bool = False
+    """Whether there is a critical one that Go does not understand."""
+
+    @property
+    def dns_names(self) -> tuple[str, ...]:
+        """The DNS names of the SAN extension."""
+        return self.names.dns
+
+    @property
+    def addresses(self) -> tuple[bytes, ...]:
+        """The addresses of the SAN extension."""
+        return self.names.addresses
+
+
+def read_extensions(found: Mapping[bytes, tuple[bool, bytes]], rules: Rules) -> Extensions:
+    """Reads the extensions (by OID: whether critical, and the value).
+
+    Raises:
+        ParseError: one is not what Go expects; with Go's words.
+    """
+    said: dict[str, Any] = {}
+    for oid, (critical, value) in found.items():
+        read = _READERS.get(oid)
+        if read is None:
+            understood = False
+        else:
+            if critical and oid in _NEVER_CRITICAL and rules.refuses_critical_hints:
+                raise ParseError(f"x509: {_NEVER_CRITICAL[oid]} incorrectly marked critical")
+            told = read(value, rules)
+            understood = told.pop("understood", True)
+            said |= told
+        if critical and not understood:
+            said["unhandled"] = True
+    return Extensions(**said)
+
+
+def _key_usage(value: bytes, _: Rules) -> dict[str, Any]:
+    octets, _padding = Reader(value).bits("x509: invalid key usage")
+    # Nine bits are looked at, the first being the highest of the first octet.
+    known = int.from_bytes(octets[:2].ljust(2, b"\0"), "big") >> 7
+    return {"signs_certificates": not known or bool(known & 1 << 3)}
+
+
+def _basic_constraints(value: bytes, rules: Rules) -> dict[str, Any]:
+    words = "x509: invalid basic constraints"
+    inside = Reader(value).inside(SEQUENCE, words)
+    is_ca = inside.next_is(BOOLEAN) and inside.boolean(words)
+    length = -1
+    if inside.next_is(INTEGER):
+        length = inside.integer(words)
+        if not (0 if rules.path_length_is_unsigned else -_MOST - 1) <= length <= _MOST:
+            raise ParseError(words)
+    return {"is_ca": is_ca, "path_length": length}
+
+
+def _alternative_names(value: bytes, rules: Rules) -> dict[str, Any]:
+    entries = Reader(value).inside(SEQUENCE, "x509: invalid subject alternative names")
+    dns: list[str] = []
+    emails: list[str] = []
+    addresses: list[bytes] = []
+    uris: list[Url] = []
+    ordered: list[tuple[int, bytes]] = []
+    while entries:
+        tag, content, _ = entries.any("x509: invalid subject alternative name")
+        if tag == _DNS:
+            dns.append(_ascii(content, "x509: SAN dNSName is malformed"))
+        elif tag == _IP:
+            addresses.append(_address(content, rules))
+        elif tag == _EMAIL:
+            emails.append(_ascii(content, "x509: SAN rfc822Name is malformed"))
+        elif tag == _URI:
+            uris.append(_uri(content, rules))
+        else:
+            continue
+        ordered.append((tag, content))
+    names = Names(tuple(dns), tuple(emails), tuple(addresses), tuple(uris), tuple(ordered))
+    return {"alternative_names": value, "names": names, "understood": bool(ordered)}
+
+
+def _ascii(content: bytes, words: str) -> str:
+    if not content.isascii():
+        raise ParseError(words)
+    return content.decode("ascii")
+
+
+def _address(content: bytes, rules: Rules) -> bytes:
+    if len(content) not in (4, 16):
+        raise ParseError(f"x509: cannot parse IP address of length {len(content)}")
+    if rules.refuses_mapped_addresses and len(content) == 16 and content.startswith(_MAPPED):
+        raise ParseError("x509: SAN iPAddress contains IPv4-mapped IPv6 address")
+    return content
+
+
+def _uri(content: bytes, rules: Rules) -> Url:
+    text = _ascii(content, "x509: SAN uniformResourceIdentifier is malformed")
+    try:
+        url = urls.parse(text, rules)
+    except UrlError as error:
+        raise ParseError(f"x509: cannot parse URI {quoted(text)}: {error}") from error
+    if url.host and not domains.is_domain(url.host, rules, constraint=False):
+        raise ParseError(f"x509: cannot parse URI {quoted(text)}: invalid domain")
+    return url
+
+
+def _name_constraints(value: bytes, rules: Rules) -> dict[str, Any]:
+    outer = Reader(value)
+    inside = outer.inside(SEQUENCE, _CONSTRAINTS)
+    if outer:
+        raise ParseError(_CONSTRAINTS)
+    permitted, excluded = inside.optional(0xA0, _CONSTRAINTS), inside.optional(0xA1, _CONSTRAINTS)
+    if inside:
+        raise ParseError(_CONSTRAINTS)
+    if not permitted and not excluded:
+        raise ParseError("x509: empty name constraints extension")
+    allowed, all_known = _subtrees(permitted or b"", rules)
+    forbidden, also_known = _subtrees(excluded or b"", rules)
+    return {"constraints": NameConstraints(allowed, forbidden), "understood": all_known and also_known}
+
+
+def _subtrees(content: bytes, rules: Rules) -> tuple[Subtrees, bool]:
+    entries, understood = Reader(content), True
+    dns: list[str] = []
+    networks: list[tuple[bytes, bytes]] = []
+    emails: list[str] = []
+    uris: list[str] = []
+    while entries:
+        tag, base, _ = entries.inside(SEQUENCE, _CONSTRAINTS).any(_CONSTRAINTS)
+        if tag == _IP:
+            networks.append(_network(base, rules))
+        elif tag not in (_DNS, _EMAIL, _URI):
+            understood = False
+        elif not base.isascii():
+            shown = base.decode("utf-8", "surrogateescape")
+            raise ParseError(
+                f"x509: invalid constraint value: x509: {quoted(shown)} cannot be encoded as an IA5String"
+            )
+        elif tag == _DNS:
+            dns.append(_domain(base, "dnsName", rules))
+        elif tag == _URI:
+            if parsed_address(base.decode("ascii")) is not None:
+                shown = quoted(base.decode("ascii"))
+                raise ParseError(f"x509: failed to parse URI constraint {shown}: cannot be IP address")
+            uris.append(_domain(base, "URI", rules))
+        else:
+            emails.append(_email_constraint(base, rules))
+    return Subtrees(tuple(dns), tuple(networks), tuple(emails), tuple(uris)), understood
+
+
+def _domain(base: bytes, kind: str, rules: Rules) -> str:
+    text = base.decode("ascii")
+    if not domains.is_domain(text, rules, constraint=True):
+        raise ParseError(f"x509: failed to parse {kind} constraint {quoted(text)}")
+    return text
+
+
+def _email_constraint(base: bytes, rules: Rules) -> str:
+    text = base.decode("ascii")
+    if "@" not in text:
+        return _domain(base, "rfc822Name", rules)
+    if domains.mailbox(text, rules) is None:
+        raise ParseError(f"x509: failed to parse rfc822Name constraint {quoted(text)}")
+    return text
+
+
+def _network(base: bytes, rules: Rules) -> tuple[bytes, bytes]:
+    if len(base) not in (8, 32):
+        raise ParseError(f"x509: IP constraint contained value of length {len(base)}")
+    half = len(base) // 2
+    address, mask = base[:half], base[half:]
+    bits = f"{int.from_bytes(mask, 'big'):b}".zfill(half * 8)
+    if "01" in bits:
+        raise ParseError(f"x509: IP constraint contained invalid mask {mask.hex()}")
+    if rules.refuses_mapped_addresses and half == 16 and address.startswith(_MAPPED):
+        raise ParseError("x509: IP constraint contained IPv4-mapped IPv6 address")
+    return address, mask
+
+
+def _revocation_lists(value: bytes, _: Rules) -> dict[str, Any]:
+    words = "x509: invalid CRL distribution point"
+    points = Reader(value).inside(SEQUENCE, f"{words}s")
+    while points:
+        name = points.inside(SEQUENCE, words).optional(0xA0, words)
+        if name is None:
+            continue
+        entries = Reader(name).inside(0xA0, words)
+        while entries and entries.next_is(_URI):
+            entries.any(words)
+    return {}
+
+
+def _authority_key(value: bytes, _: Rules) -> dict[str, Any]:
+    words = "x509: invalid authority key identifier"
+    return {"authority_key": Reader(value).inside(SEQUENCE, words).optional(0x80, words) or b""}
+
+
+def _subject_key(value: bytes, _: Rules) -> dict[str, Any]:
+    return {"subject_key": Reader(value).content(OCTET_STRING, "x509: invalid subject key identifier")}
+
+
+def _usages(value: bytes, _: Rules) -> dict[str, Any]:
+    words = "x509: invalid extended key usages"
+    entries = Reader(value).inside(SEQUENCE, words)
+    found = []
+    while entries:
+        found.append(entries.oid(words))
+    return {"usages": tuple(found)}
+
+
+def _policies(value: bytes, _: Rules) -> dict[str, Any]:
+    words = "x509: invalid certificate policies"
+    entries = Reader(value).inside(SEQUENCE, words)
+    found: dict[bytes, None] = {}
+    while entries:
+        oid = entries.inside(SEQUENCE, words).content(OBJECT_IDENTIFIER, words)
+        if oid in found or not oid or oid[-1] & 0x80 or not _is_shortest(oid):
+            raise ParseError(words)
+        found[oid] = None
+    return {"policies": tuple(found)}
+
+
+def _is_shortest(oid: bytes) -> bool:
+    """Whether no arc begins with a septet of zeros; arcs of any size are good."""
+    return all(octet != 0x80 or before & 0x80 for before, octet in zip(b"\0" + oid, oid, strict=False))
+
+
+def _policy_constraints(value: bytes, rules: Rules) -> dict[str, Any]:
+    if not rules.checks_policies:
+        return {"understood": False}
+    words = "x509: invalid policy constraints extension"
+    inside = Reader(value).inside(SEQUENCE, words)
+    found = {}
+    for tag, key in ((0x80, "explicit_policy"), (0x81, "inhibit_mapping")):
+        if inside.next_is(tag):
+            number = inside.int64(words, tag)
+            # Go keeps a negative one and never looks at it again.
+            found[key] = number if number >= 0 else None
+    return found
+
+
+def _policy_mappings(value: bytes, rules: Rules) -> dict[str, Any]:
+    if not rules.checks_policies:
+        return {"understood": False}
+    words = "x509: invalid policy mappings extension"
+    entries = Reader(value).inside(SEQUENCE, words)
+    found = []
+    while entries:
+        pair = entries.inside(SEQUENCE, words)
+        issuers = pair.content(OBJECT_IDENTIFIER, words)
+        found.append((issuers, pair.content(OBJECT_IDENTIFIER, words)))
+    return {"mappings": tuple(found)}
+
+
+def _inhibit_any(value: bytes, rules: Rules) -> dict[str, Any]:
+    if not rules.checks_policies:
+        return {"understood": False}
+    number = Reader(value).int64("x509: invalid inhibit any policy extension")
+    return {"inhibit_any": number if number >= 0 else None}
+
+
+def _authority_access(value: bytes, _: Rules) -> dict[str, Any]:
+    words = "x509: invalid authority info access"
+    entries = Reader(value).inside(SEQUENCE, words)
+    while entries:
+        entry = entries.inside(SEQUENCE, words)
+        entry.oid(words)
+        if entry.next_is(_URI):
+            entry.any(words)
+    return {}
+
+
+_READERS: Final[dict[bytes, Callable[[bytes, Rules], dict[str, Any]]]] = {
+    encoded("2.5.29.14"): _subject_key,
+    encoded("2.5.29.15"): _key_usage,
+    encoded("2.5.29.17"): _alternative_names,
+    encoded("2.5.29.19"): _basic_constraints,
+    encoded("2.5.29.30"): _name_constraints,
+    encoded("2.5.29.31"): _revocation_lists,
+    encoded("2.5.29.32"): _policies,
+    encoded("2.5.29.33"): _policy_mappings,
+    encoded("2.5.29.35"): _authority_key,
+    encoded("2.5.29.36"): _policy_constraints,
+    encoded("2.5.29.37"): _usages,
+    encoded("2.5.29.54"): _inhibit_any,
+    encoded("1.3.6.1.5.5.7.1.1"): _authority_access,
+}
+_NEVER_CRITICAL: Final = {
+    encoded("2.5.29.14"): "subject key identifier",
+    encoded("2.5.29.35"): "authority key identifier",
+    encoded("1.3.6.1.5.5.7.1.1"): "authority info access",
+}

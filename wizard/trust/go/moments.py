@@ -1,0 +1,76 @@
+"""Times in certificates, with the years and zones that Go reads and `datetime` does not."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from wizard.trust.go.der import GENERALIZED_TIME, UTC_TIME, ParseError, Reader
+
+_UTC: Final = re.compile(rb"(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?(Z|[+-]\d{4})", re.ASCII)
+_GENERALIZED: Final = re.compile(rb"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(Z|[+-]\d{4})", re.ASCII)
+_DAYS: Final = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_DAY: Final = 86400
+
+
+class Moment(NamedTuple):
+    """A time: `seconds` since 1970, and how it was written down."""
+
+    seconds: int
+    text: str
+    """As Go prints it (RFC 3339)."""
+
+
+def read(reader: Reader) -> Moment:
+    """The next element, a time. Raises `ParseError`."""
+    if reader.next_is(UTC_TIME):
+        words = "x509: malformed UTCTime"
+        found = _UTC.fullmatch(reader.content(UTC_TIME, words))
+    elif reader.next_is(GENERALIZED_TIME):
+        words = "x509: malformed GeneralizedTime"
+        found = _GENERALIZED.fullmatch(reader.content(GENERALIZED_TIME, words))
+    else:
+        raise ParseError("x509: unsupported time format")
+    if found is None:
+        raise ParseError(words)
+    year, month, day, hour, minute, second = (int(part or 0) for part in found.groups()[:6])
+    if len(found[1]) == 2:
+        # Go's own pivot is 1969; what would be 2050 or later is a century earlier.
+        year += 2000 if year < 50 else 1900
+    zone = _zone(found[7])
+    if zone is None or not 1 <= month <= 12 or not 1 <= day <= _length(year, month):
+        raise ParseError(words)
+    if hour > 23 or minute > 59 or second > 59:
+        raise ParseError(words)
+    seconds = _days(year, month, day) * _DAY + hour * 3600 + minute * 60 + second - zone * 60
+    mark = "Z" if not zone else f"{found[7][:3].decode()}:{found[7][3:].decode()}"
+    return Moment(seconds, f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{mark}")
+
+
+def stamp(moment: datetime) -> str:
+    """A time of this machine as Go prints it where the zone is UTC."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _zone(text: bytes) -> int | None:
+    """Minutes east of Greenwich; None for what Go would write otherwise."""
+    if text == b"Z":
+        return 0
+    hours, minutes = int(text[1:3]), int(text[3:])
+    if hours > 24 or minutes > 59 or not hours + minutes:
+        return None
+    return (hours * 60 + minutes) * (-1 if text[:1] == b"-" else 1)
+
+
+def _length(year: int, month: int) -> int:
+    leap = month == 2 and year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    return _DAYS[month - 1] + leap
+
+
+def _days(year: int, month: int, day: int) -> int:
+    """Days since 1970 in the proleptic Gregorian calendar, of any year from 0 on."""
+    before = year - 1
+    leaps = before // 4 - before // 100 + before // 400
+    whole = before * 365 + leaps + sum(_length(year, earlier) for earlier in range(1, month)) + day - 1
+    return whole - 719162

@@ -1,0 +1,59 @@
+"""The certificates that a verifier may take for parents: a CA file's, or those that the peer sent along."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wizard.trust.go import pem
+from wizard.trust.go.certificate import Certificate, parse
+from wizard.trust.go.der import ParseError
+from wizard.trust.go.rules import NEWEST, Rules
+
+
+class Pool:
+    """Certificates by their subject, each once, in the order in which they were added."""
+
+    def __init__(self, certificates: Iterable[Certificate] = ()) -> None:
+        self._by_subject: dict[bytes, list[Certificate]] = {}
+        self._known: set[bytes] = set()
+        for certificate in certificates:
+            self.add(certificate)
+
+    @classmethod
+    def of_pem(cls, text: bytes, rules: Rules = NEWEST) -> Pool:
+        """What Go takes from a CA file: the certificates that it can read; it passes over all else."""
+        return cls.of_der(pem.certificates(text), rules)
+
+    @classmethod
+    def of_der(cls, certificates: Iterable[bytes], rules: Rules = NEWEST) -> Pool:
+        """Those of the certificates that Go can read."""
+        pool = cls()
+        for der in certificates:
+            try:
+                pool.add(parse(der, rules))
+            except ParseError:
+                continue
+        return pool
+
+    def __bool__(self) -> bool:
+        return bool(self._known)
+
+    def __contains__(self, certificate: Certificate) -> bool:
+        return certificate.raw in self._known
+
+    def add(self, certificate: Certificate) -> None:
+        """Adds a certificate that is not there yet."""
+        if certificate.raw not in self._known:
+            self._known.add(certificate.raw)
+            self._by_subject.setdefault(certificate.subject, []).append(certificate)
+
+    def parents(self, child: Certificate) -> list[Certificate]:
+        """Those whose subject is the child's issuer, the likeliest first: by key identifiers, then as added."""
+        return sorted(self._by_subject.get(child.issuer, ()), key=lambda parent: _rank(parent, child))
+
+
+def _rank(parent: Certificate, child: Certificate) -> int:
+    own, wanted = parent.extensions.subject_key, child.extensions.authority_key
+    if own == wanted:
+        return 0
+    return 2 if own and wanted else 1
