@@ -162,9 +162,13 @@ class Desk:
 
         return self.engine.scan(Stack(hosts=(*through, facts.spec), components=proposed(facts.services)))
 
-    def apply(self, plan: Plan, emit: Emit, cancel: threading.Event, canary: str = "") -> Outcome:
+    def apply(
+        self, plan: Plan, emit: Emit, cancel: threading.Event, canary: str = "", *, later: bool = False
+    ) -> Outcome:
         """`Engine.apply`. Raises `NeededError` where a connection asks for something and nothing was done yet."""
-        return _asking(lambda tell: self.engine.apply(plan, tell, cancel, canary=canary), emit)
+        return _asking(
+            lambda tell: self.engine.apply(plan, tell, cancel, canary=canary, verify_later=later), emit
+        )
 
     def planned(self, stack: Stack, answers: Answers) -> Plan:
         """`Engine.plan` for an apply. Raises `InputError` where something that it restarts does not answer now."""

@@ -114,7 +114,7 @@ into Firescreen's folder and says where."""
         """Only what makes sense for the run in hand."""
         record = self.record if self.is_mounted and self.standing else None
         if action == "undo":
-            return record is not None and record.state in ("proven", "applied", "partly")
+            return record is not None and record.state in ("proven", "applied", "changed", "partly")
         if action in ("report", "wide"):
             return record is not None
         return True

@@ -112,7 +112,7 @@ def cell(attempt: Attempt | None, width: int, colours: Mapping[str, str]) -> Tex
     """Sign and outcome; where there is room also what was expected, and what it means."""
     if attempt is None:
         return Text("·", style=colours["faint"])
-    sign, colour = mark(attempt.ok, colours)
+    sign, colour = ("–", colours["warning"]) if attempt.excused else mark(attempt.ok, colours)
     came, expected = inline(attempt.outcome, 12), inline(attempt.probe.expect, 10)
     word = CAME.get(attempt.outcome, "answered")
     shown = came if came == expected else f"{expected} → {came}"
@@ -125,7 +125,7 @@ def cell(attempt: Attempt | None, width: int, colours: Mapping[str, str]) -> Tex
 
 def total(column: Sequence[Attempt], colours: Mapping[str, str]) -> Text:
     """How many of a target's requests ended as expected, of how many."""
-    right = sum(attempt.ok for attempt in column)
+    right = sum(not attempt.failed for attempt in column)
     sign, colour = mark(right == len(column), colours)
     return Text.assemble((f"{sign} {right}/{len(column)}", f"bold {colour}"))
 
@@ -138,11 +138,15 @@ def mark(ok: bool, colours: Mapping[str, str]) -> tuple[str, str]:
 def told(attempt: Attempt) -> Content:
     """The cell in hand in full words, two lines at most on 80 columns."""
     probe = attempt.probe
-    sign, colour = ("✓", "$success") if attempt.ok else ("✗", "$error")
+    sign, colour = (
+        ("✓", "$success") if attempt.ok else ("–", "$warning") if attempt.excused else ("✗", "$error")
+    )
     word = CAME.get(attempt.outcome, "answered")
     came = inline(attempt.outcome, 20)
     if attempt.ok:
         ended = f"{came} ({word}), as expected"
+    elif attempt.excused:
+        ended = f"{came}, and does not count: {inline(attempt.excused, 200)}"
     else:
         ended = f"{inline(probe.expect, 20)} was expected, {came} came: {word}"
     return Content.assemble(
@@ -154,7 +158,7 @@ def told(attempt: Attempt) -> Content:
 
 def told_total(target: str, column: Sequence[Attempt]) -> Content:
     """The total of a target in words."""
-    wrong = sum(not attempt.ok for attempt in column)
+    wrong = sum(attempt.failed for attempt in column)
     if wrong:
         return Content.assemble(
             ("✗ ", "bold $error"),

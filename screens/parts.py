@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from screens.app import FirescreenApp
     from screens.runs import Emit
     from screens.state import Session
-    from wizard.engine import Remains
+    from wizard.engine import Outcome, Remains
     from wizard.labs import LabSession
-    from wizard.model import Answers, RunRecord, Stack
+    from wizard.model import Answers, Plan, RunRecord, Stack
 
 
 def open_part(app: FirescreenApp, name: str) -> None:
@@ -196,8 +196,24 @@ def answers_of(session: Session) -> Answers:
     return Answers({user: password} if password and user else {}, typed.get("certificates.passphrase"))
 
 
-def start_apply(app: FirescreenApp) -> None:
-    """Applies the plan in hand."""
+def accept_broken(app: FirescreenApp, plan: Plan) -> Plan:
+    """The plan in hand with all the clients accepted that it breaks; the stack in hand remembers it."""
+    from wizard.steps.brokenclients import accepted
+
+    plan = accepted(plan)
+    stack = app.session.stack
+    if stack is not None:
+        stack = replace(stack, accept_broken=plan.stack.accept_broken)
+    app.session = replace(app.session, plan=plan, stack=stack)
+    return plan
+
+
+def start_apply(app: FirescreenApp, *, later: bool = False) -> None:
+    """Applies the plan in hand.
+
+    Args:
+        later: verification is left for later.
+    """
     from screens.planwords import goes_first
     from screens.run import RunPage
 
@@ -211,7 +227,9 @@ def start_apply(app: FirescreenApp) -> None:
     state = begin("apply", plan.steps, away=plan.facts.away, canary=first)
     state = replace(state, arrows=plan.arrows, plan=plan)
     canary = first or "none"
-    if app.runs.start(state, lambda emit, cancel: desk.apply(plan, emit, cancel, canary), when_shown=True):
+    if app.runs.start(
+        state, lambda emit, cancel: desk.apply(plan, emit, cancel, canary, later=later), when_shown=True
+    ):
         app.switch_screen(RunPage())
 
 
@@ -234,10 +252,10 @@ def start_verify(app: FirescreenApp) -> None:
     before, desk = app.run_state, app.desk
     state = replace(begin("verify"), run=before.run, outcome=before.outcome, plan=before.plan)
 
-    def work(emit: Emit, cancel: Event) -> None:
+    def work(emit: Emit, cancel: Event) -> Outcome | None:
         plan = desk.engine.plan(stack, answers)
         app.runs.picture(plan.arrows)
-        desk.engine.prove(plan, emit, cancel)
+        return desk.engine.complete(plan, desk.engine.prove(plan, emit, cancel), emit, cancel)
 
     if app.runs.start(state, work) and not isinstance(app.screen, Proof):
         app.switch_screen(Proof())

@@ -53,6 +53,8 @@ def ordered(arrows: Sequence[Arrow]) -> tuple[Arrow, ...]:
 
 def mark(arrow: Arrow, attempt: Attempt | None) -> tuple[str, str, str]:
     """(sign, word, colour) of an arrow: what its probe said, and whether anyone may read along."""
+    if attempt is not None and attempt.excused:
+        return "–", "was down before", "$warning"
     if attempt is not None and not attempt.ok:
         return "✗", "does not hold", "$error"
     if not arrow.encrypted:

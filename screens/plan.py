@@ -25,6 +25,7 @@ from screens.planwords import (
     overview,
     summary,
     together,
+    waiting,
     why,
 )
 from screens.widgets.tabs import Tabs
@@ -43,6 +44,9 @@ Left: hosts, their components, and the steps of each; a step's number is its pla
 done. Enter folds a host or a component, and opens it again; 'n' and 'b' go through the steps in their order. \
 Right: why a step is there, what changes in which file (+ comes, - goes), and the commands that a person would \
 type for the same result. 'c' copies those. 'j' shows the certificates: where each is made and where it goes.
+
+Where a client will be rejected afterwards (a reverse proxy that Firescreen does not change), 'a' names it with the \
+lines to change there, and nothing is applied until you accept that.
 
 With four hosts or more one goes first: the others are touched only once it is proven. 'f' chooses which, or none.
 
@@ -325,24 +329,46 @@ by itself."""
         start_verify(self.firescreen)
 
     def action_apply(self) -> None:
-        """Asks once more, then applies."""
-        from screens.dialogs.confirm import ConfirmDialog
-        from screens.parts import start_apply
-
+        """Asks for what has to be accepted, asks once more, then applies."""
         plan = self.plan
         if plan is None or not plan.steps:
             return
+        if not plan.unaccepted:
+            self._confirm(plan)
+            return
+        from screens.dialogs.apply import AcceptDialog
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                from screens.parts import accept_broken
+
+                self._confirm(accept_broken(self.firescreen, plan))
+
+        self.app.push_screen(AcceptDialog(plan.unaccepted), answered)
+
+    def _confirm(self, plan: Plan) -> None:
+        from screens.dialogs.apply import ApplyDialog
+        from screens.dialogs.confirm import ConfirmDialog
+        from screens.parts import start_apply
+
         text = Content("\n").join(
             [
                 *counts(plan, listed=True),
                 *missed(plan.gaps),
                 *fleet(plan, self.first),
+                *waiting(plan),
                 Content(""),
                 Content(
                     "Every change is noted before it is made; if the proof fails, all of it is put back."
                 ),
             ]
         )
+        if waiting(plan):
+            self.app.push_screen(
+                ApplyDialog(text),
+                lambda when: start_apply(self.firescreen, later=when == "later") if when else None,
+            )
+            return
         self.app.push_screen(
             ConfirmDialog("Apply this plan?", text, yes="Apply", no="Not yet"),
             lambda yes: start_apply(self.firescreen) if yes else None,

@@ -64,6 +64,29 @@ def fleet(plan: Plan, canary: str) -> list[Content]:
     return lines
 
 
+def waiting(plan: Plan) -> list[Content]:
+    """How long verification takes where that is long; nothing elsewhere."""
+    from wizard.steps.healthfindings import TOLD_FROM, shown
+
+    if plan.longest_wait <= TOLD_FROM:
+        return []
+    words = f"Verification waits for Prometheus' next scrapes: up to {shown(plan.longest_wait)}."
+    return [Content.assemble(("◷ ", "bold $warning"), words)]
+
+
+def rejected(plan: Plan) -> list[Content]:
+    """That clients will be rejected, and whether that is accepted."""
+    if not plan.broken_clients:
+        return []
+    names = inline(", ".join(f"{each.client} on {each.host}" for each in plan.broken_clients[:FEW]), 120)
+    words = (
+        "will be rejected, and 'a' asks whether you accept that"
+        if plan.unaccepted
+        else "will be rejected, as accepted"
+    )
+    return [Content.assemble(("! ", "bold $warning"), (names, "bold"), f" {words}.")]
+
+
 def summary(plan: Plan, canary: str = "") -> Content:
     """What stands above the plan: how much, what restarts, what is missed, and that nothing was written.
 
@@ -87,6 +110,7 @@ def summary(plan: Plan, canary: str = "") -> Content:
         else Content("")
     )
     lines.extend(fleet(plan, canary))
+    lines.extend(rejected(plan))
     lines.append(Content.assemble(warned, ("Nothing has been written yet.", "bold $success")))
     return Content("\n").join(lines)
 

@@ -158,7 +158,7 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
                 return (
                     not working
                     and bool(state.run)
-                    and state.result in ("proven", "applied", "partly", "failed")
+                    and state.result in ("proven", "applied", "changed", "partly", "failed")
                 )
             case "trust":
                 return bool(state.arrows)
@@ -209,7 +209,7 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
 
 
 def _verdict(state: RunState) -> Content:
-    right = sum(attempt.ok for attempt in state.attempts)
+    right = sum(not attempt.failed for attempt in state.attempts)
     asked = len(state.attempts)
     if state.busy:
         return Content.assemble(
@@ -220,6 +220,14 @@ def _verdict(state: RunState) -> Content:
     look = Content.styled("Enter on a cell looks inside that request.", "$quiet")
     if right == asked and state.result == "partly":
         return Content("\n").join([_partly(state), look])
+    if right == asked and state.result == "changed":
+        words = "Prometheus' own view is left for later: 'r' asks it, once it has scraped everything again."
+        said = [describe(state.trouble)] if state.trouble else []
+        head = Content.assemble(("◐ changed, not verified  ", "bold $warning"), words)
+        return Content("\n").join([head, *said, look])
+    if right == asked and state.trouble is not None and state.result in ("rolled-back", "failed"):
+        head = Content.assemble(("✗ not proven  ", "bold $error"), "What had worked before broke.")
+        return Content("\n").join([head, describe(state.trouble), look])
     if right == asked:
         unwanted = sum(not attempt.probe.wanted for attempt in state.attempts)
         words = f"{asked} requests, all as expected: {asked - unwanted} got through, {unwanted} were refused."

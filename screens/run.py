@@ -286,7 +286,7 @@ Where a change or the proof fails, the same happens by itself, and this screen s
             "again": mine and open_ended and not _stuck(state),
             "recover": mine
             and _stuck(state),  # what is owed to a host comes before anything new is done there
-            "undo": mine and bool(state.run) and state.result in ("failed", "applied", "partly"),
+            "undo": mine and bool(state.run) and state.result in ("failed", "applied", "changed", "partly"),
             "proof": mine and bool(state.attempts),
             "row": self.has_class("-fleet"),
         }

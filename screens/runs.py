@@ -154,7 +154,7 @@ class Runs:
                 trouble=error or state.trouble,
             )
         elif not state.result:
-            ok = bool(state.attempts) and all(attempt.ok for attempt in state.attempts)
+            ok = bool(state.attempts) and not any(attempt.failed for attempt in state.attempts)
             state = replace(state, result="proven" if ok else "failed")
         self._finish(state)
 

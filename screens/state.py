@@ -325,7 +325,9 @@ def _moved(row: HostRow, event: Event) -> HostRow:
         case "probe" if event.attempt is not None:
             attempt = event.attempt
             came = "" if event.state == "waiting" else f": {attempt.outcome}"
-            sign = "" if event.state == "waiting" else "✓ " if attempt.ok else "✗ "
+            sign = (
+                "" if event.state == "waiting" else "✓ " if attempt.ok else "– " if attempt.excused else "✗ "
+            )
             said = f"{sign}{attempt.probe.name}{came}"
             return replace(_with_line(row, said) if sign else row, now=said)
     return row

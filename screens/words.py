@@ -29,6 +29,7 @@ STEP = {
 RESULT = {
     "proven": ("✓", "proven", "$success"),
     "applied": ("✓", "applied", "$success"),
+    "changed": ("◐", "changed, not verified", "$warning"),
     "partly": ("◐", "partly proven", "$warning"),
     "nothing": ("✓", "nothing to do", "$success"),
     "undone": ("↶", "put back", "$success"),

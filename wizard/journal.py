@@ -231,7 +231,7 @@ class Journal:
         self._append({"line": "done", "n": number})
 
     def state(self, word: str) -> None:
-        """The run is now applied, proven, partly, rolling-back, undoing, rolled-back, undone or forgotten."""
+        """The run's state: applied, changed, proven, partly, rolling-back, undoing, rolled-back, undone, forgotten."""
         self._append({"line": "state", "state": word, "at": time.time()})
 
     def forget_images(self) -> None:
@@ -265,7 +265,7 @@ class Journal:
             ) from error
 
 
-STANDING = ("proven", "applied", "partly")
+STANDING = ("proven", "applied", "changed", "partly")
 """What can be undone."""
 FINAL = (*STANDING, "undone", "rolled-back", "ended", "forgotten")
 

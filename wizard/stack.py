@@ -90,7 +90,7 @@ def dump(stack: Stack) -> str:
             "cost": user.cost,
         }
     certificates = stack.certificates
-    document = {
+    document: dict[str, Any] = {
         "version": 1,
         "hosts": hosts,
         "certificates": {
@@ -102,6 +102,8 @@ def dump(stack: Stack) -> str:
         "components": components,
         "users": users,
     }
+    if stack.accept_broken:
+        document["accept_broken"] = list(stack.accept_broken)
     out = StringIO()
     yaml: Any = YAML(typ="safe")
     yaml.default_flow_style = False
@@ -142,6 +144,7 @@ def _stack(data: Mapping[str, Any], source: str) -> Stack:
         certificates=CertificateSpec(**data.get("certificates", {})),
         users=users,
         source=source,
+        accept_broken=tuple(data.get("accept_broken", ())),
     )
 
 

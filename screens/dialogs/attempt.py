@@ -114,7 +114,9 @@ class AttemptDialog(Dialog[None]):
 def inside(attempt: Attempt) -> Content:
     """The request and how it ended, for a person."""
     probe = attempt.probe
-    sign, colour = ("✓", "$success") if attempt.ok else ("✗", "$error")
+    sign, colour = (
+        ("✓", "$success") if attempt.ok else ("–", "$warning") if attempt.excused else ("✗", "$error")
+    )
     parts = [
         Content.assemble((f"{sign} ", f"bold {colour}"), (inline(probe.name), "bold")),
         Content.assemble(
@@ -124,6 +126,8 @@ def inside(attempt: Attempt) -> Content:
             inline(attempt.outcome),
         ),
     ]
+    if attempt.excused:
+        parts.append(Content.assemble(("does not count  ", "$quiet"), inline(attempt.excused, 400)))
     if probe.forward is not None:
         way = f"the SSH connection to {probe.forward.host.name}, there {probe.forward.place}"
         parts.append(Content.assemble(("through  ", "$quiet"), inline(way, 200)))

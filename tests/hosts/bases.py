@@ -25,6 +25,8 @@ PACKAGES = (
     *("python3", "python3-venv", "python3-apt"),
     *("prometheus", "prometheus-node-exporter", "prometheus-alertmanager", "prometheus-pushgateway"),
     "prometheus-blackbox-exporter",
+    # Reverse proxies: none runs until a test starts it.
+    *("nginx-light", "apache2", "haproxy", "caddy"),
 )
 PASSWORD = "correct horse"
 """What sudo asks the user `operator` for."""
@@ -62,6 +64,8 @@ ExecStart=/bin/sh -e /etc/own-address
 WantedBy=multi-user.target
 END
 systemctl -q enable own-address.service
+# They would all want port 80.
+systemctl -q disable nginx apache2 haproxy caddy
 # Each host makes its own.
 rm -f /etc/ssh/ssh_host_*
 : > /etc/machine-id

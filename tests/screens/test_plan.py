@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 from textual.pilot import Pilot
 from textual.widgets import OptionList
@@ -15,7 +16,9 @@ from screens.plan import PlanPage
 from screens.planwords import MOST, by_hand, counts, differences, grouped, missed, overview
 from tests.screens import many, whole
 from tests.screens.helpers import drawn, engine, until
-from wizard.model import MakeFolder, PlannedStep
+from wizard.engine import Outcome
+from wizard.model import BrokenClient, MakeFolder, PlannedStep
+from wizard.stack import dump
 
 
 @asynccontextmanager
@@ -165,3 +168,73 @@ def test_a_plan_for_200_hosts_says_what_is_alike_once_and_draws_no_more_than_can
     for draw in (differences, by_hand):
         assert draw(steps).plain.splitlines()[-1].startswith("… and 7 more steps")
         assert "more steps" not in draw(steps[:MOST]).plain
+
+
+BROKEN = BrokenClient(
+    key="monitor/nginx/prometheus",
+    host="monitor",
+    client="nginx",
+    server="monitor/prometheus",
+    where=("monitor:/etc/nginx/sites-enabled/monitor:5",),
+    lines=("proxy_pass https://127.0.0.1:9090;", "proxy_ssl_verify on;"),
+)
+
+
+async def test_a_client_that_will_be_rejected_is_asked_about_before_anything_is_applied() -> None:
+    app = make_app(build=engine(whole.WholeEngine()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "5 of 5")
+        app.session = replace(
+            app.session, plan=replace(whole.plan(), stack=whole.five(), broken_clients=(BROKEN,))
+        )
+        app.push_screen(PlanPage())
+        await until(pilot, "nginx on monitor will be rejected, and 'a' asks whether you accept that")
+        await pilot.press("a")
+        text = await until(pilot, "These clients will be rejected")
+        assert "/etc/nginx/sites-enabled/monitor:5" in text.replace("\n", "").replace("│", "").replace(
+            " ", ""
+        )
+        assert "proxy_pass https://127.0.0.1:9090;" in text
+        await pilot.press("enter")
+        await until(pilot, "Nothing has been written yet")
+        assert app.session.plan is not None
+        assert app.session.plan.unaccepted == (BROKEN,), "the harmless button has the focus"
+
+
+async def test_with_a_yes_it_goes_on_and_the_answer_is_remembered() -> None:
+    app = make_app(build=engine(whole.WholeEngine()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "5 of 5")
+        app.session = replace(
+            app.session, plan=replace(whole.plan(), stack=whole.five(), broken_clients=(BROKEN,))
+        )
+        app.push_screen(PlanPage())
+        await until(pilot, "Nothing has been written yet")
+        await pilot.press("a")
+        await until(pilot, "These clients will be rejected")
+        await pilot.press("right", "enter")
+        await until(pilot, "Apply this plan?")
+        assert app.session.plan is not None and app.session.plan.unaccepted == ()
+        assert app.session.stack is not None and app.session.stack.accept_broken == (BROKEN.key,)
+        assert dump(app.session.stack).endswith("accept_broken:\n- monitor/nginx/prometheus\n")
+
+
+async def test_verification_that_takes_long_can_be_left_for_later() -> None:
+    class Later(whole.WholeEngine):
+        def apply(self, plan: object, *words: Any, **settings: Any) -> Outcome:
+            taken.append(settings["verify_later"])
+            return super().apply(plan, *words, **settings)
+
+    taken: list[object] = []
+    app = make_app(build=engine(quiet := Later()))
+    quiet.gate.set()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "5 of 5")
+        app.session = replace(app.session, plan=replace(whole.plan(), stack=whole.five(), longest_wait=325.0))
+        app.push_screen(PlanPage())
+        await until(pilot, "Nothing has been written yet")
+        await pilot.press("a")
+        await until(pilot, "up to 5 min 25")
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: bool(taken))
+    assert taken == [True]

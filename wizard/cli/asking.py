@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -87,6 +88,27 @@ def stack_of(argument: str, workspace: Workspace) -> Stack:
     from wizard import stack
 
     return stack.load(Path(argument))
+
+
+def accepting(stack: Stack, keys: Sequence[str]) -> Stack:
+    """The stack with more clients of which it is accepted that they are rejected."""
+    return replace(stack, accept_broken=tuple(dict.fromkeys((*stack.accept_broken, *keys))))
+
+
+def known_broken(plan: Plan, keys: Sequence[str]) -> None:
+    """Whether the plan knows the clients that were named.
+
+    Raises:
+        InputError: one of them is no client that the plan breaks.
+    """
+    known = [each.key for each in plan.broken_clients]
+    for key in keys:
+        if plan.changes and key not in known:
+            raise InputError(
+                f"the plan breaks no client called {key!r}",
+                where=plan.stack.source or "STACK",
+                todo=f"Choose from: {', '.join(known)}" if known else "Leave out --accept-broken",
+            )
 
 
 def planned(

@@ -103,8 +103,9 @@ def progress() -> Callable[[Event], None]:
 
 def attempt_line(attempt: Attempt) -> str:
     """One probe in a line: whether it held, what was asked, what came."""
-    mark = "✓" if attempt.ok else "✗"
+    mark = "✓" if attempt.ok else "–" if attempt.excused else "✗"
     probe = attempt.probe
     got = attempt.outcome if attempt.ok else f"{attempt.outcome}, expected {probe.expect}"
-    reason = f" ({redact(plain(attempt.reason, 160))})" if attempt.reason and not attempt.ok else ""
+    said = attempt.excused or attempt.reason
+    reason = f" ({redact(plain(said, 300))})" if said and not attempt.ok else ""
     return f"{mark} {probe.server}: {probe.name}: {got}{reason}"

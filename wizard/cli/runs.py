@@ -29,7 +29,11 @@ def undo(workspace: Workspace, run: str, yes: bool, as_json: bool) -> None:
     with output.explained():
         machine = engine(workspace)
         if not yes:
-            runs = [known for known in machine.history() if known.state in ("proven", "applied", "partly")]
+            runs = [
+                known
+                for known in machine.history()
+                if known.state in ("proven", "applied", "changed", "partly")
+            ]
             which = run or (runs[0].run if runs else "")
             for known in runs:
                 if known.run == which:

@@ -18,7 +18,7 @@ from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
     from wizard.engine import Outcome
-    from wizard.model import Attempt, Finding, Plan
+    from wizard.model import Attempt, Finding, HealthReport, Plan
 
 
 def shown_plan(plan: Plan) -> dict[str, Any]:
@@ -52,6 +52,18 @@ def shown_plan(plan: Plan) -> dict[str, Any]:
             }
             for warning in plan.warnings
         ],
+        "broken_clients": [
+            {
+                "key": client.key,
+                "host": client.host,
+                "client": client.client,
+                "server": client.server,
+                "where": list(client.where),
+                "lines": list(client.lines),
+                "accepted": client.key in plan.stack.accept_broken,
+            }
+            for client in plan.broken_clients
+        ],
     }
 
 
@@ -63,7 +75,7 @@ def unit_of(finding: Finding) -> dict[str, str]:
 def shown_probes(attempts: Sequence[Attempt]) -> dict[str, Any]:
     """Attempts as `verify --json` prints them."""
     return {
-        "ok": all(attempt.ok for attempt in attempts),
+        "ok": not any(attempt.failed for attempt in attempts),
         "probes": [
             {
                 "host": attempt.probe.host,
@@ -73,7 +85,8 @@ def shown_probes(attempts: Sequence[Attempt]) -> dict[str, Any]:
                 "expect": attempt.probe.expect,
                 "outcome": attempt.outcome,
                 "ok": attempt.ok,
-                "detail": redact(attempt.reason or attempt.detail),
+                "detail": redact(attempt.excused or attempt.reason or attempt.detail),
+                "excused": bool(attempt.excused),
                 "curl": attempt.curl,
             }
             for attempt in attempts
@@ -130,6 +143,32 @@ def shown_hosts(outcome: Outcome) -> list[dict[str, Any]]:
     ]
 
 
+def shown_health(report: HealthReport | None) -> dict[str, Any]:
+    """How what worked before a run stands now, as JSON shows it; nothing where it was not compared."""
+    if report is None:
+        return {}
+    return {
+        "health": {
+            "up_before": report.up_before,
+            **{
+                name: [redact(line) for line in getattr(report, name)]
+                for name in ("broken", "down_before", "accepted", "not_checked")
+            },
+        }
+    }
+
+
+def tell_completed(outcome: Outcome) -> None:
+    """How the verification of a run that was left for later ended."""
+    if outcome.error is not None:
+        output.complain(outcome.error)
+        output.say(f"Run {outcome.run} is changed, and not verified.", bold=True, colour="red")
+        return
+    output.say(f"Run {outcome.run} is verified now.", bold=True, colour="green")
+    for line in outcome.summary:
+        output.say(f"  {plain(line)}")
+
+
 def error_of(outcome: Outcome) -> dict[str, Any]:
     """The error of an outcome as JSON shows it; nothing if it went well."""
     return {"error": _shown(outcome.error)} if outcome.error else {}
@@ -146,6 +185,7 @@ def end(outcome: Outcome) -> None:
     words = {
         "proven": "Done and proven.",
         "applied": "Done.",
+        "changed": "Changed, and not verified yet.",
         "partly": "Done in part: some hosts are as they were before.",
         "nothing": "Nothing to do: it is as it should be.",
         "rolled-back": "It failed and was put back.",

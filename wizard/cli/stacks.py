@@ -10,8 +10,10 @@ import click
 
 from wizard.cli import output
 from wizard.cli.asking import (
+    accepting,
     as_json,
     engine,
+    known_broken,
     passphrase_file,
     password_file,
     planned,
@@ -25,9 +27,11 @@ from wizard.cli.shown import (
     error_of,
     harmless,
     listening,
+    shown_health,
     shown_hosts,
     shown_plan,
     shown_probes,
+    tell_completed,
     tell_plan,
     unit_of,
 )
@@ -199,6 +203,17 @@ def plan(
     metavar="HOST|none",
     help="The host that is changed and proven before the others; by default the first that can be, from four hosts on.",
 )
+@click.option(
+    "--accept-broken",
+    multiple=True,
+    metavar="HOST/CLIENT/COMPONENT",
+    help="Accept that this client (a reverse proxy, say) is rejected after the run, as the plan names it; may be given several times.",
+)
+@click.option(
+    "--verify-later",
+    is_flag=True,
+    help="Do not wait for Prometheus' next scrapes: the run ends as 'changed', and firescreen verify completes it.",
+)
 @as_json
 @password_file
 @passphrase_file
@@ -209,6 +224,8 @@ def apply(
     stack: str,
     yes: bool,
     canary: str,
+    accept_broken: tuple[str, ...],
+    verify_later: bool,
     as_json: bool,
     password_file: Path | None,
     passphrase_file: Path | None,
@@ -216,13 +233,14 @@ def apply(
 ) -> None:
     """Plan, apply and prove; a host that fails is put back, the others go on (exit 1)."""
     with output.explained():
-        wanted = stack_of(stack, workspace)
+        wanted = accepting(stack_of(stack, workspace), accept_broken)
         machine = engine(workspace, wanted.hosts)
         from wizard.engine.rollout import canary_of
 
         made = planned(
             machine, wanted, password_file=password_file, passphrase_file=passphrase_file, renew=renew
         )
+        known_broken(made, accept_broken)
         machine.refuse_silent(made)
         first = canary_of(made, canary)
         if not yes:
@@ -231,7 +249,7 @@ def apply(
                 output.say(f"{plain(first)} would go first: the others are touched once it is proven.")
             raise InputError("nothing was touched", todo="add --yes to do it")
         _refuse_without_hands(made)
-    outcome = machine.apply(made, *listening(), canary=first or "none")
+    outcome = machine.apply(made, *listening(), canary=first or "none", verify_later=verify_later)
     if as_json:
         output.data(
             {
@@ -240,6 +258,7 @@ def apply(
                 **shown_probes(outcome.attempts),
                 "ok": outcome.ok,
                 "hosts": shown_hosts(outcome),
+                **shown_health(outcome.health),
                 **error_of(outcome),
             }
         )
@@ -288,15 +307,22 @@ def verify(
                 todo="say how: protect: [tls, basic_auth]",
             )
         attempts = machine.prove(made)
+        completed = machine.complete(made, attempts)
     away = made.facts.away
-    ok = all(attempt.ok for attempt in attempts) and not away
+    ok = not any(attempt.failed for attempt in attempts) and not away
+    if completed is not None:
+        ok &= completed.error is None
     if as_json:
         shown = shown_probes(attempts)
         out_of_reach = [{"host": host, "why": redact(why)} for host, why in away.items()]
-        output.data({**shown, "ok": ok, "away": out_of_reach})
+        more = {"run": completed.run, "state": completed.state, **error_of(completed)} if completed else {}
+        health = shown_health(completed.health if completed else None)
+        output.data({**shown, "ok": ok, "away": out_of_reach, **more, **health})
     else:
         for attempt in attempts:
             click.echo(output.attempt_line(attempt))
+    if completed is not None:
+        tell_completed(completed)
     for host, why in away.items():
         output.say(
             f"✗ {plain(host)} cannot be reached, so nothing is proven of it: {redact(plain(why))}",

@@ -18,12 +18,15 @@ from wizard import journal, steps
 from wizard.components import all_components
 from wizard.components import component as find_component
 from wizard.engine import (
+    baseline,
+    consent,
     inspecting,
     judging,
     permission,
     proving,
     reaching,
     readiness,
+    regressions,
     remains,
     telling,
     undoing,
@@ -35,15 +38,25 @@ from wizard.engine.hosts import Hosts
 from wizard.engine.lanes import side_by_side
 from wizard.engine.listener import Listener
 from wizard.engine.outcome import Exposure, Holding, HostOutcome, Outcome, Scan, State, silent, told
+from wizard.engine.regressions import Comparison
 from wizard.engine.remains import Difference, Remains
 from wizard.engine.rollout import Rollout, canary_of
-from wizard.errors import AwayError, CancelledError, FirescreenError, InputError, JournalError, RestoreError
+from wizard.errors import (
+    AwayError,
+    CancelledError,
+    FirescreenError,
+    InputError,
+    JournalError,
+    ProofError,
+    RestoreError,
+)
 from wizard.hosts.access import Access
 from wizard.journal import Journal, Record
 from wizard.model import (
     WORKSPACE,
     Answers,
     Attempt,
+    Baseline,
     ComponentSpec,
     Connection,
     Event,
@@ -203,7 +216,8 @@ class Engine:
             HostError: a host cannot be reached or read. InputError: a component is not there.
         """
         with self._hosts(stack.hosts) as hosts, spares(stack, self.workspace) as made:
-            return replace(inspecting.inspect(stack, hosts, self.workspace), spares=made())
+            facts = baseline.with_health(stack, inspecting.inspect(stack, hosts, self.workspace), hosts)
+            return replace(facts, spares=made())
 
     def plan(self, stack: Stack, answers: Answers | None = None, *, facts: Facts | None = None) -> Plan:
         """What has to change. Writes nothing.
@@ -250,6 +264,7 @@ class Engine:
         cancel: threading.Event | None = None,
         *,
         canary: str = "",
+        verify_later: bool = False,
     ) -> Outcome:
         """Makes the changes, proves the result, and puts back what fails: a host alone where that can be, else all.
 
@@ -258,22 +273,35 @@ class Engine:
         Args:
             canary: the host that is changed and proven before the rest; '' for a choice of ours from four hosts on,
                 'none' for all at once.
+            verify_later: leave what waits for Prometheus' next scrapes to a later verification: the run ends `changed`.
         """
         stop = cancel or threading.Event()
         with Listener(emit) as tell:
             try:
+                consent.refuse(plan, later=verify_later)
                 with self.workspace.lock("an apply"), self._hosts(plan.stack.hosts) as hosts:
                     if plan.probes:
                         readiness.refuse_silent(plan, hosts.dial)
                     self._refuse_after_crash(
                         spec.name for spec in plan.stack.hosts if spec.name not in plan.facts.away
                     )
-                    outcome = self._apply(plan, hosts, tell, stop, canary_of(plan, canary))
+                    outcome = self._apply(
+                        plan, hosts, tell, stop, canary_of(plan, canary), later=verify_later
+                    )
             except FirescreenError as error:
                 outcome = Outcome(run="", state="failed", error=error)
             return _finish(outcome, tell)
 
-    def _apply(self, plan: Plan, hosts: Hosts, emit: Emit, cancel: threading.Event, canary: str) -> Outcome:
+    def _apply(
+        self,
+        plan: Plan,
+        hosts: Hosts,
+        emit: Emit,
+        cancel: threading.Event,
+        canary: str,
+        *,
+        later: bool = False,
+    ) -> Outcome:
         if not plan.changes:
             attempts = self.prove(plan, emit, cancel)
             left = tuple(HostOutcome(host=name, state="away") for name in plan.facts.away)
@@ -291,8 +319,12 @@ class Engine:
         try:
             with claimed(hosts, steps.changed_hosts(plan), self.workspace):
                 side_by_side(lambda mine: _unchanged(hosts, mine), judging.first_writes(plan))
-                rollout = Rollout(plan, hosts, log, emit, cancel, most=self._most)
-                return self._carry_out(rollout, plan, hosts, log, emit, canary)
+                before = None
+                if plan.probes:
+                    before = baseline.take(plan, hosts, cancel)
+                    baseline.keep(log.folder, before)
+                rollout = Rollout(plan, hosts, log, emit, cancel, before=before, later=later, most=self._most)
+                return self._carry_out(rollout, plan, hosts, log, emit, canary, later=later)
         except FirescreenError:
             log.discard()
             raise
@@ -300,14 +332,21 @@ class Engine:
             log.close()
 
     def _carry_out(
-        self, rollout: Rollout, plan: Plan, hosts: Hosts, log: Journal, emit: Emit, canary: str
+        self,
+        rollout: Rollout,
+        plan: Plan,
+        hosts: Hosts,
+        log: Journal,
+        emit: Emit,
+        canary: str,
+        *,
+        later: bool = False,
     ) -> Outcome:
         emit(Event(run=log.run, kind="started", total=len(plan.changes)))
         try:
             attempts = rollout.run(canary)
-            state: State = (
-                "partly" if rollout.lost or plan.facts.away else "proven" if plan.probes else "applied"
-            )
+            well: State = "applied" if not plan.probes else "changed" if later else "proven"
+            state: State = "partly" if rollout.lost or plan.facts.away else well
             log.state(state)
         except JournalError as error:
             if not log.touched:
@@ -325,8 +364,13 @@ class Engine:
                 run=log.run,
                 state=state,
                 attempts=attempts,
-                summary=telling.summary(plan, attempts),
+                summary=(
+                    *telling.summary(plan, attempts),
+                    *telling.of_health(rollout.health),
+                    *(telling.later(plan) if later else ()),
+                ),
                 hosts=rollout.outcomes,
+                health=rollout.health,
             ),
             plan,
         )
@@ -354,7 +398,12 @@ class Engine:
                 todo=_then_recover(trouble.todo),
             )
             return Outcome(
-                run=log.run, state="failed", attempts=attempts, error=worse, hosts=rollout.outcomes
+                run=log.run,
+                state="failed",
+                attempts=attempts,
+                error=worse,
+                hosts=rollout.outcomes,
+                health=rollout.health,
             )
         state = "cancelled" if isinstance(error, CancelledError) else "rolled-back"
         back = "Everything that was changed is back as it was, and the services run as before."
@@ -365,6 +414,7 @@ class Engine:
             error=error,
             summary=(back,),
             hosts=rollout.outcomes,
+            health=rollout.health,
         )
 
     def verify(
@@ -387,7 +437,73 @@ class Engine:
     ) -> tuple[Attempt, ...]:
         """The probes of a plan, made now."""
         stop = cancel or threading.Event()
-        return proving.prove(plan.probes, run="", emit=emit, cancel=stop, most=self._most, dial=self.dial)
+        newest = self._newest(journal.STANDING)
+        before = baseline.kept(newest.folder) if newest is not None else None
+        return proving.prove(
+            plan.probes,
+            run="",
+            emit=emit,
+            cancel=stop,
+            most=self._most,
+            dial=self.dial,
+            excuse=lambda attempt: regressions.excuse(before, attempt),
+        )
+
+    def complete(
+        self,
+        plan: Plan,
+        attempts: Sequence[Attempt],
+        emit: Emit = silent,
+        cancel: threading.Event | None = None,
+    ) -> Outcome | None:
+        """Completes the verification of a run that was left `changed`: what was up before it must be up now.
+
+        Args:
+            plan: what the stack plans now, for its servers and Prometheus.
+            attempts: what its probes said.
+
+        Returns:
+            None if the newest run is no such run; else `proven`, or `changed` with what does not hold.
+
+        Raises:
+            LockedError: another Firescreen is at work.
+        """
+        newest = self._newest(journal.STANDING)
+        if newest is None or newest.state != "changed":
+            return None
+        before = baseline.kept(newest.folder) or Baseline()
+        stop = cancel or threading.Event()
+        with self.workspace.lock("a verification"), self._hosts(plan.stack.hosts) as hosts:
+            comparison = Comparison(plan, before, hosts, emit, stop, run=newest.run)
+            # The last line of the journal says that all is changed.
+            changed = (newest.folder / "journal.jsonl").stat().st_mtime
+            found = comparison.regressions(plan.watched, since=changed)
+            outcome = Outcome(
+                run=newest.run, state="changed", attempts=tuple(attempts), health=comparison.report
+            )
+            try:
+                judging.judge(tuple(attempts))
+                for each in found:
+                    raise each.error()
+            except ProofError as error:
+                wrong = ProofError(
+                    error.what,
+                    where=error.where,
+                    todo=f"{error.todo}. Or undo the run with: firescreen undo {newest.run} --yes",
+                )
+                return replace(outcome, error=wrong)
+            log = Journal(newest.folder)
+            try:
+                log.state("proven")
+            finally:
+                log.close()
+        return replace(outcome, state="proven", summary=telling.of_health(comparison.report))
+
+    def _newest(self, states: Sequence[str]) -> Record | None:
+        """The newest run in one of these states."""
+        return next(
+            (record for record in journal.records(self.workspace.runs) if record.state in states), None
+        )
 
     def dial(self, forward: Forward, seconds: float) -> socket.socket:
         """A socket that leads to the place of a forward; see `Hosts.dial`."""

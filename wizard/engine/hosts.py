@@ -79,6 +79,10 @@ class Hosts:
                 connection.close()
         self._open.clear()
 
+    def spec(self, name: str) -> HostSpec:
+        """How a host is reached."""
+        return self._specs[name]
+
     def claim_path(self, name: str) -> str:
         """Where a host is marked as being worked on; '' for one that a person changes by hand."""
         spec = self._specs[name]

@@ -43,7 +43,7 @@ def judge(attempts: tuple[Attempt, ...]) -> None:
     Raises:
         ProofError: for the first that did not, the wanted ones before the others.
     """
-    failed = [attempt for attempt in attempts if not attempt.ok]
+    failed = [attempt for attempt in attempts if attempt.failed]
     if failed:
         raise failure(failed)
 

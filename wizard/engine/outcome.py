@@ -6,11 +6,20 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from wizard.errors import FirescreenError
-from wizard.model import Attempt, Event, Facts, Finding, HostState, Stack, instance_key
+from wizard.model import Attempt, Event, Facts, Finding, HealthReport, HostState, Stack, instance_key
 
 ExposureState: TypeAlias = Literal["open", "partly", "secured", "down"]
 State = Literal[
-    "proven", "applied", "partly", "nothing", "rolled-back", "undone", "forgotten", "failed", "cancelled"
+    "proven",
+    "applied",
+    "changed",
+    "partly",
+    "nothing",
+    "rolled-back",
+    "undone",
+    "forgotten",
+    "failed",
+    "cancelled",
 ]
 
 
@@ -28,7 +37,8 @@ class Outcome:
     """How a run ended.
 
     `rolled-back`: it failed, and what was there before is back and running. `partly`: that is so on some hosts, and
-    the others are proven; `hosts` says which.
+    the others are proven; `hosts` says which. `changed`: everything is changed, and Prometheus' own view of it is
+    left to a later verification.
     """
 
     run: str
@@ -39,11 +49,14 @@ class Outcome:
     """What was made, where it is, when it expires, what to do next: a line each."""
     hosts: tuple[HostOutcome, ...] = ()
     """Each host that was to be changed, in the stack's order."""
+    health: HealthReport | None = None
+    """How what worked before stands now; None where that was not compared."""
 
     @property
     def ok(self) -> bool:
         """Whether it is so now."""
-        return self.error is None and self.state in ("proven", "applied", "nothing", "undone", "forgotten")
+        good = ("proven", "applied", "changed", "nothing", "undone", "forgotten")
+        return self.error is None and self.state in good
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

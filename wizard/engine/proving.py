@@ -37,6 +37,7 @@ def prove(
     since: float = 0.0,
     most: int = MOST,
     dial: probes.Dial | None = None,
+    excuse: Callable[[Attempt], str] = lambda attempt: "",
 ) -> tuple[Attempt, ...]:
     """Every probe's outcome, in the order given; each is told as it comes in.
 
@@ -44,6 +45,7 @@ def prove(
         since: unix time; Prometheus' own word counts only for scrapes after it.
         most: machines that are asked side by side.
         dial: makes the connections that another host has to make.
+        excuse: why an attempt that did not end as expected does not count; '' if it does.
     """
     finished = 0
     lock = threading.Lock()
@@ -74,7 +76,9 @@ def prove(
                 cancel=cancel,
                 meanwhile=lambda look: told(look, "waiting", finished),
                 dial=dial,
+                settled=lambda look: bool(excuse(look)),
             )
+            attempt = replace(attempt, excused=excuse(attempt))
         else:
             attempt = probes.run(probe, cancel=cancel, trusts=trusts, dial=dial)
             if probe.holds and not attempt.ok:
@@ -89,7 +93,7 @@ def prove(
         with lock:
             finished += 1
             done = finished
-        told(attempt, "done" if attempt.ok else "failed", done)
+        told(attempt, "failed" if attempt.failed else "done", done)
         return attempt
 
     if not wanted:

@@ -15,9 +15,10 @@ from wizard.engine.applying import Applier
 from wizard.engine.hosts import Hosts
 from wizard.engine.lanes import side_by_side
 from wizard.engine.outcome import HostOutcome, told
+from wizard.engine.regressions import Comparison, excuse
 from wizard.errors import CancelledError, FirescreenError, InputError
 from wizard.journal import Journal
-from wizard.model import Attempt, Event, HostState, Plan
+from wizard.model import Attempt, Baseline, Event, HealthReport, HostState, Plan
 
 Emit = Callable[[Event], None]
 
@@ -76,6 +77,8 @@ class Rollout:
     Args:
         log: the run's journal, open.
         cancel: looked at between changes.
+        before: what worked before; None where that is not compared.
+        later: whether what waits for Prometheus' next scrapes is left to a later verification.
         most: see `proving.prove`.
     """
 
@@ -87,9 +90,16 @@ class Rollout:
         emit: Emit,
         cancel: threading.Event,
         *,
+        before: Baseline | None = None,
+        later: bool = False,
         most: int = proving.MOST,
     ) -> None:
         self._most = most
+        self._before, self._later = before, later
+        self._since = 0.0
+        self._comparison = (
+            Comparison(plan, before, hosts, emit, cancel, run=log.run) if before is not None else None
+        )
         self._plan = plan
         self._hosts = hosts
         self._log = log
@@ -119,6 +129,11 @@ class Rollout:
         return tuple(self._attempts.values())
 
     @property
+    def health(self) -> HealthReport | None:
+        """How what worked before stands now, where that was compared."""
+        return self._comparison.report if self._comparison is not None and not self._later else None
+
+    @property
     def lost(self) -> tuple[str, ...]:
         """The hosts that failed alone."""
         return tuple(self._lost)
@@ -142,17 +157,19 @@ class Rollout:
             if failed := self._apply(first):
                 raise next(iter(failed.values()))
             judging.judge(self._prove(first))
-            self._say(canary, "proven")
+            for error in self._regressed(first).values():
+                raise error
+            self._say(canary, "changed" if self._later else "proven")
         target = steps.following(self._plan, self._applier.made) if first is not None else self._plan
         while True:
             failed = self._apply(target)
             if not failed:
                 attempts = self._prove(target)
-                failed = self._unproven(attempts)
+                failed = self._unproven(attempts) or self._regressed(target)
             if not failed:
                 for host in self._changed if self._plan.probes else ():
                     if host not in self._lost:
-                        self._say(host, "proven")
+                        self._say(host, "changed" if self._later else "proven")
                 return attempts
             target = self._without(failed)
 
@@ -178,24 +195,27 @@ class Rollout:
     def _prove(self, target: Plan) -> tuple[Attempt, ...]:
         """What the probes of a plan say. What was well and is asked of a server itself is not asked again."""
         self._log.state("proving")
+        wanted = [probe for probe in target.probes if not self._later or probe.kind != "up"]
         asked = [
             probe
-            for probe in target.probes
+            for probe in wanted
             if probe.kind == "up" or not (known := self._attempts.get(probe.id)) or not known.ok
         ]
+        self._since = judging.turned(target)
         found = proving.prove(
             asked,
             run=self._log.run,
             emit=self._emit,
             cancel=self._cancel,
-            since=judging.turned(target),
+            since=self._since,
             most=self._most,
             dial=self._hosts.dial,
+            excuse=lambda attempt: excuse(self._before, attempt),
         )
         if self._cancel.is_set():
             raise CancelledError("you stopped the run while it was being proven")
         self._attempts |= {attempt.probe.id: attempt for attempt in found}
-        return tuple(self._attempts[probe.id] for probe in target.probes)
+        return tuple(self._attempts[probe.id] for probe in wanted)
 
     def _unproven(self, attempts: Sequence[Attempt]) -> dict[str, FirescreenError]:
         """The hosts on which a probe did not hold.
@@ -203,10 +223,26 @@ class Rollout:
         Raises:
             ProofError: one of them is needed by the others, or it was the canary, which had held before.
         """
-        failed = [attempt for attempt in attempts if not attempt.ok]
+        failed = [attempt for attempt in attempts if attempt.failed]
         if any(attempt.probe.host not in self._parted for attempt in failed):
             judging.judge(tuple(failed))
         return {attempt.probe.host: judging.failure(failed, attempt.probe.host) for attempt in failed}
+
+    def _regressed(self, target: Plan) -> dict[str, FirescreenError]:
+        """The hosts by whose change something broke that had worked before the run.
+
+        Raises:
+            ProofError: it cannot be undone by rolling back one host alone.
+        """
+        if self._comparison is None or self._later:
+            return {}
+        found = self._comparison.regressions(target.watched, since=self._since, lost=self.lost)
+        if self._cancel.is_set():
+            raise CancelledError("you stopped the run while it was being proven")
+        for each in found:
+            if each.host not in self._parted:
+                raise each.error()
+        return {each.host: each.error() for each in reversed(found)}
 
     # -- losing one ---------------------------------------------------------------------------------------
 

@@ -11,9 +11,10 @@ from wizard import pki
 from wizard.engine.outcome import Holding
 from wizard.errors import CertificateError, FirescreenError
 from wizard.journal import Record
-from wizard.model import WORKSPACE, Attempt, Facts, Plan, Stack, WriteFile
+from wizard.model import WORKSPACE, Attempt, Facts, HealthReport, Plan, Stack, WriteFile
 from wizard.redact import plain, redact
 from wizard.steps import layout
+from wizard.steps.healthfindings import shown
 
 _FEW = 3
 """Hosts that are named one by one; of more of which the same is to be said, so many are named and the rest counted."""
@@ -52,11 +53,31 @@ def summary(plan: Plan, attempts: Sequence[Attempt]) -> tuple[str, ...]:
         lines.append(
             f"{good} of {len(attempts)} probes ended as they must; {refused} of them were refused, as they should be."
         )
+        lines += [
+            f"{attempt.probe.name}: {redact(attempt.excused)}." for attempt in attempts if attempt.excused
+        ]
     if plan.changes:
         lines.append(
             "To go back: firescreen undo --yes (or u on the proof screen). Every file is kept as it was."
         )
     return tuple(lines)
+
+
+def of_health(report: HealthReport | None) -> tuple[str, ...]:
+    """What is told of what worked before the run."""
+    if report is None:
+        return ()
+    lines = [f"{report.up_before} targets were up before and are up now."] if report.up_before else []
+    lines += [f"{each}." for each in report.down_before]
+    lines += [f"You accepted that {each} is rejected." for each in report.accepted]
+    lines += [f"Not checked: {each}." for each in report.not_checked]
+    return tuple(plain(redact(line), 500) for line in lines)
+
+
+def later(plan: Plan) -> tuple[str, ...]:
+    """What is left to do where verification was left for later."""
+    stack, wait = plan.stack.source or "STACK", shown(plan.longest_wait)
+    return (f"Verify it with: firescreen verify {stack} (every target is scraped again within {wait}).",)
 
 
 def _certificates(plan: Plan) -> list[str]:

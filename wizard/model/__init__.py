@@ -24,6 +24,22 @@ from wizard.model.found import (
     Spare,
     Supervision,
 )
+from wizard.model.health import (
+    AlertmanagerHealth,
+    Baseline,
+    BrokenClient,
+    HealthReport,
+    ProbedHealth,
+    PrometheusHealth,
+    Proxies,
+    ProxyAnswer,
+    ProxyProgram,
+    ProxyRoute,
+    RemoteWriteHealth,
+    RuleHealth,
+    TargetHealth,
+    Watched,
+)
 from wizard.model.picture import Arrow
 from wizard.model.plan import Plan
 from wizard.model.proof import Attempt, CertificateSummary, Probe, TlsReport
@@ -44,9 +60,12 @@ from wizard.model.wanted import (
 
 __all__ = [
     "WORKSPACE",
+    "AlertmanagerHealth",
     "Answers",
     "Arrow",
     "Attempt",
+    "Baseline",
+    "BrokenClient",
     "Caller",
     "CertificateSpec",
     "CertificateSummary",
@@ -62,6 +81,7 @@ __all__ = [
     "Finding",
     "FlagPlace",
     "Forward",
+    "HealthReport",
     "HostFacts",
     "HostSpec",
     "HostState",
@@ -71,9 +91,17 @@ __all__ = [
     "Plan",
     "PlannedStep",
     "Probe",
+    "ProbedHealth",
+    "PrometheusHealth",
     "Protection",
+    "Proxies",
+    "ProxyAnswer",
+    "ProxyProgram",
+    "ProxyRoute",
     "Question",
     "RateLimit",
+    "RemoteWriteHealth",
+    "RuleHealth",
     "RunRecord",
     "RunService",
     "Service",
@@ -81,8 +109,10 @@ __all__ = [
     "Spare",
     "Stack",
     "Supervision",
+    "TargetHealth",
     "TlsReport",
     "UserSpec",
+    "Watched",
     "WriteFile",
     "instance_key",
 ]

@@ -18,7 +18,7 @@ class Event:
 
     kind: 'started', 'change', 'log', 'waiting' (for the person's own hand), 'probe', 'rollback', 'host', 'finished'.
     state: for 'change' running, done, failed or undone; for 'probe' waiting (asked again), done or failed; for
-    'host' a `HostState`, with `error` where it failed; for 'finished' proven, applied, partly (some hosts failed and
+    'host' a `HostState`, with `error` where it failed; for 'finished' proven, applied, changed, partly (some hosts failed and
     were put back, the others are proven), rolled-back, undone, failed.
     """
 
@@ -39,7 +39,7 @@ class Event:
 class RunRecord:
     """One run as the history shows it.
 
-    `state`: applied, proven, partly (some hosts were put back), undone, rolled-back, cut-off, owed (a host could not
+    `state`: applied, changed (not verified yet), proven, partly (some hosts were put back), undone, rolled-back, cut-off, owed (a host could not
     be reached to be put back; `changes` are those on it), or ended (its practice stack is gone).
     """
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
+from wizard.model.health import PrometheusHealth, Proxies
 from wizard.model.wanted import HostSpec, instance_key
 from wizard.redact import Secret, fingerprint
 
@@ -342,6 +343,12 @@ class Facts:
     """Hosts that could not be reached, and why: nothing is planned for them, the others go on."""
     spares: Mapping[str, Spare] = field(default_factory=dict, repr=False)
     """A new password for users that may need one, by name."""
+    health: Mapping[str, PrometheusHealth] = field(default_factory=dict, repr=False)
+    """What each Prometheus of the stack reports, by `host/component`."""
+    proxies: Mapping[str, Proxies] = field(default_factory=dict, repr=False)
+    """The reverse proxies that run on each host."""
+    unreachable: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """(host of a Prometheus, host:port) of servers that it cannot connect to, and why."""
 
     def file(self, host: str, path: str) -> FileState | None:
         """The file as read; KeyError if it was not asked for (see `steps.wanted_files`)."""

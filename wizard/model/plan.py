@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from wizard.model.changes import Change, PlannedStep, RunService
 from wizard.model.found import Facts, Finding
+from wizard.model.health import BrokenClient, Watched
 from wizard.model.picture import Arrow
 from wizard.model.proof import Probe
 from wizard.model.wanted import Answers, Stack
@@ -32,6 +33,12 @@ class Plan:
     """How the person's own programs ask what is secured, one sentence each, ending in a command."""
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
     """The passwords, in the order of the stack's users."""
+    watched: tuple[Watched, ...] = field(default=(), repr=False)
+    """Each Prometheus whose targets must be up after the plan if they were up before."""
+    broken_clients: tuple[BrokenClient, ...] = ()
+    """What asks a server of the plan and will be rejected after it, whether the person has accepted that or not."""
+    longest_wait: float = 0.0
+    """Seconds that verification may have to wait for Prometheus' next scrapes."""
     answers: Answers = field(default=Answers(), repr=False)
     """What it was made with: a plan for fewer hosts is made from the same."""
 
@@ -39,6 +46,11 @@ class Plan:
     def changes(self) -> tuple[Change, ...]:
         """All changes in the order in which they are made."""
         return tuple(change for step in self.steps for change in step.changes)
+
+    @property
+    def unaccepted(self) -> tuple[BrokenClient, ...]:
+        """The broken clients that the stack does not accept: it must not be applied with one of them."""
+        return tuple(each for each in self.broken_clients if each.key not in self.stack.accept_broken)
 
     @property
     def restarts(self) -> tuple[RunService, ...]:

@@ -48,6 +48,8 @@ class Probe:
     insecure: bool = False
     instance: str = ""
     job: str = ""
+    asker: str = ""
+    """Of 'up': `host/component` of the Prometheus that is asked."""
     instance_label: str = ""
     """The label `instance` of its series, where relabelling gives it another than host:port; `job_label` likewise."""
     job_label: str = ""
@@ -115,6 +117,15 @@ class Attempt:
     tls: TlsReport | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     """Seconds: connect, tls, total."""
+    pending: bool = False
+    """Of 'up': whether Prometheus has not scraped the target since `Probe.not_before`."""
+    excused: str = ""
+    """Why a probe that did not end as expected does not count against the run, or ''."""
     body: str = ""
     """At most 2,000 characters of the answer, made harmless."""
     curl: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether it did not end as expected, and that counts."""
+        return not self.ok and not self.excused

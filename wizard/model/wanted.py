@@ -148,6 +148,8 @@ class Stack:
     users: tuple[UserSpec, ...] = (UserSpec(name="prometheus"),)
     source: str = ""
     """The file that it was read from, or '' when the wizard made it."""
+    accept_broken: tuple[str, ...] = ()
+    """HOST/CLIENT/COMPONENT of clients that will be rejected after the run, and that the person accepts as such."""
 
     def host(self, name: str) -> HostSpec:
         """The host of that name; KeyError if there is none (the loader checks)."""

@@ -2,6 +2,7 @@
 
 from wizard.probes.api import Target, api_url, ask_prometheus
 from wizard.probes.attempts import answers, reaches, run, wait
+from wizard.probes.causes import cause_of
 from wizard.probes.commands import (
     curl,
     curl_asking,
@@ -12,17 +13,20 @@ from wizard.probes.commands import (
     promtool_up,
 )
 from wizard.probes.differences import Difference, differences
+from wizard.probes.health import Monitor
 from wizard.probes.tls import Trusts
 from wizard.probes.wire import Dial
 
 __all__ = [
     "Dial",
     "Difference",
+    "Monitor",
     "Target",
     "Trusts",
     "answers",
     "api_url",
     "ask_prometheus",
+    "cause_of",
     "curl",
     "curl_asking",
     "curl_config",

@@ -58,6 +58,7 @@ def run(
     trusts: Trusts | None = None,
     dial: Dial | None = None,
     whole: Callable[[bytes], None] | None = None,
+    follow: bool = True,
 ) -> Attempt:
     """Makes the request and says how it ended, within `probe.timeout` seconds. Never raises.
 
@@ -69,6 +70,7 @@ def run(
         trusts: shared by probes that are made together: files and chains are read once.
         dial: makes the connection of a probe that has a `forward`.
         whole: gets the body of a complete answer, up to 64 MB of it; without it 64 KiB are read.
+        follow: whether redirects are followed.
     """
     exchange = Exchange()
     upward = probe.kind == "up"
@@ -83,6 +85,7 @@ def run(
             cancel=cancel,
             trusts=trusts,
             dial=dial,
+            follow=follow,
         )
     except EndedError as ended:
         shown = plain(ended.reason)
@@ -91,9 +94,10 @@ def run(
         )
     if upward and exchange.status == HTTPStatus.OK:
         state = judge(probe, exchange.body)
-        return _attempt(
+        attempt = _attempt(
             probe, exchange, outcome=state.outcome, reason=state.reason, detail=state.detail, body=False
         )
+        return replace(attempt, pending=state.pending)
     if whole:
         whole(exchange.body)
     failed = exchange.status != HTTPStatus.OK
@@ -112,6 +116,7 @@ def wait(
     cancel: threading.Event | None = None,
     meanwhile: Callable[[Attempt], None] | None = None,
     dial: Dial | None = None,
+    settled: Callable[[Attempt], bool] | None = None,
 ) -> Attempt:
     """Repeats a probe until it ends as expected; the last attempt.
 
@@ -121,6 +126,7 @@ def wait(
         cancel: ends the waiting early.
         meanwhile: told of an attempt that ended otherwise, when it differs from the one before.
         dial: as for `run`.
+        settled: says of an attempt that did not end as expected whether it is final all the same.
     """
     before: tuple[str, str] | None = None
     idle = cancel or threading.Event()
@@ -132,7 +138,7 @@ def wait(
         if meanwhile and not attempt.ok and (attempt.outcome, attempt.reason) != before:
             before = (attempt.outcome, attempt.reason)
             meanwhile(attempt)
-        if attempt.ok or left <= 0 or idle.wait(min(_PAUSE, left)):
+        if attempt.ok or left <= 0 or (settled and settled(attempt)) or idle.wait(min(_PAUSE, left)):
             return attempt
 
 

@@ -53,6 +53,7 @@ def fetch(
     cancel: threading.Event | None = None,
     trusts: Trusts | None = None,
     dial: Dial | None = None,
+    follow: bool = True,
 ) -> None:
     """Asks for `url` with the probe's TLS and user, and fills `exchange`.
 
@@ -65,6 +66,7 @@ def fetch(
         cancel: ends the request early.
         trusts: what the other probes of the same batch have read already.
         dial: makes the connection of a probe that has a `forward`.
+        follow: whether a redirect is followed; without it, it is the answer.
 
     Raises:
         EndedError: there was no complete answer.
@@ -89,7 +91,7 @@ def fetch(
                 limit=limit,
                 headers=_headers(probe, target, accept, known=_same_host(start, target)),
             )
-            if not location:
+            if not location or not follow:
                 return
             url = _onward(url, location)
             target = _split(url)

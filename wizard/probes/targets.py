@@ -21,6 +21,8 @@ class TargetState:
     outcome: str
     reason: str
     detail: str
+    pending: bool = False
+    """Whether it was not scraped yet since the moment that counts."""
 
 
 def targets_url(probe: Probe) -> str:
@@ -65,16 +67,16 @@ def _state(probe: Probe, target: Mapping[str, Any]) -> TargetState:
     stamp = str(target.get("lastScrape", ""))
     detail = one_line(f"{target.get('scrapeUrl', '')}, last scraped {stamp or 'never'}")
     if target.get("health") == "unknown":
-        return TargetState("down", "not scraped yet", detail)
-    if _time(stamp) < probe.not_before:
-        return TargetState("down", "not scraped yet since the change", detail)
+        return TargetState("down", "not scraped yet", detail, pending=True)
+    if time_of(stamp) < probe.not_before:
+        return TargetState("down", "not scraped yet since the change", detail, pending=True)
     if target.get("health") == "up":
         return TargetState("up", "", detail)
     return TargetState("down", one_line(str(target.get("lastError", "")), 1000), detail)
 
 
-def _time(stamp: str) -> float:
-    """Unix time of RFC 3339 with up to nine decimals (Python reads six); 0 for what cannot be read."""
+def time_of(stamp: str) -> float:
+    """The unix time of RFC 3339 with up to nine decimals (Python reads six); 0 for what cannot be read."""
     head, dot, rest = stamp.partition(".")
     digits = len(rest) - len(rest.lstrip("0123456789"))
     text = f"{head}{dot}{rest[: min(digits, 6)]}{rest[digits:]}" if dot else stamp

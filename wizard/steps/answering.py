@@ -11,7 +11,7 @@ from wizard import passwords
 from wizard.errors import CertificateError, InputError, PasswordError
 from wizard.model import Protection, RateLimit, Stack, UserSpec
 from wizard.redact import Secret, plain
-from wizard.steps.asking import HEADERS, LEVELS
+from wizard.steps.asking import ACCEPT_BROKEN, HEADERS, LEVELS
 from wizard.trust.names import general_names
 
 _VALUES: Mapping[str, tuple[str, ...]] = {
@@ -40,6 +40,9 @@ def answer(stack: Stack, key: str, value: str) -> Stack:
         return _answer_user(stack, rest, value)
     if section == "certificates":
         return _answer_certificates(stack, rest, value)
+    if section == ACCEPT_BROKEN:
+        others = tuple(key for key in stack.accept_broken if key != rest)
+        return replace(stack, accept_broken=(*others, rest) if value else others)
     raise InputError(f"there is no question '{plain(key)}'")
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from wizard import passwords
 from wizard.components import component as find_component
 from wizard.configs import web
-from wizard.model import ComponentSpec, Facts, Question, RateLimit, Stack
+from wizard.model import BrokenClient, ComponentSpec, Facts, Question, RateLimit, Stack
 from wizard.steps import layout
+from wizard.steps.brokenclients import broken_clients
 from wizard.steps.certnames import certificate_names
 
 LEVELS: tuple[tuple[str, str, str], ...] = (
@@ -33,6 +34,8 @@ LEVELS: tuple[tuple[str, str, str], ...] = (
 )
 
 
+ACCEPT_BROKEN = "accept_broken"
+"""What the questions about clients that will be rejected begin with."""
 HEADERS = {"X-Frame-Options": "deny", "X-Content-Type-Options": "nosniff"}
 """What is offered as the usual headers."""
 
@@ -43,6 +46,7 @@ def questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
     protected = [component for component in stack.components if component.protect]
     if not protected:
         return tuple(asked)
+    asked += [_broken_question(stack, client) for client in broken_clients(stack, facts)]
     if any("basic_auth" in component.protect for component in protected):
         asked += _user_questions(stack)
     asked.append(
@@ -90,6 +94,25 @@ def questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
     for component in protected:
         asked += _tuning_questions(stack, facts, component)
     return tuple(asked)
+
+
+def _broken_question(stack: Stack, client: BrokenClient) -> Question:
+    """Whether a client may be rejected after the run."""
+    return Question(
+        key=f"{ACCEPT_BROKEN}.{client.key}",
+        title=f"{client.client} on {client.host} will be rejected by {client.server}",
+        why=f"Firescreen does not change {client.client}, and applies nothing until you accept that.",
+        more=(
+            f"It asks {client.server} in {', '.join(client.where)}. It is answered with an error from the run on, until "
+            f"this is changed there: {'; '.join(client.lines)}"
+        ),
+        kind="choice",
+        default="yes" if client.key in stack.accept_broken else "",
+        choices=(
+            ("", "not accepted: nothing is applied"),
+            ("yes", "accepted: I change it myself"),
+        ),
+    )
 
 
 def _level(stack: Stack, component: ComponentSpec) -> Question:

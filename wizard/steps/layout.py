@@ -545,6 +545,7 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
             paths += [client.trust_file(server, own_ca=own) for own in (True, False)]
         paths += _named_by_client(client)
         paths += _own_files(client.own)
+        wanted[WORKSPACE].append(trust_copy(facts, as_server(client)))
         wanted.setdefault(client.host.spec.name, []).extend(paths)
     return {host: tuple(dict.fromkeys(paths)) for host, paths in wanted.items()}
 

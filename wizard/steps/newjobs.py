@@ -58,8 +58,13 @@ def assign(
         )
         if asked:
             continue
-        mine = [client for client in scrapers if client.host.spec.name == server.spec.host]
-        chosen = (mine or list(scrapers))[0]
+        able = [
+            client for client in scrapers if (client.host.spec.name, server.address) not in facts.unreachable
+        ]
+        if not able:
+            continue  # it would be down: `healthfindings` says so
+        mine = [client for client in able if client.host.spec.name == server.spec.host]
+        chosen = (mine or able)[0]
         found.setdefault(chosen.key, []).append(server)
         if len(scrapers) > 1:
             told.append(_chosen(server, chosen, same=bool(mine)))

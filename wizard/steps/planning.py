@@ -26,12 +26,15 @@ from wizard.model import (
 from wizard.probes import curl_config
 from wizard.steps import (
     afar,
+    brokenclients,
     callers,
     copies,
     doubts,
     grafana,
+    healthfindings,
     layout,
     material,
+    monitors,
     newjobs,
     picture,
     probed,
@@ -136,17 +139,24 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     )
     copies.refuse(stack, facts, steps)
     steps = copies.told(stack, facts, steps)
+    wanted = (*inquiry.server_probes(targets), *inquiry.up_probes(targets), *inquiry.probed(probings))
+    broken = brokenclients.broken_clients(stack, facts)
     return Plan(
         stack=stack,
         facts=facts,
         steps=steps,
-        probes=(*inquiry.server_probes(targets), *inquiry.up_probes(targets), *inquiry.probed(probings)),
+        probes=wanted,
+        watched=monitors.watched(stack, facts, inquiry.access) if wanted else (),
+        broken_clients=broken,
+        longest_wait=healthfindings.longest_wait(facts, wanted),
         asked=_by_ssh(stack, facts),
         arrows=picture.arrows((*targets, *onlookers.targets)),
         warnings=(
+            *brokenclients.findings(broken, stack),
             *_away(facts),
             *_clocks(facts),
             *sharing.unnamed(stack, facts),
+            *healthfindings.findings(stack, facts, wanted),
             *_warnings(stack, server_plans, commands),
             *(warning for each in server_plans for warning in each.warnings),
             *callers.warnings(facts, [each.server for each in server_plans if not each.was_tls]),

@@ -72,6 +72,34 @@ def look(
     return tuple(_named(each, uses) for each in found), tuple(warnings)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mixed:
+    """A job that probes a server of the stack together with others, and so is left as it is."""
+
+    host: str
+    job: str
+    where: str
+    server: Server
+
+
+def mixed(stack: Stack, facts: Facts, servers: Sequence[Server]) -> tuple[Mixed, ...]:
+    """Those jobs, one for each server that they probe."""
+    probers = layout.probers(stack, facts)
+    return tuple(
+        Mixed(
+            host=scraper.host.spec.name,
+            job=place.name,
+            where=f"{scraper.host.spec.name}:{scraper.service.config_file}",
+            server=server,
+        )
+        for scraper in layout.scrapers(stack, facts)
+        for place in scraper.places()
+        for _, _, ours, others in _probing(place, scraper, probers, servers)
+        if ours and (others or any(target.source != "static" for target in place.targets))
+        for server in {each.key: each for _, _, each in ours}.values()
+    )
+
+
 def _unfamiliar(prober: Client) -> tuple[Finding, ...]:
     return tuple(
         Finding(

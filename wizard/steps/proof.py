@@ -17,15 +17,17 @@ from wizard.redact import Secret
 from wizard.steps import layout
 from wizard.steps.client import Target
 from wizard.steps.clientcheck import STRICT, VERIFYING
+from wizard.steps.healthfindings import wait_of
 from wizard.steps.layout import Client, Server
+from wizard.steps.monitors import scrape_intervals
 from wizard.steps.probed import Probing
 from wizard.steps.server import ServerPlan
 
 WRONG_PASSWORD = Secret("firescreen-knows-this-is-wrong")
 """Sent where a wrong password must be refused; it is no secret, but it is masked like one."""
 
-# Prometheus may have to wait out an interval of a minute before it scrapes again.
 UP_TIMEOUT = 75.0
+"""Seconds, at least: Prometheus may have to wait out an interval of a minute before it scrapes again."""
 
 
 def names(targets: Sequence[Target]) -> dict[str, tuple[str, str]]:
@@ -212,13 +214,18 @@ class Inquiry:
                 forward=client.service.forward,
                 instance=target.address,
                 job=target.place.name,
+                asker=client.key,
                 instance_label=_label(target, "instance"),
                 job_label=_label(target, "job_label"),
                 agent=client.service.agent,
-                timeout=UP_TIMEOUT,
+                timeout=max(UP_TIMEOUT, _wait(target)),
                 **options,
             )
         return tuple(probes.values())
+
+    def access(self, client: Client) -> tuple[str, dict[str, Any]]:
+        """Scheme and options with which a client is asked itself after this plan."""
+        return self._access(client)
 
     def turns(self, targets: Sequence[Target]) -> tuple[Probe, ...]:
         """Targets that are scraped by http now and by https after this."""
@@ -251,6 +258,17 @@ class Inquiry:
                     )
                 )
         return tuple(probes)
+
+
+def _wait(target: Target) -> float:
+    """Seconds until Prometheus must have scraped a target again: by its job's interval, also where the job is new."""
+    before = [
+        place.name
+        for place in target.client.places()
+        if place.kind == "job" and target.address in place.addresses
+    ]
+    name = target.place.name
+    return wait_of(*scrape_intervals(target.client).of(name if name in before or not before else before[0]))
 
 
 def _prefix(service: Service) -> str:

@@ -11,6 +11,7 @@ import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
+from urllib.parse import urlsplit
 
 from wizard import passwords, pki
 from wizard.components import Component
@@ -23,6 +24,7 @@ from wizard.model import (
     FileState,
     Finding,
     MakeFolder,
+    OwnFiles,
     PlannedStep,
     Stack,
     UserSpec,
@@ -443,14 +445,28 @@ def _link_flag(component: Component, server: Server, pair: Pair) -> dict[str, st
     if not component.url_flag:
         return {}
     now = server.service.flag(component.url_flag)
-    if now:
-        return {component.url_flag: f"https{now[4:]}"} if now.startswith("http:") else {}
     names = pki.summary(pair.certificate).names
+    if now:
+        own = now.startswith("http:") and _is_own(now, server, names)
+        return {component.url_flag: f"https{now[4:]}"} if own else {}
     name = next((each for each in names if not _is_address(each) and each != "localhost"), "")
     name = name or next(iter(names), "")
     return (
         {component.url_flag: f"https://{f'[{name}]' if ':' in name else name}:{server.port}/"} if name else {}
     )
+
+
+def _is_own(url: str, server: Server, names: Sequence[str]) -> bool:
+    """Whether a URL leads to the program itself, and not to a reverse proxy in front of it."""
+    try:
+        parts = urlsplit(url)
+        name, port = (parts.hostname or "").rstrip("."), parts.port or 80
+    except ValueError:
+        return False
+    if port != server.port:
+        return False
+    own = name in {each.lower().rstrip(".") for each in names}
+    return own or Client(server.host, server.service, OwnFiles()).means(f"{name}:{port}", server)
 
 
 def _is_address(name: str) -> bool:

@@ -1,0 +1,92 @@
+"""Asks before a plan is applied: whether what it breaks is accepted, and whether it is verified now or later."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from textual.content import Content
+
+from screens.dialogs.frame import Dialog
+from screens.words import inline
+
+if TYPE_CHECKING:
+    from wizard.model import BrokenClient
+
+Choice: TypeAlias = Literal["", "now", "later"]
+"""Not yet; apply and verify; apply and verify later."""
+
+
+class ApplyDialog(Dialog[Choice]):
+    """When to verify, where that takes long.
+
+    Args:
+        text: what will happen.
+    """
+
+    TITLE_TEXT = "Apply this plan?"
+
+    def __init__(self, text: Content) -> None:
+        super().__init__()
+        self._text = text
+
+    def text(self) -> Content:
+        """What will happen."""
+        return self._text
+
+    def buttons(self) -> tuple[tuple[str, str], ...]:
+        """Three."""
+        return ("now", "Apply"), ("later", "Apply, verify later"), ("no", "Cancel")
+
+    def chosen(self, name: str) -> None:
+        """The button's answer."""
+        self.dismiss("now" if name == "now" else "later" if name == "later" else "")
+
+    def action_refuse(self) -> None:
+        """Escape is no."""
+        self.dismiss("")
+
+
+class AcceptDialog(Dialog[bool]):
+    """Whether clients may be rejected after the plan; the harmless answer has the focus.
+
+    Args:
+        clients: that will be rejected and are not accepted yet.
+    """
+
+    TITLE_TEXT = "These clients will be rejected"
+
+    def __init__(self, clients: tuple[BrokenClient, ...]) -> None:
+        super().__init__()
+        self._clients = clients
+
+    def text(self) -> Content:
+        """Each with its place and the lines to change there."""
+        parts: list[Content] = []
+        for each in self._clients:
+            parts.append(
+                Content.assemble(
+                    ("! ", "bold $warning"),
+                    (inline(f"{each.client} on {each.host}", 60), "bold"),
+                    f" asks {inline(each.server, 80)} ({inline(', '.join(each.where), 300)}). Change there:",
+                )
+            )
+            parts += [Content.styled(f"    {inline(line, 200)}", "$secondary") for line in each.lines]
+        parts.append(Content(""))
+        parts.append(
+            Content(
+                "Firescreen does not change them. They are answered with an error until you do it yourself."
+            )
+        )
+        return Content("\n").join(parts)
+
+    def buttons(self) -> tuple[tuple[str, str], ...]:
+        """Two."""
+        return ("no", "Cancel"), ("yes", "Accept")
+
+    def chosen(self, name: str) -> None:
+        """Yes or no."""
+        self.dismiss(name == "yes")
+
+    def action_refuse(self) -> None:
+        """Escape is no."""
+        self.dismiss(False)

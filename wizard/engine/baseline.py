@@ -1,0 +1,195 @@
+"""What works on the hosts of a stack at one moment: looked at, kept beside a run's journal, and read again."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from wizard import probes
+from wizard.engine import vantage
+from wizard.engine.hosts import Hosts
+from wizard.engine.lanes import side_by_side
+from wizard.errors import AwayError, JournalError
+from wizard.model import (
+    WORKSPACE,
+    AlertmanagerHealth,
+    Baseline,
+    Facts,
+    HostFacts,
+    Plan,
+    Probe,
+    ProbedHealth,
+    PrometheusHealth,
+    Proxies,
+    ProxyAnswer,
+    ProxyRoute,
+    RemoteWriteHealth,
+    RuleHealth,
+    Stack,
+    TargetHealth,
+    Watched,
+)
+from wizard.services import proxies
+from wizard.steps import brokenclients, healthfindings, monitors
+
+_FILE: Final = "baseline.json"
+_MOST_SITES: Final = 50
+_HEALTHY: Final = "/-/healthy"
+
+
+def with_health(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
+    """The facts with what a plan tells of the state before it: targets, proxies, and who cannot connect to whom."""
+    if not any(component.protect for component in stack.components):
+        return facts
+    known = [host for host in facts.hosts.values() if host.spec.name != WORKSPACE]
+    asked = monitors.monitors(stack, facts)
+    found = side_by_side(
+        lambda one: _targets(one[0], one[1].host.spec.name, monitors.now(stack, facts, one[1]), hosts), asked
+    )
+    behind = side_by_side(lambda host: _proxies(host, hosts), known)
+    pairs = [
+        (client.host.spec.name, server.address)
+        for client, server in healthfindings.unscraped(stack, facts)
+        if server.service.active
+    ]
+    refusals = side_by_side(lambda pair: vantage.refusal(hosts, *pair), pairs)
+    return replace(
+        facts,
+        health={each.key: each for each in found},
+        proxies={
+            host.spec.name: mine
+            for host, mine in zip(known, behind, strict=True)
+            if mine.routes or mine.unread
+        },
+        unreachable={pair: why for pair, why in zip(pairs, refusals, strict=True) if why},
+    )
+
+
+def _targets(name: str, host: str, ways: Sequence[Probe], hosts: Hosts) -> PrometheusHealth:
+    why, targets = probes.Monitor(host, name, ways, dial=hosts.dial).targets()
+    return PrometheusHealth(host=host, component=name, unanswered=why, targets=targets)
+
+
+def _proxies(host: HostFacts, hosts: Hosts) -> Proxies:
+    # The hosts of a practice stack are one machine, whose own proxies are nothing of theirs.
+    if host.spec.connect in ("practice", "manual"):
+        return Proxies()
+    try:
+        return proxies.discover(hosts.connection(host.spec.name))
+    except AwayError:
+        return Proxies()
+
+
+def take(plan: Plan, hosts: Hosts, cancel: threading.Event) -> Baseline:
+    """What works before a plan is applied."""
+    taken = time.time()
+    found = side_by_side(lambda one: look(one, one.before, plan.facts, hosts, cancel), plan.watched)
+    answers = side_by_side(
+        lambda route: answer(route, hosts), brokenclients.routes(plan.stack, plan.facts)[:_MOST_SITES]
+    )
+    return Baseline(taken=taken, prometheis=tuple(found), proxies=tuple(answers))
+
+
+def monitor(
+    watched: Watched, ways: Sequence[Probe], facts: Facts, hosts: Hosts, cancel: threading.Event | None
+) -> probes.Monitor:
+    """A Prometheus of the stack, to be asked in one of these ways."""
+    named = [
+        client
+        for name, client in monitors.monitors(Stack(hosts=(), components=()), facts)
+        if (client.host.spec.name, name) == (watched.host, watched.component)
+    ]
+    interval: Callable[[str], tuple[float, float]] = (
+        monitors.scrape_intervals(named[0]).of if named else lambda job: (60.0, 10.0)
+    )
+    return probes.Monitor(
+        watched.host, watched.component, ways, dial=hosts.dial, cancel=cancel, interval=interval
+    )
+
+
+def look(
+    watched: Watched, ways: Sequence[Probe], facts: Facts, hosts: Hosts, cancel: threading.Event | None
+) -> PrometheusHealth:
+    """All that a Prometheus reports, and what its Alertmanagers answer where it stands."""
+    found = monitor(watched, ways, facts, hosts, cancel).look()
+    return replace(found, alertmanagers=answering(found.alertmanagers, watched.host, hosts))
+
+
+def answering(found: Sequence[AlertmanagerHealth], host: str, hosts: Hosts) -> tuple[AlertmanagerHealth, ...]:
+    """The Alertmanagers with what they answer to a request from that host."""
+
+    def one(each: AlertmanagerHealth) -> AlertmanagerHealth:
+        root = each.url.partition("/api/")[0].rstrip("/")
+        return replace(each, status=vantage.status(hosts, host, f"{root}{_HEALTHY}") or 0)
+
+    return tuple(side_by_side(one, found))
+
+
+def answer(route: ProxyRoute, hosts: Hosts) -> ProxyAnswer:
+    """What the site of a route answers when it is asked on its own host."""
+    if route.scheme == "tcp":
+        return ProxyAnswer(route=route, status=None)
+    return ProxyAnswer(route=route, status=vantage.status(hosts, route.host, route.url, there="127.0.0.1"))
+
+
+# -- kept with a run ----------------------------------------------------------------------------------------
+
+
+def keep(folder: Path, baseline: Baseline) -> None:
+    """Writes it beside a run's journal.
+
+    Raises:
+        JournalError: it cannot be written.
+    """
+    try:
+        number = os.open(folder / _FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(number, "w", encoding="utf-8") as file:
+            json.dump(asdict(baseline), file)
+    except OSError as error:
+        raise JournalError(
+            f"what worked before cannot be written down: {error.strerror or error}",
+            where=str(folder),
+            todo="Make room on the disk, then apply again",
+        ) from error
+
+
+def kept(folder: Path) -> Baseline | None:
+    """What was kept with a run; None if nothing was, or it cannot be read."""
+    try:
+        found = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        return Baseline(
+            taken=found["taken"],
+            prometheis=tuple(map(_health, found["prometheis"])),
+            proxies=tuple(
+                ProxyAnswer(route=ProxyRoute(**each["route"]), status=each["status"])
+                for each in found["proxies"]
+            ),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _health(found: Mapping[str, Any]) -> PrometheusHealth:
+    lists = {
+        "targets": TargetHealth,
+        "alertmanagers": AlertmanagerHealth,
+        "rules": RuleHealth,
+        "remote_writes": RemoteWriteHealth,
+        "probed": ProbedHealth,
+    }
+    fields: dict[str, Any] = {
+        name: tuple(map(partial(_made, lists[name]), value)) if name in lists else value
+        for name, value in found.items()
+    }
+    return PrometheusHealth(**fields)
+
+
+def _made(kind: Callable[..., Any], fields: Mapping[str, Any]) -> Any:
+    return kind(**fields)

@@ -1,0 +1,42 @@
+"""What a plan must not be applied without: the person's consent to what it breaks, and an end to its waiting."""
+
+from __future__ import annotations
+
+from wizard.errors import InputError
+from wizard.model import Plan
+from wizard.steps.healthfindings import shown
+
+LONGEST = 3600.0
+"""Seconds that a run waits for Prometheus' next scrapes at most; beyond that it is verified later."""
+
+
+def refuse(plan: Plan, *, later: bool) -> None:
+    """Refuses a plan that breaks a client without consent, or whose verification would wait for hours.
+
+    Args:
+        later: whether verification is left for later.
+
+    Raises:
+        InputError: names the first such client, and how to consent. Nothing has been touched.
+    """
+    if not plan.changes:
+        return
+    if plan.unaccepted:
+        first = plan.unaccepted[0]
+        others = len(plan.unaccepted) - 1
+        more = f" ({others} more clients likewise: see the plan)" if others else ""
+        keys = " ".join(f"--accept-broken '{each.key}'" for each in plan.unaccepted)
+        raise InputError(
+            f"{first.client} on {first.host} asks {first.server} and will be rejected after this run{more}",
+            where=", ".join(first.where),
+            todo=(
+                f"Plan its change ({'; '.join(first.lines)}), then accept that it is rejected until then: {keys}, "
+                f"or accept_broken in the stack file. Or leave {first.server} as it is"
+            ),
+        )
+    if plan.longest_wait > LONGEST and not later:
+        raise InputError(
+            f"verification would have to wait {shown(plan.longest_wait)} for Prometheus' next scrapes",
+            where=plan.stack.source or "STACK",
+            todo="Add --verify-later, and run firescreen verify when all targets were scraped again",
+        )

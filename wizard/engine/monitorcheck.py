@@ -1,0 +1,323 @@
+"""Asks one Prometheus again and again until what it reported before is so again, or has had its time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from wizard.engine import baseline
+from wizard.engine.hosts import Hosts
+from wizard.errors import ProofError
+from wizard.model import ProbedHealth, PrometheusHealth, TargetHealth, Watched
+from wizard.probes import Monitor, cause_of
+from wizard.redact import redact
+from wizard.steps import healthfindings
+from wizard.steps.healthfindings import SLACK, wait_of
+
+_PAUSE: Final = 0.5
+_AGAIN: Final = 2 * SLACK
+"""Seconds after which a Prometheus that restarted knows its targets, rules and Alertmanagers again."""
+_RULES: Final = 75.0
+"""Seconds that a rule's next evaluation is waited for at most; the group's interval counts where it is shorter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regression:
+    """Something that worked before and does not any more; `host` is the one whose change is to be rolled back."""
+
+    host: str
+    what: str
+    where: str
+    todo: str
+
+    def error(self) -> ProofError:
+        """As an error that names what broke."""
+        return ProofError(self.what, where=self.where, todo=self.todo)
+
+
+@dataclass(slots=True)
+class Told:
+    """What a comparison has found, filled by several threads."""
+
+    broken: list[Regression] = field(default_factory=list)
+    down_before: list[str] = field(default_factory=list)
+    accepted: list[str] = field(default_factory=list)
+    not_checked: list[str] = field(default_factory=list)
+
+
+class Surroundings(Protocol):
+    """What a check needs of the comparison that it is part of."""
+
+    @property
+    def hosts(self) -> Hosts:
+        """The connections of the run."""
+        ...
+
+    def owner(self, endpoint: str, asker: str) -> str:
+        """The host whose server host:port is, as `asker` reaches it; `asker` if it is nobody's of the stack."""
+        ...
+
+    def is_accepted(self, target: TargetHealth) -> bool:
+        """Whether the person has accepted that this target goes down."""
+        ...
+
+    def is_accepted_probe(self, probed: ProbedHealth) -> bool:
+        """Whether the person has accepted that a blackbox exporter does not get through any more."""
+        ...
+
+    def monitor(self, watched: Watched) -> Monitor:
+        """A Prometheus as it is asked now."""
+        ...
+
+    def clock(self, host: str) -> float:
+        """Seconds by which a host's clock is ahead."""
+        ...
+
+    def idle(self, seconds: float) -> bool:
+        """Waits; True if the person stopped the run."""
+        ...
+
+    def say(self, host: str, text: str) -> None:
+        """A line for whoever watches the run."""
+        ...
+
+
+class MonitorCheck:
+    """One Prometheus, asked again and again until what it reported before is so again or has had its time."""
+
+    def __init__(
+        self, whole: Surroundings, watched: Watched, before: PrometheusHealth, since: float, told: Told
+    ) -> None:
+        self._whole, self._watched, self._before, self._told = whole, watched, before, told
+        self._since = since + whole.clock(watched.host) if since else 0.0
+        self._began = time.monotonic()
+        self._monitor = whole.monitor(watched)
+
+    def run(self) -> None:
+        """Compares all of it."""
+        if not self._targets():
+            return
+        self._probed()
+        self._alertmanagers()
+        self._rules()
+        self._remote_writes()
+        if self._before.reloaded and self._monitor.reloaded() is False:
+            self._lost("its configuration was reloaded before, and the last reload failed", "see its log")
+
+    @property
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    def _lost(self, what: str, todo: str, *, endpoint: str = "") -> None:
+        host = self._watched.host
+        self._told.broken.append(
+            Regression(
+                host=self._whole.owner(endpoint, host) if endpoint else host,
+                what=f"{self._watched.key}: {redact(what)}",
+                where=self._watched.key,
+                todo=f"{todo[:1].upper()}{todo[1:]}",
+            )
+        )
+
+    # -- targets ------------------------------------------------------------------------------------------
+
+    def _targets(self) -> bool:
+        """Whether it could be asked."""
+        waiting = [
+            each for each in self._before.targets if each.health == "up" and not self._whole.is_accepted(each)
+        ]
+        said = False
+        while True:
+            why, now = self._monitor.targets()
+            if why and self._elapsed > _AGAIN:
+                self._lost(f"it could be asked before, and cannot be now: {why}", "see its log")
+                return False
+            if not why:
+                waiting = [each for each in waiting if not self._settled(each, now)]
+                if not waiting:
+                    self._tell_down(now)
+                    return True
+            if not said and self._elapsed > 2:
+                said = True
+                longest = max((wait_of(each.interval, each.timeout) for each in waiting), default=_AGAIN)
+                self._whole.say(
+                    self._watched.host,
+                    f"waiting until {len(waiting)} targets that were up before are scraped again "
+                    f"(up to {healthfindings.shown(longest)})",
+                )
+            # A Prometheus with thousands of targets is not asked all the time.
+            if self._whole.idle(max(_PAUSE, min(len(now) / 500, 5.0))):
+                return False
+
+    def _settled(self, before: TargetHealth, now: Sequence[TargetHealth]) -> bool:
+        """Whether it is decided; what is broken is told then."""
+        match = find(before, now)
+        wait = wait_of(before.interval, before.timeout)
+        if match is None:
+            if before.discovered:
+                self._told.not_checked.append(f"{before.name}: its discovery does not find it any more")
+                return True
+            if self._elapsed < _AGAIN:
+                return False
+            self._lost(
+                f"{before.name} was up before and is no target any more",
+                "see the log of Prometheus, and its configuration",
+                endpoint=before.endpoint,
+            )
+            return True
+        scraped = match.scraped >= self._since and match.health != "unknown"
+        if scraped and match.health == "up":
+            return True
+        if not scraped:
+            if self._elapsed < wait:
+                return False
+            self._lost(
+                f"{before.name} was up before and was not scraped again within {healthfindings.shown(wait)}",
+                "see the log of Prometheus",
+                endpoint=before.endpoint,
+            )
+            return True
+        cause = cause_of(match.error)
+        # Prometheus may ask by the old scheme for some seconds more; what fails by itself has a second chance.
+        final = (
+            match.scraped >= self._since + SLACK
+            if cause != "other"
+            else self._elapsed > wait + before.interval
+        )
+        if not final and self._elapsed < wait + before.interval:
+            return False
+        self._lost(
+            f"{before.name} was up before and is down now: {match.error}",
+            "find out why it went down, then apply again"
+            if cause == "other"
+            else f"give job {match.pool} the scheme, CA and login of what it scrapes, or leave that as it is",
+            endpoint=before.endpoint,
+        )
+        return True
+
+    def _tell_down(self, now: Sequence[TargetHealth]) -> None:
+        for each in self._before.targets:
+            if each.health != "down":
+                continue
+            match = find(each, now)
+            if match is None or match.health != "up":
+                after = match.error or match.health if match is not None else "it is no target any more"
+                self._told.down_before.append(
+                    f"{each.name} was down before ({each.error}), is down after: {after}"
+                )
+
+    def _probed(self) -> None:
+        """By now every target was scraped again, and with it what a blackbox exporter says."""
+        waiting = [
+            each for each in self._before.probed if each.success and not self._whole.is_accepted_probe(each)
+        ]
+        longest = max((each.interval for each in self._before.targets if each.health == "up"), default=60.0)
+        limit = self._elapsed + _AGAIN + longest
+        while waiting:
+            good = {each.identity for each in self._monitor.probed() if each.success}
+            waiting = [each for each in waiting if each.identity not in good]
+            if not waiting or self._elapsed > limit:
+                break
+            if self._whole.idle(1.0):
+                return
+        for each in waiting:
+            self._lost(
+                f"a blackbox exporter got through to {each.name} before and does not now",
+                "give its target an https URL, and its module the CA and login, or leave the server as it is",
+                endpoint=each.endpoint,
+            )
+
+    # -- the rest -----------------------------------------------------------------------------------------
+
+    def _alertmanagers(self) -> None:
+        before = {each.place: each for each in self._before.alertmanagers}
+        while before:
+            found = baseline.answering(self._monitor.alertmanagers(), self._watched.host, self._whole.hosts)
+            for each in found:
+                was = before.get(each.place)
+                turned = was is not None and was.url != each.url  # its own probes say whether that holds
+                if was is not None and (turned or not was.status or was.status // 100 == each.status // 100):
+                    del before[each.place]
+            if not before or self._elapsed > _AGAIN:
+                break
+            if self._whole.idle(1.0):
+                return
+        for was in before.values():
+            now = next((each for each in found if each.place == was.place), None)
+            self._lost(
+                f"Alertmanager {was.url} answered {was.status} before and "
+                + (f"answers {now.status or 'nothing'} now" if now else "is not used any more"),
+                "give it the scheme, CA and login in the alerting section, or leave it as it is",
+                endpoint=was.place.partition("/")[0],
+            )
+
+    def _rules(self) -> None:
+        waiting = [each for each in self._before.rules if each.health == "ok"]
+        loaded = {(each.group, each.name) for each in self._before.rules}
+        while waiting:
+            found = {(each.group, each.name): each for each in self._monitor.rules()}
+            missing = loaded - set(found)
+            late = self._elapsed > _AGAIN
+            if missing and late:
+                group, name = min(missing)
+                self._lost(
+                    f"rule {name} of {group} was loaded before and is not now ({len(missing)} in all)",
+                    "see the log of Prometheus",
+                )
+                return
+            open_ = []
+            for each in waiting:
+                now = found.get((each.group, each.name))
+                if now is None or (now.evaluated < self._since and now.health != "err"):
+                    if self._elapsed < min(each.interval + SLACK, _RULES) or now is None:
+                        open_.append(each)
+                    else:
+                        self._told.not_checked.append(f"rule {each.name} was not evaluated again yet")
+                elif now.health == "err":
+                    self._lost(
+                        f"rule {each.name} of {each.group} was evaluated before and fails now: {now.error}",
+                        "look at what its expression finds now",
+                    )
+            waiting = open_
+            if waiting and self._whole.idle(1.0):
+                return
+
+    def _remote_writes(self) -> None:
+        waiting = [each for each in self._before.remote_writes if each.works]
+        scrapes = [each.interval for each in self._before.targets if each.health == "up"]
+        limit = self._elapsed + min(scrapes, default=60.0) + _AGAIN
+        first: dict[str, float] = {}
+        while waiting:
+            now = {each.place: each.delivered for each in self._monitor.remote_writes()}
+            # A restart begins to count anew: what is delivered from here on counts.
+            first = first or now
+            waiting = [each for each in waiting if now.get(each.place, 0.0) <= first.get(each.place, 0.0)]
+            if not waiting:
+                return
+            if self._elapsed > limit:
+                break
+            if self._whole.idle(1.0):
+                return
+        for each in waiting:
+            self._lost(
+                f"remote_write to {each.url} was delivering before and has delivered nothing since the change",
+                "see the log of Prometheus; give that remote_write the scheme, CA and login",
+                endpoint=each.place.partition("/")[0],
+            )
+
+
+def find(before: TargetHealth, now: Sequence[TargetHealth]) -> TargetHealth | None:
+    """The same target later: by its labels, and where a job was divided, by its labels and address."""
+    same = [each for each in now if each.identity == before.identity]
+    if not same:
+        bare = [pair for pair in before.identity if pair[0] != "job"]
+        same = [
+            each
+            for each in now
+            if each.place == before.place and [pair for pair in each.identity if pair[0] != "job"] == bare
+        ]
+    if not same:
+        return None
+    return max(same, key=lambda each: (each.pool == before.pool, each.place == before.place))

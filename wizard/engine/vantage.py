@@ -1,0 +1,146 @@
+"""Asks from where a host stands: whether it can connect to host:port, and what a URL answers there.
+
+This machine's own hosts are asked directly. Over SSH, the host's SSH server connects for us, which needs no program
+there; where it does not forward, and in containers, curl or bash are run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+from urllib.parse import urlsplit
+
+from wizard import probes
+from wizard.engine.hosts import Hosts
+from wizard.engine.reaching import is_loopback
+from wizard.errors import FirescreenError
+from wizard.hosts.failures import ForbiddenError
+from wizard.model import Forward, Probe
+from wizard.services import scripts
+
+_PATIENCE: Final = 5.0
+# curl's exit code says how it went: 6 no such host, 7 refused or no route, 28 no answer in time.
+_CONNECT: Final = r"""
+if command -v curl >/dev/null; then
+  curl -sk -o /dev/null --connect-timeout 4 -m 6 "http://$1:$2/"
+  case $? in 6) echo 'no such host' ;; 7) echo 'connection refused, or no route to it' ;;
+  28) echo 'no answer within 4 s' ;; *) echo ok ;; esac
+elif command -v bash >/dev/null && command -v timeout >/dev/null; then
+  if timeout 4 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2" 2>/dev/null
+  then echo ok; else echo 'it takes no connection'; fi
+fi
+"""
+_STATUS: Final = r"""
+command -v curl >/dev/null || exit 0
+set -- "$1" ${2:+--resolve "$2"}
+url=$1; shift
+curl -sk -o /dev/null -m 8 -w '%{http_code}' "$@" "$url"
+exit 0
+"""
+_ADDRESSES: Final = r'getent ahosts "$1" | while read -r address _; do echo "$address"; done'
+
+
+def refusal(hosts: Hosts, host: str, address: str) -> str | None:
+    """Why a host cannot connect to host:port; '' if it can, None if that cannot be found out."""
+    spec = hosts.spec(host)
+    name, _, port = address.rpartition(":")
+    if spec.connect in ("local", "practice"):
+        return "" if probes.reaches(address, _PATIENCE) else "it takes no connection"
+    if is_loopback(name.strip("[]")):
+        return "it listens on its own machine's loopback"
+    if spec.connect == "ssh":
+        try:
+            return _refused(hosts, Forward(spec, address))
+        except ForbiddenError:
+            pass  # asked by a program there
+    if spec.connect == "manual":
+        return None
+    try:
+        said = scripts.run(
+            hosts.connection(host), _CONNECT, name.strip("[]"), port, timeout=15
+        ).stdout.strip()
+    except FirescreenError:
+        return None
+    return ("" if said == "ok" else said) if said else None
+
+
+def _refused(hosts: Hosts, forward: Forward) -> str | None:
+    """As `refusal`, by the host's SSH server.
+
+    Raises:
+        ForbiddenError: it does not forward.
+    """
+    try:
+        hosts.dial(forward, _PATIENCE).close()
+    except ForbiddenError:
+        raise
+    except TimeoutError:
+        return f"no answer within {_PATIENCE:g} s"
+    except ConnectionRefusedError:
+        return "connection refused, no route to it, or no such host"
+    except OSError:
+        return None
+    return ""
+
+
+def status(hosts: Hosts, host: str, url: str, *, there: str = "") -> int | None:
+    """The HTTP status of a URL that is asked from a host, redirects not followed and certificates not checked.
+
+    Args:
+        there: the address in place of the URL's name, e.g. 127.0.0.1 for a site of that very host.
+
+    Returns:
+        The status, 0 if there was no answer, None if it cannot be asked.
+    """
+    spec = hosts.spec(host)
+    try:
+        parts = urlsplit(url)
+        name, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return None
+    if spec.connect == "manual":
+        return None
+    probe = Probe(
+        id=f"{host}/answer",
+        host=host,
+        component="",
+        name="what it answers",
+        client="Firescreen",
+        expect="200",
+        url=url,
+        resolve=f"{name}:{port}:{there}" if there else "",
+        insecure=True,
+        timeout=10.0,
+    )
+    if spec.connect in ("local", "practice"):
+        return probes.run(probe, follow=False).status
+    if spec.connect == "ssh":
+        forward = Forward(spec, f"{there or name}:{port}")
+        try:
+            hosts.dial(forward, _PATIENCE).close()
+        except ForbiddenError:
+            pass  # asked by a program there
+        except OSError:
+            return 0
+        else:
+            return probes.run(
+                replace(probe, resolve="", forward=forward), dial=hosts.dial, follow=False
+            ).status
+    try:
+        rule = f"{name}:{port}:{there}" if there else ""
+        said = scripts.run(hosts.connection(host), _STATUS, url, rule, timeout=15).stdout.strip()
+    except FirescreenError:
+        return None
+    return int(said) if said.isdecimal() else None
+
+
+def addresses(hosts: Hosts, host: str, name: str) -> tuple[str, ...]:
+    """The addresses that a name has on a host; () if it has none, or that cannot be found out."""
+    spec = hosts.spec(host)
+    if spec.connect == "manual":
+        return ()
+    try:
+        said = scripts.run(hosts.connection(host), _ADDRESSES, name, timeout=10).stdout
+    except FirescreenError:
+        return ()
+    return tuple(dict.fromkeys(said.split()))

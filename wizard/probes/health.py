@@ -1,0 +1,232 @@
+"""Asks a Prometheus for what it reports of itself: its targets, Alertmanagers, rules and remote_write queues."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from wizard.configs.durations import seconds
+from wizard.model import (
+    AlertmanagerHealth,
+    Probe,
+    ProbedHealth,
+    PrometheusHealth,
+    RemoteWriteHealth,
+    RuleHealth,
+    TargetHealth,
+)
+from wizard.probes.attempts import run
+from wizard.probes.targets import time_of
+from wizard.probes.wire import Dial
+from wizard.redact import redact
+from wizard.trust import one_line
+
+TARGETS: Final = "/api/v1/targets?state=active"
+_ALERTMANAGERS: Final = "/api/v1/alertmanagers"
+_RULES: Final = "/api/v1/rules"
+_METRICS: Final = "/metrics"
+_PROBED: Final = "/api/v1/query?query=probe_success"
+_SAMPLE: Final = re.compile(
+    r"^(prometheus_(?:config_last_reload_successful|remote_storage_samples_(?:retried_|failed_)?total))"
+    r"(\{[^}]*\})? (\S+)",
+    re.MULTILINE,
+)
+_LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_PATIENCE: Final = 10.0
+"""Seconds for one answer: five thousand targets make some 8 MB."""
+
+
+class Monitor:
+    """One Prometheus as it can be asked now: of several ways to ask it, the first that was answered is kept.
+
+    Args:
+        host: its host's name.
+        component: e.g. prometheus.
+        ways: its root with what it demands, as `Watched` has them.
+        interval: seconds between scrapes for versions that do not say it themselves.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        component: str,
+        ways: Sequence[Probe],
+        *,
+        dial: Dial | None = None,
+        cancel: threading.Event | None = None,
+        interval: Callable[[str], tuple[float, float]] = lambda job: (60.0, 10.0),
+    ) -> None:
+        self._host, self._component = host, component
+        self._ways = tuple(ways)
+        self._dial, self._cancel = dial, cancel
+        self._interval = interval
+
+    def targets(self) -> tuple[str, tuple[TargetHealth, ...]]:
+        """Why it did not say ('' if it did), and its active targets by job and labels."""
+        why, data = self._api(TARGETS)
+        if why:
+            return why, ()
+        rows = data.get("activeTargets") or []
+        found = [self._target(row) for row in rows if isinstance(row, dict)]
+        return "", tuple(sorted(found, key=lambda each: (each.pool, each.identity)))
+
+    def look(self) -> PrometheusHealth:
+        """All that it reports. Never raises."""
+        why, targets = self.targets()
+        known = PrometheusHealth(host=self._host, component=self._component, unanswered=why, targets=targets)
+        if why:
+            return known
+        reloaded, writes = self._metrics()
+        return replace(
+            known,
+            alertmanagers=self.alertmanagers(),
+            rules=self.rules(),
+            reloaded=reloaded,
+            remote_writes=writes,
+            probed=self.probed(),
+        )
+
+    def alertmanagers(self) -> tuple[AlertmanagerHealth, ...]:
+        """The Alertmanagers that it sends to; their own answers are not asked for here."""
+        rows = self._api(_ALERTMANAGERS)[1].get("activeAlertmanagers") or []
+        return tuple(AlertmanagerHealth(url=_text(row.get("url"))) for row in rows if isinstance(row, dict))
+
+    def rules(self) -> tuple[RuleHealth, ...]:
+        """The rules that it has loaded."""
+        found = []
+        for group in self._api(_RULES)[1].get("groups") or []:
+            name = f"{_text(group.get('file'))} {_text(group.get('name'))}"
+            for row in group.get("rules") or []:
+                health = str(row.get("health"))
+                found.append(
+                    RuleHealth(
+                        group=name,
+                        name=_text(row.get("name")),
+                        health=health if health in ("ok", "err") else "unknown",  # type: ignore[arg-type]
+                        error=_text(row.get("lastError"), 500),
+                        evaluated=time_of(str(row.get("lastEvaluation", ""))),
+                        interval=_number(group.get("interval"), 60.0),
+                    )
+                )
+        return tuple(found)
+
+    def probed(self) -> tuple[ProbedHealth, ...]:
+        """What blackbox exporters say, as it has stored it last."""
+        found = []
+        for row in self._api(_PROBED)[1].get("result") or []:
+            labels = {str(name): _text(value) for name, value in _mapping(row.get("metric")).items()}
+            at, value = row.get("value") or (0, "")
+            found.append(ProbedHealth(labels=labels, success=str(value) == "1", at=_number(at, 0.0)))
+        return tuple(sorted(found, key=lambda each: each.identity))
+
+    def remote_writes(self) -> tuple[RemoteWriteHealth, ...]:
+        """Its remote_write queues, as its own metrics tell of them."""
+        return self._metrics()[1]
+
+    def reloaded(self) -> bool | None:
+        """Whether its last reload succeeded; None where it does not say."""
+        return self._metrics()[0]
+
+    def _metrics(self) -> tuple[bool | None, tuple[RemoteWriteHealth, ...]]:
+        outcome, body = self._get(_METRICS)
+        if outcome:
+            return None, ()
+        reloaded: bool | None = None
+        queues: dict[tuple[str, str], dict[str, float]] = {}
+        for name, labels, value in _SAMPLE.findall(body.decode("utf-8", "replace")):
+            if name == "prometheus_config_last_reload_successful":
+                reloaded = _number(value, 0.0) == 1
+                continue
+            said = dict(_LABEL.findall(labels))
+            queue = queues.setdefault((said.get("remote_name", ""), said.get("url", "")), {})
+            queue[name.removeprefix("prometheus_remote_storage_samples_")] = _number(value, 0.0)
+        return reloaded, tuple(
+            RemoteWriteHealth(
+                name=_text(name),
+                url=_text(url),
+                # The total counts every attempt.
+                delivered=each.get("total", 0.0)
+                - each.get("failed_total", 0.0)
+                - each.get("retried_total", 0.0),
+                failed=each.get("failed_total", 0.0),
+            )
+            for (name, url), each in queues.items()
+        )
+
+    def _api(self, path: str) -> tuple[str, Mapping[str, Any]]:
+        why, body = self._get(path)
+        if why:
+            return why, {}
+        try:
+            document = json.loads(body)
+            data = document["data"]
+            if not isinstance(data, dict):
+                raise TypeError
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return "the answer is not one of Prometheus' API", {}
+        return "", data
+
+    def _get(self, path: str) -> tuple[str, bytes]:
+        """Why there was no answer, or '' and its body."""
+        first = "no way to ask it is known"
+        for number, way in enumerate(self._ways):
+            bodies: list[bytes] = []
+            asked = replace(way, url=f"{way.url.rstrip('/')}{path}", timeout=_PATIENCE)
+            attempt = run(asked, cancel=self._cancel, dial=self._dial, whole=bodies.append)
+            if attempt.outcome == "200":
+                self._ways = (way,)
+                return "", bodies[0]
+            if not number:
+                first = attempt.reason or f"it answered {attempt.outcome}"
+        return first, b""
+
+    def _target(self, row: Mapping[str, Any]) -> TargetHealth:
+        labels = {str(name): _text(value) for name, value in _mapping(row.get("labels")).items()}
+        found = {str(name): str(value) for name, value in _mapping(row.get("discoveredLabels")).items()}
+        pool = _text(row.get("scrapePool") or labels.get("job"))
+        health = str(row.get("health"))
+        interval, timeout = (
+            seconds(str(row.get("scrapeInterval", ""))),
+            seconds(str(row.get("scrapeTimeout", ""))),
+        )
+        usual = self._interval(pool) if not interval else (interval, timeout)
+        url = _text(row.get("scrapeUrl"), 1000)
+        return TargetHealth(
+            pool=pool,
+            labels=labels,
+            address=_text(found.get("__address__")) or _endpoint(url),
+            url=url,
+            health=health if health in ("up", "down") else "unknown",  # type: ignore[arg-type]
+            error=_text(row.get("lastError"), 1000),
+            scraped=time_of(str(row.get("lastScrape", ""))),
+            interval=usual[0],
+            timeout=usual[1],
+            discovered=any(name.startswith("__meta_") and name != "__meta_filepath" for name in found),
+        )
+
+
+def _endpoint(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: object, usual: float) -> float:
+    try:
+        return float(str(value))
+    except ValueError:
+        return usual
+
+
+def _text(value: object, limit: int = 300) -> str:
+    return one_line(redact(str(value or "")), limit)

@@ -1,0 +1,172 @@
+"""Finds the reverse proxies that run on a host, and reads their configurations with all that these include."""
+
+from __future__ import annotations
+
+import fnmatch
+import posixpath
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from wizard.configs import proxies
+from wizard.errors import AwayError, HostError
+from wizard.model import Connection, Proxies, ProxyProgram
+from wizard.services import scripts
+
+# A process of a container has a file system of its own: it is in another PID namespace, or cannot be looked at.
+_SCRIPT: Final = r"""
+own=$(readlink /proc/self/ns/pid)
+for d in /proc/[0-9]*; do
+  c=
+  { IFS= read -r c < "$d/comm"; } 2>/dev/null || continue
+  case $c in nginx|apache2|httpd|caddy|haproxy) ;; *) continue ;; esac
+  other=$(readlink "$d/ns/pid" 2>/dev/null)
+  case $other in ''|"$own") ;; *) continue ;; esac
+  case "$(tr '\0\n' '  ' 2>/dev/null < "$d/cgroup")" in
+  *docker*|*containerd*|*libpod*|*podman*|*kubepods*|*lxc.payload*) continue ;;
+  esac
+  printf '\036%s\037' "$c"
+  tr '\0' '\037' < "$d/cmdline" 2>/dev/null
+done
+exit 0
+"""
+_NAMES: Final[dict[str, ProxyProgram]] = {
+    "nginx": "nginx",
+    "apache2": "apache",
+    "httpd": "apache",
+    "caddy": "caddy",
+    "haproxy": "haproxy",
+}
+_OPTIONS: Final[dict[ProxyProgram, tuple[str, ...]]] = {
+    "nginx": ("-c",),
+    "apache": ("-f",),
+    "caddy": ("--config", "-config"),
+    "haproxy": ("-f", "--"),
+}
+_ROUNDS: Final = 8
+_MOST: Final = 300
+"""Files of one configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    program: ProxyProgram
+    main: str
+    """The configuration that its command line names, or ''."""
+
+
+def discover(connection: Connection) -> Proxies:
+    """The routes of all the reverse proxies that run on a host.
+
+    Raises:
+        AwayError: the host was lost. What cannot be read otherwise is told in `unread`.
+    """
+    found = Proxies()
+    for each in _running(connection):
+        try:
+            mine = _read(connection, each)
+        except AwayError:
+            raise
+        except HostError as error:
+            mine = Proxies(
+                unread=(f"{each.program} runs, and its configuration cannot be read: {error.what}",)
+            )
+        found = Proxies(routes=(*found.routes, *mine.routes), unread=(*found.unread, *mine.unread))
+    return replace(found, routes=tuple(replace(each, host=connection.name) for each in found.routes))
+
+
+def _running(connection: Connection) -> tuple[_Running, ...]:
+    ended = scripts.run(connection, _SCRIPT, timeout=10)
+    found = []
+    for record in ended.stdout.split("\x1e")[1:]:
+        name, *words = record.split("\x1f")
+        program = _NAMES[name]
+        # nginx writes its title over its arguments: they stand in one word behind 'master process'.
+        if words and words[0].startswith("nginx: "):
+            if "master process" not in words[0]:
+                continue
+            words = words[0].split()
+        found.append(_Running(program, _named(words, _OPTIONS[program])))
+    return tuple(dict.fromkeys(found))
+
+
+def _named(words: Iterable[str], options: tuple[str, ...]) -> str:
+    listed = list(words)
+    for index, word in enumerate(listed[:-1]):
+        if word in options:
+            return listed[index + 1]
+    joined = (word.partition("=")[2] for word in listed if word.partition("=")[0] in options)
+    return next(joined, "")
+
+
+def _read(connection: Connection, running: _Running) -> Proxies:
+    program = running.program
+    main, content = "", None
+    for path in (running.main,) if running.main.startswith("/") else proxies.MAIN[program]:
+        info = connection.info(path)
+        if info is not None and info.kind == "folder":
+            return _folder(connection, program, path)
+        state = connection.read(path) if info is not None else None
+        if state is not None:
+            main, content = path, state.content
+            break
+    if content is None:
+        place = running.main or " or ".join(proxies.MAIN[program])
+        return Proxies(unread=(f"{program} runs, and its configuration is not at {place}",))
+    if program == "caddy" and main.endswith(".json"):
+        return Proxies(unread=(f"caddy runs with {main}: only Caddyfiles are read",))
+    files = {main: content}
+    new = [main]
+    for _ in range(_ROUNDS):
+        wanted = [each for path in new for each in proxies.includes(program, main, files[path])]
+        new = []
+        for path in dict.fromkeys(each for pattern in wanted for each in _matching(connection, pattern)):
+            if path in files or len(files) >= _MOST:
+                continue
+            state = connection.read(path)
+            if state is not None:
+                files[path] = state.content
+                new.append(path)
+        if not new:
+            break
+    return Proxies(routes=proxies.routes(program, main, files))
+
+
+def _folder(connection: Connection, program: ProxyProgram, folder: str) -> Proxies:
+    """A configuration that is all the files of a folder (HAProxy's -f)."""
+    files = {}
+    for name in connection.names(folder)[:_MOST]:
+        path = posixpath.join(folder, name)
+        state = connection.read(path) if name.endswith(".cfg") else None
+        if state is not None:
+            files[path] = state.content
+    return Proxies(routes=proxies.routes(program, folder, files))
+
+
+def _matching(connection: Connection, pattern: str) -> list[str]:
+    """The files that a path, a pattern or a folder stands for; wildcards in any part."""
+    if not re.search(r"[*?\[]", pattern):
+        info = connection.info(pattern)
+        if info is None or info.kind == "other":
+            return []
+        if info.kind == "file":
+            return [pattern]
+        return [posixpath.join(pattern, name) for name in connection.names(pattern)]
+    paths = ["/"]
+    *parts, last = [part for part in pattern.split("/") if part]
+    for part in parts:
+        if not re.search(r"[*?\[]", part):
+            paths = [posixpath.join(path, part) for path in paths]
+            continue
+        paths = [
+            posixpath.join(path, name)
+            for path in paths
+            for name in fnmatch.filter(connection.names(path), part)
+        ][:_MOST]
+    found = [
+        posixpath.join(path, name) for path in paths for name in fnmatch.filter(connection.names(path), last)
+    ]
+    return [
+        each for each in found[:_MOST] if (info := connection.info(each)) is not None and info.kind == "file"
+    ]
