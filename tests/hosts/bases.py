@@ -25,6 +25,8 @@ PACKAGES = (
     *("python3", "python3-venv", "python3-apt"),
     *("prometheus", "prometheus-node-exporter", "prometheus-alertmanager", "prometheus-pushgateway"),
     "prometheus-blackbox-exporter",
+    # For the shapes of hosts: other tools, another login shell, another language.
+    *("busybox-static", "fish", "locales"),
 )
 PASSWORD = "correct horse"
 """What sudo asks the user `operator` for."""
@@ -62,6 +64,7 @@ ExecStart=/bin/sh -e /etc/own-address
 WantedBy=multi-user.target
 END
 systemctl -q enable own-address.service
+localedef -i de_DE -f UTF-8 de_DE.UTF-8
 # Each host makes its own.
 rm -f /etc/ssh/ssh_host_*
 : > /etc/machine-id

@@ -60,6 +60,18 @@ def _stand_in(namespace: int) -> None:
         raise OSError(ctypes.get_errno(), "setns")
 
 
+@contextmanager
+def standing_in(namespace: Path) -> Iterator[None]:
+    """This thread, and what it starts meanwhile, stand in that network namespace."""
+    with Path("/proc/thread-self/ns/net").open("rb") as home:
+        with namespace.open("rb") as there:
+            _stand_in(there.fileno())
+        try:
+            yield
+        finally:
+            _stand_in(home.fileno())
+
+
 def _unmount(folder: Path) -> None:
     """Removes a host's folder; one that is still mounted stays, for the next run to sweep."""
     for place in (folder / "root", folder / "layers"):
@@ -144,13 +156,8 @@ class Network:
 
         Threads that exist already (a pool's) stay where they are, and a socket stays where it was opened.
         """
-        with Path("/proc/thread-self/ns/net").open("rb") as home:
-            with Path("/run/netns", self.name).open("rb") as there:
-                _stand_in(there.fileno())
-            try:
-                yield
-            finally:
-                _stand_in(home.fileno())
+        with standing_in(Path("/run/netns", self.name)):
+            yield
 
     @property
     def enter(self) -> list[str]:
@@ -240,6 +247,12 @@ class Machine:
     def seen(self) -> Path:
         """Its file system with all that is mounted there, as its own processes see it."""
         return Path(f"/proc/{self._leader}/root")
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """This thread stands in the host's own network: its loopback, its addresses, its routes."""
+        with standing_in(Path(f"/proc/{self._leader}/ns/net")):
+            yield
 
     # -- use ---------------------------------------------------------------------------------------------
 
