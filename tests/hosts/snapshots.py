@@ -19,7 +19,18 @@ from typing import Any, TypeAlias
 
 from machines import Machine
 
-FOLDERS = ("etc", "opt", "usr/local", "srv", "var/spool/cron", "root", "home", "usr/lib/systemd", "snap", "data")
+FOLDERS = (
+    "etc",
+    "opt",
+    "usr/local",
+    "srv",
+    "var/spool/cron",
+    "root",
+    "home",
+    "usr/lib/systemd",
+    "snap",
+    "data",
+)
 _LEFT_OUT = ("opt/firescreen", "root/.local", "root/.cache", "home/admin/.local", "home/admin/.cache")
 """Firescreen itself and its own folder, where it runs inside."""
 _PASSING = ("systemd-", "user@", "user-runtime-dir@", "getty@", "console-getty", "dbus", "ssh@", "init.scope")
@@ -105,7 +116,7 @@ def request(
         return "no TLS", b""
     except (ConnectionError, http.client.HTTPException):
         return "no HTTP", b""
-    except socket.timeout:
+    except TimeoutError:
         return "silent", b""
     except OSError:
         return "closed", b""
@@ -149,10 +160,12 @@ def taken(
             groups = (api(place, "rules", password) or {}).get("groups", ())
             rules += [(rule["name"], rule["health"]) for group in groups for rule in group["rules"]]
         answers = {place: request(place, timeout=3)[0] for place in listening(machine)}
-    kept = {path: facts for path, facts in files(machine).items() if not any(fnmatch(path, each) for each in living)}
-    return Snapshot(
-        kept, units(machine), targets, tuple(sorted(managers)), tuple(sorted(rules)), answers
-    )
+    kept = {
+        path: facts
+        for path, facts in files(machine).items()
+        if not any(fnmatch(path, each) for each in living)
+    }
+    return Snapshot(kept, units(machine), targets, tuple(sorted(managers)), tuple(sorted(rules)), answers)
 
 
 def targets_of(place: str, password: str) -> Targets:
@@ -215,13 +228,17 @@ def _address(text: str) -> str:
 
 def units(machine: Machine) -> dict[str, UnitFacts]:
     """All services and sockets that systemd has loaded."""
-    said = machine.check(["systemctl", "show", "--no-pager", "-p", _SHOWN, "--", "*.service", "*.socket", "*.timer"])
+    said = machine.check(
+        ["systemctl", "show", "--no-pager", "-p", _SHOWN, "--", "*.service", "*.socket", "*.timer"]
+    )
     found = {}
     for block in said.split("\n\n"):
         one = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         if one and not one["Id"].startswith(_PASSING):
             state = tuple(
-                one.get(key, "") for key in _SHOWN.split(",") if key not in ("MainPID", "ExecMainStartTimestampMonotonic")
+                one.get(key, "")
+                for key in _SHOWN.split(",")
+                if key not in ("MainPID", "ExecMainStartTimestampMonotonic")
             )
             process = (one.get("MainPID", "0"), one.get("ExecMainStartTimestampMonotonic", "0"))
             found[one["Id"]] = UnitFacts(state, process)
@@ -247,10 +264,10 @@ def _walk(root: Path, top: Path) -> Iterator[tuple[str, FileFacts]]:
 def _facts(path: str) -> FileFacts | None:
     try:
         seen = os.lstat(path)
-        kind = stat.S_ISREG(seen.st_mode) and "file" or stat.S_ISLNK(seen.st_mode) and "link" or "other"
+        kind = (stat.S_ISREG(seen.st_mode) and "file") or (stat.S_ISLNK(seen.st_mode) and "link") or "other"
         content = ""
         if kind == "link":
-            content = os.readlink(path)
+            content = str(Path(path).readlink())
         elif kind == "file":
             content = hashlib.sha256(Path(path).read_bytes()).hexdigest()
         attributes = tuple(

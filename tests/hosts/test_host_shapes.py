@@ -8,11 +8,10 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
@@ -62,9 +61,7 @@ class Site:
             if "prometheus" in shape.hosts[name] and "/etc/prometheus/prometheus.yml" not in own:
                 machine.push("/etc/prometheus/prometheus.yml", CONFIG.encode())
             for path, text in own.items():
-                for other, each in self.machines.items():
-                    text = text.replace(f"${other.upper()}", each.address)
-                machine.push(path, text.encode())
+                machine.push(path, self._with_addresses(text).encode())
             if "prometheus" in shape.hosts[name]:
                 machine.check(["systemctl", "restart", "prometheus"])
         for name, machine in self.machines.items():
@@ -72,6 +69,12 @@ class Site:
         for name, machine in self.machines.items():
             snapshots.settled(machine, shape.asked(name), self.password, unscraped=shape.unscraped)
         self._write_stack()
+
+    def _with_addresses(self, text: str) -> str:
+        """A text in which $SRV1 and so on are the hosts' addresses."""
+        for name, machine in self.machines.items():
+            text = text.replace(f"${name.upper()}", machine.address)
+        return text
 
     def _write_stack(self) -> None:
         hosts = {}
@@ -167,14 +170,14 @@ def site_of(shape: Shape, network: Network, folder: Path) -> Iterator[Site]:
 def test_a_run_ends_verified_or_touches_nothing(shape: Shape, network: Network, tmp_path: Path) -> None:
     with site_of(shape, network, tmp_path) as site:
         before = site.taken()
-        assert site.works() == [], "the shape itself is wrong"
+        nothing([*site.works(), *answers(site)], "the shape itself is wrong")
         began = time.monotonic()
         ended = site.firescreen("apply", "STACK", "--yes")
         took = time.monotonic() - began
         said = f"{ended.returncode} after {took:.0f} s\n{ended.stdout[-6000:]}{ended.stderr[-9000:]}"
         if shape.ends == "verified":
             assert ended.returncode == 0, said
-            assert [*after_the_run(site, before), *is_secured(site), *site.works()] == [], said
+            nothing([*after_the_run(site, before), *is_secured(site), *site.works()], said)
             planned = site.firescreen("plan", "STACK")
             assert planned.returncode == 0, f"a second plan has changes:\n{planned.stdout}{planned.stderr}"
             undone = site.firescreen("undo", "--yes")
@@ -185,9 +188,38 @@ def test_a_run_ends_verified_or_touches_nothing(shape: Shape, network: Network, 
             missing = [each for each in shape.words if not re.search(each, ended.stderr)]
             assert not missing, f"it does not say {missing}:\n{said}"
             if shape.ends == "refused":
-                assert untouched(before, site.taken()) == [], said
-        assert put_back(site, before) == [], said
+                history = site.firescreen("history", "--json")
+                assert json.loads(history.stdout or "[]") == [], f"it began before it refused:\n{said}"
+                nothing(untouched(before, site.taken()), said)
+        nothing(put_back(site, before), said)
         assert took < shape.bound, said
+
+
+def nothing(wrong: list[str], said: str) -> None:
+    """Fails with all that is wrong, before what the run said."""
+    assert not wrong, "\n".join([*wrong, said])
+
+
+def answers(site: Site) -> list[str]:
+    """Components of a shape that is to end verified that do not answer before it begins."""
+    silent = []
+    for name, machine in site.machines.items():
+        with machine.entered():
+            for component, places in site.shape.secured(name).items():
+                seen = {each: snapshots.request(*path_of(each, machine))[0] for each in places}
+                # 401: it has a password already. 400: it speaks TLS.
+                silent += [
+                    f"{name}/{component} at {place}: {answer}"
+                    for place, answer in seen.items()
+                    if answer not in ("200", "400", "401")
+                ]
+    return silent if site.shape.ends == "verified" else []
+
+
+def path_of(given: str, machine: Machine) -> tuple[str, str]:
+    """Address and path of an endpoint as `Shape.endpoints` has it."""
+    place, _, prefix = given.replace("own", machine.address).partition("/")
+    return place, f"/{prefix}/metrics".replace("//", "/")
 
 
 def after_the_run(site: Site, before: dict[str, Snapshot]) -> list[str]:
@@ -242,8 +274,7 @@ def is_secured(site: Site) -> list[str]:
     for name, machine in site.machines.items():
         for component, places in site.shape.secured(name).items():
             for given in places:
-                place, _, prefix = given.replace("own", machine.address).partition("/")
-                path = f"/{prefix}/metrics".replace("//", "/")
+                place, path = path_of(given, machine)
                 demands = protect[name, component]
                 with machine.entered():
                     answers = {
@@ -284,10 +315,13 @@ def put_back(site: Site, before: dict[str, Snapshot]) -> list[str]:
         for name, was in before.items():
             now = after[name]
             wrong += [f"{name}: {path} is not as before" for path in _changed(was, now)]
-            wrong += [f"{name}: {unit}: {was.units.get(unit)} -> {now.units.get(unit)}" for unit in _differing(was.units, now.units)]
+            wrong += [
+                f"{name}: {unit}: {was.units.get(unit)} -> {now.units.get(unit)}"
+                for unit in _differing(was.units, now.units)
+            ]
             for what in ("targets", "alertmanagers", "rules", "answers"):
                 if getattr(was, what) != getattr(now, what):
-                    wrong.append(f"{name}: {what}: {getattr(was, what)} -> {getattr(now, what)}")
+                    wrong.append(f"{name}: {what}:\n   {getattr(was, what)}\n-> {getattr(now, what)}")
         wrong += site.works()
         if not wrong or time.monotonic() > bound:
             return wrong
@@ -298,7 +332,7 @@ def _changed(was: Snapshot, now: Snapshot) -> list[str]:
     return _differing(was.files, now.files)
 
 
-def _differing(was: dict[str, object], now: dict[str, object]) -> list[str]:  # type: ignore[misc]
+def _differing(was: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
     return sorted(key for key in was.keys() | now.keys() if was.get(key) != now.get(key))
 
 

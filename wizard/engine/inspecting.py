@@ -12,6 +12,7 @@ from dataclasses import replace
 from wizard import steps
 from wizard.account import account
 from wizard.components import component as find_component
+from wizard.engine import storage
 from wizard.engine.hosts import Hosts
 from wizard.engine.lanes import side_by_side
 from wizard.engine.together import info_many, read_many
@@ -61,8 +62,8 @@ def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
         facts = replace(facts, hosts=_with_all(facts, missing, hosts))
     folders = steps.wanted_folders(stack, facts)
     looked = side_by_side(
-        lambda known: replace(
-            known, folders=_folders(known.spec.name, folders.get(known.spec.name, ()), hosts)
+        lambda known: _with_storage(
+            replace(known, folders=_folders(known.spec.name, folders.get(known.spec.name, ()), hosts)), hosts
         ),
         facts.hosts.values(),
     )
@@ -131,6 +132,16 @@ def _with_files(known: HostFacts, missing: list[str], hosts: Hosts) -> HostFacts
             names = fnmatch.filter(connection.names(folder), pattern)
             read |= {each: connection.read(each) for each in (posixpath.join(folder, name) for name in names)}
     return replace(known, files={**known.files, **read})
+
+
+def _with_storage(known: HostFacts, hosts: Hosts) -> HostFacts:
+    """With what its files and folders lie on, where they are written by us."""
+    spec = known.spec
+    paths = storage.looked_at(known.files, known.folders)
+    if not paths or spec.name == WORKSPACE or spec.connect in ("practice", "manual"):
+        return known
+    found = storage.storage(hosts.connection(spec.name), paths, root=known.root)
+    return replace(known, storage=found)
 
 
 def _folders(name: str, paths: tuple[str, ...], hosts: Hosts) -> dict[str, PathInfo | None]:

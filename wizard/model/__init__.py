@@ -20,6 +20,7 @@ from wizard.model.found import (
     Service,
     Severity,
     Spare,
+    Storage,
 )
 from wizard.model.picture import Arrow
 from wizard.model.plan import Plan
@@ -74,6 +75,7 @@ __all__ = [
     "Severity",
     "Spare",
     "Stack",
+    "Storage",
     "TlsReport",
     "UserSpec",
     "WriteFile",

@@ -272,7 +272,7 @@ def servers(stack: Stack, facts: Facts) -> tuple[Server, ...]:
             raise InputError(
                 f"there is no {spec.name} on {spec.host}",
                 where=stack.source or spec.host,
-                todo=f"install and start it, or take {spec.key} out of the stack",
+                todo=f"install and start it (unmask its unit, where that is masked), or take {spec.key} out of the stack",
             )
         if spec.service == "manual":
             service = replace(

@@ -37,6 +37,7 @@ from wizard.steps import (
     replacing,
     restarting,
     sharedpair,
+    storage,
     tools,
     words,
 )
@@ -122,6 +123,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         if step.changes
     )
     copies.refuse(stack, facts, steps)
+    storage.refuse(facts, steps)
     steps = copies.told(stack, facts, steps)
     return Plan(
         stack=stack,
