@@ -271,7 +271,7 @@ class Machine:
         environment = ["env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
         environment += ["HOME=/root" if user == "root" else f"HOME=/home/{user}", "LANG=C.UTF-8", "TERM=dumb"]
         # The bound is held inside: killing nsenter would leave its child running in the host.
-        bound = ["timeout", "--kill-after=2", f"{timeout:g}"]
+        bound = ["timeout", "-k", "2", f"{timeout:g}"]
         ended = subprocess.run(
             [*self._inside(), *environment, *bound, *argv],
             input=stdin.encode() if isinstance(stdin, str) else stdin,

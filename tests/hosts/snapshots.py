@@ -31,8 +31,8 @@ FOLDERS = (
     "snap",
     "data",
 )
-_LEFT_OUT = ("opt/firescreen", "root/.local", "root/.cache", "home/admin/.local", "home/admin/.cache")
-"""Firescreen itself and its own folder, where it runs inside."""
+_LEFT_OUT = ("opt/firescreen", "root/.local", "root/.cache", "home/admin/.sudo_as_admin_successful")
+"""Firescreen itself and its own folder, where it runs inside; what Debian's sudo leaves in a home."""
 _PASSING = ("systemd-", "user@", "user-runtime-dir@", "getty@", "console-getty", "dbus", "ssh@", "init.scope")
 """Units that come and go without anybody's doing."""
 _SHOWN = (
@@ -40,8 +40,8 @@ _SHOWN = (
     "DropInPaths,NeedDaemonReload"
 )
 USER = "prometheus"
-Targets: TypeAlias = dict[tuple[str, str, str], tuple[str, str]]
-"""Health and labels of each target, by Prometheus, job and address without the scheme."""
+Targets: TypeAlias = dict[tuple[str, str, str], str]
+"""Health of each target, by Prometheus, labels and address without the scheme; a job's own name is no label."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,12 @@ def api(place: str, path: str, password: str) -> Any:
 
 
 def taken(
-    machine: Machine, prometheus: tuple[str, ...], password: str, *, living: tuple[str, ...] = ()
+    machine: Machine,
+    prometheus: tuple[str, ...],
+    password: str,
+    *,
+    living: tuple[str, ...] = (),
+    unscraped: tuple[str, ...] = (),
 ) -> Snapshot:
     """The host as it is now.
 
@@ -148,13 +153,17 @@ def taken(
         prometheus: where its Prometheus is asked, as `Shape.prometheus` has it.
         password: of the user prometheus, for what is protected by now.
         living: paths (fnmatch) that programs write all the time.
+        unscraped: jobs whose targets' health is left out, since they are scraped at some time or other.
     """
     targets: Targets = {}
     managers: list[str] = []
     rules: list[tuple[str, str]] = []
     with machine.entered():
         for place in (each.replace("own", machine.address) for each in prometheus):
-            targets |= targets_of(place, password)
+            targets |= {
+                key: "unscraped" if json.loads(key[1])["job"] in unscraped else health
+                for key, health in targets_of(place, password).items()
+            }
             found = api(place, "alertmanagers", password) or {}
             managers += [each["url"].partition("://")[2] for each in found.get("activeAlertmanagers", ())]
             groups = (api(place, "rules", password) or {}).get("groups", ())
@@ -172,10 +181,9 @@ def targets_of(place: str, password: str) -> Targets:
     """What a Prometheus says of its targets; stand in its network."""
     found = api(place, "targets?state=active", password) or {}
     return {
-        (place, each["scrapePool"], each["scrapeUrl"].partition("://")[2]): (
-            each["health"],
-            json.dumps(each["labels"], sort_keys=True),
-        )
+        (place, json.dumps(each["labels"], sort_keys=True), each["scrapeUrl"].partition("://")[2]): each[
+            "health"
+        ]
         for each in found.get("activeTargets", ())
     }
 
@@ -197,8 +205,8 @@ def settled(
             waiting = [
                 key
                 for each in seen
-                for key, (health, _) in each.items()
-                if health == "unknown" and key[1] not in unscraped
+                for key, health in each.items()
+                if health == "unknown" and json.loads(key[1])["job"] not in unscraped
             ]
             if all(seen) and not waiting:
                 return
@@ -255,7 +263,7 @@ def _walk(root: Path, top: Path) -> Iterator[tuple[str, FileFacts]]:
     for folder, folders, names in os.walk(top):
         here = folder.removeprefix(str(root)).lstrip("/")
         folders[:] = [name for name in folders if f"{here}/{name}" not in _LEFT_OUT]
-        for name in (*folders, *names):
+        for name in (*folders, *(each for each in names if f"{here}/{each}" not in _LEFT_OUT)):
             path = f"{folder}/{name}"
             if facts := _facts(path):
                 yield f"/{here}/{name}", facts

@@ -124,8 +124,11 @@ class Site:
         return ended
 
     def taken(self) -> dict[str, Snapshot]:
+        shape = self.shape
         return {
-            name: snapshots.taken(machine, self.shape.asked(name), self.password, living=self.shape.living)
+            name: snapshots.taken(
+                machine, shape.asked(name), self.password, living=shape.living, unscraped=shape.unscraped
+            )
             for name, machine in self.machines.items()
         }
 
@@ -240,16 +243,14 @@ def after_the_run(site: Site, before: dict[str, Snapshot]) -> list[str]:
 
 def _worse(name: str, was: Snapshot, now: Snapshot, shape: Shape) -> Iterator[str]:
     """What worked before and does not now."""
-    for key, (health, labels) in was.targets.items():
-        found = now.targets.get(key)
-        if health == "up" and (found is None or found[0] != "up"):
-            yield f"{name}: target {key} was up and is {found[0] if found else 'gone'}"
-        elif found is not None and found[1] != labels:
-            yield f"{name}: target {key} had the labels {labels} and has {found[1]}"
+    for key, health in was.targets.items():
+        found = now.targets.get(key, "gone")
+        if health == "up" and found != "up":
+            yield f"{name}: target {key} was up and is {found}"
     scraped = [(at, url) for at, _, url in was.targets]
-    for at, _, url in now.targets.keys() - was.targets.keys():
+    for at, labels, url in now.targets.keys() - was.targets.keys():
         if (at, url) in scraped:
-            yield f"{name}: {url} is scraped once more than before"
+            yield f"{name}: {url} is scraped once more than before, or with other labels: {labels}"
     if was.alertmanagers != now.alertmanagers:
         yield f"{name}: its alertmanagers were {was.alertmanagers} and are {now.alertmanagers}"
     if was.rules != now.rules:

@@ -92,7 +92,19 @@ class Server:
     @property
     def web_file(self) -> str:
         """Its web configuration: the one that it runs with, or web.yml in its home."""
-        return self.service.web_config or posixpath.join(self.home, "web.yml")
+        return self.service.web_config or posixpath.join(self.home, self._own("web.yml"))
+
+    def _own(self, name: str) -> str:
+        """A file's name in its home, with the component's before it where another component lives or writes there.
+
+        Debian keeps Alertmanager's and the blackbox exporter's configuration in /etc/prometheus.
+        """
+        others = [each for each in self.host.services if each.component != self.spec.name]
+        guest = self.home != find_component(self.spec.name).home
+        taken = any(each.web_config == posixpath.join(self.home, name) for each in others)
+        if taken or (guest and any(each.home == self.home for each in others)):
+            return f"{self.spec.name}-{name}"
+        return name
 
     @property
     def pair(self) -> tuple[str, str]:
@@ -109,7 +121,7 @@ class Server:
     @property
     def client_ca(self) -> str:
         """What it checks its clients' certificates against, where nothing of the person's own does."""
-        return posixpath.join(self.home, "client-ca.crt")
+        return posixpath.join(self.home, self._own("client-ca.crt"))
 
     @property
     def cluster_file(self) -> str:
