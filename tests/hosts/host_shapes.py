@@ -12,8 +12,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ruamel.yaml import YAML
 
+NEXT = pytest.StashKey["pytest.Item | None"]()
+"""The test that comes after one in the same process."""
 FOLDER = Path(__file__).resolve().parent / "shapes"
 CONFIG = """\
 global:

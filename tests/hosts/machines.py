@@ -193,6 +193,7 @@ class Machine:
         network: where it stands.
         programs: which of `PROGRAMS` it has; the others are not on its disk.
         bound: files of this machine that it sees, read-only: path here -> path there.
+        label: what it is called from outside, where two hosts of one name are up; at most 12 signs.
     """
 
     def __init__(
@@ -203,19 +204,21 @@ class Machine:
         *,
         programs: Sequence[str] = ("prometheus", "node_exporter"),
         bound: dict[str, str] | None = None,
+        label: str = "",
     ) -> None:
         self.suite = suite
         self.name = name
+        self.label = label or name
         self.network = network
         self.programs = tuple(programs)
         self._bound = {str(bases.PROJECT): f"{bases.HOME}/source"} | (bound or {})
         self.address = network.address(name)
-        self._folder = Path(tempfile.mkdtemp(prefix=f"firescreen-{os.getpid()}-{name}-"))
+        self._folder = Path(tempfile.mkdtemp(prefix=f"firescreen-{os.getpid()}-{self.label}-"))
         self.root = self._folder / "root"
         self.key = network.key
         self._nspawn: subprocess.Popen[bytes] | None = None
         # Of its own: hosts in one group would share their services' groups, and take them from each other.
-        self._group = _groups() / f"firescreen-{os.getpid()}-{name}"
+        self._group = _groups() / f"firescreen-{os.getpid()}-{self.label}"
         self._leader = 0
 
     def __enter__(self) -> Machine:
@@ -370,7 +373,8 @@ class Machine:
                     # Ends with this process, however that ends.
                     *("setpriv", "--pdeathsig", "TERM", "--", *self.network.enter, "systemd-nspawn"),
                     *("--register=no", "--keep-unit", "-q"),
-                    *("-D", str(self.root), "-b", "-M", self.name, f"--network-bridge={BRIDGE}"),
+                    *("-D", str(self.root), "-b", "-M", self.label, f"--hostname={self.name}"),
+                    f"--network-bridge={BRIDGE}",
                     *("--console=pipe", "--resolv-conf=off", "--timezone=off"),
                     *(f"--bind-ro={here}:{there}" for here, there in self._bound.items()),
                 ],

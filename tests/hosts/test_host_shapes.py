@@ -12,14 +12,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from fnmatch import fnmatch
+from itertools import cycle
 from pathlib import Path
 
 import bases
 import pytest
 import snapshots
-from host_shapes import CONFIG, Shape, shapes
+from host_shapes import CONFIG, NEXT, Shape, shapes
 from machines import PROGRAMS, Machine, Network, booted
 from ruamel.yaml import YAML
 from snapshots import Snapshot
@@ -108,7 +110,7 @@ class Site:
             (machine,) = self.machines.values()
             ended = machine.run([FIRESCREEN, *given], timeout=bound)
         else:
-            argv = [*self.network.enter_named, sys.executable, "-m", "wizard.cli"]
+            argv = [*self.network.enter, sys.executable, "-m", "wizard.cli"]
             ended = subprocess.run(
                 [*argv, "--workspace", self.workspace, *given],
                 cwd=bases.PROJECT,
@@ -153,14 +155,16 @@ class Site:
 
 
 @contextmanager
-def site_of(shape: Shape, network: Network, folder: Path) -> Iterator[Site]:
+def site_of(shape: Shape, network: Network, folder: Path, *, label: str = "") -> Iterator[Site]:
     """The hosts of a shape, booted together and set up."""
     upstream = {
         f"{bases.base(shape.suite)}/usr/bin/{package}": f"{UPSTREAM}/{name}"
         for name, package in (*PROGRAMS.items(), ("promtool", "promtool"), ("amtool", "amtool"))
     }
     hosts = {
-        name: Machine(shape.suite, name, network, programs=on, bound=upstream)
+        name: Machine(
+            shape.suite, name, network, programs=on, bound=upstream, label=label and f"{name}{label}"
+        )
         for name, on in shape.hosts.items()
     }
     with booted(list(hosts.values())):
@@ -169,33 +173,85 @@ def site_of(shape: Shape, network: Network, folder: Path) -> Iterator[Site]:
         yield site
 
 
+class Sites:
+    """Boots the hosts of the next shape while those of this one are judged: most of a run is waiting."""
+
+    def __init__(self, network: Network, folders: pytest.TempPathFactory) -> None:
+        self._network, self._folders = network, folders
+        # One thread for all: a host ends with the thread that started it.
+        self._thread = ThreadPoolExecutor(1)
+        self._coming: dict[str, Future[tuple[ExitStack, Site]]] = {}
+        self._labels = cycle("abc")
+
+    def prepare(self, shape: Shape) -> None:
+        if shape.name not in self._coming:
+            self._coming[shape.name] = self._thread.submit(self._made, shape, next(self._labels))
+
+    @contextmanager
+    def taken(self, shape: Shape, following: Shape | None) -> Iterator[Site]:
+        """The hosts of a shape; those of the following one are prepared meanwhile."""
+        self.prepare(shape)
+        coming = self._coming.pop(shape.name)
+        if following is not None:
+            self.prepare(following)
+        kept, site = coming.result(120)
+        with kept:
+            yield site
+
+    def close(self) -> None:
+        for coming in self._coming.values():
+            with suppress(Exception):
+                coming.result(120)[0].close()
+        self._thread.shutdown()
+
+    def _made(self, shape: Shape, label: str) -> tuple[ExitStack, Site]:
+        with ExitStack() as kept:
+            folder = self._folders.mktemp(shape.name)
+            site = kept.enter_context(site_of(shape, self._network, folder, label=label))
+            return kept.pop_all(), site
+
+
+@pytest.fixture(scope="session")
+def sites(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+    sites = Sites(network, tmp_path_factory)
+    yield sites
+    sites.close()
+
+
+@pytest.fixture
+def site(shape: Shape, sites: Sites, request: pytest.FixtureRequest) -> Iterator[Site]:
+    coming = request.node.stash.get(NEXT, None)
+    following = getattr(coming, "callspec", None)
+    with sites.taken(shape, following.params.get("shape") if following is not None else None) as site:
+        yield site
+
+
 @pytest.mark.parametrize("shape", shapes(), ids=lambda shape: shape.name)
-def test_a_run_ends_verified_or_touches_nothing(shape: Shape, network: Network, tmp_path: Path) -> None:
-    with site_of(shape, network, tmp_path) as site:
-        before = site.taken()
-        nothing([*site.works(), *answers(site)], "the shape itself is wrong")
-        began = time.monotonic()
-        ended = site.firescreen("apply", "STACK", "--yes")
-        took = time.monotonic() - began
-        said = f"{ended.returncode} after {took:.0f} s\n{ended.stdout[-6000:]}{ended.stderr[-9000:]}"
-        if shape.ends == "verified":
-            assert ended.returncode == 0, said
-            nothing([*after_the_run(site, before), *is_secured(site), *site.works()], said)
-            planned = site.firescreen("plan", "STACK")
-            assert planned.returncode == 0, f"a second plan has changes:\n{planned.stdout}{planned.stderr}"
-            undone = site.firescreen("undo", "--yes")
-            assert undone.returncode == 0, undone.stdout + undone.stderr
-        else:
-            assert ended.returncode in (1, 2), said
-            assert "what to do:" in ended.stderr, said
-            missing = [each for each in shape.words if not re.search(each, ended.stderr)]
-            assert not missing, f"it does not say {missing}:\n{said}"
-            if shape.ends == "refused":
-                history = site.firescreen("history", "--json")
-                assert json.loads(history.stdout or "[]") == [], f"it began before it refused:\n{said}"
-                nothing(untouched(before, site.taken()), said)
-        nothing(put_back(site, before), said)
-        assert took < shape.bound, said
+def test_a_run_ends_verified_or_touches_nothing(shape: Shape, site: Site) -> None:
+    before = site.taken()
+    nothing([*site.works(), *answers(site)], "the shape itself is wrong")
+    began = time.monotonic()
+    ended = site.firescreen("apply", "STACK", "--yes")
+    took = time.monotonic() - began
+    said = f"{ended.returncode} after {took:.0f} s\n{ended.stdout[-6000:]}{ended.stderr[-9000:]}"
+    if shape.ends == "verified":
+        assert ended.returncode == 0, said
+        nothing([*after_the_run(site, before), *is_secured(site), *site.works()], said)
+        planned = site.firescreen("plan", "STACK")
+        assert planned.returncode == 0, f"a second plan has changes:\n{planned.stdout}{planned.stderr}"
+        undone = site.firescreen("undo", "--yes")
+        assert undone.returncode == 0, undone.stdout + undone.stderr
+    else:
+        assert ended.returncode in (1, 2), said
+        assert "what to do:" in ended.stderr, said
+        missing = [each for each in shape.words if not re.search(each, ended.stderr)]
+        assert not missing, f"it does not say {missing}:\n{said}"
+        if shape.ends == "refused":
+            history = site.firescreen("history", "--json")
+            assert json.loads(history.stdout or "[]") == [], f"it began before it refused:\n{said}"
+            nothing(untouched(before, site.taken()), said)
+    nothing(put_back(site, before), said)
+    assert took < shape.bound, said
 
 
 def nothing(wrong: list[str], said: str) -> None:
