@@ -239,15 +239,22 @@ def _state(connection: Connection, unit: str) -> dict[str, str]:
 
 
 def _signal(connection: Connection, service: Service) -> None:
-    """Asks by way of the unit; a unit without ExecReload gets the program's own signal."""
+    """Asks by way of the unit; a unit without ExecReload, or whose ExecReload fails, gets the program's own signal.
+
+    A unit with PrivateTmp cannot start its ExecReload once a cleaner has emptied /tmp.
+    """
     pid = _state(connection, service.unit).get("MainPID", "0")
     ended = connection.run(
         ["systemctl", "show", "-p", "CanReload", "--value", "--", service.unit], timeout=10
     )
     reload_by = component(service.component).reload_by
     if ended.stdout.strip() != "no" or not reload_by or pid == "0":
-        _systemctl(connection, "reload", unit=service.unit)
-        return
+        try:
+            _systemctl(connection, "reload", unit=service.unit)
+            return
+        except ServiceError:
+            if not reload_by or pid == "0":
+                raise
     # `kill` of the shell: a small host has no other.
     ended = connection.run(["sh", "-c", 'kill -s "$1" "$2"', "sh", reload_by, pid], timeout=10)
     if ended.code:
