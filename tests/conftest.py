@@ -48,6 +48,8 @@ class _Together(LoadScopeScheduling):  # type: ignore[misc]
 def _shares(file: Path) -> bool:
     """Whether its tests share something, or real hosts of the folder's conftest, or would slow each other down."""
     text = file.read_text(encoding="utf-8")
+    if "pytest.mark.spread" in text:
+        return False
     return file.parent.name == "hosts" or 'scope="module"' in text or "pytest.mark.slow" in text
 
 

@@ -27,6 +27,8 @@ PACKAGES = (
     "prometheus-blackbox-exporter",
     # Reverse proxies: none runs until a test starts it.
     *("nginx-light", "apache2", "haproxy", "caddy"),
+    # For the shapes of hosts: other tools, another login shell, another language.
+    *("busybox-static", "fish", "locales"),
 )
 PASSWORD = "correct horse"
 """What sudo asks the user `operator` for."""
@@ -66,6 +68,7 @@ END
 systemctl -q enable own-address.service
 # They would all want port 80.
 systemctl -q disable nginx apache2 haproxy caddy
+localedef -i de_DE -f UTF-8 de_DE.UTF-8
 # Each host makes its own.
 rm -f /etc/ssh/ssh_host_*
 : > /etc/machine-id

@@ -7,11 +7,18 @@ from contextlib import ExitStack
 
 import bases
 import pytest
+from host_shapes import NEXT
 from incus_hosts import Incus, Instance
 from machines import Machine, Network
 from machines import fleet as _fleet
 
 SUITES = ("bookworm", "sid")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Lets a test's fixtures know what comes next, so that its hosts can boot meanwhile."""
+    item.stash[NEXT] = nextitem
 
 
 @pytest.fixture(scope="session")

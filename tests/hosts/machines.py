@@ -60,6 +60,18 @@ def _stand_in(namespace: int) -> None:
         raise OSError(ctypes.get_errno(), "setns")
 
 
+@contextmanager
+def standing_in(namespace: Path) -> Iterator[None]:
+    """This thread, and what it starts meanwhile, stand in that network namespace."""
+    with Path("/proc/thread-self/ns/net").open("rb") as home:
+        with namespace.open("rb") as there:
+            _stand_in(there.fileno())
+        try:
+            yield
+        finally:
+            _stand_in(home.fileno())
+
+
 def _unmount(folder: Path) -> None:
     """Removes a host's folder; one that is still mounted stays, for the next run to sweep."""
     for place in (folder / "root", folder / "layers"):
@@ -144,13 +156,8 @@ class Network:
 
         Threads that exist already (a pool's) stay where they are, and a socket stays where it was opened.
         """
-        with Path("/proc/thread-self/ns/net").open("rb") as home:
-            with Path("/run/netns", self.name).open("rb") as there:
-                _stand_in(there.fileno())
-            try:
-                yield
-            finally:
-                _stand_in(home.fileno())
+        with standing_in(Path("/run/netns", self.name)):
+            yield
 
     @property
     def enter(self) -> list[str]:
@@ -186,6 +193,7 @@ class Machine:
         network: where it stands.
         programs: which of `PROGRAMS` it has; the others are not on its disk.
         bound: files of this machine that it sees, read-only: path here -> path there.
+        label: what it is called from outside, where two hosts of one name are up; at most 12 signs.
     """
 
     def __init__(
@@ -196,19 +204,21 @@ class Machine:
         *,
         programs: Sequence[str] = ("prometheus", "node_exporter"),
         bound: dict[str, str] | None = None,
+        label: str = "",
     ) -> None:
         self.suite = suite
         self.name = name
+        self.label = label or name
         self.network = network
         self.programs = tuple(programs)
         self._bound = {str(bases.PROJECT): f"{bases.HOME}/source"} | (bound or {})
         self.address = network.address(name)
-        self._folder = Path(tempfile.mkdtemp(prefix=f"firescreen-{os.getpid()}-{name}-"))
+        self._folder = Path(tempfile.mkdtemp(prefix=f"firescreen-{os.getpid()}-{self.label}-"))
         self.root = self._folder / "root"
         self.key = network.key
         self._nspawn: subprocess.Popen[bytes] | None = None
         # Of its own: hosts in one group would share their services' groups, and take them from each other.
-        self._group = _groups() / f"firescreen-{os.getpid()}-{name}"
+        self._group = _groups() / f"firescreen-{os.getpid()}-{self.label}"
         self._leader = 0
 
     def __enter__(self) -> Machine:
@@ -241,6 +251,12 @@ class Machine:
         """Its file system with all that is mounted there, as its own processes see it."""
         return Path(f"/proc/{self._leader}/root")
 
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """This thread stands in the host's own network: its loopback, its addresses, its routes."""
+        with standing_in(Path(f"/proc/{self._leader}/ns/net")):
+            yield
+
     # -- use ---------------------------------------------------------------------------------------------
 
     def run(
@@ -258,7 +274,7 @@ class Machine:
         environment = ["env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
         environment += ["HOME=/root" if user == "root" else f"HOME=/home/{user}", "LANG=C.UTF-8", "TERM=dumb"]
         # The bound is held inside: killing nsenter would leave its child running in the host.
-        bound = ["timeout", "--kill-after=2", f"{timeout:g}"]
+        bound = ["timeout", "-k", "2", f"{timeout:g}"]
         ended = subprocess.run(
             [*self._inside(), *environment, *bound, *argv],
             input=stdin.encode() if isinstance(stdin, str) else stdin,
@@ -357,7 +373,8 @@ class Machine:
                     # Ends with this process, however that ends.
                     *("setpriv", "--pdeathsig", "TERM", "--", *self.network.enter, "systemd-nspawn"),
                     *("--register=no", "--keep-unit", "-q"),
-                    *("-D", str(self.root), "-b", "-M", self.name, f"--network-bridge={BRIDGE}"),
+                    *("-D", str(self.root), "-b", "-M", self.label, f"--hostname={self.name}"),
+                    f"--network-bridge={BRIDGE}",
                     *("--console=pipe", "--resolv-conf=off", "--timezone=off"),
                     *(f"--bind-ro={here}:{there}" for here, there in self._bound.items()),
                 ],

@@ -490,8 +490,14 @@ def _checked(
 
 
 def _toolkit(change: WriteFile, plan: Plan) -> str:
-    for service in plan.facts.hosts[change.host].services:
-        homes = (service.web_config, posixpath.join(service.home, "web.yml"))
+    services = plan.facts.hosts[change.host].services
+    # Where several live in one folder, a bare web.yml is that of the component whose usual folder it is.
+    for service in sorted(
+        services,
+        key=lambda each: (each.web_config != change.path, find_component(each.component).home != each.home),
+    ):
+        names = ("web.yml", f"{service.component}-web.yml")
+        homes = (service.web_config, *(posixpath.join(service.home, name) for name in names))
         if change.path in homes and service.version:
             return find_component(service.component).known_toolkit(service.version)
     return ""

@@ -12,6 +12,7 @@ from dataclasses import replace
 from wizard import steps
 from wizard.account import account
 from wizard.components import component as find_component
+from wizard.engine import storage
 from wizard.engine.hosts import Hosts
 from wizard.engine.lanes import side_by_side
 from wizard.engine.resolver import resolve
@@ -74,8 +75,8 @@ def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
     facts = _with_names(stack, facts, hosts)
     folders = steps.wanted_folders(stack, facts)
     looked = side_by_side(
-        lambda known: replace(
-            known, folders=_folders(known.spec.name, folders.get(known.spec.name, ()), hosts)
+        lambda known: _with_storage(
+            replace(known, folders=_folders(known.spec.name, folders.get(known.spec.name, ()), hosts)), hosts
         ),
         facts.hosts.values(),
     )
@@ -221,6 +222,16 @@ def _read(
 
 def _refused(error: PathError) -> Examined:
     return Examined(problem=error.what, where=error.where, todo=error.todo)
+
+
+def _with_storage(known: HostFacts, hosts: Hosts) -> HostFacts:
+    """With what its files and folders lie on, where they are written by us."""
+    spec = known.spec
+    paths = storage.looked_at(known.files, known.folders)
+    if not paths or spec.name == WORKSPACE or spec.connect in ("practice", "manual"):
+        return known
+    found = storage.storage(hosts.connection(spec.name), paths, root=known.root)
+    return replace(known, storage=found)
 
 
 def _folders(name: str, paths: tuple[str, ...], hosts: Hosts) -> dict[str, PathInfo | None]:

@@ -56,7 +56,10 @@ def check(record: Record, hosts: Hosts) -> None:
 
 
 def put_back(record: Record, hosts: Hosts, emit: Emit) -> None:
-    """Restores every file that the run wrote, then restarts and reloads what it had restarted and reloaded.
+    """Restores what the run changed, has clients read it, removes what the run made, and restarts services.
+
+    A client has to leave a server before that loses its certificate: a Prometheus that sends its measurements to one
+    that no longer answers holds a reload, and its own end, back for a minute.
 
     Hosts do not wait for each other while their files are restored; services turn in the order of the run.
 
@@ -65,25 +68,62 @@ def put_back(record: Record, hosts: Hosts, emit: Emit) -> None:
             what is left.
     """
     entries = [entry for entry in reversed(record.entries) if entry.number in record.begun]
-    by_host: dict[str, list[Entry]] = {}
-    for entry in entries:
-        by_host.setdefault(entry.host, []).append(entry)
-    told = _Told(record.run, len(entries), emit)
-    troubles: list[tuple[str, FirescreenError]] = []
-    restored = side_by_side(lambda mine: _restore(record, mine, hosts, told), by_host.values())
-    for host, found in zip(by_host, restored, strict=True):
-        troubles += [(host, error) for error in found]
-    # What is restarted afterwards reads its configuration then: a process that is just starting cannot be reloaded.
-    restarted = {(entry.host, entry.path) for entry in entries if entry.kind == "restart"}
-    for turn in _turns(sorted(entries, key=lambda entry: entry.number)):
-        turned = side_by_side(lambda entry: _turned_back(record, entry, hosts, emit), turn)
-        for entry, found in zip(turn, turned, strict=True):
-            if entry.kind != "reload" or (entry.host, entry.path) not in restarted:
-                troubles += [(entry.host, error) for error in found]
-    if troubles:
+    undoing = _PutBack(record, hosts, emit, entries)
+    in_order = sorted(entries, key=lambda entry: entry.number)
+    made = _made(entries)
+    undoing.restore([entry for entry in entries if (entry.host, entry.path) not in made])
+    undoing.turn([entry for entry in in_order if entry.kind != "restart"])
+    undoing.restore([entry for entry in entries if (entry.host, entry.path) in made])
+    undoing.turn([entry for entry in in_order if entry.kind == "restart"])
+    if troubles := undoing.troubles:
         together = _together([error for _, error in troubles])
         together.hosts = tuple(dict.fromkeys(host for host, _ in troubles))
         raise together
+
+
+def _made(entries: Sequence[Entry]) -> frozenset[tuple[str, str]]:
+    """Host and path of what was not there before the run: folders, and files that its first change of them made."""
+    first: dict[tuple[str, str], Entry] = {}
+    for entry in sorted(entries, key=lambda each: each.number):
+        if entry.service is None:
+            first.setdefault((entry.host, entry.path), entry)
+    return frozenset(
+        place for place, entry in first.items() if entry.kind == "folder" or entry.before is None
+    )
+
+
+class _PutBack:
+    """Restores files and turns services back, and collects what could not be."""
+
+    def __init__(self, record: Record, hosts: Hosts, emit: Emit, entries: Sequence[Entry]) -> None:
+        self._record, self._hosts, self._emit = record, hosts, emit
+        self._told = _Told(record.run, len(entries), emit)
+        self.troubles: list[tuple[str, FirescreenError]] = []
+        # What is restarted afterwards reads its configuration then: a reload of it that fails decides nothing.
+        self._restarted = {(entry.host, entry.path) for entry in entries if entry.kind == "restart"}
+
+    def restore(self, entries: Sequence[Entry]) -> None:
+        """Files and folders; a host that went out of reach is not waited for again."""
+        lost = {host for host, error in self.troubles if isinstance(error, AwayError)}
+        by_host: dict[str, list[Entry]] = {}
+        for entry in entries:
+            if entry.host not in lost:
+                by_host.setdefault(entry.host, []).append(entry)
+        restored = side_by_side(
+            lambda mine: _restore(self._record, mine, self._hosts, self._told), by_host.values()
+        )
+        for host, found in zip(by_host, restored, strict=True):
+            self.troubles += [(host, error) for error in found]
+
+    def turn(self, entries: Sequence[Entry]) -> None:
+        """Services, in the order of the run."""
+        for turn in _turns(entries):
+            turned = side_by_side(
+                lambda entry: _turned_back(self._record, entry, self._hosts, self._emit), turn
+            )
+            for entry, found in zip(turn, turned, strict=True):
+                if entry.kind == "restart" or (entry.host, entry.path) not in self._restarted:
+                    self.troubles += [(entry.host, error) for error in found]
 
 
 class _Told:

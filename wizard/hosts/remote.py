@@ -12,6 +12,7 @@ import re
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
@@ -155,12 +156,15 @@ class RemoteShell:
         return HostError(
             "it lets us in but gives no shell" + (f"; it says: {said}" if said else ""),
             where=self._host,
-            todo="Log in by hand with ssh and look at what it says; the login needs a shell that runs programs.",
+            todo="Log in by hand with ssh and look at what it says; the login needs a shell that runs programs "
+            "(ForceCommand in sshd_config, command= in authorized_keys).",
         )
 
     def begin(self) -> None:
         """Makes the shell that reads there the one that answers; it must be sh with `START`'s line before it."""
-        self.say(f'mark={self._mark}; eval "$(printf %b {_prelude()})"')
+        # A session that ends at once (ForceCommand internal-sftp) may be gone before it is told anything.
+        with suppress(AwayError):
+            self.say(f'mark={self._mark}; eval "$(printf %b {_prelude()})"')
         # What start-up files print comes before it, or after it where they left something running; an echoed request
         # has no such line.
         found = self._answers([Call(("who",))], time.monotonic() + 20, first=True)[0]

@@ -22,6 +22,7 @@ from wizard.model.found import (
     Service,
     Severity,
     Spare,
+    Storage,
     Supervision,
 )
 from wizard.model.health import (
@@ -108,6 +109,7 @@ __all__ = [
     "Severity",
     "Spare",
     "Stack",
+    "Storage",
     "Supervision",
     "TargetHealth",
     "TlsReport",

@@ -70,6 +70,21 @@ class Completed:
     stderr: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """What a path lies on."""
+
+    path: str
+    """What exists of the path, with links resolved: itself, or the nearest folder."""
+    mount: str
+    """Where its file system is mounted."""
+    read_only: bool = False
+    immutable: bool = False
+    """Whether `path` is marked as immutable or append-only (chattr)."""
+    free: int | None = None
+    """Bytes that are left there; None where the host cannot say."""
+
+
 class Connection(Protocol):
     """A host within reach. Every method may raise `errors.HostError`; none waits without a bound."""
 
@@ -296,6 +311,8 @@ class HostFacts:
     """What asks a component by plain http and is no component: it stops working when that speaks https."""
     files: Mapping[str, FileState | None] = field(default_factory=dict)
     folders: Mapping[str, PathInfo | None] = field(default_factory=dict)
+    storage: Mapping[str, Storage] = field(default_factory=dict)
+    """What the files and folders lie on."""
     resolved: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Addresses to which its own resolver leads names that its configurations use; () if it knows none.
 

@@ -65,9 +65,15 @@ def reload(
         if waiting.done(timeout):
             return
     else:
-        control.systemctl(connection, "reload", unit=service.unit)
-        if waiting.done(timeout):
-            return
+        try:
+            control.systemctl(connection, "reload", unit=service.unit)
+        except ServiceError:
+            # A unit with PrivateTmp cannot start its ExecReload once a cleaner has emptied /tmp.
+            if not by_signal:
+                raise
+        else:
+            if waiting.done(timeout):
+                return
         if by_signal:
             _signal(connection, service, known, shown["MainPID"])
             if waiting.done(timeout):

@@ -83,8 +83,14 @@ class Server:
 
     def _own(self, name: str) -> str:
         """The path of a file of its home, under a name of its own where another service has the same home."""
-        shared = self.spec.unit or _comes_after(self.host, self.service, _home)
-        return posixpath.join(self.home, f"{self.stem}-{name}" if shared else name)
+        plain = posixpath.join(self.home, name)
+        others = [each for each in self.host.services if each.key != self.service.key]
+        shared = (
+            self.spec.unit
+            or _comes_after(self.host, self.service, _home)
+            or any(each.web_config == plain for each in others)
+        )
+        return posixpath.join(self.home, f"{self.stem}-{name}") if shared else plain
 
     @property
     def owner(self) -> str:
@@ -402,7 +408,7 @@ def servers(stack: Stack, facts: Facts) -> tuple[Server, ...]:
             raise InputError(
                 f"there is no {spec.name}{unit} on {spec.host}",
                 where=stack.source or spec.host,
-                todo=f"install and start it, or take {spec.key} out of the stack",
+                todo=f"install and start it (unmask its unit, where that is masked), or take {spec.key} out of the stack",
             )
         # What starts its program in a way of its own cannot be given a flag from here.
         unset = service.manager == "systemd" and service.flags.kind == "manual" and not service.web_config

@@ -44,6 +44,7 @@ from wizard.steps import (
     restarting,
     sharedpair,
     sharing,
+    storage,
     tools,
     words,
 )
@@ -138,6 +139,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         if step.changes
     )
     copies.refuse(stack, facts, steps)
+    storage.refuse(facts, steps)
     steps = copies.told(stack, facts, steps)
     wanted = (*inquiry.server_probes(targets), *inquiry.up_probes(targets), *inquiry.probed(probings))
     broken = brokenclients.broken_clients(stack, facts)

@@ -372,7 +372,7 @@ def _flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | No
             todo=f"upgrade it to {component.first_safe_version} or newer",
         )
     place = server.service.flags
-    if place.kind == "manual":
+    if place.kind == "manual" and server.service.manager != "systemd":
         return None  # the restart's own words name the flag
     there = (
         server.service.flag(flag) == server.web_flag_value
@@ -386,6 +386,9 @@ def _flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | No
         gossip_flag = component.cluster_flag(server.service.version)
         if not server.service.flag(gossip_flag):
             wanted[gossip_flag] = server.cluster_file
+    if place.kind == "manual":
+        _refuse_unreachable_flags(server, flag, wanted)
+        return None
     if not wanted:
         return None
     before = server.host.files.get(place.path)
@@ -428,6 +431,18 @@ def _flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | No
         ),
         changes=tuple(changes),
     )
+
+
+def _refuse_unreachable_flags(server: Server, flag: str, wanted: dict[str, str]) -> None:
+    """A unit that would be restarted without the flag: it would serve as before, and all that asks it would fail."""
+    if flag in wanted:
+        unit = server.service.unit
+        raise ConfigError(
+            f"{unit} starts {server.spec.name} through something else (a shell, a script), so its flags cannot be set",
+            where=server.key,
+            todo=f"Start the program itself in ExecStart (`systemctl edit --full {unit}`), or add "
+            f"--{flag}={server.web_file} where it is started and say `service: manual` for it in the stack",
+        )
 
 
 def _hash(facts: Facts, user: UserSpec, password: Secret) -> str:

@@ -1,0 +1,83 @@
+"""What paths lie on: read from a real shell's answer, and what keeps a plan from being carried out there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from wizard.engine.storage import looked_at, storage
+from wizard.errors import InputError
+from wizard.hosts.local import LocalConnection
+from wizard.model import Facts, FileState, HostFacts, HostSpec, PlannedStep, Storage, WriteFile
+from wizard.steps.storage import refuse
+
+PATH = "/etc/prometheus/prometheus.yml"
+USUAL = Storage(path=PATH, mount="/", free=10_000_000)
+
+
+def planned(known: Storage | None, *, at: str = PATH, before: bytes | None = b"old", size: int = 10) -> None:
+    """Refuses, or not, to write a file whose storage was looked at under `at`."""
+    held = {} if known is None else {at: known}
+    facts = Facts(hosts={"srv1": HostFacts(spec=HostSpec(name="srv1", connect="ssh"), storage=held)})
+    state = None if before is None else FileState(before)
+    change = WriteFile(host="srv1", path=PATH, before=state, after=FileState(b"x" * size), why="")
+    refuse(facts, [PlannedStep(id="one", title="", host="srv1", why="", changes=(change,))])
+
+
+def test_an_ordinary_file_is_written() -> None:
+    planned(USUAL)
+    planned(None)
+    planned(Storage(path="/etc", mount="/", free=None), at="/etc", before=None)
+
+
+@pytest.mark.parametrize(
+    ("known", "said", "todo"),
+    [
+        (Storage(path=PATH, mount=PATH), "mount of its own", "Mount its folder"),
+        (Storage(path=PATH, mount="/etc", read_only=True), "read-only (mounted at /etc)", "remount,rw /etc"),
+        (Storage(path=PATH, mount="/", immutable=True), "immutable", f"chattr -i -a {PATH}"),
+        (Storage(path=PATH, mount="/", free=4095), "4095 bytes are free, and at least 4096", "df /"),
+    ],
+)
+def test_what_is_in_the_way_is_said_with_what_to_do(known: Storage, said: str, todo: str) -> None:
+    with pytest.raises(InputError) as refused:
+        planned(known)
+    assert said in refused.value.what
+    assert refused.value.where == f"srv1:{PATH}"
+    assert todo in refused.value.todo
+
+
+def test_a_folder_that_is_a_mount_takes_new_files() -> None:
+    planned(
+        Storage(path="/etc/prometheus", mount="/etc/prometheus", free=9000), at="/etc/prometheus", before=None
+    )
+
+
+def test_a_disk_has_to_have_room_for_all_of_the_file() -> None:
+    planned(Storage(path=PATH, mount="/", free=8192), size=5000)
+    with pytest.raises(InputError):
+        planned(Storage(path=PATH, mount="/", free=8191), size=5000)
+
+
+def test_this_machine_says_what_its_paths_lie_on(tmp_path: Path) -> None:
+    file = tmp_path / "a file"
+    file.write_text("x")
+    link = tmp_path / "link"
+    link.symlink_to(file)
+    missing = tmp_path / "no" / "such" / "folder"
+    asked = [str(file), str(link), str(missing), "/proc/self/status"]
+    found = storage(LocalConnection("here"), asked, root=os.geteuid() == 0)
+    assert [found[path].path for path in asked[:3]] == [str(file), str(file), str(tmp_path)]
+    for path in asked[:3]:
+        assert str(tmp_path).startswith(found[path].mount)
+        assert (found[path].free or 0) > 0
+        assert not found[path].read_only
+        assert not found[path].immutable
+    assert found["/proc/self/status"].mount.startswith("/proc")
+
+
+def test_files_that_are_there_are_looked_at_and_the_folders_of_the_others() -> None:
+    files = {"/a/there": FileState(b""), "/b/new": None, "/b/newer": None}
+    assert looked_at(files, {"/c": None}) == ["/a/there", "/b", "/c"]
