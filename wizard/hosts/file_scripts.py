@@ -36,7 +36,7 @@ printf '%s\\n' "$at/.$name.firescreen-$2"
 # $8 attributes; where both are '' the content is on standard input. noclobber makes the shell open with O_EXCL where
 # nothing stands or a regular file does, and without where anything else does: so that a folder that others can change
 # is never written in, but a private one in it, which nobody else can enter or take to another place; so it is where
-# `ls` says by a plus that a new file inherited a list. Content comes first, into a file that is nobody's but root's.
+# `ls` says by a plus that a new file inherited a list. Its rights are final before its first byte.
 _WRITE = f"""
 path=$1 tag=$2 owner=$3 mode=$4 size=$5 uploaded=$6 text=$7 attributes=$8 identity=
 umask 077
@@ -68,6 +68,9 @@ make() {{
 }}
 is_listed() {{ case $(ls -ln -- "$1") in ??????????+*) ;; *) return 1 ;; esac; }}
 fill() {{
+  chown -- "$owner" /dev/fd/3 || exit
+  [ -z "$attributes" ] || carry
+  chmod -- "$mode" /dev/fd/3 || exit
   if [ -n "$uploaded" ]; then
     (deliver) >&3 || exit
   elif [ -n "$text" ]; then
@@ -77,9 +80,6 @@ fill() {{
     cat >&3 || exit
   fi
   [ "$(stat -L -c %s /dev/fd/3)" = "$size" ] || exit {SHORT}
-  chown -- "$owner" /dev/fd/3 || exit
-  [ -z "$attributes" ] || carry
-  chmod -- "$mode" /dev/fd/3 || exit
   exec 3>&-
   sync -- "$1" || exit
 }}
