@@ -276,7 +276,7 @@ def test_nothing_outside_is_touched_while_everything_is_swapped(
     connection, folder = way.connection, f"{way.base}/etc"
     way.run("rm -rf etc/*")
     # So that it wins often, and not always.
-    pause = "0.005" if request.node.callspec.params["reached"] == "local" else "2"
+    pause = "0.005" if request.node.callspec.params["reached"] == "local" else "1"
     owner = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
     words = [*way.inside, *owner, "/usr/bin/python3", "-c", SWAPPER, folder, f"{way.base}/outside", pause]
     done = dict.fromkeys(("put", "remove", "make", "unmake", "rights", "read", "undo"), 0)

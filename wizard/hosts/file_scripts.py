@@ -79,7 +79,7 @@ fill() {{
   else
     cat >&3 || exit
   fi
-  [ "$(stat -L -c %s /dev/fd/3)" = "$size" ] || exit {SHORT}
+  [ -n "$text" ] || [ "$(stat -L -c %s /dev/fd/3)" = "$size" ] || exit {SHORT}
   exec 3>&-
   sync -- "$1" || exit
 }}
@@ -109,14 +109,15 @@ STAGE = _WRITE + 'printf \'%s\\n%s\\n\' "$at/$staged" "$identity"\n'
 # nothing); `look`: whether to say what is there then, as `READ` says it.
 _SWAP = f"""
 replace() {{
-  now=$(stat -c "$form" -- "./$name" 2>/dev/null)
   if [ -n "$any" ]; then
     :
   elif [ -z "$old_mode" ]; then
-    [ -z "$now" ] || return {CHANGED}
+    [ ! -e "./$name" ] && [ ! -L "./$name" ] || return {CHANGED}
   else
+    now=$(stat -c "$form" -- "./$name" 2>/dev/null)
     case $now in 8*) ;; *) return {CHANGED} ;; esac
-    [ "$(field 5 $now)" = "$old_mode" ] || return {CHANGED}
+    mode_of "$now"
+    [ "$mode" = "$old_mode" ] || return {CHANGED}
     entry=$now
     [ "$(digested)" = "$digest  -" ] || return {CHANGED}
   fi
