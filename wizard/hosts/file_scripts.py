@@ -151,8 +151,8 @@ any= labels=$9 old_mode=${{10}} digest=${{11}} look=${{12}}
 REMOVE = """
 held "$1" || exit 0
 rm -f -- "./$name" || exit
-case $guarded$name in
-  1.*.firescreen-*) [ ! -d "./$name+" ] || (private "$name+"; rm -f ./new; cd -P .. && rmdir -- "./$name+") || : ;;
+case $name in
+  .*.firescreen-*) [ ! -d "./$name+" ] || (look_around; private "$name+"; rm -f ./new; cd -P .. && rmdir -- "./$name+") || : ;;
 esac
 sync -- .
 """
