@@ -1,7 +1,8 @@
 """The script that an exported playbook runs on a host where somebody else than root can change a folder.
 
 Ansible's own modules go by paths, which can be exchanged while they work. This one has the functions of our own
-connections: folders are held, names are used inside of them. `sh FILE look|read|put|folder|remove PATH …`.
+connections: folders are held, names are used inside of them. `sh FILE look|read|put|folder|remove PATH …`; `look` is given any
+number and names those in such folders.
 """
 
 from __future__ import annotations
@@ -32,8 +33,12 @@ act=$1
 shift
 case $act in
 look)
-  held "$1" || {{ [ -z "$guarded" ] || unsafe absent; exit 0; }}
-  [ -z "$guarded" ] || echo guarded
+  for each do
+    (
+      held "$each" || {{ [ -z "$guarded" ] || unsafe absent; exit 0; }}
+      [ -z "$guarded" ] || printf '%s\\n' "$each"
+    ) || exit
+  done
   ;;
 read)
   held "$1" || gone

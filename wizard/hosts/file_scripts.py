@@ -36,7 +36,7 @@ printf '%s\\n' "$at/.$name.firescreen-$2"
 # $8 attributes; where both are '' the content is on standard input. noclobber makes the shell open with O_EXCL where
 # nothing stands or a regular file does, and without where anything else does: so that a folder that others can change
 # is never written in, but a private one in it, which nobody else can enter or take to another place; so it is where
-# `ls` says by a plus that a new file inherited a list. Content comes first, into a file that is nobody's but root's.
+# `ls` says by a plus that a new file inherited a list. Its rights are final before its first byte.
 _WRITE = f"""
 path=$1 tag=$2 owner=$3 mode=$4 size=$5 uploaded=$6 text=$7 attributes=$8 identity=
 umask 077
@@ -68,6 +68,9 @@ make() {{
 }}
 is_listed() {{ case $(ls -ln -- "$1") in ??????????+*) ;; *) return 1 ;; esac; }}
 fill() {{
+  chown -- "$owner" /dev/fd/3 || exit
+  [ -z "$attributes" ] || carry
+  chmod -- "$mode" /dev/fd/3 || exit
   if [ -n "$uploaded" ]; then
     (deliver) >&3 || exit
   elif [ -n "$text" ]; then
@@ -76,10 +79,7 @@ fill() {{
   else
     cat >&3 || exit
   fi
-  [ "$(stat -L -c %s /dev/fd/3)" = "$size" ] || exit {SHORT}
-  chown -- "$owner" /dev/fd/3 || exit
-  [ -z "$attributes" ] || carry
-  chmod -- "$mode" /dev/fd/3 || exit
+  [ -n "$text" ] || [ "$(stat -L -c %s /dev/fd/3)" = "$size" ] || exit {SHORT}
   exec 3>&-
   sync -- "$1" || exit
 }}
@@ -109,14 +109,15 @@ STAGE = _WRITE + 'printf \'%s\\n%s\\n\' "$at/$staged" "$identity"\n'
 # nothing); `look`: whether to say what is there then, as `READ` says it.
 _SWAP = f"""
 replace() {{
-  now=$(stat -c "$form" -- "./$name" 2>/dev/null)
   if [ -n "$any" ]; then
     :
   elif [ -z "$old_mode" ]; then
-    [ -z "$now" ] || return {CHANGED}
+    [ ! -e "./$name" ] && [ ! -L "./$name" ] || return {CHANGED}
   else
+    now=$(stat -c "$form" -- "./$name" 2>/dev/null)
     case $now in 8*) ;; *) return {CHANGED} ;; esac
-    [ "$(field 5 $now)" = "$old_mode" ] || return {CHANGED}
+    mode_of "$now"
+    [ "$mode" = "$old_mode" ] || return {CHANGED}
     entry=$now
     [ "$(digested)" = "$digest  -" ] || return {CHANGED}
   fi
@@ -150,8 +151,8 @@ any= labels=$9 old_mode=${{10}} digest=${{11}} look=${{12}}
 REMOVE = """
 held "$1" || exit 0
 rm -f -- "./$name" || exit
-case $guarded$name in
-  1.*.firescreen-*) [ ! -d "./$name+" ] || (private "$name+"; rm -f ./new; cd -P .. && rmdir -- "./$name+") || : ;;
+case $name in
+  .*.firescreen-*) [ ! -d "./$name+" ] || (look_around; private "$name+"; rm -f ./new; cd -P .. && rmdir -- "./$name+") || : ;;
 esac
 sync -- .
 """

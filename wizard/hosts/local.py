@@ -203,15 +203,13 @@ class LocalConnection:
 
     def commit(self, staged: str, path: str) -> None:
         """Renames `staged` onto the real file behind `path` in one atomic step, and onto the disk."""
+        labels = os.path.exists("/sys/fs/selinux/enforce")
         if self._sudo:
-            self._sudo.commit(staged, path)
-            label = True
-        else:
-            label = self._put(staged, path)
-        if label and os.path.exists("/sys/fs/selinux/enforce"):
+            self._sudo.commit(staged, path, labels=labels)
+        elif self._put(staged, path) and labels:
             # A renamed file keeps the label of its temporary name, which the service may not read. A
             # restorecon that is missing or fails leaves the folder's default, which is right as a rule.
-            self.run(["restorecon", "--", path], timeout=10)
+            self.run(["restorecon", "--", os.path.realpath(path)], timeout=10)
 
     def _put(self, staged: str, path: str) -> bool:
         """Puts it where the folder is that was held when it was staged; says whether only root can change that."""

@@ -32,7 +32,7 @@ unsafe() {{
   exit {UNSAFE}
 }}
 gone() {{ printf '%s: %s\n' "$path" "${{lost:-No such file or directory}}" >&2; exit 1; }}
-field() {{ shift "$1"; printf %s "$1"; }}
+mode_of() {{ mode=${{1#* * * * }}; mode=${{mode%% *}}; }}
 uid_of() {{ uid=${{1#* }}; uid=${{uid%% *}}; }}
 id_of() {{ id=${{1#* * * }}; id=${{id%% *}}; }}
 held() {{

@@ -105,8 +105,8 @@ class Connection(Protocol):
     def stage(self, path: str, state: FileState, *, tag: str) -> str:
         """Writes `state` beside `path` under a temporary name that holds `tag`; returns that name.
 
-        The temporary file is at no instant more open than its final mode, has the attributes of `state` and none
-        that its folder would give it, and is on the disk (fsync) when this returns. Links are followed where that is
+        The temporary file has its final mode, owner, group and attributes (and none that its folder would give it)
+        before its first byte, and is on the disk (fsync) when this returns. Links are followed where that is
         safe (`hosts.safe_path`): the temporary name lies beside the real file, in a folder that is held.
         """
         ...
