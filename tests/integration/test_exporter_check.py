@@ -15,13 +15,27 @@ from wizard.hosts.local import LocalConnection
 from wizard.model import Plan, Service, WriteFile
 
 GOOD = "modules: {a: {prober: http}}\n"
-UNKNOWN = "modules: {a: {prober: smtp}}\n"
+UNKNOWN = "modules: {a: {prober: http, smtp: {}}}\n"
+# Its prober alone is looked at when it is used, not here: the plan warns of one that is not listed.
+OTHER = "modules: {a: {prober: smtp}}\n"
 
 
 @pytest.mark.parametrize(
     ("before", "after", "refused"),
-    [(GOOD, GOOD, False), (GOOD, UNKNOWN, True), (UNKNOWN, UNKNOWN, False), (GOOD, "modules: [\n", True)],
-    ids=["good", "a prober that it does not know", "broken before", "no YAML"],
+    [
+        (GOOD, GOOD, False),
+        (GOOD, UNKNOWN, True),
+        (UNKNOWN, UNKNOWN, False),
+        (GOOD, "modules: [\n", True),
+        (GOOD, OTHER, False),
+    ],
+    ids=[
+        "good",
+        "a setting that it does not know",
+        "broken before",
+        "no YAML",
+        "a prober that it does not know",
+    ],
 )
 def test_the_exporter_judges_its_own_file(
     before: str, after: str, refused: bool, cache: Path, tmp_path: Path
