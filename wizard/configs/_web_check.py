@@ -55,6 +55,8 @@ _FIELDS: Mapping[str, Mapping[str, tuple[int, int]]] = {
 }
 """For each section its fields, with the first toolkit version that knows them."""
 
+SERVER_FIELDS = frozenset(_FIELDS["tls_server_config"])
+
 _HEADERS: Mapping[str, tuple[str, ...]] = {
     "Content-Security-Policy": (),
     "X-Frame-Options": ("deny", "sameorigin"),

@@ -227,7 +227,7 @@ def check(content: bytes, *, read: Read | None = None) -> tuple[str, ...]:
 def unfamiliar(content: bytes) -> tuple[str, ...]:
     """Probers that are not known here, and that a newer exporter may know; in the form of `check`.
 
-    Whether the installed exporter knows them, its own `--config.check` says.
+    The exporter looks at a prober only when it is used; its `--config.check` does not tell either.
     """
     try:
         document = load(content)

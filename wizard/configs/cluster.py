@@ -128,7 +128,7 @@ def check(
     found = [
         f"{_line(document, nodes[-1])}: there is no setting {key!r} at the top (there are {_SERVER} and {_CLIENT})"
         for key, nodes in of.items()
-        if key not in (_SERVER, _CLIENT) and covered(toolkit)
+        if key not in (_SERVER, _CLIENT) and (covered(toolkit) or key == "tls_config")
     ]
     found += [
         f"line {document.first_line}: {section} is missing, and Alertmanager needs both sections (add it)"
@@ -150,7 +150,7 @@ def _client(
         for key, _ in node.value if isinstance(node, MappingNode) else ():
             name = str(key.value) if isinstance(key, ScalarNode) else "?"
             if name not in _CLIENT_FIELDS and not merges(key):
-                if not covered(toolkit):
+                if not covered(toolkit) and name not in _web_check.SERVER_FIELDS:
                     continue  # a newer Alertmanager may know it
                 near = difflib.get_close_matches(name, _CLIENT_FIELDS, n=1, cutoff=0.5)
                 todo = f"did you mean {near[0]}?" if near else "remove it"

@@ -108,7 +108,7 @@ def _unfamiliar(prober: Client) -> tuple[Finding, ...]:
             host=prober.host.spec.name,
             component="blackbox_exporter",
             what=f"{prober.service.config_file}, {said}",
-            why="Firescreen does not know this prober; a newer exporter may. The exporter itself checks the new file.",
+            why="Firescreen does not know this prober; a newer exporter may. The exporter says so only at its first probe.",
             mend="check the spelling, or leave it if the exporter's documentation has it",
         )
         for said in blackbox.unfamiliar(prober.content)

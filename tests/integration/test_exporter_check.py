@@ -1,0 +1,61 @@
+"""The installed blackbox exporter itself judges its new configuration before that replaces the old one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from wizard import binaries
+from wizard.engine.applying import _exporter_check
+from wizard.errors import ValidationError
+from wizard.hosts.local import LocalConnection
+from wizard.model import Plan, Service, WriteFile
+
+GOOD = "modules: {a: {prober: http}}\n"
+UNKNOWN = "modules: {a: {prober: http, smtp: {}}}\n"
+# Its prober alone is looked at when it is used, not here: the plan warns of one that is not listed.
+OTHER = "modules: {a: {prober: smtp}}\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "refused"),
+    [
+        (GOOD, GOOD, False),
+        (GOOD, UNKNOWN, True),
+        (UNKNOWN, UNKNOWN, False),
+        (GOOD, "modules: [\n", True),
+        (GOOD, OTHER, False),
+    ],
+    ids=[
+        "good",
+        "a setting that it does not know",
+        "broken before",
+        "no YAML",
+        "a prober that it does not know",
+    ],
+)
+def test_the_exporter_judges_its_own_file(
+    before: str, after: str, refused: bool, cache: Path, tmp_path: Path
+) -> None:
+    path, staged = tmp_path / "blackbox.yml", tmp_path / "blackbox.yml.new"
+    path.write_text(before)
+    staged.write_text(after)
+    program = binaries.find("blackbox_exporter", cache=cache).path
+    service = Service(
+        host="here",
+        component="blackbox_exporter",
+        manager="manual",
+        unit="blackbox_exporter",
+        program=program,
+        config_file=str(path),
+    )
+    plan: Any = SimpleNamespace(facts=SimpleNamespace(hosts={"here": SimpleNamespace(services=(service,))}))
+    change = cast(WriteFile, SimpleNamespace(host="here", path=str(path)))
+    if refused:
+        with pytest.raises(ValidationError, match="blackbox exporter rejects it"):
+            _exporter_check(LocalConnection("here"), change, str(staged), cast(Plan, plan))
+    else:
+        _exporter_check(LocalConnection("here"), change, str(staged), cast(Plan, plan))
