@@ -48,13 +48,13 @@ def main() -> None:
     for row in rows:
         row[4] = places[row[4]]
     about = (
-        f"Chains and what crypto/x509 of Go {go_program.VERSION} says of them; by tests/tools/go_verdicts.py."
+        f"Chains and what crypto/x509 of Go {go_program.NEWEST} says of them; by tests/tools/go_verdicts.py."
     )
     lists = {"cases": rows, "roots": list(roots), "certificates": list(certificates)}
     parts = [f'"about": {json.dumps(about)}', f'"now": {int(NOW.timestamp())}']
     parts.append('"columns": ["kind", "name", "client", "chain", "roots", "words"]')
     for key, entries in lists.items():
-        lines = ",\n".join(map(json.dumps, entries))
+        lines = ",\n".join(json.dumps(entry) for entry in entries)
         parts.append(f'"{key}": [\n{lines}\n]')
     TARGET.write_text("{" + ",\n".join(parts) + "}\n")
     print(f"{len(rows)} cases, {len(certificates)} certificates, {TARGET.stat().st_size} bytes")
