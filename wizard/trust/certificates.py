@@ -171,16 +171,19 @@ def summary(data: bytes) -> CertificateSummary:
 
 def _summary(certificate: x509.Certificate) -> CertificateSummary:
     try:
-        return CertificateSummary(
-            subject=_name(certificate.subject),
-            issuer=_name(certificate.issuer),
-            names=(*dns_names(certificate), *map(str, ip_names(certificate))),
-            not_before=certificate.not_valid_before_utc.timestamp(),
-            not_after=certificate.not_valid_after_utc.timestamp(),
-            key=key_text(certificate.public_key()),
-            usage=_usage(certificate),
-            fingerprint=certificate.fingerprint(hashes.SHA256()).hex(":").upper(),
-        )
+        # It warns of names that are against some rule, such as a country of three letters.
+        with _QUIET, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return CertificateSummary(
+                subject=_name(certificate.subject),
+                issuer=_name(certificate.issuer),
+                names=(*dns_names(certificate), *map(str, ip_names(certificate))),
+                not_before=certificate.not_valid_before_utc.timestamp(),
+                not_after=certificate.not_valid_after_utc.timestamp(),
+                key=key_text(certificate.public_key()),
+                usage=_usage(certificate),
+                fingerprint=certificate.fingerprint(hashes.SHA256()).hex(":").upper(),
+            )
     except (ValueError, x509.DuplicateExtension, OverflowError, UnsupportedAlgorithm) as error:
         raise CertificateError(
             f"the certificate holds something that cannot be read: {one_line(str(error))}",

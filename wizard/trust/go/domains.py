@@ -27,7 +27,7 @@ def is_domain(text: str, rules: Rules, *, constraint: bool) -> bool:
     """Whether Go takes the text for a domain; a constraint may begin with a dot."""
     if not text:
         return True
-    if constraint and text[0] == ".":
+    if text[0] == "." and (constraint or not rules.refuses_leading_dots):
         text = text[1:]
         if not text:
             return not rules.refuses_bare_dot

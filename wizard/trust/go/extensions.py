@@ -288,12 +288,16 @@ def _usages(value: bytes, _: Rules) -> dict[str, Any]:
     return {"usages": tuple(found)}
 
 
-def _policies(value: bytes, _: Rules) -> dict[str, Any]:
+def _policies(value: bytes, rules: Rules) -> dict[str, Any]:
     words = "x509: invalid certificate policies"
     entries = Reader(value).inside(SEQUENCE, words)
     found: dict[bytes, None] = {}
     while entries:
-        oid = entries.inside(SEQUENCE, words).content(OBJECT_IDENTIFIER, words)
+        entry = entries.inside(SEQUENCE, words)
+        if not rules.checks_policies:
+            found[entry.oid(words)] = None
+            continue
+        oid = entry.content(OBJECT_IDENTIFIER, words)
         if oid in found or not oid or oid[-1] & 0x80 or not _is_shortest(oid):
             raise ParseError(words)
         found[oid] = None

@@ -28,7 +28,7 @@ def hostname_fault(certificate: Certificate, name: str, rules: Rules = NEWEST) -
         if any(unmapped(ipaddress.ip_address(octets)) == wanted for octets in certificate.addresses):
             return ""
         return _words(certificate, str(wanted) if rules.reads_zones else bare, wanted, rules)
-    if _holds(certificate.dns_names, name):
+    if _holds(certificate.dns_names, name, rules):
         return ""
     return _words(certificate, name, None, rules)
 
@@ -38,16 +38,18 @@ def matches_name(pattern: str, host: str) -> bool:
 
     Labels are equal without regard to case; `*` stands for the whole left-most label, and never alone.
     """
-    return _holds((pattern,), host)
+    return _holds((pattern,), host, NEWEST)
 
 
-def _holds(patterns: Sequence[str], host: str) -> bool:
+def _holds(patterns: Sequence[str], host: str, rules: Rules) -> bool:
     host = lower(host)
     usable = _is_hostname(host, pattern=False)
     trimmed = host.removesuffix(".")
     alike = {trimmed, f"*.{trimmed.partition('.')[2]}"}
     for pattern in patterns:
         text = lower(pattern)
+        if text == "*" and not rules.refuses_lone_star and usable and "." not in trimmed:
+            return True
         if text not in alike and text != host:
             continue
         if usable and _is_hostname(text, pattern=True):

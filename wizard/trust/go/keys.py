@@ -197,7 +197,9 @@ def check_signature(algorithm: Algorithm, signed: bytes, signature: bytes, key: 
         SignatureError: it is not this key's, or of a kind that Go does not take.
     """
     if algorithm.digest in ("MD5", "SHA1"):
-        raise SignatureError(f"x509: cannot verify signature: insecure algorithm {algorithm.name}")
+        words = f"x509: cannot verify signature: insecure algorithm {algorithm.name}"
+        shown = algorithm.digest == "SHA1" and not rules.hides_sha1_switch
+        raise SignatureError(f"{words} (temporarily override with GODEBUG=x509sha1=1)" if shown else words)
     if algorithm is UNKNOWN or key.kind == "DSA":
         raise SignatureError("x509: cannot verify signature: algorithm unimplemented")
     if algorithm.key != key.kind:

@@ -3,6 +3,9 @@
 Each field is one rule that changed, named after what the newer versions do. A program built from a module with an
 older `go` line keeps some older rules (GODEBUG's defaults); that is not visible from outside and not modelled.
 
+The verdicts of 1.24 to 1.27 are tested against Go itself. Those of 1.19 differ in what is malformed in ways that only
+damage makes (leading zeros in an OID, 24 hours in a time zone).
+
 | built with | by |
 |---|---|
 | 1.19 | Debian 12 |
@@ -75,6 +78,14 @@ class Rules:
     """The candidate that the error names may have failed otherwise than by its signature; from 1.20 on."""
     checks_all_names: bool = True
     """Name constraints hold for every certificate below; before 1.20 for the leaf and the CA itself."""
+    refuses_lone_star: bool = True
+    """The SAN `*` is no pattern; by 1.24."""
+    refuses_leading_dots: bool = True
+    """A domain that is no constraint begins with a label; from 1.24 on."""
+    passes_over_unread_keys: bool = True
+    """A candidate whose key is of an unknown kind is not tried; from 1.20 on."""
+    hides_sha1_switch: bool = True
+    """The error of SHA-1 does not tell how to allow it; from 1.24 on."""
     prefixes_errors: bool = True
     """`tls: failed to verify certificate: ` stands before the reason; from 1.20 on."""
 
@@ -111,10 +122,14 @@ _BEFORE_24: Final = _BEFORE_25 | {
     "checks_policies": False,
     "refuses_critical_hints": False,
     "names_duplicate": False,
+    "refuses_leading_dots": False,
+    "hides_sha1_switch": False,
 }
 _BEFORE_20: Final = _BEFORE_24 | {
     "hints_refused_parents": False,
     "checks_all_names": False,
+    "refuses_lone_star": False,
+    "passes_over_unread_keys": False,
     "prefixes_errors": False,
 }
 

@@ -1,0 +1,355 @@
+"""The verdict on certificates is Go's: recorded answers of Go, and one test for each rule that once was missed.
+
+tests/integration/test_go_verdict.py asks Go itself, in `make matrix`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.integration.go_certificates import (
+    NOW,
+    Extension,
+    Maker,
+    Pair,
+    authority,
+    cn,
+    constraints,
+    curve,
+    directory,
+    dns,
+    dsa_pair,
+    edwards,
+    email,
+    integer,
+    ip,
+    leaf,
+    names,
+    octets,
+    oid,
+    pem,
+    policies,
+    policy_constraints,
+    purposes,
+    rsa_pair,
+    seq,
+    tlv,
+    uri,
+    usage,
+)
+from wizard import trust
+from wizard.trust import go
+
+RECORDED = json.loads((Path(__file__).parent / "data" / "go_verdicts.json").read_text())
+ROOT = authority("root", edwards(1))
+MIDDLE = authority("middle", edwards(2), parent=ROOT)
+CRITICAL = "x509: unhandled critical extension"
+NOT_AUTHORIZED = "x509: a root or intermediate certificate is not authorized to sign for this name: "
+UNREAD = "tls: failed to parse certificate from server: x509: "
+POLICIES = "x509: no valid chains built: 1 candidate chains with invalid policies"
+NEVER = ("x509: certificate signed by unknown authority (possibly because of "
+         '"x509: invalid signature: parent certificate cannot sign this kind of certificate" '
+         'while trying to verify candidate authority certificate "middle")')  # fmt: skip
+
+
+def said(*chain: Maker, asked: str = "localhost", root: Maker = ROOT, version: str = "1.27") -> str:
+    rules = go.VERSIONS[version]
+    return trust.verdict(
+        [each.der() for each in chain],
+        anchors=go.Pool.of_pem(pem(root.der()), rules),
+        name=asked,
+        now=NOW,
+        rules=rules,
+    )
+
+
+def below(
+    *extensions: Extension,
+    middle: tuple[Extension, ...] = (),
+    version: str = "1.27",
+    asked: str = "localhost",
+) -> str:
+    """What is said of a usual leaf with these extensions, its CA having those."""
+    above = MIDDLE.also(*middle)
+    return said(leaf(above, edwards(3), *extensions), above, version=version, asked=asked)
+
+
+@pytest.mark.parametrize("kind", sorted({row[0] for row in RECORDED["cases"]}))
+def test_recorded_verdicts_hold_word_for_word(kind: str) -> None:
+    certificates = [base64.b64decode(each) for each in RECORDED["certificates"]]
+    now = datetime.fromtimestamp(RECORDED["now"], UTC)
+    rows: list[dict[str, Any]] = [
+        dict(zip(RECORDED["columns"], row, strict=True)) for row in RECORDED["cases"]
+    ]
+    for row in (row for row in rows if row["kind"] == kind):
+        ours = trust.verdict(
+            [certificates[place] for place in row["chain"]],
+            anchors=go.Pool.of_pem(RECORDED["roots"][row["roots"]].encode("latin-1")),
+            name=row["name"],
+            purpose="client" if row["client"] else "server",
+            now=now,
+        )
+        assert ours == row["words"], row
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Once more generous than Go
+# ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_lone_star_stands_for_no_name() -> None:
+    assert below(names(dns("*"))) == "x509: certificate is valid for *, not localhost"
+    assert not trust.matches_name("*", "localhost")
+    assert trust.matches_name("*.localhost", "a.localhost")
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        [directory(cn("leaf"))],
+        [directory(cn("leaf")), dns("localhost")],
+        [directory(cn("leaf")), dns("localhost"), ip(b"\x7f\0\0\0\xff\0\0\0")],
+        [tlv(0x88, b"\x2a\x03")],
+        [tlv(0xA0, oid("1.2.3"), tlv(0xA0, b"\x0c\0"))],
+    ],
+)
+def test_a_critical_constraint_of_a_kind_that_go_does_not_know_is_refused(limits: list[bytes]) -> None:
+    assert below(middle=(constraints(limits, None),)) == CRITICAL
+    assert below(middle=(constraints(None, limits),)) == CRITICAL or "is excluded" in below(
+        middle=(constraints(None, limits),)
+    )
+
+
+def test_a_constraint_of_an_unknown_kind_that_is_not_critical_is_passed_over() -> None:
+    assert below(middle=(constraints([directory(cn("x"))], None, critical=False),)) == ""
+
+
+@pytest.mark.parametrize(
+    ("entry", "limit", "reason"),
+    [
+        (email("a@example.com"), email("example.com"), ""),
+        (email("a@EXAMPLE.com"), email("example.com"), ""),
+        (email("a@example.com"), email("a@example.com"), ""),
+        (email("b@example.com"), email("a@example.com"), 'email address "b@example.com" is not permitted by any constraint'),
+        (email("a@x.example.com"), email(".example.com"), ""),
+        (email("a@example.com"), email(".example.com"), 'email address "a@example.com" is not permitted by any constraint'),
+        (email("nobody"), email("example.com"), 'cannot parse rfc822Name "nobody"'),
+        (uri("https://a.example.com/x"), uri("example.com"), ""),
+        (uri("https://example.org/x"), uri("example.com"), 'URI "https://example.org/x" is not permitted by any constraint'),
+        (uri("https://127.0.0.1/x"), uri("example.com"), 'URI with IP ("https://127.0.0.1/x") cannot be matched against constraints'),
+        (uri("urn:a:b"), uri("example.com"), 'URI with empty host ("urn:a:b") cannot be matched against constraints'),
+    ],
+)  # fmt: skip
+def test_constraints_of_mailboxes_and_uris(entry: bytes, limit: bytes, reason: str) -> None:
+    found = below(names(dns("localhost"), entry), middle=(constraints([limit], None),))
+    assert found == (NOT_AUTHORIZED + reason if reason else "")
+
+
+def test_policies_that_a_ca_demands() -> None:
+    explicit = policy_constraints(0, None)
+    assert below(middle=(explicit,)) == POLICIES
+    assert below(policies("1.2.3"), middle=(explicit, policies("1.2.3"))) == ""
+    assert below(policies("1.2.4"), middle=(explicit, policies("1.2.3"))) == POLICIES
+    assert below(policies("1.2.4"), middle=(explicit, policies("2.5.29.32.0"))) == ""
+    assert below(middle=(explicit,), version="1.19") == CRITICAL
+    assert (
+        below(middle=(explicit,), version="1.24")
+        == "x509: no valid chains built: 1 chains with invalid policies"
+    )
+    assert below(middle=(explicit,), version="1.25").endswith("all candidate chains have invalid policies")
+
+
+def test_a_wildcard_may_not_stand_for_what_is_excluded() -> None:
+    held, limit = names(dns("localhost"), dns("*.localhost")), constraints(None, [dns("bad.localhost")])
+    words = f'{NOT_AUTHORIZED}DNS name "*.localhost" is excluded by constraint "bad.localhost"'
+    assert below(held, middle=(limit,)) == words
+    assert below(held, middle=(limit,), version="1.25") == words
+    assert below(held, middle=(limit,), version="1.24") == ""
+
+
+P192 = Pair(ec.derive_private_key(5, ec.SECP192R1()))
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        (leaf(MIDDLE, P192), "unsupported elliptic curve"),
+        (leaf(MIDDLE, edwards(3), ("2.5.29.31", False, b"\x05\0")), "invalid CRL distribution points"),
+        (leaf(MIDDLE, edwards(3), ("2.5.29.31", False, seq(b"\x05\0"))), "invalid CRL distribution point"),
+        (leaf(MIDDLE, edwards(3), names(dns("localhost"), ip(b"123"))), "cannot parse IP address of length 3"),
+        (leaf(MIDDLE, edwards(3)).but(subject=seq(tlv(0x31, seq()))), "invalid RDNSequence: invalid attribute type"),
+        (leaf(MIDDLE, edwards(3)).but(subject=seq(b"\x05\0")), "invalid RDNSequence"),
+        (leaf(MIDDLE, edwards(3)).but(serial=integer(-1)), "negative serial number"),
+        (leaf(MIDDLE, edwards(3), ("2.5.29.14", True, octets(b"x"))), "subject key identifier incorrectly marked critical"),
+        (leaf(MIDDLE, edwards(3), ("2.5.29.19", True, seq(tlv(1, b"\1")))), "invalid basic constraints"),
+        (leaf(MIDDLE, edwards(3)).but(after=b"", tail=b"", version=tlv(0xA0, integer(3))), "invalid version"),
+    ],
+)  # fmt: skip
+def test_what_go_cannot_read_is_refused(end: Maker, words: str) -> None:
+    assert said(end, MIDDLE) == UNREAD + words
+    assert trust.unread([end.der()]) == UNREAD + words
+
+
+def test_an_extension_twice() -> None:
+    end = leaf(MIDDLE, edwards(3))
+    twice = end.but(extensions=(*end.extensions, names(dns("localhost"))))
+    assert said(twice, MIDDLE) == f'{UNREAD}certificate contains duplicate extension with OID "2.5.29.17"'
+    assert said(twice, MIDDLE, version="1.19") == f"{UNREAD}certificate contains duplicate extensions"
+
+
+def test_a_root_of_dsa_signs_nothing() -> None:
+    root = authority("root", dsa_pair())
+    assert "cannot verify signature: algorithm unimplemented" in said(leaf(root, edwards(3)), root=root)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Once stricter than Go
+# ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_damaged_block_of_a_ca_file_is_passed_over() -> None:
+    good, bad = pem(ROOT.der()), pem(b"\x30\x03\x02\x01\x01")
+    chain = [leaf(MIDDLE, edwards(3)).der(), MIDDLE.der()]
+    for text in (
+        bad + good,
+        good + bad,
+        good.replace(b"M", b"!", 2) + good,
+        b"notes\n" + good,
+        good[:200] + b"\n" + good,
+    ):
+        assert trust.verdict(chain, anchors=trust.pool(text), name="localhost", now=NOW) == "", text
+        assert [each.serial_number for each in trust.bundle(text)] == [1]
+    assert not trust.pool(bad)
+
+
+def test_address_constraints_with_host_bits() -> None:
+    assert (
+        below(
+            names(dns("localhost"), ip(b"\x7f\0\0\1")),
+            middle=(constraints([ip(b"\x7f\0\0\1\xff\0\0\0")], None),),
+        )
+        == ""
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        seq(),
+        seq(tlv(0x82, b"\5")),
+        seq(tlv(0xA1, directory(cn("x")))),
+        seq(tlv(0xA1, directory(cn("x"))), tlv(0x82, b"\5")),
+    ],
+)
+def test_an_issuer_without_key_identifier(value: bytes) -> None:
+    assert below(("2.5.29.35", False, value)) == ""
+
+
+def test_no_purposes_at_all_are_all_purposes() -> None:
+    assert below(purposes()) == ""
+
+
+def test_names_of_unknown_kinds_are_passed_over() -> None:
+    assert below(names(dns("localhost"), tlv(0x8A, b"?"), tlv(0x88, b"\x2a\x03"), directory(cn("x")))) == ""
+
+
+def test_ten_thousand_names_take_no_time() -> None:
+    crowd = names(*(dns(f"host{number}.example.com") for number in range(10_000)))
+    began = time.process_time()
+    assert below(crowd, asked="host9999.example.com") == ""
+    assert below(crowd) == "x509: certificate is valid for 10000 names, but none matched localhost"
+    # Parsed, judged twice; a second is for a machine that does much else.
+    assert time.process_time() - began < 1
+    big = pem(leaf(MIDDLE, edwards(3), crowd).der())
+    assert len(big) > 200_000
+    assert len(trust.summary(big).names) == 10_000
+
+
+def test_a_ca_whose_key_usage_is_another() -> None:
+    assert below(middle=(usage(0x80, 7),)) == NEVER
+    assert below(middle=(usage(0x00),)) == ""
+
+
+def test_a_negative_serial_number_by_version() -> None:
+    end = leaf(MIDDLE, edwards(3)).but(serial=integer(-1))
+    assert said(end, MIDDLE, version="1.19") == ""
+    assert said(end, MIDDLE, version="1.24") == f"{UNREAD}negative serial number"
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Words
+# ---------------------------------------------------------------------------------------------------------
+
+
+def test_old_hashes_are_named_with_their_key() -> None:
+    for pair, words in ((rsa_pair(1), "SHA1-RSA"), (curve(1), "ECDSA-SHA1")):
+        root = authority("root", pair)
+        found = said(leaf(root, edwards(3)).but(digest="SHA1"), root=root)
+        assert f'"x509: cannot verify signature: insecure algorithm {words}"' in found
+
+
+@pytest.mark.parametrize(("count", "counted"), [(99, False), (100, True), (101, True)])
+def test_many_names_are_only_counted(count: int, counted: bool) -> None:
+    many = names(*(dns(f"host{number}") for number in range(count)))
+    words = f"x509: certificate is valid for {count} names, but none matched localhost"
+    assert (below(many) == words) is counted
+    assert below(many, version="1.24") != words
+    addresses = names(*(ip(bytes((10, 0, 0, number))) for number in range(count)))
+    words = f"x509: certificate is valid for {count} IP SANs, but none matched 127.0.0.1"
+    assert (below(addresses, asked="127.0.0.1") == words) is counted
+
+
+def test_short_keys_of_rsa_by_version() -> None:
+    # No library makes such a key any more; its public half is enough to be refused by.
+    info = seq(
+        seq(oid("1.2.840.113549.1.1.1"), b"\x05\0"),
+        tlv(3, b"\0", seq(integer((1 << 511) | 5), integer(65537))),
+    )
+    middle = MIDDLE.but(info=info)
+    end = leaf(middle, edwards(3)).but(signer=rsa_pair(1))
+    assert "crypto/rsa: 512-bit keys are insecure" in said(end, middle)
+    assert "crypto/rsa: verification error" in said(end, middle, version="1.19")
+
+
+@pytest.mark.parametrize(
+    ("version", "rules"),
+    [("go1.19.8", "1.19"), ("go1.22.1", "1.19"), ("go1.24.4", "1.24"), ("go1.24.13", "1.25"), ("go1.25.5", "1.25"),
+     ("go1.26.4", "1.26"), ("go1.27.1", "1.27"), ("go1.99", "1.27"), ("devel", "1.27")],
+)  # fmt: skip
+def test_rules_are_found_by_the_version_that_a_program_tells(version: str, rules: str) -> None:
+    assert go.rules_of(version).version == rules
+
+
+def test_pem_is_found_as_go_finds_it() -> None:
+    body = pem(b"certificate")
+    for text, count in (
+        (body, 1),
+        (body + body, 2),
+        (b"\xef\xbb\xbf" + body, 0),
+        (b" " + body, 0),
+        (b"text\n" + body, 1),
+        (body.replace(b"\n", b"\r\n"), 1),
+        (body.rstrip(), 1),
+        (body.rstrip() + b"x\n", 0),
+        (body.replace(b"-----END", b"----END"), 0),
+        (b"-----BEGIN CERTIFICATE-----\n" + body, 1),
+        (body.replace(b"CERTIFICATE-----\n", b"CERTIFICATE-----\nName: x\n\n", 1), 0),
+        (pem(b"x", "TRUSTED CERTIFICATE"), 0),
+    ):
+        assert len(list(go.certificates(text))) == count, text
+
+
+def test_a_certificate_that_other_libraries_refuse_is_summed_up() -> None:
+    odd = MIDDLE.also(constraints([ip(b"\x7f\0\0\1\xff\0\0\0")], None)).but(
+        version=tlv(0xA0, integer(1)), extensions=()
+    )
+    told = trust.summary(odd.der())
+    assert (told.subject, told.issuer) == ("CN=middle", "CN=root")
