@@ -50,7 +50,9 @@ def test_what_is_in_the_way_is_said_with_what_to_do(known: Storage, said: str, t
 
 
 def test_a_folder_that_is_a_mount_takes_new_files() -> None:
-    planned(Storage(path="/etc/prometheus", mount="/etc/prometheus", free=9000), at="/etc/prometheus", before=None)
+    planned(
+        Storage(path="/etc/prometheus", mount="/etc/prometheus", free=9000), at="/etc/prometheus", before=None
+    )
 
 
 def test_a_disk_has_to_have_room_for_all_of_the_file() -> None:
