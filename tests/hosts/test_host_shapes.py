@@ -102,7 +102,7 @@ class Site:
             Path(own).write_text(self.password)
             Path(own).chmod(0o600)
 
-    def firescreen(self, *words: str, bound: float = 200) -> subprocess.CompletedProcess[str]:
+    def firescreen(self, *words: str, bound: float = 130) -> subprocess.CompletedProcess[str]:
         """The command line; on the stack where a word is STACK."""
         stack = "/root/stack.yaml" if self._inside else str(self.folder / "stack.yaml")
         given = [stack if word == "STACK" else word for word in words]
