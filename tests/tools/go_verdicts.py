@@ -50,7 +50,7 @@ def main() -> None:
     about = (
         f"Chains and what crypto/x509 of Go {go_program.NEWEST} says of them; by tests/tools/go_verdicts.py."
     )
-    lists = {"cases": rows, "roots": list(roots), "certificates": list(certificates)}
+    lists: dict[str, list[object]] = {"cases": [*rows], "roots": [*roots], "certificates": [*certificates]}
     parts = [f'"about": {json.dumps(about)}', f'"now": {int(NOW.timestamp())}']
     parts.append('"columns": ["kind", "name", "client", "chain", "roots", "words"]')
     for key, entries in lists.items():
