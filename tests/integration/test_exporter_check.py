@@ -56,6 +56,6 @@ def test_the_exporter_judges_its_own_file(
     change = cast(WriteFile, SimpleNamespace(host="here", path=str(path)))
     if refused:
         with pytest.raises(ValidationError, match="blackbox exporter rejects it"):
-            _exporter_check(LocalConnection("here"), change, str(staged), cast(Plan, plan))
+            _exporter_check(LocalConnection("here"), change, str(staged), cast(Plan, plan), ())
     else:
-        _exporter_check(LocalConnection("here"), change, str(staged), cast(Plan, plan))
+        _exporter_check(LocalConnection("here"), change, str(staged), cast(Plan, plan), ())

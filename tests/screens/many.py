@@ -157,6 +157,7 @@ class ManyEngine(QuietEngine):
         cancel: threading.Event,
         *,
         canary: str = "",
+        verify_later: bool = False,
     ) -> Outcome:
         """Tells of the canary, then of all others stage by stage, side by side; then of the proof."""
         self.canaries.append(canary)
