@@ -39,7 +39,7 @@ from wizard.errors import HostError, InputError
 from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
-    from wizard.engine import Engine, Exposure
+    from wizard.engine import Engine, Exposure, Scan
     from wizard.model import Plan, Stack
     from wizard.workspace import Workspace
 
@@ -75,7 +75,7 @@ def scan(
             wanted = _stack_of_hosts(machine, hosts)
         found = machine.scan(wanted)
         if write is not None:
-            _write_stack(found.stack, write)
+            _write_stack(found, write)
     if as_json:
         output.data(
             {
@@ -143,13 +143,19 @@ def _stack_of_hosts(machine: Engine, file: Path) -> Stack:
     return Stack(hosts=bare.hosts, components=proposed(services))
 
 
-def _write_stack(stack: Stack, path: Path) -> None:
+def _write_stack(found: Scan, path: Path) -> None:
     from wizard.stack import dump
 
-    if not stack.components:
-        raise InputError("nothing of Prometheus was found, so there is no stack to write", where=str(path))
+    if not found.stack.components:
+        silent = ", ".join(found.facts.away)
+        raise InputError(
+            "nothing of Prometheus was found, so there is no stack to write"
+            + (f" (not reached: {plain(silent)})" if silent else ""),
+            where=str(path),
+            todo="Make these hosts reachable and scan again" if silent else "",
+        )
     try:
-        path.write_text(dump(stack), encoding="utf-8")
+        path.write_text(dump(found.stack), encoding="utf-8")
     except OSError as error:
         raise InputError(
             f"the stack file cannot be written: {error.strerror}",

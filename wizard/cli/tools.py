@@ -346,6 +346,7 @@ def inspect(file: Path, as_json: bool) -> None:
                 todo="Give the certificate's file, most often the .crt or .pem beside it",
             )
         unread = pem_form.faults(content)
+        content = pem_form.mended(content) if unread else content
         if as_json:
             found = pki.summary(content)
             shown = {name: getattr(found, name) for name in found.__slots__}

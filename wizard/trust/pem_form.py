@@ -21,6 +21,16 @@ def faults(content: bytes) -> tuple[str, ...]:
     return tuple(_faults(content))
 
 
+def mended(content: bytes) -> bytes:
+    """The same file once what `faults` names is put right, as far as that is a matter of form: to show what it holds."""
+    if content.startswith(_UTF16):
+        content = content.decode("utf-16", "replace").encode()
+    if content[:1] == b"\x30":
+        return content
+    text = content.removeprefix(_MARK)
+    return b"".join(line.lstrip(b" \t") for line in text.splitlines(keepends=True))
+
+
 def is_key(content: bytes) -> bool:
     """Whether this is the file of a private key, without any certificate."""
     return _KEY.search(content) is not None and b"-----BEGIN CERTIFICATE-----" not in content
