@@ -22,6 +22,7 @@ from wizard.engine import Engine, Outcome
 from wizard.errors import ChangedError, ServiceError, ValidationError
 from wizard.model import ComponentSpec, Event, HostSpec, RunService, Stack, WriteFile
 from wizard.practice import PracticeStack
+from wizard.services import process as practised
 from wizard.workspace import Workspace
 
 
@@ -478,6 +479,29 @@ def test_a_windows_host_is_told_what_to_type_and_waited_for(
         for process in running:
             process.terminate()
             process.wait(10)
+
+
+def test_a_prometheus_that_a_person_reloads_is_waited_for_until_it_has_read_its_configuration(
+    engine: Engine, stack: Stack, practice: PracticeStack
+) -> None:
+    facts = engine.inspect(stack)
+    known = facts.hosts["prometheus"]
+    by_hand = tuple(replace(each, manager="manual", kind="process") for each in known.services)
+    facts = replace(facts, hosts={**facts.hosts, "prometheus": replace(known, services=by_hand)})
+    (supervised,) = known.services
+    connection = practice.host("prometheus").connection()
+    asked: list[str] = []
+
+    def person(event: Event) -> None:
+        if event.kind == "waiting":
+            asked.append(event.state)
+            practised.reload(connection, supervised)
+
+    outcome = engine.apply(engine.plan(stack, facts=facts), person)
+    assert outcome.error is None
+    assert len(asked) == 2  # https first, the login in the moment in which the server turns
+    assert all(each.startswith("reload") for each in asked)
+    assert all(attempt.ok for attempt in outcome.attempts)
 
 
 def until_answers(place: str) -> None:

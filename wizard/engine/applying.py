@@ -20,6 +20,7 @@ from wizard.components import component as find_component
 from wizard.configs import blackbox, cluster, web
 from wizard.configs import prometheus as scrape
 from wizard.engine import hosts as services
+from wizard.engine import runtimeinfo
 from wizard.engine.hosts import Hosts
 from wizard.engine.lanes import side_by_side
 from wizard.engine.together import read_many
@@ -297,7 +298,7 @@ class Applier:
         Raises:
             CancelledError: the person gave up. HostError: nothing happened for half an hour.
         """
-        wanted = self._awaited(change)
+        is_done = self._hand_check(change)
         self._emit(
             Event(
                 run=self._journal.run,
@@ -308,7 +309,7 @@ class Applier:
             )
         )
         deadline = time.monotonic() + HAND_TIMEOUT
-        while wanted is not None and not probes.run(wanted, cancel=self._cancel, dial=self._hosts.dial).ok:
+        while not is_done():
             if self._cancel.wait(0.5):
                 raise CancelledError("you stopped the run while it waited for you", where=change.title())
             if time.monotonic() > deadline:
@@ -316,14 +317,34 @@ class Applier:
                     "nobody restarted it within half an hour", where=change.title(), todo="run this again"
                 )
 
-    def _awaited(self, change: RunService) -> Probe | None:
+    def _hand_check(self, change: RunService) -> Callable[[], bool]:
+        """Whether a person has done what a change asks for; a function, to be called until it says so.
+
+        A restart shows in the right client's request. A reload shows in what a Prometheus says of itself: its targets
+        may still be waiting for servers that turn later in the run.
+        """
         service = change.service
-        kind = "http" if change.action == "restart" else "up"
-        for probe in self._plan.probes:
-            mine = probe.server == service.key
-            if probe.wanted and probe.kind == kind and (mine or kind == "up"):
-                return probe
-        return None
+        if change.action == "reload":
+            ask = runtimeinfo.asking(service, self._plan.probes, self._hosts.dial)
+            before = ask() if ask is not None else None
+
+            def has_read() -> bool:
+                now = ask() if ask is not None else None
+                # What cannot be asked is not waited for: the verification says how it went.
+                return before is None or (now is not None and now.good and now.moment != before.moment)
+
+            return has_read
+        wanted = next(
+            (
+                each
+                for each in self._plan.probes
+                if each.wanted and each.kind == "http" and each.server == service.key
+            ),
+            None,
+        )
+        if wanted is None:
+            return lambda: True
+        return lambda: probes.run(wanted, cancel=self._cancel, dial=self._hosts.dial).ok
 
 
 def _restarts(change: Change) -> bool:

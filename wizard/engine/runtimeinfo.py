@@ -1,8 +1,11 @@
-"""What Prometheus says over its API of the configuration that it runs with: whether and when it last loaded it."""
+"""What a program says of the configuration that it runs with: whether and when it last loaded it.
+
+Read from its own metrics.
+"""
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -11,28 +14,36 @@ from wizard.components import component as find_component
 from wizard.model import Probe, Service
 from wizard.services.reloads import Loaded
 
-_PATH = "/api/v1/status/runtimeinfo"
+_TELLING = ("prometheus", "blackbox_exporter")
+# Its API says the same to the second only, and two reloads may come within one.
+_RELOAD = re.compile(
+    rb"(?m)^(?:prometheus|blackbox_exporter)_config_last_reload_(successful|success_timestamp_seconds) (\S+)\r?$"
+)
 
 
 def asking(
     service: Service, known: Sequence[Probe] = (), dial: probes.Dial | None = None
 ) -> Callable[[], Loaded | None] | None:
-    """Asks a Prometheus for its last reload, as it may be asked now; None for other components and out of reach.
+    """Asks a program for its last reload, as it may be asked now; None for those that do not say, and out of reach.
 
     Args:
         service: the Prometheus.
         known: probes of the plan; the one that must get through has CA, user, password and certificate for it.
         dial: makes the connection of a service with a `forward`.
     """
-    if service.component != "prometheus" or service.out_of_reach or not service.listen:
+    if service.component not in _TELLING or service.out_of_reach or not service.listen:
         return None
-    prefix = find_component(service.component).prefix(service.flag)
-    ways = [_plain(service, f"http://{service.listen}{prefix}{_PATH}")]
+    path = find_component(service.component).metrics_path(service.flag)
+    ways = [_plain(service, f"http://{service.listen}{path}")]
     for probe in known:
-        mine = probe.host == service.host and probe.component == service.component
-        if mine and probe.wanted and probe.kind == "http" and probe.url.startswith("https:"):
+        if (
+            probe.server == service.key
+            and probe.wanted
+            and probe.kind == "http"
+            and probe.url.startswith("https:")
+        ):
             root = probe.url.partition("://")[2].partition("/")[0]
-            ways.append(replace(probe, url=f"https://{root}{prefix}{_PATH}", timeout=3.0))
+            ways.append(replace(probe, url=f"https://{root}{path}", timeout=3.0))
 
     def ask() -> Loaded | None:
         found = (_loaded(way, dial) for way in ways)
@@ -58,10 +69,12 @@ def _plain(service: Service, url: str) -> Probe:
 def _loaded(probe: Probe, dial: probes.Dial | None) -> Loaded | None:
     bodies: list[bytes] = []
     attempt = probes.run(probe, dial=dial, whole=bodies.append)
-    if attempt.outcome != "200" or not bodies:
-        return None
+    return _read(bodies[0]) if attempt.outcome == "200" and bodies else None
+
+
+def _read(metrics: bytes) -> Loaded | None:
+    found = dict(_RELOAD.findall(metrics))
     try:
-        data = json.loads(bodies[0])["data"]
-        return Loaded(bool(data["reloadConfigSuccess"]), str(data["lastConfigTime"]))
-    except (ValueError, KeyError, TypeError, RecursionError):
+        return Loaded(float(found[b"successful"]) == 1, found[b"success_timestamp_seconds"].decode())
+    except (KeyError, ValueError):
         return None
