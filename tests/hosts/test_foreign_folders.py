@@ -16,7 +16,7 @@ from machines import Machine, Network
 from test_safe_paths import SWAPPER
 
 from wizard.engine import Engine
-from wizard.errors import HostError
+from wizard.errors import FirescreenError, HostError
 from wizard.model import ComponentSpec, HostSpec, Protection, Stack
 from wizard.workspace import Workspace
 
@@ -162,9 +162,12 @@ def test_what_is_immutable_is_refused_ahead(host: Machine, network: Network, tmp
     host.check("chattr +i /etc/prometheus/prometheus.yml")
     try:
         before = host.check(EVERYTHING)
-        with engine_at(tmp_path, network) as engine, pytest.raises(HostError, match="immutable") as refused:
+        with (
+            engine_at(tmp_path, network) as engine,
+            pytest.raises(FirescreenError, match="immutable") as refused,
+        ):
             engine.plan(stack(host.spec(), "tls"))
-        assert "chattr -ia" in refused.value.todo
+        assert "chattr -i" in refused.value.todo
         assert host.check(EVERYTHING) == before
     finally:
         host.check("chattr -i /etc/prometheus/prometheus.yml")

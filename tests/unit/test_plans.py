@@ -23,7 +23,8 @@ def _carried_out() -> list[str]:
     found = []
     for name in planned.names():
         case = planned.case(name)
-        refused = (planned.FOLDER / f"{name}.plan").read_text(encoding="utf-8").startswith("refused")
+        kept = planned.FOLDER / f"{name}.plan"
+        refused = kept.exists() and kept.read_text(encoding="utf-8").startswith("refused")
         if not (case.answers.renew or case.keep or refused):
             found.append(name)
     return found

@@ -480,7 +480,7 @@ def _asker(change: WriteFile, plan: Plan) -> list[str] | None:
         return []
     for service in host.services:
         known = (service.config_file, service.web_config, posixpath.join(service.home, "web.yml"))
-        if change.path in known and service.user != "root":
+        if change.path in known and service.user != "root" and not service.user.isdecimal():
             return ["runuser", "-u", service.user, "--"]
     return None
 

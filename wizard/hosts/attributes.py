@@ -1,7 +1,8 @@
 """Access control lists and other extended attributes of files: what a rename would drop.
 
 `FileState.attributes` holds them as names and hexadecimal values, whatever way a host is reached: the list as the
-kernel keeps it (`system.posix_acl_access`) and all of `user.`. Labels of SELinux are restorecon's matter.
+kernel keeps it (`system.posix_acl_access`), all of `user.` and `trusted.`, and the label of SELinux. Where SELinux is
+at work, restorecon sets the label that the policy has, after it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import struct
 from contextlib import suppress
 
 ACL = "system.posix_acl_access"
-_OWN = "user."
+_KEPT = ("user.", "trusted.", "security.selinux")
 Attributes = tuple[tuple[str, str], ...]
 
 _TAGS = {"user": (0x01, 0x02), "group": (0x04, 0x08), "mask": (0x10, 0x10), "other": (0x20, 0x20)}
@@ -53,7 +54,7 @@ def read(number: int) -> Attributes:
     if not hasattr(os, "listxattr"):
         return ()
     try:
-        names = [name for name in sorted(os.listxattr(number)) if name == ACL or name.startswith(_OWN)]
+        names = [name for name in sorted(os.listxattr(number)) if name == ACL or name.startswith(_KEPT)]
         return tuple((name, os.getxattr(number, name).hex()) for name in names)
     except OSError as problem:
         if problem.errno not in (errno.ENOTSUP, errno.EPERM, errno.ENODATA):
@@ -68,7 +69,11 @@ def write(number: int, attributes: Attributes) -> None:
         OSError: the file system cannot keep them.
     """
     for name, value in attributes:
-        os.setxattr(number, name, bytes.fromhex(value))
+        try:
+            os.setxattr(number, name, bytes.fromhex(value))
+        except PermissionError:
+            if not name.startswith("security."):
+                raise  # a label is the policy's to give
 
 
 def drop_inherited(number: int) -> None:

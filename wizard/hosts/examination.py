@@ -35,7 +35,7 @@ tools() {
     ls -ldn -- "$@"
   fi
   printf '=getfattr\\n'
-  ! command -v getfattr >/dev/null || getfattr -h -d -m '^user[.]' -e hex --absolute-names -- "$@"
+  ! command -v getfattr >/dev/null || getfattr -h -d -m '^(user|trusted)[.]|^security[.]selinux$' -e hex --absolute-names -- "$@"
   return 0
 }
 """
@@ -52,7 +52,7 @@ _ATTRIBUTES = f'{_TOOLS}\ntools "$@" 2>/dev/null\n'
 
 _PLACE_MARK = "=place\n"
 _ENTRY = re.compile(r"(?:user|group|mask|other):\d*:[r-][w-][x-]")
-_OWN = re.compile(r"(user\.[^=]+)=0x([0-9a-f]*)")
+_OWN = re.compile(r"((?:user|trusted)\.[^=]+|security\.selinux)=0x([0-9a-f]*)")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 

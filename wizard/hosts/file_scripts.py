@@ -44,8 +44,8 @@ held "$path" || gone
 staged=.$name.firescreen-$tag
 deliver() {{
   held "$uploaded" && pour || exit 1
-  [ -z "$guarded" ] || {{ rm -f -- "./$name"; exit; }}
-  : > "./$name"
+  # In a folder of the login's it is the login who empties it, over SFTP: a link there would lead root elsewhere.
+  [ -n "$guarded" ] || : > "./$name"
 }}
 carry() {{
   set -f
@@ -53,6 +53,7 @@ carry() {{
   for line in $attributes; do
     case $line in
       'acl '*) setfacl --set "${{line#acl }}" /dev/fd/3 ;;
+      security.*) setfattr -n "${{line%% *}}" -v "${{line#* }}" /dev/fd/3 || : ;; # a label is the policy's to give
       *) setfattr -n "${{line%% *}}" -v "${{line#* }}" /dev/fd/3 ;;
     esac || exit {NO_TOOL}
   done

@@ -337,6 +337,8 @@ class SshConnection:
             text = state.content.decode("utf-8", "surrogateescape") if inside else ""
             stdin = b"" if uploaded or inside else state.content
             ended = self._ask(shell, [call(uploaded, text)], stdin=stdin)[0]
+            if uploaded and self._spec.become:
+                self._empty(uploaded)
             if ended.code == SHORT and uploaded:
                 # Somewhere a quota or a wrapper of the SFTP server cut it: the other way then.
                 self._uploads = ""
@@ -440,6 +442,12 @@ class SshConnection:
             self._uploads = ""
             return ""
         return place
+
+    def _empty(self, uploaded: str) -> None:
+        """Takes away what was uploaded; the file stays, with its mode, for the next upload."""
+        if self._sftp is not None and self._login is not None:
+            with suppress(*_PROBLEMS), bounded(self._login.transport, _UPLOAD):
+                self._sftp.truncate(uploaded, 0)
 
     # -- running -----------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from wizard import endpoints
 from wizard.configs import blackbox
 from wizard.configs import prometheus as scrape
+from wizard.errors import ConfigError
 from wizard.model import Facts, Finding, Stack
 from wizard.steps import layout
 from wizard.steps.layout import Client, Server
@@ -129,7 +130,12 @@ def _probing(
     found = []
     for prober in probers:
         through = layout.as_server(prober)
-        mine = [target for target in place.targets if scraper.means(target.address, through)]
+        others_way = _without_http(prober)
+        mine = [
+            target
+            for target in place.targets
+            if (target.module or "http_2xx") not in others_way and scraper.means(target.address, through)
+        ]
         by_module: dict[str, list[scrape.Scraped]] = {}
         for target in mine:
             by_module.setdefault(target.module or "http_2xx", []).append(target)
@@ -145,6 +151,15 @@ def _probing(
                 continue
             found.append((prober, module, tuple(ours), tuple(others)))
     return found
+
+
+def _without_http(prober: Client) -> set[str]:
+    """The modules that only open a connection, or ask something else than a page: https changes nothing for them."""
+    try:
+        known = blackbox.modules(prober.content)
+    except ConfigError:
+        return set()  # the planner says so, with the place
+    return {module.name for module in known if module.prober in ("tcp", "icmp", "dns", "grpc")}
 
 
 def _is(target: str, prober: Client, server: Server) -> bool:
