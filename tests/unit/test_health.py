@@ -169,7 +169,9 @@ def test_a_baseline_that_is_kept_is_read_again_as_it_was(tmp_path: Path) -> None
                 alertmanagers=(AlertmanagerHealth(url="http://a:9093/api/v2/alerts", status=200),),
                 rules=(RuleHealth(group="f g", name="r", health="ok"),),
                 reloaded=True,
-                remote_writes=(RemoteWriteHealth(name="n", url="http://w", delivered=3, failed=0),),
+                remote_writes=(
+                    RemoteWriteHealth(name="n", url="http://w", delivered=3, failed=0, newest=1.0),
+                ),
                 probed=(ProbedHealth(labels={"job": "b"}, success=True, at=1.0),),
             ),
             PrometheusHealth(host="q", unanswered="refused"),

@@ -481,7 +481,9 @@ def _asker(change: WriteFile, plan: Plan) -> list[str] | None:
     for service in host.services:
         known = (service.config_file, service.web_config, posixpath.join(service.home, "web.yml"))
         if change.path in known and service.user != "root" and not service.user.isdecimal():
-            return ["runuser", "-u", service.user, "--"]
+            # A unit may give its user another group than its own.
+            group = [] if service.group.isdecimal() else ["-g", service.group]
+            return ["runuser", "-u", service.user, *group, "--"]
     return None
 
 

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from wizard.engine import baseline
 from wizard.engine.hosts import Hosts
 from wizard.errors import ProofError
-from wizard.model import ProbedHealth, PrometheusHealth, TargetHealth, Watched
+from wizard.model import ProbedHealth, PrometheusHealth, RemoteWriteHealth, TargetHealth, Watched
 from wizard.probes import Monitor, cause_of
 from wizard.redact import redact
 from wizard.steps import healthfindings
@@ -288,12 +288,12 @@ class MonitorCheck:
         waiting = [each for each in self._before.remote_writes if each.works]
         scrapes = [each.interval for each in self._before.targets if each.health == "up"]
         limit = self._elapsed + min(scrapes, default=60.0) + _AGAIN
-        first: dict[str, float] = {}
+        first: dict[str, RemoteWriteHealth] = {}
         while waiting:
-            now = {each.place: each.delivered for each in self._monitor.remote_writes()}
+            now = {each.place: each for each in self._monitor.remote_writes()}
             # A restart begins to count anew: what is delivered from here on counts.
             first = first or now
-            waiting = [each for each in waiting if now.get(each.place, 0.0) <= first.get(each.place, 0.0)]
+            waiting = [each for each in waiting if not _delivers(now.get(each.place), first.get(each.place))]
             if not waiting:
                 return
             if self._elapsed > limit:
@@ -321,3 +321,8 @@ def find(before: TargetHealth, now: Sequence[TargetHealth]) -> TargetHealth | No
     if not same:
         return None
     return max(same, key=lambda each: (each.pool == before.pool, each.place == before.place))
+
+
+def _delivers(now: RemoteWriteHealth | None, was: RemoteWriteHealth | None) -> bool:
+    """Whether a queue has delivered something since it was first looked at."""
+    return now is not None and (now.works if was is None else now.is_ahead_of(was))

@@ -98,12 +98,19 @@ class RemoteWriteHealth:
     name: str
     url: str
     delivered: float
+    """May be a batch ahead: an attempt counts when it begins."""
     failed: float
+    newest: float = 0.0
+    """Unix time of the newest sample that an endpoint took or rejected for good; 0 while nothing got through."""
 
     @property
     def works(self) -> bool:
         """Whether more samples were delivered than dropped."""
-        return self.delivered > 0 and self.failed <= self.delivered
+        return self.newest > 0 and self.delivered > 0 and self.failed <= self.delivered
+
+    def is_ahead_of(self, other: RemoteWriteHealth) -> bool:
+        """Whether more was delivered than at another moment."""
+        return self.delivered > other.delivered and self.newest > other.newest
 
     @property
     def place(self) -> str:

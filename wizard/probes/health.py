@@ -32,7 +32,8 @@ _RULES: Final = "/api/v1/rules"
 _METRICS: Final = "/metrics"
 _PROBED: Final = "/api/v1/query?query=probe_success"
 _SAMPLE: Final = re.compile(
-    r"^(prometheus_(?:config_last_reload_successful|remote_storage_samples_(?:retried_|failed_)?total))"
+    r"^(prometheus_(?:config_last_reload_successful|remote_storage_samples_(?:retried_|failed_)?total"
+    r"|remote_storage_queue_highest_sent_timestamp_seconds))"
     r"(\{[^}]*\})? (\S+)",
     re.MULTILINE,
 )
@@ -144,7 +145,9 @@ class Monitor:
                 continue
             said = dict(_LABEL.findall(labels))
             queue = queues.setdefault((said.get("remote_name", ""), said.get("url", "")), {})
-            queue[name.removeprefix("prometheus_remote_storage_samples_")] = _number(value, 0.0)
+            queue[name.removeprefix("prometheus_remote_storage_").removeprefix("samples_")] = _number(
+                value, 0.0
+            )
         return reloaded, tuple(
             RemoteWriteHealth(
                 name=_text(name),
@@ -154,6 +157,7 @@ class Monitor:
                 - each.get("failed_total", 0.0)
                 - each.get("retried_total", 0.0),
                 failed=each.get("failed_total", 0.0),
+                newest=each.get("queue_highest_sent_timestamp_seconds", 0.0),
             )
             for (name, url), each in queues.items()
         )

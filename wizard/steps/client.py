@@ -261,7 +261,7 @@ class _Work:
             ]
             between = pairs.bundle([*((there,) if there else ()), *missing])
             final = pairs.bundle([plan.pair.trust for plan in plans.values()])
-            if missing:
+            if missing and between != there:
                 wide.append(self._trust_step(path, before, between, tuple(plans.values())))
             replaced = any(plan.pair.changes and plan.was_tls for plan in plans.values())
             if replaced and final != between:

@@ -57,7 +57,7 @@ def watched(
     found = []
     for name, client in monitors(stack, facts):
         before = now(stack, facts, client)
-        scheme, options = access(client) if name == "prometheus" else ("http", {})
+        scheme, options = access(client)
         after = (_root(client, scheme, **options),) if scheme == "https" and before else before
         found.append(Watched(host=client.host.spec.name, component=name, before=before, after=after))
     return tuple(found)

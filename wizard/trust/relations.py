@@ -31,7 +31,7 @@ def signed_by(certificate: bytes, authority: bytes) -> bool:
 
 
 def vouches(trusted: bytes, certificate: bytes) -> bool:
-    """Whether a CA bundle (PEM) holds the certificate itself or the one that signed it.
+    """Whether a CA bundle (PEM) holds the certificate itself or the one that signed it, or one that is shown with it.
 
     A bundle that cannot be read vouches for nothing.
     """
@@ -40,7 +40,11 @@ def vouches(trusted: bytes, certificate: bytes) -> bool:
         entries = bundle(trusted)
     except CertificateError:
         return False
-    return any(entry == leaf or _signed(leaf, entry) for entry in entries)
+    path, shown = [leaf], [each for each in bundle(certificate) if each != leaf]
+    while (parent := next((each for each in shown if _signed(path[-1], each)), None)) is not None:
+        path.append(parent)
+        shown.remove(parent)
+    return any(entry == each or _signed(each, entry) for entry in entries for each in path)
 
 
 def unrooted(trusted: bytes, certificate: bytes) -> bytes:
