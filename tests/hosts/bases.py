@@ -21,7 +21,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "ca-certificates", "curl", "iproute2"),
-    *("openssl", "apache2-utils", "procps", "inotify-tools", "acl", "tcsh", "faketime"),
+    *("openssl", "apache2-utils", "procps", "inotify-tools", "acl", "attr", "tcsh", "faketime"),
     *("python3", "python3-venv", "python3-apt"),
     *("prometheus", "prometheus-node-exporter", "prometheus-alertmanager", "prometheus-pushgateway"),
     "prometheus-blackbox-exporter",
