@@ -22,7 +22,9 @@ from wizard import assets, log_records
 from wizard.log_records import Record
 from wizard.redact import plain
 
-_PLACE: Final = re.compile(r"\{(\w+)\}")
+_PLACE: Final = re.compile(r"\{(\w+)(?:\|([^{}]*))?\}")
+# A record about a scrape says so itself; the names of its job and target say nothing about who asked.
+_SCRAPE: Final = re.compile(r"scrape_pool=|component=\"?scrape manager|Scrape failed")
 # A fault may have reasons of its own (nothing listens: why did it not start?); deeper than this nothing goes.
 _DEPTH: Final = 3
 
@@ -137,8 +139,6 @@ def diagnose(text: str) -> Diagnosis | None:
     """What is known about the error in `text` (one line or a whole log), or None."""
     records = log_records.read(text)
     ends = tuple(itertools.accumulate(len(record.text) + 1 for record in records))
-    if not records:
-        return None
     if not records:
         return None
     searched = "\n".join(record.text for record in records)
@@ -261,7 +261,7 @@ def _asked(found: Diagnosis, ask: Ask) -> Diagnosis:
 
 def _told(entry: Entry, found: re.Match[str], record: Record) -> Diagnosis:
     def fill(text: str) -> str:
-        return _PLACE.sub(lambda place: _part(found, place[1]), text)
+        return _PLACE.sub(lambda place: _part(found, place[1], place[2]), text)
 
     one = entry.faults[0] if len(entry.faults) == 1 and not entry.ask else ""
     told = Diagnosis(
@@ -282,6 +282,8 @@ def _told(entry: Entry, found: re.Match[str], record: Record) -> Diagnosis:
 
 
 def _client(record: Record) -> Client | None:
+    if _SCRAPE.search(record.text):
+        return None
     text = f"{record.program}: {record.text}" if record.program else record.text
     return next((each for each in clients() if any(pattern.search(text) for pattern in each.patterns)), None)
 
@@ -316,7 +318,7 @@ def _common(parts: Iterable[str]) -> str:
     return named.pop() if len(named) == 1 else ""
 
 
-def _part(found: re.Match[str], name: str) -> str:
-    """What the group caught, or the name in capitals if this pattern knows no such part."""
+def _part(found: re.Match[str], name: str, words: str | None) -> str:
+    """What the group caught; else the words given for that, or the name in capitals."""
     value = found.groupdict().get(name)
-    return plain(_spaced(value), 200) if value else name.upper()
+    return plain(_spaced(value), 200) if value else words or name.upper()

@@ -90,7 +90,7 @@ REFUSALS = {
         "-o PreferredAuthentications=none -o StrictHostKeyChecking=no {host}",
         "Permission denied",
     ),
-    "ssh-host-changed": ("-o StrictHostKeyChecking=yes {host}", "Host key verification failed"),
+    "ssh-host-unproven": ("-o StrictHostKeyChecking=yes {host}", "Host key verification failed"),
     "ssh-refused": ("-p 4 {host}", "Connection refused"),
     "ssh-name": ("root@nowhere.invalid", "Could not resolve"),
 }

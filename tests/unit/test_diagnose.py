@@ -114,6 +114,54 @@ def test_the_table_is_written_as_it_says() -> None:
         }
         known = {name for pattern in entry.patterns for name in pattern.groupindex}
         assert places <= known, entry.id
+        bare = {
+            name for text in (entry.cause, entry.fix, entry.other_end, entry.next) for name in _bare(text)
+        }
+        for pattern in entry.patterns:
+            assert bare <= set(pattern.groupindex), (
+                f"{entry.id}: {pattern.pattern} leaves a place without words"
+            )
+
+
+def test_a_part_that_the_line_does_not_name_has_words_of_its_own() -> None:
+    named = diagnose.diagnose("nginx: [emerg] bind() to 0.0.0.0:443 failed (98: Address already in use)")
+    unnamed = diagnose.diagnose("java.net.BindException: Address already in use")
+    assert named is not None and unnamed is not None
+    assert named.cause.startswith("Something listens on 0.0.0.0:443 already")
+    assert unnamed.cause.startswith("Something listens on that address and port already")
+
+
+@pytest.mark.parametrize(
+    "job", ["kubelet", "docker-registry", "traefik", "caddy", "grafana", "otlp", "consul"]
+)
+def test_the_name_of_a_job_does_not_say_who_asked(job: str) -> None:
+    found = diagnose.diagnose(
+        f'level=debug component="scrape manager" scrape_pool={job} target=https://{job}.lan:1/metrics '
+        f'msg="Scrape failed" err="Get \\"https://{job}.lan:1/metrics\\": x509: certificate is valid for a, not b"'
+    )
+    assert found is not None
+    assert (found.id, found.client) == ("x509-wrong-name", "")
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        "negative serial number",
+        "unhandled critical extension",
+        "invalid policies",
+        "invalid signature: parent certificate cannot sign this kind of certificate",
+        "RSA modulus is not a positive number",
+        'certificate contains duplicate extension with OID "2.5.29.17"',
+        "a text that the next Go brings",
+    ],
+)
+def test_a_certificate_that_go_cannot_read_is_told_by_whose_it_is(why: str) -> None:
+    server = diagnose.diagnose(_logfmt(f"tls: failed to parse certificate from server: x509: {why}"))
+    client = diagnose.diagnose(
+        f"http: TLS handshake error from 10.0.0.8:1: tls: failed to parse client certificate: x509: {why}"
+    )
+    assert server is not None and client is not None
+    assert (server.id, client.id) == ("x509-malformed-server", "server-client-cert-malformed")
 
 
 def test_parts_of_the_line_come_back_harmless() -> None:
@@ -331,4 +379,9 @@ def test_hostile_lines_do_not_hold_the_program() -> None:
 
 
 def _places(text: str) -> list[str]:
+    return re.findall(r"\{(\w+)(?:\|[^{}]*)?\}", text)
+
+
+def _bare(text: str) -> list[str]:
+    """Places that have no words of their own for a line that does not name the part."""
     return re.findall(r"\{(\w+)\}", text)
