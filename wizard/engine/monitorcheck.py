@@ -59,6 +59,10 @@ class Surroundings(Protocol):
         """The host whose server host:port is, as `asker` reaches it; `asker` if it is nobody's of the stack."""
         ...
 
+    def is_protected(self, endpoint: str, asker: str) -> bool:
+        """Whether host:port, as `asker` reaches it, is a server that the stack protects."""
+        ...
+
     def is_accepted(self, target: TargetHealth) -> bool:
         """Whether the person has accepted that this target goes down."""
         ...
@@ -237,7 +241,11 @@ class MonitorCheck:
             found = baseline.answering(self._monitor.alertmanagers(), self._watched.host, self._whole.hosts)
             for each in found:
                 was = before.get(each.place)
-                turned = was is not None and was.url != each.url  # its own probes say whether that holds
+                # Of a server of the stack its own probes say whether that holds: it may ask for a login now.
+                asks = each.status in (401, 403) and self._whole.is_protected(
+                    each.place.partition("/")[0], self._watched.host
+                )
+                turned = was is not None and (was.url != each.url or asks)
                 if was is not None and (turned or not was.status or was.status // 100 == each.status // 100):
                     del before[each.place]
             if not before or self._elapsed > _AGAIN:

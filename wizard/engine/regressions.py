@@ -120,6 +120,14 @@ class Comparison:
 
     def owner(self, endpoint: str, asker: str) -> str:
         """The host whose server host:port is, as `asker` reaches it; `asker` itself if it is nobody's of the stack."""
+        return self._server_host(endpoint, asker) or asker
+
+    def is_protected(self, endpoint: str, asker: str) -> bool:
+        """Whether host:port, as `asker` reaches it, is a server that the stack protects."""
+        return bool(self._server_host(endpoint, asker))
+
+    def _server_host(self, endpoint: str, asker: str) -> str:
+        """The host of the protected server that host:port means, or ''."""
         client = next(
             (
                 client
@@ -140,7 +148,7 @@ class Comparison:
             own = {*server.host.names, server.address.rpartition(":")[0].strip("[]")}
             if str(server.port) == port and own & set(known):
                 return server.spec.host
-        return asker
+        return ""
 
     def is_accepted(self, target: TargetHealth) -> bool:
         """Whether the person has accepted that this target goes down."""
