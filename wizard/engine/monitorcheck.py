@@ -241,12 +241,14 @@ class MonitorCheck:
             found = baseline.answering(self._monitor.alertmanagers(), self._watched.host, self._whole.hosts)
             for each in found:
                 was = before.get(each.place)
-                # Of a server of the stack its own probes say whether that holds: it may ask for a login now.
-                asks = each.status in (401, 403) and self._whole.is_protected(
-                    each.place.partition("/")[0], self._watched.host
-                )
-                turned = was is not None and (was.url != each.url or asks)
-                if was is not None and (turned or not was.status or was.status // 100 == each.status // 100):
+                turned = was is not None and was.url != each.url
+                if was is not None and (
+                    turned
+                    or not was.status
+                    or was.status // 100 == each.status // 100
+                    # It may ask for a login or a certificate now; the plan's own probes say whether it is right.
+                    or self._whole.is_protected(each.place.partition("/")[0], self._watched.host)
+                ):
                     del before[each.place]
             if not before or self._elapsed > _AGAIN:
                 break
