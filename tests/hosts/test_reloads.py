@@ -87,7 +87,6 @@ def variant(execreload, args):
     subprocess.run("systemctl daemon-reload; systemctl restart prometheus; "
                    "until curl -sf http://localhost:9090/-/ready; do sleep 0.1; done", shell=True, check=True,
                    capture_output=True, timeout=60)
-    time.sleep(1.1)  # Prometheus tells the time of a reload in whole seconds
     one = service("prometheus")
     moment = runtimeinfo.asking(one)().moment
     begun = time.monotonic()
