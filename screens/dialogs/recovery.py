@@ -85,8 +85,10 @@ class RemainsDialog(RecoveryDialog):
             )
         lines = [Content.assemble("Run ", runs, " left this other than it was:")]
         for each in self._differences[:SHOWN]:
-            place = ":".join(part for part in (each.host, each.path) if part)
-            lines.append(Content.assemble(("✗ ", "bold $error"), safe(f"{place}: {each.what}", 300)))
+            # The path has a line to itself: it is long, and a terminal breaks it where it can.
+            said = ": ".join(part for part in (each.host, each.what) if part)
+            lines.append(Content.assemble(("✗ ", "bold $error"), safe(said, 300)))
+            lines.append(safe(f"  {each.path}", 300))
             if each.copy:
                 lines.append(Content.styled(f"  as it was: {inline(each.copy, 200)}", "$quiet"))
         if len(self._differences) > SHOWN:

@@ -110,7 +110,13 @@ def _forget(machine: Engine, run: str, *, yes: bool, as_it_is: bool, as_json: bo
     for each in left:
         _tell_remains(each)
     if left and not yes:
-        raise InputError("nothing was forgotten", todo="Add --yes to forget it")
+        differs = any(each.differences for each in left)
+        raise InputError(
+            "nothing was forgotten",
+            todo="Roll it back with firescreen recover --yes, or keep what differs: add --as-it-is --yes"
+            if differs
+            else "Add --yes to forget it",
+        )
     outcomes = machine.forget(run, as_it_is=as_it_is) if left else ()
     if as_json:
         differences = {each.run: each.differences for each in left}
