@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import socket
 import subprocess
 import threading
 import time
@@ -452,6 +453,7 @@ def test_a_windows_host_is_told_what_to_type_and_waited_for(
         )
         before = snapshot(engine.workspace.root)
         waited: list[Event] = []
+        said, engine_cancel = tmp_path / "node_exporter.log", threading.Event()
 
         def person(event: Event) -> None:
             if event.kind != "waiting" or waited:
@@ -460,16 +462,22 @@ def test_a_windows_host_is_told_what_to_type_and_waited_for(
             folder = engine.workspace.outbox / "winbox" / "node_exporter"
             running[0].terminate()
             running[0].wait(10)
-            running.append(
-                subprocess.Popen(
-                    [node_exporter, "--web.listen-address=127.0.77.1:9100", "--web.config.file=web.yml"],
-                    cwd=folder,
-                    stderr=subprocess.DEVNULL,
-                )
-            )
+            # As a person does: it is started again until it stays, and what it said is kept.
+            for _ in range(10):
+                with said.open("a") as log:
+                    started = subprocess.Popen(
+                        [node_exporter, "--web.listen-address=127.0.77.1:9100", "--web.config.file=web.yml"],
+                        cwd=folder,
+                        stderr=log,
+                    )
+                running.append(started)
+                if serves("127.0.77.1:9100", started):
+                    return
+                started.wait(10)
+            engine_cancel.set()
 
-        outcome = engine.apply(plan, person)
-        assert outcome.error is None
+        outcome = engine.apply(plan, person, cancel=engine_cancel)
+        assert outcome.error is None, said.read_text()
         assert "web.config.file" in waited[0].text
         assert len([attempt for attempt in outcome.attempts if attempt.ok]) == 5
         assert engine.plan(stack).changes == ()
@@ -504,10 +512,22 @@ def test_a_prometheus_that_a_person_reloads_is_waited_for_until_it_has_read_its_
     assert all(attempt.ok for attempt in outcome.attempts)
 
 
+def serves(place: str, process: subprocess.Popen[bytes]) -> bool:
+    """Whether a process accepts connections there before it ends; fails after 10 s."""
+    name, _, port = place.rpartition(":")
+    deadline = time.monotonic() + 10
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection((name, int(port)), 1).close()
+        except OSError:
+            threading.Event().wait(0.02)
+        else:
+            return process.poll() is None
+    return False
+
+
 def until_answers(place: str) -> None:
     """Back when something accepts connections there; fails after 10 s."""
-    import socket
-
     name, _, port = place.rpartition(":")
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
