@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 if TYPE_CHECKING:
+    from wizard.connections.credentials import SecretKind
     from wizard.diagnose import Diagnosis
     from wizard.engine import Engine, Exposure, Holding, Outcome, Remains, Scan
     from wizard.engine.single import Answered, Request
-    from wizard.hosts.access import SecretKind
-    from wizard.hosts.sources import Instance
+    from wizard.inventory.sources import Instance
     from wizard.labs import Lab, LabSession
     from wizard.labs.classroom import Classroom
     from wizard.labs.packs import Pack
@@ -89,21 +89,21 @@ class Desk:
 
     def load(self, path: Path) -> Stack:
         """A stack file. Raises `StackError` with file and line."""
-        from wizard import stack
+        from wizard.inventory import stack_file as stack
 
         return stack.load(path)
 
     def remembered(self) -> Stack | None:
         """The hosts that were chosen last time. Raises `StackError` with file and line."""
-        from wizard import stack
+        from wizard.inventory import stack_file as stack
 
         path = self._kept
         return stack.load(path) if path.is_file() else None
 
     def remember(self, chosen: Stack) -> None:
         """Keeps the chosen hosts for the next start; a stack holds no secret. Raises `HostError`."""
-        from wizard import stack
         from wizard.errors import HostError
+        from wizard.inventory import stack_file as stack
 
         staged = self._kept.with_suffix(".new")
         try:
@@ -136,13 +136,13 @@ class Desk:
 
     def offered(self) -> tuple[tuple[str, ...], tuple[Instance, ...], str]:
         """Names from ~/.ssh/config, instances of this machine, and why there are none of those."""
-        from wizard.hosts import sources
+        from wizard.inventory import sources
 
         return (sources.ssh_names(), *sources.instances())
 
     def typed_hosts(self, text: str, names: tuple[str, ...]) -> tuple[tuple[HostSpec, ...], str]:
         """The host that a person typed, or those in the file that they named, and that file. Raises `InputError`."""
-        from wizard.hosts import sources
+        from wizard.inventory import sources
 
         file = sources.file_of(text)
         if file is None:

@@ -16,7 +16,7 @@ from screens.words import inline
 if TYPE_CHECKING:
     from screens.app import FirescreenApp
     from wizard.engine import Scan
-    from wizard.hosts.sources import Instance
+    from wizard.inventory.sources import Instance
     from wizard.model import ComponentSpec, HostFacts, HostSpec, Stack
 
 PRACTICE = "practice"
@@ -90,7 +90,7 @@ class Roster:
             )
 
     def _offered(self, names: tuple[str, ...], instances: tuple[Instance, ...], trouble: str) -> None:
-        from wizard.hosts.sources import free_name
+        from wizard.inventory.sources import free_name
         from wizard.model import HostSpec
 
         self.trouble = trouble

@@ -25,8 +25,8 @@ from typing import Any
 
 import paramiko
 
-from wizard.hosts.access import Access
-from wizard.hosts.ssh import SshConnection
+from wizard.connections.credentials import Access
+from wizard.connections.ssh.connection import SshConnection
 from wizard.model import HostSpec
 
 PROGRAM = "/usr/sbin/sshd"

@@ -12,8 +12,8 @@ from test_over_ssh import engine_for, etc, pair
 
 from tests.tools import ansible_runs
 from wizard.engine import Engine
+from wizard.inventory.stack_file import load
 from wizard.model import ComponentSpec, Protection, Stack
-from wizard.stack import load
 
 __all__ = ["pair"]
 

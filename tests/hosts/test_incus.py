@@ -16,11 +16,11 @@ import pytest
 from incus_hosts import Incus, Instance
 from machines import Machine
 
+from wizard.connections import incus as module
+from wizard.connections.credentials import Access
+from wizard.connections.incus import IncusConnection
+from wizard.connections.ssh.connection import SshConnection
 from wizard.errors import HostError, ServiceError
-from wizard.hosts import incus as module
-from wizard.hosts.access import Access
-from wizard.hosts.incus import IncusConnection
-from wizard.hosts.ssh import SshConnection
 from wizard.model import Connection, FileState, HostSpec
 from wizard.redact import Secret
 from wizard.services import detect, systemd

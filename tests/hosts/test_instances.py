@@ -16,8 +16,8 @@ from debs import install
 from machines import Machine, Network
 
 from wizard.engine import Engine, proposed
+from wizard.inventory.stack_file import dump, load
 from wizard.model import ComponentSpec, Service, Stack
-from wizard.stack import dump, load
 from wizard.workspace import Workspace
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]

@@ -13,8 +13,8 @@ import pytest
 from incus_hosts import Incus
 from machines import Machine, Network, booted
 
+from wizard.inventory.stack_file import dump
 from wizard.model import ComponentSpec, HostSpec, Stack
-from wizard.stack import dump
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 

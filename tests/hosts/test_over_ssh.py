@@ -26,9 +26,9 @@ from wizard import binaries
 from wizard.engine import Engine
 from wizard.engine.reaching import forward_to
 from wizard.errors import InputError
+from wizard.inventory.stack_file import dump
 from wizard.model import WORKSPACE, ComponentSpec, HostSpec, OwnFiles, Plan, Protection, Stack
 from wizard.redact import Secret
-from wizard.stack import dump
 from wizard.steps import afar
 from wizard.workspace import Workspace
 

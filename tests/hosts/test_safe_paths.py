@@ -19,10 +19,10 @@ import pytest
 from incus_hosts import Incus, Instance
 from sshd import Person, Sshd
 
+from wizard.connections.incus import IncusConnection
+from wizard.connections.local import LocalConnection
+from wizard.connections.ssh.connection import SshConnection
 from wizard.errors import ChangedError, HostError, PathError, UnsafePathError
-from wizard.hosts.incus import IncusConnection
-from wizard.hosts.local import LocalConnection
-from wizard.hosts.ssh import SshConnection
 from wizard.model import Connection, FileState
 
 pytestmark = [

@@ -20,13 +20,13 @@ from pathlib import Path
 import pytest
 from sshd import Person, Proxy, Sshd, keygen, read_arguments
 
+from wizard.connections.credentials import Access
+from wizard.connections.errors import ForbiddenError
+from wizard.connections.path_script import ABSENT
+from wizard.connections.remote_shell import Call
+from wizard.connections.ssh.connection import SshConnection
+from wizard.connections.ssh.preconnect import Dialled
 from wizard.errors import ChangedError, HostError, NeededError
-from wizard.hosts.access import Access
-from wizard.hosts.dialling import Dialled
-from wizard.hosts.failures import ForbiddenError
-from wizard.hosts.path_script import ABSENT
-from wizard.hosts.remote import Call
-from wizard.hosts.ssh import SshConnection
 from wizard.model import FileState, HostSpec
 from wizard.redact import Secret
 
@@ -636,7 +636,7 @@ def test_without_an_ssh_program_the_configuration_counts_all_the_same(tmp_path: 
     config = tmp_path / "config"
     config.write_text('Match host srv1 exec "true"\n  HostName 192.0.2.7\n  Port 2022\n')
     code = (
-        "import pathlib, sys; from wizard.hosts import sshconfig; from wizard.model import HostSpec; "
+        "import pathlib, sys; from wizard.connections import sshconfig; from wizard.model import HostSpec; "
         "it = sshconfig.target(HostSpec(name='srv1', connect='ssh'), config=pathlib.Path(sys.argv[1])); "
         "print(it.address, it.port)"
     )
@@ -653,7 +653,7 @@ def test_without_an_ssh_program_the_configuration_counts_all_the_same(tmp_path: 
 
 def test_paramiko_comes_without_what_it_does_not_need() -> None:
     code = (
-        "import sys, wizard.hosts.ssh as it; "
+        "import sys, wizard.connections.ssh.connection as it; "
         "print(it.paramiko.__name__, {'invoke', 'asyncio', 'importlib.metadata', 'email'} & {*sys.modules}); "
         "from importlib import metadata; print(metadata.version('paramiko') == it.paramiko.__version__)"
     )
@@ -717,7 +717,7 @@ def test_who_is_not_there_is_told(server: Sshd, tmp_path: Path) -> None:
 
 
 def test_a_server_that_says_nothing_is_given_up(server: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wizard.hosts.sshlogin.BANNER", 1.0)
+    monkeypatch.setattr("wizard.connections.ssh.login.BANNER", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         began = time.monotonic()
         with server.connection(port=mute.getsockname()[1]) as host:
@@ -913,7 +913,7 @@ def test_cut_at_any_byte_leaves_the_old_file(server: Sshd, tmp_path: Path) -> No
 def test_a_host_that_falls_silent_is_given_up(
     server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wizard.hosts.ssh._UPLOAD", 0.5)
+    monkeypatch.setattr("wizard.connections.ssh.connection._UPLOAD", 0.5)
     with Proxy(server.port, silent=True) as proxy:
         server.know(port=proxy.port)
         with server.connection(port=proxy.port) as host:
@@ -928,7 +928,7 @@ def test_a_host_that_falls_silent_is_given_up(
 def test_a_host_that_falls_silent_under_a_large_file_is_given_up(
     server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wizard.hosts.ssh._patience", lambda content: 1.5)
+    monkeypatch.setattr("wizard.connections.ssh.connection._patience", lambda content: 1.5)
     with Proxy(server.port, silent=True) as proxy:
         server.know(port=proxy.port)
         for sftp in (True, False):

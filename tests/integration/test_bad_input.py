@@ -16,7 +16,7 @@ import pytest
 from tests.integration import by_openssl
 from tests.integration.snapshot import differences, snapshot
 from wizard import practice as practice_stack
-from wizard import stack as stack_file
+from wizard.inventory import stack_file
 from wizard.model import CertificateSpec, OwnFiles, Protection, RateLimit, Stack, UserSpec
 from wizard.practice import PracticeStack
 

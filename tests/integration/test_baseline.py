@@ -21,10 +21,10 @@ from tests.integration.whole_stand import LEVELS, Whole, until, whole
 from wizard import steps
 from wizard.engine import Engine
 from wizard.errors import InputError, ProofError
+from wizard.inventory.stack_file import dump, parse
 from wizard.model import Probe, PrometheusHealth, Stack
 from wizard.practice import PracticeStack
 from wizard.probes import Monitor
-from wizard.stack import dump, parse
 from wizard.workspace import Workspace
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.integration.snapshot import differences, snapshot
 from wizard import practice as practice_stack
-from wizard import stack
+from wizard.inventory import stack_file
 from wizard.model import ComponentSpec, HostSpec
 from wizard.practice import PracticeStack
 
@@ -138,7 +138,9 @@ def test_a_host_out_of_reach_is_left_alone_and_is_no_yes(
     far = HostSpec(name="far", connect="ssh", address="127.0.0.1", port=free_port, user="anna")
     lone = ComponentSpec(host="far", name="node_exporter", protect=("tls",))
     file = tmp_path / "three.yaml"
-    file.write_text(stack.dump(replace(here, hosts=(*here.hosts, far), components=(*here.components, lone))))
+    file.write_text(
+        stack_file.dump(replace(here, hosts=(*here.hosts, far), components=(*here.components, lone)))
+    )
     done = run("apply", str(file), "--yes", "--json")
     assert done.returncode == 1, done.stderr
     ended = data(done)

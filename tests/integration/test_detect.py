@@ -16,7 +16,7 @@ from tests.integration import stand
 from wizard import binaries
 from wizard.components import component
 from wizard.configs import unit, unitfile
-from wizard.hosts.local import LocalConnection
+from wizard.connections.local import LocalConnection
 from wizard.model import Completed, Connection, FileState, FlagPlace, Service
 from wizard.services import _show, detect, processes, programs, systemd
 

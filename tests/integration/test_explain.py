@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from wizard.connections.practice import PracticeConnection
 from wizard.engine import Engine
 from wizard.engine.evidence import addresses, urls
-from wizard.hosts.practice import PracticeConnection
 from wizard.model import Service, Stack
 from wizard.practice import PracticeStack
 from wizard.practice import stack as practice_stack

@@ -95,7 +95,7 @@ def opened(folder: Path, password: str = PASSWORD) -> dict[str, bytes]:
 def test_the_command_writes_a_playbook_and_keeps_every_secret(
     run: Run, stack: Stack, engine: Engine, tmp_path: Path
 ) -> None:
-    from wizard.stack import dump
+    from wizard.inventory.stack_file import dump
 
     source, folder = tmp_path / "firescreen.yaml", tmp_path / "playbook"
     source.write_text(dump(stack))

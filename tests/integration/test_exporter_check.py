@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 
 from wizard import binaries
+from wizard.connections.local import LocalConnection
 from wizard.engine.applying import _exporter_check
 from wizard.errors import ValidationError
-from wizard.hosts.local import LocalConnection
 from wizard.model import Plan, Service, WriteFile
 
 GOOD = "modules: {a: {prober: http}}\n"

@@ -20,9 +20,9 @@ import pytest
 from tests.integration.faults import Kit
 from tests.integration.stand import exporter, free_port, running
 from wizard import binaries, diagnose
+from wizard.connections.local import LocalConnection
 from wizard.engine.asking import Asker
 from wizard.engine.evidence import Evidence, at_server, of_job
-from wizard.hosts.local import LocalConnection
 from wizard.model import Service
 
 pytestmark = pytest.mark.matrix

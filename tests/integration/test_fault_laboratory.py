@@ -19,9 +19,9 @@ import pytest
 from tests.integration.faults import Kit, scrape_faults, start_faults
 from tests.integration.faults_stand import Laboratory, Refused, Seen, laboratory, refuse
 from wizard import binaries, diagnose, probes
+from wizard.connections.local import LocalConnection
 from wizard.engine.asking import Asker
 from wizard.engine.evidence import Evidence, at_server, of_job, of_probe
-from wizard.hosts.local import LocalConnection
 from wizard.model import Probe, Service
 from wizard.probes import metrics
 

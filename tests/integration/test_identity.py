@@ -8,8 +8,8 @@ import pytest
 
 from tests.integration.test_existing import Hand, edited, hand
 from wizard.configs import prometheus as scrape
+from wizard.connections.local import LocalConnection
 from wizard.engine.resolver import resolve
-from wizard.hosts.local import LocalConnection
 
 __all__ = ["hand"]
 

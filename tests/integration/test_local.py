@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from wizard.connections.local import LocalConnection, host_names
+from wizard.connections.subprocess_runner import run_bounded
 from wizard.errors import HostError
-from wizard.hosts.local import LocalConnection, host_names
-from wizard.hosts.process import run_bounded
 from wizard.model import FileState
 
 ME = getpass.getuser()

@@ -21,9 +21,9 @@ import pytest
 from wizard import pki
 from wizard import practice as practice_stack
 from wizard.components import component
+from wizard.connections import loopback
+from wizard.connections.practice import PracticeConnection
 from wizard.errors import InputError, ProgramsError, ServiceError
-from wizard.hosts import loopback
-from wizard.hosts.practice import PracticeConnection
 from wizard.model import FileState, Service
 from wizard.practice import PracticeHost, PracticeStack
 from wizard.services import process, supervise

@@ -21,9 +21,9 @@ from screens.themes import host_colours
 from screens.widgets.bar import Bar
 from tests.screens import whole
 from tests.screens.helpers import drawn, engine, svg_text, until
+from wizard.connections.credentials import Access
 from wizard.engine import Outcome, Scan
 from wizard.errors import FirescreenError, HostError, NeededError
-from wizard.hosts.access import Access
 from wizard.model import Event, Facts, HostFacts, HostSpec, Stack
 from wizard.workspace import Workspace
 

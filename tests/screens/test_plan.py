@@ -17,8 +17,8 @@ from screens.planwords import MOST, by_hand, counts, differences, grouped, misse
 from tests.screens import many, whole
 from tests.screens.helpers import drawn, engine, until
 from wizard.engine import Outcome
+from wizard.inventory.stack_file import dump
 from wizard.model import BrokenClient, MakeFolder, PlannedStep
-from wizard.stack import dump
 
 
 @asynccontextmanager

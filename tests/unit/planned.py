@@ -15,9 +15,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from wizard import assets, pki, stack, steps
+from wizard import assets, pki, steps
 from wizard.components import component as find_component
 from wizard.errors import FirescreenError
+from wizard.inventory import stack_file as stack
 from wizard.model import (
     WORKSPACE,
     Answers,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from wizard.hosts.access import Access
+from wizard.connections.credentials import Access
 from wizard.redact import Secret
 
 GOOD = Secret("right")

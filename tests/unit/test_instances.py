@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from wizard import stack
 from wizard.engine import proposed
 from wizard.errors import StackError
+from wizard.inventory import stack_file
 from wizard.model import ComponentSpec, FileState, HostFacts, HostSpec, Service, WriteFile
 from wizard.services import instances
 from wizard.steps.layout import Server
@@ -74,9 +74,9 @@ def test_bare_processes_are_told_apart_by_their_ports() -> None:
 
 
 def test_a_stack_names_two_of_one_component_by_their_units() -> None:
-    read = stack.parse(STACK, source="x")
+    read = stack_file.parse(STACK, source="x")
     assert [each.key for each in read.components] == ["one/prometheus", "one/prometheus/prometheus-public"]
-    assert stack.parse(stack.dump(read), source="x") == read
+    assert stack_file.parse(stack_file.dump(read), source="x") == read
     assert [each.unit for each in proposed(instances.labelled([USUAL, PUBLIC]))] == ["", "prometheus-public"]
 
 
@@ -91,7 +91,7 @@ def test_a_stack_names_two_of_one_component_by_their_units() -> None:
 )
 def test_a_unit_that_cannot_be_is_an_error_with_its_line(old: str, new: str, what: str) -> None:
     with pytest.raises(StackError) as error:
-        stack.parse(STACK.replace(old, new), source="x")
+        stack_file.parse(STACK.replace(old, new), source="x")
     assert what in f"{error.value}" and "x:" in error.value.where
 
 

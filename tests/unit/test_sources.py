@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from wizard.errors import InputError
-from wizard.hosts import sources
+from wizard.inventory import sources
 from wizard.model import HostSpec
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from wizard import stack
 from wizard.errors import StackError
+from wizard.inventory import stack_file
 from wizard.model import UserSpec
 
 GOOD = """\
@@ -27,7 +27,7 @@ users:
 
 
 def test_reads_what_a_person_wants() -> None:
-    read = stack.parse(GOOD, source="firescreen.yaml")
+    read = stack_file.parse(GOOD, source="firescreen.yaml")
     assert read.host("here").become == "sudo"
     assert read.components[0].protect == ("tls", "basic_auth")
     assert read.components[0].names == ("srv1.lab", "192.0.2.1")
@@ -60,8 +60,8 @@ users:
 
 @pytest.mark.parametrize("text", [GOOD, FULL])
 def test_written_back_it_reads_the_same(text: str) -> None:
-    read = stack.parse(text, source="x")
-    assert stack.parse(stack.dump(read), source="x") == read
+    read = stack_file.parse(text, source="x")
+    assert stack_file.parse(stack_file.dump(read), source="x") == read
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_written_back_it_reads_the_same(text: str) -> None:
 def test_settings_that_do_not_go_together_are_refused(old: str, new: str, what: str) -> None:
     assert old in FULL
     with pytest.raises(StackError) as caught:
-        stack.parse(FULL.replace(old, new), source="x")
+        stack_file.parse(FULL.replace(old, new), source="x")
     assert what in caught.value.what
 
 
@@ -115,7 +115,7 @@ def test_a_mistake_names_file_line_and_what_to_do(
 ) -> None:
     assert change[0] in GOOD
     with pytest.raises(StackError) as caught:
-        stack.parse(GOOD.replace(*change), source="lab.yaml")
+        stack_file.parse(GOOD.replace(*change), source="lab.yaml")
     assert caught.value.where == f"lab.yaml:{line}"
     assert what in caught.value.what
     assert todo in caught.value.todo
@@ -124,19 +124,19 @@ def test_a_mistake_names_file_line_and_what_to_do(
 
 def test_unreadable_missing_and_binary_files_are_said_so(tmp_path: Path) -> None:
     with pytest.raises(StackError, match="cannot be read"):
-        stack.load(tmp_path / "none.yaml")
+        stack_file.load(tmp_path / "none.yaml")
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(StackError, match="not UTF-8"):
-        stack.load(binary)
+        stack_file.load(binary)
     empty = tmp_path / "empty.yaml"
     empty.write_text("# nothing\n")
     with pytest.raises(StackError, match="empty"):
-        stack.load(empty)
+        stack_file.load(empty)
 
 
 def test_a_bomb_of_aliases_is_refused_quickly() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]
     with pytest.raises(StackError, match="too many values"):
-        stack.parse("\n".join(lines), source="bomb.yaml")
+        stack_file.parse("\n".join(lines), source="bomb.yaml")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from wizard.connections.local import LocalConnection
 from wizard.engine.storage import looked_at, storage
 from wizard.errors import InputError
-from wizard.hosts.local import LocalConnection
 from wizard.model import Facts, FileState, HostFacts, HostSpec, PlannedStep, Storage, WriteFile
 from wizard.steps.storage import refuse
 

@@ -14,8 +14,8 @@ from wizard.errors import HostError, InputError, NeededError
 from wizard.redact import Secret
 
 if TYPE_CHECKING:
+    from wizard.connections.credentials import SecretKind
     from wizard.engine import Engine
-    from wizard.hosts.access import SecretKind
     from wizard.model import HostSpec, Plan, Stack
     from wizard.workspace import Workspace
 
@@ -48,16 +48,16 @@ def engine(workspace: Workspace, hosts: Sequence[HostSpec] = ()) -> Engine:
     Args:
         hosts: those that will be needed: the first of them are connected to while all that is imported.
     """
-    from wizard.hosts.access import Access
+    from wizard.connections.credentials import Access
 
     access, begun = Access(), {}
     far = [host for host in hosts if host.connect == "ssh"][:_AHEAD]
     if far:
         # sshd starts on the other side, and `ssh` on another processor, while Paramiko takes its time on this one.
-        from wizard.hosts.dialling import Dialled
+        from wizard.connections.ssh.preconnect import Dialled
 
         dialled = {host: Dialled(host) for host in far}
-        from wizard.hosts.ssh import SshConnection
+        from wizard.connections.ssh.connection import SshConnection
 
         begun = {host: SshConnection(host, access, dialled=dialled[host]) for host in far}
         for connection in begun.values():
@@ -85,7 +85,7 @@ def stack_of(argument: str, workspace: Workspace) -> Stack:
                 todo="run: firescreen practice up",
             )
         return practice.stack(workspace.root)
-    from wizard import stack
+    from wizard.inventory import stack_file as stack
 
     return stack.load(Path(argument))
 

@@ -129,7 +129,7 @@ def _named(exposure: Exposure) -> str:
 def _stack_of_hosts(machine: Engine, file: Path) -> Stack:
     """What runs on the hosts of a file, with the protection that is proposed for it."""
     from wizard.engine import proposed
-    from wizard.hosts import sources
+    from wizard.inventory import sources
     from wizard.model import Stack
 
     bare = Stack(hosts=sources.listed(file, ()), components=())
@@ -144,7 +144,7 @@ def _stack_of_hosts(machine: Engine, file: Path) -> Stack:
 
 
 def _write_stack(found: Scan, path: Path) -> None:
-    from wizard.stack import dump
+    from wizard.inventory.stack_file import dump
 
     if not found.stack.components:
         silent = ", ".join(found.facts.away)

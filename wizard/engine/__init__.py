@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from wizard import journal, steps
 from wizard.components import all_components
 from wizard.components import component as find_component
+from wizard.connections.credentials import Access
 from wizard.engine import (
     baseline,
     consent,
@@ -50,7 +51,6 @@ from wizard.errors import (
     ProofError,
     RestoreError,
 )
-from wizard.hosts.access import Access
 from wizard.journal import Journal, Record
 from wizard.model import (
     WORKSPACE,

@@ -16,20 +16,20 @@ from wizard import probes
 from wizard.account import account
 from wizard.components import all_components
 from wizard.components import component as find_component
+from wizard.connections.credentials import Access
+from wizard.connections.local import LocalConnection, host_names
+from wizard.connections.practice import PracticeConnection
 from wizard.engine import proving, runtimeinfo
 from wizard.engine.lanes import side_by_side
 from wizard.engine.reaching import Way, bracketed, is_address, seen_from_here
 from wizard.engine.together import info_many
 from wizard.errors import FirescreenError
-from wizard.hosts.access import Access
-from wizard.hosts.local import LocalConnection, host_names
-from wizard.hosts.practice import PracticeConnection
 from wizard.model import WORKSPACE, Caller, Connection, Forward, HostSpec, Probe, Service
 from wizard.services import callers, detect, process, systemd
 from wizard.workspace import Workspace
 
 if TYPE_CHECKING:
-    from wizard.hosts.ssh import SshConnection
+    from wizard.connections.ssh.connection import SshConnection
 
 
 class Remote(Connection, Protocol):
@@ -113,13 +113,13 @@ class Hosts:
             case "local":
                 return LocalConnection(name, become=spec.become)
             case "ssh":
-                from wizard.hosts.ssh import SshConnection
+                from wizard.connections.ssh.connection import SshConnection
 
                 if spec not in self._kept:
                     self._kept[spec] = SshConnection(spec, self._access)
                 return self._kept[spec]
             case "incus":
-                from wizard.hosts.incus import IncusConnection
+                from wizard.connections.incus import IncusConnection
 
                 return IncusConnection(spec, via=self.connection(spec.via) if spec.via else None)
         return LocalConnection(name)  # manual: its files are laid out in the outbox, for a person to copy

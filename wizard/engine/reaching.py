@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from wizard import endpoints, probes
-from wizard.hosts.failures import ForbiddenError
+from wizard.connections.errors import ForbiddenError
 from wizard.model import Facts, Forward, HostSpec, Service
 from wizard.services import sockets
 

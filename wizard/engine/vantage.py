@@ -11,10 +11,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from wizard import probes
+from wizard.connections.errors import ForbiddenError
 from wizard.engine.hosts import Hosts
 from wizard.engine.reaching import is_loopback
 from wizard.errors import FirescreenError
-from wizard.hosts.failures import ForbiddenError
 from wizard.model import Forward, Probe
 from wizard.services import scripts
 

@@ -7,8 +7,8 @@ number and names those in such folders.
 
 from __future__ import annotations
 
-from wizard.hosts.file_scripts import MAKE_FOLDER, REMOVE, STAGE, SWAP
-from wizard.hosts.path_script import ABSENT, FUNCTIONS
+from wizard.connections.file_scripts import MAKE_FOLDER, REMOVE, STAGE, SWAP
+from wizard.connections.path_script import ABSENT, FUNCTIONS
 
 _STAGED = STAGE.rpartition("printf '%s\\n%s\\n'")[0]
 _SWAPPED = SWAP.partition('held "$2" || gone\n')[2]

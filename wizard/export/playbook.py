@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from wizard.components import component as find_component
+from wizard.connections.ssh import config
 from wizard.errors import InputError
 from wizard.export.wanted import THERE, Picture, Turn, Wanted
-from wizard.hosts import sshconfig
 from wizard.model import WORKSPACE, FileState, HostSpec, Plan, Service
 from wizard.steps import words
 from wizard.steps.layout import Client
@@ -345,7 +345,7 @@ def _by_ssh(spec: HostSpec) -> dict[str, Any]:
     options = []
     if spec.known_hosts:
         options += ["-o", f"UserKnownHostsFile={spec.known_hosts}"]
-    jumps = sshconfig.target(spec).jumps
+    jumps = config.target(spec).jumps
     if jumps:
         options += ["-o", f"ProxyJump={','.join(jumps)}"]
     if options:

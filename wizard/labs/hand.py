@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wizard import binaries, ownfiles, practice
+from wizard.connections.subprocess_runner import run_bounded
 from wizard.engine.hosts import Hosts
 from wizard.errors import FirescreenError, HostError, ProgramsError
-from wizard.hosts.process import run_bounded
 from wizard.labs.content import LabStep
 from wizard.redact import plain, redact
 from wizard.workspace import Workspace

@@ -16,9 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from wizard.connections import loopback
+from wizard.connections.practice import PracticeConnection
 from wizard.errors import FirescreenError, InputError, LockedError, ServiceError
-from wizard.hosts import loopback
-from wizard.hosts.practice import PracticeConnection
 from wizard.model import ComponentSpec, HostSpec, Stack
 from wizard.practice.layout import configuration, lay_out
 from wizard.practice.record import FIRST, MORE, PORTS, WHOLE, PracticeHost, PracticeStack, load

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wizard.connections.practice import PracticeConnection
 from wizard.errors import InputError
-from wizard.hosts.practice import PracticeConnection
 
 PORTS: Mapping[str, tuple[str, int]] = {
     "srv1": ("node_exporter", 9100),

@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
+from wizard.connections import errors, immutable
+from wizard.connections.attributes import ACL, Attributes, acl_value
+from wizard.connections.path_script import refuse
 from wizard.errors import HostError
-from wizard.hosts import failures, immutable
-from wizard.hosts.attributes import ACL, Attributes, acl_value
-from wizard.hosts.path_script import refuse
 from wizard.model import Examined
 
 # What the tools say: of the folder and the file of a guarded path by names in the held folder, else by whole paths,
@@ -77,7 +77,7 @@ def examine(host: Asked, paths: Sequence[str]) -> dict[str, Examined]:
         try:
             refuse(code, err, path)
             if code:
-                raise failures.from_words(err, doing="look at", path=path)
+                raise errors.from_words(err, doing="look at", path=path)
             if said.startswith(_PLACE_MARK):
                 at, _, name = said.removeprefix(_PLACE_MARK).partition("\n")
                 places[path] = at, posixpath.join(at, name) if name else ""

@@ -13,10 +13,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
-from wizard.errors import HostError
-from wizard.hosts import examination, failures
-from wizard.hosts.attributes import ACL, acl_text
-from wizard.hosts.file_scripts import (
+from wizard.connections import errors, examination
+from wizard.connections.attributes import ACL, acl_text
+from wizard.connections.file_scripts import (
     FOLDER_RIGHTS,
     INFO,
     MAKE_FOLDER,
@@ -31,8 +30,9 @@ from wizard.hosts.file_scripts import (
     STAGED_NAME,
     SWAP,
 )
-from wizard.hosts.path_script import ABSENT, FUNCTIONS, refuse
-from wizard.hosts.process import LIMIT, Ended
+from wizard.connections.path_script import ABSENT, FUNCTIONS, refuse
+from wizard.connections.subprocess_runner import LIMIT, Ended
+from wizard.errors import HostError
 from wizard.model import Examined, FileState, PathInfo
 
 _READ_LIMIT = 64 * 1024 * 1024
@@ -85,7 +85,7 @@ class ShellFiles(ABC):
             return None
         refuse(code, err, path)
         if code:
-            raise failures.from_words(err, doing="read", path=path)
+            raise errors.from_words(err, doing="read", path=path)
         head, _, content = out.partition(b"\n")
         if len(out) >= _READ_LIMIT:
             raise HostError("it is too large to be a configuration file", where=path)
@@ -102,7 +102,7 @@ class ShellFiles(ABC):
             return None
         refuse(code, err, path)
         if code:
-            raise failures.from_words(err, doing="look at", path=path)
+            raise errors.from_words(err, doing="look at", path=path)
         return _info(out.strip(), path)
 
     def names(self, folder: str) -> tuple[str, ...]:
@@ -112,7 +112,7 @@ class ShellFiles(ABC):
             return ()
         refuse(code, err, folder)
         if code:
-            raise failures.from_words(err, doing="list", path=folder)
+            raise errors.from_words(err, doing="list", path=folder)
         return tuple(sorted(os.fsdecode(name) for name in out.split(b"\0") if name))
 
     def examine(self, paths: Iterable[str]) -> dict[str, Examined]:
@@ -128,7 +128,7 @@ class ShellFiles(ABC):
         code, out, err = self.script(STAGED_NAME, os.path.abspath(path), tag)
         refuse(code, err, path)
         if code:
-            raise failures.from_words(err, doing="look at", path=path)
+            raise errors.from_words(err, doing="look at", path=path)
         return os.fsdecode(out.removesuffix(b"\n"))
 
     def stage(self, path: str, state: FileState, *, tag: str) -> str:
@@ -163,14 +163,14 @@ class ShellFiles(ABC):
         code, _, err = self.script(SWAP, *words)
         refuse(code, err, path)
         if code:
-            raise failures.from_words(replace_words(err), doing="replace", path=path)
+            raise errors.from_words(replace_words(err), doing="replace", path=path)
 
     def remove(self, path: str) -> None:
         """Removes a file (of a link: what it leads to); no error if it is already gone."""
         code, _, err = self.script(REMOVE, os.path.abspath(path))
         refuse(code, err, path)
         if code and "Not a directory" not in err:
-            raise failures.from_words(err, doing="remove", path=path)
+            raise errors.from_words(err, doing="remove", path=path)
 
     def make_folder(self, path: str, *, mode: int, owner: str, group: str) -> None:
         """See `model.Connection.make_folder`."""
@@ -181,7 +181,7 @@ class ShellFiles(ABC):
                 "a file stands where a folder is meant to be", where=path, todo="Move the file away."
             )
         if code:
-            raise _account(err, owner, group, path) or failures.from_words(err, doing="make", path=path)
+            raise _account(err, owner, group, path) or errors.from_words(err, doing="make", path=path)
 
     def remove_folder(self, path: str) -> bool:
         """See `model.Connection.remove_folder`."""
@@ -190,7 +190,7 @@ class ShellFiles(ABC):
         if code == OCCUPIED:
             raise HostError("it is a file, not a folder", where=path, todo="Correct the path.")
         if code and code != ABSENT:
-            raise failures.from_words(err, doing="remove", path=path)
+            raise errors.from_words(err, doing="remove", path=path)
         return code == 0
 
     def set_folder_rights(self, path: str, *, mode: int, owner: str, group: str) -> None:
@@ -199,7 +199,7 @@ class ShellFiles(ABC):
         code, _, err = self.script(FOLDER_RIGHTS, *words)
         refuse(code, err, path)
         if code:
-            raise _account(err, owner, group, path) or failures.from_words(err, doing="change", path=path)
+            raise _account(err, owner, group, path) or errors.from_words(err, doing="change", path=path)
 
 
 def stage_words(path: str, state: FileState, tag: str) -> tuple[str, str, str, str, str]:
@@ -227,7 +227,7 @@ def refuse_write(code: int, stderr: str, state: FileState, path: str) -> None:
     if code == NO_TOOL:
         raise examination.no_tool(path)
     if code:
-        raise _owner(stderr, state.owner, state.group, path) or failures.from_words(
+        raise _owner(stderr, state.owner, state.group, path) or errors.from_words(
             stderr, doing="write", path=path
         )
 
@@ -264,13 +264,13 @@ def _info(line: bytes, path: str) -> PathInfo:
 def _account(stderr: str, owner: str, group: str, path: str) -> HostError | None:
     """The error for an owner that does not exist, as chown words it."""
     if "invalid user" in stderr:
-        return failures.no_such_account("user", owner, path=path)
+        return errors.no_such_account("user", owner, path=path)
     if "invalid group" in stderr:
-        return failures.no_such_account("group", group, path=path)
+        return errors.no_such_account("group", group, path=path)
     return None
 
 
 def _owner(stderr: str, owner: str, group: str, path: str) -> HostError | None:
     if "changing ownership" in stderr:
-        return failures.cannot_give(owner, group, path=path)
+        return errors.cannot_give(owner, group, path=path)
     return _account(stderr, owner, group, path)

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 
+from wizard.connections.path_script import ABSENT, FUNCTIONS
+from wizard.connections.subprocess_runner import LIMIT, Ended
 from wizard.errors import AwayError, HostError
-from wizard.hosts.path_script import ABSENT, FUNCTIONS
-from wizard.hosts.process import LIMIT, Ended
 from wizard.redact import plain
 
 START = "exec /bin/sh -c 'IFS= read -r line && eval \"$line\"'"

@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from wizard.account import group_name, user_name
+from wizard.connections import attributes, errors, examination, immutable
+from wizard.connections.open_program import OpenProgram
+from wizard.connections.safe_path import Held, hold
+from wizard.connections.subprocess_runner import Ended, run_bounded
+from wizard.connections.sudo import SudoFiles
 from wizard.errors import HostError
-from wizard.hosts import attributes, examination, failures, immutable
-from wizard.hosts.process import Ended, run_bounded
-from wizard.hosts.program import OpenProgram
-from wizard.hosts.safe_path import Held, hold
-from wizard.hosts.sudo import SudoFiles
 from wizard.model import Completed, Examined, FileState, PathInfo
 
 READ_LIMIT = 64 * 1024 * 1024
@@ -76,7 +76,7 @@ class LocalConnection:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as problem:
-            raise failures.from_errno(problem, doing="read", path=path) from None
+            raise errors.from_errno(problem, doing="read", path=path) from None
         found = os.fstat(number)
         with open(number, "rb") as file:
             if found.st_size > READ_LIMIT:
@@ -85,7 +85,7 @@ class LocalConnection:
                 content = file.read(READ_LIMIT + 1)
                 more = attributes.read(number)
             except OSError as problem:
-                raise failures.from_errno(problem, doing="read", path=path) from None
+                raise errors.from_errno(problem, doing="read", path=path) from None
         return FileState(content, stat.S_IMODE(found.st_mode), *_names(found), more)
 
     def info(self, path: str) -> PathInfo | None:
@@ -98,7 +98,7 @@ class LocalConnection:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as problem:
-            raise failures.from_errno(problem, doing="look at", path=path) from None
+            raise errors.from_errno(problem, doing="look at", path=path) from None
         if found is None:
             return None
         owner, group = _names(found)
@@ -126,7 +126,7 @@ class LocalConnection:
         except (FileNotFoundError, NotADirectoryError):
             return ()
         except OSError as problem:
-            raise failures.from_errno(problem, doing="list", path=folder) from None
+            raise errors.from_errno(problem, doing="list", path=folder) from None
 
     def examine(self, paths: Iterable[str]) -> dict[str, Examined]:
         """See `model.Connection.examine`."""
@@ -152,7 +152,7 @@ class LocalConnection:
         except (NotADirectoryError, PermissionError):
             return Examined()  # reading it says why
         except OSError as problem:
-            return examination.refused(failures.from_errno(problem, doing="look at", path=path))
+            return examination.refused(errors.from_errno(problem, doing="look at", path=path))
         except HostError as problem:
             return examination.refused(problem)
 
@@ -175,7 +175,7 @@ class LocalConnection:
             with self._hold(path) as held:
                 return os.path.join(held.at, _staged(held.name, tag))
         except OSError as problem:
-            raise failures.from_errno(problem, doing="look at", path=path) from None
+            raise errors.from_errno(problem, doing="look at", path=path) from None
 
     def stage(self, path: str, state: FileState, *, tag: str) -> str:
         """Writes `state` beside `path`; see `model.Connection.stage`. A leftover of that tag is replaced."""
@@ -186,7 +186,7 @@ class LocalConnection:
         try:
             held = self._hold(path)
         except OSError as problem:
-            raise failures.from_errno(problem, doing="write", path=path) from None
+            raise errors.from_errno(problem, doing="write", path=path) from None
         name = _staged(held.name, tag)
         staged = os.path.join(held.at, name)
         try:
@@ -195,7 +195,7 @@ class LocalConnection:
         except BaseException as problem:
             held.close()
             if isinstance(problem, OSError):
-                raise failures.from_errno(problem, doing="write", path=path) from None
+                raise errors.from_errno(problem, doing="write", path=path) from None
             raise
         self._forget(staged)
         self._staged[staged] = _Staged(held, identity)
@@ -229,7 +229,7 @@ class LocalConnection:
                 held.sync()
                 return not held.guarded
         except OSError as problem:
-            raise failures.from_errno(problem, doing="replace", path=path) from None
+            raise errors.from_errno(problem, doing="replace", path=path) from None
 
     def remove(self, path: str) -> None:
         """Removes a file (of a link: what it leads to); no error if it is already gone."""
@@ -244,7 +244,7 @@ class LocalConnection:
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as problem:
-            raise failures.from_errno(problem, doing="remove", path=path) from None
+            raise errors.from_errno(problem, doing="remove", path=path) from None
 
     def make_folder(self, path: str, *, mode: int, owner: str, group: str) -> None:
         """Makes one folder, never more open than `mode`; one that is there keeps its rights."""
@@ -263,7 +263,7 @@ class LocalConnection:
                 "a file stands where a folder is meant to be", where=path, todo="Move the file away."
             ) from None
         except OSError as problem:
-            raise failures.from_errno(problem, doing="make", path=path) from None
+            raise errors.from_errno(problem, doing="make", path=path) from None
 
     def remove_folder(self, path: str) -> bool:
         """Removes a folder if it is empty; says whether it is gone."""
@@ -277,7 +277,7 @@ class LocalConnection:
         except OSError as problem:
             if problem.errno in (errno.ENOTEMPTY, errno.EEXIST):
                 return False
-            raise failures.from_errno(problem, doing="remove", path=path) from None
+            raise errors.from_errno(problem, doing="remove", path=path) from None
         return True
 
     def set_folder_rights(self, path: str, *, mode: int, owner: str, group: str) -> None:
@@ -295,7 +295,7 @@ class LocalConnection:
             finally:
                 os.close(number)
         except OSError as problem:
-            raise failures.from_errno(problem, doing="change", path=path) from None
+            raise errors.from_errno(problem, doing="change", path=path) from None
 
     def _hold(self, path: str) -> Held:
         return hold(path, careful=os.geteuid() == 0, trusted=self._trusted)
@@ -469,11 +469,11 @@ def _ids(owner: str, group: str, path: str) -> tuple[int, int]:
     try:
         uid = int(owner) if owner.isdecimal() else pwd.getpwnam(owner).pw_uid
     except KeyError:
-        raise failures.no_such_account("user", owner, path=path) from None
+        raise errors.no_such_account("user", owner, path=path) from None
     try:
         gid = int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid
     except KeyError:
-        raise failures.no_such_account("group", group, path=path) from None
+        raise errors.no_such_account("group", group, path=path) from None
     return uid, gid
 
 
@@ -485,7 +485,7 @@ def _give(number: int, uid: int, gid: int, state: FileState, path: str) -> None:
     try:
         os.fchown(number, uid, gid)
     except PermissionError:
-        raise failures.cannot_give(state.owner, state.group, path=path) from None
+        raise errors.cannot_give(state.owner, state.group, path=path) from None
 
 
 def _kind(found: os.stat_result) -> Literal["file", "folder", "other"]:

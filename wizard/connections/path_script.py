@@ -12,8 +12,8 @@ are simply followed.
 
 from __future__ import annotations
 
+from wizard.connections.safe_path import refusal
 from wizard.errors import PathError, UnsafePathError
-from wizard.hosts.safe_path import refusal
 
 ABSENT = 44
 """Exit code of the scripts for 'there is no such file'."""

@@ -21,12 +21,13 @@ from pathlib import Path
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
+from wizard.connections.credentials import Access
+from wizard.connections.ssh import config as sshconfig
+from wizard.connections.ssh import known_hosts as knownhosts
+from wizard.connections.ssh.config import Target
+from wizard.connections.ssh.lean import paramiko
+from wizard.connections.ssh.preconnect import CONNECT, dial
 from wizard.errors import AwayError, FirescreenError, HostError, NeededError
-from wizard.hosts import knownhosts, sshconfig
-from wizard.hosts.access import Access
-from wizard.hosts.dialling import CONNECT, dial
-from wizard.hosts.lean import paramiko
-from wizard.hosts.sshconfig import Target
 from wizard.redact import Secret, plain
 
 BANNER = 15.0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wizard.hosts.local import LocalConnection
+from wizard.connections.local import LocalConnection
 
 
 class PracticeConnection(LocalConnection):

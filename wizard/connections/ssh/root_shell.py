@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import secrets
 
+from wizard.connections import errors
+from wizard.connections.credentials import Access
+from wizard.connections.remote_shell import RemoteShell
 from wizard.errors import HostError, NeededError
-from wizard.hosts import failures
-from wizard.hosts.access import Access
-from wizard.hosts.remote import RemoteShell
 from wizard.redact import plain
 
 _NEXT = 'IFS= read -r line && eval "$line"'
@@ -111,7 +111,7 @@ def _refused(said: str, host: str) -> HostError:
         return HostError(
             "sudo is not installed", where=host, todo="Install it, or log in as root (user: root)."
         )
-    return failures.from_sudo(said, host=host) or HostError(
+    return errors.from_sudo(said, host=host) or HostError(
         f"sudo did not give root's rights; it says: {plain(said.strip()[-400:]) or 'nothing'}",
         where=host,
         todo="Try `sudo -v` on that host by hand.",

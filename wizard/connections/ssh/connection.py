@@ -19,19 +19,27 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from wizard.connections import errors
+from wizard.connections.credentials import Access
+from wizard.connections.file_scripts import CHANGED, INFO, PUT, READ, SHORT, STAGE, SWAP
+from wizard.connections.local import names_from
+from wizard.connections.path_script import refuse
+from wizard.connections.remote_shell import START, Call, RemoteShell, Stream, gone
+from wizard.connections.shell_files import (
+    ShellFiles,
+    carried,
+    refuse_write,
+    replace_words,
+    stage_words,
+)
+from wizard.connections.ssh import config as sshconfig
+from wizard.connections.ssh import forwarding
+from wizard.connections.ssh.lean import paramiko
+from wizard.connections.ssh.login import CHANNEL, Login, bounded
+from wizard.connections.ssh.preconnect import Dialled
+from wizard.connections.ssh.root_shell import TerminalNeededError, become_root
+from wizard.connections.subprocess_runner import LIMIT, Ended
 from wizard.errors import ChangedError, FirescreenError, HostError, NeededError
-from wizard.hosts import failures, forwarding, sshconfig
-from wizard.hosts.access import Access
-from wizard.hosts.become import TerminalNeededError, become_root
-from wizard.hosts.dialling import Dialled
-from wizard.hosts.file_scripts import CHANGED, INFO, PUT, READ, SHORT, STAGE, SWAP
-from wizard.hosts.lean import paramiko
-from wizard.hosts.local import names_from
-from wizard.hosts.path_script import refuse
-from wizard.hosts.process import LIMIT, Ended
-from wizard.hosts.remote import START, Call, RemoteShell, Stream, gone
-from wizard.hosts.shell import ShellFiles, carried, refuse_write, replace_words, stage_words
-from wizard.hosts.sshlogin import CHANNEL, Login, bounded
 from wizard.model import Completed, Examined, FileState, HostSpec, PathInfo
 
 _READ_LIMIT = 64 * 1024 * 1024
@@ -224,7 +232,7 @@ class SshConnection:
                 channel.exec_command(START)
         except _PROBLEMS as problem:
             raise HostError(
-                f"it lets us in and opens no session: {failures.said(problem)}",
+                f"it lets us in and opens no session: {errors.said(problem)}",
                 where=self.name,
                 todo="Look at its sshd_config (ForceCommand, MaxSessions, PermitTTY) and its log.",
             ) from None
@@ -388,7 +396,7 @@ class SshConnection:
             if state is not None:
                 refuse_write(ended.code, err, state, path)
             refuse(ended.code, err, path)
-            raise failures.from_words(err, doing="replace", path=path)
+            raise errors.from_words(err, doing="replace", path=path)
         return _Given(self, ended).read(path) if look else None
 
     def remove(self, path: str) -> None:

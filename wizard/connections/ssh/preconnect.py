@@ -9,9 +9,9 @@ import socket
 import threading
 from pathlib import Path
 
+from wizard.connections.ssh import config as sshconfig
+from wizard.connections.ssh.config import Target
 from wizard.errors import FirescreenError
-from wizard.hosts import sshconfig
-from wizard.hosts.sshconfig import Target
 from wizard.model import HostSpec
 
 CONNECT = 10.0

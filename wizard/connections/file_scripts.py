@@ -5,7 +5,7 @@ They begin with `held` of `path_script`, and use names inside the folder that it
 
 from __future__ import annotations
 
-from wizard.hosts.path_script import ABSENT, NOT_REGULAR, UNSAFE
+from wizard.connections.path_script import ABSENT, NOT_REGULAR, UNSAFE
 
 OCCUPIED = 46
 NO_TOOL = 47

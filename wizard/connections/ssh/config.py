@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from wizard.account import account
+from wizard.connections.subprocess_runner import run_bounded
 from wizard.errors import HostError
-from wizard.hosts.process import run_bounded
 from wizard.model import HostSpec
 from wizard.redact import plain
 
@@ -183,7 +183,7 @@ def _asked(name: str, alias: str, *, user: str, port: int, config: Path | None) 
 
 
 def _without_ssh(name: str, alias: str, config: Path | None) -> dict[str, list[str]]:
-    from wizard.hosts.lean import paramiko, whole
+    from wizard.connections.ssh.lean import paramiko, whole
 
     path = config or Path("~/.ssh/config").expanduser()
     if not os.path.exists(path):

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from wizard.connections import errors
 from wizard.errors import HostError
-from wizard.hosts import failures
 
 Verdict: TypeAlias = Literal["known", "unknown", "changed", "revoked"]
 
@@ -77,7 +77,7 @@ def load(paths: Iterable[Path]) -> tuple[Entry, ...]:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as problem:
-            raise failures.from_errno(problem, doing="read", path=str(path)) from None
+            raise errors.from_errno(problem, doing="read", path=str(path)) from None
         for line in text.splitlines():
             words = line.split()
             marker = words.pop(0) if words and words[0].startswith("@") else ""
@@ -140,7 +140,7 @@ def append(path: Path, name: str, kind: str, blob: bytes, *, hashed: bool) -> No
     except OSError as problem:
         with suppress(OSError):
             staged.unlink()
-        raise failures.from_errno(problem, doing="write", path=str(path)) from None
+        raise errors.from_errno(problem, doing="write", path=str(path)) from None
 
 
 def changed(host: str, address: str, name: str, kind: str, fingerprint: str, file: Path) -> HostError:

@@ -15,14 +15,14 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
+from wizard.connections import errors
+from wizard.connections.file_scripts import INFO, READ
+from wizard.connections.local import LocalConnection
+from wizard.connections.remote_shell import START, Call, RemoteShell, Stream
+from wizard.connections.shell_files import _READ_LIMIT as READ_LIMIT
+from wizard.connections.shell_files import ShellFiles
+from wizard.connections.subprocess_runner import LIMIT, Ended
 from wizard.errors import HostError
-from wizard.hosts import failures
-from wizard.hosts.file_scripts import INFO, READ
-from wizard.hosts.local import LocalConnection
-from wizard.hosts.process import LIMIT, Ended
-from wizard.hosts.remote import START, Call, RemoteShell, Stream
-from wizard.hosts.shell import _READ_LIMIT as READ_LIMIT
-from wizard.hosts.shell import ShellFiles
 from wizard.model import Completed, Connection, Examined, FileState, HostSpec, PathInfo
 from wizard.redact import plain
 
@@ -400,7 +400,7 @@ class _InstanceFiles(ShellFiles):
         for mark, what, todo in _REFUSALS:
             if mark in said:
                 return HostError(what.format(**words), where=self._host, todo=todo.format(**words))
-        if refusal := failures.from_sudo(said, host=self._host):
+        if refusal := errors.from_sudo(said, host=self._host):
             return refusal
         return HostError(
             f"{name} cannot reach the instance {self._instance}: {plain(said, 300)}",

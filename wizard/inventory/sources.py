@@ -16,8 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from wizard.connections.subprocess_runner import run_bounded
 from wizard.errors import HostError, InputError
-from wizard.hosts.process import run_bounded
 from wizard.model import WORKSPACE, HostSpec
 from wizard.redact import plain
 
@@ -148,7 +148,7 @@ def listed(path: Path, names: Collection[str]) -> tuple[HostSpec, ...]:
     Raises:
         InputError: it cannot be read, or no host in it can be used.
     """
-    from wizard.hosts import inventory
+    from wizard.inventory import host_lists
 
     try:
         with path.open("rb") as file:
@@ -165,7 +165,7 @@ def listed(path: Path, names: Collection[str]) -> tuple[HostSpec, ...]:
         )
     taken = [*names]
     found = []
-    for each in inventory.read(content.decode("utf-8", "replace"), str(path)):
+    for each in host_lists.read(content.decode("utf-8", "replace"), str(path)):
         spec = _spec(each.name, each.variables, taken, str(path))
         if spec is not None:
             taken.append(spec.name)

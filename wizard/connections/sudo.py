@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from wizard.connections import errors
+from wizard.connections.shell_files import ShellFiles
+from wizard.connections.subprocess_runner import LIMIT, Ended, run_bounded
 from wizard.errors import HostError
-from wizard.hosts import failures
-from wizard.hosts.process import LIMIT, Ended, run_bounded
-from wizard.hosts.shell import ShellFiles
 
 
 class SudoFiles(ShellFiles):
@@ -31,7 +31,7 @@ class SudoFiles(ShellFiles):
         said = ended.stderr.decode("utf-8", "replace")
         if ended.code == 127 and said.startswith("sudo: not found"):
             raise HostError("sudo is not installed", where=self._host, todo="Run Firescreen as root.")
-        if ended.code and (refusal := failures.from_sudo(said, host=self._host)):
+        if ended.code and (refusal := errors.from_sudo(said, host=self._host)):
             raise refusal
         self.refuse_late(argv, ended.code)
         return ended

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO
 
+from wizard.connections.remote_shell import gone
+from wizard.connections.subprocess_runner import environment
 from wizard.errors import HostError
-from wizard.hosts.process import environment
-from wizard.hosts.remote import gone
 
 _ENDS = 3.0
 """Seconds that it has to end by itself once its input ends."""
