@@ -23,7 +23,7 @@ from wizard.connections.ssh.connection import SshConnection
 from wizard.errors import HostError, ServiceError
 from wizard.model import Connection, FileState, HostSpec
 from wizard.redact import Secret
-from wizard.services import detect, systemd
+from wizard.service_managers import discovery, systemd_discovery
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
@@ -312,7 +312,7 @@ def test_it_says_who_it_is(here: IncusConnection, instance: Instance) -> None:
 def test_a_unit_inside_is_found_restarted_and_caught_when_it_fails(
     here: IncusConnection, instance: Instance
 ) -> None:
-    services = {service.component: service for service in detect.discover(here)}
+    services = {service.component: service for service in discovery.discover(here)}
     assert set(services) == {"prometheus", "node_exporter"}
     node = services["node_exporter"]
     assert (node.manager, node.active, node.user, node.flags.kind) == (
@@ -322,18 +322,18 @@ def test_a_unit_inside_is_found_restarted_and_caught_when_it_fails(
         "envfile",
     )
     pid = instance.check(["systemctl", "show", "-P", "MainPID", node.unit])
-    systemd.restart(here, node)
+    systemd_discovery.restart(here, node)
     assert instance.check(["systemctl", "show", "-P", "MainPID", node.unit]) != pid
     before = here.read(node.flags.path)
     assert before is not None
     put(here, node.flags.path, replace(before, content=b'ARGS="--no.such.flag"\n'))
     with pytest.raises(ServiceError) as problem:
-        systemd.restart(here, node)
+        systemd_discovery.restart(here, node)
     assert any("no.such.flag" in line for line in problem.value.log)
     put(here, node.flags.path, before)
     assert here.read(node.flags.path) == before
     instance.check(["systemctl", "reset-failed", node.unit])
-    systemd.restart(here, node)
+    systemd_discovery.restart(here, node)
 
 
 # -- what is in the way --------------------------------------------------------------------------------------

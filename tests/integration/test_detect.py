@@ -18,7 +18,13 @@ from wizard.components import component
 from wizard.configs import unit, unitfile
 from wizard.connections.local import LocalConnection
 from wizard.model import Completed, Connection, FileState, FlagPlace, Service
-from wizard.services import _show, detect, processes, programs, systemd
+from wizard.service_managers import (
+    discovery,
+    process_list,
+    program_facts,
+    systemd_discovery,
+    systemd_properties,
+)
 
 SHOW = """\
 Id=node_exporter.service
@@ -42,15 +48,24 @@ def place(
     origin: str = "/etc/systemd/system/node_exporter.service",
 ) -> FlagPlace:
     read = unit.parse(f"# {origin}\n[Service]\n{body}\n")
-    return _show.flag_place(NODE, _show.blocks(SHOW)[0], read, _show.variables(read, texts))
+    return systemd_properties.flag_place(
+        NODE, systemd_properties.blocks(SHOW)[0], read, systemd_properties.variables(read, texts)
+    )
 
 
 def test_the_sandbox_is_read_from_systemd() -> None:
-    shown = _show.blocks(SHOW)
+    shown = systemd_properties.blocks(SHOW)
     assert [one["Id"] for one in shown] == ["node_exporter.service", "gone.service"]
-    assert _show.paths(shown[0])[1].endswith("override.conf")
-    assert _show.hidden(shown[0]) == ("/home", "/root", "/run/user", "/tmp", "/var/tmp", "/srv/secret")
-    assert _show.hidden(shown[1]) == ()
+    assert systemd_properties.paths(shown[0])[1].endswith("override.conf")
+    assert systemd_properties.hidden(shown[0]) == (
+        "/home",
+        "/root",
+        "/run/user",
+        "/tmp",
+        "/var/tmp",
+        "/srv/secret",
+    )
+    assert systemd_properties.hidden(shown[1]) == ()
 
 
 @pytest.mark.parametrize(
@@ -79,9 +94,9 @@ def test_the_sandbox_is_read_from_systemd() -> None:
     ],
 )
 def test_every_wall_of_a_unit_is_seen(shown: str, hidden: tuple[str, ...], bound: tuple[str, ...]) -> None:
-    (read,) = _show.blocks(f"Id=x.service\n{shown}\n")
-    assert _show.hidden(read) == hidden
-    assert _show.bound(read) == bound
+    (read,) = systemd_properties.blocks(f"Id=x.service\n{shown}\n")
+    assert systemd_properties.hidden(read) == hidden
+    assert systemd_properties.bound(read) == bound
 
 
 def test_a_service_says_by_which_folder_a_path_is_hidden() -> None:
@@ -118,7 +133,7 @@ def test_a_service_says_by_which_folder_a_path_is_hidden() -> None:
     ],
 )
 def test_the_web_address_is_found_in_every_form(arguments: tuple[str, ...], listen: str) -> None:
-    assert programs.listen(component("alertmanager"), arguments) == listen
+    assert program_facts.listen(component("alertmanager"), arguments) == listen
 
 
 def shows(unit: str, **more: str) -> str:
@@ -165,7 +180,7 @@ DEBIAN = {
 
 
 def discovered(told: Told) -> tuple[Service, ...]:
-    return systemd.discover(cast(Connection, told), ())
+    return systemd_discovery.discover(cast(Connection, told), ())
 
 
 def test_debians_units_are_found_whether_they_run_or_not() -> None:
@@ -333,7 +348,7 @@ def running(node_exporter: str, tmp_path: Path) -> Iterator[tuple[int, int]]:
 
 def test_a_bare_process_is_found_with_its_arguments_and_version(running: tuple[int, int]) -> None:
     pid, port = running
-    (service,) = [one for one in detect.discover(LocalConnection("here")) if one.pid == pid]
+    (service,) = [one for one in discovery.discover(LocalConnection("here")) if one.pid == pid]
     assert (service.component, service.manager, service.kind) == ("node_exporter", "manual", "process")
     assert service.listen == f"127.0.0.1:{port}"
     assert service.flag("collector.textfile.directory") == "/a b"
@@ -353,7 +368,7 @@ def test_the_port_of_the_gossip_is_not_taken_for_alertmanagers_own(cache: Path, 
     ]
     with stand.running(argv, "TLS is"):
         listening = [
-            one for one in detect.discover(LocalConnection("here")) if one.listen.endswith(f":{web}")
+            one for one in discovery.discover(LocalConnection("here")) if one.listen.endswith(f":{web}")
         ]
     (service,) = listening
     assert (service.component, service.kind, service.listen) == (
@@ -368,7 +383,7 @@ def test_the_port_of_the_gossip_is_not_taken_for_alertmanagers_own(cache: Path, 
 def test_the_practice_stacks_own_programs_are_left_out(running: tuple[int, int], node_exporter: str) -> None:
     pid, _ = running
     folder = str(Path(node_exporter).resolve().parent)
-    found = detect.discover(LocalConnection("here"), practice_folder=folder)
+    found = discovery.discover(LocalConnection("here"), practice_folder=folder)
     assert pid not in [one.pid for one in found]
 
 
@@ -377,7 +392,7 @@ def test_what_runs_a_process_is_read_from_its_cgroup() -> None:
     known = (component("prometheus"),)
 
     def of(cgroup: str) -> tuple[str, bool]:
-        found = processes._process(record.format(cgroup).split("\x1f"), known, {})
+        found = process_list._process(record.format(cgroup).split("\x1f"), known, {})
         assert found is not None
         assert found.arguments == ("--a",)
         return found.unit, found.container
@@ -403,5 +418,5 @@ def test_what_runs_a_process_is_read_from_its_cgroup() -> None:
     ],
 )
 def test_time_spans_are_read_as_systemd_prints_them(span: str, found: float) -> None:
-    assert _show.seconds(span) == found
-    assert _show.seconds("infinity") > 86400
+    assert systemd_properties.seconds(span) == found
+    assert systemd_properties.seconds("infinity") > 86400

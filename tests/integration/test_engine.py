@@ -23,7 +23,7 @@ from wizard.engine import Engine, Outcome
 from wizard.errors import ChangedError, ServiceError, ValidationError
 from wizard.model import ComponentSpec, Event, HostSpec, RunService, Stack, WriteFile
 from wizard.practice import PracticeStack
-from wizard.services import process as practised
+from wizard.service_managers import supervised as practised
 from wizard.workspace import Workspace
 
 

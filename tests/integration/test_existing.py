@@ -31,7 +31,7 @@ from wizard.model import (
     WriteFile,
 )
 from wizard.practice import PracticeStack
-from wizard.services import process
+from wizard.service_managers import supervised
 from wizard.workspace import Workspace
 
 PASSWORD = "correct horse battery"
@@ -88,8 +88,8 @@ class Hand:
         host = self.practice.host(name)
         arguments = Path(host.service_folder) / "arguments"
         arguments.write_text("\n".join([*self.arguments(name), *more, ""]))
-        (service,) = process.discover(host.connection(), host.folder)
-        process.restart(host.connection(), service)
+        (service,) = supervised.discover(host.connection(), host.folder)
+        supervised.restart(host.connection(), service)
 
     def job(self, added: str) -> None:
         """Puts lines into the job 'node' and has Prometheus read them."""
@@ -107,8 +107,8 @@ class Hand:
     def reload(self) -> None:
         """Prometheus reads its configuration."""
         host = self.practice.host("prometheus")
-        (service,) = process.discover(host.connection(), host.folder)
-        process.reload(host.connection(), service)
+        (service,) = supervised.discover(host.connection(), host.folder)
+        supervised.reload(host.connection(), service)
 
     def stack(self, *protect: Protection, user: UserSpec | None = None, **settings: object) -> Stack:
         """Only the node_exporter protected."""
@@ -377,8 +377,8 @@ def test_federation_and_remote_write_to_a_prometheus_that_is_secured(hand: Hand)
     host = hand.practice.host("prometheus")
     arguments = Path(host.service_folder) / "arguments"
     arguments.write_text(arguments.read_text() + "--web.enable-remote-write-receiver\n")
-    (service,) = process.discover(host.connection(), host.folder)
-    process.restart(host.connection(), service)
+    (service,) = supervised.discover(host.connection(), host.folder)
+    supervised.restart(host.connection(), service)
     hand.config.write_text(
         hand.config.read_text()
         + federation(hand)

@@ -16,7 +16,7 @@ from wizard.engine.evidence import addresses, urls
 from wizard.model import Service, Stack
 from wizard.practice import PracticeStack
 from wizard.practice import stack as practice_stack
-from wizard.services import process
+from wizard.service_managers import supervised
 from wizard.workspace import Workspace
 
 FRONT = [sys.executable, "-m", "screens"]
@@ -72,7 +72,7 @@ def test_the_hosts_of_the_stack_say_which_it_is(practice: PracticeStack) -> None
     # It does not run: its own log, and what listens, say so.
     refused = f'Get "http://{node.listen}/metrics": dial tcp {node.listen}: connect: connection refused'
     connection = PracticeConnection(node.host, Path(practice.folder) / node.host)
-    process.stop(connection, process.folder_of(node))
+    supervised.stop(connection, supervised.folder_of(node))
     down = _explain(practice, refused, "--stack", "practice")
     assert down["id"] == "service-down"
     assert set(down) == {"id", "cause", "fix", "other_end", "next", "matched"}

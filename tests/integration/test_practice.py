@@ -26,7 +26,7 @@ from wizard.connections.practice import PracticeConnection
 from wizard.errors import InputError, ProgramsError, ServiceError
 from wizard.model import FileState, Service
 from wizard.practice import PracticeHost, PracticeStack
-from wizard.services import process, supervise
+from wizard.service_managers import supervised, supervisor
 
 EDGE = 30.0
 """Seconds after which waiting for something is a failure."""
@@ -46,7 +46,7 @@ def until(what: Callable[[], bool]) -> None:
 
 
 def service(host: PracticeHost) -> Service:
-    (found,) = process.discover(host.connection(), host.folder)
+    (found,) = supervised.discover(host.connection(), host.folder)
     return found
 
 
@@ -66,7 +66,7 @@ def put(host: PracticeHost, path: str, content: bytes, *, like: FileState) -> No
 
 
 def is_gone(pid: int, mark: str) -> bool:
-    return supervise.born(pid) != mark
+    return supervisor.born(pid) != mark
 
 
 def test_it_is_up_and_prometheus_sees_both(practice: PracticeStack) -> None:
@@ -83,12 +83,12 @@ def test_it_is_up_and_prometheus_sees_both(practice: PracticeStack) -> None:
         found = service(host)
         assert (found.manager, found.component, found.host) == ("process", host.component, host.name)
         assert found.active
-        assert process.is_active(host.connection(), found)
+        assert supervised.is_active(host.connection(), found)
         assert found.listen == host.listen
         assert found.arguments[0] == f"--web.listen-address={host.listen}"
         assert found.pid > 1
         assert Path(found.home).is_dir()
-        assert process.log(host.connection(), found, lines=2)
+        assert supervised.log(host.connection(), found, lines=2)
     assert service(prometheus).config_file.endswith("/etc/prometheus/prometheus.yml")
 
 
@@ -138,14 +138,14 @@ def whole_round(workspace: Path, cache: Path, suite: str) -> None:
             assert (found.component, found.listen) == (host.component, host.listen)
             assert not found.flag("cluster.listen-address")
             if component(host.component).reload_by:
-                process.reload(host.connection(), found)
+                supervised.reload(host.connection(), found)
                 config = host.connection().read(found.config_file)
                 assert config
                 put(host, found.config_file, config.content + b"nonsense: 1\n", like=config)
                 with pytest.raises(ServiceError, match="reload"):
-                    process.reload(host.connection(), found)
+                    supervised.reload(host.connection(), found)
                 put(host, found.config_file, config.content, like=config)
-            process.restart(host.connection(), found)
+            supervised.restart(host.connection(), found)
             assert service(host).pid != found.pid
         pushed = urllib.request.Request(
             f"http://{stack.host('pushgateway').listen}/metrics/job/backup", b"done 1\n", method="PUT"
@@ -163,18 +163,18 @@ def whole_round(workspace: Path, cache: Path, suite: str) -> None:
             web.write_text(f"tls_server_config: {{cert_file: {pair[0]}, key_file: {pair[1]}}}\n")
             add_flag(found, host, f"--{words.web_flag(found.version)}={web}")
             assert words.tls_log not in said(host, found)
-            process.restart(host.connection(), found)
+            supervised.restart(host.connection(), found)
             assert words.tls_log in said(host, service(host))
         pids = [(now["pid"], now["born"]) for now in map(state_of, stack.hosts)]
     assert all(is_gone(pid, born) for pid, born in pids)
 
 
 def said(host: PracticeHost, found: Service) -> str:
-    return "\n".join(process.log(host.connection(), found, lines=200))
+    return "\n".join(supervised.log(host.connection(), found, lines=200))
 
 
 def state_of(host: PracticeHost) -> Any:
-    return process.status(host.connection(), host.service_folder)
+    return supervised.status(host.connection(), host.service_folder)
 
 
 def test_a_stack_of_two_is_widened_and_what_a_person_wrote_stays(
@@ -254,7 +254,7 @@ def test_a_restart_is_a_new_process_with_the_new_flags(practice: PracticeStack) 
     before = service(host)
     add_flag(before, host, "--web.max-requests=7")
     assert service(host).arguments == before.arguments  # as it runs, not as it would
-    process.restart(host.connection(), before)
+    supervised.restart(host.connection(), before)
     after = service(host)
     assert after.arguments == (*before.arguments, "--web.max-requests=7")
     assert after.pid != before.pid
@@ -278,14 +278,14 @@ def test_a_program_that_will_not_start_says_why_and_comes_back(
     bad.write_text("nonsense: 1\n")
     before = add_flag(found, host, flag.format(bad=bad))
     with pytest.raises(ServiceError, match="ended at once") as refused:
-        process.restart(host.connection(), found)
+        supervised.restart(host.connection(), found)
     assert words in "\n".join(refused.value.log)
     assert refused.value.where == "srv1/node_exporter"
-    assert not process.is_active(host.connection(), found)
-    restarts = process.status(host.connection(), process.folder_of(found))["restarts"]
+    assert not supervised.is_active(host.connection(), found)
+    restarts = supervised.status(host.connection(), supervised.folder_of(found))["restarts"]
     assert restarts == 1
     put(host, found.flags.path, before.content, like=before)
-    process.restart(host.connection(), found)
+    supervised.restart(host.connection(), found)
     assert "node_exporter_build_info" in get(host, "/metrics")
 
 
@@ -301,7 +301,7 @@ def test_a_taken_port_is_told(practice: PracticeStack) -> None:
         like=before,
     )
     with pytest.raises(ServiceError) as refused:
-        process.restart(host.connection(), found)
+        supervised.restart(host.connection(), found)
     assert "address already in use" in "\n".join(refused.value.log)
 
 
@@ -311,14 +311,14 @@ def test_a_reload_is_over_when_the_new_configuration_counts(practice: PracticeSt
     before = host.connection().read(found.config_file)
     assert before
     put(host, found.config_file, before.content.replace(b"job_name: node", b"job_name: other"), like=before)
-    process.reload(host.connection(), found)
+    supervised.reload(host.connection(), found)
     assert "other" in get(host, "/api/v1/status/config")
     put(host, found.config_file, before.content + b"nonsense: 1\n", like=before)
     with pytest.raises(ServiceError, match="reload"):
-        process.reload(host.connection(), found)
-    assert process.is_active(host.connection(), found)  # it goes on with what it had
+        supervised.reload(host.connection(), found)
+    assert supervised.is_active(host.connection(), found)  # it goes on with what it had
     with pytest.raises(ServiceError, match="cannot read its configuration again"):
-        process.reload(practice.host("srv1").connection(), service(practice.host("srv1")))
+        supervised.reload(practice.host("srv1").connection(), service(practice.host("srv1")))
 
 
 def test_a_crash_is_mended(practice: PracticeStack) -> None:
@@ -327,7 +327,7 @@ def test_a_crash_is_mended(practice: PracticeStack) -> None:
     os.kill(pid, signal.SIGKILL)
     until(lambda: service(host).pid not in (0, pid))
     assert "node_exporter_build_info" in get(host, "/metrics")
-    assert process.status(host.connection(), host.service_folder)["last_exit"] == -signal.SIGKILL
+    assert supervised.status(host.connection(), host.service_folder)["last_exit"] == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("then", ["up", "restart", "down"])
@@ -336,14 +336,14 @@ def test_a_killed_supervisor_leaves_nothing_running_and_all_works(
 ) -> None:
     host = practice.host("srv1")
     found = service(host)
-    now = process.status(host.connection(), host.service_folder)
+    now = supervised.status(host.connection(), host.service_folder)
     os.kill(now["supervisor"], signal.SIGKILL)
     workspace = Path(practice.folder).parent
     if then == "down":
         practice_stack.down(workspace, remove=True)
         assert not Path(practice.folder).exists()
     elif then == "restart":
-        process.restart(host.connection(), found)
+        supervised.restart(host.connection(), found)
     else:
         until(lambda: is_gone(now["supervisor"], now["supervisor_born"]))
         assert practice_stack.up(workspace, cache) == practice
@@ -352,11 +352,11 @@ def test_a_killed_supervisor_leaves_nothing_running_and_all_works(
 
 def test_a_polite_end_of_the_supervisor_ends_its_program(practice: PracticeStack) -> None:
     host = practice.host("prometheus")
-    now = process.status(host.connection(), host.service_folder)
+    now = supervised.status(host.connection(), host.service_folder)
     os.kill(now["supervisor"], signal.SIGTERM)
     until(lambda: is_gone(now["supervisor"], now["supervisor_born"]))
     assert is_gone(now["pid"], now["born"])
-    assert not process.is_active(host.connection(), service(host))
+    assert not supervised.is_active(host.connection(), service(host))
 
 
 def test_it_outlives_the_wizard_that_is_killed(tmp_path: Path, cache: Path) -> None:
@@ -382,13 +382,13 @@ def test_it_outlives_the_wizard_that_is_killed(tmp_path: Path, cache: Path) -> N
 def test_a_number_that_is_used_again_is_left_alone(practice: PracticeStack) -> None:
     """A state file that names a process of another start time must not end that process."""
     host = practice.host("srv1")
-    process.stop(host.connection(), host.service_folder)
+    supervised.stop(host.connection(), host.service_folder)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as bystander:
         state = Path(host.service_folder) / "state.json"
         kept = json.loads(state.read_text())
         state.write_text(json.dumps(kept | {"pid": bystander.pid, "born": "1", "state": "running"}))
-        process.stop(host.connection(), host.service_folder)
-        process.start(host.connection(), host.service_folder)
+        supervised.stop(host.connection(), host.service_folder)
+        supervised.start(host.connection(), host.service_folder)
         assert bystander.poll() is None
         assert bystander.stdin
         bystander.stdin.write(b"\n")
@@ -466,14 +466,14 @@ def scripted(folder: Path, script: str) -> Iterator[tuple[PracticeConnection, st
     try:
         yield connection, str(folder)
     finally:
-        process.stop(connection, str(folder))
+        supervised.stop(connection, str(folder))
 
 
 def test_a_deep_folder_is_no_trouble_for_the_socket(tmp_path: Path) -> None:
     folder = tmp_path.joinpath(*["a-rather-long-folder-name"] * 6) / "services" / "deep"
     with scripted(folder, "import time\nwhile True: time.sleep(60)\n") as (connection, path):
-        process.start(connection, path)
-        state = process.status(connection, path)
+        supervised.start(connection, path)
+        state = supervised.status(connection, path)
         assert state["state"] == "running"
         assert state["arguments"] == [str(folder / "program.py"), "--web.listen-address=x y"]
 
@@ -487,12 +487,12 @@ def test_the_log_is_bounded_and_harmless(tmp_path: Path) -> None:
     )
     folder = tmp_path / "services" / "loud"
     with scripted(folder, script) as (connection, path):
-        process.start(connection, path)
-        (found,) = process.discover(connection, str(tmp_path))
-        until(lambda: "red" in "".join(process.log(connection, found, lines=1)))
+        supervised.start(connection, path)
+        (found,) = supervised.discover(connection, str(tmp_path))
+        until(lambda: "red" in "".join(supervised.log(connection, found, lines=1)))
         sizes = [(folder / name).stat().st_size for name in ("log", "log.1")]
-        assert max(sizes) <= supervise.LOG_LIMIT
-        (line,) = process.log(connection, found, lines=1)
+        assert max(sizes) <= supervisor.LOG_LIMIT
+        (line,) = supervised.log(connection, found, lines=1)
         assert "\x1b" not in line
         assert "abcdefghijklmnop" not in line
 
@@ -504,12 +504,12 @@ def test_one_that_crashes_again_is_tried_again_with_pauses(tmp_path: Path) -> No
     )
     folder = tmp_path / "services" / "weak"
     with scripted(folder, script) as (connection, path):
-        process.start(connection, path)
-        os.kill(process.status(connection, path)["pid"], signal.SIGKILL)
-        until(lambda: process.status(connection, path)["restarts"] >= 2)
-        now = process.status(connection, path)
+        supervised.start(connection, path)
+        os.kill(supervised.status(connection, path)["pid"], signal.SIGKILL)
+        until(lambda: supervised.status(connection, path)["restarts"] >= 2)
+        now = supervised.status(connection, path)
         assert now["last_exit"] == 3
         assert now["state"] == "waiting"
         (folder / "seen").unlink()
-        process.start(connection, path)  # a person's own word is not kept waiting
-        assert process.status(connection, path)["state"] == "running"
+        supervised.start(connection, path)  # a person's own word is not kept waiting
+        assert supervised.status(connection, path)["state"] == "running"

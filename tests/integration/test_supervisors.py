@@ -8,9 +8,9 @@ from typing import cast
 import pytest
 
 from wizard.model import Completed, Connection, FileState, Supervision
-from wizard.services import manual, supervisors
-from wizard.services.detect import _bare
-from wizard.services.processes import Parent, Process
+from wizard.service_managers import manual, other_supervisors
+from wizard.service_managers.discovery import _bare
+from wizard.service_managers.process_list import Parent, Process
 
 CONF = """\
 [supervisord]
@@ -62,7 +62,7 @@ def process(*parents: Parent, unit: str = "") -> Process:
 
 
 def found(host: Host, one: Process) -> Supervision | None:
-    return supervisors.find(cast("Connection", host), one)
+    return other_supervisors.find(cast("Connection", host), one)
 
 
 SUPERVISORD = Parent(

@@ -12,7 +12,7 @@ from wizard.components import all_components, component
 from wizard.components.base import numbers
 from wizard.errors import InputError
 from wizard.model import Service
-from wizard.services import manual, powershell
+from wizard.service_managers import manual, powershell
 
 
 @pytest.mark.parametrize(

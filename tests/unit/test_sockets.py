@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wizard.components import component
-from wizard.services import programs, sockets
+from wizard.service_managers import program_facts, sockets
 
 SS = """\
 LISTEN 0      4096               *:9100             *:*    uid:998 ino:11 sk:1 cgroup:/x v6only:0 <->
@@ -83,7 +83,7 @@ def test_only_a_processes_own_sockets_count() -> None:
 def test_the_web_address_is_that_of_a_socket(
     name: str, arguments: tuple[str, ...], held: tuple[str, ...], wanted: str
 ) -> None:
-    assert programs.served_at(component(name), arguments, held) == wanted
+    assert program_facts.served_at(component(name), arguments, held) == wanted
 
 
 def test_what_is_open_to_its_own_host_only_is_told_from_the_rest() -> None:

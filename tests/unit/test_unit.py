@@ -13,7 +13,7 @@ from wizard.configs import unit, unitfile
 from wizard.configs.words import split
 from wizard.errors import ConfigError
 from wizard.model import FileState, FlagPlace, Service
-from wizard.services import flags
+from wizard.service_managers import flags
 
 FLAG = "web.config.file"
 

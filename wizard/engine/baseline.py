@@ -36,7 +36,7 @@ from wizard.model import (
     TargetHealth,
     Watched,
 )
-from wizard.services import proxies
+from wizard.service_managers import reverse_proxies
 from wizard.steps import brokenclients, healthfindings, monitors
 
 _FILE: Final = "baseline.json"
@@ -82,7 +82,7 @@ def _proxies(host: HostFacts, hosts: Hosts) -> Proxies:
     if host.spec.connect in ("practice", "manual"):
         return Proxies()
     try:
-        return proxies.discover(hosts.connection(host.spec.name))
+        return reverse_proxies.discover(hosts.connection(host.spec.name))
     except AwayError:
         return Proxies()
 

@@ -18,7 +18,7 @@ from wizard.engine.hosts import Hosts
 from wizard.engine.lanes import side_by_side
 from wizard.errors import FirescreenError, HostError, LockedError
 from wizard.redact import plain
-from wizard.services import scripts
+from wizard.service_managers import scripts
 from wizard.workspace import Workspace
 
 # noclobber: the shell makes the file, or fails if it is there.

@@ -25,7 +25,14 @@ from wizard.engine.reaching import Way, bracketed, is_address, seen_from_here
 from wizard.engine.together import info_many
 from wizard.errors import FirescreenError
 from wizard.model import WORKSPACE, Caller, Connection, Forward, HostSpec, Probe, Service
-from wizard.services import callers, detect, process, systemd
+from wizard.service_managers import (
+    discovery,
+    supervised,
+    systemd_discovery,
+)
+from wizard.service_managers import (
+    plain_http_clients as callers,
+)
 from wizard.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -160,8 +167,8 @@ class Hosts:
             return tuple(self._by_hand(spec, component) for component in wanted)
         connection = self.connection(name)
         if self._specs[name].connect == "practice":
-            return process.discover(connection, str(self._workspace.practice / name))
-        found = detect.discover(connection, practice_folder=str(self._workspace.practice))
+            return supervised.discover(connection, str(self._workspace.practice / name))
+        found = discovery.discover(connection, practice_folder=str(self._workspace.practice))
         way = self._way(spec)
         if not way.address:
             return found
@@ -216,7 +223,7 @@ class Hosts:
         """The service with what a drop-in for it has to be made from."""
         if service.manager != "systemd" or service.flags.kind != "dropin" or service.unit_text:
             return service
-        text = systemd.unit_text(self.connection(service.host), service)
+        text = systemd_discovery.unit_text(self.connection(service.host), service)
         return replace(service, unit_text=text)
 
     def callers(self, name: str, services: tuple[Service, ...]) -> tuple[Caller, ...]:
@@ -256,7 +263,7 @@ class Hosts:
 
 def manager(service: Service) -> ModuleType | None:
     """The code that restarts a service; None where a person has to."""
-    return {"systemd": systemd, "process": process}.get(service.manager)
+    return {"systemd": systemd_discovery, "process": supervised}.get(service.manager)
 
 
 def restart(connection: Connection, service: Service) -> None:
@@ -267,11 +274,11 @@ def restart(connection: Connection, service: Service) -> None:
     """
     if service.manager == "systemd":
         if service.flags.kind == "dropin":
-            systemd.daemon_reload(connection)
-            systemd.check_start(connection, service)
-        systemd.restart(connection, service, answers=_asked(connection, service))
+            systemd_discovery.daemon_reload(connection)
+            systemd_discovery.check_start(connection, service)
+        systemd_discovery.restart(connection, service, answers=_asked(connection, service))
     elif service.manager == "process":
-        process.restart(connection, service)
+        supervised.restart(connection, service)
 
 
 def _asked(connection: Connection, service: Service) -> Callable[[float], bool] | None:
@@ -302,10 +309,10 @@ def reload(
     code = manager(service)
     if code is None or not find_component(service.component).reload_by:
         return
-    if code is systemd:
+    if code is systemd_discovery:
         here = isinstance(connection, LocalConnection) or service.forward is not None or _is_far(service)
         ask = runtimeinfo.asking(service, known, dial) if here else None
-        systemd.reload(connection, service, ask=ask)
+        systemd_discovery.reload(connection, service, ask=ask)
     else:
         code.reload(connection, service)
 

@@ -29,7 +29,7 @@ from wizard.model import (
     PathInfo,
     Stack,
 )
-from wizard.services import instances
+from wizard.service_managers import instances
 from wizard.workspace import Workspace
 
 _ROUNDS = 4

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from wizard import endpoints, probes
 from wizard.connections.errors import ForbiddenError
 from wizard.model import Facts, Forward, HostSpec, Service
-from wizard.services import sockets
+from wizard.service_managers import sockets
 
 _PATIENCE = 2.0
 """Seconds for a server to take a connection: a firewall that drops what comes says nothing at all."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from wizard.model import Connection, FileState, PathInfo, Storage
-from wizard.services import scripts
+from wizard.service_managers import scripts
 
 # For each path: what exists of it with links resolved, its attributes, the blocks that are free for root and for
 # others with their size; then the mounts. What a host's tools do not know is left out.

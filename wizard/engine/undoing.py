@@ -18,7 +18,7 @@ from wizard.engine.together import read_many
 from wizard.errors import AwayError, ChangedError, FirescreenError, HostError, RestoreError, ServiceError
 from wizard.journal import Entry, Record
 from wizard.model import Connection, Event, FileState, Service
-from wizard.services import manual
+from wizard.service_managers import manual
 
 Emit = Callable[[Event], None]
 

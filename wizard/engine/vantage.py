@@ -16,7 +16,7 @@ from wizard.engine.hosts import Hosts
 from wizard.engine.reaching import is_loopback
 from wizard.errors import FirescreenError
 from wizard.model import Forward, Probe
-from wizard.services import scripts
+from wizard.service_managers import scripts
 
 _PATIENCE: Final = 5.0
 # curl's exit code says how it went: 6 no such host, 7 refused or no route, 28 no answer in time.

@@ -30,7 +30,7 @@ from wizard.labs.look import Look
 from wizard.labs.session import Emit, InHandError, LabSession
 from wizard.model import CertificateSpec, ComponentSpec, Event, FileState, Protection, Service, Stack
 from wizard.redact import plain
-from wizard.services import flags
+from wizard.service_managers import flags
 from wizard.workspace import Workspace
 
 _PROMETHEUS = "prometheus/prometheus"

@@ -28,7 +28,7 @@ from wizard.labs.content import Deed, fill
 from wizard.model import FileState
 from wizard.practice import PracticeHost, PracticeStack
 from wizard.redact import Secret
-from wizard.services import process
+from wizard.service_managers import supervised
 from wizard.workspace import Workspace
 
 _USES = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
@@ -251,15 +251,15 @@ class _Stage:
         connection.commit(staged, path)
 
     def _restart(self, options: Mapping[str, Any]) -> None:
-        self._tell(options["of"], process.restart)
+        self._tell(options["of"], supervised.restart)
 
     def _reload(self, options: Mapping[str, Any]) -> None:
-        self._tell(options["of"], process.reload)
+        self._tell(options["of"], supervised.reload)
 
     def _tell(self, of: str, act: Callable[..., None]) -> None:
         host = self._host(of.partition("/")[0])
         connection = host.connection()
-        for service in process.discover(connection, host.folder):
+        for service in supervised.discover(connection, host.folder):
             try:
                 act(connection, service)
             except ServiceError:

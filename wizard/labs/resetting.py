@@ -17,7 +17,7 @@ from wizard.journal import Record
 from wizard.model import WORKSPACE, Event
 from wizard.practice import PracticeHost
 from wizard.redact import fingerprint
-from wizard.services import process
+from wizard.service_managers import supervised
 
 Emit = Callable[[Event], None]
 
@@ -37,7 +37,7 @@ def _prints(root: Path, names: Iterable[Path]) -> dict[str, str]:
 
 
 def _runs(host: PracticeHost) -> bool:
-    return process.status(host.connection(), host.service_folder).get("state") == "running"
+    return supervised.status(host.connection(), host.service_folder).get("state") == "running"
 
 
 def undo_runs(
@@ -212,9 +212,9 @@ def put_back(root: Path, copy: Path, *, everything: bool) -> None:
         reload = host.component == "prometheus" and not flags and not everything and _runs(host)
         if not (everything or mine or reload) and _runs(host):
             continue
-        process.start(connection, host.service_folder)
-        for service in process.discover(connection, host.folder):
-            (process.reload if reload else process.restart)(connection, service)
+        supervised.start(connection, host.service_folder)
+        for service in supervised.discover(connection, host.folder):
+            (supervised.reload if reload else supervised.restart)(connection, service)
 
 
 def _touchable(root: Path) -> list[Path]:

@@ -22,7 +22,7 @@ from wizard.errors import FirescreenError, InputError, LockedError, ServiceError
 from wizard.model import ComponentSpec, HostSpec, Stack
 from wizard.practice.layout import configuration, lay_out
 from wizard.practice.record import FIRST, MORE, PORTS, WHOLE, PracticeHost, PracticeStack, load
-from wizard.services import process
+from wizard.service_managers import supervised
 
 if TYPE_CHECKING:
     from wizard.binaries import Program
@@ -124,9 +124,9 @@ def tell(workspace: Path, name: str, action: Literal["restart", "reload"]) -> No
     known = load(_root(workspace))
     for host in known.hosts if known else ():
         connection = host.connection()
-        for service in process.discover(connection, host.folder):
+        for service in supervised.discover(connection, host.folder):
             if name in (service.unit, f"{host.name}/{service.unit}"):
-                act = process.restart if action == "restart" else process.reload
+                act = supervised.restart if action == "restart" else supervised.reload
                 act(connection, service)
                 return
     raise InputError(f"there is no practice service '{name}'", todo="see: firescreen practice status")
@@ -223,8 +223,8 @@ def _scraping(before: PracticeStack | None) -> bytes:
 
 def _reload(host: PracticeHost) -> None:
     connection = host.connection()
-    for service in process.discover(connection, host.folder):
-        process.reload(connection, service)
+    for service in supervised.discover(connection, host.folder):
+        supervised.reload(connection, service)
 
 
 def _planned(
@@ -286,10 +286,10 @@ def _beside(places: Mapping[str, tuple[str, int]], name: str) -> tuple[str, int]
 
 def _start(host: PracticeHost, *, changed: bool) -> None:
     connection = host.connection()
-    process.start(connection, host.service_folder)
+    supervised.start(connection, host.service_folder)
     if changed:
-        for service in process.discover(connection, host.folder):
-            process.restart(connection, service)
+        for service in supervised.discover(connection, host.folder):
+            supervised.restart(connection, service)
 
 
 def _differs(before: PracticeStack | None, host: PracticeHost) -> bool:
@@ -322,7 +322,7 @@ def _wait(host: PracticeHost) -> None:
         except OSError as problem:
             reason = str(getattr(problem, "reason", problem))
         time.sleep(0.02)
-    log = process.status(host.connection(), host.service_folder).get("log", [])
+    log = supervised.status(host.connection(), host.service_folder).get("log", [])
     raise ServiceError(
         f"{host.component} does not answer within {_ANSWER:.0f} seconds: {reason}",
         where=f"{host.name} ({host.listen})",
@@ -337,7 +337,7 @@ def _stop_all(root: Path) -> None:
     for spec in sorted(root.glob("*/services/*/service.json")):
         host = spec.parents[2]
         try:
-            process.stop(PracticeConnection(host.name, host), str(spec.parent))
+            supervised.stop(PracticeConnection(host.name, host), str(spec.parent))
         except FirescreenError as problem:
             problems.append(problem)
     if problems:
@@ -346,7 +346,7 @@ def _stop_all(root: Path) -> None:
 
 def _with_activity(known: PracticeStack) -> PracticeStack:
     def asked(host: PracticeHost) -> PracticeHost:
-        state = process.status(host.connection(), host.service_folder).get("state")
+        state = supervised.status(host.connection(), host.service_folder).get("state")
         return replace(host, active=state == "running")
 
     return replace(known, hosts=tuple(_together(known, asked)))

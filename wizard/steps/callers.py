@@ -25,7 +25,7 @@ from wizard.model import (
     RunService,
     WriteFile,
 )
-from wizard.services import flags
+from wizard.service_managers import flags
 from wizard.steps import layout, words
 from wizard.steps.layout import Server
 

@@ -11,7 +11,7 @@ from wizard.components import component as find_component
 from wizard.configs import prometheus as scrape
 from wizard.errors import ConfigError
 from wizard.model import Facts, PlannedStep, Probe, RunService, Service
-from wizard.services import manual
+from wizard.service_managers import manual
 from wizard.steps import words
 from wizard.steps.layout import Client, Server
 

@@ -31,7 +31,7 @@ from wizard.model import (
     WriteFile,
 )
 from wizard.redact import Secret
-from wizard.services import flags
+from wizard.service_managers import flags
 from wizard.steps import (
     anchors,
     callers,

@@ -9,11 +9,17 @@ import re
 
 from wizard.components import Component, all_components, component
 from wizard.model import Connection, FlagPlace, Service
-from wizard.services import instances, processes, programs, supervisors, systemd
-from wizard.services.processes import Process
+from wizard.service_managers import (
+    instances,
+    other_supervisors,
+    process_list,
+    program_facts,
+    systemd_discovery,
+)
+from wizard.service_managers.process_list import Process
 
 # What listens in place of a container whose own process cannot be seen from here.
-_PROXIES = re.compile(f'"({processes.PROXIES})')
+_PROXIES = re.compile(f'"({process_list.PROXIES})')
 
 
 def discover(connection: Connection, *, practice_folder: str = "") -> tuple[Service, ...]:
@@ -23,9 +29,9 @@ def discover(connection: Connection, *, practice_folder: str = "") -> tuple[Serv
         connection: the host.
         practice_folder: processes that were started from there belong to the practice stack, not to the host.
     """
-    known, proxies = processes.look(connection)
+    known, proxies = process_list.look(connection)
     running = tuple(process for process in known if not _practice(process, practice_folder))
-    units = systemd.discover(connection, running)
+    units = systemd_discovery.discover(connection, running)
     covered = {(f"{service.unit}.service", service.pid) for service in units}
     bare = [
         _bare(connection, process)
@@ -60,15 +66,15 @@ def _bare(connection: Connection, process: Process) -> Service:
     arguments = (
         process.arguments
         if process.container
-        else programs.expanded(connection, process.arguments, folder=folder)
+        else program_facts.expanded(connection, process.arguments, folder=folder)
     )
     config = (
-        programs.flag(arguments, known.config_flag)
+        program_facts.flag(arguments, known.config_flag)
         if process.container
-        else programs.config_file(connection, known, program, arguments, folder=folder)
+        else program_facts.config_file(connection, known, program, arguments, folder=folder)
     )
-    web = programs.web_config(known, arguments, folder=folder)
-    supervision = None if process.container else supervisors.find(connection, process)
+    web = program_facts.web_config(known, arguments, folder=folder)
+    supervision = None if process.container else other_supervisors.find(connection, process)
     named = supervision is not None and supervision.kind not in ("unit", "monit", "tmux", "screen")
     return Service(
         host=connection.name,
@@ -77,17 +83,17 @@ def _bare(connection: Connection, process: Process) -> Service:
         kind="container" if process.container else "process",
         unit=supervision.name if supervision is not None and named else known.name,
         program=process.program,
-        version=programs.version(connection, program) if program else "",
+        version=program_facts.version(connection, program) if program else "",
         arguments=arguments,
-        listen=programs.served_at(known, arguments, held),
-        sockets=programs.web_sockets(known, arguments, held),
+        listen=program_facts.served_at(known, arguments, held),
+        sockets=program_facts.web_sockets(known, arguments, held),
         user=process.user,
         group=process.group,
         active=True,
         flags=FlagPlace("manual"),
         config_file=config,
         web_config=web,
-        home=programs.home(known, web, config),
+        home=program_facts.home(known, web, config),
         pid=process.pid,
         supervision=supervision,
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from wizard.components import Component, all_components
 from wizard.model import Connection
-from wizard.services import scripts, sockets
+from wizard.service_managers import scripts, sockets
 
 # The names arrive as arguments. Reading with the shell's own `read` forks nothing for the other processes. A supervisor
 # is never process 1.

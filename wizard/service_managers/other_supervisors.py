@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from wizard.errors import HostError
 from wizard.model import Connection, Supervision
-from wizard.services.processes import Parent, Process
+from wizard.service_managers.process_list import Parent, Process
 
 _LARGEST = 1_000_000
 _STATUS = re.compile(r"(?m)^(\S+)\s+RUNNING\s+pid (\d+),")

@@ -15,7 +15,7 @@ from wizard.configs import unit
 from wizard.errors import HostError, ServiceError
 from wizard.model import Connection, Service
 from wizard.redact import plain
-from wizard.services import _show, journald, scripts
+from wizard.service_managers import journald, scripts, systemd_properties
 
 _WATCHED = "ActiveState,SubState,MainPID,NRestarts,Result,InvocationID,LoadState"
 _STEADY = 0.2
@@ -206,7 +206,7 @@ def check_start(connection: Connection, service: Service) -> None:
     if ours is None:
         return
     asked = ["systemctl", "show", "--no-pager", "-p", "ExecStart,DropInPaths", "--", service.unit]
-    shown = next(iter(_show.blocks(connection.run(asked, timeout=10).stdout)), {})
+    shown = next(iter(systemd_properties.blocks(connection.run(asked, timeout=10).stdout)), {})
     # What is quoted or expanded is shown in other ways by other versions.
     plain_flags = [word.text for word in ours.words if re.fullmatch(r"--[\w@+=:,./-]+", word.text, re.ASCII)]
     started = shown.get("ExecStart", "").split()
@@ -233,7 +233,7 @@ def _watch(connection: Connection, service: Service, timeout: float, *, first: s
         f"{_patience(service) * 100:.0f}"
     )  # fmt: skip
     ended = scripts.run(connection, _RESTART, *words, timeout=_patience(service) + timeout + 20)
-    said = next(iter(_show.blocks(ended.stdout)), {})
+    said = next(iter(systemd_properties.blocks(ended.stdout)), {})
     return said | ({"failed": ended.stderr.strip()} if ended.code else {})
 
 
@@ -245,7 +245,7 @@ def _patience(service: Service) -> float:
 def state(connection: Connection, unit: str) -> dict[str, str]:
     """What systemd says of a unit now."""
     ended = connection.run(["systemctl", "show", "--no-pager", "-p", _WATCHED, "--", unit], timeout=10)
-    found = _show.blocks(ended.stdout)
+    found = systemd_properties.blocks(ended.stdout)
     return found[0] if found else {}
 
 

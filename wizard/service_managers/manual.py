@@ -13,7 +13,7 @@ from types import MappingProxyType
 from wizard.components import Component, component
 from wizard.configs.words import with_flag
 from wizard.model import Service, Supervision
-from wizard.services import powershell
+from wizard.service_managers import powershell
 
 
 def command(

@@ -15,7 +15,7 @@ from wizard.components import Component, component
 from wizard.configs import commandurls
 from wizard.errors import HostError, ServiceError
 from wizard.model import Connection, Service
-from wizard.services import _show, control, journald
+from wizard.service_managers import journald, systemd, systemd_properties
 
 _STEP = 0.02
 _SHOWN = "MainPID,CanReload,NeedDaemonReload,ExecReload"
@@ -56,7 +56,7 @@ def reload(
     waiting = _Waiting(connection, service, known, journald.cursor(connection, service.unit), ask)
     shown = _shown(connection, service.unit)
     if shown.get("NeedDaemonReload") == "yes":
-        control.daemon_reload(connection)
+        systemd.daemon_reload(connection)
         shown = _shown(connection, service.unit)
     by_signal = bool(known.reload_by) and shown.get("MainPID", "0") != "0"
     if by_signal and (shown.get("CanReload") == "no" or commandurls.plain(shown.get("ExecReload", ""))):
@@ -66,7 +66,7 @@ def reload(
             return
     else:
         try:
-            control.systemctl(connection, "reload", unit=service.unit)
+            systemd.systemctl(connection, "reload", unit=service.unit)
         except ServiceError:
             # A unit with PrivateTmp cannot start its ExecReload once a cleaner has emptied /tmp.
             if not by_signal:
@@ -83,13 +83,13 @@ def reload(
             f"{service.unit} was told to read its configuration again and has not: it goes on with the old one",
             where=f"{connection.name}: {service.unit}",
             todo=f"Look at ExecReload in `systemctl cat {service.unit}` and at `journalctl -u {service.unit}`.",
-            log=control.log(connection, service),
+            log=systemd.log(connection, service),
         )
 
 
 def _shown(connection: Connection, unit: str) -> dict[str, str]:
     ended = connection.run(["systemctl", "show", "--no-pager", "-p", _SHOWN, "--", unit], timeout=10)
-    return next(iter(_show.blocks(ended.stdout)), {})
+    return next(iter(systemd_properties.blocks(ended.stdout)), {})
 
 
 def _signal(connection: Connection, service: Service, known: Component, pid: str) -> None:
@@ -170,5 +170,5 @@ class _Waiting:
             f"{self.service.unit} keeps its old configuration: {why}",
             where=f"{self.connection.name}: {self.service.unit}",
             todo="Correct the configuration, then try again.",
-            log=control.log(self.connection, self.service),
+            log=systemd.log(self.connection, self.service),
         )

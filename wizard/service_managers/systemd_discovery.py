@@ -13,16 +13,17 @@ from wizard.components import Component, all_components
 from wizard.configs import shellcommand, unit, unitfile
 from wizard.errors import HostError
 from wizard.model import Connection, FlagPlace, Service
-from wizard.services import _show, owners, processes, programs, scripts, supervisors
-from wizard.services.control import (
-    check_start,
-    daemon_reload,
-    is_active,
-    log,
-    restart,
+from wizard.service_managers import (
+    file_owners,
+    other_supervisors,
+    process_list,
+    program_facts,
+    scripts,
+    systemd_properties,
 )
-from wizard.services.processes import Process
-from wizard.services.reloads import reload
+from wizard.service_managers.process_list import Process
+from wizard.service_managers.reloads import reload
+from wizard.service_managers.systemd import check_start, daemon_reload, is_active, log, restart
 
 # systemd looks each unit up on the disk that it is asked about, also those of which there are none: so only those are
 # asked about that have a file where systemd looks, or run. Then the texts of those that are loaded; `systemctl cat`
@@ -113,7 +114,7 @@ def discover(connection: Connection, running: tuple[Process, ...] | None = None)
         connection: the host.
         running: what `processes.find` gave, if it was asked already.
     """
-    found = processes.find(connection) if running is None else running
+    found = process_list.find(connection) if running is None else running
     shown, cat = _looked(connection, list(dict.fromkeys(each.unit for each in found if each.unit)))
     if not shown:
         return ()
@@ -122,7 +123,11 @@ def discover(connection: Connection, running: tuple[Process, ...] | None = None)
     services = [
         service
         for one in shown
-        if (service := seen.service(one, unitfile.joined([(p, texts.get(p, "")) for p in _show.paths(one)])))
+        if (
+            service := seen.service(
+                one, unitfile.joined([(p, texts.get(p, "")) for p in systemd_properties.paths(one)])
+            )
+        )
     ]
     # What several units read sets a flag for all of them at their next start: each gets a place of its own.
     read = Counter((service.flags.path, service.flags.variable) for service in services)
@@ -143,7 +148,7 @@ def _looked(connection: Connection, running: list[str]) -> tuple[list[dict[str, 
     """
     usual = [f"{name}.service" for one in all_components() for name in one.units]
     names = dict.fromkeys([*running, *usual])
-    ended = scripts.run(connection, _LOOK, _show.SHOWN, " ".join(running), *names, timeout=20)
+    ended = scripts.run(connection, _LOOK, systemd_properties.SHOWN, " ".join(running), *names, timeout=20)
     shown, _, cat = ended.stdout.partition("\n\x1e\n")
     if ended.code and not shown.strip():
         raise HostError(
@@ -151,7 +156,7 @@ def _looked(connection: Connection, running: list[str]) -> tuple[list[dict[str, 
             where=connection.name,
             todo="Check that systemd runs there, and that this user may ask it.",
         )
-    found = {one["Id"]: one for one in _show.blocks(shown) if one.get("LoadState") == "loaded"}
+    found = {one["Id"]: one for one in systemd_properties.blocks(shown) if one.get("LoadState") == "loaded"}
     return list(found.values()), cat
 
 
@@ -168,7 +173,7 @@ class _Seen:
         read = unit.parse(text)
         pid = int(shown.get("MainPID") or 0)
         inside = [process for process in self.running if process.unit == shown["Id"]]
-        process = processes.main_process(self.connection, shown["Id"], pid, inside)
+        process = process_list.main_process(self.connection, shown["Id"], pid, inside)
         if inside and process is None:
             return None  # it holds more than the component, and is none to restart for it
         script = shellcommand.find(read.command, _is_component) if read.command else None
@@ -177,20 +182,26 @@ class _Seen:
         component = _component(program, process, shown["Id"])
         if component is None:
             return None
-        held = _show.variables(read, {file.path: self._text(file.path) for file in read.environment_files})
+        held = systemd_properties.variables(
+            read, {file.path: self._text(file.path) for file in read.environment_files}
+        )
         folder = shown.get("WorkingDirectory", "")
         in_unit = script.arguments(held.words) if script else read.arguments(held.words)
         written = process.arguments if process else in_unit
-        arguments = programs.expanded(self.connection, written, folder=folder)
-        place = _show.flag_place(component, shown, read, held)
-        self.dropins[shown["Id"].removesuffix(".service")] = _show.dropin_place(shown, read, script)
-        if arguments != written and (path := programs.argument_file(self.connection, written, folder=folder)):
+        arguments = program_facts.expanded(self.connection, written, folder=folder)
+        place = systemd_properties.flag_place(component, shown, read, held)
+        self.dropins[shown["Id"].removesuffix(".service")] = systemd_properties.dropin_place(
+            shown, read, script
+        )
+        if arguments != written and (
+            path := program_facts.argument_file(self.connection, written, folder=folder)
+        ):
             place = FlagPlace("argfile", path)
         user = shown.get("User") or "root"
-        config = programs.config_file(self.connection, component, program, arguments, folder=folder)
-        web = programs.web_config(component, arguments, folder=folder)
-        identity = owners.of_unit(self.connection, shown, process)
-        if web.startswith(f"{owners.credentials_folder(shown['Id'])}/"):
+        config = program_facts.config_file(self.connection, component, program, arguments, folder=folder)
+        web = program_facts.web_config(component, arguments, folder=folder)
+        identity = file_owners.of_unit(self.connection, shown, process)
+        if web.startswith(f"{file_owners.credentials_folder(shown['Id'])}/"):
             web = dict(read.credentials).get(web.rpartition("/")[2], web)
         by_shell = process is not None and place.kind == "manual"
         # A signal to the main process would end the shell: what it started is a person's to restart.
@@ -202,22 +213,24 @@ class _Seen:
             kind="process" if inner else "",
             unit=shown["Id"].removesuffix(".service"),
             program=program,
-            version=programs.version(self.connection, program),
+            version=program_facts.version(self.connection, program),
             arguments=arguments,
             listen=self._listen(component, arguments, shown, process.sockets if process else ()),
-            sockets=programs.web_sockets(component, arguments, process.sockets) if process else (),
+            sockets=program_facts.web_sockets(component, arguments, process.sockets) if process else (),
             user=process.user if process else user,
             group=process.group if process else shown.get("Group") or self._group(user),
             active=shown.get("ActiveState") in ("active", "reloading") and bool(pid),
             flags=FlagPlace("manual") if inner else place,
             config_file=config,
             web_config=web,
-            home=programs.home(component, web, config),
-            hidden=_show.hidden(shown),
-            bound=_show.bound(shown),
+            home=program_facts.home(component, web, config),
+            hidden=systemd_properties.hidden(shown),
+            bound=systemd_properties.bound(shown),
             pid=process.pid if process else pid,
-            supervision=supervisors.wrapper(shown["Id"], shown.get("FragmentPath", "")) if by_shell else None,
-            stop_timeout=_show.seconds(shown.get("TimeoutStopUSec", "")),
+            supervision=other_supervisors.wrapper(shown["Id"], shown.get("FragmentPath", ""))
+            if by_shell
+            else None,
+            stop_timeout=systemd_properties.seconds(shown.get("TimeoutStopUSec", "")),
             dynamic=identity.dynamic,
             credentials=identity.credentials,
             shared_with=identity.shared_with,
@@ -232,14 +245,14 @@ class _Seen:
         held: tuple[str, ...],
     ) -> str:
         """Where it is reached: by the sockets that it holds, those that systemd opens for it, or its own flag."""
-        if not held and programs.switch(arguments, "web.systemd-socket"):
-            names = _show.socket_units(shown)
+        if not held and program_facts.switch(arguments, "web.systemd-socket"):
+            names = systemd_properties.socket_units(shown)
             ended = self.connection.run(
                 ["systemctl", "show", "--no-pager", "-p", "Listen", "--", *names], timeout=10
             )
-            if found := programs.first_reachable(_show.socket_addresses(ended.stdout)):
+            if found := program_facts.first_reachable(systemd_properties.socket_addresses(ended.stdout)):
                 return found
-        return programs.served_at(component, arguments, held)
+        return program_facts.served_at(component, arguments, held)
 
     def _text(self, path: str) -> str | None:
         try:

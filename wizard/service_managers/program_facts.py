@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from wizard.components import Component
 from wizard.errors import HostError
 from wizard.model import Completed, Connection, Service
-from wizard.services import sockets
+from wizard.service_managers import sockets
 
 GOSSIP_PORT = "9094"
 """Where Alertmanager's peers meet, unless a flag says otherwise."""

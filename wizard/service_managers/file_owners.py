@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wizard.model import Connection
-from wizard.services import scripts
-from wizard.services.processes import Process
+from wizard.service_managers import scripts
+from wizard.service_managers.process_list import Process
 
 _DYNAMIC = range(61184, 65520)
 """The numbers that systemd gives to users of DynamicUser=yes."""

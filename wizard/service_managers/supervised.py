@@ -19,7 +19,7 @@ from wizard.components import component
 from wizard.errors import ServiceError
 from wizard.model import Connection, FlagPlace, Service
 from wizard.redact import plain, redact
-from wizard.services import programs, supervise
+from wizard.service_managers import program_facts, supervisor
 
 SUPERVISOR = Path(__file__).with_name("supervise.py")
 
@@ -142,7 +142,9 @@ def _service(connection: Connection, folder: str, name: str) -> Service | None:
     )
     return replace(
         service,
-        listen=programs.first_reachable([service.flag("web.listen-address"), f":{spec.get('port', '')}"]),
+        listen=program_facts.first_reachable(
+            [service.flag("web.listen-address"), f":{spec.get('port', '')}"]
+        ),
         config_file=service.flag("config.file"),
         web_config=service.flag("web.config.file") or service.flag("web.config"),
     )
@@ -170,7 +172,7 @@ def _told(connection: Connection, folder: str, word: str, **more: Any) -> Mappin
         }
 
 
-def _heard(folder: str, request: supervise.Answer) -> Mapping[str, Any] | None:
+def _heard(folder: str, request: supervisor.Answer) -> Mapping[str, Any] | None:
     """What a supervisor that runs answers: labs ask several times a second, and an interpreter takes 40 ms to come up.
 
     Raises:
@@ -183,7 +185,7 @@ def _heard(folder: str, request: supervise.Answer) -> Mapping[str, Any] | None:
         return None
     try:
         control = f"/proc/self/fd/{number}/control"
-        return supervise.ask(request, control) if os.access(control, os.W_OK) else None
+        return supervisor.ask(request, control) if os.access(control, os.W_OK) else None
     finally:
         os.close(number)
 

@@ -13,7 +13,7 @@ from wizard.components import Component
 from wizard.configs import envfile, shellcommand, unit
 from wizard.configs.words import find_flag
 from wizard.model import FlagPlace
-from wizard.services.flags import dropin_path
+from wizard.service_managers.flags import dropin_path
 
 SHOWN = (
     "Id,LoadState,ActiveState,SubState,MainPID,User,Group,DynamicUser,Type,NRestarts,InvocationID,"

@@ -12,7 +12,7 @@ from typing import Final
 from wizard.configs import proxies
 from wizard.errors import AwayError, HostError
 from wizard.model import Connection, Proxies, ProxyProgram
-from wizard.services import scripts
+from wizard.service_managers import scripts
 
 # A process of a container has a file system of its own: it is in another PID namespace, or cannot be looked at.
 _SCRIPT: Final = r"""

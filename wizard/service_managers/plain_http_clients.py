@@ -12,7 +12,7 @@ from collections.abc import Collection
 from wizard.configs import commandurls
 from wizard.model import Caller, Connection
 from wizard.redact import plain, redact
-from wizard.services import scripts
+from wizard.service_managers import scripts
 
 _MOST = 100
 """Callers that are told of at most."""
