@@ -13,8 +13,8 @@ import time
 
 from ruamel.yaml import YAML
 
-from wizard.configs import prometheus
-from wizard.configs._jobs import survey
+from wizard.config_files import prometheus
+from wizard.config_files.prometheus.scrape_jobs import survey
 
 JOBS = 5000
 GOAL = 0.6

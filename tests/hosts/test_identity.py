@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from machines import Machine, Network, booted
 
-from wizard.configs import prometheus as scrape
+from wizard.config_files import prometheus as scrape
 from wizard.engine import Engine
 from wizard.model import ComponentSpec, Protection, Stack
 from wizard.workspace import Workspace

@@ -15,7 +15,7 @@ import pytest
 from tests.integration.stand import free_port, running
 from wizard import binaries, pki
 from wizard.components import component
-from wizard.configs import cluster
+from wizard.config_files import alertmanager_cluster
 from wizard.errors import ConfigError
 
 GIVEN = {"cert_file": "/x/c.crt", "key_file": "/x/c.key", "ca_file": "/x/ca.crt"}
@@ -98,8 +98,10 @@ def test_peers_with_certificates_find_each_other_and_no_others(
     suite: str, name: str, folder: Path, cache: Path
 ) -> None:
     found = binaries.find("alertmanager", cache=cache, suite=suite)
-    content = cluster.secure(None, **_files(folder, name), server_name="am.lab" if name == "named" else "")
-    assert cluster.check(content, read=_read) == ()
+    content = alertmanager_cluster.secure(
+        None, **_files(folder, name), server_name="am.lab" if name == "named" else ""
+    )
+    assert alertmanager_cluster.check(content, read=_read) == ()
     config = folder / f"{suite}-{name}.yml"
     config.write_bytes(content)
     with ExitStack() as stack:
@@ -125,16 +127,16 @@ def test_peers_with_certificates_find_each_other_and_no_others(
     ],
 )
 def test_it_says_both_sections_and_keeps_the_rest(before: bytes | None) -> None:
-    content = cluster.secure(before, **GIVEN)
-    config = cluster.parse(content)
+    content = alertmanager_cluster.secure(before, **GIVEN)
+    config = alertmanager_cluster.parse(content)
     pair = {"cert_file": "/x/c.crt", "key_file": "/x/c.key"}
     server = {**pair, "client_ca_file": "/x/ca.crt", "client_auth_type": "RequireAndVerifyClientCert"}
     assert config.server.items() >= server.items()
     assert config.client.items() >= {**pair, "ca_file": "/x/ca.crt"}.items()
     assert "ca" not in config.client
     assert config.client.get("insecure_skip_verify", "false") == "false"
-    assert cluster.check(content) == ()
-    assert cluster.secure(content, **GIVEN) == content
+    assert alertmanager_cluster.check(content) == ()
+    assert alertmanager_cluster.secure(content, **GIVEN) == content
     for kept in (b"# mine", b"min_version: TLS13", b"# end", b"server_name: am.lab"):
         assert (kept in content) == (kept in (before or b""))
     assert content.count(b"\r\n") == (content.count(b"\n") if b"\r" in (before or b"") else 0)
@@ -183,10 +185,10 @@ def test_what_alertmanager_refuses_is_found(content: str, words: str, folder: Pa
     content = _filled(content, folder)
     program = binaries.find("alertmanager", cache=cache, suite="bookworm")
     toolkit = component("alertmanager").known_toolkit(program.version)
-    found = cluster.check(content.encode(), toolkit=toolkit, read=_read)
+    found = alertmanager_cluster.check(content.encode(), toolkit=toolkit, read=_read)
     assert any(words in each for each in found), found
     # Of an Alertmanager that may be newer than the list, an unknown name alone is no error.
-    newer = cluster.check(content.encode(), read=_read)
+    newer = alertmanager_cluster.check(content.encode(), read=_read)
     assert any(words in each for each in newer) == ("'keyfile'" not in words)
     config = folder / "refused.yml"
     config.write_text(content)
@@ -214,7 +216,7 @@ def test_what_alertmanager_takes_although_it_will_not_do_is_found(
     content: str, words: str, folder: Path, cache: Path
 ) -> None:
     content = _filled(content, folder)
-    found = cluster.check(content.encode(), read=_read)
+    found = alertmanager_cluster.check(content.encode(), read=_read)
     assert any(words in each for each in found), found
     config = folder / "taken.yml"
     config.write_text(content)
@@ -226,10 +228,10 @@ def test_what_alertmanager_takes_although_it_will_not_do_is_found(
 def test_a_setting_newer_than_the_program_is_found(folder: Path, cache: Path) -> None:
     version = binaries.find("alertmanager", cache=cache, suite="bookworm").version
     assert version.startswith("0.25")
-    content = cluster.secure(None, **_files(folder))
+    content = alertmanager_cluster.secure(None, **_files(folder))
     more = content.replace(b"  client_auth_type", b"  client_allowed_sans: [am.lab]\n  client_auth_type")
-    assert len(cluster.check(more, toolkit="0.8.2", read=_read)) == 1
-    assert cluster.check(more, toolkit="0.10", read=_read) == ()
+    assert len(alertmanager_cluster.check(more, toolkit="0.8.2", read=_read)) == 1
+    assert alertmanager_cluster.check(more, toolkit="0.10", read=_read) == ()
 
 
 def test_what_cannot_be_edited_without_a_guess_is_refused() -> None:
@@ -240,5 +242,5 @@ def test_what_cannot_be_edited_without_a_guess_is_refused() -> None:
         b"tls_server_config: {cert_file: a, <<: {cert_file: b}}\n",
     ):
         with pytest.raises(ConfigError) as caught:
-            cluster.secure(content, **GIVEN)
+            alertmanager_cluster.secure(content, **GIVEN)
         assert caught.value.todo

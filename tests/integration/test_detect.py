@@ -15,7 +15,8 @@ import pytest
 from tests.integration import stand
 from wizard import binaries
 from wizard.components import component
-from wizard.configs import unit, unitfile
+from wizard.config_files import systemd_unit as unit
+from wizard.config_files import unit_settings
 from wizard.connections.local import LocalConnection
 from wizard.model import Completed, Connection, FileState, FlagPlace, Service
 from wizard.service_managers import (
@@ -156,7 +157,9 @@ class Told:
         if argv[:2] == ["systemctl", "show"]:
             told = self.listen
         elif argv[0] == "sh":
-            told = "\n\n".join(self.shown) + "\n\x1e\n" + re.sub("(?m)^# (?=/)", unitfile.FRAME, self.cat)
+            told = (
+                "\n\n".join(self.shown) + "\n\x1e\n" + re.sub("(?m)^# (?=/)", unit_settings.FRAME, self.cat)
+            )
         elif argv[0] == "id":
             told = argv[-1]
         return Completed(tuple(argv), 0, told, "")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.integration.stand import free_port, prometheus_server
 from wizard import binaries
-from wizard.configs import prometheus
+from wizard.config_files import prometheus
 
 RULES = """
       - source_labels: [__address__]

@@ -18,7 +18,7 @@ import pytest
 from tests.integration.snapshot import differences, snapshot
 from wizard import passwords
 from wizard import practice as practice_stack
-from wizard.configs import prometheus as scrape
+from wizard.config_files import prometheus as scrape
 from wizard.engine import Engine, Outcome
 from wizard.errors import ChangedError, ServiceError, ValidationError
 from wizard.model import ComponentSpec, Event, HostSpec, RunService, Stack, WriteFile

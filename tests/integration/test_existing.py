@@ -14,8 +14,8 @@ from tests.integration.snapshot import differences, snapshot
 from tests.integration.whole_stand import LEVELS, whole
 from wizard import binaries
 from wizard import practice as practice_stack
-from wizard.configs import prometheus as scrape
-from wizard.configs import web
+from wizard.config_files import prometheus as scrape
+from wizard.config_files import web_config as web
 from wizard.engine import Engine
 from wizard.errors import ConfigError, InputError
 from wizard.model import (

@@ -15,7 +15,7 @@ import pytest
 
 from tests.integration.stand import free_port, running
 from wizard import binaries, pki
-from wizard.configs import httpclient, web
+from wizard.config_files import http_client, web_config
 from wizard.errors import ConfigError
 
 
@@ -43,7 +43,7 @@ class Stand:
         }
         given: dict[str, Any] = {key: str(self.folder / name) for key, name in names.items()}
         path = self.folder / "client.yml"
-        path.write_bytes(httpclient.text(**{**given, "username": "admin", **left_out}))
+        path.write_bytes(http_client.text(**{**given, "username": "admin", **left_out}))
         return f"--http.config.file={path}"
 
 
@@ -71,7 +71,7 @@ def stand(
         (folder / f"{name}.crt").write_bytes(certificate)
         (folder / f"{name}.key").write_bytes(key)
     (folder / "web.yml").write_bytes(
-        web.secure(
+        web_config.secure(
             None,
             cert_file=str(folder / "server.crt"),
             key_file=str(folder / "server.key"),
@@ -138,8 +138,8 @@ def test_amtool_reaches_alertmanager_with_it_and_not_without_a_part(stand: Stand
 
 
 def test_it_holds_no_secret_and_says_nothing_that_was_not_given() -> None:
-    assert httpclient.text() == b"{}\n"
-    assert httpclient.text(ca_file="/c a", username="1", password_file="/p") == (
+    assert http_client.text() == b"{}\n"
+    assert http_client.text(ca_file="/c a", username="1", password_file="/p") == (
         b"tls_config:\n  ca_file: '/c a'\nbasic_auth:\n  username: '1'\n  password_file: /p\n"
     )
 
@@ -156,5 +156,5 @@ def test_it_holds_no_secret_and_says_nothing_that_was_not_given() -> None:
 )
 def test_half_a_pair_or_a_relative_path_is_refused(given: dict[str, str], words: str) -> None:
     with pytest.raises(ConfigError, match=words) as caught:
-        httpclient.text(**given)
+        http_client.text(**given)
     assert caught.value.todo

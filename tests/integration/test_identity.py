@@ -7,7 +7,7 @@ import ipaddress
 import pytest
 
 from tests.integration.test_existing import Hand, edited, hand
-from wizard.configs import prometheus as scrape
+from wizard.config_files import prometheus as scrape
 from wizard.connections.local import LocalConnection
 from wizard.engine.resolver import resolve
 

@@ -23,7 +23,7 @@ from tests.integration.stand import free_port, running
 from tests.integration.test_cluster import Instance
 from wizard import binaries, pki
 from wizard import practice as practice_stack
-from wizard.configs import cluster, grafana
+from wizard.config_files import alertmanager_cluster, grafana
 from wizard.engine import Engine
 from wizard.errors import ConfigError
 from wizard.model import Answers, Facts, FileState, MakeFolder, PathInfo, Plan, Stack, WriteFile
@@ -543,7 +543,9 @@ def test_the_gossip_that_is_planned_is_spoken_by_real_alertmanagers(
         assert change.after is not None
         Path(change.path).write_bytes(change.after.content)
     config = next(change.path for change in step.changes if change.path.endswith(".yml"))
-    assert cluster.check(Path(config).read_bytes(), read=lambda path: Path(path).read_bytes()) == ()
+    assert (
+        alertmanager_cluster.check(Path(config).read_bytes(), read=lambda path: Path(path).read_bytes()) == ()
+    )
 
     host = practice.host("alertmanager")
     flag = next(step for step in plan.steps if step.id == "flag:alertmanager/alertmanager").changes[0]

@@ -17,7 +17,7 @@ import pytest
 
 from tests.integration.stand import free_port, running
 from wizard import assets, binaries, pki
-from wizard.configs import web
+from wizard.config_files import web_config
 
 SCRIPT = str(assets.path("examples/push_to_pushgateway.py"))
 
@@ -95,7 +95,7 @@ def stand(
     with ExitStack() as stack:
         ports = {}
         for level, demands in levels.items():
-            write(f"{level}.yml", web.secure(None, **pair, **demands))
+            write(f"{level}.yml", web_config.secure(None, **pair, **demands))
             ports[level] = free_port()
             argv = [program, f"--web.listen-address=127.0.0.1:{ports[level]}"]
             stack.enter_context(running([*argv, f"--web.config.file={folder / level}.yml"], "TLS is"))

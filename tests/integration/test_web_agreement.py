@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from tests.integration.stand import free_port
 from wizard import binaries, components, pki
-from wizard.configs import web
+from wizard.config_files import web_config
 from wizard.model import RateLimit
 
 SUITES = ("bookworm", "trixie", "sid")
@@ -252,7 +252,7 @@ class Stand:
 
     def verdict(self, text: str, toolkit: str) -> tuple[str, ...]:
         content = self.filled(text).encode()
-        return web.check(content, toolkit=toolkit, read=_read, folder=str(self.folder))
+        return web_config.check(content, toolkit=toolkit, read=_read, folder=str(self.folder))
 
 
 def _read(path: str) -> bytes | None:
@@ -369,13 +369,13 @@ def test_what_we_write_is_accepted_where_we_say_that_it_is_supported(
     }
     files, wanted = {}, {}
     for name, value in extras.items():
-        content = web.secure(None, **base, **{name: value})
-        wanted[name] = not web.unsupported(toolkit, **{name: value})
-        assert (web.check(content, toolkit=toolkit, read=_read) == ()) == wanted[name]
+        content = web_config.secure(None, **base, **{name: value})
+        wanted[name] = not web_config.unsupported(toolkit, **{name: value})
+        assert (web_config.check(content, toolkit=toolkit, read=_read) == ()) == wanted[name]
         files[name] = stand.write(f"{suite}-{name}.yml", content.decode())
     assert _accepted(suite, cache, files) == wanted
     supported = {name: value for name, value in extras.items() if wanted[name]}
-    whole = web.secure(stand.write("users.yml", USERS).read_bytes(), **base, **supported)
+    whole = web_config.secure(stand.write("users.yml", USERS).read_bytes(), **base, **supported)
     assert _accepted(suite, cache, {"whole": stand.write(f"{suite}-whole.yml", whole.decode())}) == {
         "whole": True
     }
@@ -508,6 +508,6 @@ def test_a_rate_limit_is_told_as_the_server_keeps_it(name: str) -> None:
     """Which of the two it is, nothing limited or nothing answered: the statuses above show it."""
     text, why = STRICTER[name]
     words = {"limits nothing": "limits nothing", "answers nothing": "answers no request at all"}[why]
-    assert [words in said for said in web.check(text.partition("\n  key_file: F/c.key\n")[2].encode())] == [
-        True
-    ]
+    assert [
+        words in said for said in web_config.check(text.partition("\n  key_file: F/c.key\n")[2].encode())
+    ] == [True]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wizard.configs.commandurls import Url, plain
+from wizard.config_files.command_urls import Url, plain
 
 
 @pytest.mark.parametrize(

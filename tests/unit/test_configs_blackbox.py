@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from wizard import binaries
-from wizard.configs import blackbox
+from wizard.config_files import blackbox
 from wizard.errors import ConfigError
 
 SECURE = {"ca_file": "FOLDER/ca.pem", "username": "blackbox", "password_file": "FOLDER/password"}

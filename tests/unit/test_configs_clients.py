@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from tests.bench.bench_edit import large
 from wizard import binaries
-from wizard.configs import prometheus
+from wizard.config_files import prometheus
 from wizard.errors import ConfigError
 from wizard.redact import MASK
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from wizard.configs import _secure, prometheus
-from wizard.configs._jobs import NAME
-from wizard.configs._yaml import load
+from wizard.config_files import prometheus
+from wizard.config_files.prometheus import client_settings
+from wizard.config_files.prometheus.scrape_jobs import NAME
+from wizard.config_files.yaml_edit.document import load
 
 CORPUS = sorted((Path(__file__).parents[1] / "corpus" / "prometheus").glob("*.yml"))
 NAMES = ["srv1.example.net"]
@@ -117,11 +118,11 @@ def test_a_job_edited_alone_is_as_one_edited_in_the_whole_file(path: Path) -> No
     before = path.read_bytes()
     job = the_job(before)
     place = [each.name for each in prometheus.jobs(before)].index(job.name)
-    want = _secure.wanted(cert_file="", key_file="", server_name="", **SECURE)
+    want = client_settings.wanted(cert_file="", key_file="", server_name="", **SECURE)
     document = load(before, NAME)
     where = ("scrape_configs", place)
 
-    whole = _secure.secure(document, where, prometheus._job_node(document, where), want).content
+    whole = client_settings.secure(document, where, prometheus._job_node(document, where), want).content
 
     assert prometheus.secure_job(before, job=job.name, **SECURE) == whole
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wizard.configs import prometheus
-from wizard.configs._render import flow, quoted
-from wizard.configs._yaml import compose, data
-from wizard.configs.edit import Editor, Inline, Plain, load
+from wizard.config_files import prometheus
+from wizard.config_files.yaml_edit.document import compose, data
+from wizard.config_files.yaml_edit.editor import Editor, Inline, Plain, load
+from wizard.config_files.yaml_edit.emitter import flow, quoted
 from wizard.errors import ConfigError
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufeff"), max_size=30)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from wizard.configs import grafana
+from wizard.config_files import grafana
 from wizard.errors import ConfigError
 
 ALL = {

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from wizard.configs import prometheus
+from wizard.config_files import prometheus
 from wizard.errors import ConfigError
 
 CA = "/etc/prometheus/ca.pem"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wizard.configs import proxies
+from wizard.config_files import proxies
 from wizard.model import ProxyProgram, ProxyRoute
 
 

@@ -20,9 +20,9 @@ import pytest
 from tests.bench.bench_edit import large
 from tests.integration.stand import free_port
 from wizard import binaries
-from wizard.configs import prometheus
-from wizard.configs._jobs import survey
-from wizard.configs._re2 import PatternError, compiled, expand
+from wizard.config_files import prometheus
+from wizard.config_files.go_regexp import PatternError, compiled, expand
+from wizard.config_files.prometheus.scrape_jobs import survey
 
 CONFIG = r"""
 # Nothing is scraped within a test: only the target page is wanted.

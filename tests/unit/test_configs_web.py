@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from wizard import components
-from wizard.configs import web
+from wizard.config_files import web_config
 from wizard.errors import ConfigError
 from wizard.model import RateLimit
 
@@ -73,16 +73,16 @@ def read(path: str) -> bytes | None:
 
 def test_a_new_file_says_what_was_asked_for(promtool: str, folder: Path) -> None:
     given = {"cert_file": f"{folder}/c.crt", "key_file": f"{folder}/c.key", "users": {"prometheus": HASH}}
-    content = web.secure(None, **given)  # type: ignore[arg-type]
+    content = web_config.secure(None, **given)  # type: ignore[arg-type]
     assert accepted(promtool, content, folder)
     assert content.startswith(b"# ")
-    assert web.check(content, toolkit="0.5.1", read=read) == ()
-    config = web.parse(content)
+    assert web_config.check(content, toolkit="0.5.1", read=read) == ()
+    config = web_config.parse(content)
     assert (config.cert_file, config.key_file) == (given["cert_file"], given["key_file"])
     assert config.users == {"prometheus": HASH}
     assert HASH not in repr(config)
-    assert web.secure(content, **given) == content  # type: ignore[arg-type]
-    assert web.secure(None, cert_file="/c", header="One\n\nTwo") == (
+    assert web_config.secure(content, **given) == content  # type: ignore[arg-type]
+    assert web_config.secure(None, cert_file="/c", header="One\n\nTwo") == (
         b"# One\n#\n# Two\ntls_server_config:\n  cert_file: /c\n"
     )
 
@@ -127,17 +127,17 @@ def test_an_existing_file_keeps_its_owners_hand(before: str, after: str) -> None
     def filled(text: str) -> bytes:
         return text.replace("HASH", HASH).replace("OTHER", OTHER).encode()
 
-    result = web.secure(filled(before), **NEW)  # type: ignore[arg-type]
+    result = web_config.secure(filled(before), **NEW)  # type: ignore[arg-type]
     # Where a comment ends the file, the new section may stand before or behind it.
     assert sorted(result.splitlines()) == sorted(filled(after).splitlines())
     assert result.count(b"\r\n") == filled(after).count(b"\r\n")
-    assert web.secure(result, **NEW) == result  # type: ignore[arg-type]
+    assert web_config.secure(result, **NEW) == result  # type: ignore[arg-type]
 
 
 def test_a_user_may_have_the_name_of_a_setting() -> None:
     before = f"basic_auth_users:\n  username_file: {OTHER}\n  password: {OTHER}\n".encode()
     users = {"username": HASH, "password_file": HASH}
-    assert web.parse(web.secure(before, users=users)).users == {
+    assert web_config.parse(web_config.secure(before, users=users)).users == {
         "username_file": OTHER,
         "password": OTHER,
         **users,
@@ -157,7 +157,7 @@ def test_a_user_may_have_the_name_of_a_setting() -> None:
 )
 def test_what_cannot_be_edited_without_a_guess_is_refused(content: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words) as caught:
-        web.secure(content.encode(), **NEW)  # type: ignore[arg-type]
+        web_config.secure(content.encode(), **NEW)  # type: ignore[arg-type]
     assert caught.value.todo
 
 
@@ -210,7 +210,7 @@ GOOD = "tls_server_config:\n  cert_file: F/c.crt\n  key_file: F/c.key\n"
 def test_what_the_toolkit_refuses_is_found(text: str, words: str, promtool: str, folder: Path) -> None:
     content = text.replace("F/", f"{folder}/").encode()
     assert not accepted(promtool, content, folder)
-    found = web.check(content, toolkit="0.8.2", read=read)
+    found = web_config.check(content, toolkit="0.8.2", read=read)
     assert any(words.replace("F/", f"{folder}/") in each for each in found), found
     assert "canary" not in str(found).replace(str(folder), "")
 
@@ -238,7 +238,7 @@ def test_what_the_toolkit_refuses_is_found(text: str, words: str, promtool: str,
 def test_what_promtool_calls_success_is_found(text: str, words: str, promtool: str, folder: Path) -> None:
     content = text.replace("F/", f"{folder}/").encode()
     assert accepted(promtool, content, folder)
-    found = web.check(content, toolkit="0.8.2", read=read)
+    found = web_config.check(content, toolkit="0.8.2", read=read)
     assert any(words.replace("F/", f"{folder}/") in each for each in found), found
 
 
@@ -249,25 +249,25 @@ def test_a_newer_toolkit_knows_more(folder: Path) -> None:
         text += f"  {name}: |\n" + "".join(
             f"    {line}\n" for line in (folder / file).read_text().splitlines()
         )
-    assert web.check(text.encode()) == ()
-    assert web.check(text.encode(), toolkit="0.11.0") == ()
-    assert len(web.check(text.encode(), toolkit="0.10")) == 3
+    assert web_config.check(text.encode()) == ()
+    assert web_config.check(text.encode(), toolkit="0.11.0") == ()
+    assert len(web_config.check(text.encode(), toolkit="0.10")) == 3
     other = "".join(f"    {line}\n" for line in (folder / "o.key").read_text().splitlines())
     before, after = text.split("  key: |\n")
-    found = web.check(f"{before}  key: |\n{other}{after[after.index('  client_ca') :]}".encode())
+    found = web_config.check(f"{before}  key: |\n{other}{after[after.index('  client_ca') :]}".encode())
     assert [each.partition(" (")[0].partition(": ")[2] for each in found] == [
         "key does not belong to the certificate"
     ]
     headers = GOOD.encode() + b"http_server_config:\n  headers: {X-Content-Type-Options: nosniff}\n"
-    assert web.check(headers, toolkit="0.7.3") == ()
-    assert len(web.check(headers, toolkit="0.6")) == 1
+    assert web_config.check(headers, toolkit="0.7.3") == ()
+    assert len(web_config.check(headers, toolkit="0.6")) == 1
 
 
 def test_relative_paths_start_from_the_files_own_folder(folder: Path) -> None:
     text = GOOD.replace("F/", "").encode()
-    assert web.check(text, read=read, folder=str(folder)) == ()
-    assert len(web.check(text, read=read, folder="/nowhere")) == 2
-    assert web.check(text, read=read) == ()
+    assert web_config.check(text, read=read, folder=str(folder)) == ()
+    assert len(web_config.check(text, read=read, folder="/nowhere")) == 2
+    assert web_config.check(text, read=read) == ()
 
 
 EVERYTHING: dict[str, Any] = {
@@ -282,9 +282,9 @@ EVERYTHING: dict[str, Any] = {
 
 
 def test_a_new_file_can_say_everything() -> None:
-    content = web.secure(None, **EVERYTHING)
-    assert web.check(content, toolkit="0.17") == ()
-    config = web.parse(content)
+    content = web_config.secure(None, **EVERYTHING)
+    assert web_config.check(content, toolkit="0.17") == ()
+    config = web_config.parse(content)
     assert {name: getattr(config, name) for name in EVERYTHING} == {
         **EVERYTHING,
         "client_allowed_sans": ("prometheus.lab", "10.0.0.1"),
@@ -292,8 +292,8 @@ def test_a_new_file_can_say_everything() -> None:
     assert config.encrypted
     assert content.splitlines()[config.lines["burst"] - 1] == b"  burst: 40"
     assert content.splitlines()[config.lines["headers"] - 1] == b"    X-Frame-Options: deny"
-    assert web.secure(content, **EVERYTHING) == content
-    assert web.secure(b"# mine\n", **EVERYTHING) == b"# mine\n" + content.split(b"\n", 2)[2]
+    assert web_config.secure(content, **EVERYTHING) == content
+    assert web_config.secure(b"# mine\n", **EVERYTHING) == b"# mine\n" + content.split(b"\n", 2)[2]
 
 
 @pytest.mark.parametrize(
@@ -360,9 +360,9 @@ def test_a_new_file_can_say_everything() -> None:
 def test_lists_headers_and_limits_keep_their_owners_hand(
     before: str, given: dict[str, Any], after: str
 ) -> None:
-    result = web.secure(before.encode(), **given)
+    result = web_config.secure(before.encode(), **given)
     assert result.decode() == after
-    assert web.secure(result, **given) == result
+    assert web_config.secure(result, **given) == result
 
 
 @pytest.mark.parametrize(
@@ -376,7 +376,7 @@ def test_lists_headers_and_limits_keep_their_owners_hand(
 )
 def test_what_cannot_be_extended_without_a_guess_is_refused(before: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        web.secure(
+        web_config.secure(
             before.encode(),
             headers={"X-Frame-Options": "deny"},
             client_allowed_sans=["b"],
@@ -393,14 +393,14 @@ def test_what_a_version_lacks_is_said() -> None:
         "inline": True,
     }
     lacks = {
-        toolkit: len(web.unsupported(toolkit, **asked))
+        toolkit: len(web_config.unsupported(toolkit, **asked))
         for toolkit in ("0.5.1", "0.7", "0.8.2", "0.10", "0.11", "0.14.1", "0.15", "0.17.1", "")
     }
     assert list(lacks.values()) == [4, 3, 3, 2, 1, 1, 0, 0, 0]
-    assert web.unsupported("0.8.2", client_allowed_sans=["a"]) == (
+    assert web_config.unsupported("0.8.2", client_allowed_sans=["a"]) == (
         "client_allowed_sans needs version 0.10 of the exporter toolkit, the program has 0.8.",
     )
-    assert web.unsupported("0.5.1") == ()
+    assert web_config.unsupported("0.5.1") == ()
 
 
 def test_what_is_weak_on_purpose_is_said_apart(folder: Path) -> None:
@@ -411,13 +411,13 @@ def test_what_is_weak_on_purpose_is_said_apart(folder: Path) -> None:
         ("VerifyClientCertIfGiven", "everyone who shows no certificate"),
     ):
         content = f"{lenient}  client_auth_type: {policy}\n".encode()
-        assert web.check(content, read=read) == ()
-        assert words in web.weak(content)[0]
-        assert web.weak(content)[0].startswith("line 5: ")
-    assert web.weak(f"{lenient}  client_auth_type: RequireAndVerifyClientCert\n".encode()) == ()
-    assert "TLS10 is no longer safe" in web.weak(GOOD.encode() + b"  min_version: TLS10\n")[0]
-    assert "in clear" in web.weak(f"basic_auth_users: {{a: {HASH}}}\n".encode())[0]
-    assert web.weak(b"") == web.weak(b"a: [") == ()
+        assert web_config.check(content, read=read) == ()
+        assert words in web_config.weak(content)[0]
+        assert web_config.weak(content)[0].startswith("line 5: ")
+    assert web_config.weak(f"{lenient}  client_auth_type: RequireAndVerifyClientCert\n".encode()) == ()
+    assert "TLS10 is no longer safe" in web_config.weak(GOOD.encode() + b"  min_version: TLS10\n")[0]
+    assert "in clear" in web_config.weak(f"basic_auth_users: {{a: {HASH}}}\n".encode())[0]
+    assert web_config.weak(b"") == web_config.weak(b"a: [") == ()
 
 
 @pytest.mark.parametrize(
@@ -440,12 +440,12 @@ def test_what_is_weak_on_purpose_is_said_apart(folder: Path) -> None:
 )
 def test_what_a_newer_toolkit_may_know_is_a_warning(more: str, name: str, folder: Path) -> None:
     content = (GOOD.replace("F/", f"{folder}/") + more).encode()
-    assert not [said for said in web.check(content, toolkit="", read=read) if name in said]
-    assert not [said for said in web.check(content, toolkit="0.99", read=read) if name in said]
-    assert [said for said in web.unfamiliar(content) if name in said and said.startswith("line ")]
+    assert not [said for said in web_config.check(content, toolkit="", read=read) if name in said]
+    assert not [said for said in web_config.check(content, toolkit="0.99", read=read) if name in said]
+    assert [said for said in web_config.unfamiliar(content) if name in said and said.startswith("line ")]
     # All that these know is listed: it is an error there, and no warning.
-    assert [said for said in web.check(content, toolkit="0.17", read=read) if name in said]
-    assert web.unfamiliar(content, toolkit="0.17") == ()
+    assert [said for said in web_config.check(content, toolkit="0.17", read=read) if name in said]
+    assert web_config.unfamiliar(content, toolkit="0.17") == ()
 
 
 @pytest.mark.parametrize(
@@ -463,8 +463,8 @@ def test_what_a_newer_toolkit_may_know_is_a_warning(more: str, name: str, folder
 )
 def test_what_no_toolkit_will_ever_know_is_an_error(more: str, folder: Path) -> None:
     content = (GOOD.replace("F/", f"{folder}/") + more).encode()
-    assert web.check(content, toolkit="", read=read)
-    assert web.unfamiliar(content) == ()
+    assert web_config.check(content, toolkit="", read=read)
+    assert web_config.unfamiliar(content) == ()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from wizard.configs import envfile
+from wizard.config_files import env_file
 from wizard.errors import ConfigError
 
 FLAG, PATH = "web.config.file", "/etc/node_exporter/web.yml"
@@ -48,12 +48,12 @@ ARGS=""
     ],
 )
 def test_reads_what_systemd_reads(text: str, words: list[str]) -> None:
-    assert envfile.get(text, "ARGS") == words
+    assert env_file.get(text, "ARGS") == words
 
 
 def test_nested_quotes_are_read_as_systemd_reads_them() -> None:
     text = 'OPTIONS="--web.config.file="/opt/x.yml"   --log.level=info"\n'
-    assert envfile.get(text, "OPTIONS") == ["--web.config.file=/opt/x.yml   --log.level=info"]
+    assert env_file.get(text, "OPTIONS") == ["--web.config.file=/opt/x.yml   --log.level=info"]
 
 
 @pytest.mark.parametrize(
@@ -80,14 +80,14 @@ def test_nested_quotes_are_read_as_systemd_reads_them() -> None:
     ],
 )
 def test_only_the_value_changes_and_only_once(before: str, after: str) -> None:
-    assert envfile.set_flag(before, "ARGS", FLAG, PATH) == after
-    assert envfile.set_flag(after, "ARGS", FLAG, PATH) == after
+    assert env_file.set_flag(before, "ARGS", FLAG, PATH) == after
+    assert env_file.set_flag(after, "ARGS", FLAG, PATH) == after
 
 
 @pytest.mark.parametrize("value", ["/a b", 'a"b', "a'b", "a\\b", "a$b", "a`b`", "a\nb", ""])
 def test_a_value_that_cannot_be_carried_is_refused(value: str) -> None:
     with pytest.raises(ConfigError):
-        envfile.set_flag('ARGS="--a"\n', "ARGS", FLAG, value)
+        env_file.set_flag('ARGS="--a"\n', "ARGS", FLAG, value)
 
 
 @pytest.mark.parametrize(
@@ -100,15 +100,15 @@ def test_a_value_that_cannot_be_carried_is_refused(value: str) -> None:
 )
 def test_quoting_that_leaves_no_safe_way_is_refused(text: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        envfile.set_flag(text, "ARGS", FLAG, PATH)
+        env_file.set_flag(text, "ARGS", FLAG, PATH)
     assert refused.value.where.startswith("line ")
     assert refused.value.todo
 
 
 def test_removing_gives_back_what_was_there() -> None:
     for text in (DEBIAN, 'ARGS="--a --b"\n', "ARGS='--a'"):
-        assert envfile.remove_flag(envfile.set_flag(text, "ARGS", FLAG, PATH), "ARGS", FLAG) == text
-    assert envfile.remove_flag("X=1\n", "ARGS", FLAG) == "X=1\n"
+        assert env_file.remove_flag(env_file.set_flag(text, "ARGS", FLAG, PATH), "ARGS", FLAG) == text
+    assert env_file.remove_flag("X=1\n", "ARGS", FLAG) == "X=1\n"
 
 
 LINE = some.sampled_from(
@@ -133,12 +133,12 @@ def test_whatever_the_file_the_flag_arrives_and_the_rest_stays(
     lines: list[str], newline: str, final: bool
 ) -> None:
     text = newline.join(lines) + (newline if final else "")
-    goes_on = envfile.value(text + ("" if text.endswith("\n") else "\n") + "ARGS=x", "ARGS") != "x"
-    if envfile.value(text, "ARGS") is None and goes_on:
+    goes_on = env_file.value(text + ("" if text.endswith("\n") else "\n") + "ARGS=x", "ARGS") != "x"
+    if env_file.value(text, "ARGS") is None and goes_on:
         with pytest.raises(ConfigError, match="goes on"):
-            envfile.set_flag(text, "ARGS", FLAG, PATH)
+            env_file.set_flag(text, "ARGS", FLAG, PATH)
         return
-    changed = envfile.set_flag(text, "ARGS", FLAG, PATH)
-    assert envfile.get(changed, "ARGS") == [*envfile.get(text, "ARGS"), NEW]
-    assert envfile.set_flag(changed, "ARGS", FLAG, PATH) == changed
-    assert envfile.value(changed, "X") == envfile.value(text, "X")
+    changed = env_file.set_flag(text, "ARGS", FLAG, PATH)
+    assert env_file.get(changed, "ARGS") == [*env_file.get(text, "ARGS"), NEW]
+    assert env_file.set_flag(changed, "ARGS", FLAG, PATH) == changed
+    assert env_file.value(changed, "X") == env_file.value(text, "X")

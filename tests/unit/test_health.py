@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from wizard.configs.durations import seconds
-from wizard.configs.intervals import Intervals, intervals
+from wizard.config_files.durations import seconds
+from wizard.config_files.prometheus.intervals import Intervals, intervals
 from wizard.engine import baseline
 from wizard.engine.monitorcheck import find
 from wizard.engine.regressions import excuse

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from wizard.configs import envfile, shellcommand, unit
+from wizard.config_files import env_file, shell_command, systemd_unit
 from wizard.errors import ConfigError
 
 
-def found(raw: str) -> shellcommand.ShellCommand | None:
-    return shellcommand.find(unit.parse_command(raw), lambda program: program.endswith("node_exporter"))
+def found(raw: str) -> shell_command.ShellCommand | None:
+    return shell_command.find(
+        systemd_unit.parse_command(raw), lambda program: program.endswith("node_exporter")
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,7 @@ def test_the_real_shell_passes_the_flag_on_or_the_edit_is_refused(
     show.chmod(0o755)
 
     def shown(content: str) -> list[str] | None:
-        value = envfile.value(content, "ARGS") or ""
+        value = env_file.value(content, "ARGS") or ""
         script = f"exec {show} " + (value if reader == "code" else "$ARGS")
         ended = subprocess.run(
             ["sh", "-c", script], env={"ARGS": value}, capture_output=True, text=True, timeout=30, check=False
@@ -99,19 +101,19 @@ def test_the_real_shell_passes_the_flag_on_or_the_edit_is_refused(
         return list(json.loads(ended.stdout)) if ended.returncode == 0 and ended.stdout else None
 
     try:
-        changed = envfile.set_flag(text, "ARGS", FLAG, VALUE, reader=reader)
+        changed = env_file.set_flag(text, "ARGS", FLAG, VALUE, reader=reader)
     except ConfigError:
         return
     before, after = shown(text), shown(changed)
     assert before is not None
     assert after is not None
     assert sorted(after) == sorted([*(word for word in before if FLAG not in word), f"--{FLAG}={VALUE}"])
-    assert envfile.set_flag(changed, "ARGS", FLAG, VALUE, reader=reader) == changed
+    assert env_file.set_flag(changed, "ARGS", FLAG, VALUE, reader=reader) == changed
 
 
 def test_plain_values_are_not_refused() -> None:
     for reader in ("shell", "code"):
         for text in ("", 'ARGS=""\n', 'ARGS="--a=b --c"\n', f'ARGS="--{FLAG}=/old --a"\n'):
-            assert f"--{FLAG}={VALUE}" in envfile.set_flag(text, "ARGS", FLAG, VALUE, reader=reader)
+            assert f"--{FLAG}={VALUE}" in env_file.set_flag(text, "ARGS", FLAG, VALUE, reader=reader)
     with pytest.raises(ConfigError):
-        envfile.set_flag("", "ARGS", FLAG, "/etc/a;b", reader="shell")
+        env_file.set_flag("", "ARGS", FLAG, "/etc/a;b", reader="shell")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from wizard.configs import unit, unitfile
-from wizard.configs.words import split
+from wizard.config_files import systemd_unit, unit_settings
+from wizard.config_files.shell_words import split
 from wizard.errors import ConfigError
 from wizard.model import FileState, FlagPlace, Service
 from wizard.service_managers import flags
@@ -39,12 +39,14 @@ Environment=C=3
 
 
 def test_reads_what_systemctl_cat_prints() -> None:
-    read = unit.parse(CAT)
+    read = systemd_unit.parse(CAT)
     assert read.command is not None
     assert read.command.program == "/usr/bin/node_exporter"
     assert read.command.variables == ("OPTIONS",)
     assert read.command.braced == ("A",)
-    assert read.environment_files == (unit.EnvironmentFile("/etc/sysconfig/node_exporter", optional=True),)
+    assert read.environment_files == (
+        systemd_unit.EnvironmentFile("/etc/sysconfig/node_exporter", optional=True),
+    )
     assert dict(read.environment) == {"A": "one two", "B": "2", "C": "3"}
     assert read.exec_from == "/lib/systemd/system/node_exporter.service"
     assert read.arguments({"OPTIONS": ["--web.listen-address=:9101"]}) == (
@@ -56,7 +58,7 @@ def test_reads_what_systemctl_cat_prints() -> None:
 
 
 def test_an_empty_line_resets_and_the_last_one_counts() -> None:
-    read = unit.parse(CAT + "ExecStart=\nExecStart=@!/opt/node_exporter shown --x=%%y\n")
+    read = systemd_unit.parse(CAT + "ExecStart=\nExecStart=@!/opt/node_exporter shown --x=%%y\n")
     assert read.command is not None
     assert (read.command.prefix, read.command.program) == ("@!", "/opt/node_exporter")
     assert read.arguments({}) == ("--x=%y",)
@@ -77,8 +79,8 @@ def test_an_empty_line_resets_and_the_last_one_counts() -> None:
     ],
 )
 def test_the_dropin_keeps_the_line_and_adds_the_flag(raw: str, value: str, line: str) -> None:
-    assert unit.dropin(raw, FLAG, value) == f"[Service]\nExecStart=\nExecStart={line}\n"
-    assert unit.with_flag(line, flag=FLAG, value=value) == line
+    assert systemd_unit.dropin(raw, FLAG, value) == f"[Service]\nExecStart=\nExecStart={line}\n"
+    assert systemd_unit.with_flag(line, flag=FLAG, value=value) == line
 
 
 @pytest.mark.parametrize(
@@ -86,12 +88,12 @@ def test_the_dropin_keeps_the_line_and_adds_the_flag(raw: str, value: str, line:
 )
 def test_a_line_where_the_flag_would_go_astray_is_refused(raw: str) -> None:
     with pytest.raises(ConfigError):
-        unit.dropin(raw, FLAG, "/etc/web.yml")
+        systemd_unit.dropin(raw, FLAG, "/etc/web.yml")
 
 
 @given(some.text(some.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1))
 def test_any_value_comes_out_of_systemds_quoting_as_it_went_in(value: str) -> None:
-    (word,) = split(unit.quote(value), c_escapes=True)
+    (word,) = split(systemd_unit.quote(value), c_escapes=True)
     assert word.text.replace("%%", "%").replace("$$", "$") == value
 
 
@@ -215,7 +217,7 @@ def test_our_drop_in_comes_after_the_one_that_wins(wins: str, name: str) -> None
 @pytest.mark.parametrize("comment", ["# /usr/local/bin/node_exporter", "# /etc/systemd/system/x.service"])
 def test_a_comment_that_is_a_path_is_no_heading(comment: str) -> None:
     files = [("/etc/systemd/system/x.service", f"[Service]\n\n{comment}\nExecStart=/usr/bin/node_exporter\n")]
-    read = unit.parse(unitfile.joined(files))
+    read = systemd_unit.parse(unit_settings.joined(files))
     assert read.command is not None
     assert read.exec_from == files[0][0]
     # Nor does what one file leaves open reach into the next.
@@ -223,5 +225,5 @@ def test_a_comment_that_is_a_path_is_no_heading(comment: str) -> None:
         ("/a.service", "[Service]\nExecStart=/usr/bin/x \\"),
         ("/b.conf", "[Unit]\nExecStart=/usr/bin/y\n"),
     ]
-    read = unit.parse(unitfile.joined(files))
+    read = systemd_unit.parse(unit_settings.joined(files))
     assert [command.raw for command in read.commands] == ["/usr/bin/x"]

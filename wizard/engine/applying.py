@@ -17,8 +17,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from wizard import probes
 from wizard.components import component as find_component
-from wizard.configs import blackbox, cluster, web
-from wizard.configs import prometheus as scrape
+from wizard.config_files import alertmanager_cluster, blackbox, web_config
+from wizard.config_files import prometheus as scrape
 from wizard.engine import hosts as services
 from wizard.engine import runtimeinfo
 from wizard.engine.hosts import Hosts
@@ -504,9 +504,11 @@ def _checked(
     folder = posixpath.dirname(change.path)
     match change.check:
         case "web-config":
-            return web.check(content, toolkit=_toolkit(change, plan), read=read, folder=folder)
+            return web_config.check(content, toolkit=_toolkit(change, plan), read=read, folder=folder)
         case "cluster-config":
-            return cluster.check(content, toolkit=_toolkit(change, plan), read=read, folder=folder)
+            return alertmanager_cluster.check(
+                content, toolkit=_toolkit(change, plan), read=read, folder=folder
+            )
         case "blackbox-config":
             return blackbox.check(content, read=read)
     return scrape.check(content, read=read, folder=folder)

@@ -24,7 +24,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from wizard import diagnose, passwords, probes, trust
-from wizard.configs import web
+from wizard.config_files import web_config
 from wizard.diagnose import Diagnosis, Question
 from wizard.engine.evidence import Evidence
 from wizard.errors import FirescreenError
@@ -361,9 +361,9 @@ class Asker:
 
     # -- reading -------------------------------------------------------------------------------------------
 
-    def _web(self) -> web.WebConfig | None:
+    def _web(self) -> web_config.WebConfig | None:
         content = self._web_content()
-        return web.parse(content) if content is not None else None
+        return web_config.parse(content) if content is not None else None
 
     def _web_content(self) -> bytes | None:
         of = self._of

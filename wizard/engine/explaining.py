@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from wizard import diagnose, endpoints, log_records
-from wizard.configs import prometheus as scrape
+from wizard.config_files import prometheus as scrape
 from wizard.diagnose import Diagnosis
 from wizard.engine.asking import Asker
 from wizard.engine.evidence import Evidence, addresses, at_server, of_job, urls

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from wizard import diagnose, passwords, probes
-from wizard.configs import httpclient
+from wizard.config_files import http_client
 from wizard.diagnose import Diagnosis
 from wizard.errors import ConfigError, HostError, InputError
 from wizard.model import Attempt, Forward, Probe
@@ -188,7 +188,7 @@ def _commands(probe: Probe, root: Probe, request: Request, workspace: Workspace)
         password = request.password or Secret("")
         secret = str(_keep(workspace, "probe.password", password.reveal().encode()))
     try:
-        text = httpclient.text(
+        text = http_client.text(
             ca_file=root.ca_file,
             cert_file=root.cert_file,
             key_file=root.key_file,

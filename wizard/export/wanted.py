@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from wizard.components import component as find_component
-from wizard.configs import cluster, web
+from wizard.config_files import alertmanager_cluster, web_config
 from wizard.model import (
     WORKSPACE,
     Facts,
@@ -339,13 +339,13 @@ def _named_by(server: Server) -> Iterator[str]:
     """Keys and certificates that the server's configurations name."""
     state = server.host.files.get(server.web_file)
     if state is not None:
-        config = web.parse(state.content)
+        config = web_config.parse(state.content)
         for name in (config.cert_file, config.key_file, config.client_ca_file):
             if name:
                 yield posixpath.join(server.home, name)
     state = server.host.files.get(server.cluster_file) if server.spec.cluster_tls else None
     if state is not None:
-        said = cluster.parse(state.content)
+        said = alertmanager_cluster.parse(state.content)
         for section in (said.server, said.client):
             for key in ("cert_file", "key_file", "client_ca_file", "ca_file"):
                 if section.get(key):

@@ -6,8 +6,8 @@ import posixpath
 import tempfile
 from pathlib import Path
 
-from wizard.configs import grafana
-from wizard.configs.grafana import DataSource
+from wizard.config_files import grafana
+from wizard.config_files.grafana import DataSource
 from wizard.errors import ConfigError
 from wizard.labs.content import Check
 from wizard.labs.look import Look

@@ -21,9 +21,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from wizard import pki, practice
-from wizard.configs import prometheus as scrape
-from wizard.configs import web
-from wizard.configs.web import WebConfig
+from wizard.config_files import prometheus as scrape
+from wizard.config_files import web_config
+from wizard.config_files.web_config import WebConfig
 from wizard.engine.hosts import Hosts
 from wizard.engine.lanes import side_by_side
 from wizard.engine.together import info_many, read_many
@@ -295,7 +295,7 @@ class Look:
         if state is None:
             return None
         try:
-            return WebFile(path, state.mode, web.parse(state.content))
+            return WebFile(path, state.mode, web_config.parse(state.content))
         except ConfigError:
             return None
 

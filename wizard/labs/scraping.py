@@ -7,7 +7,7 @@ import time
 from urllib.parse import quote
 
 from wizard import probes
-from wizard.configs.prometheus import ScrapeJob
+from wizard.config_files.prometheus import ScrapeJob
 from wizard.labs.content import Check
 from wizard.labs.look import Look
 from wizard.labs.verdicts import NotYet, said

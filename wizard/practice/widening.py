@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
-from wizard.configs import prometheus as configuration
-from wizard.configs.edit import Editor, Inline, Plain, Value, load
+from wizard.config_files import prometheus as configuration
+from wizard.config_files.yaml_edit.editor import Editor, Inline, Plain, Value, load
 from wizard.practice.record import PracticeHost
 
 _JOBS = {"srv1": "node"}

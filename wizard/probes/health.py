@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from wizard.configs.durations import seconds
+from wizard.config_files.durations import seconds
 from wizard.model import (
     AlertmanagerHealth,
     Probe,

@@ -11,8 +11,8 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from wizard.configs import envfile, unit
-from wizard.configs.words import with_flag
+from wizard.config_files import env_file, systemd_unit
+from wizard.config_files.shell_words import with_flag
 from wizard.errors import ConfigError
 from wizard.model import FileState, Service
 
@@ -54,7 +54,7 @@ def _set(service: Service, text: str, flag: str, value: str, unit_text: str) -> 
     place = service.flags
     if place.kind == "envfile":
         return _located(
-            place.path, lambda: envfile.set_flag(text, place.variable, flag, value, reader=place.reader)
+            place.path, lambda: env_file.set_flag(text, place.variable, flag, value, reader=place.reader)
         )
     if place.kind == "dropin":
         return _located(place.path, lambda: _dropin(service, text, flag, value, unit_text))
@@ -158,8 +158,8 @@ def set_argument(text: str, flag: str, value: str) -> str:
 
 def _dropin(service: Service, text: str, flag: str, value: str, unit_text: str) -> str:
     if re.search(r"(?m)^\s*ExecStart\s*=\s*\S", text):
-        return unit.edit_dropin(text, flag, value)
-    command = unit.parse(unit_text).command
+        return systemd_unit.edit_dropin(text, flag, value)
+    command = systemd_unit.parse(unit_text).command
     if command is None:
         raise ConfigError(
             f"{service.unit} does not start exactly one program",
@@ -167,13 +167,13 @@ def _dropin(service: Service, text: str, flag: str, value: str, unit_text: str) 
             todo=f"Add --{flag}={value} to its ExecStart by hand (systemctl edit --full {service.unit}).",
         )
     gap = "" if not text or text.endswith("\n") else "\n"
-    return text + gap + unit.dropin(command.raw, flag, value)
+    return text + gap + systemd_unit.dropin(command.raw, flag, value)
 
 
 def _one_line(path: str, variable: str, old: str, new: str) -> str:
     """The change of one assignment as grep or sed would make it; '' where it is not that simple."""
     place = shlex.quote(path)
-    was, becomes = envfile.line_of(old, variable), envfile.line_of(new, variable)
+    was, becomes = env_file.line_of(old, variable), env_file.line_of(new, variable)
     if becomes is None or not becomes[1]:
         return ""
     line = shlex.quote(becomes[0])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from wizard.configs import commandurls
+from wizard.config_files import command_urls
 from wizard.model import Caller, Connection
 from wizard.redact import plain, redact
 from wizard.service_managers import scripts
@@ -62,7 +62,7 @@ def find(connection: Connection, ports: Collection[int]) -> tuple[Caller, ...]:
             number, _, text = each.partition(":")
             if not number.isdecimal():
                 continue
-            for url in commandurls.plain(text):
+            for url in command_urls.plain(text):
                 if url.port in ports:
                     shown = plain(redact(text.strip()), 300)
                     caller = Caller(kind, path, int(number), shown, url.host, url.port, _unit(kind, path))  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from wizard.components import Component, component
-from wizard.configs import commandurls
+from wizard.config_files import command_urls
 from wizard.errors import HostError, ServiceError
 from wizard.model import Connection, Service
 from wizard.service_managers import journald, systemd, systemd_properties
@@ -59,7 +59,7 @@ def reload(
         systemd.daemon_reload(connection)
         shown = _shown(connection, service.unit)
     by_signal = bool(known.reload_by) and shown.get("MainPID", "0") != "0"
-    if by_signal and (shown.get("CanReload") == "no" or commandurls.plain(shown.get("ExecReload", ""))):
+    if by_signal and (shown.get("CanReload") == "no" or command_urls.plain(shown.get("ExecReload", ""))):
         # What asks http today may ask https by now, or the other way round: the signal works with both.
         _signal(connection, service, known, shown["MainPID"])
         if waiting.done(timeout):

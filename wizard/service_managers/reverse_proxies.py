@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from wizard.configs import proxies
+from wizard.config_files import proxies
 from wizard.errors import AwayError, HostError
 from wizard.model import Connection, Proxies, ProxyProgram
 from wizard.service_managers import scripts

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from wizard.configs import unit
+from wizard.config_files import systemd_unit as unit
 from wizard.errors import HostError, ServiceError
 from wizard.model import Connection, Service
 from wizard.redact import plain

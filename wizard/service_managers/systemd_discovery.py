@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from wizard.components import Component, all_components
-from wizard.configs import shellcommand, unit, unitfile
+from wizard.config_files import shell_command, systemd_unit, unit_settings
 from wizard.errors import HostError
 from wizard.model import Connection, FlagPlace, Service
 from wizard.service_managers import (
@@ -118,14 +118,14 @@ def discover(connection: Connection, running: tuple[Process, ...] | None = None)
     shown, cat = _looked(connection, list(dict.fromkeys(each.unit for each in found if each.unit)))
     if not shown:
         return ()
-    texts = dict(unitfile.split_files(cat))
+    texts = dict(unit_settings.split_files(cat))
     seen = _Seen(connection, found)
     services = [
         service
         for one in shown
         if (
             service := seen.service(
-                one, unitfile.joined([(p, texts.get(p, "")) for p in systemd_properties.paths(one)])
+                one, unit_settings.joined([(p, texts.get(p, "")) for p in systemd_properties.paths(one)])
             )
         )
     ]
@@ -170,13 +170,13 @@ class _Seen:
     """The drop-in for each unit's flags, by its name."""
 
     def service(self, shown: Mapping[str, str], text: str) -> Service | None:
-        read = unit.parse(text)
+        read = systemd_unit.parse(text)
         pid = int(shown.get("MainPID") or 0)
         inside = [process for process in self.running if process.unit == shown["Id"]]
         process = process_list.main_process(self.connection, shown["Id"], pid, inside)
         if inside and process is None:
             return None  # it holds more than the component, and is none to restart for it
-        script = shellcommand.find(read.command, _is_component) if read.command else None
+        script = shell_command.find(read.command, _is_component) if read.command else None
         program = script.program if script else read.commands[0].program if read.commands else ""
         program = process.program if process else program
         component = _component(program, process, shown["Id"])

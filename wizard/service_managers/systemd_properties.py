@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wizard.components import Component
-from wizard.configs import envfile, shellcommand, unit
-from wizard.configs.words import find_flag
+from wizard.config_files import env_file, shell_command
+from wizard.config_files import systemd_unit as unit
+from wizard.config_files.shell_words import find_flag
 from wizard.model import FlagPlace
 from wizard.service_managers.flags import dropin_path
 
@@ -65,13 +66,13 @@ def variables(read: unit.Unit, texts: Mapping[str, str | None]) -> Variables:
     names: set[str] = set()
     if read.command:
         names = {*read.command.variables, *read.command.braced}
-        run = shellcommand.find(read.command, bool)
+        run = shell_command.find(read.command, bool)
         names |= {variable.name for variable in run.variables} if run else set()
     for file in read.environment_files:
         text = texts.get(file.path)
         for name in names if text is not None else ():
-            if envfile.value(text or "", name) is not None:
-                words[name], origin[name] = envfile.get(text or "", name), file.path
+            if env_file.value(text or "", name) is not None:
+                words[name], origin[name] = env_file.get(text or "", name), file.path
     return Variables(words, origin)
 
 
@@ -80,7 +81,7 @@ def flag_place(component: Component, shown: Shown, read: unit.Unit, held: Variab
     command = read.command
     if command is None:
         return FlagPlace("manual")
-    inner = shellcommand.find(command, component.matches)
+    inner = shell_command.find(command, component.matches)
     if inner is not None:
         words = [word for word in inner.words if isinstance(word, str)]
         readers: dict[str, str] = {variable.name: variable.reader for variable in inner.variables}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from wizard import passwords
 from wizard.components import component as find_component
-from wizard.configs import web
+from wizard.config_files import web_config
 from wizard.model import BrokenClient, ComponentSpec, Facts, Question, RateLimit, Stack
 from wizard.steps import layout
 from wizard.steps.brokenclients import broken_clients
@@ -216,7 +216,7 @@ def _tuning_questions(stack: Stack, facts: Facts, component: ComponentSpec) -> l
             priority="low",
         )
     ]
-    if not web.unsupported(toolkit, headers=HEADERS):
+    if not web_config.unsupported(toolkit, headers=HEADERS):
         asked.append(
             Question(
                 key=f"{key}.headers",
@@ -230,7 +230,7 @@ def _tuning_questions(stack: Stack, facts: Facts, component: ComponentSpec) -> l
             )
         )
     limit = component.rate_limit
-    if not web.unsupported(toolkit, rate_limit=RateLimit("1s", 1)):
+    if not web_config.unsupported(toolkit, rate_limit=RateLimit("1s", 1)):
         asked.append(
             Question(
                 key=f"{key}.rate_limit",

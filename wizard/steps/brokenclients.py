@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from wizard.components import component as find_component
-from wizard.configs import proxies, web
+from wizard.config_files import proxies, web_config
 from wizard.errors import ConfigError
 from wizard.model import (
     BrokenClient,
@@ -110,7 +110,7 @@ def _demands(server: Server) -> _Demands | None:
     """None for a server that will ask for no more than it does now."""
     state = server.host.files.get(server.web_file) if server.service.web_config else None
     try:
-        config = web.parse(state.content) if state is not None else web.WebConfig()
+        config = web_config.parse(state.content) if state is not None else web_config.WebConfig()
     except ConfigError:
         return None  # the planner says so, with the place
     wanted = server.spec.protect

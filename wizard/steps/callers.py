@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from wizard.components import component as find_component
-from wizard.configs import commandurls, unit
-from wizard.configs.unitfile import Setting
+from wizard.config_files import command_urls, systemd_unit
+from wizard.config_files.unit_settings import Setting
 from wizard.errors import InputError
 from wizard.model import (
     Caller,
@@ -183,10 +183,10 @@ def _asking(server: Server, key: str) -> list[Setting]:
     }
     return [
         setting
-        for setting in unit.parse(server.service.unit_text).others
+        for setting in systemd_unit.parse(server.service.unit_text).others
         if setting.key == key
         and (
-            any(url.port == server.port for url in commandurls.plain(setting.value))
+            any(url.port == server.port for url in command_urls.plain(setting.value))
             or any(script in setting.value for script in scripts)
         )
     ]
@@ -207,7 +207,7 @@ def _dropin(server: Server) -> str:
 
 def _fails(value: str) -> bool:
     """Whether a command that asks by http may fail the unit's start, or never end."""
-    command = unit.parse_command(value)
+    command = systemd_unit.parse_command(value)
     texts = [word.text for word in command.words]
     if any(re.search(r"\b(?:until|while|for)\b", text) for text in texts):
         return True

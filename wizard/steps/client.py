@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 
 from wizard import endpoints, passwords, pki
 from wizard.components import component as find_component
-from wizard.configs import prometheus as scrape
-from wizard.configs import web
+from wizard.config_files import prometheus as scrape
+from wizard.config_files import web_config
 from wizard.errors import ConfigError, InputError
 from wizard.model import Facts, FileState, Finding, PlannedStep, Stack, WriteFile
 from wizard.steps import anchors, clientpairs, credentials, identity, layout, material, newjobs, pairs, words
@@ -243,7 +243,7 @@ class _Work:
             return False  # that user's hash is about to change
         for plan in asking:
             web_state = plan.server.host.files.get(plan.server.web_file)
-            known = web.parse(web_state.content).users.get(user, "") if web_state is not None else ""
+            known = web_config.parse(web_state.content).users.get(user, "") if web_state is not None else ""
             if not known or not passwords.matches(password, known):
                 return False
         return True

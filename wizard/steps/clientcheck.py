@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wizard import pki
-from wizard.configs import web
+from wizard.config_files import web_config
 from wizard.errors import InputError
 from wizard.model import Facts, FileState, PlannedStep, Stack, WriteFile
 from wizard.steps import clientpairs, layout, material, pairs, probepairs, words
@@ -40,7 +40,7 @@ def demand(
     facts: Facts,
     forge: material.Forge,
     server: Server,
-    config: web.WebConfig | None,
+    config: web_config.WebConfig | None,
     clients: Sequence[Client],
 ) -> ClientDemand | None:
     """What the server asks of its clients; None if it looks at no certificates.
@@ -112,7 +112,7 @@ def _shown(
 
 
 def _allowed(
-    server: Server, config: web.WebConfig | None, asked: tuple[str, ...], certificates: Sequence[bytes]
+    server: Server, config: web_config.WebConfig | None, asked: tuple[str, ...], certificates: Sequence[bytes]
 ) -> tuple[str, ...]:
     """The names that are allowed: those that were, those wanted, and one of each client that has none of them."""
     if not asked:

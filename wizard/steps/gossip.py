@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wizard import endpoints, pki
 from wizard.components import component as find_component
-from wizard.configs import cluster
+from wizard.config_files import alertmanager_cluster
 from wizard.errors import InputError
 from wizard.model import Change, Facts, FileState, PlannedStep, Stack, WriteFile
 from wizard.steps import layout, material, words
@@ -100,7 +100,7 @@ def step(stack: Stack, facts: Facts, forge: material.Forge, server: Server) -> P
             )
         )
     old = files.get(server.cluster_file)
-    content = cluster.secure(
+    content = alertmanager_cluster.secure(
         old.content if old is not None else None,
         cert_file=certificate_path,
         key_file=key_path,

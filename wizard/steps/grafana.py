@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from wizard import endpoints, passwords, pki
-from wizard.configs import grafana, web
+from wizard.config_files import grafana, web_config
 from wizard.errors import ConfigError
 from wizard.model import (
     Change,
@@ -248,7 +248,7 @@ def _held(client: Client, value: str) -> bytes | None:
 def _trial(stack: Stack, content: bytes, source: grafana.DataSource, server: Server) -> None:
     """Raises ConfigError where the edit that is to come could not be made."""
     state = server.host.files.get(server.web_file)
-    known = web.parse(state.content).users if state is not None else {}
+    known = web_config.parse(state.content).users if state is not None else {}
     user = stack.users[0].name if "basic_auth" in server.spec.protect or known else ""
     grafana.secure_datasource(
         content, name=source.name, ca="/c", cert="/c", key="/c", user=user, password_file="/p" if user else ""
@@ -415,7 +415,7 @@ class _Work:
             return False
         held = _held(self._client, said)
         state = plan.server.host.files.get(plan.server.web_file)
-        known = web.parse(state.content).users.get(user, "") if state is not None else ""
+        known = web_config.parse(state.content).users.get(user, "") if state is not None else ""
         if held is None:
             return bool(known)  # only Grafana can look it up
         password = passwords.sent(held)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from wizard.components import component as find_component
-from wizard.configs.intervals import USUAL
+from wizard.config_files.prometheus.intervals import USUAL
 from wizard.model import Facts, Finding, Probe, Stack, TargetHealth
 from wizard.probes.causes import cause_of
 from wizard.steps import layout

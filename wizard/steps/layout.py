@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from wizard.components import component as find_component
-from wizard.configs import blackbox, unitfile, web
-from wizard.configs import prometheus as scrape
+from wizard.config_files import blackbox, unit_settings, web_config
+from wizard.config_files import prometheus as scrape
 from wizard.errors import ConfigError, InputError
 from wizard.model import (
     WORKSPACE,
@@ -146,7 +146,7 @@ class Server:
     def own_dropins(self) -> tuple[str, ...]:
         """The additions to its unit that are there and ours, but for that with its flags."""
         folder = f"/etc/systemd/system/{self.service.unit}.service.d/"
-        paths = [path for path, _ in unitfile.split_files(self.service.unit_text)]
+        paths = [path for path, _ in unit_settings.split_files(self.service.unit_text)]
         return tuple(
             path for path in paths if path.startswith(folder) and "firescreen-" in path.removeprefix(folder)
         )
@@ -575,7 +575,7 @@ def _named_in_web_config(server: Server) -> list[str]:
     if state is None:
         return []
     try:
-        config = web.parse(state.content)
+        config = web_config.parse(state.content)
     except ConfigError:
         return []  # the planner says so, with the place
     named = (config.cert_file, config.key_file, config.client_ca_file)

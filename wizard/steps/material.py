@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from wizard import passwords, pki
-from wizard.configs import web
+from wizard.config_files import web_config
 from wizard.errors import CertificateError, InputError, NeededError, PasswordError
 from wizard.model import (
     WORKSPACE,
@@ -378,7 +378,7 @@ def _known_to_a_client(stack: Stack, facts: Facts, user: UserSpec) -> Secret | N
         for server in layout.servers(stack, facts):
             web_state = server.host.files.get(server.web_file)
             if web_state is not None:
-                hashes.append(web.parse(web_state.content).users.get(user.name, ""))
+                hashes.append(web_config.parse(web_state.content).users.get(user.name, ""))
         if any(hashes) and all(passwords.matches(password, known) for known in hashes if known):
             return password
     return None

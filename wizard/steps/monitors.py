@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from wizard.components import component as find_component
-from wizard.configs.intervals import Intervals, intervals
+from wizard.config_files.prometheus.intervals import Intervals, intervals
 from wizard.errors import ConfigError
 from wizard.model import WORKSPACE, Facts, HostFacts, OwnFiles, Probe, Service, Stack, Watched
 from wizard.redact import Secret

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import chain, count
 
 from wizard.components import component as find_component
-from wizard.configs import prometheus as scrape
+from wizard.config_files import prometheus as scrape
 from wizard.model import Facts, Finding
 from wizard.steps import doubts, layout
 from wizard.steps.layout import Client, Server

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from wizard.configs import blackbox
-from wizard.configs import prometheus as scrape
+from wizard.config_files import blackbox
+from wizard.config_files import prometheus as scrape
 
 PlaceKind = Literal["job", "alertmanagers", "remote_write", "remote_read", "module", "datasource"]
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from wizard import endpoints
-from wizard.configs import blackbox
-from wizard.configs import prometheus as scrape
+from wizard.config_files import blackbox
+from wizard.config_files import prometheus as scrape
 from wizard.errors import ConfigError
 from wizard.model import Facts, Finding, Stack
 from wizard.steps import layout

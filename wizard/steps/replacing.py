@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from wizard import passwords
 from wizard.components import component as find_component
-from wizard.configs import web
+from wizard.config_files import web_config
 from wizard.errors import ConfigError
 from wizard.model import Answers, Facts, FileState, PlannedStep, Stack, UserSpec, WriteFile
 from wizard.redact import Secret
@@ -82,7 +82,7 @@ def _known(stack: Stack, facts: Facts, user: UserSpec) -> list[tuple[Server, Fil
         if state is None or not server.service.web_config:
             continue
         try:
-            config = web.parse(state.content)
+            config = web_config.parse(state.content)
         except ConfigError:
             continue  # the plan that follows says so, with the place
         if config.encrypted and user.name in config.users:
@@ -119,8 +119,12 @@ class _ServerSide:
         hashes = {each.name: passwords.hash_password(new, each.cost) for each in (user, following)}
         second = {following.name: hashes[following.name]}
         first = {user.name: hashes[user.name]}
-        with_second = web.secure(state.content, users=second)
-        contents = (with_second, web.secure(with_second, users=first), web.secure(state.content, users=first))
+        with_second = web_config.secure(state.content, users=second)
+        contents = (
+            with_second,
+            web_config.secure(with_second, users=first),
+            web_config.secure(state.content, users=first),
+        )
         return cls(server, (state, *(replace(state, content=content) for content in contents)))  # type: ignore[arg-type]
 
     def stage(self, number: int) -> PlannedStep:

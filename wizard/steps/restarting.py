@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from wizard.components import component as find_component
-from wizard.configs import prometheus as scrape
+from wizard.config_files import prometheus as scrape
 from wizard.errors import ConfigError
 from wizard.model import Facts, PlannedStep, Probe, RunService, Service
 from wizard.service_managers import manual

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from wizard import passwords, pki
 from wizard.components import Component
 from wizard.components import component as find_component
-from wizard.configs import web
+from wizard.config_files import web_config as web
 from wizard.errors import ConfigError, InputError
 from wizard.model import (
     Change,

@@ -10,7 +10,7 @@ import posixpath
 from collections.abc import Mapping
 
 from wizard import pki
-from wizard.configs import web
+from wizard.config_files import web_config
 from wizard.errors import CertificateError, InputError
 from wizard.model import Change, Facts, FileState, MakeFolder, OwnFiles, PathInfo, Stack, WriteFile
 from wizard.steps import layout, material, words
@@ -22,7 +22,7 @@ from wizard.trust import relations
 
 
 def server_pair(
-    stack: Stack, facts: Facts, forge: material.Forge, server: Server, config: web.WebConfig | None
+    stack: Stack, facts: Facts, forge: material.Forge, server: Server, config: web_config.WebConfig | None
 ) -> Pair:
     """The server's certificate and key: the person's own files, what is there and serves, or new ones.
 
@@ -137,7 +137,7 @@ def _kept_server_pair(
     facts: Facts,
     forge: material.Forge,
     server: Server,
-    config: web.WebConfig | None,
+    config: web_config.WebConfig | None,
     names: tuple[str, ...],
 ) -> Pair | None:
     """The pair that is there, if it serves: it matches, is valid, covers the names, and can be trusted."""
@@ -184,7 +184,7 @@ def _new_server_pair(
     facts: Facts,
     forge: material.Forge,
     server: Server,
-    config: web.WebConfig | None,
+    config: web_config.WebConfig | None,
     names: tuple[str, ...],
 ) -> Pair:
     spec = stack.certificates
@@ -257,7 +257,7 @@ def _new_server_pair(
     return Pair(certificate_path, key_path, certificate, trust, own_ca, changes, trust_file=pinned)
 
 
-def _free_pair(server: Server, config: web.WebConfig | None) -> tuple[str, str]:
+def _free_pair(server: Server, config: web_config.WebConfig | None) -> tuple[str, str]:
     """Where a new pair goes: neither over a person's own files nor over those that are in use."""
     used = posixpath.join(server.home, config.cert_file) if config is not None and config.cert_file else ""
     if used in (server.pair[0], server.spare_pair[0]):

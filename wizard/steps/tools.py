@@ -12,7 +12,7 @@ from typing import TypeAlias
 from wizard import assets
 from wizard.components import component as find_component
 from wizard.components.base import numbers
-from wizard.configs import httpclient
+from wizard.config_files import http_client
 from wizard.model import WORKSPACE, Change, Facts, FileState, PlannedStep, Stack
 from wizard.probes import forwarded, forwarded_port
 from wizard.steps import layout, material, words
@@ -35,7 +35,7 @@ def step(stack: Stack, facts: Facts, plans: Sequence[ServerPlan], named: Names) 
             continue
         path, content = (
             layout.tools_file(facts, plan.server),
-            httpclient.text(**_settings(stack, facts, plan), server_name=_reached(plan, named)[1]),
+            http_client.text(**_settings(stack, facts, plan), server_name=_reached(plan, named)[1]),
         )
         changes += material.private(
             facts,

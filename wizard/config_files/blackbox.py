@@ -1,0 +1,325 @@
+"""Byte-keeping edits of blackbox_exporter's own configuration: the modules with which it probes.
+
+Every edit takes and returns the bytes of the file, and a second call with the same arguments returns the same
+bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from wizard.config_files.prometheus import client_settings
+from wizard.config_files.prometheus.scrape_jobs import OTHER_AUTH, masked, other_auth
+from wizard.config_files.prometheus.validation import UNSEEN, client
+from wizard.config_files.web_config.pem import Read
+from wizard.config_files.yaml_edit import fields
+from wizard.config_files.yaml_edit.document import Document, data, load, null, text_of
+from wizard.config_files.yaml_edit.editor import Editor
+from wizard.config_files.yaml_edit.emitter import Plain, Value, bare
+from wizard.errors import ConfigError
+
+NAME = "blackbox.yml"
+PROBERS = ("http", "tcp", "icmp", "dns", "grpc", "unix", "websocket")
+
+_WORD = re.compile(r"[A-Za-z0-9_./+-]+")
+_Tree: TypeAlias = "dict[str, Value]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Module:
+    """One module, merge keys and aliases resolved; the last four are those of its `http` block."""
+
+    name: str
+    prober: str
+    line: int
+    tls: Mapping[str, str]
+    basic_auth: Mapping[str, str] = field(repr=False)
+    """A password in clear is masked."""
+    other_auth: str
+    """'' or the key that authenticates in place of basic_auth."""
+
+
+def modules(content: bytes) -> tuple[Module, ...]:
+    """All the modules, in the order of the file.
+
+    Raises:
+        ConfigError: it is not YAML, or modules is not a mapping of mappings.
+    """
+    document = load(content, NAME)
+    found: list[Module] = []
+    for key, node in _pairs(document):
+        of = fields.fields([node])
+        http = fields.inner(of, "http")
+        found.append(
+            Module(
+                name=text_of(key),
+                prober=fields.value(of, "prober"),
+                line=key.start_mark.line + 1,
+                tls=fields.texts(fields.inner(http, "tls_config")),
+                basic_auth=masked(http),
+                other_auth=other_auth(http),
+            )
+        )
+    return tuple(found)
+
+
+def secure_module(
+    content: bytes,
+    *,
+    module: str,
+    ca_file: str = "",
+    cert_file: str = "",
+    key_file: str = "",
+    server_name: str = "",
+    username: str = "",
+    password_file: str = "",
+) -> bytes:
+    """Makes one http module use the tls_config and basic_auth given; '' leaves a setting as it is.
+
+    The rules are those of `prometheus.secure_job`: rival settings give way, and insecure_skip_verify becomes
+    false as soon as a CA, a certificate or a server name is given.
+
+    Args:
+        content: the file.
+        module: its name.
+        ca_file: absolute path of the CA bundle, as the exporter's host sees it; the other paths likewise.
+
+    Raises:
+        ConfigError: no such module, another prober, another way to authenticate, or an edit that would reach
+            beyond it.
+    """
+    want = client_settings.wanted(
+        scheme="", ca_file=ca_file, cert_file=cert_file, key_file=key_file, server_name=server_name,
+        username=username, password_file=password_file,
+    )  # fmt: skip
+    document = load(content, NAME)
+    node = _module(document, module)
+    prober = fields.value(fields.fields([node]), "prober")
+    if prober != "http":
+        raise ConfigError(
+            f"the module {module!r} probes by {prober or 'nothing'}, not by http",
+            where=document.where(node),
+            todo="Choose a module whose prober is http",
+        )
+    kind = client_settings.Kind(words=f"the module {module!r}", scheme="")
+    path = ("modules", module)
+    own = fields.own(node, "http")
+    if own is None and fields.inner(fields.fields([node]), "http"):
+        raise ConfigError(
+            f"http of the module {module!r} comes through a merge key (<<)",
+            where=document.where(node),
+            todo="Write http out in this module, or add a module like it",
+        )
+    if null(own):
+        added: _Tree = {
+            key: value for key, value in (("tls_config", want.tls), ("basic_auth", want.basic_auth)) if value
+        }
+        if not added:
+            return content
+        editor = Editor(document)
+        if own is None:
+            editor.insert(path, {"http": added})
+        else:
+            editor.put((*path, "http"), added)
+        edited = editor.apply()
+    elif isinstance(own, MappingNode):
+        edited = client_settings.secure(document, (*path, "http"), own, want, kind)
+    else:
+        raise ConfigError(
+            "http is not a mapping", where=document.where(own), todo="Write its settings indented below it"
+        )
+    if edited is document:
+        return content
+    now = fields.own(_module(edited, module), "http")
+    assert isinstance(now, MappingNode)
+    client_settings.confirm(edited, now, want, kind)
+    return edited.content
+
+
+def add_module(
+    content: bytes,
+    *,
+    name: str,
+    like: str = "",
+    ca_file: str = "",
+    cert_file: str = "",
+    key_file: str = "",
+    server_name: str = "",
+    username: str = "",
+    password_file: str = "",
+) -> bytes:
+    """Appends an http module with these settings and all the others of the module `like` (none if '').
+
+    Comments of the other module are not copied, and its merge keys and aliases are written out.
+
+    Raises:
+        ConfigError: the name is taken by a module with other settings, or there is no http module `like`.
+    """
+    want = client_settings.wanted(
+        scheme="", ca_file=ca_file, cert_file=cert_file, key_file=key_file, server_name=server_name,
+        username=username, password_file=password_file,
+    )  # fmt: skip
+    document = load(content, NAME)
+    value: _Tree = {"prober": "http"}
+    if like:
+        node = _module(document, like)
+        if fields.value(fields.fields([node]), "prober") != "http":
+            raise ConfigError(
+                f"the module {like!r} does not probe by http",
+                where=document.where(node),
+                todo="Choose a module whose prober is http",
+            )
+        value = _copied(fields.fields([node]))
+    http = value.get("http")
+    settings: _Tree = dict(http) if isinstance(http, dict) else {}
+    rival = next((key for key in OTHER_AUTH if key in settings), "")
+    if want.basic_auth and rival:
+        raise ConfigError(
+            f"the module {like!r} authenticates with {rival}, and only one way is allowed",
+            where=NAME,
+            todo="Choose another module to copy",
+        )
+    for key, wanted in (("tls_config", want.tls), ("basic_auth", want.basic_auth)):
+        if wanted:
+            old = settings.get(key)
+            settings[key] = _with(old if isinstance(old, dict) else {}, wanted)
+    if settings:
+        value["http"] = settings
+    editor = Editor(document)
+    root = document.root
+    listed = fields.own(root, "modules")
+    known = {text_of(key): node for key, node in _pairs(document)}
+    if name in known:
+        if bare(_copied(fields.fields([known[name]]))) == bare(value):
+            return content
+        raise ConfigError(
+            f"there is a module {name!r} already, with other settings",
+            where=document.where(known[name]),
+            todo="Secure that module, or choose another name",
+        )
+    if listed is None:
+        editor.insert((), {"modules": {name: value}})
+    else:
+        editor.insert(("modules",), {name: value})
+    return editor.apply().content
+
+
+def check(content: bytes, *, read: Read | None = None) -> tuple[str, ...]:
+    """What would not work or is not safe, one sentence each: `line N: what (what to do)`.
+
+    Args:
+        content: the file.
+        read: gives the files that it names, as the exporter's host sees them. Without it, nothing is said about
+            files.
+    """
+    try:
+        document = load(content)
+        data(document)
+        return tuple(_findings(document, read))
+    except ConfigError as problem:
+        return (str(problem),)
+
+
+def unfamiliar(content: bytes) -> tuple[str, ...]:
+    """Probers that are not known here, and that a newer exporter may know; in the form of `check`.
+
+    The exporter looks at a prober only when it is used; its `--config.check` does not tell either.
+    """
+    try:
+        document = load(content)
+        pairs = _pairs(document)
+    except ConfigError:
+        return ()
+    return tuple(
+        f"line {key.start_mark.line + 1}: module {text_of(key)!r}: the prober {prober!r} is not known here "
+        f"(write one of {', '.join(PROBERS)}, unless the exporter is newer)"
+        for key, node in pairs
+        if (prober := fields.value(fields.fields([node]), "prober")) and prober not in PROBERS
+    )
+
+
+def _findings(document: Document, read: Read | None) -> Iterator[str]:
+    for key, node in _pairs(document):
+        line, label = f"line {key.start_mark.line + 1}", f"module {text_of(key)!r}"
+        of = fields.fields([node])
+        if not fields.value(of, "prober"):
+            yield f"{line}: {label}: there is no prober (write one of {', '.join(PROBERS)})"
+        for each in of.get("http", [])[-1:]:
+            yield from client(document, label, each, ways=OTHER_AUTH, read=_absolute(read))
+
+
+def _absolute(read: Read | None) -> Read | None:
+    """Without relative paths: which folder these count from is a matter of the exporter's version."""
+    if read is None:
+        return None
+    return lambda path: read(path) if path.startswith("/") else UNSEEN
+
+
+def _pairs(document: Document) -> list[tuple[Node, Node]]:
+    """Name and node of each module.
+
+    Raises:
+        ConfigError: modules is not a mapping of mappings.
+    """
+    root = document.root
+    if null(root):
+        return []
+    listed = fields.own(root, "modules")
+    if not isinstance(root, MappingNode) or not (null(listed) or isinstance(listed, MappingNode)):
+        raise ConfigError(
+            "a blackbox.yml has its modules, each with its name, below `modules:`",
+            where=document.where(listed or root),
+            todo="Check whether this is the right file",
+        )
+    pairs: list[tuple[Node, Node]] = list(listed.value) if isinstance(listed, MappingNode) else []
+    for key, node in pairs:
+        if not isinstance(node, MappingNode) or not isinstance(key, ScalarNode):
+            raise ConfigError(
+                "a module is not a mapping",
+                where=document.where(key),
+                todo="Write `prober: …` and the rest indented below its name",
+            )
+    return pairs
+
+
+def _module(document: Document, name: str) -> MappingNode:
+    for key, node in _pairs(document):
+        if text_of(key) == name and isinstance(node, MappingNode):
+            return node
+    raise ConfigError(f"there is no module {name!r}", where=NAME, todo="Check the name of the module")
+
+
+def _copied(of: fields.Fields) -> _Tree:
+    """The same settings to be written again; numbers and words stay without quotes, nulls are left out."""
+    result: _Tree = {}
+    for key, nodes in of.items():
+        written = [node for node in nodes if not null(node)]
+        if written and isinstance(written[-1], MappingNode):
+            result[key] = _copied(fields.inner(of, key))
+        elif written:
+            result[key] = _again(written[-1])
+    return result
+
+
+def _again(node: Node) -> Value:
+    if isinstance(node, SequenceNode):
+        return [_again(each) for each in node.value]
+    if isinstance(node, MappingNode):
+        return _copied(fields.fields([node]))
+    text = text_of(node)
+    plain = isinstance(node, ScalarNode) and not node.style
+    return Plain(text) if plain and _WORD.fullmatch(text) else text
+
+
+def _with(old: Mapping[str, Value], wanted: Mapping[str, str]) -> _Tree:
+    """A tls_config or basic_auth with what is wanted, without the rivals, with the certificate checked."""
+    gone = {rival for key in wanted for rival in client_settings.RIVALS.get(key, ())}
+    kept = {key: value for key, value in old.items() if key not in gone}
+    if "insecure_skip_verify" in kept:
+        kept["insecure_skip_verify"] = Plain("false")
+    return {**kept, **wanted}

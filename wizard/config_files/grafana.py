@@ -1,0 +1,247 @@
+"""Byte-keeping edits of Grafana's data-source provisioning file: how Grafana learns to ask a secured Prometheus.
+
+Certificates and passwords stay in files: Grafana reads them through its own `$__file{…}`. Every edit takes and
+returns the bytes of the file, and a second call with the same arguments returns the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ruamel.yaml.nodes import MappingNode, SequenceNode
+
+from wizard.config_files.prometheus import client_settings
+from wizard.config_files.yaml_edit import fields
+from wizard.config_files.yaml_edit.document import Document, Path, load, null
+from wizard.config_files.yaml_edit.editor import Editor
+from wizard.config_files.yaml_edit.emitter import Plain, Value
+from wizard.errors import ConfigError
+from wizard.redact import MASK
+
+NAME = "Grafana's data sources"
+
+_HEADER = re.compile(r"httpHeaderName\d+")
+_USERINFO = re.compile(r"(?<=://)[^/?#]*@")
+_TRUE = Plain("true")
+_FALSE = Plain("false")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSource:
+    """One data source of the file."""
+
+    name: str
+    type: str
+    """Such as `prometheus` or `alertmanager`."""
+    url: str
+    """As it stands there, variables and all; a user and password in it are masked."""
+    access: str
+    """`proxy`, where Grafana itself asks, or `direct`, where the reader's browser does and no file helps."""
+    line: int
+    says: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """Its single values, those below jsonData and secureJsonData among them: secrets too, as they stand there."""
+
+    def is_on(self, key: str) -> bool:
+        """Whether a setting of it is true."""
+        return fields.truth(self.says.get(key, ""))
+
+
+def datasources(content: bytes) -> tuple[DataSource, ...]:
+    """All of them, in the order of the file.
+
+    Raises:
+        ConfigError: it is not YAML, or datasources is not a list of mappings.
+    """
+    document = load(content, NAME)
+    found: list[DataSource] = []
+    for node in _listed(document):
+        of = fields.fields([node])
+        below = [fields.texts(fields.inner(of, key)) for key in ("jsonData", "secureJsonData")]
+        found.append(
+            DataSource(
+                name=fields.value(of, "name"),
+                type=fields.value(of, "type"),
+                url=_USERINFO.sub(MASK + "@", fields.value(of, "url")),
+                access=fields.value(of, "access") or "proxy",
+                line=node.start_mark.line + 1,
+                says={**fields.texts(of), **below[0], **below[1]},
+            )
+        )
+    return tuple(found)
+
+
+def secure_datasource(
+    content: bytes,
+    *,
+    name: str,
+    ca: str = "",
+    cert: str = "",
+    key: str = "",
+    user: str = "",
+    password_file: str = "",
+    server_name: str = "",
+) -> bytes:
+    """Makes one data source use https with what is given; '' leaves a setting as it is.
+
+    tlsSkipVerify becomes false, a password in clear gives way to `password_file`, and a port that the url
+    leaves out is written out, because the server keeps its port.
+
+    Args:
+        content: the file.
+        name: of the data source; there must be exactly one.
+        ca: absolute path of the CA bundle, as Grafana's host sees it.
+        cert: path of the client certificate.
+        key: path of its key.
+        user: user name.
+        password_file: path of the file that holds nothing but the password.
+        server_name: the name that the server's certificate must hold, if it is not that of the url.
+
+    Raises:
+        ConfigError: no such data source, another way to authenticate, a url that begins with a variable, a path
+            that Grafana could not read, or an edit that would reach beyond it.
+    """
+    document = load(content, NAME)
+    index, node = _named(document, name)
+    of = fields.fields([node])
+    own = fields.own(node, "url")
+    path: Path = ("datasources", index)
+    if user or password_file:
+        _refuse_rivals(document, node)
+    url = fields.value(of, "url")
+    secure_url = client_settings.with_scheme(url, "https")
+    if not secure_url:
+        raise ConfigError(
+            "the url does not begin with http:// or https:// and a host",
+            where=document.where(own or node),
+            todo="Write the url out, then try again",
+        )
+    editor = Editor(document)
+    top: dict[str, str | Plain] = {}
+    if user or password_file:
+        top["basicAuth"] = _TRUE
+    if user:
+        top["basicAuthUser"] = user.replace("$", "$$")
+    if secure_url != url:
+        if own is None:
+            editor.insert(path, {"url": secure_url})
+        else:
+            editor.put((*path, "url"), client_settings.in_hand(own, secure_url))
+    _say(editor, path, node, top)
+    if password_file and fields.own(node, "basicAuthPassword") is not None:
+        editor.remove((*path, "basicAuthPassword"))
+    options: dict[str, str | Plain] = {}
+    if ca:
+        options["tlsAuthWithCACert"] = _TRUE
+    if cert or key:
+        options["tlsAuth"] = _TRUE
+    if server_name:
+        options["serverName"] = server_name.replace("$", "$$")
+    if fields.value(fields.inner(of, "jsonData"), "tlsSkipVerify").lower() == "true":
+        options["tlsSkipVerify"] = _FALSE
+    secrets = {
+        "tlsCACert": ca,
+        "tlsClientCert": cert,
+        "tlsClientKey": key,
+        "basicAuthPassword": password_file,
+    }
+    _say_below(editor, path, node, key="jsonData", values=options)
+    _say_below(
+        editor, path, node, key="secureJsonData", values={k: _from_file(v) for k, v in secrets.items() if v}
+    )
+    return editor.apply().content
+
+
+def _say_below(
+    editor: Editor, path: Path, node: MappingNode, *, key: str, values: Mapping[str, str | Plain]
+) -> None:
+    """Makes the mapping below `key` say these, which is added where it is missing."""
+    below = fields.own(node, key)
+    if not values:
+        return
+    if below is None:
+        editor.insert(path, {key: dict(values)})
+    elif isinstance(below, MappingNode):
+        _say(editor, (*path, key), below, values)
+    else:
+        editor.put((*path, key), dict(values))
+
+
+def _say(editor: Editor, path: Path, node: MappingNode, values: Mapping[str, str | Plain]) -> None:
+    """Makes a mapping say these."""
+    of = fields.fields([node])
+    new: dict[str, Value] = {}
+    for key, value in values.items():
+        text = value.word if isinstance(value, Plain) else value
+        if fields.value(of, key) == text:
+            continue
+        if fields.own(node, key) is None:
+            new[key] = value
+        else:
+            editor.put((*path, key), value)
+    if new:
+        editor.insert(path, new)
+
+
+def _from_file(path: str) -> str:
+    if not path.startswith("/") or any(each in path for each in "{}$\n"):
+        raise ConfigError(
+            f"Grafana cannot read a secret from the path {path!r}",
+            where=NAME,
+            todo="Use an absolute path without braces and dollar signs",
+        )
+    return f"$__file{{{path}}}"
+
+
+def _refuse_rivals(document: Document, node: MappingNode) -> None:
+    """Refuses what would send another Authorization header, or the reader's own login."""
+    of = fields.fields([node])
+    options = fields.inner(of, "jsonData")
+    rivals = [key for key in ("oauthPassThru", "sigV4Auth") if fields.value(options, key).lower() == "true"]
+    rivals += [
+        key
+        for key in options
+        if _HEADER.fullmatch(key) and fields.value(options, key).lower() == "authorization"
+    ]
+    if client_settings.userinfo(fields.value(of, "url")):
+        rivals.append("a user name in its url")
+    if rivals:
+        raise ConfigError(
+            f"this data source authenticates with {rivals[0]} already",
+            where=document.where(node),
+            todo="Remove that if a user and password are to replace it",
+        )
+
+
+def _named(document: Document, name: str) -> tuple[int, MappingNode]:
+    found = [
+        (index, node)
+        for index, node in enumerate(_listed(document))
+        if fields.value(fields.fields([node]), "name") == name
+    ]
+    if len(found) != 1:
+        raise ConfigError(
+            f"there are {len(found)} data sources {name!r}" if found else f"there is no data source {name!r}",
+            where=NAME,
+            todo="Give each its own name" if found else "Check the name",
+        )
+    return found[0]
+
+
+def _listed(document: Document) -> list[MappingNode]:
+    root = document.root
+    if null(root):
+        return []
+    listed = fields.own(root, "datasources")
+    if null(listed) and isinstance(root, MappingNode):
+        return []
+    if not isinstance(listed, SequenceNode) or not all(
+        isinstance(each, MappingNode) for each in listed.value
+    ):
+        raise ConfigError(
+            "a provisioning file has a list of data sources below `datasources:`",
+            where=document.where(listed or root),
+            todo="Check whether this is the right file",
+        )
+    return list(listed.value)

@@ -1,0 +1,286 @@
+"""A prometheus.yml: what it makes Prometheus talk to, and byte-keeping edits that make this secure.
+
+Every edit takes and returns the bytes of the file. What it returns differs in the lines of the job or block
+alone, and a second call with the same arguments returns the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+
+from wizard.config_files.prometheus import client_settings, job_split
+from wizard.config_files.prometheus.client_blocks import ClientBlock, clients, secure_client
+from wizard.config_files.prometheus.scrape_jobs import (
+    NAME,
+    ScrapeJob,
+    discovery,
+    index_of,
+    job_for,
+    jobs,
+    listing,
+    survey,
+)
+from wizard.config_files.prometheus.targets import (
+    Scraped,
+    included_files,
+    included_patterns,
+    scraped,
+    sd_files,
+    unknown_jobs,
+)
+from wizard.config_files.prometheus.validation import check
+from wizard.config_files.yaml_edit import fields
+from wizard.config_files.yaml_edit.document import Document, Path, compose, decoded, load, text_of
+from wizard.config_files.yaml_edit.editor import Editor
+from wizard.config_files.yaml_edit.emitter import Value
+from wizard.config_files.yaml_edit.libyaml import without_collector
+from wizard.errors import ConfigError
+
+__all__ = [
+    "ClientBlock",
+    "ScrapeJob",
+    "Scraped",
+    "add_job",
+    "check",
+    "clients",
+    "included_files",
+    "included_patterns",
+    "job_for",
+    "jobs",
+    "probe_url",
+    "scraped",
+    "sd_files",
+    "secure_client",
+    "secure_job",
+    "set_module",
+    "split_job",
+    "unknown_jobs",
+]
+
+
+def secure_job(
+    content: bytes,
+    *,
+    job: str,
+    scheme: str,
+    ca_file: str = "",
+    cert_file: str = "",
+    key_file: str = "",
+    server_name: str = "",
+    username: str = "",
+    password_file: str = "",
+) -> bytes:
+    """Makes one scrape job use the scheme, tls_config and basic_auth given; '' leaves a setting as it is.
+
+    Settings that stand there already are kept and replaced only where they differ. `insecure_skip_verify`
+    becomes false as soon as TLS is asked for, because it disables the check against the CA. A password in
+    clear gives way to `password_file`.
+
+    Args:
+        content: the file.
+        job: its job_name; there must be exactly one.
+        scheme: 'https', 'http', or ''.
+        ca_file: absolute path of the CA bundle, as Prometheus' host sees it; the other paths likewise.
+
+    Raises:
+        ConfigError: no such job, another way to authenticate, or an edit that would reach beyond the job.
+    """
+    want = client_settings.wanted(
+        scheme=scheme, ca_file=ca_file, cert_file=cert_file, key_file=key_file, server_name=server_name,
+        username=username, password_file=password_file,
+    )  # fmt: skip
+
+    def change(document: Document, path: Path) -> Document:
+        edited = client_settings.secure(document, path, _job_node(document, path), want)
+        client_settings.confirm(edited, _job_node(edited, path), want)
+        return edited
+
+    return _in_job(content, index_of(content, job), change)
+
+
+def split_job(content: bytes, *, job: str, targets: Sequence[str], new_job: str) -> bytes:
+    """Moves some static targets of a job to a new job right behind it, a copy of its text with only these.
+
+    A relabelling rule sets their label `job` back to the old name, so that queries and dashboards go on. The
+    copy has no service discovery: what is discovered stays with the old job.
+
+    Raises:
+        ConfigError: a target is not there, none would be left, the name is taken, or anchors are in the way.
+    """
+    index = index_of(content, job)
+    if any(each.name == new_job for each in jobs(content)):
+        raise ConfigError(
+            f"there is a scrape job {new_job!r} already", where=NAME, todo="Choose another name"
+        )
+    spaced = _spaced(content)
+    return _in_job(
+        content,
+        index,
+        lambda document, path: job_split.split(
+            document, path, moved=frozenset(targets), name=new_job, spaced=spaced
+        ),
+    )
+
+
+def add_job(
+    content: bytes,
+    *,
+    job: str,
+    target: str,
+    scheme: str = "",
+    ca_file: str = "",
+    cert_file: str = "",
+    key_file: str = "",
+    server_name: str = "",
+    username: str = "",
+    password_file: str = "",
+) -> bytes:
+    """Adds a scrape job with one static target behind the last one, indented as the others are.
+
+    Args:
+        content: the file; scrape_configs is added where it is missing or empty.
+        job: its job_name, not yet taken.
+        target: host:port.
+
+    Raises:
+        ConfigError: the name is taken, or scrape_configs is an alias.
+    """
+    want = client_settings.wanted(
+        scheme=scheme, ca_file=ca_file, cert_file=cert_file, key_file=key_file, server_name=server_name,
+        username=username, password_file=password_file,
+    )  # fmt: skip
+    known = jobs(content)
+    if any(each.name == job for each in known):
+        raise ConfigError(
+            f"there is a scrape job {job!r} already",
+            where=NAME,
+            todo="Change that job, or choose another name",
+        )
+    value: dict[str, Value] = {"job_name": job}
+    if want.scheme:
+        value["scheme"] = want.scheme
+    if want.tls:
+        value["tls_config"] = want.tls
+    if want.basic_auth:
+        value["basic_auth"] = want.basic_auth
+    value["static_configs"] = [{"targets": [target]}]
+
+    def change(document: Document, path: Path) -> Document:
+        editor = Editor(document)
+        editor.append(path[:-1], value, spaced=_spaced(content))
+        return editor.apply()
+
+    if known:
+        return _in_job(content, len(known) - 1, change)
+    document = load(content, NAME)
+    editor = Editor(document)
+    root = document.root
+    if isinstance(root, MappingNode) and fields.own(root, "scrape_configs") is not None:
+        editor.append(("scrape_configs",), value)
+    else:
+        editor.insert((), {"scrape_configs": [value]})
+    return editor.apply().content
+
+
+def probe_url(content: bytes, *, job: str, old: str, new: str) -> bytes:
+    """Changes one static target of a job, wherever the job names it: what blackbox_exporter probes is a URL.
+
+    Raises:
+        ConfigError: no such job, or it names neither the old target nor the new one itself.
+    """
+
+    def change(document: Document, path: Path) -> Document:
+        editor = Editor(document)
+        targets = list(_own_targets(document, path))
+        for place, node in targets:
+            if text_of(node) == old != new:
+                editor.put(place, client_settings.in_hand(node, new))
+        if not any(text_of(node) in (old, new) for _, node in targets):
+            raise ConfigError(
+                f"the job does not name the target {old} itself",
+                where=document.where(_job_node(document, path)),
+                todo="Check its static_configs",
+            )
+        return editor.apply()
+
+    return _in_job(content, index_of(content, job), change)
+
+
+def set_module(content: bytes, *, job: str, module: str) -> bytes:
+    """Makes a job probe with this module of blackbox_exporter: the first value of params.module.
+
+    Raises:
+        ConfigError: no such job, or an edit that would reach beyond it.
+    """
+
+    def change(document: Document, path: Path) -> Document:
+        node = _job_node(document, path)
+        if discovery(fields.fields([node])).params.get("module") == module:
+            return document
+        editor = Editor(document)
+        params = fields.own(node, "params")
+        listed = fields.own(params, "module")
+        if params is None:
+            editor.insert(path, {"params": {"module": [module]}})
+        elif listed is None:
+            editor.insert((*path, "params"), {"module": [module]})
+        elif isinstance(listed, SequenceNode) and listed.value:
+            editor.put((*path, "params", "module", 0), client_settings.in_hand(listed.value[0], module))
+        else:
+            editor.append((*path, "params", "module"), module)
+        edited = editor.apply()
+        if discovery(fields.fields([_job_node(edited, path)])).params.get("module") != module:
+            raise ConfigError(
+                "a merge key (<<) in this job overrides what stands above it",
+                where=document.where(node),
+                todo="Move the line with << to the top of the job, then try again",
+            )
+        return edited
+
+    return _in_job(content, index_of(content, job), change)
+
+
+def _own_targets(document: Document, path: Path) -> Iterator[tuple[Path, Node]]:
+    """The static targets that stand in the job itself, each with its path."""
+    groups = fields.own(_job_node(document, path), "static_configs")
+    for number, group in enumerate(groups.value if isinstance(groups, SequenceNode) else ()):
+        listed = fields.own(group, "targets")
+        for index, node in enumerate(listed.value if isinstance(listed, SequenceNode) else ()):
+            yield (*path, "static_configs", number, "targets", index), node
+
+
+def _in_job(content: bytes, index: int, change: Callable[[Document, Path], Document]) -> bytes:
+    """Edits one job, on its own lines where it can stand alone: reading 5,000 others again would take longer."""
+    mark, text = decoded(content, NAME)
+    region = survey(content).region(text, index)
+    if region is None:
+        with without_collector():
+            return change(load(content, NAME), ("scrape_configs", index)).content
+    part = compose(text[region.start : region.end], name=NAME, first_line=region.line)
+    if not isinstance(part.root, SequenceNode) or len(part.root.value) != 1:
+        return change(load(content, NAME), ("scrape_configs", index)).content
+    edited = change(part, (0,))
+    if edited is part:
+        return content
+    return mark + "".join((text[: region.start], edited.text, text[region.end :])).encode()
+
+
+def _spaced(content: bytes) -> bool:
+    """Whether the last two jobs are kept apart by a blank line."""
+    text, known = decoded(content, NAME)[1], survey(content)
+    if len(known.jobs) < 2:
+        return False
+    last, before = (known.region(text, len(known.jobs) - back) for back in (1, 2))
+    if last is None or before is None:
+        return False
+    return any(not line.strip() for line in text[before.end : last.start].splitlines())
+
+
+def _job_node(document: Document, path: Path) -> MappingNode:
+    listed = document.root if isinstance(document.root, SequenceNode) else listing(document)
+    assert listed is not None and isinstance(path[-1], int)
+    node = listed.value[path[-1]]
+    assert isinstance(node, MappingNode)
+    return node

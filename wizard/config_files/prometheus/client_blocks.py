@@ -1,0 +1,177 @@
+"""The other places where a prometheus.yml makes Prometheus a client: alertmanagers, remote_write, remote_read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, cast
+
+from ruamel.yaml.nodes import MappingNode
+
+from wizard.config_files.prometheus import client_settings
+from wizard.config_files.prometheus.relabeling import relabelled, trouble
+from wizard.config_files.prometheus.scrape_jobs import (
+    CLIENT_AUTH,
+    NAME,
+    client_blocks,
+    discovery,
+    masked,
+    other_auth,
+    survey,
+)
+from wizard.config_files.prometheus.targets import groups, with_port
+from wizard.config_files.yaml_edit import fields
+from wizard.config_files.yaml_edit.document import Document, Path, load
+from wizard.config_files.yaml_edit.libyaml import without_collector
+from wizard.errors import ConfigError
+from wizard.redact import MASK
+
+Kind: TypeAlias = Literal["alertmanagers", "remote_write", "remote_read"]
+
+_USERINFO = re.compile(r"(?<=://)[^/?#]*@")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientBlock:
+    """One entry of alertmanagers, remote_write or remote_read, merge keys and aliases resolved."""
+
+    kind: Kind
+    index: int
+    """Place in its list, from 0."""
+    title: str
+    """What to call it: `alertmanagers 1`, `remote_write "its name or url"`."""
+    targets: tuple[str, ...]
+    """host:port of each server it talks to, after relabelling."""
+    static: bool
+    """False if a discovery, or a relabelling that cannot be followed, may lead to others too."""
+    scheme: str
+    url: str
+    """'' for alertmanagers; a user and password in it are masked."""
+    tls: Mapping[str, str]
+    basic_auth: Mapping[str, str] = field(repr=False)
+    """A password in clear is masked."""
+    other_auth: str
+    """'' or the key that authenticates in place of basic_auth; `url` if a user name stands in the url."""
+    line: int
+
+
+def clients(
+    content: bytes, *, folder: str = "/", files: Mapping[str, bytes | None] | None = None
+) -> tuple[ClientBlock, ...]:
+    """All of them: alertmanagers, then remote_write, then remote_read.
+
+    Args:
+        content: a prometheus.yml.
+        folder: absolute path of the folder that it stands in.
+        files: target files of alertmanagers, as for `scraped`; without them only static targets are known.
+
+    Raises:
+        ConfigError: it is not a prometheus.yml.
+    """
+    return tuple(
+        _block(cast(Kind, kind), index, node, folder=folder, files=files)
+        for kind, index, node in survey(content).clients
+    )
+
+
+def secure_client(
+    content: bytes,
+    block: ClientBlock,
+    *,
+    scheme: str = "https",
+    ca_file: str = "",
+    cert_file: str = "",
+    key_file: str = "",
+    server_name: str = "",
+    username: str = "",
+    password_file: str = "",
+) -> bytes:
+    """Makes one of them use https, tls_config and basic_auth by the rules of `secure_job`.
+
+    Alertmanagers get a `scheme`; the url of the others is changed, and a port that it leaves out is written out,
+    because the server keeps its port.
+
+    Args:
+        content: the file, in which `block` stands as it did (its kind and index count).
+        block: from `clients`.
+        scheme: 'https', 'http', or '' to leave it as it is.
+        ca_file: absolute path of the CA bundle, as Prometheus' host sees it; the other paths likewise.
+
+    Raises:
+        ConfigError: there is no such block, it authenticates otherwise, or an edit would reach beyond it.
+    """
+    want = client_settings.wanted(
+        scheme=scheme, ca_file=ca_file, cert_file=cert_file, key_file=key_file, server_name=server_name,
+        username=username, password_file=password_file,
+    )  # fmt: skip
+    kind = client_settings.Kind(
+        words=f"this entry of {block.kind}",
+        scheme="scheme" if block.kind == "alertmanagers" else "url",
+        rivals=CLIENT_AUTH,
+    )
+    with without_collector():
+        document = load(content, NAME)
+        path: Path = (block.kind, block.index)
+        if block.kind == "alertmanagers":
+            path = ("alerting", *path)
+        edited = client_settings.secure(document, path, _node(document, block), want, kind)
+        if edited is document:
+            return content
+        client_settings.confirm(edited, _node(edited, block), want, kind)
+        return edited.content
+
+
+def _node(document: Document, block: ClientBlock) -> MappingNode:
+    for kind, index, node in client_blocks(document):
+        if (kind, index) == (block.kind, block.index):
+            return node
+    raise ConfigError(
+        f"there is no {block.title} any more", where=NAME, todo="Read the file again, then try again"
+    )
+
+
+def _block(
+    kind: Kind, index: int, node: MappingNode, *, folder: str, files: Mapping[str, bytes | None] | None
+) -> ClientBlock:
+    of = fields.fields([node])
+    url = fields.value(of, "url") if kind != "alertmanagers" else ""
+    shown = _USERINFO.sub(MASK + "@", url)
+    sources = discovery(of)
+    followed = not any(trouble(rule) for rule in sources.rules)
+    complete = not sources.others and (files is not None or not sources.files)
+    if kind == "alertmanagers":
+        title = f"alertmanagers {index + 1}"
+        targets = tuple(dict.fromkeys(_alertmanagers(of, folder, files or {}))) if followed else ()
+        scheme = fields.value(of, "scheme") or "http"
+    else:
+        title = f'{kind} "{fields.value(of, "name") or shown}"'
+        scheme = url.partition("://")[0].lower() if "://" in url else ""
+        host = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0].rpartition("@")[2]
+        targets = (with_port(host, scheme),) if host else ()
+    other = other_auth(of, CLIENT_AUTH)
+    return ClientBlock(
+        kind=kind,
+        index=index,
+        title=title,
+        targets=targets,
+        static=kind != "alertmanagers" or (complete and followed),
+        scheme=scheme,
+        url=shown,
+        tls=fields.texts(fields.inner(of, "tls_config")),
+        basic_auth=masked(of),
+        other_auth=other or ("url" if client_settings.userinfo(url) else ""),
+        line=node.start_mark.line + 1,
+    )
+
+
+def _alertmanagers(of: fields.Fields, folder: str, files: Mapping[str, bytes | None]) -> Iterator[str]:
+    sources = discovery(of)
+    scheme = fields.value(of, "scheme") or "http"
+    path = "/" + fields.value(of, "path_prefix").strip("/")
+    for _, each in groups(sources, folder, files):
+        for target in each.targets:
+            labels = {**each.labels, "__address__": target, "__scheme__": scheme, "__alerts_path__": path}
+            after = relabelled(labels, sources.rules)
+            if after is not None and after.get("__address__"):
+                yield with_port(after["__address__"], after.get("__scheme__", ""))

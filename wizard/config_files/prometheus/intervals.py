@@ -1,0 +1,56 @@
+"""How often each job of a prometheus.yml is scraped: its own interval, else the global one, else a minute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
+
+from wizard.config_files.durations import seconds
+from wizard.config_files.prometheus.scrape_jobs import NAME, listing
+from wizard.config_files.yaml_edit import fields
+from wizard.config_files.yaml_edit.document import load
+from wizard.config_files.yaml_edit.libyaml import without_collector
+
+USUAL: Final = (60.0, 10.0)
+"""Prometheus' own scrape_interval and scrape_timeout, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """(interval, timeout) in seconds: of jobs by name, and of all others."""
+
+    usual: tuple[float, float] = USUAL
+    jobs: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def of(self, job: str) -> tuple[float, float]:
+        """(interval, timeout) of the job of that name, in seconds."""
+        return self.jobs.get(job, self.usual)
+
+
+@lru_cache(maxsize=8)
+def intervals(content: bytes, usual: tuple[float, float] = USUAL) -> Intervals:
+    """The intervals of a configuration.
+
+    Args:
+        content: a prometheus.yml, or a file that it includes.
+        usual: what holds where it says nothing.
+
+    Raises:
+        ConfigError: it is not YAML, or scrape_configs is not a list of mappings.
+    """
+    with without_collector():
+        document = load(content, NAME)
+        listed = listing(document)
+        root = fields.fields([document.root] if document.root is not None else [])
+        usual = _said(fields.inner(root, "global"), usual)
+        nodes = listed.value if listed is not None else []
+        jobs = [fields.fields([node]) for node in nodes]
+        return Intervals(usual, {fields.value(of, "job_name"): _said(of, usual) for of in jobs})
+
+
+def _said(of: fields.Fields, usual: tuple[float, float]) -> tuple[float, float]:
+    interval = seconds(fields.value(of, "scrape_interval")) or usual[0]
+    timeout = seconds(fields.value(of, "scrape_timeout")) or usual[1]
+    return interval, min(timeout, interval)

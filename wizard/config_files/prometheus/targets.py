@@ -1,0 +1,318 @@
+"""Which targets Prometheus scrapes, as its own target page would list them, worked out from files alone."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ruamel.yaml.nodes import MappingNode, SequenceNode
+
+from wizard.config_files.prometheus.relabeling import relabelled, trouble
+from wizard.config_files.prometheus.scrape_jobs import Discovery, Group, ScrapeJob, discovery, group, survey
+from wizard.config_files.yaml_edit import fields
+from wizard.config_files.yaml_edit.document import data, load, null
+from wizard.errors import ConfigError
+
+_PARAM = "__param_"
+_PORTS = {"http": "80", "": "80", "https": "443"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scraped:
+    """One target as it is scraped, that is after relabelling."""
+
+    job: str
+    """The job_name of the scrape job that it belongs to."""
+    address: str
+    """host:port, an IPv6 address in brackets; the scheme's own port where none is given."""
+    scheme: str
+    path: str
+    instance: str
+    job_label: str
+    """The label `job` of its series, which need not be the job's name."""
+    source: str
+    """'static', or the absolute path of the target file."""
+    param_target: str
+    """What is probed through this target (blackbox_exporter's `target`), or ''."""
+    module: str
+    """The module with which it is probed, or ''."""
+    discovered: str
+    """Its __address__ before relabelling."""
+
+
+def scraped(
+    content: bytes, *, folder: str, files: Mapping[str, bytes | None], major: int = 3
+) -> tuple[Scraped, ...]:
+    """All that the static and file-based targets come to; see `unknown_jobs` for what is not among them.
+
+    Args:
+        content: a prometheus.yml.
+        folder: absolute path of the folder that it stands in.
+        files: the target files by their absolute path, None for one that is not there; globs are held against
+            these paths. As with Prometheus, a file that is damaged or missing adds nothing.
+        major: version of Prometheus. 2 puts the scheme's port into `instance` where the target has none, and
+            lets the job's params win over the labels `__param_…` of a target.
+
+    Raises:
+        ConfigError: it is not a prometheus.yml.
+    """
+    return _scraped(content, folder, tuple(sorted(files.items())), major)
+
+
+def sd_files(content: bytes, folder: str) -> tuple[str, ...]:
+    """Absolute paths and globs (`*` in the last part) of all the target files, each once.
+
+    Those of the scrape jobs first, then those of the alertmanagers.
+    """
+    known = survey(content)
+    others = (discovery(fields.fields([node])) for _, _, node in known.clients)
+    found = (_joined(folder, path) for each in (*known.discoveries, *others) for path in each.files if path)
+    return tuple(dict.fromkeys(found))
+
+
+def included_patterns(content: bytes, folder: str) -> tuple[str, ...]:
+    """Absolute paths and globs of the files whose jobs a prometheus.yml adds by scrape_config_files, each once."""
+    return tuple(dict.fromkeys(_joined(folder, path) for path in survey(content).included if path))
+
+
+def included_files(content: bytes, *, folder: str, files: Mapping[str, bytes | None]) -> tuple[str, ...]:
+    """Those of `files` that scrape_config_files name, in Prometheus' order; one that is not there is left out.
+
+    Args:
+        content: a prometheus.yml.
+        folder: absolute path of the folder that it stands in.
+        files: what was read, by absolute path; globs are held against these paths.
+    """
+    found = (
+        path
+        for pattern in included_patterns(content, folder)
+        for path in _matching("/", pattern, files)
+        if files[path] is not None
+    )
+    return tuple(dict.fromkeys(found))
+
+
+def unknown_jobs(
+    content: bytes, *, folder: str = "", files: Mapping[str, bytes | None] | None = None
+) -> tuple[tuple[str, str], ...]:
+    """The jobs of which `scraped` cannot give all targets, each with the reason, a clause such as `its …`.
+
+    A job can be there more than once. Without `files`, scrape_config_files, whose jobs stand in other files, is
+    there under that name; with them, see `included_files`.
+
+    Args:
+        content: a prometheus.yml.
+        folder: as for `scraped`.
+        files: as for `scraped`; without it, nothing is said about target files.
+    """
+    known = survey(content)
+    found: list[tuple[str, str]] = []
+    for job, sources in zip(known.jobs, known.discoveries, strict=True):
+        found += [(job.name, f"its targets come from {key}") for key in sources.others]
+        found += [(job.name, why) for why in (trouble(rule) for rule in sources.rules) if why][:1]
+        for path in sources.files if files is not None else ():
+            found += [(job.name, why) for why in _unread(_joined(folder, path), files or {})]
+    if known.elsewhere and files is None:
+        found.append(("scrape_config_files", f"further jobs stand in other files (line {known.elsewhere})"))
+    return tuple(found)
+
+
+@lru_cache(maxsize=8)
+def _scraped(
+    content: bytes, folder: str, files: tuple[tuple[str, bytes | None], ...], major: int
+) -> tuple[Scraped, ...]:
+    known = survey(content)
+    held = dict(files)
+    found: list[Scraped] = []
+    for job, sources in zip(known.jobs, known.discoveries, strict=True):
+        if any(trouble(rule) for rule in sources.rules):
+            continue
+        # Of those that come to the same, Prometheus scrapes one and shows what the last was before.
+        once: dict[frozenset[tuple[str, str]], Scraped] = {}
+        for source, each in groups(sources, folder, held):
+            for target in each.targets:
+                labels = _labels(job, sources, each, target=target, major=major)
+                if labels is not None:
+                    once[frozenset(labels.items())] = _target(
+                        job, labels, source=source, discovered=target, major=major
+                    )
+        found += once.values()
+    return tuple(found)
+
+
+def _labels(
+    job: ScrapeJob, sources: Discovery, each: Group, *, target: str, major: int
+) -> dict[str, str] | None:
+    """The labels with which a target is scraped, or None if it is dropped."""
+    own = {name: text for name, text in each.labels.items() if text}
+    params = {_PARAM + key: text for key, text in sources.params.items()}
+    labels = {
+        "job": job.name,
+        "__metrics_path__": job.metrics_path,
+        "__scheme__": job.scheme,
+        **({**own, **params} if major < 3 else {**params, **own}),
+        "__address__": target,
+    }
+    after = relabelled(labels, sources.rules)
+    if after is None or not after.get("__address__") or "/" in after["__address__"]:
+        return None
+    return {name: text for name, text in after.items() if not name.startswith("__meta_")}
+
+
+def _target(job: ScrapeJob, labels: dict[str, str], *, source: str, discovered: str, major: int) -> Scraped:
+    scheme, plain = labels.get("__scheme__", ""), labels["__address__"]
+    address = with_port(plain, scheme)
+    shown = address if major < 3 and not plain.endswith(":") else plain
+    return Scraped(
+        job=job.name,
+        address=address,
+        scheme=scheme or "http",
+        path=labels.get("__metrics_path__", ""),
+        instance=labels.get("instance") or shown,
+        job_label=labels.get("job", ""),
+        source=source,
+        param_target=labels.get(_PARAM + "target", ""),
+        module=labels.get(_PARAM + "module", ""),
+        discovered=discovered,
+    )
+
+
+def with_port(address: str, scheme: str) -> str:
+    """The address with the scheme's own port, if it has none."""
+    if _has_port(address):
+        return address + _PORTS.get(scheme, "") if address.endswith(":") else address
+    return f"{address}:{_PORTS[scheme]}" if _has_port(address + ":1") and scheme in _PORTS else address
+
+
+def _has_port(address: str) -> bool:
+    """Whether Go's net.SplitHostPort can divide it."""
+    host, colon, port = address.rpartition(":")
+    if not colon or any(bracket in port for bracket in "[]"):
+        return False
+    if host.startswith("["):
+        return host.endswith("]") and not any(bracket in host[1:-1] for bracket in "[]")
+    return not any(each in host for each in ":[]")
+
+
+def groups(sources: Discovery, folder: str, files: Mapping[str, bytes | None]) -> Iterator[tuple[str, Group]]:
+    """All that is known of the targets before relabelling, each with 'static' or the path of its file."""
+    for each in sources.groups:
+        yield "static", each
+    for path in dict.fromkeys(found for name in sources.files for found in _matching(folder, name, files)):
+        for each in _read(path, files[path]):
+            yield path, Group(each.targets, {**each.labels, "__meta_filepath": path})
+
+
+def _matching(folder: str, name: str, files: Mapping[str, bytes | None]) -> list[str]:
+    path = _joined(folder, name)
+    pattern = _glob(path)
+    return sorted(each for each in files if each == path or (pattern and pattern.fullmatch(each)))
+
+
+def _unread(path: str, files: Mapping[str, bytes | None]) -> Iterator[str]:
+    if not _glob(path) and files.get(path) is None:
+        yield f"its target file {path} is not there"
+    for found in _matching("/", path, files):
+        content = files[found]
+        if content is not None and _parsed(found, content) is None:
+            yield f"its target file {found} is damaged, and Prometheus ignores it"
+
+
+def _joined(folder: str, path: str) -> str:
+    return path if path.startswith("/") else posixpath.normpath(posixpath.join(folder, path))
+
+
+@lru_cache(maxsize=256)
+def _glob(path: str) -> re.Pattern[str] | None:
+    """The pattern of Go's filepath.Glob, or None if it is a plain path (or no valid pattern)."""
+    if not any(each in path for each in "*?["):
+        return None
+    parts: list[str] = []
+    at = 0
+    while at < len(path):
+        each = path[at]
+        at += 1
+        if each == "*":
+            parts.append("[^/]*")
+        elif each == "?":
+            parts.append("[^/]")
+        elif each == "[":
+            end = path.find("]", at + 1 + path.startswith("^", at))
+            inside = path[at:end] if end > 0 else ""
+            if not inside:
+                return None
+            negative = inside.startswith("^")
+            parts.append(f"(?!/)[{'^' * negative}{_in_class(inside[negative:])}]")
+            at = end + 1
+        elif each == "\\" and at < len(path):
+            parts.append(re.escape(path[at]))
+            at += 1
+        else:
+            parts.append(re.escape(each))
+    try:
+        return re.compile("".join(parts))
+    except re.error:
+        return None
+
+
+def _in_class(text: str) -> str:
+    """Everything but the dash means itself."""
+    return "".join(each if each in "-\\" else re.escape(each) for each in text)
+
+
+def _read(path: str, content: bytes | None) -> tuple[Group, ...]:
+    return (_parsed(path, content) or ()) if content is not None else ()
+
+
+@lru_cache(maxsize=256)
+def _parsed(path: str, content: bytes) -> tuple[Group, ...] | None:
+    """The groups of a target file, or None if Prometheus would not take it."""
+    ending = posixpath.splitext(path)[1].lower()
+    if ending == ".json":
+        return _json(content)
+    return _yaml(content) if ending in (".yml", ".yaml") else None
+
+
+def _json(content: bytes) -> tuple[Group, ...] | None:
+    try:
+        listed = json.loads(content.decode())
+    except (ValueError, RecursionError):
+        return None
+    found: list[Group] = []
+    if listed is None:
+        return ()
+    for each in listed if isinstance(listed, list) else [None]:
+        if not isinstance(each, dict):
+            return None
+        # Go looks at neither capital nor small letters in the keys of JSON.
+        of = {key.lower(): value for key, value in each.items()}
+        targets, labels = of.pop("targets", None) or [], of.pop("labels", None) or {}
+        if of or not isinstance(targets, list) or not isinstance(labels, dict):
+            return None
+        if not all(isinstance(text, str) for text in (*targets, *labels.values())):
+            return None
+        found.append(Group(tuple(targets), labels))
+    return tuple(found)
+
+
+def _yaml(content: bytes) -> tuple[Group, ...] | None:
+    try:
+        document = load(content)
+        data(document)
+    except ConfigError:
+        return None
+    if null(document.root):
+        return ()
+    if not isinstance(document.root, SequenceNode):
+        return None
+    found: list[Group] = []
+    for node in document.root.value:
+        of = fields.fields([node])
+        if not isinstance(node, MappingNode) or not set(of) <= {"targets", "labels"}:
+            return None
+        found.append(group(node))
+    return tuple(found)

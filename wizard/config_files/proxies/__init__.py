@@ -1,0 +1,132 @@
+"""Reverse proxies: what their configurations pass on to whom, and what to change where an upstream turns to https.
+
+Pure: the files as they were read in, routes and lines of text out. Nothing is edited here.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Final
+
+from wizard.config_files.proxies import apache, caddy, haproxy, nginx
+from wizard.model import ProxyProgram, ProxyRoute
+
+MAIN: Final[Mapping[ProxyProgram, tuple[str, ...]]] = {
+    "nginx": ("/etc/nginx/nginx.conf", "/usr/local/nginx/conf/nginx.conf", "/usr/local/etc/nginx/nginx.conf"),
+    "apache": ("/etc/apache2/apache2.conf", "/etc/httpd/conf/httpd.conf", "/etc/apache2/httpd.conf"),
+    "caddy": ("/etc/caddy/Caddyfile",),
+    "haproxy": ("/etc/haproxy/haproxy.cfg",),
+}
+"""The usual places of each proxy's configuration, where its command line names none."""
+_READERS: Final[Mapping[ProxyProgram, ModuleType]] = {
+    "nginx": nginx,
+    "apache": apache,
+    "caddy": caddy,
+    "haproxy": haproxy,
+}
+
+
+def includes(program: ProxyProgram, main: str, content: bytes) -> tuple[str, ...]:
+    """The paths and patterns that a file of a configuration includes, absolute.
+
+    Args:
+        program: whose.
+        main: the main file of the configuration: relative paths begin in its folder.
+        content: of any of its files.
+    """
+    folder = apache.root(main) if program == "apache" else posixpath.dirname(main)
+    found: tuple[str, ...] = _READERS[program].includes(content, folder)
+    return found
+
+
+def routes(program: ProxyProgram, main: str, files: Mapping[str, bytes]) -> tuple[ProxyRoute, ...]:
+    """Everything that a configuration passes on to host:port; `host` is left empty.
+
+    Args:
+        program: whose configuration it is.
+        main: its main file.
+        files: this and what it includes, by absolute path.
+    """
+    found: tuple[ProxyRoute, ...] = _READERS[program].routes(main, files)
+    return found
+
+
+def cure(route: ProxyRoute, *, ca_file: str, name: str, password: bool, certificate: bool) -> tuple[str, ...]:
+    """The lines with which a route asks an upstream that has turned to https.
+
+    Args:
+        route: as it is.
+        ca_file: the CA's certificate on the proxy's host.
+        name: a DNS name in the upstream's certificate: nginx and Apache compare no addresses.
+        password: whether the upstream asks for user and password.
+        certificate: whether it asks for a client certificate.
+    """
+    if route.scheme == "tcp":
+        return ("(TCP is passed on as it is: the clients of this port must ask by https themselves)",)
+    lines = _LINES[route.program](route, ca_file, name, certificate)
+    if password:
+        header = {
+            "nginx": f'proxy_set_header Authorization "{_LOGIN}";',
+            "apache": f'RequestHeader set Authorization "{_LOGIN}"',
+            "caddy": f'    header_up Authorization "{_LOGIN}"',
+            "haproxy": f'http-request set-header Authorization "{_LOGIN}"',
+        }[route.program]
+        lines = [*lines[:-1], header, lines[-1]] if route.program == "caddy" else [*lines, header]
+    return tuple(lines)
+
+
+_LOGIN: Final = "Basic <base64 of USER:PASSWORD>"
+_PAIR: Final = ("<client certificate>", "<its key>")
+
+
+def _nginx_lines(route: ProxyRoute, ca_file: str, name: str, certificate: bool) -> list[str]:
+    passes = route.text.startswith("proxy_pass")
+    lines = [
+        route.text.replace("http://", "https://", 1)
+        if passes
+        else f"proxy_pass https://…;  (where it passes requests to `{route.text}`)",
+        "proxy_ssl_verify on;",
+        f"proxy_ssl_trusted_certificate {ca_file};",
+        f"proxy_ssl_name {name};",
+    ]
+    if certificate:
+        lines += [f"proxy_ssl_certificate {_PAIR[0]};", f"proxy_ssl_certificate_key {_PAIR[1]};"]
+    return lines
+
+
+def _apache_lines(route: ProxyRoute, ca_file: str, name: str, certificate: bool) -> list[str]:
+    place = f"{name}:{route.upstream.rpartition(':')[2]}"
+    lines = ["SSLProxyEngine on", "SSLProxyVerify require", f"SSLProxyCACertificateFile {ca_file}"]
+    lines.append(route.text.replace(f"http://{route.upstream}", f"https://{place}", 1))
+    if certificate:
+        lines.append(f"SSLProxyMachineCertificateFile <file with {_PAIR[0]} and {_PAIR[1]}>")
+    return lines
+
+
+def _caddy_lines(route: ProxyRoute, ca_file: str, name: str, certificate: bool) -> list[str]:
+    bare = route.text.replace("http://", "", 1)
+    return [
+        f"{bare.replace(route.upstream, f'https://{route.upstream}', 1)} {{",
+        "    transport http {",
+        # From Caddy 2.8 on: tls_trust_pool file.
+        f"        tls_trusted_ca_certs {ca_file}",
+        f"        tls_server_name {name}",
+        *((f"        tls_client_auth {_PAIR[0]} {_PAIR[1]}",) if certificate else ()),
+        "    }",
+        "}",
+    ]
+
+
+def _haproxy_lines(route: ProxyRoute, ca_file: str, name: str, certificate: bool) -> list[str]:
+    shown = f" crt <file with {_PAIR[0]} and {_PAIR[1]}>" if certificate else ""
+    return [f"{route.text} ssl verify required ca-file {ca_file} verifyhost {name}{shown}"]
+
+
+_LINES: Final[Mapping[ProxyProgram, Callable[[ProxyRoute, str, str, bool], list[str]]]] = {
+    "nginx": _nginx_lines,
+    "apache": _apache_lines,
+    "caddy": _caddy_lines,
+    "haproxy": _haproxy_lines,
+}

@@ -1,0 +1,154 @@
+"""What an Apache passes on: ProxyPass, rewriting with [P] and balancers, with the site that each belongs to."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from wizard.config_files.proxies.included_files import DEEPEST, Files, named, text, upstream
+from wizard.model import ProxyRoute
+
+_URL: Final = re.compile(r"(https?|wss?)://([^/\s\"'\]]+)", re.IGNORECASE)
+_DEFINED: Final = re.compile(r"\$\{(\w+)\}")
+_PASSES: Final = ("proxypass", "proxypassmatch", "rewriterule", "balancermember")
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    name: str
+    words: tuple[str, ...]
+    file: str
+    line: int
+    text: str
+
+
+@dataclass(slots=True)
+class _Site:
+    """What holds inside the sections that are open."""
+
+    name: str = ""
+    port: int = 80
+    tls: bool = False
+    authorization: bool = False
+    path: str = "/"
+    found: list[ProxyRoute] = field(default_factory=list)
+
+
+def includes(content: bytes, folder: str) -> tuple[str, ...]:
+    """The patterns that a file includes, absolute; `folder` is the ServerRoot."""
+    found = re.findall(r"^\s*Include(?:Optional)?\s+(\S+)", text(content), re.MULTILINE | re.IGNORECASE)
+    return tuple(posixpath.join(folder, each.strip("\"'")) for each in found)
+
+
+def routes(main: str, files: Files) -> tuple[ProxyRoute, ...]:
+    """Every directive that passes requests to a URL."""
+    folder = root(main)
+    defined: dict[str, str] = {}
+    outside, found = _Site(), []
+    site = outside
+    listen = 0
+    for each in _lines(main, folder, files, defined, 0):
+        if each.name == "listen" and not listen:
+            listen = _port(each.words, 80)
+        if each.name == "<virtualhost":
+            port = _port(each.words, listen or 80)
+            site = _Site(port=port, tls=port == 443)
+        elif each.name == "</virtualhost>":
+            found += _of(site)
+            site = outside
+        else:
+            _take(each, site)
+    return (*_of(outside), *found)
+
+
+def root(main: str) -> str:
+    """The folder that relative paths begin in."""
+    folder = posixpath.dirname(main)
+    return posixpath.dirname(folder) if posixpath.basename(folder) == "conf" else folder
+
+
+def _take(each: _Line, site: _Site) -> None:
+    words = each.words
+    match each.name:
+        case "servername" if words:
+            site.name = words[0].partition("://")[2] or words[0]
+            site.name = site.name.partition(":")[0]
+        case "sslengine" if words:
+            site.tls = words[0].lower() == "on"
+        case "requestheader":
+            site.authorization |= [word.lower() for word in words[:2]] == ["set", "authorization"]
+        case "<location" | "<locationmatch" if words:
+            path = words[-1].rstrip(">").strip("\"'")
+            site.path = path if path.startswith("/") else "/"
+        case "</location>" | "</locationmatch>":
+            site.path = "/"
+        case name if name in _PASSES:
+            if name == "rewriterule" and not re.search(r"\[(?:[^\]]*,)?P(?:,[^\]]*)?\]", each.text):
+                return
+            own = words[0] if len(words) > 1 and words[0].startswith("/") and name != "balancermember" else ""
+            if target := _URL.search(each.text):
+                scheme = "https" if target[1].lower() in ("https", "wss") else "http"
+                place = upstream(target[2], scheme)
+                if place:
+                    site.found.append(
+                        ProxyRoute(
+                            host="",
+                            program="apache",
+                            file=each.file,
+                            line=each.line,
+                            upstream=place,
+                            scheme=scheme,  # type: ignore[arg-type]
+                            text=each.text,
+                            path=own or site.path,
+                        )
+                    )
+
+
+def _of(site: _Site) -> list[ProxyRoute]:
+    return [
+        replace(each, site=site.name, port=site.port, tls=site.tls, authorization=site.authorization)
+        for each in site.found
+    ]
+
+
+def _port(words: tuple[str, ...], usual: int) -> int:
+    found = re.search(r"(?:^|:)(\d+)>?$", words[0]) if words else None
+    return int(found[1]) if found else usual
+
+
+def _lines(path: str, folder: str, files: Files, defined: dict[str, str], depth: int) -> Iterator[_Line]:
+    content = files.get(path)
+    if content is None or depth > DEEPEST:
+        return
+    kept, first = "", 0
+    for number, raw in enumerate(text(content).splitlines(), 1):
+        first = first or number
+        kept += raw
+        if kept.endswith("\\"):
+            kept = kept[:-1]
+            continue
+        said = _DEFINED.sub(lambda one: defined.get(one[1], one[0]), kept.strip())
+        kept, line, first = "", first, 0
+        if not said or said.startswith("#"):
+            continue
+        words = _words(said)
+        name = words[0].lower()
+        if name == "define" and len(words) > 1:
+            defined[words[1]] = words[2] if len(words) > 2 else ""
+        elif name in ("include", "includeoptional"):
+            for pattern in words[1:]:
+                for each in named(pattern, folder, files):
+                    yield from _lines(each, folder, files, defined, depth + 1)
+        else:
+            yield _Line(name, tuple(words[1:]), path, line, said)
+
+
+def _words(said: str) -> list[str]:
+    try:
+        return shlex.split(said, posix=True) or [said]
+    except ValueError:
+        return said.split()

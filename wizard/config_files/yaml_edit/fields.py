@@ -1,0 +1,107 @@
+"""What a mapping means to Prometheus once its merge keys are resolved.
+
+Its YAML reader (go-yaml 2, seen with 2.42 by way of /api/v1/status/config) applies `<<` where it stands: one
+below a key overrides that key. And it merges structures such as tls_config field by field, so that a field of
+a merged tls_config survives an explicit tls_config that does not name it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from wizard.config_files.yaml_edit.document import merges, null, text_of
+
+Fields: TypeAlias = dict[str, list[Node]]
+"""For each key the values given to it, in the order in which Prometheus applies them."""
+
+_POINTERS = frozenset({"basic_auth", "authorization", "oauth2"})
+_TRUE = frozenset({"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON", "y", "Y"})
+
+
+def fields(nodes: Iterable[Node]) -> Fields:
+    """The fields of the mappings `nodes`, the later over the earlier; what is no mapping counts for nothing."""
+    result: Fields = {}
+    for node in nodes:
+        if isinstance(node, MappingNode):
+            _gather(node, result, 0)
+    return result
+
+
+def value(of: Fields, key: str) -> str:
+    """The text that the key has in the end, or ''; a null leaves what was there."""
+    if key not in of:
+        return ""
+    for node in reversed(of[key]):
+        if not null(node):
+            return text_of(node)
+    return ""
+
+
+def inner(of: Fields, key: str) -> Fields:
+    """The fields of the structure below `key`."""
+    if key not in of:
+        return {}
+    nodes = of[key]
+    if key in _POINTERS:
+        last = max((index for index, node in enumerate(nodes) if null(node)), default=-1)
+        nodes = nodes[last + 1 :]
+    return fields(nodes)
+
+
+def given(of: Fields, key: str) -> bool:
+    """Whether the key has a value other than null in the end."""
+    nodes = of.get(key, [])
+    return bool(nodes) and not null(nodes[-1])
+
+
+def texts(of: Fields) -> dict[str, str]:
+    """All the single values that are not empty."""
+    found = {key: value(of, key) for key in of}
+    return {key: text for key, text in found.items() if text}
+
+
+def items(of: Fields, key: str) -> list[Node]:
+    """The items of the list below `key`; a later list replaces an earlier one."""
+    if key not in of:
+        return []
+    for node in reversed(of.get(key, ())):
+        if isinstance(node, SequenceNode):
+            return list(node.value)
+    return []
+
+
+def truth(text: str) -> bool:
+    """Whether Go reads this word as true."""
+    return text in _TRUE
+
+
+def own(node: Node | None, key: str) -> Node | None:
+    """The value that a mapping itself gives to the key, merge keys left aside."""
+    if isinstance(node, MappingNode):
+        for name, each in node.value:
+            if isinstance(name, ScalarNode) and name.value == key:
+                found: Node = each
+                return found
+    return None
+
+
+def _gather(node: MappingNode, result: Fields, depth: int) -> None:
+    if depth > 20:
+        return
+    for key, each in node.value:
+        name = key.value
+        if name == "<<" and merges(key):
+            # Of a list of mappings the first wins, so it is applied last.
+            sources = reversed(each.value) if isinstance(each, SequenceNode) else [each]
+            for source in sources:
+                if isinstance(source, MappingNode):
+                    _gather(source, result, depth + 1)
+        elif not isinstance(name, str):
+            continue
+        elif name in result:
+            result[name].append(each)
+        else:
+            result[name] = [each]
