@@ -186,7 +186,7 @@ def _first(journey: Journey, order: dict[str, int]) -> int:
 
 def _certificates(files: _Files) -> Iterator[tuple[tuple[Place, str], FileState, CertificateSummary]]:
     """((place, fingerprint), file, certificate) of each certificate in each file; what cannot be read is left out."""
-    from wizard import pki
+    from wizard.certificates import issue
     from wizard.errors import CertificateError
 
     known: dict[bytes, CertificateSummary | None] = {}
@@ -194,7 +194,7 @@ def _certificates(files: _Files) -> Iterator[tuple[tuple[Place, str], FileState,
         for block in _BLOCK.findall(state.content):
             if block not in known:
                 try:
-                    known[block] = pki.summary(block + b"\n")
+                    known[block] = issue.summary(block + b"\n")
                 except CertificateError:
                     known[block] = None
             summary = known[block]

@@ -107,14 +107,15 @@ def measure(folder: Path, network: Network, machines: Sequence[Machine]) -> int:
 
 def material(folder: Path) -> None:
     """What Ansible finds ready made: a pair, a password and its hash; and the playbook."""
-    from wizard import passwords, pki
+    from wizard import passwords
+    from wizard.certificates import issue
     from wizard.redact import Secret
 
     password = passwords.generate()
-    key = pki.new_key("ec-p256")
+    key = issue.new_key("ec-p256")
     names = tuple(f"192.0.2.{last}" for last in range(11, 11 + MANY))
     (folder / "node.key").write_bytes(key)
-    (folder / "node.crt").write_bytes(pki.self_signed(key_pem=key, names=names, days=9, common_name="node"))
+    (folder / "node.crt").write_bytes(issue.self_signed(key_pem=key, names=names, days=9, common_name="node"))
     (folder / "password").write_text(password.reveal())
     hashed = passwords.hash_password(Secret(password.reveal()), 10)
     (folder / "web.yml").write_text(

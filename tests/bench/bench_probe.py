@@ -21,7 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.integration.stand import free_port, running
-from wizard import binaries, pki, probes
+from wizard import binaries, probes
+from wizard.certificates import issue
 from wizard.engine.outcome import silent
 from wizard.engine.proving import MOST, MOST_BESIDE_A_SCREEN, prove
 from wizard.model import Probe
@@ -113,9 +114,11 @@ def curl(*arguments: str) -> str:
 @contextmanager
 def targets(folder: Path) -> Iterator[list[Probe]]:
     """1,000 targets with a shared certificate: one node_exporter at as many loopback addresses."""
-    ca_key, key = pki.new_key("ec-p256"), pki.new_key("ec-p256")
-    ca = pki.new_ca(name="Bench CA", key_pem=ca_key, days=2)
-    leaf = pki.issue(ca_cert=ca, ca_key=ca_key, key_pem=key, names=("*.bench.test",), days=2, common_name="n")
+    ca_key, key = issue.new_key("ec-p256"), issue.new_key("ec-p256")
+    ca = issue.new_ca(name="Bench CA", key_pem=ca_key, days=2)
+    leaf = issue.issue(
+        ca_cert=ca, ca_key=ca_key, key_pem=key, names=("*.bench.test",), days=2, common_name="n"
+    )
     for name, content in (("ca.crt", ca), ("node.crt", leaf), ("node.key", key)):
         (folder / name).write_bytes(content)
     web = folder / "web.yml"

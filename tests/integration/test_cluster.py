@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.stand import free_port, running
-from wizard import binaries, pki
+from wizard import binaries
+from wizard.certificates import issue
 from wizard.components import component
 from wizard.config_files import alertmanager_cluster
 from wizard.errors import ConfigError
@@ -24,12 +25,12 @@ GIVEN = {"cert_file": "/x/c.crt", "key_file": "/x/c.key", "ca_file": "/x/ca.crt"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cluster")
-    ca_key = pki.new_key("ec-p256")
-    ca = pki.new_ca(name="Lab CA", key_pem=ca_key, days=100)
+    ca_key = issue.new_key("ec-p256")
+    ca = issue.new_ca(name="Lab CA", key_pem=ca_key, days=100)
     (folder / "ca.crt").write_bytes(ca)
     for name, names in (("c", ["am.lab", "127.0.0.1"]), ("named", ["am.lab"])):
-        key = pki.new_key("ec-p256")
-        certificate = pki.issue(
+        key = issue.new_key("ec-p256")
+        certificate = issue.issue(
             ca_cert=ca, ca_key=ca_key, key_pem=key, names=names, days=30, common_name="am.lab", client=True
         )
         (folder / f"{name}.crt").write_bytes(certificate)

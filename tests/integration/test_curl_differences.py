@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.integration.stand import exporter, free_port
-from wizard import binaries, passwords, pki, probes
+from wizard import binaries, passwords, probes
+from wizard.certificates import issue
 from wizard.model import Attempt, Probe
 from wizard.probes import metrics
 from wizard.redact import Secret
@@ -43,9 +44,9 @@ def node_exporter() -> str:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CA in ca.crt and ca.key."""
     made = tmp_path_factory.mktemp("differences")
-    key = pki.new_key("ec-p256")
+    key = issue.new_key("ec-p256")
     (made / "ca.key").write_bytes(key)
-    (made / "ca.crt").write_bytes(pki.new_ca(name="Difference CA", key_pem=key, days=30))
+    (made / "ca.crt").write_bytes(issue.new_ca(name="Difference CA", key_pem=key, days=30))
     return made
 
 

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tests.integration import go_program
 from tests.integration.go_certificates import NOW, edwards, pem
 from tests.integration.go_corpus import Case, corpus
-from wizard import probes, trust
+from wizard import certificates, probes
+from wizard.certificates import go
 from wizard.model import Probe
-from wizard.trust import go
 
 pytestmark = [pytest.mark.matrix, pytest.mark.timeout(1800)]
 # Keys that are new in each run, octets that one of them makes, and what a handshake cannot carry.
@@ -41,7 +41,7 @@ def cases() -> list[Case]:
 
 
 def ours(case: Case, rules: go.Rules) -> str:
-    return trust.verdict(
+    return certificates.verdict(
         case.chain,
         anchors=go.Pool.of_pem(case.roots, rules),
         name=case.name,

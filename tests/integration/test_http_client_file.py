@@ -14,7 +14,8 @@ import bcrypt
 import pytest
 
 from tests.integration.stand import free_port, running
-from wizard import binaries, pki
+from wizard import binaries
+from wizard.certificates import issue
 from wizard.config_files import http_client, web_config
 from wizard.errors import ConfigError
 
@@ -52,13 +53,13 @@ def stand(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, cache: Path
 ) -> Iterator[Stand]:
     folder = tmp_path_factory.mktemp("client file")
-    ca_key = pki.new_key("ec-p256")
-    ca = pki.new_ca(name="Lab CA", key_pem=ca_key, days=100)
+    ca_key = issue.new_key("ec-p256")
+    ca = issue.new_ca(name="Lab CA", key_pem=ca_key, days=100)
     (folder / "ca.crt").write_bytes(ca)
     (folder / "pw").write_text("canary\n")
     for name, client in (("server", False), ("client", True)):
-        key = pki.new_key("ec-p256")
-        certificate = pki.issue(
+        key = issue.new_key("ec-p256")
+        certificate = issue.issue(
             ca_cert=ca,
             ca_key=ca_key,
             key_pem=key,

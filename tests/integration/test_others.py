@@ -21,8 +21,9 @@ import pytest
 from tests.integration.snapshot import Snapshot, differences, snapshot
 from tests.integration.stand import free_port, running
 from tests.integration.test_cluster import Instance
-from wizard import binaries, pki
+from wizard import binaries
 from wizard import practice as practice_stack
+from wizard.certificates import issue
 from wizard.config_files import alertmanager_cluster, grafana
 from wizard.engine import Engine
 from wizard.errors import ConfigError
@@ -463,7 +464,7 @@ def test_a_packaged_grafana_gets_files_of_its_own_group_and_a_name_that_fits(
     shown = next(change for change in plan.changes if change.path.endswith("/prometheus.crt"))
     assert isinstance(shown, WriteFile)
     assert shown.after is not None
-    names = pki.summary(shown.after.content).names
+    names = issue.summary(shown.after.content).names
     assert "localhost" not in names
     said = grafana.datasources(edit.after.content)[0]
     assert said.url == f"https://localhost:{port}"

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from wizard import pki
 from wizard import practice as practice_stack
+from wizard.certificates import issue
 from wizard.components import component
 from wizard.connections import loopback
 from wizard.connections.practice import PracticeConnection
@@ -126,8 +126,8 @@ def test_the_whole_stack_of_each_generation_comes_up_reloads_restarts_and_goes(
 def whole_round(workspace: Path, cache: Path, suite: str) -> None:
     workspace.mkdir()
     pair = (workspace / "tls.crt", workspace / "tls.key")
-    pair[1].write_bytes(key := pki.new_key("ec-p256"))
-    pair[0].write_bytes(pki.self_signed(names=["127.0.0.1"], key_pem=key, days=2, common_name="test"))
+    pair[1].write_bytes(key := issue.new_key("ec-p256"))
+    pair[0].write_bytes(issue.self_signed(names=["127.0.0.1"], key_pem=key, days=2, common_name="test"))
     with whole(workspace, cache, suite=suite) as stack:
         assert stack.active
         assert stack.components == practice_stack.WHOLE

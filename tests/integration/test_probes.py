@@ -21,7 +21,8 @@ from typing import Any
 import pytest
 
 from tests.integration.stand import exporter, free_port, prometheus_server
-from wizard import binaries, passwords, pki, probes
+from wizard import binaries, passwords, probes
+from wizard.certificates import issue
 from wizard.engine.proving import prove
 from wizard.model import Attempt, Event, Probe
 from wizard.redact import Secret
@@ -46,9 +47,11 @@ class Pki:
 
     def leaf(self, name: str, *names: str, **more: Any) -> tuple[str, str]:
         """Certificate and key of a good leaf."""
-        key = pki.new_key("ec-p256")
+        key = issue.new_key("ec-p256")
         options: dict[str, Any] = {"days": 30, "common_name": name} | more
-        certificate = pki.issue(ca_cert=self.ca_pem, ca_key=self.ca_key, key_pem=key, names=names, **options)
+        certificate = issue.issue(
+            ca_cert=self.ca_pem, ca_key=self.ca_key, key_pem=key, names=names, **options
+        )
         return self.write(f"{name}.crt", certificate), self.write(f"{name}.key", key)
 
     def openssl(self, name: str, subject: str, extensions: str, *, issuer: str = "ca") -> tuple[str, str]:
@@ -69,14 +72,14 @@ class Pki:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Pki:
     folder = tmp_path_factory.mktemp("pki")
-    key = pki.new_key("ec-p256")
-    ca = pki.new_ca(name="Lab CA", key_pem=key, days=100)
-    other_key = pki.new_key("ec-p256")
+    key = issue.new_key("ec-p256")
+    ca = issue.new_ca(name="Lab CA", key_pem=key, days=100)
+    other_key = issue.new_key("ec-p256")
     made = Pki(folder, ca, key)
     made.write("ca.crt", ca)
     made.write("ca.key", key)
-    made.write("other.crt", pki.new_ca(name="Other CA", key_pem=other_key, days=100))
-    made.write("namesake.crt", pki.new_ca(name="Lab CA", key_pem=other_key, days=100))
+    made.write("other.crt", issue.new_ca(name="Other CA", key_pem=other_key, days=100))
+    made.write("namesake.crt", issue.new_ca(name="Lab CA", key_pem=other_key, days=100))
     return made
 
 
@@ -130,11 +133,11 @@ SAN = "subjectAltName=DNS:localhost,IP:127.0.0.1\n"
 def _cases(lab: Pki) -> list[Case]:
     now = dt.datetime.now(dt.UTC)
     good = lab.leaf("good", "localhost", "127.0.0.1")
-    own_key = pki.new_key("ec-p256")
+    own_key = issue.new_key("ec-p256")
     own = (
         lab.write(
             "own.crt",
-            pki.self_signed(key_pem=own_key, names=["localhost"], days=30, common_name="own"),
+            issue.self_signed(key_pem=own_key, names=["localhost"], days=30, common_name="own"),
         ),
         lab.write("own.key", own_key),
     )
@@ -279,7 +282,7 @@ def test_password_right_wrong_missing(lab: Pki, secured: int) -> None:
 
 
 def test_many_at_once_are_told_apart_and_keep_their_order(lab: Pki, secured: int) -> None:
-    other = pki.new_ca(name="Another CA", key_pem=pki.new_key("ec-p256"), days=9)
+    other = issue.new_ca(name="Another CA", key_pem=issue.new_key("ec-p256"), days=9)
     ca, stranger = lab.file("ca.crt"), lab.write("another-ca.crt", other)
     url = f"https://localhost:{secured}/metrics"
     asked = [
@@ -360,8 +363,8 @@ def test_client_certificates(lab: Pki, node_exporter: str, tmp_path: Path) -> No
     crt, key = lab.leaf("mutual", "localhost")
     ours = lab.leaf("client", server=False, client=True)
     server_only = lab.leaf("serveronly", "localhost")
-    stranger_key = pki.new_key("ed25519")
-    stranger = pki.self_signed(
+    stranger_key = issue.new_key("ed25519")
+    stranger = issue.self_signed(
         key_pem=stranger_key, names=[], days=3, common_name="s", server=False, client=True
     )
     pair = (lab.write("stranger.crt", stranger), lab.write("stranger.key", stranger_key))
@@ -425,7 +428,7 @@ def test_files_that_cannot_be_used(lab: Pki, tmp_path: Path) -> None:
         "unable to load specified CA cert .*: open .*: no such file or directory", missing.reason
     )
     assert junk.reason == f"unable to use specified CA cert {tmp_path}/junk.crt"
-    locked = lab.write("sealed.key", pki.lock(pki.new_key("ec-p256"), Secret("x")))
+    locked = lab.write("sealed.key", issue.lock(issue.new_key("ec-p256"), Secret("x")))
     crt, _ = lab.leaf("locked", "localhost")
     asked = probes.run(probe("https://localhost:1/", cert_file=crt, key_file=locked))
     assert asked.reason.startswith("unable to use specified client cert"), (

@@ -16,7 +16,8 @@ import bcrypt
 import pytest
 
 from tests.integration.stand import free_port, running
-from wizard import assets, binaries, pki
+from wizard import assets, binaries
+from wizard.certificates import issue
 from wizard.config_files import web_config
 
 SCRIPT = str(assets.path("examples/push_to_pushgateway.py"))
@@ -56,20 +57,20 @@ def stand(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, cache: Path
 ) -> Iterator[Stand]:
     folder = tmp_path_factory.mktemp("push")
-    ca_key, other_key = pki.new_key("ec-p256"), pki.new_key("ec-p256")
-    ca = pki.new_ca(name="Lab CA", key_pem=ca_key, days=100)
-    other = pki.new_ca(name="Other CA", key_pem=other_key, days=100)
+    ca_key, other_key = issue.new_key("ec-p256"), issue.new_key("ec-p256")
+    ca = issue.new_ca(name="Lab CA", key_pem=ca_key, days=100)
+    other = issue.new_ca(name="Other CA", key_pem=other_key, days=100)
 
     def write(name: str, content: bytes) -> None:
         (folder / name).write_bytes(content)
 
     def leaf(name: str, *names: str, signed: tuple[bytes, bytes] = (ca, ca_key), **uses: Any) -> None:
-        key = pki.new_key("ec-p256")
+        key = issue.new_key("ec-p256")
         cert, by = signed
         write(f"{name}.key", key)
         write(
             f"{name}.crt",
-            pki.issue(ca_cert=cert, ca_key=by, key_pem=key, names=names, days=30, common_name=name, **uses),
+            issue.issue(ca_cert=cert, ca_key=by, key_pem=key, names=names, days=30, common_name=name, **uses),
         )
 
     leaf("server", "localhost", "127.0.0.1")

@@ -19,7 +19,7 @@ import aiohttp
 import pytest
 
 from screens.browser import Serving, check
-from wizard import pki
+from wizard.certificates import issue
 from wizard.errors import InputError
 from wizard.workspace import Workspace
 
@@ -122,10 +122,10 @@ async def test_a_browser_with_the_link_sees_the_wizard_and_nobody_else_does(tmp_
 
 @pytest.mark.timeout(120)
 async def test_each_student_has_a_link_and_over_tls_nothing_else_is_spoken(tmp_path: Path) -> None:
-    key = pki.new_key("ec-p256")
+    key = issue.new_key("ec-p256")
     (tmp_path / "key").write_bytes(key)
     (tmp_path / "crt").write_bytes(
-        pki.self_signed(key_pem=key, names=("127.0.0.1", "localhost"), days=1, common_name="localhost")
+        issue.self_signed(key_pem=key, names=("127.0.0.1", "localhost"), days=1, common_name="localhost")
     )
     tls = ("--cert", tmp_path / "crt", "--key", tmp_path / "key")
     with served(tmp_path, "--students", "2", *tls) as (links, said, _):

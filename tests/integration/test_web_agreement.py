@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from tests.integration.stand import free_port
-from wizard import binaries, components, pki
+from wizard import binaries, components
+from wizard.certificates import issue
 from wizard.config_files import web_config
 from wizard.model import RateLimit
 
@@ -262,12 +263,12 @@ def _read(path: str) -> bytes | None:
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory) -> Stand:
     folder = tmp_path_factory.mktemp("web")
-    ca_key, key, other = (pki.new_key("ec-p256") for _ in range(3))
-    ca = pki.new_ca(name="Lab CA", key_pem=ca_key, days=100)
+    ca_key, key, other = (issue.new_key("ec-p256") for _ in range(3))
+    ca = issue.new_ca(name="Lab CA", key_pem=ca_key, days=100)
 
     def leaf(key: bytes, name: str, **more: Any) -> bytes:
         names = [name, "127.0.0.1"]
-        return pki.issue(
+        return issue.issue(
             ca_cert=ca, ca_key=ca_key, key_pem=key, names=names, days=30, common_name=name, **more
         )
 

@@ -21,7 +21,8 @@ from screens.console import Console, filled
 from screens.dialogs.attempt import AttemptDialog
 from tests.integration.stand import exporter, free_port, prometheus_server
 from tests.screens.helpers import QuietEngine, engine, until
-from wizard import binaries, passwords, pki, probes
+from wizard import binaries, passwords, probes
+from wizard.certificates import issue
 from wizard.model import Forward, HostSpec, Probe
 from wizard.redact import Secret
 from wizard.workspace import Workspace
@@ -46,10 +47,10 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     programs = {
         name: binaries.find(name, cache=cache).path for name in ("node_exporter", "prometheus", "promtool")
     }
-    ca_key, key = pki.new_key("ec-p256"), pki.new_key("ec-p256")
-    ca = pki.new_ca(name="Console CA", key_pem=ca_key, days=30)
-    other = pki.new_ca(name="Other CA", key_pem=key, days=30)
-    leaf = pki.issue(
+    ca_key, key = issue.new_key("ec-p256"), issue.new_key("ec-p256")
+    ca = issue.new_ca(name="Console CA", key_pem=ca_key, days=30)
+    other = issue.new_ca(name="Other CA", key_pem=key, days=30)
+    leaf = issue.issue(
         ca_cert=ca,
         ca_key=ca_key,
         key_pem=key,

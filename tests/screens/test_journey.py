@@ -9,7 +9,7 @@ import pytest
 from screens.copies import Travels, counted, found, planned, read_back
 from screens.journey import stays, way
 from tests.screens.many import names, stack_of
-from wizard import pki
+from wizard.certificates import issue
 from wizard.model import (
     WORKSPACE,
     Change,
@@ -30,9 +30,11 @@ HOSTS = names(3)
 @pytest.fixture(scope="module")
 def made() -> dict[str, bytes]:
     """A CA and a server's pair, as PEM."""
-    ca_key, key = pki.new_key("ec-p256"), pki.new_key("ec-p256")
-    ca = pki.new_ca(name="Firescreen CA", key_pem=ca_key, days=30)
-    leaf = pki.issue(ca_cert=ca, ca_key=ca_key, key_pem=key, names=("srv001",), days=10, common_name="srv001")
+    ca_key, key = issue.new_key("ec-p256"), issue.new_key("ec-p256")
+    ca = issue.new_ca(name="Firescreen CA", key_pem=ca_key, days=30)
+    leaf = issue.issue(
+        ca_cert=ca, ca_key=ca_key, key_pem=key, names=("srv001",), days=10, common_name="srv001"
+    )
     return {"ca": ca, "ca_key": ca_key, "leaf": leaf, "key": key}
 
 
@@ -84,7 +86,7 @@ def test_each_certificate_is_told_once_with_every_place_that_it_goes_to(made: di
     assert (leaf.kind, leaf.hosts, leaf.made) == ("server certificate", ("srv001",), None)
     assert {copy.state for one in (ca, leaf) for copy in one.copies} == {"planned"}
     text = way(ca, 60).plain
-    for part in ("/etc/prometheus/ca.crt", "0644 root:root", pki.summary(made["ca"]).fingerprint[:20], CA):
+    for part in ("/etc/prometheus/ca.crt", "0644 root:root", issue.summary(made["ca"]).fingerprint[:20], CA):
         assert part in text
 
 
@@ -99,7 +101,7 @@ def test_what_arrived_is_compared_with_what_was_sent(made: dict[str, bytes]) -> 
     plan = the_plan(made)
     files = afterwards(plan)
     assert counted(read_back(plan, facts(files)).journeys) == {"arrived": 3}
-    stranger = pki.new_ca(name="A stranger", key_pem=pki.new_key("ec-p256"), days=5)
+    stranger = issue.new_ca(name="A stranger", key_pem=issue.new_key("ec-p256"), days=5)
     files["monitor"]["/etc/prometheus/ca.crt"] = FileState(stranger, 0o644)
     files["srv001"]["/etc/node_exporter/client-ca.crt"] = None
     del files["srv001"]["/etc/node_exporter/node.crt"]
@@ -107,7 +109,7 @@ def test_what_arrived_is_compared_with_what_was_sent(made: dict[str, bytes]) -> 
     assert counted(travels.journeys) == {"other": 1, "missing": 1, "unseen": 1}
     text = way(travels.journeys[0], 60).plain
     assert "✗ monitor: another certificate is there" in text
-    assert pki.summary(stranger).fingerprint[:20] in text
+    assert issue.summary(stranger).fingerprint[:20] in text
     assert "✗ srv001: it is not there" in text
 
 

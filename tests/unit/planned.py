@@ -15,7 +15,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from wizard import assets, pki, steps
+from wizard import assets, steps
+from wizard.certificates import issue
 from wizard.components import component as find_component
 from wizard.errors import FirescreenError
 from wizard.inventory import stack_file as stack
@@ -301,7 +302,7 @@ def _content(change: WriteFile) -> Iterator[str]:
         yield "private key" + (", encrypted" if b"ENCRYPTED" in content else "")
     elif content.startswith(b"-----BEGIN CERTIFICATE"):
         for block in re.findall(rb"-----BEGIN.*?-----END [A-Z ]+-----\n?", content, re.DOTALL):
-            found = pki.summary(block)
+            found = issue.summary(block)
             days = round((found.not_after - found.not_before) / 86400)
             yield (
                 f"certificate {found.subject} by {found.issuer}, {found.key}, {days} days, {'+'.join(found.usage)}"

@@ -18,9 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from tests.unit.test_identity import Files, planned, site, with_config
-from wizard import pki
+from wizard.certificates import issue, signatures
 from wizard.model import CertificateSpec, FileState, Finding, OwnFiles
-from wizard.trust import relations
 
 
 def authority(name: str, parent: tuple[bytes, bytes] | None = None, *, days: int = 90) -> tuple[bytes, bytes]:
@@ -52,8 +51,8 @@ def authority(name: str, parent: tuple[bytes, bytes] | None = None, *, days: int
 
 ROOT = authority("Example Root CA")
 MIDDLE = authority("Example Issuing CA 3", ROOT, days=42)
-KEY = pki.new_key("ec-p256")
-LEAF = pki.issue(
+KEY = issue.new_key("ec-p256")
+LEAF = issue.issue(
     ca_cert=MIDDLE[0], ca_key=MIDDLE[1], key_pem=KEY, names=("node1",), days=20, common_name="node1"
 )
 PATHS = OwnFiles(cert_file="/etc/ssl/node.crt", key_file="/etc/ssl/node.key", ca_file="/etc/ssl/ca.crt")
@@ -73,7 +72,7 @@ PATHS = OwnFiles(cert_file="/etc/ssl/node.crt", key_file="/etc/ssl/node.key", ca
     ],
 )
 def test_what_a_bundle_lacks(bundle: bytes, expected: bytes) -> None:
-    assert relations.unrooted(bundle, LEAF) == expected
+    assert signatures.unrooted(bundle, LEAF) == expected
 
 
 def told(certificate: bytes, ca: bytes) -> tuple[Finding, ...]:

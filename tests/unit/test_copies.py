@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from wizard import pki, steps
+from wizard import steps
+from wizard.certificates import issue
 from wizard.errors import InputError
 from wizard.model import (
     WORKSPACE,
@@ -47,9 +48,9 @@ class Files(dict[str, FileState | None]):
 
 def made(name: str, *, client: bool = False) -> tuple[bytes, bytes]:
     """A certificate that signs itself, and its key."""
-    key = pki.new_key("ec-p256")
+    key = issue.new_key("ec-p256")
     names = (name, "localhost", "192.0.2.1", "192.0.2.2")
-    return pki.self_signed(key_pem=key, names=names, days=90, common_name=name, client=client), key
+    return issue.self_signed(key_pem=key, names=names, days=90, common_name=name, client=client), key
 
 
 def service(host: str, component: str, port: int, *, config: str = "") -> Service:
@@ -132,7 +133,7 @@ def writes(plan: Plan) -> list[WriteFile]:
 
 
 def fingerprint(pem: bytes) -> str:
-    return pki.summary(pem).fingerprint
+    return issue.summary(pem).fingerprint
 
 
 # -- certificates -------------------------------------------------------------------------------------------
@@ -166,11 +167,11 @@ def test_a_pinned_certificate_goes_from_server_to_prometheus() -> None:
 
 
 def test_typed_by_hand_what_is_copied_is_what_vouches_for_the_server() -> None:
-    ca_key = pki.new_key("ec-p256")
-    authority = pki.new_ca(name="theirs", key_pem=ca_key, days=90)
-    key = pki.new_key("ec-p256")
+    ca_key = issue.new_key("ec-p256")
+    authority = issue.new_ca(name="theirs", key_pem=ca_key, days=90)
+    key = issue.new_key("ec-p256")
     names = ("srv1", "localhost", "192.0.2.1")
-    certificate = pki.issue(
+    certificate = issue.issue(
         ca_cert=authority, ca_key=ca_key, key_pem=key, names=names, days=30, common_name="srv1"
     )
     files = {"/etc/ssl/own.crt": certificate, "/etc/ssl/own.key": key, "/etc/ssl/ca.crt": authority}
@@ -263,9 +264,9 @@ def test_prometheus_own_key_as_the_pair_of_all_nodes_is_refused() -> None:
 
 
 def test_the_ca_s_key_as_the_pair_of_all_nodes_is_refused() -> None:
-    key = pki.new_key("ec-p256")
-    authority = pki.new_ca(name="mine", key_pem=key, days=90)
-    certificate = pki.self_signed(
+    key = issue.new_key("ec-p256")
+    authority = issue.new_ca(name="mine", key_pem=key, days=90)
+    certificate = issue.self_signed(
         key_pem=key, names=("srv1", "192.0.2.1"), days=90, common_name="srv1", client=True
     )
     found = facts(
@@ -287,9 +288,9 @@ def test_the_ca_s_key_as_the_pair_of_all_nodes_is_refused() -> None:
 
 @pytest.mark.parametrize("which", ["key_file", "client_key_file"])
 def test_the_ca_s_key_for_a_server_or_client_is_refused(which: str) -> None:
-    key = pki.new_key("ec-p256")
-    authority = pki.new_ca(name="mine", key_pem=key, days=90)
-    certificate = pki.self_signed(
+    key = issue.new_key("ec-p256")
+    authority = issue.new_ca(name="mine", key_pem=key, days=90)
+    certificate = issue.self_signed(
         key_pem=key, names=("prometheus", "localhost"), days=90, common_name="x", client=True
     )
     files = {"/etc/ssl/own.crt": certificate, "/etc/ssl/own.key": key}
@@ -315,11 +316,11 @@ def test_of_a_file_that_holds_its_key_too_only_the_certificate_is_copied() -> No
 
 def test_a_password_file_that_is_a_key_is_not_sent() -> None:
     # The longest way round: a stack that names the CA's key where a password file is meant.
-    key = pki.new_key("ec-p256")
+    key = issue.new_key("ec-p256")
     change = WriteFile(
         host="srv1", path="/etc/x", before=None, after=FileState(b"user: x\n" + key), why="", secret=True
     )
-    found = facts(**{WORKSPACE: {f"{ROOM}/ca/ca.crt": pki.new_ca(name="mine", key_pem=key, days=90)}})
+    found = facts(**{WORKSPACE: {f"{ROOM}/ca/ca.crt": issue.new_ca(name="mine", key_pem=key, days=90)}})
     plan = planned(stack(), facts())
     step = replace(plan.steps[0], changes=(change,))
     with pytest.raises(InputError, match="private key of your CA would be copied to /etc/x on srv1"):
@@ -329,6 +330,8 @@ def test_a_password_file_that_is_a_key_is_not_sent() -> None:
 def test_a_locked_key_is_known_again_too() -> None:
     from wizard.redact import Secret
 
-    locked = pki.lock(pki.new_key("ec-p256"), Secret("a passphrase"))
+    locked = issue.lock(issue.new_key("ec-p256"), Secret("a passphrase"))
     assert copies.private_keys(locked) == copies.private_keys(b"text before\n" + locked)
-    assert copies.private_keys(locked) != copies.private_keys(pki.lock(pki.new_key("ec-p256"), Secret("x")))
+    assert copies.private_keys(locked) != copies.private_keys(
+        issue.lock(issue.new_key("ec-p256"), Secret("x"))
+    )

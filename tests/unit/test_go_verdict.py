@@ -45,8 +45,8 @@ from tests.integration.go_certificates import (
     uri,
     usage,
 )
-from wizard import trust
-from wizard.trust import go
+from wizard import certificates as trust
+from wizard.certificates import go
 
 RECORDED = json.loads((Path(__file__).parent / "data" / "go_verdicts.json").read_text())
 ROOT = authority("root", edwards(1))

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from wizard import pki, steps
+from wizard import steps
+from wizard.certificates import issue
 from wizard.errors import InputError
 from wizard.model import (
     WORKSPACE,
@@ -133,7 +134,7 @@ def names_in_certificate(plan: Plan, name: str) -> tuple[str, ...]:
         and change.host == name
         and change.after
     )
-    return pki.summary(found).names
+    return issue.summary(found).names
 
 
 def recognised(plan: Plan, address: str) -> None:

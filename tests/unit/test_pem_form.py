@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from wizard import binaries, pki
+from wizard import binaries
+from wizard.certificates import issue, pem_form, problems
 from wizard.cli.tools import inspect
-from wizard.trust import pem_form, problems
 
-KEY = pki.new_key("ec-p256")
-CA = pki.new_ca(name="Lab CA", key_pem=KEY, days=100)
+KEY = issue.new_key("ec-p256")
+CA = issue.new_ca(name="Lab CA", key_pem=KEY, days=100)
 MARK = b"\xef\xbb\xbf"
 PARAMETERS = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
 

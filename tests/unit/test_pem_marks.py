@@ -6,15 +6,14 @@ import codecs
 
 import pytest
 
-from wizard import pki
+from wizard.certificates import issue, signatures
 from wizard.errors import CertificateError
 from wizard.model import FileState
 from wizard.steps.pairs import as_go_reads, bundle, needed_file
-from wizard.trust import relations
 
-KEY = pki.new_key("ec-p256")
-CA = pki.new_ca(name="ca", key_pem=KEY, days=9)
-OTHER = pki.new_ca(name="other", key_pem=KEY, days=9)
+KEY = issue.new_key("ec-p256")
+CA = issue.new_ca(name="ca", key_pem=KEY, days=9)
+OTHER = issue.new_ca(name="other", key_pem=KEY, days=9)
 
 
 @pytest.mark.parametrize("what", ["certificate", "key", "CA certificate"])
@@ -41,7 +40,7 @@ def test_what_a_mark_hides_vouches_for_nothing() -> None:
     assert as_go_reads(CA + OTHER) == CA + OTHER
     assert as_go_reads(marked) == OTHER
     assert as_go_reads(codecs.BOM_UTF8 + CA) == b""
-    assert not relations.vouches(as_go_reads(marked), CA)
-    assert relations.vouches(as_go_reads(marked), OTHER)
+    assert not signatures.vouches(as_go_reads(marked), CA)
+    assert signatures.vouches(as_go_reads(marked), OTHER)
     # What is written in its place holds every block and no mark.
     assert bundle([marked, CA]) == CA + OTHER

@@ -12,19 +12,20 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from wizard import assets, pki, trust
+from wizard import assets, certificates
+from wizard.certificates import issue
 from wizard.errors import CertificateError, FirescreenError
 from wizard.redact import Secret
 
 NOW = dt.datetime.now(dt.UTC)
-KINDS: tuple[pki.KeyKind, ...] = ("ec-p256", "rsa-2048", "ed25519")
+KINDS: tuple[issue.KeyKind, ...] = ("ec-p256", "rsa-2048", "ed25519")
 
 
 @pytest.fixture(scope="module")
 def authority() -> tuple[bytes, bytes]:
     """CA certificate and key."""
-    key = pki.new_key("ec-p256")
-    return pki.new_ca(name="Lab CA", key_pem=key, days=100), key
+    key = issue.new_key("ec-p256")
+    return issue.new_ca(name="Lab CA", key_pem=key, days=100), key
 
 
 def issued(
@@ -35,7 +36,7 @@ def issued(
     server: bool = True,
     client: bool = False,
 ) -> bytes:
-    return pki.issue(
+    return issue.issue(
         ca_cert=authority[0],
         ca_key=authority[1],
         key_pem=key,
@@ -55,13 +56,13 @@ def issued(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("way", ["ca", "self-signed"])
 def test_strict_python_and_openssl_and_go_accept(
-    kind: pki.KeyKind, way: str, authority: tuple[bytes, bytes], tmp_path: Path
+    kind: issue.KeyKind, way: str, authority: tuple[bytes, bytes], tmp_path: Path
 ) -> None:
-    key = pki.new_key(kind)
+    key = issue.new_key(kind)
     if way == "ca":
         anchor, leaf = authority[0], issued(authority, key, "localhost", "127.0.0.1", client=True)
     else:
-        leaf = anchor = pki.self_signed(
+        leaf = anchor = issue.self_signed(
             key_pem=key, names=["localhost", "127.0.0.1"], days=30, common_name="leaf", client=True
         )
     assert shaken(anchor, leaf, key, tmp_path) == "localhost"
@@ -70,17 +71,17 @@ def test_strict_python_and_openssl_and_go_accept(
         subprocess.run(
             [*command, "-CAfile", "anchor.crt", "leaf.crt"], check=True, cwd=tmp_path, capture_output=True
         )
-    assert pki.problems(leaf, names=["localhost", "127.0.0.1"], key_pem=key, ca_pem=anchor) == ()
-    assert pki.problems(leaf, names=[], key_pem=key, ca_pem=anchor, purpose="client") == ()
+    assert issue.problems(leaf, names=["localhost", "127.0.0.1"], key_pem=key, ca_pem=anchor) == ()
+    assert issue.problems(leaf, names=[], key_pem=key, ca_pem=anchor, purpose="client") == ()
 
 
 def test_another_ca_is_refused(authority: tuple[bytes, bytes], tmp_path: Path) -> None:
-    key = pki.new_key("ec-p256")
-    other = pki.new_ca(name="Lab CA", key_pem=pki.new_key("ec-p256"), days=10)
+    key = issue.new_key("ec-p256")
+    other = issue.new_ca(name="Lab CA", key_pem=issue.new_key("ec-p256"), days=10)
     leaf = issued(authority, key, "localhost")
     with pytest.raises(ssl.SSLCertVerificationError):
         shaken(other, leaf, key, tmp_path)
-    assert "not accepted with this CA" in pki.problems(leaf, names=[], ca_pem=other)[0]
+    assert "not accepted with this CA" in issue.problems(leaf, names=[], ca_pem=other)[0]
 
 
 def shaken(anchor: bytes, leaf: bytes, key: bytes, folder: Path) -> str:
@@ -113,9 +114,9 @@ def shaken(anchor: bytes, leaf: bytes, key: bytes, folder: Path) -> str:
 
 
 def test_extensions_and_dates(authority: tuple[bytes, bytes]) -> None:
-    ca = trust.load(authority[0])
-    leaf = trust.load(
-        issued(authority, pki.new_key("rsa-2048"), "Node1.Lab", "192.0.2.1", "::1", "bücher.example")
+    ca = certificates.load(authority[0])
+    leaf = certificates.load(
+        issued(authority, issue.new_key("rsa-2048"), "Node1.Lab", "192.0.2.1", "::1", "bücher.example")
     )
     constraints = ca.extensions.get_extension_for_class(x509.BasicConstraints)
     usage = ca.extensions.get_extension_for_class(x509.KeyUsage)
@@ -126,23 +127,23 @@ def test_extensions_and_dates(authority: tuple[bytes, bytes]) -> None:
     assert aki.key_identifier == ski.digest
     assert leaf.extensions.get_extension_for_class(x509.BasicConstraints).value.ca is False
     assert dt.datetime.now(dt.UTC) - leaf.not_valid_before_utc > dt.timedelta(minutes=55)
-    found = pki.summary(leaf.public_bytes(Encoding.DER))
+    found = issue.summary(leaf.public_bytes(Encoding.DER))
     assert found.names == ("node1.lab", "xn--bcher-kva.example", "192.0.2.1", "::1")
     assert (found.key, found.usage) == ("RSA 2048", ("server",))
-    assert pki.summary(authority[0]).usage == ("CA",)
+    assert issue.summary(authority[0]).usage == ("CA",)
 
 
 def test_a_leaf_never_outlives_its_ca(authority: tuple[bytes, bytes]) -> None:
-    leaf = trust.load(issued(authority, pki.new_key("ec-p256"), "a", days=365))
-    assert leaf.not_valid_after_utc == trust.load(authority[0]).not_valid_after_utc
-    end, note = pki.lifetime(authority[0], 365)
+    leaf = certificates.load(issued(authority, issue.new_key("ec-p256"), "a", days=365))
+    assert leaf.not_valid_after_utc == certificates.load(authority[0]).not_valid_after_utc
+    end, note = issue.lifetime(authority[0], 365)
     assert end == leaf.not_valid_after_utc
     assert note.startswith("valid for 99 days instead of 365")
-    assert pki.lifetime(authority[0], 9)[1] == ""
+    assert issue.lifetime(authority[0], 9)[1] == ""
 
 
 def test_described_in_six_lines(authority: tuple[bytes, bytes]) -> None:
-    lines = pki.describe(issued(authority, pki.new_key("ec-p256"), "node1.lab", client=True))
+    lines = issue.describe(issued(authority, issue.new_key("ec-p256"), "node1.lab", client=True))
     assert len(lines) == 6
     assert "Lab CA" in lines[1] and "node1.lab" in lines[2]
     assert "29 days left" in lines[3] and "EC P-256" in lines[4] and "server, client" in lines[4]
@@ -170,7 +171,7 @@ def test_a_hostile_subject_is_plain(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
     )
-    lines = pki.describe((tmp_path / "c").read_bytes())
+    lines = issue.describe((tmp_path / "c").read_bytes())
     assert len(lines) == 6
     assert not any(sign in line for line in lines for sign in ("\x1b", "\x07", "\u202e", "\n"))
 
@@ -181,15 +182,15 @@ def test_a_hostile_subject_is_plain(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_lock_and_unlock(kind: pki.KeyKind, tmp_path: Path) -> None:
-    key = pki.new_key(kind)
-    locked = pki.lock(key, Secret("pässphrase"))
+def test_lock_and_unlock(kind: issue.KeyKind, tmp_path: Path) -> None:
+    key = issue.new_key(kind)
+    locked = issue.lock(key, Secret("pässphrase"))
     assert b"ENCRYPTED" in locked
-    assert pki.unlock(locked, Secret("pässphrase")) == key
-    assert pki.unlock(key, None) == pki.unlock(key, Secret("not needed")) == key
+    assert issue.unlock(locked, Secret("pässphrase")) == key
+    assert issue.unlock(key, None) == issue.unlock(key, Secret("not needed")) == key
     for wrong in (Secret("wrong"), Secret(""), None):
         with pytest.raises(CertificateError):
-            pki.unlock(locked, wrong)
+            issue.unlock(locked, wrong)
     (tmp_path / "locked.key").write_bytes(locked)
     command = ["openssl", "pkey", "-in", "locked.key", "-passin", "stdin"]
     done = subprocess.run(
@@ -201,10 +202,10 @@ def test_lock_and_unlock(kind: pki.KeyKind, tmp_path: Path) -> None:
 def test_what_cannot_be_a_key_or_passphrase() -> None:
     for junk in (b"", b"junk", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"):
         with pytest.raises(CertificateError):
-            pki.unlock(junk, None)
+            issue.unlock(junk, None)
     for bad in (Secret(""), Secret("x" * 2000)):
         with pytest.raises(CertificateError):
-            pki.lock(pki.new_key("ec-p256"), bad)
+            issue.lock(issue.new_key("ec-p256"), bad)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -222,13 +223,13 @@ def test_what_cannot_be_a_key_or_passphrase() -> None:
 )
 def test_names_that_no_certificate_can_carry(name: str, authority: tuple[bytes, bytes]) -> None:
     with pytest.raises(CertificateError) as refused:
-        issued(authority, pki.new_key("ec-p256"), name)
+        issued(authority, issue.new_key("ec-p256"), name)
     assert refused.value.todo
     assert "\x1b" not in str(refused.value)
 
 
 def test_what_cannot_be_issued(authority: tuple[bytes, bytes]) -> None:
-    key = pki.new_key("ec-p256")
+    key = issue.new_key("ec-p256")
     leaf = issued(authority, key, "a")
     tries: tuple[Callable[[], bytes], ...] = (
         lambda: issued(authority, key, "a", days=0),
@@ -237,15 +238,15 @@ def test_what_cannot_be_issued(authority: tuple[bytes, bytes]) -> None:
         lambda: issued(authority, key, "a", server=False),
         lambda: issued((leaf, key), key, "a"),
         lambda: issued((authority[0], key), key, "a"),
-        lambda: issued((authority[0], pki.lock(authority[1], Secret("x"))), key, "a"),
-        lambda: pki.new_ca(name="x" * 65, key_pem=key, days=1),
-        lambda: pki.new_ca(name="", key_pem=key, days=1),
+        lambda: issued((authority[0], issue.lock(authority[1], Secret("x"))), key, "a"),
+        lambda: issue.new_ca(name="x" * 65, key_pem=key, days=1),
+        lambda: issue.new_ca(name="", key_pem=key, days=1),
     )
     for attempt in tries:
         with pytest.raises(CertificateError) as refused:
             attempt()
         assert refused.value.todo
-    old = pki.new_ca(name="old", key_pem=key, days=1, now=NOW - dt.timedelta(days=5))
+    old = issue.new_ca(name="old", key_pem=key, days=1, now=NOW - dt.timedelta(days=5))
     with pytest.raises(CertificateError, match="expired"):
         issued((old, key), key, "a")
 
@@ -256,17 +257,17 @@ def test_what_cannot_be_issued(authority: tuple[bytes, bytes]) -> None:
 
 
 def test_problems_say_what_is_wrong(authority: tuple[bytes, bytes]) -> None:
-    key, other = pki.new_key("ec-p256"), pki.new_key("ec-p256")
+    key, other = issue.new_key("ec-p256"), issue.new_key("ec-p256")
     leaf = issued(authority, key, "a.lab", "10.0.0.1")
     names = ["a.lab", "10.0.0.1"]
 
     def said(certificate: bytes = leaf, **more: object) -> str:
         options = {"names": names, "key_pem": key, "ca_pem": authority[0], **more}
-        return " ".join(pki.problems(certificate, **options))  # type: ignore[arg-type]
+        return " ".join(issue.problems(certificate, **options))  # type: ignore[arg-type]
 
     assert said() == ""
     assert "does not belong" in said(key_pem=other)
-    assert "encrypted" in said(key_pem=pki.lock(key, Secret("x")))
+    assert "encrypted" in said(key_pem=issue.lock(key, Secret("x")))
     assert "not a private key" in said(key_pem=leaf)
     assert "does not hold the name b.lab" in said(names=["a.lab", "b.lab"])
     assert "does not hold the name 10.0.0.2" in said(names=["10.0.0.2"])
@@ -275,28 +276,28 @@ def test_problems_say_what_is_wrong(authority: tuple[bytes, bytes]) -> None:
     assert "not be used as a client's" in said(purpose="client")
     assert "no CA certificate" in said(ca_pem=issued(authority, other, "x"))
     assert "no PEM certificate" in said(ca_pem=b"junk")
-    assert "DER" in said(trust.load(leaf).public_bytes(Encoding.DER))
+    assert "DER" in said(certificates.load(leaf).public_bytes(Encoding.DER))
     assert "private key here but no certificate" in said(key)
     assert "damaged" in said(leaf.replace(b"MII", b"AAA", 1))
     assert said(b"") != ""
-    assert pki.matches(leaf, key)
-    assert not pki.matches(leaf, other)
-    assert not pki.matches(b"junk", key)
+    assert issue.matches(leaf, key)
+    assert not issue.matches(leaf, other)
+    assert not issue.matches(b"junk", key)
 
 
 def test_bytes_from_outside_never_break_anything(authority: tuple[bytes, bytes]) -> None:
     """Each byte of a certificate flipped in turn: an answer or a CertificateError, nothing else."""
-    der = trust.load(issued(authority, pki.new_key("ec-p256"), "a.lab")).public_bytes(Encoding.DER)
-    anchors = pki.bundle(authority[0])
+    der = certificates.load(issued(authority, issue.new_key("ec-p256"), "a.lab")).public_bytes(Encoding.DER)
+    anchors = issue.bundle(authority[0])
     intact = 0
     for index in range(len(der)):
         broken = der[:index] + bytes([der[index] ^ 0x55]) + der[index + 1 :]
         try:
-            certificate = trust.load(broken)
-            pki.summary(broken)
+            certificate = certificates.load(broken)
+            issue.summary(broken)
         except CertificateError:
             continue
-        intact += trust.verdict([certificate], anchors=anchors, name="a.lab") == ""
+        intact += certificates.verdict([certificate], anchors=anchors, name="a.lab") == ""
     assert intact == 0
 
 

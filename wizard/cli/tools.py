@@ -276,7 +276,7 @@ days_option = click.option("--days", default=365, show_default=True, type=click.
 @click.option("--passphrase-file", type=existing, help="Encrypt the key; - for standard input.")
 def ca(folder: Path, name: str, days: int, kind: str, passphrase_file: Path | None) -> None:
     """Make a CA: FOLDER/ca.key and FOLDER/ca.crt."""
-    from wizard import pki
+    from wizard.certificates import issue as pki
 
     with output.explained():
         key = pki.new_key(kind)  # type: ignore[arg-type]
@@ -306,7 +306,7 @@ def issue(
     kind: str,
 ) -> None:
     """Make a key and a certificate for NAMES: FOLDER/<first name>.key and .crt."""
-    from wizard import pki
+    from wizard.certificates import issue as pki
 
     with output.explained():
         key = pki.new_key(kind)  # type: ignore[arg-type]
@@ -334,8 +334,8 @@ def issue(
 @as_json
 def inspect(file: Path, as_json: bool) -> None:
     """Show a certificate in six lines, and why Go would not read it (exit code 1)."""
-    from wizard import pki
-    from wizard.trust import pem_form
+    from wizard.certificates import issue as pki
+    from wizard.certificates import pem_form
 
     with output.explained():
         content = _read(file)

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from wizard import diagnose, passwords, probes, trust
+from wizard import certificates, diagnose, passwords, probes
 from wizard.config_files import web_config
 from wizard.diagnose import Diagnosis, Question
 from wizard.engine.evidence import Evidence
@@ -116,7 +116,7 @@ class Asker:
             return "server-self-signed"
         if not self._of.ca_file:
             return "server-ca-not-given"
-        anchors = trust.bundle(pem)
+        anchors = certificates.bundle(pem)
         names = {_summary(anchor).subject for anchor in anchors}
         if last.issuer in names:
             return "server-ca-renewed"
@@ -165,7 +165,7 @@ class Asker:
         shown = _read(of.client, of.cert_file)
         if shown is None:
             return "client-file"
-        chain = trust.chain(shown)
+        chain = certificates.chain(shown)
         if config.client_auth_type in _VERIFYING and (fault := self._judged(chain)):
             return fault
         leaf = _summary(chain[0])
@@ -173,8 +173,8 @@ class Asker:
         return "client-cert-san" if allowed and not set(allowed) & set(leaf.names) else ""
 
     def _judged(self, chain: tuple[x509.Certificate, ...]) -> str:
-        anchors = trust.pool(_read(self._of.server, self._web_file("client_ca_file")) or b"")
-        reason = trust.verdict(chain, anchors=anchors, name="", purpose="client")
+        anchors = certificates.pool(_read(self._of.server, self._web_file("client_ca_file")) or b"")
+        reason = certificates.verdict(chain, anchors=anchors, name="", purpose="client")
         if "expired" in reason:
             begins = chain[0].not_valid_before_utc
             return "client-cert-not-yet" if datetime.now(UTC) < begins else "client-cert-expired"
@@ -201,7 +201,7 @@ class Asker:
             return "client-pair-switched" if b"PRIVATE KEY-----" in certificate else "client-file"
         if b"ENCRYPTED" in key:
             return "client-key-encrypted"
-        return "" if trust.matches(certificate, key) else "client-pair"
+        return "" if certificates.matches(certificate, key) else "client-pair"
 
     # -- passwords -----------------------------------------------------------------------------------------
 
@@ -428,13 +428,13 @@ def _cost(hashed: str) -> int:
 
 def _certificates(pem: bytes | None) -> tuple[x509.Certificate, ...]:
     try:
-        return trust.bundle(pem or b"")
+        return certificates.bundle(pem or b"")
     except FirescreenError:
         return ()
 
 
 def _summary(certificate: x509.Certificate) -> CertificateSummary:
-    return trust.summary(certificate.public_bytes(Encoding.DER))
+    return certificates.summary(certificate.public_bytes(Encoding.DER))
 
 
 def _by_time(leaf: CertificateSummary) -> str:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from wizard import pki
+from wizard.certificates import issue
 from wizard.engine.outcome import Holding
 from wizard.errors import CertificateError, FirescreenError
 from wizard.journal import Record
@@ -90,7 +90,7 @@ def _certificates(plan: Plan) -> list[str]:
             f"{plan.facts.workspace}/trust"
         ):
             continue
-        found = pki.summary(change.after.content)
+        found = issue.summary(change.after.content)
         if "CA" in found.usage and change.host != WORKSPACE:
             alike = f"A copy of your CA's certificate is at {change.path} on"
             said.append((alike, change.host, f"{alike} {change.host}."))
@@ -155,7 +155,7 @@ def holdings(stack: Stack, facts: Facts) -> tuple[Holding, ...]:
             if state is None or b"BEGIN CERTIFICATE" not in state.content or "/trust/" in path:
                 continue
             try:
-                certificate = pki.summary(state.content)
+                certificate = issue.summary(state.content)
             except CertificateError as error:
                 found.append(_holding("certificate", host, path, state.mode, "unreadable", 0.0, error.what))
                 continue

@@ -12,7 +12,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from wizard import assets, pki
+from wizard import assets
+from wizard.certificates import issue
 from wizard.errors import CertificateError, HostError, InputError
 from wizard.export import path_tool, vault
 from wizard.export.playbook import Playbook
@@ -76,7 +77,7 @@ class Export:
             if b"PRIVATE KEY" not in copy.content:
                 continue
             try:
-                same = pki.matches(authority.content, copy.content)
+                same = issue.matches(authority.content, copy.content)
             except CertificateError:
                 continue  # encrypted: no server could use it
             if same:

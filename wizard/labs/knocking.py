@@ -6,7 +6,7 @@ import posixpath
 import tempfile
 from pathlib import Path
 
-from wizard import pki
+from wizard.certificates import issue
 from wizard.labs.content import Check
 from wizard.labs.look import Client, Look
 from wizard.labs.verdicts import NotYet, ask, said
@@ -79,9 +79,9 @@ def _request(request: str, client: Client, folder: Path, look: Look, check: Chec
 
 def _stranger(request: str, folder: Path, look: Look, check: Check) -> dict[str, object]:
     """A client certificate that must not get in: of nobody's CA, or of the same CA with another name."""
-    key = pki.new_key("ec-p256")
+    key = issue.new_key("ec-p256")
     if request == "foreign-certificate":
-        shown = pki.self_signed(
+        shown = issue.self_signed(
             key_pem=key, names=("stranger",), days=1, common_name="stranger", server=False, client=True
         )
     else:
@@ -92,7 +92,7 @@ def _stranger(request: str, folder: Path, look: Look, check: Check) -> dict[str,
                 for pair in look.pairs(of)
                 if pair.ca
                 and (state := look.read(of, pair.key)) is not None
-                and pki.matches(pair.content, state.content)
+                and issue.matches(pair.content, state.content)
             ),
             None,
         )
@@ -101,7 +101,7 @@ def _stranger(request: str, folder: Path, look: Look, check: Check) -> dict[str,
                 "there is no CA with its key to make a second client certificate with",
                 f"It is looked for in {look.home('prometheus/prometheus')}.",
             )
-        shown = pki.issue(
+        shown = issue.issue(
             ca_cert=authority[0],
             ca_key=authority[1],
             key_pem=key,

@@ -20,7 +20,9 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-from wizard import pki, practice
+from wizard import practice
+from wizard.certificates import bundle, issue
+from wizard.certificates.reader import is_ca
 from wizard.config_files import prometheus as scrape
 from wizard.config_files import web_config
 from wizard.config_files.web_config import WebConfig
@@ -32,8 +34,6 @@ from wizard.model import FileState, Forward, Probe, Service, Stack
 from wizard.probes.fetch import Exchange, fetch
 from wizard.probes.wire import EndedError
 from wizard.redact import Secret
-from wizard.trust import bundle
-from wizard.trust.certificates import is_ca
 
 _MOST_FILES = 50
 """Files of a folder that are looked at; a student's has a handful."""
@@ -337,7 +337,7 @@ class Look:
         if b"BEGIN CERTIFICATE" not in public.content:
             return None
         address = self.asked(of).rpartition(":")[0].strip("[]")
-        problems = pki.problems(public.content, names=(address,), key_pem=private.content, purpose="server")
+        problems = issue.problems(public.content, names=(address,), key_pem=private.content, purpose="server")
         return Pair(
             certificate, key, public.content, private.mode, problems, self.is_authority(public.content)
         )

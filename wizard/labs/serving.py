@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import time
 
-from wizard import pki
+from wizard.certificates import issue
 from wizard.labs.content import Check
 from wizard.labs.look import Look, Pair
 from wizard.labs.verdicts import NotYet, ask, running_pair, said
@@ -36,7 +36,7 @@ def serves(check: Check, look: Look, _patience: float) -> list[str]:
             "or a flag stands twice.",
         )
     pair = running_pair(check, look)
-    names, address = pki.summary(pair.content).names, place.rpartition(":")[0].strip("[]")
+    names, address = issue.summary(pair.content).names, place.rpartition(":")[0].strip("[]")
     # A certificate may speak for a name that nobody's DNS knows: curl's --resolve and server_name are for that.
     name = "" if address in names or not names else names[0]
     secure = ask(check, look, "https", ca_file=look.here(check.of, pair.certificate), server_name=name)
@@ -83,14 +83,14 @@ def _faults(look: Look, check: Check, pair: Pair, use: str, names: tuple[str, ..
     state = look.read(check.of, pair.key)
     key = state.content if state else b""
     if use == "ca":
-        if not pki.matches(pair.content, key):
+        if not issue.matches(pair.content, key):
             return ("The key does not belong to the certificate.",)
-        usage = pki.summary(pair.content).usage
+        usage = issue.summary(pair.content).usage
         return () if "CA" in usage else ("It may not sign others.",)
-    found = pki.problems(
+    found = issue.problems(
         pair.content, names=names, key_pem=key, purpose="client" if use == "client" else "server"
     )
-    kind = pki.summary(pair.content).key if not found else ""
+    kind = issue.summary(pair.content).key if not found else ""
     wanted = check.options.get("key", "")
     if wanted and kind and kind != wanted:
         return (f"Its key is {kind}, and {wanted} is wanted.",)
@@ -98,7 +98,7 @@ def _faults(look: Look, check: Check, pair: Pair, use: str, names: tuple[str, ..
 
 
 def _about(pair: Pair, use: str) -> list[str]:
-    found = pki.summary(pair.content)
+    found = issue.summary(pair.content)
     until = time.strftime("%Y-%m-%d", time.localtime(found.not_after))
     named = ", ".join(plain(name, 100) for name in found.names) or plain(found.subject, 100)
     says = {
@@ -126,8 +126,8 @@ def web_config(check: Check, look: Look, _patience: float) -> list[str]:
             "It needs cert_file and key_file below tls_server_config, each with the full path of a file that exists.",
         )
     state = look.read(check.of, pair.key)
-    names = pki.summary(pair.content).names
-    faults = pki.problems(pair.content, names=names[:1], key_pem=state.content if state else b"")
+    names = issue.summary(pair.content).names
+    faults = issue.problems(pair.content, names=names[:1], key_pem=state.content if state else b"")
     if faults or not names:
         raise NotYet(
             f"the pair that {name} names does not serve yet. {(*faults, 'It has no SAN.')[0]}",

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, Protocol
 
+from wizard.certificates import one_line
 from wizard.probes.wire import EndedError
-from wizard.trust import one_line
 
 _HEAD: Final = 1 << 20
 """Bytes of status line and headers; Go stops after ten times as many."""

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
 
+from wizard.certificates import one_line
 from wizard.model import Attempt, Probe
 from wizard.probes.attempts import run
 from wizard.probes.wire import Dial
 from wizard.redact import redact
-from wizard.trust import one_line
 
 Ask: TypeAlias = Literal["targets", "up"]
 PATHS: Final[Mapping[Ask, str]] = {

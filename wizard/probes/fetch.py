@@ -16,11 +16,11 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
+from wizard.certificates import one_line
 from wizard.model import Probe
 from wizard.probes.answer import Answer, Stream
 from wizard.probes.tls import Record, Trusts
 from wizard.probes.wire import Clock, Dial, EndedError, Wire, connect, connect_by
-from wizard.trust import one_line
 
 SCRAPE: Final = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"

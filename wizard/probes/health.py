@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from wizard.certificates import one_line
 from wizard.config_files.durations import seconds
 from wizard.model import (
     AlertmanagerHealth,
@@ -24,7 +25,6 @@ from wizard.probes.attempts import run
 from wizard.probes.targets import time_of
 from wizard.probes.wire import Dial
 from wizard.redact import redact
-from wizard.trust import one_line
 
 TARGETS: Final = "/api/v1/targets?state=active"
 _ALERTMANAGERS: Final = "/api/v1/alertmanagers"

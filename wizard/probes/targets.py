@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from wizard import endpoints
+from wizard.certificates import one_line
 from wizard.model import Probe
-from wizard.trust import one_line
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from wizard import trust
+from wizard import certificates
+from wizard.certificates.go import Pool
 from wizard.errors import CertificateError
 from wizard.model import CertificateSummary, Probe, TlsReport
 from wizard.probes.wire import EndedError, Wire
-from wizard.trust.go import Pool
 
 _Result = TypeVar("_Result")
 
@@ -208,7 +208,7 @@ class Channel:
         if not self._record.version and self._first[:1] not in (b"\x16", b"\x15", b""):
             return EndedError("error", "tls: first record does not look like a TLS handshake")
         reason = (error.reason or str(error)).lower().replace("_", " ")
-        return EndedError("error", f"tls: {trust.one_line(reason)}")
+        return EndedError("error", f"tls: {certificates.one_line(reason)}")
 
 
 class Trusts:
@@ -276,19 +276,19 @@ class Trust:
             known = self._read[shown] = _Shown(shown, _summaries(shown), {})
         record.chain = known.summaries
         if insecure:
-            reason = trust.unread(shown)
+            reason = certificates.unread(shown)
             if not reason:
                 record.steps.append("· the certificate is not looked at (insecure_skip_verify)")
                 return
         else:
             if name not in known.verdicts:
-                anchors = trust.system_roots(shown) if self._anchors is None else self._anchors
+                anchors = certificates.system_roots(shown) if self._anchors is None else self._anchors
                 known.verdicts[name] = _verdict(known, anchors, name)
             reason = known.verdicts[name]
         if reason:
-            record.steps.append(f"· the client refuses the certificate: {trust.one_line(reason)}")
+            record.steps.append(f"· the client refuses the certificate: {certificates.one_line(reason)}")
             raise EndedError("untrusted", reason)
-        record.steps.append(f"· the client accepts the certificate for {trust.one_line(name)}")
+        record.steps.append(f"· the client accepts the certificate for {certificates.one_line(name)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +305,7 @@ def _summaries(chain: Sequence[bytes]) -> tuple[CertificateSummary, ...]:
     found = []
     for der in chain:
         try:
-            found.append(trust.summary(der))
+            found.append(certificates.summary(der))
         except CertificateError:
             break
     return tuple(found)
@@ -314,10 +314,10 @@ def _summaries(chain: Sequence[bytes]) -> tuple[CertificateSummary, ...]:
 def _verdict(known: _Shown, anchors: Pool | Sequence[bytes], name: str) -> str:
     """As `trust.verdict`; signatures are checked once where many names share a good chain."""
     if "" not in known.verdicts:
-        known.verdicts[""] = trust.verdict(known.chain, anchors=anchors, name="")
-    if not known.verdicts[""] and not trust.name_fault(known.chain[0], name):
+        known.verdicts[""] = certificates.verdict(known.chain, anchors=anchors, name="")
+    if not known.verdicts[""] and not certificates.name_fault(known.chain[0], name):
         return ""
-    return trust.verdict(known.chain, anchors=anchors, name=name)
+    return certificates.verdict(known.chain, anchors=anchors, name=name)
 
 
 def _anchors(path: str) -> Pool:
@@ -327,7 +327,7 @@ def _anchors(path: str) -> Pool:
     except (OSError, ValueError) as error:
         reason = f"unable to load specified CA cert {path}: open {path}: {_os_words(error)}"
         raise EndedError("error", reason) from error
-    pool = trust.pool(data)
+    pool = certificates.pool(data)
     if not pool:
         raise EndedError("error", f"unable to use specified CA cert {path}")
     return pool
@@ -394,5 +394,5 @@ def _os_words(error: Exception) -> str:
 def _sni(name: str) -> str | None:
     """Addresses and impossible names are not announced, as in Go."""
     bare = name.strip("[]")
-    usable = trust.matches_name(bare, bare) and ":" not in bare and not bare.replace(".", "").isdigit()
+    usable = certificates.matches_name(bare, bare) and ":" not in bare and not bare.replace(".", "").isdigit()
     return bare if usable and bare.isascii() and len(bare) < 254 else None

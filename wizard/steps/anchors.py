@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 
-from wizard import pki
+from wizard.certificates import issue, signatures
 from wizard.model import Finding
 from wizard.redact import plain
 from wizard.steps import material
-from wizard.trust import relations
 
 _DAY = 86400
 
@@ -26,10 +25,10 @@ def unrooted(
         path: its path there.
         server: host/component of the server.
     """
-    anchor = relations.unrooted(trusted, certificate)
+    anchor = signatures.unrooted(trusted, certificate)
     if not anchor:
         return ()
-    found = pki.summary(anchor)
+    found = issue.summary(anchor)
     root, own = plain(found.issuer), plain(found.subject)
     sent = any(each.strip() == anchor.strip() for each in material.certificates_in(certificate))
     days = int((found.not_after - time.time()) // _DAY)

@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any, cast
 
 from wizard import passwords
+from wizard.certificates.names import general_names
 from wizard.errors import CertificateError, InputError, PasswordError
 from wizard.model import Protection, RateLimit, Stack, UserSpec
 from wizard.redact import Secret, plain
 from wizard.steps.asking import ACCEPT_BROKEN, HEADERS, LEVELS
-from wizard.trust.names import general_names
 
 _VALUES: Mapping[str, tuple[str, ...]] = {
     "client_auth_type": (

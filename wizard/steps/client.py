@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from wizard import endpoints, passwords, pki
+from wizard import endpoints, passwords
+from wizard.certificates import issue, signatures
 from wizard.components import component as find_component
 from wizard.config_files import prometheus as scrape
 from wizard.config_files import web_config
@@ -18,7 +19,6 @@ from wizard.steps import anchors, clientpairs, credentials, identity, layout, ma
 from wizard.steps.layout import Client, Server
 from wizard.steps.places import Place, secure
 from wizard.steps.server import ServerPlan
-from wizard.trust import relations
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class _Work:
         path = next(iter(ours)) if len(ours) == 1 else self._client.place_trust(place.how)
         mine = self._client.resolve(place, named) == path
         believed = state is not None and all(
-            relations.vouches(state.content, plan.pair.certificate) for plan in plans
+            signatures.vouches(state.content, plan.pair.certificate) for plan in plans
         )
         if believed and not mine:
             self._say_unrooted(place, plans, named)
@@ -257,7 +257,7 @@ class _Work:
             missing = [
                 plan.pair.trust
                 for plan in plans.values()
-                if not relations.vouches(pairs.as_go_reads(there), plan.pair.certificate)
+                if not signatures.vouches(pairs.as_go_reads(there), plan.pair.certificate)
             ]
             between = pairs.bundle([*((there,) if there else ()), *missing])
             final = pairs.bundle([plan.pair.trust for plan in plans.values()])
@@ -314,7 +314,7 @@ class _Work:
                     before=before,
                     after=after,
                     why=f"{title} checks {', '.join(plan.server.key for plan in plans)} against it.",
-                    about=pki.describe(content),
+                    about=issue.describe(content),
                     by_hand=words.copy(source, path, after)
                     if single and same_host
                     else words.text(path, after),
@@ -498,7 +498,7 @@ def _fits(stack: Stack, place: Place, client: Client, plans: Sequence[ServerPlan
     user = stack.users[0]
     said = (place.basic_auth.get("username", ""), place.basic_auth.get("password_file", ""))
     return all(
-        relations.vouches(state.content, plan.pair.certificate)
+        signatures.vouches(state.content, plan.pair.certificate)
         and (not plan.asks_password or said == (user.name, client.password_file(user)))
         and (
             not plan.asks_certificate or clientpairs.kept_place_pair(client, place, plan.clients) is not None

@@ -6,13 +6,12 @@ import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wizard import pki
+from wizard.certificates import issue, signatures
 from wizard.config_files import web_config
 from wizard.errors import InputError
 from wizard.model import Facts, FileState, PlannedStep, Stack, WriteFile
 from wizard.steps import clientpairs, layout, material, pairs, probepairs, words
 from wizard.steps.layout import Client, Server
-from wizard.trust import relations
 
 STRICT = ("RequireAndVerifyClientCert", "RequireAnyClientCert", "RequireClientCert")
 """The types that let nobody in without a certificate."""
@@ -82,7 +81,7 @@ def demand(
     shown = [_shown(stack, facts, forge, server, client, base) for client in clients]
     probe = forge.once("probe", lambda: probepairs.probe_pair(stack, facts, forge))
     everyone = [*(each for each in shown if each is not None), (probe.certificate, probe.trust)]
-    missing = [trust for certificate, trust in everyone if not relations.vouches(base, certificate)]
+    missing = [trust for certificate, trust in everyone if not signatures.vouches(base, certificate)]
     allowed = _allowed(server, config, asked, [certificate for certificate, _ in everyone])
     if base and not missing:
         return ClientDemand(kind, base_file, base, allowed)
@@ -120,7 +119,7 @@ def _allowed(
     there = config.client_allowed_sans if config is not None else ()
     allowed = dict.fromkeys((*there, *server.spec.client_allowed_sans))
     for certificate in certificates:
-        names = pki.summary(certificate).names
+        names = issue.summary(certificate).names
         if names and not set(names) & set(allowed):
             allowed[names[0]] = None
     return tuple(allowed)
@@ -141,7 +140,7 @@ def _bundle_change(
             before=before,
             after=after,
             why=f"{server.spec.name} checks the certificates of its clients against it.",
-            about=pki.describe(content),
+            about=issue.describe(content),
             by_hand=words.copy(ca, server.client_ca, after)
             if simple
             else words.text(server.client_ca, after),
@@ -165,7 +164,7 @@ def _narrow(server: Server, between: bytes, final: bytes) -> PlannedStep | None:
                 before=states[0],
                 after=states[1],
                 why="What the replaced CA or certificate vouched for is let in no longer.",
-                about=pki.describe(final),
+                about=issue.describe(final),
                 by_hand=words.text(server.client_ca, states[1]),
             ),
         ),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from wizard import pki
+from wizard.certificates import issue, signatures
 from wizard.errors import CertificateError
 from wizard.model import Facts, FileState, Stack, WriteFile
 from wizard.steps import credentials, layout, material, words
 from wizard.steps.layout import Client
 from wizard.steps.pairs import Pair, needed_file, public
 from wizard.steps.places import Place
-from wizard.trust import relations
 
 
 def client_pair(stack: Stack, facts: Facts, forge: material.Forge, client: Client) -> Pair:
@@ -29,11 +28,11 @@ def client_pair(stack: Stack, facts: Facts, forge: material.Forge, client: Clien
         certificate, key = files.get(certificate_path), files.get(key_path)
         if certificate is None or key is None or forge.renews(f"client:{client.key}"):
             continue
-        if pki.problems(certificate.content, names=(), key_pem=key.content, purpose="client"):
+        if issue.problems(certificate.content, names=(), key_pem=key.content, purpose="client"):
             continue
         if forge.signed_by_us(certificate.content):
             return Pair(certificate_path, key_path, certificate.content, forge.old_authority(), True)
-        if not ours and relations.is_self_signed(certificate.content):
+        if not ours and signatures.is_self_signed(certificate.content):
             return Pair(certificate_path, key_path, certificate.content, certificate.content, False)
     place = client.pair if files.get(client.pair[0]) is None else client.spare_pair
     if forge.renews(f"client:{client.key}") and _in_use(client, client.spare_pair[0]):
@@ -66,7 +65,7 @@ def client_pair(stack: Stack, facts: Facts, forge: material.Forge, client: Clien
             before=files.get(place[0]),
             after=FileState(certificate_pem, 0o644, client.owner, group),
             why=f"{client.service.component} shows it to servers that ask who is calling.",
-            about=pki.describe(certificate_pem),
+            about=issue.describe(certificate_pem),
             by_hand=by_hand[1],
         ),
     )
@@ -83,7 +82,7 @@ def _own_client_pair(client: Client) -> Pair:
     host, files, own = client.host.spec.name, client.host.files, client.own
     certificate = needed_file(files, host, own.client_cert_file, "client certificate")
     key = needed_file(files, host, own.client_key_file, "client key")
-    problems = pki.problems(certificate, names=(), key_pem=key, purpose="client")
+    problems = issue.problems(certificate, names=(), key_pem=key, purpose="client")
     if problems:
         raise CertificateError(
             problems[0], where=f"{host}:{own.client_cert_file}", todo="mend it or leave it out"
@@ -91,7 +90,7 @@ def _own_client_pair(client: Client) -> Pair:
     trust = certificate
     if own.client_ca_file:
         trust = needed_file(files, host, own.client_ca_file, "client CA")
-        if not relations.vouches(trust, certificate):
+        if not signatures.vouches(trust, certificate):
             raise CertificateError(
                 "this CA did not sign the client certificate",
                 where=f"{host}:{own.client_ca_file}",
@@ -110,6 +109,6 @@ def kept_place_pair(client: Client, place: Place, bundle: bytes) -> tuple[str, s
     )
     if certificate is None or key is None:
         return None
-    if pki.problems(certificate.content, names=(), key_pem=key.content, purpose="client"):
+    if issue.problems(certificate.content, names=(), key_pem=key.content, purpose="client"):
         return None
-    return (certificate_file, key_file) if relations.vouches(bundle, certificate.content) else None
+    return (certificate_file, key_file) if signatures.vouches(bundle, certificate.content) else None

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from wizard import pki
+from wizard.certificates import issue
 from wizard.errors import CertificateError, InputError
 from wizard.model import WORKSPACE, Facts, FileState, PlannedStep, Stack, WriteFile
 from wizard.steps import layout, material
@@ -116,7 +116,7 @@ def _copies(
             host, path = holders[0]
             origin = f"{HERE if host == WORKSPACE else host}: {path}"
         try:
-            fingerprint = pki.summary(block).fingerprint
+            fingerprint = issue.summary(block).fingerprint
         except CertificateError:
             continue  # a person's own bundle may hold what nobody can read
         yield Copy(
@@ -161,7 +161,7 @@ def _said(change: WriteFile, copy: Copy) -> bool:
 
 def _fingerprints(content: bytes) -> list[str]:
     try:
-        return [pki.summary(block).fingerprint for block in material.certificates_in(content)]
+        return [issue.summary(block).fingerprint for block in material.certificates_in(content)]
     except CertificateError:
         return []
 
@@ -229,7 +229,7 @@ def private_keys(content: bytes) -> tuple[bytes, ...]:
     found = []
     for match in _KEY.finditer(content):
         try:
-            found.append(pki.public_half(match[0]))
+            found.append(issue.public_half(match[0]))
         except CertificateError:
             found.append(b"".join(match[0].split()))
     return tuple(found)
@@ -244,7 +244,7 @@ def _authorities(facts: Facts, steps: Sequence[PlannedStep]) -> set[bytes]:
     for state in states:
         for block in material.certificates_in(state.content) if state is not None else ():
             with suppress(CertificateError):
-                found.add(pki.public_half(block))
+                found.add(issue.public_half(block))
     return found
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from wizard import endpoints, pki
+from wizard import endpoints
+from wizard.certificates import issue
 from wizard.components import component as find_component
 from wizard.config_files import alertmanager_cluster
 from wizard.errors import InputError
@@ -41,13 +42,13 @@ def step(stack: Stack, facts: Facts, forge: material.Forge, server: Server) -> P
         and key is not None
         and not forge.renews(server.key)
         and forge.signed_by_us(certificate.content)
-        and not pki.problems(certificate.content, names=advertised, key_pem=key.content, purpose="client")
+        and not issue.problems(certificate.content, names=advertised, key_pem=key.content, purpose="client")
     )
     if not fits:
         names = tuple(dict.fromkeys((*(server.host.names or (host,)), *advertised)))
         spec, ca = stack.certificates, forge.authority()
-        key_pem = pki.new_key(spec.key)
-        issued = pki.issue(
+        key_pem = issue.new_key(spec.key)
+        issued = issue.issue(
             ca_cert=ca.certificate,
             ca_key=ca.key,
             key_pem=key_pem,
@@ -72,7 +73,7 @@ def step(stack: Stack, facts: Facts, forge: material.Forge, server: Server) -> P
                 before=certificate,
                 after=FileState(issued, 0o644, server.owner, server.group),
                 why="For both parts that a peer plays: it answers the others, and it calls them.",
-                about=pki.describe(issued),
+                about=issue.describe(issued),
                 by_hand=words.issue(
                     key=key_path,
                     certificate=certificate_path,
@@ -95,7 +96,7 @@ def step(stack: Stack, facts: Facts, forge: material.Forge, server: Server) -> P
                 before=before,
                 after=after,
                 why="The peers check each other against it.",
-                about=pki.describe(trusted),
+                about=issue.describe(trusted),
                 by_hand=words.copy(layout.ca_pair(facts)[0], server.cluster_ca, after),
             )
         )

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from wizard import endpoints, passwords, pki
+from wizard import endpoints, passwords
+from wizard.certificates import issue, signatures
 from wizard.config_files import grafana, web_config
 from wizard.errors import ConfigError
 from wizard.model import (
@@ -34,7 +35,6 @@ from wizard.steps.client import Target
 from wizard.steps.layout import Client, Server
 from wizard.steps.places import Place
 from wizard.steps.server import ServerPlan
-from wizard.trust import relations
 
 UNIT = "grafana-server"
 _ASKED = ("prometheus", "alertmanager")
@@ -338,7 +338,7 @@ class _Work:
             held = _held(self._client, says.get("tlsCACert", ""))
             asks_so_now = source.url.startswith("https:") and plan.was_tls and not plan.pair.changes
             # What only Grafana can look up serves if it serves now and the certificate stays.
-            if asks_so_now if held is None else relations.vouches(held, plan.pair.certificate):
+            if asks_so_now if held is None else signatures.vouches(held, plan.pair.certificate):
                 self.warnings += anchors.unrooted(
                     held or b"",
                     plan.pair.certificate,
@@ -350,7 +350,7 @@ class _Work:
                 return ""
         path = self._client.trust_file(plan.server, own_ca=plan.pair.own_ca)
         before = self._client.host.files.get(path)
-        if before is None or not relations.vouches(before.content, plan.pair.certificate):
+        if before is None or not signatures.vouches(before.content, plan.pair.certificate):
             after = self._state(plan.pair.trust)
             self._copies[path] = WriteFile(
                 host=self._client.host.spec.name,
@@ -358,7 +358,7 @@ class _Work:
                 before=before,
                 after=after,
                 why=f"Grafana checks {plan.server.key} against it.",
-                about=pki.describe(plan.pair.trust),
+                about=issue.describe(plan.pair.trust),
                 by_hand=words.text(path, after),
             )
         return path
@@ -366,9 +366,9 @@ class _Work:
     def _server_name(self, each: Asking, plan: ServerPlan) -> str:
         """The name to check the certificate for, where it does not hold the one in the URL."""
         own = each.source.says.get("serverName", "") or each.address.rpartition(":")[0]
-        if not pki.problems(plan.pair.certificate, names=(own,), purpose="server"):
+        if not issue.problems(plan.pair.certificate, names=(own,), purpose="server"):
             return ""
-        names = pki.summary(plan.pair.certificate).names
+        names = issue.summary(plan.pair.certificate).names
         return next((name for name in names if not name.startswith("*")), "")
 
     def _shown(self, each: Asking, plan: ServerPlan) -> tuple[str, str]:

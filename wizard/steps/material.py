@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from wizard import passwords, pki
+from wizard import passwords
+from wizard.certificates import issue, signatures
 from wizard.config_files import web_config
 from wizard.errors import CertificateError, InputError, NeededError, PasswordError
 from wizard.model import (
@@ -30,7 +31,6 @@ from wizard.model import (
 from wizard.probes import curl_config
 from wizard.redact import Secret
 from wizard.steps import layout, words
-from wizard.trust import relations
 
 CA_NAME = "Firescreen CA"
 _PRIVATE = 0o600
@@ -106,15 +106,15 @@ class Forge:
     def signed_by_us(self, certificate: bytes) -> bool:
         """Whether the CA as it was found signed a certificate."""
         ca = self.old_authority()
-        return bool(ca) and relations.signed_by(certificate, ca)
+        return bool(ca) and signatures.signed_by(certificate, ca)
 
     def signed(self, names: tuple[str, ...], *, common_name: str) -> tuple[bytes, bytes, bytes]:
         """A new client certificate, its key, and what vouches for it: the CA, or the certificate itself."""
         if self._stack.certificates.issued_by != "ca":
             return self.pinned(names, common_name=common_name)
         spec, ca = self._stack.certificates, self.authority()
-        key = pki.new_key(spec.key)
-        certificate = pki.issue(
+        key = issue.new_key(spec.key)
+        certificate = issue.issue(
             ca_cert=ca.certificate,
             ca_key=ca.key,
             key_pem=key,
@@ -129,8 +129,8 @@ class Forge:
     def pinned(self, names: tuple[str, ...], *, common_name: str) -> tuple[bytes, bytes, bytes]:
         """A new client certificate that signs itself, its key, and the certificate again."""
         spec = self._stack.certificates
-        key = pki.new_key(spec.key)
-        certificate = pki.self_signed(
+        key = issue.new_key(spec.key)
+        certificate = issue.self_signed(
             key_pem=key, names=names, days=spec.days, common_name=common_name, server=False, client=True
         )
         return certificate, key, certificate
@@ -237,8 +237,8 @@ def authority(stack: Stack, facts: Facts, answers: Answers) -> Authority:
                 where=key_path,
                 todo="give its passphrase",
             )
-        unlocked = pki.unlock(key.content, answers.passphrase)
-        if not pki.matches(certificate.content, unlocked):
+        unlocked = issue.unlock(key.content, answers.passphrase)
+        if not issue.matches(certificate.content, unlocked):
             raise CertificateError(
                 "the CA's key does not belong to its certificate",
                 where=key_path,
@@ -251,10 +251,10 @@ def authority(stack: Stack, facts: Facts, answers: Answers) -> Authority:
             where=key_path,
             todo="give one, or set passphrase: false",
         )
-    new_key = pki.new_key(stack.certificates.key)
+    new_key = issue.new_key(stack.certificates.key)
     days = max(stack.certificates.days, 3650)
-    new_certificate = pki.new_ca(name=CA_NAME, key_pem=new_key, days=days)
-    stored_key = pki.lock(new_key, answers.passphrase) if answers.passphrase else new_key
+    new_certificate = issue.new_ca(name=CA_NAME, key_pem=new_key, days=days)
+    stored_key = issue.lock(new_key, answers.passphrase) if answers.passphrase else new_key
     changes = (
         *workspace_folder(facts, "ca", "The CA's key stays in this folder and is open to nobody else."),
         *private(
@@ -271,7 +271,7 @@ def authority(stack: Stack, facts: Facts, answers: Answers) -> Authority:
             why="This is the public half: whoever has it can check what the CA signed, and no more.",
             by_hand=words.authority(key=key_path, certificate=certificate_path, days=days, name=CA_NAME),
             secret=False,
-            about=pki.describe(new_certificate),
+            about=issue.describe(new_certificate),
         ),
     )
     step = PlannedStep(

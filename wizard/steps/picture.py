@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wizard import pki
+from wizard.certificates import issue
 from wizard.model import Arrow
 from wizard.redact import plain
 from wizard.steps.client import Target
@@ -16,7 +16,7 @@ def arrows(targets: Sequence[Target]) -> tuple[Arrow, ...]:
     found = []
     for target in targets:
         plan = target.plan
-        names = ", ".join(pki.summary(plan.pair.certificate).names)
+        names = ", ".join(issue.summary(plan.pair.certificate).names)
         signed = "signed by your CA" if plan.pair.own_ca else "pinned"
         pair = target.pair if any(target.pair) else _said(target, "cert_file", "key_file")
         login = target.login if any(target.login) else (target.place.basic_auth.get("username", ""), "")

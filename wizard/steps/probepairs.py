@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from wizard import pki
+from wizard.certificates import issue, signatures
 from wizard.model import WORKSPACE, Change, Facts, PlannedStep, Stack
 from wizard.steps import layout, material, words
 from wizard.steps.pairs import Pair
-from wizard.trust import relations
 
 PROBE_NAME = "firescreen"
 """The name in the certificate that the probes show."""
@@ -43,7 +42,7 @@ def probe_step(
         facts,
         layout.stranger_pair(facts),
         lambda: forge.pinned(("stranger.invalid",), common_name="stranger")[:2],
-        fits=relations.is_self_signed,
+        fits=signatures.is_self_signed,
         why="A certificate that nobody you trust has signed: it must be refused.",
         by_hand=words.client_pair(
             paths=layout.stranger_pair(facts),
@@ -78,10 +77,10 @@ def probe_pair(stack: Stack, facts: Facts, forge: material.Forge) -> Pair:
     ours = stack.certificates.issued_by == "ca"
     certificate, key = facts.file(WORKSPACE, certificate_path), facts.file(WORKSPACE, key_path)
     if certificate is not None and key is not None and not forge.renews("client:workspace"):
-        good = not pki.problems(certificate.content, names=(), key_pem=key.content, purpose="client")
+        good = not issue.problems(certificate.content, names=(), key_pem=key.content, purpose="client")
         if good and forge.signed_by_us(certificate.content):
             return Pair(certificate_path, key_path, certificate.content, forge.old_authority(), True)
-        if good and not ours and relations.is_self_signed(certificate.content):
+        if good and not ours and signatures.is_self_signed(certificate.content):
             return Pair(certificate_path, key_path, certificate.content, certificate.content, False)
     certificate_pem, key_pem, trust = forge.signed((PROBE_NAME,), common_name=PROBE_NAME)
     by_hand = words.client_pair(
@@ -106,7 +105,7 @@ def probe_pair(stack: Stack, facts: Facts, forge: material.Forge) -> Pair:
             why="What the right client shows in the proof.",
             by_hand=by_hand[1],
             secret=False,
-            about=pki.describe(certificate_pem),
+            about=issue.describe(certificate_pem),
         ),
     )
     return Pair(certificate_path, key_path, certificate_pem, trust, ours, changes)
@@ -123,11 +122,11 @@ def _workspace_pair(
 ) -> tuple[Change, ...]:
     there, there_key = (facts.file(WORKSPACE, path) for path in paths)
     if there is not None and there_key is not None:
-        problems = pki.problems(there.content, names=(), key_pem=there_key.content, purpose="client")
+        problems = issue.problems(there.content, names=(), key_pem=there_key.content, purpose="client")
         if not problems and fits(there.content):
             return ()
     certificate, key = make()
-    about = pki.describe(certificate)
+    about = issue.describe(certificate)
     return (
         *material.private(facts, paths[1], key, why=why, by_hand=by_hand[0]),
         *material.private(

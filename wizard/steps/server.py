@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import urlsplit
 
-from wizard import passwords, pki
+from wizard import passwords
+from wizard.certificates import issue
 from wizard.components import Component
 from wizard.components import component as find_component
 from wizard.config_files import web_config as web
@@ -460,7 +461,7 @@ def _link_flag(component: Component, server: Server, pair: Pair) -> dict[str, st
     if not component.url_flag:
         return {}
     now = server.service.flag(component.url_flag)
-    names = pki.summary(pair.certificate).names
+    names = issue.summary(pair.certificate).names
     if now:
         own = now.startswith("http:") and _is_own(now, server, names)
         return {component.url_flag: f"https{now[4:]}"} if own else {}

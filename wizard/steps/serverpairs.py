@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping
 
-from wizard import pki
+from wizard.certificates import issue, signatures
 from wizard.config_files import web_config
 from wizard.errors import CertificateError, InputError
 from wizard.model import Change, Facts, FileState, MakeFolder, OwnFiles, PathInfo, Stack, WriteFile
@@ -18,7 +18,6 @@ from wizard.steps.certnames import certificate_names, needed_names
 from wizard.steps.layout import Server
 from wizard.steps.pairs import Pair, as_go_reads, needed_file, public
 from wizard.steps.sharedpair import shared_pair
-from wizard.trust import relations
 
 
 def server_pair(
@@ -57,7 +56,7 @@ def _own_pair(facts: Facts, server: Server, names: tuple[str, ...]) -> Pair:
     if files.ca_file:
         trust = needed_file(server.host.files, server.spec.host, files.ca_file, "CA certificate")
         _refuse_leaf(trust, certificate, f"{server.spec.host}:{files.ca_file}")
-    elif not relations.is_self_signed(certificate):
+    elif not signatures.is_self_signed(certificate):
         raise CertificateError(
             "the certificate does not sign itself, and the CA that signed it is not named",
             where=f"{server.spec.host}:{files.cert_file}",
@@ -69,7 +68,7 @@ def _own_pair(facts: Facts, server: Server, names: tuple[str, ...]) -> Pair:
             where=f"{server.spec.host}:{files.key_file}",
             todo="store it without one: openssl pkey -in KEY -out NEW, mode 0640",
         )
-    problems = pki.problems(certificate, names=names, key_pem=key, ca_pem=trust, purpose="server")
+    problems = issue.problems(certificate, names=names, key_pem=key, ca_pem=trust, purpose="server")
     if problems:
         blamed = next(
             (path for words, path in _blamed(files) if problems[0].startswith(words)), files.cert_file
@@ -81,7 +80,7 @@ def _own_pair(facts: Facts, server: Server, names: tuple[str, ...]) -> Pair:
         )
     for path in (files.cert_file, files.key_file):
         _readable(server, path)
-    ours = relations.signed_by(certificate, trust) and trust == material.authority_certificate(facts)
+    ours = signatures.signed_by(certificate, trust) and trust == material.authority_certificate(facts)
     copied = public(trust)
     source = (files.ca_file or files.cert_file) if copied == trust else ""
     return Pair(files.cert_file, files.key_file, certificate, copied, ours, trust_file=source)
@@ -95,7 +94,7 @@ def _blamed(files: OwnFiles) -> tuple[tuple[str, str], ...]:
 def _refuse_leaf(trust: bytes, certificate: bytes, where: str) -> None:
     if trust.strip() == certificate.strip():
         return  # pinned: the certificate itself is what clients trust
-    if "CA" not in pki.summary(trust).usage:
+    if "CA" not in issue.summary(trust).usage:
         raise CertificateError(
             "this is not a CA certificate but one of a server or client",
             where=where,
@@ -152,7 +151,7 @@ def _kept_server_pair(
         if any(as_go_reads(state.content) != state.content for state in (certificate, key)):
             continue  # Go does not find what a byte order mark hides
         try:
-            if pki.problems(certificate.content, names=names, key_pem=key.content, purpose="server"):
+            if issue.problems(certificate.content, names=names, key_pem=key.content, purpose="server"):
                 continue
             ours = forge.signed_by_us(certificate.content)
             trust = forge.old_authority() if ours else _vouched(stack, facts, server, certificate.content)
@@ -167,14 +166,14 @@ def _kept_server_pair(
 
 def _vouched(stack: Stack, facts: Facts, server: Server, certificate: bytes) -> bytes:
     """What vouches for a certificate that is not ours: itself, or the CA file of a client that asks this server."""
-    if relations.is_self_signed(certificate):
+    if signatures.is_self_signed(certificate):
         return certificate
     for scraper in layout.scrapers(stack, facts):
         for place in scraper.places():
             asked = any(scraper.means(address, server) for address in place.addresses)
             if asked and place.tls.get("ca_file"):
                 state = scraper.host.files.get(scraper.resolve(place, place.tls["ca_file"]))
-                if state is not None and relations.vouches(as_go_reads(state.content), certificate):
+                if state is not None and signatures.vouches(as_go_reads(state.content), certificate):
                     return state.content
     return b""
 
@@ -192,9 +191,9 @@ def _new_server_pair(
     own_ca = spec.issued_by == "ca"
     source: tuple[str, str] | None = None
     if own_ca:
-        key = pki.new_key(spec.key)
+        key = issue.new_key(spec.key)
         authority = forge.authority()
-        certificate = pki.issue(
+        certificate = issue.issue(
             ca_cert=authority.certificate,
             ca_key=authority.key,
             key_pem=key,
@@ -216,8 +215,10 @@ def _new_server_pair(
         certificate, trust, source, certify = shared.certificate, shared.trust, layout.shared_pair(facts), ()
         key = shared.key
     else:
-        key = pki.new_key(spec.key)
-        certificate = pki.self_signed(key_pem=key, names=names, days=spec.days, common_name=server.spec.host)
+        key = issue.new_key(spec.key)
+        certificate = issue.self_signed(
+            key_pem=key, names=names, days=spec.days, common_name=server.spec.host
+        )
         trust = certificate
         certify = words.self_signed(
             key=key_path, certificate=certificate_path, names=names, days=spec.days, name=server.spec.host
@@ -249,7 +250,7 @@ def _new_server_pair(
             before=files.get(certificate_path),
             after=states[0],
             why=f"It speaks for {', '.join(names)}, for {spec.days} days.",
-            about=pki.describe(certificate),
+            about=issue.describe(certificate),
             by_hand=certify,
         ),
     )

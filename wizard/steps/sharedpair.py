@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wizard import pki
+from wizard.certificates import issue
 from wizard.model import WORKSPACE, Change, Facts, PlannedStep, Stack
 from wizard.steps import layout, material, words
 from wizard.steps.certnames import certificate_names
@@ -35,12 +35,12 @@ def _shared_pair(stack: Stack, facts: Facts, forge: material.Forge) -> SharedPai
     names = tuple(dict.fromkeys(name for node in nodes for name in certificate_names(stack, facts, node)))
     kept, key = facts.file(WORKSPACE, certificate_path), facts.file(WORKSPACE, key_path)
     if kept is not None and key is not None and not forge.renewing:
-        problems = pki.problems(kept.content, names=names, key_pem=key.content, purpose="server")
+        problems = issue.problems(kept.content, names=names, key_pem=key.content, purpose="server")
         if not problems:
             return SharedPair(kept.content, key.content, ())
     spec = stack.certificates
-    key_pem = pki.new_key(spec.key)
-    certificate = pki.self_signed(
+    key_pem = issue.new_key(spec.key)
+    certificate = issue.self_signed(
         key_pem=key_pem, names=names, days=spec.days, common_name="node", client=True
     )
     changes = (
@@ -68,7 +68,7 @@ def _shared_pair(stack: Stack, facts: Facts, forge: material.Forge) -> SharedPai
                 usage="serverAuth, clientAuth",
             ),
             secret=False,
-            about=pki.describe(certificate),
+            about=issue.describe(certificate),
         ),
     )
     return SharedPair(certificate, key_pem, changes)

@@ -8,8 +8,8 @@ from typing import TypeAlias
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from wizard import trust
-from wizard.trust import go
+from wizard import certificates
+from wizard.certificates import go
 
 Read: TypeAlias = Callable[[str], bytes | None]
 """Gives the content of a file by its absolute path; None if it is not there."""
@@ -22,7 +22,7 @@ _PUBLIC = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 def bundle(content: bytes) -> str:
     """Why these bytes are no CA bundle, or ''. Damaged certificates beside good ones are passed over, as in Go."""
-    if trust.pool(content):
+    if certificates.pool(content):
         return ""
     return "holds a damaged certificate" if _CERTIFICATE.search(content) else _shape(content, "certificate")
 
@@ -33,7 +33,7 @@ def _chain(content: bytes) -> str:
         return _shape(content, "certificate")
     # A certificate with headers is sent as well, so that every block counts.
     shown = [block.content for block in go.blocks(content) if block.label == b"CERTIFICATE"]
-    if len(shown) < len(_CERTIFICATE.findall(content)) or trust.unread(shown):
+    if len(shown) < len(_CERTIFICATE.findall(content)) or certificates.unread(shown):
         return "holds a damaged certificate"
     return ""
 

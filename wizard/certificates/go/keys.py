@@ -13,8 +13,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
-from wizard.trust.go.der import NULL, SEQUENCE, ParseError, Reader, encoded
-from wizard.trust.go.rules import Rules
+from wizard.certificates.go.der import NULL, SEQUENCE, ParseError, Reader, encoded
+from wizard.certificates.go.rules import Rules
 
 _NULL: Final = bytes((NULL, 0))
 _RSA: Final = encoded("1.2.840.113549.1.1.1")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from wizard.trust.go import pem
-from wizard.trust.go.certificate import Certificate, parse
-from wizard.trust.go.der import ParseError
-from wizard.trust.go.rules import NEWEST, Rules
+from wizard.certificates.go import pem
+from wizard.certificates.go.certificate import Certificate, parse
+from wizard.certificates.go.der import ParseError
+from wizard.certificates.go.rules import NEWEST, Rules
 
 
 class Pool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from wizard.trust.go import domains, urls
-from wizard.trust.go.certificate import Certificate
-from wizard.trust.go.constraints import ConstraintError, host_of, network_text
-from wizard.trust.go.domains import Mailbox
-from wizard.trust.go.quoting import address_text, lower, parsed_address, quoted
-from wizard.trust.go.rules import Rules
+from wizard.certificates.go import domains, urls
+from wizard.certificates.go.certificate import Certificate
+from wizard.certificates.go.constraints import ConstraintError, host_of, network_text
+from wizard.certificates.go.domains import Mailbox
+from wizard.certificates.go.quoted_text import address_text, lower, parsed_address, quoted
+from wizard.certificates.go.rules import Rules
 
 _REASON: Final = "x509: a root or intermediate certificate is not authorized to sign for this name: "
 _MOST: Final = 250000

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from wizard.trust.go import domains, urls
-from wizard.trust.go.der import (
+from wizard.certificates.go import domains, urls
+from wizard.certificates.go.der import (
     BOOLEAN,
     INTEGER,
     OBJECT_IDENTIFIER,
@@ -17,9 +17,9 @@ from wizard.trust.go.der import (
     Reader,
     encoded,
 )
-from wizard.trust.go.quoting import parsed_address, quoted
-from wizard.trust.go.rules import Rules
-from wizard.trust.go.urls import Url, UrlError
+from wizard.certificates.go.quoted_text import parsed_address, quoted
+from wizard.certificates.go.rules import Rules
+from wizard.certificates.go.urls import Url, UrlError
 
 _EMAIL: Final = 0x81
 _DNS: Final = 0x82

@@ -6,8 +6,8 @@ import functools
 from dataclasses import dataclass, field
 from typing import Final
 
-from wizard.trust.go import moments
-from wizard.trust.go.der import (
+from wizard.certificates.go import times
+from wizard.certificates.go.der import (
     BMP_STRING,
     GENERALIZED_TIME,
     IA5_STRING,
@@ -28,11 +28,17 @@ from wizard.trust.go.der import (
     encoded,
     right_aligned,
 )
-from wizard.trust.go.extensions import Extensions, read_extensions
-from wizard.trust.go.keys import Algorithm, Key, algorithm_identifier, public_key, signature_algorithm
-from wizard.trust.go.moments import Moment
-from wizard.trust.go.quoting import quoted
-from wizard.trust.go.rules import NEWEST, Rules
+from wizard.certificates.go.extensions import Extensions, read_extensions
+from wizard.certificates.go.keys import (
+    Algorithm,
+    Key,
+    algorithm_identifier,
+    public_key,
+    signature_algorithm,
+)
+from wizard.certificates.go.quoted_text import quoted
+from wizard.certificates.go.rules import NEWEST, Rules
+from wizard.certificates.go.times import Moment
 
 _COMMON_NAME: Final = encoded("2.5.4.3")
 _ORGANIZATION: Final = encoded("2.5.4.10")
@@ -129,7 +135,7 @@ def _parsed(raw: bytes, outer: Reader, rules: Rules) -> Certificate:
     issuer = body.element(SEQUENCE, "x509: malformed issuer").whole
     distinguished_name(issuer, rules)
     validity = body.inside(SEQUENCE, "x509: malformed validity")
-    not_before, not_after = moments.read(validity), moments.read(validity)
+    not_before, not_after = times.read(validity), times.read(validity)
     subject = body.element(SEQUENCE, "x509: malformed issuer").whole
     name = distinguished_name(subject, rules)
     key_info = body.element(SEQUENCE, "x509: malformed spki")
@@ -253,7 +259,7 @@ def _check_value(tag: int, element: Reader) -> None:
     elif tag == OBJECT_IDENTIFIER:
         element.oid("invalid ASN.1 OBJECT IDENTIFIER")
     elif tag in (UTC_TIME, GENERALIZED_TIME):
-        moments.read(element)
+        times.read(element)
     elif tag == 0x01:
         element.boolean("invalid ASN.1 BOOLEAN")
     elif tag not in (NULL, OCTET_STRING):

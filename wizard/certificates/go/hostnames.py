@@ -8,9 +8,9 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from wizard.trust.go.certificate import Certificate
-from wizard.trust.go.quoting import Address, address_text, lower, parsed_address, unmapped
-from wizard.trust.go.rules import NEWEST, Rules
+from wizard.certificates.go.certificate import Certificate
+from wizard.certificates.go.quoted_text import Address, address_text, lower, parsed_address, unmapped
+from wizard.certificates.go.rules import NEWEST, Rules
 
 _LABEL: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 # As many names and more are only counted in an error.

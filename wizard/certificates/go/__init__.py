@@ -5,14 +5,14 @@ cert_pool.go; `src/net/url`; `encoding/pem`), which every Prometheus component i
 in other X.509 libraries is read here by a reader of our own; only keys and signatures are left to `cryptography`.
 """
 
-from wizard.trust.go.certificate import Certificate, distinguished_name, parse
-from wizard.trust.go.chains import Purpose, verify
-from wizard.trust.go.der import ParseError, dotted
-from wizard.trust.go.hostnames import hostname_fault, matches_name
-from wizard.trust.go.pem import blocks, certificates
-from wizard.trust.go.pool import Pool
-from wizard.trust.go.quoting import address_text
-from wizard.trust.go.rules import NEWEST, VERSIONS, Rules, rules_of
+from wizard.certificates.go.certificate import Certificate, distinguished_name, parse
+from wizard.certificates.go.chains import Purpose, verify
+from wizard.certificates.go.der import ParseError, dotted
+from wizard.certificates.go.hostnames import hostname_fault, matches_name
+from wizard.certificates.go.pem import blocks, certificates
+from wizard.certificates.go.pool import Pool
+from wizard.certificates.go.quoted_text import address_text
+from wizard.certificates.go.rules import NEWEST, VERSIONS, Rules, rules_of
 
 __all__ = [
     "NEWEST",

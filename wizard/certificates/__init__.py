@@ -3,9 +3,17 @@
 Pure functions on bytes: whoever makes certificates and whoever meets them on the wire share one verdict.
 """
 
-from wizard.trust.certificates import bundle, chain, key_text, load, one_line, summary, system_roots
-from wizard.trust.review import describe, matches, problems
-from wizard.trust.verdict import matches_name, name_fault, pool, unread, verdict
+from wizard.certificates.go_verify import matches_name, name_fault, pool, unread, verdict
+from wizard.certificates.reader import (
+    bundle,
+    chain,
+    key_text,
+    load,
+    one_line,
+    summary,
+    system_roots,
+)
+from wizard.certificates.review import describe, matches, problems
 
 __all__ = [
     "bundle",

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from wizard.trust.go import domains
-from wizard.trust.go.certificate import Certificate
-from wizard.trust.go.domains import Mailbox
-from wizard.trust.go.extensions import Subtrees
-from wizard.trust.go.quoting import address_text, lower, parsed_address, quoted, unmapped
-from wizard.trust.go.rules import Rules
-from wizard.trust.go.urls import Url
+from wizard.certificates.go import domains
+from wizard.certificates.go.certificate import Certificate
+from wizard.certificates.go.domains import Mailbox
+from wizard.certificates.go.extensions import Subtrees
+from wizard.certificates.go.quoted_text import address_text, lower, parsed_address, quoted, unmapped
+from wizard.certificates.go.rules import Rules
+from wizard.certificates.go.urls import Url
 
 # The dot sorts before all else, so that a domain stands before those within it.
 _ORDER: Final = bytes(

@@ -12,10 +12,10 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
+from wizard.certificates import pem_form
+from wizard.certificates.go_verify import Purpose, name_fault, pool, verdict
+from wizard.certificates.reader import bundle, chain, is_ca, one_line, summary
 from wizard.errors import CertificateError
-from wizard.trust import pem_form
-from wizard.trust.certificates import bundle, chain, is_ca, one_line, summary
-from wizard.trust.verdict import Purpose, name_fault, pool, verdict
 
 _DAY = 86400
 

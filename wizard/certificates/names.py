@@ -9,8 +9,8 @@ from typing import Final
 
 from cryptography import x509
 
+from wizard.certificates.reader import one_line
 from wizard.errors import CertificateError
-from wizard.trust.certificates import one_line
 
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
 # IDNA 2003 (Python) and IDNA 2008 (Go) turn these into different names; guessing would break the target.

@@ -24,10 +24,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from wizard.certificates import go
 from wizard.errors import CertificateError
 from wizard.model import CertificateSummary
 from wizard.redact import plain
-from wizard.trust import go
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 # `catch_warnings` is not safe among threads.

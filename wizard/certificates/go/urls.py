@@ -6,8 +6,8 @@ import string
 from dataclasses import dataclass
 from typing import Final
 
-from wizard.trust.go.quoting import parsed_address, quoted
-from wizard.trust.go.rules import Rules
+from wizard.certificates.go.quoted_text import parsed_address, quoted
+from wizard.certificates.go.rules import Rules
 
 _LETTERS: Final = frozenset(string.ascii_letters + string.digits + "-_.~")
 _HOST: Final = _LETTERS | frozenset("!$&'()*+,;=:[]<>\"")

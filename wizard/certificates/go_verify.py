@@ -1,6 +1,6 @@
 """Go's verdict on a certificate chain, in Go's words: what a Prometheus component says of what it is shown.
 
-Rules differ between versions of Go (`wizard.trust.go.rules`); those of the newest hold if no other are asked for.
+Rules differ between versions of Go (`wizard.certificates.go.rules`); those of the newest hold if no other are asked for.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Final, TypeAlias
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from wizard.trust.go.certificate import Certificate, parse
-from wizard.trust.go.chains import Purpose, Question, verify
-from wizard.trust.go.der import ParseError
-from wizard.trust.go.hostnames import hostname_fault, matches_name
-from wizard.trust.go.pool import Pool
-from wizard.trust.go.rules import NEWEST, Rules
+from wizard.certificates.go.certificate import Certificate, parse
+from wizard.certificates.go.chains import Purpose, Question, verify
+from wizard.certificates.go.der import ParseError
+from wizard.certificates.go.hostnames import hostname_fault, matches_name
+from wizard.certificates.go.pool import Pool
+from wizard.certificates.go.rules import NEWEST, Rules
 
 __all__ = ["AnyCertificate", "Purpose", "matches_name", "name_fault", "pool", "unread", "verdict"]
 

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
-from wizard.trust.go import constraints, early_constraints
-from wizard.trust.go.certificate import Certificate
-from wizard.trust.go.constraints import ConstraintError
-from wizard.trust.go.der import encoded
-from wizard.trust.go.hostnames import hostname_fault
-from wizard.trust.go.keys import SignatureError, check_signature
-from wizard.trust.go.moments import stamp
-from wizard.trust.go.policies import policies_valid
-from wizard.trust.go.pool import Pool
-from wizard.trust.go.quoting import quoted
-from wizard.trust.go.rules import Rules
+from wizard.certificates.go import constraints, early_constraints
+from wizard.certificates.go.certificate import Certificate
+from wizard.certificates.go.constraints import ConstraintError
+from wizard.certificates.go.der import encoded
+from wizard.certificates.go.hostnames import hostname_fault
+from wizard.certificates.go.keys import SignatureError, check_signature
+from wizard.certificates.go.policies import policies_valid
+from wizard.certificates.go.pool import Pool
+from wizard.certificates.go.quoted_text import quoted
+from wizard.certificates.go.rules import Rules
+from wizard.certificates.go.times import stamp
 
 Purpose: TypeAlias = Literal["server", "client"]
 

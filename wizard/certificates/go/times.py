@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-from wizard.trust.go.der import GENERALIZED_TIME, UTC_TIME, ParseError, Reader
+from wizard.certificates.go.der import GENERALIZED_TIME, UTC_TIME, ParseError, Reader
 
 _UTC: Final = re.compile(rb"(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?(Z|[+-]\d{4})", re.ASCII)
 _GENERALIZED: Final = re.compile(rb"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(Z|[+-]\d{4})", re.ASCII)

@@ -6,8 +6,8 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from wizard.certificates.reader import bundle, load
 from wizard.errors import CertificateError
-from wizard.trust.certificates import bundle, load
 
 
 def is_self_signed(certificate: bytes) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from wizard.trust.go.certificate import Certificate
-from wizard.trust.go.der import encoded
-from wizard.trust.go.rules import Rules
+from wizard.certificates.go.certificate import Certificate
+from wizard.certificates.go.der import encoded
+from wizard.certificates.go.rules import Rules
 
 _ANY: Final = encoded("2.5.29.32.0")
 
