@@ -203,14 +203,14 @@ def _certificates(files: _Files) -> Iterator[tuple[tuple[Place, str], FileState,
 
 
 def _keys(facts: Facts, files: _Files) -> tuple[PrivateKey, ...]:
-    from wizard.steps import layout
+    from wizard.planner import paths
 
     held: dict[str, list[tuple[Place, str]]] = {}
     for place, (state, _) in files.items():
         if b"PRIVATE KEY-----" in state.content:
             print_of = hashlib.sha256(state.content.strip()).hexdigest()
             held.setdefault(print_of, []).append((place, _rights(state)))
-    ca = Place(WORKSPACE, layout.ca_pair(facts)[1])
+    ca = Place(WORKSPACE, paths.ca_pair(facts)[1])
     keys = [PrivateKey(tuple(places), any(place == ca for place, _ in places)) for places in held.values()]
     return tuple(sorted(keys, key=lambda key: not key.of_ca))
 

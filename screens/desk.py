@@ -203,21 +203,21 @@ class Desk:
 
     def questions(self, stack: Stack, facts: Facts) -> tuple[Question, ...]:
         """What is to be asked about this stack, the most important first."""
-        from wizard import steps
+        from wizard import planner
 
-        return steps.questions(stack, facts)
+        return planner.questions(stack, facts)
 
     def meanings(self) -> dict[str, str]:
         """What each level of protection means, one sentence by its value."""
-        from wizard.steps.asking import LEVELS
+        from wizard.planner.questions import LEVELS
 
         return {value: words for value, _, words in LEVELS}
 
     def answer(self, stack: Stack, key: str, value: str) -> Stack:
         """The stack with one question answered. Raises `InputError`. Pure and quick once imported."""
-        from wizard import steps
+        from wizard import planner
 
-        return steps.answer(stack, key, value)
+        return planner.answer(stack, key, value)
 
     def holdings(self, stack: Stack) -> tuple[Holding, ...]:
         """The certificates and users that exist, also where the stack in hand does not ask for any."""

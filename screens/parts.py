@@ -198,7 +198,7 @@ def answers_of(session: Session) -> Answers:
 
 def accept_broken(app: FirescreenApp, plan: Plan) -> Plan:
     """The plan in hand with all the clients accepted that it breaks; the stack in hand remembers it."""
-    from wizard.steps.brokenclients import accepted
+    from wizard.planner.broken_clients import accepted
 
     plan = accepted(plan)
     stack = app.session.stack

@@ -66,7 +66,7 @@ def fleet(plan: Plan, canary: str) -> list[Content]:
 
 def waiting(plan: Plan) -> list[Content]:
     """How long verification takes where that is long; nothing elsewhere."""
-    from wizard.steps.healthfindings import TOLD_FROM, shown
+    from wizard.planner.health_findings import TOLD_FROM, shown
 
     if plan.longest_wait <= TOLD_FROM:
         return []

@@ -28,8 +28,8 @@ from wizard.engine.reaching import forward_to
 from wizard.errors import InputError
 from wizard.inventory.stack_file import dump
 from wizard.model import WORKSPACE, ComponentSpec, HostSpec, OwnFiles, Plan, Protection, Stack
+from wizard.planner import remote_commands
 from wizard.redact import Secret
-from wizard.steps import afar
 from wizard.workspace import Workspace
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
@@ -371,7 +371,7 @@ def test_the_printed_commands_secure_two_machines(
         plan = engine.plan(stack)
         for change in plan.changes:
             words = change.commands()
-            here = change.host == WORKSPACE or words[:1] == (afar.HERE,)
+            here = change.host == WORKSPACE or words[:1] == (remote_commands.HERE,)
             for command in words:
                 if here:
                     ended = subprocess.run(

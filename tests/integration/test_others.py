@@ -28,8 +28,8 @@ from wizard.config_files import alertmanager_cluster, grafana
 from wizard.engine import Engine
 from wizard.errors import ConfigError
 from wizard.model import Answers, Facts, FileState, MakeFolder, PathInfo, Plan, Stack, WriteFile
+from wizard.planner import wanted_files
 from wizard.practice import WHOLE, PracticeStack
-from wizard.steps import wanted_files
 from wizard.workspace import Workspace
 
 LEVELS: dict[str, tuple[Any, ...]] = {

@@ -15,7 +15,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from wizard import assets, steps
+from wizard import assets, planner
 from wizard.certificates import issue
 from wizard.components import component as find_component
 from wizard.errors import FirescreenError
@@ -70,8 +70,8 @@ class Case:
         if self.after:
             before = case(self.after)
             facts = carried_out(before.plan(), before.facts)
-        plan = steps.plan(self.stack, looked_up(self.stack, facts), self.answers)
-        return steps.narrowed(plan, self.keep) if self.keep else plan
+        plan = planner.plan(self.stack, looked_up(self.stack, facts), self.answers)
+        return planner.narrowed(plan, self.keep) if self.keep else plan
 
 
 def names() -> list[str]:
@@ -187,13 +187,13 @@ def _service(host: str, described: Mapping[str, Any]) -> Service:
 def looked_up(wanted: Stack, facts: Facts) -> Facts:
     """The same facts after a look at all files and folders that the planner asks for: what is not named is absent."""
     for _ in range(4):  # files name other files
-        asked = steps.wanted_files(wanted, facts)
+        asked = planner.wanted_files(wanted, facts)
         hosts = {
             name: replace(known, files={**dict.fromkeys(asked.get(name, ())), **known.files})
             for name, known in facts.hosts.items()
         }
         facts = replace(facts, hosts=hosts)
-    folders = steps.wanted_folders(wanted, facts)
+    folders = planner.wanted_folders(wanted, facts)
     hosts = {
         name: replace(known, folders={**dict.fromkeys(folders.get(name, ())), **known.folders})
         for name, known in facts.hosts.items()

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from wizard import steps
+from wizard import planner
 from wizard.certificates import issue
 from wizard.errors import InputError
 from wizard.model import (
@@ -26,7 +26,7 @@ from wizard.model import (
     Stack,
     WriteFile,
 )
-from wizard.steps import copies
+from wizard.planner import transfers
 
 ROOM = "/me"
 CONFIG = b"""\
@@ -116,7 +116,7 @@ def stack(issued_by: str = "ca", **own: OwnFiles) -> Stack:
 
 
 def planned(wanted: Stack, found: Facts) -> Plan:
-    return steps.plan(wanted, found, Answers())
+    return planner.plan(wanted, found, Answers())
 
 
 def way(plan: Plan, host: str, path: str) -> list[str]:
@@ -208,14 +208,14 @@ def test_what_arrived_is_held_against_what_was_sent() -> None:
     plan = planned(stack(), facts())
     change = next(each for each in writes(plan) if each.path == "/etc/prometheus/firescreen-ca.crt")
     assert change.after is not None
-    assert steps.arrived(change, change.after) == ""
+    assert planner.arrived(change, change.after) == ""
     other = made("other")[0]
-    said = steps.arrived(change, replace(change.after, content=other))
+    said = planner.arrived(change, replace(change.after, content=other))
     assert fingerprint(other) in said
     assert fingerprint(change.after.content) in said
-    assert "0600 root:prometheus" in steps.arrived(change, replace(change.after, mode=0o600))
-    assert "not there" in steps.arrived(change, None)
-    assert steps.arrived(change, replace(change.after, content=b"cut")) != ""
+    assert "0600 root:prometheus" in planner.arrived(change, replace(change.after, mode=0o600))
+    assert "not there" in planner.arrived(change, None)
+    assert planner.arrived(change, replace(change.after, content=b"cut")) != ""
 
 
 # -- keys ---------------------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ def keys_on(plan: Plan, host: str) -> set[bytes]:
     mine = [change for change in writes(plan) if change.host == host]
     shown = "".join("".join((change.diff(), *change.commands())) for change in writes(plan))
     assert "PRIVATE KEY" not in shown
-    return {key for each in mine if each.after for key in copies.private_keys(each.after.content)}
+    return {key for each in mine if each.after for key in transfers.private_keys(each.after.content)}
 
 
 def test_no_key_of_a_usual_plan_is_refused_and_none_is_in_two_places() -> None:
@@ -248,7 +248,7 @@ def test_no_key_of_a_usual_plan_is_refused_and_none_is_in_two_places() -> None:
 def test_the_shared_pair_may_be_copied_to_nodes() -> None:
     certificate, key = made("srv1", client=True)
     found = facts(**{WORKSPACE: {f"{ROOM}/shared/node.crt": certificate, f"{ROOM}/shared/node.key": key}})
-    assert keys_on(planned(stack("shared"), found), "srv1") == set(copies.private_keys(key))
+    assert keys_on(planned(stack("shared"), found), "srv1") == set(transfers.private_keys(key))
 
 
 def test_prometheus_own_key_as_the_pair_of_all_nodes_is_refused() -> None:
@@ -306,7 +306,7 @@ def test_of_a_file_that_holds_its_key_too_only_the_certificate_is_copied() -> No
     own = OwnFiles(cert_file="/etc/ssl/both.pem", key_file="/etc/ssl/both.pem")
     plan = planned(stack("self-signed", srv1=own), facts(srv1={"/etc/ssl/both.pem": certificate + key}))
     for host in (WORKSPACE, "prometheus"):
-        assert not keys_on(plan, host) & set(copies.private_keys(key))
+        assert not keys_on(plan, host) & set(transfers.private_keys(key))
     copied = next(each for each in writes(plan) if each.path == "/etc/prometheus/srv1-node_exporter.crt")
     assert copied.after is not None
     assert copied.after.content == certificate
@@ -324,14 +324,14 @@ def test_a_password_file_that_is_a_key_is_not_sent() -> None:
     plan = planned(stack(), facts())
     step = replace(plan.steps[0], changes=(change,))
     with pytest.raises(InputError, match="private key of your CA would be copied to /etc/x on srv1"):
-        copies.refuse(stack(), found, (step,))
+        transfers.refuse(stack(), found, (step,))
 
 
 def test_a_locked_key_is_known_again_too() -> None:
     from wizard.redact import Secret
 
     locked = issue.lock(issue.new_key("ec-p256"), Secret("a passphrase"))
-    assert copies.private_keys(locked) == copies.private_keys(b"text before\n" + locked)
-    assert copies.private_keys(locked) != copies.private_keys(
+    assert transfers.private_keys(locked) == transfers.private_keys(b"text before\n" + locked)
+    assert transfers.private_keys(locked) != transfers.private_keys(
         issue.lock(issue.new_key("ec-p256"), Secret("x"))
     )

@@ -25,8 +25,8 @@ from wizard.model import (
     RuleHealth,
     TargetHealth,
 )
+from wizard.planner.health_findings import shown
 from wizard.probes import cause_of
-from wizard.steps.healthfindings import shown
 
 
 @pytest.mark.parametrize(

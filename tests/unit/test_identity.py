@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from wizard import steps
+from wizard import planner
 from wizard.certificates import issue
 from wizard.errors import InputError
 from wizard.model import (
@@ -25,7 +25,7 @@ from wizard.model import (
     Stack,
     WriteFile,
 )
-from wizard.steps import identity
+from wizard.planner import identity
 
 ETC = "/etc/prometheus/prometheus.yml"
 MONITOR = ("monitor", "monitor.example.org", "192.0.2.1", "2001:db8::1", "127.0.0.1", "::1", "localhost")
@@ -122,7 +122,7 @@ def config_of(plan: Plan, path: str = ETC, name: str = "monitor") -> bytes:
 
 
 def planned(stack: Stack, facts: Facts) -> Plan:
-    return steps.plan(stack, facts, Answers())
+    return planner.plan(stack, facts, Answers())
 
 
 def names_in_certificate(plan: Plan, name: str) -> tuple[str, ...]:
@@ -318,9 +318,9 @@ def test_what_is_another_service_of_the_host_is_no_doubt() -> None:
 
 def test_the_names_that_have_to_be_resolved_are_those_that_nothing_is_known_of_first() -> None:
     stack, facts = site("node1:9100", "metrics-a.example.org.:9100", "METRICS-A.example.org:9101", on="node1")
-    assert steps.wanted_names(stack, facts) == {"monitor": ("metrics-a.example.org", "monitor", "node1")}
+    assert planner.wanted_names(stack, facts) == {"monitor": ("metrics-a.example.org", "monitor", "node1")}
     stack, facts = site("192.0.2.2:9100", "localhost:9100", "[::1]:9100", on="node1")
-    assert steps.wanted_names(stack, facts) == {}
+    assert planner.wanted_names(stack, facts) == {}
 
 
 # -- other places -------------------------------------------------------------------------------------------
@@ -444,7 +444,7 @@ def test_a_job_of_an_included_file_is_edited_there_and_no_second_one_added() -> 
 
 def test_the_files_that_an_included_file_names_are_read_beside_it() -> None:
     stack, facts = included()
-    wanted = steps.wanted_files(stack, facts)["monitor"]
+    wanted = planner.wanted_files(stack, facts)["monitor"]
     for path in (
         "/etc/prometheus/jobs/*.yml",
         "/srv/more.yml",
@@ -578,7 +578,7 @@ def test_a_password_is_replaced_in_an_included_file_too() -> None:
     facts = applied(planned(stack, facts))
     path = "/etc/prometheus/jobs/web.yml"
     was = facts.hosts["monitor"].files[path]
-    plan = steps.plan(stack, facts, Answers(renew=frozenset({"passwords"})))
+    plan = planner.plan(stack, facts, Answers(renew=frozenset({"passwords"})))
     edits = [each for each in plan.changes if isinstance(each, WriteFile) and each.path == path]
     assert [each.before == was for each in edits] == [True, False] and edits[-1].after == was
     assert edits[0].after is not None and b"username: prometheus-next" in edits[0].after.content

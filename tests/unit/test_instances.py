@@ -10,8 +10,8 @@ from wizard.engine import proposed
 from wizard.errors import StackError
 from wizard.inventory import stack_file
 from wizard.model import ComponentSpec, FileState, HostFacts, HostSpec, Service, WriteFile
+from wizard.planner.paths import Server
 from wizard.service_managers import instances
-from wizard.steps.layout import Server
 
 USUAL = Service(
     host="one",

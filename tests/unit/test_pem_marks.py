@@ -9,7 +9,7 @@ import pytest
 from wizard.certificates import issue, signatures
 from wizard.errors import CertificateError
 from wizard.model import FileState
-from wizard.steps.pairs import as_go_reads, bundle, needed_file
+from wizard.planner.certificates import as_go_reads, bundle, needed_file
 
 KEY = issue.new_key("ec-p256")
 CA = issue.new_ca(name="ca", key_pem=KEY, days=9)

@@ -10,7 +10,7 @@ import os
 import pytest
 
 from tests.unit import planned
-from wizard import steps
+from wizard import planner
 
 LEAST = 40
 
@@ -44,7 +44,7 @@ def test_a_plan_that_was_carried_out_leaves_nothing_to_do(name: str) -> None:
     case = planned.case(name)
     plan = case.plan()
     after = planned.carried_out(plan, plan.facts)
-    again = steps.plan(case.stack, planned.looked_up(case.stack, after), case.answers)
+    again = planner.plan(case.stack, planned.looked_up(case.stack, after), case.answers)
     assert [change.title() for change in again.changes] == []
 
 

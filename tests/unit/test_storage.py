@@ -11,7 +11,7 @@ from wizard.connections.local import LocalConnection
 from wizard.engine.storage import looked_at, storage
 from wizard.errors import InputError
 from wizard.model import Facts, FileState, HostFacts, HostSpec, PlannedStep, Storage, WriteFile
-from wizard.steps.storage import refuse
+from wizard.planner.storage import refuse
 
 PATH = "/etc/prometheus/prometheus.yml"
 USUAL = Storage(path=PATH, mount="/", free=10_000_000)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wizard import journal, steps
+from wizard import journal, planner
 from wizard.components import all_components
 from wizard.components import component as find_component
 from wizard.connections.credentials import Access
@@ -227,7 +227,7 @@ class Engine:
         """
         found = facts or self.inspect(stack)
         permission.refuse_unreadable(found)
-        plan = steps.plan(stack, found, answers or Answers())
+        plan = planner.plan(stack, found, answers or Answers())
         permission.refuse_unwritable(plan)
         return plan
 
@@ -317,7 +317,7 @@ class Engine:
             details=telling.details(plan),
         )
         try:
-            with claimed(hosts, steps.changed_hosts(plan), self.workspace):
+            with claimed(hosts, planner.changed_hosts(plan), self.workspace):
                 side_by_side(lambda mine: _unchanged(hosts, mine), judging.first_writes(plan))
                 before = None
                 if plan.probes:

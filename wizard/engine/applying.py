@@ -48,8 +48,8 @@ from wizard.model import (
     RunService,
     WriteFile,
 )
+from wizard.planner import arrived
 from wizard.redact import plain, redact
-from wizard.steps import arrived
 
 Emit = Callable[[Event], None]
 

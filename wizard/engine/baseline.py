@@ -36,8 +36,8 @@ from wizard.model import (
     TargetHealth,
     Watched,
 )
+from wizard.planner import broken_clients, health_findings, monitors
 from wizard.service_managers import reverse_proxies
-from wizard.steps import brokenclients, healthfindings, monitors
 
 _FILE: Final = "baseline.json"
 _MOST_SITES: Final = 50
@@ -56,7 +56,7 @@ def with_health(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
     behind = side_by_side(lambda host: _proxies(host, hosts), known)
     pairs = [
         (client.host.spec.name, server.address)
-        for client, server in healthfindings.unscraped(stack, facts)
+        for client, server in health_findings.unscraped(stack, facts)
         if server.service.active
     ]
     refusals = side_by_side(lambda pair: vantage.refusal(hosts, *pair), pairs)
@@ -92,7 +92,7 @@ def take(plan: Plan, hosts: Hosts, cancel: threading.Event) -> Baseline:
     taken = time.time()
     found = side_by_side(lambda one: look(one, one.before, plan.facts, hosts, cancel), plan.watched)
     answers = side_by_side(
-        lambda route: answer(route, hosts), brokenclients.routes(plan.stack, plan.facts)[:_MOST_SITES]
+        lambda route: answer(route, hosts), broken_clients.routes(plan.stack, plan.facts)[:_MOST_SITES]
     )
     return Baseline(taken=taken, prometheis=tuple(found), proxies=tuple(answers))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wizard.errors import InputError
 from wizard.model import Plan
-from wizard.steps.healthfindings import shown
+from wizard.planner.health_findings import shown
 
 LONGEST = 3600.0
 """Seconds that a run waits for Prometheus' next scrapes at most; beyond that it is verified later."""

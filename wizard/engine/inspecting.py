@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from wizard import steps
+from wizard import planner
 from wizard.account import account
 from wizard.components import component as find_component
 from wizard.engine import storage
@@ -64,7 +64,7 @@ def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
         away={name: error.what for name, error in lost.items()},
     )
     for _ in range(_ROUNDS):
-        wanted = steps.wanted_files(stack, facts)
+        wanted = planner.wanted_files(stack, facts)
         missing = {
             name: [path for path in paths if path not in facts.hosts[name].files]
             for name, paths in wanted.items()
@@ -73,7 +73,7 @@ def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
             break
         facts = replace(facts, hosts=_with_all(facts, missing, hosts))
     facts = _with_names(stack, facts, hosts)
-    folders = steps.wanted_folders(stack, facts)
+    folders = planner.wanted_folders(stack, facts)
     looked = side_by_side(
         lambda known: _with_storage(
             replace(known, folders=_folders(known.spec.name, folders.get(known.spec.name, ()), hosts)), hosts
@@ -102,7 +102,7 @@ def _examined(known: HostFacts, hosts: Hosts) -> HostFacts:
 
 def _with_names(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
     """The facts with where the names that each host's clients use lead on that host."""
-    wanted = steps.wanted_names(stack, facts)
+    wanted = planner.wanted_names(stack, facts)
 
     def asked(known: HostFacts) -> HostFacts:
         name = known.spec.name

@@ -11,10 +11,10 @@ from wizard.engine import baseline
 from wizard.engine.hosts import Hosts
 from wizard.errors import ProofError
 from wizard.model import ProbedHealth, PrometheusHealth, RemoteWriteHealth, TargetHealth, Watched
+from wizard.planner import health_findings
+from wizard.planner.health_findings import SLACK, wait_of
 from wizard.probes import Monitor, cause_of
 from wizard.redact import redact
-from wizard.steps import healthfindings
-from wizard.steps.healthfindings import SLACK, wait_of
 
 _PAUSE: Final = 0.5
 _AGAIN: Final = 2 * SLACK
@@ -149,7 +149,7 @@ class MonitorCheck:
                 self._whole.say(
                     self._watched.host,
                     f"waiting until {len(waiting)} targets that were up before are scraped again "
-                    f"(up to {healthfindings.shown(longest)})",
+                    f"(up to {health_findings.shown(longest)})",
                 )
             # A Prometheus with thousands of targets is not asked all the time.
             if self._whole.idle(max(_PAUSE, min(len(now) / 500, 5.0))):
@@ -178,7 +178,7 @@ class MonitorCheck:
             if self._elapsed < wait:
                 return False
             self._lost(
-                f"{before.name} was up before and was not scraped again within {healthfindings.shown(wait)}",
+                f"{before.name} was up before and was not scraped again within {health_findings.shown(wait)}",
                 "see the log of Prometheus",
                 endpoint=before.endpoint,
             )

@@ -27,8 +27,8 @@ from wizard.model import (
     TargetHealth,
     Watched,
 )
+from wizard.planner import health_findings, monitors, paths
 from wizard.probes import Monitor, cause_of
-from wizard.steps import healthfindings, layout, monitors
 
 _PAUSE: Final = 0.5
 _PROXY: Final = 10.0
@@ -44,7 +44,7 @@ def excuse(before: Baseline | None, attempt: Attempt) -> str:
     if before is None or probe.kind != "up" or attempt.ok or attempt.pending or attempt.outcome != "down":
         return ""
     health = before.of(probe.asker)
-    found = [each for each in health.targets if healthfindings.is_of(probe, each)] if health else []
+    found = [each for each in health.targets if health_findings.is_of(probe, each)] if health else []
     same = [each for each in found if probe.job in (each.pool, each.labels.get("job"))] or found
     if not same or any(each.health != "down" or cause_of(each.error) != "other" for each in same):
         return ""
@@ -136,7 +136,7 @@ class Comparison:
             ),
             None,
         )
-        servers = layout.servers(self._plan.stack, self._plan.facts)
+        servers = paths.servers(self._plan.stack, self._plan.facts)
         if client is not None:
             for server in servers:
                 if client.means(endpoint, server):

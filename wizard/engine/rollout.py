@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from wizard import journal, steps
+from wizard import journal, planner
 from wizard.engine import judging, proving, undoing
 from wizard.engine.applying import Applier
 from wizard.engine.hosts import Hosts
@@ -36,7 +36,7 @@ def canary_of(plan: Plan, wanted: str = "") -> str:
     Raises:
         InputError: the host that the person named is not changed by this plan, or cannot go before the others.
     """
-    changed, able = steps.changed_hosts(plan), may_go_first(plan)
+    changed, able = planner.changed_hosts(plan), may_go_first(plan)
     if wanted == "none" or len(changed) < 2:
         return ""
     if not wanted:
@@ -44,7 +44,7 @@ def canary_of(plan: Plan, wanted: str = "") -> str:
         real = [spec.name for spec in plan.stack.hosts if spec.connect != "practice" and spec.name in changed]
         return able[0] if able and len(real) >= CANARY_FROM else ""
     if wanted not in able:
-        why = together(plan) or ("it asks the others" if wanted in steps.askers(plan) else "")
+        why = together(plan) or ("it asks the others" if wanted in planner.askers(plan) else "")
         raise InputError(
             f"{wanted} cannot go first" + (f": {why}" if why else ""),
             where=plan.stack.source or wanted,
@@ -55,7 +55,7 @@ def canary_of(plan: Plan, wanted: str = "") -> str:
 
 def may_go_first(plan: Plan) -> tuple[str, ...]:
     """The hosts of which one may be changed and proven before the others, in the stack's order."""
-    changed, asking = steps.changed_hosts(plan), steps.askers(plan)
+    changed, asking = planner.changed_hosts(plan), planner.askers(plan)
     if not plan.probes or len(changed) < 2 or together(plan):
         return ()
     return tuple(host for host in changed if host not in asking)
@@ -65,7 +65,7 @@ def together(plan: Plan) -> str:
     """Why no host of a plan can go before the others; '' if one can."""
     if plan.answers.renew:
         return "what is replaced is replaced on all hosts together"
-    for host in steps.askers(plan):
+    for host in planner.askers(plan):
         if any(service.web_config for service in plan.facts.hosts[host].services):
             return f"what asks them, on {host}, is encrypted itself already"
     return ""
@@ -105,9 +105,9 @@ class Rollout:
         self._log = log
         self._emit = emit
         self._cancel = cancel
-        self._changed = steps.changed_hosts(plan)
+        self._changed = planner.changed_hosts(plan)
         # Without a proof, nobody could say which host failed it: then all of it holds, or nothing.
-        self._parted = frozenset(self._changed) - steps.askers(plan) if plan.probes else frozenset()
+        self._parted = frozenset(self._changed) - planner.askers(plan) if plan.probes else frozenset()
         self._states: dict[str, HostState] = dict.fromkeys(self._changed, "waiting")
         self._lost: dict[str, FirescreenError] = {}
         self._applier = Applier(plan, hosts, log, emit, cancel, parted=self._parted)
@@ -160,7 +160,7 @@ class Rollout:
             for error in self._regressed(first).values():
                 raise error
             self._say(canary, "changed" if self._later else "proven")
-        target = steps.following(self._plan, self._applier.made) if first is not None else self._plan
+        target = planner.following(self._plan, self._applier.made) if first is not None else self._plan
         while True:
             failed = self._apply(target)
             if not failed:
@@ -179,13 +179,13 @@ class Rollout:
         if not canary:
             return None
         try:
-            return steps.narrowed(self._plan, (canary,))
+            return planner.narrowed(self._plan, (canary,))
         except InputError as error:
             self._log_line(f"no host goes first: {error.what}", canary)
             return None
 
     def _apply(self, target: Plan) -> dict[str, FirescreenError]:
-        todo = steps.remaining(target, self._applier.made)
+        todo = planner.remaining(target, self._applier.made)
         changes = [change for step in todo for change in step.changes]
         for host in dict.fromkeys(change.host for change in changes):
             if host in self._states:
@@ -256,7 +256,7 @@ class Rollout:
         lost = self._lost | failed
         keep = [spec.name for spec in self._plan.stack.hosts if spec.name not in lost]
         try:
-            target = steps.following(steps.narrowed(self._plan, keep), self._applier.made)
+            target = planner.following(planner.narrowed(self._plan, keep), self._applier.made)
         except InputError as error:
             self._log_line(f"the others cannot go on alone: {error.what}", next(iter(failed)))
             raise first from None

@@ -12,9 +12,9 @@ from wizard.engine.outcome import Holding
 from wizard.errors import CertificateError, FirescreenError
 from wizard.journal import Record
 from wizard.model import WORKSPACE, Attempt, Facts, HealthReport, Plan, Stack, WriteFile
+from wizard.planner import paths
+from wizard.planner.health_findings import shown
 from wizard.redact import plain, redact
-from wizard.steps import layout
-from wizard.steps.healthfindings import shown
 
 _FEW = 3
 """Hosts that are named one by one; of more of which the same is to be said, so many are named and the rest counted."""
@@ -45,7 +45,7 @@ def summary(plan: Plan, attempts: Sequence[Attempt]) -> tuple[str, ...]:
     lines = _certificates(plan)
     if plan.secrets:
         user = plan.stack.users[0]
-        lines.append(f"The password of user {user.name} is in {layout.user_files(plan.facts, user)[0]}.")
+        lines.append(f"The password of user {user.name} is in {paths.user_files(plan.facts, user)[0]}.")
     lines += [plain(hint, 2000) for hint in plan.hints]
     if attempts:
         good = sum(attempt.ok for attempt in attempts)
@@ -173,11 +173,11 @@ def holdings(stack: Stack, facts: Facts) -> tuple[Holding, ...]:
                 )
             )
     for user in stack.users:
-        path = layout.user_files(facts, user)[0]
+        path = paths.user_files(facts, user)[0]
         kept = facts.hosts[WORKSPACE].files.get(path)
         if kept is not None:
             found.append(_holding("user", WORKSPACE, path, kept.mode, user.name, 0.0, "password file"))
-        for scraper in layout.scrapers(stack, facts):
+        for scraper in paths.scrapers(stack, facts):
             copy = scraper.password_file(user)
             sent = scraper.host.files.get(copy)
             if sent is not None:

@@ -19,8 +19,8 @@ from wizard.export import path_tool, vault
 from wizard.export.playbook import Playbook
 from wizard.export.wanted import Picture
 from wizard.model import WORKSPACE, FileState, Plan
+from wizard.planner import paths
 from wizard.redact import Secret
-from wizard.steps import layout
 
 MARK = "# Made by Firescreen"
 """How the first line of every export's site.yml begins: such a folder may be written again."""
@@ -70,7 +70,7 @@ class Export:
         Raises:
             InputError: it is, by a stack that uses it as a server's key.
         """
-        authority = self._final(layout.ca_pair(self._plan.facts)[0])
+        authority = self._final(paths.ca_pair(self._plan.facts)[0])
         if authority is None:
             return
         for copy in self.playbook.copies:

@@ -14,9 +14,9 @@ from wizard.connections.ssh import config
 from wizard.errors import InputError
 from wizard.export.wanted import THERE, Picture, Turn, Wanted
 from wizard.model import WORKSPACE, FileState, HostSpec, Plan, Service
-from wizard.steps import words
-from wizard.steps.layout import Client
-from wizard.steps.places import Place
+from wizard.planner import manual_commands
+from wizard.planner.client_endpoints import Place
+from wizard.planner.paths import Client
 
 GROUP = "firescreen"
 """The group of all hosts of the stack."""
@@ -184,7 +184,7 @@ class Playbook:
         }
         if service.manager == "process":
             told["argv"] = shlex.split(
-                words.practice(service, turn.action, workspace=self._picture.facts.workspace_option)
+                manual_commands.practice(service, turn.action, workspace=self._picture.facts.workspace_option)
             )
         elif service.manager == "manual":
             told["by_hand"] = list(turn.by_hand)

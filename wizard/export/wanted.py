@@ -25,10 +25,11 @@ from wizard.model import (
     Stack,
     WriteFile,
 )
+from wizard.planner import blackbox, grafana
+from wizard.planner import paths as layout
+from wizard.planner.client_endpoints import Place
+from wizard.planner.paths import Client, Server
 from wizard.redact import redact
-from wizard.steps import grafana, layout, probed
-from wizard.steps.layout import Client, Server
-from wizard.steps.places import Place
 
 THERE = -1
 """Stage of what is in place already: written before all that the plan changes, should it be missing."""
@@ -364,7 +365,7 @@ def _asking(
         )
         if places:
             yield scraper, places
-    probings, _ = probed.look(stack, facts, servers)
+    probings, _ = blackbox.look(stack, facts, servers)
     for prober in {each.prober.key: each.prober for each in probings}.values():
         used = {each.as_module for each in probings if each.prober.key == prober.key}
         yield prober, tuple(place for place in prober.places() if place.name in used)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from wizard.labs.content import Copy
 from wizard.labs.hand import HERE
 from wizard.model import HostSpec
-from wizard.steps.afar import There
+from wizard.planner.remote_commands import There
 
 _PUBLIC = "0644"
 

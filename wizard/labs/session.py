@@ -27,8 +27,8 @@ from wizard.labs.classroom import Classroom
 from wizard.labs.content import Lab, LabStep, find, labs
 from wizard.labs.look import Look
 from wizard.model import CertificateSpec, Event, Plan, PlannedStep, Protection, RunService, Stack
+from wizard.planner import manual_commands as words
 from wizard.redact import plain, redact
-from wizard.steps import words
 from wizard.workspace import Workspace
 
 Emit = Callable[[Event], None]

@@ -1,0 +1,214 @@
+"""Servers that are probed through a blackbox exporter: its modules are clients too, and their targets are URLs.
+
+A job that probes names the exporter as its address and the server as its parameter; when the server turns to https,
+so must the URL, and the module with which it is asked has to know the CA and what the server demands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from wizard import endpoints
+from wizard.config_files import blackbox
+from wizard.config_files import prometheus as scrape
+from wizard.errors import ConfigError
+from wizard.model import Facts, Finding, Stack
+from wizard.planner import paths
+from wizard.planner.client_endpoints import Place
+from wizard.planner.paths import Client, Server
+
+SUFFIX = "_firescreen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probing:
+    """One job that probes servers of the stack through a blackbox exporter, with one module."""
+
+    scraper: Client
+    prober: Client
+    path: str
+    """The file that the job stands in."""
+    job: str
+    module: str
+    as_module: str
+    """The module that it will use: the same, or a copy where others use the module too."""
+    targets: tuple[tuple[str, str, Server], ...]
+    """(as the job writes it, as it has to be, the server)"""
+
+
+def look(
+    stack: Stack, facts: Facts, servers: Sequence[Server]
+) -> tuple[tuple[Probing, ...], tuple[Finding, ...]]:
+    """The probing jobs whose targets are servers of the stack, and what can only be told of.
+
+    A job that probes others too is left alone, with a finding.
+    """
+    probers, found, warnings = paths.probers(stack, facts), [], []
+    uses: dict[tuple[str, str], set[str]] = {}
+    for scraper in paths.scrapers(stack, facts):
+        for place in scraper.places():
+            for prober, module, ours, others in _probing(place, scraper, probers, servers):
+                uses.setdefault((prober.key, module), set()).add("ours" if not others else "others")
+                if not ours:
+                    continue
+                where = f"job {place.name}"
+                if others or any(target.source != "static" for target in place.targets):
+                    warnings.append(_mixed(scraper, where, ours[0][2], others))
+                    continue
+                found.append(
+                    Probing(
+                        scraper=scraper,
+                        prober=prober,
+                        path=place.path or scraper.service.config_file,
+                        job=place.name,
+                        module=module,
+                        as_module=module,
+                        targets=ours,
+                    )
+                )
+    for prober in {each.prober.key: each.prober for each in found}.values():
+        warnings += _unfamiliar(prober)
+    return tuple(_named(each, uses) for each in found), tuple(warnings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mixed:
+    """A job that probes a server of the stack together with others, and so is left as it is."""
+
+    host: str
+    job: str
+    where: str
+    server: Server
+
+
+def mixed(stack: Stack, facts: Facts, servers: Sequence[Server]) -> tuple[Mixed, ...]:
+    """Those jobs, one for each server that they probe."""
+    probers = paths.probers(stack, facts)
+    return tuple(
+        Mixed(
+            host=scraper.host.spec.name,
+            job=place.name,
+            where=f"{scraper.host.spec.name}:{scraper.service.config_file}",
+            server=server,
+        )
+        for scraper in paths.scrapers(stack, facts)
+        for place in scraper.places()
+        for _, _, ours, others in _probing(place, scraper, probers, servers)
+        if ours and (others or any(target.source != "static" for target in place.targets))
+        for server in {each.key: each for _, _, each in ours}.values()
+    )
+
+
+def _unfamiliar(prober: Client) -> tuple[Finding, ...]:
+    return tuple(
+        Finding(
+            severity="warning",
+            id="unfamiliar-module",
+            host=prober.host.spec.name,
+            component="blackbox_exporter",
+            what=f"{prober.service.config_file}, {said}",
+            why="Firescreen does not know this prober; a newer exporter may. The exporter says so only at its first probe.",
+            mend="check the spelling, or leave it if the exporter's documentation has it",
+        )
+        for said in blackbox.unfamiliar(prober.content)
+    )
+
+
+def _named(probing: Probing, uses: dict[tuple[str, str], set[str]]) -> Probing:
+    own = uses[probing.prober.key, probing.module] == {"ours"} or probing.module.endswith(SUFFIX)
+    return probing if own else replace(probing, as_module=f"{probing.module}{SUFFIX}")
+
+
+def _probing(
+    place: Place, scraper: Client, probers: Sequence[Client], servers: Sequence[Server]
+) -> list[tuple[Client, str, tuple[tuple[str, str, Server], ...], tuple[str, ...]]]:
+    """(prober, module, our targets, the others) of a job, if it goes through one of the probers."""
+    if place.kind != "job" or not place.targets or not all(target.param_target for target in place.targets):
+        return []
+    found = []
+    for prober in probers:
+        through = paths.as_server(prober)
+        others_way = _without_http(prober)
+        mine = [
+            target
+            for target in place.targets
+            if (target.module or "http_2xx") not in others_way and scraper.means(target.address, through)
+        ]
+        by_module: dict[str, list[scrape.Scraped]] = {}
+        for target in mine:
+            by_module.setdefault(target.module or "http_2xx", []).append(target)
+        for module, targets in by_module.items():
+            ours, others = [], []
+            for target in targets:
+                server = next((each for each in servers if _is(target.param_target, prober, each)), None)
+                if server is None:
+                    others.append(target.param_target)
+                else:
+                    ours.append((target.discovered, _https(target.param_target), server))
+            if others and len(by_module) > 1:
+                continue
+            found.append((prober, module, tuple(ours), tuple(others)))
+    return found
+
+
+def _without_http(prober: Client) -> set[str]:
+    """The modules that only open a connection, or ask something else than a page: https changes nothing for them."""
+    try:
+        known = blackbox.modules(prober.content)
+    except ConfigError:
+        return set()  # the planner says so, with the place
+    return {module.name for module in known if module.prober in ("tcp", "icmp", "dns", "grpc")}
+
+
+def _is(target: str, prober: Client, server: Server) -> bool:
+    parts = urlsplit(target if "://" in target else f"http://{target}")
+    host = parts.hostname or ""
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and prober.means(endpoints.joined(host, port), server)
+
+
+def _https(target: str) -> str:
+    bare = target.partition("://")[2] if "://" in target else target
+    return f"https://{bare}"
+
+
+def retarget(texts: Mapping[str, bytes], probings: Sequence[Probing]) -> dict[str, bytes]:
+    """A Prometheus' configuration, by path, whose probing jobs name https URLs and the module that can ask them."""
+    found = dict(texts)
+    for probing in probings:
+        content = found[probing.path]
+        for written, wanted, _ in probing.targets:
+            if written != wanted:
+                content = scrape.probe_url(content, job=probing.job, old=written, new=wanted)
+        if probing.as_module != probing.module:
+            content = scrape.set_module(content, job=probing.job, module=probing.as_module)
+        found[probing.path] = content
+    return found
+
+
+def with_modules(content: bytes, probings: Sequence[Probing]) -> bytes:
+    """A blackbox exporter's configuration with the copies of modules that are needed."""
+    names = {module.name for module in blackbox.modules(content)}
+    for probing in probings:
+        if probing.as_module not in names:
+            content = blackbox.add_module(content, name=probing.as_module, like=probing.module)
+            names.add(probing.as_module)
+    return content
+
+
+def _mixed(scraper: Client, where: str, server: Server, others: Sequence[str]) -> Finding:
+    beside = f" beside {others[0]}" if others else ""
+    return Finding(
+        severity="warning",
+        id="probed-with-others",
+        host=scraper.host.spec.name,
+        component="prometheus",
+        what=f"{where} probes {server.key}{beside} through a blackbox exporter, and is left as it is",
+        why="One module has one CA and one login; what it asks of other sites must not change.",
+        mend="give the protected servers a job and a module of their own, with https URLs",
+    )

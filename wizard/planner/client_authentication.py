@@ -1,0 +1,182 @@
+"""How a server tells its clients from others: what it checks their certificates against, how strictly, which names."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wizard.certificates import issue, signatures
+from wizard.config_files import web_config
+from wizard.errors import InputError
+from wizard.model import Facts, FileState, PlannedStep, Stack, WriteFile
+from wizard.planner import (
+    certificates as pairs,
+)
+from wizard.planner import (
+    client_certificates,
+    credentials,
+    manual_commands,
+    paths,
+    probe_certificates,
+)
+from wizard.planner.paths import Client, Server
+
+STRICT = ("RequireAndVerifyClientCert", "RequireAnyClientCert", "RequireClientCert")
+"""The types that let nobody in without a certificate."""
+
+VERIFYING = ("RequireAndVerifyClientCert", "VerifyClientCertIfGiven")
+"""The types that check whether a certificate that is shown was signed by somebody known."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientDemand:
+    """What a web configuration is to say about client certificates, and the file that it needs for it."""
+
+    client_auth_type: str
+    file: str = ""
+    """Path of the bundle, or '' where the type checks nothing."""
+    bundle: bytes = b""
+    """PEM: what vouches for the clients."""
+    allowed: tuple[str, ...] = ()
+    changes: tuple[WriteFile, ...] = ()
+    narrow: PlannedStep | None = None
+
+
+def demand(
+    stack: Stack,
+    facts: Facts,
+    forge: credentials.Forge,
+    server: Server,
+    config: web_config.WebConfig | None,
+    clients: Sequence[Client],
+) -> ClientDemand | None:
+    """What the server asks of its clients; None if it looks at no certificates.
+
+    What a person's own web configuration demands already is kept, and extended by what the clients here show.
+
+    Raises:
+        InputError: the type and the allowed names do not go together, or the CA stands in the file itself.
+    """
+    there = config.client_auth_type if config is not None else ""
+    wanted = "client_cert" in server.spec.protect
+    if not wanted and there in ("", "NoClientCert"):
+        return None
+    kind = server.spec.client_auth_type if wanted else there
+    asked = server.spec.client_allowed_sans or (config.client_allowed_sans if config is not None else ())
+    if asked and kind not in STRICT:
+        raise InputError(
+            f"client_allowed_sans does not go with {kind}: a caller without a certificate would bring "
+            "the request down with a fault",
+            where=server.key,
+            todo="use RequireAndVerifyClientCert",
+        )
+    if kind not in VERIFYING:
+        return ClientDemand(kind)
+    if config is not None and "client_ca" in config.inline:
+        raise InputError(
+            "the client CA stands in the web configuration itself, where other clients cannot be added to it",
+            where=f"{server.spec.host}:{server.web_file}",
+            todo="move it to a file and name that as client_ca_file",
+        )
+    named = server.spec.files.client_ca_file or (config.client_ca_file if config is not None else "")
+    base_file = posixpath.join(server.home, named) if named else ""
+    base_state = server.host.files.get(base_file) if base_file else None
+    base = base_state.content if base_state is not None else b""
+    if named and base_state is None:
+        raise InputError(
+            "there is no client CA here", where=f"{server.spec.host}:{base_file}", todo="put it there"
+        )
+    shown = [_shown(stack, facts, forge, server, client, base) for client in clients]
+    probe = forge.once("probe", lambda: probe_certificates.probe_pair(stack, facts, forge))
+    everyone = [*(each for each in shown if each is not None), (probe.certificate, probe.trust)]
+    missing = [trust for certificate, trust in everyone if not signatures.vouches(base, certificate)]
+    allowed = _allowed(server, config, asked, [certificate for certificate, _ in everyone])
+    if base and not missing:
+        return ClientDemand(kind, base_file, base, allowed)
+    before = server.host.files.get(server.client_ca)
+    between = pairs.bundle([*((base,) if base else ()), *missing])
+    changes = _bundle_change(facts, server, before, between, own_ca=stack.certificates.issued_by == "ca")
+    narrow = None
+    if forge.renewing and base_file == server.client_ca:
+        final = pairs.bundle([trust for _, trust in everyone])
+        narrow = _narrow(server, between, final)
+    return ClientDemand(kind, server.client_ca, between, allowed, changes, narrow)
+
+
+def _shown(
+    stack: Stack, facts: Facts, forge: credentials.Forge, server: Server, client: Client, base: bytes
+) -> tuple[bytes, bytes] | None:
+    """What a client will show and what vouches for it; None if each of its places shows a pair that is taken."""
+    if base and not forge.renews(f"client:{client.key}"):
+        asking = [
+            place for place in client.places() if any(client.means(each, server) for each in place.addresses)
+        ]
+        pairs = [client_certificates.kept_place_pair(client, place, base) for place in asking]
+        if pairs and all(pairs):
+            return None
+    pair = forge.once(
+        f"client:{client.key}", lambda: client_certificates.client_pair(stack, facts, forge, client)
+    )
+    return pair.certificate, pair.trust
+
+
+def _allowed(
+    server: Server, config: web_config.WebConfig | None, asked: tuple[str, ...], certificates: Sequence[bytes]
+) -> tuple[str, ...]:
+    """The names that are allowed: those that were, those wanted, and one of each client that has none of them."""
+    if not asked:
+        return ()
+    there = config.client_allowed_sans if config is not None else ()
+    allowed = dict.fromkeys((*there, *server.spec.client_allowed_sans))
+    for certificate in certificates:
+        names = issue.summary(certificate).names
+        if names and not set(names) & set(allowed):
+            allowed[names[0]] = None
+    return tuple(allowed)
+
+
+def _bundle_change(
+    facts: Facts, server: Server, before: FileState | None, content: bytes, *, own_ca: bool
+) -> tuple[WriteFile, ...]:
+    if before is not None and before.content == content:
+        return ()
+    after = FileState(content, 0o644, server.owner, server.group)
+    ca = paths.ca_pair(facts)[0]
+    simple = own_ca and len(credentials.certificates_in(content)) == 1
+    return (
+        WriteFile(
+            host=server.spec.host,
+            path=server.client_ca,
+            before=before,
+            after=after,
+            why=f"{server.spec.name} checks the certificates of its clients against it.",
+            about=issue.describe(content),
+            by_hand=manual_commands.copy(ca, server.client_ca, after)
+            if simple
+            else manual_commands.text(server.client_ca, after),
+        ),
+    )
+
+
+def _narrow(server: Server, between: bytes, final: bytes) -> PlannedStep | None:
+    if between == final:
+        return None
+    states = [FileState(content, 0o644, server.owner, server.group) for content in (between, final)]
+    return PlannedStep(
+        id=f"narrow:{server.key}",
+        title="Forget what vouched for the old clients",
+        host=server.spec.host,
+        why="Old and new stood side by side so that nobody was turned away. The new ones are in use now.",
+        changes=(
+            WriteFile(
+                host=server.spec.host,
+                path=server.client_ca,
+                before=states[0],
+                after=states[1],
+                why="What the replaced CA or certificate vouched for is let in no longer.",
+                about=issue.describe(final),
+                by_hand=manual_commands.text(server.client_ca, states[1]),
+            ),
+        ),
+    )

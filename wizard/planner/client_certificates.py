@@ -1,0 +1,121 @@
+"""What clients show to servers that ask for a certificate: their own files, what is there, or a new pair."""
+
+from __future__ import annotations
+
+from wizard.certificates import issue, signatures
+from wizard.errors import CertificateError
+from wizard.model import Facts, FileState, Stack, WriteFile
+from wizard.planner import (
+    credentials as material,
+)
+from wizard.planner import (
+    manual_commands,
+    paths,
+    systemd_credentials,
+)
+from wizard.planner.certificates import Pair, needed_file, public
+from wizard.planner.client_endpoints import Place
+from wizard.planner.paths import Client
+
+
+def client_pair(stack: Stack, facts: Facts, forge: material.Forge, client: Client) -> Pair:
+    """What a client shows to servers that ask for a certificate: its own files, what is there, or a new pair.
+
+    Raises:
+        CertificateError: the person's own files would not do.
+    """
+    if client.own.client_cert_file:
+        return _own_client_pair(client)
+    files = client.host.files
+    ours = stack.certificates.issued_by == "ca"
+    # The one in use first: after a renewal the old pair still lies there.
+    for certificate_path, key_path in sorted(
+        (client.pair, client.spare_pair), key=lambda pair: not _in_use(client, pair[0])
+    ):
+        certificate, key = files.get(certificate_path), files.get(key_path)
+        if certificate is None or key is None or forge.renews(f"client:{client.key}"):
+            continue
+        if issue.problems(certificate.content, names=(), key_pem=key.content, purpose="client"):
+            continue
+        if forge.signed_by_us(certificate.content):
+            return Pair(certificate_path, key_path, certificate.content, forge.old_authority(), True)
+        if not ours and signatures.is_self_signed(certificate.content):
+            return Pair(certificate_path, key_path, certificate.content, certificate.content, False)
+    place = client.pair if files.get(client.pair[0]) is None else client.spare_pair
+    if forge.renews(f"client:{client.key}") and _in_use(client, client.spare_pair[0]):
+        place = client.pair
+    certificate_pem, key_pem, trust = forge.signed(client.names, common_name=client.names[0])
+    systemd_credentials.refuse_no_reader(client, place[1])
+    name, group = client.host.spec.name, client.group
+    by_hand = manual_commands.client_pair(
+        paths=place,
+        kind=stack.certificates.key,
+        names=client.names,
+        days=stack.certificates.days,
+        ca=paths.ca_pair(facts) if ours else None,
+        owner=client.owner,
+        group=group,
+    )
+    changes = (
+        WriteFile(
+            host=name,
+            path=place[1],
+            before=files.get(place[1]),
+            after=FileState(key_pem, 0o640, client.owner, group),
+            why=f"Who has this key can pose as this {client.service.component}. It never leaves this host.",
+            secret=True,
+            by_hand=by_hand[0],
+        ),
+        WriteFile(
+            host=name,
+            path=place[0],
+            before=files.get(place[0]),
+            after=FileState(certificate_pem, 0o644, client.owner, group),
+            why=f"{client.service.component} shows it to servers that ask who is calling.",
+            about=issue.describe(certificate_pem),
+            by_hand=by_hand[1],
+        ),
+    )
+    return Pair(place[0], place[1], certificate_pem, trust, ours, changes)
+
+
+def _in_use(client: Client, certificate_path: str) -> bool:
+    return any(
+        client.resolve(place, place.tls.get("cert_file", "")) == certificate_path for place in client.places()
+    )
+
+
+def _own_client_pair(client: Client) -> Pair:
+    host, files, own = client.host.spec.name, client.host.files, client.own
+    certificate = needed_file(files, host, own.client_cert_file, "client certificate")
+    key = needed_file(files, host, own.client_key_file, "client key")
+    problems = issue.problems(certificate, names=(), key_pem=key, purpose="client")
+    if problems:
+        raise CertificateError(
+            problems[0], where=f"{host}:{own.client_cert_file}", todo="mend it or leave it out"
+        )
+    trust = certificate
+    if own.client_ca_file:
+        trust = needed_file(files, host, own.client_ca_file, "client CA")
+        if not signatures.vouches(trust, certificate):
+            raise CertificateError(
+                "this CA did not sign the client certificate",
+                where=f"{host}:{own.client_ca_file}",
+                todo="name the CA that did",
+            )
+    return Pair(own.client_cert_file, own.client_key_file, certificate, public(trust), False)
+
+
+def kept_place_pair(client: Client, place: Place, bundle: bytes) -> tuple[str, str] | None:
+    """The pair that a place of the client names already, if a server that checks against `bundle` takes it."""
+    certificate_file, key_file = place.tls.get("cert_file", ""), place.tls.get("key_file", "")
+    if not (certificate_file and key_file):
+        return None
+    certificate, key = (
+        client.host.files.get(client.resolve(place, name)) for name in (certificate_file, key_file)
+    )
+    if certificate is None or key is None:
+        return None
+    if issue.problems(certificate.content, names=(), key_pem=key.content, purpose="client"):
+        return None
+    return (certificate_file, key_file) if signatures.vouches(bundle, certificate.content) else None

@@ -1,0 +1,165 @@
+"""A person's own tools: how promtool, amtool and a script that pushes reach a server that is secured now.
+
+They use what the probes use: the copy of the CA, the user's password file, the probes' certificate. Pure.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from wizard import assets
+from wizard.components import component as find_component
+from wizard.components.base import numbers
+from wizard.config_files import http_client
+from wizard.model import WORKSPACE, Change, Facts, FileState, PlannedStep, Stack
+from wizard.planner import credentials, manual_commands, paths
+from wizard.planner.server import ServerPlan
+from wizard.probes import forwarded, forwarded_port
+
+PUSH_EXAMPLE = "examples/push_to_pushgateway.py"
+_FIRST_PROMTOOL = (2, 43, 0)
+"""The first promtool that takes --http.config.file."""
+
+
+Names: TypeAlias = Mapping[str, tuple[str, str]]
+"""See `proof.names`."""
+
+
+def step(stack: Stack, facts: Facts, plans: Sequence[ServerPlan], named: Names) -> tuple[PlannedStep, ...]:
+    """The files that promtool and amtool take as --http.config.file, one for each server that they can ask."""
+    changes: list[Change] = []
+    for plan in plans:
+        if plan.server.spec.name not in paths.TOOLS:
+            continue
+        path, content = (
+            paths.tools_file(facts, plan.server),
+            http_client.text(**_settings(stack, facts, plan), server_name=_reached(plan, named)[1]),
+        )
+        changes += credentials.private(
+            facts,
+            path,
+            content,
+            why="It holds no secret: it names the files that do.",
+            by_hand=manual_commands.text(path, FileState(content, 0o600, "", "")),
+            secret=False,
+        )
+    if not changes:
+        return ()
+    folder = credentials.workspace_folder(facts, "tools", "What your own tools are told lies in one place.")
+    return (
+        PlannedStep(
+            id="tools",
+            title="Let promtool and amtool in",
+            host=WORKSPACE,
+            why=(
+                "promtool and amtool speak plain http until they are told otherwise. With --http.config.file they "
+                "learn the CA, the password and the certificate from a file."
+            ),
+            changes=(*folder, *changes),
+        ),
+    )
+
+
+def commands(stack: Stack, facts: Facts, plans: Sequence[ServerPlan], named: Names) -> dict[str, str]:
+    """One command for each server that people and scripts ask too, by host/component; it runs as it stands."""
+    found = {}
+    for plan in plans:
+        server = plan.server
+        address = _reached(plan, named)[0]
+        if server.spec.name == "pushgateway":
+            found[server.key] = shlex.join(_push(stack, facts, plan, named.get(server.key, (address,))[0]))
+        elif server.spec.name in paths.TOOLS:
+            url = f"https://{address}{find_component(server.spec.name).prefix(server.service.flag)}"
+            config = f"--http.config.file={paths.tools_file(facts, server)}"
+            found[server.key] = shlex.join(
+                _query(stack, facts, plan, url)
+                if server.spec.name == "prometheus"
+                else ["amtool", config, f"--alertmanager.url={url}", "alert"]
+            )
+            if server.service.forward is not None:
+                found[server.key] = forwarded(server.service.forward, server.key, found[server.key])
+    return found
+
+
+def _reached(plan: ServerPlan, named: Names) -> tuple[str, str]:
+    """host:port by which this machine asks a server, and the name in its certificate where that is another."""
+    server = plan.server
+    address, server_name = named.get(server.key, (server.address, ""))
+    name = server_name or address.rpartition(":")[0].strip("[]")
+    if server.service.forward is not None:
+        return f"127.0.0.1:{forwarded_port(server.key)}", name
+    if server.host.spec.connect not in ("ssh", "incus") or address == server.address:
+        return address, server_name
+    return server.address, name
+
+
+def sentences(plans: Sequence[ServerPlan], said: Mapping[str, str]) -> tuple[str, ...]:
+    """The same for the end of a run, one sentence each."""
+    found = []
+    for plan in plans:
+        server = plan.server
+        if server.key not in said:
+            continue
+        doing = {"pushgateway": "To push to", "prometheus": "To query"}.get(server.spec.name, "To ask")
+        version = server.service.version
+        note = ""
+        if server.spec.name == "pushgateway":
+            note = " (with the Python package prometheus-client)"
+        elif (
+            server.spec.name == "prometheus"
+            and not server.service.agent
+            and version
+            and numbers(version) < _FIRST_PROMTOOL
+        ):
+            note = " (with a promtool of 2.43 or newer)"
+        found.append(f"{doing} {server.key}{note}: {said[server.key]}")
+    return tuple(found)
+
+
+def _query(stack: Stack, facts: Facts, plan: ServerPlan, url: str) -> list[str]:
+    """Asks a Prometheus: of one in agent mode, which answers no queries, its targets."""
+    if not plan.server.service.agent:
+        return [
+            "promtool",
+            "query",
+            "instant",
+            f"--http.config.file={paths.tools_file(facts, plan.server)}",
+            url,
+            "up",
+        ]
+    settings = _settings(stack, facts, plan)
+    asked = ["curl", "--cacert", settings["ca_file"]]
+    if "cert_file" in settings:
+        asked += ["--cert", settings["cert_file"], "--key", settings["key_file"]]
+    if "username" in settings:
+        asked += ["--config", paths.user_files(facts, stack.users[0])[1]]
+    return [*asked, f"{url}/api/v1/targets"]
+
+
+def _push(stack: Stack, facts: Facts, plan: ServerPlan, address: str) -> list[str]:
+    settings = _settings(stack, facts, plan)
+    options = {
+        "ca_file": "--ca",
+        "username": "--user",
+        "password_file": "--password-file",
+        "cert_file": "--cert",
+        "key_file": "--key",
+    }
+    command = ["python3", str(assets.path(PUSH_EXAMPLE)), "--gateway", address]
+    for key, option in options.items():
+        if key in settings:
+            command += [option, settings[key]]
+    return command
+
+
+def _settings(stack: Stack, facts: Facts, plan: ServerPlan) -> dict[str, str]:
+    """What lets a client of this machine in, in the words of an HTTP client's configuration."""
+    settings = {"ca_file": paths.trust_copy(facts, plan.server)}
+    if plan.asks_certificate:
+        settings["cert_file"], settings["key_file"] = paths.probe_pair(facts)
+    if plan.asks_password:
+        user = stack.users[0]
+        settings |= {"username": user.name, "password_file": paths.user_files(facts, user)[0]}
+    return settings

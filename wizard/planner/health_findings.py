@@ -1,0 +1,195 @@
+"""What a plan tells of the state before it: what is down already, what cannot be looked at, how long it takes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+from wizard.components import component as find_component
+from wizard.config_files.prometheus.intervals import USUAL
+from wizard.model import Facts, Finding, Probe, Stack, TargetHealth
+from wizard.planner import paths
+from wizard.planner.paths import Client, Server
+from wizard.probes.causes import cause_of
+
+SLACK = 15.0
+"""Seconds that Prometheus' discovery and scrape manager may take before a job's first scrape with new settings."""
+TOLD_FROM = 90.0
+"""Seconds of waiting from which on a plan says how long verification takes."""
+_MOST = 10
+"""Targets that are named one by one."""
+
+
+def wait_of(interval: float, timeout: float) -> float:
+    """Seconds after a change in which a target's next scrape must have ended."""
+    return interval + timeout + SLACK
+
+
+def longest_wait(facts: Facts, probes: Sequence[Probe]) -> float:
+    """Seconds that verification takes at most until each target was scraped again."""
+    planned = (probe.timeout for probe in probes if probe.kind == "up")
+    # What is down already is not waited for.
+    others = (
+        wait_of(each.interval, each.timeout)
+        for health in facts.health.values()
+        for each in health.targets
+        if each.health == "up"
+    )
+    return max(chain(planned, others), default=0.0)
+
+
+def shown(seconds: float) -> str:
+    """A time as people write it: 45 s, 5 min, 1 h 30 min."""
+    whole = int(seconds + 0.5)
+    if whole < 120:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [f"{hours} h" if hours else "", f"{minutes} min" if minutes else "", f"{rest} s" if rest else ""]
+    return " ".join(part for part in parts if part)
+
+
+def findings(stack: Stack, facts: Facts, probes: Sequence[Probe]) -> tuple[Finding, ...]:
+    """All that is to be told before anything is changed."""
+    return (*_not_asked(facts), *_down(facts, probes), *_unreachable(facts), *_slow(stack, facts))
+
+
+def unscraped(stack: Stack, facts: Facts) -> tuple[tuple[Client, Server], ...]:
+    """(Prometheus, server on another host) for each server that no Prometheus of the stack scrapes yet.
+
+    Whether one can connect to it is to be asked before it is given a job.
+    """
+    scrapers = paths.scrapers(stack, facts)
+    return tuple(
+        (client, server)
+        for server in paths.servers(stack, facts)
+        if find_component(server.spec.name).scraped
+        and not any(
+            asking.means(address, server)
+            for asking in scrapers
+            for place in asking.places()
+            if place.kind == "job"
+            for address in place.addresses
+        )
+        for client in scrapers
+        if client.host.spec.name != server.spec.host
+    )
+
+
+def _not_asked(facts: Facts) -> list[Finding]:
+    found = [
+        Finding(
+            severity="warning",
+            id="health-unknown",
+            host=health.host,
+            component=health.component,
+            what=f"what {health.component} on {health.host} reports cannot be looked at: {health.unanswered}",
+            why="Whether its targets stay up cannot be checked. Verification covers the components of the plan only.",
+            mend="let it be asked from here, or look at its targets page before and after",
+        )
+        for health in facts.health.values()
+        if health.unanswered
+    ]
+    found += [
+        Finding(
+            severity="warning",
+            id="proxy-unread",
+            host=host,
+            component="",
+            what=f"{host}: {said}",
+            why="Whether it passes requests to a component of the plan is not known.",
+            mend="look whether it does: it is rejected once that component demands more",
+        )
+        for host, known in facts.proxies.items()
+        for said in known.unread
+    ]
+    return found
+
+
+def _down(facts: Facts, probes: Sequence[Probe]) -> list[Finding]:
+    found = []
+    planned = [probe for probe in probes if probe.kind == "up"]
+    for key, health in facts.health.items():
+        down = [each for each in health.targets if each.health == "down"]
+        for each in down[:_MOST]:
+            cured = cause_of(each.error) != "other" and any(
+                probe.asker == key and is_of(probe, each) for probe in planned
+            )
+            found.append(
+                Finding(
+                    severity="warning",
+                    id="down-before",
+                    host=health.host,
+                    component=health.component,
+                    what=f"{each.name} is down already: {each.error or 'no reason given'}",
+                    why="This run should cure it, and must."
+                    if cured
+                    else "It was down before this run and does not count against it, unless its reason changes.",
+                    mend="nothing to do" if cured else "mend it first if it is to be verified too",
+                )
+            )
+        if len(down) > _MOST:
+            found.append(
+                Finding(
+                    severity="warning",
+                    id="down-before",
+                    host=health.host,
+                    component=health.component,
+                    what=f"{len(down) - _MOST} more targets of {health.component} on {health.host} are down already",
+                    why="They were down before this run and do not count against it, unless their reasons change.",
+                    mend="see its targets page",
+                )
+            )
+    return found
+
+
+def is_of(probe: Probe, target: TargetHealth) -> bool:
+    """Whether a probe of the kind 'up' is about a target; the caller looks at who is asked."""
+    return probe.instance in (target.endpoint, target.address, target.labels.get("instance"))
+
+
+def _unreachable(facts: Facts) -> list[Finding]:
+    return [
+        Finding(
+            severity="warning",
+            id="unreachable-from-prometheus",
+            host=host,
+            component="prometheus",
+            what=f"prometheus on {host} cannot connect to {address}: {why}",
+            why="It gets no scrape job there: it would be down.",
+            mend="open the way (firewall, route, name), or leave it to a Prometheus that can connect to it",
+        )
+        for (host, address), why in facts.unreachable.items()
+    ]
+
+
+def _slow(stack: Stack, facts: Facts) -> list[Finding]:
+    """The jobs for whose next scrape verification has to wait."""
+    found = []
+    for key, health in facts.health.items():
+        jobs: dict[str, float] = {}
+        for each in health.targets:
+            if each.health == "up" and each.interval > USUAL[0]:
+                jobs[each.pool] = max(jobs.get(each.pool, 0.0), each.interval)
+        if not jobs:
+            continue
+        job, interval = max(jobs.items(), key=lambda one: one[1])
+        wait = max(
+            (wait_of(each.interval, each.timeout) for each in health.targets if each.pool == job), default=0.0
+        )
+        if wait <= TOLD_FROM:
+            continue
+        others = f" (and {len(jobs) - 1} more jobs seldom)" if len(jobs) > 1 else ""
+        source = stack.source or "STACK"
+        found.append(
+            Finding(
+                severity="warning",
+                id="slow-scrape",
+                host=health.host,
+                component=health.component,
+                what=f"{key} scrapes job {job} every {shown(interval)}{others}: verification takes up to {shown(wait)}",
+                why="Whether a target is up again shows with its next scrape.",
+                mend=f"wait, or use --verify-later and run firescreen verify {source} afterwards",
+            )
+        )
+    return found

@@ -1,0 +1,76 @@
+"""What is said of targets that may be a server of the stack, and of which that could not be settled. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from wizard.model import Facts, Finding
+from wizard.planner import identity, paths
+from wizard.planner.client_endpoints import Place
+from wizard.planner.paths import Client, Server
+
+_ASKED = {"alertmanagers": "alertmanager", "remote_write": "prometheus", "remote_read": "prometheus"}
+"""The component that each kind of client block asks."""
+
+
+def of_jobs(
+    facts: Facts, client: Client, jobs: Iterable[Place], server: Server, chosen: Client
+) -> tuple[Finding, ...]:
+    """Of the jobs of a Prometheus, where no job is known to scrape the server.
+
+    Args:
+        chosen: the Prometheus that gets a job for it.
+    """
+    then = (
+        f"That could not be settled, so {chosen.key} gets a job of its own for it. If the target is this server, "
+        "the old job fails from then on."
+    )
+    return _told(client, _doubtful(facts, client, jobs, server), server, then)
+
+
+def of_blocks(
+    facts: Facts, client: Client, places: Sequence[Place], servers: Sequence[Server]
+) -> tuple[Finding, ...]:
+    """Of the alertmanagers, remote_write and remote_read of a Prometheus."""
+    found: list[Finding] = []
+    for server in servers:
+        asking = [place for place in places if _ASKED.get(place.kind) == server.spec.name]
+        rows = [
+            row
+            for row in _doubtful(facts, client, asking, server)
+            if row[1].kind in ("several", "unresolved")
+        ]
+        then = "That could not be settled, so it is left as it is. If it is this server, it is rejected from then on."
+        found += _told(client, rows, server, then)
+    return tuple(found)
+
+
+def _doubtful(
+    facts: Facts, client: Client, places: Iterable[Place], server: Server
+) -> list[tuple[Place, identity.Doubt]]:
+    hosts = paths.known_hosts(facts)
+    return [
+        (place, doubt)
+        for place in places
+        for doubt in identity.doubtful(client.host, place.addresses, server.listener, hosts)
+    ]
+
+
+def _told(
+    client: Client, found: Sequence[tuple[Place, identity.Doubt]], server: Server, then: str
+) -> tuple[Finding, ...]:
+    if not found:
+        return ()
+    place, doubt = found[0]
+    more = f", and {len(found) - 1} more targets" if len(found) > 1 else ""
+    return (
+        Finding(
+            severity="warning",
+            id="target-unclear",
+            host=client.host.spec.name,
+            component="prometheus",
+            what=f"{place.how} of {client.key} asks {doubt.address}{more}, which may be {server.key}: {doubt.why}",
+            why=then,
+            mend="name the server there by a name or address that leads to its host alone, then plan again",
+        ),
+    )

@@ -1,0 +1,109 @@
+"""How each Prometheus of a stack is asked for what it reports: as it is protected before a plan, and after. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from wizard.components import component as find_component
+from wizard.config_files.prometheus.intervals import Intervals, intervals
+from wizard.errors import ConfigError
+from wizard.model import WORKSPACE, Facts, HostFacts, OwnFiles, Probe, Service, Stack, Watched
+from wizard.planner import paths
+from wizard.planner.paths import Client
+from wizard.redact import Secret
+
+
+def monitors(stack: Stack, facts: Facts) -> tuple[tuple[str, Client], ...]:
+    """Every Prometheus that runs on the hosts of a stack, with what it is called: its component, or its unit."""
+    del stack
+    return tuple(
+        ("prometheus" if service == host.service("prometheus") else service.unit, _client(host, service))
+        for host in facts.hosts.values()
+        for service in host.services
+        if service.component == "prometheus" and service.active
+    )
+
+
+def _client(host: HostFacts, service: Service) -> Client:
+    return Client(host, service, OwnFiles())
+
+
+def now(stack: Stack, facts: Facts, client: Client) -> tuple[Probe, ...]:
+    """The ways to ask a Prometheus as it is now; () if this machine cannot reach it.
+
+    A password goes over TLS that was verified, and nowhere else.
+    """
+    service = client.service
+    if service.out_of_reach:
+        return ()
+    plain = _root(client, "http")
+    blind = replace(_root(client, "https"), insecure=True)
+    trusted = _root(client, "https", **_known(stack, facts, client))
+    encrypted = (trusted, blind) if trusted.ca_file else (blind,)
+    return (*encrypted, plain) if service.web_config else (plain, *encrypted)
+
+
+def watched(
+    stack: Stack, facts: Facts, access: Callable[[Client], tuple[str, dict[str, Any]]]
+) -> tuple[Watched, ...]:
+    """Every Prometheus of a stack, with the ways to ask it before and after a plan.
+
+    Args:
+        access: scheme and options of a client that the plan protects, as they are after it; ('http', {}) for
+            one that it leaves as it is.
+    """
+    found = []
+    for name, client in monitors(stack, facts):
+        before = now(stack, facts, client)
+        scheme, options = access(client)
+        after = (_root(client, scheme, **options),) if scheme == "https" and before else before
+        found.append(Watched(host=client.host.spec.name, component=name, before=before, after=after))
+    return tuple(found)
+
+
+def scrape_intervals(client: Client) -> Intervals:
+    """How often the jobs of a Prometheus are scraped, by its configuration."""
+    try:
+        own = intervals(client.content)
+        jobs = dict(own.jobs)
+        for text in client.texts.values():
+            jobs = {**intervals(text, own.usual).jobs, **jobs}
+    except ConfigError:
+        return Intervals()  # the planner says so, with the place
+    return Intervals(own.usual, jobs)
+
+
+def _root(client: Client, scheme: str, **options: Any) -> Probe:
+    service = client.service
+    prefix = find_component(service.component).prefix(service.flag)
+    return Probe(
+        id=f"{client.key}/health",
+        host=client.host.spec.name,
+        component=service.component,
+        name="what it reports",
+        client="Firescreen",
+        expect="200",
+        url=f"{scheme}://{service.listen}{prefix}",
+        forward=service.forward,
+        timeout=10.0,
+        **options,
+    )
+
+
+def _known(stack: Stack, facts: Facts, client: Client) -> dict[str, Any]:
+    """What the workspace has for asking it: CA, user and password, certificate."""
+    kept = facts.hosts[WORKSPACE].files
+    trust = paths.trust_copy(facts, paths.as_server(client))
+    if kept.get(trust) is None:
+        return {}
+    found: dict[str, Any] = {"ca_file": trust}
+    user = stack.users[0]
+    password = kept.get(paths.user_files(facts, user)[0])
+    if password is not None:
+        found |= {"user": user.name, "password": Secret(password.content.decode("utf-8", "replace").strip())}
+    pair = paths.probe_pair(facts)
+    if all(kept.get(path) is not None for path in pair):
+        found |= {"cert_file": pair[0], "key_file": pair[1]}
+    return found

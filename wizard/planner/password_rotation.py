@@ -1,0 +1,265 @@
+"""Replacing a password that is in use, without a moment in which a client is turned away.
+
+A server knows one password for a user, and a client sends one: whichever changed first would be refused until the
+other did. So the new password is let in under a second name, the clients go over to it, the first name gets the new
+password, the clients come back, and the second name is forgotten. Both files end with one line changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from wizard import passwords
+from wizard.components import component as find_component
+from wizard.config_files import web_config
+from wizard.errors import ConfigError
+from wizard.model import Answers, Facts, FileState, PlannedStep, Stack, UserSpec, WriteFile
+from wizard.planner import credentials, manual_commands, paths, service_actions
+from wizard.planner.client_endpoints import Place, secure
+from wizard.planner.paths import Client, Server
+from wizard.redact import Secret
+
+NEXT = "-next"
+"""Behind a user's name: the name under which the new password is let in for a while."""
+
+
+def renewed(stack: Stack, answers: Answers) -> Answers:
+    """The answers with a new password where one is to be replaced and none was given."""
+    user = stack.users[0]
+    if "passwords" not in answers.renew or user.name in answers.passwords or user.password == "file":
+        return answers
+    return replace(answers, passwords={**answers.passwords, user.name: passwords.generate()})
+
+
+def rotation(stack: Stack, facts: Facts, answers: Answers) -> tuple[PlannedStep, ...]:
+    """What replaces the password of the first user where servers and clients use the old one; () if none do.
+
+    Raises:
+        NeededError: the new password has to be asked for.
+    """
+    user = stack.users[0]
+    known = _known(stack, facts, user)
+    if not known:
+        return ()
+    new = credentials.credential(stack, facts, answers, user).password
+    stale = [(server, state) for server, state, hashed in known if not passwords.matches(new, hashed)]
+    old_hashes = [hashed for _, _, hashed in known if not passwords.matches(new, hashed)]
+    clients = [
+        client
+        for client in (*paths.scrapers(stack, facts), *paths.probers(stack, facts))
+        if _gets_in(client, user, old_hashes)
+    ]
+    if not stale or not clients:
+        return ()
+    following = replace(user, name=f"{user.name}{NEXT}")
+    servers = [_ServerSide.of(server, state, user, following, new) for server, state in stale]
+    sides = [_ClientSide(facts, client, user, following, new) for client in clients]
+    return (
+        *(server.stage(1) for server in servers),
+        *(step for side in sides for step in side.over()),
+        *(server.stage(2) for server in servers),
+        *(step for side in sides for step in side.back()),
+        *(server.stage(3) for server in servers),
+    )
+
+
+def after(facts: Facts, steps: Sequence[PlannedStep]) -> Facts:
+    """What the hosts will hold when these steps are done."""
+    hosts = dict(facts.hosts)
+    for change in (change for step in steps for change in step.changes):
+        if isinstance(change, WriteFile):
+            known = hosts[change.host]
+            hosts[change.host] = replace(known, files={**known.files, change.path: change.after})
+    return replace(facts, hosts=hosts)
+
+
+def _known(stack: Stack, facts: Facts, user: UserSpec) -> list[tuple[Server, FileState, str]]:
+    """The running TLS servers that know the user, with their web configuration and the hash in it."""
+    found = []
+    for server in paths.servers(stack, facts):
+        state = server.host.files.get(server.web_file)
+        if state is None or not server.service.web_config:
+            continue
+        try:
+            config = web_config.parse(state.content)
+        except ConfigError:
+            continue  # the plan that follows says so, with the place
+        if config.encrypted and user.name in config.users:
+            found.append((server, state, config.users[user.name]))
+    return found
+
+
+def _gets_in(client: Client, user: UserSpec, hashes: Sequence[str]) -> bool:
+    """Whether a client uses the password in its file, and a server takes it."""
+    path = client.password_file(user)
+    state = client.host.files.get(path)
+    if state is None or not _places(client, path):
+        return False
+    sent = passwords.sent(state.content)
+    return any(passwords.matches(sent, hashed) for hashed in hashes)
+
+
+def _places(client: Client, path: str) -> list[Place]:
+    return [place for place in client.places() if place.basic_auth.get("password_file") == path]
+
+
+@dataclass(frozen=True, slots=True)
+class _ServerSide:
+    """The web configuration of one server: as it is, then after each of the three stages."""
+
+    server: Server
+    states: tuple[FileState, FileState, FileState, FileState]
+
+    @classmethod
+    def of(
+        cls, server: Server, state: FileState, user: UserSpec, following: UserSpec, new: Secret
+    ) -> _ServerSide:
+        """All its states, from the file as it is."""
+        hashes = {each.name: passwords.hash_password(new, each.cost) for each in (user, following)}
+        second = {following.name: hashes[following.name]}
+        first = {user.name: hashes[user.name]}
+        with_second = web_config.secure(state.content, users=second)
+        contents = (
+            with_second,
+            web_config.secure(with_second, users=first),
+            web_config.secure(state.content, users=first),
+        )
+        return cls(server, (state, *(replace(state, content=content) for content in contents)))  # type: ignore[arg-type]
+
+    def stage(self, number: int) -> PlannedStep:
+        """The step that leads to one of its states."""
+        server, name = self.server, self.server.spec.name
+        title, why = {
+            1: (
+                f"Let {name} know the new password under a second name",
+                "Old and new are let in side by side while the clients go over.",
+            ),
+            2: (
+                f"Give the first name its new password at {name}",
+                "No client uses that name just now: they all send the second one.",
+            ),
+            3: (
+                f"Forget the second name at {name}",
+                "The clients are back at the first name; the old password opens nothing any more.",
+            ),
+        }[number]
+        before, then = self.states[number - 1], self.states[number]
+        return PlannedStep(
+            id=f"rotate:{number}:{server.key}",
+            title=title,
+            host=server.spec.host,
+            why=why,
+            changes=(
+                WriteFile(
+                    host=server.spec.host,
+                    path=server.web_file,
+                    before=before,
+                    after=then,
+                    why="It is read again with the next request; nothing is restarted.",
+                    check="web-config",
+                    by_hand=manual_commands.patch(server.web_file, before, then),
+                ),
+            ),
+        )
+
+
+class _ClientSide:
+    """One client that goes over to the second name and comes back."""
+
+    def __init__(
+        self, facts: Facts, client: Client, user: UserSpec, following: UserSpec, new: Secret
+    ) -> None:
+        self._facts, self._client, self._user, self._following = facts, client, user, following
+        self._old_file, self._new_file = client.password_file(user), client.password_file(following)
+        old = client.host.files[self._old_file]
+        assert old is not None
+        self._old_password = old
+        self._password = replace(old, content=new.reveal().encode())
+        texts = client.texts
+        for place in _places(client, self._old_file):
+            path = place.path or client.service.config_file
+            texts[path] = secure(texts[path], place, ca_file="", login=(following.name, self._new_file))
+        self._configs = tuple(
+            (path, state, replace(state, content=text))
+            for path, text in texts.items()
+            if (state := client.host.files[path]) is not None and state.content != text
+        )
+
+    def over(self) -> tuple[PlannedStep, ...]:
+        """To the second name, with the new password in a file of its own."""
+        there = self._client.host.files.get(self._new_file)
+        return (
+            self._step(
+                "password-next",
+                "Give {title} the new password in a second file",
+                "The old file stays as it is until nobody reads it.",
+                self._file(self._new_file, there, self._password),
+            ),
+            self._turn(1, self._configs),
+            service_actions.reload(self._facts, self._client),
+        )
+
+    def back(self) -> tuple[PlannedStep, ...]:
+        """To the first name, whose file holds the new password by then."""
+        return (
+            self._step(
+                "password",
+                "Give {title} the new password",
+                "Nothing reads this file just now, so it can change.",
+                self._file(self._old_file, self._old_password, self._password),
+            ),
+            self._turn(2, tuple((path, then, before) for path, before, then in self._configs)),
+            service_actions.reload(self._facts, self._client),
+            self._step(
+                "password-end",
+                "Remove the second file",
+                "The configuration is as it was; this file served only while it changed.",
+                self._file(self._new_file, self._password, None),
+            ),
+        )
+
+    def _step(self, kind: str, title: str, why: str, *changes: WriteFile) -> PlannedStep:
+        name = find_component(self._client.service.component).title
+        return PlannedStep(
+            id=f"rotate:{kind}:{self._client.key}",
+            title=title.format(title=name),
+            host=self._client.host.spec.name,
+            why=why,
+            changes=changes,
+        )
+
+    def _file(self, path: str, before: FileState | None, then: FileState | None) -> WriteFile:
+        source = paths.user_files(self._facts, self._user)[0]
+        return WriteFile(
+            host=self._client.host.spec.name,
+            path=path,
+            before=before,
+            after=then,
+            why="Readable for root and the group of the service, for nobody else.",
+            secret=True,
+            by_hand=manual_commands.copy(source, path, then)
+            if then is not None
+            else manual_commands.removed(path),
+        )
+
+    def _turn(self, number: int, configs: Sequence[tuple[str, FileState, FileState]]) -> PlannedStep:
+        component = self._client.service.component
+        name = self._following.name if number == 1 else self._user.name
+        return self._step(
+            f"config-{number}",
+            f"Let {{title}} log in as {name}",
+            "The servers take both names while this changes, so nobody is turned away.",
+            *(
+                WriteFile(
+                    host=self._client.host.spec.name,
+                    path=path,
+                    before=before,
+                    after=then,
+                    why="Only user and password file change.",
+                    check="prometheus-config" if component == "prometheus" else "blackbox-config",
+                    by_hand=manual_commands.patch(path, before, then),
+                )
+                for path, before, then in configs
+            ),
+        )

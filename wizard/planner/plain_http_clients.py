@@ -1,0 +1,234 @@
+"""What asks a server by plain http beside the clients of the plan: the server's own unit, other units, cron jobs, scripts.
+
+A reload command of its own unit is replaced by a signal, which works with http and https; what would keep the unit from
+starting is refused; all the rest is told with file and line. Pure.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+
+from wizard.components import component as find_component
+from wizard.config_files import command_urls, systemd_unit
+from wizard.config_files.unit_settings import Setting
+from wizard.errors import InputError
+from wizard.model import (
+    Caller,
+    Change,
+    Facts,
+    FileState,
+    Finding,
+    MakeFolder,
+    PlannedStep,
+    RunService,
+    WriteFile,
+)
+from wizard.planner import manual_commands, paths
+from wizard.planner.paths import Server
+from wizard.service_managers import flags
+
+KILL = "/bin/kill"
+"""Looked for on the host: small ones lack it."""
+_FEW = 20
+"""Callers of one server that are named; the rest are counted."""
+_EVERYWHERE = ("0.0.0.0", "::", "*", "")  # noqa: S104 - compared with, not bound to
+_FOLLOWED_BY_FAILURE = re.compile(r"-[A-Za-z]*f[A-Za-z]*|--fail\S*")
+
+
+def wanted_files(servers: Sequence[Server]) -> dict[str, tuple[str, ...]]:
+    """The drop-ins that a plan may write, by host."""
+    return paths.by_host((server.spec.host, (path,)) for server in servers if (path := _dropin(server)))
+
+
+def wanted_folders(servers: Sequence[Server]) -> dict[str, tuple[str, ...]]:
+    """Folders, and the program of the reload command, whose existence matters, by host."""
+    return paths.by_host(
+        (server.spec.host, (posixpath.dirname(path), KILL)) for server in servers if (path := _dropin(server))
+    )
+
+
+def reload_step(facts: Facts, server: Server, *, restarts: bool) -> PlannedStep | None:
+    """The drop-in by which the unit is reloaded with a signal; None where it needs none.
+
+    Args:
+        restarts: whether the server is restarted in this plan; else systemd is told with a reload.
+    """
+    path = _dropin(server)
+    asking = _asking(server, "ExecReload")
+    if not path or not asking:
+        return None
+    known = find_component(server.spec.name)
+    at_hand = server.host.folders.get(KILL) is not None
+    send = (
+        f"{KILL} -{known.reload_by} $MAINPID"
+        if at_hand
+        else f"/bin/sh -c 'kill -s {known.reload_by} $MAINPID'"
+    )
+    before = facts.file(server.spec.host, path)
+    after = FileState(f"[Service]\nExecReload=\nExecReload={send}\n".encode())
+    if before is not None and before.content == after.content:
+        return None
+    folder = posixpath.dirname(path)
+    changes: list[Change] = []
+    if server.host.folders.get(folder) is None and folder != posixpath.dirname(server.service.flags.path):
+        changes.append(
+            MakeFolder(
+                host=server.spec.host,
+                path=folder,
+                mode=0o755,
+                owner="root",
+                group="root",
+                why="systemd reads additions to a unit from this folder.",
+                by_hand=manual_commands.folder(folder, mode=0o755, owner="root", group="root"),
+            )
+        )
+    place = f"{asking[0].path}:{asking[0].line}"
+    changes.append(
+        WriteFile(
+            host=server.spec.host,
+            path=path,
+            before=before,
+            after=after,
+            why=f"{place} asks by http: `systemctl reload` would end well and reload nothing.",
+            by_hand=(*manual_commands.text(path, after), "systemctl daemon-reload"),
+        )
+    )
+    if not restarts:
+        changes.append(
+            RunService(
+                host=server.spec.host,
+                service=server.service,
+                action="reload",
+                why="It takes effect with this.",
+                by_hand=("systemctl daemon-reload", f"systemctl reload {server.service.unit}"),
+            )
+        )
+    return PlannedStep(
+        id=f"reload-command:{server.key}",
+        title=f"Let systemd reload {server.service.unit} with a signal",
+        host=server.spec.host,
+        why=(
+            f"ExecReload in {place} asks {server.spec.name} by http, which ends when it speaks https. A signal works "
+            "with both. Undo removes the drop-in."
+        ),
+        changes=tuple(changes),
+    )
+
+
+def refuse_failing_start(server: Server) -> None:
+    """Whether a command of the unit would keep it from starting once it speaks https.
+
+    Raises:
+        InputError: names file and line.
+    """
+    for setting in _asking(server, "ExecStartPost"):
+        if _fails(setting.value):
+            raise InputError(
+                f"ExecStartPost asks {server.spec.name} by http: the unit {server.service.unit} would not start any "
+                "more once it speaks https",
+                where=f"{server.spec.host}:{setting.path}:{setting.line}",
+                todo="Remove it, or let it look at the port alone: "
+                f"bash -c 'exec 3<>/dev/tcp/127.0.0.1/{server.port}'",
+            )
+
+
+def warnings(facts: Facts, servers: Sequence[Server]) -> tuple[Finding, ...]:
+    """What will stop working when these servers speak https, with file and line."""
+    return tuple(finding for server in servers for finding in _of(facts, server))
+
+
+def _of(facts: Facts, server: Server) -> Iterator[Finding]:
+    own = f"{server.service.unit}.service" if server.service.manager == "systemd" else ""
+    found = [
+        (f"{server.spec.host}:{setting.path}:{setting.line}", f"{setting.key}={setting.value}")
+        for key in ("ExecStartPost", "ExecStop", "ExecStopPost", "ExecCondition", "ExecStartPre")
+        for setting in _asking(server, key)
+    ]
+    for name, host in facts.hosts.items():
+        for caller in host.callers:
+            same = name == server.spec.host
+            if not (same and own and caller.unit == own) and _means(caller, server, same=same):
+                found.append((f"{name}:{caller.path}:{caller.line}", caller.text))
+    for place, text in found[:_FEW]:
+        yield Finding(
+            severity="warning",
+            id="asked-by-http",
+            host=server.spec.host,
+            component=server.spec.name,
+            what=f"{place} asks {server.spec.name} by http and will stop working: {text}",
+            why="This plan changes the components of the stack alone, not what else asks them.",
+            mend="Let it ask by https with the CA certificate"
+            + (", and with user and password" if "basic_auth" in server.spec.protect else ""),
+        )
+    if len(found) > _FEW:
+        yield Finding(
+            severity="warning",
+            id="asked-by-http",
+            host=server.spec.host,
+            component=server.spec.name,
+            what=f"{len(found) - _FEW} more lines on the hosts ask {server.spec.name} by http and will stop working",
+        )
+
+
+def _asking(server: Server, key: str) -> list[Setting]:
+    """The settings of that key in the server's own unit that ask the server by http, by themselves or by a script."""
+    if server.service.manager != "systemd":
+        return []
+    scripts = {
+        caller.path
+        for caller in server.host.callers
+        if caller.kind == "script" and caller.port == server.port
+    }
+    return [
+        setting
+        for setting in systemd_unit.parse(server.service.unit_text).others
+        if setting.key == key
+        and (
+            any(url.port == server.port for url in command_urls.plain(setting.value))
+            or any(script in setting.value for script in scripts)
+        )
+    ]
+
+
+def _dropin(server: Server) -> str:
+    """Where the drop-in for the reload command lies, or would; '' for none."""
+    service = server.service
+    if service.manager != "systemd" or not find_component(service.component).reload_by:
+        return ""
+    asking = _asking(server, "ExecReload")
+    return (
+        flags.dropin_path(f"{service.unit}.service", asking[-1].path, stem="firescreen-reload")
+        if asking
+        else ""
+    )
+
+
+def _fails(value: str) -> bool:
+    """Whether a command that asks by http may fail the unit's start, or never end."""
+    command = systemd_unit.parse_command(value)
+    texts = [word.text for word in command.words]
+    if any(re.search(r"\b(?:until|while|for)\b", text) for text in texts):
+        return True
+    if "-" in command.prefix:
+        return False
+    # curl ends well with an answer of 400, unless it is told otherwise; all others are not relied on.
+    direct = command.program.rsplit("/", 1)[-1] == "curl"
+    return not direct or any(_FOLLOWED_BY_FAILURE.fullmatch(text) for text in texts)
+
+
+def _means(caller: Caller, server: Server, *, same: bool) -> bool:
+    """Whether a line asks that server, as far as its words tell; a variable may be any host."""
+    if caller.port != server.port:
+        return False
+    host = caller.host.lower().rstrip(".")
+    if same and (host.startswith(("127.", "$")) or host in (*paths.LOOPBACK, *_EVERYWHERE)):
+        return True
+    names = (
+        server.spec.host,
+        server.host.spec.address,
+        server.service.listen.rpartition(":")[0],
+        *server.host.names,
+    )
+    return host in {name.lower().strip("[]").rstrip(".") for name in names if name not in paths.LOOPBACK}

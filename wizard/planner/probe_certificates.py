@@ -1,0 +1,136 @@
+"""The certificates that the proof knocks with: the right one, one with another name, and a stranger's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from wizard.certificates import issue, signatures
+from wizard.model import WORKSPACE, Change, Facts, PlannedStep, Stack
+from wizard.planner import credentials, manual_commands
+from wizard.planner import paths as layout
+from wizard.planner.certificates import Pair
+
+PROBE_NAME = "firescreen"
+"""The name in the certificate that the probes show."""
+
+
+def probe_step(
+    stack: Stack, facts: Facts, forge: credentials.Forge, *, names_checked: bool
+) -> tuple[PlannedStep, ...]:
+    """The pairs with which this program proves that only the right certificate gets in.
+
+    Args:
+        names_checked: whether a server allows only certain names: a certificate with another must be refused.
+    """
+    pair = forge.once("probe", lambda: probe_pair(stack, facts, forge))
+    changes: list[Change] = [*pair.changes]
+    if names_checked and stack.certificates.issued_by == "ca":
+        changes += _workspace_pair(
+            facts,
+            layout.other_pair(facts),
+            lambda: forge.signed(("other.invalid",), common_name="other")[:2],
+            fits=forge.signed_by_us,
+            why="Signed by your CA, with a name that no server allows: it must be refused.",
+            by_hand=manual_commands.client_pair(
+                paths=layout.other_pair(facts),
+                kind="ec-p256",
+                names=("other.invalid",),
+                days=stack.certificates.days,
+                ca=layout.ca_pair(facts),
+            ),
+        )
+    changes += _workspace_pair(
+        facts,
+        layout.stranger_pair(facts),
+        lambda: forge.pinned(("stranger.invalid",), common_name="stranger")[:2],
+        fits=signatures.is_self_signed,
+        why="A certificate that nobody you trust has signed: it must be refused.",
+        by_hand=manual_commands.client_pair(
+            paths=layout.stranger_pair(facts),
+            kind="ec-p256",
+            names=("stranger.invalid",),
+            days=stack.certificates.days,
+            ca=None,
+        ),
+    )
+    if not changes:
+        return ()
+    folder = credentials.workspace_folder(
+        facts, "clients", "Certificates that the probes show; keys for you alone."
+    )
+    return (
+        PlannedStep(
+            id="clients",
+            title="Make certificates to knock with",
+            host=WORKSPACE,
+            why=(
+                "The proof asks with the right certificate, with none and with a stranger's: only the first may get "
+                "in. These are for the proof alone; Prometheus gets a pair of its own."
+            ),
+            changes=(*folder, *changes),
+        ),
+    )
+
+
+def probe_pair(stack: Stack, facts: Facts, forge: credentials.Forge) -> Pair:
+    """The pair of the probes, in the workspace."""
+    certificate_path, key_path = layout.probe_pair(facts)
+    ours = stack.certificates.issued_by == "ca"
+    certificate, key = facts.file(WORKSPACE, certificate_path), facts.file(WORKSPACE, key_path)
+    if certificate is not None and key is not None and not forge.renews("client:workspace"):
+        good = not issue.problems(certificate.content, names=(), key_pem=key.content, purpose="client")
+        if good and forge.signed_by_us(certificate.content):
+            return Pair(certificate_path, key_path, certificate.content, forge.old_authority(), True)
+        if good and not ours and signatures.is_self_signed(certificate.content):
+            return Pair(certificate_path, key_path, certificate.content, certificate.content, False)
+    certificate_pem, key_pem, trust = forge.signed((PROBE_NAME,), common_name=PROBE_NAME)
+    by_hand = manual_commands.client_pair(
+        paths=(certificate_path, key_path),
+        kind=stack.certificates.key,
+        names=(PROBE_NAME,),
+        days=stack.certificates.days,
+        ca=layout.ca_pair(facts) if ours else None,
+    )
+    changes = (
+        *credentials.private(
+            facts,
+            key_path,
+            key_pem,
+            why="The probes show the certificate that goes with it.",
+            by_hand=by_hand[0],
+        ),
+        *credentials.private(
+            facts,
+            certificate_path,
+            certificate_pem,
+            why="What the right client shows in the proof.",
+            by_hand=by_hand[1],
+            secret=False,
+            about=issue.describe(certificate_pem),
+        ),
+    )
+    return Pair(certificate_path, key_path, certificate_pem, trust, ours, changes)
+
+
+def _workspace_pair(
+    facts: Facts,
+    paths: tuple[str, str],
+    make: Callable[[], tuple[bytes, bytes]],
+    *,
+    fits: Callable[[bytes], bool],
+    why: str,
+    by_hand: Sequence[tuple[str, ...]],
+) -> tuple[Change, ...]:
+    there, there_key = (facts.file(WORKSPACE, path) for path in paths)
+    if there is not None and there_key is not None:
+        problems = issue.problems(there.content, names=(), key_pem=there_key.content, purpose="client")
+        if not problems and fits(there.content):
+            return ()
+    certificate, key = make()
+    about = issue.describe(certificate)
+    return (
+        *credentials.private(facts, paths[1], key, why=why, by_hand=by_hand[0]),
+        *credentials.private(
+            facts, paths[0], certificate, why=why, by_hand=by_hand[1], secret=False, about=about
+        ),
+    )

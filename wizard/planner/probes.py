@@ -1,0 +1,310 @@
+"""What proves a stack: requests that must get through, requests that must be refused, and Prometheus' own word.
+
+Pure: the probes are data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import quote
+
+from wizard import endpoints
+from wizard.components import component as find_component
+from wizard.model import Facts, Probe, Service, Stack
+from wizard.planner import paths
+from wizard.planner.blackbox import Probing
+from wizard.planner.client import Target
+from wizard.planner.client_authentication import STRICT, VERIFYING
+from wizard.planner.health_findings import wait_of
+from wizard.planner.monitors import scrape_intervals
+from wizard.planner.paths import Client, Server
+from wizard.planner.server import ServerPlan
+from wizard.redact import Secret
+
+WRONG_PASSWORD = Secret("firescreen-knows-this-is-wrong")
+"""Sent where a wrong password must be refused; it is no secret, but it is masked like one."""
+
+UP_TIMEOUT = 75.0
+"""Seconds, at least: Prometheus may have to wait out an interval of a minute before it scrapes again."""
+
+
+def names(targets: Sequence[Target]) -> dict[str, tuple[str, str]]:
+    """(host:port, server_name or '') by which each server is asked for, by host/component: its certificate has to fit."""
+    return {
+        target.plan.server.key: _asked_for(target.plan.server, target.address, target.place.tls)
+        for target in reversed(targets)
+    }
+
+
+def _asked_for(server: Server, address: str, tls: Mapping[str, str]) -> tuple[str, str]:
+    host, port = endpoints.split(address)
+    name = tls.get("server_name", "")
+    if server.host.spec.connect in ("ssh", "incus") and ":" in host:
+        # curl's --resolve takes no IPv6 address in the place of a name.
+        return server.address, name or ("" if endpoints.is_same(address, server.address) else host)
+    return endpoints.joined(host, port), name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inquiry:
+    """Who asks what, with what, of the servers of one plan."""
+
+    stack: Stack
+    facts: Facts
+    servers: Mapping[str, ServerPlan]
+    """By host/component."""
+    password: Secret | None
+    """Of the stack's first user; None if no server asks for one."""
+    other_pair: bool
+    """Whether there is a certificate of one's own CA with a name that nobody allows."""
+
+    def server_probes(self, targets: Sequence[Target]) -> tuple[Probe, ...]:
+        """The wanted and the unwanted requests to each server.
+
+        They ask it under the name that Prometheus uses, where one is known: its certificate must fit that name.
+        """
+        named = names(targets)
+        return tuple(
+            probe
+            for plan in self.servers.values()
+            for probe in self._of(plan, *named.get(plan.server.key, (plan.server.address, "")))
+        )
+
+    def _of(self, plan: ServerPlan, place: str, server_name: str) -> list[Probe]:
+        server = plan.server
+        path = find_component(server.spec.name).metrics_path(server.service.flag)
+        secure, plain = f"https://{place}{path}", f"http://{place}{path}"
+        trust, user = paths.trust_copy(self.facts, server), self.stack.users[0]
+        login, shown, found = self._login(plan), self._pair(plan), _resolved(server, place)
+        probes: list[Probe] = []
+
+        def add(name: str, client: str, expect: str, url: str = secure, **options: Any) -> None:
+            probes.append(
+                Probe(
+                    id=f"{server.key}/{client.replace(' ', '-')}",
+                    host=server.spec.host,
+                    component=server.spec.name,
+                    unit=server.spec.unit,
+                    name=name,
+                    client=client,
+                    expect=expect,
+                    url=url,
+                    server_name=server_name if url == secure else "",
+                    resolve=found,
+                    forward=server.service.forward,
+                    **options,
+                )
+            )
+
+        add("the right client gets in", "right client", "200", ca_file=trust, **login, **shown)
+        add("without TLS it is refused", "no TLS", "400", plain)
+        add("without the CA it is not believed", "no CA", "untrusted", **login, **shown)
+        if login:
+            wrong: dict[str, Any] = {
+                "user": user.name,
+                "password": WRONG_PASSWORD,
+                "curl_config": paths.wrong_user_file(self.facts, user),
+            }
+            add("without a password it is refused", "no password", "401", ca_file=trust, **shown)
+            add("a wrong password is refused", "wrong password", "401", ca_file=trust, **wrong, **shown)
+        if plan.asks_certificate:
+            strict, verifying = plan.client_auth_type in STRICT, plan.client_auth_type in VERIFYING
+            if strict:
+                add(
+                    "without a client certificate it is refused",
+                    "no client certificate",
+                    "refused",
+                    ca_file=trust,
+                    **login,
+                )
+            else:
+                add(
+                    "without a client certificate it gets in all the same",
+                    "no client certificate",
+                    "200",
+                    ca_file=trust,
+                    **login,
+                )
+            stranger = _shows(paths.stranger_pair(self.facts))
+            if verifying:
+                add(
+                    "a stranger's certificate is refused",
+                    "stranger's certificate",
+                    "refused",
+                    ca_file=trust,
+                    **login,
+                    **stranger,
+                )
+            else:
+                add(
+                    "a stranger's certificate gets in all the same",
+                    "stranger's certificate",
+                    "200",
+                    ca_file=trust,
+                    **login,
+                    **stranger,
+                )
+            if plan.allowed and self.other_pair:
+                other = _shows(paths.other_pair(self.facts))
+                add(
+                    "a certificate with another name is refused",
+                    "another name",
+                    "refused",
+                    ca_file=trust,
+                    **login,
+                    **other,
+                )
+        return probes
+
+    def _login(self, plan: ServerPlan) -> dict[str, Any]:
+        if not plan.asks_password or self.password is None:
+            return {}
+        user = self.stack.users[0]
+        return {
+            "user": user.name,
+            "password": self.password,
+            "curl_config": paths.user_files(self.facts, user)[1],
+        }
+
+    def _pair(self, plan: ServerPlan) -> dict[str, Any]:
+        return _shows(paths.probe_pair(self.facts)) if plan.asks_certificate else {}
+
+    def _access(self, client: Client, *, before: bool = False) -> tuple[str, dict[str, Any]]:
+        """Scheme and options with which a client is asked itself, the way its own protection demands.
+
+        Args:
+            before: as it is before this plan turns it.
+        """
+        own = self.servers.get(client.key)
+        if own is None or (before and not own.was_tls):
+            return "http", {}
+        options = {"ca_file": paths.trust_copy(self.facts, own.server)}
+        return "https", {**options, **self._login(own), **self._pair(own)}
+
+    def up_probes(self, targets: Sequence[Target], *, before: bool = False) -> tuple[Probe, ...]:
+        """Prometheus' own word about each target.
+
+        Args:
+            before: asked before Prometheus itself is protected by this plan.
+        """
+        probes: dict[str, Probe] = {}
+        told: dict[tuple[str, str], str] = {}
+        for target in targets:
+            if target.place.kind != "job":
+                continue
+            server, client = target.plan.server, target.client
+            paths.refuse_out_of_reach(client.service)
+            scheme, options = self._access(client, before=before)
+            identity = up_id(target)
+            # A blackbox exporter is scraped for itself and for what it probes: the second job has to be told apart.
+            job = told.setdefault((server.key, client.key), target.place.name)
+            who = " ".join(part for part in ("Prometheus", client.service.instance) if part)
+            probes[identity] = Probe(
+                id=identity,
+                host=server.spec.host,
+                component=server.spec.name,
+                unit=server.spec.unit,
+                name=f"Prometheus scrapes it (job {target.place.name})",
+                client=f"{who} itself" if job == target.place.name else f"{who}, {target.place.name}",
+                expect="up",
+                url=f"{scheme}://{client.service.listen}{_prefix(client.service)}",
+                kind="up",
+                forward=client.service.forward,
+                instance=target.address,
+                job=target.place.name,
+                asker=client.key,
+                instance_label=_label(target, "instance"),
+                job_label=_label(target, "job_label"),
+                agent=client.service.agent,
+                timeout=max(UP_TIMEOUT, _wait(target)),
+                **options,
+            )
+        return tuple(probes.values())
+
+    def access(self, client: Client) -> tuple[str, dict[str, Any]]:
+        """Scheme and options with which a client is asked itself after this plan."""
+        return self._access(client)
+
+    def turns(self, targets: Sequence[Target]) -> tuple[Probe, ...]:
+        """Targets that are scraped by http now and by https after this."""
+        turning = [target for target in targets if not target.plan.was_tls and target.known]
+        return self.up_probes(turning, before=True)
+
+    def probed(self, probings: Sequence[Probing]) -> tuple[Probe, ...]:
+        """What a blackbox exporter says of the servers that are probed through it."""
+        probes = []
+        for probing in probings:
+            scheme, options = self._access(probing.prober)
+            prober = probing.prober.service
+            paths.refuse_out_of_reach(prober)
+            for _, url, server in probing.targets:
+                query = f"module={quote(probing.as_module, safe='')}&target={quote(url, safe='')}"
+                probes.append(
+                    Probe(
+                        id=f"{server.key}/probed@{probing.prober.key}/{probing.job}",
+                        host=server.spec.host,
+                        component=server.spec.name,
+                        unit=server.spec.unit,
+                        name=f"the blackbox exporter gets through to it (module {probing.as_module})",
+                        client="blackbox exporter",
+                        expect="200",
+                        url=f"{scheme}://{prober.listen}{_prefix(prober)}/probe?{query}",
+                        forward=prober.forward,
+                        holds="probe_success 1",
+                        timeout=15.0,
+                        **options,
+                    )
+                )
+        return tuple(probes)
+
+
+def _wait(target: Target) -> float:
+    """Seconds until Prometheus must have scraped a target again: by its job's interval, also where the job is new."""
+    before = [
+        place.name
+        for place in target.client.places()
+        if place.kind == "job" and target.address in place.addresses
+    ]
+    name = target.place.name
+    return wait_of(*scrape_intervals(target.client).of(name if name in before or not before else before[0]))
+
+
+def _prefix(service: Service) -> str:
+    """The path below which it serves all."""
+    return find_component(service.component).prefix(service.flag)
+
+
+def _resolved(server: Server, place: str) -> str:
+    """How curl is told where a server of another machine is: Prometheus may know names that this machine does not."""
+    if server.service.forward or endpoints.is_same(place, server.address):
+        return ""
+    host = endpoints.split(place)[0]
+    known = {endpoints.canonical(name) for name in server.host.names}
+    alias = endpoints.parsed(host) is None and not endpoints.is_loopback(host) and host not in known
+    if server.host.spec.connect not in ("ssh", "incus") and not (
+        alias and server.host.spec.connect == "local"
+    ):
+        return ""
+    return f"{place}:{server.address.rpartition(':')[0].strip('[]')}"
+
+
+def up_id(target: Target) -> str:
+    """The id of the probe that asks Prometheus about a target."""
+    return f"{target.plan.server.key}/up@{target.client.place}/{target.place.name}"
+
+
+def _label(target: Target, name: Literal["instance", "job_label"]) -> str:
+    """A label under which Prometheus keeps `up` of a target; '' where it is its address, or the job's name."""
+    mine = next((each for each in target.place.targets if each.address == target.address), None)
+    if mine is None:
+        return ""
+    found, usual = (
+        (mine.instance, target.address) if name == "instance" else (mine.job_label, target.place.name)
+    )
+    return found if found != usual else ""
+
+
+def _shows(pair: tuple[str, str]) -> dict[str, Any]:
+    return {"cert_file": pair[0], "key_file": pair[1]}

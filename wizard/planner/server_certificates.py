@@ -1,0 +1,286 @@
+"""The pairs of servers: the person's own, the one that is there and serves, or a new one.
+
+'Serves' is a question put to the certificate (key, names, purpose, dates, who vouches for it), never a comparison
+of text. A file that a person made is never written over.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+
+from wizard.certificates import issue, signatures
+from wizard.config_files import web_config
+from wizard.errors import CertificateError, InputError
+from wizard.model import Change, Facts, FileState, MakeFolder, OwnFiles, PathInfo, Stack, WriteFile
+from wizard.planner import credentials, paths
+from wizard.planner import manual_commands as words
+from wizard.planner.certificate_names import certificate_names, needed_names
+from wizard.planner.certificates import Pair, as_go_reads, needed_file, public
+from wizard.planner.paths import Server
+from wizard.planner.shared_certificate import shared_pair
+
+
+def server_pair(
+    stack: Stack, facts: Facts, forge: credentials.Forge, server: Server, config: web_config.WebConfig | None
+) -> Pair:
+    """The server's certificate and key: the person's own files, what is there and serves, or new ones.
+
+    Raises:
+        CertificateError: the person's own files would not do. InputError: no name is known.
+    """
+    needed = needed_names(stack, facts, server)
+    if server.spec.files.cert_file or stack.certificates.issued_by == "files":
+        return _own_pair(facts, server, needed)
+    names = certificate_names(stack, facts, server)
+    if not forge.renews(server.key):
+        kept = _kept_server_pair(stack, facts, forge, server, config, needed)
+        if kept is not None:
+            return kept
+    if not names:
+        raise InputError(
+            f"no name or address is known for {server.key}", todo="give its names for the certificate"
+        )
+    return _new_server_pair(stack, facts, forge, server, config, names)
+
+
+def _own_pair(facts: Facts, server: Server, names: tuple[str, ...]) -> Pair:
+    files = server.spec.files
+    if not (files.cert_file and files.key_file):
+        raise InputError(
+            f"certificates come from files, and none are named for {server.key}",
+            todo="name files: {cert_file: …, key_file: …} in its entry",
+        )
+    certificate = needed_file(server.host.files, server.spec.host, files.cert_file, "certificate")
+    key = needed_file(server.host.files, server.spec.host, files.key_file, "key")
+    trust = certificate
+    if files.ca_file:
+        trust = needed_file(server.host.files, server.spec.host, files.ca_file, "CA certificate")
+        _refuse_leaf(trust, certificate, f"{server.spec.host}:{files.ca_file}")
+    elif not signatures.is_self_signed(certificate):
+        raise CertificateError(
+            "the certificate does not sign itself, and the CA that signed it is not named",
+            where=f"{server.spec.host}:{files.cert_file}",
+            todo="name the CA's certificate as ca_file",
+        )
+    if b"ENCRYPTED" in key:
+        raise CertificateError(
+            "the key is encrypted, and no server of the Prometheus family can ask for its passphrase",
+            where=f"{server.spec.host}:{files.key_file}",
+            todo="store it without one: openssl pkey -in KEY -out NEW, mode 0640",
+        )
+    problems = issue.problems(certificate, names=names, key_pem=key, ca_pem=trust, purpose="server")
+    if problems:
+        blamed = next(
+            (path for words, path in _blamed(files) if problems[0].startswith(words)), files.cert_file
+        )
+        raise CertificateError(
+            problems[0],
+            where=f"{server.spec.host}:{blamed}",
+            todo="mend the certificate, or correct names: in the component's entry",
+        )
+    for path in (files.cert_file, files.key_file):
+        _readable(server, path)
+    ours = signatures.signed_by(certificate, trust) and trust == credentials.authority_certificate(facts)
+    copied = public(trust)
+    source = (files.ca_file or files.cert_file) if copied == trust else ""
+    return Pair(files.cert_file, files.key_file, certificate, copied, ours, trust_file=source)
+
+
+def _blamed(files: OwnFiles) -> tuple[tuple[str, str], ...]:
+    """How a problem begins, and the file that it is about."""
+    return ("The key", files.key_file), ("The CA", files.ca_file)
+
+
+def _refuse_leaf(trust: bytes, certificate: bytes, where: str) -> None:
+    if trust.strip() == certificate.strip():
+        return  # pinned: the certificate itself is what clients trust
+    if "CA" not in issue.summary(trust).usage:
+        raise CertificateError(
+            "this is not a CA certificate but one of a server or client",
+            where=where,
+            todo="name the certificate of the CA that signed it",
+        )
+
+
+def _readable(server: Server, path: str) -> None:
+    """Whether the service can read a file by its mode, and is not kept from it by its unit.
+
+    Raises:
+        InputError: it cannot.
+    """
+    state, service = server.host.files.get(path), server.service
+    if server.credentials:
+        return  # systemd reads it, as root and outside of the unit's sandbox
+    hidden = service.hides(path)
+    if hidden:
+        raise InputError(
+            f"the unit {service.unit} cannot see {hidden}",
+            where=f"{server.spec.host}:{path}",
+            todo=f"copy the file below /etc, e.g. to {server.home}: systemd hides that folder from the unit",
+        )
+    if state is None or service.user == "root":
+        return
+    mine = state.owner == service.user and state.mode & 0o400
+    ours = state.group == service.group and state.mode & 0o040
+    if not (mine or ours or state.mode & 0o004):
+        raise InputError(
+            f"{service.component} runs as {service.user} and cannot read this file "
+            f"(mode {state.mode:04o}, {state.owner}:{state.group})",
+            where=f"{server.spec.host}:{path}",
+            todo=f"chgrp {service.group} {path} && chmod 0640 {path}",
+        )
+
+
+def _kept_server_pair(
+    stack: Stack,
+    facts: Facts,
+    forge: credentials.Forge,
+    server: Server,
+    config: web_config.WebConfig | None,
+    names: tuple[str, ...],
+) -> Pair | None:
+    """The pair that is there, if it serves: it matches, is valid, covers the names, and can be trusted."""
+    pairs = []
+    if config is not None and config.cert_file and config.key_file:
+        pairs.append(tuple(posixpath.join(server.home, name) for name in (config.cert_file, config.key_file)))
+    pairs += [server.pair, server.spare_pair]
+    for certificate_path, key_path in pairs:
+        certificate, key = (server.host.files.get(path) for path in (certificate_path, key_path))
+        if certificate is None or key is None:
+            continue
+        if any(as_go_reads(state.content) != state.content for state in (certificate, key)):
+            continue  # Go does not find what a byte order mark hides
+        try:
+            if issue.problems(certificate.content, names=names, key_pem=key.content, purpose="server"):
+                continue
+            ours = forge.signed_by_us(certificate.content)
+            trust = forge.old_authority() if ours else _vouched(stack, facts, server, certificate.content)
+        except CertificateError:
+            continue
+        if trust:
+            copied = public(trust)
+            source = certificate_path if copied == certificate.content else ""
+            return Pair(certificate_path, key_path, certificate.content, copied, ours, trust_file=source)
+    return None
+
+
+def _vouched(stack: Stack, facts: Facts, server: Server, certificate: bytes) -> bytes:
+    """What vouches for a certificate that is not ours: itself, or the CA file of a client that asks this server."""
+    if signatures.is_self_signed(certificate):
+        return certificate
+    for scraper in paths.scrapers(stack, facts):
+        for place in scraper.places():
+            asked = any(scraper.means(address, server) for address in place.addresses)
+            if asked and place.tls.get("ca_file"):
+                state = scraper.host.files.get(scraper.resolve(place, place.tls["ca_file"]))
+                if state is not None and signatures.vouches(as_go_reads(state.content), certificate):
+                    return state.content
+    return b""
+
+
+def _new_server_pair(
+    stack: Stack,
+    facts: Facts,
+    forge: credentials.Forge,
+    server: Server,
+    config: web_config.WebConfig | None,
+    names: tuple[str, ...],
+) -> Pair:
+    spec = stack.certificates
+    certificate_path, key_path = _free_pair(server, config)
+    own_ca = spec.issued_by == "ca"
+    source: tuple[str, str] | None = None
+    if own_ca:
+        key = issue.new_key(spec.key)
+        authority = forge.authority()
+        certificate = issue.issue(
+            ca_cert=authority.certificate,
+            ca_key=authority.key,
+            key_pem=key,
+            names=names,
+            days=spec.days,
+            common_name=server.spec.host,
+        )
+        trust = authority.certificate
+        certify = words.issue(
+            key=key_path,
+            certificate=certificate_path,
+            names=names,
+            days=spec.days,
+            name=server.spec.host,
+            ca=paths.ca_pair(facts),
+        )
+    elif spec.issued_by == "shared" and server.spec.name != "prometheus":
+        shared = shared_pair(stack, facts, forge)
+        certificate, trust, source, certify = shared.certificate, shared.trust, paths.shared_pair(facts), ()
+        key = shared.key
+    else:
+        key = issue.new_key(spec.key)
+        certificate = issue.self_signed(
+            key_pem=key, names=names, days=spec.days, common_name=server.spec.host
+        )
+        trust = certificate
+        certify = words.self_signed(
+            key=key_path, certificate=certificate_path, names=names, days=spec.days, name=server.spec.host
+        )
+    states = (
+        FileState(certificate, 0o644, server.owner, server.group),
+        FileState(key, server.secret_mode, server.owner, server.group),
+    )
+    make = words.new_key(key_path, spec.key, mode=server.secret_mode, owner=server.owner, group=server.group)
+    if source is not None:
+        certify, make = (
+            words.copy(origin, path, state)
+            for origin, path, state in zip(source, (certificate_path, key_path), states, strict=True)
+        )
+    files = facts.hosts[server.spec.host].files
+    changes: tuple[Change, ...] = (
+        WriteFile(
+            host=server.spec.host,
+            path=key_path,
+            before=files.get(key_path),
+            after=states[1],
+            why="Only root and the service itself may read the key: who has it can pose as this server.",
+            secret=True,
+            by_hand=make,
+        ),
+        WriteFile(
+            host=server.spec.host,
+            path=certificate_path,
+            before=files.get(certificate_path),
+            after=states[0],
+            why=f"It speaks for {', '.join(names)}, for {spec.days} days.",
+            about=issue.describe(certificate),
+            by_hand=certify,
+        ),
+    )
+    pinned = certificate_path if trust == certificate else ""
+    return Pair(certificate_path, key_path, certificate, trust, own_ca, changes, trust_file=pinned)
+
+
+def _free_pair(server: Server, config: web_config.WebConfig | None) -> tuple[str, str]:
+    """Where a new pair goes: neither over a person's own files nor over those that are in use."""
+    used = posixpath.join(server.home, config.cert_file) if config is not None and config.cert_file else ""
+    if used in (server.pair[0], server.spare_pair[0]):
+        return server.pair if used == server.spare_pair[0] else server.spare_pair
+    taken = any(server.host.files.get(path) is not None for path in server.pair)
+    return server.spare_pair if taken else server.pair
+
+
+def make_home(server: Server, why: str) -> tuple[Change, ...]:
+    """The changes that make the server's folder and those above it, if they are not there."""
+    folders: Mapping[str, PathInfo | None] = server.host.folders
+    return tuple(
+        MakeFolder(
+            host=server.spec.host,
+            path=path,
+            mode=0o750,
+            owner=server.owner,
+            group=server.group,
+            why=why,
+            by_hand=words.folder(path, mode=0o750, owner=server.owner, group=server.group),
+        )
+        for path in server.homes
+        if folders.get(path) is None
+    )

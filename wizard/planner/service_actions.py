@@ -1,0 +1,133 @@
+"""The moments in which a service takes what was written: restarts and reloads, with the words for a person."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from wizard.components import component as find_component
+from wizard.config_files import prometheus as scrape
+from wizard.errors import ConfigError
+from wizard.model import Facts, PlannedStep, Probe, RunService, Service
+from wizard.planner import manual_commands
+from wizard.planner.paths import Client, Server
+from wizard.service_managers import manual
+
+
+def restart(facts: Facts, server: Server) -> PlannedStep:
+    """A server that takes its flags and its scheme anew."""
+    return PlannedStep(
+        id=f"switch:{server.key}",
+        title=f"Restart {server.service.unit}",
+        host=server.spec.host,
+        why="One port speaks either http or https: from this moment on it is https.",
+        changes=(_run(server.service, "restart", server=server, workspace=facts.workspace_option),),
+    )
+
+
+def longest_stop(server: Server) -> float:
+    """Seconds that a Prometheus may take to stop because it sends samples to others; 0 for one that does not."""
+    state = server.host.files.get(server.service.config_file)
+    try:
+        sends = state is not None and any(
+            each.kind == "remote_write" for each in scrape.clients(state.content)
+        )
+    except ConfigError:
+        return 0.0  # the planner says so, with the place
+    if not sends:
+        return 0.0
+    # Prometheus' own default is a minute.
+    given = re.findall(r"(\d+)(ms|[smhd])", server.service.flag("storage.remote.flush-deadline") or "1m")
+    factors = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+    return sum(int(number) * factors[unit] for number, unit in given)
+
+
+def reload(facts: Facts, client: Client, turns: Sequence[Probe] = ()) -> PlannedStep:
+    """A client that reads its configuration again.
+
+    Args:
+        turns: targets that it has to ask by https before the next change is made.
+    """
+    service = client.service
+    title = find_component(service.component).title
+    mine = tuple(turn for turn in turns if turn.url.endswith(f"//{service.listen}"))
+    return PlannedStep(
+        id=f"reload:{client.place}" if service.component == "prometheus" else f"reload:{client.key}",
+        title=f"Let {title} read its configuration again",
+        host=service.host,
+        why=(
+            "A reload keeps Prometheus running and its data in place. It takes up to ten seconds until it asks "
+            "its targets by https; the server turns in that moment, so that no more than one scrape is lost."
+            if mine
+            else f"A reload keeps {title} running and its data in place; it now asks as its configuration says."
+        ),
+        changes=(
+            _run(service, "reload", turns=mine, workspace=facts.workspace_option),
+            *_beside(facts, client),
+        ),
+    )
+
+
+def login(facts: Facts, client: Client, edit: PlannedStep) -> PlannedStep:
+    """The second edit of a client, and the reload that takes it up."""
+    return replace(
+        edit,
+        changes=(
+            *edit.changes,
+            _run(client.service, "reload", workspace=facts.workspace_option),
+            *_beside(facts, client),
+        ),
+    )
+
+
+def _manual(service: Service, server: Server) -> tuple[str, ...]:
+    """What is typed where the server runs; the files for a host that we have no way to are copied there first."""
+    if server.host.spec.connect != "manual":
+        return manual.command(service, web_config=server.web_file)
+    name = posixpath.basename(server.web_file)
+    if service.kind == "windows":
+        return manual.command(service, web_config=name, source=server.home, secret=("*.key", name))
+    # A service has no folder of its own that a name without one could mean.
+    home = find_component(service.component).home
+    return (
+        (
+            f"# On {service.host}. First copy the files in {server.home} of the machine where Firescreen runs to {home}: the "
+            f"user of {service.unit} reads them, and nobody else the key."
+        ),
+        *manual.command(service, web_config=posixpath.join(home, name)),
+    )
+
+
+def _beside(facts: Facts, client: Client) -> tuple[RunService, ...]:
+    """The reloads of those that read the same configuration."""
+    return tuple(_run(each, "reload", workspace=facts.workspace_option) for each in client.beside)
+
+
+def _run(
+    service: Service,
+    action: str,
+    *,
+    workspace: str,
+    server: Server | None = None,
+    turns: tuple[Probe, ...] = (),
+) -> RunService:
+    if service.manager == "systemd":
+        commands: tuple[str, ...] = (f"systemctl {action} {service.unit}",)
+        if action == "restart" and service.flags.kind == "dropin":
+            commands = ("systemctl daemon-reload", *commands)
+    elif service.manager == "process":
+        commands = (manual_commands.practice(service, action, workspace=workspace),)
+    elif server is not None:
+        commands = _manual(service, server)
+    else:
+        commands = manual.reload(service)
+    return RunService(
+        host=service.host,
+        service=service,
+        action="restart" if action == "restart" else "reload",
+        why="It takes effect with this." if service.manager != "manual" else "This one is yours to do.",
+        by_hand=commands,
+        turns=turns,
+    )

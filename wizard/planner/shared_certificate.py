@@ -1,0 +1,93 @@
+"""One pair for all nodes, as workshops have it: kept in the workspace for nodes that come later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wizard.certificates import issue
+from wizard.model import WORKSPACE, Change, Facts, PlannedStep, Stack
+from wizard.planner import credentials, manual_commands, paths
+from wizard.planner.certificate_names import certificate_names
+
+
+@dataclass(frozen=True, slots=True)
+class SharedPair:
+    """The one pair of all nodes, kept in the workspace so that a node which comes later gets the same."""
+
+    certificate: bytes
+    key: bytes
+    changes: tuple[Change, ...]
+
+    @property
+    def trust(self) -> bytes:
+        """It signs itself."""
+        return self.certificate
+
+
+def shared_pair(stack: Stack, facts: Facts, forge: credentials.Forge) -> SharedPair:
+    """The pair that all servers but Prometheus share, good for every name of theirs."""
+    return forge.once("shared", lambda: _shared_pair(stack, facts, forge))
+
+
+def _shared_pair(stack: Stack, facts: Facts, forge: credentials.Forge) -> SharedPair:
+    certificate_path, key_path = paths.shared_pair(facts)
+    nodes = [server for server in paths.servers(stack, facts) if server.spec.name != "prometheus"]
+    names = tuple(dict.fromkeys(name for node in nodes for name in certificate_names(stack, facts, node)))
+    kept, key = facts.file(WORKSPACE, certificate_path), facts.file(WORKSPACE, key_path)
+    if kept is not None and key is not None and not forge.renewing:
+        problems = issue.problems(kept.content, names=names, key_pem=key.content, purpose="server")
+        if not problems:
+            return SharedPair(kept.content, key.content, ())
+    spec = stack.certificates
+    key_pem = issue.new_key(spec.key)
+    certificate = issue.self_signed(
+        key_pem=key_pem, names=names, days=spec.days, common_name="node", client=True
+    )
+    changes = (
+        *credentials.workspace_folder(
+            facts, "shared", "The pair that all nodes share is kept for nodes that come later."
+        ),
+        *credentials.private(
+            facts,
+            key_path,
+            key_pem,
+            why="Every node gets a copy: who takes it from one can pose as all of them.",
+            by_hand=manual_commands.new_key(key_path, spec.key),
+        ),
+        *credentials.private(
+            facts,
+            certificate_path,
+            certificate,
+            why="One certificate with the names of all nodes.",
+            by_hand=manual_commands.self_signed(
+                key=key_path,
+                certificate=certificate_path,
+                names=names,
+                days=spec.days,
+                name="node",
+                usage="serverAuth, clientAuth",
+            ),
+            secret=False,
+            about=issue.describe(certificate),
+        ),
+    )
+    return SharedPair(certificate, key_pem, changes)
+
+
+def shared_step(stack: Stack, facts: Facts, forge: credentials.Forge) -> tuple[PlannedStep, ...]:
+    """What makes the shared pair, if a server of this plan gets it and it had to be made."""
+    changes = shared_pair(stack, facts, forge).changes if forge.has("shared") else ()
+    if not changes:
+        return ()
+    return (
+        PlannedStep(
+            id="shared",
+            title="Make one certificate for all nodes",
+            host=WORKSPACE,
+            why=(
+                "One pair on every node is the least work, and what workshops do. The price: a key that is taken "
+                "from one node opens all of them, and all must change when one is lost."
+            ),
+            changes=changes,
+        ),
+    )

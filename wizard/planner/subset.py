@@ -1,0 +1,283 @@
+"""A plan for fewer of its hosts, and what is left to do when part of one is done. Pure.
+
+One host that fails must harm no other, and a canary goes before the rest. Both ask for the same: the plan that would
+have been made had some hosts not been meant, with the very keys, certificates and passwords of the one that was
+shown. What only one host has is taken over as it is; what hosts share (a Prometheus' jobs) is planned anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Container, Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+from wizard.errors import InputError
+from wizard.model import (
+    WORKSPACE,
+    Answers,
+    Change,
+    ComponentSpec,
+    FileState,
+    MakeFolder,
+    Plan,
+    PlannedStep,
+    RunService,
+    WriteFile,
+)
+from wizard.planner import password_rotation, paths
+from wizard.planner.planner import plan as plan_for
+
+_Place: TypeAlias = tuple[str, str]
+"""Host and path."""
+
+_CLIENTS = ("job", "modules", "grafana", "reload", "client", "login", "password", "trust", "rotate")
+"""The kinds of steps that a host has for what it asks of others."""
+
+
+def askers(plan: Plan) -> frozenset[str]:
+    """The hosts that ask the others: a plan cannot do without one of them."""
+    return frozenset(step.host for step in plan.steps if _kind(step) in _CLIENTS)
+
+
+def changed_hosts(plan: Plan) -> tuple[str, ...]:
+    """The hosts on which a plan changes something, in the stack's order; the workspace is none."""
+    touched = {change.host for change in plan.changes}
+    return tuple(spec.name for spec in plan.stack.hosts if spec.name in touched)
+
+
+def narrowed(plan: Plan, keep: Collection[str]) -> Plan:
+    """The same plan with the components on the hosts in `keep` only; who asks them is changed to fit.
+
+    Raises:
+        InputError (and the kinds below it): these hosts cannot be parted from the others: something is replaced
+            everywhere or nowhere, or a list of targets that is not ours to divide holds both.
+    """
+    left = tuple(spec for spec in plan.stack.components if spec.protect and spec.host not in keep)
+    if not left:
+        return plan
+    _refuse_inseparable(plan, left)
+    gone = {spec.key for spec in left}
+    steps = tuple(step for step in plan.steps if not _belongs(step, gone))
+    made = _material(steps)
+    stack = replace(
+        plan.stack,
+        components=tuple(
+            replace(spec, protect=()) if spec in left else spec for spec in plan.stack.components
+        ),
+    )
+    other = plan_for(stack, password_rotation.after(plan.facts, made), _with_passwords(plan))
+    asking = askers(plan)
+    silent = {spec.host for spec in left} - asking
+    return replace(
+        other,
+        facts=plan.facts,
+        answers=plan.answers,
+        secrets=plan.secrets,
+        steps=_merged(steps, other, asking=asking, silent=silent, made=_places(made)),
+    )
+
+
+def following(plan: Plan, made: Sequence[Change]) -> Plan:
+    """The same plan for the hosts that are left when `made` (the plan for some of them) stands.
+
+    In the first of two edits, in which jobs turn to https without a login, those that have theirs keep it.
+    """
+    if not any(_kind(step) == "login" for step in plan.steps):
+        return plan
+    facts = password_rotation.after(plan.facts, _material(plan.steps))
+    facts = password_rotation.after(
+        facts, (PlannedStep(id="", title="", host="", why="", changes=tuple(made)),)
+    )
+    turned = [
+        change.service for change in made if isinstance(change, RunService) and change.action == "restart"
+    ]
+    hosts = dict(facts.hosts)
+    for server in paths.servers(plan.stack, facts):
+        if server.service in turned:
+            running = replace(server.service, web_config=server.web_file)
+            known = hosts[server.spec.host]
+            services = tuple(running if each == server.service else each for each in known.services)
+            hosts[server.spec.host] = replace(known, services=services)
+    other = plan_for(plan.stack, replace(facts, hosts=hosts), _with_passwords(plan))
+    first = {
+        (change.host, change.path): change.after
+        for step in other.steps
+        if _kind(step) in ("job", "modules")
+        for change in step.changes
+        if isinstance(change, WriteFile)
+    }
+    last = {
+        (change.host, change.path): change.after
+        for step in plan.steps
+        if _kind(step) == "login"
+        for change in step.changes
+        if isinstance(change, WriteFile)
+    }
+
+    def fitted(step: PlannedStep) -> PlannedStep:
+        kind = _kind(step)
+        changes: list[Change] = []
+        for change in step.changes:
+            place = change.host, change.path
+            if isinstance(change, WriteFile) and place in last and kind in ("job", "modules"):
+                # Where none is left that turns, one edit does.
+                changes.append(replace(change, after=first.get(place, last[place])))
+            elif kind != "login":
+                changes.append(change)
+            elif isinstance(change, WriteFile) and place in first:
+                changes.append(replace(change, before=first[place]))
+            elif isinstance(change, RunService) and _reads(plan, change, first):
+                changes.append(change)
+        return replace(step, changes=tuple(changes))
+
+    return replace(plan, steps=tuple(step for step in map(fitted, plan.steps) if step.changes))
+
+
+def _with_passwords(plan: Plan) -> Answers:
+    """The answers, with the passwords that the plan has found or made."""
+    known = {user.name: secret for user, secret in zip(plan.stack.users, plan.secrets, strict=False)}
+    return replace(plan.answers, passwords={**plan.answers.passwords, **known})
+
+
+def _kind(step: PlannedStep) -> str:
+    return step.id.partition(":")[0]
+
+
+def remaining(target: Plan, made: Sequence[Change]) -> tuple[PlannedStep, ...]:
+    """What is still to be done for `target` where these changes (of it, or of one for other hosts) were made.
+
+    A file that ends as it should is left alone.
+    """
+    rest = _Rest(target, made)
+    found = []
+    for step in target.steps:
+        changes = tuple(each for each in map(rest.left, step.changes) if each is not None)
+        if changes:
+            found.append(replace(step, changes=changes))
+    return tuple(found)
+
+
+def _reads(plan: Plan, change: RunService, places: Container[_Place]) -> bool:
+    """Whether a service reads one of these files when it reads its configuration."""
+    read = paths.config_files(plan.facts, change.service)
+    return any((change.host, path) in places for path in read)
+
+
+class _Rest:
+    """What the hosts hold while the rest of a plan is gone through, change by change."""
+
+    def __init__(self, target: Plan, made: Sequence[Change]) -> None:
+        self._target = target
+        self._now: dict[_Place, FileState | None] = {}
+        self._there: set[_Place] = set()
+        self._ran: set[tuple[str, str, str]] = set()
+        for change in made:
+            if isinstance(change, WriteFile):
+                self._now[change.host, change.path] = change.after
+            elif isinstance(change, MakeFolder):
+                self._there.add((change.host, change.path))
+            else:
+                self._ran.add((change.host, change.path, change.action))
+        self._chains: dict[_Place, list[FileState | None]] = {}
+        for change in target.changes:
+            if isinstance(change, WriteFile):
+                self._chains.setdefault((change.host, change.path), []).append(change.after)
+        self._touched: set[_Place] = set()
+
+    def left(self, change: Change) -> Change | None:
+        """The change as it is to be made now; None if it is made."""
+        place = change.host, change.path
+        if isinstance(change, MakeFolder):
+            return None if place in self._there else change
+        if isinstance(change, RunService):
+            done = (*place, change.action) in self._ran
+            anew = change.action == "reload" and _reads(self._target, change, self._touched)
+            return change if anew or not done else None
+        if place in self._now:
+            now, chain = self._now[place], self._chains[place]
+            if now in (change.after, chain[-1]):
+                return None
+            change = replace(change, before=now)
+            self._now[place] = change.after
+        self._touched.add(place)
+        return change
+
+
+def _refuse_inseparable(plan: Plan, left: Sequence[ComponentSpec]) -> None:
+    names = ", ".join(dict.fromkeys(spec.host for spec in left))
+    if plan.answers.renew:
+        raise InputError("what is replaced is replaced on all hosts, or on none", where=names)
+    gossip = {step.host for step in plan.steps if step.id.startswith("cluster:")}
+    if gossip & {spec.host for spec in left} and len(gossip) > 1:
+        raise InputError("the peers of a cluster turn together, or not at all", where=names)
+
+
+def _belongs(step: PlannedStep, keys: Collection[str]) -> bool:
+    """Whether a step is of one of these servers (host/component): its key, its web.yml, its flag, its restart."""
+    kind, _, what = step.id.partition(":")
+    return kind not in _CLIENTS and what in keys
+
+
+def _material(steps: Sequence[PlannedStep]) -> tuple[PlannedStep, ...]:
+    """The steps with what must not be made a second time: keys, certificates, hashes, and all of the workspace."""
+    kept = []
+    for step in steps:
+        changes = tuple(
+            change
+            for change in step.changes
+            if isinstance(change, WriteFile)
+            and change.after is not None
+            and (
+                change.host == WORKSPACE
+                or change.check in ("web-config", "cluster-config")
+                or b"-----BEGIN" in change.after.content
+            )
+        )
+        if changes:
+            kept.append(replace(step, changes=changes))
+    return tuple(kept)
+
+
+def _places(steps: Sequence[PlannedStep]) -> frozenset[_Place]:
+    return frozenset((change.host, change.path) for step in steps for change in step.changes)
+
+
+def _merged(
+    steps: Sequence[PlannedStep],
+    other: Plan,
+    *,
+    asking: Collection[str],
+    silent: Collection[str],
+    made: Collection[_Place],
+) -> tuple[PlannedStep, ...]:
+    """Of the shown plan what each host has for itself; of the other one what those have who ask."""
+    anew = {
+        (step.id, change.kind == "reload", change.path): change
+        for step in other.steps
+        for change in step.changes
+    }
+    logins = {step.id: step.changes for step in other.steps if _kind(step) == "login"}
+    known = {change.path for step in steps if step.host in asking for change in step.changes}
+    merged = []
+    for step in steps:
+        if step.host in silent:
+            continue
+        changes: tuple[Change, ...] = step.changes
+        if _kind(step) == "login":
+            changes = logins.get(step.id, ())
+        elif step.host in asking:
+            taken = []
+            for change in step.changes:
+                fresh = anew.get((step.id, change.kind == "reload", change.path))
+                own = isinstance(change, MakeFolder) or (change.host, change.path) in made
+                if own or fresh is not None:
+                    taken.append(change if own or fresh is None else fresh)
+            changes = tuple(taken)
+        if changes:
+            merged.append(replace(step, changes=changes))
+    for step in other.steps:
+        if step.host in asking:
+            more = tuple(change for change in step.changes if change.path not in known)
+            if more:
+                merged.append(replace(step, changes=more))
+    return tuple(sorted(merged, key=lambda step: step.stage))

@@ -1,0 +1,137 @@
+"""The files of a server whose user exists only while it runs: root's own, handed to the unit by LoadCredential=. Pure.
+
+systemd copies them at each start to /run/credentials/UNIT, readable for the unit alone, so what is replaced later counts
+from the next start on. Names without folders in the web configuration lead to the copies there as they do beside it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+
+from wizard.components import component as find_component
+from wizard.components.base import numbers
+from wizard.errors import InputError
+from wizard.model import Change, Facts, FileState, MakeFolder, PlannedStep, WriteFile
+from wizard.planner import manual_commands, paths
+from wizard.planner.paths import Client, Server
+
+_RELATIVE_SINCE = (0, 5, 1)
+"""The toolkit that looks for names without folders beside the web configuration."""
+
+
+def wanted_files(servers: Sequence[Server]) -> dict[str, tuple[str, ...]]:
+    """The drop-ins that a plan may write, by host."""
+    return paths.by_host((server.spec.host, (_dropin(server),)) for server in servers if server.credentials)
+
+
+def wanted_folders(servers: Sequence[Server]) -> dict[str, tuple[str, ...]]:
+    """The folders that these are in, by host."""
+    return paths.by_host(
+        (server.spec.host, (posixpath.dirname(_dropin(server)),)) for server in servers if server.credentials
+    )
+
+
+def refuse_no_owner(server: Server) -> None:
+    """Whether the files of a server can be given to it and to nobody else.
+
+    Raises:
+        InputError: its user exists only while it runs, and its systemd or the program cannot take credentials.
+    """
+    service = server.service
+    if not service.dynamic:
+        return
+    toolkit = numbers(find_component(server.spec.name).toolkit(service.version))
+    if server.credentials and toolkit >= _RELATIVE_SINCE and not server.spec.cluster_tls:
+        return
+    reason = (
+        "the TLS of its gossip cannot be handed over as a credential"
+        if server.credentials and server.spec.cluster_tls
+        else "its systemd is older than 247 or the unit starts it through a wrapper, so it takes no credentials"
+    )
+    raise InputError(
+        f"{service.unit} runs as a user that exists only while it runs (DynamicUser=yes), and {reason}",
+        where=server.key,
+        todo=f"Give it a fixed user: useradd --system {server.spec.name}; DynamicUser=no and User={server.spec.name}",
+    )
+
+
+def refuse_no_reader(client: Client, path: str) -> None:
+    """Whether a secret of a client can be given to it and to nobody else.
+
+    Raises:
+        InputError: its user exists only while it runs.
+    """
+    if client.service.dynamic:
+        name = client.service.component
+        raise InputError(
+            f"{client.service.unit} runs as a user that exists only while it runs (DynamicUser=yes): nobody could be "
+            "the owner of what it is to keep secret",
+            where=f"{client.host.spec.name}:{path}",
+            todo=f"Give it a fixed user: useradd --system {name}; DynamicUser=no and User={name}",
+        )
+
+
+def step(facts: Facts, server: Server, files: Sequence[str]) -> PlannedStep | None:
+    """The drop-in that hands the files over; None where that is not needed, or done.
+
+    Args:
+        files: what the server reads: its web configuration and what that names.
+
+    Raises:
+        InputError: one of them lies elsewhere than its web configuration.
+    """
+    if not server.credentials:
+        return None
+    path = _dropin(server)
+    for file in files:
+        if posixpath.dirname(file) != server.home:
+            raise InputError(
+                f"{server.service.unit} gets its files as credentials (DynamicUser=yes), which must lie together",
+                where=f"{server.spec.host}:{file}",
+                todo=f"Copy it to {server.home} and name it there",
+            )
+    lines = [f"LoadCredential={posixpath.basename(file)}:{file}" for file in files]
+    before = facts.file(server.spec.host, path)
+    after = FileState("\n".join(["[Service]", *lines, ""]).encode())
+    if before is not None and before.content == after.content:
+        return None
+    folder = posixpath.dirname(path)
+    changes: list[Change] = []
+    if server.host.folders.get(folder) is None and folder != posixpath.dirname(server.service.flags.path):
+        changes.append(
+            MakeFolder(
+                host=server.spec.host,
+                path=folder,
+                mode=0o755,
+                owner="root",
+                group="root",
+                why="systemd reads additions to a unit from this folder.",
+                by_hand=manual_commands.folder(folder, mode=0o755, owner="root", group="root"),
+            )
+        )
+    changes.append(
+        WriteFile(
+            host=server.spec.host,
+            path=path,
+            before=before,
+            after=after,
+            why=f"At each start, systemd copies them to {server.credentials} for this unit alone.",
+            by_hand=(*manual_commands.text(path, after), "systemctl daemon-reload"),
+        )
+    )
+    return PlannedStep(
+        id=f"credentials:{server.key}",
+        title=f"Hand {server.spec.name} its files as credentials",
+        host=server.spec.host,
+        why=(
+            f"{server.service.unit} runs as a user that exists only while it runs (DynamicUser=yes), so no file can "
+            "belong to it. The files stay root's, and systemd hands the unit a copy. A renewed certificate or a new "
+            "user counts from the next restart on."
+        ),
+        changes=tuple(changes),
+    )
+
+
+def _dropin(server: Server) -> str:
+    return f"/etc/systemd/system/{server.service.unit}.service.d/50-firescreen-credentials.conf"

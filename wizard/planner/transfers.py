@@ -1,0 +1,306 @@
+"""What goes from one machine to another: certificates, whose way each change tells, and keys, which must not go.
+
+A private key lies on the host that it was made for and nowhere else. The only one that is copied is that of the pair
+which all nodes share, where the person chose so; Prometheus' own and the CA's never are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from wizard.certificates import issue
+from wizard.errors import CertificateError, InputError
+from wizard.model import WORKSPACE, Facts, FileState, PlannedStep, Stack, WriteFile
+from wizard.planner import credentials, paths
+
+_KEY = re.compile(rb"-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----.+?-----END \1PRIVATE KEY-----", re.DOTALL)
+HERE = "this machine"
+
+
+# -- certificates -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """One certificate that is brought to another machine."""
+
+    origin: str
+    """Where it is, `machine: path`, or that it is made here."""
+    host: str
+    path: str
+    rights: str
+    """e.g. 0644 root:prometheus"""
+    fingerprint: str
+    """SHA-256, hexadecimal with colons: the same at both ends."""
+
+
+def copies(
+    stack: Stack, facts: Facts, steps: Sequence[PlannedStep]
+) -> dict[tuple[str, str], tuple[Copy, ...]]:
+    """The certificates that cross from one machine to another, by (host, path) of the file that they arrive in."""
+    at_home = _at_home(stack, facts)
+    places = sorted(
+        _places(facts, steps), key=lambda place: (place[0] != WORKSPACE, place[:2] not in at_home)
+    )
+    found: dict[tuple[str, str], tuple[Copy, ...]] = {}
+    for change in _writes(steps):
+        if change.host == WORKSPACE or change.after is None or change.secret:
+            continue
+        mine = tuple(_copies(facts, change, change.after, places))
+        if mine:
+            found[change.host, change.path] = mine
+    return found
+
+
+def told(stack: Stack, facts: Facts, steps: Sequence[PlannedStep]) -> tuple[PlannedStep, ...]:
+    """The steps, where each change that brings a certificate says from where, to where, and what must be the same."""
+    crossing = copies(stack, facts, steps)
+
+    def with_way(change: WriteFile) -> WriteFile:
+        mine = crossing.get((change.host, change.path), ())
+        if not mine or change.after is None:
+            return change
+        # The first fingerprint stands in what the change says already.
+        lines = [f"from       {origin}" for origin in dict.fromkeys(copy.origin for copy in mine)]
+        lines.append(f"to         {change.host}: {change.path}, {mine[0].rights}")
+        lines += [f"SHA-256    {copy.fingerprint}" for copy in mine if not _said(change, copy)]
+        return replace(change, about=(*change.about, *lines))
+
+    return tuple(
+        replace(
+            step,
+            changes=tuple(
+                with_way(change) if isinstance(change, WriteFile) else change for change in step.changes
+            ),
+        )
+        for step in steps
+    )
+
+
+def arrived(change: WriteFile, found: FileState | None) -> str:
+    """What is wrong with a file that was read back after it was written; '' if it is what was sent.
+
+    Of a certificate, it names the fingerprint at both ends.
+    """
+    sent = change.after
+    if found == sent:
+        return ""
+    if found is None or sent is None:
+        return "the file is not there" if found is None else "the file is still there"
+    if found.content != sent.content:
+        ends = [_fingerprints(state.content) for state in (sent, found)]
+        if ends[0]:
+            return f"another certificate lies there: SHA-256 {' '.join(ends[1]) or 'none'}, sent was {' '.join(ends[0])}"
+        return "what lies there is not what was sent"
+    return f"it lies there as {_rights(found)}, and was sent as {_rights(sent)}"
+
+
+def _copies(
+    facts: Facts, change: WriteFile, after: FileState, places: Sequence[tuple[str, str, bytes]]
+) -> Iterator[Copy]:
+    there = _machine(facts, change.host)
+    for block in credentials.certificates_in(after.content):
+        holders = [
+            (host, path)
+            for host, path, content in places
+            if (host, path) != (change.host, change.path) and block.strip() in content
+        ]
+        at_home = holders and _machine(facts, holders[0][0]) == there
+        if at_home or (not holders and there == HERE):
+            continue
+        origin = f"{HERE}, where it is made"
+        if holders:
+            host, path = holders[0]
+            origin = f"{HERE if host == WORKSPACE else host}: {path}"
+        try:
+            fingerprint = issue.summary(block).fingerprint
+        except CertificateError:
+            continue  # a person's own bundle may hold what nobody can read
+        yield Copy(
+            origin=origin, host=change.host, path=change.path, rights=_rights(after), fingerprint=fingerprint
+        )
+
+
+def _places(facts: Facts, steps: Sequence[PlannedStep]) -> Iterator[tuple[str, str, bytes]]:
+    """(host, path, content) of every file that holds certificates, or will."""
+    copied = paths.workspace_path(facts, "trust", "")
+    for host, known in facts.hosts.items():
+        for path, state in known.files.items():
+            if state is not None and b"BEGIN CERTIFICATE" in state.content and not path.startswith(copied):
+                yield host, path, state.content
+    for change in _writes(steps):
+        if change.after is not None and not (change.host == WORKSPACE and change.path.startswith(copied)):
+            yield change.host, change.path, change.after.content
+
+
+def _at_home(stack: Stack, facts: Facts) -> set[tuple[str, str]]:
+    """(host, path) of the certificates that servers and clients show; what lies elsewhere is a copy."""
+    shown = {
+        (server.spec.host, path)
+        for server in paths.servers(stack, facts)
+        for path in (server.pair[0], server.spare_pair[0], server.spec.files.cert_file)
+    }
+    return shown | {
+        (client.host.spec.name, path)
+        for client in (*paths.scrapers(stack, facts), *paths.probers(stack, facts))
+        for path in (client.pair[0], client.spare_pair[0], client.own.client_cert_file)
+    }
+
+
+def _machine(facts: Facts, host: str) -> str:
+    """Which machine a host is: what lies in the workspace and on this machine does not travel between the two."""
+    return HERE if host == WORKSPACE or facts.hosts[host].spec.connect == "local" else host
+
+
+def _said(change: WriteFile, copy: Copy) -> bool:
+    return any(copy.fingerprint in line for line in change.about)
+
+
+def _fingerprints(content: bytes) -> list[str]:
+    try:
+        return [issue.summary(block).fingerprint for block in credentials.certificates_in(content)]
+    except CertificateError:
+        return []
+
+
+def _rights(state: FileState) -> str:
+    return f"{state.mode:04o} {state.owner}:{state.group}"
+
+
+def _writes(steps: Iterable[PlannedStep]) -> Iterator[WriteFile]:
+    return (change for step in steps for change in step.changes if isinstance(change, WriteFile))
+
+
+# -- keys ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Home:
+    """Where a private key is at home."""
+
+    host: str
+    path: str
+    prometheus: bool
+    """Whether Prometheus itself shows the certificate that goes with it."""
+
+
+def refuse(stack: Stack, facts: Facts, steps: Sequence[PlannedStep]) -> None:
+    """Whether a private key would leave its host, or a server would be given the CA's.
+
+    Raises:
+        InputError: names the key and where it would go.
+    """
+    authorities = _authorities(facts, steps)
+    _refuse_authority_in_use(stack, facts, authorities)
+    homes = _homes(stack, facts)
+    shared = paths.shared_pair(facts)[1]
+    for change in _writes(steps):
+        for key in private_keys(change.after.content if change.after is not None else b""):
+            if key in authorities and (change.host, change.path) != (WORKSPACE, paths.ca_pair(facts)[1]):
+                raise InputError(
+                    f"the private key of your CA would be copied to {change.path} on {_called(change.host)}",
+                    where=_holder(facts, key) or paths.ca_pair(facts)[1],
+                    todo="that key never leaves its folder: put another file in its place there",
+                )
+            mine = homes.get(key, ())
+            if not mine or any(home.host == change.host for home in mine):
+                continue
+            kept = [home for home in mine if home.prometheus]
+            if not kept and _holds(facts, WORKSPACE, shared, key):
+                continue  # each node gets a copy, and the plan says what that costs
+            home = (*kept, *mine)[0]
+            whose = "Prometheus' own private key" if home.prometheus else "a private key"
+            raise InputError(
+                f"{whose} on {home.host} would be copied to {change.path} on {_called(change.host)}",
+                where=f"{home.host}:{home.path}",
+                todo=(
+                    f"a key stays on its host: move {shared} away, and a pair for the nodes is made"
+                    if _holds(facts, WORKSPACE, shared, key)
+                    else "a key stays on its host: name a file that holds certificates only"
+                ),
+            )
+
+
+def private_keys(content: bytes) -> tuple[bytes, ...]:
+    """What tells each private key of a PEM text from others: its public half, or, of a locked one, its text."""
+    found = []
+    for match in _KEY.finditer(content):
+        try:
+            found.append(issue.public_half(match[0]))
+        except CertificateError:
+            found.append(b"".join(match[0].split()))
+    return tuple(found)
+
+
+def _authorities(facts: Facts, steps: Sequence[PlannedStep]) -> set[bytes]:
+    """The public halves of one's own CA: of the one that is there, and of the one that is to be."""
+    path = paths.ca_pair(facts)[0]
+    states = [_state(facts, WORKSPACE, path)]
+    states += [change.after for change in _writes(steps) if (change.host, change.path) == (WORKSPACE, path)]
+    found = set()
+    for state in states:
+        for block in credentials.certificates_in(state.content) if state is not None else ():
+            with suppress(CertificateError):
+                found.add(issue.public_half(block))
+    return found
+
+
+def _refuse_authority_in_use(stack: Stack, facts: Facts, authorities: set[bytes]) -> None:
+    for spec in stack.components:
+        for path in filter(None, (spec.files.key_file, spec.files.client_key_file)):
+            state = _state(facts, spec.host, path)
+            if state is not None and authorities & set(private_keys(state.content)):
+                raise InputError(
+                    f"this is the private key of your CA, and {spec.key} would work with it: who takes it from there "
+                    "can make certificates that all of your stack trusts",
+                    where=f"{spec.host}:{path}",
+                    todo="name a key of its own, or leave `files` out and one is made",
+                )
+
+
+def _homes(stack: Stack, facts: Facts) -> dict[bytes, tuple[_Home, ...]]:
+    own = {
+        (scraper.host.spec.name, path)
+        for scraper in paths.scrapers(stack, facts)
+        for path in (
+            scraper.pair[1],
+            scraper.spare_pair[1],
+            scraper.own.client_key_file,
+            scraper.own.key_file,
+        )
+    }
+    own |= {
+        (server.spec.host, path)
+        for server in paths.servers(stack, facts)
+        if server.spec.name == "prometheus"
+        for path in (server.pair[1], server.spare_pair[1], server.spec.files.key_file)
+    }
+    found: dict[bytes, tuple[_Home, ...]] = {}
+    for host, known in facts.hosts.items():
+        for path, state in known.files.items() if host != WORKSPACE else ():
+            for key in private_keys(state.content if state is not None else b""):
+                found[key] = (*found.get(key, ()), _Home(host, path, (host, path) in own))
+    return found
+
+
+def _holds(facts: Facts, host: str, path: str, key: bytes) -> bool:
+    state = _state(facts, host, path)
+    return state is not None and key in private_keys(state.content)
+
+
+def _state(facts: Facts, host: str, path: str) -> FileState | None:
+    known = facts.hosts.get(host)
+    return known.files.get(path) if known is not None else None
+
+
+def _holder(facts: Facts, key: bytes) -> str:
+    """The file from which a plan takes the CA's key though it is not the CA's: the pair of all nodes."""
+    shared = paths.shared_pair(facts)[1]
+    return shared if _holds(facts, WORKSPACE, shared, key) else ""
+
+
+def _called(host: str) -> str:
+    return HERE if host == WORKSPACE else host
