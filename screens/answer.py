@@ -16,8 +16,8 @@ from screens.dialogs.attempt import date
 from screens.words import commands, fit, hang, inline, safe
 
 if TYPE_CHECKING:
-    from wizard.diagnose import Diagnosis
-    from wizard.engine.single import Answered
+    from wizard.diagnostics.catalogue import Diagnosis
+    from wizard.engine.manual_probe import Answered
     from wizard.model import Attempt, CertificateSummary
     from wizard.probes import Target
 

@@ -21,8 +21,8 @@ from screens.words import inline
 
 if TYPE_CHECKING:
     from screens.app import FirescreenApp
-    from wizard.diagnose import Diagnosis
-    from wizard.engine.single import Answered, Request, What
+    from wizard.diagnostics.catalogue import Diagnosis
+    from wizard.engine.manual_probe import Answered, Request, What
     from wizard.model import Probe
     from wizard.redact import Secret
 
@@ -161,16 +161,16 @@ can read. Where curl would say something else than Prometheus, a line with ! say
         forward = self._forward if _place(value["url"]) == _place(self._first.get("url", "")) else None
 
         def make() -> Request:
-            from wizard.engine import single
+            from wizard.engine import manual_probe
             from wizard.redact import Secret
 
             if typed:
                 password: Secret | None = Secret(typed)
             elif value["file"]:
-                password = single.password_in(Path(value["file"]).expanduser())
+                password = manual_probe.password_in(Path(value["file"]).expanduser())
             else:
                 password = kept
-            return single.Request(
+            return manual_probe.Request(
                 url=value["url"],
                 what=what,
                 cacert=value["cacert"],

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 if TYPE_CHECKING:
     from wizard.connections.credentials import SecretKind
-    from wizard.diagnose import Diagnosis
+    from wizard.diagnostics.catalogue import Diagnosis
     from wizard.engine import Engine, Exposure, Holding, Outcome, Remains, Scan
-    from wizard.engine.single import Answered, Request
+    from wizard.engine.manual_probe import Answered, Request
     from wizard.inventory.sources import Instance
     from wizard.labs import Lab, LabSession
     from wizard.labs.classroom import Classroom
@@ -56,7 +56,7 @@ class Desk:
 
     def _real(self) -> Engine:
         from wizard.engine import Engine
-        from wizard.engine.proving import MOST_BESIDE_A_SCREEN
+        from wizard.engine.verification import MOST_BESIDE_A_SCREEN
         from wizard.workspace import Workspace
 
         workspace = Workspace(self._folder) if self._folder else Workspace.default()
@@ -327,9 +327,9 @@ class Desk:
 
     def diagnosis(self, text: str, *, ask: bool = False, stack: Stack | None = None) -> Diagnosis | None:
         """What an error text means; with `ask`, the hosts of the stack (or this machine) say which it is."""
-        from wizard import diagnose
+        from wizard.diagnostics import catalogue
 
-        return self.engine.explain(text, stack) if ask else diagnose.diagnose(text)
+        return self.engine.explain(text, stack) if ask else catalogue.diagnose(text)
 
     def explain(self, attempt: Attempt, stack: Stack | None = None) -> Diagnosis | None:
         """What a failed request means and how to mend it; None if nothing is known about it.
@@ -346,12 +346,12 @@ class Desk:
         Args:
             facts: of the stack, whose servers may be out of this machine's own reach.
         """
-        from wizard.engine import single
-        from wizard.engine.reaching import forward_to
+        from wizard.engine import manual_probe
+        from wizard.engine.reachability import forward_to
 
         if facts and not request.resolve and request.forward is None:
             request = replace(request, forward=forward_to(facts, request.url))
-        return single.ask(request, self.engine.workspace, dial=self.engine.dial)
+        return manual_probe.ask(request, self.engine.workspace, dial=self.engine.dial)
 
     def explain_text(self, text: str) -> tuple[str, ...]:
         """What the text of an error means, in lines."""

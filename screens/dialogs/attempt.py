@@ -14,7 +14,7 @@ from screens.words import commands, inline, safe
 
 if TYPE_CHECKING:
     from screens.app import FirescreenApp
-    from wizard.diagnose import Diagnosis
+    from wizard.diagnostics.catalogue import Diagnosis
     from wizard.model import Attempt, CertificateSummary
 
 _CONFIG = re.compile(r"--config ('[^']*'|\S+)")

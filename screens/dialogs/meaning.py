@@ -16,7 +16,7 @@ from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
     from screens.app import FirescreenApp
-    from wizard.diagnose import Diagnosis
+    from wizard.diagnostics.catalogue import Diagnosis
 
 _LONGEST = 65536
 _NOTHING = "Nothing is known about this text. Try the line above or below it in the log, or the other end's."

@@ -24,7 +24,7 @@ from tests.integration.stand import free_port, running
 from wizard import binaries, probes
 from wizard.certificates import issue
 from wizard.engine.outcome import silent
-from wizard.engine.proving import MOST, MOST_BESIDE_A_SCREEN, prove
+from wizard.engine.verification import MOST, MOST_BESIDE_A_SCREEN, prove
 from wizard.model import Probe
 from wizard.probes.fetch import SCRAPE
 

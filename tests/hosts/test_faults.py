@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from machines import Machine
 
-from wizard import diagnose
+from wizard.diagnostics import catalogue
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
@@ -116,7 +116,7 @@ def test_ssh_that_lets_nobody_in(machine: Machine) -> None:
             check=False,
         )
         assert ended.returncode != 0 and words in ended.stderr, ended.stderr
-        found = diagnose.diagnose(ended.stderr)
+        found = catalogue.diagnose(ended.stderr)
         told[words] = found.id if found else ended.stderr
     assert told == {words: name for name, (_, words) in REFUSALS.items()}
 
@@ -130,7 +130,7 @@ def test_a_host_that_starts_and_serves_has_nothing_to_explain(machine: Machine) 
         (Path(folder) / f"journal-{machine.name}.txt").write_text("\n".join(lines))
     wrong: dict[str, Any] = {}
     for line in lines:
-        found = diagnose.diagnose(line)
+        found = catalogue.diagnose(line)
         if found is not None and not re.search(r"level=(?:error|ERROR)|Failed|failed", line):
             wrong[line] = found.id
     assert not wrong

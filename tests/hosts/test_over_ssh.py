@@ -24,7 +24,7 @@ from machines import Machine, Network, booted
 
 from wizard import binaries
 from wizard.engine import Engine
-from wizard.engine.reaching import forward_to
+from wizard.engine.reachability import forward_to
 from wizard.errors import InputError
 from wizard.inventory.stack_file import dump
 from wizard.model import WORKSPACE, ComponentSpec, HostSpec, OwnFiles, Plan, Protection, Stack

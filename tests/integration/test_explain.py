@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from wizard.connections.practice import PracticeConnection
+from wizard.diagnostics.evidence import addresses, urls
 from wizard.engine import Engine
-from wizard.engine.evidence import addresses, urls
 from wizard.model import Service, Stack
 from wizard.practice import PracticeStack
 from wizard.practice import stack as practice_stack

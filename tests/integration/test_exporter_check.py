@@ -10,7 +10,7 @@ import pytest
 
 from wizard import binaries
 from wizard.connections.local import LocalConnection
-from wizard.engine.applying import _exporter_check
+from wizard.engine.executor import _exporter_check
 from wizard.errors import ValidationError
 from wizard.model import Plan, Service, WriteFile
 

@@ -19,10 +19,11 @@ import pytest
 
 from tests.integration.faults import Kit
 from tests.integration.stand import exporter, free_port, running
-from wizard import binaries, diagnose
+from wizard import binaries
 from wizard.connections.local import LocalConnection
-from wizard.engine.asking import Asker
-from wizard.engine.evidence import Evidence, at_server, of_job
+from wizard.diagnostics import catalogue
+from wizard.diagnostics.evidence import Evidence, at_server, of_job
+from wizard.diagnostics.questions import Asker
 from wizard.model import Service
 
 pytestmark = pytest.mark.matrix
@@ -86,9 +87,9 @@ def guarded(
 
 
 def _cause(text: str, evidence: Evidence) -> str:
-    found = diagnose.diagnose(text)
+    found = catalogue.diagnose(text)
     assert found is not None, text
-    closest = diagnose.narrow(found, Asker(evidence))
+    closest = catalogue.narrow(found, Asker(evidence))
     return closest.fault or f"{closest.id}?"
 
 
@@ -254,6 +255,6 @@ def test_promtool_on_each_mistake_in_prometheus_yml(suite: str, cache: Path, tmp
             check=False,
         )
         assert ended.returncode != 0, name
-        said = diagnose.diagnose(ended.stdout + ended.stderr)
+        said = catalogue.diagnose(ended.stdout + ended.stderr)
         found[name] = said.id if said else ended.stderr
     assert found == {name: name for name in CONFIGS}

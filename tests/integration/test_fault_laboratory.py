@@ -18,10 +18,11 @@ import pytest
 
 from tests.integration.faults import Kit, scrape_faults, start_faults
 from tests.integration.faults_stand import Laboratory, Refused, Seen, laboratory, refuse
-from wizard import binaries, diagnose, probes
+from wizard import binaries, probes
 from wizard.connections.local import LocalConnection
-from wizard.engine.asking import Asker
-from wizard.engine.evidence import Evidence, at_server, of_job, of_probe
+from wizard.diagnostics import catalogue
+from wizard.diagnostics.evidence import Evidence, at_server, of_job, of_probe
+from wizard.diagnostics.questions import Asker
 from wizard.model import Probe, Service
 from wizard.probes import metrics
 
@@ -65,10 +66,10 @@ def _evidence(lab: Laboratory, one: Seen) -> Evidence:
 
 def _cause(text: str, asker: Asker) -> str:
     """The true cause of an error text, as Firescreen finds it; '-' for one that it does not know."""
-    found = diagnose.diagnose(text)
+    found = catalogue.diagnose(text)
     if found is None:
         return "-"
-    closest = diagnose.narrow(found, asker)
+    closest = catalogue.narrow(found, asker)
     return closest.fault or f"{closest.id}?"
 
 

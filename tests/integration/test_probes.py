@@ -23,7 +23,7 @@ import pytest
 from tests.integration.stand import exporter, free_port, prometheus_server
 from wizard import binaries, passwords, probes
 from wizard.certificates import issue
-from wizard.engine.proving import prove
+from wizard.engine.verification import prove
 from wizard.model import Attempt, Event, Probe
 from wizard.redact import Secret
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from wizard import diagnose
-from wizard.diagnose import Diagnosis
+from wizard.diagnostics import catalogue
+from wizard.diagnostics.catalogue import Diagnosis
 from wizard.engine import Outcome, Scan
 from wizard.model import Attempt, Event, Facts, Forward, Plan, RunRecord, Stack
 from wizard.workspace import Workspace
@@ -69,7 +69,7 @@ class QuietEngine:
 
     def explain(self, text: str, stack: Stack | None = None) -> Diagnosis | None:
         """By the text alone."""
-        return diagnose.diagnose(text)
+        return catalogue.diagnose(text)
 
     def history(self) -> tuple[RunRecord, ...]:
         """None."""

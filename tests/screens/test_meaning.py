@@ -10,8 +10,8 @@ from screens.dialogs.meaning import MeaningDialog
 from screens.holdings import Holdings
 from tests.screens import whole
 from tests.screens.helpers import QuietEngine, engine, until
-from wizard import diagnose
-from wizard.diagnose import Diagnosis
+from wizard.diagnostics import catalogue
+from wizard.diagnostics.catalogue import Diagnosis
 from wizard.model import Stack
 
 
@@ -19,8 +19,8 @@ class Asking(QuietEngine):
     """Its hosts say that the certificate has expired."""
 
     def explain(self, text: str, stack: Stack | None = None) -> Diagnosis | None:
-        found = diagnose.diagnose(text)
-        return diagnose.narrow(found, lambda *_: "server-expired") if found else None
+        found = catalogue.diagnose(text)
+        return catalogue.narrow(found, lambda *_: "server-expired") if found else None
 
 
 async def test_a_pasted_error_is_explained_and_the_hosts_narrow_it_down() -> None:

@@ -21,9 +21,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.integration.snapshot import Snapshot, differences, snapshot
-from wizard import journal, probes
 from wizard import practice as practice_stack
-from wizard.engine import Engine
+from wizard import probes
+from wizard.engine import Engine, journal
 from wizard.model import Probe
 from wizard.workspace import Workspace
 

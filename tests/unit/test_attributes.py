@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from wizard import journal
 from wizard.connections.attributes import ACL, acl_text, acl_value
 from wizard.connections.examination import examine
 from wizard.connections.local import LocalConnection
 from wizard.connections.path_script import UNSAFE, refused
+from wizard.engine import journal
 from wizard.model import FileState, WriteFile
 
 GETFACL = "user::rw-\nuser:1002:r--\t\t#effective:---\nuser:105:rw-\ngroup::r--\nmask::rw-\nother::---\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from wizard import diagnose
+from wizard.diagnostics import catalogue
 
 HERE = Path(__file__).parent
 LINES = [tuple(row) for row in YAML(typ="safe").load((HERE / "data/error_lines.yaml").read_text())]
@@ -35,7 +35,7 @@ HARMLESS = HERE.parent / "corpus/harmless"
 
 @pytest.mark.parametrize(("line", "expected"), LINES, ids=[f"{n}-{row[1]}" for n, row in enumerate(LINES)])
 def test_known_lines(line: str, expected: str) -> None:
-    found = diagnose.diagnose(line)
+    found = catalogue.diagnose(line)
     assert found is not None
     assert found.id == expected
     assert found.cause and found.fix
@@ -88,23 +88,23 @@ def test_every_wrapping_leads_to_the_same_cause(wrapping: str) -> None:
     """Of texts that stand alone in the table's own lines; what they name ends where the message ends."""
     different = {}
     for line, expected in LINES[:318]:
-        alone = diagnose.diagnose(line)
+        alone = catalogue.diagnose(line)
         if expected in BARE or "\n" in line or "=" in line or line.startswith(("{", "EOF")) or alone is None:
             continue
-        found = diagnose.diagnose(WRAPPINGS[wrapping](line))
+        found = catalogue.diagnose(WRAPPINGS[wrapping](line))
         if found is None or (found.id, found.parts) != (alone.id, alone.parts):
             different[line] = (found.id, found.parts) if found else None
     assert not different
 
 
 def test_every_entry_has_a_line_that_reaches_it() -> None:
-    ids = [entry.id for entry in diagnose.table()]
+    ids = [entry.id for entry in catalogue.table()]
     assert len(ids) == len(set(ids))
     assert set(ids) == {expected for _, expected in LINES}
 
 
 def test_the_table_is_written_as_it_says() -> None:
-    for entry in diagnose.table():
+    for entry in catalogue.table():
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", entry.id)
         assert entry.where in WHERE
         for pattern in entry.patterns:
@@ -124,8 +124,8 @@ def test_the_table_is_written_as_it_says() -> None:
 
 
 def test_a_part_that_the_line_does_not_name_has_words_of_its_own() -> None:
-    named = diagnose.diagnose("nginx: [emerg] bind() to 0.0.0.0:443 failed (98: Address already in use)")
-    unnamed = diagnose.diagnose("java.net.BindException: Address already in use")
+    named = catalogue.diagnose("nginx: [emerg] bind() to 0.0.0.0:443 failed (98: Address already in use)")
+    unnamed = catalogue.diagnose("java.net.BindException: Address already in use")
     assert named is not None and unnamed is not None
     assert named.cause.startswith("Something listens on 0.0.0.0:443 already")
     assert unnamed.cause.startswith("Something listens on that address and port already")
@@ -135,7 +135,7 @@ def test_a_part_that_the_line_does_not_name_has_words_of_its_own() -> None:
     "job", ["kubelet", "docker-registry", "traefik", "caddy", "grafana", "otlp", "consul"]
 )
 def test_the_name_of_a_job_does_not_say_who_asked(job: str) -> None:
-    found = diagnose.diagnose(
+    found = catalogue.diagnose(
         f'level=debug component="scrape manager" scrape_pool={job} target=https://{job}.lan:1/metrics '
         f'msg="Scrape failed" err="Get \\"https://{job}.lan:1/metrics\\": x509: certificate is valid for a, not b"'
     )
@@ -156,8 +156,8 @@ def test_the_name_of_a_job_does_not_say_who_asked(job: str) -> None:
     ],
 )
 def test_a_certificate_that_go_cannot_read_is_told_by_whose_it_is(why: str) -> None:
-    server = diagnose.diagnose(_logfmt(f"tls: failed to parse certificate from server: x509: {why}"))
-    client = diagnose.diagnose(
+    server = catalogue.diagnose(_logfmt(f"tls: failed to parse certificate from server: x509: {why}"))
+    client = catalogue.diagnose(
         f"http: TLS handshake error from 10.0.0.8:1: tls: failed to parse client certificate: x509: {why}"
     )
     assert server is not None and client is not None
@@ -165,14 +165,14 @@ def test_a_certificate_that_go_cannot_read_is_told_by_whose_it_is(why: str) -> N
 
 
 def test_parts_of_the_line_come_back_harmless() -> None:
-    found = diagnose.diagnose("unable to use specified CA cert /etc/\x1b]0;x.crt and more")
+    found = catalogue.diagnose("unable to use specified CA cert /etc/\x1b]0;x.crt and more")
     assert found is not None
     assert "/etc/␛]0;x.crt" in found.cause
     assert "\x1b" not in found.cause + found.matched
 
 
 def test_no_text_of_the_catalogue_is_unmatched() -> None:
-    told = {text: diagnose.diagnose(text) for _, text, _ in CATALOGUE}
+    told = {text: catalogue.diagnose(text) for _, text, _ in CATALOGUE}
     assert {text: found.id if found else None for text, found in told.items()} == {
         text: expected for _, text, expected in CATALOGUE
     }
@@ -187,7 +187,7 @@ def test_ordinary_logs_match_nothing() -> None:
         lines |= set(path.read_text().splitlines())
     kinds = {re.sub(r"\d+", "", line) for line in lines}
     assert len(kinds) >= 300
-    wrong = {line: found.id for line in lines if (found := diagnose.diagnose(line)) is not None}
+    wrong = {line: found.id for line in lines if (found := catalogue.diagnose(line)) is not None}
     assert not wrong
 
 
@@ -266,22 +266,22 @@ def test_ordinary_logs_match_nothing() -> None:
     ],
 )
 def test_it_is_told_whose_connection_it_is(line: str, expected: str, client: str, words: str) -> None:
-    found = diagnose.diagnose(line)
+    found = catalogue.diagnose(line)
     assert found is not None
     assert (found.id, found.client) == (expected, client)
     assert words in found.fix
     foreign = client in ("mail", "notification", "service-discovery", "caddy")
     assert not (foreign and (found.questions or found.mend or found.fault != found.id))
     if client:
-        told = next(each.told for each in diagnose.clients() if each.id == client)
+        told = next(each.told for each in catalogue.clients() if each.id == client)
         assert found.cause.startswith(f"{told} ")
 
 
 def test_the_table_of_clients_is_written_as_it_says() -> None:
-    cures = {entry.cure for entry in diagnose.table()}
-    ids = [client.id for client in diagnose.clients()]
+    cures = {entry.cure for entry in catalogue.table()}
+    ids = [client.id for client in catalogue.clients()]
     assert len(ids) == len(set(ids))
-    for client in diagnose.clients():
+    for client in catalogue.clients():
         assert set(client.fixes) <= cures, client.id
         assert client.told.endswith(".")
         for pattern in client.patterns:
@@ -295,36 +295,36 @@ def test_a_long_log_is_explained_in_bounded_time() -> None:
         f"{line} n={number}" for number, line in zip(range(10_000), itertools.cycle(ordinary), strict=False)
     ]
     error = 'level=error err="opening storage failed: lock DB directory: no locks available"'
-    diagnose.diagnose(error)
+    catalogue.diagnose(error)
     began = time.perf_counter()
-    one = diagnose.diagnose("\n".join(lines[:1000]))
+    one = catalogue.diagnose("\n".join(lines[:1000]))
     short = time.perf_counter() - began
     assert one is None
     for place in (0, 5000, 10_000):
         began = time.perf_counter()
-        found = diagnose.diagnose("\n".join([*lines[:place], error, *lines[place:]]))
+        found = catalogue.diagnose("\n".join([*lines[:place], error, *lines[place:]]))
         assert found is not None and found.id == "storage-file-system"
         assert time.perf_counter() - began < 10 * short + 1
 
 
 def test_entries_lead_to_faults_that_are_known() -> None:
-    rows: list[diagnose.Entry | diagnose.Fault] = [*diagnose.table(), *diagnose.faults().values()]
+    rows: list[catalogue.Entry | catalogue.Fault] = [*catalogue.table(), *catalogue.faults().values()]
     for row in rows:
-        assert set(row.faults) <= set(diagnose.faults()), row.id
-        assert set(row.ask) <= set(diagnose.questions()), row.id
+        assert set(row.faults) <= set(catalogue.faults()), row.id
+        assert set(row.ask) <= set(catalogue.questions()), row.id
         assert bool(row.ask) == (len(row.faults) > 1) or len(row.faults) == 1, row.id
         assert row.id not in row.faults or row.faults == (row.id,), row.id
     reached = {fault for row in rows for fault in row.faults}
-    assert reached == set(diagnose.faults())
+    assert reached == set(catalogue.faults())
     asked = {question for row in rows for question in row.ask}
-    assert asked == set(diagnose.questions())
-    assert {fault.mend for fault in diagnose.faults().values()} <= {"", *diagnose.PARTS}
+    assert asked == set(catalogue.questions())
+    assert {fault.mend for fault in catalogue.faults().values()} <= {"", *catalogue.PARTS}
 
 
 def test_an_answer_narrows_it_down_to_the_fault() -> None:
-    found = diagnose.diagnose('Get "https://srv1:9100/metrics": remote error: tls: bad certificate')
+    found = catalogue.diagnose('Get "https://srv1:9100/metrics": remote error: tls: bad certificate')
     assert found is not None and not found.fault and len(found.possible) > 3
-    closest = diagnose.narrow(found, lambda question, _: "client-cert-expired")
+    closest = catalogue.narrow(found, lambda question, _: "client-cert-expired")
     assert closest.fault == closest.id == "client-cert-expired"
     assert closest.mend == "holdings" and closest.next and closest.other_end
     assert closest.matched == found.matched
@@ -334,25 +334,25 @@ def test_an_answer_narrows_it_down_to_the_fault() -> None:
 
 
 def test_no_answer_or_an_impossible_one_leaves_it_open() -> None:
-    found = diagnose.diagnose("connect: connection refused")
+    found = catalogue.diagnose("connect: connection refused")
     assert found is not None
     for answer in ("", "server-expired", "no such fault"):
         said = itertools.repeat(answer)
-        left = diagnose.narrow(found, lambda question, _, said=said: next(said))  # type: ignore[misc]
+        left = catalogue.narrow(found, lambda question, _, said=said: next(said))  # type: ignore[misc]
         assert (left.id, left.fault, left.possible) == (found.id, "", found.possible)
         assert [asked.answer for asked in left.asked] == [""]
 
 
 def test_a_fault_may_have_a_reason_of_its_own() -> None:
-    found = diagnose.diagnose("connect: connection refused")
+    found = catalogue.diagnose("connect: connection refused")
     assert found is not None
     answers = {"port": "service-down", "server-log": "web-hash"}
-    closest = diagnose.narrow(found, lambda question, _: answers[question.id])
+    closest = catalogue.narrow(found, lambda question, _: answers[question.id])
     assert closest.fault == "web-hash"
     assert [asked.answer for asked in closest.asked] == ["service-down", "web-hash"]
     # Without the second answer the first one stands.
     answers["server-log"] = ""
-    assert diagnose.narrow(found, lambda question, _: answers[question.id]).fault == "service-down"
+    assert catalogue.narrow(found, lambda question, _: answers[question.id]).fault == "service-down"
 
 
 def test_hostile_lines_do_not_hold_the_program() -> None:
@@ -365,13 +365,13 @@ def test_hostile_lines_do_not_hold_the_program() -> None:
         '"a/',
         "curl: (60)",
     ]
-    diagnose.table()
+    catalogue.table()
     for head in heads:
         short, long = head * (20_000 // len(head)), head * (1_000_000 // len(head))
         times = {}
         for name, text in (("short", short), ("long", long), ("lines", long.replace(" ", "\n"))):
             began = time.perf_counter()
-            diagnose.diagnose(text)
+            catalogue.diagnose(text)
             times[name] = time.perf_counter() - began
         # 50 times the text; only 64 KiB of a line are looked at, so anything but a quadratic search is far below.
         assert times["long"] < 20 * times["short"] + 0.5, head

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wizard.engine.judging import away, findings, not_found
+from wizard.engine.findings import away, findings, not_found
 from wizard.engine.outcome import Exposure, Scan
 from wizard.model import ComponentSpec, Facts, Finding, Service, Stack
 

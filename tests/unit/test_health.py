@@ -10,7 +10,7 @@ import pytest
 from wizard.config_files.durations import seconds
 from wizard.config_files.prometheus.intervals import Intervals, intervals
 from wizard.engine import baseline
-from wizard.engine.monitorcheck import find
+from wizard.engine.prometheus_recovery import find
 from wizard.engine.regressions import excuse
 from wizard.model import (
     AlertmanagerHealth,

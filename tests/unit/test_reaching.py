@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from wizard.connections.errors import ForbiddenError
-from wizard.engine.reaching import Way, forward_to, seen_from_here
+from wizard.engine.reachability import Way, forward_to, seen_from_here
 from wizard.model import Facts, Forward, HostFacts, HostSpec, Service
 
 SRV1 = HostSpec(name="srv1", connect="ssh", address="127.0.0.1")

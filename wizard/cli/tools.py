@@ -17,7 +17,7 @@ from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
     from wizard.engine import Engine
-    from wizard.engine.single import Answered
+    from wizard.engine.manual_probe import Answered
     from wizard.model import Stack
     from wizard.workspace import Workspace
 
@@ -58,21 +58,21 @@ def probe(
     **options: Any,
 ) -> None:
     """Make one request as Prometheus would, and say what came of it."""
-    from wizard.engine import single
+    from wizard.engine import manual_probe
 
     with output.explained():
         words: dict[str, Any] = {
             name: str(value) if isinstance(value, Path) else value for name, value in options.items() if value
         }
         password = ask(f"Password for user {user}", password_file) if user else None
-        request = single.Request(url=url, user=user, password=password, **words)
+        request = manual_probe.Request(url=url, user=user, password=password, **words)
         machine, wanted = _hosts_of(stack, workspace) if stack else (None, None)
         if machine is None:
-            answered = single.ask(request, workspace)
+            answered = manual_probe.ask(request, workspace)
         else:
             if wanted is not None and not request.resolve:
                 request = replace(request, forward=machine.forward_to(url, wanted))
-            answered = single.ask(request, workspace, dial=machine.dial)
+            answered = manual_probe.ask(request, workspace, dial=machine.dial)
         found = answered.diagnosis
         if found is not None and found.questions and machine is not None:
             found = machine.explain(f"{answered.attempt.reason}\n{answered.attempt.detail}", wanted)
@@ -196,13 +196,13 @@ def explain(workspace: Workspace, text: str | None, stack: str | None, no_ask: b
 
     Where a text has several causes, the hosts are asked (files, ports, certificates; nothing is changed).
     """
-    from wizard import diagnose
+    from wizard.diagnostics import catalogue
 
     with output.explained():
         if text is None and sys.stdin.isatty():
             output.say("Paste the line, then press Enter and Ctrl+D.")
         lines = text if text is not None else _log()
-        found = diagnose.diagnose(lines)
+        found = catalogue.diagnose(lines)
         if found is not None and found.questions and not no_ask:
             machine, wanted = _hosts_of(stack, workspace)
             found = machine.explain(lines, wanted)
@@ -222,7 +222,7 @@ def explain(workspace: Workspace, text: str | None, stack: str | None, no_ask: b
     if found.next:
         click.echo(f"Next: {found.next}")
     if found.mend:
-        click.echo(f"In the wizard: {diagnose.PARTS[found.mend]}")
+        click.echo(f"In the wizard: {catalogue.PARTS[found.mend]}")
 
 
 def _log() -> str:

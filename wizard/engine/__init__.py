@@ -14,34 +14,40 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wizard import journal, planner
+from wizard import planner
 from wizard.components import all_components
 from wizard.components import component as find_component
 from wizard.connections.credentials import Access
 from wizard.engine import (
     baseline,
     consent,
-    inspecting,
-    judging,
+    discovery,
+    findings,
+    journal,
     permission,
-    proving,
-    reaching,
+    reachability,
     readiness,
     regressions,
-    remains,
-    telling,
-    undoing,
+    rollback,
+    verification,
 )
-from wizard.engine.ahead import spares
-from wizard.engine.applying import all_unchanged
-from wizard.engine.claims import claimed, let_go
+from wizard.engine import (
+    report as telling,
+)
+from wizard.engine import (
+    unfinished_runs as remains,
+)
+from wizard.engine.executor import all_unchanged
+from wizard.engine.host_lock import claimed, let_go
 from wizard.engine.hosts import Hosts
-from wizard.engine.lanes import side_by_side
+from wizard.engine.journal import Journal, Record
 from wizard.engine.listener import Listener
 from wizard.engine.outcome import Exposure, Holding, HostOutcome, Outcome, Scan, State, silent, told
+from wizard.engine.parallel import side_by_side
 from wizard.engine.regressions import Comparison
-from wizard.engine.remains import Difference, Remains
 from wizard.engine.rollout import Rollout, canary_of
+from wizard.engine.spare_passwords import spares
+from wizard.engine.unfinished_runs import Difference, Remains
 from wizard.errors import (
     AwayError,
     CancelledError,
@@ -51,7 +57,6 @@ from wizard.errors import (
     ProofError,
     RestoreError,
 )
-from wizard.journal import Journal, Record
 from wizard.model import (
     WORKSPACE,
     Answers,
@@ -73,7 +78,7 @@ from wizard.model import (
 from wizard.workspace import Workspace
 
 if TYPE_CHECKING:
-    from wizard.diagnose import Diagnosis
+    from wizard.diagnostics.catalogue import Diagnosis
 
 __all__ = [
     "Difference",
@@ -106,7 +111,7 @@ class Engine:
         access: Access | None = None,
         begun: Mapping[HostSpec, Connection] | None = None,
         *,
-        most: int = proving.MOST,
+        most: int = verification.MOST,
     ) -> None:
         self.workspace = workspace
         self._most = most
@@ -170,7 +175,7 @@ class Engine:
         facts = self._look(wanted)
         exposures: list[Exposure] = []
         told_of: list[Finding] = []
-        told_of += [judging.away(name, why) for name, why in facts.away.items()]
+        told_of += [findings.away(name, why) for name, why in facts.away.items()]
         services = [
             (component, facts.hosts[component.host].service(component.name, component.unit))
             for component in wanted.components
@@ -179,20 +184,20 @@ class Engine:
         others = _unnamed(wanted, facts)
 
         def look_at(service: Service | None) -> Exposure | None:
-            return proving.exposure(service, self.dial) if service is not None else None
+            return verification.exposure(service, self.dial) if service is not None else None
 
         seen = side_by_side(look_at, [*(service for _, service in services), *others])
         for (component, service), found in zip(services, seen, strict=False):
             if service is None or found is None:
-                told_of.append(judging.not_found(component))
+                told_of.append(findings.not_found(component))
                 continue
             exposures.append(found)
-            told_of += judging.findings(found, service)
+            told_of += findings.findings(found, service)
             emit(Event(run="", kind="log", host=found.host, text=f"{found.component}: {found.words}"))
         for service, found in zip(others, seen[len(services) :], strict=True):
             assert found is not None
             exposures.append(found)
-            told_of.append(judging.not_in_stack(found, service))
+            told_of.append(findings.not_in_stack(found, service))
             emit(Event(run="", kind="log", host=found.host, text=f"{found.component}: {found.words}"))
         return Scan(stack=wanted, facts=facts, exposures=tuple(exposures), findings=tuple(told_of))
 
@@ -207,7 +212,7 @@ class Engine:
         Raises:
             HostError: a host cannot be read.
         """
-        return reaching.forward_to(self._look(stack), url)
+        return reachability.forward_to(self._look(stack), url)
 
     def inspect(self, stack: Stack) -> Facts:
         """What is on the hosts of a stack.
@@ -216,7 +221,7 @@ class Engine:
             HostError: a host cannot be reached or read. InputError: a component is not there.
         """
         with self._hosts(stack.hosts) as hosts, spares(stack, self.workspace) as made:
-            facts = baseline.with_health(stack, inspecting.inspect(stack, hosts, self.workspace), hosts)
+            facts = baseline.with_health(stack, discovery.inspect(stack, hosts, self.workspace), hosts)
             return replace(facts, spares=made())
 
     def plan(self, stack: Stack, answers: Answers | None = None, *, facts: Facts | None = None) -> Plan:
@@ -245,9 +250,9 @@ class Engine:
 
         Changes nothing, and never raises a FirescreenError.
         """
-        from wizard.engine import explaining
+        from wizard.engine import error_explanation
 
-        return explaining.explain(
+        return error_explanation.explain(
             text, lambda: stack or self.this_machine(), lambda of: self._hosts(of.hosts)
         )
 
@@ -307,7 +312,7 @@ class Engine:
             left = tuple(HostOutcome(host=name, state="away") for name in plan.facts.away)
             state: State = "partly" if left else "nothing"
             found = Outcome(run="", state=state, attempts=attempts, hosts=left)
-            return judging.partly(judging.judged(found, plan), plan)
+            return findings.partly(findings.judged(found, plan), plan)
         # First of all, so that a mark on a host is never without a journal that leads back to it.
         log = Journal.create(
             self.workspace.runs,
@@ -318,7 +323,7 @@ class Engine:
         )
         try:
             with claimed(hosts, planner.changed_hosts(plan), self.workspace):
-                side_by_side(lambda mine: _unchanged(hosts, mine), judging.first_writes(plan))
+                side_by_side(lambda mine: _unchanged(hosts, mine), findings.first_writes(plan))
                 before = None
                 if plan.probes:
                     before = baseline.take(plan, hosts, cancel)
@@ -359,7 +364,7 @@ class Engine:
             words = FirescreenError(f"a fault of Firescreen itself: {type(fault).__name__}", where=log.run)
             self._roll_back(log, hosts, emit, words, rollout)
             raise
-        return judging.partly(
+        return findings.partly(
             Outcome(
                 run=log.run,
                 state=state,
@@ -385,8 +390,8 @@ class Engine:
         try:
             with suppress(JournalError):  # a full disk must not keep the files from being put back
                 log.state("rolling-back")
-            undoing.put_back(record, hosts, emit)
-            undoing.revive(record, hosts)
+            rollback.put_back(record, hosts, emit)
+            rollback.revive(record, hosts)
             log.forget_images()
             log.state("rolled-back")
             rollout.rolled_back()
@@ -439,7 +444,7 @@ class Engine:
         stop = cancel or threading.Event()
         newest = self._newest(journal.STANDING)
         before = baseline.kept(newest.folder) if newest is not None else None
-        return proving.prove(
+        return verification.prove(
             plan.probes,
             run="",
             emit=emit,
@@ -482,7 +487,7 @@ class Engine:
                 run=newest.run, state="changed", attempts=tuple(attempts), health=comparison.report
             )
             try:
-                judging.judge(tuple(attempts))
+                findings.judge(tuple(attempts))
                 for each in found:
                     raise each.error()
             except ProofError as error:
@@ -523,7 +528,7 @@ class Engine:
                         self._hosts(record.hosts) as hosts,
                         claimed(hosts, _touched(record), self.workspace),
                     ):
-                        undoing.check(record, hosts)
+                        rollback.check(record, hosts)
                         outcome = self._undo(record, hosts, tell)
             except FirescreenError as error:
                 outcome = Outcome(run="", state="failed", error=error)
@@ -555,8 +560,8 @@ class Engine:
         try:
             with suppress(JournalError):
                 log.state("undoing")
-            undoing.put_back(record, hosts, emit)
-            undoing.revive(record, hosts)
+            rollback.put_back(record, hosts, emit)
+            rollback.revive(record, hosts)
             log.forget_images()
             log.state("undone")
         except FirescreenError as error:
@@ -569,8 +574,8 @@ class Engine:
         """Puts back the hosts that a standing run owes."""
         log = Journal(record.folder)
         try:
-            undoing.put_back(record, hosts, emit)
-            undoing.revive(record, hosts)
+            rollback.put_back(record, hosts, emit)
+            rollback.revive(record, hosts)
             for host in sorted(record.owed):
                 log.back(host)
         except FirescreenError as error:
@@ -768,7 +773,7 @@ class Engine:
                 for record in journal.records(self.workspace.runs)
                 if record.state in (*journal.STANDING, "cut-off")
             ]
-            mine = [record for record in standing if judging.practises(record)]
+            mine = [record for record in standing if findings.practises(record)]
             others = len(mine) < len(standing)
             for record in mine:
                 # What another stack was built on (the CA, passwords) has to stay; the rest goes with the folder.

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from wizard import probes
-from wizard.engine import vantage
+from wizard.engine import vantage_point
 from wizard.engine.hosts import Hosts
-from wizard.engine.lanes import side_by_side
+from wizard.engine.parallel import side_by_side
 from wizard.errors import AwayError, JournalError
 from wizard.model import (
     WORKSPACE,
@@ -59,7 +59,7 @@ def with_health(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
         for client, server in health_findings.unscraped(stack, facts)
         if server.service.active
     ]
-    refusals = side_by_side(lambda pair: vantage.refusal(hosts, *pair), pairs)
+    refusals = side_by_side(lambda pair: vantage_point.refusal(hosts, *pair), pairs)
     return replace(
         facts,
         health={each.key: each for each in found},
@@ -127,7 +127,7 @@ def answering(found: Sequence[AlertmanagerHealth], host: str, hosts: Hosts) -> t
 
     def one(each: AlertmanagerHealth) -> AlertmanagerHealth:
         root = each.url.partition("/api/")[0].rstrip("/")
-        return replace(each, status=vantage.status(hosts, host, f"{root}{_HEALTHY}") or 0)
+        return replace(each, status=vantage_point.status(hosts, host, f"{root}{_HEALTHY}") or 0)
 
     return tuple(side_by_side(one, found))
 
@@ -136,7 +136,9 @@ def answer(route: ProxyRoute, hosts: Hosts) -> ProxyAnswer:
     """What the site of a route answers when it is asked on its own host."""
     if route.scheme == "tcp":
         return ProxyAnswer(route=route, status=None)
-    return ProxyAnswer(route=route, status=vantage.status(hosts, route.host, route.url, there="127.0.0.1"))
+    return ProxyAnswer(
+        route=route, status=vantage_point.status(hosts, route.host, route.url, there="127.0.0.1")
+    )
 
 
 # -- kept with a run ----------------------------------------------------------------------------------------

@@ -19,9 +19,9 @@ from wizard.components import component as find_component
 from wizard.connections.credentials import Access
 from wizard.connections.local import LocalConnection, host_names
 from wizard.connections.practice import PracticeConnection
-from wizard.engine import proving, runtimeinfo
-from wizard.engine.lanes import side_by_side
-from wizard.engine.reaching import Way, bracketed, is_address, seen_from_here
+from wizard.engine import runtime_info, verification
+from wizard.engine.parallel import side_by_side
+from wizard.engine.reachability import Way, bracketed, is_address, seen_from_here
 from wizard.engine.together import info_many
 from wizard.errors import FirescreenError
 from wizard.model import WORKSPACE, Caller, Connection, Forward, HostSpec, Probe, Service
@@ -216,7 +216,7 @@ class Hosts:
             active=True,
             home=home,
         )
-        turned = proving.exposure(service).tls
+        turned = verification.exposure(service).tls
         return replace(service, web_config=posixpath.join(home, "web.yml") if turned else "")
 
     def with_unit_text(self, service: Service) -> Service:
@@ -311,7 +311,7 @@ def reload(
         return
     if code is systemd_discovery:
         here = isinstance(connection, LocalConnection) or service.forward is not None or _is_far(service)
-        ask = runtimeinfo.asking(service, known, dial) if here else None
+        ask = runtime_info.asking(service, known, dial) if here else None
         systemd_discovery.reload(connection, service, ask=ask)
     else:
         code.reload(connection, service)

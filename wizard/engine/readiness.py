@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from wizard import probes
-from wizard.engine import proving
-from wizard.engine.lanes import side_by_side
+from wizard.engine import verification
+from wizard.engine.parallel import side_by_side
 from wizard.errors import InputError
 from wizard.model import Plan, RunService, Service
 
@@ -23,7 +23,7 @@ def refuse_silent(plan: Plan, dial: probes.Dial) -> None:
         for change in plan.changes
         if isinstance(change, RunService) and _is_asked(plan, change.service)
     }
-    seen = side_by_side(lambda key: proving.exposure(services[key], dial), list(services))
+    seen = side_by_side(lambda key: verification.exposure(services[key], dial), list(services))
     silent = [services[key] for key, found in zip(services, seen, strict=True) if found.state == "down"]
     if not silent:
         return

@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
-from wizard.engine import baseline, vantage
+from wizard.engine import baseline, vantage_point
 from wizard.engine.hosts import Hosts
-from wizard.engine.lanes import side_by_side
-from wizard.engine.monitorcheck import MonitorCheck, Regression, Told
-from wizard.engine.reaching import is_address
+from wizard.engine.parallel import side_by_side
+from wizard.engine.prometheus_recovery import MonitorCheck, Regression, Told
+from wizard.engine.reachability import is_address
 from wizard.model import (
     Attempt,
     Baseline,
@@ -143,7 +143,7 @@ class Comparison:
                     return server.spec.host
         name, _, port = endpoint.rpartition(":")
         bare = name.strip("[]")
-        known = (bare,) if is_address(bare) else vantage.addresses(self._hosts, asker, bare)
+        known = (bare,) if is_address(bare) else vantage_point.addresses(self._hosts, asker, bare)
         for server in servers:
             own = {*server.host.names, server.address.rpartition(":")[0].strip("[]")}
             if str(server.port) == port and own & set(known):

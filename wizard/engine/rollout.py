@@ -9,15 +9,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from wizard import journal, planner
-from wizard.engine import judging, proving, undoing
-from wizard.engine.applying import Applier
+from wizard import planner
+from wizard.engine import findings, journal, rollback, verification
+from wizard.engine.executor import Applier
 from wizard.engine.hosts import Hosts
-from wizard.engine.lanes import side_by_side
+from wizard.engine.journal import Journal
 from wizard.engine.outcome import HostOutcome, told
+from wizard.engine.parallel import side_by_side
 from wizard.engine.regressions import Comparison, excuse
 from wizard.errors import CancelledError, FirescreenError, InputError
-from wizard.journal import Journal
 from wizard.model import Attempt, Baseline, Event, HealthReport, HostState, Plan
 
 Emit = Callable[[Event], None]
@@ -92,7 +92,7 @@ class Rollout:
         *,
         before: Baseline | None = None,
         later: bool = False,
-        most: int = proving.MOST,
+        most: int = verification.MOST,
     ) -> None:
         self._most = most
         self._before, self._later = before, later
@@ -156,7 +156,7 @@ class Rollout:
             )
             if failed := self._apply(first):
                 raise next(iter(failed.values()))
-            judging.judge(self._prove(first))
+            findings.judge(self._prove(first))
             for error in self._regressed(first).values():
                 raise error
             self._say(canary, "changed" if self._later else "proven")
@@ -201,8 +201,8 @@ class Rollout:
             for probe in wanted
             if probe.kind == "up" or not (known := self._attempts.get(probe.id)) or not known.ok
         ]
-        self._since = judging.turned(target)
-        found = proving.prove(
+        self._since = findings.turned(target)
+        found = verification.prove(
             asked,
             run=self._log.run,
             emit=self._emit,
@@ -225,8 +225,8 @@ class Rollout:
         """
         failed = [attempt for attempt in attempts if attempt.failed]
         if any(attempt.probe.host not in self._parted for attempt in failed):
-            judging.judge(tuple(failed))
-        return {attempt.probe.host: judging.failure(failed, attempt.probe.host) for attempt in failed}
+            findings.judge(tuple(failed))
+        return {attempt.probe.host: findings.failure(failed, attempt.probe.host) for attempt in failed}
 
     def _regressed(self, target: Plan) -> dict[str, FirescreenError]:
         """The hosts by whose change something broke that had worked before the run.
@@ -274,8 +274,8 @@ class Rollout:
         assert record is not None
         mine = record.of((host,))
         try:
-            undoing.put_back(mine, self._hosts, self._emit)
-            undoing.revive(mine, self._hosts)
+            rollback.put_back(mine, self._hosts, self._emit)
+            rollback.revive(mine, self._hosts)
             self._log.back(host)
             self._say(host, "rolled-back", error)
         except FirescreenError:

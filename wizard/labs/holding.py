@@ -17,7 +17,7 @@ from typing import Any
 from wizard import ownfiles
 from wizard.engine import hosts as engine_hosts
 from wizard.engine.hosts import Hosts
-from wizard.engine.lanes import side_by_side
+from wizard.engine.parallel import side_by_side
 from wizard.engine.together import info_many, read_many
 from wizard.errors import FirescreenError, LabError
 from wizard.model import Connection, FileState, PathInfo, Service

@@ -27,7 +27,7 @@ from wizard.config_files import prometheus as scrape
 from wizard.config_files import web_config
 from wizard.config_files.web_config import WebConfig
 from wizard.engine.hosts import Hosts
-from wizard.engine.lanes import side_by_side
+from wizard.engine.parallel import side_by_side
 from wizard.engine.together import info_many, read_many
 from wizard.errors import ConfigError, HostError, InputError, LabError
 from wizard.model import FileState, Forward, Probe, Service, Stack

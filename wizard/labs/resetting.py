@@ -10,10 +10,10 @@ import stat
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from wizard import journal, practice
-from wizard.engine import Engine
+from wizard import practice
+from wizard.engine import Engine, journal
+from wizard.engine.journal import Record
 from wizard.errors import FirescreenError
-from wizard.journal import Record
 from wizard.model import WORKSPACE, Event
 from wizard.practice import PracticeHost
 from wizard.redact import fingerprint

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 
 from wizard.account import account
 from wizard.engine.hosts import Hosts
-from wizard.engine.lanes import side_by_side
+from wizard.engine.parallel import side_by_side
 from wizard.errors import FirescreenError, HostError, LockedError
 from wizard.redact import plain
 from wizard.service_managers import scripts

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from wizard import diagnose, passwords, probes
+from wizard import passwords, probes
 from wizard.config_files import http_client
-from wizard.diagnose import Diagnosis
+from wizard.diagnostics import catalogue
+from wizard.diagnostics.catalogue import Diagnosis
 from wizard.errors import ConfigError, HostError, InputError
 from wizard.model import Attempt, Forward, Probe
 from wizard.probes import Difference, Target, metrics
@@ -142,7 +143,7 @@ def ask(
         differences = tuple(one for one in differences if one.id != "no-metrics")
     if unreadable:
         attempt = replace(attempt, reason=unreadable)
-    found = (explain or diagnose.diagnose)(attempt.reason) if attempt.reason else None
+    found = (explain or catalogue.diagnose)(attempt.reason) if attempt.reason else None
     return Answered(
         attempt=attempt,
         ok=attempt.ok and not unreadable,
@@ -159,7 +160,7 @@ def _meanings(targets: tuple[Target, ...]) -> dict[str, str]:
     """By the text alone, each text once: a thousand targets often fail for the same reason."""
     told: dict[str, str] = {}
     for text in list(dict.fromkeys(one.error for one in targets if one.error))[:_MEANINGS]:
-        found = diagnose.diagnose(text)
+        found = catalogue.diagnose(text)
         if found is not None:
             told[text] = f"{found.cause} {found.fix}"
     return told

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wizard.certificates import issue
+from wizard.engine.journal import Record
 from wizard.engine.outcome import Holding
 from wizard.errors import CertificateError, FirescreenError
-from wizard.journal import Record
 from wizard.model import WORKSPACE, Attempt, Facts, HealthReport, Plan, Stack, WriteFile
 from wizard.planner import paths
 from wizard.planner.health_findings import shown

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from wizard.engine import hosts as services
 from wizard.engine.hosts import Hosts
-from wizard.engine.lanes import side_by_side
+from wizard.engine.journal import Entry, Image, Record
+from wizard.engine.parallel import side_by_side
 from wizard.engine.together import read_many
 from wizard.errors import FirescreenError, HostError
-from wizard.journal import Entry, Image, Record
 from wizard.model import WORKSPACE, FileState, Service
 
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from wizard.components import component as find_component
-from wizard.engine import telling
+from wizard.engine import report
+from wizard.engine.journal import Record
 from wizard.engine.outcome import Exposure, Outcome
 from wizard.errors import PartError, ProofError
-from wizard.journal import Record
 from wizard.model import WORKSPACE, Attempt, ComponentSpec, Finding, Plan, Service, WriteFile
 from wizard.redact import redact
 
@@ -70,7 +70,7 @@ def judged(outcome: Outcome, plan: Plan) -> Outcome:
         judge(outcome.attempts)
     except ProofError as error:
         return replace(outcome, state="failed", error=error)
-    return replace(outcome, summary=telling.summary(plan, outcome.attempts))
+    return replace(outcome, summary=report.summary(plan, outcome.attempts))
 
 
 def partly(outcome: Outcome, plan: Plan) -> Outcome:

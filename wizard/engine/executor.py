@@ -20,9 +20,10 @@ from wizard.components import component as find_component
 from wizard.config_files import alertmanager_cluster, blackbox, web_config
 from wizard.config_files import prometheus as scrape
 from wizard.engine import hosts as services
-from wizard.engine import runtimeinfo
+from wizard.engine import runtime_info
 from wizard.engine.hosts import Hosts
-from wizard.engine.lanes import side_by_side
+from wizard.engine.journal import Journal
+from wizard.engine.parallel import side_by_side
 from wizard.engine.together import read_many
 from wizard.errors import (
     CancelledError,
@@ -33,7 +34,6 @@ from wizard.errors import (
     ServiceError,
     ValidationError,
 )
-from wizard.journal import Journal
 from wizard.model import (
     WORKSPACE,
     Change,
@@ -325,7 +325,7 @@ class Applier:
         """
         service = change.service
         if change.action == "reload":
-            ask = runtimeinfo.asking(service, self._plan.probes, self._hosts.dial)
+            ask = runtime_info.asking(service, self._plan.probes, self._hosts.dial)
             before = ask() if ask is not None else None
 
             def has_read() -> bool:

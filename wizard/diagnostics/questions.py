@@ -23,10 +23,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from wizard import certificates, diagnose, passwords, probes
+from wizard import certificates, passwords, probes
 from wizard.config_files import web_config
-from wizard.diagnose import Diagnosis, Question
-from wizard.engine.evidence import Evidence
+from wizard.diagnostics import catalogue
+from wizard.diagnostics.catalogue import Diagnosis, Question
+from wizard.diagnostics.evidence import Evidence
 from wizard.errors import FirescreenError
 from wizard.model import Attempt, CertificateSummary, Probe
 from wizard.redact import Secret
@@ -105,7 +106,7 @@ class Asker:
             attempt = self._run(self._probe(of.url, ca_file=str(copy) if of.ca_file else ""))
         if attempt.outcome != "untrusted" or attempt.tls is None or not attempt.tls.chain:
             return "client-clock" if attempt.tls and attempt.tls.chain and self._clock_is_wrong() else ""
-        said = diagnose.diagnose(attempt.reason)
+        said = catalogue.diagnose(attempt.reason)
         if said is None or said.id == "x509-time":
             return _by_time(attempt.tls.chain[0]) if said else ""
         return said.fault or self._which_ca(attempt.tls.chain, anchors)
@@ -333,13 +334,13 @@ class Asker:
     def server_log(self, found: Diagnosis) -> str:
         """What the server's own last words mean, the newest that fit."""
         for line in reversed(self._of.log()):
-            said = diagnose.diagnose(line)
+            said = catalogue.diagnose(line)
             if said is None:
                 continue
             if said.fault in found.possible:
                 return said.fault
             if any(question.id == "file" for question in said.questions):
-                return diagnose.narrow(said, self).fault
+                return catalogue.narrow(said, self).fault
         return ""
 
     def file(self, found: Diagnosis) -> str:

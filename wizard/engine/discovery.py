@@ -14,7 +14,7 @@ from wizard.account import account
 from wizard.components import component as find_component
 from wizard.engine import storage
 from wizard.engine.hosts import Hosts
-from wizard.engine.lanes import side_by_side
+from wizard.engine.parallel import side_by_side
 from wizard.engine.resolver import resolve
 from wizard.engine.together import info_many, read_many
 from wizard.errors import AwayError, PathError

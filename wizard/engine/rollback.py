@@ -13,10 +13,10 @@ from contextlib import suppress
 
 from wizard.engine import hosts as services
 from wizard.engine.hosts import Hosts
-from wizard.engine.lanes import side_by_side
+from wizard.engine.journal import Entry, Record
+from wizard.engine.parallel import side_by_side
 from wizard.engine.together import read_many
 from wizard.errors import AwayError, ChangedError, FirescreenError, HostError, RestoreError, ServiceError
-from wizard.journal import Entry, Record
 from wizard.model import Connection, Event, FileState, Service
 from wizard.service_managers import manual
 

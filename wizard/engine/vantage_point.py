@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from wizard import probes
 from wizard.connections.errors import ForbiddenError
 from wizard.engine.hosts import Hosts
-from wizard.engine.reaching import is_loopback
+from wizard.engine.reachability import is_loopback
 from wizard.errors import FirescreenError
 from wizard.model import Forward, Probe
 from wizard.service_managers import scripts

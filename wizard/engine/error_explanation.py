@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from wizard import diagnose, endpoints, log_records
+from wizard import endpoints, log_records
 from wizard.config_files import prometheus as scrape
-from wizard.diagnose import Diagnosis
-from wizard.engine.asking import Asker
-from wizard.engine.evidence import Evidence, addresses, at_server, of_job, urls
+from wizard.diagnostics import catalogue
+from wizard.diagnostics.catalogue import Diagnosis
+from wizard.diagnostics.evidence import Evidence, addresses, at_server, of_job, urls
+from wizard.diagnostics.questions import Asker
 from wizard.engine.hosts import Hosts, manager
 from wizard.errors import ConfigError, FirescreenError
 from wizard.model import Connection, Service, Stack
@@ -63,14 +64,14 @@ def explain(text: str, stack: Callable[[], Stack], reach: Callable[[Stack], Host
 
     Never raises a FirescreenError: where hosts cannot be asked, the text alone speaks.
     """
-    found = diagnose.diagnose(text)
+    found = catalogue.diagnose(text)
     if found is None or not found.questions:
         return found
     try:
         wanted = stack()
         with reach(wanted) as hosts:
             evidence = _evidence(text, tuple(_served(wanted, hosts)), hosts)
-            return diagnose.narrow(found, Asker(evidence)) if evidence else found
+            return catalogue.narrow(found, Asker(evidence)) if evidence else found
     except FirescreenError:
         return found
 
