@@ -318,11 +318,11 @@ class Desk:
 
     def in_the_way(self, lab: str) -> str:
         """What beginning a lab would put an end to on the practice stack; '' for nothing."""
-        from wizard.labs import onhosts, session
+        from wizard.labs import real_hosts, session
 
         room = self.classroom()
         if room is not None:
-            return onhosts.in_the_way(self.engine.workspace, lab, room)
+            return real_hosts.in_the_way(self.engine.workspace, lab, room)
         return session.in_the_way(self.engine.workspace, lab)
 
     def diagnosis(self, text: str, *, ask: bool = False, stack: Stack | None = None) -> Diagnosis | None:

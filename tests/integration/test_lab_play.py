@@ -14,7 +14,7 @@ from tests.integration.snapshot import differences, snapshot
 from wizard import practice as practice_stack
 from wizard.engine import Engine
 from wizard.errors import HostError, ProgramsError
-from wizard.labs import LabSession, content, hand, play
+from wizard.labs import LabSession, content, play, shell
 from wizard.labs.play import Line
 from wizard.labs.session import InHandError
 from wizard.model import Event
@@ -41,8 +41,8 @@ def silent(_: str) -> None:
     """For what is fetched and started."""
 
 
-def by_hand(session: LabSession, step_id: str, workspace: Workspace) -> list[hand.Typed]:
-    typed = list(hand.run(session.lab.step(step_id), workspace))
+def by_hand(session: LabSession, step_id: str, workspace: Workspace) -> list[shell.Typed]:
+    typed = list(shell.run(session.lab.step(step_id), workspace))
     assert [each for each in typed if each.code] == []
     assert len(typed) == len(session.lab.step(step_id).typed)
     return typed

@@ -8,7 +8,7 @@ import pytest
 
 from wizard import labs
 from wizard.errors import ClassroomError
-from wizard.labs import carrying, classroom
+from wizard.labs import classroom, file_transfer
 from wizard.labs.classroom import CampusError
 from wizard.labs.content import Copy
 from wizard.model import HostSpec
@@ -158,13 +158,13 @@ def test_a_file_goes_between_two_hosts_as_they_are_reached(
 ) -> None:
     homes = {name: f"/etc/{name}" for name in SPECS}
     copy = Copy(source, "a.crt", target, "b.crt")
-    assert list(carrying.words(copy, SPECS, homes)) == [(place, words)]
+    assert list(file_transfer.words(copy, SPECS, homes)) == [(place, words)]
 
 
 def test_a_key_is_closed_on_its_way(tmp_path: Path) -> None:
     homes = {name: f"/etc/{name}" for name in SPECS}
     for source, target in (("srv1", "srv2"), ("srv1", "box"), ("box", "srv1"), ("box", "other")):
-        typed = list(carrying.words(Copy(source, "k", target, "k", "0640"), SPECS, homes))
+        typed = list(file_transfer.words(Copy(source, "k", target, "k", "0640"), SPECS, homes))
         assert any("0640" in text for _, text in typed), (source, target)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from wizard import assets, labs
 from wizard.errors import InputError, LabError
-from wizard.labs import contained, packs, resetting, signs, state
+from wizard.labs import packs, reset, sandbox_policy, state, text_safety
 from wizard.workspace import Workspace
 
 LINE = "      - chmod 0640 node.key"
@@ -283,7 +283,7 @@ def test_a_command_holds_what_a_keyboard_types_and_shows_all_of_it(
 ) -> None:
     line = spoil(file, LINE, f"      - '{command}'")
     assert "command" in only(pack, file, line).what
-    assert next(iter(signs.mistakable(f"cat > x <<END\ntrue\n{command}\nEND")))[0] == 3
+    assert next(iter(text_safety.mistakable(f"cat > x <<END\ntrue\n{command}\nEND")))[0] == 3
 
 
 def test_empty_lines_do_not_push_a_command_out_of_sight(pack: Path, file: Path) -> None:
@@ -335,15 +335,15 @@ def test_only_some_flags_can_be_placed(pack: Path, file: Path, flag: str) -> Non
     found = problems(pack)
     assert found and abs(int(found[0].where.rpartition(":")[2]) - line) <= 1
     with pytest.raises(LabError):
-        contained.flag(flag, root="/practice")
+        sandbox_policy.flag(flag, root="/practice")
 
 
 def test_a_flag_names_a_file_of_the_practice_stack() -> None:
-    contained.flag("--web.config.file=/practice/srv1/etc/web.yml", root="/practice")
-    contained.flag("--collector.cpu", root="/practice")
+    sandbox_policy.flag("--web.config.file=/practice/srv1/etc/web.yml", root="/practice")
+    sandbox_policy.flag("--collector.cpu", root="/practice")
     for path in ("/etc/x", "/practice/../etc/x", "../x", "~/x", "/practicex/y"):
         with pytest.raises(LabError, match="not of the practice stack"):
-            contained.flag(f"--web.config.file={path}", root="/practice")
+            sandbox_policy.flag(f"--web.config.file={path}", root="/practice")
 
 
 @pytest.mark.parametrize(
@@ -363,7 +363,7 @@ def test_a_flag_names_a_file_of_the_practice_stack() -> None:
 )
 def test_a_placed_configuration_names_no_file_of_the_person(text: str) -> None:
     with pytest.raises(LabError):
-        contained.configuration(text, root="/practice")
+        sandbox_policy.configuration(text, root="/practice")
 
 
 @pytest.mark.parametrize(
@@ -379,7 +379,7 @@ def test_a_placed_configuration_names_no_file_of_the_person(text: str) -> None:
 )
 @pytest.mark.timeout(10)
 def test_a_placed_configuration_of_the_practice_stack_is_left_alone(text: str) -> None:
-    contained.configuration(text, root="/practice")
+    sandbox_policy.configuration(text, root="/practice")
 
 
 def test_what_was_shown_is_kept_and_nothing_else(pack: Path, file: Path, tmp_path: Path) -> None:
@@ -419,12 +419,12 @@ def test_two_packs_do_not_share_a_lab_and_one_goes_with_its_state(pack: Path, tm
     assert packs.names(workspace) == {"my-pack": ("open-key",)}
     state.save(workspace.labs / "open-key.json", state.LabState(started=1.0))
     workspace.practice.mkdir()
-    resetting.hold(workspace.practice, "open-key")
+    reset.hold(workspace.practice, "open-key")
 
     packs.remove("my-pack", workspace)
 
     assert packs.names(workspace) == {} and not list(workspace.labs.glob("open-key*"))
-    assert resetting.holder(workspace.practice) == ""
+    assert reset.holder(workspace.practice) == ""
     with pytest.raises(InputError, match="no pack"):
         packs.remove("../w", workspace)
     packs.add(packs.look(other, workspace), workspace)

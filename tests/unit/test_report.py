@@ -12,8 +12,9 @@ from markdown_it import MarkdownIt
 
 from wizard import labs
 from wizard.errors import FirescreenError
-from wizard.labs import reporting, state
-from wizard.labs.reporting import Done, Part, Report
+from wizard.labs import report as reporting
+from wizard.labs import state
+from wizard.labs.report import Done, Part, Report
 from wizard.workspace import Workspace
 
 HOSTILE = [

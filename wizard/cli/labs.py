@@ -227,7 +227,8 @@ def answer(workspace: Workspace, named: tuple[str, ...]) -> None:
 @click.pass_obj
 def report(workspace: Workspace, lab_id: str, as_page: bool, path: Path | None, name: str) -> None:
     """Write a report to keep or to hand in, and say where it is: of LAB, or of all labs that were begun."""
-    from wizard.labs import find, labs, reporting
+    from wizard.labs import find, labs
+    from wizard.labs import report as reporting
 
     with output.explained():
         wanted = (find(lab_id, workspace.packs),) if lab_id else labs(workspace.packs)
@@ -357,7 +358,7 @@ def _states(workspace: Workspace, room: Classroom | None) -> Path:
     """The folder with how far each lab is."""
     if room is None:
         return workspace.labs
-    from wizard.labs.onhosts import folder_of
+    from wizard.labs.real_hosts import folder_of
 
     return folder_of(workspace, room)
 
@@ -365,7 +366,7 @@ def _states(workspace: Workspace, room: Classroom | None) -> Path:
 def _in_hand(workspace: Workspace) -> str:
     """The lab that the hosts are in, or else the first that is not done; '' if all are."""
     from wizard.labs import labs
-    from wizard.labs.resetting import holder
+    from wizard.labs.reset import holder
     from wizard.labs.state import load
 
     room = _classroom(workspace)

@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 
 from wizard.errors import FirescreenError, InputError, LabError
-from wizard.labs import content, inspecting, resetting
+from wizard.labs import content, pack_review, reset
 from wizard.labs.content import LARGEST_FILE, Lab
 from wizard.redact import plain
 from wizard.workspace import Workspace
@@ -102,7 +102,7 @@ def read(folder: Path, *, taken: Collection[str]) -> Pack:
                 path.partition("/")[2]: text for path, text in files.items() if path.startswith(f"{room}/")
             }
             known = {*taken, *(lab.id for lab in labs)}
-            seen = inspecting.inspect(mine, folder=place / room, source=rooms[room], taken=known)
+            seen = pack_review.inspect(mine, folder=place / room, source=rooms[room], taken=known)
             problems += seen.problems
             labs += [seen.lab] if seen.lab else []
             shows += seen.shows
@@ -317,8 +317,8 @@ def remove(name: str, workspace: Workspace) -> None:
         for lab in known[name]:
             (workspace.labs / f"{lab}.json").unlink(missing_ok=True)
             shutil.rmtree(workspace.labs / f"{lab}.beginning", ignore_errors=True)
-            if resetting.holder(workspace.practice) == lab:
-                resetting.forget(workspace.practice)
+            if reset.holder(workspace.practice) == lab:
+                reset.forget(workspace.practice)
         shutil.rmtree(workspace.packs / name)
     except OSError as error:
         raise FirescreenError(

@@ -19,7 +19,7 @@ from typing import Literal, TypeAlias
 from wizard import practice
 from wizard.engine import Engine
 from wizard.errors import FirescreenError, LockedError
-from wizard.labs import hand
+from wizard.labs import shell
 from wizard.labs.content import Lab, LabStep, find, labs
 from wizard.labs.session import PATIENCE, LabSession
 from wizard.model import Event
@@ -110,7 +110,7 @@ def _lab(
     say(Line("text", ""))
     say(Line("text", f"Played from first to last step, {how}."))
     session = LabSession.open(Engine(stage), lab.id, progress=progress, tools=False, suite=suite, anew=True)
-    hand.prepare(stage, progress, strict=True)
+    shell.prepare(stage, progress, strict=True)
     for number, step in enumerate(session.lab.steps, start=1):
         say(Line("text", ""))
         say(Line("step", f"{number}/{len(session.lab.steps)}  {step.title}  ({step.host})"))
@@ -173,7 +173,7 @@ def _by_engine(session: LabSession, step: LabStep, stage: Workspace, say: Say) -
 
 
 def _by_hand(step: LabStep, stage: Workspace, say: Say) -> bool:
-    for typed in hand.run(step, stage):
+    for typed in shell.run(step, stage):
         for index, line in enumerate(typed.command.splitlines()):
             say(Line("command", f"  {'$' if index == 0 else '>'} {line}"))
         for line in _shortened(typed.output):

@@ -21,11 +21,22 @@ from wizard.engine import Engine, Outcome
 from wizard.engine.hosts import Hosts
 from wizard.engine.outcome import silent
 from wizard.errors import FirescreenError, InputError
-from wizard.labs import checks, hand, placing, reporting, resetting, scraping, state
-from wizard.labs.checks import CheckResult
+from wizard.labs import (
+    checks,
+    fixtures,
+    shell,
+    state,
+)
+from wizard.labs import (
+    report as reporting,
+)
+from wizard.labs import (
+    reset as resetting,
+)
+from wizard.labs.checks import CheckResult, prometheus
 from wizard.labs.classroom import Classroom
 from wizard.labs.content import Lab, LabStep, find, labs
-from wizard.labs.look import Look
+from wizard.labs.inspection import Look
 from wizard.model import CertificateSpec, Event, Plan, PlannedStep, Protection, RunService, Stack
 from wizard.planner import manual_commands as words
 from wizard.redact import plain, redact
@@ -122,7 +133,7 @@ class LabSession:
         """
         lab, say = find(lab_id, engine.workspace.packs), progress or _quiet
         if classroom is not None:
-            from wizard.labs.onhosts import HostSession
+            from wizard.labs.real_hosts import HostSession
 
             return HostSession.begun(engine, lab, classroom, say, anew=anew)
         workspace = engine.workspace.ensure()
@@ -134,7 +145,7 @@ class LabSession:
             )
         begun = _settle(engine, lab, say, suite=suite)
         if tools:
-            hand.prepare(workspace, say)
+            shell.prepare(workspace, say)
         session = cls(engine, lab)
         if begun and lab.begin:
             session._await_word(session.lab.steps[0])
@@ -187,7 +198,7 @@ class LabSession:
     @property
     def shell_file(self) -> Path:
         """What a terminal sources so that the printed commands find their programs."""
-        return hand.shell_file(self._engine.workspace)
+        return shell.shell_file(self._engine.workspace)
 
     def answer(self, step_id: str) -> tuple[str, ...]:
         """The commands that give a step's solution away: none before its last hint was taken."""
@@ -213,7 +224,7 @@ class LabSession:
             return
         with self._lock:
             resetting.put_back(self._engine.workspace.practice, self._copy, everything=False)
-            placing.place(
+            fixtures.place(
                 step.fault,
                 self._engine.workspace,
                 self._values,
@@ -226,7 +237,7 @@ class LabSession:
     def _await_word(self, step: LabStep) -> None:
         """Prometheus asks a new target within seconds: until then it has nothing to say about it."""
         with self._look() as look:
-            scraping.await_word(step.checks, look, PATIENCE)
+            prometheus.await_word(step.checks, look, PATIENCE)
 
     def check(self, step_id: str, *, patience: float = 0.0) -> CheckResult:
         """Looks whether a step is done, and remembers if it is.
@@ -352,15 +363,15 @@ class LabSession:
                 )
         return Outcome(run="", state="applied")
 
-    def type(self, step_id: str) -> Iterator[hand.Typed]:
+    def type(self, step_id: str) -> Iterator[shell.Typed]:
         """Types the commands of a step as they are shown, on the hosts that they are for; yields each.
 
         Raises:
             FirescreenError: there is no such step, or the commands do not end.
         """
-        if not hand.is_ready(self._engine.workspace):
-            hand.prepare(self._engine.workspace, _quiet)
-        yield from hand.run(self.lab.step(step_id), self._engine.workspace)
+        if not shell.is_ready(self._engine.workspace):
+            shell.prepare(self._engine.workspace, _quiet)
+        yield from shell.run(self.lab.step(step_id), self._engine.workspace)
 
     def reset(self, emit: Emit = silent) -> None:
         """Puts the practice stack back to the beginning of the lab; all steps count as not done.
@@ -527,7 +538,7 @@ def _settle(engine: Engine, lab: Lab, say: Callable[[str], None], *, suite: str 
         resetting.make_anew(engine, say, suite=suite, components=lab.components, hosts=lab.hosts)
         if lab.begins:
             say(lab.begins)
-        placing.place(lab.begin, workspace, values(workspace), strict=True, foreign=lab.foreign)
+        fixtures.place(lab.begin, workspace, values(workspace), strict=True, foreign=lab.foreign)
     resetting.hold(root, lab.id)
     resetting.keep(root, _copy_of(workspace, lab))
     (workspace.labs / f"{lab.id}.json").unlink(missing_ok=True)

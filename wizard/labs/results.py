@@ -8,7 +8,7 @@ from typing import Any
 from wizard import probes
 from wizard.components import component as find_component
 from wizard.labs.content import Check
-from wizard.labs.look import Look, Pair
+from wizard.labs.inspection import Look, Pair
 from wizard.model import Attempt, Probe
 from wizard.redact import plain, redact
 

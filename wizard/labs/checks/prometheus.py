@@ -9,8 +9,8 @@ from urllib.parse import quote
 from wizard import probes
 from wizard.config_files.prometheus import ScrapeJob
 from wizard.labs.content import Check
-from wizard.labs.look import Look
-from wizard.labs.verdicts import NotYet, said
+from wizard.labs.inspection import Look
+from wizard.labs.results import NotYet, said
 from wizard.model import Attempt, Probe
 from wizard.redact import plain
 

@@ -23,7 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from wizard import passwords, practice
 from wizard.account import account
 from wizard.errors import LabError, ServiceError
-from wizard.labs import contained
+from wizard.labs import sandbox_policy
 from wizard.labs.content import Deed, fill
 from wizard.model import FileState
 from wizard.practice import PracticeHost, PracticeStack
@@ -142,7 +142,7 @@ class _Stage:
 
     def _contained(self, text: str) -> None:
         if self._foreign:
-            contained.configuration(text, root=self._known.folder)
+            sandbox_policy.configuration(text, root=self._known.folder)
 
     def _edit(self, options: Mapping[str, Any]) -> None:
         state = self._read(options["on"], options["path"])
@@ -238,7 +238,7 @@ class _Stage:
             raise LabError(f"{host.name} has no file of flags")
         flag = fill(options["flag"], self._values)
         if self._foreign:
-            contained.flag(flag, root=self._known.folder)
+            sandbox_policy.flag(flag, root=self._known.folder)
         lines = [
             line
             for line in state.content.decode().splitlines()

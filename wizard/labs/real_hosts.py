@@ -23,10 +23,19 @@ from wizard.engine import Engine
 from wizard.engine.hosts import Hosts
 from wizard.engine.outcome import silent
 from wizard.errors import InputError, LabError
-from wizard.labs import carrying, hand, holding, resetting, session, state
+from wizard.labs import (
+    file_transfer,
+    session,
+    shell,
+    snapshot,
+    state,
+)
+from wizard.labs import (
+    reset as resetting,
+)
 from wizard.labs.classroom import Classroom
 from wizard.labs.content import Lab, LabStep, find
-from wizard.labs.look import Look
+from wizard.labs.inspection import Look
 from wizard.labs.session import Emit, InHandError, LabSession
 from wizard.model import CertificateSpec, ComponentSpec, Event, FileState, Protection, Service, Stack
 from wizard.redact import plain
@@ -138,14 +147,14 @@ class HostSession(LabSession):
         """No lab for real hosts puts a fault in."""
         self.lab.step(step_id)
 
-    def type(self, step_id: str) -> Iterator[hand.Typed]:
+    def type(self, step_id: str) -> Iterator[shell.Typed]:
         """Types the commands of a step, each on its host.
 
         Raises:
             FirescreenError: there is no such step, or a host cannot be reached.
         """
         with self._connections() as hosts:
-            yield from hand.run_there(self.lab.step(step_id), hosts, self._ready)
+            yield from shell.run_there(self.lab.step(step_id), hosts, self._ready)
 
     def reset(self, emit: Emit = silent) -> None:
         """Puts the hosts back to the beginning of the lab; all steps count as not done.
@@ -225,7 +234,7 @@ class HostSession(LabSession):
         specs = {host.name: host for host in self._classroom.hosts}
         for command in step.on_hosts:
             if command.copy is not None:
-                yield from carrying.words(command.copy, specs, self._homes)
+                yield from file_transfer.words(command.copy, specs, self._homes)
             else:
                 yield command.on or step.host, command.text
 
@@ -335,7 +344,7 @@ def _settle(engine: Engine, lab: Lab, classroom: Classroom, say: Callable[[str],
             say(lab.expects)
     with _look(engine, lab, classroom) as look, engine.connections(classroom.hosts) as hosts:
         services = _services(look, lab, classroom)
-        holding.save(folder / f"{lab.id}.beginning", holding.look(hosts, services))
+        snapshot.save(folder / f"{lab.id}.beginning", snapshot.look(hosts, services))
     resetting.hold(folder, lab.id)
     (folder / f"{lab.id}.json").unlink(missing_ok=True)
 
@@ -354,12 +363,12 @@ def _unwind(engine: Engine, classroom: Classroom, say: Callable[[str], None], *,
 
 
 def _put_back(engine: Engine, lab: Lab, classroom: Classroom, known: state.LabState, emit: Emit) -> None:
-    kept = holding.load(folder_of(engine.workspace, classroom) / f"{lab.id}.beginning")
+    kept = snapshot.load(folder_of(engine.workspace, classroom) / f"{lab.id}.beginning")
     forced = frozenset(host.name for host in classroom.hosts)
     resetting.undo_runs(engine, known.runs, session.inner(emit), forced=forced)
     emit(Event(run="", kind="log", text="putting the hosts back"))
     with _look(engine, lab, classroom) as look, engine.connections(classroom.hosts) as hosts:
-        holding.put_back(hosts, kept, _services(look, lab, classroom))
+        snapshot.put_back(hosts, kept, _services(look, lab, classroom))
 
 
 def _services(look: Look, lab: Lab, classroom: Classroom) -> dict[str, list[Service]]:

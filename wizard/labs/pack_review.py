@@ -31,7 +31,7 @@ from ruamel.yaml.events import (
 
 from wizard import assets, yamlfile
 from wizard.errors import InputError, LabError
-from wizard.labs import contained, content, session, signs
+from wizard.labs import content, sandbox_policy, session, text_safety
 from wizard.labs.content import Deed, Lab, LabStep
 from wizard.practice.record import FIRST, MORE, PORTS, PracticeHost, PracticeStack, dump
 from wizard.redact import plain
@@ -217,7 +217,7 @@ def _signs(read: Read, texts: Mapping[str, str], source: Path) -> list[LabError]
     """What a person would not see, or would take for something else, in values, in pages and between them."""
     found: dict[str, LabError] = {}
     for place, text in _strings(read.data):
-        seek = signs.mistakable if _is_command(place) else signs.hidden
+        seek = text_safety.mistakable if _is_command(place) else text_safety.hidden
         for number, what, todo in seek(text):
             where = _line(read, place, text, number)
             found.setdefault(where, LabError(what, where=where, todo=todo))
@@ -228,7 +228,7 @@ def _signs(read: Read, texts: Mapping[str, str], source: Path) -> list[LabError]
             where = read.where(place)
             found.setdefault(where, LabError("this has to be one line", where=where, todo="fold it with >-"))
     for name, text in texts.items():
-        for number, what, todo in signs.hidden(text):
+        for number, what, todo in text_safety.hidden(text):
             where = f"{source / name}:{number}"
             found.setdefault(where, LabError(what, where=where, todo=todo))
     return list(found.values())
@@ -322,7 +322,7 @@ def _of_value(
         yield _unknown("host", text.partition("/")[0], hosts, read.where(place))
     elif key == "flag":
         try:
-            contained.flag(re.sub(r"\{\{[^}]*\}\}", "x", text), root="/x")
+            sandbox_policy.flag(re.sub(r"\{\{[^}]*\}\}", "x", text), root="/x")
         except LabError as error:
             yield LabError(error.what, where=read.where(place), todo=error.todo)
     yield from _placeholders(text, {*known, *(_PLACED if deed else ())}, read, place)

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 
 from wizard.labs.content import Copy
-from wizard.labs.hand import HERE
+from wizard.labs.shell import HERE
 from wizard.model import HostSpec
 from wizard.planner.remote_commands import There
 

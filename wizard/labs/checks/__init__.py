@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wizard.labs import keeping, knocking, scraping, serving
+from wizard.labs.checks import access, artifacts, prometheus, server
 from wizard.labs.content import Check
-from wizard.labs.look import Look
-from wizard.labs.verdicts import CheckResult, NotYet
+from wizard.labs.inspection import Look
+from wizard.labs.results import CheckResult, NotYet
 from wizard.redact import plain
 
 __all__ = ["CheckResult", "run"]
@@ -35,16 +35,16 @@ def run(checks: tuple[Check, ...], look: Look, *, patience: float = 0.0) -> Chec
 
 
 _VOCABULARY: dict[str, Callable[[Check, Look, float], list[str]]] = {
-    "serves": serving.serves,
-    "certificate": serving.certificate,
-    "web-config": serving.web_config,
-    "closed": serving.closed,
-    "prometheus": scraping.prometheus,
-    "sends-password": scraping.sends_password,
-    "query": scraping.query,
-    "alerts": scraping.alerts,
-    "answers": knocking.answers,
-    "noted": keeping.noted,
-    "grafana": keeping.grafana_source,
-    "key-stays": keeping.key_stays,
+    "serves": server.serves,
+    "certificate": server.certificate,
+    "web-config": server.web_config,
+    "closed": server.closed,
+    "prometheus": prometheus.prometheus,
+    "sends-password": prometheus.sends_password,
+    "query": prometheus.query,
+    "alerts": prometheus.alerts,
+    "answers": access.answers,
+    "noted": artifacts.noted,
+    "grafana": artifacts.grafana_source,
+    "key-stays": artifacts.key_stays,
 }

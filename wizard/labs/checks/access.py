@@ -8,8 +8,8 @@ from pathlib import Path
 
 from wizard.certificates import issue
 from wizard.labs.content import Check
-from wizard.labs.look import Client, Look
-from wizard.labs.verdicts import NotYet, ask, said
+from wizard.labs.inspection import Client, Look
+from wizard.labs.results import NotYet, ask, said
 from wizard.redact import Secret
 
 GUESS = Secret("guess")

@@ -7,8 +7,8 @@ import time
 
 from wizard.certificates import issue
 from wizard.labs.content import Check
-from wizard.labs.look import Look, Pair
-from wizard.labs.verdicts import NotYet, ask, running_pair, said
+from wizard.labs.inspection import Look, Pair
+from wizard.labs.results import NotYet, ask, running_pair, said
 from wizard.redact import plain
 
 

@@ -10,8 +10,8 @@ from wizard.config_files import grafana
 from wizard.config_files.grafana import DataSource
 from wizard.errors import ConfigError
 from wizard.labs.content import Check
-from wizard.labs.look import Look
-from wizard.labs.verdicts import NotYet, ask, said
+from wizard.labs.inspection import Look
+from wizard.labs.results import NotYet, ask, said
 from wizard.redact import Secret, plain
 
 _LARGEST_NOTE = 4 << 20
