@@ -26,7 +26,7 @@ from wizard.certificates import issue
 from wizard.engine.outcome import silent
 from wizard.engine.verification import MOST, MOST_BESIDE_A_SCREEN, prove
 from wizard.model import Probe
-from wizard.probes.fetch import SCRAPE
+from wizard.probes.http import SCRAPE
 
 ROUNDS = 30
 TARGETS = 1000

@@ -14,7 +14,7 @@ import pytest
 
 from tests.tools import ansible_runs
 from wizard import practice as practice_stack
-from wizard.cli.exporting import vault_password
+from wizard.cli.export import vault_password
 from wizard.engine import Engine
 from wizard.errors import InputError
 from wizard.export import Export, vault

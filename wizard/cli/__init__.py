@@ -16,7 +16,19 @@ from typing import TYPE_CHECKING
 import click
 
 import wizard
-from wizard.cli import exporting, labs, output, packs, practising, runs, serving, stacks, tools
+from wizard.cli import (
+    export,
+    labs,
+    output,
+    packs,
+    runs,
+    serve,
+    stacks,
+    tools,
+)
+from wizard.cli import (
+    practice as practising,
+)
 
 if TYPE_CHECKING:
     from wizard.workspace import Workspace
@@ -29,7 +41,7 @@ class _Front(click.Group):
     """Takes a first word that is no command for the STACK that the wizard opens."""
 
     open_wizard: OpenWizard | None = None
-    serve_wizard: serving.Serve | None = None
+    serve_wizard: serve.Serve | None = None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -105,8 +117,8 @@ for command in (
     tools.hash_command,
     practising.practice,
     labs.lab,
-    exporting.export,
-    serving.serve,
+    export.export,
+    serve.serve,
 ):
     firescreen.add_command(command)
 
@@ -115,7 +127,7 @@ for command in (packs.add, packs.remove, packs.check_pack, packs.new):
     labs.lab.add_command(command)
 
 
-def main(open_wizard: OpenWizard | None = None, serve_wizard: serving.Serve | None = None) -> None:
+def main(open_wizard: OpenWizard | None = None, serve_wizard: serve.Serve | None = None) -> None:
     """Runs the command line; `open_wizard` and `serve_wizard` are what the front door brings."""
     # A command makes most of its objects while it is imported and keeps them to its end: looking through them again and
     # again, and once more at the end, would take a tenth of a short one.

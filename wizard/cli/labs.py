@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from wizard.cli import output
-from wizard.cli.asking import engine, reached
+from wizard.cli.options import engine, reached
 from wizard.errors import InputError
 from wizard.redact import plain
 

@@ -9,20 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wizard.cli import output
-from wizard.cli.asking import (
-    accepting,
-    as_json,
-    engine,
-    known_broken,
-    passphrase_file,
-    password_file,
-    planned,
-    reached,
-    renew,
-    stack_of,
-    yes,
-)
-from wizard.cli.shown import (
+from wizard.cli.formatting import (
     end,
     error_of,
     harmless,
@@ -34,6 +21,19 @@ from wizard.cli.shown import (
     tell_completed,
     tell_plan,
     unit_of,
+)
+from wizard.cli.options import (
+    accepting,
+    as_json,
+    engine,
+    known_broken,
+    passphrase_file,
+    password_file,
+    planned,
+    reached,
+    renew,
+    stack_of,
+    yes,
 )
 from wizard.errors import HostError, InputError
 from wizard.redact import plain, redact

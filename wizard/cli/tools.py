@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wizard.cli import output
-from wizard.cli.asking import as_json, ask, engine, password_file, reached, stack_of
+from wizard.cli.options import as_json, ask, engine, password_file, reached, stack_of
 from wizard.errors import FirescreenError, InputError
 from wizard.redact import plain, redact
 

@@ -16,8 +16,8 @@ from wizard import assets
 from wizard.certificates import issue
 from wizard.errors import CertificateError, HostError, InputError
 from wizard.export import path_tool, vault
+from wizard.export.desired_state import Picture
 from wizard.export.playbook import Playbook
-from wizard.export.wanted import Picture
 from wizard.model import WORKSPACE, FileState, Plan
 from wizard.planner import paths
 from wizard.redact import Secret

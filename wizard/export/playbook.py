@@ -12,7 +12,7 @@ from typing import Any
 from wizard.components import component as find_component
 from wizard.connections.ssh import config
 from wizard.errors import InputError
-from wizard.export.wanted import THERE, Picture, Turn, Wanted
+from wizard.export.desired_state import THERE, Picture, Turn, Wanted
 from wizard.model import WORKSPACE, FileState, HostSpec, Plan, Service
 from wizard.planner import manual_commands
 from wizard.planner.client_endpoints import Place

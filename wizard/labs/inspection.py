@@ -31,8 +31,8 @@ from wizard.engine.parallel import side_by_side
 from wizard.engine.together import info_many, read_many
 from wizard.errors import ConfigError, HostError, InputError, LabError
 from wizard.model import FileState, Forward, Probe, Service, Stack
-from wizard.probes.fetch import Exchange, fetch
-from wizard.probes.wire import EndedError
+from wizard.probes.http import Exchange, fetch
+from wizard.probes.socket_deadline import EndedError
 from wizard.redact import Secret
 
 _MOST_FILES = 50

@@ -6,7 +6,7 @@ the byte.
 
 from wizard.model.changes import Change, MakeFolder, PlannedStep, RunService, WriteFile
 from wizard.model.events import Event, HostState, RunRecord
-from wizard.model.found import (
+from wizard.model.facts import (
     WORKSPACE,
     Caller,
     Completed,
@@ -41,10 +41,9 @@ from wizard.model.health import (
     TargetHealth,
     Watched,
 )
-from wizard.model.picture import Arrow
 from wizard.model.plan import Plan
-from wizard.model.proof import Attempt, CertificateSummary, Probe, TlsReport
-from wizard.model.wanted import (
+from wizard.model.probes import Attempt, CertificateSummary, Probe, TlsReport
+from wizard.model.stack import (
     Answers,
     CertificateSpec,
     ClientAuth,
@@ -58,6 +57,7 @@ from wizard.model.wanted import (
     UserSpec,
     instance_key,
 )
+from wizard.model.trust_graph import Arrow
 
 __all__ = [
     "WORKSPACE",

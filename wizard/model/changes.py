@@ -6,8 +6,8 @@ import difflib
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
-from wizard.model.found import FileState, Service
-from wizard.model.proof import Probe
+from wizard.model.facts import FileState, Service
+from wizard.model.probes import Probe
 from wizard.redact import redact, secret_fingerprint
 
 

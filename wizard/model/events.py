@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from wizard.model.proof import Attempt
+from wizard.model.probes import Attempt
 
 HostState: TypeAlias = Literal["waiting", "working", "changed", "proven", "rolled-back", "away", "stuck"]
 """How far a host is: its turn has not come (a canary goes before it); being changed; changed and not proven yet;

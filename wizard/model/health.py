@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from wizard.model.proof import Probe
+    from wizard.model.probes import Probe
 
 ProxyProgram: TypeAlias = Literal["nginx", "apache", "caddy", "haproxy"]
 Health: TypeAlias = Literal["up", "down", "unknown"]

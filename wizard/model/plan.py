@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from wizard.model.changes import Change, PlannedStep, RunService
-from wizard.model.found import Facts, Finding
+from wizard.model.facts import Facts, Finding
 from wizard.model.health import BrokenClient, Watched
-from wizard.model.picture import Arrow
-from wizard.model.proof import Probe
-from wizard.model.wanted import Answers, Stack
+from wizard.model.probes import Probe
+from wizard.model.stack import Answers, Stack
+from wizard.model.trust_graph import Arrow
 from wizard.redact import Secret
 
 

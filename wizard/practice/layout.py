@@ -60,10 +60,10 @@ def lay_out(root: Path, before: PracticeStack | None, planned: PracticeStack) ->
     added = [host for host in planned.hosts if host.name not in earlier]
     # A new stack of the first two or of all is laid out whole; anything between is the first two, widened.
     if added and (before or planned.components not in (FIRST, WHOLE)):
-        from wizard.practice import widening
+        from wizard.practice import extension
 
         content = config.read_bytes()
-        widened = widening.widen(content, added, prometheus=planned.host("prometheus"))
+        widened = extension.widen(content, added, prometheus=planned.host("prometheus"))
         if widened != content:
             ownfiles.replace(config, widened, 0o640)
     ownfiles.replace(root / "practice.json", dump(planned), 0o640)

@@ -1,9 +1,8 @@
 """Asks as a client of Prometheus would: by Go's rules, wanted and unwanted requests alike, never raising."""
 
-from wizard.probes.api import Target, api_url, ask_prometheus
 from wizard.probes.attempts import answers, reaches, run, wait
 from wizard.probes.causes import cause_of
-from wizard.probes.commands import (
+from wizard.probes.curl import (
     curl,
     curl_asking,
     curl_config,
@@ -12,10 +11,11 @@ from wizard.probes.commands import (
     forwarded_port,
     promtool_up,
 )
-from wizard.probes.differences import Difference, differences
+from wizard.probes.curl_differences import Difference, differences
 from wizard.probes.health import Monitor
+from wizard.probes.prometheus_api import Target, api_url, ask_prometheus
+from wizard.probes.socket_deadline import Dial
 from wizard.probes.tls import Trusts
-from wizard.probes.wire import Dial
 
 __all__ = [
     "Dial",

@@ -10,11 +10,11 @@ from http import HTTPStatus
 from typing import Final
 
 from wizard.model import Attempt, Probe
-from wizard.probes.commands import curl
-from wizard.probes.fetch import SCRAPE, Exchange, fetch
+from wizard.probes.curl import curl
+from wizard.probes.http import SCRAPE, Exchange, fetch
+from wizard.probes.socket_deadline import Clock, Dial, EndedError, connect
 from wizard.probes.targets import judge, targets_url
 from wizard.probes.tls import Trusts
-from wizard.probes.wire import Clock, Dial, EndedError, connect
 from wizard.redact import plain, redact
 
 _BODY: Final = 65536

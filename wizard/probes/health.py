@@ -22,8 +22,8 @@ from wizard.model import (
     TargetHealth,
 )
 from wizard.probes.attempts import run
+from wizard.probes.socket_deadline import Dial
 from wizard.probes.targets import time_of
-from wizard.probes.wire import Dial
 from wizard.redact import redact
 
 TARGETS: Final = "/api/v1/targets?state=active"

@@ -18,7 +18,7 @@ from wizard import certificates
 from wizard.certificates.go import Pool
 from wizard.errors import CertificateError
 from wizard.model import CertificateSummary, Probe, TlsReport
-from wizard.probes.wire import EndedError, Wire
+from wizard.probes.socket_deadline import EndedError, Wire
 
 _Result = TypeVar("_Result")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wizard.cli import output
-from wizard.cli.asking import (
+from wizard.cli.options import (
     ask,
     engine,
     passphrase_file,

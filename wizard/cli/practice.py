@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from wizard.cli import output
-from wizard.cli.asking import as_json, engine
+from wizard.cli.options import as_json, engine
 
 if TYPE_CHECKING:
     from wizard.workspace import Workspace

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from wizard.model.health import PrometheusHealth, Proxies
-from wizard.model.wanted import HostSpec, instance_key
+from wizard.model.stack import HostSpec, instance_key
 from wizard.redact import Secret, fingerprint
 
 Severity: TypeAlias = Literal["open", "warning", "ok"]

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Final, Protocol
 
 from wizard.certificates import one_line
-from wizard.probes.wire import EndedError
+from wizard.probes.socket_deadline import EndedError
 
 _HEAD: Final = 1 << 20
 """Bytes of status line and headers; Go stops after ten times as many."""

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 from wizard.certificates import one_line
 from wizard.model import Attempt, Probe
 from wizard.probes.attempts import run
-from wizard.probes.wire import Dial
+from wizard.probes.socket_deadline import Dial
 from wizard.redact import redact
 
 Ask: TypeAlias = Literal["targets", "up"]

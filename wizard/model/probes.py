@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from wizard.model.found import Forward
-from wizard.model.wanted import instance_key
+from wizard.model.facts import Forward
+from wizard.model.stack import instance_key
 from wizard.redact import Secret
 
 
