@@ -57,7 +57,7 @@ def serve_wizard(
     workspaces: tuple[Workspace, ...], stack: str, say: Callable[[str], None], **options: Any
 ) -> int:
     """Offers the wizard to browsers for the command line; returns its exit code."""
-    from screens.browser import Serving, serve
+    from screens.web_server import Serving, serve
 
     return serve(Serving(workspaces=workspaces, stack=stack, **options), say)
 

@@ -22,7 +22,7 @@ from textual.reactive import reactive
 from textual.screen import Screen
 
 from screens import themes
-from screens.desk import Desk
+from screens.controllers.engine_client import Desk
 from screens.home import Home
 from screens.messages import Answered, Drain, Told
 from screens.state import HostEntry, RunState, Session, Trouble
@@ -30,10 +30,10 @@ from screens.state import HostEntry, RunState, Session, Trouble
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from screens.needs import Needs
-    from screens.places import Places
-    from screens.roster import Roster
-    from screens.runs import Runs
+    from screens.controllers.credential_prompts import Needs
+    from screens.controllers.host_list import Roster
+    from screens.controllers.run_controller import Runs
+    from screens.controllers.stack_session import Places
     from wizard.engine import Engine
     from wizard.model import RunRecord, Stack
 
@@ -82,7 +82,7 @@ class FirescreenApp(App[int]):
     def places(self) -> Places:
         """Which stack is in hand."""
         if self._places is None:
-            from screens.places import Places
+            from screens.controllers.stack_session import Places
 
             self._places = Places(self)
         return self._places
@@ -91,7 +91,7 @@ class FirescreenApp(App[int]):
     def runs(self) -> Runs:
         """What writes."""
         if self._runs is None:
-            from screens.runs import Runs
+            from screens.controllers.run_controller import Runs
 
             self._runs = Runs(self)
         return self._runs
@@ -100,7 +100,7 @@ class FirescreenApp(App[int]):
     def needs(self) -> Needs:
         """What connections ask for."""
         if self._needs is None:
-            from screens.needs import Needs
+            from screens.controllers.credential_prompts import Needs
 
             self._needs = Needs(self)
         return self._needs
@@ -109,7 +109,7 @@ class FirescreenApp(App[int]):
     def roster(self) -> Roster:
         """The hosts to choose from."""
         if self._roster is None:
-            from screens.roster import Roster
+            from screens.controllers.host_list import Roster
 
             self._roster = Roster(self)
         return self._roster
@@ -263,7 +263,7 @@ class FirescreenApp(App[int]):
 
     def complain(self, trouble: Trouble) -> None:
         """Shows an error."""
-        from screens.dialogs.trouble import TroubleDialog
+        from screens.dialogs.error import TroubleDialog
 
         if isinstance(self.screen, TroubleDialog) and self.screen.trouble == trouble:
             return
@@ -287,9 +287,9 @@ class FirescreenApp(App[int]):
 
     def open_part(self, name: str) -> None:
         """Opens a part by its name in Home's menu."""
-        from screens import parts
+        from screens import navigation
 
-        parts.open_part(self, name)
+        navigation.open_part(self, name)
 
     def after_look(self, then: Callable[[], None]) -> None:
         """Looks again and calls `then` when the result is there."""
@@ -298,18 +298,18 @@ class FirescreenApp(App[int]):
 
     def _offer_recovery(self, record: RunRecord | None) -> None:
         if record is not None:
-            from screens import parts
+            from screens import navigation
 
-            parts.offer_recovery(self, record)
+            navigation.offer_recovery(self, record)
         elif not self._first_practice and self._first_stack is None:
             self.ask(self.desk.remembered, self._offer_hosts)
 
     def _offer_hosts(self, stack: Stack | None) -> None:
         # Who has begun with something else meanwhile is not interrupted.
         if stack is not None and self.session.place == "here" and len(self.screen_stack) == 1:
-            from screens import parts
+            from screens import navigation
 
-            parts.offer_hosts(self, stack)
+            navigation.offer_hosts(self, stack)
 
     # -- size, leaving, commands ---------------------------------------------------------------------------
 
@@ -322,7 +322,7 @@ class FirescreenApp(App[int]):
         if not small:
             self._small_accepted = False
         elif not self._small_accepted:
-            from screens.dialogs.small import SmallDialog
+            from screens.dialogs.terminal_size import SmallDialog
 
             self._small_accepted = True
             self.push_screen(SmallDialog(*SMALLEST))
@@ -332,7 +332,7 @@ class FirescreenApp(App[int]):
         if self._runs is None or not self._runs.working:
             self.exit(0)
             return
-        from screens.parts import ask_to_stop
+        from screens.navigation import ask_to_stop
 
         ask_to_stop(self)
 
@@ -345,7 +345,7 @@ class FirescreenApp(App[int]):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """What Ctrl+P offers: all the parts from anywhere, the colours, and leaving."""
-        from screens.commands import commands
+        from screens.command_palette import commands
 
         yield from commands(self)
 

@@ -12,8 +12,8 @@ from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from screens.page import Page
-from screens.words import RESULT, diff, hang, inline
+from screens.base_screen import Page
+from screens.state_styles import RESULT, diff, hang, inline
 
 if TYPE_CHECKING:
     from wizard.model import RunRecord
@@ -121,7 +121,7 @@ into Firescreen's folder and says where."""
 
     def action_undo(self) -> None:
         """Puts back what the run changed."""
-        from screens.parts import ask_to_undo
+        from screens.navigation import ask_to_undo
 
         if self.record:
             ask_to_undo(self.firescreen, self.record.run)

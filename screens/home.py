@@ -13,9 +13,9 @@ from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from screens.page import Page
+from screens.base_screen import Page
+from screens.state_styles import fit, inline
 from screens.widgets.exposures import Exposures
-from screens.words import fit, inline
 
 if TYPE_CHECKING:
     from screens.state import Session
@@ -127,13 +127,13 @@ whole stack has an Alertmanager, a Pushgateway and a blackbox_exporter too."""
 
     def action_explain(self) -> None:
         """Says what an error that one pastes means."""
-        from screens.dialogs.meaning import MeaningDialog
+        from screens.dialogs.diagnosis import MeaningDialog
 
         self.app.push_screen(MeaningDialog())
 
     def action_ask(self) -> None:
         """Opens the probe console."""
-        from screens.console import open_console
+        from screens.probe_console.screen import open_console
 
         open_console(self.firescreen)
 

@@ -10,9 +10,9 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from screens.dialogs.frame import Dialog
+from screens.dialogs.base import Dialog
 from screens.state import Trouble
-from screens.words import safe
+from screens.state_styles import safe
 
 
 class AddressDialog(Dialog[tuple[str, ...]]):

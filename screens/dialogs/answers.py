@@ -8,9 +8,9 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.widgets import Static, TextArea
 
-from screens.dialogs.frame import Dialog
-from screens.dialogs.meaning import Pasted
-from screens.words import safe
+from screens.dialogs.base import Dialog
+from screens.dialogs.diagnosis import Pasted
+from screens.state_styles import safe
 
 
 class AnswersDialog(Dialog[tuple[str, ...] | None]):

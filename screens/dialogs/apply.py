@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from textual.content import Content
 
-from screens.dialogs.frame import Dialog
-from screens.words import inline
+from screens.dialogs.base import Dialog
+from screens.state_styles import inline
 
 if TYPE_CHECKING:
     from wizard.model import BrokenClient

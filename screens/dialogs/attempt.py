@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
-from screens.dialogs.frame import Dialog
-from screens.widgets.act import Act
-from screens.words import commands, inline, safe
+from screens.dialogs.base import Dialog
+from screens.state_styles import commands, inline, safe
+from screens.widgets.button import Act
 
 if TYPE_CHECKING:
     from screens.app import FirescreenApp
@@ -63,7 +63,7 @@ class AttemptDialog(Dialog[None]):
         if found and self in self.app.screen_stack:
             from textual.widgets import Static
 
-            from screens.desk import lines_of
+            from screens.controllers.engine_client import lines_of
 
             self._part = found.mend
             self.query_one("#mend", Act).display = bool(found.mend)
@@ -95,7 +95,7 @@ class AttemptDialog(Dialog[None]):
 
     def action_again(self) -> None:
         """To the probe console, with this request filled in."""
-        from screens.console import open_console
+        from screens.probe_console.screen import open_console
 
         self.dismiss(None)
         open_console(cast("FirescreenApp", self.app), self._attempt.probe)

@@ -9,8 +9,8 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from screens.dialogs.frame import Dialog
-from screens.words import safe
+from screens.dialogs.base import Dialog
+from screens.state_styles import safe
 
 if TYPE_CHECKING:
     from screens.app import FirescreenApp

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from screens.dialogs.frame import Dialog
+from screens.dialogs.base import Dialog
 
 
 class ConfirmDialog(Dialog[bool]):

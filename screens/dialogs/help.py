@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from screens.dialogs.frame import Dialog
-from screens.words import fit
+from screens.dialogs.base import Dialog
+from screens.state_styles import fit
 
 
 class HelpDialog(Dialog[None]):
@@ -42,7 +42,7 @@ class HelpDialog(Dialog[None]):
         app = self.app
         self.dismiss(None)
         if name == "words":
-            from screens.dialogs.words import WordsDialog
+            from screens.dialogs.glossary import WordsDialog
 
             app.push_screen(WordsDialog())
 

@@ -11,8 +11,8 @@ from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from screens.dialogs.frame import Dialog
-from screens.words import fit, inline, safe
+from screens.dialogs.base import Dialog
+from screens.state_styles import fit, inline, safe
 
 if TYPE_CHECKING:
     from screens.app import FirescreenApp

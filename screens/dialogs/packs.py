@@ -9,9 +9,9 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from screens.dialogs.frame import Dialog
-from screens.widgets.act import Act
-from screens.words import inline, safe
+from screens.dialogs.base import Dialog
+from screens.state_styles import inline, safe
+from screens.widgets.button import Act
 
 if TYPE_CHECKING:
     from screens.app import FirescreenApp

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from textual.content import Content
 
-from screens.dialogs.frame import Dialog
-from screens.words import inline, safe
+from screens.dialogs.base import Dialog
+from screens.state_styles import inline, safe
 
 if TYPE_CHECKING:
     from wizard.engine import Remains

@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from screens.words import inline
+from screens.state_styles import inline
 
 
 class Choice(Widget, can_focus=True):

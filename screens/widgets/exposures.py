@@ -9,8 +9,8 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from screens.levels import now
-from screens.words import EXPOSURE, fit, inline
+from screens.choices.levels import now
+from screens.state_styles import EXPOSURE, fit, inline
 
 if TYPE_CHECKING:
     from wizard.engine import Exposure

@@ -13,8 +13,8 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
 
+from screens.state_styles import safe
 from screens.widgets.choice import Choice
-from screens.words import safe
 
 if TYPE_CHECKING:
     from wizard.model import Question

@@ -14,7 +14,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.visual import Visual
 
-from screens.fleet import line, name_width, ordered
+from screens.run.host_table import line, name_width, ordered
 
 if TYPE_CHECKING:
     from screens.state import HostRow

@@ -18,8 +18,8 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from screens.levels import SHORT, LevelRow, cost
-from screens.words import fit, inline, place
+from screens.choices.levels import SHORT, LevelRow, cost
+from screens.state_styles import fit, inline, place
 
 TOLD = 4
 """Lines beneath the table: what the level in hand means and what it costs."""

@@ -18,9 +18,9 @@ from machines import Network
 from many_hosts import Hosts, many_hosts
 
 from screens.app import FirescreenApp, make_app
-from screens.plan import PlanPage
-from screens.proof import Proof
-from screens.run import RunPage
+from screens.plan.screen import PlanPage
+from screens.run.screen import RunPage
+from screens.verification.screen import Proof
 from screens.widgets.fleet import Fleet
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from screens.browser import Serving, check
+from screens.web_server import Serving, check
 from wizard.certificates import issue
 from wizard.errors import InputError
 from wizard.workspace import Workspace

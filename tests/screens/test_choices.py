@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 
 from screens.app import FirescreenApp, make_app
-from screens.levels import LevelRow, cost, now
+from screens.choices.levels import LevelRow, cost, now
 from screens.widgets.choice import Choice
 from screens.widgets.levels import Levels, _window
 from tests.screens import whole

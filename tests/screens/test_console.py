@@ -15,10 +15,10 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from screens.answer import wrong
 from screens.app import FirescreenApp, make_app
-from screens.console import Console, filled
 from screens.dialogs.attempt import AttemptDialog
+from screens.probe_console.result import wrong
+from screens.probe_console.screen import Console, filled
 from tests.integration.stand import exporter, free_port, prometheus_server
 from tests.screens.helpers import QuietEngine, engine, until
 from wizard import binaries, passwords, probes

@@ -10,15 +10,15 @@ from contextlib import asynccontextmanager
 from textual.pilot import Pilot
 
 from screens.app import FirescreenApp, make_app
-from screens.fleet import line, ordered, summary, told
-from screens.plan import PlanPage
-from screens.planwords import goes_first, may_go_first
-from screens.proof import Proof
-from screens.run import RunPage
+from screens.plan.screen import PlanPage
+from screens.plan.text import goes_first, may_go_first
+from screens.run.host_table import line, ordered, summary, told
+from screens.run.screen import RunPage
 from screens.state import HostRow, RunState, Trouble, advance, begin, settled
 from screens.themes import HOST_COLOURS, host_colours
-from screens.widgets.bar import Bar
+from screens.verification.screen import Proof
 from screens.widgets.fleet import Fleet
+from screens.widgets.title_bar import Bar
 from tests.screens import many
 from tests.screens.helpers import drawn, engine, until
 from wizard.engine import HostOutcome

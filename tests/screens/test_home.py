@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from screens.app import make_app
-from screens.trust import TrustPage
+from screens.trust_map.screen import TrustPage
 from tests.screens import whole
 from tests.screens.helpers import QuietEngine, engine, until
 from wizard.model import Finding

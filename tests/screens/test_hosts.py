@@ -13,12 +13,12 @@ import pytest
 from textual.widgets import Input
 
 from screens.app import FirescreenApp, make_app
-from screens.dialogs.needed import SecretDialog
-from screens.hosts import HostsPage
-from screens.run import RunPage
+from screens.dialogs.credentials import SecretDialog
+from screens.hosts.screen import HostsPage
+from screens.run.screen import RunPage
 from screens.state import begin
 from screens.themes import host_colours
-from screens.widgets.bar import Bar
+from screens.widgets.title_bar import Bar
 from tests.screens import whole
 from tests.screens.helpers import drawn, engine, svg_text, until
 from wizard.connections.credentials import Access

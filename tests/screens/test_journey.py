@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from screens.copies import Travels, counted, found, planned, read_back
-from screens.journey import stays, way
+from screens.certificate_distribution.data import Travels, counted, found, planned, read_back
+from screens.certificate_distribution.screen import stays, way
 from tests.screens.many import names, stack_of
 from wizard.certificates import issue
 from wizard.model import (

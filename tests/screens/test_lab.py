@@ -16,7 +16,7 @@ from textual.pilot import Pilot
 from textual.widgets import OptionList
 
 from screens.app import make_app
-from screens.lab import LabPage
+from screens.labs.screen import LabPage
 from tests.screens.helpers import QuietEngine, drawn, engine, until
 from wizard import labs
 from wizard.labs import CheckResult, Lab, LabSession, classroom

@@ -6,9 +6,19 @@ from dataclasses import replace
 
 from screens.app import make_app
 from screens.dialogs.attempt import AttemptDialog
-from screens.matrix import CAME, NARROW, TOTAL, arrange, cell, heading, told, ups, widths
-from screens.proof import Proof
 from screens.state import RunState
+from screens.verification.matrix import (
+    CAME,
+    NARROW,
+    TOTAL,
+    arrange,
+    cell,
+    heading,
+    told,
+    ups,
+    widths,
+)
+from screens.verification.screen import Proof
 from tests.screens import whole
 from tests.screens.helpers import engine, until
 from wizard.model import Attempt

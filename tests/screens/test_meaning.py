@@ -6,8 +6,8 @@ from textual import events
 from textual.widgets import TextArea
 
 from screens.app import make_app
-from screens.dialogs.meaning import MeaningDialog
-from screens.holdings import Holdings
+from screens.dialogs.diagnosis import MeaningDialog
+from screens.inventory import Holdings
 from tests.screens import whole
 from tests.screens.helpers import QuietEngine, engine, until
 from wizard.diagnostics import catalogue

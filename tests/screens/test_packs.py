@@ -12,7 +12,7 @@ from textual.widgets import Input
 from screens.app import make_app
 from screens.dialogs.labs import LabPicker
 from screens.dialogs.packs import PackDialog
-from screens.lab import LabPage
+from screens.labs.screen import LabPage
 from tests.screens.helpers import QuietEngine, drawn, engine, until
 from tests.screens.test_lab import Shown
 from wizard import assets, labs

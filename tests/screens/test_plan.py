@@ -11,9 +11,24 @@ from textual.pilot import Pilot
 from textual.widgets import OptionList
 
 from screens.app import FirescreenApp, make_app
-from screens.outline import WHOLE, component_of, folded_at_first, outline, parents, visible
-from screens.plan import PlanPage
-from screens.planwords import MOST, by_hand, counts, differences, grouped, missed, overview
+from screens.plan.outline import (
+    WHOLE,
+    component_of,
+    folded_at_first,
+    outline,
+    parents,
+    visible,
+)
+from screens.plan.screen import PlanPage
+from screens.plan.text import (
+    MOST,
+    by_hand,
+    counts,
+    differences,
+    grouped,
+    missed,
+    overview,
+)
 from tests.screens import many, whole
 from tests.screens.helpers import drawn, engine, until
 from wizard.engine import Outcome

@@ -18,10 +18,10 @@ from textual import events
 
 from screens.app import FirescreenApp, make_app
 from screens.dialogs.attempt import AttemptDialog
-from screens.dialogs.trouble import TroubleDialog
-from screens.proof import Proof
-from screens.run import RunPage
+from screens.dialogs.error import TroubleDialog
+from screens.run.screen import RunPage
 from screens.state import Trouble, advance, begin
+from screens.verification.screen import Proof
 from tests.screens.helpers import QuietEngine, drawn, engine, svg_text, until
 from wizard.engine import Difference, Remains, Scan
 from wizard.model import (

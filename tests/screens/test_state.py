@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from screens.feed import Feed
+from screens.controllers.event_queue import Feed
 from screens.state import MAX_LINES, RunState, Trouble, advance, begin, stop
 from wizard.model import Attempt, Event, PlannedStep, Probe
 from wizard.redact import MASK

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from screens.app import FirescreenApp, make_app
-from screens.proof import Proof
+from screens.verification.screen import Proof
 from screens.widgets.levels import Levels
 from tests.screens.helpers import drawn, until
 from wizard import practice as practice_stack

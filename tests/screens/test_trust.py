@@ -7,15 +7,15 @@ from dataclasses import replace
 from textual.pilot import Pilot
 
 from screens.app import FirescreenApp, make_app
-from screens.desk import Desk
+from screens.controllers.engine_client import Desk
 from screens.dialogs.attempt import AttemptDialog
 from screens.home import Home
-from screens.picture import draw, mark, ordered, summary, told
-from screens.plan import PlanPage
-from screens.proof import Proof
+from screens.plan.screen import PlanPage
 from screens.state import RunState
-from screens.trust import TrustPage
-from screens.widgets.scene import WAYS, Scene
+from screens.trust_map.drawing import draw, mark, ordered, summary, told
+from screens.trust_map.screen import TrustPage
+from screens.verification.screen import Proof
+from screens.widgets.trust_graph import WAYS, Scene
 from tests.screens import whole
 from tests.screens.helpers import drawn, engine, until
 from wizard.model import Answers, Plan, Stack

@@ -9,8 +9,8 @@ from textual.widgets import OptionList
 
 import screens
 from screens.app import make_app
-from screens.dialogs.words import WordsDialog
-from screens.page import Page
+from screens.base_screen import Page
+from screens.dialogs.glossary import WordsDialog
 from tests.screens.helpers import drawn, engine, until
 from wizard import glossary
 

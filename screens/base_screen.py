@@ -1,0 +1,123 @@
+"""What every full screen has: the bar on top, the keys at the bottom, help, and a way back that loses nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widgets import Footer
+
+from screens.state_styles import place
+from screens.themes import NO_HOST, host_colours
+from screens.widgets.title_bar import Bar
+
+if TYPE_CHECKING:
+    from screens.app import FirescreenApp
+    from screens.state import RunState, Session
+
+
+NOT_OURS = {"app.focus_next", "app.focus_previous", "screen.copy_text"}
+"""Keys that every Textual program has; a screen's help is about the screen."""
+
+
+class Page(Screen[None]):
+    """Base of the full screens.
+
+    `PLACE` stands in the bar, `HELP` is what `?` shows above the list of keys. A page that draws the run or
+    the session overrides `show_run` or `show_session`; both are called once when it mounts.
+    """
+
+    PLACE: ClassVar[str] = ""
+    HELP: ClassVar[str] = ""
+    AUTO_FOCUS = "*"
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "Back", show=True),
+        Binding("question_mark,f1", "help", "Help", key_display="?", show=True),
+    ]
+
+    @property
+    def firescreen(self) -> FirescreenApp:
+        """The app, with its own type."""
+        return cast("FirescreenApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        """The frame around `body`."""
+        bar = Bar()
+        bar.place = self.PLACE
+        yield bar
+        yield from self.body()
+        yield Footer(show_command_palette=False)
+
+    def body(self) -> ComposeResult:
+        """What stands between the bar and the keys."""
+        yield from ()
+
+    def on_mount(self) -> None:
+        """Draws what is known already, and follows what comes.
+
+        Textual calls this after the `on_mount` of the page's own class: no page calls it itself.
+        """
+        self.watch(self.app, "session", self._follow_session)
+        self.watch(self.app, "run_state", self._follow_run)
+
+    @property
+    def standing(self) -> bool:
+        """Whether the page is open: one that was left loses its parts a moment before it hears of it."""
+        return self in self.app.screen_stack and not self.firescreen.leaving
+
+    def _follow_session(self, session: Session) -> None:
+        if self.standing:
+            self.set_hosts(session.hosts)
+            self.show_session(session)
+
+    def _follow_run(self, state: RunState) -> None:
+        if self.standing:
+            self.show_run(state)
+
+    def set_place(self, place: str) -> None:
+        """Says in the bar where one is."""
+        self.query_one(Bar).place = place
+
+    def set_hosts(self, names: tuple[str, ...]) -> None:
+        """Names the hosts in hand in the bar, each in its own colour."""
+        session = self.firescreen.session
+        bar = self.query_one(Bar)
+        colours = host_colours(session.hosts)
+        local = (
+            {host.name for host in session.stack.hosts if host.connect == "local"} if session.stack else set()
+        )
+        bar.lead = "practice" if session.place == "practice" else ""
+        bar.hosts = tuple(
+            ("this machine" if name in local else place(name), colours.get(name, NO_HOST)) for name in names
+        ) or (("this machine" if session.place == "here" else "no host yet", NO_HOST),)
+
+    def show_session(self, session: Session) -> None:
+        """Draws what is known of the stack in hand."""
+
+    def show_run(self, state: RunState) -> None:
+        """Draws the run in hand."""
+
+    def action_back(self) -> None:
+        """To the screen that opened this one."""
+        self.app.pop_screen()
+
+    def action_help(self) -> None:
+        """Opens the help of this screen."""
+        from screens.dialogs.help import HelpDialog
+
+        self.app.push_screen(HelpDialog(self.PLACE or "Firescreen", self.HELP, keys_of(self)))
+
+
+def keys_of(page: Page) -> tuple[tuple[str, str], ...]:
+    """(key, what it does) of all the keys that work on a page now, hidden ones too."""
+    found: dict[str, str] = {}
+    for active in page.active_bindings.values():
+        binding = active.binding
+        if binding.action in NOT_OURS:
+            continue
+        if active.enabled and binding.description and (active.node is page or active.node is page.app):
+            found.setdefault(page.app.get_key_display(binding), binding.tooltip or binding.description)
+    return tuple(found.items())

@@ -1,0 +1,113 @@
+"""How much a component is protected, in words: what a level means, who must have what for it, what there is now.
+
+The levels and their meanings are the engine's; here stands what a table has room for, and what a level costs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from screens.state_styles import EXPOSURE
+
+if TYPE_CHECKING:
+    from wizard.engine import Exposure, Scan
+    from wizard.model import Question, Stack
+
+SHORT = {
+    "": "leave it as it is",
+    "tls": "encrypted",
+    "tls+basic_auth": "encrypted + password",
+    "tls+client_cert": "encrypted + my clients",
+    "tls+basic_auth+client_cert": "encrypted + both",
+}
+"""As the table names a level; one that is not here is named by the question's own words."""
+
+PARTS = ("tls", "basic_auth", "client_cert")
+"""In the order in which a level names them."""
+
+NEEDED = {
+    "tls": "https with the CA certificate",
+    "basic_auth": "user name and password",
+    "client_cert": "a certificate of its own",
+}
+"""What whoever asks must have, for each part of a level."""
+
+
+@dataclass(frozen=True, slots=True)
+class LevelRow:
+    """One component in the table of levels."""
+
+    key: str
+    """The question's key."""
+    host: str
+    name: str
+    address: str
+    sign: str
+    now: str
+    """What the wire said of it, in two words."""
+    colour: str
+    ways: tuple[tuple[str, str], ...]
+    """(value, what a person reads) of each level there is for it."""
+    value: str
+    """The level that the stack says."""
+
+
+def is_level(question: Question) -> bool:
+    """Whether it asks for the protection of a component."""
+    return question.key.startswith("components.") and question.key.endswith(".protect")
+
+
+def level_rows(questions: tuple[Question, ...], stack: Stack, scan: Scan) -> tuple[LevelRow, ...]:
+    """A row for each question about a level, those of one host together, hosts in the stack's order."""
+    seen = {one.key: one for one in scan.exposures}
+    wanted = {component.key: component.protect for component in stack.components}
+    rows = []
+    for question in questions:
+        if not is_level(question):
+            continue
+        where = question.key.removeprefix("components.").removesuffix(".protect")
+        host, _, name = where.partition("/")
+        found = seen.get(where)
+        sign, _, colour = EXPOSURE[found.state] if found else EXPOSURE["down"]
+        address = found.address if found else ""
+        rows.append(
+            LevelRow(
+                question.key,
+                host,
+                name,
+                address,
+                sign,
+                now(found),
+                colour,
+                question.choices,
+                "+".join(part for part in PARTS if part in wanted.get(where, ())),
+            )
+        )
+    order = {host.name: place for place, host in enumerate(stack.hosts)}
+    return tuple(sorted(rows, key=lambda row: order.get(row.host, len(order))))
+
+
+def now(found: Exposure | None) -> str:
+    """How it is protected now, as short as a column: 'open', 'TLS + password'."""
+    if found is None or found.state == "down":
+        return "no answer"
+    guards = [word for word, there in (("pw", found.password), ("cert", found.client_certificate)) if there]
+    if not found.tls:
+        return "password only" if found.password else "open"
+    return " + ".join(("TLS", *guards)) if len(guards) != 1 else f"TLS + {_LONG[guards[0]]}"
+
+
+_LONG = {"pw": "password", "cert": "cert"}
+
+
+def cost(value: str) -> tuple[str, str]:
+    """Who must then have what, and who is given it: two sentences."""
+    needed = [NEEDED[part] for part in value.split("+") if part in NEEDED]
+    if not needed:
+        return "Whoever asks it needs nothing new.", ""
+    listed = needed[0] if len(needed) == 1 else f"{', '.join(needed[:-1])} and {needed[-1]}"
+    return (
+        f"Whoever asks it needs {listed}.",
+        "The programs of this stack are given that; your own scripts and dashboards are not.",
+    )

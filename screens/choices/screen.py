@@ -1,0 +1,255 @@
+"""How it is to be protected: each question with a default that Enter accepts; going back loses no answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.widgets import Static
+
+from screens.base_screen import Page
+from screens.choices.levels import is_level, level_rows
+from screens.widgets.button import Act
+from screens.widgets.field import Field
+from screens.widgets.levels import Levels
+
+if TYPE_CHECKING:
+    from wizard.model import Question, Stack
+
+
+class ChoicesPage(Page):
+    """Screen 3 of the storyboard."""
+
+    PLACE = "Choices · 2 of 5"
+    HELP = """\
+Enter accepts what stands there and goes on; the arrows choose. Nothing is written: the next screen shows every \
+change, and asks again before the first.
+
+Encrypted means TLS: nobody on the way can read or alter what is scraped, and Prometheus checks that it speaks \
+with the right program. A password keeps out everybody else who can reach the port; without TLS it would travel \
+readable, so it comes with it. A client certificate keeps out everybody who has none that your CA signed."""
+
+    TABLE = """\
+Each row is a component: up and down move, left and right choose its level, '=' gives the level in hand to all of \
+them. Beneath stands what that level means, and what whoever asks must have then. Tab or Enter goes on to the \
+other questions."""
+
+    CSS = """
+    ChoicesPage Levels { max-height: 62%; }
+    ChoicesPage #form { height: 1fr; padding: 1 0 0 0; scrollbar-gutter: stable; }
+    ChoicesPage #buttons { padding: 0; margin: 0 0 1 0; height: auto; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        # A field takes '?' as text, so the footer names the key that works in it too.
+        Binding("f1,question_mark", "help", "Help", key_display="F1"),
+        Binding(
+            "ctrl+s,ctrl+n",
+            "go_on",
+            "Show the plan",
+            key_display="^s",
+            tooltip="Work out the plan; it writes nothing",
+        ),
+        Binding(
+            "equals_sign", "all_alike", "Level for all", key_display="=", tooltip="This level for all of them"
+        ),
+        # A browser keeps Ctrl+T for itself.
+        Binding(
+            "f2,ctrl+t",
+            "more",
+            "More choices",
+            key_display="F2",
+            tooltip="Show or hide what few people change",
+        ),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._questions: tuple[Question, ...] = ()
+        self._meanings: dict[str, str] = {}
+        self._all = False
+        self._round = 0
+
+    def body(self) -> ComposeResult:
+        """The form."""
+        with VerticalScroll(id="form", can_focus=False):
+            yield Static("getting the questions ready…", classes="quiet", id="wait")
+
+    def on_mount(self) -> None:
+        """Asks for the questions; the modules that know them are heavy, so in a thread."""
+        session = self.firescreen.session
+        if session.stack is None or session.scan is None:
+            self.app.pop_screen()
+            return
+        self._ask_again()
+
+    def _ask_again(self) -> None:
+        session, desk = self.firescreen.session, self.firescreen.desk
+        stack, scan = session.stack, session.scan
+        if stack is None or scan is None:
+            return
+        self._round += 1
+        this = self._round
+        self.firescreen.ask(
+            lambda: (desk.questions(stack, scan.facts), desk.meanings()),
+            lambda known: self._have(*known, this),
+        )
+
+    def _have(self, questions: tuple[Question, ...], meanings: dict[str, str], this: int) -> None:
+        # Threads may come back in another order than they were asked: only the last answer counts.
+        if self.standing and this == self._round:
+            self._questions, self._meanings = questions, meanings
+            self.call_later(self._show)
+
+    async def _show(self) -> None:
+        """Draws the fields that are to be seen, keeping those that stand there already."""
+        form = self.query_one("#form", VerticalScroll)
+        if not self.query("#next"):
+            await self.query("#wait").remove()
+            await form.mount(Horizontal(Act("", id="more"), Act("Show the plan", id="next"), id="buttons"))
+        questions = await self._show_levels(form)
+        visible = [question for question in questions if self._all or question.priority == "high"]
+        keys = {question.key for question in visible}
+        fields = {field.question.key: field for field in self.query(Field)}
+        for key in fields.keys() - keys:
+            await fields[key].remove()
+        before: Field | None = None
+        for question in visible:
+            field = fields.get(question.key)
+            if field is None:
+                said = before.question.why if before else ""
+                field = Field(
+                    question, self._known(question), why="" if question.why == said else question.why
+                )
+                await (form.mount(field, after=before) if before else form.mount(field, before=0))
+            before = field
+        self._label_more(len(questions) - len(visible))
+        self.refresh_bindings()
+        if self.focused is None:
+            if self.query(Levels):
+                self.query_one(Levels).focus()
+            elif visible:
+                self.query(Field).first().enter()
+            else:
+                self.query_one("#next").focus()
+
+    def _known(self, question: Question) -> str:
+        """What was typed before, or the default."""
+        typed = dict(self.firescreen.session.typed)
+        return typed[question.key].reveal() if question.key in typed else question.default
+
+    def _label_more(self, hidden: int) -> None:
+        more = self.query_one("#more", Act)
+        more.label = "Fewer choices" if self._all else f"More choices ({hidden})"
+        more.display = self._all or hidden > 0
+
+    async def _show_levels(self, form: VerticalScroll) -> tuple[Question, ...]:
+        """Draws the levels of several components as one table; returns the questions that are not in it."""
+        session = self.firescreen.session
+        asked = [question for question in self._questions if is_level(question)]
+        if len(asked) < 2 or session.stack is None or session.scan is None:
+            return self._questions
+        rows = level_rows(self._questions, session.stack, session.scan)
+        if self.query(Levels):
+            self.query_one(Levels).rows = rows
+        else:
+            await self.mount(Levels(rows, self._meanings), before=form)
+        return tuple(question for question in self._questions if not is_level(question))
+
+    def on_levels_changed(self, event: Levels.Changed) -> None:
+        """Takes the levels in; other levels may ask other questions."""
+        stack = self.firescreen.session.stack
+        if stack is None:
+            return
+        for key, value in event.answers:
+            stack = self.firescreen.desk.answer(stack, key, value)
+        self._keep(stack, frozenset(key for key, _ in event.answers))
+        self._ask_again()
+
+    def _keep(self, stack: Stack, keys: frozenset[str]) -> None:
+        session = self.firescreen.session
+        self.firescreen.session = replace(session, stack=stack, plan=None, touched=session.touched | keys)
+
+    def on_field_changed(self, event: Field.Changed) -> None:
+        """Takes an answer in, or says beside it why it cannot be used; another answer may ask other questions."""
+        if self._take(event.field, event.value):
+            self._ask_again()
+
+    def _take(self, field: Field, value: str) -> bool:
+        from wizard.errors import InputError
+        from wizard.redact import Secret
+
+        session = self.firescreen.session
+        if session.stack is None:
+            return False
+        key = field.question.key
+        try:
+            stack = self.firescreen.desk.answer(session.stack, key, value)
+        except InputError as error:
+            field.complain(f"{error.what}: {error.todo}" if error.todo else error.what)
+            return False
+        field.complain("")
+        if field.question.kind == "password":
+            others = tuple(pair for pair in session.typed if pair[0] != key)
+            typed = (*others, (key, Secret(value))) if value else others
+            self.firescreen.session = replace(session, typed=typed)
+        self._keep(stack, frozenset({key}))
+        return True
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only where there is a table can its level be given to all."""
+        return action != "all_alike" or bool(self.query(Levels))
+
+    def action_all_alike(self) -> None:
+        """Every component gets the level of the one in hand."""
+        self.query_one(Levels).all_alike()
+
+    def on_act_pressed(self, event: Act.Pressed) -> None:
+        """More choices, or on to the plan."""
+        if event.act.id == "more":
+            self.action_more()
+        else:
+            self.action_go_on()
+
+    def action_more(self) -> None:
+        """Shows or hides the questions that few people change."""
+        self._all = not self._all
+        self.call_later(self._show_more)
+
+    async def _show_more(self) -> None:
+        before = set(self.query(Field))
+        await self._show()
+        for field in self.query(Field):
+            if field not in before:
+                field.enter()
+                return
+        self.query_one("#more").focus()
+
+    def action_go_on(self) -> None:
+        """To the plan, or to the first answer that cannot be used."""
+        for field in self.query(Field):
+            if field.wrong:
+                field.enter()
+                return
+        if not self._questions:
+            return
+        from screens.plan.screen import PlanPage
+
+        self.app.push_screen(PlanPage())
+
+    def action_help(self) -> None:
+        """The question in hand explains itself first."""
+        from screens.base_screen import keys_of
+        from screens.dialogs.help import HelpDialog
+
+        text = self.HELP
+        for field in self.query(Field):
+            if field.has_focus_within and field.question.more:
+                text = f"{field.question.title}\n\n{field.question.more}\n\n{self.HELP}"
+        for table in self.query(Levels):
+            if table.has_focus:
+                more = next((one.more for one in self._questions if one.key == table.row.key), "")
+                text = "\n\n".join(part for part in (self.TABLE, more, self.HELP) if part)
+        self.app.push_screen(HelpDialog("Choices", text, keys_of(self)))

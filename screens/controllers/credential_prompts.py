@@ -1,0 +1,99 @@
+"""Asks what connections ask for, in one place: whatever was cut short by the question is done again with the answer.
+
+One dialog at a time, and each question once, however many threads ran into it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from screens.dialogs.credentials import Given, SecretDialog, host_key_dialog
+
+if TYPE_CHECKING:
+    from screens.app import FirescreenApp
+    from wizard.errors import NeededError
+
+
+@dataclass(slots=True)
+class _Asker:
+    wanted: Callable[[], bool]
+    again: Callable[[], None]
+    refused: Callable[[], None]
+
+
+@dataclass(slots=True, eq=False)
+class _Question:
+    needed: NeededError
+    askers: list[_Asker] = field(default_factory=list)
+
+
+class Needs:
+    """The questions that wait for a person.
+
+    Args:
+        app: on whose screens they are asked.
+    """
+
+    def __init__(self, app: FirescreenApp) -> None:
+        self._app = app
+        self._waiting: list[_Question] = []
+        self._open = False
+
+    def ask(
+        self,
+        needed: NeededError,
+        *,
+        wanted: Callable[[], bool],
+        again: Callable[[], None],
+        refused: Callable[[], None],
+    ) -> None:
+        """Asks, and calls `again` when there is an answer or `refused` when the person gives none.
+
+        Args:
+            needed: the question; its `kind` is not empty.
+            wanted: whether anybody still waits; if not, neither is called.
+        """
+        same = (needed.kind, needed.host, needed.fingerprint)
+        for question in self._waiting:
+            if same == (question.needed.kind, question.needed.host, question.needed.fingerprint):
+                question.askers.append(_Asker(wanted, again, refused))
+                return
+        self._waiting.append(_Question(needed, [_Asker(wanted, again, refused)]))
+        self._next()
+
+    def _next(self) -> None:
+        while self._waiting and not any(asker.wanted() for asker in self._waiting[0].askers):
+            self._waiting.pop(0)
+        if self._open or not self._waiting:
+            return
+        self._open = True
+        needed = self._waiting[0].needed
+        if needed.kind == "host-key":
+            self._app.push_screen(host_key_dialog(needed), self._accepted)
+        else:
+            several = len(self._app.session.hosts) != 1
+            self._app.push_screen(SecretDialog(needed, several=several), self._given)
+
+    def _accepted(self, yes: bool | None) -> None:
+        if yes:
+            needed = self._waiting[0].needed
+            self._app.desk.accept(needed.host, needed.fingerprint)
+        self._done(answered=bool(yes))
+
+    def _given(self, given: Given | None) -> None:
+        needed = self._waiting[0].needed
+        if given is not None:
+            self._app.desk.give(needed.kind, needed.host, given.secret, everywhere=given.everywhere)
+        self._done(answered=given is not None, kind=needed.kind if given and given.everywhere else "")
+
+    def _done(self, *, answered: bool, kind: str = "") -> None:
+        """Goes on after the first question, and after all of a kind that were answered with it."""
+        self._open = False
+        done = [self._waiting[0], *(each for each in self._waiting[1:] if each.needed.kind == kind)]
+        self._waiting = [each for each in self._waiting if each not in done]
+        for asker in [asker for question in done for asker in question.askers]:
+            if asker.wanted():
+                (asker.again if answered else asker.refused)()
+        self._next()

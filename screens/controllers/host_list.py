@@ -1,0 +1,347 @@
+"""The hosts to choose from: where they come from, what a test of them found, and which are taken.
+
+The App's `hosts` is what the page draws. Several hosts can be tested at once; each is asked in a thread of its
+own, and an answer that nobody waits for any more is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from screens.state import HostEntry, Session, Trouble
+from screens.state_styles import inline
+
+if TYPE_CHECKING:
+    from screens.app import FirescreenApp
+    from wizard.engine import Scan
+    from wizard.inventory.sources import Instance
+    from wizard.model import ComponentSpec, HostFacts, HostSpec, Stack
+
+PRACTICE = "practice"
+"""Name of the line that stands for the practice stack as a whole."""
+
+
+class Roster:
+    """Keeps the App's `hosts` true.
+
+    Args:
+        app: whose hosts they are.
+    """
+
+    def __init__(self, app: FirescreenApp) -> None:
+        self._app = app
+        self._asked = False
+        self.trouble = ""
+        """Why the instances of this machine cannot be listed; '' where they can."""
+
+    def entry(self, name: str) -> HostEntry | None:
+        """The host of that name."""
+        return next((entry for entry in self._app.hosts if entry.name == name), None)
+
+    @property
+    def taken(self) -> tuple[HostEntry, ...]:
+        """Those that were chosen, in the order in which they were."""
+        return tuple(
+            sorted((entry for entry in self._app.hosts if entry.taken), key=lambda entry: entry.taken)
+        )
+
+    # -- what there is -------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Fills the list: what is in hand, this machine, and what is offered."""
+        from wizard.model import HostSpec
+
+        if not self._app.hosts:
+            here = HostSpec(name="here", connect="local")
+            practice = HostSpec(name=PRACTICE, connect="practice")
+            self._app.hosts = (
+                HostEntry(spec=here, source="here"),
+                HostEntry(spec=practice, source="practice"),
+            )
+        self._in_hand(self._app.session)
+        if not self._asked:
+            self._asked = True
+            self._app.ask(self._app.desk.offered, lambda found: self._offered(*found), wanted=lambda: True)
+
+    def _in_hand(self, session: Session) -> None:
+        """What the last look at the stack in hand found stands in the list without another test."""
+        if session.stack is None or session.place == "practice":
+            return
+        facts = session.scan.facts.hosts if session.scan else {}
+        exposures = session.scan.exposures if session.scan else ()
+        for number, spec in enumerate(session.stack.hosts, start=1):
+            before = self.entry(spec.name)
+            source = before.source if before else "here" if spec.connect == "local" else "stack"
+            known = facts.get(spec.name)
+            self._put(
+                HostEntry(
+                    spec=spec,
+                    source=source,
+                    round=before.round + 1 if before else 0,
+                    state="known" if known else "",
+                    user=known.user if known else "",
+                    rights=_rights(spec, known) if known else "",
+                    taken=0 if session.place == "here" else number,
+                    components=tuple(one for one in session.stack.components if one.host == spec.name),
+                    exposures=tuple(one for one in exposures if one.host == spec.name),
+                )
+            )
+
+    def _offered(self, names: tuple[str, ...], instances: tuple[Instance, ...], trouble: str) -> None:
+        from wizard.inventory.sources import free_name
+        from wizard.model import HostSpec
+
+        self.trouble = trouble
+        for name in names:
+            known = {entry.spec.address or entry.name for entry in self._app.hosts}
+            if name not in known:
+                free = free_name(name, self._names())
+                address = "" if free == name else name
+                self._put(HostEntry(spec=HostSpec(name=free, connect="ssh", address=address), source="ssh"))
+        for one in instances:
+            known = {
+                entry.spec.instance or entry.name
+                for entry in self._app.hosts
+                if entry.spec.connect == "incus"
+            }
+            if one.name not in known:
+                spec = HostSpec(name=free_name(one.name, self._names()), connect="incus", instance=one.name)
+                note = "" if one.running else "it is stopped"
+                self._put(HostEntry(spec=spec, source="incus", note=note))
+
+    def _names(self) -> tuple[str, ...]:
+        return tuple(entry.name for entry in self._app.hosts)
+
+    def add(
+        self, text: str, then: Callable[[tuple[str, ...]], None], otherwise: Callable[[Trouble], None]
+    ) -> None:
+        """Adds the host that was typed, or those of a file that was named; `then` gets the names of the new ones."""
+
+        def added(found: tuple[tuple[HostSpec, ...], str]) -> None:
+            specs, file = found
+            known = {_login(entry.spec) for entry in self._app.hosts} if file else set()
+            new = tuple(spec for spec in specs if _login(spec) not in known)
+            note = f"from {inline(file.rpartition('/')[2], 24)}" if file else ""
+            for spec in new:
+                self._put(HostEntry(spec=spec, source="added", note=note))
+            if not new:
+                self._app.notify(f"All {len(specs)} hosts of {inline(file, 80)} are in the list already.")
+            then(tuple(spec.name for spec in new))
+
+        names = self._names()
+        self._app.ask(lambda: self._app.desk.typed_hosts(text, names), added, otherwise)
+
+    def remove(self, name: str) -> None:
+        """Takes a host that was typed off the list."""
+        self._app.hosts = tuple(entry for entry in self._app.hosts if entry.name != name)
+
+    def _put(self, entry: HostEntry) -> None:
+        """Replaces the host of that name, or adds it before the practice stack."""
+        hosts = list(self._app.hosts)
+        names = [each.name for each in hosts]
+        if entry.name in names:
+            hosts[names.index(entry.name)] = entry
+        else:
+            hosts.insert(len(hosts) - 1, entry)
+        self._app.hosts = tuple(hosts)
+
+    # -- testing -------------------------------------------------------------------------------------------
+
+    def test(self, name: str) -> None:
+        """Connects and looks what runs there; nothing if that is going on."""
+        entry = self.entry(name)
+        if entry is None or entry.state == "connecting":
+            return
+        self._put(
+            replace(
+                entry, state="connecting", note="connecting…", round=entry.round + 1, trouble=None, advice=()
+            )
+        )
+        self._connect(name, entry.spec, self._refused)
+
+    def test_all(self) -> None:
+        """Tests every host that was added and not tested yet."""
+        waiting = [
+            entry for entry in self._app.hosts if entry.source == "added" and entry.state in ("", "failed")
+        ]
+        if not waiting:
+            self._app.notify("All hosts that you added were tested.")
+        for entry in waiting:
+            self.test(entry.name)
+
+    def stop(self) -> bool:
+        """Gives up all tests that go on; says whether there were any."""
+        busy = [entry for entry in self._app.hosts if entry.state == "connecting"]
+        for entry in busy:
+            self._put(replace(entry, state="", note="you stopped it", round=entry.round + 1))
+        return bool(busy)
+
+    def _wanted(self, name: str) -> Callable[[], bool]:
+        """Whether the test that goes on now still does when that is asked."""
+        entry = self.entry(name)
+        this = entry.round if entry else -1
+
+        def still() -> bool:
+            now = self.entry(name)
+            return now is not None and now.round == this and now.state == "connecting"
+
+        return still
+
+    def _change(self, name: str, **fields: object) -> None:
+        entry = self.entry(name)
+        if entry is not None:
+            self._put(replace(entry, **fields))  # type: ignore[arg-type]
+
+    def _connect(self, name: str, spec: HostSpec, otherwise: Callable[[str, Trouble], None]) -> None:
+        desk, through = self._app.desk, self._through(spec)
+        self._app.ask(
+            lambda: desk.reach(spec, through),
+            lambda facts: self._reached(name, facts),
+            lambda trouble: otherwise(name, trouble),
+            wanted=self._wanted(name),
+        )
+
+    def _through(self, spec: HostSpec) -> tuple[HostSpec, ...]:
+        """The host that holds an instance, if that is not this machine."""
+        holder = self.entry(spec.via) if spec.via else None
+        return (holder.spec,) if holder else ()
+
+    def _reached(self, name: str, facts: HostFacts) -> None:
+        spec = facts.spec
+        rights = _rights(spec, facts)
+        self._change(name, spec=spec, user=facts.user, rights=rights)
+        if rights == "none" and spec.connect == "ssh" and not spec.become:
+            self._offer_sudo(name, facts)
+        else:
+            self._look(name, facts)
+
+    def _offer_sudo(self, name: str, facts: HostFacts) -> None:
+        from screens.dialogs.confirm import ConfirmDialog
+
+        user, wanted = inline(facts.user, 60), self._wanted(name)
+        self._change(name, note=f"logged in as {user}, not root")
+
+        def no_root(_: str, trouble: Trouble) -> None:
+            self._change(name, trouble=trouble)
+            self._look(name, facts)
+
+        def answered(yes: bool | None) -> None:
+            if not wanted():
+                return
+            if not yes:
+                self._look(name, facts)
+                return
+            self._change(name, note="asking sudo there…")
+            self._connect(name, replace(facts.spec, become="sudo"), no_root)
+
+        self._app.push_screen(
+            ConfirmDialog(
+                f"Use sudo on {name}?",
+                f"You are logged in there as {user}, not as root. Configuration files and services belong to root. "
+                "Firescreen can use sudo there; where sudo asks for a password, you are asked for it.",
+                yes="Use sudo",
+                no="Stay without",
+            ),
+            answered,
+        )
+
+    def _look(self, name: str, facts: HostFacts) -> None:
+        self._change(name, note="looking what runs there…")
+        desk, through = self._app.desk, self._through(facts.spec)
+        self._app.ask(
+            lambda: desk.found_there(facts, through),
+            lambda scan: self._seen(name, scan),
+            lambda trouble: self._refused(name, trouble),
+            wanted=self._wanted(name),
+        )
+
+    def _seen(self, name: str, scan: Scan) -> None:
+        entry = self.entry(name)
+        if entry is None:
+            return
+        chosen = {one.name: one for one in entry.components}
+        found = tuple(chosen.get(one.name, one) for one in scan.stack.components if one.host == name)
+        entry = replace(
+            entry,
+            state="known",
+            note="",
+            components=found,
+            exposures=tuple(one for one in scan.exposures if one.host == name),
+        )
+        self._put(entry)
+        if found and not entry.taken and (entry.rights != "none" or entry.spec.connect == "local"):
+            self.toggle(name)
+
+    def _refused(self, name: str, trouble: Trouble) -> None:
+        self._change(name, state="failed", note="", trouble=trouble)
+
+        def have(advice: tuple[str, ...]) -> None:
+            entry = self.entry(name)
+            if entry is not None and entry.trouble == trouble:
+                self._put(replace(entry, advice=advice))
+
+        self._app.ask(lambda: self._app.desk.explain_text(trouble.what), have, wanted=lambda: True)
+
+    # -- taking --------------------------------------------------------------------------------------------
+
+    def toggle(self, name: str) -> None:
+        """Chooses a host, or no longer; one that was never tested is tested first."""
+        entry = self.entry(name)
+        if entry is None or entry.state == "connecting":
+            return
+        if entry.taken:
+            rest = [each.name for each in self.taken if each.name != name]
+            self._put(replace(entry, taken=0))
+            for number, each in enumerate(rest, start=1):
+                self._change(each, taken=number)
+        elif entry.state != "known":
+            self.test(name)
+        elif not entry.components:
+            self._app.notify("Nothing of Prometheus was found there: there is nothing to secure.")
+        else:
+            self._put(replace(entry, taken=len(self.taken) + 1))
+
+    def take(self) -> bool:
+        """Takes the chosen hosts in hand; False, with a word on why, if none can be."""
+        chosen = self.taken
+        if not chosen:
+            self._app.notify("Choose a host first: Space, or Enter to test it.", severity="warning")
+            return False
+        if any(entry.state == "connecting" for entry in chosen):
+            self._app.notify("A test still goes on; a moment.")
+            return False
+        if all(entry.spec.connect == "local" for entry in chosen):
+            self._app.places.forget()
+            self._app.places.here()
+        else:
+            self._app.places.take_hosts(self._stack(chosen))
+        return True
+
+    def _stack(self, chosen: tuple[HostEntry, ...]) -> Stack:
+        """The stack of the chosen hosts; certificates and users of the one in hand are kept."""
+        from wizard.model import Stack
+
+        specs = {entry.name: entry.spec for entry in chosen}
+        for entry in chosen:
+            for holder in self._through(entry.spec):
+                specs.setdefault(holder.name, holder)
+        components: tuple[ComponentSpec, ...] = tuple(one for entry in chosen for one in entry.components)
+        session = self._app.session
+        if session.stack is not None and session.place in ("file", "hosts"):
+            return replace(session.stack, hosts=tuple(specs.values()), components=components, source="")
+        return Stack(hosts=tuple(specs.values()), components=components)
+
+
+def _login(spec: HostSpec) -> tuple[str, str, int]:
+    """What makes two entries the same host."""
+    if spec.connect == "incus":
+        return "incus", spec.instance or spec.name, 0
+    return ("local", "", 0) if spec.connect == "local" else ("ssh", spec.address or spec.name, spec.port)
+
+
+def _rights(spec: HostSpec, facts: HostFacts) -> Literal["root", "sudo", "none"]:
+    if not facts.root:
+        return "none"
+    return "sudo" if spec.become else "root"

@@ -1,0 +1,181 @@
+"""The one thing that writes at a time: an apply, an undo, a verify or a recovery, in one thread of the App's own.
+
+A second one is refused, never started beside the first. Cancelling sets an event that the engine reads between
+two changes; the run has ended when the engine says so, not when a worker's state does (textual#4889).
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from screens.controllers.event_queue import Feed
+from screens.messages import Answered, Drain
+from screens.state import RunState, Trouble, advance, settled, stop
+
+if TYPE_CHECKING:
+    from textual.timer import Timer
+
+    from screens.app import FirescreenApp
+    from wizard.engine import Outcome
+    from wizard.model import Arrow, Event
+
+Emit: TypeAlias = "Callable[[Event], None]"
+
+SWITCH = 0.0005
+"""Seconds after which a thread that computes lets another in while a run goes on: keys must not wait."""
+
+TICK = 0.1
+"""Seconds between two redraws, however much is said."""
+
+SHARE = 0.04
+"""Seconds of a tick that taking in events may use; the rest of a flood waits, and keys come in between."""
+
+
+class Runs:
+    """Starts a run and keeps the App's `run_state` true to it.
+
+    Args:
+        app: whose state it is.
+    """
+
+    def __init__(self, app: FirescreenApp) -> None:
+        self._app = app
+        self._feed = Feed(lambda: app.post_message(Drain()))
+        self._cancel = threading.Event()
+        self._working = False
+        self._timer: Timer | None = None
+        self._after: Callable[[], None] | None = None
+        self._pending: Callable[[], None] | None = None
+        self._drained = 0.0
+        self._backlog: deque[Event] = deque()
+        self._switch = sys.getswitchinterval()
+
+    @property
+    def working(self) -> bool:
+        """Whether the engine's thread has not come back yet."""
+        return self._working
+
+    def start(
+        self,
+        state: RunState,
+        work: Callable[[Emit, threading.Event], Outcome | None],
+        *,
+        when_shown: bool = False,
+    ) -> bool:
+        """Begins, unless another run is at work. `work` gets `emit` and `cancel`, and blocks.
+
+        Args:
+            when_shown: the work waits for `go`: a screen that is still being built would make keys wait twice.
+        """
+        if self._working:
+            self._app.notify("A run is under way; wait for its end or stop it.", severity="warning")
+            return False
+        self._working = True
+        self._cancel = threading.Event()
+        self._app.run_state = state
+        self._timer = self._app.set_interval(TICK, self.drain_soon)
+        sys.setswitchinterval(SWITCH)
+        # A sweep over all objects takes as long as several key presses; a run is short and can do without.
+        gc.disable()
+        cancel, emit = self._cancel, self._feed.emit
+        self._pending = lambda: self._app.ask(lambda: work(emit, cancel), self._ended, self._broke)
+        if not when_shown:
+            self.go()
+        return True
+
+    def picture(self, arrows: tuple[Arrow, ...]) -> None:
+        """Remembers who asks whom by the plan in hand; for the thread of a run, once it has made the plan."""
+
+        def keep() -> None:
+            self._app.run_state = replace(self._app.run_state, arrows=arrows)
+
+        self._app.post_message(Answered(keep))
+
+    def go(self) -> None:
+        """Begins what waited for its screen; nothing if nothing did."""
+        pending, self._pending = self._pending, None
+        if pending:
+            pending()
+
+    def cancel(self) -> None:
+        """Asks the engine to stop between two changes and to put back what was done."""
+        self._cancel.set()
+        self._app.run_state = stop(self._app.run_state)
+
+    def cancel_then(self, after: Callable[[], None]) -> None:
+        """As `cancel`; calls `after` when the engine has come back."""
+        self._after = after
+        self.cancel()
+
+    def drain_soon(self) -> None:
+        """As `drain`, unless that was a moment ago: the next tick does it then, and keys come in between."""
+        if time.monotonic() - self._drained >= 0.9 * TICK:  # a timer is never quite on time
+            self.drain()
+
+    def drain(self) -> None:
+        """Takes in what the engine said since the last time, as far as there is time; one redraw for all of it."""
+        self._drained = time.monotonic()
+        self._backlog.extend(self._feed.take())
+        until = self._drained + SHARE
+        state = self._app.run_state
+        while self._backlog and time.monotonic() < until:
+            state = advance(state, self._backlog.popleft())
+        if state is not self._app.run_state:
+            self._app.run_state = state
+
+    def _after_all(self, then: Callable[[], None]) -> None:
+        """Calls `then` when everything that was said is taken in."""
+        self.drain()
+        if self._backlog:
+            self._app.set_timer(TICK, lambda: self._after_all(then))
+        else:
+            then()
+
+    def _ended(self, outcome: Outcome | None) -> None:
+        self._after_all(lambda: self._close(outcome))
+
+    def _close(self, outcome: Outcome | None) -> None:
+        state = replace(self._app.run_state, phase="finished", outcome=outcome, waiting="")
+        if outcome is not None:
+            error = Trouble.of(outcome.error) if outcome.error else None
+            state = replace(
+                state,
+                run=outcome.run or state.run,
+                result=outcome.state,
+                attempts=outcome.attempts or state.attempts,
+                hosts=settled(state.hosts, outcome.hosts),
+                trouble=error or state.trouble,
+            )
+        elif not state.result:
+            ok = bool(state.attempts) and not any(attempt.failed for attempt in state.attempts)
+            state = replace(state, result="proven" if ok else "failed")
+        self._finish(state)
+
+    def _broke(self, trouble: Trouble) -> None:
+        self._after_all(
+            lambda: self._finish(
+                replace(self._app.run_state, phase="finished", result="failed", trouble=trouble, waiting="")
+            )
+        )
+
+    def _finish(self, state: RunState) -> None:
+        self._working = False
+        sys.setswitchinterval(self._switch)
+        gc.enable()
+        if self._timer:
+            self._timer.stop()
+        self._app.run_state = state
+        if state.kind == "verify":
+            self._app.places.look()  # nothing was changed: the plan in hand still stands
+        else:
+            self._app.places.stale()
+        after, self._after = self._after, None
+        if after:
+            after()

@@ -1,0 +1,91 @@
+"""The box that all dialogs are drawn in: title on the border, text that scrolls, buttons beneath."""
+
+from __future__ import annotations
+
+from typing import ClassVar, TypeVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from screens.state_styles import inline
+from screens.widgets.button import Act
+
+Result = TypeVar("Result")
+
+
+class Dialog(ModalScreen[Result]):
+    """Base of the dialogs: `text()` is drawn, `buttons()` names (id, label, variant), Escape is `refuse`.
+
+    The first button has the focus, so put the harmless one first where a slip would hurt.
+    """
+
+    TITLE_TEXT: ClassVar[str] = ""
+    DEFAULT_CSS = """
+    Dialog {
+        align: center middle; background: $background 60%;
+        .box {
+            width: 74; max-width: 100%; height: auto; max-height: 100%;
+            border: round $primary; border-title-color: $primary; border-title-style: bold;
+            background: $surface; padding: 1 2;
+        }
+        .text { height: auto; max-height: 74vh; }
+        .buttons { height: auto; align-horizontal: right; padding: 1 0 0 0; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "refuse", "Close", show=False),
+        Binding("left", "app.focus_previous", "Previous", show=False),
+        Binding("right", "app.focus_next", "Next", show=False),
+        Binding("up", "scroll(-1)", "Up", show=False),
+        Binding("down", "scroll(1)", "Down", show=False),
+        Binding("pageup", "scroll(-8)", "Page up", show=False),
+        Binding("pagedown", "scroll(8)", "Page down", show=False),
+    ]
+    AUTO_FOCUS = "Act"
+
+    def compose(self) -> ComposeResult:
+        """The box."""
+        with Vertical(classes="box") as box:
+            with VerticalScroll(classes="text", can_focus=False):
+                yield from self.inside()
+            with Horizontal(classes="buttons"):
+                for name, label in self.buttons():
+                    yield Act(label, id=name)
+        box.border_title = Content(f" {inline(self.title_text(), 64)} ")
+
+    def action_scroll(self, lines: int) -> None:
+        """Moves the text where it is longer than the screen."""
+        self.query_one(".text", VerticalScroll).scroll_relative(y=lines, animate=False)
+
+    def title_text(self) -> str:
+        """What stands on the border."""
+        return self.TITLE_TEXT
+
+    def inside(self) -> ComposeResult:
+        """What stands in the box."""
+        yield Static(self.text(), markup=False)
+
+    def text(self) -> Content:
+        """What is said."""
+        return Content("")
+
+    def buttons(self) -> tuple[tuple[str, str], ...]:
+        """(id, label) of each button."""
+        return (("close", "Close"),)
+
+    def on_act_pressed(self, event: Act.Pressed) -> None:
+        """Answers with the button's id."""
+        event.stop()
+        self.chosen(event.act.id or "")
+
+    def chosen(self, name: str) -> None:
+        """Ends the dialog; `name` is the button's id."""
+        raise NotImplementedError
+
+    def action_refuse(self) -> None:
+        """Escape."""
+        raise NotImplementedError

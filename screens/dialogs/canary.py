@@ -1,0 +1,76 @@
+"""Which host goes first: it is changed and proven before any of the others is touched."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from screens.dialogs.base import Dialog
+from screens.state_styles import inline
+
+WORDS = """\
+One host may go first (a canary): it is changed and proven, and only then are the others touched. If it fails, it is \
+put back, and nothing else was changed. It has to be one that no other of these hosts asks through, so a Prometheus \
+cannot go first."""
+
+
+class FirstDialog(Dialog["str | None"]):
+    """Answers with a host's name, 'none', '' to leave it to Firescreen, or None for no change.
+
+    Args:
+        able: the hosts that can go first.
+        ours: the one that Firescreen would take; '' for none.
+        now: what is chosen: a host, 'none' or ''.
+    """
+
+    TITLE_TEXT = "Which host goes first?"
+    AUTO_FOCUS = "OptionList"
+    DEFAULT_CSS = """
+    FirstDialog OptionList { background: $surface; padding: 0; margin: 1 0 0 0; max-height: 9; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "", show=False),
+        Binding("down", "", show=False),
+        Binding("pageup", "", show=False),
+        Binding("pagedown", "", show=False),
+    ]
+
+    def __init__(self, able: tuple[str, ...], *, ours: str, now: str) -> None:
+        super().__init__()
+        self._choices = ("", "none", *able)
+        self._ours, self._now = ours, now
+
+    def inside(self) -> ComposeResult:
+        """A list."""
+        yield Static(WORDS, markup=False)
+        listed = OptionList(*(Option(self._entry(choice)) for choice in self._choices), markup=False)
+        listed.highlighted = self._choices.index(self._now) if self._now in self._choices else 0
+        yield listed
+
+    def _entry(self, choice: str) -> Content:
+        mark = "• " if choice == self._now else "  "
+        if choice == "":
+            return Content(f"{mark}as Firescreen would: {inline(self._ours, 40) or 'none'}")
+        return Content(f"{mark}none: all at once" if choice == "none" else f"{mark}{inline(choice, 60)}")
+
+    def buttons(self) -> tuple[tuple[str, str], ...]:
+        """One, to leave."""
+        return (("keep", "Leave it"),)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """That one."""
+        event.stop()
+        self.dismiss(self._choices[event.option_index])
+
+    def chosen(self, name: str) -> None:
+        """As it was."""
+        self.dismiss(None)
+
+    def action_refuse(self) -> None:
+        """As it was."""
+        self.dismiss(None)

@@ -1,0 +1,134 @@
+"""What a connection asks a person for: a yes to a host's key, a password, a passphrase. Nothing of it is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import Input, Static
+
+from screens.dialogs.base import Dialog
+from screens.dialogs.confirm import ConfirmDialog
+from screens.state_styles import safe
+
+if TYPE_CHECKING:
+    from wizard.errors import NeededError
+    from wizard.redact import Secret
+
+TITLES = {
+    "password": "Password of the login",
+    "key": "Passphrase of a private key",
+    "sudo": "Password for sudo",
+}
+
+
+def host_key_dialog(needed: NeededError) -> ConfirmDialog:
+    """Shows a host's key and asks whether it is the right one; Enter by accident is a no."""
+    kind = needed.what.rpartition(": ")[2].removesuffix(needed.fingerprint).strip()
+    text = Content("\n").join(
+        [
+            Content.assemble(("Host  ", "$quiet"), safe(needed.where or needed.host, 200)),
+            Content.assemble(("Key   ", "$quiet"), safe(kind or "of a kind that it does not name", 60)),
+            Content.assemble(("      ", ""), (safe(needed.fingerprint, 120).plain, "bold")),
+            Content(""),
+            Content("This is the first contact: nothing here knows that key yet. No password has been sent."),
+            safe(needed.todo, 400),
+        ]
+    )
+    return ConfirmDialog("Is this that host's key?", text, yes="Yes, accept it", no="No", careful=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What was typed. Of kind 'key' an empty secret means: do without that key."""
+
+    secret: Secret
+    everywhere: bool = False
+    """Whether it is for all hosts that ask for the like."""
+
+
+class SecretDialog(Dialog[Any]):
+    """Asks for a password or a passphrase, masked; answers with `Given`, or None for Escape.
+
+    Args:
+        needed: what asks for it.
+        several: whether other hosts may ask for the same.
+    """
+
+    AUTO_FOCUS = "Input"
+    DEFAULT_CSS = """
+    SecretDialog {
+        Input { height: 1; border: none; padding: 0 1; margin: 1 0 0 0; background: $panel; width: 1fr; }
+        Input:focus { border: none; background-tint: $foreground 8%; }
+        #missing { color: $error; height: auto; display: none; &.-on { display: block; } }
+    }
+    """
+    # The arrows are the text's.
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "", show=False),
+        Binding("right", "", show=False),
+    ]
+
+    def __init__(self, needed: NeededError, *, several: bool = False) -> None:
+        super().__init__()
+        self._needed = needed
+        # A passphrase serves all the hosts that the key opens as it is.
+        self._several = several and needed.kind != "key"
+
+    def title_text(self) -> str:
+        """What is asked for."""
+        return TITLES.get(self._needed.kind, "Something has to be asked for")
+
+    def text(self) -> Content:
+        """Who asks, and why."""
+        needed = self._needed
+        return Content("\n").join(
+            [
+                Content.assemble(("Host  ", "$quiet"), safe(needed.where or needed.host, 200)),
+                safe(f"{needed.what}.", 400),
+                Content.styled(safe(needed.todo, 300).plain, "$quiet"),
+            ]
+        )
+
+    def inside(self) -> ComposeResult:
+        """Words, field, and where the answer goes."""
+        yield from super().inside()
+        yield Input(password=True)
+        yield Static("✗ It is empty: type it, or press Escape.", id="missing", markup=False)
+        words = "It is kept in memory until Firescreen ends, and written nowhere."
+        if self._several:
+            words += " 'For all hosts' sends it to another host once this one has taken it."
+        yield Static(f"\n{words}", classes="why", markup=False)
+
+    def buttons(self) -> tuple[tuple[str, str], ...]:
+        """Go on, here or everywhere, do without that key, or stop."""
+        everywhere = (("everywhere", "For all hosts"),) if self._several else ()
+        without = (("without", "Do without this key"),) if self._needed.kind == "key" else ()
+        return (("give", "Go on"), *everywhere, *without, ("stop", "Stop"))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter gives it."""
+        event.stop()
+        self.chosen("give")
+
+    def chosen(self, name: str) -> None:
+        """Hands it over, unless there is nothing to hand over."""
+        from wizard.redact import Secret
+
+        field = self.query_one(Input)
+        if name == "without":
+            self.dismiss(Given(Secret("")))
+        elif name == "stop":
+            self.dismiss(None)
+        elif not field.value:
+            self.query_one("#missing").add_class("-on")
+            field.focus()
+        else:
+            self.dismiss(Given(Secret(field.value), everywhere=name == "everywhere"))
+
+    def action_refuse(self) -> None:
+        """Escape stops."""
+        self.dismiss(None)

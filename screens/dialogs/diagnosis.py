@@ -1,0 +1,155 @@
+"""'What does this mean?': paste an error, from whichever end, and read what it is and what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from textual import events
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.widgets import Static, TextArea
+
+from screens.dialogs.base import Dialog
+from screens.state_styles import inline, safe
+from screens.widgets.button import Act
+from wizard.redact import plain, redact
+
+if TYPE_CHECKING:
+    from screens.app import FirescreenApp
+    from wizard.diagnostics.catalogue import Diagnosis
+
+_LONGEST = 65536
+_NOTHING = "Nothing is known about this text. Try the line above or below it in the log, or the other end's."
+
+
+class Pasted(TextArea):
+    """Takes what is pasted: made harmless, and without the secrets that it may hold."""
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        event.prevent_default()
+        event.stop()
+        text = redact(plain(event.text, _LONGEST)).expandtabs(4)
+        if edit := self._replace_via_keyboard(text, *self.selection):
+            self.move_cursor(edit.end_location)
+
+
+class MeaningDialog(Dialog[None]):
+    """Explains while one types or pastes; the hosts are asked only when the person says so."""
+
+    TITLE_TEXT = "What does this mean?"
+    AUTO_FOCUS = "Pasted"
+    DEFAULT_CSS = """
+    MeaningDialog .box { width: 96%; max-width: 110; }
+    MeaningDialog Pasted { height: 3; border: none; padding: 0 1; margin: 0 0 1 0; background: $panel; }
+    MeaningDialog Pasted:focus { border: none; background-tint: $foreground 8%; }
+    """
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__()
+        self._first = redact(plain(text, _LONGEST))
+        self._found: Diagnosis | None = None
+
+    @property
+    def _firescreen(self) -> FirescreenApp:
+        return cast("FirescreenApp", self.app)
+
+    def inside(self) -> ComposeResult:
+        """What to do, the text, and what it means."""
+        yield Static(
+            "Paste an error: a log line, what curl or Python says, or 'Error' of Prometheus' targets page.",
+            markup=False,
+        )
+        yield Pasted(self._first, tab_behavior="focus", show_line_numbers=False)
+        yield Static("", id="meaning", markup=False)
+
+    def buttons(self) -> tuple[tuple[str, str], ...]:
+        """What may be of use; the first two only where they lead to something."""
+        return (("ask", "Ask the hosts"), ("mend", "Mend it"), ("close", "Close"))
+
+    def on_mount(self) -> None:
+        """Nothing to ask and nothing to mend yet."""
+        self._show(None, Content(""))
+        if self._first:
+            self._explain()
+
+    def on_text_area_changed(self, event: TextArea.Changed) -> None:
+        """Explains what stands there now."""
+        event.stop()
+        self._explain()
+
+    def _explain(self) -> None:
+        text = self.query_one(Pasted).text
+        if not text.strip():
+            self._show(None, Content(""))
+            return
+        self._firescreen.ask(
+            lambda: self._firescreen.desk.diagnosis(text),
+            lambda found: self._told(text, found),
+            wanted=lambda: self._current(text),
+        )
+
+    def _current(self, text: str) -> bool:
+        return self in self.app.screen_stack and self.query_one(Pasted).text == text
+
+    def _told(self, text: str, found: Diagnosis | None) -> None:
+        if self._current(text):
+            self._show(found, meaning(found) if found else Content(_NOTHING))
+
+    def _show(self, found: Diagnosis | None, words: Content) -> None:
+        self._found = found
+        self.query_one("#meaning", Static).update(words)
+        open_still = found is not None and bool(found.questions) and not found.asked
+        self.query_one("#ask", Act).display = open_still
+        self.query_one("#mend", Act).display = bool(found and found.mend)
+
+    def chosen(self, name: str) -> None:
+        """Asks, mends or closes."""
+        found = self._found
+        if name == "ask" and found is not None:
+            self._ask()
+        elif name == "mend" and found is not None:
+            self.dismiss(None)
+            self._firescreen.open_part(found.mend)
+        else:
+            self.dismiss(None)
+
+    def _ask(self) -> None:
+        text, stack = self.query_one(Pasted).text, self._firescreen.session.stack
+        self.query_one("#meaning", Static).update(Content("▸ Asking the hosts…"))
+        self.query_one("#ask", Act).display = False
+        self._firescreen.ask(
+            lambda: self._firescreen.desk.diagnosis(text, ask=True, stack=stack),
+            lambda found: self._told(text, found),
+            wanted=lambda: self._current(text),
+        )
+
+    def action_refuse(self) -> None:
+        """Closes."""
+        self.dismiss(None)
+
+
+def meaning(found: Diagnosis) -> Content:
+    """A diagnosis for a person; parts of it come from the pasted text and are drawn as plain text."""
+    rows = [
+        ("What it means", found.cause),
+        ("What to do", found.fix),
+        ("At the other end", found.other_end),
+        ("To be sure", found.next),
+    ]
+    parts = [
+        Content.assemble((f"{title}\n", "bold $primary"), safe(text, 800)) for title, text in rows if text
+    ]
+    if found.asked:
+        lines = [
+            Content.assemble(
+                ("✓ " if asked.answer else "– ", "$success" if asked.answer else "$quiet"),
+                inline(asked.question.told, 200),
+            )
+            for asked in found.asked
+        ]
+        parts.insert(0, Content.assemble(("Asked the hosts\n", "bold $primary"), Content("\n").join(lines)))
+    elif found.questions:
+        parts.append(
+            Content.styled("It can be one of several things: 'Ask the hosts' finds out which.", "$warning")
+        )
+    return Content("\n\n").join(parts)

@@ -1,0 +1,87 @@
+"""The field's words, each explained in a few lines: one key from every screen's help, and from all commands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from textual import events
+from textual.app import ComposeResult
+from textual.widgets import Markdown, OptionList
+from textual.widgets.option_list import Option
+
+from screens.dialogs.base import Dialog
+
+if TYPE_CHECKING:
+    from screens.app import FirescreenApp
+
+
+class WordsDialog(Dialog[None]):
+    """The list of words, and what the one in hand means. A letter goes to the next word that begins with it."""
+
+    TITLE_TEXT = "Words explained"
+    AUTO_FOCUS = "OptionList"
+    DEFAULT_CSS = """
+    WordsDialog {
+        .text { height: 17; }
+        OptionList { max-height: 7; padding: 0; background: $panel; }
+        Markdown { padding: 0; margin: 1 0 0 0; background: $surface; height: auto; }
+        MarkdownH1 { content-align: left middle; color: $primary; text-style: bold; margin: 0 0 1 0; }
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._texts: tuple[str, ...] = ()
+
+    def inside(self) -> ComposeResult:
+        """The list, the text."""
+        yield OptionList(Option("looking…", disabled=True), markup=False)
+        yield Markdown("", open_links=False)
+
+    def on_mount(self) -> None:
+        """Reads them."""
+        app = cast("FirescreenApp", self.app)
+        app.ask(app.desk.words, self._have, wanted=lambda: self in app.screen_stack)
+
+    def _have(self, texts: tuple[str, ...]) -> None:
+        self._texts = texts
+        listed = self.query_one(OptionList)
+        listed.set_options(Option(_title(text)) for text in texts)
+        listed.highlighted = 0
+        listed.focus()
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """Another word."""
+        event.stop()
+        if self._texts:
+            self.query_one(Markdown).update(self._texts[event.option_index])
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Enter leaves, as on the button."""
+        event.stop()
+        self.dismiss(None)
+
+    def on_key(self, event: events.Key) -> None:
+        """A letter: the next word that begins with it."""
+        sign = (event.character or "").casefold()
+        if not sign.isalnum() or not self._texts:
+            return
+        event.stop()
+        listed = self.query_one(OptionList)
+        count, at = len(self._texts), listed.highlighted or 0
+        for step in range(1, count + 1):
+            if _title(self._texts[(at + step) % count]).casefold().startswith(sign):
+                listed.highlighted = (at + step) % count
+                return
+
+    def chosen(self, name: str) -> None:
+        """Closes."""
+        self.dismiss(None)
+
+    def action_refuse(self) -> None:
+        """Closes."""
+        self.dismiss(None)
+
+
+def _title(text: str) -> str:
+    return text.partition("\n")[0].removeprefix("# ")

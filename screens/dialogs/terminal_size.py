@@ -1,0 +1,56 @@
+"""Says that the terminal is too small, and goes away by itself when it no longer is."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.content import Content
+
+from screens.dialogs.base import Dialog
+
+
+class SmallDialog(Dialog[None]):
+    """A notice only: Escape goes on in the small terminal.
+
+    Args:
+        width: columns that are needed.
+        height: rows that are needed.
+    """
+
+    TITLE_TEXT = "This terminal is small"
+
+    def __init__(self, width: int, height: int) -> None:
+        super().__init__()
+        self._needed = (width, height)
+
+    def text(self) -> Content:
+        """What there is, what is needed."""
+        now, needed = self.app.size, self._needed
+        return Content(
+            f"It has {now.width}x{now.height}; Firescreen is made for {needed[0]}x{needed[1]} or more. "
+            "Enlarge the window, or press Escape to go on like this."
+        )
+
+    def buttons(self) -> tuple[tuple[str, str], ...]:
+        """One."""
+        return (("on", "Go on"),)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Closes when there is room."""
+        self._close_if_room()
+
+    def on_screen_resume(self) -> None:
+        """Room may have come while another dialog stood above this one."""
+        self._close_if_room()
+
+    def _close_if_room(self) -> None:
+        size = self.app.size
+        if self.is_current and size.width >= self._needed[0] and size.height >= self._needed[1]:
+            self.dismiss(None)
+
+    def chosen(self, name: str) -> None:
+        """Goes on."""
+        self.dismiss(None)
+
+    def action_refuse(self) -> None:
+        """Goes on."""
+        self.dismiss(None)

@@ -1,0 +1,347 @@
+"""Which hosts: this machine, hosts over SSH, instances, practice; each tested before it is taken in hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from screens.base_screen import Page
+from screens.controllers.host_list import PRACTICE
+from screens.state_styles import EXPOSURE, fit, inline, safe
+from screens.themes import NO_HOST, host_colours
+from screens.widgets.title_bar import Bar
+
+if TYPE_CHECKING:
+    from screens.state import HostEntry, Session
+
+FROM = {
+    "here": "this machine",
+    "practice": "practice",
+    "ssh": "from ~/.ssh/config",
+    "incus": "instance here",
+    "added": "added",
+    "stack": "in hand",
+}
+RIGHTS = {
+    "root": "as root",
+    "sudo": "as root, by sudo",
+    "none": "without root's rights: nothing can be changed there",
+}
+
+
+class HostsPage(Page):
+    """Screen 2 of the storyboard."""
+
+    PLACE = "Hosts"
+    HELP = """\
+Choose the hosts to secure together: Prometheus' own, and those that it scrapes. Enter tests the one in hand: \
+Firescreen connects by SSH as ssh itself would (~/.ssh/config, known_hosts, keys, agent), shows the host's key \
+once where it is not known yet, finds out whether it can become root there, and looks what runs. Nothing is \
+changed by that.
+
+A host that can be secured is chosen when its test ends well; Space chooses and unchooses. 'u' takes the chosen ones \
+in hand. They are remembered for the next start; passwords never are.
+
+'a' adds a host. It also takes the path of a file that lists hosts: an Ansible inventory (INI or YAML), or the \
+targets of a Prometheus (file_sd). 't' tests all that were added.
+
+Escape stops a test that goes on, and leaves when there is none."""
+
+    CSS = """
+    HostsPage #lead { padding: 1 2 0 2; height: auto; color: $quiet; }
+    HostsPage #list { height: 1fr; margin: 1 1 0 1; }
+    HostsPage #detail { height: 9; padding: 0 2; border-top: solid $panel; }
+    HostsPage #text { height: auto; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "test", "Test it", key_display="enter"),
+        Binding("space", "choose", "Choose", key_display="space", tooltip="Choose it, or no longer"),
+        Binding("a", "add", "Add", tooltip="Add a host (user@host:port), or those in a file"),
+        Binding("t", "test_all", "Test all", show=False, tooltip="Test all hosts that you added"),
+        Binding("u", "use", "Use them", tooltip="Take the chosen hosts in hand"),
+        Binding(
+            "delete,d", "remove", "Remove", show=False, tooltip="Take a host that you added off the list"
+        ),
+        Binding("pagedown", "turn(1)", "Scroll down", show=False, priority=True),
+        Binding("pageup", "turn(-1)", "Scroll up", show=False, priority=True),
+    ]
+
+    def body(self) -> ComposeResult:
+        """A list, and the one in hand beneath."""
+        yield Static("", id="lead", markup=False)
+        yield OptionList(id="list", markup=False)
+        with VerticalScroll(id="detail", can_focus=False):
+            yield Static("", id="text", markup=False)
+
+    def on_mount(self) -> None:
+        """Fills the list and follows it."""
+        self.firescreen.roster.open()
+        self.watch(self.app, "hosts", self._follow)
+
+    def on_resize(self) -> None:
+        """The columns follow the width."""
+        self._draw()
+
+    @property
+    def entry(self) -> HostEntry | None:
+        """The host in hand."""
+        place, hosts = self.query_one("#list", OptionList).highlighted, self.firescreen.hosts
+        return hosts[place] if place is not None and place < len(hosts) else None
+
+    def _follow(self) -> None:
+        if self.standing:
+            self._draw()
+
+    def _draw(self) -> None:
+        if not self.standing:
+            return
+        hosts = self.firescreen.hosts
+        listed = self.query_one("#list", OptionList)
+        before, width = listed.highlighted or 0, max(self.app.size.width - 6, 60)
+        ids = [entry.name for entry in hosts]
+        if [option.id for option in listed.options] == ids:
+            for entry in hosts:
+                listed.replace_option_prompt(entry.name, _line(entry, width))
+        else:
+            name = listed.options[before].id if before < listed.option_count else ""
+            listed.set_options(Option(_line(entry, width), id=entry.name) for entry in hosts)
+            listed.highlighted = ids.index(name) if name in ids else min(before, len(ids) - 1)
+        self.query_one("#lead", Static).update(self._lead())
+        self._tell()
+
+    def _lead(self) -> Content:
+        names = [_called(entry) for entry in self.firescreen.roster.taken]
+        if not names:
+            many = sum(entry.source == "added" and not entry.state for entry in self.firescreen.hosts) > 1
+            how = (
+                "Enter tests a host, 't' all that you added." if many else "Enter tests a host, 'a' adds one."
+            )
+            return Content(f"{how} Testing changes nothing.")
+        return Content.assemble(
+            "Chosen: ", (inline(", ".join(names), 300), "bold"), ". 'u' goes on with them."
+        )
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """Another host."""
+        self._tell()
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Enter, or the mouse."""
+        self.action_test()
+
+    def show_session(self, session: Session) -> None:
+        """The bar names the host that the keys act on, not those of the stack."""
+        self._name_host()
+
+    def _tell(self) -> None:
+        entry = self.entry
+        if entry is not None:
+            words = _detail(entry, self.firescreen.roster.trouble)
+            self.query_one("#text", Static).update(words)
+            self._name_host()
+            self.refresh_bindings()
+
+    def _name_host(self) -> None:
+        """In the colour that it has once it is in hand."""
+        entry = self.entry
+        if entry is not None:
+            colours = host_colours((*(one.name for one in self.firescreen.roster.taken), entry.name))
+            bar = self.query_one(Bar)
+            bar.lead = ""
+            bar.hosts = ((_called(entry), NO_HOST if entry.source == "practice" else colours[entry.name]),)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what makes sense for the host in hand is among the keys."""
+        if action == "remove":
+            entry = self.entry if self.is_mounted else None
+            return entry is not None and entry.source == "added"
+        return True
+
+    def action_test(self) -> None:
+        """Tests the host in hand; practice needs no test."""
+        entry = self.entry
+        if entry is None:
+            return
+        if entry.name == PRACTICE and entry.source == "practice":
+            from screens.navigation import open_part
+
+            open_part(self.firescreen, "practise")
+        else:
+            self.firescreen.roster.test(entry.name)
+
+    def action_choose(self) -> None:
+        """Chooses the host in hand, or no longer."""
+        entry = self.entry
+        if entry is None:
+            return
+        if entry.source == "practice":
+            self.app.notify("Practice stands for itself: Enter opens it.")
+        else:
+            self.firescreen.roster.toggle(entry.name)
+
+    def action_add(self) -> None:
+        """Asks for a host, adds and tests it."""
+        from screens.dialogs.address import AddressDialog
+
+        self.app.push_screen(AddressDialog(self.firescreen.roster.add), self._added)
+
+    def _added(self, names: tuple[str, ...] | None) -> None:
+        if names:
+            listed = self.query_one("#list", OptionList)
+            listed.highlighted = [entry.name for entry in self.firescreen.hosts].index(names[0])
+        if names and len(names) == 1:
+            self.firescreen.roster.test(names[0])
+
+    def action_test_all(self) -> None:
+        """Tests the hosts that were added, side by side."""
+        self.firescreen.roster.test_all()
+
+    def action_remove(self) -> None:
+        """Takes a host that was typed off the list."""
+        entry = self.entry
+        if entry is not None:
+            self.firescreen.roster.remove(entry.name)
+
+    def action_use(self) -> None:
+        """Takes the chosen hosts in hand."""
+        if self.firescreen.runs.working:
+            self.app.notify("A run is under way; wait for its end or stop it.", severity="warning")
+        elif self.firescreen.roster.take():
+            self.firescreen.go_home()
+
+    def action_back(self) -> None:
+        """Stops what goes on; leaves when nothing does."""
+        if not self.firescreen.roster.stop():
+            self.app.pop_screen()
+
+    def action_turn(self, pages: int) -> None:
+        """A page of what is said of the host in hand."""
+        detail = self.query_one("#detail", VerticalScroll)
+        detail.scroll_relative(y=pages * max(detail.size.height - 1, 1), animate=False)
+
+
+def _called(entry: HostEntry) -> str:
+    return {"here": "this machine", "practice": "practice"}.get(entry.source, entry.name)
+
+
+def _line(entry: HostEntry, width: int) -> Content:
+    """One host: whether it is chosen, its name, how it is reached, and how it stands with it."""
+    name = min(max(width - 54, 20), 36)
+    way = width - 4 - name - 27
+    sign, words, colour = _state(entry)
+    return Content.assemble(
+        ("[✓] " if entry.taken else "    ", "bold $success"),
+        (fit(_called(entry), name), "bold"),
+        (fit(_way(entry), way), "$quiet"),
+        (fit(f"{sign} {words}", 27), colour),
+    )
+
+
+def _way(entry: HostEntry) -> str:
+    spec = entry.spec
+    if spec.connect == "ssh" and entry.source != "ssh":
+        port = f":{spec.port}" if spec.port != 22 else ""
+        return (
+            f"{spec.user}@{spec.address or spec.name}{port}"
+            if spec.user
+            else f"ssh {spec.address or spec.name}{port}"
+        )
+    if spec.connect == "incus" and spec.via:
+        return f"instance on {spec.via}"
+    if entry.source == "here":
+        return "no connection needed"
+    if entry.source == "practice":
+        return "real programs"
+    return FROM[entry.source]
+
+
+def _state(entry: HostEntry) -> tuple[str, str, str]:
+    """Sign, words and colour."""
+    if entry.source == "practice":
+        return "·", "Enter opens it", "$quiet"
+    if entry.state != "known":
+        return {
+            "connecting": ("▸", "connecting…" if entry.note == "connecting…" else "testing…", "$primary"),
+            "failed": ("✗", "the test failed", "$error"),
+        }.get(entry.state, ("·", entry.note or "not tested", "$quiet"))
+    if not entry.components:
+        return "–", "nothing of Prometheus", "$quiet"
+    if entry.rights == "none" and entry.spec.connect != "local":
+        return "!", "no root's rights", "$warning"
+    return _guarded(entry)
+
+
+def _guarded(entry: HostEntry) -> tuple[str, str, str]:
+    """How open it is what runs there."""
+    many = len(entry.exposures)
+    for state, words in (("open", "open"), ("partly", "partly")):
+        count = sum(one.state == state for one in entry.exposures)
+        if count:
+            sign, _, colour = EXPOSURE[state]
+            return sign, f"{count} of {many} {words}", colour
+    return "✓", f"{many} of {many} secured", "$success"
+
+
+def _detail(entry: HostEntry, instances: str) -> Content:
+    """What is known of the host in hand."""
+    if entry.source == "practice":
+        return Content(
+            "A Prometheus and a node_exporter of Firescreen's own, on this machine, without root: to try everything "
+            "on first. Enter opens it; it stands for itself and cannot be mixed with real hosts."
+        )
+    lines = []
+    if entry.state == "connecting":
+        lines.append(
+            Content.assemble(("▸ ", "bold $primary"), inline(entry.note), ("   Escape stops it.", "$quiet"))
+        )
+    if entry.user:
+        lines.append(_login(entry))
+    if entry.trouble:
+        from screens.dialogs.error import describe
+
+        lines.append(describe(entry.trouble))
+        lines += [Content.assemble(("Why    ", "$quiet"), safe(line, 400)) for line in entry.advice]
+    elif entry.state == "" and not entry.user:
+        lines.append(
+            Content(f"Not tested yet{': ' + entry.note if entry.note else ''}. Enter connects and looks.")
+        )
+    name, address = (
+        max((len(text) for text in texts), default=0) + 2
+        for texts in (
+            [one.key.partition("/")[2] for one in entry.exposures],
+            [one.address for one in entry.exposures],
+        )
+    )
+    for one in entry.exposures:
+        sign, word, colour = EXPOSURE[one.state]
+        lines.append(
+            Content.assemble(
+                (fit(one.key.partition("/")[2], name), "bold"),
+                fit(one.address, address),
+                (f"{sign} {word}  ", colour),
+                inline(one.words.partition(":")[0], 120),  # what follows, the sign says
+            )
+        )
+    if entry.state == "known" and not entry.components:
+        lines.append(Content("Nothing of Prometheus was found there."))
+    if entry.source == "here" and instances:
+        lines.append(Content.styled(f"Its instances cannot be listed: {inline(instances, 240)}", "$quiet"))
+    return Content("\n").join(lines)
+
+
+def _login(entry: HostEntry) -> Content:
+    words = RIGHTS.get(entry.rights, "")
+    if entry.rights == "none" and entry.spec.connect == "local":
+        words = "without root's rights; sudo is asked when something is to be changed"
+    elif entry.rights == "none" and entry.state == "connecting":
+        words = "not root"
+    colour = "$warning" if entry.rights == "none" else "$success"
+    sign = "! " if entry.rights == "none" else "✓ "
+    user = f"as {entry.user}, " if entry.rights == "none" else ""
+    return Content.assemble(("Login  ", "$quiet"), (sign, f"bold {colour}"), inline(f"{user}{words}", 160))

@@ -1,0 +1,153 @@
+"""The certificates and users that exist: for whom, until when, where they lie and with which mode. Shows only."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from screens.base_screen import Page
+from screens.state_styles import fit, inline, place, safe
+
+if TYPE_CHECKING:
+    from screens.state import Trouble
+    from wizard.engine import Holding
+
+KINDS = {"authority": "CA", "certificate": "certificate", "user": "user"}
+SOON = 30 * 86400.0
+
+
+class Holdings(Page):
+    """Screen 9 of the storyboard."""
+
+    PLACE = "Certificates and users"
+    HELP = """\
+What exists on the hosts in hand and in Firescreen's own folder, as it was just read.
+
+A CA (certificate authority) is a key that signs certificates; its own key never leaves Firescreen's folder. A \
+certificate is good for the names it lists and until its last day: after that Prometheus refuses the server. Of a \
+password the servers know a hash only; Prometheus reads it from a file that it alone can read."""
+
+    CSS = """
+    Holdings #count { padding: 1 2 0 2; height: auto; }
+    Holdings #head { padding: 1 2 0 2; height: auto; color: $primary; text-style: bold; }
+    Holdings #list { height: 1fr; padding: 0; margin: 0 1; }
+    Holdings #detail { height: 9; padding: 0 2; border-top: solid $panel; }
+    Holdings #text { height: auto; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("r", "look", "Look again")]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: tuple[Holding, ...] = ()
+
+    def body(self) -> ComposeResult:
+        """A list, and the one in hand beneath."""
+        yield Static("looking…", id="count", markup=False)
+        yield Static("", id="head", markup=False)
+        yield OptionList(id="list", markup=False)
+        with VerticalScroll(id="detail", can_focus=False):
+            yield Static("", id="text", markup=False)
+
+    def on_mount(self) -> None:
+        """Reads what there is."""
+        self.action_look()
+
+    def on_resize(self) -> None:
+        """The columns follow the width."""
+        self._draw()
+
+    def action_look(self) -> None:
+        """Reads it once more."""
+        stack = self.firescreen.session.stack
+        if stack is None:
+            self.query_one("#count", Static).update(
+                "Firescreen is still looking at the hosts; press 'r' in a moment."
+            )
+            return
+        self.firescreen.ask(lambda: self.firescreen.desk.holdings(stack), self._have, self._refused)
+
+    def _have(self, found: tuple[Holding, ...]) -> None:
+        self._found = found
+        self._draw()
+
+    def _refused(self, trouble: Trouble) -> None:
+        from screens.dialogs.error import describe
+
+        if self.standing:
+            self.query_one("#count", Static).update(describe(trouble))
+
+    def _draw(self) -> None:
+        if not self.standing:
+            return
+        if self.firescreen.session.stack is None:
+            return
+        if self._found:
+            certificates = sum(one.kind != "user" for one in self._found)
+            words = f"Certificates: {certificates}. Files with a user's password: {len(self._found) - certificates}."
+        else:
+            words = (
+                "None yet. Securing something makes a CA, certificates and a user; they are listed here then."
+            )
+        self.query_one("#count", Static).update(words)
+        self.query_one("#detail").display = bool(self._found)
+        room = max(self.size.width - 6, 40)
+        self.query_one("#head", Static).update(
+            _columns(room, "kind", "for whom", "host", "until") if self._found else ""
+        )
+        listed = self.query_one("#list", OptionList)
+        at = listed.highlighted or 0
+        listed.set_options(Option(_line(room, one)) for one in self._found)
+        if self._found:
+            listed.highlighted = min(at, len(self._found) - 1)
+            listed.focus()
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """Another one."""
+        if event.option_index < len(self._found):
+            self.query_one("#text", Static).update(_detail(self._found[event.option_index]))
+
+
+def _columns(room: int, kind: str, whom: str, host: str, until: str) -> str:
+    rest = room - 13 - 16 - 18
+    return f"{fit(kind, 12)} {fit(whom, rest)} {fit(host, 15)} {fit(until, 18)}"
+
+
+def _line(room: int, one: Holding) -> Content:
+    until, colour = _until(one)
+    text = _columns(
+        room, KINDS[one.kind], one.for_whom, "own folder" if one.host == "workspace" else one.host, ""
+    )[: room - 18]
+    return Content.assemble(text, (fit(until, 18), colour))
+
+
+def _until(one: Holding) -> tuple[str, str]:
+    if not one.not_after:
+        return "–", "$quiet"
+    day = time.strftime("%Y-%m-%d", time.gmtime(one.not_after))
+    left = one.not_after - time.time()
+    if left < 0:
+        return f"✗ over {day}", "$error"
+    if left < SOON:
+        return f"! soon {day}", "$warning"
+    return f"✓ {day}", "$success"
+
+
+def _detail(one: Holding) -> Content:
+    until, colour = _until(one)
+    return Content("\n").join(
+        [
+            Content.assemble((KINDS[one.kind], "bold"), " for ", safe(one.for_whom, 300)),
+            Content.assemble(("file   ", "$quiet"), inline(one.path, 400)),
+            Content.assemble(("on     ", "$quiet"), place(one.host)),
+            Content.assemble(("mode   ", "$quiet"), f"{one.mode:04o}"),
+            Content.assemble(("until  ", "$quiet"), (until, colour)),
+            Content.assemble(("note   ", "$quiet"), safe(one.note, 300)),
+        ]
+    )

@@ -1,0 +1,461 @@
+"""A lab: one idea at a time, the commands for it, and a check that looks at the real thing.
+
+Done by hand in another terminal, a step is noticed by itself; 'Do it for me' runs the very engine that secures
+real hosts. The text is the project's own and is drawn as Markdown; everything else is plain.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Markdown, OptionList, Static
+from textual.widgets.option_list import Option
+
+from screens.base_screen import Page
+from screens.state import begin
+from screens.state_styles import commands, hang, inline, safe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from threading import Event
+
+    from screens.controllers.run_controller import Emit
+    from screens.state import RunState, Session, Trouble
+    from wizard.engine import Outcome
+    from wizard.labs import CheckResult, Lab, LabSession, LabStep
+
+PATIENCE = 12.0
+"""Seconds that a check asked for waits for what takes its time by nature: a scrape."""
+
+LOOK_EVERY = 2.0
+"""Seconds between two looks at whether the step in hand was done in another terminal."""
+
+
+class LabPage(Page):
+    """Screen 8 of the storyboard.
+
+    Args:
+        session: the lab with what is done of it; its methods block.
+    """
+
+    PLACE = "Lab"
+    HELP = """\
+Left: the steps. Right: what the step is about, and the commands to type for it in another terminal on this \
+machine. When the step is done there, this screen notices by itself; 'k' looks at once and says what is missing.
+
+'h' gives a hint; the second says more than the first, the third nearly all. 'd' does the step for you. 'z' puts \
+everything back to the beginning of the lab. 'c' copies the commands, whole, as they are to be typed. 'o' writes a \
+report at any time, to keep or to hand in: what was done, when, with how many hints, and your own answers ('w', at \
+the end)."""
+
+    CSS = """
+    LabPage #panes { height: 1fr; }
+    LabPage #steps { width: 28; height: 1fr; padding: 1 0 0 0; border-right: solid $panel; }
+    LabPage #right { width: 1fr; }
+    LabPage #detail { height: 1fr; padding: 1 0 0 2; scrollbar-gutter: stable; }
+    LabPage Markdown { padding: 0 1 0 0; margin: 0; background: $background; height: auto; }
+    LabPage MarkdownH1, LabPage MarkdownH2 { content-align: left middle; color: $primary; text-style: bold;
+        margin: 0 0 1 0; }
+    LabPage #commands { height: auto; padding: 0 1 1 0; }
+    LabPage #said { height: auto; max-height: 11; padding: 0 0 0 2; border-top: solid $panel; }
+    LabPage #words { height: auto; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("k", "check", "Check my work"),
+        Binding("b", "begin", "Break it", tooltip="Put the fault of this step in"),
+        Binding("h", "hint", "Hint"),
+        Binding("d", "solve", "Do it for me"),
+        Binding("c", "copy", "Copy", tooltip="Copy the commands of this step"),
+        Binding("a", "answers", "Answers", tooltip="Show the answers to the questions at the end"),
+        Binding("n", "next", "Next", show=False),
+        Binding("w", "respond", "Your answers", tooltip="Answer the questions at the end, for your report"),
+        Binding(
+            "o", "report", "Report", show=False, tooltip="Write a report to hand in, and say where it is"
+        ),
+        Binding("z", "reset", "Reset", show=False, tooltip="Put the lab back to its beginning"),
+        Binding("pagedown,space", "scroll_text(1)", "More", key_display="pgdn", priority=True),
+        Binding("pageup", "scroll_text(-1)", "Scroll up", show=False, priority=True),
+    ]
+
+    def __init__(self, session: LabSession) -> None:
+        super().__init__()
+        self._session = session
+        self._lab = session.lab
+        self._looking = False
+        self._done: frozenset[str] = session.done
+        self._helping = False
+        self._breaking = False
+        self._answers = False
+        self._begun = frozenset(step.id for step in self._lab.steps if session.has_begun(step.id))
+
+    def body(self) -> ComposeResult:
+        """Steps left, the one in hand right, what was last said beneath."""
+        with Horizontal(id="panes"):
+            yield OptionList(id="steps", markup=False)
+            with Vertical(id="right"):
+                with VerticalScroll(id="detail", can_focus=False):
+                    yield Markdown("", id="text", open_links=False)
+                    yield Static("", id="commands", markup=False)
+                with VerticalScroll(id="said", can_focus=False):
+                    yield Static("", id="words", markup=False)
+
+    def on_mount(self) -> None:
+        """Shows the first step that is not done."""
+        self.set_place(f"Lab · {inline(self._lab.title, 44)}")
+        steps = self.query_one("#steps", OptionList)
+        steps.set_options(Option(words, disabled=shut) for words, shut in self._entries())
+        undone = [at for at, step in enumerate(self._lab.steps, start=1) if step.id not in self._done]
+        steps.highlighted = 0 if not self._done else undone[0] if undone else len(self._lab.steps) + 1
+        steps.focus()
+        self.set_interval(LOOK_EVERY, self._look)
+
+    def _entries(self) -> list[tuple[Content, bool]]:
+        """What stands left: (words, whether it cannot be chosen yet). First the lab itself, last its end."""
+        entries = [(Content.styled("About this lab", "bold"), False)]
+        for number, step in enumerate(self._lab.steps, start=1):
+            done = step.id in self._done
+            sign = Content.styled("✓ ", "bold $success") if done else Content(f"{number} ")
+            entries.append((Content.assemble(sign, hang(step.title, 22, 2)), False))
+        count, ended = self._count, self._count == len(self._lab.steps)
+        words = "★ What you can explain" if ended else f"  {count} of {len(self._lab.steps)} done"
+        entries.append((Content.styled(words, "$primary" if ended else "$quiet"), not ended))
+        return entries
+
+    @property
+    def _count(self) -> int:
+        return sum(step.id in self._done for step in self._lab.steps)
+
+    def _draw_steps(self) -> None:
+        steps = self.query_one("#steps", OptionList)
+        for at, (words, shut) in enumerate(self._entries()):
+            steps.replace_option_prompt_at_index(at, words)
+            # Textual moves the highlight off an option that is enabled anew, so only what differs is touched.
+            if steps.get_option_at_index(at).disabled and not shut:
+                steps.enable_option_at_index(at)
+            elif shut and not steps.get_option_at_index(at).disabled:
+                steps.disable_option_at_index(at)
+
+    @property
+    def step(self) -> LabStep | None:
+        """The step in hand; None before the first and at the end of the lab."""
+        at = self.query_one("#steps", OptionList).highlighted
+        return self._lab.steps[at - 1] if at is not None and 1 <= at <= len(self._lab.steps) else None
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """Another step."""
+        self._draw()
+
+    def _draw(self) -> None:
+        step = self.step
+        text, typed = self.query_one("#text", Markdown), self.query_one("#commands", Static)
+        typed.update("")
+        if step is not None:
+            text.update(f"## {step.title}\n\n{step.text}")
+            parts = []
+            for where, lines in step.stretches:
+                words = "On" if self._session.on_real_hosts else "Type this in"
+                head = Content.styled(f"{words} {inline(self._session.terminal(where), 200)}:", "$quiet")
+                parts += [head, commands(lines)]
+            if answer := self._session.answer(step.id):
+                parts += [Content.styled("And to mend it:", "$quiet"), commands(answer)]
+            if step.id not in self._begun:
+                parts.insert(0, Content.styled("The fault is not in yet: b puts it in.", "$warning"))
+            typed.update(Content("\n").join(parts))
+        elif self.query_one("#steps", OptionList).highlighted == 0:
+            text.update(f"## {self._lab.title}\n\n{self._lab.intro}\n\n**n** goes on to the first step.")
+            if self._session.on_real_hosts:
+                words = f"Done on the hosts of {inline(self._session.where, 200)}. A terminal for each of them helps."
+                typed.update(Content.styled(words, "$quiet"))
+            else:
+                head = Content.styled("In the other terminal, once, so that it finds the programs:", "$quiet")
+                typed.update(Content("\n").join([head, commands([self._shell])]))
+        else:
+            text.update(_ending(self._lab, answers=self._answers))
+        self._name_hosts()
+        self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
+        done = step is not None and step.id in self._done
+        self._say(Content.assemble(("✓ ", "bold $success"), "This step is done.") if done else Content(""))
+        self.refresh_bindings()
+
+    def show_session(self, session: Session) -> None:
+        """A look has ended: the bar still names the host of the step in hand."""
+        self._name_hosts()
+
+    def _name_hosts(self) -> None:
+        host = self.step.host if self.step is not None else ""
+        self.set_hosts((host,) if host else self.firescreen.session.hosts)
+
+    def _say(self, words: Content) -> None:
+        self.query_one("#words", Static).update(words)
+        self.query_one("#said").display = bool(words)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what makes sense for the step in hand."""
+        if not self.is_mounted or not self.standing:
+            return True
+        step = self.step
+        if action == "copy":
+            return bool(self._shown)
+        broken = step is not None and step.id in self._begun
+        if action == "begin":
+            return step is not None and bool(step.fault) and (not broken or step.id in self._done)
+        if action in ("check", "hint"):
+            return broken and step is not None and not (step.fault and step.id in self._done)
+        if action == "solve":
+            return step is not None
+        if action in ("answers", "respond"):
+            return self._count == len(self._lab.steps) and self.step is None and bool(self._lab.questions)
+        return True
+
+    # -- checking ------------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """Looks by itself while it is in front; what is not done yet is not worth a word."""
+        step = self.step
+        if step is None or step.id in self._done or step.id not in self._begun:
+            return
+        if self.is_current and not self.firescreen.runs.working:
+            self._check(step, aloud=False)
+
+    def action_check(self) -> None:
+        """Looks, and says what is missing."""
+        if self.step is not None:
+            self._say(Content.styled("looking…", "$quiet"))
+            self._check(self.step, aloud=True, patience=PATIENCE)
+
+    def _check(self, step: LabStep, *, aloud: bool, patience: float = 0.0) -> None:
+        if self._looking and not aloud:
+            return
+        self._looking = True
+        self.firescreen.ask(
+            lambda: self._session.check(step.id, patience=patience),
+            lambda result: self._checked(step, result, aloud=aloud),
+            lambda trouble: self._unchecked(trouble, aloud=aloud),
+        )
+
+    def _checked(self, step: LabStep, result: CheckResult, *, aloud: bool) -> None:
+        self._looking = False
+        if not self.standing:
+            return
+        if result.ok:
+            new = step.id not in self._done
+            self._done |= {step.id}
+            self._draw_steps()
+            self.refresh_bindings()
+            if aloud or new:
+                self._say(
+                    Content.assemble(("✓ done  ", "bold $success"), safe(result.what, 400), "  ('n' goes on)")
+                )
+        elif aloud:
+            self._say(
+                Content.assemble(
+                    ("✗ not yet  ", "bold $error"), safe(result.what, 600), "\n", safe(result.todo, 600)
+                )
+            )
+
+    def _unchecked(self, trouble: Trouble, *, aloud: bool) -> None:
+        from screens.dialogs.error import describe
+
+        self._looking = False
+        if self.standing and aloud:
+            self._say(describe(trouble))
+
+    # -- helping -------------------------------------------------------------------------------------------
+
+    def action_hint(self) -> None:
+        """The next hint; each says more."""
+        step = self.step
+        if step is None:
+            return
+
+        def given(hint: str) -> None:
+            if self.standing and self.step is step:
+                if self._session.answer(step.id):
+                    self._draw()
+                self._say(Content.assemble(("Hint  ", "bold $primary"), safe(hint, 1000)))
+
+        self.firescreen.ask(lambda: self._session.hint(step.id), given)
+
+    def action_begin(self) -> None:
+        """Puts the fault of the step in."""
+        step, session = self.step, self._session
+        if step is None or not step.fault:
+            return
+
+        def work(_emit: Emit, _cancel: Event) -> None:
+            session.begin(step.id)
+
+        self._helping = self._breaking = self.firescreen.runs.start(begin("apply"), work)
+        if self._helping:
+            self._say(Content.styled("putting the fault in…", "$quiet"))
+
+    def action_solve(self) -> None:
+        """The engine does the step; what it says is shown beneath."""
+        step, session = self.step, self._session
+
+        if step is None:
+            return
+
+        def work(emit: Emit, cancel: Event) -> Outcome:
+            return session.solve(step.id, emit, cancel)
+
+        self._helping = self.firescreen.runs.start(begin("apply"), work)
+
+    def show_run(self, state: RunState) -> None:
+        """A step that is done for the person shows its last words; then the check says whether it is so."""
+        if not self._helping:
+            return
+        if self.firescreen.runs.working:
+            last = state.lines[-1].text if state.lines else "at it…"
+            self._say(Content.assemble(("▸ ", "bold $primary"), safe(last, 300)))
+            return
+        self._helping, breaking, self._breaking = False, self._breaking, False
+        self._lab = self._session.lab
+        if state.trouble is not None:
+            from screens.dialogs.error import describe
+
+            self._say(describe(state.trouble))
+        elif state.kind == "undo":
+            self._begin_again()
+        elif breaking and self.step is not None:
+            self._begun |= {self.step.id}
+            self._done = self._session.done
+            self._draw_steps()
+            self._draw()
+            self._say(Content.assemble(("● ", "bold $error"), "The fault is in. Find it."))
+        elif self.step is not None:
+            if self._session.has_begun(self.step.id):
+                self._begun |= {self.step.id}
+            self._check(self.step, aloud=True, patience=PATIENCE)
+
+    def action_reset(self) -> None:
+        """Asks, then puts the lab back to its beginning."""
+        from screens.dialogs.confirm import ConfirmDialog
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._helping = self.firescreen.runs.start(begin("undo"), self._reset)
+
+        self.app.push_screen(
+            ConfirmDialog(
+                "Start the lab again?",
+                f"What the lab changed on {inline(self._session.where, 100)} is put back as it was at the beginning, "
+                "and the steps count as not done.",
+                yes="Start again",
+                no="Go on",
+                careful=True,
+            ),
+            answered,
+        )
+
+    def _reset(self, emit: Emit, _cancel: Event) -> None:
+        self._session.reset(emit)
+
+    def _begin_again(self) -> None:
+        self._done = self._session.done
+        self._lab = self._session.lab
+        self._begun = frozenset(step.id for step in self._lab.steps if self._session.has_begun(step.id))
+        self._draw_steps()
+        self.query_one("#steps", OptionList).highlighted = 1
+        self._draw()
+        said = Content.assemble(("✓ ", "bold $success"), "The lab is at its beginning.")
+        self.call_after_refresh(self._say, said)
+
+    def action_copy(self) -> None:
+        """Copies the commands of the step (OSC 52)."""
+        if self._shown:
+            self.app.copy_to_clipboard("\n".join(self._shown) + "\n")
+            self.app.notify("Given to the terminal's clipboard.")
+
+    @property
+    def _shell(self) -> str:
+        """What readies another terminal for the commands."""
+        return f". {shlex.quote(str(self._session.shell_file))}"
+
+    @property
+    def _shown(self) -> tuple[str, ...]:
+        """The commands that stand there now, whole."""
+        step = self.step
+        if step is not None and self._session.on_real_hosts:
+            # Pasted as one, it would end up on one host: each part says where it belongs.
+            parts = ((f"# On {self._session.terminal(where)}:", *lines) for where, lines in step.stretches)
+            return tuple(line for part in parts for line in part)
+        if step is not None:
+            return (*step.commands, *self._session.answer(step.id))
+        if self._session.on_real_hosts:
+            return ()
+        return (self._shell,) if self.query_one("#steps", OptionList).highlighted == 0 else ()
+
+    def action_next(self) -> None:
+        """The next step."""
+        steps = self.query_one("#steps", OptionList)
+        following = (steps.highlighted or 0) + 1
+        if following < steps.option_count and not steps.get_option_at_index(following).disabled:
+            steps.highlighted = following
+
+    def action_answers(self) -> None:
+        """Shows the answers to the questions at the end."""
+        if self.step is None:
+            self._answers = True
+            self.query_one("#text", Markdown).update(_ending(self._lab, answers=True))
+
+    def action_respond(self) -> None:
+        """Takes the student's own answers."""
+        from screens.dialogs.answers import AnswersDialog
+
+        session = self._session
+
+        def keep(texts: tuple[str, ...]) -> None:
+            for number, text in enumerate(texts):
+                session.respond(number, text)
+
+        def answered(texts: tuple[str, ...] | None) -> None:
+            if texts is not None:
+                kept = Content.assemble(("✓ ", "bold $success"), "Kept. 'o' writes your report.")
+                self.firescreen.ask(lambda: keep(texts), lambda _: self._say(kept))
+
+        asked = tuple(question.ask for question in self._lab.questions)
+        self.app.push_screen(AnswersDialog(asked, session.answers), answered)
+
+    def action_report(self) -> None:
+        """Writes the report and says where it is; in a browser, gives it to the browser."""
+
+        def written(path: Path) -> None:
+            if not self.standing:
+                return
+            files = f"{inline(str(path), 400)}\n  and for a browser: {inline(str(path.with_suffix('.html')), 400)}"
+            self._say(Content.assemble(("✓ ", "bold $success"), f"Your report: {files}"))
+            if self.app.is_web:
+                self.app.deliver_text(path.with_suffix(".html"))
+
+        self.firescreen.ask(self._session.report, written)
+
+    def action_scroll_text(self, pages: int) -> None:
+        """The text, a page."""
+        detail = self.query_one("#detail", VerticalScroll)
+        detail.scroll_relative(y=pages * max(detail.size.height - 2, 1), animate=False)
+
+    def action_back(self) -> None:
+        """Leaves; what is done stays done."""
+        if self.firescreen.runs.working:
+            self.app.notify("A step is being done; a moment.", severity="warning")
+            return
+        self.app.pop_screen()
+        self.firescreen.look()
+
+
+def _ending(lab: Lab, *, answers: bool) -> str:
+    """What a person can explain now; the project's own Markdown."""
+    lines = [
+        f"- **{question.ask}**" + (f"\n\n  {question.answer}\n" if answers else "")
+        for question in lab.questions
+    ]
+    more = "" if answers else "**w** takes your own answers, **a** shows ours. "
+    asked = "\n".join(lines)
+    questions = f"\n\n## Can you answer these?\n\n{asked}\n\n{more}" if lines else "\n\n"
+    return f"{lab.outro}{questions}**o** writes a report to hand in."

@@ -1,0 +1,150 @@
+"""A plan as an outline: hosts, beneath them components, beneath them steps; what is folded and what is seen.
+
+The number of a step is its place in the order in which things are done, which the outline does not show.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from screens.state_styles import fit, hang, inline, place
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from wizard.model import Plan, PlannedStep
+
+SHORT = 24
+"""Lines of an outline that is short enough to scroll through."""
+
+WHOLE = "overview"
+"""Id of the first line, which stands for the whole plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the outline."""
+
+    id: str
+    """WHOLE, a host's or component's key, or `step:NUMBER` counted from 0."""
+    depth: int
+    title: str
+    steps: tuple[int, ...]
+    """Numbers of the steps that it stands for."""
+
+    @property
+    def is_step(self) -> bool:
+        """Whether it is a single step, which cannot be folded."""
+        return self.id.startswith("step:")
+
+
+def component_of(step: PlannedStep, plan: Plan) -> str:
+    """The component that a step is about; '' where it is about none, or about the host as a whole."""
+    from wizard.model import RunService
+
+    kind, _, where = step.id.partition(":")
+    if where.startswith(f"{step.host}/"):
+        return _instance(where.removeprefix(f"{step.host}/"), step.host, plan)
+    if kind == "job":
+        return "prometheus"
+    for change in step.changes:
+        if isinstance(change, RunService):
+            return change.service.key.partition("/")[2]
+    # What a client is given names its host alone: it is the only program there, or the one its paths speak of.
+    here = [component.name for component in plan.stack.components if component.host == step.host]
+    named = [name for name in here for change in step.changes if f"/{name}/" in getattr(change, "path", "")]
+    return here[0] if len(here) == 1 else next(iter(named), "")
+
+
+def _instance(rest: str, host: str, plan: Plan) -> str:
+    """The component at the head of an id, with the unit of a further instance."""
+    component, _, unit = rest.partition(":/")[0].partition("/")
+    known = {each.key for each in plan.stack.components} | {
+        service.key for found in plan.facts.hosts.values() for service in found.services
+    }
+    return f"{component}/{unit}" if f"{host}/{component}/{unit}" in known else component.partition(":")[0]
+
+
+def outline(plan: Plan) -> tuple[Line, ...]:
+    """All lines, nothing folded; hosts in the order in which the plan comes to them."""
+    hosts: dict[str, dict[str, list[int]]] = {}
+    for number, step in enumerate(plan.steps):
+        hosts.setdefault(step.host, {}).setdefault(component_of(step, plan), []).append(number)
+    lines = [Line(WHOLE, 0, "The whole plan", tuple(range(len(plan.steps))))]
+    for host, components in hosts.items():
+        numbers = sorted(number for found in components.values() for number in found)
+        (only,) = components if len(components) == 1 else ("",)
+        if only:  # a host with nothing else on it needs no line of its own
+            title = place(host) if host == only else f"{place(host)} · {inline(only, 40)}"
+            lines.append(Line(f"component:{host}/{only}", 0, title, tuple(numbers)))
+            lines.extend(_steps(plan, numbers, depth=1))
+            continue
+        lines.append(Line(f"host:{host}", 0, place(host), tuple(numbers)))
+        # What belongs to no component stands right beneath its host: below a component it would seem to be of it.
+        for component, found in sorted(components.items(), key=lambda pair: bool(pair[0])):
+            if component:
+                lines.append(Line(f"component:{host}/{component}", 1, inline(component, 40), tuple(found)))
+            lines.extend(_steps(plan, found, depth=2 if component else 1))
+    return tuple(lines)
+
+
+def _steps(plan: Plan, numbers: list[int], *, depth: int) -> list[Line]:
+    return [Line(f"step:{number}", depth, plan.steps[number].title, (number,)) for number in numbers]
+
+
+def visible(lines: tuple[Line, ...], folded: Collection[str]) -> tuple[Line, ...]:
+    """The lines that are seen when those are folded."""
+    shown: list[Line] = []
+    hidden_below = 99
+    for line in lines:
+        if line.depth > hidden_below:
+            continue
+        hidden_below = line.depth if line.id in folded else 99
+        shown.append(line)
+    return tuple(shown)
+
+
+def folded_at_first(lines: tuple[Line, ...], room: int) -> frozenset[str]:
+    """What to fold so that the outline fits in `room` lines: nothing, else the components, else the hosts too.
+
+    A short plan is never folded: a list that scrolls a little tells more than one that is closed.
+    """
+    if len(lines) <= max(room, SHORT):
+        return frozenset()
+    components = frozenset(line.id for line in lines if line.id.startswith("component:"))
+    if len(visible(lines, components)) <= room:
+        return components
+    return components | {line.id for line in lines if line.id.startswith("host:")}
+
+
+def parents(lines: tuple[Line, ...], number: int) -> frozenset[str]:
+    """The lines that must be open for a step to be seen."""
+    return frozenset(
+        line.id for line in lines if number in line.steps and not line.is_step and line.id != WHOLE
+    )
+
+
+def draw(line: Line, *, folded: bool, width: int, many: int) -> Content:
+    """A line as it stands in the list: groups with their count, steps with their number.
+
+    Args:
+        line: what to draw.
+        folded: whether its steps are hidden.
+        width: cells that there are.
+        many: steps in the whole plan: the numbers are as wide as its own.
+    """
+    count = f" {len(line.steps)}"
+    if line.id == WHOLE:
+        return Content.assemble((fit(line.title, width - len(count)), "bold"), (count, "$quiet"))
+    if line.is_step:
+        digits = len(str(many))
+        head = " " * line.depth + f"{line.steps[0] + 1:>{digits}} "
+        return Content.assemble((head, "$quiet"), hang(line.title, width, len(head)))
+    head = " " * line.depth + ("▸ " if folded else "▾ ")
+    title = fit(line.title, width - len(head) - len(count))
+    return Content.assemble(
+        (head, "$primary"), (title, "bold" if line.depth else "bold $primary"), (count, "$quiet")
+    )

@@ -1,0 +1,391 @@
+"""All that would be done, before any of it is: why, the difference to the byte, and the commands by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from screens.base_screen import Page
+from screens.plan.outline import (
+    WHOLE,
+    Line,
+    draw,
+    folded_at_first,
+    outline,
+    parents,
+    visible,
+)
+from screens.plan.text import (
+    by_hand,
+    counts,
+    differences,
+    fleet,
+    goes_first,
+    may_go_first,
+    missed,
+    overview,
+    summary,
+    together,
+    waiting,
+    why,
+)
+from screens.widgets.tabs import Tabs
+
+if TYPE_CHECKING:
+    from screens.state import Session, Trouble
+    from wizard.model import Plan, PlannedStep
+
+
+class PlanPage(Page):
+    """Screen 4 of the storyboard."""
+
+    PLACE = "Plan · 3 of 5"
+    HELP = """\
+Left: hosts, their components, and the steps of each; a step's number is its place in the order in which all is \
+done. Enter folds a host or a component, and opens it again; 'n' and 'b' go through the steps in their order. \
+Right: why a step is there, what changes in which file (+ comes, - goes), and the commands that a person would \
+type for the same result. 'c' copies those. 'j' shows the certificates: where each is made and where it goes.
+
+Where a client will be rejected afterwards (a reverse proxy that Firescreen does not change), 'a' names it with the \
+lines to change there, and nothing is applied until you accept that.
+
+With four hosts or more one goes first: the others are touched only once it is proven. 'f' chooses which, or none.
+
+Nothing has been written yet. 'a' applies the plan, after asking once more. While it is applied every change is \
+noted before it is made, so that it can be put back at any moment; if the proof at the end fails, it is put back \
+by itself."""
+
+    CSS = """
+    PlanPage #top { padding: 1 2 0 2; height: auto; }
+    PlanPage #panes { height: 1fr; padding: 1 0 0 0; }
+    PlanPage #left { width: 34; border-right: solid $panel; }
+    PlanPage #where { height: 1; padding: 0 1; color: $quiet; background: $panel; }
+    PlanPage #steps { height: 1fr; padding: 0; }
+    PlanPage #right { width: 1fr; }
+    PlanPage #detail { padding: 1 0 0 2; height: 1fr; scrollbar-gutter: stable; }
+    PlanPage #text { height: auto; }
+    PlanPage.-wide #left { display: none; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("a", "apply", "Apply"),
+        Binding("v", "verify", "Prove now", tooltip="Run the probes on what there is; changes nothing"),
+        Binding("left", "tab(-1)", show=False, priority=True),
+        Binding("right", "tab(1)", "Tab", key_display="←→", tooltip="Another tab", priority=True),
+        Binding("1", "show(0)", "Why", show=False),
+        Binding("2", "show(1)", "Diff", show=False),
+        Binding("3", "show(2)", "By hand", show=False),
+        Binding("enter", "fold", "Fold", show=False),
+        Binding("n", "go(1)", "Next step", show=False),
+        Binding("b", "go(-1)", "Step before", show=False),
+        Binding("t", "trust", "Trust", tooltip="Who will ask whom, and what each checks"),
+        Binding("j", "journey", "Journey", tooltip="Where each certificate is made, and where it goes"),
+        Binding("f", "first", "Choose the host that is changed and proven before the others", show=False),
+        Binding("c", "copy", "Copy", tooltip="Copy the commands of this step"),
+        Binding("w", "wide", "Wide", tooltip="Give the right side the whole width"),
+        Binding("pagedown", "scroll_text(1)", "Scroll down", show=False, priority=True),
+        Binding("pageup", "scroll_text(-1)", "Scroll up", show=False, priority=True),
+        Binding("up", "scroll_line(-1)", show=False),
+        Binding("down", "scroll_line(1)", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: tuple[Line, ...] = ()
+        self._shown: tuple[Line, ...] = ()
+        self._folded: frozenset[str] = frozenset()
+
+    def body(self) -> ComposeResult:
+        """Summary on top, steps left, the step in hand right."""
+        yield Static("working out the plan; nothing is written…", id="top", markup=False)
+        with Horizontal(id="panes"):
+            with Vertical(id="left"):
+                yield Static("", id="where", markup=False)
+                yield OptionList(id="steps", markup=False)
+            with Vertical(id="right"):
+                yield Tabs("Why", "Diff", "By hand")
+                with VerticalScroll(id="detail", can_focus=False):
+                    yield Static("", id="text", markup=False)
+
+    def on_mount(self) -> None:
+        """Asks for the plan, unless there is one for these very answers."""
+        self.query_one("#panes").display = False
+        self.firescreen.ask(_get_ready, lambda _: None)
+        session = self.firescreen.session
+        if session.plan is not None:
+            self._have(session.plan)
+        elif session.stack is not None:
+            from screens.navigation import answers_of
+
+            stack, answers = session.stack, answers_of(session)
+            self.firescreen.ask(
+                lambda: self.firescreen.desk.planned(stack, answers), self._made, self._refused
+            )
+
+    def _made(self, plan: Plan) -> None:
+        self.firescreen.session = replace(self.firescreen.session, plan=plan)
+        if self.standing:
+            self._have(plan)
+
+    def _refused(self, trouble: Trouble) -> None:
+        from screens.dialogs.error import describe
+
+        self.firescreen.complain(trouble)
+        if self.standing:
+            self.query_one("#top", Static).update(describe(trouble))
+
+    @property
+    def first(self) -> str:
+        """The host that goes first; '' for none."""
+        plan = self.plan
+        return goes_first(plan, self.firescreen.session.canary) if plan else ""
+
+    def show_session(self, session: Session) -> None:
+        """Another host is to go first; the bar still names the host of the line in hand."""
+        if session.plan is not None and self._lines:
+            self.query_one("#top", Static).update(summary(session.plan, self.first))
+            self._name_hosts()
+
+    def _have(self, plan: Plan) -> None:
+        self.query_one("#top", Static).update(summary(plan, self.first))
+        if not plan.steps:
+            self.refresh_bindings()
+            return
+        self.query_one("#panes").display = True
+        self._lines = outline(plan)
+        # Top, tabs, bar and footer stand above and below the list.
+        self._folded = folded_at_first(self._lines, self.app.size.height - 10)
+        self._fill(WHOLE)
+        self.query_one("#steps", OptionList).focus()
+        self.refresh_bindings()
+
+    def _fill(self, in_hand: str) -> None:
+        """Draws the outline as it is folded now, with that line in hand."""
+        steps = self.query_one("#steps", OptionList)
+        self._shown = visible(self._lines, self._folded)
+        many = len(self._lines[0].steps)
+        steps.set_options(
+            Option(draw(line, folded=line.id in self._folded, width=30, many=many), id=line.id)
+            for line in self._shown
+        )
+        ids = [line.id for line in self._shown]
+        steps.highlighted = ids.index(in_hand) if in_hand in ids else 0
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan in hand."""
+        return self.firescreen.session.plan
+
+    @property
+    def line(self) -> Line | None:
+        """The line of the outline in hand."""
+        place = self.query_one("#steps", OptionList).highlighted
+        return self._shown[place] if place is not None and place < len(self._shown) else None
+
+    @property
+    def steps(self) -> tuple[PlannedStep, ...]:
+        """The steps in hand: one, or all of a component, of a host or of the plan."""
+        plan, line = self.plan, self.line
+        if plan is None:
+            return ()
+        return tuple(plan.steps[number] for number in line.steps) if line else plan.steps
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """Another step."""
+        self._draw()
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Enter, or the mouse."""
+        self.action_fold()
+
+    def on_tabs_changed(self) -> None:
+        """Another tab."""
+        self._draw()
+
+    def _draw(self) -> None:
+        plan, line, steps = self.plan, self.line, self.steps
+        if plan is None or line is None:
+            return
+        tab = self.query_one(Tabs).chosen
+        if tab == 0:
+            text = (
+                overview(plan)
+                if line.id == WHOLE
+                else why(steps[0])
+                if line.is_step
+                else together(line, plan)
+            )
+        elif tab == 1:
+            text = differences(steps)
+        else:
+            text = by_hand(steps)
+        self.query_one("#text", Static).update(text)
+        self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
+        many = len(plan.steps)
+        where = f"step {line.steps[0] + 1} of {many}" if line.is_step else f"{len(steps)} of {many} steps"
+        self.query_one("#where", Static).update(where)
+        self._name_hosts()
+
+    def _name_hosts(self) -> None:
+        line, steps = self.line, self.steps
+        one = line is not None and line.id != WHOLE and steps
+        self.set_hosts((steps[0].host,) if one else self.firescreen.session.hosts)
+
+    def action_fold(self) -> None:
+        """Folds the group in hand, or opens it."""
+        line = self.line
+        if line is not None and not line.is_step and line.id != WHOLE:
+            self._folded ^= {line.id}
+            self._fill(line.id)
+
+    def action_go(self, by: int) -> None:
+        """The next step in the order in which all is done, wherever it stands."""
+        line = self.line
+        if line is None or not self._lines:
+            return
+        many = len(self._lines[0].steps)
+        # From a group forward is its first step; from a step it is the next, and backward the one before.
+        onward = 0 if by > 0 and not line.is_step else by
+        number = min(max(line.steps[0] + onward, 0), many - 1)
+        self._folded -= parents(self._lines, number)
+        self._fill(f"step:{number}")
+
+    def action_trust(self) -> None:
+        """The plan as a picture."""
+        from screens.navigation import open_trust
+
+        open_trust(self.firescreen)
+
+    def action_journey(self) -> None:
+        """The way of each certificate."""
+        from screens.certificate_distribution.screen import JourneyPage
+
+        plan = self.plan
+        if plan is not None:
+            self.app.push_screen(JourneyPage(plan, read=not plan.steps))
+
+    def action_first(self) -> None:
+        """Asks which host is to go first, and remembers it for this stack."""
+        from screens.dialogs.canary import FirstDialog
+
+        plan, session = self.plan, self.firescreen.session
+        if plan is None:
+            return
+
+        def chosen(wanted: str | None) -> None:
+            if wanted is not None:
+                self.firescreen.session = replace(self.firescreen.session, canary=wanted)
+
+        dialog = FirstDialog(may_go_first(plan), ours=goes_first(plan), now=session.canary)
+        self.app.push_screen(dialog, chosen)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what makes sense for the plan in hand is among the keys."""
+        plan = self.plan
+        if action == "verify":
+            return plan is not None and not plan.steps
+        if action in ("trust", "journey"):
+            return plan is not None
+        if action == "first":
+            return plan is not None and bool(may_go_first(plan))
+        if action in ("apply", "copy", "wide", "tab", "fold", "go"):
+            return plan is not None and bool(plan.steps)
+        return True
+
+    def action_tab(self, by: int) -> None:
+        """The next tab."""
+        self.query_one(Tabs).move(by)
+
+    def action_show(self, tab: int) -> None:
+        """That tab."""
+        self.query_one(Tabs).chosen = tab
+
+    def action_scroll_text(self, pages: int) -> None:
+        """The text of the step in hand, a page."""
+        detail = self.query_one("#detail", VerticalScroll)
+        detail.scroll_relative(y=pages * max(detail.size.height - 2, 1), animate=False)
+
+    def action_scroll_line(self, lines: int) -> None:
+        """The text, a line: the arrows, while there is no list for them to move in."""
+        self.query_one("#detail", VerticalScroll).scroll_relative(y=lines, animate=False)
+
+    def action_wide(self) -> None:
+        """Hides or shows the steps; a list that was hidden has lost the focus."""
+        self.toggle_class("-wide")
+        if not self.has_class("-wide"):
+            self.call_after_refresh(self.query_one("#steps", OptionList).focus)
+
+    def action_copy(self) -> None:
+        """Copies the commands of the step in hand, by way of the terminal (OSC 52)."""
+        plan = self.plan
+        if plan is None:
+            return
+        lines = [line for step in self.steps for change in step.changes for line in change.commands()]
+        self.app.copy_to_clipboard("\n".join(lines) + "\n")
+        self.app.notify(f"{len(lines)} commands were given to the terminal's clipboard.")
+
+    def action_verify(self) -> None:
+        """Nothing to change: proves that it is so."""
+        from screens.navigation import start_verify
+
+        start_verify(self.firescreen)
+
+    def action_apply(self) -> None:
+        """Asks for what has to be accepted, asks once more, then applies."""
+        plan = self.plan
+        if plan is None or not plan.steps:
+            return
+        if not plan.unaccepted:
+            self._confirm(plan)
+            return
+        from screens.dialogs.apply import AcceptDialog
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                from screens.navigation import accept_broken
+
+                self._confirm(accept_broken(self.firescreen, plan))
+
+        self.app.push_screen(AcceptDialog(plan.unaccepted), answered)
+
+    def _confirm(self, plan: Plan) -> None:
+        from screens.dialogs.apply import ApplyDialog
+        from screens.dialogs.confirm import ConfirmDialog
+        from screens.navigation import start_apply
+
+        text = Content("\n").join(
+            [
+                *counts(plan, listed=True),
+                *missed(plan.gaps),
+                *fleet(plan, self.first),
+                *waiting(plan),
+                Content(""),
+                Content(
+                    "Every change is noted before it is made; if the proof fails, all of it is put back."
+                ),
+            ]
+        )
+        if waiting(plan):
+            self.app.push_screen(
+                ApplyDialog(text),
+                lambda when: start_apply(self.firescreen, later=when == "later") if when else None,
+            )
+            return
+        self.app.push_screen(
+            ConfirmDialog("Apply this plan?", text, yes="Apply", no="Not yet"),
+            lambda yes: start_apply(self.firescreen) if yes else None,
+        )
+
+
+def _get_ready() -> None:
+    """Imports, in a thread, what opens while the engine is at work."""
+    from screens.run import screen as run
+    from screens.verification import screen as proof
+
+    del proof, run

@@ -1,0 +1,285 @@
+"""A plan in words: what stands above it, its overview, why each step is there, its differences, its commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from screens.state_styles import SEVERITY, at, commands, diff, inline, place, safe
+
+if TYPE_CHECKING:
+    from screens.plan.outline import Line
+    from wizard.model import Finding, Plan, PlannedStep, Probe
+
+
+FEW = 3
+"""Services that the line above a plan names; more of them are counted."""
+
+MOST = 60
+"""Steps of which diffs and commands are drawn at once: those of hundreds of hosts would make a key wait for seconds."""
+
+
+def goes_first(plan: Plan, wanted: str = "") -> str:
+    """The host that is changed and proven before the others; '' for none.
+
+    Args:
+        plan: what would be done.
+        wanted: the person's choice: a host, 'none', or '' for Firescreen's own. A host that cannot go first in this
+            plan counts as no choice.
+    """
+    from wizard.engine.rollout import canary_of
+    from wizard.errors import InputError
+
+    try:
+        return canary_of(plan, wanted)
+    except InputError:
+        return canary_of(plan)
+
+
+def may_go_first(plan: Plan) -> tuple[str, ...]:
+    """The hosts of which one may be changed and proven before the others, in the stack's order."""
+    from wizard.engine import rollout
+
+    return rollout.may_go_first(plan)
+
+
+def fleet(plan: Plan, canary: str) -> list[Content]:
+    """Which host goes first, and which are left alone; nothing where neither is so."""
+    lines = []
+    if canary:
+        more = " ('f' chooses)" if len(may_go_first(plan)) > 1 else ""
+        lines.append(
+            Content.assemble(
+                ("▸ ", "bold $primary"),
+                (inline(canary, 40), "bold"),
+                f" goes first: the others are touched once it is proven{more}.",
+            )
+        )
+    if away := plan.facts.away:
+        words = "is left alone: it cannot be reached" if len(away) == 1 else "are left alone: out of reach"
+        who = ", ".join(list(away)[:FEW]) + (f" and {len(away) - FEW} more" if len(away) > FEW else "")
+        lines.append(Content.assemble(("! ", "bold $warning"), (inline(who, 200), "bold"), f" {words}."))
+    return lines
+
+
+def waiting(plan: Plan) -> list[Content]:
+    """How long verification takes where that is long; nothing elsewhere."""
+    from wizard.planner.health_findings import TOLD_FROM, shown
+
+    if plan.longest_wait <= TOLD_FROM:
+        return []
+    words = f"Verification waits for Prometheus' next scrapes: up to {shown(plan.longest_wait)}."
+    return [Content.assemble(("◷ ", "bold $warning"), words)]
+
+
+def rejected(plan: Plan) -> list[Content]:
+    """That clients will be rejected, and whether that is accepted."""
+    if not plan.broken_clients:
+        return []
+    names = inline(", ".join(f"{each.client} on {each.host}" for each in plan.broken_clients[:FEW]), 120)
+    words = (
+        "will be rejected, and 'a' asks whether you accept that"
+        if plan.unaccepted
+        else "will be rejected, as accepted"
+    )
+    return [Content.assemble(("! ", "bold $warning"), (names, "bold"), f" {words}.")]
+
+
+def summary(plan: Plan, canary: str = "") -> Content:
+    """What stands above the plan: how much, what restarts, what is missed, and that nothing was written.
+
+    Args:
+        plan: what would be done.
+        canary: the host that goes first; '' for none.
+    """
+    if not plan.steps:
+        nothing = Content.assemble(
+            ("✓ ", "$success bold"),
+            "There is nothing to change: it is as you want it. 'v' proves it with every probe.",
+        )
+        return Content("\n").join([nothing, *fleet(plan, "")])
+    lines = [Content(" · ").join(counts(plan))]
+    groups = grouped(plan.gaps)
+    lines.extend(_group(words, targets, short=True) for words, targets in groups[:2])
+    count = len(plan.warnings)
+    warned = (
+        Content.assemble((f"! {count} warning{'s' * (count > 1)}. ", "$warning bold"))
+        if count
+        else Content("")
+    )
+    lines.extend(fleet(plan, canary))
+    lines.extend(rejected(plan))
+    lines.append(Content.assemble(warned, ("Nothing has been written yet.", "bold $success")))
+    return Content("\n").join(lines)
+
+
+def counts(plan: Plan, *, listed: bool = False) -> list[Content]:
+    """How much is written and restarted: short lines. `listed` names every service, however many there are."""
+    files = sum(change.kind in ("create", "edit", "mode", "remove") for change in plan.changes)
+    parts = [Content(f"{files} file{'s' * (files != 1)}")]
+    listed = listed or len(plan.restarts) <= FEW
+    for verb in ("restart", "reload"):
+        turns = [change for change in plan.restarts if change.action == verb]
+        # One that is reloaded twice on the way is one service.
+        units = list(dict.fromkeys(f"{turn.service.unit} ({turn.host})" for turn in turns))
+        if units and listed:
+            parts.append(Content(inline(f"{verb}s {', '.join(units)}", 600)))
+        elif units:
+            parts.append(Content(f"{verb}s {len(units)} service{'s' * (len(units) != 1)}"))
+    return parts
+
+
+def grouped(gaps: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Sentences about targets, those that say the same of several put together: (what is said, of which targets).
+
+    A sentence begins with the target, `host/component`; one that does not stands alone, with no target.
+    """
+    groups: dict[str, list[str]] = {}
+    for gap in gaps:
+        head, _, rest = gap.partition(" ")
+        if "/" not in head:
+            groups.setdefault(gap, [])
+        else:
+            groups.setdefault(rest, []).append(head.rstrip(":"))
+    return list(groups.items())
+
+
+def missed(gaps: Sequence[str]) -> list[Content]:
+    """How long each target is missed: what is said once, with all targets of which it is said."""
+    return [_group(words, targets, short=False) for words, targets in grouped(gaps)]
+
+
+def _group(words: str, targets: list[str], *, short: bool) -> Content:
+    if not targets:
+        return safe(words, 200)
+    if len(targets) == 1:
+        return safe(f"{targets[0]} {words}", 200)
+    if short:
+        return safe(f"{len(targets)} × {words}", 200)
+    return Content.assemble(
+        (f"{len(targets)} targets, each: ", "bold"),
+        inline(words, 200),
+        "\n  ",
+        inline(", ".join(targets), 600),
+    )
+
+
+def overview(plan: Plan) -> Content:
+    """Warnings, what is missed, and what will prove it."""
+    parts: list[Content] = []
+    for warning in plan.warnings:
+        parts.extend((_finding(warning), Content("")))
+    if plan.gaps:
+        parts.append(Content.styled("What is missed meanwhile", "bold"))
+        parts.extend(missed(plan.gaps))
+        parts.append(Content(""))
+    if plan.probes:
+        parts.append(Content.styled(f"What must hold afterwards: {len(plan.probes)} requests", "bold"))
+        if plan.asked:
+            parts.append(safe(plan.asked, style="$quiet"))
+        for targets, probes in _asked_alike(plan.probes):
+            head = Content(inline(targets[0]))
+            if len(targets) > 1:
+                names = inline(", ".join(targets), 600)
+                head = Content.assemble((f"{len(targets)} targets, each: ", "bold"), names)
+            parts.append(head)
+            for wanted, name in probes:
+                sign = Content.styled("→ ", "$success") if wanted else Content.styled("⊘ ", "$error")
+                parts.append(Content.assemble("  ", sign, inline(name)))
+    return Content("\n").join(parts)
+
+
+def _asked_alike(probes: Sequence[Probe]) -> list[tuple[list[str], tuple[tuple[bool, str], ...]]]:
+    """Targets and what is asked of each, (wanted, name); more than `FEW` of which the same is asked are put together."""
+    asked: dict[str, list[tuple[bool, str]]] = {}
+    for probe in probes:
+        asked.setdefault(probe.server, []).append((probe.wanted, probe.name))
+    alike: dict[tuple[tuple[bool, str], ...], list[str]] = {}
+    for target, names in asked.items():
+        alike.setdefault(tuple(names), []).append(target)
+    found: list[tuple[list[str], tuple[tuple[bool, str], ...]]] = []
+    for names_of, targets in alike.items():
+        found.extend(
+            [(targets, names_of)] if len(targets) > FEW else [([each], names_of) for each in targets]
+        )
+    return found
+
+
+def _finding(finding: Finding) -> Content:
+    sign, word, colour = SEVERITY[finding.severity]
+    where = finding.where
+    lines = [
+        Content.assemble(
+            (f"{sign} {word}  ", f"bold {colour}"),
+            safe(f"{where}: {finding.what}" if where else finding.what),
+        )
+    ]
+    lines.extend(safe(text, style="$quiet") for text in (finding.why, finding.mend) if text)
+    return Content("\n").join(lines)
+
+
+def together(line: Line, plan: Plan) -> Content:
+    """What is done on a host or for a component: what is missed of it meanwhile, and its steps in their order."""
+    key = line.id.partition(":")[2]
+    parts = [Content.styled(line.title, "bold")]
+    parts.extend(missed([gap for gap in plan.gaps if gap.startswith((f"{key}/", f"{key} ", f"{key}:"))]))
+    parts.append(Content(""))
+    parts.extend(
+        Content.assemble((f"{number + 1:>3} ", "$quiet"), inline(plan.steps[number].title))
+        for number in line.steps
+    )
+    return Content("\n").join(parts)
+
+
+def why(step: PlannedStep) -> Content:
+    """The idea of the step, then each of its changes with its own reason."""
+    parts = [Content.styled(inline(step.title), "bold"), safe(step.why), Content("")]
+    for change in step.changes:
+        parts.append(Content.assemble(("• ", "$primary"), (inline(change.title()), "bold")))
+        if change.why and change.why != step.why:
+            parts.append(safe(f"  {change.why}"))
+    return Content("\n").join(parts)
+
+
+def differences(steps: tuple[PlannedStep, ...]) -> Content:
+    """What changes in which file, to the byte; secrets as fingerprints. Of very many steps, the first `MOST`."""
+    parts = [
+        Content.assemble(
+            (f"{inline(change.title(), 300)}  ({place(change.host)})", "bold $primary"),
+            "\n",
+            diff(_body(change.diff())),
+        )
+        for step in steps[:MOST]
+        for change in step.changes
+    ]
+    return Content("\n\n").join([*parts, *_rest(len(steps) - MOST)])
+
+
+def _rest(left: int) -> list[Content]:
+    """Where to look for the steps that are not drawn."""
+    words = f"… and {left} more steps: choose a host on the left to see its own."
+    return [Content.styled(words, "$quiet")] if left > 0 else []
+
+
+def _body(text: str) -> str:
+    """A diff without the two lines that only repeat the file's name."""
+    lines = text.splitlines()
+    named = len(lines) > 1 and lines[0].startswith("--- ") and lines[1].startswith("+++ ")
+    return "\n".join(lines[2:] if named else lines)
+
+
+def by_hand(steps: tuple[PlannedStep, ...]) -> Content:
+    """What a person would type for the same result. Of very many steps with something to type, the first `MOST`."""
+    parts: list[Content] = []
+    for number, step in enumerate(steps):
+        lines = [line for change in step.changes for line in change.commands()]
+        if not lines:
+            continue
+        if len(parts) == MOST:
+            parts.extend(_rest(len(steps) - number))
+            break
+        title = f"# {inline(step.title)}, {at(step.host)}"
+        parts.append(Content.assemble((title, "$quiet"), "\n", commands(lines)))
+    return Content("\n\n").join(parts) if parts else Content("Nothing to type for this step.")

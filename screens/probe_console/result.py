@@ -1,0 +1,213 @@
+"""What came of one request, drawn: the verdict, where it fails, the certificates as boxes, what to do.
+
+Every text from the wire passes through `safe` or `inline`.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from screens.dialogs.attempt import date
+from screens.state_styles import commands, fit, hang, inline, safe
+
+if TYPE_CHECKING:
+    from wizard.diagnostics.catalogue import Diagnosis
+    from wizard.engine.manual_probe import Answered
+    from wizard.model import Attempt, CertificateSummary
+    from wizard.probes import Target
+
+_DAY = 86400
+HEALTH = {"up": ("✓", "$success"), "down": ("✗", "$error")}
+_NAME = re.compile(r"certificate is valid for|legacy Common Name|not valid for any names|cannot validate")
+
+
+def answer(answered: Answered, *, width: int, handshake: bool, closer: Diagnosis | None = None) -> Content:
+    """All of it, the most telling first.
+
+    Args:
+        answered: what came.
+        width: cells that there are.
+        handshake: with the handshake step by step, as curl's -v.
+        closer: a diagnosis that the hosts have narrowed down meanwhile.
+    """
+    attempt = answered.attempt
+    parts = [verdict(answered, width)]
+    parts += [
+        Content.assemble(("! ", "$warning bold"), hang(one.words, width, 2)) for one in answered.differences
+    ]
+    listed = answered.ok and answered.what != "page"
+    if listed:
+        parts += [_head("Its targets"), table(answered.targets, width, answered.meanings)]
+    found = closer or answered.diagnosis
+    if found is not None:
+        parts.append(_head("What it means"))
+        parts.append(Content(hang(found.cause, width, 0)))
+        rows = (("Do", found.fix), ("Other end", found.other_end), ("To be sure", found.next))
+        parts += [_row(title, words, width) for title, words in rows if words]
+    parts += [_head("The same by hand (c copies)"), commands(answered.commands)]
+    tls = attempt.tls
+    if tls is not None and tls.chain:
+        parts.append(_head("Certificates that the server showed"))
+        parts += boxes(attempt, min(width, 90))
+    if tls is not None and handshake:
+        parts += [_head("Handshake"), Content(inline(f"{tls.version}  {tls.cipher}".strip() or "not agreed"))]
+        parts += [Content(hang(step, width, 2)) for step in tls.steps]
+    if attempt.timings:
+        times = ",  ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in attempt.timings.items())
+        parts += [_head("Time"), Content(inline(times))]
+    if attempt.body and not listed:
+        lines = attempt.body.rstrip().splitlines()
+        parts += [_head("Answer, its first lines"), *(safe(inline(line, width)) for line in lines[:8])]
+    return Content("\n").join(parts)
+
+
+def verdict(answered: Answered, width: int) -> Content:
+    """The outcome in a line (more where the reason is long)."""
+    attempt = answered.attempt
+    sign, colour = ("✓", "$success") if answered.ok else ("✗", "$error")
+    words = {
+        "200": "200: Prometheus gets its answer" if answered.ok else "200, but no metrics",
+        "untrusted": "not believed: the server's certificate",
+        "refused": "refused: the server wants another client certificate",
+        "plain": "no TLS there: it answers http",
+        "error": "no answer",
+        "other": "an answer, but another one",
+    }.get(attempt.outcome, f"{attempt.outcome}: the server answers, and says no")
+    if answered.ok and answered.what != "page":
+        bad, count = sum(one.health != "up" for one in answered.targets), len(answered.targets)
+        words = f"{count} target{'' if count == 1 else 's'}, {f'{bad} not up' if bad else 'all up'}"
+        if not count:
+            words = "it has no targets yet" if answered.what == "targets" else "it has scraped nothing yet"
+        if bad:
+            sign, colour = "◐", "$warning"
+    reason = f" · {attempt.reason}" if attempt.reason else ""
+    return Content.assemble((f"{sign} ", f"bold {colour}"), (hang(f"{words}{reason}", width, 2), "bold"))
+
+
+def table(targets: Sequence[Target], width: int, meanings: Mapping[str, str]) -> Content:
+    """A line for each target, and one beneath for its error; those that are not up come first."""
+    rows: list[Content] = []
+    room = max(width - 2, 40)
+    for one in sorted(targets, key=lambda each: each.health == "up")[:500]:
+        sign, colour = HEALTH.get(one.health, ("·", "$warning"))
+        name = fit(one.job, min(24, room // 3))
+        rows.append(
+            Content.assemble(
+                (f"{sign} {one.health:<8}", colour),
+                name,
+                " ",
+                fit(one.instance or one.url, room - 10 - len(name)),
+            )
+        )
+        if one.error:
+            rows.append(Content.styled(f"  {hang(one.error, width, 2)}", "$error"))
+            if one.error in meanings:
+                rows.append(Content(f"  → {hang(meanings[one.error], width, 4)}"))
+    if len(targets) > 500:
+        rows.append(
+            Content.styled(f"  … and {len(targets) - 500} more, all of them up or as above", "$quiet")
+        )
+    return Content("\n").join(rows)
+
+
+def boxes(attempt: Attempt, width: int) -> list[Content]:
+    """The chain as boxes, the leaf first, each standing on the one that signed it."""
+    chain = attempt.tls.chain if attempt.tls else ()
+    at, why = wrong(attempt)
+    lines: list[Content] = []
+    for place, one in enumerate(chain):
+        bad = why if place == at else ""
+        lines += _box(
+            one, "leaf" if place == 0 else "CA" if one.subject == one.issuer else "intermediate", width, bad
+        )
+        after = chain[place + 1] if place + 1 < len(chain) else None
+        if one.subject == one.issuer:
+            lines.append(_stem("signed by itself", ""))
+        elif after is None:
+            lines += [
+                _stem(f"signed by {inline(one.issuer, width - 20)}", ""),
+                *_anchor(attempt, at, why, len(chain)),
+            ]
+        elif after.subject == one.issuer:
+            lines.append(_stem("signed by", ""))
+        else:
+            lines.append(_stem(f"signed by {inline(one.issuer, 60)}, which is not the next one", "$warning"))
+    return lines
+
+
+def wrong(attempt: Attempt) -> tuple[int, str]:
+    """(place in the chain, why) of the certificate that was not believed; (-1, '') where all were.
+
+    The place after the last one is the CA that the CA file holds, or does not hold.
+    """
+    if attempt.outcome != "untrusted" or attempt.tls is None:
+        return -1, ""
+    chain, reason, now = attempt.tls.chain, attempt.reason, time.time()
+    if "expired or is not yet valid" in reason:
+        for place, one in enumerate(chain):
+            if not one.not_before <= now <= one.not_after:
+                return place, "expired" if now > one.not_after else "not valid yet"
+        return len(chain), "expired, or not valid yet"
+    if _NAME.search(reason):
+        return 0, "not for the name that was asked for"
+    if "unknown authority" in reason:
+        last = chain[-1] if chain else None
+        if last is not None and last.subject == last.issuer:
+            return len(chain) - 1, "not in the CA file"
+        return len(chain), "not in the CA file"
+    return 0, "not good for this: see the reason"
+
+
+def _box(one: CertificateSummary, kind: str, width: int, bad: str) -> list[Content]:
+    colour = "$error" if bad else "$quiet"
+    left = (one.not_after - time.time()) / _DAY
+    until = f"{date(one.not_after)} ({f'in {left:.0f} days' if left >= 0 else f'{-left:.0f} days ago'})"
+    title = fit(f"{kind}: {one.subject or 'no subject'}", min(width - 6, 60)).rstrip()
+    head = Content.assemble(
+        ("┌─ ", colour),
+        (title, "bold"),
+        (f" {'─' * max(width - 5 - Content(title).cell_length, 0)}┐", colour),
+    )
+    rows = [("for", ", ".join(one.names) or "no name (no SAN)"), ("until", until), ("key", one.key)]
+    rows[2] = ("key", f"{one.key}; for {', '.join(one.usage) or 'nothing in particular'}")
+    inside: list[tuple[str, str]] = []
+    for name, words in rows:
+        first, *rest = hang(words, width - 11, 0).split("\n")
+        inside += [(f"{name:<6}", first), *((" " * 6, more) for more in rest)]
+    lines = [
+        Content.assemble(("│ ", colour), (name, "$quiet"), fit(words, width - 10), (" │", colour))
+        for name, words in inside
+    ]
+    if bad:
+        lines.append(
+            Content.assemble(
+                ("│ ", colour), (fit(f"✗ not trusted: {bad}", width - 4), "bold $error"), (" │", colour)
+            )
+        )
+    foot = Content.styled(f"└──┬{'─' * (width - 5)}┘", colour)
+    return [head, *lines, foot]
+
+
+def _anchor(attempt: Attempt, at: int, why: str, place: int) -> list[Content]:
+    if at == place:
+        return [Content.assemble(("   ✗ ", "bold $error"), (f"that CA: {why}", "bold $error"))]
+    if attempt.probe.insecure or attempt.outcome == "untrusted":
+        return []
+    return [Content.assemble(("   ✓ ", "$success"), "it is in the CA file")]
+
+
+def _stem(words: str, colour: str) -> Content:
+    return Content.assemble(("   ↓ ", "$quiet"), (words, colour or "$quiet"))
+
+
+def _head(title: str) -> Content:
+    return Content.assemble("\n", (title, "bold $primary"))
+
+
+def _row(title: str, words: str, width: int) -> Content:
+    return Content.assemble((f"{title:<11}", "$quiet"), hang(words, width, 11))

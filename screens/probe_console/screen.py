@@ -1,0 +1,309 @@
+"""The probe console: one request put together as with curl's options, made as Prometheus would, and taken apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.suggester import SuggestFromList
+from textual.widgets import Input, Static
+
+from screens.base_screen import Page
+from screens.probe_console.result import answer
+from screens.state import Trouble
+from screens.state_styles import inline
+
+if TYPE_CHECKING:
+    from screens.app import FirescreenApp
+    from wizard.diagnostics.catalogue import Diagnosis
+    from wizard.engine.manual_probe import Answered, Request, What
+    from wizard.model import Probe
+    from wizard.redact import Secret
+
+ROWS = (
+    (("url", "URL", "https://host:9100/metrics"),),
+    (("cacert", "--cacert", "CA file, or the system's"), ("resolve", "--resolve", "HOST:PORT:ADDR")),
+    (("cert", "--cert", "client certificate"), ("key", "--key", "its key")),
+    (("user", "-u", "user"), ("password", "password", "never shown"), ("file", "or file", "path")),
+)
+ASKS = {
+    "page": ("F2", "scrape"),
+    "targets": ("F3", "its targets"),
+    "up": ("F4", "up"),
+}
+
+
+class Console(Page):
+    """A request builder above, what came of it beneath.
+
+    Args:
+        probe: a request to begin with, from the proof.
+        known: URLs of what was found: the first stands there, the others are offered while one types.
+    """
+
+    PLACE = "Ask by hand"
+    AUTO_FOCUS = "#url"
+    HELP = """\
+Enter asks as Prometheus would: by Go's rules for certificates, following redirects, reading the answer.
+
+--cacert   file with the CA that signed the server's certificate
+--cert, --key   certificate that the client shows, and its key
+--resolve  HOST:PORT:ADDR asks ADDR, and checks the name HOST
+-u         user of basic authentication; the password is never shown
+-k         check nothing of the certificate      -v  show the handshake
+
+F3 and F4 ask a Prometheus at the URL: how its targets are, and `up`.
+
+The command beneath asks the same and needs no answer: where a password is used, it stands in a file that only you \
+can read. Where curl would say something else than Prometheus, a line with ! says so."""
+
+    DEFAULT_CSS = """
+    Console #form { height: auto; padding: 0 1; background: $surface; }
+    Console .row { height: 1; }
+    Console .row Static { width: 11; color: $quiet; padding: 0 1; }
+    Console Input { height: 1; border: none; padding: 0 1; background: $panel; width: 1fr; margin: 0 1 0 0; }
+    Console Input:focus { border: none; background-tint: $foreground 12%; }
+    Console #ways { height: 1; padding: 0 1; }
+    Console #came { height: 1fr; padding: 0 0 0 2; scrollbar-gutter: stable; }
+    Console #came Static { height: auto; }
+    Console #came:focus { background-tint: $foreground 2%; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f2", "ask('page')", "Ask", tooltip="Ask for the URL itself"),
+        Binding("f3", "ask('targets')", "Targets", tooltip="What Prometheus says of its targets"),
+        Binding("f4", "ask('up')", "up", tooltip="What Prometheus says of `up`, as promtool asks"),
+        Binding("f5", "switch('insecure')", "-k", tooltip="-k: check nothing of the certificate"),
+        Binding("f6", "switch('handshake')", "-v", tooltip="-v: show the handshake"),
+        Binding("c", "copy(0)", "Copy", tooltip="Copy the curl command (from the answer; Tab leads there)"),
+        Binding("p", "copy(1)", "Copy promtool's command", show=False),
+        Binding("e", "edit", "Edit the request", show=False),
+        Binding("m", "mend", "Mend it", tooltip="To the part of the wizard that mends what came"),
+    ]
+
+    def __init__(self, probe: Probe | None = None, known: Sequence[str] = ()) -> None:
+        super().__init__()
+        self._first, self._secret = filled(probe)
+        self._forward = probe.forward if probe is not None else None
+        self._known = tuple(known)
+        if probe is None and known:
+            self._first = {"url": known[0]}
+        self._what: What = "targets" if probe is not None and probe.kind == "up" else "page"
+        self._insecure = bool(probe and probe.insecure)
+        self._handshake = True
+        self._asked = 0
+        self._answered: Answered | None = None
+        self._closer: Diagnosis | None = None
+
+    def body(self) -> ComposeResult:
+        """The form and the answer."""
+        with Vertical(id="form"):
+            for row in ROWS:
+                with Horizontal(classes="row"):
+                    for name, label, hint in row:
+                        yield Static(label, markup=False)
+                        kept = name == "password" and self._secret is not None
+                        yield Input(
+                            self._first.get(name, ""),
+                            placeholder="the one of that request" if kept else hint,
+                            password=name == "password",
+                            select_on_focus=False,
+                            suggester=SuggestFromList(self._known) if name == "url" and self._known else None,
+                            id=name,
+                        )
+            yield Static("", id="ways")
+        with VerticalScroll(id="came"):
+            yield Static("", id="answer", markup=False)
+
+    def on_mount(self) -> None:
+        """Says what Enter will do."""
+        self._draw_ways()
+        words = "Enter asks. Nothing is changed by asking."
+        self.query_one("#answer", Static).update(Content.styled(words, "$quiet"))
+
+    def on_resize(self, event: events.Resize) -> None:
+        """The answer is drawn for the width that there is."""
+        self._draw()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter asks."""
+        event.stop()
+        self.action_ask(self._what)
+
+    def action_ask(self, what: str) -> None:
+        """Makes the request in a thread."""
+        self._what = cast("What", what)
+        self._draw_ways()
+        self._asked += 1
+        number = self._asked
+        self._answered = self._closer = None
+        self.query_one("#answer", Static).update("▸ asking…")
+        request = self._request()
+        desk, scan = self.firescreen.desk, self.firescreen.session.scan
+        self.firescreen.ask(
+            lambda: desk.ask_once(request(), scan.facts if scan else None),
+            self._came,
+            self._refused,
+            wanted=lambda: self.standing and number == self._asked,
+        )
+
+    def _request(self) -> Callable[[], Request]:
+        """Reads the form; the password's file is read where the request is made."""
+        value = {name: self.query_one(f"#{name}", Input).value.strip() for row in ROWS for name, _, _ in row}
+        typed = self.query_one("#password", Input).value
+        kept = self._secret if value["user"] == self._first.get("user") else None
+        what, insecure = self._what, self._insecure
+        forward = self._forward if _place(value["url"]) == _place(self._first.get("url", "")) else None
+
+        def make() -> Request:
+            from wizard.engine import manual_probe
+            from wizard.redact import Secret
+
+            if typed:
+                password: Secret | None = Secret(typed)
+            elif value["file"]:
+                password = manual_probe.password_in(Path(value["file"]).expanduser())
+            else:
+                password = kept
+            return manual_probe.Request(
+                url=value["url"],
+                what=what,
+                cacert=value["cacert"],
+                cert=value["cert"],
+                key=value["key"],
+                resolve=value["resolve"],
+                user=value["user"],
+                password=password,
+                insecure=insecure,
+                forward=forward,
+            )
+
+        return make
+
+    def _came(self, answered: Answered) -> None:
+        self._answered = answered
+        self._draw()
+        came = self.query_one("#came", VerticalScroll)
+        came.scroll_home(animate=False)
+        came.focus()
+        found = answered.diagnosis
+        if found is None or not found.questions or self.firescreen.session.stack is None:
+            return
+        number, stack, desk = self._asked, self.firescreen.session.stack, self.firescreen.desk
+        attempt = answered.attempt
+        self.firescreen.ask(
+            lambda: desk.diagnosis(f"{attempt.reason}\n{attempt.detail}", ask=True, stack=stack),
+            self._narrowed,
+            lambda _: None,
+            wanted=lambda: self.standing and number == self._asked,
+        )
+
+    def _narrowed(self, found: Diagnosis | None) -> None:
+        self._closer = found
+        self._draw()
+
+    def _refused(self, trouble: Trouble) -> None:
+        words = " ".join(part for part in (trouble.what, trouble.where, trouble.todo) if part)
+        self.query_one("#answer", Static).update(Content.assemble(("✗ ", "$error bold"), inline(words, 400)))
+
+    def _draw(self) -> None:
+        if self._answered is not None:
+            width = max(self.size.width - 6, 40)
+            drawn = answer(self._answered, width=width, handshake=self._handshake, closer=self._closer)
+            self.query_one("#answer", Static).update(drawn)
+        self.refresh_bindings()
+
+    def _draw_ways(self) -> None:
+        parts: list[tuple[str, str] | str] = []
+        for what, (key, words) in ASKS.items():
+            chosen = what == self._what
+            parts += [
+                (f"{key} ", "$quiet"),
+                (f"{'●' if chosen else '○'} {words}  ", "bold" if chosen else ""),
+            ]
+        for key, option, on in (("F5", "-k", self._insecure), ("F6", "-v", self._handshake)):
+            parts += [(f"{key} ", "$quiet"), f"[{'x' if on else ' '}] {option}  "]
+        self.query_one("#ways", Static).update(Content.assemble(*parts))
+
+    def action_switch(self, option: str) -> None:
+        """-k or -v on or off."""
+        if option == "insecure":
+            self._insecure = not self._insecure
+        else:
+            self._handshake = not self._handshake
+        self._draw_ways()
+        self._draw()
+
+    def action_copy(self, number: int) -> None:
+        """Gives a command to the terminal's clipboard (OSC 52)."""
+        commands = self._answered.commands if self._answered else ()
+        if number < len(commands):
+            self.app.copy_to_clipboard(commands[number] + "\n")
+            self.app.notify("The command was given to the terminal's clipboard.")
+        else:
+            self.app.notify("There is no such command yet: ask first.")
+
+    @property
+    def _found(self) -> Diagnosis | None:
+        return self._closer or (self._answered.diagnosis if self._answered else None)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Mending is offered where a part of the wizard does it."""
+        return bool(self._found and self._found.mend) if action == "mend" else True
+
+    def action_mend(self) -> None:
+        """To the part that mends what the answer says."""
+        if self._found is not None:
+            self.firescreen.open_part(self._found.mend)
+
+    def action_edit(self) -> None:
+        """Back to the URL."""
+        self.query_one("#url", Input).focus()
+
+
+def open_console(app: FirescreenApp, probe: Probe | None = None) -> None:
+    """Opens the console, with a request filled in if there is one."""
+    scan = app.session.scan
+    known = [
+        f"{'https' if row.tls else 'http'}://{row.address}/metrics"
+        for row in (scan.exposures if scan is not None else ())
+        if row.state != "down"
+    ]
+    app.push_screen(Console(probe, known))
+
+
+def _place(url: str) -> str:
+    """Scheme, host and port as they are written."""
+    return "/".join(url.split("/", 3)[:3])
+
+
+def filled(probe: Probe | None) -> tuple[dict[str, str], Secret | None]:
+    """The form's values for a probe, and its password.
+
+    A server name becomes what curl does for it: the name in the URL, and --resolve to where the URL pointed.
+    """
+    if probe is None:
+        return {}, None
+    from urllib.parse import urlsplit
+
+    values = {
+        "url": probe.url,
+        "cacert": probe.ca_file,
+        "cert": probe.cert_file,
+        "key": probe.key_file,
+        "resolve": probe.resolve,
+        "user": probe.user,
+    }
+    target = urlsplit(probe.url)
+    if probe.server_name and target.hostname:
+        port = target.port or (443 if target.scheme == "https" else 80)
+        address = f"[{target.hostname}]" if ":" in target.hostname else target.hostname
+        values["url"] = target._replace(netloc=f"{probe.server_name}:{port}").geturl()
+        if probe.forward is None:
+            values["resolve"] = f"{probe.server_name}:{port}:{address}"
+    return values, probe.password

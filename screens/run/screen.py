@@ -1,0 +1,472 @@
+"""A run as it happens: its hosts and steps, how far it is, what it says; where it fails, what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from screens.base_screen import Page, keys_of
+from screens.dialogs.error import describe
+from screens.run.host_table import in_trouble, summary, told
+from screens.state import OWN_FOLDER
+from screens.state_styles import RESULT, STEP, at, commands, hang, inline, place, safe
+from screens.widgets.button import Act
+from screens.widgets.fleet import Fleet
+from screens.widgets.progress import Gauge
+
+if TYPE_CHECKING:
+    from screens.state import RunState, StepState
+
+NAMES = {"apply": "Run · 4 of 5", "undo": "Undo", "verify": "Proof · 5 of 5", "recover": "Recover"}
+SHOWN_LINES = 60
+
+
+class RunPage(Page):
+    """Screen 5 of the storyboard."""
+
+    PLACE = "Run · 4 of 5"
+    HELP = """\
+The steps of the plan as they are done: · to do, ▸ now, ✓ done, ✗ failed, ↶ put back.
+
+With several hosts, a line for each stands above, trouble first. The arrow keys choose one: its steps and words \
+stand beneath then; Enter shows all that happened there. One host that fails is put back alone, and the others go on.
+
+Stopping waits for the change in hand and then puts back what was done so far; nothing is ever left half done. \
+Where a change or the proof fails, the same happens by itself, and this screen says what, where and what to do."""
+
+    AUTO_FOCUS = ""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "agree", "Stop and put back"),
+        Binding("n", "refuse", "Go on"),
+        Binding("x", "stop", "Stop", tooltip="Stop after the change in hand and put everything back"),
+        Binding("t", "again", "Try again"),
+        Binding("r", "recover", "Put back", tooltip="Put back the hosts that were out of reach"),
+        Binding("u", "undo", "Undo all"),
+        Binding("p", "proof", "Proof"),
+        Binding("c", "copy", "Copy", tooltip="Copy the commands that wait for you"),
+        Binding("up", "row(-1)", show=False),
+        Binding("down", "row(1)", "Choose a host", key_display="↑↓", show=False),
+        Binding("pagedown", "turn(1)", "Scroll down", show=False, priority=True),
+        Binding("pageup", "turn(-1)", "Scroll up", show=False, priority=True),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: RunState | None = None
+        self._asking: Literal["", "stop", "leave"] = ""
+        self._chosen = ""
+        """The host that the person chose; '' to follow what is being done."""
+        self._followed = ""
+        self._looking = False
+        """Whether what happened on the chosen host stands in the box beneath."""
+
+    def body(self) -> ComposeResult:
+        """Progress and hosts on top, steps left, words right."""
+        yield Static("", id="now", markup=False)
+        yield Gauge()
+        yield Static("", id="count", markup=False)
+        yield Fleet()
+        with Horizontal(id="panes"):
+            with VerticalScroll(id="steps", can_focus=False):
+                yield Static("", id="list", markup=False)
+            with Vertical(id="right"):
+                with VerticalScroll(id="end", can_focus=False):
+                    yield Static("", id="said", markup=False)
+                with Horizontal(id="buttons"):
+                    yield Act("Try again", id="again")
+                    yield Act("Put back", id="recover")
+                    yield Act("Undo all", id="undo")
+                    yield Act("See the proof", id="proof")
+                    yield Act("Home", id="home")
+                with VerticalScroll(id="log", can_focus=False):
+                    yield Static("", id="lines", markup=False)
+        with VerticalScroll(id="aside", can_focus=False):
+            yield Static("", id="told", markup=False)
+
+    def show_run(self, state: RunState) -> None:
+        """Redraws what differs: a redraw of all of it would make keys wait."""
+        before, self._shown = self._shown, state
+        new = before is None or before.kind != state.kind
+        if new:
+            self.set_place(NAMES[state.kind])
+        head = _now(state)
+        if before is None or head != _now(before):
+            self.query_one("#now", Static).update(head)
+        gauge = self.query_one(Gauge)
+        gauge.done, gauge.total, gauge.colour = state.done, state.total, _colour(state)
+        if before is None or before.hosts != state.hosts:
+            self._draw_hosts(state)
+        elsewhere = self._follow(state)
+        if before is None or elsewhere or _moved(before) != _moved(state):
+            self._draw_steps(state)
+        if before is None or elsewhere or self._heard(before) != self._heard(state):
+            self._draw_lines(state)
+        self._draw_end(state)
+        self._name_host(state)
+        if before is None or (before.phase, before.waiting) != (state.phase, state.waiting) or not state.busy:
+            self.refresh_bindings()
+        self._perhaps_proof(state)
+
+    def on_mount(self) -> None:
+        """The work begins when this screen stands."""
+        self.call_after_refresh(self.call_later, self.firescreen.runs.go)
+
+    def on_screen_resume(self) -> None:
+        """What could not be shown under a dialog is shown now."""
+        self._perhaps_proof(self.firescreen.run_state)
+
+    def _perhaps_proof(self, state: RunState) -> None:
+        proven = state.kind == "apply" and state.phase == "finished" and state.result == "proven"
+        reading = self.has_class("-aside")  # who reads the help is not torn away from it
+        if proven and self.is_current and not self.firescreen.runs.working and not reading:
+            self.call_later(self.action_proof)
+
+    # -- hosts ---------------------------------------------------------------------------------------------
+
+    def _draw_hosts(self, state: RunState) -> None:
+        several = len(state.hosts) > 1
+        fleet = self.query_one(Fleet)
+        if several and not self.has_class("-fleet"):
+            self.add_class("-fleet")
+            fleet.focus()
+        elif not several:
+            self.remove_class("-fleet")
+        if several:
+            fleet.canary = state.canary
+            fleet.rows = state.hosts
+            self.query_one("#count", Static).update(summary(state.hosts), layout=False)
+            if self._looking:
+                self._tell_host(state)
+
+    def _host(self, state: RunState) -> str:
+        """The host whose steps are shown; '' for all of them."""
+        return (self._chosen or self._followed) if len(state.hosts) > 1 else ""
+
+    def _follow(self, state: RunState) -> bool:
+        """Stays with a host until all is done there, however many are at work; whether it went to another."""
+        row, step = state.row(self._followed), state.step
+        wanted = self._followed
+        if state.waiting_host and state.waiting:
+            wanted = state.waiting_host
+        elif step is not None and (row is None or row.state != "working"):
+            wanted = step.host
+        moved, self._followed = wanted != self._followed, wanted
+        return moved and not self._chosen
+
+    def _name_host(self, state: RunState) -> None:
+        """The bar names the one host in hand: where something is to be typed, or done, or looked at."""
+        known, step = self.firescreen.session.hosts, state.step
+        host = self._chosen
+        if state.busy and not host:
+            host = state.waiting_host if state.waiting else self._host(state) or (step.host if step else "")
+        self.set_hosts((host,) if host in known or host == OWN_FOLDER else known)
+
+    def on_fleet_chosen(self) -> None:
+        """Another host is in hand: its steps and words are shown, whatever is done elsewhere."""
+        self._chosen = self.query_one(Fleet).in_hand
+        state = self.firescreen.run_state
+        self._draw_steps(state)
+        self._draw_lines(state)
+        self._name_host(state)
+        if self._looking:
+            self._tell_host(state)
+
+    def on_fleet_opened(self) -> None:
+        """Enter on a host: what happened there; once more puts it away."""
+        if self._looking:
+            self._put_aside()
+        elif not self._asking:
+            self._chosen, self._looking = self.query_one(Fleet).in_hand, True
+            self._tell_host(self.firescreen.run_state)
+
+    def _tell_host(self, state: RunState) -> None:
+        row = state.row(self._chosen)
+        if row is not None:
+            self._aside(f"{place(row.host)} · ↑↓ another host · esc closes", told(row))
+
+    def action_row(self, by: int) -> None:
+        """The arrow keys go to the hosts, wherever the focus is."""
+        if self.has_class("-fleet"):
+            fleet = self.query_one(Fleet)
+            fleet.focus()
+            fleet.action_move(by)
+
+    def action_turn(self, pages: int) -> None:
+        """A page of what is in front: the box beneath, the hosts, or how it ended."""
+        fleet = self.query_one(Fleet)
+        if self.has_class("-fleet") and fleet.has_focus and not self.has_class("-aside"):
+            fleet.action_turn(pages)
+            return
+        pane = self.query_one(
+            "#aside" if self.has_class("-aside") else "#end" if self.has_class("-ended") else "#log",
+            VerticalScroll,
+        )
+        pane.scroll_relative(y=pages * max(pane.size.height - 1, 1), animate=False)
+
+    # -- drawing -------------------------------------------------------------------------------------------
+
+    def _draw_steps(self, state: RunState) -> None:
+        host, lines = "", []
+        current = 0
+        width = self.query_one("#steps").size.width - 4 or 30
+        shown = self._host(state)
+        for step in state.steps:
+            if shown and step.host != shown:
+                continue
+            if step.host != host:
+                host = step.host
+                lines.append(Content.styled(f"{at(host)}", "italic $quiet"))
+            if step.id == state.current:
+                current = len(lines)
+            lines.append(_step_line(step, current=step.id == state.current and state.busy, width=width))
+        self.query_one("#list", Static).update(Content("\n").join(lines))
+        pane = self.query_one("#steps", VerticalScroll)
+        pane.scroll_to(y=max(0, current - pane.size.height // 2), animate=False)
+
+    def _heard(self, state: RunState) -> tuple[object, ...]:
+        row = state.row(self._host(state))
+        return (row.lines if row else state.lines, state.waiting, state.current, state.phase)
+
+    def _draw_lines(self, state: RunState) -> None:
+        mine = [line.text for line in state.lines if line.step == state.current]
+        if state.phase == "finished" and state.kind != "apply":
+            mine, state = [], replace(state, lines=())
+        lines = mine if mine and state.busy else [line.text for line in state.lines]
+        row = state.row(self._host(state))
+        if row is not None and (state.busy or self._chosen):
+            lines = list(row.lines)
+        text = Content("\n").join([safe(line, 500, "$quiet") for line in lines[-SHOWN_LINES:]])
+        if state.waiting:
+            text = Content.assemble(
+                ("▸ Your hand is needed. ", "bold $warning"),
+                f"Type this {at(state.waiting_host)}:\n\n",
+                commands(state.waiting.splitlines()),
+                "\n\nwaiting for you… ('c' copies, 'x' stops)\n\n",
+                text,
+            )
+        self.query_one("#lines", Static).update(text)
+        log = self.query_one("#log", VerticalScroll)
+        log.call_after_refresh(log.scroll_home if state.waiting else log.scroll_end, animate=False)
+
+    def _draw_end(self, state: RunState) -> None:
+        ended = state.phase == "finished"
+        self.set_class(ended, "-ended")
+        if ended and self._asking:
+            self._put_aside()
+        if not ended:
+            return
+        self.query_one("#said", Static).update(_end(state))
+        self.query_one("#again", Act).label = (
+            "Try the failed again" if state.result == "partly" else "Try again"
+        )
+        for name in ("again", "recover", "undo", "proof"):
+            self.query_one(f"#{name}", Act).display = bool(self.check_action(name, ()))
+        first = next((button for button in self.query(Act) if button.display), None)
+        if first is not None and not self.firescreen.runs.working and not self._looking:
+            self.call_after_refresh(first.focus)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what makes sense now."""
+        state = self.firescreen.run_state
+        ended = state.phase == "finished" and not self.firescreen.runs.working
+        mine = ended and state.kind == "apply"
+        open_ended = state.result not in ("proven", "applied", "nothing")
+        sensible = {
+            "agree": bool(self._asking),
+            "refuse": bool(self._asking),
+            "stop": state.phase == "running" and not self._asking,
+            "copy": bool(state.waiting),
+            "back": ended or self.has_class("-aside"),
+            "again": mine and open_ended and not _stuck(state),
+            "recover": mine
+            and _stuck(state),  # what is owed to a host comes before anything new is done there
+            "undo": mine and bool(state.run) and state.result in ("failed", "applied", "changed", "partly"),
+            "proof": mine and bool(state.attempts),
+            "row": self.has_class("-fleet"),
+        }
+        return sensible.get(action, True)
+
+    def on_act_pressed(self, event: Act.Pressed) -> None:
+        """The button's key does the same."""
+        actions = {
+            "again": self.action_again,
+            "recover": self.action_recover,
+            "undo": self.action_undo,
+            "proof": self.action_proof,
+        }
+        name = event.act.id or ""
+        if name == "home" and self.check_action("back", ()):
+            self.action_back()
+        elif name in actions and self.check_action(name, ()):
+            actions[name]()
+
+    # While a run goes on nothing opens a screen of its own: that takes the time of several key presses.
+
+    def ask(self, *, leaving: bool = False) -> None:
+        """Asks whether to stop; `leaving` closes Firescreen after that."""
+        self._asking = "leave" if leaving else "stop"
+        self._looking = False
+        words = "It stops after the change in hand, and what was done so far is put back."
+        self._aside("Stop the run?", Content(words + (" Firescreen closes after that." if leaving else "")))
+        # Not for the help: drawing the footer anew would take as long as all the rest of that key's answer.
+        self.refresh_bindings()
+
+    def _aside(self, title: str, words: Content) -> None:
+        aside = self.query_one("#aside", VerticalScroll)
+        aside.border_title = Content(title)
+        self.query_one("#told", Static).update(words)
+        self.set_class(bool(title), "-aside")
+
+    def _put_aside(self) -> None:
+        asked, self._asking = self._asking, ""
+        self._looking = False
+        self._aside("", Content(""))
+        self.query_one("#aside", VerticalScroll).scroll_home(animate=False)
+        if asked:
+            self.refresh_bindings()
+        self._perhaps_proof(self.firescreen.run_state)
+
+    def action_stop(self) -> None:
+        """Asks, then stops between two changes."""
+        self.ask()
+
+    def action_agree(self) -> None:
+        """Stops."""
+        leaving = self._asking == "leave"
+        self._put_aside()
+        if leaving:
+            self.firescreen.stop_and_leave()
+        else:
+            self.firescreen.runs.cancel()
+
+    def action_refuse(self) -> None:
+        """Goes on."""
+        self._put_aside()
+
+    def action_help(self) -> None:
+        """The same words as on every screen, but on this one."""
+        if self.has_class("-aside") and not self._looking:
+            self._put_aside()
+            return
+        self._looking = False
+        keys = [f"{key}  {words}" for key, words in keys_of(self)]
+        lines = ["   ".join(keys[at : at + 2]) for at in range(0, len(keys), 2)]
+        name = NAMES[self.firescreen.run_state.kind]
+        self._aside(f"Help · {name}", Content("\n".join([self.HELP, "", *lines])))
+
+    def action_again(self) -> None:
+        """A new plan for the same answers: the host may have changed meanwhile."""
+        from screens.plan.screen import PlanPage
+
+        self.app.switch_screen(PlanPage())
+
+    def action_recover(self) -> None:
+        """Puts back the hosts that were out of reach when they had to be put back."""
+        from screens.navigation import start_recovery
+
+        self.firescreen.go_home()
+        start_recovery(self.firescreen)
+
+    def action_undo(self) -> None:
+        """Puts back what this run changed."""
+        from screens.navigation import ask_to_undo
+
+        ask_to_undo(self.firescreen, self.firescreen.run_state.run)
+
+    def action_proof(self) -> None:
+        """To the matrix."""
+        if not self.is_current:
+            return
+        from screens.verification.screen import Proof
+
+        self.app.switch_screen(Proof())
+
+    def action_copy(self) -> None:
+        """Copies the commands that wait."""
+        self.app.copy_to_clipboard(self.firescreen.run_state.waiting + "\n")
+        self.app.notify("Given to the terminal's clipboard.")
+
+    def action_back(self) -> None:
+        """Home: what was a plan is done or put back."""
+        if self.has_class("-aside"):
+            self._put_aside()
+            return
+        self.firescreen.go_home()
+
+
+def _moved(state: RunState) -> tuple[object, ...]:
+    return (state.steps, state.current, state.busy)
+
+
+def _stuck(state: RunState) -> bool:
+    return any(row.state == "stuck" for row in state.hosts)
+
+
+def _colour(state: RunState) -> str:
+    if state.phase != "finished":
+        return "$warning" if state.activity == "putting back" else "$primary"
+    return RESULT.get(state.result, RESULT["failed"])[2]
+
+
+def _now(state: RunState) -> Content:
+    if state.phase == "finished":
+        sign, word, colour = RESULT.get(state.result, RESULT["failed"])
+        return Content.assemble((f"{sign} {word}", f"bold {colour}"))
+    if state.phase == "stopping":
+        return Content.assemble(
+            ("▸ ", "$warning"), "stopping; the change in hand is finished first, then all is put back"
+        )
+    words = {"changing": "changing", "proving": "proving: each request as a client would make it"}
+    step = state.step
+    if state.activity == "putting back":
+        return Content.assemble(("↶ ", "$warning bold"), "putting back what was there before")
+    doing = (
+        words[state.activity]
+        if state.activity == "proving" or step is None
+        else f"{inline(step.title)}, {at(step.host)}"
+    )
+    return Content.assemble(("▸ ", "$primary bold"), doing)
+
+
+def _step_line(step: StepState, *, current: bool, width: int) -> Content:
+    sign, _, colour = STEP.get(step.state, STEP[""])
+    style = "bold" if current else "$quiet" if not step.state else ""
+    return Content.assemble((f"{sign} ", f"bold {colour}"), (hang(step.title, width, 2), style))
+
+
+def _end(state: RunState) -> Content:
+    parts: list[Content] = []
+    if state.trouble is not None:
+        parts.append(Content.styled(inline(state.trouble.title), "bold"))
+        parts.append(describe(state.trouble))
+    parts.extend(_parts(state))
+    said = state.outcome.summary if state.outcome is not None else ()
+    if not said and state.result in ("rolled-back", "cancelled", "undone"):
+        said = ("What was there before is back, and the services run as before.",)
+    sign, _, colour = RESULT.get(state.result, RESULT["failed"])
+    if said:
+        parts.append(Content.assemble((f"{sign} ", f"bold {colour}"), safe(said[0], 400)))
+        parts.extend(safe(line, 400) for line in said[1:])
+    return Content("\n").join(parts)
+
+
+def _parts(state: RunState) -> list[Content]:
+    """What a run in which some hosts failed amounts to, and what the keys do about it."""
+    failed = sum(map(in_trouble, state.hosts))
+    if state.result != "partly" or not failed:
+        return []
+    todo = "'t' plans again and does only what is missing."
+    if _stuck(state):
+        todo = "'r' puts back the hosts that could not be reached for it, once they are there again."
+    return [
+        Content.styled(
+            f"Enter on a host above shows what happened there. {todo} 'u' puts back all the others too.",
+            "$quiet",
+        )
+    ]

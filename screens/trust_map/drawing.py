@@ -1,0 +1,284 @@
+"""The trust picture as lines of text: a box for each host, between them an arrow for each who asks whom.
+
+Drawn from data alone: the arrows of a plan, and what came of the probes that test them. Left stand those who ask,
+right those who answer; a heavy line is encrypted, a broken one is not; a sign and a word say what the colour says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from screens.state_styles import fit, inline, place
+from screens.verification.matrix import CAME
+
+if TYPE_CHECKING:
+    from wizard.model import Arrow, Attempt
+
+NARROW = 90
+"""Cells below which the picture is drawn with shorter words."""
+
+HAND = "bold $block-cursor-foreground on $block-cursor-background"
+HAND_NO_COLOUR = "bold reverse"
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What to draw, and where each arrow stands in it."""
+
+    lines: tuple[Content, ...]
+    at: tuple[int, ...]
+    """The line of each arrow, in the order of `ordered`."""
+
+
+def ordered(arrows: Sequence[Arrow]) -> tuple[Arrow, ...]:
+    """The arrows in the order in which they are drawn: who asks together, and whom they ask together."""
+    askers = list(dict.fromkeys(one.client_host for one in arrows))
+    asked = list(dict.fromkeys(one.server_host for one in arrows))
+    clients = list(dict.fromkeys((one.client_host, one.client) for one in arrows))
+    return tuple(
+        sorted(
+            arrows,
+            key=lambda one: (
+                askers.index(one.client_host),
+                clients.index((one.client_host, one.client)),
+                asked.index(one.server_host),
+            ),
+        )
+    )
+
+
+def mark(arrow: Arrow, attempt: Attempt | None) -> tuple[str, str, str]:
+    """(sign, word, colour) of an arrow: what its probe said, and whether anyone may read along."""
+    if attempt is not None and attempt.excused:
+        return "–", "was down before", "$warning"
+    if attempt is not None and not attempt.ok:
+        return "✗", "does not hold", "$error"
+    if not arrow.encrypted:
+        return "●", "open", "$error"
+    if attempt is None:
+        return "·", "not asked yet", "$secondary"
+    return "✓", "proven", "$success"
+
+
+def guards(arrow: Arrow, *, short: bool) -> str:
+    """What protects an arrow: 'TLS + cert + password', or `short` 'TLS+cert+pw'."""
+    parts = ["TLS" if arrow.encrypted else "plain"]
+    if arrow.client_shows:
+        parts.append("cert")
+    if arrow.user:
+        parts.append("pw" if short else "password")
+    return ("+" if short else " + ").join(parts)
+
+
+def draw(
+    arrows: Sequence[Arrow],
+    attempts: Mapping[str, Attempt],
+    *,
+    width: int,
+    in_hand: int = -1,
+    notes: bool = False,
+    apart: bool = False,
+    colourless: bool = False,
+) -> Drawing:
+    """The picture.
+
+    Args:
+        arrows: as `ordered` gives them.
+        attempts: what came of each probe, by the probe's id.
+        width: cells that there are; 60 is the least that reads well.
+        in_hand: the arrow that is chosen, or -1.
+        notes: with the certificates written under each arrow.
+        apart: with room between the boxes of two hosts.
+        colourless: there is no colour to show the arrow in hand with.
+    """
+    pen = _Pen.measured(arrows, width, HAND_NO_COLOUR if colourless else HAND)
+    lines: list[Content] = []
+    at: list[int] = []
+    before: Arrow | None = None
+    for number, arrow in enumerate(arrows):
+        if before is None or before.client_host != arrow.client_host:
+            if before is not None:
+                lines.append(pen.bottom())
+            lines.append(pen.top(arrow))
+        elif before.server_host != arrow.server_host:
+            lines.extend(pen.between(arrow, apart=apart))
+        same = before is not None and (before.client_host, before.client) == (arrow.client_host, arrow.client)
+        at.append(len(lines))
+        lines.append(pen.lane(arrow, attempts.get(arrow.probe), named=not same, in_hand=number == in_hand))
+        if notes:
+            lines.extend(pen.notes(arrow))
+        before = arrow
+    if before is not None:
+        lines.append(pen.bottom())
+    return Drawing(tuple(lines), tuple(at))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pen:
+    """Draws the lines of one picture: three columns of fixed width, client boxes, arrows, server boxes."""
+
+    left: int
+    middle: int
+    right: int
+    hand: str
+    narrow: bool
+    """Without the ports, which stand beneath for the arrow in hand."""
+
+    @classmethod
+    def measured(cls, arrows: Sequence[Arrow], width: int, hand: str) -> _Pen:
+        """Columns as wide as what stands in them, the arrows get the rest."""
+        asking = [text for one in arrows for text in (place(one.client_host) + "  ", inline(one.client, 40))]
+        narrow = width < NARROW
+        asked = [
+            text for one in arrows for text in (place(one.server_host) + "  ", _server(one, narrow=narrow))
+        ]
+        most = max((width - 30) // 2, 12)
+        left = min(max((len(text) for text in asking), default=8) + 4, most)
+        right = min(max((len(text) for text in asked), default=8) + 4, most)
+        return cls(left, max(width - left - right, 12), right, hand, narrow)
+
+    def top(self, arrow: Arrow) -> Content:
+        """The upper edges, with the hosts' names."""
+        return Content.assemble(
+            _edge("╭", place(arrow.client_host), "╮", self.left),
+            " " * self.middle,
+            _edge("╭", place(arrow.server_host), "╮", self.right),
+        )
+
+    def bottom(self) -> Content:
+        """The lower edges."""
+        return Content.assemble(
+            _edge("╰", "", "╯", self.left), " " * self.middle, _edge("╰", "", "╯", self.right)
+        )
+
+    def between(self, arrow: Arrow, *, apart: bool) -> list[Content]:
+        """From one server's host to the next, while the one who asks stays."""
+        left = Content.assemble(_box("", self.left), " " * self.middle)
+        if not apart:
+            return [Content.assemble(left, _edge("├", place(arrow.server_host), "┤", self.right))]
+        return [
+            Content.assemble(left, _edge("╰", "", "╯", self.right)),
+            Content.assemble(left, _edge("╭", place(arrow.server_host), "╮", self.right)),
+        ]
+
+    def lane(self, arrow: Arrow, attempt: Attempt | None, *, named: bool, in_hand: bool) -> Content:
+        """Who asks, the arrow with its sign and words, who answers."""
+        sign, _, colour = mark(arrow, attempt)
+        line = "━" if arrow.encrypted else "╌"
+        words = guards(arrow, short=self.narrow)
+        head = self._head(f"{line} {sign} ", inline(arrow.how, 60), words)
+        fill = line * max(self.middle - len(head) - 2, 0)
+        style = self.hand if in_hand else colour
+        return Content.assemble(
+            ("│", "$quiet"),
+            (fit(f" {inline(arrow.client, 40)}" if named else "", self.left - 2), "bold"),
+            ("┝" if arrow.encrypted else "├", "$quiet"),
+            (fit(f"{head}{fill}▶ ", self.middle), style),
+            ("│", "$quiet"),
+            (fit(f" {_server(arrow, narrow=self.narrow)}", self.right - 2), "bold" if in_hand else ""),
+            ("│", "$quiet"),
+        )
+
+    def _head(self, start: str, how: str, words: str) -> str:
+        """Sign, place and guards as they fit before the arrow's point."""
+        room = self.middle - len(start) - len(words) - 3
+        for between in (" · ", " "):
+            if len(how) + len(between) <= room:
+                return f"{start}{how}{between}{words} "
+        return f"{start}{fit(how, room - 1)} {words} " if room > 6 else f"{start}{words} "
+
+    def notes(self, arrow: Arrow) -> list[Content]:
+        """Beneath an arrow: what is shown from either side."""
+        shown = [text for text in (arrow.client_shows, arrow.user and f"user {arrow.user}") if text]
+        texts = [f"  ◂ {arrow.server_shows}"] if arrow.encrypted and arrow.server_shows else []
+        texts += [f"  ▸ {', '.join(shown)}"] if shown else []
+        return [
+            Content.assemble(_box("", self.left), (fit(text, self.middle), "$quiet"), _box("", self.right))
+            for text in texts
+        ]
+
+
+def _server(arrow: Arrow, *, narrow: bool) -> str:
+    """The server with its port, as far as there is room and the client names one."""
+    if narrow:
+        return inline(arrow.server, 40)
+    port = arrow.address.rpartition(":")[2]
+    return f"{inline(arrow.server, 40)} :{port}" if port.isdigit() else inline(arrow.server, 40)
+
+
+def _edge(start: str, name: str, end: str, width: int) -> Content:
+    if not name:
+        return Content.styled(f"{start}{'─' * (width - 2)}{end}", "$quiet")
+    shown = fit(name, min(len(name), width - 5))
+    rest = "─" * max(width - 5 - len(shown), 0)
+    return Content.assemble((f"{start}─ ", "$quiet"), (shown, "bold $primary"), (f" {rest}{end}", "$quiet"))
+
+
+def _box(text: str, width: int) -> Content:
+    return Content.assemble(("│", "$quiet"), fit(text, width - 2), ("│", "$quiet"))
+
+
+def told(arrow: Arrow, attempt: Attempt | None, *, width: int = 200) -> Content:
+    """An arrow in full words: who asks whom, whether that is proven, who shows what and checks it against what.
+
+    Args:
+        arrow: the one in hand.
+        attempt: what its probe said, if it was asked.
+        width: cells that there are; a path that is longer loses its beginning.
+    """
+    sign, word, colour = mark(arrow, attempt)
+    ended = ""
+    if attempt is not None:
+        came, expected = inline(attempt.outcome, 20), inline(attempt.probe.expect, 20)
+        ended = f" ({CAME.get(came, came)})" if attempt.ok else f": {expected} was expected, {came} came"
+    parts = [
+        Content.assemble(
+            (f"{inline(arrow.client, 40)} on {place(arrow.client_host)}", "bold"),
+            " asks ",
+            (f"{inline(arrow.server, 40)} on {place(arrow.server_host)}", "bold"),
+        ),
+        Content.assemble(
+            (f"{sign} {word}", f"bold {colour}"),
+            ended,
+            (f"   {inline(arrow.how, 60)}, {inline(arrow.address, 60)}", "$quiet"),
+        ),
+    ]
+    if not arrow.encrypted:
+        parts.append(
+            Content("Nothing is encrypted: whoever is on the way reads along, and may answer instead.")
+        )
+    facts = (
+        ("server shows", arrow.server_shows if arrow.encrypted else ""),
+        ("checked with", arrow.client_checks if arrow.encrypted else ""),
+        ("client shows", arrow.client_shows or ("no certificate" if arrow.encrypted else "")),
+        ("checked with", arrow.server_checks if arrow.client_shows else ""),
+        ("logs in as", f"{arrow.user}, with a password" if arrow.user else ""),
+    )
+    parts.extend(
+        Content.assemble((f"{name:<14}", "$quiet"), _tail(inline(value, 300), width - 14))
+        for name, value in facts
+        if value
+    )
+    return Content("\n").join(parts)
+
+
+def _tail(text: str, width: int) -> str:
+    return f"…{text[1 - width :]}" if text.startswith("/") and len(text) > width else text
+
+
+def summary(arrows: Sequence[Arrow], attempts: Mapping[str, Attempt]) -> Content:
+    """How many arrows there are, and how they stand."""
+    counted: dict[tuple[str, str, str], int] = {}
+    for arrow in arrows:
+        state = mark(arrow, attempts.get(arrow.probe))
+        counted[state] = counted.get(state, 0) + 1
+    states = [
+        Content.styled(f"{sign} {count} {word}", f"bold {colour}")
+        for (sign, word, colour), count in sorted(counted.items())
+    ]
+    head = f"{len(arrows)} connection{'s' * (len(arrows) != 1)}:  "
+    return Content.assemble(head, Content("   ").join(states))

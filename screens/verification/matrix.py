@@ -1,0 +1,223 @@
+"""The proof matrix as data and as words: rows are clients, columns targets, a cell what came of the request.
+
+Where there are many targets a cell says only sign and outcome; the full words stand beneath for the one in hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+from textual.content import Content
+
+from screens.state_styles import fit, inline
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from wizard.model import Attempt
+
+CAME = {
+    "200": "let in",
+    "400": "turned away",
+    "401": "turned away",
+    "403": "turned away",
+    "429": "told to wait",
+    "untrusted": "not believed",
+    "refused": "not let in",
+    "up": "scraped",
+    "down": "not scraped",
+    "plain": "not encrypted",
+    "other": "another answer",
+    "error": "no answer",
+}
+"""What an outcome means, in two words."""
+
+BRIEF = {"untrusted": "no trust", "error": "silence"}
+"""Outcomes whose own word is too long for a narrow column."""
+
+ROWS = (
+    "right client",
+    "no TLS",
+    "no CA",
+    "no password",
+    "wrong password",
+    "no client certificate",
+    "stranger's certificate",
+    "another name",
+)
+"""The clients in the order in which their rows are read; answers come in any order."""
+
+LAST = "Prometheus"
+"""Its rows are the last, one for each of its jobs that asks the same server; rows that are not named here (places that ask, one by one) stand before it."""
+
+TOTAL = "as expected"
+"""What the first row is called: how many of a target's requests ended so."""
+
+FIRST, NARROW, WIDE = 20, 10, 40
+"""Cells of the first column at most; of a target's at least and at most."""
+
+
+def arrange(attempts: Sequence[Attempt]) -> tuple[list[tuple[str, dict[str, Attempt]]], list[str]]:
+    """The matrix: rows of (client, {target: attempt}) in the order of `ROWS`, targets in that of first appearance.
+
+    Two attempts of one client on one target get a row each: none is hidden behind another.
+    """
+    targets: list[str] = []
+    rows: list[tuple[str, dict[str, Attempt]]] = []
+    for attempt in attempts:
+        probe = attempt.probe
+        target = probe.server
+        if target not in targets:
+            targets.append(target)
+        for client, found in rows:
+            if client == probe.client and target not in found:
+                found[target] = attempt
+                break
+        else:
+            rows.append((probe.client, {target: attempt}))
+    rows.sort(key=lambda row: _rank(row[0]))
+    return rows, targets
+
+
+def _rank(client: str) -> int:
+    if client.startswith(LAST):
+        return len(ROWS) + 1
+    return ROWS.index(client) if client in ROWS else len(ROWS)
+
+
+def widths(room: int, clients: Sequence[str], targets: Sequence[str]) -> tuple[int, int]:
+    """Of the first column and of each target's, so that as many stand in `room` cells as can be read."""
+    first = min(max(len(each) for each in (TOTAL, *map(client_name, clients))), FIRST) + 1
+    each = (room - first) // max(len(targets), 1)
+    return first, min(max(each, NARROW + 1), WIDE)
+
+
+def client_name(client: str) -> str:
+    """A client as its row names it."""
+    return inline(client.replace("certificate", "cert") if len(client) > FIRST else client, FIRST)
+
+
+def heading(target: str, width: int) -> Text:
+    """A column's head, two lines: the host, and the component shortened to what still tells it apart."""
+    host, _, component = target.partition("/")
+    component = component.rpartition("/")[2]  # of a further instance, the unit tells it apart
+    if len(component) >= width:
+        component = component.removesuffix("_exporter")
+    return Text(f"{fit(host, width - 1)}\n{fit(component, width - 1)}")
+
+
+def cell(attempt: Attempt | None, width: int, colours: Mapping[str, str]) -> Text:
+    """Sign and outcome; where there is room also what was expected, and what it means."""
+    if attempt is None:
+        return Text("·", style=colours["faint"])
+    sign, colour = ("–", colours["warning"]) if attempt.excused else mark(attempt.ok, colours)
+    came, expected = inline(attempt.outcome, 12), inline(attempt.probe.expect, 10)
+    word = CAME.get(attempt.outcome, "answered")
+    shown = came if came == expected else f"{expected} → {came}"
+    head = Text.assemble((f"{sign} ", f"bold {colour}"))
+    for text, more in ((shown, f"  {word}"), (shown, ""), (came, ""), (BRIEF.get(came, came), "")):
+        if len(text) + len(more) + 3 <= width:
+            return Text.assemble(head, text, (more, colour))
+    return Text.assemble(head, fit(came, width - 3))
+
+
+def total(column: Sequence[Attempt], colours: Mapping[str, str]) -> Text:
+    """How many of a target's requests ended as expected, of how many."""
+    right = sum(not attempt.failed for attempt in column)
+    sign, colour = mark(right == len(column), colours)
+    return Text.assemble((f"{sign} {right}/{len(column)}", f"bold {colour}"))
+
+
+def mark(ok: bool, colours: Mapping[str, str]) -> tuple[str, str]:
+    """Sign and colour of what ended as expected, or otherwise."""
+    return ("✓", colours["success"]) if ok else ("✗", colours["error"])
+
+
+def told(attempt: Attempt) -> Content:
+    """The cell in hand in full words, two lines at most on 80 columns."""
+    probe = attempt.probe
+    sign, colour = (
+        ("✓", "$success") if attempt.ok else ("–", "$warning") if attempt.excused else ("✗", "$error")
+    )
+    word = CAME.get(attempt.outcome, "answered")
+    came = inline(attempt.outcome, 20)
+    if attempt.ok:
+        ended = f"{came} ({word}), as expected"
+    elif attempt.excused:
+        ended = f"{came}, and does not count: {inline(attempt.excused, 200)}"
+    else:
+        ended = f"{inline(probe.expect, 20)} was expected, {came} came: {word}"
+    return Content.assemble(
+        (f"{sign} ", f"bold {colour}"),
+        (f"{inline(probe.client, 40)} → {inline(probe.server, 120)}: ", "bold"),
+        ended,
+    )
+
+
+def told_total(target: str, column: Sequence[Attempt]) -> Content:
+    """The total of a target in words."""
+    wrong = sum(attempt.failed for attempt in column)
+    if wrong:
+        return Content.assemble(
+            ("✗ ", "bold $error"),
+            (f"{inline(target)}: ", "bold"),
+            f"{wrong} of {len(column)} ended otherwise",
+        )
+    return Content.assemble(
+        ("✓ ", "bold $success"), (f"{inline(target)}: ", "bold"), f"all {len(column)} requests as expected"
+    )
+
+
+def ups(said: Sequence[tuple[str, tuple[str, ...]]], room: int) -> Content:
+    """Prometheus' own word about each instance, 0 turning to 1; in two columns where there are many.
+
+    Args:
+        said: (instance, 'up' or 'down' oldest first) of each.
+        room: cells that there are.
+    """
+    if not said:
+        return Content("")
+    if len(said) <= 2:
+        lines = [
+            Content.assemble(
+                "Prometheus' own word: ",
+                (f'up{{instance="{inline(instance, 40)}"}} ', "bold"),
+                _digits(words),
+                "  ",
+                _ended(words[-1]),
+            )
+            for instance, words in said
+        ]
+        return Content("\n").join([*lines, Content("")])
+    scraped = sum(words[-1] == "up" for _, words in said)
+    sign = ("✓ ", "bold $success") if scraped == len(said) else ("✗ ", "bold $error")
+    head = Content.assemble("Prometheus' own word (up): ", sign, f"{scraped} of {len(said)} are scraped")
+    name = min(max(len(inline(instance, 30)) for instance, _ in said), 30) + 1
+    columns = max(room // (name + 16), 1)
+    entries = [_entry(instance, words, name) for instance, words in said]
+    rows = -(-len(entries) // columns)
+    lines = [head]
+    for row in range(rows):
+        parts = [entries[place] for place in range(row, len(entries), rows)]
+        lines.append(Content("").join(parts))
+    return Content("\n").join([*lines, Content("")])
+
+
+def _entry(instance: str, words: tuple[str, ...], name: int) -> Content:
+    sign = ("✓ ", "bold $success") if words[-1] == "up" else ("✗ ", "bold $error")
+    shown = _digits(words[-5:])
+    return Content.assemble(sign, (fit(instance, name), "bold"), shown, " " * (14 - shown.cell_length))
+
+
+def _digits(words: Sequence[str]) -> Content:
+    return Content(" ").join(
+        Content.styled("1", "bold $success") if word == "up" else Content.styled("0", "bold $error")
+        for word in words
+    )
+
+
+def _ended(word: str) -> Content:
+    up = word == "up"
+    return Content.styled("✓ scraped" if up else "✗ not scraped", "$success" if up else "$error")

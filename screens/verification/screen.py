@@ -1,0 +1,261 @@
+"""The proof: who asked whom, what had to come, what came; and Prometheus' own word turning from 0 to 1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import DataTable, Static
+
+from screens.base_screen import Page
+from screens.dialogs.error import describe
+from screens.run.host_table import in_trouble
+from screens.state_styles import place, safe
+from screens.verification.matrix import (
+    TOTAL,
+    arrange,
+    cell,
+    client_name,
+    heading,
+    told,
+    told_total,
+    total,
+    ups,
+    widths,
+)
+
+if TYPE_CHECKING:
+    from screens.state import RunState, Session
+    from wizard.model import Attempt
+
+
+class Proof(Page):
+    """Screen 6 of the storyboard."""
+
+    PLACE = "Proof · 5 of 5"
+    HELP = """\
+Each row is a client, each column a target. A cell says what came and whether it had to (✓) or not (✗); the line \
+beneath says the cell in hand in full, and the row on top how many of a target's requests ended as they must. A \
+request that must be refused proves as much as one that must succeed: both were really made. A dot was not asked.
+
+Enter on a cell shows the same request as a curl command, the handshake, the certificates that the server showed, \
+and the answer; where it went wrong, what that means and how to mend it.
+
+Beneath stands what Prometheus itself says of each target: up 1 means that its own scrape succeeded."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "detail", "Look inside", priority=False),
+        Binding("r", "again", "Prove again"),
+        Binding("t", "trust", "Trust picture", tooltip="Who asks whom, coloured by these answers"),
+        Binding("j", "journey", "Journey", tooltip="Where each certificate is now, read back from the hosts"),
+        Binding("u", "undo", "Undo"),
+        Binding("x", "stop", "Stop"),
+        Binding("escape", "back", "Home"),
+        Binding("pagedown", "scroll_text(1)", "Scroll down", show=False, priority=True),
+        Binding("pageup", "scroll_text(-1)", "Scroll up", show=False, priority=True),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cells: dict[tuple[int, int], Attempt] = {}
+        self._columns: list[tuple[str, list[Attempt]]] = []
+        self._drawn: tuple[Attempt, ...] | None = None
+
+    def body(self) -> ComposeResult:
+        """Verdict, matrix, Prometheus' word, summary."""
+        yield Static("", id="verdict", markup=False)
+        yield DataTable(id="matrix", cursor_type="cell", header_height=2, fixed_columns=1, cell_padding=0)
+        yield Static("", id="cell", markup=False)
+        with VerticalScroll(id="rest", can_focus=False):
+            yield Static("", id="ups", markup=False)
+            yield Static("", id="summary", markup=False)
+
+    def show_run(self, state: RunState) -> None:
+        """Draws what came so far."""
+        self.query_one("#verdict", Static).update(_verdict(state))
+        if state.attempts != self._drawn:
+            self._drawn = state.attempts
+            self._draw_matrix(state.attempts)
+        self.query_one("#ups", Static).update(ups(state.ups, self.app.size.width - 6))
+        lines = state.outcome.summary if state.outcome is not None and state.phase == "finished" else ()
+        self.query_one("#summary", Static).update(Content("\n").join([safe(line, 400) for line in lines]))
+        self.refresh_bindings()
+
+    def show_session(self, session: Session) -> None:
+        """A look has ended: the bar still names the host of the cell in hand."""
+        if self._drawn is not None:
+            at = self.query_one(DataTable).cursor_coordinate
+            self._tell(at.row, at.column)
+
+    def on_resize(self) -> None:
+        """Other columns fit now."""
+        if self._drawn is not None and self.standing:
+            self._drawn = None
+            self.show_run(self.firescreen.run_state)
+
+    def _draw_matrix(self, attempts: tuple[Attempt, ...]) -> None:
+        table: DataTable[Text] = self.query_one(DataTable)
+        place = table.cursor_coordinate
+        first_time = not table.row_count
+        colours = self.app.theme_variables
+        rows, targets = arrange(attempts)
+        table.fixed_rows = 0  # a table without rows cannot keep one in place
+        table.clear(columns=True)
+        self._cells = {}
+        self._columns = [
+            (target, [found[target] for _, found in rows if target in found]) for target in targets
+        ]
+        first, wide = widths(self.app.size.width - 4, [client for client, _ in rows], targets)
+        table.add_column(Text("\nclient"), width=first)
+        for target in targets:
+            table.add_column(heading(target, wide), width=wide)
+        if rows:
+            table.add_row(Text(TOTAL, "italic"), *(total(column, colours) for _, column in self._columns))
+        for row, (client, found) in enumerate(rows, start=1):
+            cells = [Text(client_name(client), style="bold")]
+            for column, target in enumerate(targets, start=1):
+                attempt = found.get(target)
+                cells.append(cell(attempt, wide, colours))
+                if attempt is not None:
+                    self._cells[row, column] = attempt
+            table.add_row(*cells)
+        table.fixed_rows = 1 if rows else 0
+        row = 1 if first_time else min(place.row, len(rows))
+        table.move_cursor(row=row, column=max(place.column, 1), animate=False)
+        self._tell(row, max(place.column, 1))
+
+    def on_data_table_cell_highlighted(self, event: DataTable.CellHighlighted) -> None:
+        """The cell in hand in full words."""
+        self._tell(event.coordinate.row, event.coordinate.column)
+
+    def _tell(self, row: int, column: int) -> None:
+        attempt = self._cells.get((row, column))
+        if attempt is not None:
+            words = told(attempt)
+        elif row == 0 and 1 <= column <= len(self._columns):
+            words = told_total(*self._columns[column - 1])
+        else:
+            words = (
+                Content.styled("not asked: this client has no business there", "$quiet")
+                if column
+                else Content("")
+            )
+        self.query_one("#cell", Static).update(words)
+        known = self.firescreen.session.hosts
+        self.set_hosts((attempt.probe.host,) if attempt and attempt.probe.host in known else known)
+
+    def on_data_table_cell_selected(self, event: DataTable.CellSelected) -> None:
+        """Enter on a cell: the request from the inside."""
+        attempt = self._cells.get((event.coordinate.row, event.coordinate.column))
+        if attempt is not None:
+            from screens.dialogs.attempt import AttemptDialog
+
+            self.app.push_screen(AttemptDialog(attempt))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what makes sense now."""
+        state = self.firescreen.run_state
+        working = self.firescreen.runs.working
+        match action:
+            case "stop":
+                return state.phase == "running"
+            case "back" | "again":
+                return not working
+            case "undo":
+                return (
+                    not working
+                    and bool(state.run)
+                    and state.result in ("proven", "applied", "changed", "partly", "failed")
+                )
+            case "trust":
+                return bool(state.arrows)
+            case "journey":
+                return not working
+        return True
+
+    def action_trust(self) -> None:
+        """The same answers as a picture."""
+        from screens.navigation import open_trust
+
+        open_trust(self.firescreen)
+
+    def action_journey(self) -> None:
+        """The way of each certificate, as it is now."""
+        from screens.certificate_distribution.screen import JourneyPage
+
+        self.app.push_screen(JourneyPage(self.firescreen.run_state.plan, read=True))
+
+    def action_detail(self) -> None:
+        """The table itself answers Enter; this names the key."""
+        self.query_one(DataTable).action_select_cursor()
+
+    def action_again(self) -> None:
+        """All the requests once more; nothing is changed."""
+        from screens.navigation import start_verify
+
+        start_verify(self.firescreen)
+
+    def action_undo(self) -> None:
+        """Puts everything back."""
+        from screens.navigation import ask_to_undo
+
+        ask_to_undo(self.firescreen, self.firescreen.run_state.run)
+
+    def action_stop(self) -> None:
+        """Stops asking."""
+        self.firescreen.runs.cancel()
+
+    def action_scroll_text(self, pages: int) -> None:
+        """What stands beneath the matrix, a page."""
+        rest = self.query_one("#rest", VerticalScroll)
+        rest.scroll_relative(y=pages * max(rest.size.height - 1, 1), animate=False)
+
+    def action_back(self) -> None:
+        """Home, which looks again by then."""
+        self.firescreen.go_home()
+
+
+def _verdict(state: RunState) -> Content:
+    right = sum(not attempt.failed for attempt in state.attempts)
+    asked = len(state.attempts)
+    if state.busy:
+        return Content.assemble(
+            ("▸ ", "$primary bold"), f"proving: {asked} requests made so far, {right} as expected"
+        )
+    if not asked:
+        return describe(state.trouble) if state.trouble else Content("No request was made.")
+    look = Content.styled("Enter on a cell looks inside that request.", "$quiet")
+    if right == asked and state.result == "partly":
+        return Content("\n").join([_partly(state), look])
+    if right == asked and state.result == "changed":
+        words = "Prometheus' own view is left for later: 'r' asks it, once it has scraped everything again."
+        said = [describe(state.trouble)] if state.trouble else []
+        head = Content.assemble(("◐ changed, not verified  ", "bold $warning"), words)
+        return Content("\n").join([head, *said, look])
+    if right == asked and state.trouble is not None and state.result in ("rolled-back", "failed"):
+        head = Content.assemble(("✗ not proven  ", "bold $error"), "What had worked before broke.")
+        return Content("\n").join([head, describe(state.trouble), look])
+    if right == asked:
+        unwanted = sum(not attempt.probe.wanted for attempt in state.attempts)
+        words = f"{asked} requests, all as expected: {asked - unwanted} got through, {unwanted} were refused."
+        return Content("\n").join([Content.assemble(("✓ proven  ", "bold $success"), words), look])
+    head = Content.assemble(
+        ("✗ not proven  ", "bold $error"), f"{asked - right} of {asked} requests ended otherwise."
+    )
+    return Content("\n").join([head, describe(state.trouble) if state.trouble else look])
+
+
+def _partly(state: RunState) -> Content:
+    """The requests that were made all ended well, and yet not every host is what it should be."""
+    left = [row for row in state.hosts if in_trouble(row)]
+    names = ", ".join(place(row.host) for row in left[:3]) + (
+        f" and {len(left) - 3} more" if len(left) > 3 else ""
+    )
+    return Content.assemble(
+        ("◐ partly proven  ", "bold $warning"),
+        f"{len(state.attempts)} requests, all as expected; not proven: {names}, as before.",
+    )

@@ -1,0 +1,116 @@
+"""The trust picture on the screen: the arrows choose one of its arrows, and it scrolls to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from screens.trust_map.drawing import Drawing, draw
+
+if TYPE_CHECKING:
+    from wizard.model import Arrow, Attempt
+
+ROOMY = 100
+"""Cells from which on there is room for the certificates under each arrow."""
+
+WAYS = ((True, True), (True, False), (False, True), (False, False))
+"""(notes, apart) from the fullest picture to the tightest; the first that fits is drawn."""
+
+
+class Scene(Widget, can_focus=True):
+    """Draws arrows between hosts; one of them is in hand. It stands in a container that scrolls."""
+
+    ALLOW_SELECT = False
+    DEFAULT_CSS = """
+    Scene { height: auto; width: 1fr; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "move(-1)", "Arrow above", show=False),
+        Binding("down", "move(1)", "Arrow below", show=False),
+        Binding("home", "edge(0)", "First arrow", show=False),
+        Binding("end", "edge(-1)", "Last arrow", show=False),
+    ]
+
+    arrows: reactive[tuple[Arrow, ...]] = reactive((), layout=True)
+    attempts: reactive[dict[str, Attempt]] = reactive(dict)
+    at: reactive[int] = reactive(0)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._room = 0
+
+    class Chosen(Message):
+        """Another arrow is in hand."""
+
+    class Opened(Message):
+        """A second click on the arrow in hand."""
+
+    @property
+    def arrow(self) -> Arrow | None:
+        """The arrow in hand."""
+        return self.arrows[self.at] if self.at < len(self.arrows) else None
+
+    def _drawing(self, width: int) -> Drawing:
+        """The fullest picture that is no higher than the frame; the tightest where none is."""
+        for notes, apart in WAYS if width >= ROOMY else WAYS[-1:]:
+            drawing = draw(
+                self.arrows,
+                self.attempts,
+                width=max(width, 60),
+                in_hand=self.at,
+                notes=notes,
+                apart=apart,
+                colourless=self.app.no_color,
+            )
+            if len(drawing.lines) <= self._room:
+                break
+        return drawing
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """As many lines as the picture has."""
+        self._room = container.height
+        return len(self._drawing(width).lines)
+
+    def render(self) -> Content:
+        """The picture for the width there is."""
+        return Content("\n").join(self._drawing(self.size.width).lines)
+
+    def watch_at(self) -> None:
+        """Tells the screen, and stays in sight."""
+        self.post_message(self.Chosen())
+        self.call_after_refresh(self._show)
+
+    def _show(self) -> None:
+        drawing = self._drawing(self.size.width)
+        if self.at < len(drawing.at) and self.parent is not None and isinstance(self.parent, Widget):
+            top = max(drawing.at[self.at] - 1, 0)
+            if self.at == len(drawing.at) - 1:
+                top, height = drawing.at[self.at], len(drawing.lines) - drawing.at[self.at]
+            else:
+                height = 3
+            self.parent.scroll_to_region(Region(0, top, 1, height), animate=False)
+
+    def action_move(self, by: int) -> None:
+        """The neighbour; at the ends it stays."""
+        self.at = min(max(self.at + by, 0), max(len(self.arrows) - 1, 0))
+
+    def action_edge(self, end: int) -> None:
+        """The first, or the last."""
+        self.at = max(len(self.arrows) - 1, 0) if end else 0
+
+    def on_click(self, event: events.Click) -> None:
+        """The arrow under the mouse; once more opens it."""
+        at = self._drawing(self.size.width).at
+        under = [number for number, line in enumerate(at) if line <= event.y]
+        if not under:
+            return
+        if under[-1] == self.at:
+            self.post_message(self.Opened())
+        self.at = under[-1]
