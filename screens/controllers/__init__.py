@@ -1,1 +1,1 @@
-"""TODO."""
+"""What the screens share and do not draw: the engine in threads, the run, the hosts, the stack in hand."""

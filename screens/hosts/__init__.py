@@ -1,1 +1,1 @@
-"""TODO."""
+"""The screen on which hosts are chosen, added and tested."""

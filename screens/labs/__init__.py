@@ -1,1 +1,1 @@
-"""TODO."""
+"""The screen of a lab: its steps, commands, checks and hints."""

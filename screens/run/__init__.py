@@ -1,1 +1,1 @@
-"""TODO."""
+"""The screen of a run: its steps, its hosts, its log."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The screen of a verification: clients and components as a matrix, and what Prometheus reports."""

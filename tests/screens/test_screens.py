@@ -419,7 +419,7 @@ async def test_what_differs_is_shown_and_kept_only_by_a_choice_of_its_own() -> N
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "A run was cut off")
         await pilot.click("#compare")
-        for shown in ("it is as the run left it", "srv1:/etc/x/web.yml", "/w/0001"):
+        for shown in ("srv1: it is as the run left it", "/etc/x/web.yml", "/w/0001"):
             await until(pilot, shown)
         await pilot.press("enter")  # the harmless one has the focus
         await until(pilot, "Practise")

@@ -24,7 +24,7 @@ MEANT = (
 
 
 def pages() -> list[type[Page]]:
-    for module in pkgutil.iter_modules(screens.__path__, "screens."):
+    for module in pkgutil.walk_packages(screens.__path__, "screens."):
         if module.name != "screens.__main__":
             importlib.import_module(module.name)
     return sorted(Page.__subclasses__(), key=lambda page: page.__name__)

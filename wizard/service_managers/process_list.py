@@ -29,7 +29,7 @@ for d in /proc/[0-9]*; do
   esac
   p=; while read -r k v; do [ "$k" = PPid: ] && p=$v && break; done 2>/dev/null < "$d/status"
   [ "$p" = 1 ] ||
-    case "$(tr '\0' ' ' 2>/dev/null < "/proc/$p/cmdline")" in */wizard/services/supervise.py*) continue ;; esac
+    case "$(tr '\0' ' ' 2>/dev/null < "/proc/$p/cmdline")" in */wizard/service_managers/supervisor.py* | */wizard/services/supervise.py*) continue ;; esac
   printf '\036%s\037%s\037' "${d#/proc/}" "$(stat -c '%U:%G:%u:%g' "$d" 2>/dev/null)"
   while IFS= read -r line; do printf '%s ' "$line"; done 2>/dev/null < "$d/cgroup"
   printf '\037%s\037' "$(readlink "$d/exe" 2>/dev/null)"

@@ -1,4 +1,4 @@
-"""Practice services: programs that `supervise.py` keeps running, one folder each.
+"""Practice services: programs that `supervisor.py` keeps running, one folder each.
 
 Promises: a restart is over when the new process serves; a program that does not stay up is a `ServiceError`
 with its own last words.
@@ -21,7 +21,7 @@ from wizard.model import Connection, FlagPlace, Service
 from wizard.redact import plain, redact
 from wizard.service_managers import program_facts, supervisor
 
-SUPERVISOR = Path(__file__).with_name("supervise.py")
+SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
 _TIMEOUT = 45.0
 """Seconds; longer than all that the supervisor itself waits for."""

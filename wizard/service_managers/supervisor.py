@@ -1,6 +1,6 @@
 """Keeps one practice program running: a small supervisor that outlives the wizard which started it.
 
-A script of its own (standard library, no package around it), run as `python -I -S supervise.py …`:
+A script of its own (standard library, no package around it), run as `python -I -S supervisor.py …`:
 
     --start FOLDER           starts the supervisor and its program unless they run; answers when it is up
     --tell FOLDER REQUEST    status, restart, reload or stop, as a word or as JSON; answers when it is done
@@ -546,7 +546,7 @@ def main(arguments: list[str]) -> int:
         text = arguments[2]
         request = json.loads(text) if text.startswith("{") else {"do": text}
     else:
-        sys.stderr.write("usage: supervise.py --start FOLDER | --tell FOLDER REQUEST\n")
+        sys.stderr.write("usage: supervisor.py --start FOLDER | --tell FOLDER REQUEST\n")
         return 2
     try:
         os.chdir(arguments[1])

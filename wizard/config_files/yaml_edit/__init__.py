@@ -1,1 +1,1 @@
-"""TODO."""
+"""Edits YAML in place: only the bytes that must change do."""

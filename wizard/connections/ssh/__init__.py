@@ -1,1 +1,1 @@
-"""TODO."""
+"""Hosts over SSH: configuration, host keys, login, files and programs."""
