@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from screens.base_screen import Page
 from screens.dialogs.error import describe
-from screens.trust_map.drawing import ordered, summary, told
+from screens.trust_map.canvas import ordered, summary, told
 from screens.widgets.trust_graph import Scene
 
 if TYPE_CHECKING:

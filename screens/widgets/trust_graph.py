@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from screens.trust_map.drawing import Drawing, draw
+from screens.trust_map.canvas import Drawing, draw
 
 if TYPE_CHECKING:
     from wizard.model import Arrow, Attempt

@@ -12,7 +12,7 @@ from screens.dialogs.attempt import AttemptDialog
 from screens.home import Home
 from screens.plan.screen import PlanPage
 from screens.state import RunState
-from screens.trust_map.drawing import draw, mark, ordered, summary, told
+from screens.trust_map.canvas import draw, mark, ordered, summary, told
 from screens.trust_map.screen import TrustPage
 from screens.verification.screen import Proof
 from screens.widgets.trust_graph import WAYS, Scene

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from wizard.config_files import systemd_unit, unit_settings
-from wizard.config_files.shell_words import split
+from wizard.config_files.shell_syntax import split
 from wizard.errors import ConfigError
 from wizard.model import FileState, FlagPlace, Service
 from wizard.service_managers import flags

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from wizard.cli import output
-from wizard.cli.formatting import end, error_of, listening
 from wizard.cli.options import as_json, engine, reached, yes
+from wizard.cli.text_format import end, error_of, listening
 from wizard.errors import InputError
 from wizard.redact import plain, redact
 

@@ -9,19 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from wizard.cli import output
-from wizard.cli.formatting import (
-    end,
-    error_of,
-    harmless,
-    listening,
-    shown_health,
-    shown_hosts,
-    shown_plan,
-    shown_probes,
-    tell_completed,
-    tell_plan,
-    unit_of,
-)
 from wizard.cli.options import (
     accepting,
     as_json,
@@ -34,6 +21,19 @@ from wizard.cli.options import (
     renew,
     stack_of,
     yes,
+)
+from wizard.cli.text_format import (
+    end,
+    error_of,
+    harmless,
+    listening,
+    shown_health,
+    shown_hosts,
+    shown_plan,
+    shown_probes,
+    tell_completed,
+    tell_plan,
+    unit_of,
 )
 from wizard.errors import HostError, InputError
 from wizard.redact import plain, redact

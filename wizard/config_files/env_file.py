@@ -11,7 +11,7 @@ import re
 import shlex
 
 from wizard.config_files.env_file_reader import Assignment, assignments
-from wizard.config_files.shell_words import find_flag, split, with_flag
+from wizard.config_files.shell_syntax import find_flag, split, with_flag
 from wizard.errors import ConfigError
 
 _NEWLINE = "\n\r"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wizard.config_files import unit_settings
-from wizard.config_files.shell_words import Word, find_flag, split
+from wizard.config_files.shell_syntax import Word, find_flag, split
 from wizard.config_files.unit_settings import Setting
 from wizard.errors import ConfigError
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from wizard.config_files import env_file, systemd_unit
-from wizard.config_files.shell_words import with_flag
+from wizard.config_files.shell_syntax import with_flag
 from wizard.errors import ConfigError
 from wizard.model import FileState, Service
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from wizard.components import Component, component
-from wizard.config_files.shell_words import with_flag
+from wizard.config_files.shell_syntax import with_flag
 from wizard.model import Service, Supervision
 from wizard.service_managers import powershell
 

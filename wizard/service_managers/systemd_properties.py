@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from wizard.components import Component
 from wizard.config_files import env_file, shell_command
 from wizard.config_files import systemd_unit as unit
-from wizard.config_files.shell_words import find_flag
+from wizard.config_files.shell_syntax import find_flag
 from wizard.model import FlagPlace
 from wizard.service_managers.flags import dropin_path
 

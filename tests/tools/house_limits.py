@@ -1,0 +1,150 @@
+"""Measures the limits that the product's code keeps: lines of a module and a function, nesting, import circles, names.
+
+`python tests/tools/house_limits.py [FOLDER ...]` prints what is over a limit, one line each, and ends with status 1 if
+anything is. Without folders it looks at wizard and screens.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE_LINES = 400
+FUNCTION_LINES = 60
+NESTING = 4
+BLOCKS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.Match)
+VAGUE = re.compile(r"(?:^|_)(?:words|parts|misc|utils|helpers|stuff|told|afar|ahead|together)$")
+"""Names that say nothing of what a module holds."""
+NOUNS = frozenset({"string", "thing"})
+"""What ends as a participle does and is a noun."""
+GERUNDS = frozenset({"relabeling", "forwarding", "listening"})
+"""Verbal nouns that Prometheus and OpenSSH use themselves for the thing that the module holds."""
+
+
+def module_files(folders: tuple[str, ...] = ("wizard", "screens")) -> list[Path]:
+    """Every Python file of the product below these folders of the repository."""
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def long_modules(files: list[Path]) -> Iterator[str]:
+    """Modules over 400 lines."""
+    for path in files:
+        lines = len(path.read_text().splitlines())
+        if lines > MODULE_LINES:
+            yield f"{path.relative_to(ROOT)}: {lines} lines (limit {MODULE_LINES})"
+
+
+def _functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield node
+
+
+def _depth(node: ast.AST, level: int = 0) -> int:
+    """How deep blocks are nested in a function: an `elif` is on its `if`'s level, an inner function begins anew."""
+    deepest = level
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            continue
+        is_elif = isinstance(node, ast.If) and isinstance(child, ast.If) and node.orelse == [child]
+        deeper = isinstance(child, BLOCKS) and not is_elif
+        deepest = max(deepest, _depth(child, level + 1 if deeper else level))
+    return deepest
+
+
+def long_or_deep_functions(files: list[Path]) -> Iterator[str]:
+    """Functions over 60 lines, and those whose blocks are nested deeper than 4."""
+    for path in files:
+        for function in _functions(ast.parse(path.read_text())):
+            where = f"{path.relative_to(ROOT)}:{function.lineno} {function.name}"
+            lines = (function.end_lineno or function.lineno) - function.lineno + 1
+            if lines > FUNCTION_LINES:
+                yield f"{where}: {lines} lines (limit {FUNCTION_LINES})"
+            if (depth := _depth(function)) > NESTING:
+                yield f"{where}: nested {depth} deep (limit {NESTING})"
+
+
+def vague_names(files: list[Path]) -> Iterator[str]:
+    """Modules named by a participle, an adverb or a word that says nothing."""
+    for path in files:
+        name = path.parent.name if path.stem == "__init__" else path.stem
+        last = name.rpartition("_")[2]
+        participle = last.endswith("ing") and last not in GERUNDS | NOUNS
+        if participle or VAGUE.search(name):
+            yield f"{path.relative_to(ROOT)}: the name says not what it holds"
+
+
+def _module(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(files: list[Path]) -> dict[str, set[str]]:
+    """What each module imports of the product, under TYPE_CHECKING and inside functions too.
+
+    `from package import name` leads to the module `package.name` where there is one, and to `package` otherwise.
+    """
+    known = {_module(path): path for path in files}
+    found: dict[str, set[str]] = {}
+    for module, path in known.items():
+        found[module] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found[module].update(each.name for each in node.names if each.name in known)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                for each in node.names:
+                    full = f"{node.module}.{each.name}"
+                    target = full if full in known else node.module
+                    if target in known:
+                        found[module].add(target)
+        found[module].discard(module)
+    return found
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """The groups of modules that import each other, largest first (Tarjan's strongly connected components)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(module: str) -> None:
+        index[module] = low[module] = len(index)
+        stack.append(module)
+        for other in sorted(graph[module]):
+            if other not in index:
+                visit(other)
+                low[module] = min(low[module], low[other])
+            elif other in stack:
+                low[module] = min(low[module], index[other])
+        if low[module] == index[module]:
+            group = stack[stack.index(module) :]
+            del stack[stack.index(module) :]
+            if len(group) > 1:
+                found.append(sorted(group))
+
+    for module in sorted(graph):
+        if module not in index:
+            visit(module)
+    return sorted(found, key=len, reverse=True)
+
+
+def problems(folders: tuple[str, ...] = ("wizard", "screens")) -> list[str]:
+    """Everything that is over a limit in these folders; circles are looked for in the whole product."""
+    files = module_files(folders)
+    found = [*long_modules(files), *long_or_deep_functions(files), *vague_names(files)]
+    dotted = tuple(folder.replace("/", ".") for folder in folders)
+    for group in circles(imports(module_files())):
+        if any(module.startswith(dotted) for module in group):
+            found.append(f"imports in a circle: {', '.join(group)}")
+    return found
+
+
+if __name__ == "__main__":
+    told = problems(tuple(sys.argv[1:]) or ("wizard", "screens"))
+    print("\n".join(told))
+    raise SystemExit(1 if told else 0)
