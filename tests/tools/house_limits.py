@@ -138,9 +138,11 @@ def problems(folders: tuple[str, ...] = ("wizard", "screens")) -> list[str]:
     files = module_files(folders)
     found = [*long_modules(files), *long_or_deep_functions(files), *vague_names(files)]
     dotted = tuple(folder.replace("/", ".") for folder in folders)
-    for group in circles(imports(module_files())):
-        if any(module.startswith(dotted) for module in group):
-            found.append(f"imports in a circle: {', '.join(group)}")
+    found.extend(
+        f"imports in a circle: {', '.join(group)}"
+        for group in circles(imports(module_files()))
+        if any(module.startswith(dotted) for module in group)
+    )
     return found
 
 
