@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from wizard.diagnostics import catalogue
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 LINES = [tuple(row) for row in YAML(typ="safe").load((HERE / "data/error_lines.yaml").read_text())]
 CATALOGUE = [tuple(row) for row in YAML(typ="safe").load((HERE / "data/error_catalogue.yaml").read_text())]
 WHERE = (

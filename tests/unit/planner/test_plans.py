@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from tests.unit import planned
+from tests.unit.planner import planned
 from wizard import planner
 
 LEAST = 40

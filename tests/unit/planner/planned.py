@@ -38,7 +38,7 @@ from wizard.model import (
 )
 from wizard.redact import Secret
 
-FOLDER = Path(__file__).parent / "data" / "plans"
+FOLDER = Path(__file__).parents[1] / "data" / "plans"
 ROOM = "/home/ada/.local/share/firescreen"
 
 _VOLATILE = (

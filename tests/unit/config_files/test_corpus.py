@@ -17,7 +17,7 @@ from wizard.config_files.prometheus import client_settings
 from wizard.config_files.prometheus.scrape_jobs import NAME
 from wizard.config_files.yaml_edit.document import load
 
-CORPUS = sorted((Path(__file__).parents[1] / "corpus" / "prometheus").glob("*.yml"))
+CORPUS = sorted((Path(__file__).parents[2] / "corpus" / "prometheus").glob("*.yml"))
 NAMES = ["srv1.example.net"]
 PORT = 9100
 SECURE = {

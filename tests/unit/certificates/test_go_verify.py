@@ -48,7 +48,7 @@ from tests.integration.go_certificates import (
 from wizard import certificates as trust
 from wizard.certificates import go
 
-RECORDED = json.loads((Path(__file__).parent / "data" / "go_verdicts.json").read_text())
+RECORDED = json.loads((Path(__file__).parents[1] / "data" / "go_verdicts.json").read_text())
 ROOT = authority("root", edwards(1))
 MIDDLE = authority("middle", edwards(2), parent=ROOT)
 CRITICAL = "x509: unhandled critical extension"

@@ -159,7 +159,7 @@ def test_every_block_is_secured_in_its_own_hand(name: str, promtools: list[str],
     assert (b"\r\n" in before) == (after.count(b"\r\n") == after.count(b"\n") > 0)
 
 
-CORPUS = sorted((Path(__file__).parents[1] / "corpus" / "prometheus").glob("*.yml"))
+CORPUS = sorted((Path(__file__).parents[2] / "corpus" / "prometheus").glob("*.yml"))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from tests.unit.test_identity import Files, planned, site, with_config
+from tests.unit.planner.test_identity import Files, planned, site, with_config
 from wizard.certificates import issue, signatures
 from wizard.model import CertificateSpec, FileState, Finding, OwnFiles
 

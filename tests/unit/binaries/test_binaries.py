@@ -255,7 +255,7 @@ def test_two_processes_at_once_and_one_that_was_killed(tmp_path: Path) -> None:
         "store.publish(Path(sys.argv[1]), fill)\n"
     )
     argv = [sys.executable, "-c", script, str(folder)]
-    root = str(Path(__file__).parents[2])
+    root = str(Path(__file__).parents[3])
     children = [
         subprocess.Popen(argv, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": root})
         for _ in range(4)
