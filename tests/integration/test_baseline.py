@@ -190,7 +190,9 @@ def test_verification_that_is_left_for_later_is_completed_by_verify(hand: Hand) 
         assert differences(before, snapshot(Path(hand.practice.folder))) == []
 
 
+@pytest.mark.matrix
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_job_that_is_scraped_seldom_is_waited_for_and_the_plan_says_how_long(hand: Hand) -> None:
     """Longer than any fixed time limit that there was."""
     hand.job("    scrape_interval: 100s\n")
@@ -249,6 +251,7 @@ def reconfigured(stand: Whole, old: str, new: str) -> None:
     Hand(stand.practice, stand.engine, stand.root).reload()
 
 
+@pytest.mark.matrix
 def test_an_alertmanager_that_is_asked_another_way_counts_too(stand: Whole) -> None:
     with relay(stand.listen("alertmanager")) as other:
         reconfigured(
@@ -264,6 +267,7 @@ def test_an_alertmanager_that_is_asked_another_way_counts_too(stand: Whole) -> N
         assert "answered 200 before and answers 400 now" in outcome.error.what
 
 
+@pytest.mark.matrix
 def test_what_remote_write_sends_another_way_counts_too(stand: Whole) -> None:
     """Prometheus writes to its own receiver by a relay; then it turns to https."""
     Hand(stand.practice, stand.engine, stand.root).flags("prometheus", "--web.enable-remote-write-receiver")
@@ -299,6 +303,7 @@ def probed_well(stand: Whole, *urls: str) -> None:
     until(good, "what is probed")
 
 
+@pytest.mark.matrix
 def test_what_a_blackbox_exporter_probes_another_way_counts_too(stand: Whole) -> None:
     with relay(stand.listen("prometheus")) as other:
         own = f"        - targets: ['http://{stand.listen('prometheus')}/-/ready']\n"

@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.labs_played import play_all
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.matrix, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def test_by_hand(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
