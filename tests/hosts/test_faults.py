@@ -19,20 +19,20 @@ pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 # What the wizard does on that host: find the service, read its journal, ask.
 ASK = """
 import json
-from wizard import diagnose
-from wizard.engine.asking import Asker
-from wizard.engine.evidence import Evidence, at_server
-from wizard.hosts.local import LocalConnection
-from wizard.services import detect, systemd
+from wizard.diagnostics import catalogue
+from wizard.diagnostics.questions import Asker
+from wizard.diagnostics.evidence import Evidence, at_server
+from wizard.connections.local import LocalConnection
+from wizard.service_managers import discovery, systemd_discovery as systemd
 here = LocalConnection("here")
-one = next(each for each in detect.discover(here) if each.component == %r)
+one = next(each for each in discovery.discover(here) if each.component == %r)
 log = systemd.log(here, one, 60)
 asker = Asker(at_server(Evidence(url=%r, client=here, known=True), here, one, lambda: log))
 told = {}
 for text in (*%r, *log):
-    found = diagnose.diagnose(text)
+    found = catalogue.diagnose(text)
     if found is not None:
-        closest = diagnose.narrow(found, asker)
+        closest = catalogue.narrow(found, asker)
         told[text] = closest.fault or closest.id
 print("ANSWER" + json.dumps(told))
 """

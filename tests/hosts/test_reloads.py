@@ -75,7 +75,7 @@ def test_a_reload_command_that_asks_http_is_mended_and_comes_back(machine: Machi
 
 
 RELOADED = """
-from wizard.engine import hosts, runtimeinfo
+from wizard.engine import hosts, runtime_info
 import subprocess, time
 from pathlib import Path
 
@@ -88,10 +88,10 @@ def variant(execreload, args):
                    "until curl -sf http://localhost:9090/-/ready; do sleep 0.1; done", shell=True, check=True,
                    capture_output=True, timeout=60)
     one = service("prometheus")
-    moment = runtimeinfo.asking(one)().moment
+    moment = runtime_info.asking(one)().moment
     begun = time.monotonic()
     told = failure(lambda: hosts.reload(here, one))
-    return [told, runtimeinfo.asking(one)().moment != moment, time.monotonic() - begun]
+    return [told, runtime_info.asking(one)().moment != moment, time.monotonic() - begun]
 
 answer = {
     "curl where lifecycle is off": variant("/usr/bin/curl -s -X POST http://localhost:9090/-/reload", ""),
@@ -111,7 +111,7 @@ subprocess.run("systemctl restart prometheus; until curl -sf http://localhost:90
                shell=True, check=True, capture_output=True, timeout=60)
 one = service("prometheus")
 subprocess.run(["kill", "-STOP", str(one.pid)], check=True)
-from wizard.services import reloads
+from wizard.service_managers import reloads
 begun = time.monotonic()
 answer["deaf"] = [failure(lambda: reloads.reload(here, one, timeout=3)), False, time.monotonic() - begun]
 subprocess.run(["kill", "-CONT", str(one.pid)], check=True)

@@ -17,13 +17,13 @@ pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 PRELUDE = """
 import json
 from wizard.errors import FirescreenError, HostError, ServiceError
-from wizard.hosts.local import LocalConnection, host_names
+from wizard.connections.local import LocalConnection, host_names
 from wizard.model import FileState
-from wizard.services import detect, flags, systemd
+from wizard.service_managers import discovery, flags, systemd_discovery as systemd
 here = LocalConnection("here")
 
 def service(component):
-    return next(one for one in detect.discover(here) if one.component == component)
+    return next(one for one in discovery.discover(here) if one.component == component)
 
 def put(path, text, mode=0o640, group="prometheus"):
     here.commit(here.stage(path, FileState(text.encode(), mode, "root", group), tag="t"), path)
@@ -72,7 +72,7 @@ FOUND = """
 answer = [
     [one.component, one.unit, one.version, one.listen, one.user, one.group, one.active, one.flags.kind,
      one.flags.path, one.flags.variable, one.home, one.config_file, list(one.hidden), one.manager, list(one.arguments)]
-    for one in detect.discover(here)
+    for one in discovery.discover(here)
 ]
 """
 
@@ -187,7 +187,7 @@ def test_a_unit_that_flaps_is_not_taken_for_one_that_runs(machine: Machine) -> N
     machine.check("systemctl daemon-reload")
     answer = ask(
         machine,
-        'one = next(o for o in detect.discover(here) if o.unit == "node_exporter")\n'
+        'one = next(o for o in discovery.discover(here) if o.unit == "node_exporter")\n'
         "answer = failure(lambda: systemd.restart(here, one, timeout=60))",
     )
     assert answer["kind"] == "ServiceError"
@@ -221,12 +221,12 @@ import subprocess
 folder = {folder!r}
 here.make_folder(folder, mode=0o755, owner="root", group="root")
 put(folder + "/web.yml", "basic_auth_users: {{me: $2y$04$FZ3Vd9m7Qb2i0cB0Sw0ZkuYfPQ8m6z6ZJ0d3oQ9m1Pz3cG0JmQ3vS}}")
-one = next(o for o in detect.discover(here) if o.unit == "node_exporter")
+one = next(o for o in discovery.discover(here) if o.unit == "node_exporter")
 assert one.flags.kind == "dropin", one.flags
 typed = list(set_flag(one, folder + "/web.yml"))
 content = here.read(one.flags.path).content
 systemd.restart(here, one)
-again = next(o for o in detect.discover(here) if o.unit == "node_exporter")
+again = next(o for o in discovery.discover(here) if o.unit == "node_exporter")
 assert set_flag(again, folder + "/web.yml") == (), "twice changes nothing"
 here.remove(one.flags.path)
 here.remove_folder(one.flags.path.rpartition("/")[0])
@@ -268,7 +268,7 @@ def test_environment_files_are_read_as_this_systemd_reads_them(machine: Machine)
     answer = ask(
         machine,
         f"""
-from wizard.configs import envfile
+from wizard.config_files import env_file
 import subprocess
 put("/etc/systemd/system/show.service", "[Service]\\nType=oneshot\\nEnvironmentFile=/etc/show\\n"
     "ExecStart=/usr/bin/python3 /opt/show.py $ARGS\\n", mode=0o644)
@@ -278,7 +278,7 @@ answer = []
 for text in {texts!r}:
     put("/etc/show", text + "\\n", mode=0o644)
     subprocess.run(["systemctl", "restart", "show"], check=True)
-    answer.append([text, json.loads(here.read("/run/show").content), envfile.get(text + "\\n", "ARGS")])
+    answer.append([text, json.loads(here.read("/run/show").content), env_file.get(text + "\\n", "ARGS")])
 """,
     )
     assert [(text, real) for text, real, _ in answer] == [(text, ours) for text, _, ours in answer]

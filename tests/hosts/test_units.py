@@ -60,7 +60,7 @@ COMPARE = """
 import subprocess
 from pathlib import Path
 from dataclasses import replace
-from wizard.configs import unit
+from wizard.config_files import systemd_unit
 from wizard.model import FlagPlace, Service
 
 def started(name):
@@ -73,7 +73,7 @@ def started(name):
 def read(name):
     one = Service(host="here", component="node_exporter", manager="systemd", unit=name)
     text = systemd.unit_text(here, one)
-    return text, [[word.text.replace("%%", "%") for word in command.words] for command in unit.parse(text).commands]
+    return text, [[word.text.replace("%%", "%") for word in command.words] for command in systemd_unit.parse(text).commands]
 
 def written(name, value):
     place = FlagPlace("dropin", "/etc/systemd/system/" + name + ".service.d/50-firescreen.conf")
@@ -221,10 +221,10 @@ for script in SCRIPTS:
             "[Unit]\\nStartLimitIntervalSec=0\\n[Service]\\nUser=prometheus\\nEnvironmentFile=/etc/default/node_exporter\\nExecStart=" + script + "\\n")
         systemd.daemon_reload(here)
         subprocess.run(["systemctl", "restart", "node_exporter"], check=True)
-        one = next(o for o in detect.discover(here) if o.unit == "node_exporter")
+        one = next(o for o in discovery.discover(here) if o.unit == "node_exporter")
         set_flag(one, "/etc/node_exporter.yml")
         systemd.restart(here, one)
-        again = next(o for o in detect.discover(here) if o.unit == "node_exporter")
+        again = next(o for o in discovery.discover(here) if o.unit == "node_exporter")
         answer.append([script, held, one.flags.kind, list(one.arguments), list(again.arguments)])
 """
 

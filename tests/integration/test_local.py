@@ -49,7 +49,7 @@ def test_the_file_is_empty_and_closed_until_its_rights_are_final(tmp_path: Path)
     # Python reports each call of chmod and chown before it is made; a process of its own, as hooks stay.
     code = """
 import grp, os, sys, pwd
-from wizard.hosts.local import LocalConnection
+from wizard.connections.local import LocalConnection
 from wizard.model import FileState
 os.umask(0)
 seen = []
@@ -184,7 +184,7 @@ def test_a_write_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
     code = """
 import os, pwd, grp, resource, sys
 from wizard.errors import HostError
-from wizard.hosts.local import LocalConnection
+from wizard.connections.local import LocalConnection
 from wizard.model import FileState
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 me = FileState(b"x" * 8192, 0o600, pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name)

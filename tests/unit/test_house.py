@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import itertools
 import re
 import shutil
@@ -46,6 +48,26 @@ def test_the_command_line_loads_neither_the_screens_nor_what_it_may_not_need() -
     loaded = loaded_after("import wizard.cli")
     assert "wizard" in loaded
     assert not loaded & (SLOW | {"screens", "textual"})
+
+
+IMPORT = re.compile(r"^\s*from ((?:wizard|screens)[\w.]*) import ([\w, ]+)$", re.MULTILINE)
+"""An import in a script that a test gives to a Python elsewhere: no type checker reads it."""
+
+
+def test_scripts_inside_tests_import_what_there_is() -> None:
+    missing = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        texts = (
+            node.value
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        )
+        for module, names in itertools.chain.from_iterable(map(IMPORT.findall, texts)):
+            for name in (each.strip().partition(" as ")[0] for each in names.split(",")):
+                found = importlib.import_module(module)
+                if not hasattr(found, name) and importlib.util.find_spec(f"{module}.{name}") is None:
+                    missing.append(f"{path.relative_to(ROOT)}: from {module} import {name}")
+    assert missing == []
 
 
 def test_a_slow_import_would_be_seen() -> None:
