@@ -17,7 +17,6 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import FileMark, MarkedYAMLError, StringMark, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from wizard import yamlschema
 from wizard.errors import InputError
 
 if TYPE_CHECKING:
@@ -121,11 +120,6 @@ def check(read: Read, schema: Mapping[str, Any], form: Format) -> None:
     Raises:
         InputError: of the format's kind; the first mistake that matters, in words.
     """
-    try:
-        if yamlschema.fits(read.data, schema, schema):
-            return
-    except yamlschema.UnknownError:
-        pass
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 

@@ -6,7 +6,6 @@ touched; 3 `plan`: changes are pending, `scan`: findings.
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Callable
@@ -129,9 +128,6 @@ for command in (packs.add, packs.remove, packs.check_pack, packs.new):
 
 def main(open_wizard: OpenWizard | None = None, serve_wizard: serve.Serve | None = None) -> None:
     """Runs the command line; `open_wizard` and `serve_wizard` are what the front door brings."""
-    # A command makes most of its objects while it is imported and keeps them to its end: looking through them again and
-    # again, and once more at the end, would take a tenth of a short one.
-    gc.set_threshold(50_000)
     _Front.open_wizard = staticmethod(open_wizard) if open_wizard else None
     _Front.serve_wizard = staticmethod(serve_wizard) if serve_wizard else None
     try:
@@ -144,5 +140,3 @@ def main(open_wizard: OpenWizard | None = None, serve_wizard: serve.Serve | None
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(1)
-    finally:
-        gc.freeze()

@@ -1,18 +1,21 @@
-"""TLS as a Go client does it, on a wire of our own: every certificate is looked at, trusted or not.
+"""TLS as a Go client does it, on a wire of our own: every certificate is examined, trusted or not.
 
-The handshake itself verifies nothing, so that even a refused chain can be shown; Go's rules then judge it,
-before a single byte of the request (or a password) leaves.
+The handshake itself verifies nothing, so that even a rejected chain can be shown; Go's rules then judge it,
+before a single byte of the request (or a password) leaves. pyOpenSSL is used because the standard library's ssl module
+says neither which messages a handshake had nor, up to Python 3.12, which chain the server sent.
 """
 
 from __future__ import annotations
 
 import functools
-import ssl
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from OpenSSL import SSL, crypto
 
 from wizard import certificates
 from wizard.certificates.go import Pool
@@ -22,51 +25,70 @@ from wizard.probes.socket_deadline import EndedError, Wire
 
 _Result = TypeVar("_Result")
 
+_CHUNK: Final = 65536
+
 _VERSIONS: Final = {"TLSv1.2": "TLS 1.2", "TLSv1.3": "TLS 1.3"}
-# What Go calls each alert (crypto/tls, alert.go); the first group can only be about our certificate.
-_ABOUT_US: Final = {
-    "BAD_CERTIFICATE": "bad certificate",
-    "UNSUPPORTED_CERTIFICATE": "unsupported certificate",
-    "CERTIFICATE_REVOKED": "revoked certificate",
-    "CERTIFICATE_EXPIRED": "expired certificate",
-    "CERTIFICATE_UNKNOWN": "unknown certificate",
-    "UNKNOWN_CA": "unknown certificate authority",
-    "ACCESS_DENIED": "access denied",
-    "CERTIFICATE_REQUIRED": "certificate required",
+_HANDSHAKE_FAILURE: Final = 40
+_FATAL: Final = 2
+_ALERTS: Final = {
+    10: "unexpected message",
+    20: "bad record MAC",
+    21: "decryption failed",
+    22: "record overflow",
+    30: "decompression failure",
+    _HANDSHAKE_FAILURE: "handshake failure",
+    42: "bad certificate",
+    43: "unsupported certificate",
+    44: "revoked certificate",
+    45: "expired certificate",
+    46: "unknown certificate",
+    47: "illegal parameter",
+    48: "unknown certificate authority",
+    49: "access denied",
+    50: "error decoding message",
+    51: "error decrypting message",
+    60: "export restriction",
+    70: "protocol version not supported",
+    71: "insufficient security level",
+    80: "internal error",
+    86: "inappropriate fallback",
+    90: "user canceled",
+    100: "no renegotiation",
+    109: "missing extension",
+    110: "unsupported extension",
+    111: "certificate unobtainable",
+    112: "unrecognized name",
+    113: "bad certificate status response",
+    114: "bad certificate hash value",
+    115: "unknown PSK identity",
+    116: "certificate required",
+    120: "no application protocol",
+    121: "encrypted client hello required",
 }
-_OTHER: Final = {
-    "HANDSHAKE_FAILURE": "handshake failure",
-    "PROTOCOL_VERSION": "protocol version not supported",
-    "INSUFFICIENT_SECURITY": "insufficient security level",
-    "INTERNAL_ERROR": "internal error",
-    "DECRYPT_ERROR": "error decrypting message",
-    "DECODE_ERROR": "error decoding message",
-    "ILLEGAL_PARAMETER": "illegal parameter",
-    "UNEXPECTED_MESSAGE": "unexpected message",
-    "BAD_RECORD_MAC": "bad record MAC",
-    "RECORD_OVERFLOW": "record overflow",
-    "USER_CANCELLED": "user canceled",
-    "NO_RENEGOTIATION": "no renegotiation",
+"""Go's names (crypto/tls, alert.go) of the alerts of RFC 8446, 6.2."""
+_ABOUT_CLIENT_CERTIFICATE: Final = frozenset((42, 43, 44, 45, 46, 48, 49, 116))
+"""The alerts that can only be about the client's certificate."""
+_CERTIFICATE_REQUEST: Final = "← CertificateRequest: the server asks for a client certificate"
+_WITHOUT_CERTIFICATE: Final = "→ Certificate: the client shows none"
+_WITH_CERTIFICATE: Final = "→ Certificate: the client shows its own"
+_CERTIFICATE_VERIFY: Final = "→ CertificateVerify: proof of owning the key"
+_MESSAGES: Final = {
+    b"SSLv3/TLS write client hello": "→ ClientHello",
+    b"SSLv3/TLS read server hello": "← ServerHello",
+    b"TLSv1.3 read encrypted extensions": "← EncryptedExtensions",
+    b"SSLv3/TLS read server certificate": "← Certificate",
+    b"TLSv1.3 read server compressed certificate": "← Certificate",
+    b"SSLv3/TLS read server key exchange": "← ServerKeyExchange",
+    b"SSLv3/TLS read server certificate request": _CERTIFICATE_REQUEST,
+    b"SSLv3/TLS read server done": "← ServerHelloDone",
+    b"TLSv1.3 read server certificate verify": "← CertificateVerify: proof of owning the key",
+    b"SSLv3/TLS read finished": "← Finished",
+    b"SSLv3/TLS write client certificate": _WITHOUT_CERTIFICATE,
+    b"SSLv3/TLS write client key exchange": "→ ClientKeyExchange",
+    b"SSLv3/TLS write certificate verify": _CERTIFICATE_VERIFY,
+    b"SSLv3/TLS write finished": "→ Finished",
 }
-# Content type and message types of RFC 8446 and RFC 5246.
-_HANDSHAKE: Final = 22
-_CERTIFICATE: Final = 11
-_REQUEST: Final = 13
-_ARTICLES: Final = {
-    1: "ClientHello",
-    2: "ServerHello",
-    8: "EncryptedExtensions",
-    _CERTIFICATE: "Certificate",
-    12: "ServerKeyExchange",
-    _REQUEST: "CertificateRequest: the server asks for a client certificate",
-    14: "ServerHelloDone",
-    15: "CertificateVerify: proof of owning the key",
-    16: "ClientKeyExchange",
-    20: "Finished",
-}
-# The setting itself, beneath the one of ssl.py that first makes five enum members of each message's numbers:
-# that would take a fourth of a probe's time.
-_HOOK: Final = vars(ssl.SSLContext.__mro__[1]).get("_msg_callback")
+"""What OpenSSL calls the state after each message of the handshake (SSL_state_string_long, the same since 1.1)."""
 
 
 @dataclass
@@ -79,32 +101,40 @@ class Record:
     chain: tuple[CertificateSummary, ...] = ()
     version: str = ""
     cipher: str = ""
+    alert: int | None = None
+    """The fatal alert that the server sent."""
+    _state: bytes = b""
 
     def report(self) -> TlsReport:
         """The record as the fronts know it."""
         return TlsReport(version=self.version, cipher=self.cipher, chain=self.chain, steps=tuple(self.steps))
 
-    def message(self, direction: str, kind: int, data: bytes) -> None:
-        """One message of the handshake, as the ssl module's own debugging hook tells it."""
-        text = _ARTICLES.get(kind)
+    def state(self, name: bytes) -> None:
+        """Notes that the handshake has come to a state, as OpenSSL calls it."""
+        if name == self._state:
+            return
+        self._state = name
+        text = _MESSAGES.get(name)
         if text is None:
             return
-        sent = direction == "write"
-        self.asked = self.asked or (kind == _REQUEST and not sent)
-        if kind == _CERTIFICATE and sent:
-            # Header, context and an empty list are eight bytes at most.
-            text += ": the client shows none" if len(data) <= 8 else ": the client shows its own"
-        self.steps.append(f"{'→' if sent else '←'} {text}")
+        self.asked = self.asked or text == _CERTIFICATE_REQUEST
+        if text == _CERTIFICATE_VERIFY and _WITHOUT_CERTIFICATE in self.steps:
+            # Only who has sent a certificate proves that the key is its own.
+            self.steps[self.steps.index(_WITHOUT_CERTIFICATE)] = _WITH_CERTIFICATE
+        self.steps.append(text)
 
 
 class Channel:
     """An encrypted connection over a `Wire`."""
 
-    def __init__(self, wire: Wire, context: ssl.SSLContext, *, name: str | None, record: Record) -> None:
+    def __init__(self, wire: Wire, context: SSL.Context, *, name: str | None, record: Record) -> None:
         self._wire = wire
         self._record = record
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
+        self._tls = SSL.Connection(context, None)
+        self._tls.set_app_data(record)
+        if name is not None:
+            self._tls.set_tlsext_host_name(name.encode("ascii"))
+        self._tls.set_connect_state()
         self._first = b""
         self._early = b""
 
@@ -112,46 +142,39 @@ class Channel:
         """Agrees on keys; trusts nobody yet. Our last word (TLS 1.3) goes out with what is sent next, or by `flush`.
 
         Raises:
-            EndedError: the server does not speak TLS, or refused.
+            EndedError: the server does not speak TLS, or rejected the handshake.
         """
         self._drive(self._tls.do_handshake, last=False)
-        cipher = self._tls.cipher()
-        version = self._tls.version() or ""
+        version = self._tls.get_protocol_version_name()
         self._record.version = _VERSIONS.get(version, version)
-        self._record.cipher = cipher[0] if cipher else ""
+        self._record.cipher = self._tls.get_cipher_name() or ""
 
     def chain(self) -> tuple[bytes, ...]:
         """The certificates (DER) that the server showed, its own first."""
-        public = getattr(self._tls, "get_unverified_chain", None)
-        if public is not None:
-            return tuple(public())
-        # Up to Python 3.12 only the object underneath has it; the certificates are its own kind there.
-        inner = self._tls._sslobj  # type: ignore[attr-defined]  # noqa: SLF001
-        shown = inner.get_unverified_chain() or ()
-        return tuple(ssl.PEM_cert_to_DER_cert(certificate.public_bytes()) for certificate in shown)
+        shown = self._tls.get_peer_cert_chain() or ()
+        return tuple(crypto.dump_certificate(crypto.FILETYPE_ASN1, each) for each in shown)
 
     def await_refusal(self) -> None:
-        """Gives a TLS 1.3 server the moment in which it looks at our certificate.
+        """Gives a TLS 1.3 server the moment in which it examines our certificate.
 
-        Its refusal comes after our handshake is done; a request sent at once can be answered by a reset that
+        Its rejection comes after our handshake is done; a request sent at once can be answered by a reset that
         hides the reason. Go and OpenSSL servers send a session ticket when content, so this is short.
         """
-        if not self._record.asked or self._tls.version() != "TLSv1.3":
+        if not self._record.asked or self._tls.get_protocol_version_name() != "TLSv1.3":
             return
         self.flush()
         if self._wire.readable(0.25):
-            data = self._wire.receive()
-            self._feed(data)
+            self._feed(self._wire.receive())
             try:
-                self._early = self._tls.read(65536)
-            except ssl.SSLWantReadError:
+                self._early = self._tls.recv(65536)
+            except SSL.WantReadError:
                 return
-            except ssl.SSLError as error:
-                raise self._refusal(error) from error
+            except SSL.Error as error:
+                raise self._ended(error) from error
 
     def send(self, data: bytes) -> None:
         """Encrypts and sends."""
-        self._drive(lambda: self._tls.write(data))
+        self._drive(lambda: self._tls.sendall(data))
 
     def receive(self) -> bytes:
         """The next bytes; b'' at the end."""
@@ -159,7 +182,7 @@ class Channel:
             data, self._early = self._early, b""
             return data
         try:
-            return self._drive(lambda: self._tls.read(65536))
+            return self._drive(lambda: self._tls.recv(65536))
         except EndedError as ended:
             if ended.reason in ("EOF", "unexpected EOF"):
                 return b""
@@ -169,12 +192,12 @@ class Channel:
         while True:
             try:
                 result = action()
-            except ssl.SSLWantReadError:
+            except SSL.WantReadError:
                 self.flush()
                 self._feed(self._wire.receive())
-            except ssl.SSLError as error:
+            except SSL.Error as error:
                 self.flush()
-                raise self._refusal(error) from error
+                raise self._ended(error) from error
             else:
                 if last:
                     self.flush()
@@ -182,33 +205,44 @@ class Channel:
 
     def flush(self) -> None:
         """Sends what waits to be sent."""
-        data = self._outgoing.read()
-        if data:
-            self._wire.send(data)
+        parts = []
+        while True:
+            try:
+                parts.append(self._tls.bio_read(_CHUNK))
+            except SSL.WantReadError:
+                break
+            if len(parts[-1]) < _CHUNK:
+                break
+        if parts:
+            self._wire.send(b"".join(parts))
 
     def _feed(self, data: bytes) -> None:
+        if not data:
+            raise self._ended(SSL.ZeroReturnError())
         if len(self._first) < 5:
             self._first += data[:5]
-        if data:
-            self._incoming.write(data)
-        else:
-            self._incoming.write_eof()
+        self._tls.bio_write(data)
 
-    def _refusal(self, error: ssl.SSLError) -> EndedError:
+    def _ended(self, error: SSL.Error) -> EndedError:
         if self._first.startswith(b"HTTP/"):
             return EndedError("plain", "http: server gave HTTP response to HTTPS client")
-        if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) or "EOF" in (error.reason or ""):
+        if isinstance(error, SSL.ZeroReturnError | SSL.SysCallError):
             return EndedError("error", "EOF")
-        _, found, alert = (error.reason or "").partition("ALERT_")
-        if found:
-            words = _ABOUT_US.get(alert) or _OTHER.get(alert) or alert.lower().replace("_", " ")
-            self._record.steps.append(f"← alert: {words}")
-            ours = alert in _ABOUT_US or (alert == "HANDSHAKE_FAILURE" and self._record.asked)
-            return EndedError("refused" if ours else "error", f"remote error: tls: {words}")
+        alert = self._record.alert
+        if alert is not None:
+            name = _ALERTS.get(alert, f"alert({alert})")
+            self._record.steps.append(f"← alert: {name}")
+            ours = alert in _ABOUT_CLIENT_CERTIFICATE or (alert == _HANDSHAKE_FAILURE and self._record.asked)
+            return EndedError("refused" if ours else "error", f"remote error: tls: {name}")
         if not self._record.version and self._first[:1] not in (b"\x16", b"\x15", b""):
             return EndedError("error", "tls: first record does not look like a TLS handshake")
-        reason = (error.reason or str(error)).lower().replace("_", " ")
-        return EndedError("error", f"tls: {certificates.one_line(reason)}")
+        return EndedError("error", f"tls: {certificates.one_line(_reason(error))}")
+
+
+def _reason(error: SSL.Error) -> str:
+    """OpenSSL's words for what was wrong: the last part of the first entry of its queue of errors."""
+    queue = error.args[0] if error.args else ()
+    return str(queue[0][-1]) if isinstance(queue, list) and queue else str(error)
 
 
 class Trusts:
@@ -251,7 +285,6 @@ class Trust:
             EndedError: it did not come to an encrypted and trusted connection.
         """
         name = probe.server_name or host
-        _here.record = record
         channel = Channel(wire, self._context, name=_sni(name), record=record)
         try:
             channel.handshake()
@@ -333,55 +366,55 @@ def _anchors(path: str) -> Pool:
     return pool
 
 
-_here = threading.local()
+def _note(connection: SSL.Connection, where: int, what: int) -> None:
+    """Notes what OpenSSL reports of a handshake under way; see SSL_CTX_set_info_callback(3)."""
+    record = connection.get_app_data()
+    if where & SSL.SSL_CB_READ_ALERT == SSL.SSL_CB_READ_ALERT:
+        level, alert = divmod(what, 256)
+        if level == _FATAL:
+            record.alert = alert
+    elif where & (SSL.SSL_CB_LOOP | SSL.SSL_CB_EXIT):
+        record.state(connection.get_state_string())
 
 
-def _tell(_: Any, direction: str, __: int, content: int, kind: int, data: bytes) -> None:
-    # Called in the thread that makes the handshake.
-    if content == _HANDSHAKE:
-        _here.record.message(direction, kind, data)
-
-
-def _new_context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    if _HOOK is not None:
-        _HOOK.__set__(context, _tell)
+def _new_context() -> SSL.Context:
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_verify(SSL.VERIFY_NONE)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_alpn_protos([b"http/1.1"])
+    context.set_info_callback(_note)
     return context
 
 
 @functools.cache
-def _silent() -> ssl.SSLContext:
+def _silent() -> SSL.Context:
     """For all clients that show no certificate: it knows no CA and no key, so that there is nothing to go stale."""
     return _new_context()
 
 
-def _showing(cert_file: str, key_file: str) -> ssl.SSLContext:
+def _showing(cert_file: str, key_file: str) -> SSL.Context:
     context = _new_context()
     try:
-        # Without a callback, OpenSSL would ask for an encrypted key's passphrase on the terminal.
-        context.load_cert_chain(cert_file, key_file or None, password=lambda: b"")
-    except (OSError, ValueError, TypeError) as error:
+        context.use_certificate_chain_file(cert_file)
+        key = serialization.load_pem_private_key(Path(key_file or cert_file).read_bytes(), password=None)
+        context.use_privatekey(key)  # type: ignore[arg-type]
+        context.check_privatekey()
+    except (SSL.Error, OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
         reason = f"unable to use specified client cert ({cert_file}) & key ({key_file})"
-        raise EndedError("error", f"{reason}: {_pair_words(error, cert_file, key_file)}") from error
+        raise EndedError("error", f"{reason}: {_pair_error(error, cert_file, key_file)}") from error
     return context
 
 
-def _pair_words(error: Exception, cert_file: str, key_file: str) -> str:
-    if isinstance(error, ssl.SSLError):
-        if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
-            return "tls: private key does not match public key"
-        return "tls: failed to find any PEM data, or the key is encrypted"
-    for path in (cert_file, key_file):
+def _pair_error(error: Exception, cert_file: str, key_file: str) -> str:
+    for path in filter(None, (cert_file, key_file)):
         try:
             with Path(path).open("rb"):
                 pass
         except (OSError, ValueError) as missing:
             return f"open {path}: {_os_words(missing)}"
-    return str(error)
+    if isinstance(error, SSL.Error) and _reason(error) in ("key values mismatch", "key type mismatch"):
+        return "tls: private key does not match public key"
+    return "tls: failed to find any PEM data, or the key is encrypted"
 
 
 def _os_words(error: Exception) -> str:

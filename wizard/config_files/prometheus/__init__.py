@@ -35,7 +35,6 @@ from wizard.config_files.yaml_edit import fields
 from wizard.config_files.yaml_edit.document import Document, Path, compose, decoded, load, text_of
 from wizard.config_files.yaml_edit.editor import Editor
 from wizard.config_files.yaml_edit.emitter import Value
-from wizard.config_files.yaml_edit.libyaml import without_collector
 from wizard.errors import ConfigError
 
 __all__ = [
@@ -256,8 +255,7 @@ def _in_job(content: bytes, index: int, change: Callable[[Document, Path], Docum
     mark, text = decoded(content, NAME)
     region = survey(content).region(text, index)
     if region is None:
-        with without_collector():
-            return change(load(content, NAME), ("scrape_configs", index)).content
+        return change(load(content, NAME), ("scrape_configs", index)).content
     part = compose(text[region.start : region.end], name=NAME, first_line=region.line)
     if not isinstance(part.root, SequenceNode) or len(part.root.value) != 1:
         return change(load(content, NAME), ("scrape_configs", index)).content

@@ -23,7 +23,6 @@ from wizard.config_files.prometheus.scrape_jobs import (
 from wizard.config_files.prometheus.targets import groups, with_port
 from wizard.config_files.yaml_edit import fields
 from wizard.config_files.yaml_edit.document import Document, Path, load
-from wizard.config_files.yaml_edit.libyaml import without_collector
 from wizard.errors import ConfigError
 from wizard.redact import MASK
 
@@ -110,16 +109,15 @@ def secure_client(
         scheme="scheme" if block.kind == "alertmanagers" else "url",
         rivals=CLIENT_AUTH,
     )
-    with without_collector():
-        document = load(content, NAME)
-        path: Path = (block.kind, block.index)
-        if block.kind == "alertmanagers":
-            path = ("alerting", *path)
-        edited = client_settings.secure(document, path, _node(document, block), want, kind)
-        if edited is document:
-            return content
-        client_settings.confirm(edited, _node(edited, block), want, kind)
-        return edited.content
+    document = load(content, NAME)
+    path: Path = (block.kind, block.index)
+    if block.kind == "alertmanagers":
+        path = ("alerting", *path)
+    edited = client_settings.secure(document, path, _node(document, block), want, kind)
+    if edited is document:
+        return content
+    client_settings.confirm(edited, _node(edited, block), want, kind)
+    return edited.content
 
 
 def _node(document: Document, block: ClientBlock) -> MappingNode:

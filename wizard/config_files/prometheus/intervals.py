@@ -11,7 +11,6 @@ from wizard.config_files.durations import seconds
 from wizard.config_files.prometheus.scrape_jobs import NAME, listing
 from wizard.config_files.yaml_edit import fields
 from wizard.config_files.yaml_edit.document import load
-from wizard.config_files.yaml_edit.libyaml import without_collector
 
 USUAL: Final = (60.0, 10.0)
 """Prometheus' own scrape_interval and scrape_timeout, in seconds."""
@@ -40,14 +39,13 @@ def intervals(content: bytes, usual: tuple[float, float] = USUAL) -> Intervals:
     Raises:
         ConfigError: it is not YAML, or scrape_configs is not a list of mappings.
     """
-    with without_collector():
-        document = load(content, NAME)
-        listed = listing(document)
-        root = fields.fields([document.root] if document.root is not None else [])
-        usual = _said(fields.inner(root, "global"), usual)
-        nodes = listed.value if listed is not None else []
-        jobs = [fields.fields([node]) for node in nodes]
-        return Intervals(usual, {fields.value(of, "job_name"): _said(of, usual) for of in jobs})
+    document = load(content, NAME)
+    listed = listing(document)
+    root = fields.fields([document.root] if document.root is not None else [])
+    usual = _said(fields.inner(root, "global"), usual)
+    nodes = listed.value if listed is not None else []
+    jobs = [fields.fields([node]) for node in nodes]
+    return Intervals(usual, {fields.value(of, "job_name"): _said(of, usual) for of in jobs})
 
 
 def _said(of: fields.Fields, usual: tuple[float, float]) -> tuple[float, float]:

@@ -13,7 +13,6 @@ from wizard import endpoints
 from wizard.config_files.prometheus.relabeling import Rule, rule
 from wizard.config_files.yaml_edit import fields, positions
 from wizard.config_files.yaml_edit.document import Document, load, text_of
-from wizard.config_files.yaml_edit.libyaml import without_collector
 from wizard.errors import ConfigError
 from wizard.redact import MASK
 
@@ -129,23 +128,22 @@ def job_for(content: bytes, names: Sequence[str], port: int) -> tuple[ScrapeJob,
 @lru_cache(maxsize=4)
 def survey(content: bytes) -> Survey:
     """What `jobs` returns and where each stands; remembered, as a preview asks for it several times."""
-    with without_collector():
-        document = load(content, NAME)
-        listed = listing(document)
-        more = fields.own(document.root, "scrape_config_files")
-        elsewhere = more.start_mark.line + 1 if isinstance(more, SequenceNode) and more.value else 0
-        included = tuple(map(text_of, more.value)) if isinstance(more, SequenceNode) else ()
-        if listed is None:
-            return Survey((), (), elsewhere, included, client_blocks(document))
-        both = [_job(document, node) for node in listed.value]
-        found, discoveries = tuple(job for job, _ in both), tuple(each for _, each in both)
-        alone = not document.aliases and not listed.flow_style and len(found) > 0
-        if not alone:
-            return Survey(found, discoveries, elsewhere, included, client_blocks(document))
-        tails = [listed.start_mark.index, *(positions.tail(document, node) for node in listed.value)]
-        starts = [(node.start_mark.index, node.start_mark.line + 1) for node in listed.value]
-        clients = client_blocks(document)
-        return Survey(found, discoveries, elsewhere, included, clients, tuple(tails), tuple(starts))
+    document = load(content, NAME)
+    listed = listing(document)
+    more = fields.own(document.root, "scrape_config_files")
+    elsewhere = more.start_mark.line + 1 if isinstance(more, SequenceNode) and more.value else 0
+    included = tuple(map(text_of, more.value)) if isinstance(more, SequenceNode) else ()
+    if listed is None:
+        return Survey((), (), elsewhere, included, client_blocks(document))
+    both = [_job(document, node) for node in listed.value]
+    found, discoveries = tuple(job for job, _ in both), tuple(each for _, each in both)
+    alone = not document.aliases and not listed.flow_style and len(found) > 0
+    if not alone:
+        return Survey(found, discoveries, elsewhere, included, client_blocks(document))
+    tails = [listed.start_mark.index, *(positions.tail(document, node) for node in listed.value)]
+    starts = [(node.start_mark.index, node.start_mark.line + 1) for node in listed.value]
+    clients = client_blocks(document)
+    return Survey(found, discoveries, elsewhere, included, clients, tuple(tails), tuple(starts))
 
 
 def listing(document: Document) -> SequenceNode | None:

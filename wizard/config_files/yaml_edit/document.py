@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import Node, ScalarNode, SequenceNode
 
-from wizard.config_files.yaml_edit.libyaml import children, composed, without_collector
+from wizard.config_files.yaml_edit.libyaml import children, composed
 from wizard.errors import ConfigError
 
 Data: TypeAlias = Any
@@ -98,8 +98,7 @@ def decoded(content: bytes, name: str = "") -> tuple[bytes, str]:
 def compose(text: str, *, name: str = "", mark: bytes = b"", first_line: int = 1) -> Document:
     """Reads a text that is already decoded; see `load`."""
     try:
-        with without_collector():
-            root, parsed = composed(text)
+        root, parsed = composed(text)
     except YAMLError as problem:
         raise _explained(problem, name, first_line) from problem
     except ConfigError as problem:

@@ -5,10 +5,8 @@ Promises nodes whose marks are indices into the text given, and values as they s
 
 from __future__ import annotations
 
-import gc
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]
@@ -157,15 +155,3 @@ def children(node: Node) -> Iterator[Node]:
             yield value
     elif isinstance(node, SequenceNode):
         yield from node.value
-
-
-@contextmanager
-def without_collector() -> Iterator[None]:
-    """Building 100,000 nodes with the collector on takes three times as long, for no garbage found."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()

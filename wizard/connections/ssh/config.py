@@ -183,13 +183,12 @@ def _asked(name: str, alias: str, *, user: str, port: int, config: Path | None) 
 
 
 def _without_ssh(name: str, alias: str, config: Path | None) -> dict[str, list[str]]:
-    from wizard.connections.ssh.lean import paramiko, whole
+    import paramiko
 
     path = config or Path("~/.ssh/config").expanduser()
     if not os.path.exists(path):
         return {}
     try:
-        whole()
         found = paramiko.SSHConfig.from_path(str(path)).lookup(alias)
     except (paramiko.SSHException, ImportError, KeyError, ValueError, OSError) as problem:
         raise HostError(

@@ -19,6 +19,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import paramiko
+
 from wizard.connections import errors
 from wizard.connections.credentials import Access
 from wizard.connections.file_scripts import CHANGED, INFO, PUT, READ, SHORT, STAGE, SWAP
@@ -34,7 +36,6 @@ from wizard.connections.shell_files import (
 )
 from wizard.connections.ssh import config as sshconfig
 from wizard.connections.ssh import forwarding
-from wizard.connections.ssh.lean import paramiko
 from wizard.connections.ssh.login import CHANNEL, Login, bounded
 from wizard.connections.ssh.preconnect import Dialled
 from wizard.connections.ssh.root_shell import TerminalNeededError, become_root

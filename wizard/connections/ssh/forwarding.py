@@ -11,8 +11,9 @@ import socket
 import threading
 from contextlib import suppress
 
+import paramiko
+
 from wizard.connections.errors import ForbiddenError
-from wizard.connections.ssh.lean import paramiko
 
 _CHUNK = 32768
 _PROBLEMS = (paramiko.SSHException, EOFError, OSError)

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
@@ -25,7 +26,6 @@ from wizard.connections.credentials import Access
 from wizard.connections.ssh import config as sshconfig
 from wizard.connections.ssh import known_hosts as knownhosts
 from wizard.connections.ssh.config import Target
-from wizard.connections.ssh.lean import paramiko
 from wizard.connections.ssh.preconnect import CONNECT, dial
 from wizard.errors import AwayError, FirescreenError, HostError, NeededError
 from wizard.redact import Secret, plain
