@@ -17,11 +17,12 @@ from incus_hosts import Incus, Instance
 from machines import Machine
 
 from wizard.connections import incus as module
+from wizard.connections.base import Connection
 from wizard.connections.credentials import Access
 from wizard.connections.incus import IncusConnection
 from wizard.connections.ssh.connection import SshConnection
 from wizard.errors import HostError, ServiceError
-from wizard.model import Connection, FileState, HostSpec
+from wizard.model import FileState, HostSpec
 from wizard.redact import Secret
 from wizard.service_managers import discovery, systemd_discovery
 
@@ -89,7 +90,7 @@ def test_content_arrives_and_comes_back_to_the_byte(here: IncusConnection) -> No
         state = FileState(content, 0o640, "root", "prometheus")
         put(here, "/srv/t/file", state)
         assert here.read("/srv/t/file") == state
-        info = here.info("/srv/t/file")
+        info = here.stat("/srv/t/file")
         assert info is not None
         assert (info.kind, info.mode, info.owner, info.group, info.size) == (
             *("file", 0o640, "root", "prometheus"),
@@ -102,7 +103,7 @@ def test_several_places_are_looked_at_at_once(here: IncusConnection, instance: I
     paths = ["/srv/t/a", "/srv/t/link", "/srv/t/none", "/srv/t/a"]
     state = FileState(b"a\n", 0o600)
     assert here.read_many(paths) == {"/srv/t/a": state, "/srv/t/link": state, "/srv/t/none": None}
-    found = here.info_many(["/srv/t/in", *paths])
+    found = here.stat_many(["/srv/t/in", *paths])
     assert {path: info and info.kind for path, info in found.items()} == {
         "/srv/t/in": "folder",
         "/srv/t/a": "file",
@@ -153,7 +154,7 @@ def test_links_stay_links(here: IncusConnection, instance: Instance) -> None:
 def test_folders(here: IncusConnection) -> None:
     here.make_folder("/srv/t/in", mode=0o750, owner="root", group="prometheus")
     here.make_folder("/srv/t/in", mode=0o700, owner="root", group="root")
-    info = here.info("/srv/t/in")
+    info = here.stat("/srv/t/in")
     assert info is not None
     assert (info.kind, info.mode, info.group) == ("folder", 0o750, "prometheus"), "one that is there is kept"
     put(here, "/srv/t/in/file", FileState(b""))
@@ -161,7 +162,7 @@ def test_folders(here: IncusConnection) -> None:
     here.remove("/srv/t/in/file")
     assert here.remove_folder("/srv/t/in")
     assert here.remove_folder("/srv/t/in")
-    assert here.info("/srv/t/in") is None
+    assert here.stat("/srv/t/in") is None
     assert here.read("/srv/t/in/file") is None
 
 

@@ -19,11 +19,13 @@ import pytest
 from incus_hosts import Incus, Instance
 from sshd import Person, Sshd
 
+from wizard.connections.base import Connection
 from wizard.connections.incus import IncusConnection
 from wizard.connections.local import LocalConnection
 from wizard.connections.ssh.connection import SshConnection
+from wizard.connections.sudo import open_local
 from wizard.errors import ChangedError, HostError, PathError, UnsafePathError
-from wizard.model import Connection, FileState
+from wizard.model import FileState
 
 pytestmark = [
     pytest.mark.hosts,
@@ -71,7 +73,7 @@ def reached(request: pytest.FixtureRequest) -> Iterator[tuple[Connection, tuple[
         elif request.param == "local sudo":
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(os, "geteuid", lambda: 1000)
-                connection = LocalConnection("here", become="sudo")
+                connection = open_local("here", become="sudo")
         elif request.param == "ssh":
             connection = stack.enter_context(stack.enter_context(Sshd()).connection())
         else:
@@ -174,7 +176,7 @@ def test_what_is_safe_goes_on_working(way: Way) -> None:
     assert connection.read(f"{way.base}/roots-file") == FileState(b"precious\n", 0o600, "root", "root")
     folder = f"{way.base}/etc/keys"
     connection.make_folder(folder, mode=0o750, owner="root", group="nogroup")
-    info = connection.info(folder)
+    info = connection.stat(folder)
     assert info is not None
     assert (info.mode, info.owner, info.group) == (0o750, "root", "nogroup")
     assert connection.remove_folder(folder)
@@ -196,14 +198,14 @@ def refuses(way: Way, path: str) -> None:
     connection, place = way.connection, f"{way.base}/{path}"
     todo: dict[str, Callable[[], object]] = {
         "read": partial(connection.read, place),
-        "info": partial(connection.info, place),
+        "stat": partial(connection.stat, place),
         "stage": partial(connection.stage, place, FileState(b"x"), tag="t"),
         "remove": partial(connection.remove, place),
         "make_folder": partial(connection.make_folder, place, mode=0o755, owner="root", group="root"),
         "remove_folder": partial(connection.remove_folder, place),
     }
     if isinstance(connection, SshConnection):
-        todo["put"] = partial(connection.put, place, FileState(b"x"), tag="t", before=None)
+        todo["put"] = partial(connection.replace_if_unchanged, place, FileState(b"x"), tag="t", before=None)
     for name, operation in todo.items():
         with pytest.raises(UnsafePathError) as refused:
             operation()
@@ -228,7 +230,7 @@ def test_what_a_cut_off_run_left_goes_with_its_name(way: Way) -> None:
     )
     way.connection.remove(way.connection.staged_name(f"{way.base}/etc/web.yml", tag="t"))
     left = way.run("ls -A etc")
-    if not isinstance(way.connection, LocalConnection) or way.connection._sudo:
+    if not isinstance(way.connection, LocalConnection):
         assert "firescreen" not in left, "also the private folder of a host's script"
 
 
@@ -334,6 +336,6 @@ def test_nothing_outside_is_touched_while_everything_is_swapped(
 def write(connection: Connection, path: str, content: bytes) -> None:
     state = FileState(content, 0o666, "nobody", "nogroup")
     if isinstance(connection, SshConnection):
-        connection.put(path, state, tag="t", before=None)
+        connection.replace_if_unchanged(path, state, tag="t", before=None)
     else:
         put(connection, path, content, mode=0o666)

@@ -116,10 +116,12 @@ def test_it_is_swapped_only_for_what_was_seen(host: SshConnection, tmp_path: Pat
     assert old
 
     def put(state: FileState, before: FileState | None, *, look: bool) -> FileState | None:
-        return host.put(str(path), state, tag="t", before=before, look=look)
+        return host.replace_if_unchanged(str(path), state, tag="t", before=before, look=look)
 
     def swap(state: FileState, before: FileState | None, *, look: bool) -> FileState | None:
-        return host.swap(host.stage(str(path), state, tag="t"), str(path), before=before, look=look)
+        return host.replace_if_unchanged(
+            str(path), state, tag="t", before=before, check=lambda _: None, look=look
+        )
 
     for way in (put, swap):
         for other in (None, replace(old, content=b"other"), replace(old, mode=0o644)):
@@ -192,7 +194,7 @@ ODD = [
 def test_odd_names(host: SshConnection, tmp_path: Path, name: str) -> None:
     path = f"{tmp_path}/{name}"
     host.make_folder(path, mode=0o750, owner="root", group="root")
-    info = host.info(path)
+    info = host.stat(path)
     assert info and (info.kind, info.mode) == ("folder", 0o750)
     inside = f"{path}/{name}"
     host.commit(host.stage(inside, FileState(b"x", 0o600), tag="t"), inside)
@@ -211,7 +213,7 @@ def test_many_in_one_round_trip(server: Sshd, tmp_path: Path) -> None:
         found = host.read_many(paths)
         assert [state and state.content for state in found.values()] == [b"\n1\n\n", None, b""]
         assert list(found) == paths
-        assert [info and info.size for info in host.info_many([*paths, "/etc"]).values()][:3] == [4, None, 0]
+        assert [info and info.size for info in host.stat_many([*paths, "/etc"]).values()][:3] == [4, None, 0]
         assert host.read_many([]) == {}
         with pytest.raises(HostError, match="not a regular file"):
             host.read_many([*paths, str(tmp_path)])
@@ -321,7 +323,7 @@ def test_threads_share_a_connection(server: Sshd, host: SshConnection, tmp_path:
 
 def test_what_it_says_of_itself(host: SshConnection) -> None:
     assert host.identity() == ("root", "root", True)
-    assert host.root
+    assert host.identity()[2]
     names = host.host_names()
     assert names[0] == socket.gethostname()
     assert {"127.0.0.1", "localhost"} <= set(names)
@@ -636,7 +638,7 @@ def test_without_an_ssh_program_the_configuration_counts_all_the_same(tmp_path: 
     config = tmp_path / "config"
     config.write_text('Match host srv1 exec "true"\n  HostName 192.0.2.7\n  Port 2022\n')
     code = (
-        "import pathlib, sys; from wizard.connections import sshconfig; from wizard.model import HostSpec; "
+        "import pathlib, sys; from wizard.connections.ssh import config as sshconfig; from wizard.model import HostSpec; "
         "it = sshconfig.target(HostSpec(name='srv1', connect='ssh'), config=pathlib.Path(sys.argv[1])); "
         "print(it.address, it.port)"
     )
@@ -839,7 +841,7 @@ def test_no_right_to_sudo_is_told_at_the_start(tmp_path: Path) -> None:
         with sshd.connection(access, user=person.name, become="sudo") as host:
             refused(host, "may not use sudo")
         with sshd.connection(user=person.name) as host:
-            assert not host.root
+            assert not host.identity()[2]
             with pytest.raises(HostError, match=r"permission denied|not permit") as problem:
                 host.stage("/etc/firescreen-test", FileState(b""), tag="t")
             assert "become: sudo" in problem.value.todo
@@ -1016,7 +1018,7 @@ def test_what_a_host_reaches_is_reached_through_it(host: SshConnection) -> None:
     sent = random.Random(7).randbytes(3_000_000).hex().encode()
 
     def talk(place: str) -> bytes:
-        with host.dial(place, 5) as sock:
+        with host.open_tunnel(place, 5) as sock:
             threading.Thread(target=sock.sendall, args=(sent,), daemon=True).start()
             came = bytearray()
             while len(came) < len(sent):
@@ -1026,7 +1028,7 @@ def test_what_a_host_reaches_is_reached_through_it(host: SshConnection) -> None:
     with answering() as place, ThreadPoolExecutor(4) as pool:
         busy = pool.submit(host.run, ["sleep", "2"])
         began = time.monotonic()
-        with host.dial(place, 5) as sock:
+        with host.open_tunnel(place, 5) as sock:
             sock.sendall(b"meanwhile")
             assert sock.recv(100) == b"MEANWHILE"
         assert time.monotonic() - began < 1.5
@@ -1047,29 +1049,29 @@ def test_where_a_host_gets_nowhere_that_is_told(host: SshConnection) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         closed = f"127.0.0.1:{server.getsockname()[1]}"
     with pytest.raises(ConnectionRefusedError):
-        host.dial(closed, 5)
+        host.open_tunnel(closed, 5)
     assert host.run(["true"]).code == 0
     with Sshd("AllowTcpForwarding no") as other, other.connection() as alone, answering() as place:
         other.know()
         with pytest.raises(ForbiddenError, match="AllowTcpForwarding"):
-            alone.dial(place, 5)
+            alone.open_tunnel(place, 5)
         assert alone.run(["true"]).code == 0
 
 
 def test_a_way_through_a_host_ends_with_its_connection(server: Sshd) -> None:
-    with server.connection() as host, answering() as place, host.dial(place, 5) as sock:
+    with server.connection() as host, answering() as place, host.open_tunnel(place, 5) as sock:
         sock.settimeout(10)
         host.close()
         assert sock.recv(10) == b""
         with pytest.raises(HostError, match="closed"):
-            host.dial(place, 5)
+            host.open_tunnel(place, 5)
 
 
 def test_with_one_session_only_there_is_a_way_through_all_the_same() -> None:
     with Sshd("MaxSessions 1") as sshd, sshd.connection() as host, answering() as place:
         sshd.know()
         host.connect()
-        with host.dial(place, 5) as sock:
+        with host.open_tunnel(place, 5) as sock:
             sock.sendall(b"x")
             assert sock.recv(10) == b"X"
 

@@ -18,6 +18,7 @@ PRELUDE = """
 import json
 from wizard.errors import FirescreenError, HostError, ServiceError
 from wizard.connections.local import LocalConnection, host_names
+from wizard.connections.sudo import open_local
 from wizard.model import FileState
 from wizard.service_managers import discovery, flags, systemd_discovery as systemd
 here = LocalConnection("here")
@@ -34,7 +35,7 @@ def set_flag(one, value):
                             unit_text=systemd.unit_text(here, one))
     typed = flags.by_hand(one, flag="web.config.file", value=value, current=before,
                           unit_text=systemd.unit_text(here, one))
-    if here.info(one.flags.path.rpartition("/")[0]) is None:
+    if here.stat(one.flags.path.rpartition("/")[0]) is None:
         here.make_folder(one.flags.path.rpartition("/")[0], mode=0o755, owner="root", group="root")
     here.commit(here.stage(one.flags.path, after, tag="t"), one.flags.path)
     if flags.needs_daemon_reload(one):
@@ -312,7 +313,7 @@ answer = [first, refused, again, systemd.is_active(here, one), bare]
 
 
 SUDO = """
-here = LocalConnection("here", become="sudo")
+here = open_local("here", become="sudo")
 here.make_folder("/etc/node_exporter", mode=0o750, owner="root", group="prometheus")
 here.make_folder("/etc/node_exporter", mode=0o700, owner="root", group="root")
 path = "/etc/node_exporter/k $x'y.key"
@@ -320,7 +321,7 @@ staged = here.stage(path, FileState(b"first", 0o640, "root", "prometheus"), tag=
 staged = here.stage(path, FileState(b"secret \\xff", 0o640, "root", "prometheus"), tag="t")
 gone = here.read(path)
 here.commit(staged, path)
-state, info = here.read(path), here.info("/etc/node_exporter")
+state, info = here.read(path), here.stat("/etc/node_exporter")
 link = "/etc/node_exporter/link"
 assert here.run(["ln", "-s", path, link]).code == 0
 here.commit(here.stage(link, FileState(b"new", 0o600, "root", "root"), tag="t"), link)
@@ -342,7 +343,7 @@ here.remove(path)
 here.run(["rm", link])
 answer = [gone is None, [state.content.decode("latin-1"), oct(state.mode), state.owner, state.group],
           [info.kind, oct(info.mode), info.owner, info.group], linked.content.decode(), names, kept,
-          here.remove_folder("/etc/node_exporter"), here.info("/etc/node_exporter") is None,
+          here.remove_folder("/etc/node_exporter"), here.stat("/etc/node_exporter") is None,
           here.names("/small"), here.run(["id", "-un"]).stdout, [one and one["what"] for one in faults]]
 """
 
@@ -366,7 +367,7 @@ def test_everything_works_through_sudo_and_is_refused_without(machine: Machine) 
     refused = ask(
         machine,
         """
-asking = LocalConnection("here", become="sudo")
+asking = open_local("here", become="sudo")
 answer = [failure(lambda: asking.run(["true"])),
           failure(lambda: here.stage("/home/guest/x", FileState(b"", 0o640, "root", "root"), tag="t")),
           failure(lambda: here.stage("/etc/x", FileState(b"", 0o640, "guest", "guest"), tag="t")),
@@ -386,7 +387,7 @@ def test_sudo_with_a_password_works_once_it_was_typed_in_this_terminal(machine: 
     machine.check("useradd -m typist && echo typist:secret | chpasswd")
     machine.push("/etc/sudoers.d/typist", b"typist ALL=(ALL) ALL\n", mode=0o440)
     snippet = f"""{PRELUDE}
-sudo = LocalConnection("here", become="sudo")
+sudo = open_local("here", become="sudo")
 print(failure(lambda: print("RAN", sudo.run(["id", "-un"]).stdout.strip(), sudo.read("/etc/shadow").owner)))
 """
     machine.push("/opt/ask.py", snippet.encode())

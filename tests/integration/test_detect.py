@@ -17,8 +17,9 @@ from wizard import binaries
 from wizard.components import component
 from wizard.config_files import systemd_unit as unit
 from wizard.config_files import unit_settings
+from wizard.connections.base import Connection
 from wizard.connections.local import LocalConnection
-from wizard.model import Completed, Connection, FileState, FlagPlace, Service
+from wizard.model import Completed, FileState, FlagPlace, Service
 from wizard.service_managers import (
     discovery,
     process_list,
@@ -167,7 +168,9 @@ class Told:
     def read(self, path: str) -> FileState | None:
         return FileState(self.files[path].encode()) if path in self.files else None
 
-    def info(self, path: str) -> None:
+    run_script = Connection.run_script
+
+    def stat(self, path: str) -> None:
         return None
 
 

@@ -113,7 +113,7 @@ def test_a_tag_cannot_leave_the_folder(host: LocalConnection, tmp_path: Path, ta
 def test_looking_at_what_is_not_there(host: LocalConnection, tmp_path: Path) -> None:
     gone = str(tmp_path / "gone")
     assert host.read(gone) is None
-    assert host.info(gone) is None
+    assert host.stat(gone) is None
     assert host.names(gone) == ()
     assert host.remove_folder(gone)
     (tmp_path / "file").write_text("")
@@ -124,7 +124,7 @@ def test_folders(host: LocalConnection, tmp_path: Path) -> None:
     folder = str(tmp_path / "node_exporter")
     host.make_folder(folder, mode=0o750, owner=ME, group=GROUP)
     host.make_folder(folder, mode=0o700, owner=ME, group=GROUP)
-    info = host.info(folder)
+    info = host.stat(folder)
     assert info is not None
     assert (info.kind, info.mode, info.owner, info.group) == ("folder", 0o750, ME, GROUP)
     (tmp_path / "node_exporter" / "x").write_text("")

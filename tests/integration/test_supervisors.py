@@ -7,7 +7,8 @@ from typing import cast
 
 import pytest
 
-from wizard.model import Completed, Connection, FileState, Supervision
+from wizard.connections.base import Connection
+from wizard.model import Completed, FileState, Supervision
 from wizard.service_managers import manual, other_supervisors
 from wizard.service_managers.discovery import _bare
 from wizard.service_managers.process_list import Parent, Process
@@ -41,7 +42,9 @@ class Host:
     def read(self, path: str) -> FileState | None:
         return FileState(self.files[path].encode()) if path in self.files else None
 
-    def info(self, path: str) -> object:
+    run_script = Connection.run_script
+
+    def stat(self, path: str) -> object:
         return path if path in self.files else None
 
     def names(self, folder: str) -> tuple[str, ...]:

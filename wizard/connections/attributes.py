@@ -1,4 +1,4 @@
-"""Access control lists and other extended attributes of files: what a rename would drop.
+"""Access control lists and other extended attributes of files: what a rename would drop, and what forbids it.
 
 `FileState.attributes` holds them as names and hexadecimal values, whatever way a host is reached: the list as the
 kernel keeps it (`system.posix_acl_access`), all of `user.` and `trusted.`, and the label of SELinux. Where SELinux is
@@ -7,11 +7,15 @@ at work, restorecon sets the label that the policy has, after it.
 
 from __future__ import annotations
 
+import array
 import errno
+import fcntl
 import os
 import re
 import struct
 from contextlib import suppress
+
+from wizard.errors import HostError
 
 ACL = "system.posix_acl_access"
 _KEPT = ("user.", "trusted.", "security.selinux")
@@ -21,6 +25,9 @@ _TAGS = {"user": (0x01, 0x02), "group": (0x04, 0x08), "mask": (0x10, 0x10), "oth
 """Tag of an entry without and with a number, as in the kernel's posix_acl_xattr_header."""
 _NONE = 0xFFFFFFFF
 _VERSION = 2
+_GET_FLAGS = 0x80086601
+"""FS_IOC_GETFLAGS of Linux on 64 bits."""
+_IMMUTABLE, _APPEND = 0x10, 0x20
 _LINE = re.compile(r"(user|group|mask|other):(\d*):([r-])([w-])([x-])")
 
 
@@ -83,3 +90,29 @@ def drop_inherited(number: int) -> None:
     for name in (ACL, "system.posix_acl_default"):
         with suppress(OSError):  # none, or a file system without
             os.removexattr(number, name)
+
+
+def refuse_immutable(number: int, path: str) -> None:
+    """Looks at an open file or folder of this machine.
+
+    Raises:
+        HostError: it is immutable, or may only grow.
+    """
+    flags = array.array("l", [0])
+    try:
+        fcntl.ioctl(number, _GET_FLAGS, flags)
+    except (
+        OSError
+    ):  # a file system without such flags, a descriptor that only stands for a place, another system
+        return
+    if flags[0] & (_IMMUTABLE | _APPEND):
+        raise immutable_error(path)
+
+
+def immutable_error(path: str) -> HostError:
+    """The error for such a file."""
+    return HostError(
+        "it cannot be replaced: it is immutable (chattr +i or +a)",
+        where=path,
+        todo=f"Look who set that and why (lsattr -d {path}), then run: chattr -ia {path}",
+    )

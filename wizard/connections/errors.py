@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 
-from wizard.errors import HostError
+from wizard.errors import AwayError, HostError
 from wizard.redact import plain
 
 
@@ -129,4 +129,13 @@ def cannot_give(owner: str, group: str, *, path: str) -> HostError:
         f"only root can give the file to {owner}:{group}",
         where=path,
         todo="Run Firescreen as root, or set `become: sudo` for this host.",
+    )
+
+
+def gone(host: str) -> AwayError:
+    """The error for a connection that ended while it was needed."""
+    return AwayError(
+        "the connection to it was lost",
+        where=host,
+        todo="Look whether the host is up and can be reached, then try again.",
     )

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from wizard.connections import errors, immutable
-from wizard.connections.attributes import ACL, Attributes, acl_value
+from wizard.connections import errors
+from wizard.connections.attributes import ACL, Attributes, acl_value, immutable_error
 from wizard.connections.path_script import refuse
 from wizard.errors import HostError
 from wizard.model import Examined
@@ -69,7 +69,7 @@ class Asked(Protocol):
 
 
 def examine(host: Asked, paths: Sequence[str]) -> dict[str, Examined]:
-    """See `model.Connection.examine`."""
+    """See `Connection.examine`."""
     found: dict[str, Examined] = {}
     places: dict[str, tuple[str, str]] = {}
     for path, (code, out, err) in zip(paths, host.scripts(_PLACE, paths), strict=True):
@@ -106,9 +106,9 @@ def _examined(path: str, place: tuple[str, str], said: _Said) -> Examined:
     if inside:
         file = next((name for name in said.flags if name != "."), "") or next(iter(said.lists), "")
     if said.is_fixed(folder):
-        return refused(immutable.error(posixpath.dirname(path)))
+        return refused(immutable_error(posixpath.dirname(path)))
     if said.is_fixed(file):
-        return refused(immutable.error(path))
+        return refused(immutable_error(path))
     if file in said.marked:
         return refused(no_tool(path))
     return Examined(attributes=said.attributes(file), guarded=inside)

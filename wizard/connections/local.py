@@ -1,4 +1,4 @@
-"""This machine as a host: its files and programs, as one is or as root by way of `sudo -n`.
+"""This machine as a host: its files and programs, as the user who runs this.
 
 Promises: a new file is at no instant more open than its final mode, is on the disk before it takes its
 place in one atomic step, and a link stays a link.
@@ -21,11 +21,10 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from wizard.account import group_name, user_name
-from wizard.connections import attributes, errors, examination, immutable
-from wizard.connections.open_program import OpenProgram
+from wizard.connections import attributes, errors, examination
+from wizard.connections.base import Connection
 from wizard.connections.safe_path import Held, hold
-from wizard.connections.subprocess_runner import Ended, run_bounded
-from wizard.connections.sudo import SudoFiles
+from wizard.connections.subprocess_runner import OpenProgram, run_bounded
 from wizard.errors import HostError
 from wizard.model import Completed, Examined, FileState, PathInfo
 
@@ -42,34 +41,31 @@ class _Staged(NamedTuple):
     identity: tuple[int, int]
 
 
-class LocalConnection:
-    """This machine; implements `model.Connection`.
+class LocalConnection(Connection):
+    """This machine.
 
     Args:
         name: what messages call the host.
-        become: '' for direct calls as the user one is, 'sudo' for every operation through `sudo -n`.
         own: whether its files are those of the person who runs this: who came to be root by sudo may own their
             folders.
     """
 
-    def __init__(self, name: str, *, become: str = "", own: bool = False) -> None:
-        if become not in ("", "sudo"):
-            raise HostError(
-                f"become can be 'sudo' or empty, not {become!r}", where=name, todo="Correct the stack file."
-            )
-        self.name = name
-        # Root has no use for sudo, which is not even installed on many servers.
-        self._sudo = SudoFiles(name) if become and os.geteuid() != 0 else None
+    is_local = True
+
+    def __init__(self, name: str, *, own: bool = False) -> None:
+        super().__init__(name)
         before_sudo = os.environ.get("SUDO_UID", "")
         self._trusted = (int(before_sudo),) if own and before_sudo.isdecimal() else ()
         self._staged: dict[str, _Staged] = {}
 
-    # -- looking -----------------------------------------------------------------------------------------
+    def host_names(self) -> tuple[str, ...]:
+        """See the function `host_names`."""
+        return host_names()
+
+    # -- reading -----------------------------------------------------------------------------------------
 
     def read(self, path: str) -> FileState | None:
         """The file at `path` (links followed), or None; HostError for anything but a regular file."""
-        if self._sudo:
-            return self._sudo.read(path)
         try:
             with self._hold(path) as held:
                 number = held.open_file(path)
@@ -88,10 +84,8 @@ class LocalConnection:
                 raise errors.from_errno(problem, doing="read", path=path) from None
         return FileState(content, stat.S_IMODE(found.st_mode), *_names(found), more)
 
-    def info(self, path: str) -> PathInfo | None:
-        """What stands at `path`, links followed, or None."""
-        if self._sudo:
-            return self._sudo.info(path)
+    def stat(self, path: str) -> PathInfo | None:
+        """See `Connection.stat`."""
         try:
             with self._hold(path) as held:
                 found = held.found
@@ -104,18 +98,8 @@ class LocalConnection:
         owner, group = _names(found)
         return PathInfo(_kind(found), stat.S_IMODE(found.st_mode), owner, group, found.st_size)
 
-    def read_many(self, paths: Iterable[str]) -> dict[str, FileState | None]:
-        """`read` of several files; elsewhere that is one round trip."""
-        return {path: self.read(path) for path in paths}
-
-    def info_many(self, paths: Iterable[str]) -> dict[str, PathInfo | None]:
-        """`info` of several paths; elsewhere that is one round trip."""
-        return {path: self.info(path) for path in paths}
-
     def names(self, folder: str) -> tuple[str, ...]:
         """Names in a folder, sorted; empty if there is no such folder."""
-        if self._sudo:
-            return self._sudo.names(folder)
         try:
             with self._hold(folder) as held:
                 number = held.open_folder(folder)
@@ -129,10 +113,8 @@ class LocalConnection:
             raise errors.from_errno(problem, doing="list", path=folder) from None
 
     def examine(self, paths: Iterable[str]) -> dict[str, Examined]:
-        """See `model.Connection.examine`."""
+        """See `Connection.examine`."""
         wanted = tuple(dict.fromkeys(paths))
-        if self._sudo:
-            return self._sudo.examine(wanted)
         return {path: self._examined(path) for path in wanted}
 
     def _examined(self, path: str) -> Examined:
@@ -143,7 +125,7 @@ class LocalConnection:
                     return Examined(guarded=held.guarded)
                 number = held.open_file(path)
                 try:
-                    immutable.refuse(number, path)
+                    attributes.refuse_immutable(number, path)
                     return Examined(attributes=attributes.read(number), guarded=held.guarded)
                 finally:
                     os.close(number)
@@ -169,8 +151,6 @@ class LocalConnection:
     def staged_name(self, path: str, *, tag: str) -> str:
         """`.{name}.firescreen-{tag}` beside the real file; HostError if `tag` could leave the folder."""
         _refuse_tag(tag, path)
-        if self._sudo:
-            return self._sudo.staged_name(path, tag=tag)
         try:
             with self._hold(path) as held:
                 return os.path.join(held.at, _staged(held.name, tag))
@@ -178,10 +158,8 @@ class LocalConnection:
             raise errors.from_errno(problem, doing="look at", path=path) from None
 
     def stage(self, path: str, state: FileState, *, tag: str) -> str:
-        """Writes `state` beside `path`; see `model.Connection.stage`. A leftover of that tag is replaced."""
+        """Writes `state` beside `path`; see `Connection.stage`. A leftover of that tag is replaced."""
         _refuse_tag(tag, path)
-        if self._sudo:
-            return self._sudo.stage(path, state, tag=tag)
         uid, gid = _ids(state.owner, state.group, path)
         try:
             held = self._hold(path)
@@ -204,9 +182,7 @@ class LocalConnection:
     def commit(self, staged: str, path: str) -> None:
         """Renames `staged` onto the real file behind `path` in one atomic step, and onto the disk."""
         labels = os.path.exists("/sys/fs/selinux/enforce")
-        if self._sudo:
-            self._sudo.commit(staged, path, labels=labels)
-        elif self._put(staged, path) and labels:
+        if self._put(staged, path) and labels:
             # A renamed file keeps the label of its temporary name, which the service may not read. A
             # restorecon that is missing or fails leaves the folder's default, which is right as a rule.
             self.run(["restorecon", "--", os.path.realpath(path)], timeout=10)
@@ -233,9 +209,6 @@ class LocalConnection:
 
     def remove(self, path: str) -> None:
         """Removes a file (of a link: what it leads to); no error if it is already gone."""
-        if self._sudo:
-            self._sudo.remove(path)
-            return
         self._forget(path)
         try:
             with self._hold(path) as held:
@@ -248,9 +221,6 @@ class LocalConnection:
 
     def make_folder(self, path: str, *, mode: int, owner: str, group: str) -> None:
         """Makes one folder, never more open than `mode`; one that is there keeps its rights."""
-        if self._sudo:
-            self._sudo.make_folder(path, mode=mode, owner=owner, group=group)
-            return
         rights = FileState(b"", mode, owner, group)
         uid, gid = _ids(owner, group, path)
         try:
@@ -267,8 +237,6 @@ class LocalConnection:
 
     def remove_folder(self, path: str) -> bool:
         """Removes a folder if it is empty; says whether it is gone."""
-        if self._sudo:
-            return self._sudo.remove_folder(path)
         try:
             with self._hold(path) as held:
                 os.rmdir(held.name, dir_fd=held.folder)
@@ -281,10 +249,7 @@ class LocalConnection:
         return True
 
     def set_folder_rights(self, path: str, *, mode: int, owner: str, group: str) -> None:
-        """See `model.Connection.set_folder_rights`."""
-        if self._sudo:
-            self._sudo.set_folder_rights(path, mode=mode, owner=owner, group=group)
-            return
+        """See `Connection.set_folder_rights`."""
         uid, gid = _ids(owner, group, path)
         try:
             with self._hold(path) as held:
@@ -308,15 +273,11 @@ class LocalConnection:
     # -- running -----------------------------------------------------------------------------------------
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0) -> Completed:
-        """Runs a program (as root with become='sudo'); at a time-out its whole process group is ended.
+        """Runs a program; at a time-out its whole process group is ended.
 
         A program that is not there ends with code 127. At most 4 MB of each output are kept.
         """
-        ended: Ended
-        if self._sudo:
-            ended = self._sudo.run(argv, stdin=stdin, timeout=timeout)
-        else:
-            ended = run_bounded(argv, stdin=stdin, timeout=timeout)
+        ended = run_bounded(argv, stdin=stdin, timeout=timeout)
         return Completed(
             tuple(argv),
             ended.code,
@@ -324,15 +285,24 @@ class LocalConnection:
             ended.stderr.decode("utf-8", "replace"),
         )
 
-    def program(self, argv: Sequence[str]) -> OpenProgram:
-        """Starts a program that stays open (as root with become='sudo'); the caller closes it."""
-        words = ["sudo", "-n", "--", *argv] if self._sudo else list(argv)
-        return OpenProgram(self.name, words, keep_terminal=bool(self._sudo))
+    def open_program(self, argv: Sequence[str]) -> OpenProgram:
+        """See `Connection.open_program`."""
+        return OpenProgram(self.name, list(argv))
+
+    def open_tunnel(self, place: str, seconds: float) -> socket.socket:
+        """See `Connection.open_tunnel`."""
+        return connect(place, seconds)
 
     def close(self) -> None:
         """Lets go of the folders of what was staged and never put in place."""
         for staged in tuple(self._staged):
             self._forget(staged)
+
+
+def connect(place: str, seconds: float) -> socket.socket:
+    """A TCP connection from this machine to host:port."""
+    host, _, port = place.rpartition(":")
+    return socket.create_connection((host.strip("[]"), int(port)), timeout=seconds)
 
 
 def host_names() -> tuple[str, ...]:
@@ -367,7 +337,7 @@ def names_from(short: str, *, hosts: str, links: bytes, address: str = "") -> tu
     ]
     found = [short, *longer, address, "localhost"]
     loopback = ["127.0.0.1"]
-    for link in _json_list(links):
+    for link in _interfaces(links):
         for each in link.get("addr_info", ()):
             text, scope = str(each.get("local", "")), each.get("scope")
             if scope == "global":
@@ -377,11 +347,13 @@ def names_from(short: str, *, hosts: str, links: bytes, address: str = "") -> tu
     return tuple(dict.fromkeys(filter(None, [*found, *loopback])))
 
 
-def _json_list(text: bytes) -> list[dict[str, list[dict[str, str]]]]:
+def _interfaces(text: bytes) -> list[dict[str, list[dict[str, str]]]]:
+    """What `ip -j addr` says, or the addresses of `hostname -I` in the same form."""
     try:
         found = json.loads(text or b"[]")
     except ValueError:
-        return []
+        words = re.findall(r"(?<!\S)[0-9a-fA-F.:]+(?!\S)", text.decode("ascii", "replace"))
+        return [{"addr_info": [{"local": word, "scope": "global"} for word in words]}]
     return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
 
 
@@ -399,7 +371,7 @@ def _refuse_immutable(held: Held, path: str) -> None:
     with suppress(PermissionError):
         number = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=held.folder)
         try:
-            immutable.refuse(number, os.path.dirname(path))
+            attributes.refuse_immutable(number, os.path.dirname(path))
         finally:
             os.close(number)
 

@@ -11,7 +11,7 @@ from wizard.connections.local import LocalConnection
 
 
 class PracticeConnection(LocalConnection):
-    """This machine's files under the name of a practice host; implements `model.Connection`.
+    """This machine's files under the name of a practice host.
 
     Args:
         name: e.g. srv1; it resolves nowhere, targets use the address.
@@ -22,8 +22,8 @@ class PracticeConnection(LocalConnection):
     def __init__(self, name: str, folder: Path | str, *, address: str = "") -> None:
         super().__init__(name, own=True)
         self.folder = str(folder)
-        self.address = address
+        self._listens_at = address
 
     def host_names(self) -> tuple[str, ...]:
         """Addresses and names that the host answers to, best first: what its certificate must name."""
-        return tuple(filter(None, (self.address, self.name)))
+        return tuple(filter(None, (self._listens_at, self.name)))

@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import Protocol
 
+from wizard.connections.base import Stream
+from wizard.connections.errors import gone
 from wizard.connections.path_script import ABSENT, FUNCTIONS
 from wizard.connections.subprocess_runner import LIMIT, Ended
 from wizard.errors import AwayError, HostError
@@ -73,22 +74,6 @@ _LOOP = 'script who </dev/null; while IFS= read -r line; do eval "$line"; done; 
 
 _WHO = re.compile(r"who([0-9a-f]{32}):(1?):(1?):uid=(\d+)(?:\(([^)]*)\))? gid=(\d+)(?:\(([^)]*)\))?")
 """The line that `who` prints, with what `id` says first, everywhere alike."""
-
-
-class Stream(Protocol):
-    """A program's standard input and output over there, both outputs in one."""
-
-    def send(self, data: memoryview) -> int:
-        """Sends the beginning of `data`; the number of bytes, 0 where none can go now. HostError if it is gone."""
-        ...
-
-    def receive(self, seconds: float) -> bytes | None:
-        """What came, None if nothing did in that time, b'' at the end. HostError if it is gone."""
-        ...
-
-    def close(self) -> None:
-        """Ends it; safe to call twice, and from another thread."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,15 +272,6 @@ class RemoteShell:
 def _prelude() -> str:
     return _quoted(
         FUNCTIONS + _PRELUDE.replace("@STDERR@", f"{_STDERR}").replace("@ABSENT@", f"{ABSENT}") + _LOOP
-    )
-
-
-def gone(host: str) -> AwayError:
-    """The error for a connection that ended while it was needed."""
-    return AwayError(
-        "the connection to it was lost",
-        where=host,
-        todo="Look whether the host is up and can be reached, then try again.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Runs one program on this machine with a bound on its time and on its output.
+"""Runs programs on this machine, with a bound on time and output, or kept open.
 
 Promises: no shell, nothing read from the terminal, its own process group, and nothing of that group is left at a time-out.
 """
@@ -6,19 +6,25 @@ Promises: no shell, nothing read from the terminal, its own process group, and n
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
+from wizard.connections.errors import gone
 from wizard.errors import HostError
 
 LIMIT = 4 * 1024 * 1024
 """Bytes kept of each output unless told otherwise."""
+
+_ENDS = 3.0
+"""Seconds that it has to end by itself once its input ends."""
 
 # An ordinary user's PATH often lacks the folders of ss, ip, restorecon and sshd.
 _FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
@@ -124,16 +130,13 @@ def _exchange(
             for key, _ in selector.select(0.05):
                 if key.fileobj is child.stdin:
                     left = _feed(child.stdin, left)
-                    if not left:
-                        selector.unregister(child.stdin)
-                        child.stdin.close()
-                    continue
-                chunk = os.read(key.fd, 65536)
-                if not chunk:
+                    ended = not left
+                else:
+                    ended = not _take(key.fd, outputs[key.fileobj], limit)  # type: ignore[index]
+                if ended:
                     selector.unregister(key.fileobj)
-                    continue
-                kept = outputs[key.fileobj]  # type: ignore[index]
-                kept += chunk[: max(0, limit + 1 - len(kept))]
+                if ended and key.fileobj is child.stdin:
+                    child.stdin.close()
     try:
         child.wait(max(0.01, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
@@ -149,6 +152,13 @@ def _feed(pipe: IO[bytes], left: memoryview) -> memoryview:
         return left
     except BrokenPipeError:
         return left[:0]
+
+
+def _take(number: int, kept: bytearray, limit: int) -> bool:
+    """Reads what there is and keeps at most `limit` bytes and one; False at the end."""
+    chunk = os.read(number, 65536)
+    kept += chunk[: max(0, limit + 1 - len(kept))]
+    return bool(chunk)
 
 
 def _late(child: subprocess.Popen[bytes]) -> HostError:
@@ -168,3 +178,80 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
         return
     with suppress(subprocess.TimeoutExpired):
         child.wait(5)
+
+
+class OpenProgram:
+    """A running program and its pipes.
+
+    Args:
+        host: what messages call the machine.
+        argv: program and arguments; looked up on PATH and in the usual system folders.
+        keep_terminal: see `run_bounded`.
+
+    Raises:
+        HostError: it is not there, or cannot be run.
+    """
+
+    def __init__(self, host: str, argv: Sequence[str], *, keep_terminal: bool = False) -> None:
+        self._host = host
+        try:
+            self._child = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=environment(),
+                bufsize=0,
+                start_new_session=not keep_terminal,
+                process_group=0 if keep_terminal else None,
+            )
+        except OSError as problem:
+            missing = isinstance(problem, FileNotFoundError)
+            why = "not found" if missing else str(problem.strerror)
+            raise HostError(f"{argv[0]}: {why}", where=host, todo=f"Install {argv[0]} here.") from None
+        assert self._child.stdin
+        assert self._child.stdout
+        self._in, self._out = self._child.stdin, self._child.stdout
+        self._closing = threading.Lock()
+        os.set_blocking(self._in.fileno(), False)
+
+    def send(self, data: memoryview) -> int:
+        """See `base.Stream.send`."""
+        try:
+            if not _ready(self._in, select.POLLOUT, 0.2):
+                return 0
+            return os.write(self._in.fileno(), data[:65536])
+        except BlockingIOError:
+            return 0
+        except (OSError, ValueError):  # its end, or closed by another thread
+            raise gone(self._host) from None
+
+    def receive(self, seconds: float) -> bytes | None:
+        """See `base.Stream.receive`."""
+        try:
+            if not _ready(self._out, select.POLLIN, seconds):
+                return None
+            return os.read(self._out.fileno(), 65536)
+        except (OSError, ValueError):
+            raise gone(self._host) from None
+
+    def close(self) -> None:
+        """Ends it; safe to call twice. What runs as root by way of sudo ends with its input."""
+        with self._closing:
+            with suppress(OSError):
+                self._in.close()
+            if self._child.returncode is None:
+                try:
+                    self._child.wait(_ENDS)
+                except subprocess.TimeoutExpired:
+                    with suppress(OSError):
+                        self._child.kill()
+                    with suppress(subprocess.TimeoutExpired):
+                        self._child.wait(_ENDS)
+            self._out.close()
+
+
+def _ready(pipe: IO[bytes], event: int, seconds: float) -> bool:
+    waiting = select.poll()  # select() knows no numbers from 1024 on
+    waiting.register(pipe, event)
+    return bool(waiting.poll(max(seconds, 0.0) * 1000))

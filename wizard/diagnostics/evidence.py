@@ -18,7 +18,8 @@ from ruamel.yaml.error import YAMLError
 
 from wizard import endpoints
 from wizard.components import component as find_component
-from wizard.model import Connection, Forward, Probe, Service
+from wizard.connections.base import Connection
+from wizard.model import Forward, Probe, Service
 from wizard.probes import Dial
 from wizard.redact import Secret
 

@@ -358,7 +358,7 @@ class Asker:
             return rights
         if of.server is None or not path:
             return missing if why else ""
-        return missing if of.server.info(path) is None else ""
+        return missing if of.server.stat(path) is None else ""
 
     # -- reading -------------------------------------------------------------------------------------------
 

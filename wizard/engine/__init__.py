@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from wizard import planner
 from wizard.components import all_components
 from wizard.components import component as find_component
+from wizard.connections.base import Connection
 from wizard.connections.credentials import Access
 from wizard.engine import (
     baseline,
@@ -63,7 +64,6 @@ from wizard.model import (
     Attempt,
     Baseline,
     ComponentSpec,
-    Connection,
     Event,
     Facts,
     Finding,
@@ -141,10 +141,8 @@ class Engine:
         with self._hosts(specs) as hosts:
 
             def meet(spec: HostSpec) -> FirescreenError | None:
-                remote = hosts.remote(spec.name)
                 try:
-                    if remote is not None:
-                        remote.identity()
+                    hosts.connection(spec.name).identity()
                 except AwayError as error:
                     # Where there are others, it may be left aside; who looks at the hosts decides.
                     return error if len(specs) == 1 else None

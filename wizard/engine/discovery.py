@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import os
 import posixpath
 import time
 from collections.abc import Mapping
@@ -12,15 +11,14 @@ from dataclasses import replace
 from wizard import planner
 from wizard.account import account
 from wizard.components import component as find_component
+from wizard.connections.base import Connection
 from wizard.engine import storage
 from wizard.engine.hosts import Hosts
 from wizard.engine.parallel import side_by_side
 from wizard.engine.resolver import resolve
-from wizard.engine.together import info_many, read_many
 from wizard.errors import AwayError, PathError
 from wizard.model import (
     WORKSPACE,
-    Connection,
     Examined,
     Facts,
     FileState,
@@ -150,14 +148,11 @@ def _host_facts(
     services = instances.labelled(
         (hosts.with_unit_text(service) for service in hosts.services(spec.name, wanted)), named
     )
-    user, group = account()
-    root = (os.geteuid() == 0 or bool(spec.become)) and spec.connect == "local"
-    clock = time.time()
-    remote = hosts.remote(spec.name)
-    if remote is not None:
-        user, group = remote.identity()[:2]
-        root = user == "root"
-        clock = remote.clock()
+    connection = hosts.connection(spec.name)
+    user, group, root = connection.identity()
+    # A practice host has no accounts of its own, and a person changes a manual one.
+    root = root and spec.connect not in ("practice", "manual")
+    clock = connection.clock()
     return HostFacts(
         spec=spec,
         names=hosts.names(spec.name),
@@ -208,7 +203,7 @@ def _read(
 ) -> dict[str, FileState | None]:
     """Files as they are; one that cannot be trusted to be what it looks like counts as absent, with the reason."""
     try:
-        return read_many(connection, paths)
+        return connection.read_many(paths)
     except PathError:
         pass
     found: dict[str, FileState | None] = {}
@@ -239,13 +234,13 @@ def _folders(name: str, paths: tuple[str, ...], hosts: Hosts) -> dict[str, PathI
         return {}
     connection = hosts.connection(name)
     try:
-        return info_many(connection, paths)
+        return connection.stat_many(paths)
     except PathError:
         return {path: _info(connection, path) for path in paths}
 
 
 def _info(connection: Connection, path: str) -> PathInfo | None:
     try:
-        return connection.info(path)
+        return connection.stat(path)
     except PathError:
         return None  # to be made, as it seems; what examines it says why it cannot be

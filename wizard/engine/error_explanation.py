@@ -14,13 +14,14 @@ from typing import Final
 
 from wizard import endpoints, log_records
 from wizard.config_files import prometheus as scrape
+from wizard.connections.base import Connection
 from wizard.diagnostics import catalogue
 from wizard.diagnostics.catalogue import Diagnosis
 from wizard.diagnostics.evidence import Evidence, addresses, at_server, of_job, urls
 from wizard.diagnostics.questions import Asker
 from wizard.engine.hosts import Hosts, manager
 from wizard.errors import ConfigError, FirescreenError
-from wizard.model import Connection, Service, Stack
+from wizard.model import Service, Stack
 
 _LINES: Final = 60
 _POOL: Final = re.compile(rf"scrape_pool=(?P<job>[^{log_records.SEPARATOR}\n]{{1,200}})")
@@ -84,7 +85,7 @@ def _served(stack: Stack, hosts: Hosts) -> Iterator[_Served]:
             names = (*hosts.names(spec.name), spec.name, spec.address)
         except FirescreenError:
             continue  # a host that is away is not asked; the others are
-        near = _LOOPBACK if hosts.remote(spec.name) is None else ()
+        near = _LOOPBACK if hosts.connection(spec.name).is_local else ()
         for service in services:
             yield _Served(hosts.connection(spec.name), service, tuple(filter(None, (*names, *near))))
 

@@ -12,19 +12,20 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 from wizard import probes
 from wizard.components import component as find_component
 from wizard.config_files import alertmanager_cluster, blackbox, web_config
 from wizard.config_files import prometheus as scrape
+from wizard.connections.base import Connection
 from wizard.engine import hosts as services
 from wizard.engine import runtime_info
 from wizard.engine.hosts import Hosts
 from wizard.engine.journal import Journal
 from wizard.engine.parallel import side_by_side
-from wizard.engine.together import read_many
 from wizard.errors import (
     CancelledError,
     ChangedError,
@@ -38,7 +39,6 @@ from wizard.model import (
     WORKSPACE,
     Change,
     Completed,
-    Connection,
     Event,
     FileState,
     MakeFolder,
@@ -58,23 +58,6 @@ TURN_TIMEOUT = 15.0
 
 HAND_TIMEOUT = 1800.0
 """Seconds that a person has for a restart by hand."""
-
-
-@runtime_checkable
-class _Swapping(Protocol):
-    """A connection that compares in the moment of the swap; see `hosts.ssh.SshConnection`."""
-
-    def swap(
-        self, staged: str, path: str, *, before: FileState | None, look: bool = False
-    ) -> FileState | None:
-        """`commit`, unless the file is another than `before`: ChangedError then."""
-        ...
-
-    def put(
-        self, path: str, state: FileState, *, tag: str, before: FileState | None, look: bool = False
-    ) -> FileState | None:
-        """`stage` and `swap` at once."""
-        ...
 
 
 class _Entry(NamedTuple):
@@ -219,32 +202,19 @@ class Applier:
         # Whoever had rights on the old file by a list of its own has the same on the new one.
         kept = change.before.attributes if change.before is not None else ()
         after = replace(change.after, attributes=kept)
+        check = partial(self._validate, connection, change) if change.check else None
         try:
-            if isinstance(connection, _Swapping) and not change.check:
-                now = connection.put(change.path, after, tag=tag, before=change.before, look=look)
-            else:
-                now = self._checked_write(connection, change, after, tag, look=look)
+            now = connection.replace_if_unchanged(
+                change.path, after, tag=tag, before=change.before, check=check, look=look
+            )
         except ChangedError:
             raise _changed(change) from None
         said = arrived(change, now) if look else ""
         if said:
             raise ChangedError(said, where=f"{change.host}:{change.path}", todo="try again")
 
-    def _checked_write(
-        self, connection: Connection, change: WriteFile, after: FileState, tag: str, *, look: bool
-    ) -> FileState | None:
-        staged = connection.stage(change.path, after, tag=tag)
-        try:
-            validate(connection, change, staged, self._plan, self._written(change.host))
-            if not isinstance(connection, _Swapping):
-                unchanged(connection, change)  # as late as can be: the checks took their time
-        except BaseException:
-            connection.remove(staged)
-            raise
-        if isinstance(connection, _Swapping):
-            return connection.swap(staged, change.path, before=change.before, look=look)
-        connection.commit(staged, change.path)
-        return connection.read(change.path) if look else None
+    def _validate(self, connection: Connection, change: WriteFile, staged: str) -> None:
+        validate(connection, change, staged, self._plan, self._written(change.host))
 
     def _written(self, host: str) -> dict[str, bytes]:
         """What this run has put on a host so far."""
@@ -360,7 +330,7 @@ def all_unchanged(connection: Connection, changes: Sequence[WriteFile]) -> None:
     Raises:
         ChangedError: a file is no longer what the preview showed.
     """
-    found = read_many(connection, [change.path for change in changes])
+    found = connection.read_many([change.path for change in changes])
     for change in changes:
         _same(change, found[change.path])
 

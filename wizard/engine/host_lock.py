@@ -18,7 +18,6 @@ from wizard.engine.hosts import Hosts
 from wizard.engine.parallel import side_by_side
 from wizard.errors import FirescreenError, HostError, LockedError
 from wizard.redact import plain
-from wizard.service_managers import scripts
 from wizard.workspace import Workspace
 
 # noclobber: the shell makes the file, or fails if it is there.
@@ -61,7 +60,7 @@ def _claim(hosts: Hosts, name: str, workspace: Workspace, held: dict[str, str]) 
     }
     said, line = "", json.dumps(mine)
     for _ in range(2):
-        ended = scripts.run(connection, _MARK, path, line)
+        ended = connection.run_script(_MARK, path, line)
         if ended.code == 0:
             held[name] = line
             return None
@@ -80,7 +79,7 @@ def _claim(hosts: Hosts, name: str, workspace: Workspace, held: dict[str, str]) 
 
 def _free(hosts: Hosts, name: str, line: str) -> None:
     with suppress(FirescreenError):  # gone: its next boot clears it, and this workspace may take it over
-        scripts.run(hosts.connection(name), _FREE, hosts.claim_path(name), line)
+        hosts.connection(name).run_script(_FREE, hosts.claim_path(name), line)
 
 
 def _read(content: bytes) -> dict[str, object]:

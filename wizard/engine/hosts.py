@@ -10,21 +10,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Protocol, cast
 
 from wizard import probes
 from wizard.account import account
 from wizard.components import all_components
 from wizard.components import component as find_component
+from wizard.connections.base import Connection
 from wizard.connections.credentials import Access
-from wizard.connections.local import LocalConnection, host_names
+from wizard.connections.local import LocalConnection
 from wizard.connections.practice import PracticeConnection
+from wizard.connections.sudo import open_local
 from wizard.engine import runtime_info, verification
 from wizard.engine.parallel import side_by_side
-from wizard.engine.reachability import Way, bracketed, is_address, seen_from_here
-from wizard.engine.together import info_many
+from wizard.engine.reachability import Way, bracketed, seen_from_here
 from wizard.errors import FirescreenError
-from wizard.model import WORKSPACE, Caller, Connection, Forward, HostSpec, Probe, Service
+from wizard.model import WORKSPACE, Caller, Forward, HostSpec, Probe, Service
 from wizard.service_managers import (
     discovery,
     supervised,
@@ -34,25 +34,6 @@ from wizard.service_managers import (
     plain_http_clients as callers,
 )
 from wizard.workspace import Workspace
-
-if TYPE_CHECKING:
-    from wizard.connections.ssh.connection import SshConnection
-
-
-class Remote(Connection, Protocol):
-    """A connection to another machine."""
-
-    def host_names(self) -> tuple[str, ...]:
-        """Names and addresses that it answers to, best first."""
-        ...
-
-    def identity(self) -> tuple[str, ...]:
-        """User and primary group that things are done as there."""
-        ...
-
-    def clock(self) -> float:
-        """Its unix time."""
-        ...
 
 
 class Hosts:
@@ -97,9 +78,7 @@ class Hosts:
             return ""
         if spec.connect == "practice":
             return str(self._workspace.practice / name / "firescreen.lock")
-        remote = self.remote(name)
-        user = remote.identity()[0] if remote is not None else account()[0]
-        root = user == "root" or bool(spec.become)
+        user, _, root = self.connection(name).identity()
         # A mark and no data: what somebody else puts there first is a refusal, not a danger.
         return "/run/firescreen.lock" if root else f"/tmp/firescreen-{user}.lock"  # noqa: S108
 
@@ -118,7 +97,7 @@ class Hosts:
             case "practice":
                 return PracticeConnection(name, self._workspace.practice / name, address=spec.address)
             case "local":
-                return LocalConnection(name, become=spec.become)
+                return open_local(name, become=spec.become)
             case "ssh":
                 from wizard.connections.ssh.connection import SshConnection
 
@@ -131,34 +110,16 @@ class Hosts:
                 return IncusConnection(spec, via=self.connection(spec.via) if spec.via else None)
         return LocalConnection(name)  # manual: its files are laid out in the outbox, for a person to copy
 
-    def remote(self, name: str) -> Remote | None:
-        """The connection to another machine; None for this one."""
-        if self._specs[name].connect not in ("ssh", "incus"):
-            return None
-        return cast(Remote, self.connection(name))
-
     def names(self, name: str) -> tuple[str, ...]:
         """Names and addresses that a host answers to, best first."""
         spec = self._specs[name]
         if spec.connect == "manual":
             return (spec.address, name)
-        remote = self.remote(name)
-        if remote is not None:
-            own = (self.address(name), *remote.host_names())
-            return tuple(dict.fromkeys(each for each in own if each and each not in ("127.0.0.1", "::1")))
         connection = self.connection(name)
-        return connection.host_names() if isinstance(connection, PracticeConnection) else host_names()
-
-    def address(self, name: str) -> str:
-        """Where the services of a host are asked from this machine: '' for here."""
-        spec = self._specs[name]
-        if spec.connect == "ssh":
-            return self._ssh(name).address
-        remote = self.remote(name)
-        if remote is None or spec.address:
-            return spec.address if remote is not None else ""
-        own = remote.host_names()
-        return next((each for each in own if is_address(each) and not each.startswith("127.")), "")
+        if connection.is_local:
+            return connection.host_names()
+        own = (connection.address, *connection.host_names())
+        return tuple(dict.fromkeys(each for each in own if each and each not in ("127.0.0.1", "::1")))
 
     def services(self, name: str, wanted: tuple[str, ...] = ()) -> tuple[Service, ...]:
         """What runs on a host; on a manual one, what the stack says (`wanted`)."""
@@ -179,25 +140,22 @@ class Hosts:
         if holder is None or holder.connect != "ssh":
             holder = None
         return Way(
-            address=self.address(spec.name),
+            address=self.connection(spec.name).address,
             holder=holder,
             inside=spec.connect == "incus",
-            behind=holder is not None and self._ssh(holder.name).behind,
+            behind=holder is not None and self.connection(holder.name).behind,
         )
 
     def dial(self, forward: Forward, seconds: float) -> socket.socket:
         """A socket that leads to the place of a forward.
 
         Raises:
-            OSError: none does; `hosts.failures.ForbiddenError`, TimeoutError and ConnectionRefusedError say why.
+            OSError: none does; `connections.errors.ForbiddenError`, TimeoutError and ConnectionRefusedError say why.
         """
         try:
-            return self._ssh(forward.host.name).dial(forward.place, seconds)
+            return self.connection(forward.host.name).open_tunnel(forward.place, seconds)
         except FirescreenError as error:
             raise OSError(f"{forward.host.name}: {error.what}") from error
-
-    def _ssh(self, name: str) -> SshConnection:
-        return cast("SshConnection", self.connection(name))
 
     def _by_hand(self, spec: HostSpec, component: str) -> Service:
         """A service that only its address tells of: whether it speaks TLS yet is asked on the wire."""
@@ -254,7 +212,7 @@ class Hosts:
         ]
         folders = (*beside, "/usr/bin", "/usr/local/bin", "/opt/prometheus")
         paths = [posixpath.join(folder, "promtool") for folder in folders if folder]
-        there = info_many(self.connection(name), paths)
+        there = self.connection(name).stat_many(paths)
         for path in paths:
             if there[path] is not None:
                 return path
@@ -286,7 +244,7 @@ def _asked(connection: Connection, service: Service) -> Callable[[float], bool] 
     host = service.listen.rpartition(":")[0].strip("[]")
     if service.forward is not None:
         return None
-    here = isinstance(connection, LocalConnection) or _is_far(service)
+    here = connection.is_local or _is_far(service)
     if not here or host == "::1" or find_component(service.component).asks_others:
         return None  # Prometheus answers while it still reads
     return partial(probes.answers, service.listen)
@@ -310,7 +268,7 @@ def reload(
     if code is None or not find_component(service.component).reload_by:
         return
     if code is systemd_discovery:
-        here = isinstance(connection, LocalConnection) or service.forward is not None or _is_far(service)
+        here = connection.is_local or service.forward is not None or _is_far(service)
         ask = runtime_info.asking(service, known, dial) if here else None
         systemd_discovery.reload(connection, service, ask=ask)
     else:

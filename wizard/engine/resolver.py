@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from wizard import endpoints
+from wizard.connections.base import Connection
 from wizard.errors import HostError
-from wizard.model import Connection
 
 MOST = 512
 """Names that one host is asked for; a target list may be longer, and each may cost a time-out."""

@@ -11,13 +11,13 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from wizard.connections.base import Connection
 from wizard.engine import hosts as services
 from wizard.engine.hosts import Hosts
 from wizard.engine.journal import Entry, Record
 from wizard.engine.parallel import side_by_side
-from wizard.engine.together import read_many
 from wizard.errors import AwayError, ChangedError, FirescreenError, HostError, RestoreError, ServiceError
-from wizard.model import Connection, Event, FileState, Service
+from wizard.model import Event, FileState, Service
 from wizard.service_managers import manual
 
 Emit = Callable[[Event], None]
@@ -35,7 +35,7 @@ def check(record: Record, hosts: Hosts) -> None:
             files.setdefault(entry.host, {}).setdefault(entry.path, []).append(entry)
 
     def differing(host: str) -> list[str]:
-        now = read_many(hosts.connection(host), files[host])
+        now = hosts.connection(host).read_many(files[host])
         return [
             f"{host}:{path}"
             for path, entries in files[host].items()

@@ -9,8 +9,8 @@ import posixpath
 import re
 from collections.abc import Mapping, Sequence
 
-from wizard.model import Connection, FileState, PathInfo, Storage
-from wizard.service_managers import scripts
+from wizard.connections.base import Connection
+from wizard.model import FileState, PathInfo, Storage
 
 # For each path: what exists of it with links resolved, its attributes, the blocks that are free for root and for
 # others with their size; then the mounts. What a host's tools do not know is left out.
@@ -44,7 +44,7 @@ def storage(connection: Connection, paths: Sequence[str], *, root: bool) -> dict
         paths: as `looked_at` gives them.
         root: whether files are written as root, who may use the blocks that are kept back for it.
     """
-    ended = scripts.run(connection, _LOOK, *paths, timeout=20)
+    ended = connection.run_script(_LOOK, *paths, timeout=20)
     said, sign, mounts = ended.stdout.partition("\x1e\n")
     lines = said.splitlines()
     if not sign or len(lines) != 3 * len(paths):

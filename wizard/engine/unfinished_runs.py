@@ -14,7 +14,6 @@ from wizard.engine import hosts as services
 from wizard.engine.hosts import Hosts
 from wizard.engine.journal import Entry, Image, Record
 from wizard.engine.parallel import side_by_side
-from wizard.engine.together import read_many
 from wizard.errors import FirescreenError, HostError
 from wizard.model import WORKSPACE, FileState, Service
 
@@ -70,7 +69,7 @@ def _on_host(record: Record, name: str, entries: Sequence[Entry], hosts: Hosts) 
             first.setdefault(entry.path, entry)
             last[entry.path] = entry
     try:
-        now = read_many(hosts.connection(name), list(first))
+        now = hosts.connection(name).read_many(list(first))
         differing = [
             Difference(host=name, path=path, what=said, copy=_copy(record, entry.before))
             for path, entry in first.items()

@@ -16,7 +16,6 @@ from wizard.engine.hosts import Hosts
 from wizard.engine.reachability import is_loopback
 from wizard.errors import FirescreenError
 from wizard.model import Forward, Probe
-from wizard.service_managers import scripts
 
 _PATIENCE: Final = 5.0
 # curl's exit code says how it went: 6 no such host, 7 refused or no route, 28 no answer in time.
@@ -56,9 +55,7 @@ def refusal(hosts: Hosts, host: str, address: str) -> str | None:
     if spec.connect == "manual":
         return None
     try:
-        said = scripts.run(
-            hosts.connection(host), _CONNECT, name.strip("[]"), port, timeout=15
-        ).stdout.strip()
+        said = hosts.connection(host).run_script(_CONNECT, name.strip("[]"), port, timeout=15).stdout.strip()
     except FirescreenError:
         return None
     return ("" if said == "ok" else said) if said else None
@@ -128,7 +125,7 @@ def status(hosts: Hosts, host: str, url: str, *, there: str = "") -> int | None:
             ).status
     try:
         rule = f"{name}:{port}:{there}" if there else ""
-        said = scripts.run(hosts.connection(host), _STATUS, url, rule, timeout=15).stdout.strip()
+        said = hosts.connection(host).run_script(_STATUS, url, rule, timeout=15).stdout.strip()
     except FirescreenError:
         return None
     return int(said) if said.isdecimal() else None
@@ -140,7 +137,7 @@ def addresses(hosts: Hosts, host: str, name: str) -> tuple[str, ...]:
     if spec.connect == "manual":
         return ()
     try:
-        said = scripts.run(hosts.connection(host), _ADDRESSES, name, timeout=10).stdout
+        said = hosts.connection(host).run_script(_ADDRESSES, name, timeout=10).stdout
     except FirescreenError:
         return ()
     return tuple(dict.fromkeys(said.split()))

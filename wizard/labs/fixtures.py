@@ -123,7 +123,7 @@ class _Stage:
         path, connection = self._path(host, name), host.connection()
         owner, group = account()
         inner = posixpath.dirname(path)
-        if connection.info(inner) is None:
+        if connection.stat(inner) is None:
             connection.make_folder(inner, mode=0o750, owner=owner, group=group)
         staged = connection.stage(path, FileState(content, mode, owner, group), tag="lab")
         connection.commit(staged, path)

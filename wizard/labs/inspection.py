@@ -28,7 +28,6 @@ from wizard.config_files import web_config
 from wizard.config_files.web_config import WebConfig
 from wizard.engine.hosts import Hosts
 from wizard.engine.parallel import side_by_side
-from wizard.engine.together import info_many, read_many
 from wizard.errors import ConfigError, HostError, InputError, LabError
 from wizard.model import FileState, Forward, Probe, Service, Stack
 from wizard.probes.http import Exchange, fetch
@@ -157,8 +156,7 @@ class Look:
     def now(self) -> float:
         """The time (unix) by Prometheus' clock, with which it says when it scraped."""
         if self._ahead is None:
-            remote = self._hosts.remote("prometheus")
-            self._ahead = remote.clock() - time.time() if remote is not None else 0.0
+            self._ahead = self._hosts.connection("prometheus").clock() - time.time()
         return time.time() + self._ahead
 
     def here(self, of: str, path: str) -> str:
@@ -271,7 +269,7 @@ class Look:
         host = of.partition("/")[0]
         wanted = [path for path in paths if (host, path) not in self._read]
         with suppress(HostError):  # then each is read alone, and what cannot be read is none
-            found = read_many(self._hosts.connection(host), wanted)
+            found = self._hosts.connection(host).read_many(wanted)
             self._read |= {(host, path): state for path, state in found.items()}
 
     def home(self, of: str) -> str:
@@ -368,7 +366,7 @@ class Look:
         home, connection = self.home(of), self._hosts.connection(of.partition("/")[0])
         # A folder for keys inside the one for the configuration is usual.
         found = [posixpath.join(home, name) for name in connection.names(home)]
-        for path, info in info_many(connection, found[:_MOST_FILES]).items():
+        for path, info in connection.stat_many(found[:_MOST_FILES]).items():
             if info is not None and info.kind == "folder":
                 found += [posixpath.join(path, name) for name in connection.names(path)]
         return tuple(found)

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from wizard import ownfiles
+from wizard.connections.base import Connection
 from wizard.engine import hosts as engine_hosts
 from wizard.engine.hosts import Hosts
 from wizard.engine.parallel import side_by_side
-from wizard.engine.together import info_many, read_many
 from wizard.errors import FirescreenError, LabError
-from wizard.model import Connection, FileState, PathInfo, Service
+from wizard.model import FileState, PathInfo, Service
 
 _FORMAT = 1
 _MOST = 1000
@@ -88,7 +88,7 @@ def _look(connection: Connection, roots: tuple[str, ...], single: tuple[str, ...
     found: dict[str, PathInfo] = {}
     level: list[str] = list(roots)
     for depth in range(_DEEPEST + 1):
-        known = info_many(connection, level)
+        known = connection.stat_many(level)
         inner: list[str] = []
         for path, info in known.items():
             if info is not None and info.kind == "folder" and depth < _DEEPEST:
@@ -107,7 +107,7 @@ def _look(connection: Connection, roots: tuple[str, ...], single: tuple[str, ...
             break
     # Far too large for a configuration: no lab writes such a file, and it stays where it is.
     paths = [path for path, info in found.items() if info.size <= _LARGEST]
-    read = read_many(connection, [*paths, *single])
+    read = connection.read_many([*paths, *single])
     files = {path: state for path, state in read.items() if state is not None}
     for path, examined in connection.examine(files).items():
         files[path] = replace(files[path], attributes=examined.attributes)

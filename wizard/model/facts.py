@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from wizard.model.health import PrometheusHealth, Proxies
 from wizard.model.stack import HostSpec, instance_key
@@ -83,69 +83,6 @@ class Storage:
     """Whether `path` is marked as immutable or append-only (chattr)."""
     free: int | None = None
     """Bytes that are left there; None where the host cannot say."""
-
-
-class Connection(Protocol):
-    """A host within reach. Every method may raise `errors.HostError`; none waits without a bound."""
-
-    name: str
-
-    def read(self, path: str) -> FileState | None:
-        """The file at `path` (links followed), or None if there is none."""
-        ...
-
-    def info(self, path: str) -> PathInfo | None:
-        """What stands at `path`, or None."""
-        ...
-
-    def names(self, folder: str) -> tuple[str, ...]:
-        """Names in a folder, sorted; empty if there is no such folder."""
-        ...
-
-    def stage(self, path: str, state: FileState, *, tag: str) -> str:
-        """Writes `state` beside `path` under a temporary name that holds `tag`; returns that name.
-
-        The temporary file has its final mode, owner, group and attributes (and none that its folder would give it)
-        before its first byte, and is on the disk (fsync) when this returns. Links are followed where that is
-        safe (`hosts.safe_path`): the temporary name lies beside the real file, in a folder that is held.
-        """
-        ...
-
-    def staged_name(self, path: str, *, tag: str) -> str:
-        """The name that `stage` would use: recovery removes it if a run was cut off."""
-        ...
-
-    def commit(self, staged: str, path: str) -> None:
-        """Renames a staged file onto `path` in one atomic step."""
-        ...
-
-    def remove(self, path: str) -> None:
-        """Removes a file; no error if it is already gone."""
-        ...
-
-    def make_folder(self, path: str, *, mode: int, owner: str, group: str) -> None:
-        """Makes one folder (its parent exists); no error if it is there."""
-        ...
-
-    def remove_folder(self, path: str) -> bool:
-        """Removes a folder if it is empty; says whether it is gone."""
-        ...
-
-    def set_folder_rights(self, path: str, *, mode: int, owner: str, group: str) -> None:
-        """Gives a folder another owner and mode."""
-        ...
-
-    def examine(self, paths: Iterable[str]) -> dict[str, Examined]:
-        """Whether each path can be written, and what a rename would drop of what stands there; changes nothing."""
-        ...
-
-    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0) -> Completed:
-        """Runs a program, never through a shell. A time-out is a HostError, a bad exit code is not."""
-        ...
-
-    def close(self) -> None:
-        """Ends the connection; safe to call twice."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 
 from wizard.components import Component, all_components, component
-from wizard.model import Connection, FlagPlace, Service
+from wizard.connections.base import Connection
+from wizard.model import FlagPlace, Service
 from wizard.service_managers import (
     instances,
     other_supervisors,

@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wizard.model import Connection
-from wizard.service_managers import scripts
+from wizard.connections.base import Connection
 from wizard.service_managers.process_list import Process
 
 _DYNAMIC = range(61184, 65520)
@@ -56,7 +55,7 @@ def of_unit(connection: Connection, shown: Mapping[str, str], process: Process |
         able = dynamic and _version(connection) >= _CREDENTIALS_SINCE
         return Owner(dynamic, credentials_folder(shown["Id"]) if able else "")
     if user in _NOBODYS or group in _NOBODYS:
-        ended = scripts.run(connection, _OTHERS, user, group or user, shown["Id"], timeout=10)
+        ended = connection.run_script(_OTHERS, user, group or user, shown["Id"], timeout=10)
         others = tuple(ended.stdout.split("\n")[:_MOST])
         return Owner(shared_with=tuple(each for each in others if each) or ("nothing at the moment",))
     return Owner()

@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from wizard.model import Connection
+from wizard.connections.base import Connection
 from wizard.redact import plain, redact
 
 

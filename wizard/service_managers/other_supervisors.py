@@ -11,8 +11,9 @@ import re
 import shlex
 from collections.abc import Iterator
 
+from wizard.connections.base import Connection
 from wizard.errors import HostError
-from wizard.model import Connection, Supervision
+from wizard.model import Supervision
 from wizard.service_managers.process_list import Parent, Process
 
 _LARGEST = 1_000_000
@@ -117,7 +118,7 @@ def _config(connection: Connection, parent: Parent) -> str:
             return words[index + 1] if index + 1 < len(words) else ""
         if word.startswith("--configuration="):
             return word.partition("=")[2]
-    return next((path for path in _USUAL if connection.info(path) is not None), "")
+    return next((path for path in _USUAL if connection.stat(path) is not None), "")
 
 
 def _sections(connection: Connection, path: str) -> Iterator[tuple[str, tuple[str, str]]]:

@@ -10,9 +10,9 @@ import re
 from collections.abc import Collection
 
 from wizard.config_files import command_urls
-from wizard.model import Caller, Connection
+from wizard.connections.base import Connection
+from wizard.model import Caller
 from wizard.redact import plain, redact
-from wizard.service_managers import scripts
 
 _MOST = 100
 """Callers that are told of at most."""
@@ -54,7 +54,7 @@ def find(connection: Connection, ports: Collection[int]) -> tuple[Caller, ...]:
     """Every line on the host that asks one of these ports by plain http, file by file."""
     if not ports:
         return ()
-    ended = scripts.run(connection, _SEARCH, "|".join(map(str, sorted(ports))), timeout=30)
+    ended = connection.run_script(_SEARCH, "|".join(map(str, sorted(ports))), timeout=30)
     found: dict[tuple[str, int], Caller] = {}
     for record in ended.stdout.split("\x1e")[1:]:
         kind, path, *lines = record.splitlines()

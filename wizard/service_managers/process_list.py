@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wizard.components import Component, all_components
-from wizard.model import Connection
-from wizard.service_managers import scripts, sockets
+from wizard.connections.base import Connection
+from wizard.service_managers import sockets
 
 # The names arrive as arguments. Reading with the shell's own `read` forks nothing for the other processes. A supervisor
 # is never process 1.
@@ -124,7 +124,7 @@ def look(connection: Connection, components: tuple[Component, ...] = ()) -> tupl
     """As `find`, and whether something runs that listens in place of a container (see `PROXIES`)."""
     known = components or all_components()
     names = sorted({program[:_KEPT] for one in known for program in one.programs})
-    ended = scripts.run(connection, _SCRIPT, *names, timeout=10)
+    ended = connection.run_script(_SCRIPT, *names, timeout=10)
     text = ended.stdout.replace("\x1d", "")
     records = [record.split("\x1f") for record in text.split("\x1e")[1:]]
     listening = sockets.listening("\n".join(record[1] for record in records if not record[0]))
@@ -199,7 +199,7 @@ def main_process(connection: Connection, unit: str, pid: int, running: Sequence[
     name = posixpath.basename(parent.arguments[0]).lstrip("-") if parent.arguments else ""
     if parent.pid != pid or name not in _WRAPPERS:
         return None
-    ended = scripts.run(connection, _MEMBERS, unit, timeout=10)
+    ended = connection.run_script(_MEMBERS, unit, timeout=10)
     return only if {int(word) for word in ended.stdout.split()} == {pid, only.pid} else None
 
 

@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from wizard.components import Component
+from wizard.connections.base import Connection
 from wizard.errors import HostError
-from wizard.model import Completed, Connection, Service
+from wizard.model import Completed, Service
 from wizard.service_managers import sockets
 
 GOSSIP_PORT = "9094"
@@ -171,7 +172,7 @@ def home(component: Component, web_config: str, configuration: str) -> str:
 
 def _ask(connection: Connection, program: str, question: str) -> str:
     """What the program prints; root asks a program of somebody else's as that user."""
-    info = connection.info(program) if program.startswith("/") else None
+    info = connection.stat(program) if program.startswith("/") else None
     if info is None or info.kind != "file":
         return ""
     argv = [program, question]

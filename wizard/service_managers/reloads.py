@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 
 from wizard.components import Component, component
 from wizard.config_files import command_urls
+from wizard.connections.base import Connection
 from wizard.errors import HostError, ServiceError
-from wizard.model import Connection, Service
+from wizard.model import Service
 from wizard.service_managers import journald, systemd, systemd_properties
 
 _STEP = 0.02

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from wizard.config_files import proxies
+from wizard.connections.base import Connection
 from wizard.errors import AwayError, HostError
-from wizard.model import Connection, Proxies, ProxyProgram
-from wizard.service_managers import scripts
+from wizard.model import Proxies, ProxyProgram
 
 # A process of a container has a file system of its own: it is in another PID namespace, or cannot be looked at.
 _SCRIPT: Final = r"""
@@ -77,7 +77,7 @@ def discover(connection: Connection) -> Proxies:
 
 
 def _running(connection: Connection) -> tuple[_Running, ...]:
-    ended = scripts.run(connection, _SCRIPT, timeout=10)
+    ended = connection.run_script(_SCRIPT, timeout=10)
     found = []
     for record in ended.stdout.split("\x1e")[1:]:
         name, *words = record.split("\x1f")
@@ -104,7 +104,7 @@ def _read(connection: Connection, running: _Running) -> Proxies:
     program = running.program
     main, content = "", None
     for path in (running.main,) if running.main.startswith("/") else proxies.MAIN[program]:
-        info = connection.info(path)
+        info = connection.stat(path)
         if info is not None and info.kind == "folder":
             return _folder(connection, program, path)
         state = connection.read(path) if info is not None else None
@@ -147,7 +147,7 @@ def _folder(connection: Connection, program: ProxyProgram, folder: str) -> Proxi
 def _matching(connection: Connection, pattern: str) -> list[str]:
     """The files that a path, a pattern or a folder stands for; wildcards in any part."""
     if not re.search(r"[*?\[]", pattern):
-        info = connection.info(pattern)
+        info = connection.stat(pattern)
         if info is None or info.kind == "other":
             return []
         if info.kind == "file":
@@ -168,5 +168,5 @@ def _matching(connection: Connection, pattern: str) -> list[str]:
         posixpath.join(path, name) for path in paths for name in fnmatch.filter(connection.names(path), last)
     ]
     return [
-        each for each in found[:_MOST] if (info := connection.info(each)) is not None and info.kind == "file"
+        each for each in found[:_MOST] if (info := connection.stat(each)) is not None and info.kind == "file"
     ]

@@ -16,8 +16,9 @@ from typing import Any
 
 from wizard.account import account
 from wizard.components import component
+from wizard.connections.base import Connection
 from wizard.errors import ServiceError
-from wizard.model import Connection, FlagPlace, Service
+from wizard.model import FlagPlace, Service
 from wizard.redact import plain, redact
 from wizard.service_managers import program_facts, supervisor
 

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wizard.config_files import systemd_unit as unit
+from wizard.connections.base import Connection
 from wizard.errors import HostError, ServiceError
-from wizard.model import Connection, Service
+from wizard.model import Service
 from wizard.redact import plain
-from wizard.service_managers import journald, scripts, systemd_properties
+from wizard.service_managers import journald, systemd_properties
 
 _WATCHED = "ActiveState,SubState,MainPID,NRestarts,Result,InvocationID,LoadState"
 _STEADY = 0.2
@@ -232,7 +233,7 @@ def _watch(connection: Connection, service: Service, timeout: float, *, first: s
         _WATCHED, service.unit, f"{port}" if port else "", f"{timeout * 100:.0f}", first, f"{service.pid}",
         f"{_patience(service) * 100:.0f}"
     )  # fmt: skip
-    ended = scripts.run(connection, _RESTART, *words, timeout=_patience(service) + timeout + 20)
+    ended = connection.run_script(_RESTART, *words, timeout=_patience(service) + timeout + 20)
     said = next(iter(systemd_properties.blocks(ended.stdout)), {})
     return said | ({"failed": ended.stderr.strip()} if ended.code else {})
 

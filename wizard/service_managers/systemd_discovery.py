@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 
 from wizard.components import Component, all_components
 from wizard.config_files import shell_command, systemd_unit, unit_settings
+from wizard.connections.base import Connection
 from wizard.errors import HostError
-from wizard.model import Connection, FlagPlace, Service
+from wizard.model import FlagPlace, Service
 from wizard.service_managers import (
     file_owners,
     other_supervisors,
     process_list,
     program_facts,
-    scripts,
     systemd_properties,
 )
 from wizard.service_managers.process_list import Process
@@ -94,7 +94,7 @@ __all__ = [
 
 def unit_text(connection: Connection, service: Service) -> str:
     """The unit and its drop-ins, as `unitfile.joined` puts files together."""
-    ended = scripts.run(connection, _TEXT, f"{service.unit}.service", timeout=10)
+    ended = connection.run_script(_TEXT, f"{service.unit}.service", timeout=10)
     if ended.code or not ended.stdout:
         raise HostError(
             "systemd does not know the unit", where=service.unit, todo="Run `systemctl daemon-reload`."
@@ -148,7 +148,7 @@ def _looked(connection: Connection, running: list[str]) -> tuple[list[dict[str, 
     """
     usual = [f"{name}.service" for one in all_components() for name in one.units]
     names = dict.fromkeys([*running, *usual])
-    ended = scripts.run(connection, _LOOK, systemd_properties.SHOWN, " ".join(running), *names, timeout=20)
+    ended = connection.run_script(_LOOK, systemd_properties.SHOWN, " ".join(running), *names, timeout=20)
     shown, _, cat = ended.stdout.partition("\n\x1e\n")
     if ended.code and not shown.strip():
         raise HostError(

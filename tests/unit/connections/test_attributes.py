@@ -61,7 +61,7 @@ def test_nothing_is_inherited_from_a_folder(tmp_path: Path) -> None:
     default = acl_value(f"user::rwx\nuser:{os.getuid() + 1}:rwx\ngroup::r-x\nmask::rwx\nother::r-x\n")
     os.setxattr(tmp_path, "system.posix_acl_default", bytes.fromhex(default))
     host, path, folder = LocalConnection("here"), tmp_path / "key", tmp_path / "keys"
-    me = host.info(str(tmp_path))
+    me = host.stat(str(tmp_path))
     assert me is not None
     host.commit(host.stage(str(path), FileState(b"k", 0o640, me.owner, me.group), tag="t"), str(path))
     host.make_folder(str(folder), mode=0o750, owner=me.owner, group=me.group)

@@ -11,25 +11,27 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
-import re
 import socket
 import threading
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import paramiko
 
 from wizard.connections import errors
+from wizard.connections.base import Stream
 from wizard.connections.credentials import Access
-from wizard.connections.file_scripts import CHANGED, INFO, PUT, READ, SHORT, STAGE, SWAP
-from wizard.connections.local import names_from
+from wizard.connections.errors import gone
+from wizard.connections.file_scripts import CHANGED, PUT, SHORT, STAGE, SWAP
 from wizard.connections.path_script import refuse
-from wizard.connections.remote_shell import START, Call, RemoteShell, Stream, gone
-from wizard.connections.shell_files import (
-    ShellFiles,
+from wizard.connections.remote_shell import START, Call, RemoteShell
+from wizard.connections.shell_connection import (
+    READ_LIMIT,
+    RemoteShellConnection,
     carried,
+    file_read,
+    refuse_tag,
     refuse_write,
     replace_words,
     stage_words,
@@ -39,14 +41,12 @@ from wizard.connections.ssh import forwarding
 from wizard.connections.ssh.login import CHANNEL, Login, bounded
 from wizard.connections.ssh.preconnect import Dialled
 from wizard.connections.ssh.root_shell import TerminalNeededError, become_root
-from wizard.connections.subprocess_runner import LIMIT, Ended
+from wizard.connections.subprocess_runner import Ended
 from wizard.errors import ChangedError, FirescreenError, HostError, NeededError
-from wizard.model import Completed, Examined, FileState, HostSpec, PathInfo
+from wizard.model import FileState, HostSpec
 
-_READ_LIMIT = 64 * 1024 * 1024
 _SMALL = 16384
 """Bytes that travel with a request."""
-_TAG = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # SFTPError: start-up files that print something break the protocol, as they do for every program of its kind.
 _PROBLEMS = (paramiko.SSHException, paramiko.SFTPError, EOFError, OSError)
 _FRACTION = 0.2
@@ -65,14 +65,10 @@ umask 077
 : > "$uploads/content" && { [ -z "$SUDO_UID" ] || chown -R -- "$SUDO_UID:$SUDO_GID" "$uploads"; } || exit
 printf '%s\\n' "$uploads"
 """
-_NAMES = """
-{ IFS= read -r name < /proc/sys/kernel/hostname && printf '%s\\n' "$name"; } || hostname
-echo =; cat /etc/hosts; echo =; ip -j addr show up
-"""
 
 
-class SshConnection:
-    """A host over SSH; implements `model.Connection`. It connects at its first use.
+class SshConnection(RemoteShellConnection):
+    """A host over SSH. It connects at its first use.
 
     Args:
         spec: the host; address (or without one, name) is looked up in the SSH configuration.
@@ -92,7 +88,7 @@ class SshConnection:
                 where=spec.name,
                 todo="Correct the stack file.",
             )
-        self.name = spec.name
+        super().__init__(spec.name)
         self._spec = spec
         self._access = access
         self._config = config
@@ -107,7 +103,6 @@ class SshConnection:
         self._sftp: paramiko.SFTPClient | None = None
         self._uploads: str | None = None
         """The private folder there; '' where SFTP cannot be used."""
-        self._files = _Files(self)
         self._ahead: FirescreenError | None = None
         """Why `begin` came to nothing, for the operation that comes next."""
 
@@ -115,7 +110,7 @@ class SshConnection:
 
     def connect(self) -> None:
         """Connects, logs in and becomes root where that is wanted; nothing if that is done."""
-        self._ready()
+        self.ready()
 
     def begin(self) -> None:
         """Connects in a thread of its own; the next operation waits for it, and raises what went wrong."""
@@ -124,40 +119,30 @@ class SshConnection:
     def _begin(self) -> None:
         with self._lock:
             try:
-                self._ready()
+                self.ready()
             except FirescreenError as error:
                 self._ahead = error
 
     @property
-    def root(self) -> bool:
-        """Whether operations are root's."""
-        return self._ready().root
-
-    def identity(self) -> tuple[str, str, bool]:
-        """User and primary group that operations are done as, and whether that is root."""
-        shell = self._ready()
-        return shell.user, shell.group, shell.root
-
-    @property
     def address(self) -> str:
         """Where it is reached, as the SSH configuration says."""
-        self._ready()
+        self.ready()
         return self._address
 
     @property
     def behind(self) -> bool:
         """Whether the way there leads through other machines."""
-        self._ready()
+        self.ready()
         return self._behind
 
-    def dial(self, place: str, seconds: float) -> socket.socket:
+    def open_tunnel(self, place: str, seconds: float) -> socket.socket:
         """A socket that leads to host:port as this host reaches it; see `forwarding.through`.
 
         It does not wait for an operation that is under way.
         """
         login = self._login
         if login is None or not login.transport.is_active():
-            self._ready()
+            self.ready()
             login = self._login
         if login is None:
             raise gone(self.name)
@@ -175,7 +160,8 @@ class SshConnection:
         if login:
             login.close()
 
-    def _ready(self) -> RemoteShell:
+    def ready(self) -> RemoteShell:
+        """See `RemoteShellConnection.ready`: connects, logs in and becomes root where that is wanted."""
         with self._lock:
             if self._closed:
                 raise HostError("the connection was closed", where=self.name)
@@ -242,7 +228,7 @@ class SshConnection:
     def ask(self, calls: Sequence[Call], *, stdin: bytes = b"") -> list[Ended]:
         """Several programs or scripts in one round trip; see `RemoteShell.ask`."""
         with self._lock:
-            return self._ask(self._ready(), calls, stdin=stdin)
+            return self._ask(self.ready(), calls, stdin=stdin)
 
     def _ask(
         self, shell: RemoteShell, calls: Sequence[Call], *, stdin: bytes = b"", before: str = ""
@@ -257,87 +243,56 @@ class SshConnection:
             self._drop()
             raise
 
-    # -- looking -----------------------------------------------------------------------------------------
-
-    def read(self, path: str) -> FileState | None:
-        """See `model.Connection.read`."""
-        return self._files.read(path)
-
-    def read_many(self, paths: Iterable[str]) -> dict[str, FileState | None]:
-        """`read` of several files in one round trip."""
-        wanted = tuple(dict.fromkeys(paths))
-        found = self._many(READ, wanted, _READ_LIMIT)
-        return {path: _Given(self, ended).read(path) for path, ended in zip(wanted, found, strict=True)}
-
-    def info(self, path: str) -> PathInfo | None:
-        """See `model.Connection.info`."""
-        return self._files.info(path)
-
-    def info_many(self, paths: Iterable[str]) -> dict[str, PathInfo | None]:
-        """`info` of several paths in one round trip."""
-        wanted = tuple(dict.fromkeys(paths))
-        found = self._many(INFO, wanted, LIMIT)
-        return {path: _Given(self, ended).info(path) for path, ended in zip(wanted, found, strict=True)}
-
-    def _many(self, script: str, paths: Sequence[str], limit: int) -> list[Ended]:
-        if not paths:
-            return []
-        real = [posixpath.normpath(path) for path in paths]
-        return self.ask(
-            [Call((script, path), script=True, timeout=2, limit=limit, path=path) for path in real]
-        )
-
-    def names(self, folder: str) -> tuple[str, ...]:
-        """See `model.Connection.names`."""
-        return self._files.names(folder)
-
-    def host_names(self) -> tuple[str, ...]:
-        """Names and addresses that the host answers to, best first; no name server is asked.
-
-        Its own name, its longer names from /etc/hosts, the address that it is reached by, localhost, the
-        addresses of its interfaces (link-local ones left out), 127.0.0.1 and, where the loopback has it, ::1.
-        """
-        parts = self._files.script(_NAMES)[1].decode("utf-8", "replace").split("\n=\n")
-        short, hosts, links = [*parts, "", "", ""][:3]
-        return names_from(short.strip(), hosts=hosts, links=links.encode(), address=self._address)
-
-    def clock(self) -> float:
-        """The host's time now (seconds since 1970, UTC), give or take half the round trip."""
-        began = time.monotonic()
-        ended = self.ask([Call(("exec date +%s.%N",), script=True, timeout=10)])[0]
-        passed = time.monotonic() - began
-        text = ended.stdout.decode("ascii", "replace").strip()
-        with suppress(ValueError):
-            whole, _, part = text.partition(".")
-            return float(f"{whole}.{part}" if part.isdecimal() else whole) + passed / 2
-        raise HostError("it does not say what time it is", where=self.name, todo="Try `date +%s` there.")
-
     # -- writing -----------------------------------------------------------------------------------------
 
-    def staged_name(self, path: str, *, tag: str) -> str:
-        """`.{name}.firescreen-{tag}` beside the real file; HostError if `tag` could leave the folder."""
-        _refuse_tag(tag, path)
-        return self._files.staged_name(path, tag=tag)
-
     def stage(self, path: str, state: FileState, *, tag: str) -> str:
-        """Writes `state` beside `path`; see `model.Connection.stage`. A leftover of that tag is replaced."""
+        """See `Connection.stage`."""
         ended = self._staged(STAGE, path, state, tag)
         refuse_write(ended.code, ended.stderr.decode("utf-8", "replace"), state, path)
-        return self._files.keep_identity(ended.stdout)
+        return self.keep_identity(ended.stdout)
+
+    def replace_if_unchanged(
+        self,
+        path: str,
+        state: FileState,
+        *,
+        tag: str,
+        before: FileState | None,
+        check: Callable[[str], None] | None = None,
+        look: bool = False,
+    ) -> FileState | None:
+        """See `Connection.replace_if_unchanged`; compared by the host in the moment of the swap.
+
+        One round trip, two where the staged file is checked.
+        """
+        mode = f"{before.mode:o}" if before is not None else ""
+        digest = hashlib.sha256(before.content).hexdigest() if before is not None else ""
+        was = ("1" if self.has_labels() else "", mode, digest, "1" if look else "")
+        if check is None:
+            return self._replaced(self._staged(PUT, path, state, tag, was), path, look, state)
+        staged = self.stage(path, state, tag=tag)
+        try:
+            check(staged)
+        except BaseException:
+            self.remove(staged)
+            raise
+        words = (staged, posixpath.normpath(path), self.taken_identity(staged), "")
+        call = Call((SWAP, *words, *was), script=True, limit=READ_LIMIT)
+        return self._replaced(self.ask([call])[0], path, look)
 
     def _staged(
         self, script: str, path: str, state: FileState, tag: str, more: tuple[str, ...] = ()
     ) -> Ended:
         """Runs `STAGE`, or a script that begins as it does."""
-        _refuse_tag(tag, path)
+        refuse_tag(tag, path)
         words = stage_words(posixpath.normpath(path), state, tag)
 
         def call(uploaded: str, text: str = "") -> Call:
             given = (*words, uploaded, text, carried(state), *more)
-            return Call((script, *given), script=True, limit=_READ_LIMIT)
+            return Call((script, *given), script=True, limit=READ_LIMIT)
 
         with self._lock:
-            shell = self._ready()
+            shell = self.ready()
             # What is small comes with the request; keys and certificates go their own way all the same.
             alone = len(state.content) > _SMALL or b"-----BEGIN" in state.content
             uploaded = self._upload(shell, state.content) if alone else ""
@@ -354,40 +309,7 @@ class SshConnection:
                 ended = self._ask(shell, [call("")], stdin=state.content)[0]
         return ended
 
-    def commit(self, staged: str, path: str) -> None:
-        """Renames `staged` onto the real file behind `path` in one atomic step, and onto the disk."""
-        self._files.commit(staged, posixpath.normpath(path), labels=self._ready().labels)
-
-    def swap(
-        self, staged: str, path: str, *, before: FileState | None, look: bool = False
-    ) -> FileState | None:
-        """As `commit`, if the file still has the content and the mode of `before`; else `staged` is removed.
-
-        Args:
-            before: what is to be replaced; None for no file.
-            look: whether to give the file as it is then; the answer is None without.
-
-        Raises:
-            ChangedError: it is another one, which was left alone.
-        """
-        words = (staged, posixpath.normpath(path), self._files.taken_identity(staged), "")
-        call = Call((SWAP, *words, *self._was(before, look)), script=True, limit=_READ_LIMIT)
-        return self._swapped(self.ask([call])[0], path, look)
-
-    def put(
-        self, path: str, state: FileState, *, tag: str, before: FileState | None, look: bool = False
-    ) -> FileState | None:
-        """`stage` and `swap` in one round trip."""
-        ended = self._staged(PUT, path, state, tag, self._was(before, look))
-        return self._swapped(ended, path, look, state)
-
-    def _was(self, before: FileState | None, look: bool) -> tuple[str, str, str, str]:
-        """The last arguments of `SWAP` and `PUT`."""
-        mode = f"{before.mode:o}" if before is not None else ""
-        digest = hashlib.sha256(before.content).hexdigest() if before is not None else ""
-        return "1" if self._ready().labels else "", mode, digest, "1" if look else ""
-
-    def _swapped(
+    def _replaced(
         self, ended: Ended, path: str, look: bool, state: FileState | None = None
     ) -> FileState | None:
         if ended.code == CHANGED:
@@ -398,27 +320,7 @@ class SshConnection:
                 refuse_write(ended.code, err, state, path)
             refuse(ended.code, err, path)
             raise errors.from_words(err, doing="replace", path=path)
-        return _Given(self, ended).read(path) if look else None
-
-    def remove(self, path: str) -> None:
-        """Removes a file (of a link: what it leads to); no error if it is already gone."""
-        self._files.remove(posixpath.normpath(path))
-
-    def make_folder(self, path: str, *, mode: int, owner: str, group: str) -> None:
-        """Makes one folder, never more open than `mode`; one that is there keeps its rights."""
-        self._files.make_folder(path, mode=mode, owner=owner, group=group)
-
-    def remove_folder(self, path: str) -> bool:
-        """Removes a folder if it is empty; says whether it is gone."""
-        return self._files.remove_folder(path)
-
-    def set_folder_rights(self, path: str, *, mode: int, owner: str, group: str) -> None:
-        """Gives a folder another owner and mode."""
-        self._files.set_folder_rights(path, mode=mode, owner=owner, group=group)
-
-    def examine(self, paths: Iterable[str]) -> dict[str, Examined]:
-        """See `model.Connection.examine`; one round trip."""
-        return self._files.examine(paths)
+        return file_read(ended, path) if look else None
 
     def _upload(self, shell: RemoteShell, content: bytes) -> str:
         """Brings `content` there by SFTP, into a file of mode 0600 in a folder of mode 0700; '' if it cannot."""
@@ -460,53 +362,14 @@ class SshConnection:
 
     # -- running -----------------------------------------------------------------------------------------
 
-    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0) -> Completed:
-        """Runs a program (as root with become='sudo'); at a time-out its whole process group is ended.
-
-        A program that is not there ends with code 127. At most 4 MB of standard output and 64 KB of standard
-        error are kept.
-        """
-        ended = self.ended(argv, stdin=stdin, timeout=timeout)
-        return Completed(
-            tuple(argv),
-            ended.code,
-            ended.stdout.decode("utf-8", "replace"),
-            ended.stderr.decode("utf-8", "replace"),
-        )
-
-    def run_script(self, text: str, *arguments: str, timeout: float = 30.0) -> Completed:
-        """Has the open shell run a script that ends by itself: without a bound of the host's own."""
-        ended = self.ask([Call((text, *arguments), script=True, timeout=timeout)])[0]
-        return Completed(
-            ("sh", "-c", text, "sh", *arguments),
-            ended.code,
-            ended.stdout.decode("utf-8", "replace"),
-            ended.stderr.decode("utf-8", "replace"),
-        )
-
-    def ended(
-        self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0, limit: int = LIMIT
-    ) -> Ended:
-        """As `run`, with the outputs as bytes and at most `limit` of them kept."""
-        began = time.monotonic()
-        call = Call(tuple(argv), timeout=timeout, limit=limit)
-        ended = self.ask([call], stdin=stdin)[0]
-        if ended.code in (124, 137) and time.monotonic() - began >= timeout * (1 - _FRACTION):
-            raise HostError(
-                f"{argv[0]} did not end in time and was stopped",
-                where=self.name,
-                todo="Look at what it waits for by running it in a terminal, then try again.",
-            )
-        return ended
-
-    def program(self, argv: Sequence[str]) -> Stream:
+    def open_program(self, argv: Sequence[str]) -> Stream:
         """Starts a program that stays open, run as operations are; the caller closes it.
 
         It has a connection of its own, as if it stood alone: sshd may allow one session each (MaxSessions 1).
         """
         other = SshConnection(self._spec, self._access, config=self._config)
         try:
-            stream = other._ready().give_way(argv)
+            stream = other.ready().give_way(argv)
             return _Program(other, stream, other._login.transport if other._login else None)
         except BaseException:
             other.close()
@@ -514,7 +377,7 @@ class SshConnection:
 
 
 class _Program:
-    """A program in the place of a connection's shell, as a `remote.Stream`."""
+    """A program in the place of a connection's shell, as a `base.Stream`."""
 
     def __init__(
         self, connection: SshConnection, stream: Stream, transport: paramiko.Transport | None
@@ -534,46 +397,8 @@ class _Program:
         self._connection.close()
 
 
-class _Files(ShellFiles):
-    """The common file operations, each script asked of the open shell."""
-
-    def __init__(self, connection: SshConnection) -> None:
-        super().__init__(connection.name)
-        self._connection = connection
-
-    def run(
-        self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0, limit: int = LIMIT
-    ) -> Ended:
-        return self._connection.ended(argv, stdin=stdin, timeout=timeout, limit=limit)
-
-    def script(
-        self, script: str, *arguments: str, stdin: bytes = b"", limit: int = LIMIT
-    ) -> tuple[int, bytes, str]:
-        call = Call((script, *arguments), script=True, limit=limit)
-        ended = self._connection.ask([call], stdin=stdin)[0]
-        return ended.code, ended.stdout, ended.stderr.decode("utf-8", "replace")
-
-    def scripts(self, script: str, paths: Sequence[str]) -> Iterator[tuple[int, bytes, str]]:
-        calls = [Call((script, posixpath.normpath(path)), script=True, timeout=5) for path in paths]
-        for ended in self._connection.ask(calls) if calls else ():
-            yield ended.code, ended.stdout, ended.stderr.decode("utf-8", "replace")
-
-
-class _Given(_Files):
-    """The same for a script that has run already, as one of several."""
-
-    def __init__(self, connection: SshConnection, ended: Ended) -> None:
-        super().__init__(connection)
-        self._ended = ended
-
-    def script(
-        self, script: str, *arguments: str, stdin: bytes = b"", limit: int = LIMIT
-    ) -> tuple[int, bytes, str]:
-        return self._ended.code, self._ended.stdout, self._ended.stderr.decode("utf-8", "replace")
-
-
 class _ChannelStream:
-    """A channel as a `remote.Stream`."""
+    """A channel as a `base.Stream`."""
 
     def __init__(self, host: str, channel: paramiko.Channel) -> None:
         self._host = host
@@ -608,8 +433,3 @@ class _ChannelStream:
 def _patience(content: bytes) -> float:
     """Seconds that may pass while `content` travels: a slow link brings 50 kB each second."""
     return _UPLOAD + len(content) / 50_000
-
-
-def _refuse_tag(tag: str, path: str) -> None:
-    if not _TAG.fullmatch(tag):
-        raise HostError(f"the tag {tag!r} cannot be part of a file name", where=path)

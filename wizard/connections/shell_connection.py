@@ -1,0 +1,425 @@
+"""Connections that can run a program on a machine and feed it: all file operations by fixed scripts for sh.
+
+Promises: content travels on standard input and never in argv, a path is an argument of a script and never a part
+of its text, and what is written is at no instant more open than its final mode.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+import time
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import Literal, TypeAlias
+
+from wizard.connections import errors, examination
+from wizard.connections.attributes import ACL, acl_text
+from wizard.connections.base import Connection
+from wizard.connections.file_scripts import (
+    FOLDER_RIGHTS,
+    INFO,
+    MAKE_FOLDER,
+    NAMES,
+    NO_TOOL,
+    OCCUPIED,
+    READ,
+    REMOVE,
+    REMOVE_FOLDER,
+    SHORT,
+    STAGE,
+    STAGED_NAME,
+    SWAP,
+)
+from wizard.connections.local import names_from
+from wizard.connections.path_script import ABSENT, FUNCTIONS, refuse
+from wizard.connections.remote_shell import Call, RemoteShell
+from wizard.connections.subprocess_runner import LIMIT, Ended
+from wizard.errors import HostError
+from wizard.model import Completed, Examined, FileState, PathInfo
+
+Answer: TypeAlias = tuple[int, bytes, str]
+"""Exit code, standard output and standard error of a script."""
+
+READ_LIMIT = 64 * 1024 * 1024
+"""Bytes; a larger file is no configuration file."""
+
+_TAG = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_PER_FILE = 2.0
+"""Seconds for one of several files that are read at once."""
+_LATE = 0.8
+"""The part of a time-out after which an exit code that `timeout` uses is believed to be its own."""
+_HOST_NAMES = """
+{ IFS= read -r name < /proc/sys/kernel/hostname && printf '%s\\n' "$name"; } || hostname
+echo =; cat /etc/hosts; echo =; ip -j addr show up || hostname -I
+exit 0
+"""
+_KINDS: dict[str, Literal["file", "folder"]] = {
+    "regular file": "file",
+    "regular empty file": "file",
+    "directory": "folder",
+}
+
+
+class ShellConnection(Connection):
+    """A machine whose files are read and written by what `ended` can run there."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._identities: dict[str, str] = {}
+
+    @abstractmethod
+    def ended(
+        self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0, limit: int = LIMIT
+    ) -> Ended:
+        """As `run`, with the outputs as bytes and at most `limit` of them kept."""
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0) -> Completed:
+        """See `Connection.run`; of standard error, at most 64 KB are kept on another machine."""
+        return completed(argv, self.ended(argv, stdin=stdin, timeout=timeout))
+
+    def refuse_late(self, argv: Sequence[str], code: int) -> None:
+        """HostError if `code` says that a bound that is held there was met."""
+        if code in (124, 137):
+            raise HostError(
+                f"{argv[0]} did not end in time and was stopped",
+                where=self.name,
+                todo="Look at what it waits for by running it in a terminal, then try again.",
+            )
+
+    def script(self, script: str, *arguments: str, stdin: bytes = b"", limit: int = LIMIT) -> Answer:
+        """The answer of a script of `file_scripts`; run as root."""
+        text = f"careful=1 bound=1\n{FUNCTIONS}{script}"
+        return _answer(self.ended(["sh", "-c", text, "sh", *arguments], stdin=stdin, limit=limit))
+
+    def scripts(
+        self, script: str, paths: Sequence[str], *, limit: int = LIMIT, only_present: bool = False
+    ) -> Iterator[Answer]:
+        """The answers of a script about each of several paths; one round trip where that can be.
+
+        Args:
+            only_present: whether a path at which nothing is may be answered by `ABSENT` without the script.
+        """
+        return (self.script(script, posixpath.normpath(path), limit=limit) for path in paths)
+
+    def read(self, path: str) -> FileState | None:
+        """See `Connection.read`."""
+        return _file(self.script(READ, posixpath.normpath(path), limit=READ_LIMIT), path)
+
+    def read_many(self, paths: Iterable[str]) -> dict[str, FileState | None]:
+        """See `Connection.read_many`."""
+        wanted = tuple(dict.fromkeys(paths))
+        found = self.scripts(READ, wanted, limit=READ_LIMIT, only_present=True)
+        return {path: _file(answer, path) for path, answer in zip(wanted, found, strict=True)}
+
+    def stat(self, path: str) -> PathInfo | None:
+        """See `Connection.stat`."""
+        return _path_info(self.script(INFO, posixpath.normpath(path)), path)
+
+    def stat_many(self, paths: Iterable[str]) -> dict[str, PathInfo | None]:
+        """See `Connection.stat_many`."""
+        wanted = tuple(dict.fromkeys(paths))
+        found = self.scripts(INFO, wanted, only_present=True)
+        return {path: _path_info(answer, path) for path, answer in zip(wanted, found, strict=True)}
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        """See `Connection.names`."""
+        code, out, err = self.script(NAMES, posixpath.normpath(folder))
+        if code == ABSENT:
+            return ()
+        refuse(code, err, folder)
+        if code:
+            raise errors.from_words(err, doing="list", path=folder)
+        return tuple(sorted(os.fsdecode(name) for name in out.split(b"\0") if name))
+
+    def examine(self, paths: Iterable[str]) -> dict[str, Examined]:
+        """See `Connection.examine`."""
+        return examination.examine(self, tuple(dict.fromkeys(paths)))
+
+    def staged_name(self, path: str, *, tag: str) -> str:
+        """See `Connection.staged_name`."""
+        refuse_tag(tag, path)
+        code, out, err = self.script(STAGED_NAME, posixpath.normpath(path), tag)
+        refuse(code, err, path)
+        if code:
+            raise errors.from_words(err, doing="look at", path=path)
+        return os.fsdecode(out.removesuffix(b"\n"))
+
+    def stage(self, path: str, state: FileState, *, tag: str) -> str:
+        """See `Connection.stage`."""
+        refuse_tag(tag, path)
+        words = stage_words(path, state, tag)
+        code, out, err = self.script(STAGE, *words, "", "", carried(state), stdin=state.content)
+        refuse_write(code, err, state, path)
+        return self.keep_identity(out)
+
+    def keep_identity(self, said: bytes) -> str:
+        """Takes what `STAGE` says: the temporary name, and by what its file is known again where that is needed."""
+        staged, _, identity = os.fsdecode(said.removesuffix(b"\n")).rpartition("\n")
+        self._identities[staged] = identity
+        return staged
+
+    def taken_identity(self, staged: str) -> str:
+        """By what a staged file is known again: its device and number, or ''."""
+        return self._identities.pop(staged, "")
+
+    def commit(self, staged: str, path: str) -> None:
+        """See `Connection.commit`."""
+        labels = "1" if self.has_labels() else ""
+        words = (staged, posixpath.normpath(path), self.taken_identity(staged), "1", labels, "", "", "")
+        code, _, err = self.script(SWAP, *words)
+        refuse(code, err, path)
+        if code:
+            raise errors.from_words(replace_words(err), doing="replace", path=path)
+
+    @abstractmethod
+    def has_labels(self) -> bool:
+        """Whether files there carry SELinux labels that a rename leaves wrong."""
+
+    def remove(self, path: str) -> None:
+        """Removes a file (of a link: what it leads to); no error if it is already gone."""
+        code, _, err = self.script(REMOVE, posixpath.normpath(path))
+        refuse(code, err, path)
+        if code and "Not a directory" not in err:
+            raise errors.from_words(err, doing="remove", path=path)
+
+    def make_folder(self, path: str, *, mode: int, owner: str, group: str) -> None:
+        """See `Connection.make_folder`."""
+        code, _, err = self.script(MAKE_FOLDER, posixpath.normpath(path), f"{owner}:{group}", f"{mode:04o}")
+        refuse(code, err, path)
+        if code == OCCUPIED:
+            raise HostError(
+                "a file stands where a folder is meant to be", where=path, todo="Move the file away."
+            )
+        if code:
+            raise _account(err, owner, group, path) or errors.from_words(err, doing="make", path=path)
+
+    def remove_folder(self, path: str) -> bool:
+        """See `Connection.remove_folder`."""
+        code, _, err = self.script(REMOVE_FOLDER, posixpath.normpath(path))
+        refuse(code, err, path)
+        if code == OCCUPIED:
+            raise HostError("it is a file, not a folder", where=path, todo="Correct the path.")
+        if code and code != ABSENT:
+            raise errors.from_words(err, doing="remove", path=path)
+        return code == 0
+
+    def set_folder_rights(self, path: str, *, mode: int, owner: str, group: str) -> None:
+        """See `Connection.set_folder_rights`."""
+        words = (posixpath.normpath(path), f"{owner}:{group}", f"{mode:04o}")
+        code, _, err = self.script(FOLDER_RIGHTS, *words)
+        refuse(code, err, path)
+        if code:
+            raise _account(err, owner, group, path) or errors.from_words(err, doing="change", path=path)
+
+
+class RemoteShellConnection(ShellConnection):
+    """A machine on which a shell stays open: each operation is one request to it and one answer."""
+
+    @abstractmethod
+    def ask(self, calls: Sequence[Call], *, stdin: bytes = b"") -> list[Ended]:
+        """Does several calls in one round trip; see `RemoteShell.ask`."""
+
+    @abstractmethod
+    def ready(self) -> RemoteShell:
+        """The open shell; opened now if it is not."""
+
+    def identity(self) -> tuple[str, str, bool]:
+        """See `Connection.identity`."""
+        shell = self.ready()
+        return shell.user, shell.group, shell.root
+
+    def has_labels(self) -> bool:
+        """See `ShellConnection.has_labels`."""
+        return self.ready().labels
+
+    def host_names(self) -> tuple[str, ...]:
+        """Names and addresses that the host answers to, best first; no name server is asked.
+
+        Its own name, its longer names from /etc/hosts, the address that it is reached by, localhost, the
+        addresses of its interfaces (link-local ones left out), 127.0.0.1 and, where the loopback has it, ::1.
+        """
+        said = self.run_script(_HOST_NAMES).stdout
+        short, hosts, links = [*said.split("\n=\n"), "", "", ""][:3]
+        return names_from(short.strip(), hosts=hosts, links=links.encode(), address=self._own_address())
+
+    def _own_address(self) -> str:
+        """What it is reached by, as far as that is known without asking it."""
+        return self.address
+
+    def clock(self) -> float:
+        """See `Connection.clock`."""
+        began = time.monotonic()
+        text = self.run_script("exec date +%s.%N", timeout=10).stdout.strip()
+        passed = time.monotonic() - began
+        with suppress(ValueError):
+            whole, _, part = text.partition(".")  # BusyBox knows no nanoseconds
+            return float(f"{whole}.{part}" if part.isdecimal() else whole) + passed / 2
+        raise HostError("it does not say what time it is", where=self.name, todo="Try `date +%s` there.")
+
+    def ended(
+        self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0, limit: int = LIMIT
+    ) -> Ended:
+        """See `ShellConnection.ended`."""
+        began = time.monotonic()
+        (ended,) = self.ask([Call(tuple(argv), timeout=timeout, limit=limit)], stdin=stdin)
+        if time.monotonic() - began >= timeout * _LATE:
+            self.refuse_late(argv, ended.code)
+        return ended
+
+    def run_scripts(self, scripts: Sequence[Sequence[str]], *, timeout: float = 30.0) -> list[Completed]:
+        """See `Connection.run_scripts`; the host holds no bound."""
+        calls = [Call(tuple(script), script=True, timeout=timeout) for script in scripts]
+        return [
+            completed(("sh", "-c", script[0], "sh", *script[1:]), ended)
+            for script, ended in zip(scripts, self.ask(calls) if calls else (), strict=True)
+        ]
+
+    def run_script(self, text: str, *arguments: str, timeout: float = 30.0) -> Completed:
+        """See `Connection.run_script`."""
+        return self.run_scripts([(text, *arguments)], timeout=timeout)[0]
+
+    def script(self, script: str, *arguments: str, stdin: bytes = b"", limit: int = LIMIT) -> Answer:
+        """See `ShellConnection.script`."""
+        (ended,) = self.ask([Call((script, *arguments), script=True, limit=limit)], stdin=stdin)
+        return _answer(ended)
+
+    def scripts(
+        self, script: str, paths: Sequence[str], *, limit: int = LIMIT, only_present: bool = False
+    ) -> Iterator[Answer]:
+        """See `ShellConnection.scripts`."""
+        calls = [
+            Call(
+                (script, path), script=True, timeout=_PER_FILE, limit=limit, path=path if only_present else ""
+            )
+            for path in map(posixpath.normpath, paths)
+        ]
+        return map(_answer, self.ask(calls) if calls else ())
+
+
+def completed(argv: Sequence[str], ended: Ended) -> Completed:
+    """How a program ended, as text."""
+    return Completed(
+        tuple(argv),
+        ended.code,
+        ended.stdout.decode("utf-8", "replace"),
+        ended.stderr.decode("utf-8", "replace"),
+    )
+
+
+def refuse_tag(tag: str, path: str) -> None:
+    """HostError if a tag could lead a temporary name out of its folder."""
+    if not _TAG.fullmatch(tag):
+        raise HostError(f"the tag {tag!r} cannot be part of a file name", where=path)
+
+
+def _answer(ended: Ended) -> Answer:
+    return ended.code, ended.stdout, ended.stderr.decode("utf-8", "replace")
+
+
+def file_read(ended: Ended, path: str) -> FileState | None:
+    """The file in the answer of a script that ends as `READ` does."""
+    return _file(_answer(ended), path)
+
+
+def _file(answer: Answer, path: str) -> FileState | None:
+    code, out, err = answer
+    if code == ABSENT:
+        return None
+    refuse(code, err, path)
+    if code:
+        raise errors.from_words(err, doing="read", path=path)
+    head, _, content = out.partition(b"\n")
+    if len(out) >= READ_LIMIT:
+        raise HostError("it is too large to be a configuration file", where=path)
+    found = _info(head, path)
+    # Kernel files say that they are empty.
+    if found.size and found.size != len(content):
+        raise _garbled(path)
+    return FileState(content, found.mode, found.owner, found.group)
+
+
+def _path_info(answer: Answer, path: str) -> PathInfo | None:
+    code, out, err = answer
+    if code == ABSENT:
+        return None
+    refuse(code, err, path)
+    if code:
+        raise errors.from_words(err, doing="look at", path=path)
+    return _info(out.strip(), path)
+
+
+def stage_words(path: str, state: FileState, tag: str) -> tuple[str, str, str, str, str]:
+    """The first arguments of `STAGE` and `PUT`."""
+    size = str(len(state.content))
+    return posixpath.normpath(path), tag, f"{state.owner}:{state.group}", f"{state.mode:04o}", size
+
+
+def carried(state: FileState) -> str:
+    """The attributes as `STAGE` and `PUT` take them, a line each."""
+    return "\n".join(
+        f"acl {acl_text(value)}" if name == ACL else f"{name} 0x{value}" for name, value in state.attributes
+    )
+
+
+def refuse_write(code: int, stderr: str, state: FileState, path: str) -> None:
+    """Raises what a failed `STAGE` means.
+
+    Raises:
+        HostError: see there.
+    """
+    refuse(code, stderr, path)
+    if code == SHORT:
+        raise HostError("it arrived there cut short", where=path, todo="Look for room on that disk (df -h).")
+    if code == NO_TOOL:
+        raise examination.no_tool(path)
+    if code:
+        raise _owner(stderr, state.owner, state.group, path) or errors.from_words(
+            stderr, doing="write", path=path
+        )
+
+
+def replace_words(stderr: str) -> str:
+    """What mv says, with a folder in the way as the system words it."""
+    return "Is a directory" if "cannot overwrite directory" in stderr else stderr
+
+
+def _garbled(path: str) -> HostError:
+    return HostError(
+        "what came of it is not what it holds",
+        where=path,
+        todo="Look whether it is being written, or whether the login's start-up files leave something running that "
+        "prints.",
+    )
+
+
+def _info(line: bytes, path: str) -> PathInfo:
+    """From `stat -c '%a %U %u %G %g %s %F'`; who has no name is 'UNKNOWN' there."""
+    words = line.decode("utf-8", "replace").split(" ", 6)
+    if len(words) != 7 or not (words[0] + words[5]).isdigit():
+        raise _garbled(path)
+    mode, owner, uid, group, gid, size, kind = words
+    return PathInfo(
+        _KINDS.get(kind, "other"),
+        int(mode, 8),
+        uid if owner == "UNKNOWN" else owner,
+        gid if group == "UNKNOWN" else group,
+        int(size),
+    )
+
+
+def _account(stderr: str, owner: str, group: str, path: str) -> HostError | None:
+    """The error for an owner that does not exist, as chown words it."""
+    if "invalid user" in stderr:
+        return errors.no_such_account("user", owner, path=path)
+    if "invalid group" in stderr:
+        return errors.no_such_account("group", group, path=path)
+    return None
+
+
+def _owner(stderr: str, owner: str, group: str, path: str) -> HostError | None:
+    if "changing ownership" in stderr:
+        return errors.cannot_give(owner, group, path=path)
+    return _account(stderr, owner, group, path)
