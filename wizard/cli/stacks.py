@@ -277,7 +277,7 @@ def _refuse_without_hands(plan: Plan) -> None:
     Raises:
         InputError: nobody is. Nothing was touched.
     """
-    waiting = [change for change in plan.restarts if change.service.manager == "manual"]
+    waiting = [change for change in plan.restarts if change.service.is_manual]
     if not waiting or sys.stdin.isatty():
         return
     for change in waiting:

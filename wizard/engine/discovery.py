@@ -146,7 +146,7 @@ def _host_facts(
     spec: HostSpec, hosts: Hosts, wanted: tuple[str, ...], named: dict[str, set[str]], *, protects: bool
 ) -> HostFacts:
     services = instances.labelled(
-        (hosts.with_unit_text(service) for service in hosts.services(spec.name, wanted)), named
+        (hosts.described(service) for service in hosts.services(spec.name, wanted)), named
     )
     connection = hosts.connection(spec.name)
     user, group, root = connection.identity()

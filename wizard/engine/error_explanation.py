@@ -19,9 +19,10 @@ from wizard.diagnostics import catalogue
 from wizard.diagnostics.catalogue import Diagnosis
 from wizard.diagnostics.evidence import Evidence, addresses, at_server, of_job, urls
 from wizard.diagnostics.questions import Asker
-from wizard.engine.hosts import Hosts, manager
+from wizard.engine.hosts import Hosts
 from wizard.errors import ConfigError, FirescreenError
 from wizard.model import Service, Stack
+from wizard.service_managers.registry import manager_of
 
 _LINES: Final = 60
 _POOL: Final = re.compile(rf"scrape_pool=(?P<job>[^{log_records.SEPARATOR}\n]{{1,200}})")
@@ -39,9 +40,8 @@ class _Served:
 
     def log(self) -> tuple[str, ...]:
         """Its last lines; () where nobody keeps them, or we may not read them."""
-        keeper = manager(self.service)
         try:
-            return tuple(keeper.log(self.connection, self.service, _LINES)) if keeper else ()
+            return manager_of(self.service).logs(self.connection, self.service, _LINES)
         except FirescreenError:
             return ()
 

@@ -227,7 +227,7 @@ class Applier:
         return found
 
     def _serve(self, connection: Connection, change: RunService) -> None:
-        if change.service.manager == "manual":
+        if change.service.is_manual:
             self._wait_for_hand(change)
         elif change.action == "restart":
             services.restart(connection, change.service)
@@ -321,7 +321,7 @@ def _restarts(change: Change) -> bool:
     """Whether a change is a restart that may be made beside others: none that a person makes, none of Prometheus."""
     if not isinstance(change, RunService) or change.action != "restart":
         return False
-    return change.service.manager != "manual" and change.service.component != "prometheus"
+    return not change.service.is_manual and change.service.component != "prometheus"
 
 
 def all_unchanged(connection: Connection, changes: Sequence[WriteFile]) -> None:

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from types import ModuleType
 
 from wizard import probes
 from wizard.account import account
@@ -24,15 +23,15 @@ from wizard.engine import runtime_info, verification
 from wizard.engine.parallel import side_by_side
 from wizard.engine.reachability import Way, bracketed, seen_from_here
 from wizard.errors import FirescreenError
-from wizard.model import WORKSPACE, Caller, Forward, HostSpec, Probe, Service
+from wizard.model import MANUAL, WORKSPACE, Caller, Forward, HostSpec, Probe, Service
 from wizard.service_managers import (
     discovery,
     supervised,
-    systemd_discovery,
 )
 from wizard.service_managers import (
     plain_http_clients as callers,
 )
+from wizard.service_managers.registry import manager_of
 from wizard.workspace import Workspace
 
 
@@ -165,7 +164,7 @@ class Hosts:
         service = Service(
             host=spec.name,
             component=component,
-            manager="manual",
+            manager=MANUAL,
             kind="windows" if spec.os == "windows" else "process",
             unit=component,
             listen=f"{bracketed(spec.address)}:{known.default_port}",
@@ -177,12 +176,9 @@ class Hosts:
         turned = verification.exposure(service).tls
         return replace(service, web_config=posixpath.join(home, "web.yml") if turned else "")
 
-    def with_unit_text(self, service: Service) -> Service:
-        """The service with what a drop-in for it has to be made from."""
-        if service.manager != "systemd" or service.flags.kind != "dropin" or service.unit_text:
-            return service
-        text = systemd_discovery.unit_text(self.connection(service.host), service)
-        return replace(service, unit_text=text)
+    def described(self, service: Service) -> Service:
+        """The service with what its flags have to be set from."""
+        return manager_of(service).described(self.connection(service.host), service)
 
     def callers(self, name: str, services: tuple[Service, ...]) -> tuple[Caller, ...]:
         """Lines on a host that ask a component by plain http, at a usual port or at one of these services."""
@@ -219,24 +215,13 @@ class Hosts:
         return shutil.which("promtool") or "" if spec.connect in ("local", "practice") else ""
 
 
-def manager(service: Service) -> ModuleType | None:
-    """The code that restarts a service; None where a person has to."""
-    return {"systemd": systemd_discovery, "process": supervised}.get(service.manager)
-
-
 def restart(connection: Connection, service: Service) -> None:
     """Restarts a service and waits until it serves.
 
     Raises:
         ServiceError: it did not come up; its own last lines are in `log`.
     """
-    if service.manager == "systemd":
-        if service.flags.kind == "dropin":
-            systemd_discovery.daemon_reload(connection)
-            systemd_discovery.check_start(connection, service)
-        systemd_discovery.restart(connection, service, answers=_asked(connection, service))
-    elif service.manager == "process":
-        supervised.restart(connection, service)
+    manager_of(service).restart(connection, service, answers=_asked(connection, service))
 
 
 def _asked(connection: Connection, service: Service) -> Callable[[float], bool] | None:
@@ -264,15 +249,11 @@ def reload(
     Raises:
         ServiceError: it refused the new configuration, or has not read it; it goes on with the old.
     """
-    code = manager(service)
-    if code is None or not find_component(service.component).reload_by:
+    if service.is_manual or not find_component(service.component).reload_by:
         return
-    if code is systemd_discovery:
-        here = connection.is_local or service.forward is not None or _is_far(service)
-        ask = runtime_info.asking(service, known, dial) if here else None
-        systemd_discovery.reload(connection, service, ask=ask)
-    else:
-        code.reload(connection, service)
+    here = connection.is_local or service.forward is not None or _is_far(service)
+    ask = runtime_info.asking(service, known, dial) if here else None
+    manager_of(service).reload(connection, service, ask=ask)
 
 
 def _is_far(service: Service) -> bool:

@@ -19,6 +19,7 @@ from wizard.engine.parallel import side_by_side
 from wizard.errors import AwayError, ChangedError, FirescreenError, HostError, RestoreError, ServiceError
 from wizard.model import Event, FileState, Service
 from wizard.service_managers import manual
+from wizard.service_managers.registry import manager_of
 
 Emit = Callable[[Event], None]
 
@@ -248,7 +249,7 @@ def _turn_back(record: Record, entry: Entry, hosts: Hosts, emit: Emit) -> None:
     assert service is not None
     connection = hosts.connection(entry.host)
     emit(Event(run=record.run, kind="log", host=entry.host, text=f"{entry.kind} {service.unit}"))
-    if service.manager == "manual":
+    if service.is_manual:
         emit(
             Event(
                 run=record.run,
@@ -266,8 +267,7 @@ def _turn_back(record: Record, entry: Entry, hosts: Hosts, emit: Emit) -> None:
 
 def _runs(connection: Connection, service: Service) -> bool:
     """Whether it runs: what does not reads its configuration when it starts, and need not be told."""
-    code = services.manager(service)
-    return code is None or service.active or code.is_active(connection, service)
+    return service.active or manager_of(service).is_active(connection, service)
 
 
 def revive(record: Record, hosts: Hosts) -> None:
@@ -283,9 +283,8 @@ def revive(record: Record, hosts: Hosts) -> None:
 
     def revived(place: tuple[str, str]) -> None:
         service = found[place]
-        code = services.manager(service)
         connection = hosts.connection(place[0])
-        if service.active and code is not None and not code.is_active(connection, service):
+        if service.active and not manager_of(service).is_active(connection, service):
             services.restart(connection, service)
 
     side_by_side(revived, found)

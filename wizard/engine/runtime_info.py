@@ -12,7 +12,7 @@ from dataclasses import replace
 from wizard import probes
 from wizard.components import component as find_component
 from wizard.model import Probe, Service
-from wizard.service_managers.reloads import Loaded
+from wizard.service_managers.base import Loaded
 
 _TELLING = ("prometheus", "blackbox_exporter")
 # Its API says the same to the second only, and two reloads may come within one.

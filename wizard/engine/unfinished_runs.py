@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from wizard.engine import hosts as services
 from wizard.engine.hosts import Hosts
 from wizard.engine.journal import Entry, Image, Record
 from wizard.engine.parallel import side_by_side
 from wizard.errors import FirescreenError, HostError
 from wizard.model import WORKSPACE, FileState, Service
+from wizard.service_managers.registry import manager_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +111,6 @@ def _copy(record: Record, before: Image | None) -> str:
 
 
 def _runs(service: Service, hosts: Hosts) -> bool:
-    code = services.manager(service)
-    if code is None:
-        return True  # nothing manages it: a person sees to that
     with suppress(HostError):
-        return bool(code.is_active(hosts.connection(service.host), service))
+        return manager_of(service).is_active(hosts.connection(service.host), service)
     return False

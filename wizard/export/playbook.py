@@ -14,9 +14,9 @@ from wizard.connections.ssh import config
 from wizard.errors import InputError
 from wizard.export.desired_state import THERE, Picture, Turn, Wanted
 from wizard.model import WORKSPACE, FileState, HostSpec, Plan, Service
-from wizard.planner import manual_commands
 from wizard.planner.client_endpoints import Place
 from wizard.planner.paths import Client
+from wizard.service_managers.registry import manager_of
 
 GROUP = "firescreen"
 """The group of all hosts of the stack."""
@@ -180,14 +180,15 @@ class Playbook:
             "files": list(turn.files),
             "awaited": list(turn.awaited),
             "secured": turn.secured,
-            "daemon_reload": service.manager == "systemd",
+            "daemon_reload": manager_of(service).has_units,
         }
-        if service.manager == "process":
-            told["argv"] = shlex.split(
-                manual_commands.practice(service, turn.action, workspace=self._picture.facts.workspace_option)
-            )
-        elif service.manager == "manual":
+        if service.is_manual:
             told["by_hand"] = list(turn.by_hand)
+        elif not manager_of(service).has_units:
+            (command,) = manager_of(service).manual_commands(
+                service, turn.action, workspace=self._picture.facts.workspace_option
+            )
+            told["argv"] = shlex.split(command)
         elif turn.action == "reload":
             signal = find_component(service.component).reload_by
             told["argv"] = ["systemctl", "kill", "--kill-who=main", f"--signal={signal}", service.unit]

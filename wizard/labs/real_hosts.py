@@ -40,6 +40,7 @@ from wizard.labs.session import Emit, InHandError, LabSession
 from wizard.model import CertificateSpec, ComponentSpec, Event, FileState, Protection, Service, Stack
 from wizard.redact import plain
 from wizard.service_managers import flags
+from wizard.service_managers.registry import manager_of
 from wizard.workspace import Workspace
 
 _PROMETHEUS = "prometheus/prometheus"
@@ -248,7 +249,7 @@ class HostSession(LabSession):
         for of in _components(self._raw, self._classroom):
             role = of.partition("/")[0]
             service = look.service(of)
-            if service.manager != "systemd":
+            if not manager_of(service).has_units:
                 raise LabError(
                     f"{service.component} on {role} is not run by systemd ({service.kind or 'by hand'})",
                     where=of,
@@ -419,7 +420,7 @@ def _addflag(look: Look, hosts: Hosts, of: str) -> str:
             return f'echo "{place.variable}=\\"$flag\\"" >> {path}'
         return f'sed -i "s|^{place.variable}=[\\"\']\\?|&$flag |" {path}'
     if place.kind == "dropin":
-        whole = hosts.with_unit_text(service)
+        whole = hosts.described(service)
         current: FileState | None = look.read(of, place.path)
         planned = flags.plan_flag(
             whole, flag="firescreen", value="here", current=current, unit_text=whole.unit_text

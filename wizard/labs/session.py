@@ -38,8 +38,8 @@ from wizard.labs.classroom import Classroom
 from wizard.labs.content import Lab, LabStep, find, labs
 from wizard.labs.inspection import Look
 from wizard.model import CertificateSpec, Event, Plan, PlannedStep, Protection, RunService, Stack
-from wizard.planner import manual_commands as words
 from wizard.redact import plain, redact
+from wizard.service_managers.registry import manager_of
 from wizard.workspace import Workspace
 
 Emit = Callable[[Event], None]
@@ -590,10 +590,8 @@ def _with_turns(plan: Plan, wanted: tuple[str, ...]) -> Plan:
                         service=service,
                         action="restart" if kind == "switch" else "reload",
                         why="It takes effect with this.",
-                        by_hand=(
-                            f"systemctl {action} {service.unit}"
-                            if service.manager == "systemd"
-                            else words.practice(service, action, workspace=plan.facts.workspace_option),
+                        by_hand=manager_of(service).manual_commands(
+                            service, action, workspace=plan.facts.workspace_option
                         ),
                     ),
                 ),

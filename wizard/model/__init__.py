@@ -7,6 +7,7 @@ the byte.
 from wizard.model.changes import Change, MakeFolder, PlannedStep, RunService, WriteFile
 from wizard.model.events import Event, HostState, RunRecord
 from wizard.model.facts import (
+    MANUAL,
     WORKSPACE,
     Caller,
     Completed,
@@ -59,6 +60,7 @@ from wizard.model.stack import (
 from wizard.model.trust_graph import Arrow
 
 __all__ = [
+    "MANUAL",
     "WORKSPACE",
     "AlertmanagerHealth",
     "Answers",

@@ -15,6 +15,9 @@ Severity: TypeAlias = Literal["open", "warning", "ok"]
 WORKSPACE = "workspace"
 """Name of the host that stands for Firescreen's own folder: its files are changes like any other."""
 
+MANUAL = "manual"
+"""The service manager of what a person restarts."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileState:
@@ -136,7 +139,8 @@ class Service:
 
     host: str
     component: str
-    manager: Literal["systemd", "process", "manual"]
+    manager: str
+    """The name of its service manager, see `service_managers.registry`; `MANUAL` for a person."""
     unit: str
     """systemd's unit, the practice service's name, or what a person calls it."""
     instance: str = ""
@@ -199,6 +203,11 @@ class Service:
         ]
         nearest = max(within, key=len, default="")
         return "" if nearest in self.bound else nearest
+
+    @property
+    def is_manual(self) -> bool:
+        """Whether a person restarts it and sets its flags."""
+        return self.manager == MANUAL
 
     def flag(self, name: str) -> str:
         """The value of `--name=value` or `--name value` as it runs, or ''."""

@@ -10,7 +10,7 @@ import ipaddress
 import posixpath
 import shlex
 
-from wizard.model import FileState, Service, UserSpec
+from wizard.model import FileState, UserSpec
 from wizard.redact import redact
 
 _KEY_OPTIONS = {
@@ -236,13 +236,3 @@ def _leaf_extensions(names: tuple[str, ...], usage: str) -> str:
         "basicConstraints = critical, CA:FALSE\nkeyUsage = critical, digitalSignature\n"
         f"extendedKeyUsage = {usage}\nsubjectKeyIdentifier = hash\nsubjectAltName = {', '.join(entries)}\n"
     )
-
-
-def practice(service: Service, action: str, *, workspace: str) -> str:
-    """A practice service is told by Firescreen's own command.
-
-    Args:
-        workspace: '' for the user's own; otherwise its path, which the command then names.
-    """
-    named = f"--workspace {_q(workspace)} " if workspace else ""
-    return f"firescreen {named}practice {action} {_q(service.unit)}"

@@ -17,6 +17,7 @@ from wizard.config_files import blackbox, unit_settings, web_config
 from wizard.config_files import prometheus as scrape
 from wizard.errors import ConfigError, InputError
 from wizard.model import (
+    MANUAL,
     WORKSPACE,
     ComponentSpec,
     Facts,
@@ -411,10 +412,10 @@ def servers(stack: Stack, facts: Facts) -> tuple[Server, ...]:
                 todo=f"install and start it (unmask its unit, where that is masked), or take {spec.key} out of the stack",
             )
         # What starts its program in a way of its own cannot be given a flag from here.
-        unset = service.manager == "systemd" and service.flags.kind == "manual" and not service.web_config
+        unset = not service.is_manual and service.flags.kind == "manual" and not service.web_config
         if spec.service == "manual" or unset:
             service = replace(
-                service, manager="manual", kind=service.kind or "process", flags=FlagPlace("manual")
+                service, manager=MANUAL, kind=service.kind or "process", flags=FlagPlace("manual")
             )
         found.append(Server(spec, host, service))
     return tuple(found)

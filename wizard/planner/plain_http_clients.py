@@ -28,6 +28,7 @@ from wizard.model import (
 from wizard.planner import manual_commands, paths
 from wizard.planner.paths import Server
 from wizard.service_managers import flags
+from wizard.service_managers.registry import manager_of
 
 KILL = "/bin/kill"
 """Looked for on the host: small ones lack it."""
@@ -140,7 +141,7 @@ def warnings(facts: Facts, servers: Sequence[Server]) -> tuple[Finding, ...]:
 
 
 def _of(facts: Facts, server: Server) -> Iterator[Finding]:
-    own = f"{server.service.unit}.service" if server.service.manager == "systemd" else ""
+    own = f"{server.service.unit}.service" if manager_of(server.service).has_units else ""
     found = [
         (f"{server.spec.host}:{setting.path}:{setting.line}", f"{setting.key}={setting.value}")
         for key in ("ExecStartPost", "ExecStop", "ExecStopPost", "ExecCondition", "ExecStartPre")
@@ -174,7 +175,7 @@ def _of(facts: Facts, server: Server) -> Iterator[Finding]:
 
 def _asking(server: Server, key: str) -> list[Setting]:
     """The settings of that key in the server's own unit that ask the server by http, by themselves or by a script."""
-    if server.service.manager != "systemd":
+    if not manager_of(server.service).has_units:
         return []
     scripts = {
         caller.path
@@ -195,7 +196,7 @@ def _asking(server: Server, key: str) -> list[Setting]:
 def _dropin(server: Server) -> str:
     """Where the drop-in for the reload command lies, or would; '' for none."""
     service = server.service
-    if service.manager != "systemd" or not find_component(service.component).reload_by:
+    if not manager_of(service).has_units or not find_component(service.component).reload_by:
         return ""
     asking = _asking(server, "ExecReload")
     return (

@@ -50,7 +50,7 @@ from wizard.planner.certificates import Pair
 from wizard.planner.client_authentication import ClientDemand
 from wizard.planner.paths import Client, Server
 from wizard.redact import Secret
-from wizard.service_managers import flags
+from wizard.service_managers.registry import manager_of
 
 Turn = Literal["none", "reread", "restart"]
 
@@ -377,7 +377,7 @@ def _flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | No
             todo=f"upgrade it to {component.first_safe_version} or newer",
         )
     place = server.service.flags
-    if place.kind == "manual" and server.service.manager != "systemd":
+    if place.kind == "manual" and server.service.is_manual:
         return None  # the restart's own words name the flag
     there = (
         server.service.flag(flag) == server.web_flag_value
@@ -397,8 +397,7 @@ def _flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | No
     if not wanted:
         return None
     before = server.host.files.get(place.path)
-    text = server.service.unit_text
-    after = flags.plan_flags(server.service, wanted=wanted, current=before, unit_text=text)
+    after = manager_of(server.service).set_flag(server.service, wanted=wanted, current=before)
     changes: list[Change] = []
     for parent in server.flag_folders:
         if server.host.folders.get(parent) is not None:
@@ -423,7 +422,7 @@ def _flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | No
             before=before,
             after=after,
             why=f"Without --{flag} the program never opens the file. All its other flags stay.",
-            by_hand=flags.all_by_hand(server.service, wanted=wanted, current=before, unit_text=text),
+            by_hand=manager_of(server.service).flag_commands(server.service, wanted=wanted, current=before),
         )
     )
     return PlannedStep(

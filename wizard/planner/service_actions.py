@@ -11,9 +11,9 @@ from wizard.components import component as find_component
 from wizard.config_files import prometheus as scrape
 from wizard.errors import ConfigError
 from wizard.model import Facts, PlannedStep, Probe, RunService, Service
-from wizard.planner import manual_commands
 from wizard.planner.paths import Client, Server
 from wizard.service_managers import manual
+from wizard.service_managers.registry import manager_of
 
 
 def restart(facts: Facts, server: Server) -> PlannedStep:
@@ -113,21 +113,15 @@ def _run(
     server: Server | None = None,
     turns: tuple[Probe, ...] = (),
 ) -> RunService:
-    if service.manager == "systemd":
-        commands: tuple[str, ...] = (f"systemctl {action} {service.unit}",)
-        if action == "restart" and service.flags.kind == "dropin":
-            commands = ("systemctl daemon-reload", *commands)
-    elif service.manager == "process":
-        commands = (manual_commands.practice(service, action, workspace=workspace),)
-    elif server is not None:
+    if service.is_manual and server is not None:
         commands = _manual(service, server)
     else:
-        commands = manual.reload(service)
+        commands = manager_of(service).manual_commands(service, action, workspace=workspace)
     return RunService(
         host=service.host,
         service=service,
         action="restart" if action == "restart" else "reload",
-        why="It takes effect with this." if service.manager != "manual" else "This one is yours to do.",
+        why="It takes effect with this." if not service.is_manual else "This one is yours to do.",
         by_hand=commands,
         turns=turns,
     )

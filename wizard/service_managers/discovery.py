@@ -9,22 +9,22 @@ import re
 
 from wizard.components import Component, all_components, component
 from wizard.connections.base import Connection
-from wizard.model import FlagPlace, Service
+from wizard.model import MANUAL, FlagPlace, Service
 from wizard.service_managers import (
     instances,
     other_supervisors,
     process_list,
     program_facts,
-    systemd_discovery,
 )
 from wizard.service_managers.process_list import Process
+from wizard.service_managers.registry import all_managers
 
 # What listens in place of a container whose own process cannot be seen from here.
 _PROXIES = re.compile(f'"({process_list.PROXIES})')
 
 
 def discover(connection: Connection, *, practice_folder: str = "") -> tuple[Service, ...]:
-    """The components on a host, units first.
+    """The components on a host, those of service managers first.
 
     Args:
         connection: the host.
@@ -32,16 +32,18 @@ def discover(connection: Connection, *, practice_folder: str = "") -> tuple[Serv
     """
     known, proxies = process_list.look(connection)
     running = tuple(process for process in known if not _practice(process, practice_folder))
-    units = systemd_discovery.discover(connection, running)
-    covered = {(f"{service.unit}.service", service.pid) for service in units}
+    managed = [service for each in all_managers() for service in each.discover(connection, running)]
+    covered = {(f"{service.unit}.service", service.pid) for service in managed}
+    pids = {service.pid for service in managed}
     bare = [
         _bare(connection, process)
         for process in running
-        if covered.isdisjoint(
+        if process.pid not in pids
+        and covered.isdisjoint(
             (process.unit, pid) for pid in (process.pid, *(each.pid for each in process.parents))
         )
     ]
-    found = list(instances.told_apart([*units, *bare]))
+    found = list(instances.told_apart([*managed, *bare]))
     if not proxies:
         return instances.labelled(found)
     missing = [
@@ -80,7 +82,7 @@ def _bare(connection: Connection, process: Process) -> Service:
     return Service(
         host=connection.name,
         component=known.name,
-        manager="manual",
+        manager=MANUAL,
         kind="container" if process.container else "process",
         unit=supervision.name if supervision is not None and named else known.name,
         program=process.program,
@@ -119,7 +121,7 @@ def _behind_proxies(connection: Connection, missing: list[Component]) -> list[Se
                     Service(
                         host=connection.name,
                         component=one.name,
-                        manager="manual",
+                        manager=MANUAL,
                         kind="container",
                         unit=one.name,
                         listen=f"127.0.0.1:{one.default_port}",

@@ -13,11 +13,32 @@ from dataclasses import replace
 
 from wizard.config_files import env_file, systemd_unit
 from wizard.config_files.shell_syntax import with_flag
+from wizard.connections.base import Connection
 from wizard.errors import ConfigError
 from wizard.model import FileState, Service
 
 _LONGEST_NAME = 255
 """Bytes that a file's name may have."""
+
+
+class FlagFiles:
+    """How the service managers here set flags: in the file that `Service.flags` names."""
+
+    def described(self, connection: Connection, service: Service) -> Service:
+        """See `base.ServiceManager.described`; as it is."""
+        return service
+
+    def set_flag(
+        self, service: Service, *, wanted: Mapping[str, str], current: FileState | None
+    ) -> FileState:
+        """See `plan_flags`."""
+        return plan_flags(service, wanted=wanted, current=current, unit_text=service.unit_text)
+
+    def flag_commands(
+        self, service: Service, *, wanted: Mapping[str, str], current: FileState | None
+    ) -> tuple[str, ...]:
+        """See `all_by_hand`."""
+        return all_by_hand(service, wanted=wanted, current=current, unit_text=service.unit_text)
 
 
 def plan_flags(

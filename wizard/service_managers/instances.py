@@ -23,7 +23,7 @@ def told_apart(services: Sequence[Service]) -> tuple[Service, ...]:
     found = []
     for service in services:
         unit = service.unit
-        if seen[service.component, unit] > 1 and service.manager == "manual":
+        if seen[service.component, unit] > 1 and service.is_manual:
             unit = f"{service.unit}-{service.listen.rpartition(':')[2]}"
         number = 2
         while (service.component, unit) in taken:

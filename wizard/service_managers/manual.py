@@ -12,8 +12,12 @@ from types import MappingProxyType
 
 from wizard.components import Component, component
 from wizard.config_files.shell_syntax import with_flag
-from wizard.model import Service, Supervision
+from wizard.connections.base import Connection
+from wizard.model import MANUAL, Service, Supervision
 from wizard.service_managers import powershell
+from wizard.service_managers.base import Answers, Ask
+from wizard.service_managers.flags import FlagFiles
+from wizard.service_managers.process_list import Process
 
 
 def command(
@@ -168,3 +172,32 @@ def _container(service: Service, known: Component, arguments: list[str], web_con
 def _yaml(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+class Manual(FlagFiles):
+    """A person: what Firescreen does not restart itself; see `base.ServiceManager`."""
+
+    name = MANUAL
+    has_units = False
+
+    def discover(self, connection: Connection, running: tuple[Process, ...]) -> tuple[Service, ...]:
+        """None: what no other manager knows is found by its process."""
+        return ()
+
+    def restart(self, connection: Connection, service: Service, *, answers: Answers | None = None) -> None:
+        """Nothing: a person does it."""
+
+    def reload(self, connection: Connection, service: Service, *, ask: Ask | None = None) -> None:
+        """Nothing: a person does it."""
+
+    def is_active(self, connection: Connection, service: Service) -> bool:
+        """True: a person sees to that."""
+        return True
+
+    def logs(self, connection: Connection, service: Service, lines: int = 20) -> tuple[str, ...]:
+        """None that we know of."""
+        return ()
+
+    def manual_commands(self, service: Service, action: str, *, workspace: str = "") -> tuple[str, ...]:
+        """See the function `reload`; what a restart takes depends on the files."""
+        return reload(service)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from wizard.components import Component, component
@@ -16,7 +15,8 @@ from wizard.config_files import command_urls
 from wizard.connections.base import Connection
 from wizard.errors import HostError, ServiceError
 from wizard.model import Service
-from wizard.service_managers import journald, systemd, systemd_properties
+from wizard.service_managers import journald, systemd_properties, systemd_restart
+from wizard.service_managers.base import Ask, Loaded
 
 _STEP = 0.02
 _SHOWN = "MainPID,CanReload,NeedDaemonReload,ExecReload"
@@ -24,18 +24,6 @@ _LOADING = 60.0
 """Seconds for a program that says that it has begun to load: many rules and targets take their time."""
 _BEGUN = "Loading configuration file"
 _ASK_EACH = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What a program says of itself: whether its last reload was good, and when the last good one was."""
-
-    good: bool
-    moment: str
-
-
-Ask = Callable[[], Loaded | None]
-"""What a program says now; None where it cannot be asked."""
 
 
 def reload(
@@ -57,7 +45,7 @@ def reload(
     waiting = _Waiting(connection, service, known, journald.cursor(connection, service.unit), ask)
     shown = _shown(connection, service.unit)
     if shown.get("NeedDaemonReload") == "yes":
-        systemd.daemon_reload(connection)
+        systemd_restart.daemon_reload(connection)
         shown = _shown(connection, service.unit)
     by_signal = bool(known.reload_by) and shown.get("MainPID", "0") != "0"
     if by_signal and (shown.get("CanReload") == "no" or command_urls.plain(shown.get("ExecReload", ""))):
@@ -67,7 +55,7 @@ def reload(
             return
     else:
         try:
-            systemd.systemctl(connection, "reload", unit=service.unit)
+            systemd_restart.systemctl(connection, "reload", unit=service.unit)
         except ServiceError:
             # A unit with PrivateTmp cannot start its ExecReload once a cleaner has emptied /tmp.
             if not by_signal:
@@ -84,7 +72,7 @@ def reload(
             f"{service.unit} was told to read its configuration again and has not: it goes on with the old one",
             where=f"{connection.name}: {service.unit}",
             todo=f"Look at ExecReload in `systemctl cat {service.unit}` and at `journalctl -u {service.unit}`.",
-            log=systemd.log(connection, service),
+            log=systemd_restart.log(connection, service),
         )
 
 
@@ -171,5 +159,5 @@ class _Waiting:
             f"{self.service.unit} keeps its old configuration: {why}",
             where=f"{self.connection.name}: {self.service.unit}",
             todo="Correct the configuration, then try again.",
-            log=systemd.log(self.connection, self.service),
+            log=systemd_restart.log(self.connection, self.service),
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,6 +22,9 @@ from wizard.errors import ServiceError
 from wizard.model import FlagPlace, Service
 from wizard.redact import plain, redact
 from wizard.service_managers import program_facts, supervisor
+from wizard.service_managers.base import Answers, Ask
+from wizard.service_managers.flags import FlagFiles
+from wizard.service_managers.process_list import Process
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
@@ -232,3 +236,35 @@ def _json(connection: Connection, path: str) -> Mapping[str, Any]:
     except ValueError:
         found = {}
     return found if isinstance(found, dict) else {}
+
+
+class Supervised(FlagFiles):
+    """The practice stack's own supervisor; see `base.ServiceManager`."""
+
+    name = "process"
+    has_units = False
+
+    def discover(self, connection: Connection, running: tuple[Process, ...]) -> tuple[Service, ...]:
+        """None: a practice host alone has them, in its own folder; see the function `discover`."""
+        return ()
+
+    def restart(self, connection: Connection, service: Service, *, answers: Answers | None = None) -> None:
+        """See the function `restart`."""
+        restart(connection, service)
+
+    def reload(self, connection: Connection, service: Service, *, ask: Ask | None = None) -> None:
+        """See the function `reload`."""
+        reload(connection, service)
+
+    def is_active(self, connection: Connection, service: Service) -> bool:
+        """See the function `is_active`."""
+        return is_active(connection, service)
+
+    def logs(self, connection: Connection, service: Service, lines: int = 20) -> tuple[str, ...]:
+        """See the function `log`."""
+        return log(connection, service, lines)
+
+    def manual_commands(self, service: Service, action: str, *, workspace: str = "") -> tuple[str, ...]:
+        """Firescreen's own command."""
+        named = f"--workspace {shlex.quote(workspace)} " if workspace else ""
+        return (f"firescreen {named}practice {action} {shlex.quote(service.unit)}",)

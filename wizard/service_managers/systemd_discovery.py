@@ -23,7 +23,7 @@ from wizard.service_managers import (
 )
 from wizard.service_managers.process_list import Process
 from wizard.service_managers.reloads import reload
-from wizard.service_managers.systemd import check_start, daemon_reload, is_active, log, restart
+from wizard.service_managers.systemd_restart import check_start, daemon_reload, is_active, log, restart
 
 # systemd looks each unit up on the disk that it is asked about, also those of which there are none: so only those are
 # asked about that have a file where systemd looks, or run. Then the texts of those that are loaded; `systemctl cat`

@@ -1,0 +1,36 @@
+"""The service managers that there are. A new kind is one module of this folder and one line here."""
+
+from __future__ import annotations
+
+from wizard.model import MANUAL, Service
+from wizard.service_managers.base import ServiceManager
+from wizard.service_managers.manual import Manual
+from wizard.service_managers.supervised import Supervised
+from wizard.service_managers.systemd import Systemd
+
+_MANAGERS: dict[str, ServiceManager] = {}
+
+
+def register(manager: ServiceManager) -> None:
+    """Adds a service manager, or puts it in the place of the one of its name."""
+    _MANAGERS[manager.name] = manager
+
+
+def unregister(name: str) -> None:
+    """Takes a service manager out again."""
+    del _MANAGERS[name]
+
+
+def all_managers() -> tuple[ServiceManager, ...]:
+    """Every service manager, in the order in which a host is searched for its services."""
+    return tuple(_MANAGERS.values())
+
+
+def manager_of(service: Service) -> ServiceManager:
+    """The manager of a service; a person where none of that name is known, as in an old journal."""
+    return _MANAGERS.get(service.manager, _MANAGERS[MANUAL])
+
+
+register(Systemd())
+register(Supervised())
+register(Manual())

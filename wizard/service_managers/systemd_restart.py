@@ -1,0 +1,296 @@
+"""Restarts systemd's services, and returns only when it is known how that ended; reloads stand in `reloads`.
+
+`systemctl restart` of most exporters returns before the program has looked at its web.yml, so the unit,
+its process and its port are watched until the program serves, or has given up.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wizard.config_files import systemd_unit as unit
+from wizard.connections.base import Connection
+from wizard.errors import HostError, ServiceError
+from wizard.model import Service
+from wizard.redact import plain
+from wizard.service_managers import journald, systemd_properties
+
+_WATCHED = "ActiveState,SubState,MainPID,NRestarts,Result,InvocationID,LoadState"
+_STEADY = 0.2
+"""Seconds for which the new process must keep its port: the exporters open it before they read web.yml."""
+_RESTARTING = 120.0
+"""Seconds that systemd may take for the restart itself; a unit that may take longer to stop has longer."""
+_LONGEST_STOP = 600.0
+
+# The host waits by itself: asked from here, each look would cost a round trip, and the host a handful of processes.
+# What is written in the shell's own words costs it none. Whether that very process listens on the port is seen in its
+# own network namespace: the fourth column of the table is the state (0A: listening), the tenth the socket's inode.
+_RESTART = r"""
+watched=$1 unit=$2 port=$3 patience=$4 first=$5 known=$6 slow=$7
+look() {
+  shown=$(systemctl show --no-pager -p "$watched" -- "$unit")
+  pid=0 restarts= active= sub= result=
+  while IFS='=' read -r key value; do
+    case $key in
+    MainPID) pid=$value ;; NRestarts) restarts=$value ;; ActiveState) active=$value ;;
+    SubState) sub=$value ;; Result) result=$value ;;
+    esac
+  done <<END
+$shown
+END
+}
+now() { read -r up rest < /proc/uptime; part=${up#*.}; now=$(( ${up%.*} * 100 + 1$part - 100 )); }
+holds() {
+  [ -n "$port" ] || return 0
+  inodes=
+  # The kernel looks through all connections for its table, for ss only through what listens.
+  if [ "/proc/$pid/ns/net" -ef /proc/self/ns/net ] && open=$(ss -Hltne "sport = :$port"); then
+    for word in $open; do case $word in ino:*) inodes="$inodes ${word#ino:}" ;; esac; done
+  else
+    inodes=$(sed -n "s/^ *[0-9]*: [0-9A-F]*:$(printf %04X "$port") [0-9A-F:]* 0A [^ ]* [^ ]* [^ ]* *[0-9]* *[0-9]* *\([0-9]*\) .*/\1/p" \
+      "/proc/$pid/net/tcp" "/proc/$pid/net/tcp6" 2>/dev/null)
+  fi
+  [ -n "$inodes" ] || return 1
+  held=$(ls -l "/proc/$pid/fd" 2>/dev/null)
+  for inode in $inodes; do
+    case $held in *"socket:[$inode]"*) return 0 ;; esac
+  done
+  return 1
+}
+opens() {
+  until holds; do
+    now
+    [ "$now" -lt "$end" ] && [ -d "/proc/$pid" ] || return 1
+    sleep 0.02 || sleep 1
+  done
+}
+restart() {
+  # A drop-in that was written or taken away a moment ago counts from now on.
+  [ "$(systemctl show --no-pager -p NeedDaemonReload -- "$unit")" != NeedDaemonReload=yes ] || systemctl daemon-reload || return
+  systemctl restart -- "$unit"
+}
+tell() { printf 'verdict=%s\nfirst=%s\n%s\n' "$1" "$first" "$shown"; exit 0; }
+runs() {
+  [ -r "/proc/$known/cgroup" ] || return
+  while IFS= read -r group; do
+    case $group in */"$unit.service") pid=$known active=active; return 0 ;; esac
+  done < "/proc/$known/cgroup"
+  return 1
+}
+if [ -z "$first" ]; then
+  # While the process that was seen is still the unit's, systemd has no more to say.
+  runs || look
+  old=$pid
+  printf 'since=@%s\nold=%s\n' "$(date +%s.%N)" "$old"
+  # Without this a unit that just failed several times would be refused for starting too often.
+  [ "$active" = active ] || systemctl reset-failed -- "$unit" 2>/dev/null
+  now
+  begun=$now
+  if ! said=$(restart 2>&1); then
+    # Refused for too many starts, or the old process failed just then: both say nothing of the new one.
+    now
+    look
+    again=
+    [ $(( now - begun )) -gt 500 ] || again=1
+    # The old process was slow to end and systemd did not wait for it, so the new one could not begin. It may have been
+    # started again by itself since; a restart would only make it end again.
+    if [ $(( now - begun )) -gt 500 ] && [ "$old" != 0 ]; then
+      until [ ! -d "/proc/$old" ] || [ "$now" -gt $(( begun + slow )) ]; do sleep 0.2 || sleep 1; now; done
+      systemctl reset-failed -- "$unit" 2>/dev/null
+      said=$(systemctl start -- "$unit" 2>&1) && again=started
+    fi
+    if [ "$again" != started ]; then
+      [ "$result" != start-limit-hit ] || systemctl reset-failed -- "$unit" && [ -n "$again" ] && said=$(restart 2>&1) ||
+        { printf '%s\n' "$said" >&2; exit 1; }
+    fi
+  fi
+  look
+  first=$pid.$restarts
+else
+  # The same process still holds its port: systemd need not be asked.
+  pid=${first%%.*} shown=
+  ! holds || tell steady
+  look
+fi
+now
+end=$(( now + patience ))
+while :; do
+  case $active.$sub in failed.*|inactive.*|*.auto-restart*) tell failed ;; esac
+  [ "${first%%.*}" != 0 ] || first=$pid.$restarts
+  [ "$pid.$restarts" = "$first" ] || tell failed
+  if [ "$active" = active ] && [ "$pid" != 0 ]; then
+    ! opens || tell open
+  else
+    sleep 0.05 || sleep 1
+  fi
+  look
+  now
+  [ "$now" -lt "$end" ] || tell late
+done
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What was before a restart: its time (`@` and unix seconds), and the process that is going."""
+
+    since: str
+    pid: str
+
+
+def daemon_reload(connection: Connection) -> None:
+    """Has systemd read its unit files again."""
+    systemctl(connection, "daemon-reload", unit="")
+
+
+def is_active(connection: Connection, service: Service) -> bool:
+    """Whether systemd calls the unit active and it has a process."""
+    shown = state(connection, service.unit)
+    return shown.get("ActiveState") in ("active", "reloading") and shown.get("MainPID", "0") != "0"
+
+
+def log(connection: Connection, service: Service, lines: int = 20) -> tuple[str, ...]:
+    """The last lines of the unit's journal, oldest first, harmless to show; () where there is none."""
+    return tuple(line.text for line in journald.lines(connection, service.unit, lines))
+
+
+def restart(
+    connection: Connection,
+    service: Service,
+    *,
+    timeout: float = 20.0,
+    answers: Callable[[float], bool] | None = None,
+) -> None:
+    """Restarts the unit and waits until its new process serves: it answers, or has kept its port for a while.
+
+    Args:
+        connection: the host; needs the right to restart.
+        service: as found out; its `listen` says which port.
+        timeout: seconds at most; a program that gives up is noticed at once.
+        answers: whether what holds the port says anything within these seconds, asked once it is open. Only for a
+            program that does so no sooner than it has read its settings.
+
+    Raises:
+        ServiceError: it did not come up, with the program's own words and its last log lines.
+    """
+    deadline = time.monotonic() + _patience(service) + timeout
+    said = _watch(connection, service, timeout)
+    before = _Before(said.get("since", ""), said.get("old", "0"))
+    if "failed" in said:
+        _refuse_without_rights(said["failed"], service.unit)
+        raise _failed(connection, service, before, plain(said["failed"], 300))
+    while said.get("verdict") == "open" and time.monotonic() < deadline:
+        # Here and not there, so that others can be restarted meanwhile.
+        begun = time.monotonic()
+        if answers is not None and answers(_STEADY):
+            return
+        time.sleep(max(0.0, begun + _STEADY - time.monotonic()))
+        said = _watch(connection, service, timeout, first=said["first"])
+    if said.get("verdict") in ("late", "open"):
+        port = service.listen.rpartition(":")[2]
+        raise _failed(connection, service, before, f"port {port} did not open in time")
+    if said.get("verdict") != "steady":
+        raise _failed(connection, service, before, said.get("Result", ""))
+
+
+def check_start(connection: Connection, service: Service) -> None:
+    """Whether systemd will start the unit with the flags of our drop-in, before that is tried.
+
+    Raises:
+        ServiceError: another file sets ExecStart after ours, or systemd has not read ours.
+    """
+    state = connection.read(service.flags.path) if service.flags.kind == "dropin" else None
+    ours = unit.parse(state.content.decode("utf-8", "surrogateescape")).command if state else None
+    if ours is None:
+        return
+    asked = ["systemctl", "show", "--no-pager", "-p", "ExecStart,DropInPaths", "--", service.unit]
+    shown = next(iter(systemd_properties.blocks(connection.run(asked, timeout=10).stdout)), {})
+    # What is quoted or expanded is shown in other ways by other versions.
+    plain_flags = [word.text for word in ours.words if re.fullmatch(r"--[\w@+=:,./-]+", word.text, re.ASCII)]
+    started = shown.get("ExecStart", "").split()
+    lost = [flag for flag in plain_flags if flag not in started]
+    if lost:
+        later = shown.get("DropInPaths", "").partition(service.flags.path)[2].split()
+        others = f" after {service.flags.path}: {', '.join(later)}" if later else ""
+        raise ServiceError(
+            f"systemd would start {service.unit} without {lost[0]}: another file sets ExecStart{others}",
+            where=f"{connection.name}: {service.unit}",
+            todo=f"Look at `systemctl cat {service.unit}`, then plan again.",
+        )
+
+
+def _watch(connection: Connection, service: Service, timeout: float, *, first: str = "") -> dict[str, str]:
+    """What `_RESTART` says; under 'failed', why the restart itself did.
+
+    Args:
+        first: the process and the number of restarts that it is to stay at; '' for a restart now.
+    """
+    port = int(service.listen.rpartition(":")[2] or 0)
+    words = (
+        _WATCHED, service.unit, f"{port}" if port else "", f"{timeout * 100:.0f}", first, f"{service.pid}",
+        f"{_patience(service) * 100:.0f}"
+    )  # fmt: skip
+    ended = connection.run_script(_RESTART, *words, timeout=_patience(service) + timeout + 20)
+    said = next(iter(systemd_properties.blocks(ended.stdout)), {})
+    return said | ({"failed": ended.stderr.strip()} if ended.code else {})
+
+
+def _patience(service: Service) -> float:
+    """Seconds for the restart itself: systemd asks a process twice to end, and waits each time."""
+    return max(_RESTARTING, 2 * min(service.stop_timeout, _LONGEST_STOP) + 30.0)
+
+
+def state(connection: Connection, unit: str) -> dict[str, str]:
+    """What systemd says of a unit now."""
+    ended = connection.run(["systemctl", "show", "--no-pager", "-p", _WATCHED, "--", unit], timeout=10)
+    found = systemd_properties.blocks(ended.stdout)
+    return found[0] if found else {}
+
+
+def systemctl(connection: Connection, action: str, *, unit: str) -> None:
+    """Runs `systemctl ACTION UNIT`.
+
+    Raises:
+        ServiceError: it failed. HostError: the user has no right to it.
+    """
+    ended = connection.run(["systemctl", action, *(["--", unit] if unit else [])], timeout=60)
+    if ended.code:
+        _refuse_without_rights(ended.stderr, unit)
+        raise ServiceError(
+            f"systemctl {action} failed: {plain(ended.stderr.strip(), 300)}",
+            where=": ".join(part for part in (connection.name, unit) if part),
+            todo=f"Look at `systemctl status {unit}`." if unit else "Look at `journalctl -xe`.",
+        )
+
+
+def _refuse_without_rights(stderr: str, unit: str) -> None:
+    if re.search(r"Interactive authentication required|Access denied|Permission denied", stderr):
+        raise HostError(
+            "this user may not restart services",
+            where=unit,
+            todo="Run Firescreen as root, or set `become: sudo` for this host.",
+        )
+
+
+def _failed(connection: Connection, service: Service, before: _Before, reason: str) -> ServiceError:
+    # The last words of a program that just died may still be on their way to the journal.
+    connection.run(["journalctl", "--sync"], timeout=10)
+    lines = journald.lines(connection, service.unit, 200, since=before.since)
+    own = [line for line in lines if line.own and line.pid != before.pid]
+    # systemd may have started it again by now: the first new process is the one that gave up.
+    first = [line.text for line in own if line.pid == own[0].pid]
+    # Where there was none, the old one may have failed by itself; its farewell is no reason.
+    spoken = first or [line.text for line in lines if line.own]
+    telling = [
+        text for text in spoken if re.search(r"\berr(or)?\b|\bfatal\b|unknown long flag", text, re.IGNORECASE)
+    ]
+    said = journald.message((telling or first)[-1]) if telling or first else ""
+    return ServiceError(
+        f"{service.unit} does not stay up: {said or reason or 'it gave no reason'}",
+        where=f"{connection.name}: {service.unit}",
+        todo=f"Look at `journalctl -u {service.unit}`; what the program says is in the last lines.",
+        log=tuple(line.text for line in lines[-20:]),
+    )
