@@ -8,6 +8,9 @@ from wizard.engine.parallel import side_by_side
 from wizard.errors import InputError
 from wizard.model import Plan, RunService, Service
 
+_SHORT = 1.0
+"""Seconds for the short question."""
+
 
 def refuse_silent(plan: Plan, dial: probes.Dial) -> None:
     """Asks each service that a plan restarts or reloads.
@@ -23,8 +26,8 @@ def refuse_silent(plan: Plan, dial: probes.Dial) -> None:
         for change in plan.changes
         if isinstance(change, RunService) and _is_asked(plan, change.service)
     }
-    seen = side_by_side(lambda key: verification.exposure(services[key], dial), list(services))
-    silent = [services[key] for key, found in zip(services, seen, strict=True) if found.state == "down"]
+    seen = side_by_side(lambda key: _answers(services[key], dial), list(services))
+    silent = [services[key] for key, found in zip(services, seen, strict=True) if not found]
     if not silent:
         return
     first = silent[0]
@@ -35,6 +38,13 @@ def refuse_silent(plan: Plan, dial: probes.Dial) -> None:
         where=", ".join(each.key for each in silent),
         todo="Start it and look at its log, then plan again; or leave it out of the stack (protect: [])",
     )
+
+
+def _answers(service: Service, dial: probes.Dial) -> bool:
+    """Whether it says anything; its metrics, which take their time, are asked for only where a short question fails."""
+    if service.forward is None and probes.answers(service.listen, _SHORT):
+        return True
+    return verification.exposure(service, dial).state != "down"
 
 
 def _is_asked(plan: Plan, service: Service) -> bool:

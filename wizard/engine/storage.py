@@ -12,18 +12,27 @@ from collections.abc import Mapping, Sequence
 from wizard.connections.base import Connection
 from wizard.model import FileState, PathInfo, Storage
 
-# For each path: what exists of it with links resolved, its attributes, the blocks that are free for root and for
-# others with their size; then the mounts. What a host's tools do not know is left out.
+# For each path what exists of it with links resolved; then, each asked once for all of them, what lsattr and stat say,
+# a line each, and the mounts. A process costs the host a millisecond, and the words of the shell cost it nothing.
 _LOOK = r"""
+count=$#
 for path; do
-  real=$(readlink -f -- "$path" 2>/dev/null) || real=$path
-  near=$real
-  while [ -n "$near" ] && [ ! -e "$near" ]; do near=${near%/*}; done
-  [ -n "$near" ] || near=/
-  flags=$(lsattr -d -- "$near" 2>/dev/null) || flags=
-  free=$(stat -f -c '%f %a %S' -- "$near" 2>/dev/null) || free=
-  printf '%s\n%s\n%s\n' "$near" "${flags%% *}" "$free"
+  # A link that leads to nothing is resolved as far as it leads.
+  if [ -L "$path" ] && [ ! -e "$path" ]; then path=$(readlink -f -- "$path" 2>/dev/null) || :; fi
+  while [ -n "$path" ] && [ ! -e "$path" ]; do path=${path%/*}; done
+  set -- "$@" "${path:-/}"
 done
+shift "$count"
+real=$(readlink -f -- "$@" 2>/dev/null) || real=$(printf '%s\n' "$@")
+set -f
+IFS='
+'
+set -- $real
+printf '%s\n' "$@"
+printf '\036\n'
+lsattr -d -- "$@" 2>/dev/null
+printf '\036\n'
+stat -f -c '%f %a %S %n' -- "$@" 2>/dev/null
 printf '\036\n'
 cat /proc/self/mountinfo
 """
@@ -45,13 +54,19 @@ def storage(connection: Connection, paths: Sequence[str], *, root: bool) -> dict
         root: whether files are written as root, who may use the blocks that are kept back for it.
     """
     ended = connection.run_script(_LOOK, *paths, timeout=20)
-    said, sign, mounts = ended.stdout.partition("\x1e\n")
-    lines = said.splitlines()
-    if not sign or len(lines) != 3 * len(paths):
+    near, flags, free, mounts = [*ended.stdout.split("\x1e\n"), "", "", "", ""][:4]
+    places = near.splitlines()
+    if not mounts or len(places) != len(paths):
         return {}
-    known = _mounts(mounts)
+    # lsattr leaves out what has no attributes.
+    attributes = {place: said for said, _, place in (line.partition(" ") for line in flags.splitlines())}
+    counts = {words[3]: words[:3] for line in free.splitlines() if len(words := line.split(" ", 3)) == 4}
+    mounted = _mounts(mounts)
     return {
-        path: _storage(*lines[3 * at : 3 * at + 3], mounts=known, root=root) for at, path in enumerate(paths)
+        path: _storage(
+            place, attributes.get(place, ""), " ".join(counts.get(place, ())), mounts=mounted, root=root
+        )
+        for path, place in zip(paths, places, strict=True)
     }
 
 
