@@ -17,7 +17,8 @@ pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 PRELUDE = """
 import json
 from wizard.errors import FirescreenError, HostError, ServiceError
-from wizard.connections.local import LocalConnection, host_names
+from wizard.connections.host_names import host_names
+from wizard.connections.local import LocalConnection
 from wizard.connections.sudo import open_local
 from wizard.model import FileState
 from wizard.service_managers import discovery, flags, systemd_discovery as systemd

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from wizard.connections.local import LocalConnection, host_names
+from wizard.connections.host_names import host_names
+from wizard.connections.local import LocalConnection
 from wizard.connections.subprocess_runner import run_bounded
 from wizard.errors import HostError
 from wizard.model import FileState

@@ -26,7 +26,7 @@ from wizard.connections.practice import PracticeConnection
 from wizard.errors import InputError, ProgramsError, ServiceError
 from wizard.model import FileState, Service
 from wizard.practice import PracticeHost, PracticeStack
-from wizard.service_managers import supervised, supervisor
+from wizard.service_managers import supervised, supervised_process, supervised_program
 
 EDGE = 30.0
 """Seconds after which waiting for something is a failure."""
@@ -66,7 +66,7 @@ def put(host: PracticeHost, path: str, content: bytes, *, like: FileState) -> No
 
 
 def is_gone(pid: int, mark: str) -> bool:
-    return supervisor.born(pid) != mark
+    return supervised_process.born(pid) != mark
 
 
 def test_it_is_up_and_prometheus_sees_both(practice: PracticeStack) -> None:
@@ -491,7 +491,7 @@ def test_the_log_is_bounded_and_harmless(tmp_path: Path) -> None:
         (found,) = supervised.discover(connection, str(tmp_path))
         until(lambda: "red" in "".join(supervised.log(connection, found, lines=1)))
         sizes = [(folder / name).stat().st_size for name in ("log", "log.1")]
-        assert max(sizes) <= supervisor.LOG_LIMIT
+        assert max(sizes) <= supervised_program.LOG_LIMIT
         (line,) = supervised.log(connection, found, lines=1)
         assert "\x1b" not in line
         assert "abcdefghijklmnop" not in line

@@ -6,6 +6,7 @@ others do one after the other.
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from abc import ABC, abstractmethod
@@ -16,6 +17,11 @@ from wizard.account import account
 from wizard.connections.errors import ForbiddenError
 from wizard.errors import ChangedError, HostError
 from wizard.model import Completed, Examined, FileState, PathInfo
+
+READ_LIMIT = 64 * 1024 * 1024
+"""Bytes; a larger file is no configuration file."""
+
+_TAG = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Stream(Protocol):
@@ -226,3 +232,9 @@ class Connection(ABC):
     @abstractmethod
     def close(self) -> None:
         """Ends the connection; safe to call twice, and under an operation of another thread."""
+
+
+def refuse_tag(tag: str, path: str) -> None:
+    """HostError if a tag could lead a temporary name out of its folder."""
+    if not _TAG.fullmatch(tag):
+        raise HostError(f"the tag {tag!r} cannot be part of a file name", where=path)

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 from wizard.connections import errors
 from wizard.connections.base import Connection, Stream
+from wizard.connections.remote_connection import RemoteShellConnection
 from wizard.connections.remote_shell import START, Call, RemoteShell
-from wizard.connections.shell_connection import RemoteShellConnection
 from wizard.connections.subprocess_runner import Ended
 from wizard.connections.sudo import open_local
 from wizard.errors import HostError

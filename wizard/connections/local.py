@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import errno
 import grp
-import json
 import os
 import pwd
-import re
-import shutil
 import socket
 import stat
 from collections.abc import Iterable, Sequence
@@ -22,16 +19,12 @@ from typing import Literal, NamedTuple
 
 from wizard.account import group_name, user_name
 from wizard.connections import attributes, errors, examination
-from wizard.connections.base import Connection
+from wizard.connections.base import READ_LIMIT, Connection, refuse_tag
+from wizard.connections.host_names import host_names
 from wizard.connections.safe_path import Held, hold
-from wizard.connections.subprocess_runner import OpenProgram, run_bounded
+from wizard.connections.subprocess_runner import OpenProgram, completed, run_bounded
 from wizard.errors import HostError
 from wizard.model import Completed, Examined, FileState, PathInfo
-
-READ_LIMIT = 64 * 1024 * 1024
-"""Bytes; a larger file is no configuration file."""
-
-_TAG = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class _Staged(NamedTuple):
@@ -150,7 +143,7 @@ class LocalConnection(Connection):
 
     def staged_name(self, path: str, *, tag: str) -> str:
         """`.{name}.firescreen-{tag}` beside the real file; HostError if `tag` could leave the folder."""
-        _refuse_tag(tag, path)
+        refuse_tag(tag, path)
         try:
             with self._hold(path) as held:
                 return os.path.join(held.at, _staged(held.name, tag))
@@ -159,7 +152,7 @@ class LocalConnection(Connection):
 
     def stage(self, path: str, state: FileState, *, tag: str) -> str:
         """Writes `state` beside `path`; see `Connection.stage`. A leftover of that tag is replaced."""
-        _refuse_tag(tag, path)
+        refuse_tag(tag, path)
         uid, gid = _ids(state.owner, state.group, path)
         try:
             held = self._hold(path)
@@ -277,13 +270,7 @@ class LocalConnection(Connection):
 
         A program that is not there ends with code 127. At most 4 MB of each output are kept.
         """
-        ended = run_bounded(argv, stdin=stdin, timeout=timeout)
-        return Completed(
-            tuple(argv),
-            ended.code,
-            ended.stdout.decode("utf-8", "replace"),
-            ended.stderr.decode("utf-8", "replace"),
-        )
+        return completed(argv, run_bounded(argv, stdin=stdin, timeout=timeout))
 
     def open_program(self, argv: Sequence[str]) -> OpenProgram:
         """See `Connection.open_program`."""
@@ -303,58 +290,6 @@ def connect(place: str, seconds: float) -> socket.socket:
     """A TCP connection from this machine to host:port."""
     host, _, port = place.rpartition(":")
     return socket.create_connection((host.strip("[]"), int(port)), timeout=seconds)
-
-
-def host_names() -> tuple[str, ...]:
-    """Names and addresses that this machine answers to, best first; asks no name server.
-
-    The host's own name, its longer names from /etc/hosts, localhost, the addresses of its interfaces
-    (link-local ones left out), 127.0.0.1 and, where the loopback has it, ::1.
-    """
-    hosts, links = "", b""
-    with suppress(OSError), open("/etc/hosts", encoding="utf-8", errors="replace") as file:
-        hosts = file.read()
-    if shutil.which("ip", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin"):
-        links = run_bounded(["ip", "-j", "addr", "show", "up"], timeout=5).stdout
-    return names_from(socket.gethostname(), hosts=hosts, links=links)
-
-
-def names_from(short: str, *, hosts: str, links: bytes, address: str = "") -> tuple[str, ...]:
-    """What `host_names` gives, for any machine.
-
-    Args:
-        short: its own name.
-        hosts: its /etc/hosts.
-        links: what `ip -j addr show up` says there; may be empty.
-        address: what it is reached by from here, if that is not itself.
-    """
-    longer = [
-        word
-        for words in (line.partition("#")[0].split()[1:] for line in hosts.splitlines())
-        if short in words
-        for word in words
-        if "." in word and not word.startswith("localhost")
-    ]
-    found = [short, *longer, address, "localhost"]
-    loopback = ["127.0.0.1"]
-    for link in _interfaces(links):
-        for each in link.get("addr_info", ()):
-            text, scope = str(each.get("local", "")), each.get("scope")
-            if scope == "global":
-                found.append(text)
-            elif text == "::1":
-                loopback.append(text)
-    return tuple(dict.fromkeys(filter(None, [*found, *loopback])))
-
-
-def _interfaces(text: bytes) -> list[dict[str, list[dict[str, str]]]]:
-    """What `ip -j addr` says, or the addresses of `hostname -I` in the same form."""
-    try:
-        found = json.loads(text or b"[]")
-    except ValueError:
-        words = re.findall(r"(?<!\S)[0-9a-fA-F.:]+(?!\S)", text.decode("ascii", "replace"))
-        return [{"addr_info": [{"local": word, "scope": "global"} for word in words]}]
-    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
 
 
 def _names(found: os.stat_result) -> tuple[str, str]:
@@ -382,11 +317,6 @@ def _is_folder(found: os.stat_result | None) -> bool:
 
 def _staged(name: str, tag: str) -> str:
     return f".{name}.firescreen-{tag}"
-
-
-def _refuse_tag(tag: str, path: str) -> None:
-    if not _TAG.fullmatch(tag):
-        raise HostError(f"the tag {tag!r} cannot be part of a file name", where=path)
 
 
 def _write(held: Held, name: str, state: FileState, ids: tuple[int, int], path: str) -> tuple[int, int]:

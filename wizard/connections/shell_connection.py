@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
-import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from typing import Literal, TypeAlias
 
 from wizard.connections import errors, examination
 from wizard.connections.attributes import ACL, acl_text
-from wizard.connections.base import Connection
+from wizard.connections.base import READ_LIMIT, Connection, refuse_tag
 from wizard.connections.file_scripts import (
     FOLDER_RIGHTS,
     INFO,
@@ -33,29 +30,14 @@ from wizard.connections.file_scripts import (
     STAGED_NAME,
     SWAP,
 )
-from wizard.connections.local import names_from
 from wizard.connections.path_script import ABSENT, FUNCTIONS, refuse
-from wizard.connections.remote_shell import Call, RemoteShell
-from wizard.connections.subprocess_runner import LIMIT, Ended
+from wizard.connections.subprocess_runner import LIMIT, Ended, completed
 from wizard.errors import HostError
 from wizard.model import Completed, Examined, FileState, PathInfo
 
 Answer: TypeAlias = tuple[int, bytes, str]
 """Exit code, standard output and standard error of a script."""
 
-READ_LIMIT = 64 * 1024 * 1024
-"""Bytes; a larger file is no configuration file."""
-
-_TAG = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_PER_FILE = 2.0
-"""Seconds for one of several files that are read at once."""
-_LATE = 0.8
-"""The part of a time-out after which an exit code that `timeout` uses is believed to be its own."""
-_HOST_NAMES = """
-{ IFS= read -r name < /proc/sys/kernel/hostname && printf '%s\\n' "$name"; } || hostname
-echo =; cat /etc/hosts; echo =; ip -j addr show up || hostname -I
-exit 0
-"""
 _KINDS: dict[str, Literal["file", "folder"]] = {
     "regular file": "file",
     "regular empty file": "file",
@@ -92,7 +74,7 @@ class ShellConnection(Connection):
     def script(self, script: str, *arguments: str, stdin: bytes = b"", limit: int = LIMIT) -> Answer:
         """The answer of a script of `file_scripts`; run as root."""
         text = f"careful=1 bound=1\n{FUNCTIONS}{script}"
-        return _answer(self.ended(["sh", "-c", text, "sh", *arguments], stdin=stdin, limit=limit))
+        return answer(self.ended(["sh", "-c", text, "sh", *arguments], stdin=stdin, limit=limit))
 
     def scripts(
         self, script: str, paths: Sequence[str], *, limit: int = LIMIT, only_present: bool = False
@@ -215,113 +197,14 @@ class ShellConnection(Connection):
             raise _account(err, owner, group, path) or errors.from_words(err, doing="change", path=path)
 
 
-class RemoteShellConnection(ShellConnection):
-    """A machine on which a shell stays open: each operation is one request to it and one answer."""
-
-    @abstractmethod
-    def ask(self, calls: Sequence[Call], *, stdin: bytes = b"") -> list[Ended]:
-        """Does several calls in one round trip; see `RemoteShell.ask`."""
-
-    @abstractmethod
-    def ready(self) -> RemoteShell:
-        """The open shell; opened now if it is not."""
-
-    def identity(self) -> tuple[str, str, bool]:
-        """See `Connection.identity`."""
-        shell = self.ready()
-        return shell.user, shell.group, shell.root
-
-    def has_labels(self) -> bool:
-        """See `ShellConnection.has_labels`."""
-        return self.ready().labels
-
-    def host_names(self) -> tuple[str, ...]:
-        """Names and addresses that the host answers to, best first; no name server is asked.
-
-        Its own name, its longer names from /etc/hosts, the address that it is reached by, localhost, the
-        addresses of its interfaces (link-local ones left out), 127.0.0.1 and, where the loopback has it, ::1.
-        """
-        said = self.run_script(_HOST_NAMES).stdout
-        short, hosts, links = [*said.split("\n=\n"), "", "", ""][:3]
-        return names_from(short.strip(), hosts=hosts, links=links.encode(), address=self._own_address())
-
-    def _own_address(self) -> str:
-        """What it is reached by, as far as that is known without asking it."""
-        return self.address
-
-    def clock(self) -> float:
-        """See `Connection.clock`."""
-        began = time.monotonic()
-        text = self.run_script("exec date +%s.%N", timeout=10).stdout.strip()
-        passed = time.monotonic() - began
-        with suppress(ValueError):
-            whole, _, part = text.partition(".")  # BusyBox knows no nanoseconds
-            return float(f"{whole}.{part}" if part.isdecimal() else whole) + passed / 2
-        raise HostError("it does not say what time it is", where=self.name, todo="Try `date +%s` there.")
-
-    def ended(
-        self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0, limit: int = LIMIT
-    ) -> Ended:
-        """See `ShellConnection.ended`."""
-        began = time.monotonic()
-        (ended,) = self.ask([Call(tuple(argv), timeout=timeout, limit=limit)], stdin=stdin)
-        if time.monotonic() - began >= timeout * _LATE:
-            self.refuse_late(argv, ended.code)
-        return ended
-
-    def run_scripts(self, scripts: Sequence[Sequence[str]], *, timeout: float = 30.0) -> list[Completed]:
-        """See `Connection.run_scripts`; the host holds no bound."""
-        calls = [Call(tuple(script), script=True, timeout=timeout) for script in scripts]
-        return [
-            completed(("sh", "-c", script[0], "sh", *script[1:]), ended)
-            for script, ended in zip(scripts, self.ask(calls) if calls else (), strict=True)
-        ]
-
-    def run_script(self, text: str, *arguments: str, timeout: float = 30.0) -> Completed:
-        """See `Connection.run_script`."""
-        return self.run_scripts([(text, *arguments)], timeout=timeout)[0]
-
-    def script(self, script: str, *arguments: str, stdin: bytes = b"", limit: int = LIMIT) -> Answer:
-        """See `ShellConnection.script`."""
-        (ended,) = self.ask([Call((script, *arguments), script=True, limit=limit)], stdin=stdin)
-        return _answer(ended)
-
-    def scripts(
-        self, script: str, paths: Sequence[str], *, limit: int = LIMIT, only_present: bool = False
-    ) -> Iterator[Answer]:
-        """See `ShellConnection.scripts`."""
-        calls = [
-            Call(
-                (script, path), script=True, timeout=_PER_FILE, limit=limit, path=path if only_present else ""
-            )
-            for path in map(posixpath.normpath, paths)
-        ]
-        return map(_answer, self.ask(calls) if calls else ())
-
-
-def completed(argv: Sequence[str], ended: Ended) -> Completed:
-    """How a program ended, as text."""
-    return Completed(
-        tuple(argv),
-        ended.code,
-        ended.stdout.decode("utf-8", "replace"),
-        ended.stderr.decode("utf-8", "replace"),
-    )
-
-
-def refuse_tag(tag: str, path: str) -> None:
-    """HostError if a tag could lead a temporary name out of its folder."""
-    if not _TAG.fullmatch(tag):
-        raise HostError(f"the tag {tag!r} cannot be part of a file name", where=path)
-
-
-def _answer(ended: Ended) -> Answer:
+def answer(ended: Ended) -> Answer:
+    """How a script ended, its standard error as text."""
     return ended.code, ended.stdout, ended.stderr.decode("utf-8", "replace")
 
 
 def file_read(ended: Ended, path: str) -> FileState | None:
     """The file in the answer of a script that ends as `READ` does."""
-    return _file(_answer(ended), path)
+    return _file(answer(ended), path)
 
 
 def _file(answer: Answer, path: str) -> FileState | None:

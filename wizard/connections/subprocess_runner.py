@@ -19,6 +19,7 @@ from typing import IO
 
 from wizard.connections.errors import gone
 from wizard.errors import HostError
+from wizard.model import Completed
 
 LIMIT = 4 * 1024 * 1024
 """Bytes kept of each output unless told otherwise."""
@@ -38,6 +39,16 @@ class Ended:
     stdout: bytes
     stderr: bytes
     cut: bool = False
+
+
+def completed(argv: Sequence[str], ended: Ended) -> Completed:
+    """How a program ended, as text."""
+    return Completed(
+        tuple(argv),
+        ended.code,
+        ended.stdout.decode("utf-8", "replace"),
+        ended.stderr.decode("utf-8", "replace"),
+    )
 
 
 def environment() -> dict[str, str]:

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from wizard.connections import errors
 from wizard.connections.base import Connection
-from wizard.connections.local import LocalConnection, connect, host_names
+from wizard.connections.host_names import host_names
+from wizard.connections.local import LocalConnection, connect
 from wizard.connections.shell_connection import ShellConnection
 from wizard.connections.subprocess_runner import LIMIT, Ended, OpenProgram, run_bounded
 from wizard.errors import HostError

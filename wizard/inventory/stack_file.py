@@ -215,6 +215,16 @@ def _check_references(stack: Stack, read: yamlfile.Read) -> None:
                 where=where,
                 todo="use protect: [tls, basic_auth]",
             )
+    _check_hosts(stack, read)
+
+
+def _check_hosts(stack: Stack, read: yamlfile.Read) -> None:
+    """What of a host's settings do not go together, or point nowhere.
+
+    Raises:
+        StackError: the first of them.
+    """
+    names = [host.name for host in stack.hosts]
     for host in stack.hosts:
         if host.connect == "manual" and not host.address:
             raise StackError(

@@ -18,9 +18,10 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from wizard.certificates import one_line
 from wizard.model import Probe
+from wizard.probes.handshake import Record
 from wizard.probes.response import Answer, Stream
 from wizard.probes.socket_deadline import Clock, Dial, EndedError, Wire, connect, connect_by
-from wizard.probes.tls import Record, Trusts
+from wizard.probes.tls import Trusts
 
 SCRAPE: Final = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"

@@ -177,7 +177,7 @@ def _told(connection: Connection, folder: str, word: str, **more: Any) -> Mappin
         }
 
 
-def _heard(folder: str, request: supervisor.Answer) -> Mapping[str, Any] | None:
+def _heard(folder: str, request: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """What a supervisor that runs answers: labs ask several times a second, and an interpreter takes 40 ms to come up.
 
     Raises:

@@ -171,38 +171,31 @@ class _Seen:
 
     def service(self, shown: Mapping[str, str], text: str) -> Service | None:
         read = systemd_unit.parse(text)
-        pid = int(shown.get("MainPID") or 0)
+        unit, pid = shown["Id"].removesuffix(".service"), int(shown.get("MainPID") or 0)
         inside = [process for process in self.running if process.unit == shown["Id"]]
         process = process_list.main_process(self.connection, shown["Id"], pid, inside)
         if inside and process is None:
             return None  # it holds more than the component, and is none to restart for it
         script = shell_command.find(read.command, _is_component) if read.command else None
-        program = script.program if script else read.commands[0].program if read.commands else ""
-        program = process.program if process else program
+        program = _program(read, script, process)
         component = _component(program, process, shown["Id"])
         if component is None:
             return None
-        held = systemd_properties.variables(
-            read, {file.path: self._text(file.path) for file in read.environment_files}
-        )
+        texts = {file.path: self._text(file.path) for file in read.environment_files}
+        held = systemd_properties.variables(read, texts)
         folder = shown.get("WorkingDirectory", "")
         in_unit = script.arguments(held.words) if script else read.arguments(held.words)
         written = process.arguments if process else in_unit
         arguments = program_facts.expanded(self.connection, written, folder=folder)
         place = systemd_properties.flag_place(component, shown, read, held)
-        self.dropins[shown["Id"].removesuffix(".service")] = systemd_properties.dropin_place(
-            shown, read, script
-        )
-        if arguments != written and (
-            path := program_facts.argument_file(self.connection, written, folder=folder)
-        ):
-            place = FlagPlace("argfile", path)
-        user = shown.get("User") or "root"
+        self.dropins[unit] = systemd_properties.dropin_place(shown, read, script)
+        if arguments != written:
+            path = program_facts.argument_file(self.connection, written, folder=folder)
+            place = FlagPlace("argfile", path) if path else place
         config = program_facts.config_file(self.connection, component, program, arguments, folder=folder)
         web = program_facts.web_config(component, arguments, folder=folder)
         identity = file_owners.of_unit(self.connection, shown, process)
-        if web.startswith(f"{file_owners.credentials_folder(shown['Id'])}/"):
-            web = dict(read.credentials).get(web.rpartition("/")[2], web)
+        web = _credential(web, shown["Id"], dict(read.credentials))
         by_shell = process is not None and place.kind == "manual"
         # A signal to the main process would end the shell: what it started is a person's to restart.
         inner = process is not None and process.pid != pid
@@ -211,14 +204,16 @@ class _Seen:
             component=component.name,
             manager="manual" if inner else "systemd",
             kind="process" if inner else "",
-            unit=shown["Id"].removesuffix(".service"),
+            unit=unit,
             program=program,
             version=program_facts.version(self.connection, program),
             arguments=arguments,
             listen=self._listen(component, arguments, shown, process.sockets if process else ()),
             sockets=program_facts.web_sockets(component, arguments, process.sockets) if process else (),
-            user=process.user if process else user,
-            group=process.group if process else shown.get("Group") or self._group(user),
+            user=process.user if process else shown.get("User") or "root",
+            group=process.group
+            if process
+            else shown.get("Group") or self._group(shown.get("User") or "root"),
             active=shown.get("ActiveState") in ("active", "reloading") and bool(pid),
             flags=FlagPlace("manual") if inner else place,
             config_file=config,
@@ -265,6 +260,22 @@ class _Seen:
     def _group(self, user: str) -> str:
         ended = self.connection.run(["id", "-gn", "--", user], timeout=5)
         return ended.stdout.strip() or user
+
+
+def _program(
+    read: systemd_unit.Unit, script: shell_command.ShellCommand | None, process: Process | None
+) -> str:
+    """The program that a unit runs: as it runs, or else as its command says."""
+    if process is not None:
+        return process.program
+    return script.program if script else read.commands[0].program if read.commands else ""
+
+
+def _credential(path: str, unit_id: str, credentials: Mapping[str, str]) -> str:
+    """Where a file lies that a unit is given as a credential; any other path as it is."""
+    if path.startswith(f"{file_owners.credentials_folder(unit_id)}/"):
+        return credentials.get(path.rpartition("/")[2], path)
+    return path
 
 
 def _is_component(program: str) -> bool:

@@ -20,24 +20,23 @@ from pathlib import Path
 import paramiko
 
 from wizard.connections import errors
-from wizard.connections.base import Stream
+from wizard.connections.base import READ_LIMIT, Stream, refuse_tag
 from wizard.connections.credentials import Access
 from wizard.connections.errors import gone
 from wizard.connections.file_scripts import CHANGED, PUT, SHORT, STAGE, SWAP
 from wizard.connections.path_script import refuse
+from wizard.connections.remote_connection import RemoteShellConnection
 from wizard.connections.remote_shell import START, Call, RemoteShell
 from wizard.connections.shell_connection import (
-    READ_LIMIT,
-    RemoteShellConnection,
     carried,
     file_read,
-    refuse_tag,
     refuse_write,
     replace_words,
     stage_words,
 )
 from wizard.connections.ssh import config as sshconfig
 from wizard.connections.ssh import forwarding
+from wizard.connections.ssh.channel_stream import ChannelStream
 from wizard.connections.ssh.login import CHANNEL, Login, bounded
 from wizard.connections.ssh.preconnect import Dialled
 from wizard.connections.ssh.root_shell import TerminalNeededError, become_root
@@ -49,7 +48,6 @@ _SMALL = 16384
 """Bytes that travel with a request."""
 # SFTPError: start-up files that print something break the protocol, as they do for every program of its kind.
 _PROBLEMS = (paramiko.SSHException, paramiko.SFTPError, EOFError, OSError)
-_FRACTION = 0.2
 _UPLOAD = 20.0
 """Seconds for a transfer, besides what its size takes."""
 
@@ -223,7 +221,7 @@ class SshConnection(RemoteShellConnection):
                 where=self.name,
                 todo="Look at its sshd_config (ForceCommand, MaxSessions, PermitTTY) and its log.",
             ) from None
-        return RemoteShell(self.name, _ChannelStream(self.name, channel))
+        return RemoteShell(self.name, ChannelStream(self.name, channel))
 
     def ask(self, calls: Sequence[Call], *, stdin: bytes = b"") -> list[Ended]:
         """Several programs or scripts in one round trip; see `RemoteShell.ask`."""
@@ -395,39 +393,6 @@ class _Program:
 
     def close(self) -> None:
         self._connection.close()
-
-
-class _ChannelStream:
-    """A channel as a `base.Stream`."""
-
-    def __init__(self, host: str, channel: paramiko.Channel) -> None:
-        self._host = host
-        self._channel = channel
-
-    def send(self, data: memoryview) -> int:
-        self._channel.settimeout(_FRACTION)
-        try:
-            sent = self._channel.send(bytes(data[:32768]))
-        except TimeoutError:
-            return 0
-        except _PROBLEMS:
-            raise gone(self._host) from None
-        if not sent:
-            raise gone(self._host)
-        return sent
-
-    def receive(self, seconds: float) -> bytes | None:
-        self._channel.settimeout(max(seconds, 0.001))
-        try:
-            return self._channel.recv(65536)
-        except TimeoutError:
-            return None
-        except _PROBLEMS:
-            raise gone(self._host) from None
-
-    def close(self) -> None:
-        with suppress(*_PROBLEMS):
-            self._channel.close()
 
 
 def _patience(content: bytes) -> float:

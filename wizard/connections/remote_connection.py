@@ -1,0 +1,110 @@
+"""Connections by a shell that stays open on another machine: each operation is one request to it and one answer."""
+
+from __future__ import annotations
+
+import posixpath
+import time
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from wizard.connections.host_names import names_from
+from wizard.connections.remote_shell import Call, RemoteShell
+from wizard.connections.shell_connection import Answer, ShellConnection, answer
+from wizard.connections.subprocess_runner import LIMIT, Ended, completed
+from wizard.errors import HostError
+from wizard.model import Completed
+
+_PER_FILE = 2.0
+"""Seconds for one of several files that are read at once."""
+_LATE = 0.8
+"""The part of a time-out after which an exit code that `timeout` uses is believed to be its own."""
+_HOST_NAMES = """
+{ IFS= read -r name < /proc/sys/kernel/hostname && printf '%s\\n' "$name"; } || hostname
+echo =; cat /etc/hosts; echo =; ip -j addr show up || hostname -I
+exit 0
+"""
+
+
+class RemoteShellConnection(ShellConnection):
+    """A machine on which a shell stays open: each operation is one request to it and one answer."""
+
+    @abstractmethod
+    def ask(self, calls: Sequence[Call], *, stdin: bytes = b"") -> list[Ended]:
+        """Does several calls in one round trip; see `RemoteShell.ask`."""
+
+    @abstractmethod
+    def ready(self) -> RemoteShell:
+        """The open shell; opened now if it is not."""
+
+    def identity(self) -> tuple[str, str, bool]:
+        """See `Connection.identity`."""
+        shell = self.ready()
+        return shell.user, shell.group, shell.root
+
+    def has_labels(self) -> bool:
+        """See `ShellConnection.has_labels`."""
+        return self.ready().labels
+
+    def host_names(self) -> tuple[str, ...]:
+        """Names and addresses that the host answers to, best first; no name server is asked.
+
+        Its own name, its longer names from /etc/hosts, the address that it is reached by, localhost, the
+        addresses of its interfaces (link-local ones left out), 127.0.0.1 and, where the loopback has it, ::1.
+        """
+        said = self.run_script(_HOST_NAMES).stdout
+        short, hosts, links = [*said.split("\n=\n"), "", "", ""][:3]
+        return names_from(short.strip(), hosts=hosts, links=links.encode(), address=self._own_address())
+
+    def _own_address(self) -> str:
+        """What it is reached by, as far as that is known without asking it."""
+        return self.address
+
+    def clock(self) -> float:
+        """See `Connection.clock`."""
+        began = time.monotonic()
+        text = self.run_script("exec date +%s.%N", timeout=10).stdout.strip()
+        passed = time.monotonic() - began
+        with suppress(ValueError):
+            whole, _, part = text.partition(".")  # BusyBox knows no nanoseconds
+            return float(f"{whole}.{part}" if part.isdecimal() else whole) + passed / 2
+        raise HostError("it does not say what time it is", where=self.name, todo="Try `date +%s` there.")
+
+    def ended(
+        self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0, limit: int = LIMIT
+    ) -> Ended:
+        """See `ShellConnection.ended`."""
+        began = time.monotonic()
+        (ended,) = self.ask([Call(tuple(argv), timeout=timeout, limit=limit)], stdin=stdin)
+        if time.monotonic() - began >= timeout * _LATE:
+            self.refuse_late(argv, ended.code)
+        return ended
+
+    def run_scripts(self, scripts: Sequence[Sequence[str]], *, timeout: float = 30.0) -> list[Completed]:
+        """See `Connection.run_scripts`; the host holds no bound."""
+        calls = [Call(tuple(script), script=True, timeout=timeout) for script in scripts]
+        return [
+            completed(("sh", "-c", script[0], "sh", *script[1:]), ended)
+            for script, ended in zip(scripts, self.ask(calls) if calls else (), strict=True)
+        ]
+
+    def run_script(self, text: str, *arguments: str, timeout: float = 30.0) -> Completed:
+        """See `Connection.run_script`."""
+        return self.run_scripts([(text, *arguments)], timeout=timeout)[0]
+
+    def script(self, script: str, *arguments: str, stdin: bytes = b"", limit: int = LIMIT) -> Answer:
+        """See `ShellConnection.script`."""
+        (ended,) = self.ask([Call((script, *arguments), script=True, limit=limit)], stdin=stdin)
+        return answer(ended)
+
+    def scripts(
+        self, script: str, paths: Sequence[str], *, limit: int = LIMIT, only_present: bool = False
+    ) -> Iterator[Answer]:
+        """See `ShellConnection.scripts`."""
+        calls = [
+            Call(
+                (script, path), script=True, timeout=_PER_FILE, limit=limit, path=path if only_present else ""
+            )
+            for path in map(posixpath.normpath, paths)
+        ]
+        return map(answer, self.ask(calls) if calls else ())

@@ -1,0 +1,49 @@
+"""The standard input and output of a session over SSH, as a `base.Stream`."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import paramiko
+
+from wizard.connections.errors import gone
+
+_PROBLEMS = (paramiko.SSHException, EOFError, OSError)
+_SENDING = 0.2
+"""Seconds that a write may wait for the other side to read."""
+
+
+class ChannelStream:
+    """A channel as a `base.Stream`."""
+
+    def __init__(self, host: str, channel: paramiko.Channel) -> None:
+        self._host = host
+        self._channel = channel
+
+    def send(self, data: memoryview) -> int:
+        """See `base.Stream.send`."""
+        self._channel.settimeout(_SENDING)
+        try:
+            sent = self._channel.send(bytes(data[:32768]))
+        except TimeoutError:
+            return 0
+        except _PROBLEMS:
+            raise gone(self._host) from None
+        if not sent:
+            raise gone(self._host)
+        return sent
+
+    def receive(self, seconds: float) -> bytes | None:
+        """See `base.Stream.receive`."""
+        self._channel.settimeout(max(seconds, 0.001))
+        try:
+            return self._channel.recv(65536)
+        except TimeoutError:
+            return None
+        except _PROBLEMS:
+            raise gone(self._host) from None
+
+    def close(self) -> None:
+        """See `base.Stream.close`."""
+        with suppress(*_PROBLEMS):
+            self._channel.close()

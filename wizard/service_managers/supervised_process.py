@@ -1,0 +1,114 @@
+"""Processes as the practice stack's supervisor knows them: when one was born, whether it listens, how it ended.
+
+Standard library only: the supervisor runs without site packages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+PATIENCE = 5.0
+"""Seconds between SIGTERM and SIGKILL."""
+
+
+def read_arguments(path: str) -> list[str]:
+    """One flag a line, blanks at its ends and `#` lines left out; no quoting."""
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
+        lines = [line.strip() for line in file]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+@functools.cache
+def boot() -> str:
+    """What tells this run of the machine from earlier ones, whose processes had the same numbers and times."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:  # noqa: PTH123
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def born(pid: int) -> str:
+    """When a process started, as the system says it; '' if there is none of that number."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+            fields = file.read().rpartition(")")[2].split()
+        return "" if fields[0] == "Z" else f"{boot()}:{fields[19]}"
+    except OSError:
+        if os.path.exists("/proc/self/stat"):  # noqa: PTH110
+            return ""
+    ended = subprocess.run(
+        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False, timeout=5
+    )
+    return ended.stdout.strip()
+
+
+def listens(pid: int) -> bool | None:
+    """Whether the process itself has a listening TCP socket; None where the system does not tell."""
+    try:
+        links = [os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")]  # noqa: PTH115, PTH208
+        own = {match.group(1) for link in links if (match := re.fullmatch(r"socket:\[(\d+)\]", link))}
+        return any(not own.isdisjoint(_listening(f"/proc/{pid}/net/{table}")) for table in ("tcp", "tcp6"))
+    except OSError:
+        return None if born(pid) else False
+
+
+def _listening(table: str) -> Iterator[str]:
+    """The inodes of the listening sockets in a table of proc(5)."""
+    # Those that listen come first. The kernel looks through all connections for what follows them, and for
+    # as many bytes as one read asks for: a row is 150.
+    with contextlib.suppress(FileNotFoundError), open(table, "rb", buffering=150) as file:  # noqa: PTH123
+        file.readline()
+        for line in file:
+            # The fourth column is the state, 0A for LISTEN; the tenth the inode.
+            row = line.decode().split()
+            if row[3] != "0A":
+                break
+            yield row[9]
+
+
+def describe(code: int | None) -> str:
+    """An exit code in words."""
+    if code is None:
+        return "no code"
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def sweep() -> None:
+    """Ends what a supervisor that was killed left behind: only a process that is still the same one."""
+    try:
+        with open("state.json", encoding="utf-8") as file:  # noqa: PTH123
+            state = json.load(file)
+        pid, mark = int(state["pid"]), str(state["born"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + PATIENCE
+        if pid > 1 and mark and born(pid) == mark:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        while mark and born(pid) == mark and time.monotonic() < deadline:
+            time.sleep(0.01)
+    state |= {"state": "stopped", "pid": 0, "born": ""}
+    with open("state.json.new", "w", encoding="utf-8") as file:  # noqa: PTH123
+        json.dump(state, file)
+    os.replace("state.json.new", "state.json")  # noqa: PTH105
+
+
+def prctl() -> Any:
+    """The system call of that name; None where there is none."""
+    if sys.platform != "linux":
+        return None
+    import ctypes
+
+    return ctypes.CDLL(None).prctl
