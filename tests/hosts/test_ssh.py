@@ -653,18 +653,6 @@ def test_without_an_ssh_program_the_configuration_counts_all_the_same(tmp_path: 
     assert ended.stdout == "192.0.2.7 2022\n"
 
 
-def test_paramiko_comes_without_what_it_does_not_need() -> None:
-    code = (
-        "import sys, wizard.connections.ssh.connection as it; "
-        "print(it.paramiko.__name__, {'invoke', 'asyncio', 'importlib.metadata', 'email'} & {*sys.modules}); "
-        "from importlib import metadata; print(metadata.version('paramiko') == it.paramiko.__version__)"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert ended.stdout == "paramiko set()\nTrue\n"
-
-
 def test_through_two_jump_hosts(server: Sshd, tmp_path: Path) -> None:
     with Sshd() as first, Sshd() as second:
         config = tmp_path / "config"

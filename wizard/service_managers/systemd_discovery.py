@@ -196,6 +196,8 @@ class _Seen:
         web = program_facts.web_config(component, arguments, folder=folder)
         identity = file_owners.of_unit(self.connection, shown, process)
         web = _credential(web, shown["Id"], dict(read.credentials))
+        user, group = (process.user, process.group) if process else self._account(shown)
+        wrapper = other_supervisors.wrapper(shown["Id"], shown.get("FragmentPath", ""))
         by_shell = process is not None and place.kind == "manual"
         # A signal to the main process would end the shell: what it started is a person's to restart.
         inner = process is not None and process.pid != pid
@@ -210,10 +212,8 @@ class _Seen:
             arguments=arguments,
             listen=self._listen(component, arguments, shown, process.sockets if process else ()),
             sockets=program_facts.web_sockets(component, arguments, process.sockets) if process else (),
-            user=process.user if process else shown.get("User") or "root",
-            group=process.group
-            if process
-            else shown.get("Group") or self._group(shown.get("User") or "root"),
+            user=user,
+            group=group,
             active=shown.get("ActiveState") in ("active", "reloading") and bool(pid),
             flags=FlagPlace("manual") if inner else place,
             config_file=config,
@@ -222,9 +222,7 @@ class _Seen:
             hidden=systemd_properties.hidden(shown),
             bound=systemd_properties.bound(shown),
             pid=process.pid if process else pid,
-            supervision=other_supervisors.wrapper(shown["Id"], shown.get("FragmentPath", ""))
-            if by_shell
-            else None,
+            supervision=wrapper if by_shell else None,
             stop_timeout=systemd_properties.seconds(shown.get("TimeoutStopUSec", "")),
             dynamic=identity.dynamic,
             credentials=identity.credentials,
@@ -257,9 +255,13 @@ class _Seen:
             return None
         return state.content.decode("utf-8", "surrogateescape") if state else None
 
-    def _group(self, user: str) -> str:
+    def _account(self, shown: Mapping[str, str]) -> tuple[str, str]:
+        """User and group that the unit would run as."""
+        user = shown.get("User") or "root"
+        if group := shown.get("Group"):
+            return user, group
         ended = self.connection.run(["id", "-gn", "--", user], timeout=5)
-        return ended.stdout.strip() or user
+        return user, ended.stdout.strip() or user
 
 
 def _program(
