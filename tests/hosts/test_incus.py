@@ -396,7 +396,7 @@ def test_an_instance_that_cannot_be_reached(
         with pytest.raises(HostError, match="no name of an instance"):
             IncusConnection(HostSpec(name=" ", connect="incus", instance=name))
     with pytest.raises(HostError, match="cannot hold an instance"):
-        IncusConnection(other.spec, via=open_before)
+        IncusConnection(other.spec, via=open_before).read("/etc/hosts")
 
     with ssh(holder, user="nobody2") as via:
         assert "may not talk to the incus daemon" in refusal(other.spec, via).what

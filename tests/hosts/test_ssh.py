@@ -25,7 +25,7 @@ from wizard.connections.errors import ForbiddenError
 from wizard.connections.path_script import ABSENT
 from wizard.connections.remote_shell import Call
 from wizard.connections.ssh.connection import SshConnection
-from wizard.connections.ssh.preconnect import Dialled
+from wizard.connections.ssh.preconnect import EarlyConnection
 from wizard.errors import ChangedError, HostError, NeededError
 from wizard.model import FileState, HostSpec
 from wizard.redact import Secret
@@ -380,7 +380,7 @@ def test_the_way_gone_ahead_is_the_one_that_is_taken(server: Sshd, tmp_path: Pat
         return (server.folder / "log").read_text().count("[preauth]")
 
     before = left()
-    host = SshConnection(server.spec(), Access(), dialled=Dialled(server.spec()))
+    host = SshConnection(server.spec(), Access(), early=EarlyConnection(server.spec()))
     assert host.identity()[0] == "root"
     assert left() == before, "no second connection was made beside it"
     host._drop()
@@ -388,7 +388,7 @@ def test_the_way_gone_ahead_is_the_one_that_is_taken(server: Sshd, tmp_path: Pat
     host.close()
     config = tmp_path / "config"
     config.write_text("Host *\n  ProxyJump one\n")
-    assert Dialled(server.spec(), config=config).connection() is None
+    assert EarlyConnection(server.spec(), config=config).connection() is None
 
 
 @pytest.mark.parametrize(
@@ -398,7 +398,7 @@ def test_what_goes_wrong_on_the_way_ahead_is_told_as_ever(server: Sshd, address:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         spec = server.spec(address=address, port=unused.getsockname()[1])
-        host = SshConnection(spec, Access(), dialled=Dialled(spec))
+        host = SshConnection(spec, Access(), early=EarlyConnection(spec))
         for _ in range(2):
             refused(host, said)
 
@@ -407,7 +407,7 @@ def test_a_configuration_that_cannot_be_used_is_told_by_who_goes_ahead(server: S
     config = tmp_path / "config"
     config.write_text("Hots inner\n")
     spec = server.spec()
-    host = SshConnection(spec, Access(), dialled=Dialled(spec, config=config))
+    host = SshConnection(spec, Access(), early=EarlyConnection(spec, config=config))
     refused(host, "configuration")
     assert host.identity()[0] == "root", "nothing of it is kept"
     host.close()

@@ -54,12 +54,12 @@ def engine(workspace: Workspace, hosts: Sequence[HostSpec] = ()) -> Engine:
     far = [host for host in hosts if host.connect == "ssh"][:_AHEAD]
     if far:
         # sshd starts on the other side, and `ssh` on another processor, while Paramiko takes its time on this one.
-        from wizard.connections.ssh.preconnect import Dialled
+        from wizard.connections.ssh.preconnect import EarlyConnection
 
-        dialled = {host: Dialled(host) for host in far}
+        early = {host: EarlyConnection(host) for host in far}
         from wizard.connections.ssh.connection import SshConnection
 
-        begun = {host: SshConnection(host, access, dialled=dialled[host]) for host in far}
+        begun = {host: SshConnection(host, access, early=early[host]) for host in far}
         for connection in begun.values():
             connection.begin()
     from wizard.engine import Engine

@@ -216,7 +216,7 @@ class Connection(ABC):
     def open_program(self, argv: Sequence[str]) -> Stream:
         """Starts a program that stays open, with both its outputs in one; the caller closes it."""
         raise HostError(
-            f"no program can be kept open on {self.name}",
+            f"{self.name} cannot hold an instance",
             where=self.name,
             todo="Name in `via` a host that is reached over SSH or is this machine.",
         )

@@ -184,7 +184,7 @@ class Service:
     supervision: Supervision | None = None
     """What keeps it running, where that is another program."""
     unit_text: str = field(default="", repr=False)
-    """The unit's files as `configs.unitfile.joined` puts them together; '' where systemd does not manage it."""
+    """The unit's files as `config_files.unit_settings.joined` puts them together; '' where systemd does not manage it."""
 
     @property
     def agent(self) -> bool:

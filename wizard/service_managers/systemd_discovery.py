@@ -93,7 +93,7 @@ __all__ = [
 
 
 def unit_text(connection: Connection, service: Service) -> str:
-    """The unit and its drop-ins, as `unitfile.joined` puts files together."""
+    """The unit and its drop-ins, as `unit_settings.joined` puts files together."""
     ended = connection.run_script(_TEXT, f"{service.unit}.service", timeout=10)
     if ended.code or not ended.stdout:
         raise HostError(
@@ -142,7 +142,7 @@ def discover(connection: Connection, running: tuple[Process, ...] | None = None)
 
 
 def _looked(connection: Connection, running: list[str]) -> tuple[list[dict[str, str]], str]:
-    """What systemd says of the units that exist, and their files as `unitfile.joined` puts them together.
+    """What systemd says of the units that exist, and their files as `unit_settings.joined` puts them together.
 
     An alias appears once, under its real name.
     """

@@ -6,11 +6,15 @@ from contextlib import suppress
 
 import paramiko
 
+from wizard.connections.base import Connection, Stream
 from wizard.connections.errors import gone
+from wizard.connections.ssh.login import bounded
 
 _PROBLEMS = (paramiko.SSHException, EOFError, OSError)
 _SENDING = 0.2
 """Seconds that a write may wait for the other side to read."""
+_SENT = 20.0
+"""Seconds after which a write that goes nowhere ends the connection."""
 
 
 class ChannelStream:
@@ -47,3 +51,25 @@ class ChannelStream:
         """See `base.Stream.close`."""
         with suppress(*_PROBLEMS):
             self._channel.close()
+
+
+class ProgramStream:
+    """A program in the place of a connection's shell, as a `base.Stream`."""
+
+    def __init__(self, connection: Connection, stream: Stream, transport: paramiko.Transport | None) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._transport = transport
+
+    def send(self, data: memoryview) -> int:
+        """See `base.Stream.send`."""
+        with bounded(self._transport, _SENT):
+            return self._stream.send(data)
+
+    def receive(self, seconds: float) -> bytes | None:
+        """See `base.Stream.receive`."""
+        return self._stream.receive(seconds)
+
+    def close(self) -> None:
+        """See `base.Stream.close`."""
+        self._connection.close()

@@ -36,9 +36,9 @@ from wizard.connections.shell_connection import (
 )
 from wizard.connections.ssh import config as sshconfig
 from wizard.connections.ssh import forwarding
-from wizard.connections.ssh.channel_stream import ChannelStream
+from wizard.connections.ssh.channel_stream import ChannelStream, ProgramStream
 from wizard.connections.ssh.login import CHANNEL, Login, bounded
-from wizard.connections.ssh.preconnect import Dialled
+from wizard.connections.ssh.preconnect import EarlyConnection
 from wizard.connections.ssh.root_shell import TerminalNeededError, become_root
 from wizard.connections.subprocess_runner import Ended
 from wizard.errors import ChangedError, FirescreenError, HostError, NeededError
@@ -72,13 +72,18 @@ class SshConnection(RemoteShellConnection):
         spec: the host; address (or without one, name) is looked up in the SSH configuration.
         access: passwords and accepted host keys.
         config: a file to read in place of ~/.ssh/config and the system's.
-        dialled: the way to it, if that was gone ahead.
+        early: the TCP connection to it, if one was opened early.
 
     Every operation may raise `NeededError` (something has to be asked for, see `Access`) besides `HostError`.
     """
 
     def __init__(
-        self, spec: HostSpec, access: Access, *, config: Path | None = None, dialled: Dialled | None = None
+        self,
+        spec: HostSpec,
+        access: Access,
+        *,
+        config: Path | None = None,
+        early: EarlyConnection | None = None,
     ) -> None:
         if spec.become not in ("", "sudo"):
             raise HostError(
@@ -90,7 +95,7 @@ class SshConnection(RemoteShellConnection):
         self._spec = spec
         self._access = access
         self._config = config
-        self._dialled = dialled
+        self._early = early
         self._lock = threading.RLock()
         self._closed = False
         self._terminal = False
@@ -189,8 +194,8 @@ class SshConnection(RemoteShellConnection):
             return self._shell
 
     def _opened(self) -> RemoteShell:
-        dialled, self._dialled = self._dialled, None
-        target = dialled.target() if dialled else sshconfig.target(self._spec, config=self._config)
+        early, self._early = self._early, None
+        target = early.target() if early else sshconfig.target(self._spec, config=self._config)
         self._address = target.address
         self._behind = bool(target.jumps or target.command)
         self._login = Login(
@@ -198,7 +203,7 @@ class SshConnection(RemoteShellConnection):
             self._access,
             config=self._config,
             known_hosts=self._spec.known_hosts,
-            dialled=dialled.connection if dialled else lambda: None,
+            early_socket=early.connection if early else lambda: None,
         )
         shell = self._started(self._login)
         if self._spec.become:
@@ -368,31 +373,10 @@ class SshConnection(RemoteShellConnection):
         other = SshConnection(self._spec, self._access, config=self._config)
         try:
             stream = other.ready().give_way(argv)
-            return _Program(other, stream, other._login.transport if other._login else None)
+            return ProgramStream(other, stream, other._login.transport if other._login else None)
         except BaseException:
             other.close()
             raise
-
-
-class _Program:
-    """A program in the place of a connection's shell, as a `base.Stream`."""
-
-    def __init__(
-        self, connection: SshConnection, stream: Stream, transport: paramiko.Transport | None
-    ) -> None:
-        self._connection = connection
-        self._stream = stream
-        self._transport = transport
-
-    def send(self, data: memoryview) -> int:
-        with bounded(self._transport, _UPLOAD):
-            return self._stream.send(data)
-
-    def receive(self, seconds: float) -> bytes | None:
-        return self._stream.receive(seconds)
-
-    def close(self) -> None:
-        self._connection.close()
 
 
 def _patience(content: bytes) -> float:

@@ -53,7 +53,7 @@ class Login:
         access: passwords and accepted keys.
         config: the SSH configuration for hosts in between, or None for the user's own.
         known_hosts: as the stack says it, for hosts in between.
-        dialled: gives the connection that was made to it ahead, if there is one.
+        early_socket: gives the TCP connection that was opened early, if there is one.
 
     Raises:
         NeededError: something has to be asked for; try again with it.
@@ -67,10 +67,10 @@ class Login:
         *,
         config: Path | None = None,
         known_hosts: str = "",
-        dialled: Callable[[], socket.socket | None] = lambda: None,
+        early_socket: Callable[[], socket.socket | None] = lambda: None,
     ) -> None:
         self._access = access
-        self._dialled = dialled
+        self._early_socket = early_socket
         self._config = config
         self._known_hosts = known_hosts
         self._opened: list[paramiko.Transport | subprocess.Popen[bytes]] = []
@@ -128,8 +128,8 @@ class Login:
             return self._through_command(target)
         if not target.jumps:
             try:
-                # Ahead, only the host itself is dialled, and none that stands in between.
-                return (self._dialled() if not depth else None) or dial(target)
+                # Only to the host itself, and to none in between, a connection is opened early.
+                return (self._early_socket() if not depth else None) or dial(target)
             except (OSError, UnicodeError) as problem:
                 raise _unreachable(target, problem) from None
         if depth >= _DEPTH:

@@ -1,6 +1,6 @@
-"""The way to a host, gone ahead while Paramiko is still being loaded: `ssh -G` and sshd's start need other processors.
+"""TCP connections to hosts that are opened while Paramiko is still being loaded: `ssh -G` and sshd use other processors.
 
-Promises: nothing is said on the connection; what goes wrong is kept for whoever asks for it.
+Promises: nothing is sent on the connection; an error is kept for whoever asks for the connection.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def dial(target: Target) -> socket.socket:
     return sock
 
 
-class Dialled:
+class EarlyConnection:
     """A host's target and, where no other host or program stands in between, a connection to it.
 
     Args:
