@@ -6,8 +6,6 @@ two changes; the run has ended when the engine says so, not when a worker's stat
 
 from __future__ import annotations
 
-import gc
-import sys
 import threading
 import time
 from collections import deque
@@ -27,9 +25,6 @@ if TYPE_CHECKING:
     from wizard.model import Arrow, Event
 
 Emit: TypeAlias = "Callable[[Event], None]"
-
-SWITCH = 0.0005
-"""Seconds after which a thread that computes lets another in while a run goes on: keys must not wait."""
 
 TICK = 0.1
 """Seconds between two redraws, however much is said."""
@@ -55,7 +50,6 @@ class Runs:
         self._pending: Callable[[], None] | None = None
         self._drained = 0.0
         self._backlog: deque[Event] = deque()
-        self._switch = sys.getswitchinterval()
 
     @property
     def working(self) -> bool:
@@ -81,9 +75,6 @@ class Runs:
         self._cancel = threading.Event()
         self._app.run_state = state
         self._timer = self._app.set_interval(TICK, self.drain_soon)
-        sys.setswitchinterval(SWITCH)
-        # A sweep over all objects takes as long as several key presses; a run is short and can do without.
-        gc.disable()
         cancel, emit = self._cancel, self._feed.emit
         self._pending = lambda: self._app.ask(lambda: work(emit, cancel), self._ended, self._broke)
         if not when_shown:
@@ -167,8 +158,6 @@ class Runs:
 
     def _finish(self, state: RunState) -> None:
         self._working = False
-        sys.setswitchinterval(self._switch)
-        gc.enable()
         if self._timer:
             self._timer.stop()
         self._app.run_state = state
