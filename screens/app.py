@@ -65,7 +65,6 @@ class FirescreenApp(App[int]):
         super().__init__()
         self._first_stack, self._first_practice = stack, practice
         self.desk = desk
-        self.bad_start = False
         self._places: Places | None = None
         self._runs: Runs | None = None
         self._needs: Needs | None = None

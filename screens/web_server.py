@@ -184,6 +184,16 @@ def command(workspace: Workspace, stack: str) -> str:
     return f"exec {shlex.join([*words, *([stack] if stack else [])])}"
 
 
+def _cookie_name(request: web.Request) -> str:
+    # Cookies do not know ports: two Firescreens on one machine would take each other's.
+    return f"firescreen-{urlsplit(f'//{request.host}').port or ''}"
+
+
+def _known_secret(links: Mapping[str, Workspace], secret: str) -> str:
+    """The link's own secret that equals this one; empty if none does. Compares in constant time."""
+    return next((each for each in links if hmac.compare_digest(each.encode(), secret.encode())), "")
+
+
 def _app(how: Serving, links: Mapping[str, Workspace]) -> web.Application:
     """The door, and behind it a textual-serve for each link."""
     from aiohttp import web
@@ -198,29 +208,21 @@ def _app(how: Serving, links: Mapping[str, Workspace]) -> web.Application:
     open_windows = dict.fromkeys(links, 0)
     prefix = urlsplit(how.url).path.rstrip("/")
 
-    def cookie(request: web.Request) -> str:
-        # Cookies do not know ports: two Firescreens on one machine would take each other's.
-        return f"firescreen-{urlsplit(f'//{request.host}').port or ''}"
-
-    def known(secret: str) -> str:
-        return next((each for each in links if hmac.compare_digest(each.encode(), secret.encode())), "")
-
     def link_of(request: web.Request) -> str:
-        secret = known(request.cookies.get(cookie(request), ""))
+        secret = _known_secret(links, request.cookies.get(_cookie_name(request), ""))
         if not secret:
             raise web.HTTPForbidden(text=_ANSWER)
         return secret
 
     async def index(request: web.Request) -> web.StreamResponse:
         if "token" in request.query:
-            secret = known(request.query["token"])
+            secret = _known_secret(links, request.query["token"])
             if not secret:
                 raise web.HTTPForbidden(text=_ANSWER)
             # The secret leaves the address bar: it is not to be seen over a shoulder, or in a history.
             answer = web.Response(status=303, headers={"Location": f"{prefix}/"})
-            answer.set_cookie(
-                cookie(request), secret, httponly=True, samesite="Lax", secure=how.secure, path=f"{prefix}/"
-            )
+            name, path = _cookie_name(request), f"{prefix}/"
+            answer.set_cookie(name, secret, httponly=True, samesite="Lax", secure=how.secure, path=path)
             return answer
         link_of(request)
         return web.Response(text=_drawn(template, request, how, prefix), content_type="text/html")

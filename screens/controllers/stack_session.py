@@ -186,6 +186,5 @@ class Places:
         self._app.complain(trouble)
 
     def _bad_file(self, trouble: Trouble) -> None:
-        self._app.bad_start = True
         self.here()
         self._app.complain(trouble)
