@@ -169,6 +169,17 @@ def test_ci_runs_the_commands_that_the_readme_prints() -> None:
 
 
 def test_the_readme_shows_only_what_is_there() -> None:
-    for document in ("README.md", "CONTRIBUTING.md"):
-        links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / document).read_text())
-        assert [link for link in links if not (ROOT / link).exists()] == []
+    for document in (
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *sorted((ROOT / "assets/docs").glob("*.md")),
+    ):
+        links = re.findall(r"\]\(([^)#:]+)\)", document.read_text())
+        assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def test_the_readme_stays_a_front_door_and_links_every_topic_of_the_manual() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert len(readme.splitlines()) <= 160
+    topics = {f"assets/docs/{path.name}" for path in (ROOT / "assets/docs").glob("*.md")}
+    assert topics and topics <= set(re.findall(r"\]\(([^)#:]+)\)", readme))

@@ -16,6 +16,7 @@ import click
 
 import wizard
 from wizard.cli import (
+    docs,
     export,
     labs,
     output,
@@ -118,6 +119,7 @@ for command in (
     labs.lab,
     export.export,
     serve.serve,
+    docs.docs,
 ):
     firescreen.add_command(command)
 
