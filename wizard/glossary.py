@@ -29,3 +29,14 @@ def term(name: str) -> str:
     if not _WORD.fullmatch(word) or word not in terms():
         raise InputError(f"'{name[:60]}' is not explained here", todo=f"known: {', '.join(terms())}")
     return assets.path(f"{_FOLDER}/{word}.md").read_text(encoding="utf-8").strip()
+
+
+def manual() -> dict[str, str]:
+    """The manual: each topic's name, e.g. stack-file, and its Markdown, whose first line is its title."""
+    files = sorted(assets.path("docs").glob("*.md"), key=lambda path: path.stem)
+    return {path.stem: path.read_text(encoding="utf-8") for path in files}
+
+
+def title(text: str) -> str:
+    """The heading in the first line of a Markdown text."""
+    return text.partition("\n")[0].removeprefix("# ")

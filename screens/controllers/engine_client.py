@@ -270,6 +270,12 @@ class Desk:
 
         return tuple(sorted(map(glossary.term, glossary.terms()), key=str.casefold))
 
+    def manual(self) -> tuple[tuple[str, str], ...]:
+        """The manual: title and Markdown of each topic."""
+        from wizard import glossary
+
+        return tuple((glossary.title(text), text) for text in glossary.manual().values())
+
     def pack(self, folder: Path) -> Pack:
         """The lab pack in a folder, inspected; nothing of it is run or kept."""
         from wizard.labs import packs

@@ -35,7 +35,7 @@ class HelpDialog(Dialog[None]):
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """Close, or go on to the words."""
-        return (("close", "Close"), ("words", "Words explained"))
+        return (("close", "Close"), ("words", "Words explained"), ("manual", "Manual"))
 
     def chosen(self, name: str) -> None:
         """Closes; the words stand in its place."""
@@ -45,10 +45,18 @@ class HelpDialog(Dialog[None]):
             from screens.dialogs.glossary import WordsDialog
 
             app.push_screen(WordsDialog())
+        elif name == "manual":
+            from screens.dialogs.manual import ManualDialog
+
+            app.push_screen(ManualDialog())
 
     def key_w(self) -> None:
         """The words, with one key more."""
         self.chosen("words")
+
+    def key_m(self) -> None:
+        """Opens the manual."""
+        self.chosen("manual")
 
     def action_refuse(self) -> None:
         """Closes."""

@@ -71,3 +71,21 @@ async def test_a_word_is_two_keys_away_from_every_screen() -> None:
         await pilot.press("escape")
         await until(pilot, "Follow a lab")
         assert "Words explained" not in drawn(pilot)
+
+
+async def test_the_manual_is_read_by_keyboard_alone() -> None:
+    app = make_app(build=engine())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Follow a lab")
+        await pilot.press("question_mark")
+        await until(pilot, "Manual")
+        await pilot.press("m")
+        await until(pilot, "Export to Ansible")
+        await pilot.press("down", "down", "enter")
+        await until(pilot, "Manual · Commands")
+        await pilot.press(*["pagedown"] * 20)
+        await until(pilot, "changes are pending")
+        await pilot.press("escape")
+        await until(pilot, "Export to Ansible")
+        await pilot.press("escape")
+        await until(pilot, "Follow a lab")
