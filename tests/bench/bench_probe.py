@@ -31,8 +31,8 @@ from wizard.probes.http import SCRAPE
 ROUNDS = 30
 TARGETS = 1000
 TURNS = 5
-ONE, ONE_GOAL = 1.3, 1.2
-MANY, MANY_GOAL = 1.1, 1.0
+ONE, ONE_GOAL = 1.4, 1.3
+MANY, MANY_GOAL = 1.2, 1.1
 AT_ONCE = 50
 """curl's own number of transfers at a time."""
 
