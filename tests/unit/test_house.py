@@ -178,6 +178,21 @@ def test_the_readme_shows_only_what_is_there() -> None:
         assert [link for link in links if not (document.parent / link).exists()] == []
 
 
+def test_contributing_names_files_that_exist_and_all_packages() -> None:
+    named = re.findall(r"`([\w.]+/[\w./]*)`", (ROOT / "CONTRIBUTING.md").read_text())
+    assert [
+        path for path in named if not path.startswith("assets/labs/NNN") and not (ROOT / path).exists()
+    ] == []
+    packages = {f"wizard/{path.parent.name}/" for path in (ROOT / "wizard").glob("*/__init__.py")}
+    assert packages - {"wizard/cli/", "wizard/binaries/"} <= set(named)
+
+
+def test_an_exporter_is_one_file_that_no_other_module_names() -> None:
+    files = [path for room in ("wizard", "screens") for path in (ROOT / room).rglob("*.py")]
+    naming = [str(path.relative_to(ROOT)) for path in files if "mysqld" in path.read_text()]
+    assert naming == ["wizard/components/mysqld_exporter.py"]
+
+
 def test_the_readme_stays_a_front_door_and_links_every_topic_of_the_manual() -> None:
     readme = (ROOT / "README.md").read_text()
     assert len(readme.splitlines()) <= 160
