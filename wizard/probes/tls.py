@@ -144,7 +144,28 @@ class Channel:
             return EndedError("refused" if ours else "error", f"remote error: tls: {name}")
         if not self._record.version and self._first[:1] not in (b"\x16", b"\x15", b""):
             return EndedError("error", "tls: first record does not look like a TLS handshake")
+        if unreadable := _unreadable_certificate(error):
+            self._record.steps.append(f"· the client cannot read the certificate: {unreadable}")
+            return EndedError("untrusted", f"tls: failed to parse certificate from server: {unreadable}")
         return EndedError("error", f"tls: {certificates.one_line(_reason(error))}")
+
+
+_MALFORMED: Final = {"utctime": "malformed UTCTime", "generalizedtime": "malformed GeneralizedTime"}
+"""What OpenSSL's reason begins with where it cannot read a time of a certificate, and Go's words for it."""
+
+
+def _unreadable_certificate(error: SSL.Error) -> str:
+    """Go's words for a server's certificate that OpenSSL could not even decode; "" if that is not what happened.
+
+    Newer OpenSSL decodes times as strictly as Go does, and ends the handshake before there is a chain to judge.
+    """
+    queue = error.args[0] if error.args and isinstance(error.args[0], list) else ()
+    for library, _, reason in queue:
+        if library == "asn1 encoding routines":
+            start = str(reason).replace(" ", "").lower()
+            words = next((words for begin, words in _MALFORMED.items() if start.startswith(begin)), None)
+            return f"x509: {words or 'malformed certificate'}"
+    return ""
 
 
 def _reason(error: SSL.Error) -> str:
