@@ -123,7 +123,11 @@ class Toy:
 
 
 @pytest.fixture
-def toy(tmp_path: Path, cache: Path) -> Iterator[Toy]:
+def toy(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toy]:
+    # Only the toy searches this machine: another test's Prometheus may scrape a port that is this service's now, and
+    # would be a client of it.
+    for other in registry.all_managers():
+        monkeypatch.setattr(other, "discover", lambda *_: ())
     (tmp_path / "toy/etc").mkdir(parents=True)
     made = Toy(tmp_path / "toy", binaries.find("node_exporter", cache=cache).path, free_port())
     registry.register(made)
