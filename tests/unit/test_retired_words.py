@@ -2,41 +2,147 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
+import click
 import pytest
 from ruamel.yaml import YAML
 
+from wizard.cli import firescreen
+
 ROOT = Path(__file__).resolve().parents[2]
 RULES = YAML(typ="safe").load(Path(__file__).parent / "data/retired_words.yaml")
+PATTERNS = [(re.compile(rule["pattern"], re.IGNORECASE), rule["use"]) for rule in RULES["patterns"]]
+CODE = re.compile(r"```(?:json|python)\n.*?```|`[^`\s]+`", re.DOTALL)
+"""Identifiers in a text: a block of JSON or Python, and what stands in backquotes without a blank."""
 
 
-def documents() -> dict[str, str]:
-    """The README and all texts among the assets, by their paths."""
-    files = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "assets").rglob("*.md")]
-    files += [*(ROOT / "assets").rglob("*.yaml"), *(ROOT / "assets").rglob("*.yml")]
-    return {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in sorted(files)}
+def _is_text(value: str) -> bool:
+    """Whether a string is for people: identifiers, keys and state names have no blank and no capital letter first."""
+    return " " in value.strip() or value[:1].isupper()
+
+
+def _is_code(node: ast.AST) -> bool:
+    """Whether what is below a node is no text: a regular expression, and a Textual style sheet."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return isinstance(node.func.value, ast.Name) and node.func.value.id == "re"
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return any(isinstance(target, ast.Name) and target.id.endswith("CSS") for target in targets)
+
+
+def python_texts(node: ast.AST) -> Iterator[tuple[int, str]]:
+    """The texts of a module with their lines; a formatted value counts as `{}`."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.JoinedStr):
+            parts = [part.value if isinstance(part, ast.Constant) else "{}" for part in child.values]
+            yield child.lineno, "".join(map(str, parts))
+            for part in child.values:
+                if isinstance(part, ast.FormattedValue):
+                    yield from python_texts(part)
+        elif isinstance(child, ast.Constant) and isinstance(child.value, str):
+            yield child.lineno, child.value
+        elif not _is_code(child):
+            yield from python_texts(child)
+
+
+def json_texts(value: object) -> Iterator[str]:
+    """The values of a JSON document that are texts, e.g. a schema's descriptions."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from json_texts(item)
+
+
+def yaml_texts(source: str) -> Iterator[str]:
+    """The values of a YAML file that are texts, and its comments."""
+    for document in YAML(typ="safe").load_all(source):
+        yield from json_texts(document)
+    yield "\n".join(re.findall(r"(?:^|\s)#\s(.*)", source))
+
+
+def help_pages(command: click.Command, path: str = "firescreen") -> Iterator[tuple[str, str]]:
+    """What `--help` prints, for each command and those below it."""
+    with click.Context(command, info_name=path) as context:
+        yield f"wizard/cli/{path} --help", command.get_help(context)
+    for name, below in getattr(command, "commands", {}).items():
+        yield from help_pages(below, f"{path} {name}")
+
+
+FORMATS: dict[str, Callable[[str], Iterable[str]]] = {
+    ".md": lambda source: [source],
+    ".html": lambda source: [source],
+    ".yaml": yaml_texts,
+    ".yml": yaml_texts,
+    ".json": lambda source: json_texts(json.loads(source)),
+}
+
+
+@cache
+def texts() -> dict[str, list[tuple[int, str]]]:
+    """Every text that a person can come to see, by file or command: (line, or 0 for the whole; text)."""
+    found: dict[str, list[tuple[int, str]]] = {page: [(0, text)] for page, text in help_pages(firescreen)}
+    files = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+    files += [
+        path for path in (ROOT / "assets").rglob("*") if path.suffix in {".md", ".yaml", ".yml", ".html"}
+    ]
+    for path in files:
+        if path.exists():
+            found[str(path.relative_to(ROOT))] = [(0, path.read_text(encoding="utf-8"))]
+    for path in (ROOT / "assets").rglob("*.json"):
+        values = json_texts(json.loads(path.read_text(encoding="utf-8")))
+        found[str(path.relative_to(ROOT))] = [(0, value) for value in values if _is_text(value)]
+    for folder in ("wizard", "screens"):
+        for path in (ROOT / folder).rglob("*.py"):
+            strings = python_texts(ast.parse(path.read_bytes()))
+            found[str(path.relative_to(ROOT))] = [item for item in strings if _is_text(item[1])]
+    return found
 
 
 def retired(text: str) -> list[str]:
     """The retired words in a text, each with what to write in its place; line breaks count as blanks."""
-    joined = " ".join(text.split())
+    joined = " ".join(CODE.sub("CODE", text).split())
+    for exception in RULES["exceptions"]:
+        joined = joined.replace(exception["phrase"], "")
     return [
-        f"{found.group()!r}: write {rule['use']}"
-        for rule in RULES["patterns"]
-        for found in re.finditer(rule["pattern"], joined, re.IGNORECASE)
+        f"{found.group()!r}: write {use}" for pattern, use in PATTERNS for found in pattern.finditer(joined)
     ]
 
 
-def test_no_document_uses_a_retired_word() -> None:
-    found = {name: words for name, text in documents().items() if (words := retired(text))}
-    pending = set(RULES["not_yet_clean"])
-    assert {name: words for name, words in found.items() if name not in pending} == {}
-    assert pending - found.keys() == set(), "clean now: take them off the list"
+def test_no_text_uses_a_retired_word() -> None:
+    found = {
+        name: [f"{line}: {word}" for line, text in items for word in retired(text)]
+        for name, items in texts().items()
+    }
+    found = {name: words for name, words in found.items() if words}
+    pending = {
+        entry: {n for n in found if f"{n}/".startswith(f"{entry}/")} for entry in RULES["not_yet_clean"]
+    }
+    assert {name: found[name] for name in found.keys() - set().union(*pending.values())} == {}
+    assert [entry for entry, names in pending.items() if not names] == [], "clean now: take them off the list"
+
+
+def test_every_exception_has_a_reason_and_a_use() -> None:
+    assert all(exception["reason"] for exception in RULES["exceptions"])
+    every = "".join(" ".join(text.split()) for items in texts().values() for _line, text in items)
+    assert [item["phrase"] for item in RULES["exceptions"] if item["phrase"] not in every] == []
 
 
 @pytest.mark.parametrize("text", ["a host out\nof reach", "The proof failed", "it puts everything back"])
 def test_a_retired_word_is_found(text: str) -> None:
     assert retired(text)
     assert not retired("The unreachable host is rolled back after verification.")
+
+
+def test_texts_of_a_module_are_found_and_its_identifiers_are_not() -> None:
+    source = '"""A doc."""\nimport re\nA = f"no {A!r} proof"\nB = re.compile("a proof")\nCSS = "a proof"\nC = "proof"\n'
+    strings = [text for _line, text in python_texts(ast.parse(source)) if _is_text(text)]
+    assert strings == ["A doc.", "no {} proof"]
+    assert list(json_texts({"proof": [{"title": "A title"}]})) == ["A title"]
+    assert list(yaml_texts("# A comment\nproof: A title # and more")) == ["A title", "A comment\nand more"]
+    assert not retired("`prove.yml` and ```json\n{'a': 'the proof'}\n```")
