@@ -29,7 +29,7 @@ def goes_first(plan: Plan, wanted: str = "") -> str:
         wanted: the person's choice: a host, 'none', or '' for Firescreen's own. A host that cannot go first in this
             plan counts as no choice.
     """
-    from wizard.engine.rollout import canary_of
+    from wizard.engine.canary import canary_of
     from wizard.errors import InputError
 
     try:
@@ -40,9 +40,9 @@ def goes_first(plan: Plan, wanted: str = "") -> str:
 
 def may_go_first(plan: Plan) -> tuple[str, ...]:
     """The hosts of which one may be changed and proven before the others, in the stack's order."""
-    from wizard.engine import rollout
+    from wizard.engine import canary
 
-    return rollout.may_go_first(plan)
+    return canary.may_go_first(plan)
 
 
 def fleet(plan: Plan, canary: str) -> list[Content]:

@@ -75,7 +75,7 @@ def test_a_reload_command_that_asks_http_is_mended_and_comes_back(machine: Machi
 
 
 RELOADED = """
-from wizard.engine import hosts, runtime_info
+from wizard.engine import runtime_info, service_control
 import subprocess, time
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def variant(execreload, args):
     one = service("prometheus")
     moment = runtime_info.asking(one)().moment
     begun = time.monotonic()
-    told = failure(lambda: hosts.reload(here, one))
+    told = failure(lambda: service_control.reload(here, one))
     return [told, runtime_info.asking(one)().moment != moment, time.monotonic() - begun]
 
 answer = {
@@ -103,7 +103,7 @@ config = Path("/etc/prometheus/prometheus.yml")
 text = config.read_text()
 config.write_text("nothing: here\\n")
 one = service("prometheus")
-answer["refused, and its log holds no more than warnings"] = [failure(lambda: hosts.reload(here, one)), True, 0]
+answer["refused, and its log holds no more than warnings"] = [failure(lambda: service_control.reload(here, one)), True, 0]
 config.write_text(text)
 # A program that does not listen to the signal: its log would say so.
 Path("/etc/default/prometheus").write_text('ARGS=""\\n')

@@ -191,13 +191,13 @@ set_flag(one, "/etc/node_exporter.yml")
 # In the meantime somebody else writes one that comes later.
 late = Path(one.flags.path).parent / "zzz.conf"
 late.write_text("[Service]\\nExecStart=\\nExecStart=/usr/bin/prometheus-node-exporter --log.level=info\\n")
-from wizard.engine import hosts
-told = failure(lambda: hosts.restart(here, one))
+from wizard.engine import service_control
+told = failure(lambda: service_control.restart(here, one))
 kept = service("node_exporter").pid == one.pid
 late.unlink()
-after = failure(lambda: hosts.restart(here, one))
+after = failure(lambda: service_control.restart(here, one))
 here.remove(one.flags.path)
-undone = failure(lambda: hosts.restart(here, one))
+undone = failure(lambda: service_control.restart(here, one))
 answer = [told, kept, after, undone, list(service("node_exporter").arguments)]
 """,
     )

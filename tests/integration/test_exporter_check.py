@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
 from wizard import binaries
 from wizard.connections.local import LocalConnection
-from wizard.engine.executor import _exporter_check
+from wizard.engine.validation import _exporter_check
 from wizard.errors import ValidationError
-from wizard.model import Plan, Service, WriteFile
+from wizard.model import Facts, Service, WriteFile
 
 GOOD = "modules: {a: {prober: http}}\n"
 UNKNOWN = "modules: {a: {prober: http, smtp: {}}}\n"
@@ -52,10 +52,10 @@ def test_the_exporter_judges_its_own_file(
         program=program,
         config_file=str(path),
     )
-    plan: Any = SimpleNamespace(facts=SimpleNamespace(hosts={"here": SimpleNamespace(services=(service,))}))
+    facts = cast(Facts, SimpleNamespace(hosts={"here": SimpleNamespace(services=(service,))}))
     change = cast(WriteFile, SimpleNamespace(host="here", path=str(path)))
     if refused:
         with pytest.raises(ValidationError, match="blackbox exporter rejects it"):
-            _exporter_check(LocalConnection("here"), change, str(staged), cast(Plan, plan), ())
+            _exporter_check(LocalConnection("here"), change, str(staged), facts, ())
     else:
-        _exporter_check(LocalConnection("here"), change, str(staged), cast(Plan, plan), ())
+        _exporter_check(LocalConnection("here"), change, str(staged), facts, ())

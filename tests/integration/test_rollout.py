@@ -16,7 +16,7 @@ from tests.integration.snapshot import differences, snapshot
 from tests.integration.whole_stand import LEVELS, START, Whole, lost, whole
 from wizard import practice
 from wizard.engine import Outcome
-from wizard.engine.rollout import canary_of
+from wizard.engine.canary import canary_of
 from wizard.errors import InputError, LockedError, PartError, ServiceError
 from wizard.model import WORKSPACE, Event, Plan, Stack, WriteFile
 

@@ -241,7 +241,7 @@ def apply(
     with output.explained():
         wanted = accepting(stack_of(stack, workspace), accept_broken)
         machine = engine(workspace, wanted.hosts)
-        from wizard.engine.rollout import canary_of
+        from wizard.engine.canary import canary_of
 
         made = planned(
             machine, wanted, password_file=password_file, passphrase_file=passphrase_file, renew=renew

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wizard import ownfiles
 from wizard.cli import output
 from wizard.cli.options import as_json, ask, engine, password_file, reached, stack_of
 from wizard.errors import FirescreenError, InputError
@@ -380,9 +380,7 @@ def _write_pair(folder: Path, name: str, key: bytes, certificate: bytes) -> None
             (folder / f"{name}.key", key, 0o600),
             (folder / f"{name}.crt", certificate, 0o644),
         ):
-            number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-            with os.fdopen(number, "wb") as file:
-                file.write(content)
+            ownfiles.create(path, content, mode)
             output.say(f"made {path}")
     except OSError as error:
         raise FirescreenError(

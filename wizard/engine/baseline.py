@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,10 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from wizard import probes
+from wizard import ownfiles, probes
 from wizard.engine import vantage_point
 from wizard.engine.hosts import Hosts
-from wizard.engine.parallel import side_by_side
+from wizard.engine.parallel import run_parallel
 from wizard.errors import AwayError, JournalError
 from wizard.model import (
     WORKSPACE,
@@ -50,16 +49,16 @@ def with_health(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
         return facts
     known = [host for host in facts.hosts.values() if host.spec.name != WORKSPACE]
     asked = monitors.monitors(stack, facts)
-    found = side_by_side(
+    found = run_parallel(
         lambda one: _targets(one[0], one[1].host.spec.name, monitors.now(stack, facts, one[1]), hosts), asked
     )
-    behind = side_by_side(lambda host: _proxies(host, hosts), known)
+    behind = run_parallel(lambda host: _proxies(host, hosts), known)
     pairs = [
         (client.host.spec.name, server.address)
         for client, server in health_findings.unscraped(stack, facts)
         if server.service.active
     ]
-    refusals = side_by_side(lambda pair: vantage_point.refusal(hosts, *pair), pairs)
+    refusals = run_parallel(lambda pair: vantage_point.refusal(hosts, *pair), pairs)
     return replace(
         facts,
         health={each.key: each for each in found},
@@ -90,8 +89,8 @@ def _proxies(host: HostFacts, hosts: Hosts) -> Proxies:
 def take(plan: Plan, hosts: Hosts, cancel: threading.Event) -> Baseline:
     """What works before a plan is applied."""
     taken = time.time()
-    found = side_by_side(lambda one: look(one, one.before, plan.facts, hosts, cancel), plan.watched)
-    answers = side_by_side(
+    found = run_parallel(lambda one: look(one, one.before, plan.facts, hosts, cancel), plan.watched)
+    answers = run_parallel(
         lambda route: answer(route, hosts), broken_clients.routes(plan.stack, plan.facts)[:_MOST_SITES]
     )
     return Baseline(taken=taken, prometheis=tuple(found), proxies=tuple(answers))
@@ -129,7 +128,7 @@ def answering(found: Sequence[AlertmanagerHealth], host: str, hosts: Hosts) -> t
         root = each.url.partition("/api/")[0].rstrip("/")
         return replace(each, status=vantage_point.status(hosts, host, f"{root}{_HEALTHY}") or 0)
 
-    return tuple(side_by_side(one, found))
+    return tuple(run_parallel(one, found))
 
 
 def answer(route: ProxyRoute, hosts: Hosts) -> ProxyAnswer:
@@ -151,9 +150,7 @@ def keep(folder: Path, baseline: Baseline) -> None:
         JournalError: it cannot be written.
     """
     try:
-        number = os.open(folder / _FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(number, "w", encoding="utf-8") as file:
-            json.dump(asdict(baseline), file)
+        ownfiles.replace(folder / _FILE, json.dumps(asdict(baseline)))
     except OSError as error:
         raise JournalError(
             f"what worked before cannot be written down: {error.strerror or error}",

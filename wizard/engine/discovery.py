@@ -14,7 +14,7 @@ from wizard.components import component as find_component
 from wizard.connections.base import Connection
 from wizard.engine import storage
 from wizard.engine.hosts import Hosts
-from wizard.engine.parallel import side_by_side
+from wizard.engine.parallel import run_parallel
 from wizard.engine.resolver import resolve
 from wizard.errors import AwayError, PathError
 from wizard.model import (
@@ -43,7 +43,7 @@ def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
         HostError: a host, or a file on it, cannot be read; none can be reached, or one that asks the others cannot.
         InputError: a component of the stack is not there.
     """
-    found = side_by_side(lambda spec: _look(spec, stack, hosts), stack.hosts)
+    found = run_parallel(lambda spec: _look(spec, stack, hosts), stack.hosts)
     lost = {
         spec.name: known
         for spec, known in zip(stack.hosts, found, strict=True)
@@ -72,7 +72,7 @@ def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
         facts = replace(facts, hosts=_with_all(facts, missing, hosts))
     facts = _with_names(stack, facts, hosts)
     folders = planner.wanted_folders(stack, facts)
-    looked = side_by_side(
+    looked = run_parallel(
         lambda known: _with_storage(
             replace(known, folders=_folders(known.spec.name, folders.get(known.spec.name, ()), hosts)), hosts
         ),
@@ -81,7 +81,7 @@ def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
     facts = replace(facts, hosts={known.spec.name: known for known in looked})
     if not any(component.protect for component in stack.components):
         return facts  # nothing is to be written
-    examined = side_by_side(lambda known: _examined(known, hosts), facts.hosts.values())
+    examined = run_parallel(lambda known: _examined(known, hosts), facts.hosts.values())
     return replace(facts, hosts={known.spec.name: known for known in examined})
 
 
@@ -111,7 +111,7 @@ def _with_names(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
         found = resolve(hosts.connection(name), wanted[name])
         return replace(known, resolved=found.addresses, resolver=found.reason)
 
-    return replace(facts, hosts={each.spec.name: each for each in side_by_side(asked, facts.hosts.values())})
+    return replace(facts, hosts={each.spec.name: each for each in run_parallel(asked, facts.hosts.values())})
 
 
 def _look(spec: HostSpec, stack: Stack, hosts: Hosts) -> HostFacts | AwayError:
@@ -172,7 +172,7 @@ def _workspace_facts() -> HostFacts:
 
 
 def _with_all(facts: Facts, missing: Mapping[str, list[str]], hosts: Hosts) -> dict[str, HostFacts]:
-    read = side_by_side(
+    read = run_parallel(
         lambda known: _with_files(known, missing.get(known.spec.name, []), hosts), facts.hosts.values()
     )
     return {known.spec.name: known for known in read}

@@ -11,16 +11,10 @@ from dataclasses import replace
 
 from wizard.components import component as find_component
 from wizard.engine import report
-from wizard.engine.journal import Record
 from wizard.engine.outcome import Exposure, Outcome
 from wizard.errors import PartError, ProofError
 from wizard.model import WORKSPACE, Attempt, ComponentSpec, Finding, Plan, Service, WriteFile
 from wizard.redact import redact
-
-
-def practises(record: Record) -> bool:
-    """Whether a run touched nothing but the practice stack (and the workspace)."""
-    return all(host.connect == "practice" for host in record.hosts)
 
 
 def first_writes(plan: Plan) -> tuple[tuple[WriteFile, ...], ...]:

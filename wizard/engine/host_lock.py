@@ -1,7 +1,7 @@
-"""One Firescreen at a time on a host: while it changes one, a file there says who, from where and since when.
+"""One Firescreen at a time on a host: while it changes one, a lock file there says who, from where and since when.
 
-Two people may each sit before a wizard of their own; the journal of one knows nothing of the other's changes. The
-mark lies where a boot of the host clears it.
+Two people may each run a wizard of their own; the journal of one knows nothing of the other's changes. The lock lies
+where a boot of the host clears it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 
 from wizard.account import account
 from wizard.engine.hosts import Hosts
-from wizard.engine.parallel import side_by_side
+from wizard.engine.parallel import run_parallel
 from wizard.errors import FirescreenError, HostError, LockedError
 from wizard.redact import plain
 from wizard.workspace import Workspace
@@ -26,7 +26,7 @@ _FREE = 'IFS= read -r mark < "$1" && [ "$mark" = "$2" ] && rm -f -- "$1"'
 
 
 @contextmanager
-def claimed(hosts: Hosts, names: Sequence[str], workspace: Workspace) -> Iterator[None]:
+def locked(hosts: Hosts, names: Sequence[str], workspace: Workspace) -> Iterator[None]:
     """Holds these hosts.
 
     What a process of the same workspace left behind is taken over: it is dead, for whoever comes here holds the
@@ -38,12 +38,12 @@ def claimed(hosts: Hosts, names: Sequence[str], workspace: Workspace) -> Iterato
     """
     held: dict[str, str] = {}
     try:
-        for each in side_by_side(lambda name: _claim(hosts, name, workspace, held), names):
+        for each in run_parallel(lambda name: _claim(hosts, name, workspace, held), names):
             if each is not None:
                 raise each
         yield
     finally:
-        side_by_side(lambda name: _free(hosts, name, held[name]), list(held))
+        run_parallel(lambda name: _free(hosts, name, held[name]), list(held))
 
 
 def _claim(hosts: Hosts, name: str, workspace: Workspace, held: dict[str, str]) -> FirescreenError | None:
@@ -113,7 +113,7 @@ def _age(seconds: float) -> str:
     return f"{minutes // 60} h"
 
 
-def let_go(hosts: Hosts, names: Sequence[str], workspace: Workspace) -> None:
+def release(hosts: Hosts, names: Sequence[str], workspace: Workspace) -> None:
     """Takes away the marks of this workspace that a process which was killed left on these hosts, as far as it can."""
 
     def free(name: str) -> None:
@@ -123,4 +123,4 @@ def let_go(hosts: Hosts, names: Sequence[str], workspace: Workspace) -> None:
             if there is not None and _read(there.content).get("workspace") == workspace.identity():
                 hosts.connection(name).remove(path)
 
-    side_by_side(free, names)
+    run_parallel(free, names)

@@ -1,4 +1,4 @@
-"""Connections and services by name: the only place that knows which kind of host needs which code."""
+"""Connections and services by host name: the only place that knows which kind of host needs which code."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ import posixpath
 import shutil
 import socket
 import threading
-from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 
-from wizard import probes
 from wizard.account import account
 from wizard.components import all_components
 from wizard.components import component as find_component
@@ -19,11 +16,11 @@ from wizard.connections.credentials import Access
 from wizard.connections.local import LocalConnection
 from wizard.connections.practice import PracticeConnection
 from wizard.connections.sudo import open_local
-from wizard.engine import runtime_info, verification
-from wizard.engine.parallel import side_by_side
+from wizard.engine.exposure import exposure
+from wizard.engine.parallel import run_parallel
 from wizard.engine.reachability import Way, bracketed, seen_from_here
 from wizard.errors import FirescreenError
-from wizard.model import MANUAL, WORKSPACE, Caller, Forward, HostSpec, Probe, Service
+from wizard.model import MANUAL, WORKSPACE, Caller, Forward, HostSpec, Service
 from wizard.service_managers import (
     discovery,
     supervised,
@@ -109,6 +106,14 @@ class Hosts:
                 return IncusConnection(spec, via=self.connection(spec.via) if spec.via else None)
         return LocalConnection(name)  # manual: its files are laid out in the outbox, for a person to copy
 
+    def reach(self, name: str) -> FirescreenError | None:
+        """Connects to a host; gives what keeps it from being reached."""
+        try:
+            self.connection(name).identity()
+        except FirescreenError as error:
+            return error
+        return None
+
     def names(self, name: str) -> tuple[str, ...]:
         """Names and addresses that a host answers to, best first."""
         spec = self._specs[name]
@@ -132,7 +137,7 @@ class Hosts:
         way = self._way(spec)
         if not way.address:
             return found
-        return tuple(side_by_side(lambda service: seen_from_here(service, way, self.dial), found))
+        return tuple(run_parallel(lambda service: seen_from_here(service, way, self.dial), found))
 
     def _way(self, spec: HostSpec) -> Way:
         holder = self._specs.get(spec.via) if spec.connect == "incus" else spec
@@ -173,7 +178,7 @@ class Hosts:
             active=True,
             home=home,
         )
-        turned = verification.exposure(service).tls
+        turned = exposure(service).tls
         return replace(service, web_config=posixpath.join(home, "web.yml") if turned else "")
 
     def described(self, service: Service) -> Service:
@@ -213,50 +218,3 @@ class Hosts:
             if there[path] is not None:
                 return path
         return shutil.which("promtool") or "" if spec.connect in ("local", "practice") else ""
-
-
-def restart(connection: Connection, service: Service) -> None:
-    """Restarts a service and waits until it serves.
-
-    Raises:
-        ServiceError: it did not come up; its own last lines are in `log`.
-    """
-    manager_of(service).restart(connection, service, answers=_asked(connection, service))
-
-
-def _asked(connection: Connection, service: Service) -> Callable[[float], bool] | None:
-    """Whether a service answers, where that says that it has taken its settings and can be asked from here."""
-    host = service.listen.rpartition(":")[0].strip("[]")
-    if service.forward is not None:
-        return None
-    here = connection.is_local or _is_far(service)
-    if not here or host == "::1" or find_component(service.component).asks_others:
-        return None  # Prometheus answers while it still reads
-    return partial(probes.answers, service.listen)
-
-
-def reload(
-    connection: Connection, service: Service, known: Sequence[Probe] = (), dial: probes.Dial | None = None
-) -> None:
-    """Has a service read its configuration again; back when it says that it has.
-
-    Args:
-        connection: the service's host.
-        service: which one.
-        known: probes of the plan, for a Prometheus that says of itself what its log does not.
-        dial: makes the connection of a service with a `forward`.
-
-    Raises:
-        ServiceError: it refused the new configuration, or has not read it; it goes on with the old.
-    """
-    if service.is_manual or not find_component(service.component).reload_by:
-        return
-    here = connection.is_local or service.forward is not None or _is_far(service)
-    ask = runtime_info.asking(service, known, dial) if here else None
-    manager_of(service).reload(connection, service, ask=ask)
-
-
-def _is_far(service: Service) -> bool:
-    """Whether its address is another than this machine's own."""
-    host = service.listen.rpartition(":")[0].strip("[]")
-    return not (host in ("localhost", "::1") or host.startswith("127."))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from wizard import passwords, probes
+from wizard import ownfiles, passwords, probes
 from wizard.config_files import http_client
 from wizard.diagnostics import catalogue
 from wizard.diagnostics.catalogue import Diagnosis
@@ -213,10 +213,7 @@ def _keep(workspace: Workspace, name: str, content: bytes) -> Path:
     try:
         folder = workspace.ensure().root / "probes"
         folder.mkdir(mode=0o700, exist_ok=True)
-        path.unlink(missing_ok=True)
-        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(number, "wb") as file:
-            file.write(content)
+        ownfiles.replace(path, content)
     except OSError as error:
         raise HostError(f"the file cannot be written: {error.strerror}", where=str(path)) from error
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -118,10 +119,24 @@ class Holding:
     note: str
 
 
-def told(error: FirescreenError) -> tuple[str, str, str, str]:
+def error_fields(error: FirescreenError) -> tuple[str, str, str, str]:
     """An error as an event carries it: title, what, where, todo."""
     return error.title, error.what, error.where, error.todo
 
 
 def silent(_: Event) -> None:
     """For who does not want to hear of each event."""
+
+
+def finish(outcome: Outcome, emit: Callable[[Event], None]) -> Outcome:
+    """Tells that a run is over, and how."""
+    emit(
+        Event(
+            run=outcome.run,
+            kind="finished",
+            state=outcome.state,
+            text="\n".join(outcome.summary),
+            error=error_fields(outcome.error) if outcome.error else None,
+        )
+    )
+    return outcome

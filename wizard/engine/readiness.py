@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from wizard import probes
-from wizard.engine import verification
-from wizard.engine.parallel import side_by_side
+from wizard.engine.exposure import exposure
+from wizard.engine.parallel import run_parallel
 from wizard.errors import InputError
 from wizard.model import Plan, RunService, Service
 
@@ -26,7 +26,7 @@ def refuse_silent(plan: Plan, dial: probes.Dial) -> None:
         for change in plan.changes
         if isinstance(change, RunService) and _is_asked(plan, change.service)
     }
-    seen = side_by_side(lambda key: _answers(services[key], dial), list(services))
+    seen = run_parallel(lambda key: _answers(services[key], dial), list(services))
     silent = [services[key] for key, found in zip(services, seen, strict=True) if not found]
     if not silent:
         return
@@ -44,7 +44,7 @@ def _answers(service: Service, dial: probes.Dial) -> bool:
     """Whether it says anything; its metrics, which take their time, are asked for only where a short question fails."""
     if service.forward is None and probes.answers(service.listen, _SHORT):
         return True
-    return verification.exposure(service, dial).state != "down"
+    return exposure(service, dial).state != "down"
 
 
 def _is_asked(plan: Plan, service: Service) -> bool:

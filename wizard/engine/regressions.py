@@ -13,7 +13,7 @@ from typing import Final
 
 from wizard.engine import baseline, vantage_point
 from wizard.engine.hosts import Hosts
-from wizard.engine.parallel import side_by_side
+from wizard.engine.parallel import run_parallel
 from wizard.engine.prometheus_recovery import MonitorCheck, Regression, Told
 from wizard.engine.reachability import is_address
 from wizard.model import (
@@ -102,7 +102,7 @@ class Comparison:
                 continue
             work.append(MonitorCheck(self, each, health, since, told).run)
         work += [_bound(self._proxy, answer, told) for answer in self._before.proxies]
-        side_by_side(lambda one: one(), work)
+        run_parallel(lambda one: one(), work)
         # Two that ask the same may find the same.
         found = tuple(dict.fromkeys(each for each in told.broken if each.host not in lost))
         self.report = HealthReport(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from wizard import ownfiles
 from wizard.certificates import issue
-from wizard.engine.journal import Record
+from wizard.engine.journal_reader import Record
 from wizard.engine.outcome import Holding
 from wizard.errors import CertificateError, FirescreenError
 from wizard.model import WORKSPACE, Attempt, Facts, HealthReport, Plan, Stack, WriteFile
@@ -138,10 +138,7 @@ def report(record: Record, path: Path) -> Path:
     ]
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.unlink(missing_ok=True)
-        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(number, "w", encoding="utf-8") as file:
-            file.write("\n".join(text))
+        ownfiles.replace(path, "\n".join(text))
     except OSError as error:
         raise FirescreenError(f"the report cannot be written: {error.strerror}", where=str(path)) from error
     return path

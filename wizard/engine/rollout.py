@@ -10,65 +10,17 @@ import threading
 from collections.abc import Callable, Sequence
 
 from wizard import planner
-from wizard.engine import findings, journal, rollback, verification
-from wizard.engine.executor import Applier
+from wizard.engine import findings, journal_reader, verification
+from wizard.engine.executor import Executor
 from wizard.engine.hosts import Hosts
 from wizard.engine.journal import Journal
-from wizard.engine.outcome import HostOutcome, told
-from wizard.engine.parallel import side_by_side
+from wizard.engine.outcome import HostOutcome, error_fields
+from wizard.engine.parallel import run_parallel
 from wizard.engine.regressions import Comparison, excuse
 from wizard.errors import CancelledError, FirescreenError, InputError
-from wizard.model import Attempt, Baseline, Event, HealthReport, HostState, Plan
+from wizard.model import Attempt, Baseline, Event, HealthReport, HostState, Plan, PlannedStep
 
 Emit = Callable[[Event], None]
-
-CANARY_FROM = 4
-"""Hosts from which on one is changed and proven before the rest."""
-
-
-def canary_of(plan: Plan, wanted: str = "") -> str:
-    """The host that goes first; '' for none.
-
-    Args:
-        wanted: the person's choice: a host's name, 'none', or '' for ours: the first that may, where there are more
-            than three.
-
-    Raises:
-        InputError: the host that the person named is not changed by this plan, or cannot go before the others.
-    """
-    changed, able = planner.changed_hosts(plan), may_go_first(plan)
-    if wanted == "none" or len(changed) < 2:
-        return ""
-    if not wanted:
-        # A practice stack is one machine, however many hosts it plays.
-        real = [spec.name for spec in plan.stack.hosts if spec.connect != "practice" and spec.name in changed]
-        return able[0] if able and len(real) >= CANARY_FROM else ""
-    if wanted not in able:
-        why = together(plan) or ("it asks the others" if wanted in planner.askers(plan) else "")
-        raise InputError(
-            f"{wanted} cannot go first" + (f": {why}" if why else ""),
-            where=plan.stack.source or wanted,
-            todo=f"choose one of: {', '.join(able)}" if able else "leave the choice out",
-        )
-    return wanted
-
-
-def may_go_first(plan: Plan) -> tuple[str, ...]:
-    """The hosts of which one may be changed and proven before the others, in the stack's order."""
-    changed, asking = planner.changed_hosts(plan), planner.askers(plan)
-    if not plan.probes or len(changed) < 2 or together(plan):
-        return ()
-    return tuple(host for host in changed if host not in asking)
-
-
-def together(plan: Plan) -> str:
-    """Why no host of a plan can go before the others; '' if one can."""
-    if plan.answers.renew:
-        return "what is replaced is replaced on all hosts together"
-    for host in planner.askers(plan):
-        if any(service.web_config for service in plan.facts.hosts[host].services):
-            return f"what asks them, on {host}, is encrypted itself already"
-    return ""
 
 
 class Rollout:
@@ -107,10 +59,10 @@ class Rollout:
         self._cancel = cancel
         self._changed = planner.changed_hosts(plan)
         # Without a proof, nobody could say which host failed it: then all of it holds, or nothing.
-        self._parted = frozenset(self._changed) - planner.askers(plan) if plan.probes else frozenset()
+        self._independent = frozenset(self._changed) - planner.askers(plan) if plan.probes else frozenset()
         self._states: dict[str, HostState] = dict.fromkeys(self._changed, "waiting")
         self._lost: dict[str, FirescreenError] = {}
-        self._applier = Applier(plan, hosts, log, emit, cancel, parted=self._parted)
+        self._executor = Executor(hosts, log, emit, cancel, plan=plan, independent=self._independent)
         self._attempts: dict[str, Attempt] = {}
 
     @property
@@ -154,15 +106,15 @@ class Rollout:
             self._log_line(
                 f"{canary} goes first: it is changed and proven before the others are touched", canary
             )
-            if failed := self._apply(first):
+            if failed := self._executor.apply(self._remaining(first)):
                 raise next(iter(failed.values()))
             findings.judge(self._prove(first))
             for error in self._regressed(first).values():
                 raise error
             self._say(canary, "changed" if self._later else "proven")
-        target = planner.following(self._plan, self._applier.made) if first is not None else self._plan
+        target = planner.following(self._plan, self._executor.made) if first is not None else self._plan
         while True:
-            failed = self._apply(target)
+            failed = self._executor.apply(self._remaining(target))
             if not failed:
                 attempts = self._prove(target)
                 failed = self._unproven(attempts) or self._regressed(target)
@@ -184,13 +136,13 @@ class Rollout:
             self._log_line(f"no host goes first: {error.what}", canary)
             return None
 
-    def _apply(self, target: Plan) -> dict[str, FirescreenError]:
-        todo = planner.remaining(target, self._applier.made)
-        changes = [change for step in todo for change in step.changes]
-        for host in dict.fromkeys(change.host for change in changes):
+    def _remaining(self, target: Plan) -> tuple[PlannedStep, ...]:
+        """The steps of a plan that are not made yet; their hosts are worked on from now on."""
+        steps = planner.remaining(target, self._executor.made)
+        for host in dict.fromkeys(change.host for step in steps for change in step.changes):
             if host in self._states:
                 self._say(host, "working")
-        return self._applier.run(todo, self._log.extend(changes))
+        return steps
 
     def _prove(self, target: Plan) -> tuple[Attempt, ...]:
         """What the probes of a plan say. What was well and is asked of a server itself is not asked again."""
@@ -224,7 +176,7 @@ class Rollout:
             ProofError: one of them is needed by the others, or it was the canary, which had held before.
         """
         failed = [attempt for attempt in attempts if attempt.failed]
-        if any(attempt.probe.host not in self._parted for attempt in failed):
+        if any(attempt.probe.host not in self._independent for attempt in failed):
             findings.judge(tuple(failed))
         return {attempt.probe.host: findings.failure(failed, attempt.probe.host) for attempt in failed}
 
@@ -240,7 +192,7 @@ class Rollout:
         if self._cancel.is_set():
             raise CancelledError("you stopped the run while it was being proven")
         for each in found:
-            if each.host not in self._parted:
+            if each.host not in self._independent:
                 raise each.error()
         return {each.host: each.error() for each in reversed(found)}
 
@@ -256,7 +208,7 @@ class Rollout:
         lost = self._lost | failed
         keep = [spec.name for spec in self._plan.stack.hosts if spec.name not in lost]
         try:
-            target = planner.following(planner.narrowed(self._plan, keep), self._applier.made)
+            target = planner.following(planner.narrowed(self._plan, keep), self._executor.made)
         except InputError as error:
             self._log_line(f"the others cannot go on alone: {error.what}", next(iter(failed)))
             raise first from None
@@ -266,20 +218,18 @@ class Rollout:
         self._attempts = {
             key: attempt for key, attempt in self._attempts.items() if attempt.probe.host not in lost
         }
-        side_by_side(lambda pair: self._put_back(*pair), failed.items())
+        run_parallel(lambda pair: self._put_back(*pair), failed.items())
         return target
 
     def _put_back(self, host: str, error: FirescreenError) -> None:
-        record = journal.read(self._log.folder)
+        record = journal_reader.read(self._log.folder)
         assert record is not None
-        mine = record.of((host,))
         try:
-            rollback.put_back(mine, self._hosts, self._emit)
-            rollback.revive(mine, self._hosts)
-            self._log.back(host)
+            Executor(self._hosts, self._log, self._emit).roll_back(record.for_hosts((host,)))
+            self._log.mark_rolled_back(host)
             self._say(host, "rolled-back", error)
         except FirescreenError:
-            self._log.owe(host)
+            self._log.mark_rollback_pending(host)
             self._say(host, "stuck", error)
 
     # -- telling ------------------------------------------------------------------------------------------
@@ -292,7 +242,7 @@ class Rollout:
                 kind="host",
                 host=host,
                 state=state,
-                error=told(error) if error is not None else None,
+                error=error_fields(error) if error is not None else None,
             )
         )
 

@@ -11,9 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from wizard.engine.hosts import Hosts
-from wizard.engine.journal import Entry, Image, Record
-from wizard.engine.parallel import side_by_side
-from wizard.errors import FirescreenError, HostError
+from wizard.engine.journal import Journal
+from wizard.engine.journal_reader import Entry, Image, Record
+from wizard.engine.outcome import Outcome
+from wizard.engine.parallel import run_parallel
+from wizard.errors import FirescreenError, HostError, JournalError, RestoreError
 from wizard.model import WORKSPACE, FileState, Service
 from wizard.service_managers.registry import manager_of
 
@@ -48,7 +50,7 @@ def compare(record: Record, hosts: Hosts) -> Remains:
     for entry in record.entries:
         if entry.number in record.begun:
             entries.setdefault(entry.host, []).append(entry)
-    found = side_by_side(lambda name: _on_host(record, name, entries[name], hosts), entries)
+    found = run_parallel(lambda name: _on_host(record, name, entries[name], hosts), entries)
     return Remains(
         run=record.run,
         title=record.title,
@@ -56,6 +58,43 @@ def compare(record: Record, hosts: Hosts) -> Remains:
         hosts=tuple(name for name in entries if name != WORKSPACE),
         differences=tuple(each for differences in found for each in differences),
     )
+
+
+def forget(record: Record, left: Remains, *, as_it_is: bool) -> Outcome:
+    """Writes to the journal that a run is not to be rolled back any more, unless something differs.
+
+    Args:
+        as_it_is: also where something differs; the copies of the files as they were stay then.
+    """
+    if left.differences and not as_it_is:
+        places = dict.fromkeys(":".join(filter(None, (each.host, each.path))) for each in left.differences)
+        error = RestoreError(
+            f"{len(places)} of what it touched is not as it was before, so the run is not forgotten",
+            where=", ".join(places),
+            todo=(
+                f"Put it back by hand (the copies lie in {record.folder / 'before'}), "
+                f"or keep it so: firescreen recover --forget {record.run} --as-it-is --yes"
+            ),
+        )
+        return Outcome(run=record.run, state="failed", error=error)
+    log = Journal(record.folder)
+    try:
+        for host in sorted(record.owed):
+            log.mark_rolled_back(host)
+        if not record.owed:
+            if not left.differences:
+                log.forget_images()
+            log.state("forgotten")
+    except JournalError as error:
+        return Outcome(run=record.run, state="failed", error=error)
+    finally:
+        log.close()
+    said = (
+        "Every file is as it was before that run, and the services run."
+        if not left.differences
+        else f"What differs stays as it is. The files as they were lie in {record.folder / 'before'}."
+    )
+    return Outcome(run=record.run, state="forgotten", summary=(said,))
 
 
 def _on_host(record: Record, name: str, entries: Sequence[Entry], hosts: Hosts) -> list[Difference]:

@@ -1,4 +1,4 @@
-"""Runs the probes of a stack, several at once, and says what the wire says about a component."""
+"""Verifies a stack: makes its probes, several at once, and waits for what Prometheus reports."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from wizard import probes
-from wizard.components import component as find_component
-from wizard.engine.outcome import Exposure, ExposureState
-from wizard.model import Attempt, Event, Probe, Service
+from wizard.model import Attempt, Event, Probe
 
 Emit = Callable[[Event], None]
 
@@ -42,62 +40,14 @@ def prove(
     """Every probe's outcome, in the order given; each is told as it comes in.
 
     Args:
-        since: unix time; Prometheus' own word counts only for scrapes after it.
-        most: machines that are asked side by side.
+        since: unix time; what Prometheus reports counts only for scrapes after it.
+        most: machines that are probed at once.
         dial: makes the connections that another host has to make.
         excuse: why an attempt that did not end as expected does not count; '' if it does.
     """
-    finished = 0
-    lock = threading.Lock()
-    trusts = probes.Trusts()
-
-    def told(attempt: Attempt, state: str, done: int) -> None:
-        emit(
-            Event(
-                run=run,
-                kind="probe",
-                host=attempt.probe.host,
-                step=attempt.probe.id,
-                state=state,
-                done=done,
-                total=len(wanted),
-                text=attempt.probe.name,
-                attempt=attempt,
-            )
-        )
-
-    def one(probe: Probe) -> Attempt:
-        nonlocal finished
-        if probe.kind == "up":
-            fresh = replace(probe, not_before=since)
-            attempt = probes.wait(
-                fresh,
-                until=time.monotonic() + probe.timeout,
-                cancel=cancel,
-                meanwhile=lambda look: told(look, "waiting", finished),
-                dial=dial,
-                settled=lambda look: bool(excuse(look)),
-            )
-            attempt = replace(attempt, excused=excuse(attempt))
-        else:
-            attempt = probes.run(probe, cancel=cancel, trusts=trusts, dial=dial)
-            if probe.holds and not attempt.ok:
-                # What another program says of a server that has only just started may be a moment old.
-                attempt = probes.wait(
-                    probe,
-                    until=time.monotonic() + _SECOND_THOUGHT,
-                    cancel=cancel,
-                    meanwhile=lambda look: told(look, "waiting", finished),
-                    dial=dial,
-                )
-        with lock:
-            finished += 1
-            done = finished
-        told(attempt, "failed" if attempt.failed else "done", done)
-        return attempt
-
     if not wanted:
         return ()
+    verification = _Verification(len(wanted), run, emit, cancel, since, dial, excuse)
     # What waits for Prometheus' next scrape must not hold up what is asked of the servers themselves.
     waiting = [probe for probe in wanted if probe.kind == "up"]
     others = [probe for probe in wanted if probe.kind != "up"]
@@ -107,9 +57,73 @@ def prove(
         ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="probe-up") as patient,
         ThreadPoolExecutor(max_workers=lanes, thread_name_prefix="probe") as pool,
     ):
-        asked = {id(probe): pool.submit(one, probe) for probe in _in_turn(others)}
-        asked |= {id(probe): patient.submit(one, probe) for probe in waiting}
+        asked = {id(probe): pool.submit(verification.attempt, probe) for probe in _in_turn(others)}
+        asked |= {id(probe): patient.submit(verification.attempt, probe) for probe in waiting}
         return tuple(asked[id(probe)].result() for probe in wanted)
+
+
+class _Verification:
+    """Makes probes from several threads, and tells each outcome."""
+
+    def __init__(
+        self,
+        total: int,
+        run: str,
+        emit: Emit,
+        cancel: threading.Event,
+        since: float,
+        dial: probes.Dial | None,
+        excuse: Callable[[Attempt], str],
+    ) -> None:
+        self._total, self._run, self._emit = total, run, emit
+        self._cancel, self._since, self._dial, self._excuse = cancel, since, dial, excuse
+        self._trusts = probes.Trusts()
+        self._lock = threading.Lock()
+        self._finished = 0
+
+    def attempt(self, probe: Probe) -> Attempt:
+        """One probe, made until its outcome is settled."""
+        if probe.kind == "up":
+            fresh = replace(probe, not_before=self._since)
+            attempt = self._wait(fresh, probe.timeout, settled=lambda look: bool(self._excuse(look)))
+            attempt = replace(attempt, excused=self._excuse(attempt))
+        else:
+            attempt = probes.run(probe, cancel=self._cancel, trusts=self._trusts, dial=self._dial)
+            if probe.holds and not attempt.ok:
+                # What another program reports of a server that has only just started may be a moment old.
+                attempt = self._wait(probe, _SECOND_THOUGHT)
+        with self._lock:
+            self._finished += 1
+            done = self._finished
+        self._tell(attempt, "failed" if attempt.failed else "done", done)
+        return attempt
+
+    def _wait(
+        self, probe: Probe, seconds: float, *, settled: Callable[[Attempt], bool] | None = None
+    ) -> Attempt:
+        return probes.wait(
+            probe,
+            until=time.monotonic() + seconds,
+            cancel=self._cancel,
+            meanwhile=lambda look: self._tell(look, "waiting", self._finished),
+            dial=self._dial,
+            settled=settled,
+        )
+
+    def _tell(self, attempt: Attempt, state: str, done: int) -> None:
+        self._emit(
+            Event(
+                run=self._run,
+                kind="probe",
+                host=attempt.probe.host,
+                step=attempt.probe.id,
+                state=state,
+                done=done,
+                total=self._total,
+                text=attempt.probe.name,
+                attempt=attempt,
+            )
+        )
 
 
 def _address(probe: Probe) -> str:
@@ -128,85 +142,3 @@ def _in_turn(wanted: Sequence[Probe]) -> list[Probe]:
         turns.append((seen[probe.host], probe))
         seen[probe.host] += 1
     return [probe for _, probe in sorted(turns, key=lambda turn: turn[0])]
-
-
-def exposure(service: Service, dial: probes.Dial | None = None) -> Exposure:
-    """How open a service is: asked first plainly, then over TLS without checking anything.
-
-    Args:
-        dial: as for `prove`.
-    """
-    if service.out_of_reach:
-        # Asked from here, another program's answer would be taken for its own.
-        return _exposure(service, "down", f"cannot be asked from here: {service.out_of_reach}")
-    path = find_component(service.component).metrics_path(service.flag)
-    place = service.listen
-    plain = probes.run(_ask(service, f"http://{place}{path}"), dial=dial)
-    tls = password = client = False
-    down = plain.outcome == "error"
-    if plain.outcome in {"400", "error"}:
-        secure = probes.run(_ask(service, f"https://{place}{path}", insecure=True), dial=dial)
-        # A server that hangs takes the connection and agrees on nothing.
-        tls = secure.tls is not None and bool(secure.tls.version)
-        password = secure.status == 401
-        client = secure.outcome == "refused"
-        down = not tls and down
-    else:
-        password = plain.status == 401
-    state: ExposureState
-    if down:
-        state, words = "down", "does not answer"
-    elif not tls and not password:
-        everyone = "all who reach it" if service.forward else "everyone"
-        state, words = "open", f"plain, no password: open to {everyone}"
-    elif not tls:
-        state, words = "partly", "password, but in plain sight"
-    elif client:
-        state, words = "secured", "TLS + client certificate"
-    elif password:
-        state, words = "secured", "TLS + password"
-    else:
-        state, words = "partly", "TLS, no password"
-    return _exposure(service, state, words, tls=tls, password=password, client_certificate=client)
-
-
-def _exposure(
-    service: Service,
-    state: ExposureState,
-    words: str,
-    *,
-    tls: bool = False,
-    password: bool = False,
-    client_certificate: bool = False,
-) -> Exposure:
-    return Exposure(
-        host=service.host,
-        component=service.component,
-        address=service.listen,
-        version=service.version,
-        manager=service.manager,
-        unit=service.unit,
-        tls=tls,
-        password=password,
-        client_certificate=client_certificate,
-        state=state,
-        words=words,
-        instance=service.instance,
-        through=service.forward.host.name if service.forward else "",
-    )
-
-
-def _ask(service: Service, url: str, *, insecure: bool = False) -> Probe:
-    return Probe(
-        id=f"scan/{service.key}",
-        host=service.host,
-        component=service.component,
-        unit=service.instance,
-        name="how open it is",
-        client="anyone",
-        expect="200",
-        url=url,
-        forward=service.forward,
-        insecure=insecure,
-        timeout=3.0,
-    )

@@ -7,7 +7,6 @@ folder of the component's configuration, and a mistake in the lab's file is a `L
 from __future__ import annotations
 
 import ipaddress
-import os
 import posixpath
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from wizard import passwords, practice
+from wizard import ownfiles, passwords, practice
 from wizard.account import account
 from wizard.errors import LabError, ServiceError
 from wizard.labs import sandbox_policy
@@ -71,9 +70,7 @@ def place(
 def _password(path: Path) -> Secret:
     """The password that this practice stack's labs place; made at first use, gone with the stack."""
     if not path.exists():
-        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(number, "w", encoding="utf-8") as file:
-            file.write(secrets.token_urlsafe(18))
+        ownfiles.create(path, secrets.token_urlsafe(18))
     return Secret(path.read_text(encoding="utf-8"))
 
 

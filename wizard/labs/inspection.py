@@ -27,7 +27,7 @@ from wizard.config_files import prometheus as scrape
 from wizard.config_files import web_config
 from wizard.config_files.web_config import WebConfig
 from wizard.engine.hosts import Hosts
-from wizard.engine.parallel import side_by_side
+from wizard.engine.parallel import run_parallel
 from wizard.errors import ConfigError, HostError, InputError, LabError
 from wizard.model import FileState, Forward, Probe, Service, Stack
 from wizard.probes.http import Exchange, fetch
@@ -252,7 +252,7 @@ class Look:
             with suppress(HostError):
                 self._services[name] = self._hosts.services(name)
 
-        side_by_side(services, [spec.name for spec in self._stack.hosts if spec.name not in self._services])
+        run_parallel(services, [spec.name for spec in self._stack.hosts if spec.name not in self._services])
 
     def read(self, of: str, path: str) -> FileState | None:
         """A file of a component's host, or None if there is none that can be read."""

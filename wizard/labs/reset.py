@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from wizard import practice
-from wizard.engine import Engine, journal
-from wizard.engine.journal import Record
+from wizard.engine import Engine, journal_reader
+from wizard.engine.journal_reader import Record
 from wizard.errors import FirescreenError
 from wizard.model import WORKSPACE, Event
 from wizard.practice import PracticeHost
@@ -50,7 +50,7 @@ def undo_runs(
     """
     standing = {
         record.run: record
-        for record in journal.records(engine.workspace.runs)
+        for record in journal_reader.records(engine.workspace.runs)
         if record.state in ("proven", "applied")
     }
     for run in reversed(runs):

@@ -16,9 +16,9 @@ from typing import Any
 
 from wizard import ownfiles
 from wizard.connections.base import Connection
-from wizard.engine import hosts as engine_hosts
+from wizard.engine import service_control
 from wizard.engine.hosts import Hosts
-from wizard.engine.parallel import side_by_side
+from wizard.engine.parallel import run_parallel
 from wizard.errors import FirescreenError, LabError
 from wizard.model import FileState, PathInfo, Service
 
@@ -61,7 +61,7 @@ def look(hosts: Hosts, services: Mapping[str, Iterable[Service]]) -> dict[str, H
         HostError: a host cannot be reached or read. LabError: there is more than a lab could put back.
     """
     names = tuple(services)
-    found = side_by_side(lambda name: _look(hosts.connection(name), *_places(services[name])), names)
+    found = run_parallel(lambda name: _look(hosts.connection(name), *_places(services[name])), names)
     return dict(zip(names, found, strict=True))
 
 
@@ -127,9 +127,9 @@ def put_back(hosts: Hosts, held: Mapping[str, Held], services: Mapping[str, Iter
         changed = [*_files(connection, was, now), *_folders(connection, was, now)]
         # Passwords and client certificates count from a restart on in newer versions; a reload would do for less.
         for service in services.get(name, ()) if changed else ():
-            engine_hosts.restart(connection, service)
+            service_control.restart(connection, service)
 
-    side_by_side(one, tuple(held))
+    run_parallel(one, tuple(held))
 
 
 def _files(connection: Connection, was: Held, now: Held) -> list[str]:

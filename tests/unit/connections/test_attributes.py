@@ -12,7 +12,7 @@ from wizard.connections.attributes import ACL, acl_text, acl_value
 from wizard.connections.examination import examine
 from wizard.connections.local import LocalConnection
 from wizard.connections.path_script import UNSAFE, refused
-from wizard.engine import journal
+from wizard.engine import journal, journal_reader
 from wizard.model import FileState, WriteFile
 
 GETFACL = "user::rw-\nuser:1002:r--\t\t#effective:---\nuser:105:rw-\ngroup::r--\nmask::rw-\nother::---\n"
@@ -76,7 +76,7 @@ def test_a_journal_keeps_them_and_an_older_one_has_none(tmp_path: Path) -> None:
     change = WriteFile(host="srv1", path="/etc/x", before=before, after=FileState(b"new"), why="")
     log = journal.Journal.create(tmp_path, title="t", hosts=(), changes=(change,), details=())
     log.close()
-    record = journal.read(log.folder)
+    record = journal_reader.read(log.folder)
     assert record is not None
     image = record.entries[0].before
     assert image is not None
@@ -85,7 +85,7 @@ def test_a_journal_keeps_them_and_an_older_one_has_none(tmp_path: Path) -> None:
     older = text.replace(f', "attributes": [["{ACL}", "{kept[0][1]}"]]', "").replace(', "attributes": []', "")
     assert "attributes" not in older
     (log.folder / "journal.jsonl").write_text(older)
-    record = journal.read(log.folder)
+    record = journal_reader.read(log.folder)
     assert record is not None
     assert record.entries[0].before is not None
     assert record.load(record.entries[0].before) == before

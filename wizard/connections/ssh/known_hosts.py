@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from wizard import ownfiles
 from wizard.connections import errors
 from wizard.errors import HostError
 
@@ -125,21 +126,12 @@ def append(path: Path, name: str, kind: str, blob: bytes, *, hashed: bool) -> No
     real = Path(os.path.realpath(path))
     if real.exists() and not real.is_file():
         return  # UserKnownHostsFile /dev/null: the person wants none kept
-    staged = real.with_name(f".{real.name}.firescreen-{os.getpid()}")
     try:
         real.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         old = real.read_bytes() if real.exists() else b""
         gap = b"\n" if old and not old.endswith(b"\n") else b""
-        staged.unlink(missing_ok=True)
-        number = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with open(number, "wb") as file:
-            file.write(old + gap + line)
-            file.flush()
-            os.fsync(number)
-        staged.replace(real)
+        ownfiles.replace(real, old + gap + line, durable=True)
     except OSError as problem:
-        with suppress(OSError):
-            staged.unlink()
         raise errors.from_errno(problem, doing="write", path=str(path)) from None
 
 

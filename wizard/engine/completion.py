@@ -1,0 +1,54 @@
+"""Completes the verification of a run whose targets Prometheus had not scraped again when it ended."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from wizard.engine import baseline, findings, report
+from wizard.engine.hosts import Hosts
+from wizard.engine.journal import Journal
+from wizard.engine.journal_reader import Record
+from wizard.engine.outcome import Outcome
+from wizard.engine.regressions import Comparison
+from wizard.errors import ProofError
+from wizard.model import Attempt, Baseline, Event, Plan
+
+
+def complete(
+    record: Record,
+    plan: Plan,
+    attempts: Sequence[Attempt],
+    hosts: Hosts,
+    emit: Callable[[Event], None],
+    cancel: threading.Event,
+) -> Outcome:
+    """See `Engine.complete`; for who holds the lock.
+
+    Args:
+        record: a run in state `changed`.
+    """
+    before = baseline.kept(record.folder) or Baseline()
+    comparison = Comparison(plan, before, hosts, emit, cancel, run=record.run)
+    # The last line of the journal says that all is changed.
+    changed = (record.folder / "journal.jsonl").stat().st_mtime
+    found = comparison.regressions(plan.watched, since=changed)
+    outcome = Outcome(run=record.run, state="changed", attempts=tuple(attempts), health=comparison.report)
+    try:
+        findings.judge(tuple(attempts))
+        for each in found:
+            raise each.error()
+    except ProofError as error:
+        wrong = ProofError(
+            error.what,
+            where=error.where,
+            todo=f"{error.todo}. Or undo the run with: firescreen undo {record.run} --yes",
+        )
+        return replace(outcome, error=wrong)
+    log = Journal(record.folder)
+    try:
+        log.state("proven")
+    finally:
+        log.close()
+    return replace(outcome, state="proven", summary=report.of_health(comparison.report))

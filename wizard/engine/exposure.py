@@ -1,0 +1,90 @@
+"""How open a service is, by what it answers on the wire and not by what a file says."""
+
+from __future__ import annotations
+
+from wizard import probes
+from wizard.components import component as find_component
+from wizard.engine.outcome import Exposure, ExposureState
+from wizard.model import Probe, Service
+
+
+def exposure(service: Service, dial: probes.Dial | None = None) -> Exposure:
+    """How open a service is: asked first plainly, then over TLS without checking anything.
+
+    Args:
+        dial: as for `prove`.
+    """
+    if service.out_of_reach:
+        # Asked from here, another program's answer would be taken for its own.
+        return _exposure(service, "down", f"cannot be asked from here: {service.out_of_reach}")
+    path = find_component(service.component).metrics_path(service.flag)
+    place = service.listen
+    plain = probes.run(_ask(service, f"http://{place}{path}"), dial=dial)
+    tls = password = client = False
+    down = plain.outcome == "error"
+    if plain.outcome in {"400", "error"}:
+        secure = probes.run(_ask(service, f"https://{place}{path}", insecure=True), dial=dial)
+        # A server that hangs takes the connection and agrees on nothing.
+        tls = secure.tls is not None and bool(secure.tls.version)
+        password = secure.status == 401
+        client = secure.outcome == "refused"
+        down = not tls and down
+    else:
+        password = plain.status == 401
+    state: ExposureState
+    if down:
+        state, words = "down", "does not answer"
+    elif not tls and not password:
+        everyone = "all who reach it" if service.forward else "everyone"
+        state, words = "open", f"plain, no password: open to {everyone}"
+    elif not tls:
+        state, words = "partly", "password, but in plain sight"
+    elif client:
+        state, words = "secured", "TLS + client certificate"
+    elif password:
+        state, words = "secured", "TLS + password"
+    else:
+        state, words = "partly", "TLS, no password"
+    return _exposure(service, state, words, tls=tls, password=password, client_certificate=client)
+
+
+def _exposure(
+    service: Service,
+    state: ExposureState,
+    words: str,
+    *,
+    tls: bool = False,
+    password: bool = False,
+    client_certificate: bool = False,
+) -> Exposure:
+    return Exposure(
+        host=service.host,
+        component=service.component,
+        address=service.listen,
+        version=service.version,
+        manager=service.manager,
+        unit=service.unit,
+        tls=tls,
+        password=password,
+        client_certificate=client_certificate,
+        state=state,
+        words=words,
+        instance=service.instance,
+        through=service.forward.host.name if service.forward else "",
+    )
+
+
+def _ask(service: Service, url: str, *, insecure: bool = False) -> Probe:
+    return Probe(
+        id=f"scan/{service.key}",
+        host=service.host,
+        component=service.component,
+        unit=service.instance,
+        name="how open it is",
+        client="anyone",
+        expect="200",
+        url=url,
+        forward=service.forward,
+        insecure=insecure,
+        timeout=3.0,
+    )

@@ -1,0 +1,306 @@
+"""Reads the journals of runs: what was there before, what was begun, what was done.
+
+Journals of earlier versions are read as well. A line that a crash cut short counts as not written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from wizard.errors import InputError, JournalError
+from wizard.model import FileState, FlagPlace, HostSpec, RunRecord, Service, Supervision
+
+FORMAT = 1
+
+STANDING = ("proven", "applied", "changed", "partly")
+"""What can be undone."""
+FINAL = (*STANDING, "undone", "rolled-back", "ended", "forgotten")
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A file as it was or will be: a keyed digest and its rights; `name` is the before-image's file."""
+
+    digest: str
+    mode: int
+    owner: str
+    group: str
+    name: str = ""
+    attributes: tuple[tuple[str, str], ...] = ()
+    """See `FileState.attributes`; older journals have none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One change as the journal knows it."""
+
+    number: int
+    host: str
+    kind: str
+    path: str
+    before: Image | None = None
+    after: Image | None = None
+    service: Service | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A run as its journal tells it."""
+
+    run: str
+    folder: Path
+    started: float
+    title: str
+    key: str
+    hosts: tuple[HostSpec, ...]
+    entries: tuple[Entry, ...]
+    begun: frozenset[int] = frozenset()
+    done: frozenset[int] = frozenset()
+    state: str = "cut-off"
+    owed: frozenset[str] = frozenset()
+    """Hosts that were out of reach when they were to be put back, while the run went on without them."""
+    details: tuple[str, ...] = field(default=())
+
+    def for_hosts(self, hosts: Collection[str]) -> Record:
+        """The same run as far as these hosts go."""
+        return replace(self, entries=tuple(entry for entry in self.entries if entry.host in hosts))
+
+    @property
+    def is_practice(self) -> bool:
+        """Whether it touched nothing but the practice stack (and the workspace)."""
+        return all(host.connect == "practice" for host in self.hosts)
+
+    def is_image(self, state: FileState | None, image: Image | None) -> bool:
+        """Whether a file's content is the one that the image stands for (rights aside)."""
+        if state is None or image is None:
+            return state is None and image is None
+        return hmac.compare_digest(digest(self.key, state.content), image.digest)
+
+    def load(self, image: Image) -> FileState:
+        """The file that a before-image holds.
+
+        Raises:
+            JournalError: it is gone or was altered.
+        """
+        path = self.folder / "before" / image.name
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise JournalError(
+                "the copy of what was there before cannot be read", where=str(path), todo="restore it by hand"
+            ) from error
+        if not hmac.compare_digest(digest(self.key, content), image.digest):
+            raise JournalError("the copy of what was there before was altered", where=str(path))
+        return FileState(content, image.mode, image.owner, image.group, image.attributes)
+
+    def summary(self) -> RunRecord:
+        """What the history shows."""
+        return RunRecord(
+            run=self.run,
+            started=self.started,
+            state=self.state,
+            title=self.title,
+            # A run that went another way than was planned wrote down more than was done.
+            changes=tuple(
+                dict.fromkeys(
+                    f"{entry.host}: {entry.kind} {entry.path}"
+                    for entry in self.entries
+                    if entry.number in self.begun or self.state not in STANDING
+                )
+            ),
+            folder=str(self.folder),
+        )
+
+
+def read(folder: Path) -> Record | None:
+    """The run that a folder's journal tells of; None if it was cut off before anything was touched.
+
+    Raises:
+        JournalError: it cannot be read, or its first lines are damaged though something was done.
+    """
+    try:
+        return _read(folder)
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise JournalError(
+            f"the journal cannot be read: {type(error).__name__}",
+            where=str(folder),
+            todo="the files as they were lie in its folder 'before'; put them back by hand",
+        ) from error
+
+
+@dataclass
+class _Course:
+    """What the lines after a journal's header tell, line by line."""
+
+    entries: list[Entry] = field(default_factory=list)
+    begun: set[int] = field(default_factory=set)
+    done: set[int] = field(default_factory=set)
+    owed: set[str] = field(default_factory=set)
+    state: str = ""
+    ready: bool = False
+
+    def take(self, line: Mapping[str, Any]) -> None:
+        """One more line."""
+        match line.get("line"):
+            case "run" | "more":
+                self.entries += map(_read_entry, line["changes"])
+            case "ready":
+                self.ready = True
+            case "begin":
+                self.begun.add(int(line["n"]))
+            case "done":
+                self.done.add(int(line["n"]))
+            case "back":
+                mine = {entry.number for entry in self.entries if entry.host == line["host"]}
+                self.begun -= mine
+                self.done -= mine
+                self.owed.discard(str(line["host"]))
+            case "owe":
+                self.owed.add(str(line["host"]))
+            case "state":
+                self.state = str(line["state"])
+
+
+def _read(folder: Path) -> Record | None:
+    header: dict[str, Any] | None = None
+    course = _Course()
+    for line in _lines(folder / "journal.jsonl"):
+        if line.get("line") == "run":
+            header = line
+        course.take(line)
+    if header is None or not course.ready:
+        if course.begun or course.done or course.state:
+            raise ValueError("the first lines are damaged")
+        return None
+    if header["format"] != FORMAT:
+        raise ValueError("another format")
+    details = folder / "details.txt"
+    return Record(
+        run=str(header["run"]),
+        folder=folder,
+        started=float(header["started"]),
+        title=str(header["title"]),
+        key=str(header["key"]),
+        hosts=tuple(HostSpec(**host) for host in header["hosts"]),
+        entries=tuple(course.entries),
+        begun=frozenset(course.begun),
+        done=frozenset(course.done),
+        state=course.state if course.state in FINAL else "cut-off",
+        owed=frozenset(course.owed) if course.state in STANDING else frozenset(),
+        details=tuple(details.read_text(encoding="utf-8").splitlines()) if details.exists() else (),
+    )
+
+
+def records(runs: Path) -> tuple[Record, ...]:
+    """All runs that touched anything, the newest first. A damaged journal is left where it is and not counted."""
+    found = []
+    for folder in _folders(runs):
+        with suppress(JournalError):
+            record = read(folder)
+            if record is not None:
+                found.append(record)
+    return tuple(sorted(found, key=lambda record: (record.started, record.run), reverse=True))
+
+
+def standing(runs: Path) -> tuple[Record, ...]:
+    """The runs that can be undone, the newest first."""
+    return tuple(record for record in records(runs) if record.state in STANDING)
+
+
+def unfinished(runs: Path) -> tuple[Record, ...]:
+    """The runs of which something has to be rolled back that nobody asked to keep, the newest first."""
+    return tuple(record for record in records(runs) if record.state == "cut-off" or record.owed)
+
+
+def find(runs: Path, run: str) -> Record:
+    """The run of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    for record in records(runs):
+        if record.run == run:
+            return record
+    raise InputError("there is no such run", where=run, todo="see: firescreen history")
+
+
+def sweep(runs: Path) -> None:
+    """Removes what is left of runs that were cut off before they touched anything."""
+    for folder in _folders(runs):
+        with suppress(JournalError):  # damaged: it may hold the only copy of what was there
+            if read(folder) is None:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folders(runs: Path) -> tuple[Path, ...]:
+    try:
+        return tuple(sorted(path for path in runs.iterdir() if path.is_dir()))
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise JournalError(
+            f"the runs cannot be looked at: {error.strerror}",
+            where=str(runs),
+            todo="use a workspace of your own: --workspace",
+        ) from error
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines that were written whole: one that a crash cut short counts as not written."""
+    if not path.exists():
+        return
+    for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(line, dict):
+            yield line
+
+
+def digest(key: str, content: bytes) -> str:
+    """What a journal keeps of a file's content: HMAC-SHA-256, hexadecimal."""
+    # Keyed, so that the journal alone tells nobody whether a guessed password is right.
+    return hmac.new(key.encode(), content, hashlib.sha256).hexdigest()
+
+
+def _read_entry(data: Mapping[str, Any]) -> Entry:
+    service = data.get("service")
+    return Entry(
+        number=int(data["number"]),
+        host=str(data["host"]),
+        kind=str(data["kind"]),
+        path=str(data["path"]),
+        before=_read_image(data.get("before")),
+        after=_read_image(data.get("after")),
+        service=_read_service(service) if service else None,
+    )
+
+
+def _read_image(data: Mapping[str, Any] | None) -> Image | None:
+    if not data:
+        return None
+    attributes = tuple((str(name), str(value)) for name, value in data.get("attributes", ()))
+    return Image(**{**data, "attributes": attributes})
+
+
+def _read_service(data: Mapping[str, Any]) -> Service:
+    known = {entry.name for entry in fields(Service)}
+    values = {key: value for key, value in data.items() if key in known}
+    for key in ("arguments", "hidden", "bound", "sockets", "shared_with"):
+        values[key] = tuple(values.get(key, ()))
+    if held := values.get("supervision"):
+        told: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in held.items()
+        }
+        values["supervision"] = Supervision(**told)
+    values["flags"] = FlagPlace(**values["flags"])
+    return Service(**values)

@@ -1,0 +1,258 @@
+"""Rolls back whole runs, from their journals: on request, or what an interrupted run left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from wizard.engine import journal_reader, rollback, unfinished_runs
+from wizard.engine.executor import Executor
+from wizard.engine.host_lock import locked, release
+from wizard.engine.hosts import Hosts
+from wizard.engine.journal import Journal
+from wizard.engine.journal_reader import Record
+from wizard.engine.outcome import Outcome, finish, silent
+from wizard.engine.unfinished_runs import Remains
+from wizard.errors import FirescreenError, InputError, JournalError
+from wizard.model import WORKSPACE, Event, HostSpec, RunRecord
+from wizard.workspace import Workspace
+
+Emit = Callable[[Event], None]
+
+RECOVER = "run: firescreen recover --yes"
+
+
+def roll_back_run(
+    record: Record, log: Journal, executor: Executor, *, begins: str, ends: str
+) -> FirescreenError | None:
+    """Rolls back a whole run; the journal says so before and after.
+
+    Args:
+        log: the run's journal, open.
+        begins: the state of the run meanwhile.
+        ends: its state afterwards.
+
+    Returns:
+        What kept it from being complete, with what to do about it.
+    """
+    try:
+        with suppress(JournalError):  # a full disk must not keep the files from being restored
+            log.state(begins)
+        executor.roll_back(record)
+        log.forget_images()
+        log.state(ends)
+    except FirescreenError as error:
+        return with_recovery(error)
+    return None
+
+
+def with_recovery(error: FirescreenError) -> FirescreenError:
+    """The error of a rollback, which `recover` has to complete when its cause is gone."""
+    error.todo = f"{error.todo.rstrip('.')}. When that is mended, {RECOVER}" if error.todo else RECOVER
+    return error
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """Undo and recovery of the runs of one workspace.
+
+    `connect`: opens the connections to hosts.
+    """
+
+    workspace: Workspace
+    connect: Callable[[tuple[HostSpec, ...]], Hosts]
+
+    # -- undo ---------------------------------------------------------------------------------------------
+
+    def undo(self, run: str, emit: Emit) -> Outcome:
+        """Rolls back what a run changed; the newest that stands, if none is named.
+
+        Raises:
+            FirescreenError: nothing was touched, and why.
+        """
+        with self.workspace.lock("an undo"):
+            self.refuse_unfinished()
+            record = self.standing_run(run)
+            with self.connect(record.hosts) as hosts, locked(hosts, _touched(record), self.workspace):
+                rollback.check(record, hosts)
+                return self._undo(record, hosts, emit)
+
+    def standing_run(self, run: str) -> Record:
+        """The run that can be undone now: the one that is named, or the newest.
+
+        Raises:
+            InputError: there is none, or another one builds on it.
+        """
+        standing = journal_reader.standing(self.workspace.runs)
+        if not standing and not run:
+            raise InputError("there is no run to undo", where=str(self.workspace.runs))
+        found = next((record for record in standing if run in ("", record.run)), None)
+        if found is None:
+            raise InputError(
+                "there is no such run that could be undone", where=run, todo="see: firescreen history"
+            )
+        if found is not standing[0]:
+            raise InputError(
+                f"run {standing[0].run} came after it and builds on it",
+                where=run,
+                todo=f"undo {standing[0].run} first",
+            )
+        return found
+
+    def _undo(self, record: Record, hosts: Hosts, emit: Emit) -> Outcome:
+        log = Journal(record.folder)
+        try:
+            error = roll_back_run(record, log, Executor(hosts, log, emit), begins="undoing", ends="undone")
+        finally:
+            log.close()
+        if error is not None:
+            return Outcome(run=record.run, state="failed", error=error)
+        return Outcome(run=record.run, state="undone", summary=("Every file is as it was before that run.",))
+
+    def undo_without_events(self, record: Record) -> FirescreenError | None:
+        """Rolls back a run whatever came after it; gives what kept it from being complete. For who holds the lock."""
+        with self.connect(record.hosts) as hosts:
+            return self._undo(record, hosts, silent).error
+
+    # -- recovery -----------------------------------------------------------------------------------------
+
+    def interrupted(self) -> RunRecord | None:
+        """See `Engine.cut_off`."""
+        if self.workspace.busy():
+            return None
+        for record in journal_reader.records(self.workspace.runs):
+            if record.state == "cut-off":
+                return record.summary()
+            if record.owed:
+                return replace(record.for_hosts(record.owed).summary(), state="owed")
+        return None
+
+    def hosts_of(self, run: str) -> tuple[HostSpec, ...]:
+        """See `Engine.hosts_of`."""
+        unfinished = journal_reader.unfinished(self.workspace.runs)
+        if not unfinished or run:
+            return self.standing_run(run).hosts
+        return tuple(
+            {
+                host.name: host
+                for each in unfinished
+                for host in each.hosts
+                if each.state == "cut-off" or host.name in each.owed
+            }.values()
+        )
+
+    def recover(self, emit: Emit) -> tuple[Outcome, ...]:
+        """Finishes the rollback of every interrupted run, and of the hosts that a run had to leave behind."""
+        outcomes = []
+        try:
+            with self.workspace.lock("a recovery"):
+                journal_reader.sweep(self.workspace.runs)
+                for record in journal_reader.unfinished(self.workspace.runs):
+                    outcomes.append(finish(self._recovered(record, emit), emit))  # noqa: PERF401 - each counts
+        except FirescreenError as error:
+            outcomes.append(finish(Outcome(run="", state="failed", error=error), emit))
+        return tuple(outcomes)
+
+    def _recovered(self, record: Record, emit: Emit) -> Outcome:
+        mine = record.for_hosts(record.owed) if record.owed else record
+        with self.connect(record.hosts) as hosts, locked(hosts, _touched(mine), self.workspace):
+            outcome = (self._finish_hosts if record.owed else self._undo)(mine, hosts, emit)
+            release(hosts, [host.name for host in mine.hosts], self.workspace)
+            return outcome
+
+    def _finish_hosts(self, record: Record, hosts: Hosts, emit: Emit) -> Outcome:
+        """Rolls back the hosts that a standing run had to leave behind."""
+        log = Journal(record.folder)
+        try:
+            Executor(hosts, log, emit).roll_back(record)
+            for host in sorted(record.owed):
+                log.mark_rolled_back(host)
+        except FirescreenError as error:
+            return Outcome(run=record.run, state="failed", error=with_recovery(error))
+        finally:
+            log.close()
+        names = ", ".join(sorted(record.owed))
+        return Outcome(run=record.run, state="undone", summary=(f"On {names}, every file is as it was.",))
+
+    def refuse_unfinished(self, touched: Iterable[str] = ()) -> None:
+        """For who holds the lock.
+
+        Args:
+            touched: the hosts that are about to be changed, or looked at for what the others are told.
+
+        Raises:
+            JournalError: a run was interrupted before, or had to leave one of these hosts behind.
+        """
+        hosts = frozenset(touched)
+        records = journal_reader.records(self.workspace.runs)
+        found = next((each for each in records if each.state == "cut-off" or each.owed & hosts), None)
+        if found is not None:
+            raise JournalError(
+                f"run {found.run} was cut off and is not put back yet", where=str(found.folder), todo=RECOVER
+            )
+        journal_reader.sweep(self.workspace.runs)
+
+    # -- what is left -------------------------------------------------------------------------------------
+
+    def remains(self, run: str) -> tuple[Remains, ...]:
+        """See `Engine.remains`."""
+        found = []
+        for record in self._unfinished(run):
+            with self.connect(record.hosts) as hosts:
+                found.append(unfinished_runs.compare(record, hosts))
+        return tuple(found)
+
+    def _unfinished(self, run: str) -> tuple[Record, ...]:
+        """The runs that are not rolled back completely, or that one, each as far as the hosts go that it owes."""
+        known = tuple(
+            each.for_hosts(each.owed) if each.owed else each
+            for each in journal_reader.unfinished(self.workspace.runs)
+            if run in ("", each.run)
+        )
+        if run and not known:
+            raise InputError("this run has nothing to be put back", where=run, todo="See: firescreen history")
+        return known
+
+    def forget(self, run: str, emit: Emit, *, as_it_is: bool) -> tuple[Outcome, ...]:
+        """See `Engine.forget`."""
+        outcomes = []
+        try:
+            with self.workspace.lock("a recovery"):
+                for record in self._unfinished(run):
+                    outcomes.append(finish(self._forgotten(record, as_it_is=as_it_is), emit))  # noqa: PERF401
+        except FirescreenError as error:
+            outcomes.append(finish(Outcome(run=run, state="failed", error=error), emit))
+        return tuple(outcomes)
+
+    def _forgotten(self, record: Record, *, as_it_is: bool) -> Outcome:
+        with self.connect(record.hosts) as hosts:
+            left = unfinished_runs.compare(record, hosts)
+            outcome = unfinished_runs.forget(record, left, as_it_is=as_it_is)
+            if outcome.error is None:
+                release(hosts, left.hosts, self.workspace)
+            return outcome
+
+    # -- the practice stack -------------------------------------------------------------------------------
+
+    def end_practice_runs(self) -> None:
+        """Undoes the runs on the practice stack, whose files are about to go. For who holds the lock."""
+        standing = [
+            record
+            for record in journal_reader.records(self.workspace.runs)
+            if record.state in (*journal_reader.STANDING, "cut-off")
+        ]
+        mine = [record for record in standing if record.is_practice]
+        for record in mine:
+            # What another stack was built on (the CA, passwords) has to stay; the rest goes with the folder.
+            if len(mine) < len(standing) or self.undo_without_events(record) is not None:
+                log = Journal(record.folder)
+                log.state("ended")
+                log.forget_images()
+                log.close()
+
+
+def _touched(record: Record) -> tuple[str, ...]:
+    """The hosts on which a run has changed something that stands."""
+    names = (entry.host for entry in record.entries if entry.number in record.begun)
+    return tuple(name for name in dict.fromkeys(names) if name != WORKSPACE)

@@ -1,0 +1,81 @@
+"""Scans hosts: what runs where, how open it is on the wire, and which protection is proposed for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from wizard import probes
+from wizard.components import all_components
+from wizard.components import component as find_component
+from wizard.engine import findings
+from wizard.engine.exposure import exposure
+from wizard.engine.outcome import Exposure, Scan
+from wizard.engine.parallel import run_parallel
+from wizard.model import ComponentSpec, Event, Facts, Finding, Service, Stack
+
+
+def scan(stack: Stack, facts: Facts, dial: probes.Dial, emit: Callable[[Event], None]) -> Scan:
+    """How open every component of a stack is, and further instances of them that the stack does not name.
+
+    Args:
+        facts: what is on its hosts.
+        dial: makes the connections that another host has to make.
+    """
+    exposures: list[Exposure] = []
+    found: list[Finding] = [findings.away(name, why) for name, why in facts.away.items()]
+    named = [
+        (component, facts.hosts[component.host].service(component.name, component.unit))
+        for component in stack.components
+        if component.host not in facts.away
+    ]
+    others = _unnamed(stack, facts)
+
+    def asked(service: Service | None) -> Exposure | None:
+        return exposure(service, dial) if service is not None else None
+
+    def tell(seen: Exposure) -> None:
+        exposures.append(seen)
+        emit(Event(run="", kind="log", host=seen.host, text=f"{seen.component}: {seen.words}"))
+
+    answers = run_parallel(asked, [*(service for _, service in named), *others])
+    for (component, service), seen in zip(named, answers, strict=False):
+        if service is None or seen is None:
+            found.append(findings.not_found(component))
+            continue
+        found += findings.findings(seen, service)
+        tell(seen)
+    for service, seen in zip(others, answers[len(named) :], strict=True):
+        assert seen is not None
+        found.append(findings.not_in_stack(seen, service))
+        tell(seen)
+    return Scan(stack=stack, facts=facts, exposures=tuple(exposures), findings=tuple(found))
+
+
+def proposed(services: Iterable[Service]) -> tuple[ComponentSpec, ...]:
+    """The components of services in their usual order, with the protection that is proposed for each.
+
+    That is all of it for what only Prometheus connects to, and nothing for what others (Grafana, say) connect to too.
+    """
+    order = [component.name for component in all_components()]
+    keys = dict.fromkeys((service.host, service.component, service.instance) for service in services)
+    return tuple(
+        ComponentSpec(
+            host=host,
+            name=name,
+            unit=unit,
+            protect=() if find_component(name).asked_by_others else ("tls", "basic_auth"),
+        )
+        for host, name, unit in sorted(keys, key=lambda key: order.index(key[1]))
+    )
+
+
+def _unnamed(stack: Stack, facts: Facts) -> list[Service]:
+    """Further instances, on its hosts, of components that a stack names: a stranger may read them all the same."""
+    named = {component.key for component in stack.components}
+    kinds = {(component.host, component.name) for component in stack.components}
+    return [
+        service
+        for known in facts.hosts.values()
+        for service in known.services
+        if (service.host, service.component) in kinds and service.active and service.key not in named
+    ]

@@ -1,0 +1,221 @@
+"""Restarts and reloads services, by themselves or by the person's hand, and waits until they have."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+from wizard import probes
+from wizard.components import component as find_component
+from wizard.connections.base import Connection
+from wizard.engine import runtime_info
+from wizard.engine.hosts import Hosts
+from wizard.engine.parallel import run_parallel
+from wizard.errors import CancelledError, HostError
+from wizard.model import Event, Probe, RunService, Service
+from wizard.service_managers.registry import manager_of
+
+Emit = Callable[[Event], None]
+
+TURN_TIMEOUT = 15.0
+"""Seconds: discovery and the scrape manager of Prometheus each pass targets on every five."""
+
+PERSON_TIMEOUT = 1800.0
+"""Seconds that a person has for a restart by hand."""
+
+
+class ServiceControl:
+    """Restarts and reloads the services of one run.
+
+    Args:
+        cancel: ends every wait early.
+        run: the run that events belong to.
+        plan_probes: probes of the plan; the one that must succeed shows that a service has its new configuration.
+    """
+
+    def __init__(
+        self,
+        hosts: Hosts,
+        emit: Emit,
+        cancel: threading.Event,
+        *,
+        run: str,
+        plan_probes: Sequence[Probe] = (),
+    ) -> None:
+        self._hosts, self._emit, self._cancel = hosts, emit, cancel
+        self._run, self._probes = run, plan_probes
+
+    def turn(self, change: RunService) -> None:
+        """Has a service take its new configuration; back when it has.
+
+        Raises:
+            ServiceError: it did not come up, or rejected the configuration. CancelledError: the person stopped the
+                run. HostError: the person did not restart it within half an hour.
+        """
+        service = change.service
+        if service.is_manual:
+            self._wait_for_person(change)
+            return
+        connection = self._hosts.connection(change.host)
+        if change.action == "restart":
+            restart(connection, service)
+            return
+        reload(connection, service, self._probes, self._hosts.dial)
+        deadline = time.monotonic() + TURN_TIMEOUT
+        for target in change.turns:
+            self._await_https(change, target, deadline)
+
+    def turn_back(self, change: RunService) -> None:
+        """Has a service take the configuration that it had before the run; a person is told and not waited for.
+
+        Raises:
+            ServiceError: it did not come up, or rejected the configuration.
+        """
+        connection, service = self._hosts.connection(change.host), change.service
+        self._log(change.host, f"{change.action} {service.unit}")
+        if service.is_manual:
+            self._show_commands(change)
+        elif change.action == "restart":
+            restart(connection, service)
+        elif service.active or manager_of(service).is_active(connection, service):
+            # One that does not run reads its configuration when it starts.
+            reload(connection, service, dial=self._hosts.dial)
+
+    def revive(self, services: Iterable[Service]) -> None:
+        """Starts again what ran before and was left down by a crash in the middle of a restart.
+
+        Raises:
+            ServiceError: a service does not come up.
+        """
+
+        def revived(service: Service) -> None:
+            connection = self._hosts.connection(service.host)
+            if service.active and not manager_of(service).is_active(connection, service):
+                restart(connection, service)
+
+        run_parallel(revived, list(services))
+
+    def _await_https(self, change: RunService, target: Probe, deadline: float) -> None:
+        """Back as soon as Prometheus scrapes the target by https; at the deadline where it does not say.
+
+        The password follows: it must not be sent while Prometheus still scrapes by http, also where it cannot be asked.
+
+        Raises:
+            CancelledError: the person stopped the run.
+        """
+        self._log(
+            change.host, f"waiting until Prometheus scrapes {target.instance} by https (up to ten seconds)"
+        )
+        while time.monotonic() < deadline:
+            attempt = probes.run(target, cancel=self._cancel, dial=self._hosts.dial)
+            if attempt.detail.startswith("https://"):
+                return
+            if self._cancel.wait(0.02 if attempt.outcome in ("up", "down") else 0.5):
+                raise CancelledError(
+                    "you stopped the run while it waited for Prometheus", where=change.title()
+                )
+
+    def _wait_for_person(self, change: RunService) -> None:
+        """Shows what to type and waits until the service has taken its new configuration."""
+        is_done = self._completion_check(change)
+        self._show_commands(change)
+        deadline = time.monotonic() + PERSON_TIMEOUT
+        while not is_done():
+            if self._cancel.wait(0.5):
+                raise CancelledError("you stopped the run while it waited for you", where=change.title())
+            if time.monotonic() > deadline:
+                raise HostError(
+                    "nobody restarted it within half an hour", where=change.title(), todo="run this again"
+                )
+
+    def _completion_check(self, change: RunService) -> Callable[[], bool]:
+        """Whether a person has done what a change asks for; a function, to be called until it says so.
+
+        A restart shows in the right client's request. A reload shows in what a Prometheus reports of itself: its targets
+        may still be waiting for servers that turn later in the run.
+        """
+        service = change.service
+        if change.action == "reload":
+            ask = runtime_info.asking(service, self._probes, self._hosts.dial)
+            before = ask() if ask is not None else None
+
+            def has_read() -> bool:
+                now = ask() if ask is not None else None
+                # What cannot be asked is not waited for: the verification says how it went.
+                return before is None or (now is not None and now.good and now.moment != before.moment)
+
+            return has_read
+        wanted = next(
+            (
+                each
+                for each in self._probes
+                if each.wanted and each.kind == "http" and each.server == service.key
+            ),
+            None,
+        )
+        if wanted is None:
+            return lambda: True
+        return lambda: probes.run(wanted, cancel=self._cancel, dial=self._hosts.dial).ok
+
+    def _show_commands(self, change: RunService) -> None:
+        self._emit(
+            Event(
+                run=self._run,
+                kind="waiting",
+                host=change.host,
+                text="\n".join(change.commands()),
+                state=change.title(),
+            )
+        )
+
+    def _log(self, host: str, text: str) -> None:
+        self._emit(Event(run=self._run, kind="log", host=host, text=text))
+
+
+def restart(connection: Connection, service: Service) -> None:
+    """Restarts a service and waits until it serves.
+
+    Raises:
+        ServiceError: it did not come up; its own last lines are in `log`.
+    """
+    manager_of(service).restart(connection, service, answers=_asked(connection, service))
+
+
+def _asked(connection: Connection, service: Service) -> Callable[[float], bool] | None:
+    """Whether a service answers, where that says that it has taken its settings and can be asked from here."""
+    host = service.listen.rpartition(":")[0].strip("[]")
+    if service.forward is not None:
+        return None
+    here = connection.is_local or _is_far(service)
+    if not here or host == "::1" or find_component(service.component).asks_others:
+        return None  # Prometheus answers while it still reads
+    return partial(probes.answers, service.listen)
+
+
+def reload(
+    connection: Connection, service: Service, known: Sequence[Probe] = (), dial: probes.Dial | None = None
+) -> None:
+    """Has a service read its configuration again; back when it says that it has.
+
+    Args:
+        connection: the service's host.
+        service: which one.
+        known: probes of the plan, for a Prometheus that says of itself what its log does not.
+        dial: makes the connection of a service with a `forward`.
+
+    Raises:
+        ServiceError: it refused the new configuration, or has not read it; it goes on with the old.
+    """
+    if service.is_manual or not find_component(service.component).reload_by:
+        return
+    here = connection.is_local or service.forward is not None or _is_far(service)
+    ask = runtime_info.asking(service, known, dial) if here else None
+    manager_of(service).reload(connection, service, ask=ask)
+
+
+def _is_far(service: Service) -> bool:
+    """Whether its address is another than this machine's own."""
+    host = service.listen.rpartition(":")[0].strip("[]")
+    return not (host in ("localhost", "::1") or host.startswith("127."))
