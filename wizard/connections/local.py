@@ -173,15 +173,10 @@ class LocalConnection(Connection):
         return staged
 
     def commit(self, staged: str, path: str) -> None:
-        """Renames `staged` onto the real file behind `path` in one atomic step, and onto the disk."""
-        labels = os.path.exists("/sys/fs/selinux/enforce")
-        if self._put(staged, path) and labels:
-            # A renamed file keeps the label of its temporary name, which the service may not read. A
-            # restorecon that is missing or fails leaves the folder's default, which is right as a rule.
-            self.run(["restorecon", "--", os.path.realpath(path)], timeout=10)
+        """Renames `staged` onto the real file behind `path` in one atomic step, and onto the disk.
 
-    def _put(self, staged: str, path: str) -> bool:
-        """Puts it where the folder is that was held when it was staged; says whether only root can change that."""
+        That is in the folder which was held when it was staged.
+        """
         known = self._staged.pop(staged, None)
         try:
             held = known.held if known else self._hold(path)
@@ -196,9 +191,12 @@ class LocalConnection(Connection):
                 if there is not None and (placed is None or _identity(placed) != _identity(there)):
                     raise held.moved(path)
                 held.sync()
-                return not held.guarded
         except OSError as problem:
             raise errors.from_errno(problem, doing="replace", path=path) from None
+        if not held.guarded and os.path.exists("/sys/fs/selinux/enforce"):
+            # A renamed file keeps the label of its temporary name, which the service may not read. A
+            # restorecon that is missing or fails leaves the folder's default, which is right as a rule.
+            self.run(["restorecon", "--", os.path.realpath(path)], timeout=10)
 
     def remove(self, path: str) -> None:
         """Removes a file (of a link: what it leads to); no error if it is already gone."""

@@ -21,5 +21,5 @@ def run_parallel(work: Callable[[_T], _R], items: Collection[_T]) -> list[_R]:
     if len(items) < 2:
         return list(map(work, items))
     with ThreadPoolExecutor(max_workers=min(len(items), AT_ONCE), thread_name_prefix="host") as pool:
-        done = [pool.submit(work, item) for item in items]
-    return [each.result() for each in done]
+        found = pool.map(work, items)
+    return list(found)

@@ -1,0 +1,16 @@
+"""The way from `Engine.apply` to the rename of a file is short enough to be followed by a reader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.tools.trace_write_path import MOST, trace
+
+
+def test_a_file_is_in_place_after_few_calls(tmp_path: Path) -> None:
+    seen = trace(tmp_path)
+    assert seen.path[0] == "wizard/engine/engine.py: Engine.apply"
+    assert seen.path[-1] == "wizard/connections/local.py: LocalConnection.commit"
+    assert "wizard/engine/executor.py: Executor._make" in seen.path
+    assert len(seen.path) <= MOST
+    assert (tmp_path / "here" / "web.yml").read_bytes() == b"tls_server_config: {}\n"
