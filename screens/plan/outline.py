@@ -41,38 +41,16 @@ class Line:
         return self.id.startswith("step:")
 
 
-def component_of(step: PlannedStep, plan: Plan) -> str:
-    """The component that a step is about; '' where it is about none, or about the host as a whole."""
-    from wizard.model import RunService
-
-    kind, _, where = step.id.partition(":")
-    if where.startswith(f"{step.host}/"):
-        return _instance(where.removeprefix(f"{step.host}/"), step.host, plan)
-    if kind == "job":
-        return "prometheus"
-    for change in step.changes:
-        if isinstance(change, RunService):
-            return change.service.key.partition("/")[2]
-    # What a client is given names its host alone: it is the only program there, or the one its paths speak of.
-    here = [component.name for component in plan.stack.components if component.host == step.host]
-    named = [name for name in here for change in step.changes if f"/{name}/" in getattr(change, "path", "")]
-    return here[0] if len(here) == 1 else next(iter(named), "")
-
-
-def _instance(rest: str, host: str, plan: Plan) -> str:
-    """The component at the head of an id, with the unit of a further instance."""
-    component, _, unit = rest.partition(":/")[0].partition("/")
-    known = {each.key for each in plan.stack.components} | {
-        service.key for found in plan.facts.hosts.values() for service in found.services
-    }
-    return f"{component}/{unit}" if f"{host}/{component}/{unit}" in known else component.partition(":")[0]
+def component_of(step: PlannedStep) -> str:
+    """The component that a step is about, with the unit of a further instance; '' where it is about none."""
+    return f"{step.component}/{step.instance}" if step.instance else step.component
 
 
 def outline(plan: Plan) -> tuple[Line, ...]:
     """All lines, nothing folded; hosts in the order in which the plan comes to them."""
     hosts: dict[str, dict[str, list[int]]] = {}
     for number, step in enumerate(plan.steps):
-        hosts.setdefault(step.host, {}).setdefault(component_of(step, plan), []).append(number)
+        hosts.setdefault(step.host, {}).setdefault(component_of(step), []).append(number)
     lines = [Line(WHOLE, 0, "The whole plan", tuple(range(len(plan.steps))))]
     for host, components in hosts.items():
         numbers = sorted(number for found in components.values() for number in found)

@@ -21,7 +21,7 @@ from wizard import practice as practice_stack
 from wizard.config_files import prometheus as scrape
 from wizard.engine import Engine, Outcome
 from wizard.errors import ChangedError, ServiceError, ValidationError
-from wizard.model import ComponentSpec, Event, HostSpec, RunService, Stack, WriteFile
+from wizard.model import ComponentSpec, ContentKind, Event, HostSpec, RunService, Stack, WriteFile
 from wizard.practice import PracticeStack
 from wizard.service_managers import supervised as practised
 from wizard.workspace import Workspace
@@ -238,7 +238,9 @@ def test_a_web_config_that_the_program_rejects(engine: Engine, stack: Stack, pra
     for step in plan.steps:
         changes = tuple(
             replace(
-                change, check="", after=replace(change.after, content=change.after.content + b"nonsense: 1\n")
+                change,
+                content_kind=ContentKind.SERVICE_FLAGS,
+                after=replace(change.after, content=change.after.content + b"nonsense: 1\n"),
             )
             if isinstance(change, WriteFile) and change.path.endswith("web.yml") and change.after
             else change
@@ -285,7 +287,7 @@ def test_prometheus_refusing_its_new_configuration(
             changes=tuple(
                 replace(
                     change,
-                    check="",
+                    content_kind=ContentKind.SERVICE_FLAGS,
                     after=replace(change.after, content=change.after.content + b"bogus: 1\n"),
                 )
                 if isinstance(change, WriteFile) and change.check == "prometheus-config" and change.after

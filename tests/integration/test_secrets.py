@@ -120,11 +120,12 @@ def test_a_crash_prints_no_secret(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "from wizard.redact import Secret\n"
-        "from wizard.model import Answers, FileState, WriteFile\n"
+        "from wizard.model import Answers, ContentKind, FileState, WriteFile\n"
         "canary = Secret(sys.stdin.read())\n"
         "answers = Answers(passwords={'p': canary}, passphrase=canary)\n"
         "state = FileState(canary.reveal().encode())\n"
-        "change = WriteFile(host='h', path='/p', before=None, after=state, why='', secret=True)\n"
+        "change = WriteFile(host='h', path='/p', before=None, after=state, why='', secret=True,\n"
+        "    content_kind=ContentKind.PASSWORD)\n"
         "raise RuntimeError(repr((answers, change, change.diff())))\n"
     )
     ended = subprocess.run(

@@ -14,7 +14,9 @@ from wizard.model import (
     WORKSPACE,
     Answers,
     Attempt,
+    Change,
     ComponentSpec,
+    ContentKind,
     Event,
     Facts,
     FileState,
@@ -23,9 +25,11 @@ from wizard.model import (
     Plan,
     PlannedStep,
     Probe,
+    Role,
     RunService,
     Service,
     Stack,
+    StepKind,
     WriteFile,
 )
 
@@ -62,27 +66,34 @@ def plan(count: int, *, away: tuple[str, ...] = ()) -> Plan:
     """Five changes a host in three steps; Prometheus is told between them and their restarts."""
     here = [name for name in names(count) if name not in away]
     steps = [
-        PlannedStep(id="ca", title="Make a CA", host=WORKSPACE, why="", changes=(_file(WORKSPACE, "ca"),))
+        PlannedStep(
+            id="ca",
+            kind=StepKind.CA,
+            title="Make a CA",
+            host=WORKSPACE,
+            why="",
+            changes=(_file(WORKSPACE, "ca"),),
+        )
     ]
     for name in here:
         made = tuple(_file(name, part) for part in ("key", "crt", "web.yml", "flags"))
-        steps.append(PlannedStep(id=f"web:{name}", title="Write its files", host=name, why="", changes=made))
+        steps.append(_step(StepKind.WEB_CONFIG, name, "Write its files", *made))
     steps.append(
         PlannedStep(
             id="job:monitor",
+            kind=StepKind.SCRAPE_CONFIG,
             title="Ask by https",
             host=MONITOR,
             why="",
             changes=(_file(MONITOR, "prometheus.yml"),),
+            role=Role.CLIENT,
+            component="prometheus",
             stage=1,
         )
     )
     for name in here:
         turn = RunService(host=name, service=_service(name), action="restart", why="")
-        step = PlannedStep(
-            id=f"switch:{name}", title="Restart it", host=name, why="", changes=(turn,), stage=2
-        )
-        steps.append(step)
+        steps.append(_step(StepKind.RESTART, name, "Restart it", turn, stage=2))
     facts = {
         name: HostFacts(spec=HostSpec(name=name, connect="ssh"), root=True, services=(_service(name),))
         for name in here
@@ -95,8 +106,29 @@ def plan(count: int, *, away: tuple[str, ...] = ()) -> Plan:
     )
 
 
+def _step(kind: StepKind, host: str, title: str, *changes: Change, stage: int = 0) -> PlannedStep:
+    return PlannedStep(
+        id=f"{kind}:{host}",
+        kind=kind,
+        title=title,
+        host=host,
+        why="",
+        changes=changes,
+        role=Role.SERVER,
+        component="node_exporter",
+        stage=stage,
+    )
+
+
 def _file(host: str, part: str) -> WriteFile:
-    return WriteFile(host=host, path=f"/etc/{part}", before=None, after=FileState(b"x\n"), why="")
+    return WriteFile(
+        host=host,
+        path=f"/etc/{part}",
+        before=None,
+        after=FileState(b"x\n"),
+        why="",
+        content_kind=ContentKind.WEB_CONFIG,
+    )
 
 
 def _service(host: str) -> Service:

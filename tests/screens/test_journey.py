@@ -13,12 +13,14 @@ from wizard.certificates import issue
 from wizard.model import (
     WORKSPACE,
     Change,
+    ContentKind,
     Facts,
     FileState,
     HostFacts,
     HostSpec,
     Plan,
     PlannedStep,
+    StepKind,
     WriteFile,
 )
 
@@ -48,7 +50,10 @@ def facts(files: dict[str, dict[str, FileState | None]] | None = None) -> Facts:
 
 
 def write(host: str, path: str, content: bytes, mode: int = 0o644) -> WriteFile:
-    return WriteFile(host=host, path=path, before=None, after=FileState(content, mode), why="")
+    kind = ContentKind.PRIVATE_KEY if path.endswith(".key") else ContentKind.CERTIFICATE
+    return WriteFile(
+        host=host, path=path, before=None, after=FileState(content, mode), why="", content_kind=kind
+    )
 
 
 def the_plan(made: dict[str, bytes], *more: Change) -> Plan:
@@ -62,7 +67,7 @@ def the_plan(made: dict[str, bytes], *more: Change) -> Plan:
         write("srv001", "/etc/node_exporter/node.key", made["key"], 0o640),
         *more,
     )
-    step = PlannedStep(id="all", title="All", host="srv001", why="", changes=changes)
+    step = PlannedStep(id="all", kind=StepKind.CA, title="All", host="srv001", why="", changes=changes)
     return Plan(stack=stack_of(3), facts=facts(), steps=(step,), probes=())
 
 

@@ -33,7 +33,7 @@ from tests.screens import many, whole
 from tests.screens.helpers import drawn, engine, until
 from wizard.engine import Outcome
 from wizard.inventory.stack_file import dump
-from wizard.model import BrokenClient, MakeFolder, PlannedStep
+from wizard.model import BrokenClient, MakeFolder, PlannedStep, Role, StepKind
 
 
 @asynccontextmanager
@@ -69,7 +69,7 @@ def test_every_step_stands_under_its_host_and_component_once() -> None:
         elif line.is_step:
             step = plan.steps[line.steps[0]]
             assert step.host == host
-            assert component_of(step, plan) == component
+            assert component_of(step) == component
     prometheus = next(line for line in lines if line.id == "component:monitor/prometheus")
     assert {plan.steps[number].id for number in prometheus.steps} >= {
         "job:monitor",
@@ -80,13 +80,19 @@ def test_every_step_stands_under_its_host_and_component_once() -> None:
 
 
 def test_what_a_client_is_given_stands_with_that_client() -> None:
-    step = PlannedStep(id="trust:srv2:/etc/ca.crt", title="Give it the CA", host="srv2", why="", changes=())
-    assert component_of(step, whole.plan()) == "blackbox_exporter", "the only one there"
-    path = "/etc/prometheus/firescreen-ca.crt"
-    given = MakeFolder(host="monitor", path=path, mode=0o755, owner="root", group="root", why="")
-    step = replace(step, id=f"trust:monitor:{path}", host="monitor", changes=(given,))
-    assert component_of(step, whole.plan()) == "prometheus"
-    assert component_of(replace(step, changes=()), whole.plan()) == "", "nothing says whose it is"
+    step = PlannedStep(
+        id="trust:srv2:/etc/ca.crt",
+        kind=StepKind.TRUST,
+        title="Give it the CA",
+        host="srv2",
+        why="",
+        changes=(),
+        role=Role.CLIENT,
+        component="prometheus",
+    )
+    assert component_of(step) == "prometheus"
+    assert component_of(replace(step, instance="prometheus@b")) == "prometheus/prometheus@b"
+    assert component_of(replace(step, component="")) == "", "it is about no component"
 
 
 def test_folding_hides_what_is_below_and_nothing_else() -> None:
@@ -179,7 +185,9 @@ def test_a_plan_for_200_hosts_says_what_is_alike_once_and_draws_no_more_than_can
     made = MakeFolder(
         host="h", path="/etc/x", mode=0o755, owner="a", group="a", why="", by_hand=("mkdir /etc/x",)
     )
-    steps = (PlannedStep(id="", title="t", host="h", why="", changes=(made,)),) * (MOST + 7)
+    steps = (PlannedStep(id="", kind=StepKind.WEB_CONFIG, title="t", host="h", why="", changes=(made,)),) * (
+        MOST + 7
+    )
     for draw in (differences, by_hand):
         assert draw(steps).plain.splitlines()[-1].startswith("… and 7 more steps")
         assert "more steps" not in draw(steps[:MOST]).plain

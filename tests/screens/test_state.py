@@ -8,12 +8,14 @@ import pytest
 
 from screens.controllers.event_queue import Feed
 from screens.state import MAX_LINES, RunState, Trouble, advance, begin, stop
-from wizard.model import Attempt, Event, PlannedStep, Probe
+from wizard.model import Attempt, Event, PlannedStep, Probe, StepKind
 from wizard.redact import MASK
 
 STEPS = (
-    PlannedStep(id="ca", title="Make a CA", host="workspace", why="", changes=()),
-    PlannedStep(id="web:srv1", title="Ask for a password", host="srv1", why="", changes=()),
+    PlannedStep(id="ca", kind=StepKind.CA, title="Make a CA", host="workspace", why="", changes=()),
+    PlannedStep(
+        id="web:srv1", kind=StepKind.WEB_CONFIG, title="Ask for a password", host="srv1", why="", changes=()
+    ),
 )
 PROBE = Probe(
     id="srv1/node_exporter/no-TLS",

@@ -14,6 +14,7 @@ from wizard.model import (
     Arrow,
     Attempt,
     ComponentSpec,
+    ContentKind,
     Event,
     Facts,
     FileState,
@@ -23,9 +24,11 @@ from wizard.model import (
     Plan,
     PlannedStep,
     Probe,
+    Role,
     RunService,
     Service,
     Stack,
+    StepKind,
     WriteFile,
 )
 
@@ -104,37 +107,78 @@ def exposures(state: str = "open") -> tuple[Exposure, ...]:
 def steps() -> tuple[PlannedStep, ...]:
     """Forty-two steps: the workspace first, seven for each component, the clients' and the switches last."""
     made = [
-        _step("ca", "Make a certificate authority", "workspace"),
-        _step("user", "Choose a password", "workspace"),
+        _step(StepKind.CA, "ca", "Make a certificate authority", "workspace"),
+        _step(StepKind.USER, "user", "Choose a password", "workspace"),
     ]
     for host, name, _ in PLACES:
         key = f"{host}/{name}"
         made += [
-            _step(f"certificate:{key}", f"Make a key and a certificate for {name}", host),
-            _step(f"client-certificate:{key}", f"Make a client certificate for {name}", host),
-            _step(f"ca-copy:{key}", f"Bring the CA certificate to {name}", host),
-            _step(f"web:{key}", f"Write the web configuration of {name}", host),
-            _step(f"flag:{key}", f"Tell {name} to use it", host),
-            _step(f"check:{key}", f"Look once more at {name}", host),
+            _step(
+                StepKind.SERVER_CERTIFICATE,
+                f"certificate:{key}",
+                f"Make a key and a certificate for {name}",
+                host,
+                name,
+            ),
+            _step(
+                StepKind.CLIENT_CERTIFICATE,
+                f"client-certificate:{key}",
+                f"Make a client certificate for {name}",
+                host,
+                name,
+            ),
+            _step(StepKind.TRUST, f"ca-copy:{key}", f"Bring the CA certificate to {name}", host, name),
+            _step(StepKind.WEB_CONFIG, f"web:{key}", f"Write the web configuration of {name}", host, name),
+            _step(StepKind.FLAGS, f"flag:{key}", f"Tell {name} to use it", host, name),
+            _step(StepKind.WEB_CONFIG, f"check:{key}", f"Look once more at {name}", host, name),
         ]
     made += [
-        _step("trust:monitor:/prometheus/ca.crt", "Give Prometheus the CA certificate", "monitor"),
-        _step("password:monitor/prometheus", "Give Prometheus the password", "monitor"),
-        _step("job:monitor", "Tell Prometheus to scrape by https", "monitor"),
+        _step(
+            StepKind.TRUST,
+            "trust:monitor:/prometheus/ca.crt",
+            "Give Prometheus the CA certificate",
+            "monitor",
+            "prometheus",
+        ),
+        _step(
+            StepKind.CLIENT_PASSWORD,
+            "password:monitor/prometheus",
+            "Give Prometheus the password",
+            "monitor",
+            "prometheus",
+        ),
+        _step(
+            StepKind.SCRAPE_CONFIG,
+            "job:monitor",
+            "Tell Prometheus to scrape by https",
+            "monitor",
+            "prometheus",
+        ),
         _turn("reload:monitor", "monitor", "prometheus", "reload"),
     ]
     made += [_turn(f"switch:{host}/{name}", host, name, "restart") for host, name, _ in PLACES]
-    made.append(_step("alerts:monitor", "Tell Prometheus where the alerts go", "monitor"))
+    made.append(
+        _step(
+            StepKind.SCRAPE_CONFIG,
+            "alerts:monitor",
+            "Tell Prometheus where the alerts go",
+            "monitor",
+            "prometheus",
+        )
+    )
     return tuple(made)
 
 
-def _step(name: str, title: str, host: str) -> PlannedStep:
+def _step(kind: StepKind, name: str, title: str, host: str, component: str = "") -> PlannedStep:
     state = FileState(f"# {title}\nscheme: https\n".encode())
     path = f"/etc/{name.replace(':', '/').lstrip('/')}"
     return PlannedStep(
         id=name,
+        kind=kind,
         title=title,
         host=host,
+        role=Role.SERVER if component else Role.WORKSPACE,
+        component=component,
         why=f"Why: {title}.",
         changes=(
             MakeFolder(host=host, path="/etc/x", mode=0o750, owner="root", group="root", why="a place"),
@@ -144,6 +188,7 @@ def _step(name: str, title: str, host: str) -> PlannedStep:
                 before=None,
                 after=state,
                 why="because",
+                content_kind=ContentKind.WEB_CONFIG,
                 by_hand=(f"install /dev/stdin {path}",),
             ),
         ),
@@ -156,7 +201,14 @@ def _turn(name: str, host: str, component: str, action: Any) -> PlannedStep:
         host=host, service=one, action=action, why="now", by_hand=(f"systemctl {action} {component}",)
     )
     return PlannedStep(
-        id=name, title=f"{action.capitalize()} {component}", host=host, why="now", changes=(change,)
+        id=name,
+        kind=StepKind.RESTART if action == "restart" else StepKind.RELOAD,
+        title=f"{action.capitalize()} {component}",
+        host=host,
+        why="now",
+        changes=(change,),
+        role=Role.SERVER if action == "restart" else Role.CLIENT,
+        component=component,
     )
 
 

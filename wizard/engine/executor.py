@@ -37,6 +37,7 @@ from wizard.errors import (
 from wizard.model import (
     WORKSPACE,
     Change,
+    ContentKind,
     Event,
     FileState,
     MakeFolder,
@@ -186,7 +187,7 @@ class Executor:
             connection.remove(change.path)
             return
         # What travelled from host to host is looked at where it lies now.
-        look = self._plan is not None and b"-----BEGIN" in change.after.content
+        look = change.content_kind in (ContentKind.CERTIFICATE, ContentKind.PRIVATE_KEY)
         check = partial(self._validate, connection, change) if change.check else None
         try:
             now = connection.replace_if_unchanged(

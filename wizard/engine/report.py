@@ -11,7 +11,17 @@ from wizard.certificates import issue
 from wizard.engine.journal_reader import Record
 from wizard.engine.outcome import Holding
 from wizard.errors import CertificateError, FirescreenError
-from wizard.model import WORKSPACE, Attempt, Facts, HealthReport, Plan, Stack, WriteFile
+from wizard.model import (
+    WORKSPACE,
+    Attempt,
+    ContentKind,
+    Facts,
+    HealthReport,
+    Plan,
+    Stack,
+    StepKind,
+    WriteFile,
+)
 from wizard.planner import paths
 from wizard.planner.health_findings import shown
 from wizard.redact import plain, redact
@@ -83,12 +93,13 @@ def later(plan: Plan) -> tuple[str, ...]:
 def _certificates(plan: Plan) -> list[str]:
     """Where each certificate is, and until when; hosts of which the same is to be said together, where they are many."""
     said: list[tuple[str, str, str]] = []
-    for change in plan.changes:
-        if not isinstance(change, WriteFile) or change.after is None or change.secret:
+    made = (
+        change for step in plan.steps if step.kind is not StepKind.TRUST_COPIES for change in step.changes
+    )
+    for change in made:
+        if not isinstance(change, WriteFile) or change.after is None:
             continue
-        if b"BEGIN CERTIFICATE" not in change.after.content or change.path.startswith(
-            f"{plan.facts.workspace}/trust"
-        ):
+        if change.content_kind is not ContentKind.CERTIFICATE:
             continue
         found = issue.summary(change.after.content)
         if "CA" in found.usage and change.host != WORKSPACE:

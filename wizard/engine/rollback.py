@@ -15,7 +15,7 @@ from wizard.engine.hosts import Hosts
 from wizard.engine.journal_reader import Entry, Record
 from wizard.engine.parallel import run_parallel
 from wizard.errors import ChangedError, FirescreenError, RestoreError, ServiceError
-from wizard.model import FileState, RunService, WriteFile
+from wizard.model import ContentKind, FileState, RunService, WriteFile
 from wizard.service_managers import manual
 
 
@@ -146,6 +146,7 @@ def file_change(record: Record, reversal: Reversal, now: FileState | None) -> Wr
         before=now,
         after=record.load(image) if image is not None else None,
         why="as it was before the run",
+        content_kind=ContentKind.BACKUP,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from wizard.components import component as find_component
 from wizard.config_files import alertmanager_cluster, web_config
@@ -16,7 +16,6 @@ from wizard.model import (
     WORKSPACE,
     Facts,
     FileState,
-    HostFacts,
     MakeFolder,
     PathInfo,
     Plan,
@@ -24,6 +23,7 @@ from wizard.model import (
     Service,
     Stack,
     WriteFile,
+    facts_after,
 )
 from wizard.planner import blackbox, grafana
 from wizard.planner import paths as layout
@@ -99,7 +99,7 @@ class Picture:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.facts = _after(plan)
+        self.facts = facts_after(plan.facts, plan.changes)
         self._servers = layout.servers(plan.stack, self.facts)
         self._scrapers = layout.scrapers(plan.stack, self.facts)
         there, self.needed = _in_place(plan.stack, self.facts, self._servers, self._scrapers)
@@ -235,16 +235,6 @@ class Picture:
 
 def _cluster_file(server: Server) -> str:
     return server.cluster_file if server.spec.cluster_tls else ""
-
-
-def _after(plan: Plan) -> Facts:
-    """The facts as they will be when the plan is carried out."""
-    hosts: dict[str, HostFacts] = dict(plan.facts.hosts)
-    for change in plan.changes:
-        if isinstance(change, WriteFile):
-            known = hosts[change.host]
-            hosts[change.host] = replace(known, files={**known.files, change.path: change.after})
-    return replace(plan.facts, hosts=hosts)
 
 
 def _changed(plan: Plan) -> tuple[Wanted, ...]:

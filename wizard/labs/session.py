@@ -37,7 +37,17 @@ from wizard.labs.checks import CheckResult, prometheus
 from wizard.labs.classroom import Classroom
 from wizard.labs.content import Lab, LabStep, find, labs
 from wizard.labs.inspection import Look
-from wizard.model import CertificateSpec, Event, Plan, PlannedStep, Protection, RunService, Stack
+from wizard.model import (
+    CertificateSpec,
+    Event,
+    Plan,
+    PlannedStep,
+    Protection,
+    Role,
+    RunService,
+    Stack,
+    StepKind,
+)
 from wizard.redact import plain, redact
 from wizard.service_managers.registry import manager_of
 from wizard.workspace import Workspace
@@ -581,6 +591,10 @@ def _with_turns(plan: Plan, wanted: tuple[str, ...]) -> Plan:
         steps.append(
             PlannedStep(
                 id=name,
+                kind=StepKind(kind),
+                role=Role.SERVER if kind == StepKind.RESTART else Role.CLIENT,
+                component=service.component,
+                instance=service.instance,
                 title=f"{action.capitalize()} {service.unit}",
                 host=host,
                 why="So that it reads what its files say by now.",

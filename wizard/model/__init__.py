@@ -4,7 +4,17 @@ Frozen dataclasses of the standard library only. A change is data, so what was p
 the byte.
 """
 
-from wizard.model.changes import Change, MakeFolder, PlannedStep, RunService, WriteFile
+from wizard.model.changes import (
+    Change,
+    ContentKind,
+    MakeFolder,
+    PlannedStep,
+    Role,
+    RunService,
+    StepKind,
+    WriteFile,
+    facts_after,
+)
 from wizard.model.events import Event, HostState, RunRecord
 from wizard.model.facts import (
     MANUAL,
@@ -75,6 +85,7 @@ __all__ = [
     "ClientAuth",
     "Completed",
     "ComponentSpec",
+    "ContentKind",
     "Event",
     "Examined",
     "Facts",
@@ -102,6 +113,7 @@ __all__ = [
     "Question",
     "RateLimit",
     "RemoteWriteHealth",
+    "Role",
     "RuleHealth",
     "RunRecord",
     "RunService",
@@ -109,6 +121,7 @@ __all__ = [
     "Severity",
     "Spare",
     "Stack",
+    "StepKind",
     "Storage",
     "Supervision",
     "TargetHealth",
@@ -116,5 +129,6 @@ __all__ = [
     "UserSpec",
     "Watched",
     "WriteFile",
+    "facts_after",
     "instance_key",
 ]

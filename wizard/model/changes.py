@@ -3,12 +3,90 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Literal, TypeAlias
 
-from wizard.model.facts import FileState, Service
+from wizard.model.facts import Facts, FileState, Service
 from wizard.model.probes import Probe
+from wizard.model.stack import instance_key
 from wizard.redact import redact, secret_fingerprint
+
+
+class ContentKind(StrEnum):
+    """What a file holds."""
+
+    CERTIFICATE = "certificate"
+    """One or several, without a key."""
+    PRIVATE_KEY = "private-key"
+    PASSWORD = "password"
+    CURL_CONFIG = "curl-config"
+    """User and password as curl reads them."""
+    HTTP_CLIENT_CONFIG = "http-client-config"
+    """What promtool and amtool take as --http.config.file."""
+    WEB_CONFIG = "web-config"
+    CLUSTER_CONFIG = "cluster-config"
+    """The TLS of Alertmanager's gossip."""
+    PROMETHEUS_CONFIG = "prometheus-config"
+    BLACKBOX_CONFIG = "blackbox-config"
+    DATA_SOURCES = "data-sources"
+    """Grafana's provisioning."""
+    SERVICE_FLAGS = "service-flags"
+    """Where a service manager reads the command line of a service, or more about how it is run."""
+    BACKUP = "backup"
+    """What a journal kept of a file, whatever that held."""
+
+
+_VALIDATED = (
+    ContentKind.WEB_CONFIG,
+    ContentKind.CLUSTER_CONFIG,
+    ContentKind.PROMETHEUS_CONFIG,
+    ContentKind.BLACKBOX_CONFIG,
+)
+"""What is validated as a staged file before it replaces the old one."""
+
+
+class StepKind(StrEnum):
+    """What a step does; its id begins with the value."""
+
+    CA = "ca"
+    USER = "user"
+    SHARED_CERTIFICATE = "shared"
+    PROBE_CERTIFICATES = "clients"
+    TRUST_COPIES = "proof"
+    """What the probes check the servers against."""
+    COMMAND_LINE_TOOLS = "tools"
+    SERVER_CERTIFICATE = "certificate"
+    WEB_CONFIG = "web"
+    FLAGS = "flag"
+    SYSTEMD_CREDENTIALS = "credentials"
+    RELOAD_COMMAND = "reload-command"
+    CLUSTER = "cluster"
+    RESTART = "switch"
+    TRUST = "trust"
+    """What a client checks the servers against."""
+    CLIENT_CERTIFICATE = "client"
+    CLIENT_PASSWORD = "password"
+    SCRAPE_CONFIG = "job"
+    BLACKBOX_MODULES = "modules"
+    GRAFANA = "grafana"
+    RELOAD = "reload"
+    LOGIN = "login"
+    """A client's second edit, which names the password."""
+    NARROW = "narrow"
+    """Takes what was replaced out of a bundle."""
+    ROTATE = "rotate"
+    """Part of the replacement of a password that is in use."""
+
+
+class Role(StrEnum):
+    """At which end of a connection the component of a step is."""
+
+    SERVER = "server"
+    CLIENT = "client"
+    WORKSPACE = "workspace"
+    """At neither: files of Firescreen's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,10 +98,9 @@ class WriteFile:
     before: FileState | None
     after: FileState | None
     why: str
+    content_kind: ContentKind
     secret: bool = False
     """Show a fingerprint in place of the content."""
-    check: Literal["", "web-config", "prometheus-config", "blackbox-config", "cluster-config"] = ""
-    """How the staged file is validated before it replaces the old one."""
     about: tuple[str, ...] = ()
     """What the content says, for a person: a certificate's text tells nobody anything."""
     by_hand: tuple[str, ...] = ()
@@ -38,6 +115,11 @@ class WriteFile:
         if self.before is None:
             return "create"
         return "edit" if self.before.content != self.after.content else "mode"
+
+    @property
+    def check(self) -> str:
+        """How the staged file is validated before it replaces the old one; '' for not at all."""
+        return self.content_kind if self.content_kind in _VALIDATED else ""
 
     def title(self) -> str:
         """What a list of changes says."""
@@ -71,10 +153,6 @@ class WriteFile:
         elif self.after is not None:
             lines.append(f"mode and owner: {_rights(self.after)}")
         return "\n".join(lines) + "\n" if lines else ""
-
-    def reversed(self) -> WriteFile:
-        """The change that puts back what was there."""
-        return replace(self, before=self.after, after=self.before, check="", about=(), by_hand=())
 
     def commands(self) -> tuple[str, ...]:
         """What a person would type on the host for the same result."""
@@ -156,13 +234,34 @@ class PlannedStep:
     """Changes that belong together: one idea, on one host."""
 
     id: str
-    """Stable: ca, user, certificate:HOST/COMPONENT, web:…, flag:…, trust:…, job:…, switch:…"""
+    """Stable, for other programs; what a step is stands in the fields below."""
+    kind: StepKind
     title: str
     host: str
     why: str
     changes: tuple[Change, ...]
+    role: Role = Role.WORKSPACE
+    component: str = ""
+    """What it is about; '' where that is no component."""
+    instance: str = ""
+    """The unit of a further instance of that component on its host; '' for the usual one."""
     stage: int = 0
     """Steps of one stage on different hosts do not wait for each other; a stage begins when the one before is done."""
+
+    @property
+    def key(self) -> str:
+        """`host/component`, of a further instance `host/component/unit`; the host alone where it is about no component."""
+        return instance_key(self.host, self.component, self.instance)
+
+
+def facts_after(facts: Facts, changes: Iterable[Change]) -> Facts:
+    """What the hosts will hold once these changes are made; of services, nothing is said."""
+    hosts = dict(facts.hosts)
+    for change in changes:
+        if isinstance(change, WriteFile):
+            known = hosts[change.host]
+            hosts[change.host] = replace(known, files={**known.files, change.path: change.after})
+    return replace(facts, hosts=hosts)
 
 
 def _lines(state: FileState | None) -> list[str]:

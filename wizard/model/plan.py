@@ -60,17 +60,7 @@ class Plan:
     def only(self, step_ids: Sequence[str]) -> Plan:
         """The same plan with just those steps and no probes: a lab does one idea at a time.
 
-        An id ending in ':' names every step whose id begins so.
+        A kind with a ':' behind it names every step of that kind.
         """
-        return replace(
-            self,
-            steps=tuple(
-                step
-                for step in self.steps
-                if any(
-                    step.id == wanted or (wanted.endswith(":") and step.id.startswith(wanted))
-                    for wanted in step_ids
-                )
-            ),
-            probes=(),
-        )
+        steps = tuple(step for step in self.steps if step.id in step_ids or f"{step.kind}:" in step_ids)
+        return replace(self, steps=steps, probes=())

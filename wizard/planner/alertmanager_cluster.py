@@ -7,7 +7,7 @@ from wizard.certificates import issue
 from wizard.components import component as find_component
 from wizard.config_files import alertmanager_cluster
 from wizard.errors import InputError
-from wizard.model import Change, Facts, FileState, PlannedStep, Stack, WriteFile
+from wizard.model import Change, ContentKind, Facts, FileState, PlannedStep, Stack, StepKind, WriteFile
 from wizard.planner import credentials, manual_commands, paths
 from wizard.planner.paths import Server
 
@@ -63,6 +63,7 @@ def step(stack: Stack, facts: Facts, forge: credentials.Forge, server: Server) -
                 path=key_path,
                 before=key,
                 after=FileState(key_pem, 0o640, server.owner, server.group),
+                content_kind=ContentKind.PRIVATE_KEY,
                 why="With it this peer proves to the others who it is.",
                 secret=True,
                 by_hand=manual_commands.new_key(
@@ -74,6 +75,7 @@ def step(stack: Stack, facts: Facts, forge: credentials.Forge, server: Server) -
                 path=certificate_path,
                 before=certificate,
                 after=FileState(issued, 0o644, server.owner, server.group),
+                content_kind=ContentKind.CERTIFICATE,
                 why="For both parts that a peer plays: it answers the others, and it calls them.",
                 about=issue.describe(issued),
                 by_hand=manual_commands.issue(
@@ -97,6 +99,7 @@ def step(stack: Stack, facts: Facts, forge: credentials.Forge, server: Server) -
                 path=server.cluster_ca,
                 before=before,
                 after=after,
+                content_kind=ContentKind.CERTIFICATE,
                 why="The peers check each other against it.",
                 about=issue.describe(trusted),
                 by_hand=manual_commands.copy(paths.ca_pair(facts)[0], server.cluster_ca, after),
@@ -118,21 +121,20 @@ def step(stack: Stack, facts: Facts, forge: credentials.Forge, server: Server) -
                 before=old,
                 after=after,
                 why="Both sections are needed: with one alone, some versions stop with a fault.",
-                check="cluster-config",
+                content_kind=ContentKind.CLUSTER_CONFIG,
                 by_hand=manual_commands.text(server.cluster_file, after),
             )
         )
     if not changes:
         return None
-    return PlannedStep(
-        id=f"cluster:{server.key}",
+    return server.step(
+        StepKind.CLUSTER,
         title="Encrypt the gossip between the Alertmanagers",
-        host=host,
         why=(
             "Alertmanagers of a cluster tell each other what they have sent. Those connections have a configuration "
             "of their own; the web configuration does not cover them. All peers have to turn together."
         ),
-        changes=tuple(changes),
+        changes=changes,
     )
 
 

@@ -14,7 +14,7 @@ from wizard.components import component as find_component
 from wizard.config_files import prometheus as scrape
 from wizard.config_files import web_config
 from wizard.errors import ConfigError, InputError
-from wizard.model import Facts, FileState, Finding, PlannedStep, Stack, WriteFile
+from wizard.model import ContentKind, Facts, FileState, Finding, PlannedStep, Stack, StepKind, WriteFile
 from wizard.planner import (
     certificates,
     client_certificates,
@@ -282,6 +282,7 @@ class _Work:
                     replace(
                         self._trust_step(path, state, final, tuple(plans.values())),
                         id=f"narrow:{self._client.key}:{path}",
+                        kind=StepKind.NARROW,
                         title="Stop trusting what was replaced",
                         why=(
                             "Old and new stood side by side so that no scrape was lost. The servers show the new "
@@ -311,10 +312,10 @@ class _Work:
             or first.server.host.spec.name == name
             or self._stack.host(name).connect == "practice"
         )
-        return PlannedStep(
-            id=f"trust:{name}:{path}",
+        return self._client.step(
+            StepKind.TRUST,
+            step_id=f"trust:{name}:{path}",
             title=f"Give {title} {what}",
-            host=name,
             why=(
                 f"{title} can only tell the real server from an impostor if it knows what to check the "
                 "certificate against. This file is public; it opens nothing."
@@ -325,6 +326,7 @@ class _Work:
                     path=path,
                     before=before,
                     after=after,
+                    content_kind=ContentKind.CERTIFICATE,
                     why=f"{title} checks {', '.join(plan.server.key for plan in plans)} against it.",
                     about=issue.describe(content),
                     by_hand=manual_commands.copy(source, path, after)
@@ -340,10 +342,9 @@ class _Work:
             return ()
         name, title = self._client.host.spec.name, find_component(self._client.service.component).title
         return (
-            PlannedStep(
-                id=f"client:{self._client.key}",
+            self._client.step(
+                StepKind.CLIENT_CERTIFICATE,
                 title=f"Give {title} a certificate of its own",
-                host=name,
                 why=(
                     "A server that looks at client certificates lets in only who shows one that it trusts. The key "
                     f"that goes with it stays on {name}: who has it can pose as this {title}."
@@ -368,10 +369,10 @@ class _Work:
         instance = f":{self._client.service.instance}" if self._client.service.instance else ""
         whose = "" if self._client.service.component == "prometheus" else f":{self._client.service.component}"
         return (
-            PlannedStep(
-                id=f"password:{name}{whose}{instance}",
+            self._client.step(
+                StepKind.CLIENT_PASSWORD,
+                step_id=f"password:{name}{whose}{instance}",
                 title=f"Give {title} the password",
-                host=name,
                 why=(
                     "The server keeps a hash; the client has to send the password itself. In a file of its own it "
                     "stays out of the configuration, which many people read."
@@ -382,6 +383,7 @@ class _Work:
                         path=path,
                         before=before,
                         after=after,
+                        content_kind=ContentKind.PASSWORD,
                         why=f"Readable for root and the group that {title} runs with, for nobody else.",
                         secret=True,
                         by_hand=manual_commands.copy(
@@ -531,7 +533,8 @@ def _config_step(
         client,
         before,
         after,
-        name=f"job:{client.place}" if prometheus else f"modules:{client.key}",
+        kind=StepKind.SCRAPE_CONFIG if prometheus else StepKind.BLACKBOX_MODULES,
+        step_id=f"job:{client.place}" if prometheus else "",
         title=f"Tell {title} to ask over TLS",
         why=(
             f"{title} speaks plain http until it is told otherwise. With scheme, CA and what it needs to be let in, "
@@ -548,7 +551,7 @@ def _login_step(
         client,
         before,
         after,
-        name=f"login:{client.key}",
+        kind=StepKind.LOGIN,
         title=f"Let {title} log in",
         why=(
             f"{title} is given the password in a second edit, when it asks by https already: it carries a new scheme "
@@ -562,12 +565,12 @@ def _edit(
     before: Mapping[str, bytes],
     after: Mapping[str, bytes],
     *,
-    name: str,
+    kind: StepKind,
     title: str,
     why: str,
+    step_id: str = "",
 ) -> PlannedStep | None:
     """One step that edits the files of a client's configuration, the included ones first; None if nothing changes."""
-    host, prometheus = client.host.spec.name, client.service.component == "prometheus"
     changes = []
     for path in reversed(list(after)):
         state = client.host.files[path]
@@ -576,16 +579,16 @@ def _edit(
         states = replace(state, content=before[path]), replace(state, content=after[path])
         changes.append(
             WriteFile(
-                host=host,
+                host=client.host.spec.name,
                 path=path,
                 before=states[0],
                 after=states[1],
                 why="Every other byte of the file stays as it is.",
-                check="prometheus-config" if prometheus else "blackbox-config",
+                content_kind=client.config_kind,
                 by_hand=manual_commands.patch(path, *states),
             )
         )
-    return PlannedStep(id=name, title=title, host=host, why=why, changes=tuple(changes)) if changes else None
+    return client.step(kind, step_id=step_id, title=title, why=why, changes=changes) if changes else None
 
 
 def _warnings(client: Client, plans: Sequence[ServerPlan], targets: Sequence[Target]) -> list[Finding]:

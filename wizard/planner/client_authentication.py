@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from wizard.certificates import issue, signatures
 from wizard.config_files import web_config
 from wizard.errors import InputError
-from wizard.model import Facts, FileState, PlannedStep, Stack, WriteFile
+from wizard.model import ContentKind, Facts, FileState, PlannedStep, Stack, StepKind, WriteFile
 from wizard.planner import (
     certificates as pairs,
 )
@@ -150,6 +150,7 @@ def _bundle_change(
             path=server.client_ca,
             before=before,
             after=after,
+            content_kind=ContentKind.CERTIFICATE,
             why=f"{server.spec.name} checks the certificates of its clients against it.",
             about=issue.describe(content),
             by_hand=manual_commands.copy(ca, server.client_ca, after)
@@ -163,10 +164,9 @@ def _narrow(server: Server, between: bytes, final: bytes) -> PlannedStep | None:
     if between == final:
         return None
     states = [FileState(content, 0o644, server.owner, server.group) for content in (between, final)]
-    return PlannedStep(
-        id=f"narrow:{server.key}",
+    return server.step(
+        StepKind.NARROW,
         title="Forget what vouched for the old clients",
-        host=server.spec.host,
         why="Old and new stood side by side so that nobody was turned away. The new ones are in use now.",
         changes=(
             WriteFile(
@@ -174,6 +174,7 @@ def _narrow(server: Server, between: bytes, final: bytes) -> PlannedStep | None:
                 path=server.client_ca,
                 before=states[0],
                 after=states[1],
+                content_kind=ContentKind.CERTIFICATE,
                 why="What the replaced CA or certificate vouched for is let in no longer.",
                 about=issue.describe(final),
                 by_hand=manual_commands.text(server.client_ca, states[1]),

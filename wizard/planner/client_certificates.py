@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wizard.certificates import issue, signatures
 from wizard.errors import CertificateError
-from wizard.model import Facts, FileState, Stack, WriteFile
+from wizard.model import ContentKind, Facts, FileState, Stack, WriteFile
 from wizard.planner import (
     credentials as material,
 )
@@ -62,6 +62,7 @@ def client_pair(stack: Stack, facts: Facts, forge: material.Forge, client: Clien
             path=place[1],
             before=files.get(place[1]),
             after=FileState(key_pem, 0o640, client.owner, group),
+            content_kind=ContentKind.PRIVATE_KEY,
             why=f"Who has this key can pose as this {client.service.component}. It never leaves this host.",
             secret=True,
             by_hand=by_hand[0],
@@ -71,6 +72,7 @@ def client_pair(stack: Stack, facts: Facts, forge: material.Forge, client: Clien
             path=place[0],
             before=files.get(place[0]),
             after=FileState(certificate_pem, 0o644, client.owner, group),
+            content_kind=ContentKind.CERTIFICATE,
             why=f"{client.service.component} shows it to servers that ask who is calling.",
             about=issue.describe(certificate_pem),
             by_hand=by_hand[1],

@@ -13,7 +13,7 @@ from wizard import assets
 from wizard.components import component as find_component
 from wizard.components.base import numbers
 from wizard.config_files import http_client
-from wizard.model import WORKSPACE, Change, Facts, FileState, PlannedStep, Stack
+from wizard.model import Change, ContentKind, Facts, FileState, PlannedStep, Stack, StepKind
 from wizard.planner import credentials, manual_commands, paths
 from wizard.planner.server import ServerPlan
 from wizard.probes import forwarded, forwarded_port
@@ -41,6 +41,7 @@ def step(stack: Stack, facts: Facts, plans: Sequence[ServerPlan], named: Names) 
             facts,
             path,
             content,
+            ContentKind.HTTP_CLIENT_CONFIG,
             why="It holds no secret: it names the files that do.",
             by_hand=manual_commands.text(path, FileState(content, 0o600, "", "")),
             secret=False,
@@ -49,10 +50,9 @@ def step(stack: Stack, facts: Facts, plans: Sequence[ServerPlan], named: Names) 
         return ()
     folder = credentials.workspace_folder(facts, "tools", "What your own tools are told lies in one place.")
     return (
-        PlannedStep(
-            id="tools",
+        credentials.workspace_step(
+            StepKind.COMMAND_LINE_TOOLS,
             title="Let promtool and amtool in",
-            host=WORKSPACE,
             why=(
                 "promtool and amtool speak plain http until they are told otherwise. With --http.config.file they "
                 "learn the CA, the password and the certificate from a file."

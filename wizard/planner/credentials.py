@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,11 +20,13 @@ from wizard.model import (
     WORKSPACE,
     Answers,
     Change,
+    ContentKind,
     Facts,
     FileState,
     MakeFolder,
     PlannedStep,
     Stack,
+    StepKind,
     UserSpec,
     WriteFile,
 )
@@ -182,10 +184,16 @@ def workspace_folder(facts: Facts, name: str, why: str) -> tuple[Change, ...]:
     )
 
 
+def workspace_step(kind: StepKind, *, title: str, why: str, changes: Iterable[Change]) -> PlannedStep:
+    """A step that writes nothing but the workspace."""
+    return PlannedStep(id=kind, kind=kind, title=title, host=WORKSPACE, why=why, changes=tuple(changes))
+
+
 def private(
     facts: Facts,
     path: str,
     content: bytes,
+    kind: ContentKind,
     *,
     why: str,
     by_hand: tuple[str, ...],
@@ -205,6 +213,7 @@ def private(
             before=before,
             after=after,
             why=why,
+            content_kind=kind,
             secret=secret,
             about=about,
             by_hand=by_hand,
@@ -262,6 +271,7 @@ def authority(stack: Stack, facts: Facts, answers: Answers) -> Authority:
             facts,
             key_path,
             stored_key,
+            ContentKind.PRIVATE_KEY,
             why="Whoever holds this key can make certificates that your Prometheus believes. It never leaves here.",
             by_hand=manual_commands.new_key(
                 key_path, stack.certificates.key, locked=stack.certificates.passphrase
@@ -271,6 +281,7 @@ def authority(stack: Stack, facts: Facts, answers: Answers) -> Authority:
             facts,
             certificate_path,
             new_certificate,
+            ContentKind.CERTIFICATE,
             why="This is the public half: whoever has it can check what the CA signed, and no more.",
             by_hand=manual_commands.authority(
                 key=key_path, certificate=certificate_path, days=days, name=CA_NAME
@@ -279,10 +290,9 @@ def authority(stack: Stack, facts: Facts, answers: Answers) -> Authority:
             about=issue.describe(new_certificate),
         ),
     )
-    step = PlannedStep(
-        id="ca",
+    step = workspace_step(
+        StepKind.CA,
         title="Make your own certificate authority",
-        host=WORKSPACE,
         why=(
             "A certificate is believed because somebody trusted has signed it. You are that somebody here: "
             "one CA of your own signs every server, and each client needs only this one CA certificate."
@@ -340,6 +350,7 @@ def credential(stack: Stack, facts: Facts, answers: Answers, user: UserSpec) -> 
             facts,
             password_path,
             password.reveal().encode(),
+            ContentKind.PASSWORD,
             why="The password itself. The server gets only a hash of it, Prometheus a copy.",
             by_hand=manual_commands.password(password_path, user),
         ),
@@ -347,6 +358,7 @@ def credential(stack: Stack, facts: Facts, answers: Answers, user: UserSpec) -> 
             facts,
             curl_path,
             curl_config(user.name, password.reveal()),
+            ContentKind.CURL_CONFIG,
             why="curl reads user and password from here, so that they never stand on a command line.",
             by_hand=manual_commands.curl_config(curl_path, user.name, password_path),
         ),

@@ -18,6 +18,7 @@ from wizard.config_files import grafana, web_config
 from wizard.errors import ConfigError
 from wizard.model import (
     Change,
+    ContentKind,
     Facts,
     FileState,
     Finding,
@@ -27,6 +28,7 @@ from wizard.model import (
     PlannedStep,
     Service,
     Stack,
+    StepKind,
     WriteFile,
 )
 from wizard.planner import (
@@ -369,6 +371,7 @@ class _Work:
                 path=path,
                 before=before,
                 after=after,
+                content_kind=ContentKind.CERTIFICATE,
                 why=f"Grafana checks {plan.server.key} against it.",
                 about=issue.describe(plan.pair.trust),
                 by_hand=manual_commands.text(path, after),
@@ -417,6 +420,7 @@ class _Work:
                 path=path,
                 before=before,
                 after=after,
+                content_kind=ContentKind.PASSWORD,
                 why="Grafana sends it. Readable for root and Grafana's group, for nobody else.",
                 secret=True,
                 by_hand=manual_commands.copy(layout.user_files(self._facts, given.user)[0], path, after),
@@ -455,16 +459,17 @@ class _Work:
                         path=path,
                         before=before,
                         after=after,
+                        content_kind=ContentKind.DATA_SOURCES,
                         why="Grafana reads it at its next start. Every other byte of the file stays as it is.",
                         by_hand=manual_commands.patch(path, before, after),
                     )
                 )
         if not edits and not self._copies:
             return None
-        return PlannedStep(
-            id=f"grafana:{name}",
+        return self._client.step(
+            StepKind.GRAFANA,
+            step_id=f"grafana:{name}",
             title="Tell Grafana to ask over TLS",
-            host=name,
             why=(
                 "Grafana's data sources ask these servers too. They are given https, what to check the servers "
                 "against and what they need to be let in, in files that only Grafana can read. Grafana takes it "

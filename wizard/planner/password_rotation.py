@@ -14,7 +14,17 @@ from wizard import passwords
 from wizard.components import component as find_component
 from wizard.config_files import web_config
 from wizard.errors import ConfigError
-from wizard.model import Answers, Facts, FileState, PlannedStep, Stack, UserSpec, WriteFile
+from wizard.model import (
+    Answers,
+    ContentKind,
+    Facts,
+    FileState,
+    PlannedStep,
+    Stack,
+    StepKind,
+    UserSpec,
+    WriteFile,
+)
 from wizard.planner import credentials, manual_commands, paths, service_actions
 from wizard.planner.client_endpoints import Place, secure
 from wizard.planner.paths import Client, Server
@@ -62,16 +72,6 @@ def rotation(stack: Stack, facts: Facts, answers: Answers) -> tuple[PlannedStep,
         *(step for side in sides for step in side.back()),
         *(server.stage(3) for server in servers),
     )
-
-
-def after(facts: Facts, steps: Sequence[PlannedStep]) -> Facts:
-    """What the hosts will hold when these steps are done."""
-    hosts = dict(facts.hosts)
-    for change in (change for step in steps for change in step.changes):
-        if isinstance(change, WriteFile):
-            known = hosts[change.host]
-            hosts[change.host] = replace(known, files={**known.files, change.path: change.after})
-    return replace(facts, hosts=hosts)
 
 
 def _known(stack: Stack, facts: Facts, user: UserSpec) -> list[tuple[Server, FileState, str]]:
@@ -145,10 +145,10 @@ class _ServerSide:
             ),
         }[number]
         before, then = self.states[number - 1], self.states[number]
-        return PlannedStep(
-            id=f"rotate:{number}:{server.key}",
+        return server.step(
+            StepKind.ROTATE,
+            step_id=f"rotate:{number}:{server.key}",
             title=title,
-            host=server.spec.host,
             why=why,
             changes=(
                 WriteFile(
@@ -157,7 +157,7 @@ class _ServerSide:
                     before=before,
                     after=then,
                     why="It is read again with the next request; nothing is restarted.",
-                    check="web-config",
+                    content_kind=ContentKind.WEB_CONFIG,
                     by_hand=manual_commands.patch(server.web_file, before, then),
                 ),
             ),
@@ -221,10 +221,10 @@ class _ClientSide:
 
     def _step(self, kind: str, title: str, why: str, *changes: WriteFile) -> PlannedStep:
         name = find_component(self._client.service.component).title
-        return PlannedStep(
-            id=f"rotate:{kind}:{self._client.key}",
+        return self._client.step(
+            StepKind.ROTATE,
+            step_id=f"rotate:{kind}:{self._client.key}",
             title=title.format(title=name),
-            host=self._client.host.spec.name,
             why=why,
             changes=changes,
         )
@@ -236,6 +236,7 @@ class _ClientSide:
             path=path,
             before=before,
             after=then,
+            content_kind=ContentKind.PASSWORD,
             why="Readable for root and the group of the service, for nobody else.",
             secret=True,
             by_hand=manual_commands.copy(source, path, then)
@@ -244,7 +245,6 @@ class _ClientSide:
         )
 
     def _turn(self, number: int, configs: Sequence[tuple[str, FileState, FileState]]) -> PlannedStep:
-        component = self._client.service.component
         name = self._following.name if number == 1 else self._user.name
         return self._step(
             f"config-{number}",
@@ -257,7 +257,7 @@ class _ClientSide:
                     before=before,
                     after=then,
                     why="Only user and password file change.",
-                    check="prometheus-config" if component == "prometheus" else "blackbox-config",
+                    content_kind=self._client.config_kind,
                     by_hand=manual_commands.patch(path, before, then),
                 )
                 for path, before, then in configs

@@ -19,13 +19,18 @@ from wizard.errors import ConfigError, InputError
 from wizard.model import (
     MANUAL,
     WORKSPACE,
+    Change,
     ComponentSpec,
+    ContentKind,
     Facts,
     FlagPlace,
     HostFacts,
     OwnFiles,
+    PlannedStep,
+    Role,
     Service,
     Stack,
+    StepKind,
     UserSpec,
 )
 from wizard.planner import identity
@@ -210,6 +215,22 @@ class Server:
         host = self.service.listen.rpartition(":")[0] or self.host.spec.address or "127.0.0.1"
         return f"{host}:{self.port}"
 
+    def step(
+        self, kind: StepKind, *, title: str, why: str, changes: Iterable[Change], step_id: str = ""
+    ) -> PlannedStep:
+        """A step that is about this server; its id is made of kind and key where none is given."""
+        return PlannedStep(
+            id=step_id or f"{kind}:{self.key}",
+            kind=kind,
+            title=title,
+            host=self.host.spec.name,
+            why=why,
+            changes=tuple(changes),
+            role=Role.SERVER,
+            component=self.spec.name,
+            instance=self.spec.unit,
+        )
+
 
 def refuse_out_of_reach(service: Service) -> None:
     """What cannot be asked cannot be proven, and would be put back.
@@ -308,6 +329,28 @@ class Client:
     def means(self, address: str, server: Server, *, scheme: str = "") -> bool:
         """Whether host:port, as this client has it, is that server as seen from the client's host."""
         return identity.means(self.host, address, server.listener, scheme=scheme)
+
+    def step(
+        self, kind: StepKind, *, title: str, why: str, changes: Iterable[Change], step_id: str = ""
+    ) -> PlannedStep:
+        """A step that is about this client; its id is made of kind and key where none is given."""
+        return PlannedStep(
+            id=step_id or f"{kind}:{self.key}",
+            kind=kind,
+            title=title,
+            host=self.host.spec.name,
+            why=why,
+            changes=tuple(changes),
+            role=Role.CLIENT,
+            component=self.service.component,
+            instance=self.service.instance,
+        )
+
+    @property
+    def config_kind(self) -> ContentKind:
+        """What its configuration is."""
+        prometheus = self.service.component == "prometheus"
+        return ContentKind.PROMETHEUS_CONFIG if prometheus else ContentKind.BLACKBOX_CONFIG
 
     @property
     def content(self) -> bytes:

@@ -17,12 +17,14 @@ from wizard.errors import InputError
 from wizard.model import (
     Caller,
     Change,
+    ContentKind,
     Facts,
     FileState,
     Finding,
     MakeFolder,
     PlannedStep,
     RunService,
+    StepKind,
     WriteFile,
 )
 from wizard.planner import manual_commands, paths
@@ -92,6 +94,7 @@ def reload_step(facts: Facts, server: Server, *, restarts: bool) -> PlannedStep 
             path=path,
             before=before,
             after=after,
+            content_kind=ContentKind.SERVICE_FLAGS,
             why=f"{place} asks by http: `systemctl reload` would end well and reload nothing.",
             by_hand=(*manual_commands.text(path, after), "systemctl daemon-reload"),
         )
@@ -106,15 +109,14 @@ def reload_step(facts: Facts, server: Server, *, restarts: bool) -> PlannedStep 
                 by_hand=("systemctl daemon-reload", f"systemctl reload {server.service.unit}"),
             )
         )
-    return PlannedStep(
-        id=f"reload-command:{server.key}",
+    return server.step(
+        StepKind.RELOAD_COMMAND,
         title=f"Let systemd reload {server.service.unit} with a signal",
-        host=server.spec.host,
         why=(
             f"ExecReload in {place} asks {server.spec.name} by http, which ends when it speaks https. A signal works "
             "with both. Undo removes the drop-in."
         ),
-        changes=tuple(changes),
+        changes=changes,
     )
 
 

@@ -13,8 +13,8 @@ from itertools import groupby
 from wizard.components import component as find_component
 from wizard.errors import InputError
 from wizard.model import (
-    WORKSPACE,
     Answers,
+    ContentKind,
     Facts,
     FileState,
     Finding,
@@ -22,6 +22,8 @@ from wizard.model import (
     PlannedStep,
     Probe,
     Stack,
+    StepKind,
+    facts_after,
 )
 from wizard.planner import (
     blackbox,
@@ -68,7 +70,8 @@ def plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     """
     answers = password_rotation.renewed(stack, answers)
     rotation = password_rotation.rotation(stack, facts, answers)
-    rest = replace(_plan(stack, password_rotation.after(facts, rotation), answers), answers=answers)
+    turned = facts_after(facts, (change for step in rotation for change in step.changes))
+    rest = replace(_plan(stack, turned, answers), answers=answers)
     if not rotation:
         return rest
     gaps = ("a password is replaced: nobody is turned away, old and new stand side by side in between",)
@@ -258,16 +261,16 @@ def _user_step(stack: Stack, facts: Facts, forge: credentials.Forge) -> tuple[Pl
         facts,
         wrong,
         curl_config(user.name, probes.WRONG_PASSWORD.reveal()),
+        ContentKind.CURL_CONFIG,
         why="A wrong password, for the request that must be refused.",
         by_hand=manual_commands.wrong_login(wrong, user.name, probes.WRONG_PASSWORD.reveal()),
     )
     unique = tuple({(change.kind, getattr(change, "path", "")): change for change in changes}.values())
     names = " and ".join(each.name for each in stack.users)
     return (
-        PlannedStep(
-            id="user",
+        credentials.workspace_step(
+            StepKind.USER,
             title=f"Choose a password for user {names}",
-            host=WORKSPACE,
             why=(
                 "TLS keeps others from reading along, but still lets everyone ask. With a password, only who "
                 "knows it gets an answer."
@@ -288,6 +291,7 @@ def _trust_copies(facts: Facts, plans: Sequence[ServerPlan]) -> tuple[PlannedSte
             facts,
             path,
             server_plan.pair.trust,
+            ContentKind.CERTIFICATE,
             why=f"The probes check {server_plan.server.key} against it, as Prometheus will.",
             by_hand=manual_commands.private_copy(source, path)
             if source
@@ -297,12 +301,11 @@ def _trust_copies(facts: Facts, plans: Sequence[ServerPlan]) -> tuple[PlannedSte
     if not changes:
         return ()
     return (
-        PlannedStep(
-            id="proof",
+        credentials.workspace_step(
+            StepKind.TRUST_COPIES,
             title="Remember what to check the servers against",
-            host=WORKSPACE,
             why="The proof at the end asks like a client: it needs the same public certificate that a client needs.",
-            changes=tuple(changes),
+            changes=changes,
         ),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from wizard.certificates import issue, signatures
-from wizard.model import WORKSPACE, Change, Facts, PlannedStep, Stack
+from wizard.model import WORKSPACE, Change, ContentKind, Facts, PlannedStep, Stack, StepKind
 from wizard.planner import credentials, manual_commands
 from wizard.planner import paths as layout
 from wizard.planner.certificates import Pair
@@ -59,10 +59,9 @@ def probe_step(
         facts, "clients", "Certificates that the probes show; keys for you alone."
     )
     return (
-        PlannedStep(
-            id="clients",
+        credentials.workspace_step(
+            StepKind.PROBE_CERTIFICATES,
             title="Make certificates to knock with",
-            host=WORKSPACE,
             why=(
                 "The proof asks with the right certificate, with none and with a stranger's: only the first may get "
                 "in. These are for the proof alone; Prometheus gets a pair of its own."
@@ -96,6 +95,7 @@ def probe_pair(stack: Stack, facts: Facts, forge: credentials.Forge) -> Pair:
             facts,
             key_path,
             key_pem,
+            ContentKind.PRIVATE_KEY,
             why="The probes show the certificate that goes with it.",
             by_hand=by_hand[0],
         ),
@@ -103,6 +103,7 @@ def probe_pair(stack: Stack, facts: Facts, forge: credentials.Forge) -> Pair:
             facts,
             certificate_path,
             certificate_pem,
+            ContentKind.CERTIFICATE,
             why="What the right client shows in the proof.",
             by_hand=by_hand[1],
             secret=False,
@@ -129,8 +130,15 @@ def _workspace_pair(
     certificate, key = make()
     about = issue.describe(certificate)
     return (
-        *credentials.private(facts, paths[1], key, why=why, by_hand=by_hand[0]),
+        *credentials.private(facts, paths[1], key, ContentKind.PRIVATE_KEY, why=why, by_hand=by_hand[0]),
         *credentials.private(
-            facts, paths[0], certificate, why=why, by_hand=by_hand[1], secret=False, about=about
+            facts,
+            paths[0],
+            certificate,
+            ContentKind.CERTIFICATE,
+            why=why,
+            by_hand=by_hand[1],
+            secret=False,
+            about=about,
         ),
     )

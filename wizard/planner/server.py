@@ -21,6 +21,7 @@ from wizard.config_files import web_config as web
 from wizard.errors import ConfigError, InputError
 from wizard.model import (
     Change,
+    ContentKind,
     Facts,
     FileState,
     Finding,
@@ -28,6 +29,7 @@ from wizard.model import (
     OwnFiles,
     PlannedStep,
     Stack,
+    StepKind,
     UserSpec,
     WriteFile,
 )
@@ -133,10 +135,9 @@ def plan_server(
     if changes:
         changes = (*home, *changes)
         what = "a key and a certificate" if pair.changes else "the certificates of its clients"
-        step = PlannedStep(
-            id=f"certificate:{server.key}",
+        step = server.step(
+            StepKind.SERVER_CERTIFICATE,
             title=f"Give {server.title} {what}",
-            host=server.spec.host,
             why=(
                 "TLS needs a private key, which only the server may read, and a certificate that says for which "
                 "names and addresses the key speaks. A client refuses a certificate without the name it asked for."
@@ -327,10 +328,9 @@ def _web_step(
         why += " From then on it asks who is calling, and looks at the certificate that the caller shows."
     if hashes:
         why += " It holds a bcrypt hash of the password, from which the password cannot be read back."
-    return PlannedStep(
-        id=f"web:{server.key}",
+    return server.step(
+        StepKind.WEB_CONFIG,
         title=f"Write {server.title}'s web configuration",
-        host=spec.host,
         why=why,
         changes=(
             WriteFile(
@@ -339,7 +339,7 @@ def _web_step(
                 before=before,
                 after=after,
                 why="Written for root and the service alone: even a hash is nobody else's business.",
-                check="web-config",
+                content_kind=ContentKind.WEB_CONFIG,
                 by_hand=manual_commands.web_config(server.web_file, before, after, tuple(fresh)),
             ),
         ),
@@ -421,19 +421,19 @@ def _flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | No
             path=place.path,
             before=before,
             after=after,
+            content_kind=ContentKind.SERVICE_FLAGS,
             why=f"Without --{flag} the program never opens the file. All its other flags stay.",
             by_hand=manager_of(server.service).flag_commands(server.service, wanted=wanted, current=before),
         )
     )
-    return PlannedStep(
-        id=f"flag:{server.key}",
+    return server.step(
+        StepKind.FLAGS,
         title=f"Start {server.title} with the web configuration",
-        host=server.spec.host,
         why=(
             f"{server.spec.name} takes its web configuration from the flag --{flag}. A server that was started "
             "without TLS has to be restarted once; later edits of the file are read by themselves."
         ),
-        changes=tuple(changes),
+        changes=changes,
     )
 
 

@@ -12,7 +12,17 @@ from collections.abc import Mapping
 from wizard.certificates import issue, signatures
 from wizard.config_files import web_config
 from wizard.errors import CertificateError, InputError
-from wizard.model import Change, Facts, FileState, MakeFolder, OwnFiles, PathInfo, Stack, WriteFile
+from wizard.model import (
+    Change,
+    ContentKind,
+    Facts,
+    FileState,
+    MakeFolder,
+    OwnFiles,
+    PathInfo,
+    Stack,
+    WriteFile,
+)
 from wizard.planner import credentials, paths
 from wizard.planner import manual_commands as words
 from wizard.planner.certificate_names import certificate_names, needed_names
@@ -241,6 +251,7 @@ def _new_server_pair(
             path=key_path,
             before=files.get(key_path),
             after=states[1],
+            content_kind=ContentKind.PRIVATE_KEY,
             why="Only root and the service itself may read the key: who has it can pose as this server.",
             secret=True,
             by_hand=make,
@@ -250,6 +261,7 @@ def _new_server_pair(
             path=certificate_path,
             before=files.get(certificate_path),
             after=states[0],
+            content_kind=ContentKind.CERTIFICATE,
             why=f"It speaks for {', '.join(names)}, for {spec.days} days.",
             about=issue.describe(certificate),
             by_hand=certify,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from wizard.components import component as find_component
 from wizard.config_files import prometheus as scrape
 from wizard.errors import ConfigError
-from wizard.model import Facts, PlannedStep, Probe, RunService, Service
+from wizard.model import Facts, PlannedStep, Probe, RunService, Service, StepKind
 from wizard.planner.paths import Client, Server
 from wizard.service_managers import manual
 from wizard.service_managers.registry import manager_of
@@ -18,10 +18,9 @@ from wizard.service_managers.registry import manager_of
 
 def restart(facts: Facts, server: Server) -> PlannedStep:
     """A server that takes its flags and its scheme anew."""
-    return PlannedStep(
-        id=f"switch:{server.key}",
+    return server.step(
+        StepKind.RESTART,
         title=f"Restart {server.service.unit}",
-        host=server.spec.host,
         why="One port speaks either http or https: from this moment on it is https.",
         changes=(_run(server.service, "restart", server=server, workspace=facts.workspace_option),),
     )
@@ -53,10 +52,10 @@ def reload(facts: Facts, client: Client, turns: Sequence[Probe] = ()) -> Planned
     service = client.service
     title = find_component(service.component).title
     mine = tuple(turn for turn in turns if turn.url.endswith(f"//{service.listen}"))
-    return PlannedStep(
-        id=f"reload:{client.place}" if service.component == "prometheus" else f"reload:{client.key}",
+    return client.step(
+        StepKind.RELOAD,
+        step_id=f"reload:{client.place}" if service.component == "prometheus" else "",
         title=f"Let {title} read its configuration again",
-        host=service.host,
         why=(
             "A reload keeps Prometheus running and its data in place. It takes up to ten seconds until it asks "
             "its targets by https; the server turns in that moment, so that no more than one scrape is lost."

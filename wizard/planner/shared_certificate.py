@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wizard.certificates import issue
-from wizard.model import WORKSPACE, Change, Facts, PlannedStep, Stack
+from wizard.model import WORKSPACE, Change, ContentKind, Facts, PlannedStep, Stack, StepKind
 from wizard.planner import credentials, manual_commands, paths
 from wizard.planner.certificate_names import certificate_names
 
@@ -51,6 +51,7 @@ def _shared_pair(stack: Stack, facts: Facts, forge: credentials.Forge) -> Shared
             facts,
             key_path,
             key_pem,
+            ContentKind.PRIVATE_KEY,
             why="Every node gets a copy: who takes it from one can pose as all of them.",
             by_hand=manual_commands.new_key(key_path, spec.key),
         ),
@@ -58,6 +59,7 @@ def _shared_pair(stack: Stack, facts: Facts, forge: credentials.Forge) -> Shared
             facts,
             certificate_path,
             certificate,
+            ContentKind.CERTIFICATE,
             why="One certificate with the names of all nodes.",
             by_hand=manual_commands.self_signed(
                 key=key_path,
@@ -80,10 +82,9 @@ def shared_step(stack: Stack, facts: Facts, forge: credentials.Forge) -> tuple[P
     if not changes:
         return ()
     return (
-        PlannedStep(
-            id="shared",
+        credentials.workspace_step(
+            StepKind.SHARED_CERTIFICATE,
             title="Make one certificate for all nodes",
-            host=WORKSPACE,
             why=(
                 "One pair on every node is the least work, and what workshops do. The price: a key that is taken "
                 "from one node opens all of them, and all must change when one is lost."

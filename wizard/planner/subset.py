@@ -17,26 +17,39 @@ from wizard.model import (
     Answers,
     Change,
     ComponentSpec,
+    ContentKind,
     FileState,
     MakeFolder,
     Plan,
     PlannedStep,
+    Role,
     RunService,
+    StepKind,
     WriteFile,
+    facts_after,
 )
-from wizard.planner import password_rotation, paths
+from wizard.planner import paths
 from wizard.planner.planner import plan as plan_for
 
 _Place: TypeAlias = tuple[str, str]
 """Host and path."""
 
-_CLIENTS = ("job", "modules", "grafana", "reload", "client", "login", "password", "trust", "rotate")
-"""The kinds of steps that a host has for what it asks of others."""
+_MADE_ONCE = (
+    ContentKind.CERTIFICATE,
+    ContentKind.PRIVATE_KEY,
+    ContentKind.WEB_CONFIG,
+    ContentKind.CLUSTER_CONFIG,
+)
+"""What another plan for the same would hold otherwise: it is random, or made with what is."""
+
+_FIRST_EDIT = (StepKind.SCRAPE_CONFIG, StepKind.BLACKBOX_MODULES)
 
 
 def askers(plan: Plan) -> frozenset[str]:
     """The hosts that ask the others: a plan cannot do without one of them."""
-    return frozenset(step.host for step in plan.steps if _kind(step) in _CLIENTS)
+    return frozenset(
+        step.host for step in plan.steps if step.role is Role.CLIENT or step.kind is StepKind.ROTATE
+    )
 
 
 def changed_hosts(plan: Plan) -> tuple[str, ...]:
@@ -58,14 +71,14 @@ def narrowed(plan: Plan, keep: Collection[str]) -> Plan:
     _refuse_inseparable(plan, left)
     gone = {spec.key for spec in left}
     steps = tuple(step for step in plan.steps if not _belongs(step, gone))
-    made = _material(steps)
+    made = _made_once(steps)
     stack = replace(
         plan.stack,
         components=tuple(
             replace(spec, protect=()) if spec in left else spec for spec in plan.stack.components
         ),
     )
-    other = plan_for(stack, password_rotation.after(plan.facts, made), _with_passwords(plan))
+    other = plan_for(stack, facts_after(plan.facts, made), _with_passwords(plan))
     asking = askers(plan)
     silent = {spec.host for spec in left} - asking
     return replace(
@@ -73,7 +86,9 @@ def narrowed(plan: Plan, keep: Collection[str]) -> Plan:
         facts=plan.facts,
         answers=plan.answers,
         secrets=plan.secrets,
-        steps=_merged(steps, other, asking=asking, silent=silent, made=_places(made)),
+        steps=_merged(
+            steps, other, asking=asking, silent=silent, made={(change.host, change.path) for change in made}
+        ),
     )
 
 
@@ -82,12 +97,9 @@ def following(plan: Plan, made: Sequence[Change]) -> Plan:
 
     In the first of two edits, in which jobs turn to https without a login, those that have theirs keep it.
     """
-    if not any(_kind(step) == "login" for step in plan.steps):
+    if not any(step.kind is StepKind.LOGIN for step in plan.steps):
         return plan
-    facts = password_rotation.after(plan.facts, _material(plan.steps))
-    facts = password_rotation.after(
-        facts, (PlannedStep(id="", title="", host="", why="", changes=tuple(made)),)
-    )
+    facts = facts_after(plan.facts, (*_made_once(plan.steps), *made))
     turned = [
         change.service for change in made if isinstance(change, RunService) and change.action == "restart"
     ]
@@ -102,27 +114,26 @@ def following(plan: Plan, made: Sequence[Change]) -> Plan:
     first = {
         (change.host, change.path): change.after
         for step in other.steps
-        if _kind(step) in ("job", "modules")
+        if step.kind in _FIRST_EDIT
         for change in step.changes
         if isinstance(change, WriteFile)
     }
     last = {
         (change.host, change.path): change.after
         for step in plan.steps
-        if _kind(step) == "login"
+        if step.kind is StepKind.LOGIN
         for change in step.changes
         if isinstance(change, WriteFile)
     }
 
     def fitted(step: PlannedStep) -> PlannedStep:
-        kind = _kind(step)
         changes: list[Change] = []
         for change in step.changes:
             place = change.host, change.path
-            if isinstance(change, WriteFile) and place in last and kind in ("job", "modules"):
+            if isinstance(change, WriteFile) and place in last and step.kind in _FIRST_EDIT:
                 # Where none is left that turns, one edit does.
                 changes.append(replace(change, after=first.get(place, last[place])))
-            elif kind != "login":
+            elif step.kind is not StepKind.LOGIN:
                 changes.append(change)
             elif isinstance(change, WriteFile) and place in first:
                 changes.append(replace(change, before=first[place]))
@@ -137,10 +148,6 @@ def _with_passwords(plan: Plan) -> Answers:
     """The answers, with the passwords that the plan has found or made."""
     known = {user.name: secret for user, secret in zip(plan.stack.users, plan.secrets, strict=False)}
     return replace(plan.answers, passwords={**plan.answers.passwords, **known})
-
-
-def _kind(step: PlannedStep) -> str:
-    return step.id.partition(":")[0]
 
 
 def remaining(target: Plan, made: Sequence[Change]) -> tuple[PlannedStep, ...]:
@@ -207,39 +214,26 @@ def _refuse_inseparable(plan: Plan, left: Sequence[ComponentSpec]) -> None:
     names = ", ".join(dict.fromkeys(spec.host for spec in left))
     if plan.answers.renew:
         raise InputError("what is replaced is replaced on all hosts, or on none", where=names)
-    gossip = {step.host for step in plan.steps if step.id.startswith("cluster:")}
+    gossip = {step.host for step in plan.steps if step.kind is StepKind.CLUSTER}
     if gossip & {spec.host for spec in left} and len(gossip) > 1:
         raise InputError("the peers of a cluster turn together, or not at all", where=names)
 
 
 def _belongs(step: PlannedStep, keys: Collection[str]) -> bool:
     """Whether a step is of one of these servers (host/component): its key, its web.yml, its flag, its restart."""
-    kind, _, what = step.id.partition(":")
-    return kind not in _CLIENTS and what in keys
+    return step.role is Role.SERVER and step.kind is not StepKind.ROTATE and step.key in keys
 
 
-def _material(steps: Sequence[PlannedStep]) -> tuple[PlannedStep, ...]:
-    """The steps with what must not be made a second time: keys, certificates, hashes, and all of the workspace."""
-    kept = []
-    for step in steps:
-        changes = tuple(
-            change
-            for change in step.changes
-            if isinstance(change, WriteFile)
-            and change.after is not None
-            and (
-                change.host == WORKSPACE
-                or change.check in ("web-config", "cluster-config")
-                or b"-----BEGIN" in change.after.content
-            )
-        )
-        if changes:
-            kept.append(replace(step, changes=changes))
-    return tuple(kept)
-
-
-def _places(steps: Sequence[PlannedStep]) -> frozenset[_Place]:
-    return frozenset((change.host, change.path) for step in steps for change in step.changes)
+def _made_once(steps: Sequence[PlannedStep]) -> tuple[WriteFile, ...]:
+    """What must not be made a second time: keys, certificates, hashes, and all of the workspace."""
+    return tuple(
+        change
+        for step in steps
+        for change in step.changes
+        if isinstance(change, WriteFile)
+        and change.after is not None
+        and (change.host == WORKSPACE or change.content_kind in _MADE_ONCE)
+    )
 
 
 def _merged(
@@ -256,14 +250,14 @@ def _merged(
         for step in other.steps
         for change in step.changes
     }
-    logins = {step.id: step.changes for step in other.steps if _kind(step) == "login"}
+    logins = {step.id: step.changes for step in other.steps if step.kind is StepKind.LOGIN}
     known = {change.path for step in steps if step.host in asking for change in step.changes}
     merged = []
     for step in steps:
         if step.host in silent:
             continue
         changes: tuple[Change, ...] = step.changes
-        if _kind(step) == "login":
+        if step.kind is StepKind.LOGIN:
             changes = logins.get(step.id, ())
         elif step.host in asking:
             taken = []

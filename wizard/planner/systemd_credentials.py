@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from wizard.components import component as find_component
 from wizard.components.base import numbers
 from wizard.errors import InputError
-from wizard.model import Change, Facts, FileState, MakeFolder, PlannedStep, WriteFile
+from wizard.model import Change, ContentKind, Facts, FileState, MakeFolder, PlannedStep, StepKind, WriteFile
 from wizard.planner import manual_commands, paths
 from wizard.planner.paths import Client, Server
 
@@ -116,20 +116,20 @@ def step(facts: Facts, server: Server, files: Sequence[str]) -> PlannedStep | No
             path=path,
             before=before,
             after=after,
+            content_kind=ContentKind.SERVICE_FLAGS,
             why=f"At each start, systemd copies them to {server.credentials} for this unit alone.",
             by_hand=(*manual_commands.text(path, after), "systemctl daemon-reload"),
         )
     )
-    return PlannedStep(
-        id=f"credentials:{server.key}",
+    return server.step(
+        StepKind.SYSTEMD_CREDENTIALS,
         title=f"Hand {server.spec.name} its files as credentials",
-        host=server.spec.host,
         why=(
             f"{server.service.unit} runs as a user that exists only while it runs (DynamicUser=yes), so no file can "
             "belong to it. The files stay root's, and systemd hands the unit a copy. A renewed certificate or a new "
             "user counts from the next restart on."
         ),
-        changes=tuple(changes),
+        changes=changes,
     )
 
 

@@ -13,7 +13,7 @@ from wizard.connections.examination import examine
 from wizard.connections.local import LocalConnection
 from wizard.connections.path_script import UNSAFE, refused
 from wizard.engine import journal, journal_reader
-from wizard.model import FileState, WriteFile
+from wizard.model import ContentKind, FileState, WriteFile
 
 GETFACL = "user::rw-\nuser:1002:r--\t\t#effective:---\nuser:105:rw-\ngroup::r--\nmask::rw-\nother::---\n"
 
@@ -73,7 +73,14 @@ def test_nothing_is_inherited_from_a_folder(tmp_path: Path) -> None:
 def test_a_journal_keeps_them_and_an_older_one_has_none(tmp_path: Path) -> None:
     kept = ((ACL, acl_value(GETFACL)),)
     before = FileState(b"old", 0o660, "root", "root", kept)
-    change = WriteFile(host="srv1", path="/etc/x", before=before, after=FileState(b"new"), why="")
+    change = WriteFile(
+        host="srv1",
+        path="/etc/x",
+        before=before,
+        after=FileState(b"new"),
+        why="",
+        content_kind=ContentKind.PASSWORD,
+    )
     log = journal.Journal.create(tmp_path, title="t", hosts=(), changes=(change,), details=())
     log.close()
     record = journal_reader.read(log.folder)

@@ -10,7 +10,17 @@ import pytest
 from wizard.connections.local import LocalConnection
 from wizard.engine.storage import looked_at, storage
 from wizard.errors import InputError
-from wizard.model import Facts, FileState, HostFacts, HostSpec, PlannedStep, Storage, WriteFile
+from wizard.model import (
+    ContentKind,
+    Facts,
+    FileState,
+    HostFacts,
+    HostSpec,
+    PlannedStep,
+    StepKind,
+    Storage,
+    WriteFile,
+)
 from wizard.planner.storage import refuse
 
 PATH = "/etc/prometheus/prometheus.yml"
@@ -22,8 +32,18 @@ def planned(known: Storage | None, *, at: str = PATH, before: bytes | None = b"o
     held = {} if known is None else {at: known}
     facts = Facts(hosts={"srv1": HostFacts(spec=HostSpec(name="srv1", connect="ssh"), storage=held)})
     state = None if before is None else FileState(before)
-    change = WriteFile(host="srv1", path=PATH, before=state, after=FileState(b"x" * size), why="")
-    refuse(facts, [PlannedStep(id="one", title="", host="srv1", why="", changes=(change,))])
+    change = WriteFile(
+        host="srv1",
+        path=PATH,
+        before=state,
+        after=FileState(b"x" * size),
+        why="",
+        content_kind=ContentKind.PASSWORD,
+    )
+    refuse(
+        facts,
+        [PlannedStep(id="one", kind=StepKind.WEB_CONFIG, title="", host="srv1", why="", changes=(change,))],
+    )
 
 
 def test_an_ordinary_file_is_written() -> None:

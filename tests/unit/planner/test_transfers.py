@@ -14,6 +14,7 @@ from wizard.model import (
     Answers,
     CertificateSpec,
     ComponentSpec,
+    ContentKind,
     Facts,
     FileState,
     FlagPlace,
@@ -318,7 +319,13 @@ def test_a_password_file_that_is_a_key_is_not_sent() -> None:
     # The longest way round: a stack that names the CA's key where a password file is meant.
     key = issue.new_key("ec-p256")
     change = WriteFile(
-        host="srv1", path="/etc/x", before=None, after=FileState(b"user: x\n" + key), why="", secret=True
+        host="srv1",
+        path="/etc/x",
+        before=None,
+        after=FileState(b"user: x\n" + key),
+        why="",
+        content_kind=ContentKind.PASSWORD,
+        secret=True,
     )
     found = facts(**{WORKSPACE: {f"{ROOM}/ca/ca.crt": issue.new_ca(name="mine", key_pem=key, days=90)}})
     plan = planned(stack(), facts())

@@ -9,7 +9,7 @@ import pytest
 from wizard.engine import proposed
 from wizard.errors import StackError
 from wizard.inventory import stack_file
-from wizard.model import ComponentSpec, FileState, HostFacts, HostSpec, Service, WriteFile
+from wizard.model import ComponentSpec, ContentKind, FileState, HostFacts, HostSpec, Service, WriteFile
 from wizard.planner.paths import Server
 from wizard.service_managers import instances
 
@@ -123,4 +123,14 @@ def test_two_components_with_one_home_have_a_web_configuration_each() -> None:
         Server(ComponentSpec(host="one", name=one.component), host, one).web_file for one in (USUAL, alerts)
     ]
     assert files == ["/etc/prometheus/web.yml", "/etc/prometheus/alertmanager-web.yml"]
-    assert WriteFile(host="one", path=files[0], before=None, after=FileState(b""), why="").kind == "create"
+    assert (
+        WriteFile(
+            host="one",
+            path=files[0],
+            before=None,
+            after=FileState(b""),
+            why="",
+            content_kind=ContentKind.SERVICE_FLAGS,
+        ).kind
+        == "create"
+    )

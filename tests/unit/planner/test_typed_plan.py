@@ -1,0 +1,153 @@
+"""What a step, a file or a message is stands in its fields: nobody recovers it from an id, a text or its content."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.planner import planned
+from wizard.errors import FirescreenError
+from wizard.model import WORKSPACE, ContentKind, Plan, PlannedStep, Role, StepKind, WriteFile
+
+ROOT = Path(__file__).parents[3]
+
+TEXTS = ("id", "title", "message", "what", "why", "todo")
+"""Fields that are for people and other programs."""
+
+PEM_READERS = (
+    "wizard/certificates",
+    "wizard/config_files/web_config/pem.py",
+    "wizard/planner/certificates.py",
+    "wizard/planner/credentials.py",
+    "wizard/planner/transfers.py",
+)
+"""Where PEM is parsed."""
+
+CUTS = ("startswith", "endswith", "partition", "rpartition", "split", "removeprefix", "removesuffix")
+
+STEPS = ("step", "plan", "planned", "warning", "finding", "gap", "change")
+"""How values of a plan are called."""
+
+
+def sources() -> Iterator[Path]:
+    for folder in ("wizard", "screens"):
+        yield from sorted((ROOT / folder).rglob("*.py"))
+
+
+def texts_taken_apart(tree: ast.AST) -> Iterator[int]:
+    """Lines that test a text of a plan's value, or take it apart, to find out what the value is."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            found = node.func.attr in CUTS and _is_text_of_a_plan(node.func.value)
+        else:
+            found = any(map(_is_text_of_a_plan, _looked_through_for_a_constant(node)))
+        if found:
+            yield node.lineno  # type: ignore[attr-defined]
+
+
+def _looked_through_for_a_constant(node: ast.AST) -> list[ast.expr]:
+    """What stands right of `in` where a constant stands left of it."""
+    looks = isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn)
+    return node.comparators if looks and isinstance(node.left, ast.Constant) else []  # type: ignore[attr-defined]
+
+
+def _is_text_of_a_plan(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Attribute)
+        and node.attr in TEXTS
+        and isinstance(node.value, ast.Name)
+        and node.value.id in STEPS
+    )
+
+
+def pem_markers_looked_for(tree: ast.AST) -> Iterator[int]:
+    """Lines with `"-----BEGIN" in …` or the like."""
+    for node in ast.walk(tree):
+        given: list[ast.expr] = []
+        if _looked_through_for_a_constant(node):
+            given = [node.left]  # type: ignore[attr-defined]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            given = node.args if node.func.attr == "startswith" else []
+        if any(isinstance(each, ast.Constant) and _is_marker(each.value) for each in given):
+            yield node.lineno  # type: ignore[attr-defined]
+
+
+def _is_marker(value: object) -> bool:
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    return isinstance(text, str) and "BEGIN" in text
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["step.id.startswith('ca')", "'x' in step.title", "kind = step.id.partition(':')"],
+)
+def test_the_scan_finds_a_text_that_is_taken_apart(code: str) -> None:
+    assert list(texts_taken_apart(ast.parse(code))) == [1]
+
+
+@pytest.mark.parametrize("code", ["b'-----BEGIN' in content", "content.startswith('-----BEGIN CERTIFICATE')"])
+def test_the_scan_finds_a_marker(code: str) -> None:
+    assert list(pem_markers_looked_for(ast.parse(code))) == [1]
+
+
+def test_no_text_of_a_plan_is_taken_apart() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in sources()
+        for line in texts_taken_apart(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert found == []
+
+
+def test_no_pem_marker_tells_what_a_planned_file_is() -> None:
+    """Files that were found on a host are another matter: only their content says what they are."""
+    found = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in sources()
+        if not str(path.relative_to(ROOT)).startswith((*PEM_READERS, *FOUND_ON_HOSTS))
+        for line in pem_markers_looked_for(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert found == []
+
+
+FOUND_ON_HOSTS = ("wizard/engine/report.py", "wizard/labs/inspection.py", "wizard/connections/ssh/")
+"""Where files that were read from a host, and not planned, are sorted by what they hold."""
+
+
+def plans() -> Iterator[Plan]:
+    for name in planned.names():
+        try:
+            yield planned.case(name).plan()
+        except FirescreenError:
+            continue  # what is refused has no plan
+
+
+@pytest.fixture(scope="module")
+def steps() -> tuple[PlannedStep, ...]:
+    return tuple(step for plan in plans() for step in plan.steps)
+
+
+def test_an_id_begins_with_the_kind(steps: tuple[PlannedStep, ...]) -> None:
+    assert {step.id.partition(":")[0] == step.kind for step in steps} == {True}
+
+
+def test_a_step_says_at_which_end_it_is_and_about_which_component(steps: tuple[PlannedStep, ...]) -> None:
+    for step in steps:
+        assert (step.role is Role.WORKSPACE) == (step.host == WORKSPACE) == (not step.component), step.id
+        if step.role is Role.SERVER and step.kind is not StepKind.ROTATE:
+            assert step.id == f"{step.kind}:{step.key}"
+
+
+def test_a_file_says_what_it_holds(steps: tuple[PlannedStep, ...]) -> None:
+    writes = [change for step in steps for change in step.changes if isinstance(change, WriteFile)]
+    assert {ContentKind.CERTIFICATE, ContentKind.PRIVATE_KEY} <= {change.content_kind for change in writes}
+    for change in writes:
+        content = change.after.content if change.after is not None else b""
+        has_key = b"PRIVATE KEY-----" in content
+        assert (change.content_kind is ContentKind.PRIVATE_KEY) == has_key, change.path
+        has_certificate = b"BEGIN CERTIFICATE" in content
+        assert (change.content_kind is ContentKind.CERTIFICATE) == has_certificate, change.path
+        assert change.secret or not has_key
