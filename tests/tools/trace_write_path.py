@@ -19,7 +19,19 @@ from typing import Any
 
 from wizard.account import account
 from wizard.engine import Engine
-from wizard.model import WORKSPACE, Facts, FileState, HostFacts, HostSpec, Plan, PlannedStep, Stack, WriteFile
+from wizard.model import (
+    WORKSPACE,
+    ContentKind,
+    Facts,
+    FileState,
+    HostFacts,
+    HostSpec,
+    Plan,
+    PlannedStep,
+    Stack,
+    StepKind,
+    WriteFile,
+)
 from wizard.workspace import Workspace
 
 MOST = 9
@@ -47,11 +59,19 @@ def plan_for(folder: Path) -> Plan:
     steps = tuple(
         PlannedStep(
             id=f"web:{host}",
+            kind=StepKind.WEB_CONFIG,
             title="Write a file",
             host=host,
             why="",
             changes=(
-                WriteFile(host=host, path=str(folder / host / "web.yml"), before=None, after=after, why=""),
+                WriteFile(
+                    host=host,
+                    path=str(folder / host / "web.yml"),
+                    before=None,
+                    after=after,
+                    why="",
+                    content_kind=ContentKind.WEB_CONFIG,
+                ),
             ),
         )
         for host in (WORKSPACE, "here")
