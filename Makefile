@@ -21,11 +21,14 @@ run: ## Opens the wizard; without a terminal, plays the first labs in plain line
 test: check ## Checks, then tests with real programs on this machine
 	.venv/bin/python -m pytest -n $(JOBS) $(ARGS)
 
-check: ## Style, types and the arrows between the rooms
+check: ## Style, types, import rules, and how much the unit tests reach of planner and engine
 	@.ci/setup dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/mypy & types=$$!; .venv/bin/lint-imports --no-logo; rows=$$?; wait $$types && exit $$rows
+	.venv/bin/mypy & types=$$!; .venv/bin/lint-imports --no-logo; layers=$$?; \
+	.venv/bin/coverage run -m pytest -q tests/unit/engine tests/unit/planner; unit=$$?; \
+	wait $$types && exit $$((layers + unit))
+	.venv/bin/coverage report
 
 matrix: ## Every component at every level with programs of three generations, and the other long runs
 	@.ci/setup dev
@@ -66,5 +69,5 @@ lock: ## Writes the lock files from pyproject.toml (newest versions: make lock A
 	.ci/lock $(ARGS)
 
 clean: ## Removes .venv and what the tools left; a person's own data stays
-	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
