@@ -98,23 +98,9 @@ def secure_module(
         username=username, password_file=password_file,
     )  # fmt: skip
     document = load(content, NAME)
-    node = _module(document, module)
-    prober = fields.value(fields.fields([node]), "prober")
-    if prober != "http":
-        raise ConfigError(
-            f"the module {module!r} probes by {prober or 'nothing'}, not by http",
-            where=document.where(node),
-            todo="Choose a module whose prober is http",
-        )
+    own = _http_block(document, module)
     kind = client_settings.Kind(words=f"the module {module!r}", scheme="")
     path = ("modules", module)
-    own = fields.own(node, "http")
-    if own is None and fields.inner(fields.fields([node]), "http"):
-        raise ConfigError(
-            f"http of the module {module!r} comes through a merge key (<<)",
-            where=document.where(node),
-            todo="Write http out in this module, or add a module like it",
-        )
     if null(own):
         added: _Tree = {
             key: value for key, value in (("tls_config", want.tls), ("basic_auth", want.basic_auth)) if value
@@ -141,6 +127,31 @@ def secure_module(
     return edited.content
 
 
+def _http_block(document: Document, module: str) -> Node | None:
+    """The value of `http` in a module, None where it has none.
+
+    Raises:
+        ConfigError: no such module, another prober, or a block that is merged from elsewhere.
+    """
+    node = _module(document, module)
+    settings = fields.fields([node])
+    prober = fields.value(settings, "prober")
+    if prober != "http":
+        raise ConfigError(
+            f"the prober of the module {module!r} is {prober or 'not set'}, not http",
+            where=document.where(node),
+            todo="Choose a module whose prober is http",
+        )
+    own = fields.own(node, "http")
+    if own is None and fields.inner(settings, "http"):
+        raise ConfigError(
+            f"http of the module {module!r} comes through a merge key (<<)",
+            where=document.where(node),
+            todo="Write http out in this module, or add a module like it",
+        )
+    return own
+
+
 def add_module(
     content: bytes,
     *,
@@ -165,12 +176,38 @@ def add_module(
         username=username, password_file=password_file,
     )  # fmt: skip
     document = load(content, NAME)
+    value = _module_like(document, like, want)
+    editor = Editor(document)
+    root = document.root
+    listed = fields.own(root, "modules")
+    known = {text_of(key): node for key, node in _pairs(document)}
+    if name in known:
+        if bare(_copied(fields.fields([known[name]]))) == bare(value):
+            return content
+        raise ConfigError(
+            f"there is a module {name!r} already, with other settings",
+            where=document.where(known[name]),
+            todo="Secure that module, or choose another name",
+        )
+    if listed is None:
+        editor.insert((), {"modules": {name: value}})
+    else:
+        editor.insert(("modules",), {name: value})
+    return editor.apply().content
+
+
+def _module_like(document: Document, like: str, want: client_settings.Wanted) -> _Tree:
+    """An http module with the settings wanted and all the others of the module `like` (none if '').
+
+    Raises:
+        ConfigError: there is no http module `like`, or it authenticates in another way.
+    """
     value: _Tree = {"prober": "http"}
     if like:
         node = _module(document, like)
         if fields.value(fields.fields([node]), "prober") != "http":
             raise ConfigError(
-                f"the module {like!r} does not probe by http",
+                f"the prober of the module {like!r} is not http",
                 where=document.where(node),
                 todo="Choose a module whose prober is http",
             )
@@ -190,23 +227,7 @@ def add_module(
             settings[key] = _with(old if isinstance(old, dict) else {}, wanted)
     if settings:
         value["http"] = settings
-    editor = Editor(document)
-    root = document.root
-    listed = fields.own(root, "modules")
-    known = {text_of(key): node for key, node in _pairs(document)}
-    if name in known:
-        if bare(_copied(fields.fields([known[name]]))) == bare(value):
-            return content
-        raise ConfigError(
-            f"there is a module {name!r} already, with other settings",
-            where=document.where(known[name]),
-            todo="Secure that module, or choose another name",
-        )
-    if listed is None:
-        editor.insert((), {"modules": {name: value}})
-    else:
-        editor.insert(("modules",), {name: value})
-    return editor.apply().content
+    return value
 
 
 def check(content: bytes, *, read: Read | None = None) -> tuple[str, ...]:

@@ -105,30 +105,15 @@ def secure_datasource(
     document = load(content, NAME)
     index, node = _named(document, name)
     of = fields.fields([node])
-    own = fields.own(node, "url")
     path: Path = ("datasources", index)
     if user or password_file:
         _refuse_rivals(document, node)
-    url = fields.value(of, "url")
-    secure_url = client_settings.with_scheme(url, "https")
-    if not secure_url:
-        raise ConfigError(
-            "the url does not begin with http:// or https:// and a host",
-            where=document.where(own or node),
-            todo="Write the url out, then try again",
-        )
     editor = Editor(document)
-    top: dict[str, str | Plain] = {}
-    if user or password_file:
-        top["basicAuth"] = _TRUE
+    _use_https(editor, document, path, node)
+    login: dict[str, str | Plain] = {"basicAuth": _TRUE} if user or password_file else {}
     if user:
-        top["basicAuthUser"] = user.replace("$", "$$")
-    if secure_url != url:
-        if own is None:
-            editor.insert(path, {"url": secure_url})
-        else:
-            editor.put((*path, "url"), client_settings.in_hand(own, secure_url))
-    _say(editor, path, node, top)
+        login["basicAuthUser"] = user.replace("$", "$$")
+    _say(editor, path, node, login)
     if password_file and fields.own(node, "basicAuthPassword") is not None:
         editor.remove((*path, "basicAuthPassword"))
     options: dict[str, str | Plain] = {}
@@ -140,17 +125,34 @@ def secure_datasource(
         options["serverName"] = server_name.replace("$", "$$")
     if fields.value(fields.inner(of, "jsonData"), "tlsSkipVerify").lower() == "true":
         options["tlsSkipVerify"] = _FALSE
-    secrets = {
-        "tlsCACert": ca,
-        "tlsClientCert": cert,
-        "tlsClientKey": key,
-        "basicAuthPassword": password_file,
-    }
     _say_below(editor, path, node, key="jsonData", values=options)
-    _say_below(
-        editor, path, node, key="secureJsonData", values={k: _from_file(v) for k, v in secrets.items() if v}
-    )
+    files = {"tlsCACert": ca, "tlsClientCert": cert, "tlsClientKey": key, "basicAuthPassword": password_file}
+    secrets = {name: _from_file(file) for name, file in files.items() if file}
+    _say_below(editor, path, node, key="secureJsonData", values=secrets)
     return editor.apply().content
+
+
+def _use_https(editor: Editor, document: Document, path: Path, node: MappingNode) -> None:
+    """Makes the url of a data source begin with https:// and name its port.
+
+    Raises:
+        ConfigError: the url begins with a variable, or with neither http:// nor https://.
+    """
+    own = fields.own(node, "url")
+    url = fields.value(fields.fields([node]), "url")
+    secure_url = client_settings.with_scheme(url, "https")
+    if not secure_url:
+        raise ConfigError(
+            "the url does not begin with http:// or https:// and a host",
+            where=document.where(own or node),
+            todo="Write the url out, then try again",
+        )
+    if secure_url == url:
+        return
+    if own is None:
+        editor.insert(path, {"url": secure_url})
+    else:
+        editor.put((*path, "url"), client_settings.in_hand(own, secure_url))
 
 
 def _say_below(

@@ -194,7 +194,7 @@ def test_a_file_without_modules_gets_one(exporters: list[str], folder: Path) -> 
 @pytest.mark.parametrize(
     ("text", "module", "words"),
     [
-        (STOCK, "tcp_connect", "probes by tcp"),
+        (STOCK, "tcp_connect", "is tcp, not http"),
         (STOCK, "htp", "no module 'htp'"),
         ("modules: {a: {prober: http, http: {bearer_token: x}}}\n", "a", "authenticates with bearer_token"),
         ("modules: {b: &b {http: {method: GET}}, a: {<<: *b, prober: http}}\n", "a", "merge key"),

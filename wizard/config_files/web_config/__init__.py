@@ -139,13 +139,7 @@ def secure(  # noqa: PLR0913 - one argument for each thing that it can say
         "min_version": min_version,
     }
     tls = {name: text for name, text in given.items() if text}
-    rest: dict[str, Value] = {}
-    if headers:
-        rest["http_server_config"] = {"headers": dict(headers)}
-    if rate_limit is not None:
-        short = duration(rate_limit.interval) is not None
-        interval = Plain(rate_limit.interval) if short else rate_limit.interval
-        rest["rate_limit"] = {"interval": interval, "burst": Plain(str(rate_limit.burst))}
+    rest = _http_sections(headers or {}, rate_limit)
     if content is None:
         lines = (header or _HEADER).splitlines()
         content = "".join(f"# {line}".rstrip() + "\n" for line in lines).encode()
@@ -165,6 +159,18 @@ def secure(  # noqa: PLR0913 - one argument for each thing that it can say
     edited = _allow(editor.apply(), client_allowed_sans)
     _confirm(edited, tls=tls, users=users or {}, headers=headers or {}, rate_limit=rate_limit)
     return edited.content
+
+
+def _http_sections(headers: Mapping[str, str], rate_limit: RateLimit | None) -> dict[str, Value]:
+    """The sections beside TLS and users that have something to say, as YAML values."""
+    sections: dict[str, Value] = {}
+    if headers:
+        sections["http_server_config"] = {"headers": dict(headers)}
+    if rate_limit is not None:
+        is_duration = duration(rate_limit.interval) is not None
+        interval = Plain(rate_limit.interval) if is_duration else rate_limit.interval
+        sections["rate_limit"] = {"interval": interval, "burst": Plain(str(rate_limit.burst))}
+    return sections
 
 
 def _say(editor: Editor, path: Path, node: Node, want: Mapping[str, Value]) -> None:
