@@ -1,4 +1,4 @@
-"""The engine of Firescreen: secures a Prometheus stack step by step and proves that it did.
+"""The engine of Firescreen: secures a Prometheus stack step by step and verifies that it did.
 
 Nothing in here imports Textual or `screens`: the same engine serves the wizard, scripts and CI.
 """

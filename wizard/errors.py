@@ -168,11 +168,11 @@ class ServiceError(FirescreenError):
 class ProofError(FirescreenError):
     """A probe did not end as it must."""
 
-    title = "The proof failed"
+    title = "Verification failed"
 
 
 class PartError(FirescreenError):
-    """Some hosts failed and were put back, or could not be reached; the others are proven."""
+    """Some hosts failed and were rolled back, or were unreachable; the others are verified."""
 
     title = "Some hosts are as they were before"
 
@@ -184,9 +184,9 @@ class JournalError(FirescreenError):
 
 
 class RestoreError(JournalError):
-    """What a run changed could not all be put back."""
+    """Not every change of a run could be rolled back."""
 
-    title = "Not everything could be put back"
+    title = "Not everything could be rolled back"
 
 
 class LockedError(FirescreenError):
@@ -196,6 +196,6 @@ class LockedError(FirescreenError):
 
 
 class CancelledError(FirescreenError):
-    """The person stopped the run; what was done is put back."""
+    """The person stopped the run; what was done is rolled back."""
 
     title = "Stopped on request"

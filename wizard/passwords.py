@@ -1,6 +1,6 @@
 """Makes, weighs and hashes the passwords of basic authentication, and says what a hash costs here.
 
-bcrypt is what every exporter demands; it looks at 72 bytes and no more, so longer passwords are refused.
+bcrypt is what every exporter demands; it looks at 72 bytes and no more, so a longer password is an error.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _TRIMMED: Final = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + ""
 
 
 def decoded(content: bytes, *, where: str = "", what: str = "password") -> Secret:
-    """The one line of text in what was read from a file or from standard input; one line end behind it is cut off.
+    """The one line of text in what was read from a file or from standard input, without its line end.
 
     Every secret that a person gives is read by this. What another program would read as another secret is refused,
     not repaired: a byte order mark, bytes that are no UTF-8, control characters, a second line.

@@ -81,7 +81,7 @@ class Workspace:
 
     @property
     def outbox(self) -> Path:
-        """Files for hosts that a person changes by hand: one folder a host."""
+        """Files for hosts that a person changes with manual commands: one folder a host."""
         return self.root / "outbox"
 
     @property

@@ -166,5 +166,5 @@ def test_a_prometheus_that_is_down_does_not_stop_an_undo(machine: Machine) -> No
     machine.check("systemctl stop prometheus")
     ended = machine.run([FIRESCREEN, "apply", "/root/stack.yaml", "--yes"], timeout=300)
     assert ended.returncode != 0
-    assert "Not everything could be put back" not in ended.stderr
+    assert "Not everything could be rolled back" not in ended.stderr
     assert files(machine) == before

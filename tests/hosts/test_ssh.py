@@ -601,7 +601,7 @@ def test_no_key_fits(tmp_path: Path) -> None:
     with Sshd("PasswordAuthentication no\nKbdInteractiveAuthentication no") as sshd:
         stranger = keygen(tmp_path / "stranger")
         with sshd.connection(identity_file=str(stranger)) as host:
-            problem = refused(host, "was not let in")
+            problem = refused(host, "was rejected")
             assert str(stranger) in problem.what
             assert "ssh-copy-id" in problem.todo
 

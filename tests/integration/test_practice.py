@@ -317,7 +317,7 @@ def test_a_reload_is_over_when_the_new_configuration_counts(practice: PracticeSt
     with pytest.raises(ServiceError, match="reload"):
         supervised.reload(host.connection(), found)
     assert supervised.is_active(host.connection(), found)  # it goes on with what it had
-    with pytest.raises(ServiceError, match="cannot read its configuration again"):
+    with pytest.raises(ServiceError, match="cannot reload its configuration"):
         supervised.reload(practice.host("srv1").connection(), service(practice.host("srv1")))
 
 

@@ -110,7 +110,7 @@ def machine_sources() -> list[Source]:
 
 
 def _files() -> list[Path]:
-    """apt's own word on where its sources are."""
+    """The files in which apt's settings place its sources."""
     ended = subprocess.run(
         ["apt-config", "shell", "LIST", "Dir::Etc::sourcelist/f", "PARTS", "Dir::Etc::sourceparts/d"],
         capture_output=True,

@@ -47,9 +47,9 @@ class Component:
     image: str = ""
     """Its official container image."""
     reload_by: str = ""
-    """The signal at which it reads its configuration again, or ''. web.yml needs none."""
+    """The signal that reloads its configuration, or ''. web.yml needs none."""
     reload_done: str = ""
-    """What it logs when it has read its configuration again."""
+    """What it logs when it has reloaded its configuration."""
     reload_refused: str = ""
     """What it logs when it refuses the new configuration and keeps the old."""
     tls_log: str = TLS_ENABLED

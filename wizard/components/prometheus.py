@@ -35,7 +35,7 @@ COMPONENT = Component(
     url_flag="web.external-url",
     prefix_flags=("web.route-prefix", "web.external-url"),
     open_flags=(
-        ("web.enable-lifecycle", "Whoever reaches it may stop it or make it read its configuration again."),
+        ("web.enable-lifecycle", "Whoever reaches it may stop or reload it."),
         ("web.enable-admin-api", "Whoever reaches it may delete measurements or copy them all to its disk."),
     ),
     asks_others=True,

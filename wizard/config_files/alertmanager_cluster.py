@@ -113,7 +113,7 @@ def secure(
 def check(
     content: bytes, *, toolkit: str = "", read: Read | None = None, folder: str = ""
 ) -> tuple[str, ...]:
-    """What Alertmanager would refuse, or accept although it lets strangers in; as `web.check` says it.
+    """What Alertmanager would refuse, or accept although it leaves the cluster unprotected; as `web.check` says it.
 
     Args:
         content: the file.

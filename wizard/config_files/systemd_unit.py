@@ -195,7 +195,7 @@ def with_flag(raw: str, *, flag: str, value: str) -> str:
     if command.program.rsplit("/", 1)[-1] in ("sh", "bash", "dash", "zsh", "env", "ksh"):
         raise ConfigError(
             f"the program is started through {command.program}, so a flag at the end would not reach it",
-            todo=f"Add --{flag}={value} to the script or the command by hand.",
+            todo=f"Add --{flag}={value} to the script or the command yourself.",
         )
     argument = quote(f"--{flag}={value}")
     words = command.words
@@ -226,7 +226,8 @@ def edit_dropin(text: str, flag: str, value: str) -> str:
     found = [each for each in unit_settings.settings(text) if each.key == "ExecStart" and each.value]
     if len(found) != 1:
         raise ConfigError(
-            "the drop-in does not have exactly one ExecStart", todo="Correct it by hand, then try again."
+            "the drop-in does not have exactly one ExecStart",
+            todo="Leave one ExecStart in it, then try again.",
         )
     changed = with_flag(found[0].value, flag=flag, value=value)
     if changed == found[0].value:

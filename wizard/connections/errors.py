@@ -78,7 +78,7 @@ _SUDO: tuple[tuple[str, str, str], ...] = (
     (
         "no new privileges",
         "sudo cannot gain rights here (no_new_privileges is set)",
-        "Run Firescreen as root, outside this container or sandbox.",
+        "Run Firescreen as root, outside this container.",
     ),
 )
 

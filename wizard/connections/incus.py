@@ -29,7 +29,7 @@ _CLIENTS = ("incus", "lxc", "/snap/bin/lxc")
 # [remote:]name; what begins with '-' would be an option.
 _INSTANCE = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]*:)?[A-Za-z0-9][A-Za-z0-9-]*")
 _PATIENCE = 20.0
-"""Seconds for the client to let us in, and that an answer may take beyond its program's own bound."""
+"""Seconds for the client to open a session, and for an answer beyond the time-out of the command itself."""
 
 _REFUSALS: tuple[tuple[str, str, str], ...] = (
     ("Instance is not running", "the instance {name} is stopped", "Start it: {client} start {name}"),

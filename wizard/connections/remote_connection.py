@@ -18,7 +18,7 @@ from wizard.model import Completed
 _PER_FILE = 2.0
 """Seconds for one of several files that are read at once."""
 _LATE = 0.8
-"""The part of a time-out after which an exit code that `timeout` uses is believed to be its own."""
+"""The part of a time-out after which an exit code that `timeout` uses is taken for `timeout`'s own."""
 _HOST_NAMES = """
 { IFS= read -r name < /proc/sys/kernel/hostname && printf '%s\\n' "$name"; } || hostname
 echo =; cat /etc/hosts; echo =; ip -j addr show up || hostname -I

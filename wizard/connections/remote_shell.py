@@ -139,9 +139,9 @@ class RemoteShell:
     def _no_shell(self) -> HostError:
         said = plain(bytes(self._seen[-600:]).decode("utf-8", "replace").strip(), 400)
         return HostError(
-            "it lets us in but gives no shell" + (f"; it says: {said}" if said else ""),
+            "the login succeeds, but no shell starts" + (f"; it says: {said}" if said else ""),
             where=self._host,
-            todo="Log in by hand with ssh and look at what it says; the login needs a shell that runs programs "
+            todo="Log in with ssh and read what it prints; the login needs a shell that runs programs "
             "(ForceCommand in sshd_config, command= in authorized_keys).",
         )
 

@@ -24,7 +24,7 @@ from wizard.redact import Secret
 
 MARK = "# Made by Firescreen"
 """How the first line of every export's site.yml begins: such a folder may be written again."""
-_TASKS = ("look", "write", "restart", "reload", "prove")
+_TASKS = ("look", "write", "restart", "reload", "verify")
 _MOST_AT_ONCE = 50
 
 
@@ -57,9 +57,9 @@ class Export:
 
     @property
     def for_workspace(self) -> Plan:
-        """What the plan puts into Firescreen's own folder: apply it first, or nothing will believe what is exported.
+        """The steps of the plan for the workspace: apply them first, so that the CA of the export is kept.
 
-        The CA and the passwords that this export was made with are then those of the next one, and of `verify`.
+        `verify` and the next export then use the CA and the passwords that this export was made with.
         """
         steps = tuple(step for step in self._plan.steps if step.host == WORKSPACE)
         return replace(self._plan, steps=steps, probes=())

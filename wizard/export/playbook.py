@@ -89,9 +89,11 @@ class Playbook:
             hosts = {*writing, *(turn.service.host for turn in turns)}
             named = ":".join(spec.name for spec in self._hosts if spec.name in hosts)
             plays.append(_play(f"{number} of {many}: {self._title(stage, turns)}", named, tasks, number))
-        proving = [name for name, told in self.host_vars().items() if told.get("firescreen_proof")]
-        if proving:
-            plays.append(_play("Prove it: Prometheus gets through", ":".join(proving), ["prove"], None))
+        verifying = [name for name, told in self.host_vars().items() if told.get("firescreen_verification")]
+        if verifying:
+            plays.append(
+                _play("Verify: Prometheus scrapes every target", ":".join(verifying), ["verify"], None)
+            )
         return plays
 
     def _title(self, stage: int, turns: list[Turn]) -> str:
@@ -130,7 +132,7 @@ class Playbook:
             ],
             "firescreen_needed": [each.path for each in self._picture.needed if each.host == name],
         }
-        told |= self._proof(name)
+        told |= self._verification(name)
         secret = [{"path": file.path, "sums": list(file.sums)} for file in files if file.secret]
         kept = {key: value for key, value in told.items() if value}
         return kept, {"firescreen_secret_paths": secret} if secret else {}
@@ -194,7 +196,7 @@ class Playbook:
             told["argv"] = ["systemctl", "kill", "--kill-who=main", f"--signal={signal}", service.unit]
         return told
 
-    def _proof(self, name: str) -> dict[str, Any]:
+    def _verification(self, name: str) -> dict[str, Any]:
         """How the Prometheus of a host is asked there, and for which targets; {} where it cannot be."""
         for client in self._picture.scrapers:
             if client.service.host != name:
@@ -207,7 +209,7 @@ class Playbook:
             )
             access = self._access(client)
             if targets and access:
-                return {"firescreen_proof": {**access, "targets": list(targets)}}
+                return {"firescreen_verification": {**access, "targets": list(targets)}}
         return {}
 
     def _access(self, client: Client) -> dict[str, str]:
@@ -249,7 +251,7 @@ def _same(one: FileState | None, other: FileState | None) -> bool:
 
 
 def _shown(client: Client, place: Place) -> dict[str, str]:
-    """CA, certificate and login of a place, as `firescreen_proof` has them."""
+    """CA, certificate and login of a place, as `firescreen_verification` has them."""
     named = {"ca": "ca_file", "cert": "cert_file", "key": "key_file"}
     found = {
         key: client.resolve(place, place.tls[name]) for key, name in named.items() if place.tls.get(name)
@@ -285,7 +287,7 @@ _TASKS = {
     "write": "Write files",
     "restart": "Restart services",
     "reload": "Reload services",
-    "prove": "Ask Prometheus",
+    "verify": "Ask Prometheus",
 }
 
 
@@ -298,7 +300,7 @@ def _works_on(spec: HostSpec, picture: Picture) -> bool:
 def _refuse_unreachable(spec: HostSpec, source: str) -> None:
     if spec.connect == "manual":
         raise InputError(
-            f"host '{spec.name}' is changed by hand, and Ansible has no way to it either",
+            f"host '{spec.name}' has `connect: manual`, and Ansible cannot reach it either",
             where=source,
             todo="say how it is reached (connect: ssh), or leave it out of the stack that is exported",
         )

@@ -255,7 +255,7 @@ def _check_component(stack: Stack, component: ComponentSpec, where: str) -> None
     """
     if component.unit and stack.host(component.host).connect == "manual":
         raise StackError(
-            "a unit is looked up on its host, and this host's commands are typed by hand",
+            "'unit' needs a connection to its host, and this host has `connect: manual`",
             where=where,
             todo="Leave 'unit' out, or name each program's host with an entry of its own",
         )

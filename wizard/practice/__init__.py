@@ -110,7 +110,7 @@ def status(workspace: Path) -> PracticeStack | None:
 
 
 def tell(workspace: Path, name: str, action: Literal["restart", "reload"]) -> None:
-    """Restarts one of its services, or has it read its configuration again.
+    """Restarts or reloads one of its services.
 
     Args:
         workspace: whose practice stack.

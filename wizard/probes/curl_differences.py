@@ -1,4 +1,4 @@
-"""Where curl's verdict on a request differs from Prometheus', in words: a green curl proves less than it seems.
+"""Where curl's verdict on a request differs from Prometheus': a request can succeed with curl and fail in Prometheus.
 
 Each row holds on real programs: the tests make the certificate, and ask with curl and as Prometheus does.
 """

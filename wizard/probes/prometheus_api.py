@@ -24,7 +24,7 @@ _NO_ANSWER: Final = "this is not an answer of Prometheus' API"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One target by Prometheus' own word; texts are made harmless and stand on one line each."""
+    """One target as Prometheus' API reports it; texts are one line each, without control characters."""
 
     job: str
     instance: str

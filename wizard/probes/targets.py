@@ -1,4 +1,4 @@
-"""Reads from Prometheus' own targets whether it gets through to an instance: the last word in any proof."""
+"""Reads from Prometheus' API whether its scrapes of an instance succeed: what decides a verification in the end."""
 
 from __future__ import annotations
 

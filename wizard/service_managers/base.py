@@ -86,7 +86,7 @@ class ServiceManager(Protocol):
         ...
 
     def reload(self, connection: Connection, service: Service, *, ask: Ask | None = None) -> None:
-        """Has a service read its configuration again; back when it says that it has.
+        """Makes a service read its configuration; returns when the service says that it has.
 
         Args:
             ask: asks the program itself.

@@ -185,7 +185,7 @@ def _dropin(service: Service, text: str, flag: str, value: str, unit_text: str) 
         raise ConfigError(
             f"{service.unit} does not start exactly one program",
             where=service.host,
-            todo=f"Add --{flag}={value} to its ExecStart by hand (systemctl edit --full {service.unit}).",
+            todo=f"Add --{flag}={value} to its ExecStart yourself (systemctl edit --full {service.unit}).",
         )
     gap = "" if not text or text.endswith("\n") else "\n"
     return text + gap + systemd_unit.dropin(command.raw, flag, value)

@@ -54,11 +54,11 @@ def command(
 
 
 def back(service: Service) -> tuple[str, ...]:
-    """What is told when its files are put back: the lines that start it as before, where they are known."""
+    """What a person is told when its files are restored: the lines that start it as before, where they are known."""
     if service.kind == "windows":
         known = component(service.component)
         return powershell.back(service, [known.web_flag(service.version) or known.web_flag()])
-    return (f"{service.unit} was started by hand: start it again as it was before",)
+    return (f"{service.unit} was not started by a service manager: start it again as it was before",)
 
 
 def reload(service: Service) -> tuple[str, ...]:

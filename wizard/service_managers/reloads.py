@@ -1,7 +1,7 @@
-"""Reloads: a program is told to read its configuration again, and what counts is that it says it has.
+"""Reloads a service and waits until the program confirms that it has read its configuration.
 
 `systemctl reload` ends well as soon as the command of ExecReload does: curl that asks http where https answers changes
-nothing and exits 0. So the program's own word is waited for: its log, or where that is silent, what it says of itself.
+nothing and exits 0. So the program's log is read, or where the log is silent, its API.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ASK_EACH = 0.5
 def reload(
     connection: Connection, service: Service, *, timeout: float = 15.0, ask: Ask | None = None
 ) -> None:
-    """Has the program read its configuration again; back when it says that it has.
+    """Makes the program read its configuration; returns when the program says that it has.
 
     Args:
         connection: the host; needs the right to reload.
@@ -69,7 +69,7 @@ def reload(
                 return
     if waiting.would_be_told(shown.get("MainPID", "0")):
         raise ServiceError(
-            f"{service.unit} was told to read its configuration again and has not: it goes on with the old one",
+            f"{service.unit} was told to reload and has not: it goes on with its old configuration",
             where=f"{connection.name}: {service.unit}",
             todo=f"Look at ExecReload in `systemctl cat {service.unit}` and at `journalctl -u {service.unit}`.",
             log=systemd_restart.log(connection, service),
@@ -86,7 +86,7 @@ def _signal(connection: Connection, service: Service, known: Component, pid: str
     ended = connection.run(["sh", "-c", 'kill -s "$1" "$2"', "sh", known.reload_by, pid], timeout=10)
     if ended.code:
         raise HostError(
-            f"{service.unit} cannot be told to read its configuration again",
+            f"{service.unit} cannot be sent the signal to reload",
             where=connection.name,
             todo="Run Firescreen as root, or set `become: sudo` for this host.",
         )

@@ -53,7 +53,7 @@ def restart(connection: Connection, service: Service) -> None:
 
 
 def reload(connection: Connection, service: Service) -> None:
-    """Has the program read its configuration again; back when it says that it has.
+    """Makes the program read its configuration; returns when the program says that it has.
 
     Raises:
         ServiceError: it refused the new configuration and goes on with the old one, it does not run, or it
@@ -64,7 +64,7 @@ def reload(connection: Connection, service: Service) -> None:
     known = component(service.component)
     if not known.reload_by:
         raise ServiceError(
-            f"{service.component} cannot read its configuration again while it runs",
+            f"{service.component} cannot reload its configuration while it runs",
             where=place,
             todo="Restart it.",
         )

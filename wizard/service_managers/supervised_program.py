@@ -175,7 +175,7 @@ class Supervisor:
             if not done or any(word in line for line in said for word in done):
                 break
         else:
-            why = "it did not say that it had read its configuration again" if self.running() else "it ended"
+            why = "it did not say that it had reloaded its configuration" if self.running() else "it ended"
             return self.answer(ok=False, why=why)
         return self.answer(ok=True)
 
@@ -221,8 +221,8 @@ class Supervisor:
     def _is_up(self, ready: str) -> bool:
         """Whether it listens and has not only just begun to.
 
-        The toolkit of the exporters opens its port before it reads web.yml: a port alone proves nothing yet.
-        A program that says when it is ready is believed; one whose log is turned down gets the whole time.
+        The toolkit of the exporters opens its port before it reads web.yml: an open port alone says nothing yet.
+        A program that logs when it is ready is ready then; one whose log level is too high for that gets the whole time.
         """
         assert self.child
         said = bool(ready) and any(ready in line for line in self.tail)

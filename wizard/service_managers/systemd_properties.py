@@ -128,7 +128,7 @@ def seconds(span: str) -> float:
 
 
 def hidden(shown: Shown) -> tuple[str, ...]:
-    """Folders that the unit's sandbox hides from its program, or shows it other than they are.
+    """Folders that the unit's sandboxing hides from its program, or shows it other than they are.
 
     ProtectHome=read-only and ProtectSystem hide nothing. Neither does PrivateUsers: foreign owners look like
     `nobody`, but a file that the unit's user or group may read by its mode stays readable.

@@ -93,17 +93,17 @@ if [ -z "$first" ]; then
     # Refused for too many starts, or the old process failed just then: both say nothing of the new one.
     now
     look
-    again=
-    [ $(( now - begun )) -gt 500 ] || again=1
+    retry=
+    [ $(( now - begun )) -gt 500 ] || retry=1
     # The old process was slow to end and systemd did not wait for it, so the new one could not begin. It may have been
     # started again by itself since; a restart would only make it end again.
     if [ $(( now - begun )) -gt 500 ] && [ "$old" != 0 ]; then
       until [ ! -d "/proc/$old" ] || [ "$now" -gt $(( begun + slow )) ]; do sleep 0.2 || sleep 1; now; done
       systemctl reset-failed -- "$unit" 2>/dev/null
-      said=$(systemctl start -- "$unit" 2>&1) && again=started
+      said=$(systemctl start -- "$unit" 2>&1) && retry=started
     fi
-    if [ "$again" != started ]; then
-      [ "$result" != start-limit-hit ] || systemctl reset-failed -- "$unit" && [ -n "$again" ] && said=$(restart 2>&1) ||
+    if [ "$retry" != started ]; then
+      [ "$result" != start-limit-hit ] || systemctl reset-failed -- "$unit" && [ -n "$retry" ] && said=$(restart 2>&1) ||
         { printf '%s\n' "$said" >&2; exit 1; }
     fi
   fi

@@ -220,8 +220,8 @@ def test_what_the_toolkit_refuses_is_found(text: str, words: str, promtool: str,
     [
         ("", "the file is empty"),
         ("# nothing\n", "the file is empty"),
-        ("basic_auth_users:\n", "line 1: basic_auth_users is empty, so everybody gets in"),
-        ("basic_auth_users: {}\n", "is empty, so everybody gets in"),
+        ("basic_auth_users:\n", "line 1: basic_auth_users is empty, so every client is accepted"),
+        ("basic_auth_users: {}\n", "is empty, so every client is accepted"),
         (GOOD + "  client_auth_type: RequireAndVerifyClientCert\n", "without a client_ca_file"),
         (
             GOOD + "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: F/junk\n",
@@ -407,8 +407,8 @@ def test_what_is_weak_on_purpose_is_said_apart(folder: Path) -> None:
     lenient = GOOD.replace("F/", f"{folder}/") + f"  client_ca_file: {folder}/c.crt\n"
     for policy, words in (
         ("RequestClientCert", "with any certificate or none"),
-        ("RequireAnyClientCert", "whoever made it"),
-        ("VerifyClientCertIfGiven", "everyone who shows no certificate"),
+        ("RequireAnyClientCert", "whoever issued it"),
+        ("VerifyClientCertIfGiven", "every client that shows no certificate"),
     ):
         content = f"{lenient}  client_auth_type: {policy}\n".encode()
         assert web_config.check(content, read=read) == ()

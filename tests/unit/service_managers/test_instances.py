@@ -86,7 +86,7 @@ def test_a_stack_names_two_of_one_component_by_their_units() -> None:
         ("unit: prometheus-public.service, ", "", "stands twice"),
         ("unit: prometheus-public.service", "unit: 'a b'", "'a b'"),
         ("unit: prometheus-public.service", "unti: x", "unti"),
-        ("connect: local", "connect: manual, address: x", "typed by hand"),
+        ("connect: local", "connect: manual, address: x", "`connect: manual`"),
     ],
 )
 def test_a_unit_that_cannot_be_is_an_error_with_its_line(old: str, new: str, what: str) -> None:

@@ -94,7 +94,7 @@ def secure_client(
     Args:
         content: the file, in which `block` stands as it did (its kind and index count).
         block: from `clients`.
-        scheme: 'https', 'http', or '' to leave it as it is.
+        scheme: 'https', 'http', or '' to keep it.
         ca_file: absolute path of the CA bundle, as Prometheus' host sees it; the other paths likewise.
 
     Raises:

@@ -15,7 +15,7 @@ from wizard.config_files.yaml_edit.emitter import Inline, Value
 from wizard.config_files.yaml_edit.libyaml import without_anchors
 from wizard.errors import ConfigError
 
-_BY_HAND = "Divide the job by hand, or secure all of its targets at once"
+_BY_HAND = "Divide the job yourself, or secure all of its targets at once"
 
 
 def split(document: Document, path: Path, *, moved: frozenset[str], name: str, spaced: bool) -> Document:

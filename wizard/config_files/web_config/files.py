@@ -40,7 +40,7 @@ def check(
                 contents[kind] = content
     wrong = pem.bundle(contents[ca]) if ca in contents else ""
     if wrong:
-        effect = "no client would be let in" if ca == "client_ca" else "no server would be trusted"
+        effect = "every client would be rejected" if ca == "client_ca" else "no server would be trusted"
         yield f"{places[ca]} {wrong}, so {effect} (copy the CA certificate there, in PEM form)"
     if "cert" in contents and "key" in contents:
         wrongs = pem.pair(contents["cert"], contents["key"])

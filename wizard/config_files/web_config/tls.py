@@ -24,12 +24,12 @@ _POLICIES = (
     "RequireAndVerifyClientCert",
 )
 LENIENT = {
-    "RequestClientCert": "lets in everyone, with any certificate or none",
-    "RequireAnyClientCert": "lets in everyone who has a certificate, whoever made it",
-    "RequireClientCert": "lets in everyone who has a certificate, whoever made it",
-    "VerifyClientCertIfGiven": "lets in everyone who shows no certificate",
+    "RequestClientCert": "accepts every client, with any certificate or none",
+    "RequireAnyClientCert": "accepts every client that has a certificate, whoever issued it",
+    "RequireClientCert": "accepts every client that has a certificate, whoever issued it",
+    "VerifyClientCertIfGiven": "accepts every client that shows no certificate",
 }
-"""The policies that keep nobody out, and what they really mean."""
+"""The policies that reject no stranger, and what each of them really does."""
 VERSIONS = ("TLS10", "TLS11", "TLS12", "TLS13")
 _CURVES = ("CurveP256", "CurveP384", "CurveP521", "X25519")
 _CIPHERS = (
@@ -122,7 +122,7 @@ def _policy(document: Document, tls: fields.Fields, policy: str, *, has_ca: bool
         )
     if policy in ("RequireAndVerifyClientCert", "VerifyClientCertIfGiven") and not has_ca:
         yield (
-            f"{place}: {policy} without a client_ca_file lets in whoever has a certificate of any public "
+            f"{place}: {policy} without a client_ca_file accepts a certificate of any public "
             "authority (add client_ca_file)"
         )
     yield from _allowed(document, tls, policy)
@@ -142,7 +142,7 @@ def _allowed(document: Document, tls: fields.Fields, policy: str) -> Iterator[st
             "(set client_auth_type: RequireAndVerifyClientCert)"
         )
     if not names:
-        yield f"{place}: client_allowed_sans is empty, so no client would be let in (name one, or remove it)"
+        yield f"{place}: client_allowed_sans is empty, so every client would be rejected (name one, or remove it)"
     for node in names:
         if "*" in text_of(node):
             yield (

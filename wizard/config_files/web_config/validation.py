@@ -99,7 +99,7 @@ def check(
         return (str(problem),)
     root = document.root
     if root is None or null(root):
-        return ("line 1: the file is empty, so the server is open to everyone (demand TLS and a password)",)
+        return ("line 1: the file is empty, so the server is unprotected (demand TLS and a password)",)
     if not isinstance(root, MappingNode):
         return (f"{line(document, root)}: a web configuration is a mapping of settings (check the file)",)
     of = fields.fields([root])
@@ -359,7 +359,7 @@ def _users(document: Document, of: fields.Fields) -> Iterator[str]:
     users = fields.inner(of, "basic_auth_users")
     if not users:
         yield (
-            f"{line(document, section)}: basic_auth_users is empty, so everybody gets in without a password "
+            f"{line(document, section)}: basic_auth_users is empty, so every client is accepted without a password "
             "(add a user)"
         )
     for name, nodes in users.items():

@@ -219,13 +219,13 @@ class Editor:
             raise ConfigError(
                 f"the edit does not lead to valid YAML: {problem.what}",
                 where=problem.where,
-                todo="Edit this file by hand; it was left as it is",
+                todo="Edit this file yourself; it has not been changed",
             ) from problem
         if said != self._expected:
             raise ConfigError(
                 "the edit would change more than what was asked for, through an anchor or an unusual layout",
                 where=self._document.place(self._text.count("\n", 0, min(s.start for s in self._splices))),
-                todo="Edit this file by hand; it was left as it is",
+                todo="Edit this file yourself; it has not been changed",
             )
         return result
 
@@ -277,7 +277,7 @@ class Editor:
         return ConfigError(
             f"this cannot be edited safely: {what}",
             where=self._document.where(node),
-            todo="Edit it by hand; the file was left as it is",
+            todo="Edit it yourself; the file has not been changed",
         )
 
     def _lone_dash(self, node: SequenceNode, index: int) -> None:

@@ -55,8 +55,8 @@ def composed(text: str) -> tuple[Node | None, str]:
     """The nodes of a text, and the text as it had to be given to libyaml.
 
     The libyaml at hand is older than `[localhost:9100]`, a colon inside a word in flow style, which Go reads and
-    every second prometheus.yml has. Where it stumbles, these are hidden from it behind another character, so
-    that the marks stay true, and put back into the values.
+    every second prometheus.yml has. Where libyaml rejects the text, each such colon is replaced by another character
+    of the same length, so that the marks stay true, and restored in the values.
     """
     try:
         return _parsed(text), text

@@ -91,7 +91,7 @@ def dash_after(text: str, low: int) -> int:
     for found in _DASH.finditer(text, low):
         if found.group(1):
             return found.start()
-    raise ConfigError("a list item has no dash", todo="Edit this by hand")
+    raise ConfigError("a list item has no dash", todo="Edit this yourself")
 
 
 def line_start(text: str, index: int) -> int:
@@ -141,7 +141,7 @@ def _pair(document: Document, key: Node, value: Node) -> Slot:
             raise ConfigError(
                 "an alias stands where it cannot be followed",
                 where=document.where(key),
-                todo="Edit this by hand",
+                todo="Edit this yourself",
             )
         return Slot(key, value, found.start(1), found.end(1), True)
     return Slot(key, value, value.start_mark.index, max(tail(document, value), key_end), False)
@@ -151,7 +151,7 @@ def _item(document: Document, node: Node, cursor: int) -> Slot:
     if document.aliases and node.start_mark.index < cursor:
         found = _BEFORE_ALIAS.match(document.text, cursor)
         if found is None:
-            raise ConfigError("an alias stands where it cannot be followed", todo="Edit this by hand")
+            raise ConfigError("an alias stands where it cannot be followed", todo="Edit this yourself")
         return Slot(None, node, found.start(1), found.end(1), True)
     return Slot(None, node, node.start_mark.index, tail(document, node), False)
 

@@ -211,7 +211,7 @@ class Authentication:
     def _denied(self) -> HostError:
         tried = ", ".join(self._tried) or "none, for there is none here"
         return HostError(
-            f"{self._who()} was not let in; it takes {', '.join(sorted(self._allowed)) or 'nothing'}, "
+            f"the login of {self._who()} was rejected; the server takes {', '.join(sorted(self._allowed)) or 'nothing'}, "
             f"keys tried: {tried}",
             where=self._target.host,
             todo="Check the user name; bring your key there with ssh-copy-id, or name it with identity_file.",

@@ -222,7 +222,7 @@ class SshConnection(RemoteShellConnection):
                 channel.exec_command(START)
         except _PROBLEMS as problem:
             raise HostError(
-                f"it lets us in and opens no session: {errors.said(problem)}",
+                f"the login succeeds, but no session opens: {errors.said(problem)}",
                 where=self.name,
                 todo="Look at its sshd_config (ForceCommand, MaxSessions, PermitTTY) and its log.",
             ) from None

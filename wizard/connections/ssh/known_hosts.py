@@ -1,4 +1,4 @@
-"""The known_hosts files of OpenSSH: which keys a host may show, and how an accepted one gets in.
+"""The known_hosts files of OpenSSH: which keys a host may show, and how an accepted one is added.
 
 Promises: a host with a key on record never comes out as unknown, whatever kind of key it shows now; a file
 is replaced in one step, with mode 0600, every other byte of it kept.

@@ -57,7 +57,7 @@ class Login:
 
     Raises:
         NeededError: something has to be asked for; try again with it.
-        HostError: it cannot be reached, is not the host on record, or does not let us in.
+        HostError: it cannot be reached, is not the host on record, or rejects the login.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class Login:
             )
         except _PROBLEMS as problem:
             raise AwayError(
-                f"{last.host} lets us in and cannot reach {target.address}:{target.port} from there: "
+                f"{last.host} accepts the login and cannot reach {target.address}:{target.port} from there: "
                 f"{plain(str(problem), 200)}",
                 where=target.host,
                 todo=f"Check address and port, and that {last.host} permits forwarding (AllowTcpForwarding).",
@@ -285,5 +285,5 @@ def _unreachable(target: Target, problem: BaseException) -> AwayError:
     elif isinstance(problem, paramiko.ssh_exception.IncompatiblePeer):
         what, todo = f"no common algorithm with {place}: {said}", "Bring its sshd up to date."
     else:
-        what, todo = f"no SSH connection to {place}: {said}", "Try `ssh -v` by hand; it says more."
+        what, todo = f"no SSH connection to {place}: {said}", "Run `ssh -v` to that host; it says more."
     return AwayError(what, where=target.host, todo=todo)

@@ -1,6 +1,6 @@
 """TCP connections to hosts that are opened while Paramiko is still being loaded: `ssh -G` and sshd use other processors.
 
-Promises: nothing is sent on the connection; an error is kept for whoever asks for the connection.
+Promises: nothing is sent on the connection; an error is raised when the connection is taken.
 """
 
 from __future__ import annotations

@@ -114,5 +114,5 @@ def _refused(said: str, host: str) -> HostError:
     return errors.from_sudo(said, host=host) or HostError(
         f"sudo did not give root's rights; it says: {plain(said.strip()[-400:]) or 'nothing'}",
         where=host,
-        todo="Try `sudo -v` on that host by hand.",
+        todo="Run `sudo -v` on that host and read what it prints.",
     )
