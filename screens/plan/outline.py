@@ -15,7 +15,7 @@ from screens.state_styles import fit, hang, inline, place
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from wizard.model import Plan, PlannedStep
+    from wizard.model import Gap, Plan, PlannedStep
 
 SHORT = 24
 """Lines of an outline that is short enough to scroll through."""
@@ -34,16 +34,19 @@ class Line:
     title: str
     steps: tuple[int, ...]
     """Numbers of the steps that it stands for."""
+    host: str = ""
+    """Of the line of a host or component; '' for others."""
+    component: str = ""
 
     @property
     def is_step(self) -> bool:
         """Whether it is a single step, which cannot be folded."""
-        return self.id.startswith("step:")
+        return self.id != WHOLE and not self.host
 
 
-def component_of(step: PlannedStep) -> str:
-    """The component that a step is about, with the unit of a further instance; '' where it is about none."""
-    return f"{step.component}/{step.instance}" if step.instance else step.component
+def component_of(about: PlannedStep | Gap) -> str:
+    """The component that something is about, with the unit of a further instance; '' where it is about none."""
+    return f"{about.component}/{about.instance}" if about.instance else about.component
 
 
 def outline(plan: Plan) -> tuple[Line, ...]:
@@ -57,14 +60,15 @@ def outline(plan: Plan) -> tuple[Line, ...]:
         (only,) = components if len(components) == 1 else ("",)
         if only:  # a host with nothing else on it needs no line of its own
             title = place(host) if host == only else f"{place(host)} · {inline(only, 40)}"
-            lines.append(Line(f"component:{host}/{only}", 0, title, tuple(numbers)))
+            lines.append(Line(f"component:{host}/{only}", 0, title, tuple(numbers), host, only))
             lines.extend(_steps(plan, numbers, depth=1))
             continue
-        lines.append(Line(f"host:{host}", 0, place(host), tuple(numbers)))
+        lines.append(Line(f"host:{host}", 0, place(host), tuple(numbers), host))
         # What belongs to no component stands right beneath its host: below a component it would seem to be of it.
         for component, found in sorted(components.items(), key=lambda pair: bool(pair[0])):
             if component:
-                lines.append(Line(f"component:{host}/{component}", 1, inline(component, 40), tuple(found)))
+                title = inline(component, 40)
+                lines.append(Line(f"component:{host}/{component}", 1, title, tuple(found), host, component))
             lines.extend(_steps(plan, found, depth=2 if component else 1))
     return tuple(lines)
 
@@ -92,10 +96,10 @@ def folded_at_first(lines: tuple[Line, ...], room: int) -> frozenset[str]:
     """
     if len(lines) <= max(room, SHORT):
         return frozenset()
-    components = frozenset(line.id for line in lines if line.id.startswith("component:"))
+    components = frozenset(line.id for line in lines if line.component)
     if len(visible(lines, components)) <= room:
         return components
-    return components | {line.id for line in lines if line.id.startswith("host:")}
+    return components | {line.id for line in lines if line.host and not line.component}
 
 
 def parents(lines: tuple[Line, ...], number: int) -> frozenset[str]:

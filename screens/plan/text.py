@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from screens.plan.outline import Line, component_of
 from screens.state_styles import SEVERITY, at, commands, diff, inline, place, safe
 
 if TYPE_CHECKING:
-    from screens.plan.outline import Line
-    from wizard.model import Finding, Plan, PlannedStep, Probe
+    from wizard.model import Finding, Gap, Plan, PlannedStep, Probe
 
 
 FEW = 3
@@ -131,22 +131,15 @@ def counts(plan: Plan, *, listed: bool = False) -> list[Content]:
     return parts
 
 
-def grouped(gaps: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Sentences about targets, those that say the same of several put together: (what is said, of which targets).
-
-    A sentence begins with the target, `host/component`; one that does not stands alone, with no target.
-    """
+def grouped(gaps: Sequence[Gap]) -> list[tuple[str, list[str]]]:
+    """Gaps, those that say the same of several components put together: (what is said, of which components)."""
     groups: dict[str, list[str]] = {}
     for gap in gaps:
-        head, _, rest = gap.partition(" ")
-        if "/" not in head:
-            groups.setdefault(gap, [])
-        else:
-            groups.setdefault(rest, []).append(head.rstrip(":"))
+        groups.setdefault(gap.message, []).extend([gap.subject] if gap.subject else [])
     return list(groups.items())
 
 
-def missed(gaps: Sequence[str]) -> list[Content]:
+def missed(gaps: Sequence[Gap]) -> list[Content]:
     """How long each target is missed: what is said once, with all targets of which it is said."""
     return [_group(words, targets, short=False) for words, targets in grouped(gaps)]
 
@@ -222,9 +215,9 @@ def _finding(finding: Finding) -> Content:
 
 def together(line: Line, plan: Plan) -> Content:
     """What is done on a host or for a component: what is missed of it meanwhile, and its steps in their order."""
-    key = line.id.partition(":")[2]
     parts = [Content.styled(line.title, "bold")]
-    parts.extend(missed([gap for gap in plan.gaps if gap.startswith((f"{key}/", f"{key} ", f"{key}:"))]))
+    mine = [gap for gap in plan.gaps if gap.host == line.host]
+    parts.extend(missed([gap for gap in mine if not line.component or component_of(gap) == line.component]))
     parts.append(Content(""))
     parts.extend(
         Content.assemble((f"{number + 1:>3} ", "$quiet"), inline(plan.steps[number].title))

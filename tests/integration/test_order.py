@@ -59,7 +59,7 @@ def test_from_http_to_https_with_a_password_at_most_one_scrape_of_a_target_is_lo
         # all series at once. Beyond it nobody is missed but itself, once, when its job turns before it does.
         everything = stand.stack(dict.fromkeys(practice.WHOLE, LEVELS["password"]))
         assert "prometheus/prometheus restarts: it scrapes nobody for about seven seconds" in (
-            stand.engine.plan(everything).gaps
+            [gap.sentence for gap in stand.engine.plan(everything).gaps]
         )
         found = cost.of("Prometheus itself", everything)
         assert {job: each for job, each in found.items() if each.failed > (job == "prometheus")} == {}

@@ -314,7 +314,9 @@ def test_with_a_password_and_certificates_that_pin_and_are_renewed(whole: Whole,
     get_in(whole, plan, certificate=True)
     step = next(step for step in plan.steps if step.id == "grafana:prometheus")
     assert "systemctl restart grafana-server" in told(plan)["grafana-restart"]
-    assert any("shows nothing from Metrics and Alerts until you restart it" in gap for gap in plan.gaps)
+    assert any(
+        "shows nothing from Metrics and Alerts until you restart it" in gap.message for gap in plan.gaps
+    )
     assert {arrow.how for arrow in plan.arrows if arrow.client == "grafana"} == {
         "data source Metrics",
         "data source Alerts",

@@ -33,7 +33,7 @@ from tests.screens import many, whole
 from tests.screens.helpers import drawn, engine, until
 from wizard.engine import Outcome
 from wizard.inventory.stack_file import dump
-from wizard.model import BrokenClient, MakeFolder, PlannedStep, Role, StepKind
+from wizard.model import BrokenClient, Gap, MakeFolder, PlannedStep, Role, StepKind
 
 
 @asynccontextmanager
@@ -157,7 +157,11 @@ async def test_a_component_in_hand_shows_the_commands_of_all_its_steps() -> None
 
 
 def test_gaps_that_say_the_same_are_said_once_and_none_is_lost() -> None:
-    gaps = (*whole.plan().gaps, "srv1/x: no Prometheus of this stack scrapes it", "something else, of nobody")
+    gaps = (
+        *whole.plan().gaps,
+        Gap(message="is scraped by no Prometheus of this stack", host="srv1", component="x"),
+        Gap(message="something else, of nobody"),
+    )
     groups = dict(grouped(gaps))
     restart = "restarts: it is missed for about a second, at most one scrape"
     assert groups[restart] == [f"{host}/{name}" for host, name, _ in whole.PLACES[:4]]
@@ -165,7 +169,7 @@ def test_gaps_that_say_the_same_are_said_once_and_none_is_lost() -> None:
     assert text.count(restart) == 1
     for host, name, _ in whole.PLACES:
         assert f"{host}/{name}" in text
-    assert "srv1/x no Prometheus of this stack scrapes it" in text
+    assert "srv1/x is scraped by no Prometheus of this stack" in text
     assert "something else, of nobody" in text
 
 

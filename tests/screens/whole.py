@@ -18,6 +18,7 @@ from wizard.model import (
     Event,
     Facts,
     FileState,
+    Gap,
     HostFacts,
     HostSpec,
     MakeFolder,
@@ -296,10 +297,18 @@ def plan(*, made: tuple[PlannedStep, ...] | None = None) -> Plan:
         arrows=arrows(),
         gaps=(
             *(
-                f"{host}/{name} restarts: it is missed for about a second, at most one scrape"
+                Gap(
+                    message="restarts: it is missed for about a second, at most one scrape",
+                    host=host,
+                    component=name,
+                )
                 for host, name, _ in PLACES[:4]
             ),
-            "monitor/prometheus is not missed: it reads its new configuration by itself",
+            Gap(
+                message="is not missed: it reads its new configuration by itself",
+                host="monitor",
+                component="prometheus",
+            ),
         ),
     )
 

@@ -59,7 +59,7 @@ def plan_for(folder: Path) -> Plan:
     steps = tuple(
         PlannedStep(
             id=f"web:{host}",
-            kind=StepKind.WEB_CONFIG,
+            kind=StepKind.FLAGS,
             title="Write a file",
             host=host,
             why="",
@@ -70,7 +70,7 @@ def plan_for(folder: Path) -> Plan:
                     before=None,
                     after=after,
                     why="",
-                    content_kind=ContentKind.WEB_CONFIG,
+                    content_kind=ContentKind.SERVICE_FLAGS,
                 ),
             ),
         )

@@ -41,7 +41,7 @@ def shown_plan(plan: Plan) -> dict[str, Any]:
             {"host": change.host, "unit": change.service.unit, "action": change.action}
             for change in plan.restarts
         ],
-        "gaps": list(plan.gaps),
+        "gaps": [gap.sentence for gap in plan.gaps],
         "warnings": [
             {
                 "id": warning.id,
@@ -117,7 +117,7 @@ def tell_plan(plan: Plan) -> None:
     for warning in plan.warnings:
         output.say(f"warning: {plain(warning.what)} ({plain(warning.mend)})", colour="yellow")
     for gap in plan.gaps:
-        output.say(f"  {plain(gap)}")
+        output.say(f"  {plain(gap.sentence)}")
     if plan.asked:
         output.say(f"  {plain(plan.asked)}")
 

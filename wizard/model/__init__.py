@@ -51,7 +51,7 @@ from wizard.model.health import (
     TargetHealth,
     Watched,
 )
-from wizard.model.plan import Plan
+from wizard.model.plan import Gap, Plan
 from wizard.model.probes import Attempt, CertificateSummary, Probe, TlsReport
 from wizard.model.stack import (
     Answers,
@@ -93,6 +93,7 @@ __all__ = [
     "Finding",
     "FlagPlace",
     "Forward",
+    "Gap",
     "HealthReport",
     "HostFacts",
     "HostSpec",

@@ -9,9 +9,33 @@ from wizard.model.changes import Change, PlannedStep, RunService
 from wizard.model.facts import Facts, Finding
 from wizard.model.health import BrokenClient, Watched
 from wizard.model.probes import Probe
-from wizard.model.stack import Answers, Stack
+from wizard.model.stack import Answers, Stack, instance_key
 from wizard.model.trust_graph import Arrow
 from wizard.redact import Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """What is missing for a while when a plan is applied, and for how long."""
+
+    message: str
+    """What is said of the subject: the sentence begins with that."""
+    seconds: float = 0.0
+    """About how long; 0 where nothing is missing, or where only a person ends it."""
+    host: str = ""
+    """What it is about: host, component and further instance; '' where it is about all of the plan."""
+    component: str = ""
+    instance: str = ""
+
+    @property
+    def subject(self) -> str:
+        """`host/component`, of a further instance `host/component/unit`; '' where it is about all of the plan."""
+        return instance_key(self.host, self.component, self.instance)
+
+    @property
+    def sentence(self) -> str:
+        """All of it, for a person."""
+        return f"{self.subject} {self.message}" if self.subject else self.message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +51,8 @@ class Plan:
     """Who asks whom and what is checked on the way: the trust picture."""
     asked: str = ""
     """How servers are asked that this machine cannot reach, a sentence, or ''."""
-    gaps: tuple[str, ...] = ()
-    """How long each target will be missed, one sentence each."""
+    gaps: tuple[Gap, ...] = ()
+    """How long each target is not scraped."""
     hints: tuple[str, ...] = ()
     """How the person's own programs ask what is secured, one sentence each, ending in a command."""
     secrets: tuple[Secret, ...] = field(default=(), repr=False)

@@ -22,6 +22,7 @@ from wizard.model import (
     Facts,
     FileState,
     Finding,
+    Gap,
     HostFacts,
     MakeFolder,
     OwnFiles,
@@ -101,7 +102,7 @@ class GrafanaPlan:
     steps: tuple[PlannedStep, ...] = ()
     targets: tuple[Target, ...] = ()
     warnings: tuple[Finding, ...] = ()
-    gaps: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
 
 
 # -- what is there ------------------------------------------------------------------------------------------
@@ -314,7 +315,11 @@ def plan(
         )
         if any(by_key[each.server.key].turn != "none" for each in mine):
             gaps.append(
-                f"Grafana on {host} shows nothing from {names} until you restart it: systemctl restart {UNIT}"
+                Gap(
+                    message=f"shows nothing from {names} until you restart it: systemctl restart {UNIT}",
+                    host=host,
+                    component="grafana",
+                )
             )
     return GrafanaPlan(tuple(steps), tuple(targets), tuple(warnings), tuple(gaps))
 

@@ -6,8 +6,9 @@ the Prometheus that scrapes it turn within the same breath; a file that is re-re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 
 from wizard.components import component as find_component
@@ -18,6 +19,7 @@ from wizard.model import (
     Facts,
     FileState,
     Finding,
+    Gap,
     Plan,
     PlannedStep,
     Probe,
@@ -74,10 +76,12 @@ def plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     rest = replace(_plan(stack, turned, answers), answers=answers)
     if not rotation:
         return rest
-    gaps = ("a password is replaced: nobody is turned away, old and new stand side by side in between",)
+    gap = Gap(
+        message="a password is replaced: nobody is turned away, old and new stand side by side in between"
+    )
     first = tuple(replace(step, stage=number) for number, step in enumerate(rotation))
     behind = tuple(replace(step, stage=step.stage + len(first)) for step in rest.steps)
-    return replace(rest, facts=facts, steps=(*first, *behind), gaps=(*gaps, *rest.gaps))
+    return replace(rest, facts=facts, steps=(*first, *behind), gaps=(gap, *rest.gaps))
 
 
 def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
@@ -517,29 +521,42 @@ def _open_flags(server_plan: ServerPlan) -> list[Finding]:
     ]
 
 
-def _gaps(plans: Sequence[ServerPlan], targets: Sequence[Target]) -> tuple[str, ...]:
-    sentences = []
+def _gaps(plans: Sequence[ServerPlan], targets: Sequence[Target]) -> tuple[Gap, ...]:
+    found: list[Gap] = []
     for server_plan in plans:
-        key = server_plan.server.key
         mine = [target for target in targets if target.plan is server_plan]
-        if not any(target.place.kind == "job" for target in mine):
-            sentences.append(f"{key}: no Prometheus of this stack scrapes it")
-        elif server_plan.turn == "restart" and server_plan.server.spec.name == "prometheus":
-            # Its discovery finds the first targets with a tick of five seconds.
-            sentences.append(f"{key} restarts: it scrapes nobody for about seven seconds")
-            if (longest := service_actions.longest_stop(server_plan.server)) > 0:
-                sentences.append(
-                    f"{key} may take up to {longest:.0f} s to stop: it first sends what is left to its remote_write "
-                    "endpoints"
-                )
-        elif server_plan.turn == "restart":
-            sentences.append(f"{key} restarts: it is missed for about a second, at most one scrape")
-        elif server_plan.turn == "reread":
-            sentences.append(f"{key} is not missed: it reads its new configuration by itself")
+        found += _own_gaps(server_plan, scraped=any(target.place.kind == "job" for target in mine))
         if server_plan.turn == "restart" and not server_plan.was_tls:
-            sentences += [
-                f"{target.place.how} waits some seconds for {key}: what it sends is repeated"
+            found += [
+                Gap(
+                    message=f"waits some seconds for {server_plan.server.key} ({target.place.how}): what it sends is repeated",
+                    host=target.client.service.host,
+                    component=target.client.service.component,
+                    instance=target.client.service.instance,
+                )
                 for target in mine
                 if target.place.kind not in ("job", "module")
             ]
-    return tuple(dict.fromkeys(sentences))
+    return tuple(dict.fromkeys(found))
+
+
+def _own_gaps(plan: ServerPlan, *, scraped: bool) -> Iterator[Gap]:
+    """How long one server is not scraped, or does not scrape."""
+    told = partial(
+        Gap, host=plan.server.spec.host, component=plan.server.spec.name, instance=plan.server.spec.unit
+    )
+    if not scraped:
+        yield told(message="is scraped by no Prometheus of this stack")
+    elif plan.turn == "restart" and plan.server.spec.name == "prometheus":
+        # Its discovery finds the first targets with a tick of five seconds.
+        yield told(message="restarts: it scrapes nobody for about seven seconds", seconds=7.0)
+        if (longest := service_actions.longest_stop(plan.server)) > 0:
+            yield told(
+                message=f"may take up to {longest:.0f} s to stop: it first sends what is left to its remote_write "
+                "endpoints",
+                seconds=longest,
+            )
+    elif plan.turn == "restart":
+        yield told(message="restarts: it is missed for about a second, at most one scrape", seconds=1.0)
+    elif plan.turn == "reread":
+        yield told(message="is not missed: it reads its new configuration by itself")

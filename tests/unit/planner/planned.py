@@ -269,7 +269,7 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield f"probe {probe.id}: {probe.client} -> {probe.expect} from {probe.url}"
     for warning in plan.warnings:
         yield f"{warning.severity} {warning.id} {warning.host}/{warning.component}: {warning.what}"
-    yield from (f"gap {gap}" for gap in plan.gaps)
+    yield from (f"gap {gap.sentence}" for gap in plan.gaps)
     yield from (f"hint {hint}" for hint in plan.hints)
     for arrow in plan.arrows:
         yield f"connection {arrow.client_host}/{arrow.client} -> {arrow.server_host}/{arrow.server} at {arrow.address}"

@@ -14,7 +14,7 @@ from wizard.model import WORKSPACE, ContentKind, Plan, PlannedStep, Role, StepKi
 
 ROOT = Path(__file__).parents[3]
 
-TEXTS = ("id", "title", "message", "what", "why", "todo")
+TEXTS = ("id", "sentence", "title", "message", "what", "why", "todo")
 """Fields that are for people and other programs."""
 
 PEM_READERS = (
