@@ -12,42 +12,48 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
-from textual.reactive import reactive
 from textual.screen import Screen
 
 from screens import themes
-from screens.controllers.engine_client import Desk
-from screens.home import Home
-from screens.messages import Answered, Drain, Told
-from screens.state import HostEntry, RunState, Session, Trouble
+from screens.base_app import Answer
+from screens.base_screen import Page
+from screens.engine_client.client import EngineClient
+from screens.home.screen import HomePage
+from screens.interface import Wizard
+from screens.messages import EventsWaiting, Progress, WorkDone
+from screens.state import ErrorMessage
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from screens.controllers.credential_prompts import Needs
-    from screens.controllers.host_list import Roster
-    from screens.controllers.run_controller import Runs
-    from screens.controllers.stack_session import Places
+    from screens.base_app import Subject
+    from screens.controllers.credential_prompts import CredentialPrompts
+    from screens.controllers.host_list import HostList
+    from screens.controllers.run_controller import RunController
+    from screens.controllers.stack_session import StackSession
+    from screens.routes import Route
+    from screens.run_state import RunState
     from wizard.engine import Engine
     from wizard.model import RunRecord, Stack
 
-Answer = TypeVar("Answer")
 SMALLEST = (80, 24)
 
 
-class FirescreenApp(App[int]):
+class FirescreenApp(Wizard):
     """The wizard.
 
     Args:
         stack: a stack file to open, or None.
         practice: whether to start on the practice stack.
-        desk: the engine's door.
+        client: calls the engine.
     """
 
     TITLE = "Firescreen"
@@ -57,61 +63,42 @@ class FirescreenApp(App[int]):
         Binding("ctrl+p", "command_palette", "All commands", show=False),
     ]
 
-    session: reactive[Session] = reactive(Session(busy="looking at this machine…"), always_update=True)
-    run_state: reactive[RunState] = reactive(RunState())
-    hosts: reactive[tuple[HostEntry, ...]] = reactive(())
-
-    def __init__(self, *, stack: Path | None, practice: bool, desk: Desk) -> None:
+    def __init__(self, *, stack: Path | None, practice: bool, client: EngineClient) -> None:
         super().__init__()
         self._first_stack, self._first_practice = stack, practice
-        self.desk = desk
-        self._places: Places | None = None
-        self._runs: Runs | None = None
-        self._needs: Needs | None = None
-        self._roster: Roster | None = None
+        self.client = client
         self._small_accepted = False
-        self._when_seen: Callable[[], None] | None = None
-        self.leaving = False
-        """Whether it ends: the pages lose their parts one after the other."""
         self.register_theme(themes.DARK)
         self.register_theme(themes.LIGHT)
         self.theme = themes.preferred(os.environ)
 
-    @property
-    def places(self) -> Places:
-        """Which stack is in hand."""
-        if self._places is None:
-            from screens.controllers.stack_session import Places
+    @cached_property
+    def stack_session(self) -> StackSession:
+        """The current stack: opens another one and scans it."""
+        from screens.controllers.stack_session import StackSession
 
-            self._places = Places(self)
-        return self._places
+        return StackSession(self)
 
-    @property
-    def runs(self) -> Runs:
-        """What writes."""
-        if self._runs is None:
-            from screens.controllers.run_controller import Runs
+    @cached_property
+    def runs(self) -> RunController:
+        """Starts and stops runs."""
+        from screens.controllers.run_controller import RunController
 
-            self._runs = Runs(self)
-        return self._runs
+        return RunController(self, self._run_ended)
 
-    @property
-    def needs(self) -> Needs:
-        """What connections ask for."""
-        if self._needs is None:
-            from screens.controllers.credential_prompts import Needs
+    @cached_property
+    def credential_prompts(self) -> CredentialPrompts:
+        """Prompts for what connections need."""
+        from screens.controllers.credential_prompts import CredentialPrompts
 
-            self._needs = Needs(self)
-        return self._needs
+        return CredentialPrompts(self)
 
-    @property
-    def roster(self) -> Roster:
+    @cached_property
+    def host_list(self) -> HostList:
         """The hosts to choose from."""
-        if self._roster is None:
-            from screens.controllers.host_list import Roster
+        from screens.controllers.host_list import HostList
 
-            self._roster = Roster(self)
-        return self._roster
+        return HostList(self, self.stack_session)
 
     def exit(
         self, result: int | None = None, return_code: int = 0, message: RenderableType | None = None
@@ -126,7 +113,7 @@ class FirescreenApp(App[int]):
 
     def get_default_screen(self) -> Screen[None]:
         """Home is the first screen, at once."""
-        return Home()
+        return HomePage()
 
     def watch_app_focus(self, focus: bool) -> None:
         """Who comes back to the window finds the focus where the screen on top wants it.
@@ -152,12 +139,12 @@ class FirescreenApp(App[int]):
     def _begin(self) -> None:
         self._check_size(self.size.width, self.size.height)
         if self._first_practice:
-            self.places.practise()
+            self.stack_session.practise()
         elif self._first_stack is not None:
-            self.places.open_file(self._first_stack)
+            self.stack_session.open_file(self._first_stack)
         else:
-            self.places.look()
-        self.ask(self.desk.cut_off, self._offer_recovery)
+            self.stack_session.scan()
+        self.ask(self.client.cut_off, self._offer_recovery)
         if not self.is_headless and sys.__stdin__ is not None and sys.__stdin__.isatty():
             self.set_interval(3, self._end_with_terminal)
 
@@ -182,30 +169,18 @@ class FirescreenApp(App[int]):
         self,
         work: Callable[[], Answer],
         then: Callable[[Answer], None],
-        otherwise: Callable[[Trouble], None] | None = None,
+        otherwise: Callable[[ErrorMessage], None] | None = None,
         *,
         wanted: Callable[[], bool] | None = None,
     ) -> None:
-        """Runs `work` in a thread and hands its answer to `then`, or its error to `otherwise`, on this thread.
-
-        Without `otherwise` the error is shown in a dialog. The App owns the thread: a screen that closes
-        meanwhile cancels nothing. Where a connection asks for something, the person is asked, and `work` is
-        done again.
-
-        Args:
-            work: what to do; it may be done several times.
-            then: takes its answer.
-            otherwise: takes its error.
-            wanted: whether anybody still waits for it: if not, whatever comes is dropped. For what only looks:
-                leaving Firescreen does not wait for it either.
-        """
+        """Runs `work` in a thread, see `BaseApp.ask`."""
 
         def deliver(what: Callable[[], None]) -> None:
             if not self.is_running:
                 return  # Firescreen was left meanwhile
-            self.post_message(Answered(lambda: what() if wanted is None or wanted() else None))
+            self.post_message(WorkDone(lambda: what() if wanted is None or wanted() else None))
 
-        refuse = otherwise or self.complain
+        refuse = otherwise or self.show_error
 
         def thread() -> None:
             from wizard.errors import FirescreenError, NeededError
@@ -213,19 +188,19 @@ class FirescreenApp(App[int]):
             try:
                 answer = work()
             except FirescreenError as error:
-                trouble = Trouble.of(error)
+                message = ErrorMessage.of(error)
                 if isinstance(error, NeededError) and error.kind:
                     needed = error
                     deliver(
-                        lambda: self.needs.ask(
+                        lambda: self.credential_prompts.ask(
                             needed,
                             wanted=wanted or (lambda: True),
                             again=lambda: self.ask(work, then, otherwise, wanted=wanted),
-                            refused=lambda: refuse(trouble),
+                            refused=lambda: refuse(message),
                         )
                     )
                 else:
-                    deliver(lambda: refuse(trouble))
+                    deliver(lambda: refuse(message))
             except Exception as error:  # noqa: BLE001 - the boundary: a person never sees a traceback, a bug is still told
                 fault = _own_fault(error)
                 deliver(lambda: refuse(fault))
@@ -237,78 +212,80 @@ class FirescreenApp(App[int]):
         else:
             threading.Thread(target=thread, daemon=True, name="look").start()
 
-    def on_answered(self, message: Answered) -> None:
+    def on_work_done(self, message: WorkDone) -> None:
         """A thread has an answer."""
         message.deliver()
 
-    def on_drain(self, message: Drain) -> None:
+    def on_events_waiting(self, message: EventsWaiting) -> None:
         """The engine said something."""
         self.runs.drain_soon()
 
-    def on_told(self, message: Told) -> None:
+    def on_progress(self, message: Progress) -> None:
         """Something slow said how far it is."""
-        self.places.told(message.line)
+        self.stack_session.show_progress(message.line)
 
     def _fatal_error(self) -> None:
         """A bug on the screen's own thread ends Firescreen with three lines: no traceback, and no value of it."""
         from rich.text import Text
 
-        fault = _own_fault(self._exception) if self._exception else Trouble("Firescreen ended", "")
+        fault = _own_fault(self._exception) if self._exception else ErrorMessage("Firescreen ended", "")
         lines = (fault.title, f"  {fault.what}", f"  {fault.where}", f"  {fault.todo}")
         self._exit_renderables.append(Text("\n".join(lines)))
         self._close_messages_no_wait()
 
     # -- ways ----------------------------------------------------------------------------------------------
 
-    def complain(self, trouble: Trouble) -> None:
-        """Shows an error."""
-        from screens.dialogs.error import TroubleDialog
+    def show_error(self, error: ErrorMessage) -> None:
+        """Shows an error in a dialog, once."""
+        from screens.dialogs.error import ErrorDialog
 
-        if isinstance(self.screen, TroubleDialog) and self.screen.trouble == trouble:
+        if isinstance(self.screen, ErrorDialog) and self.screen.error == error:
             return
-        self.push_screen(TroubleDialog(trouble))
+        self.push_screen(ErrorDialog(error))
 
-    def go_home(self) -> None:
-        """Closes everything above Home."""
-        while len(self.screen_stack) > 1:
-            self.pop_screen()
+    def open_page(self, route: Route, subject: Subject = None, *, replace: bool = False) -> None:
+        """Opens a page above the current screen, or with `replace` in its place."""
+        from screens.page_registry import make_page
 
-    def look(self) -> None:
-        """Looks at the hosts again."""
-        if not self.session.busy:
-            self.places.look()
+        page = make_page(self, route, subject)
+        if replace:
+            self.switch_screen(page)
+        else:
+            self.push_screen(page)
 
-    def seen(self) -> None:
-        """A look has ended; goes on with what waited for it."""
-        waiting, self._when_seen = self._when_seen, None
-        if waiting:
-            waiting()
+    def prepare_run(self) -> None:
+        """Imports the pages that open while the engine works, which must not wait; to be called in a thread."""
+        from screens.run import screen as run
+        from screens.verification import screen as verification
 
-    def open_part(self, name: str) -> None:
-        """Opens a part by its name in Home's menu."""
-        from screens import navigation
+        del run, verification
 
-        navigation.open_part(self, name)
+    def open_menu_entry(self, name: str) -> None:
+        """Opens a part of the wizard by its name in Home's menu."""
+        from screens.navigation.menu import open_entry
 
-    def after_look(self, then: Callable[[], None]) -> None:
-        """Looks again and calls `then` when the result is there."""
-        self._when_seen = then
-        self.places.look()
+        open_entry(self, name)
+
+    def _run_ended(self, state: RunState) -> None:
+        """Scans what a run has changed; the plan that was made before is out of date then."""
+        if state.kind != "verify":
+            self.session = replace(self.session, plan=None)
+        self.stack_session.scan()
 
     def _offer_recovery(self, record: RunRecord | None) -> None:
         if record is not None:
-            from screens import navigation
+            from screens.navigation.recovery import offer_recovery
 
-            navigation.offer_recovery(self, record)
+            offer_recovery(self, record)
         elif not self._first_practice and self._first_stack is None:
-            self.ask(self.desk.remembered, self._offer_hosts)
+            self.ask(self.client.remembered, self._offer_hosts)
 
     def _offer_hosts(self, stack: Stack | None) -> None:
         # Who has begun with something else meanwhile is not interrupted.
         if stack is not None and self.session.place == "here" and len(self.screen_stack) == 1:
-            from screens import navigation
+            from screens.navigation.recovery import offer_hosts
 
-            navigation.offer_hosts(self, stack)
+            offer_hosts(self, stack)
 
     # -- size, leaving, commands ---------------------------------------------------------------------------
 
@@ -321,19 +298,19 @@ class FirescreenApp(App[int]):
         if not small:
             self._small_accepted = False
         elif not self._small_accepted:
-            from screens.dialogs.terminal_size import SmallDialog
+            from screens.dialogs.terminal_size import TerminalSizeDialog
 
             self._small_accepted = True
-            self.push_screen(SmallDialog(*SMALLEST))
+            self.push_screen(TerminalSizeDialog(*SMALLEST))
 
     async def action_quit(self) -> None:
         """Leaves; while a run is at work it asks first, and then waits for the engine."""
-        if self._runs is None or not self._runs.working:
+        if not self.runs.working:
             self.exit(0)
-            return
-        from screens.navigation import ask_to_stop
+        elif not (isinstance(self.screen, Page) and self.screen.ask_to_leave()):
+            from screens.navigation.runs import ask_to_stop
 
-        ask_to_stop(self)
+            ask_to_stop(self)
 
     def stop_and_leave(self) -> None:
         """Stops the run in hand and leaves when the engine has come back."""
@@ -349,12 +326,12 @@ class FirescreenApp(App[int]):
         yield from commands(self)
 
 
-def _own_fault(error: Exception) -> Trouble:
+def _own_fault(error: Exception) -> ErrorMessage:
     """An error that nobody foresaw, told so that it can be reported and without any value in it."""
     from wizard.redact import plain, redact
 
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    return Trouble(
+    return ErrorMessage(
         "Firescreen made a mistake",
         redact(plain(f"{type(error).__name__}: {error}", 400)),
         f"{Path(frame.filename).name}, line {frame.lineno}",
@@ -377,7 +354,7 @@ def make_app(
         workspace: where CA, journal and practice stack live; None for the user's own.
         build: makes the engine, for tests that need another.
     """
-    return FirescreenApp(stack=stack, practice=practice, desk=Desk(workspace, build))
+    return FirescreenApp(stack=stack, practice=practice, client=EngineClient(workspace, build))
 
 
 def run(*, stack: Path | None, practice: bool, workspace: Path | None) -> int:

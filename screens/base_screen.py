@@ -11,11 +11,12 @@ from textual.widgets import Footer
 
 from screens.state_styles import place
 from screens.themes import NO_HOST, host_colours
-from screens.widgets.title_bar import Bar
+from screens.widgets.title_bar import TitleBar
 
 if TYPE_CHECKING:
-    from screens.app import FirescreenApp
-    from screens.state import RunState, Session
+    from screens.interface import Wizard
+    from screens.run_state import RunState
+    from screens.state import Session
 
 
 NOT_OURS = {"app.focus_next", "app.focus_previous", "screen.copy_text"}
@@ -39,13 +40,13 @@ class Page(Screen[None]):
     ]
 
     @property
-    def firescreen(self) -> FirescreenApp:
+    def firescreen(self) -> Wizard:
         """The app, with its own type."""
-        return cast("FirescreenApp", self.app)
+        return cast("Wizard", self.app)
 
     def compose(self) -> ComposeResult:
         """The frame around `body`."""
-        bar = Bar()
+        bar = TitleBar()
         bar.place = self.PLACE
         yield bar
         yield from self.body()
@@ -64,27 +65,27 @@ class Page(Screen[None]):
         self.watch(self.app, "run_state", self._follow_run)
 
     @property
-    def standing(self) -> bool:
+    def is_open(self) -> bool:
         """Whether the page is open: one that was left loses its parts a moment before it hears of it."""
         return self in self.app.screen_stack and not self.firescreen.leaving
 
     def _follow_session(self, session: Session) -> None:
-        if self.standing:
+        if self.is_open:
             self.set_hosts(session.hosts)
             self.show_session(session)
 
     def _follow_run(self, state: RunState) -> None:
-        if self.standing:
+        if self.is_open:
             self.show_run(state)
 
     def set_place(self, place: str) -> None:
         """Says in the bar where one is."""
-        self.query_one(Bar).place = place
+        self.query_one(TitleBar).place = place
 
     def set_hosts(self, names: tuple[str, ...]) -> None:
         """Names the hosts in hand in the bar, each in its own colour."""
         session = self.firescreen.session
-        bar = self.query_one(Bar)
+        bar = self.query_one(TitleBar)
         colours = host_colours(session.hosts)
         local = (
             {host.name for host in session.stack.hosts if host.connect == "local"} if session.stack else set()
@@ -103,6 +104,14 @@ class Page(Screen[None]):
     def action_back(self) -> None:
         """To the screen that opened this one."""
         self.app.pop_screen()
+
+    def ask_to_leave(self) -> bool:
+        """Asks on the page itself whether to stop the run and close the wizard; False where a dialog is to ask."""
+        return False
+
+    def open_trust_map(self) -> None:
+        """Opens the trust map of what the page shows: the present connections by default."""
+        self.firescreen.open_menu_entry("trust")
 
     def action_help(self) -> None:
         """Opens the help of this screen."""

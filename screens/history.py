@@ -13,6 +13,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from screens.base_screen import Page
+from screens.navigation.runs import ask_to_undo
 from screens.state_styles import RESULT, diff, hang, inline
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 ENDED = {**RESULT, "rolled-back": ("↶", "ended early", "$warning")}
 
 
-class History(Page):
+class HistoryPage(Page):
     """Screen 10 of the storyboard."""
 
     PLACE = "History"
@@ -33,12 +34,12 @@ Every run of Firescreen, the newest first, with the very lines that it changed (
 into Firescreen's folder and says where."""
 
     CSS = """
-    History #count { padding: 1 2 0 2; height: auto; }
-    History #panes { height: 1fr; padding: 1 0 0 0; }
-    History #list { width: 42; height: 1fr; padding: 0; border-right: solid $panel; }
-    History #detail { width: 1fr; padding: 0 0 0 2; scrollbar-gutter: stable; }
-    History #text { height: auto; }
-    History.-wide #list { display: none; }
+    HistoryPage #count { padding: 1 2 0 2; height: auto; }
+    HistoryPage #panes { height: 1fr; padding: 1 0 0 0; }
+    HistoryPage #list { width: 42; height: 1fr; padding: 0; border-right: solid $panel; }
+    HistoryPage #detail { width: 1fr; padding: 0 0 0 2; scrollbar-gutter: stable; }
+    HistoryPage #text { height: auto; }
+    HistoryPage.-wide #list { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("u", "undo", "Undo"),
@@ -65,10 +66,10 @@ into Firescreen's folder and says where."""
     def on_mount(self) -> None:
         """Reads the journal."""
         self.query_one("#panes").display = False
-        self.firescreen.ask(self.firescreen.desk.history, self._have)
+        self.firescreen.ask(self.firescreen.client.history, self._have)
 
     def _have(self, records: tuple[RunRecord, ...]) -> None:
-        if not self.standing:
+        if not self.is_open:
             return
         self._records = records
         count = len(records)
@@ -100,19 +101,19 @@ into Firescreen's folder and says where."""
             return
         self.query_one("#text", Static).update(_head(record))
         self.firescreen.ask(
-            lambda: self.firescreen.desk.engine.run_details(record.run),
+            lambda: self.firescreen.client.engine.run_details(record.run),
             lambda lines: self._details(record, lines),
         )
 
     def _details(self, record: RunRecord, lines: tuple[str, ...]) -> None:
-        if self.standing and self.record == record:
+        if self.is_open and self.record == record:
             text = Content.assemble(_head(record), "\n\n", diff("\n".join(lines)))
             self.query_one("#text", Static).update(text)
             self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what makes sense for the run in hand."""
-        record = self.record if self.is_mounted and self.standing else None
+        record = self.record if self.is_mounted and self.is_open else None
         if action == "undo":
             return record is not None and record.state in ("proven", "applied", "changed", "partly")
         if action in ("report", "wide"):
@@ -121,8 +122,6 @@ into Firescreen's folder and says where."""
 
     def action_undo(self) -> None:
         """Puts back what the run changed."""
-        from screens.navigation import ask_to_undo
-
         if self.record:
             ask_to_undo(self.firescreen, self.record.run)
 
@@ -131,7 +130,7 @@ into Firescreen's folder and says where."""
         record = self.record
         if record is not None:
             self.firescreen.ask(
-                lambda: self.firescreen.desk.engine.report(record.run),
+                lambda: self.firescreen.client.engine.report(record.run),
                 lambda path: self.app.notify(
                     f"The report is {inline(str(path), 400)}", timeout=12, markup=False
                 ),

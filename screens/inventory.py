@@ -13,17 +13,17 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from screens.base_screen import Page
-from screens.state_styles import fit, inline, place, safe
+from screens.state_styles import describe_error, fit, inline, place, safe
 
 if TYPE_CHECKING:
-    from screens.state import Trouble
+    from screens.state import ErrorMessage
     from wizard.engine import Holding
 
 KINDS = {"authority": "CA", "certificate": "certificate", "user": "user"}
 SOON = 30 * 86400.0
 
 
-class Holdings(Page):
+class InventoryPage(Page):
     """Screen 9 of the storyboard."""
 
     PLACE = "Certificates and users"
@@ -35,11 +35,11 @@ certificate is good for the names it lists and until its last day: after that Pr
 password the servers know a hash only; Prometheus reads it from a file that it alone can read."""
 
     CSS = """
-    Holdings #count { padding: 1 2 0 2; height: auto; }
-    Holdings #head { padding: 1 2 0 2; height: auto; color: $primary; text-style: bold; }
-    Holdings #list { height: 1fr; padding: 0; margin: 0 1; }
-    Holdings #detail { height: 9; padding: 0 2; border-top: solid $panel; }
-    Holdings #text { height: auto; }
+    InventoryPage #count { padding: 1 2 0 2; height: auto; }
+    InventoryPage #head { padding: 1 2 0 2; height: auto; color: $primary; text-style: bold; }
+    InventoryPage #list { height: 1fr; padding: 0; margin: 0 1; }
+    InventoryPage #detail { height: 9; padding: 0 2; border-top: solid $panel; }
+    InventoryPage #text { height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("r", "look", "Look again")]
 
@@ -71,20 +71,19 @@ password the servers know a hash only; Prometheus reads it from a file that it a
                 "Firescreen is still looking at the hosts; press 'r' in a moment."
             )
             return
-        self.firescreen.ask(lambda: self.firescreen.desk.holdings(stack), self._have, self._refused)
+        self.firescreen.ask(lambda: self.firescreen.client.holdings(stack), self._have, self._refused)
 
     def _have(self, found: tuple[Holding, ...]) -> None:
         self._found = found
         self._draw()
 
-    def _refused(self, trouble: Trouble) -> None:
-        from screens.dialogs.error import describe
+    def _refused(self, error: ErrorMessage) -> None:
 
-        if self.standing:
-            self.query_one("#count", Static).update(describe(trouble))
+        if self.is_open:
+            self.query_one("#count", Static).update(describe_error(error))
 
     def _draw(self) -> None:
-        if not self.standing:
+        if not self.is_open:
             return
         if self.firescreen.session.stack is None:
             return

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from textual.message import Message
 
 
-class Drain(Message):
+class EventsWaiting(Message):
     """The engine said something that must be seen at once; a newer one makes an older one needless."""
 
     def can_replace(self, message: Message) -> bool:
         """Two of these in the queue are one."""
-        return isinstance(message, Drain)
+        return isinstance(message, EventsWaiting)
 
 
-class Told(Message):
+class Progress(Message):
     """A line about something slow that goes on, e.g. the practice stack being made ready."""
 
     def __init__(self, line: str) -> None:
@@ -23,7 +23,7 @@ class Told(Message):
         self.line = line
 
 
-class Answered(Message):
+class WorkDone(Message):
     """What a thread was asked has an answer, or a question; `deliver` hands it over on the screen's own thread."""
 
     def __init__(self, deliver: Callable[[], None]) -> None:

@@ -5,12 +5,18 @@ Everything that this project did not write passes through `safe` or `inline` on 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from textwrap import wrap
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 
 from wizard.redact import plain
+
+if TYPE_CHECKING:
+    from screens.state import ErrorMessage
+    from wizard.engine import Exposure
 
 # state -> (sign, word, colour)
 EXPOSURE = {
@@ -56,6 +62,22 @@ SEVERITY = {
     "warning": ("!", "warning", "$warning"),
     "ok": ("✓", "fine", "$success"),
 }
+
+OUTCOME = {
+    "200": "let in",
+    "400": "turned away",
+    "401": "turned away",
+    "403": "turned away",
+    "429": "told to wait",
+    "untrusted": "not believed",
+    "refused": "not let in",
+    "up": "scraped",
+    "down": "not scraped",
+    "plain": "not encrypted",
+    "other": "another answer",
+    "error": "no answer",
+}
+"""What an outcome means, in two words."""
 
 
 OWN_FOLDER = "Firescreen's own folder"
@@ -119,3 +141,31 @@ def commands(lines: Iterable[str]) -> Content:
 
 def _lines(text: str, limit: int = 40_000) -> list[str]:
     return plain(text, limit).expandtabs(8).splitlines()
+
+
+def protection_label(found: Exposure | None) -> str:
+    """How it is protected now, as short as a column: 'open', 'TLS + password'."""
+    if found is None or found.state == "down":
+        return "no answer"
+    guards = [word for word, there in (("pw", found.password), ("cert", found.client_certificate)) if there]
+    if not found.tls:
+        return "password only" if found.password else "open"
+    return " + ".join(("TLS", *guards)) if len(guards) != 1 else f"TLS + {_LONG[guards[0]]}"
+
+
+_LONG = {"pw": "password", "cert": "cert"}
+
+
+def describe_error(error: ErrorMessage) -> Content:
+    """The parts of an error, each on its own lines; empty parts are left out."""
+    parts = [Content.assemble(("✗ ", "$error bold"), safe(error.what, 2000))]
+    if error.where:
+        parts.append(Content.assemble(("Where  ", "$quiet"), safe(error.where, 500)))
+    if error.todo:
+        parts.append(Content.assemble(("Do     ", "$success bold"), safe(error.todo, 1000)))
+    return Content("\n").join(parts)
+
+
+def date(when: float) -> str:
+    """A point in time as a day, in UTC as certificates have it."""
+    return time.strftime("%Y-%m-%d", time.gmtime(when))

@@ -53,7 +53,7 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
-class Journey:
+class CertificateFiles:
     """One certificate and all the files that hold it."""
 
     summary: CertificateSummary
@@ -91,10 +91,10 @@ class PrivateKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Travels:
+class Distribution:
     """All certificates of a stack on their way, and the keys that stay."""
 
-    journeys: tuple[Journey, ...]
+    journeys: tuple[CertificateFiles, ...]
     keys: tuple[PrivateKey, ...]
     away: tuple[str, ...] = field(default=())
     """Hosts that could not be reached."""
@@ -103,7 +103,7 @@ class Travels:
 _Files: TypeAlias = "dict[Place, tuple[FileState, CopyState]]"
 
 
-def planned(plan: Plan) -> Travels:
+def planned(plan: Plan) -> Distribution:
     """The way of each certificate as it will be once the plan is applied."""
     files = _there(plan.facts)
     for change in plan.changes:
@@ -116,12 +116,12 @@ def planned(plan: Plan) -> Travels:
     return _travels(plan.facts, files)
 
 
-def found(facts: Facts) -> Travels:
+def found(facts: Facts) -> Distribution:
     """The certificates as they lie on the hosts."""
     return _travels(facts, _there(facts))
 
 
-def read_back(plan: Plan, facts: Facts) -> Travels:
+def read_back(plan: Plan, facts: Facts) -> Distribution:
     """The way of each certificate of a plan, with what was read on the hosts after it."""
     sent = planned(plan)
     now = {
@@ -162,7 +162,7 @@ def _there(facts: Facts) -> _Files:
     }
 
 
-def _travels(facts: Facts, files: _Files) -> Travels:
+def _travels(facts: Facts, files: _Files) -> Distribution:
     held: dict[str, tuple[CertificateSummary, list[Copy]]] = {}
     for (place, _), state, summary in _certificates(files):
         end = End(_rights(state), summary.fingerprint)
@@ -174,13 +174,13 @@ def _travels(facts: Facts, files: _Files) -> Travels:
         mine = [copy for copy in copies if copy.place.host == WORKSPACE]
         made = min(mine, key=lambda copy: "/trust/" in copy.place.path, default=None)
         theirs = tuple(copy for copy in copies if copy.place.host != WORKSPACE)
-        journeys.append(Journey(summary, made, theirs))
+        journeys.append(CertificateFiles(summary, made, theirs))
     order = {host: at for at, host in enumerate(facts.hosts)}
     journeys.sort(key=lambda one: (one.kind != "CA certificate", not one.copies, _first(one, order)))
-    return Travels(tuple(journeys), _keys(facts, files), tuple(facts.away))
+    return Distribution(tuple(journeys), _keys(facts, files), tuple(facts.away))
 
 
-def _first(journey: Journey, order: dict[str, int]) -> int:
+def _first(journey: CertificateFiles, order: dict[str, int]) -> int:
     return min((order.get(host, 0) for host in journey.hosts), default=0)
 
 
@@ -219,7 +219,7 @@ def _rights(state: FileState) -> str:
     return f"{state.mode:04o} {state.owner}:{state.group}"
 
 
-def counted(journeys: Iterable[Journey]) -> dict[CopyState, int]:
+def counted(journeys: Iterable[CertificateFiles]) -> dict[CopyState, int]:
     """How many copies are in which state."""
     counts: dict[CopyState, int] = {}
     for journey in journeys:

@@ -14,11 +14,11 @@ from textual.widgets.option_list import Option
 
 from screens.base_screen import Page
 from screens.state import OWN_FOLDER
-from screens.state_styles import fit, hang, inline, place
+from screens.state_styles import describe_error, fit, hang, inline, place
 
 if TYPE_CHECKING:
-    from screens.certificate_distribution.data import Copy, Journey, PrivateKey, Travels
-    from screens.state import Trouble
+    from screens.certificate_distribution.data import CertificateFiles, Copy, Distribution, PrivateKey
+    from screens.state import ErrorMessage
     from wizard.model import Plan, Stack
 
 # state of a copy -> (sign, words, colour)
@@ -33,7 +33,7 @@ COPY = {
 STAYS = "stays"
 
 
-class JourneyPage(Page):
+class DistributionPage(Page):
     """Each certificate of a plan, or of the hosts in hand, on its way.
 
     Args:
@@ -51,11 +51,11 @@ it; the last line on the left says where the keys are. The fingerprint is a shor
 certificate: where it is the same at both ends, nothing was changed on the way."""
 
     CSS = """
-    JourneyPage #head { padding: 1 2 0 2; height: auto; }
-    JourneyPage #panes { height: 1fr; padding: 1 0 0 0; }
-    JourneyPage #list { width: 30; height: 1fr; padding: 0; border-right: solid $panel; }
-    JourneyPage #detail { width: 1fr; padding: 0 0 0 2; scrollbar-gutter: stable; }
-    JourneyPage #text { height: auto; }
+    DistributionPage #head { padding: 1 2 0 2; height: auto; }
+    DistributionPage #panes { height: 1fr; padding: 1 0 0 0; }
+    DistributionPage #list { width: 30; height: 1fr; padding: 0; border-right: solid $panel; }
+    DistributionPage #detail { width: 1fr; padding: 0 0 0 2; scrollbar-gutter: stable; }
+    DistributionPage #text { height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "read", "Read back", tooltip="Read the files on the hosts again"),
@@ -67,7 +67,7 @@ certificate: where it is the same at both ends, nothing was changed on the way."
     def __init__(self, plan: Plan | None, *, read: bool) -> None:
         super().__init__()
         self._plan, self._read = plan, read
-        self._travels: Travels | None = None
+        self._travels: Distribution | None = None
 
     def body(self) -> ComposeResult:
         """Certificates left, the way of the one in hand right."""
@@ -96,22 +96,21 @@ certificate: where it is the same at both ends, nothing was changed on the way."
             )
             return
 
-        def work() -> Travels:
+        def work() -> Distribution:
             from screens.certificate_distribution import data
 
             if plan is not None and not read:
                 return data.planned(plan)
-            facts = app.desk.engine.inspect(stack)
+            facts = app.client.engine.inspect(stack)
             return data.read_back(plan, facts) if plan is not None else data.found(facts)
 
-        app.ask(work, self._have, self._refused, wanted=lambda: self.standing)
+        app.ask(work, self._have, self._refused, wanted=lambda: self.is_open)
 
-    def _refused(self, trouble: Trouble) -> None:
-        from screens.dialogs.error import describe
+    def _refused(self, error: ErrorMessage) -> None:
 
-        self.query_one("#head", Static).update(describe(trouble))
+        self.query_one("#head", Static).update(describe_error(error))
 
-    def _have(self, travels: Travels) -> None:
+    def _have(self, travels: Distribution) -> None:
         self._travels = travels
         self.query_one("#head", Static).update(_head(travels, read=self._read))
         listed = self.query_one("#list", OptionList)
@@ -128,7 +127,7 @@ certificate: where it is the same at both ends, nothing was changed on the way."
         self.refresh_bindings()
 
     @property
-    def journey(self) -> Journey | None:
+    def journey(self) -> CertificateFiles | None:
         """The certificate in hand; None on the line about what stays."""
         at = self.query_one("#list", OptionList).highlighted
         travels = self._travels
@@ -142,7 +141,7 @@ certificate: where it is the same at both ends, nothing was changed on the way."
 
     def _draw(self) -> None:
         travels, journey = self._travels, self.journey
-        if travels is None or not self.standing:
+        if travels is None or not self.is_open:
             return
         width = max(self.app.size.width - 30 - 6, 30)
         text = way(journey, width) if journey else stays(travels, width)
@@ -172,7 +171,7 @@ certificate: where it is the same at both ends, nothing was changed on the way."
         detail.scroll_relative(y=pages * max(detail.size.height - 1, 1), animate=False)
 
 
-def _head(travels: Travels, *, read: bool) -> Content:
+def _head(travels: Distribution, *, read: bool) -> Content:
     from screens.certificate_distribution.data import counted
 
     counts = counted(travels.journeys)
@@ -203,11 +202,11 @@ def _head(travels: Travels, *, read: bool) -> Content:
     return Content("\n").join(lines)
 
 
-def _names(journey: Journey) -> str:
+def _names(journey: CertificateFiles) -> str:
     return ", ".join(journey.summary.names) or journey.summary.subject.removeprefix("CN=")
 
 
-def _entry(journey: Journey) -> Content:
+def _entry(journey: CertificateFiles) -> Content:
     bad = next((copy for copy in journey.copies if copy.state in ("other", "missing")), None)
     sign = Content.styled("✗ ", "bold $error") if bad else Content("")
     hosts = journey.hosts
@@ -225,7 +224,7 @@ def _entry(journey: Journey) -> Content:
     return Content.assemble(sign, (hang(title, 26, 0), "bold"), "\n", (f"{kind}{to}", "$quiet"))
 
 
-def way(journey: Journey, width: int) -> Content:
+def way(journey: CertificateFiles, width: int) -> Content:
     """All of one certificate: what it says, where it is made, and each file with both ends."""
     summary = journey.summary
     until = time.strftime("%Y-%m-%d", time.gmtime(summary.not_after))
@@ -280,7 +279,7 @@ def _copy(copy: Copy, width: int, *, named: bool) -> list[Content]:
     return lines
 
 
-def stays(travels: Travels, width: int) -> Content:
+def stays(travels: Distribution, width: int) -> Content:
     """What must not travel, and where each private key really is."""
     parts = [
         Content.styled("What never leaves", "bold"),
@@ -326,7 +325,7 @@ def _short(fingerprint: str) -> str:
     return f"{fingerprint[:23]}…" if len(fingerprint) > 24 else fingerprint
 
 
-def _command(journey: Journey) -> str:
+def _command(journey: CertificateFiles) -> str:
     copy = journey.copies[0] if journey.copies else journey.made
     path = copy.place.path if copy else "FILE"
     return f"openssl x509 -noout -fingerprint -sha256 -in {path}"

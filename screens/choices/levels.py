@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from screens.state_styles import EXPOSURE
+from screens.state_styles import EXPOSURE, protection_label
 
 if TYPE_CHECKING:
-    from wizard.engine import Exposure, Scan
+    from wizard.engine import Scan
     from wizard.model import Question, Stack
 
 SHORT = {
@@ -78,7 +78,7 @@ def level_rows(questions: tuple[Question, ...], stack: Stack, scan: Scan) -> tup
                 name,
                 address,
                 sign,
-                now(found),
+                protection_label(found),
                 colour,
                 question.choices,
                 "+".join(part for part in PARTS if part in wanted.get(where, ())),
@@ -86,19 +86,6 @@ def level_rows(questions: tuple[Question, ...], stack: Stack, scan: Scan) -> tup
         )
     order = {host.name: place for place, host in enumerate(stack.hosts)}
     return tuple(sorted(rows, key=lambda row: order.get(row.host, len(order))))
-
-
-def now(found: Exposure | None) -> str:
-    """How it is protected now, as short as a column: 'open', 'TLS + password'."""
-    if found is None or found.state == "down":
-        return "no answer"
-    guards = [word for word, there in (("pw", found.password), ("cert", found.client_certificate)) if there]
-    if not found.tls:
-        return "password only" if found.password else "open"
-    return " + ".join(("TLS", *guards)) if len(guards) != 1 else f"TLS + {_LONG[guards[0]]}"
-
-
-_LONG = {"pw": "password", "cert": "cert"}
 
 
 def cost(value: str) -> tuple[str, str]:

@@ -10,11 +10,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Static
 
-from screens.base_screen import Page
+from screens.base_screen import Page, keys_of
+from screens.choices.level_table import LevelTable
 from screens.choices.levels import is_level, level_rows
-from screens.widgets.button import Act
+from screens.routes import Route
+from screens.widgets.button import ActionButton
 from screens.widgets.field import Field
-from screens.widgets.levels import Levels
 
 if TYPE_CHECKING:
     from wizard.model import Question, Stack
@@ -38,7 +39,7 @@ them. Beneath stands what that level means, and what whoever asks must have then
 other questions."""
 
     CSS = """
-    ChoicesPage Levels { max-height: 62%; }
+    ChoicesPage LevelTable { max-height: 62%; }
     ChoicesPage #form { height: 1fr; padding: 1 0 0 0; scrollbar-gutter: stable; }
     ChoicesPage #buttons { padding: 0; margin: 0 0 1 0; height: auto; }
     """
@@ -86,20 +87,20 @@ other questions."""
         self._ask_again()
 
     def _ask_again(self) -> None:
-        session, desk = self.firescreen.session, self.firescreen.desk
+        session, client = self.firescreen.session, self.firescreen.client
         stack, scan = session.stack, session.scan
         if stack is None or scan is None:
             return
         self._round += 1
         this = self._round
         self.firescreen.ask(
-            lambda: (desk.questions(stack, scan.facts), desk.meanings()),
+            lambda: (client.questions(stack, scan.facts), client.meanings()),
             lambda known: self._have(*known, this),
         )
 
     def _have(self, questions: tuple[Question, ...], meanings: dict[str, str], this: int) -> None:
         # Threads may come back in another order than they were asked: only the last answer counts.
-        if self.standing and this == self._round:
+        if self.is_open and this == self._round:
             self._questions, self._meanings = questions, meanings
             self.call_later(self._show)
 
@@ -108,7 +109,11 @@ other questions."""
         form = self.query_one("#form", VerticalScroll)
         if not self.query("#next"):
             await self.query("#wait").remove()
-            await form.mount(Horizontal(Act("", id="more"), Act("Show the plan", id="next"), id="buttons"))
+            await form.mount(
+                Horizontal(
+                    ActionButton("", id="more"), ActionButton("Show the plan", id="next"), id="buttons"
+                )
+            )
         questions = await self._show_levels(form)
         visible = [question for question in questions if self._all or question.priority == "high"]
         keys = {question.key for question in visible}
@@ -128,8 +133,8 @@ other questions."""
         self._label_more(len(questions) - len(visible))
         self.refresh_bindings()
         if self.focused is None:
-            if self.query(Levels):
-                self.query_one(Levels).focus()
+            if self.query(LevelTable):
+                self.query_one(LevelTable).focus()
             elif visible:
                 self.query(Field).first().enter()
             else:
@@ -141,7 +146,7 @@ other questions."""
         return typed[question.key].reveal() if question.key in typed else question.default
 
     def _label_more(self, hidden: int) -> None:
-        more = self.query_one("#more", Act)
+        more = self.query_one("#more", ActionButton)
         more.label = "Fewer choices" if self._all else f"More choices ({hidden})"
         more.display = self._all or hidden > 0
 
@@ -152,19 +157,19 @@ other questions."""
         if len(asked) < 2 or session.stack is None or session.scan is None:
             return self._questions
         rows = level_rows(self._questions, session.stack, session.scan)
-        if self.query(Levels):
-            self.query_one(Levels).rows = rows
+        if self.query(LevelTable):
+            self.query_one(LevelTable).rows = rows
         else:
-            await self.mount(Levels(rows, self._meanings), before=form)
+            await self.mount(LevelTable(rows, self._meanings), before=form)
         return tuple(question for question in self._questions if not is_level(question))
 
-    def on_levels_changed(self, event: Levels.Changed) -> None:
+    def on_level_table_changed(self, event: LevelTable.Changed) -> None:
         """Takes the levels in; other levels may ask other questions."""
         stack = self.firescreen.session.stack
         if stack is None:
             return
         for key, value in event.answers:
-            stack = self.firescreen.desk.answer(stack, key, value)
+            stack = self.firescreen.client.answer(stack, key, value)
         self._keep(stack, frozenset(key for key, _ in event.answers))
         self._ask_again()
 
@@ -186,11 +191,11 @@ other questions."""
             return False
         key = field.question.key
         try:
-            stack = self.firescreen.desk.answer(session.stack, key, value)
+            stack = self.firescreen.client.answer(session.stack, key, value)
         except InputError as error:
-            field.complain(f"{error.what}: {error.todo}" if error.todo else error.what)
+            field.show_error(f"{error.what}: {error.todo}" if error.todo else error.what)
             return False
-        field.complain("")
+        field.show_error("")
         if field.question.kind == "password":
             others = tuple(pair for pair in session.typed if pair[0] != key)
             typed = (*others, (key, Secret(value))) if value else others
@@ -200,15 +205,15 @@ other questions."""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only where there is a table can its level be given to all."""
-        return action != "all_alike" or bool(self.query(Levels))
+        return action != "all_alike" or bool(self.query(LevelTable))
 
     def action_all_alike(self) -> None:
         """Every component gets the level of the one in hand."""
-        self.query_one(Levels).all_alike()
+        self.query_one(LevelTable).all_alike()
 
-    def on_act_pressed(self, event: Act.Pressed) -> None:
+    def on_action_button_pressed(self, event: ActionButton.Pressed) -> None:
         """More choices, or on to the plan."""
-        if event.act.id == "more":
+        if event.button.id == "more":
             self.action_more()
         else:
             self.action_go_on()
@@ -235,20 +240,17 @@ other questions."""
                 return
         if not self._questions:
             return
-        from screens.plan.screen import PlanPage
-
-        self.app.push_screen(PlanPage())
+        self.firescreen.open_page(Route.PLAN)
 
     def action_help(self) -> None:
         """The question in hand explains itself first."""
-        from screens.base_screen import keys_of
         from screens.dialogs.help import HelpDialog
 
         text = self.HELP
         for field in self.query(Field):
             if field.has_focus_within and field.question.more:
                 text = f"{field.question.title}\n\n{field.question.more}\n\n{self.HELP}"
-        for table in self.query(Levels):
+        for table in self.query(LevelTable):
             if table.has_focus:
                 more = next((one.more for one in self._questions if one.key == table.row.key), "")
                 text = "\n\n".join(part for part in (self.TABLE, more, self.HELP) if part)

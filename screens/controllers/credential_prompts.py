@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from screens.dialogs.credentials import Given, SecretDialog, host_key_dialog
 
 if TYPE_CHECKING:
-    from screens.app import FirescreenApp
+    from screens.base_app import BaseApp
     from wizard.errors import NeededError
 
 
@@ -29,14 +29,14 @@ class _Question:
     askers: list[_Asker] = field(default_factory=list)
 
 
-class Needs:
+class CredentialPrompts:
     """The questions that wait for a person.
 
     Args:
         app: on whose screens they are asked.
     """
 
-    def __init__(self, app: FirescreenApp) -> None:
+    def __init__(self, app: BaseApp) -> None:
         self._app = app
         self._waiting: list[_Question] = []
         self._open = False
@@ -79,13 +79,13 @@ class Needs:
     def _accepted(self, yes: bool | None) -> None:
         if yes:
             needed = self._waiting[0].needed
-            self._app.desk.accept(needed.host, needed.fingerprint)
+            self._app.client.accept(needed.host, needed.fingerprint)
         self._done(answered=bool(yes))
 
     def _given(self, given: Given | None) -> None:
         needed = self._waiting[0].needed
         if given is not None:
-            self._app.desk.give(needed.kind, needed.host, given.secret, everywhere=given.everywhere)
+            self._app.client.give(needed.kind, needed.host, given.secret, everywhere=given.everywhere)
         self._done(answered=given is not None, kind=needed.kind if given and given.everywhere else "")
 
     def _done(self, *, answered: bool, kind: str = "") -> None:

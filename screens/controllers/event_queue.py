@@ -20,7 +20,7 @@ KEPT = 2000
 LINE = 500
 
 
-class Feed:
+class EventQueue:
     """A queue of events between two threads.
 
     Args:

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from screens.state import HostEntry, Session, Trouble
+from screens.dialogs.confirm import ConfirmDialog
+from screens.state import ErrorMessage, HostEntry, Session
 from screens.state_styles import inline
 
 if TYPE_CHECKING:
-    from screens.app import FirescreenApp
+    from screens.base_app import BaseApp
+    from screens.controllers.stack_session import StackSession
     from wizard.engine import Scan
     from wizard.inventory.sources import Instance
     from wizard.model import ComponentSpec, HostFacts, HostSpec, Stack
@@ -23,17 +25,18 @@ PRACTICE = "practice"
 """Name of the line that stands for the practice stack as a whole."""
 
 
-class Roster:
+class HostList:
     """Keeps the App's `hosts` true.
 
     Args:
         app: whose hosts they are.
+        stack_session: opens the chosen hosts.
     """
 
-    def __init__(self, app: FirescreenApp) -> None:
-        self._app = app
+    def __init__(self, app: BaseApp, stack_session: StackSession) -> None:
+        self._app, self._stack_session = app, stack_session
         self._asked = False
-        self.trouble = ""
+        self.error = ""
         """Why the instances of this machine cannot be listed; '' where they can."""
 
     def entry(self, name: str) -> HostEntry | None:
@@ -63,7 +66,7 @@ class Roster:
         self._in_hand(self._app.session)
         if not self._asked:
             self._asked = True
-            self._app.ask(self._app.desk.offered, lambda found: self._offered(*found), wanted=lambda: True)
+            self._app.ask(self._app.client.offered, lambda found: self._offered(*found), wanted=lambda: True)
 
     def _in_hand(self, session: Session) -> None:
         """What the last look at the stack in hand found stands in the list without another test."""
@@ -89,11 +92,11 @@ class Roster:
                 )
             )
 
-    def _offered(self, names: tuple[str, ...], instances: tuple[Instance, ...], trouble: str) -> None:
+    def _offered(self, names: tuple[str, ...], instances: tuple[Instance, ...], error: str) -> None:
         from wizard.inventory.sources import free_name
         from wizard.model import HostSpec
 
-        self.trouble = trouble
+        self.error = error
         for name in names:
             known = {entry.spec.address or entry.name for entry in self._app.hosts}
             if name not in known:
@@ -115,7 +118,7 @@ class Roster:
         return tuple(entry.name for entry in self._app.hosts)
 
     def add(
-        self, text: str, then: Callable[[tuple[str, ...]], None], otherwise: Callable[[Trouble], None]
+        self, text: str, then: Callable[[tuple[str, ...]], None], otherwise: Callable[[ErrorMessage], None]
     ) -> None:
         """Adds the host that was typed, or those of a file that was named; `then` gets the names of the new ones."""
 
@@ -131,7 +134,7 @@ class Roster:
             then(tuple(spec.name for spec in new))
 
         names = self._names()
-        self._app.ask(lambda: self._app.desk.typed_hosts(text, names), added, otherwise)
+        self._app.ask(lambda: self._app.client.typed_hosts(text, names), added, otherwise)
 
     def remove(self, name: str) -> None:
         """Takes a host that was typed off the list."""
@@ -156,7 +159,7 @@ class Roster:
             return
         self._put(
             replace(
-                entry, state="connecting", note="connecting…", round=entry.round + 1, trouble=None, advice=()
+                entry, state="connecting", note="connecting…", round=entry.round + 1, error=None, advice=()
             )
         )
         self._connect(name, entry.spec, self._refused)
@@ -194,12 +197,12 @@ class Roster:
         if entry is not None:
             self._put(replace(entry, **fields))  # type: ignore[arg-type]
 
-    def _connect(self, name: str, spec: HostSpec, otherwise: Callable[[str, Trouble], None]) -> None:
-        desk, through = self._app.desk, self._through(spec)
+    def _connect(self, name: str, spec: HostSpec, otherwise: Callable[[str, ErrorMessage], None]) -> None:
+        client, through = self._app.client, self._through(spec)
         self._app.ask(
-            lambda: desk.reach(spec, through),
+            lambda: client.reach(spec, through),
             lambda facts: self._reached(name, facts),
-            lambda trouble: otherwise(name, trouble),
+            lambda error: otherwise(name, error),
             wanted=self._wanted(name),
         )
 
@@ -218,13 +221,11 @@ class Roster:
             self._look(name, facts)
 
     def _offer_sudo(self, name: str, facts: HostFacts) -> None:
-        from screens.dialogs.confirm import ConfirmDialog
-
         user, wanted = inline(facts.user, 60), self._wanted(name)
         self._change(name, note=f"logged in as {user}, not root")
 
-        def no_root(_: str, trouble: Trouble) -> None:
-            self._change(name, trouble=trouble)
+        def no_root(_: str, error: ErrorMessage) -> None:
+            self._change(name, error=error)
             self._look(name, facts)
 
         def answered(yes: bool | None) -> None:
@@ -249,11 +250,11 @@ class Roster:
 
     def _look(self, name: str, facts: HostFacts) -> None:
         self._change(name, note="looking what runs there…")
-        desk, through = self._app.desk, self._through(facts.spec)
+        client, through = self._app.client, self._through(facts.spec)
         self._app.ask(
-            lambda: desk.found_there(facts, through),
+            lambda: client.found_there(facts, through),
             lambda scan: self._seen(name, scan),
-            lambda trouble: self._refused(name, trouble),
+            lambda error: self._refused(name, error),
             wanted=self._wanted(name),
         )
 
@@ -274,15 +275,15 @@ class Roster:
         if found and not entry.taken and (entry.rights != "none" or entry.spec.connect == "local"):
             self.toggle(name)
 
-    def _refused(self, name: str, trouble: Trouble) -> None:
-        self._change(name, state="failed", note="", trouble=trouble)
+    def _refused(self, name: str, error: ErrorMessage) -> None:
+        self._change(name, state="failed", note="", error=error)
 
         def have(advice: tuple[str, ...]) -> None:
             entry = self.entry(name)
-            if entry is not None and entry.trouble == trouble:
+            if entry is not None and entry.error == error:
                 self._put(replace(entry, advice=advice))
 
-        self._app.ask(lambda: self._app.desk.explain_text(trouble.what), have, wanted=lambda: True)
+        self._app.ask(lambda: self._app.client.explain_text(error.what), have, wanted=lambda: True)
 
     # -- taking --------------------------------------------------------------------------------------------
 
@@ -313,10 +314,10 @@ class Roster:
             self._app.notify("A test still goes on; a moment.")
             return False
         if all(entry.spec.connect == "local" for entry in chosen):
-            self._app.places.forget()
-            self._app.places.here()
+            self._stack_session.forget()
+            self._stack_session.here()
         else:
-            self._app.places.take_hosts(self._stack(chosen))
+            self._stack_session.take_hosts(self._stack(chosen))
         return True
 
     def _stack(self, chosen: tuple[HostEntry, ...]) -> Stack:

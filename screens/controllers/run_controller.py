@@ -11,20 +11,20 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from screens.controllers.event_queue import Feed
-from screens.messages import Answered, Drain
-from screens.state import RunState, Trouble, advance, settled, stop
+from screens.controllers.event_queue import EventQueue
+from screens.messages import EventsWaiting, WorkDone
+from screens.run_state import RunState, advance, settled, stop
+from screens.state import ErrorMessage
 
 if TYPE_CHECKING:
     from textual.timer import Timer
 
-    from screens.app import FirescreenApp
+    from screens.base_app import BaseApp
+    from screens.engine_client.client import Emit
     from wizard.engine import Outcome
     from wizard.model import Arrow, Event
-
-Emit: TypeAlias = "Callable[[Event], None]"
 
 TICK = 0.1
 """Seconds between two redraws, however much is said."""
@@ -33,16 +33,17 @@ SHARE = 0.04
 """Seconds of a tick that taking in events may use; the rest of a flood waits, and keys come in between."""
 
 
-class Runs:
+class RunController:
     """Starts a run and keeps the App's `run_state` true to it.
 
     Args:
         app: whose state it is.
+        when_ended: called after each run with its final state.
     """
 
-    def __init__(self, app: FirescreenApp) -> None:
-        self._app = app
-        self._feed = Feed(lambda: app.post_message(Drain()))
+    def __init__(self, app: BaseApp, when_ended: Callable[[RunState], None]) -> None:
+        self._app, self._when_ended = app, when_ended
+        self._feed = EventQueue(lambda: app.post_message(EventsWaiting()))
         self._cancel = threading.Event()
         self._working = False
         self._timer: Timer | None = None
@@ -81,13 +82,13 @@ class Runs:
             self.go()
         return True
 
-    def picture(self, arrows: tuple[Arrow, ...]) -> None:
-        """Remembers who asks whom by the plan in hand; for the thread of a run, once it has made the plan."""
+    def set_connections(self, arrows: tuple[Arrow, ...]) -> None:
+        """Sets the connections that the run is about; called in its thread once it has made the plan."""
 
         def keep() -> None:
             self._app.run_state = replace(self._app.run_state, arrows=arrows)
 
-        self._app.post_message(Answered(keep))
+        self._app.post_message(WorkDone(keep))
 
     def go(self) -> None:
         """Begins what waited for its screen; nothing if nothing did."""
@@ -135,24 +136,24 @@ class Runs:
     def _close(self, outcome: Outcome | None) -> None:
         state = replace(self._app.run_state, phase="finished", outcome=outcome, waiting="")
         if outcome is not None:
-            error = Trouble.of(outcome.error) if outcome.error else None
+            error = ErrorMessage.of(outcome.error) if outcome.error else None
             state = replace(
                 state,
                 run=outcome.run or state.run,
                 result=outcome.state,
                 attempts=outcome.attempts or state.attempts,
                 hosts=settled(state.hosts, outcome.hosts),
-                trouble=error or state.trouble,
+                error=error or state.error,
             )
         elif not state.result:
             ok = bool(state.attempts) and not any(attempt.failed for attempt in state.attempts)
             state = replace(state, result="proven" if ok else "failed")
         self._finish(state)
 
-    def _broke(self, trouble: Trouble) -> None:
+    def _broke(self, error: ErrorMessage) -> None:
         self._after_all(
             lambda: self._finish(
-                replace(self._app.run_state, phase="finished", result="failed", trouble=trouble, waiting="")
+                replace(self._app.run_state, phase="finished", result="failed", error=error, waiting="")
             )
         )
 
@@ -161,10 +162,7 @@ class Runs:
         if self._timer:
             self._timer.stop()
         self._app.run_state = state
-        if state.kind == "verify":
-            self._app.places.look()  # nothing was changed: the plan in hand still stands
-        else:
-            self._app.places.stale()
+        self._when_ended(state)
         after, self._after = self._after, None
         if after:
             after()

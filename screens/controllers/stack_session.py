@@ -10,45 +10,46 @@ from typing import TYPE_CHECKING
 
 from textual.app import SuspendNotSupported
 
-from screens.messages import Told
-from screens.state import Session, Trouble
+from screens.messages import Progress
+from screens.state import ErrorMessage, Session
 
 if TYPE_CHECKING:
-    from screens.app import FirescreenApp
+    from screens.base_app import BaseApp
     from wizard.engine import Scan
     from wizard.labs import LabSession
     from wizard.model import Stack
 
 
-class Places:
+class StackSession:
     """Moves between places and looks at the one in hand; the App's `session` is what the screens read.
 
     Args:
         app: whose session it is.
     """
 
-    def __init__(self, app: FirescreenApp) -> None:
+    def __init__(self, app: BaseApp) -> None:
         self._app = app
         self._round = 0
+        self._when_scanned: Callable[[], None] | None = None
 
     def open_file(self, path: Path) -> None:
         """Takes the hosts of a stack file in hand; a file that cannot be used is explained in a dialog."""
         self._app.session = Session(place="file", busy=f"reading {path.name}…")
-        self._app.ask(lambda: self._app.desk.load(path), self._take, self._bad_file)
+        self._app.ask(lambda: self._app.client.load(path), self._take, self._bad_file)
 
     def take_hosts(self, stack: Stack) -> None:
         """Takes hosts in hand that were chosen, and remembers them for the next start."""
         self._app.session = Session(place="hosts", stack=stack)
         self.remember(stack)
-        self.look()
+        self.scan()
 
     def remember(self, stack: Stack) -> None:
         """Keeps the chosen hosts, and how they are to be protected."""
-        self._app.ask(lambda: self._app.desk.remember(stack), lambda _: None)
+        self._app.ask(lambda: self._app.client.remember(stack), lambda _: None)
 
     def forget(self) -> None:
         """Offers no hosts at the next start."""
-        self._app.ask(self._app.desk.forget, lambda _: None)
+        self._app.ask(self._app.client.forget, lambda _: None)
 
     def use_sudo(self, names: tuple[str, ...]) -> None:
         """From now on root by way of sudo on those hosts of the stack in hand."""
@@ -66,7 +67,7 @@ class Places:
     def here(self) -> None:
         """Takes this machine in hand."""
         self._app.session = Session()
-        self.look()
+        self.scan()
 
     def practise(self, *, whole: bool = False) -> None:
         """Starts the practice stack, fetching the programs if need be, and takes it in hand.
@@ -77,9 +78,9 @@ class Places:
         self._app.session = Session(place="practice", busy="getting the practice stack ready…")
 
         def say(line: str) -> None:
-            self._app.post_message(Told(line))
+            self._app.post_message(Progress(line))
 
-        self._app.ask(lambda: self._app.desk.practice(say, whole=whole), self._take, self._no_practice)
+        self._app.ask(lambda: self._app.client.practice(say, whole=whole), self._take, self._no_practice)
 
     def begin_lab(self, lab: str, then: Callable[[LabSession], None], *, anew: bool = False) -> None:
         """Makes the practice stack ready for a lab, takes it in hand, and calls `then`.
@@ -92,7 +93,7 @@ class Places:
         self._app.session = Session(place="practice", busy="getting the lab ready…")
 
         def say(line: str) -> None:
-            self._app.post_message(Told(line))
+            self._app.post_message(Progress(line))
 
         def opened(session: LabSession) -> None:
             if session.on_real_hosts:
@@ -100,55 +101,60 @@ class Places:
             self._take(session.stack)
             then(session)
 
-        self._app.ask(lambda: self._app.desk.lab(lab, say, anew=anew), opened, self._no_practice)
+        self._app.ask(lambda: self._app.client.lab(lab, say, anew=anew), opened, self._no_practice)
 
     def stop_practice(self) -> None:
         """Ends the practice programs and goes back to this machine."""
         self._app.session = Session(place="practice", busy="stopping the practice programs…")
-        self._app.ask(self._app.desk.stop_practice, lambda _: self.here())
+        self._app.ask(self._app.client.stop_practice, lambda _: self.here())
 
-    def told(self, line: str) -> None:
+    def show_progress(self, line: str) -> None:
         """Something slow said how far it is."""
         session = self._app.session
         self._app.session = replace(session, told=(*session.told[-20:], line))
 
-    def look(self) -> None:
-        """Looks at the stack in hand again; answers that were given are kept."""
+    def rescan(self) -> None:
+        """Scans the current stack again, unless a scan is under way."""
+        if not self._app.session.busy:
+            self.scan()
+
+    def after_scan(self, then: Callable[[], None]) -> None:
+        """Scans the current stack again and calls `then` with the result there."""
+        self._when_scanned = then
+        self.scan()
+
+    def scan(self) -> None:
+        """Scans the current stack; answers that were given are kept."""
         session = self._app.session
         words = "looking at this machine…" if session.place == "here" else "looking at the hosts…"
-        self._app.session = replace(session, busy=words, told=(), trouble=None)
+        self._app.session = replace(session, busy=words, told=(), error=None)
         self._round += 1
         this = self._round
         stack = session.stack
         self._app.ask(
-            lambda: self._app.desk.engine.scan(stack),
+            lambda: self._app.client.engine.scan(stack),
             lambda scan: self._seen(scan, this),
-            lambda trouble: self._unseen(trouble, this),
+            lambda error: self._unseen(error, this),
             wanted=lambda: this == self._round,
         )
 
-    def stale(self) -> None:
-        """A run has changed what there is to see: looks again, and forgets the plan that was made before."""
-        self._app.session = replace(self._app.session, plan=None)
-        self.look()
-
-    def become_root(self) -> Trouble | None:
+    def become_root(self) -> ErrorMessage | None:
         """Lets sudo itself ask on the terminal, Firescreen set aside; we never see the password."""
         try:
             with self._app.suspend():
                 print("Firescreen stands aside: sudo asks for your password itself.", flush=True)
                 done = subprocess.run(["sudo", "-v"], check=False, timeout=180)
         except SuspendNotSupported:
-            return Trouble(
+            return ErrorMessage(
                 "sudo cannot ask here",
                 "This terminal cannot be lent to sudo",
                 "",
                 "Start Firescreen as root instead.",
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            return Trouble("sudo did not answer", str(error), "", "Start Firescreen as root instead.")
+            return ErrorMessage("sudo did not answer", str(error), "", "Start Firescreen as root instead.")
         if done.returncode != 0:
-            return Trouble(
+            return ErrorMessage(
                 "sudo said no",
                 "sudo did not grant root's rights",
                 "this machine",
@@ -165,7 +171,7 @@ class Places:
 
     def _take(self, stack: Stack) -> None:
         self._app.session = replace(self._app.session, stack=stack, scan=None)
-        self.look()
+        self.scan()
 
     def _seen(self, scan: Scan, this: int) -> None:
         if this != self._round:
@@ -173,18 +179,20 @@ class Places:
         session = self._app.session
         stack = session.stack if session.touched and session.stack else scan.stack
         self._app.session = replace(session, stack=stack, scan=scan, busy="", told=())
-        self._app.seen()
+        waiting, self._when_scanned = self._when_scanned, None
+        if waiting:
+            waiting()
 
-    def _unseen(self, trouble: Trouble, this: int) -> None:
+    def _unseen(self, error: ErrorMessage, this: int) -> None:
         if this != self._round:
             return
-        self._app.session = replace(self._app.session, busy="", told=(), trouble=trouble)
-        self._app.complain(trouble)
+        self._app.session = replace(self._app.session, busy="", told=(), error=error)
+        self._app.show_error(error)
 
-    def _no_practice(self, trouble: Trouble) -> None:
+    def _no_practice(self, error: ErrorMessage) -> None:
         self.here()
-        self._app.complain(trouble)
+        self._app.show_error(error)
 
-    def _bad_file(self, trouble: Trouble) -> None:
+    def _bad_file(self, error: ErrorMessage) -> None:
         self.here()
-        self._app.complain(trouble)
+        self._app.show_error(error)

@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from screens.dialogs.base import Dialog
-from screens.state import Trouble
+from screens.state import ErrorMessage
 from screens.state_styles import safe
 
 
@@ -38,7 +38,7 @@ class AddressDialog(Dialog[tuple[str, ...]]):
     ]
 
     def __init__(
-        self, add: Callable[[str, Callable[[tuple[str, ...]], None], Callable[[Trouble], None]], None]
+        self, add: Callable[[str, Callable[[tuple[str, ...]], None], Callable[[ErrorMessage], None]], None]
     ) -> None:
         super().__init__()
         self._add = add
@@ -77,10 +77,10 @@ class AddressDialog(Dialog[tuple[str, ...]]):
         if self.is_current:
             self.dismiss(names)
 
-    def _wrong(self, trouble: Trouble) -> None:
+    def _wrong(self, error: ErrorMessage) -> None:
         if self.is_current:
             wrong = self.query_one("#wrong", Static)
-            wrong.update(Content.assemble("✗ ", safe(f"{trouble.what}: {trouble.todo}", 400)))
+            wrong.update(Content.assemble("✗ ", safe(f"{error.what}: {error.todo}", 400)))
             wrong.add_class("-on")
             self.query_one(Input).focus()
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from screens.dialogs.base import Dialog
-from screens.state_styles import commands, inline, safe
-from screens.widgets.button import Act
+from screens.routes import Route
+from screens.state_styles import commands, date, inline, safe
+from screens.widgets.button import ActionButton
 
 if TYPE_CHECKING:
-    from screens.app import FirescreenApp
     from wizard.diagnostics.catalogue import Diagnosis
     from wizard.model import Attempt, CertificateSummary
 
@@ -54,19 +54,19 @@ class AttemptDialog(Dialog[None]):
     def on_mount(self) -> None:
         """What a failure means is looked up; the table of diagnoses is read in a thread."""
         attempt = self._attempt
-        self.query_one("#mend", Act).display = False
+        self.query_one("#mend", ActionButton).display = False
         if not attempt.ok and (attempt.reason or attempt.detail):
-            app = cast("FirescreenApp", self.app)
-            app.ask(lambda: app.desk.explain(attempt, app.session.stack), self._explained)
+            app = self.firescreen
+            app.ask(lambda: app.client.explain(attempt, app.session.stack), self._explained)
 
     def _explained(self, found: Diagnosis | None) -> None:
         if found and self in self.app.screen_stack:
             from textual.widgets import Static
 
-            from screens.controllers.engine_client import lines_of
+            from screens.engine_client.client import lines_of
 
             self._part = found.mend
-            self.query_one("#mend", Act).display = bool(found.mend)
+            self.query_one("#mend", ActionButton).display = bool(found.mend)
             told = Content("\n").join([safe(line, 600) for line in lines_of(found)])
             text = Content.assemble(
                 inside(self._attempt), "\n\n", ("What it means", "bold $primary"), "\n", told
@@ -95,16 +95,14 @@ class AttemptDialog(Dialog[None]):
 
     def action_again(self) -> None:
         """To the probe console, with this request filled in."""
-        from screens.probe_console.screen import open_console
-
         self.dismiss(None)
-        open_console(cast("FirescreenApp", self.app), self._attempt.probe)
+        self.firescreen.open_page(Route.PROBE_CONSOLE, self._attempt.probe)
 
     def action_mend(self) -> None:
         """To the part of the wizard that mends it."""
         if self._part:
             self.dismiss(None)
-            cast("FirescreenApp", self.app).open_part(self._part)
+            self.firescreen.open_menu_entry(self._part)
 
     def action_refuse(self) -> None:
         """Closes."""
@@ -170,10 +168,3 @@ def _certificate(summary: CertificateSummary) -> Content:
     return Content("\n").join(
         [Content.assemble((name, "$quiet"), inline(value, 400)) for name, value in lines]
     )
-
-
-def date(when: float) -> str:
-    """A point in time as a day, in UTC: certificates speak so."""
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%d")

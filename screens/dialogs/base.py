@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -12,7 +12,10 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from screens.state_styles import inline
-from screens.widgets.button import Act
+from screens.widgets.button import ActionButton
+
+if TYPE_CHECKING:
+    from screens.base_app import BaseApp
 
 Result = TypeVar("Result")
 
@@ -45,7 +48,12 @@ class Dialog(ModalScreen[Result]):
         Binding("pageup", "scroll(-8)", "Page up", show=False),
         Binding("pagedown", "scroll(8)", "Page down", show=False),
     ]
-    AUTO_FOCUS = "Act"
+    AUTO_FOCUS = "ActionButton"
+
+    @property
+    def firescreen(self) -> BaseApp:
+        """The app, with its own type."""
+        return cast("BaseApp", self.app)
 
     def compose(self) -> ComposeResult:
         """The box."""
@@ -54,7 +62,7 @@ class Dialog(ModalScreen[Result]):
                 yield from self.inside()
             with Horizontal(classes="buttons"):
                 for name, label in self.buttons():
-                    yield Act(label, id=name)
+                    yield ActionButton(label, id=name)
         box.border_title = Content(f" {inline(self.title_text(), 64)} ")
 
     def action_scroll(self, lines: int) -> None:
@@ -77,10 +85,10 @@ class Dialog(ModalScreen[Result]):
         """(id, label) of each button."""
         return (("close", "Close"),)
 
-    def on_act_pressed(self, event: Act.Pressed) -> None:
+    def on_action_button_pressed(self, event: ActionButton.Pressed) -> None:
         """Answers with the button's id."""
         event.stop()
-        self.chosen(event.act.id or "")
+        self.chosen(event.button.id or "")
 
     def chosen(self, name: str) -> None:
         """Ends the dialog; `name` is the button's id."""

@@ -19,7 +19,7 @@ put back, and nothing else was changed. It has to be one that no other of these 
 cannot go first."""
 
 
-class FirstDialog(Dialog["str | None"]):
+class CanaryDialog(Dialog["str | None"]):
     """Answers with a host's name, 'none', '' to leave it to Firescreen, or None for no change.
 
     Args:
@@ -31,7 +31,7 @@ class FirstDialog(Dialog["str | None"]):
     TITLE_TEXT = "Which host goes first?"
     AUTO_FOCUS = "OptionList"
     DEFAULT_CSS = """
-    FirstDialog OptionList { background: $surface; padding: 0; margin: 1 0 0 0; max-height: 9; }
+    CanaryDialog OptionList { background: $surface; padding: 0; margin: 1 0 0 0; max-height: 9; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "", show=False),

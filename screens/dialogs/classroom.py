@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -13,8 +13,7 @@ from screens.dialogs.base import Dialog
 from screens.state_styles import safe
 
 if TYPE_CHECKING:
-    from screens.app import FirescreenApp
-    from screens.state import Trouble
+    from screens.state import ErrorMessage
 
 
 class ClassroomDialog(Dialog[bool]):
@@ -69,27 +68,27 @@ class ClassroomDialog(Dialog[bool]):
             self.dismiss(False)
 
     def _take(self, *, then_ask: bool = False) -> None:
-        app = cast("FirescreenApp", self.app)
+        app = self.firescreen
         file = self.query_one("#file", Input).value.strip()
         number = self.query_one("#campus", Input).value.strip()
         campus = int(number) if number.isdecimal() else 0
         app.ask(
-            lambda: app.desk.take_classroom(file, campus),
+            lambda: app.client.take_classroom(file, campus),
             lambda _: self._taken(),
-            lambda trouble: self._wrong(trouble, asks=then_ask),
+            lambda error: self._wrong(error, asks=then_ask),
         )
 
     def _taken(self) -> None:
         if self.is_current:
             self.dismiss(True)
 
-    def _wrong(self, trouble: Trouble, *, asks: bool) -> None:
+    def _wrong(self, error: ErrorMessage, *, asks: bool) -> None:
         if not self.is_current:
             return
-        about = "#campus" if "campus" in trouble.title.lower() else "#file"
+        about = "#campus" if "campus" in error.title.lower() else "#file"
         wrong = self.query_one("#wrong", Static)
-        todo = trouble.todo.replace(": --campus NUMBER", "")
-        wrong.update(Content.assemble("✗ ", safe(f"{trouble.where}: {trouble.what}: {todo}", 500)))
+        todo = error.todo.replace(": --campus NUMBER", "")
+        wrong.update(Content.assemble("✗ ", safe(f"{error.where}: {error.what}: {todo}", 500)))
         wrong.add_class("-on")
         # Who was not asked for the number yet has done nothing wrong.
         wrong.set_class(not (asks and about == "#campus"), "-on")

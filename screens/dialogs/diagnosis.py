@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from textual import events
 from textual.app import ComposeResult
@@ -11,11 +11,10 @@ from textual.widgets import Static, TextArea
 
 from screens.dialogs.base import Dialog
 from screens.state_styles import inline, safe
-from screens.widgets.button import Act
+from screens.widgets.button import ActionButton
 from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
-    from screens.app import FirescreenApp
     from wizard.diagnostics.catalogue import Diagnosis
 
 _LONGEST = 65536
@@ -33,25 +32,21 @@ class Pasted(TextArea):
             self.move_cursor(edit.end_location)
 
 
-class MeaningDialog(Dialog[None]):
+class DiagnosisDialog(Dialog[None]):
     """Explains while one types or pastes; the hosts are asked only when the person says so."""
 
     TITLE_TEXT = "What does this mean?"
     AUTO_FOCUS = "Pasted"
     DEFAULT_CSS = """
-    MeaningDialog .box { width: 96%; max-width: 110; }
-    MeaningDialog Pasted { height: 3; border: none; padding: 0 1; margin: 0 0 1 0; background: $panel; }
-    MeaningDialog Pasted:focus { border: none; background-tint: $foreground 8%; }
+    DiagnosisDialog .box { width: 96%; max-width: 110; }
+    DiagnosisDialog Pasted { height: 3; border: none; padding: 0 1; margin: 0 0 1 0; background: $panel; }
+    DiagnosisDialog Pasted:focus { border: none; background-tint: $foreground 8%; }
     """
 
     def __init__(self, text: str = "") -> None:
         super().__init__()
         self._first = redact(plain(text, _LONGEST))
         self._found: Diagnosis | None = None
-
-    @property
-    def _firescreen(self) -> FirescreenApp:
-        return cast("FirescreenApp", self.app)
 
     def inside(self) -> ComposeResult:
         """What to do, the text, and what it means."""
@@ -82,8 +77,8 @@ class MeaningDialog(Dialog[None]):
         if not text.strip():
             self._show(None, Content(""))
             return
-        self._firescreen.ask(
-            lambda: self._firescreen.desk.diagnosis(text),
+        self.firescreen.ask(
+            lambda: self.firescreen.client.diagnosis(text),
             lambda found: self._told(text, found),
             wanted=lambda: self._current(text),
         )
@@ -99,8 +94,8 @@ class MeaningDialog(Dialog[None]):
         self._found = found
         self.query_one("#meaning", Static).update(words)
         open_still = found is not None and bool(found.questions) and not found.asked
-        self.query_one("#ask", Act).display = open_still
-        self.query_one("#mend", Act).display = bool(found and found.mend)
+        self.query_one("#ask", ActionButton).display = open_still
+        self.query_one("#mend", ActionButton).display = bool(found and found.mend)
 
     def chosen(self, name: str) -> None:
         """Asks, mends or closes."""
@@ -109,16 +104,16 @@ class MeaningDialog(Dialog[None]):
             self._ask()
         elif name == "mend" and found is not None:
             self.dismiss(None)
-            self._firescreen.open_part(found.mend)
+            self.firescreen.open_menu_entry(found.mend)
         else:
             self.dismiss(None)
 
     def _ask(self) -> None:
-        text, stack = self.query_one(Pasted).text, self._firescreen.session.stack
+        text, stack = self.query_one(Pasted).text, self.firescreen.session.stack
         self.query_one("#meaning", Static).update(Content("▸ Asking the hosts…"))
-        self.query_one("#ask", Act).display = False
-        self._firescreen.ask(
-            lambda: self._firescreen.desk.diagnosis(text, ask=True, stack=stack),
+        self.query_one("#ask", ActionButton).display = False
+        self.firescreen.ask(
+            lambda: self.firescreen.client.diagnosis(text, ask=True, stack=stack),
             lambda found: self._told(text, found),
             wanted=lambda: self._current(text),
         )

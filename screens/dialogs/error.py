@@ -5,29 +5,31 @@ from __future__ import annotations
 from textual.content import Content
 
 from screens.dialogs.base import Dialog
-from screens.state import Trouble
-from screens.state_styles import safe
+from screens.state import ErrorMessage
+from screens.state_styles import describe_error
 
 
-class TroubleDialog(Dialog[str]):
+class ErrorDialog(Dialog[str]):
     """Shows an error; answers with the id of the button pressed, 'close' for Escape.
 
     Args:
-        trouble: the error.
+        error: the error.
         ways: (id, label) of the buttons; one to close it by default.
     """
 
-    def __init__(self, trouble: Trouble, ways: tuple[tuple[str, str], ...] = (("close", "Close"),)) -> None:
+    def __init__(
+        self, error: ErrorMessage, ways: tuple[tuple[str, str], ...] = (("close", "Close"),)
+    ) -> None:
         super().__init__()
-        self.trouble, self._ways = trouble, ways
+        self.error, self._ways = error, ways
 
     def title_text(self) -> str:
         """What kind of error."""
-        return self.trouble.title
+        return self.error.title
 
     def text(self) -> Content:
         """The three parts."""
-        return describe(self.trouble)
+        return describe_error(self.error)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """As asked for."""
@@ -40,13 +42,3 @@ class TroubleDialog(Dialog[str]):
     def action_refuse(self) -> None:
         """Escape."""
         self.dismiss("close")
-
-
-def describe(trouble: Trouble) -> Content:
-    """The parts of an error, each on its own lines; empty parts are left out."""
-    parts = [Content.assemble(("✗ ", "$error bold"), safe(trouble.what, 2000))]
-    if trouble.where:
-        parts.append(Content.assemble(("Where  ", "$quiet"), safe(trouble.where, 500)))
-    if trouble.todo:
-        parts.append(Content.assemble(("Do     ", "$success bold"), safe(trouble.todo, 1000)))
-    return Content("\n").join(parts)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
-
 from textual import events
 from textual.app import ComposeResult
 from textual.widgets import Markdown, OptionList
@@ -11,17 +9,14 @@ from textual.widgets.option_list import Option
 
 from screens.dialogs.base import Dialog
 
-if TYPE_CHECKING:
-    from screens.app import FirescreenApp
 
-
-class WordsDialog(Dialog[None]):
+class GlossaryDialog(Dialog[None]):
     """The list of words, and what the one in hand means. A letter goes to the next word that begins with it."""
 
     TITLE_TEXT = "Words explained"
     AUTO_FOCUS = "OptionList"
     DEFAULT_CSS = """
-    WordsDialog {
+    GlossaryDialog {
         .text { height: 17; }
         OptionList { max-height: 7; padding: 0; background: $panel; }
         Markdown { padding: 0; margin: 1 0 0 0; background: $surface; height: auto; }
@@ -40,8 +35,8 @@ class WordsDialog(Dialog[None]):
 
     def on_mount(self) -> None:
         """Reads them."""
-        app = cast("FirescreenApp", self.app)
-        app.ask(app.desk.words, self._have, wanted=lambda: self in app.screen_stack)
+        app = self.firescreen
+        app.ask(app.client.words, self._have, wanted=lambda: self in app.screen_stack)
 
     def _have(self, texts: tuple[str, ...]) -> None:
         self._texts = texts

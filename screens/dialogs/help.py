@@ -42,9 +42,9 @@ class HelpDialog(Dialog[None]):
         app = self.app
         self.dismiss(None)
         if name == "words":
-            from screens.dialogs.glossary import WordsDialog
+            from screens.dialogs.glossary import GlossaryDialog
 
-            app.push_screen(WordsDialog())
+            app.push_screen(GlossaryDialog())
         elif name == "manual":
             from screens.dialogs.manual import ManualDialog
 

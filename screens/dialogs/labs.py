@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -15,21 +15,20 @@ from screens.dialogs.base import Dialog
 from screens.state_styles import fit, inline, safe
 
 if TYPE_CHECKING:
-    from screens.app import FirescreenApp
-    from screens.state import Trouble
+    from screens.state import ErrorMessage
     from wizard.labs import Lab
     from wizard.labs.classroom import Classroom
 
 
-class LabPicker(Dialog[str]):
+class LabsDialog(Dialog[str]):
     """Answers with the id of a lab, or '' for none. It also says on which hosts, and lets one choose others."""
 
     TITLE_TEXT = "Follow a lab"
     AUTO_FOCUS = "OptionList"
     DEFAULT_CSS = """
-    LabPicker .box { width: 78; }
-    LabPicker OptionList { background: $surface; padding: 0; margin: 1 0; max-height: 8; }
-    LabPicker #about { height: 5; }
+    LabsDialog .box { width: 78; }
+    LabsDialog OptionList { background: $surface; padding: 0; margin: 1 0; max-height: 8; }
+    LabsDialog #about { height: 5; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "", show=False),
@@ -61,14 +60,16 @@ class LabPicker(Dialog[str]):
         self._look()
 
     def _look(self) -> None:
-        app = cast("FirescreenApp", self.app)
-        app.ask(lambda: (app.desk.labs(), app.desk.classroom()), lambda found: self._have(*found), self._lost)
+        app = self.firescreen
+        app.ask(
+            lambda: (app.client.labs(), app.client.classroom()), lambda found: self._have(*found), self._lost
+        )
 
-    def _lost(self, trouble: Trouble) -> None:
+    def _lost(self, error: ErrorMessage) -> None:
         """The classroom file is gone or spoilt: it is said, and the practice stack is there all the same."""
-        app = cast("FirescreenApp", self.app)
-        app.complain(trouble)
-        app.ask(app.desk.labs, lambda labs: self._have(labs, None))
+        app = self.firescreen
+        app.show_error(error)
+        app.ask(app.client.labs, lambda labs: self._have(labs, None))
 
     def _have(self, labs: tuple[Lab, ...], room: Classroom | None) -> None:
         if self not in self.app.screen_stack:
@@ -104,7 +105,7 @@ class LabPicker(Dialog[str]):
 
     def chosen(self, name: str) -> None:
         """Other hosts, labs of others, or none."""
-        app = cast("FirescreenApp", self.app)
+        app = self.firescreen
         if name == "add":
             from screens.dialogs.packs import PackDialog
 
@@ -114,7 +115,7 @@ class LabPicker(Dialog[str]):
 
             app.push_screen(ClassroomDialog(), lambda taken: self._look() if taken else None)
         elif name == "practice":
-            app.ask(app.desk.leave_classroom, lambda _: self._look())
+            app.ask(app.client.leave_classroom, lambda _: self._look())
         else:
             self.dismiss("")
 

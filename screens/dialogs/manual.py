@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
-
 from textual.app import ComposeResult
 from textual.widgets import Markdown, OptionList
 from textual.widgets.option_list import Option
 
 from screens.dialogs.base import Dialog
-
-if TYPE_CHECKING:
-    from screens.app import FirescreenApp
 
 
 class ManualDialog(Dialog[None]):
@@ -31,8 +26,8 @@ class ManualDialog(Dialog[None]):
 
     def on_mount(self) -> None:
         """Loads the topics."""
-        app = cast("FirescreenApp", self.app)
-        app.ask(app.desk.manual, self._show_topics, wanted=lambda: self in app.screen_stack)
+        app = self.firescreen
+        app.ask(app.client.manual, self._show_topics, wanted=lambda: self in app.screen_stack)
 
     def _show_topics(self, topics: tuple[tuple[str, str], ...]) -> None:
         self._topics = topics

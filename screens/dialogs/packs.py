@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.content import Content
@@ -11,11 +11,10 @@ from textual.widgets import Input, Static
 
 from screens.dialogs.base import Dialog
 from screens.state_styles import inline, safe
-from screens.widgets.button import Act
+from screens.widgets.button import ActionButton
 
 if TYPE_CHECKING:
-    from screens.app import FirescreenApp
-    from screens.state import Trouble
+    from screens.state import ErrorMessage
     from wizard.labs.packs import Pack
 
 _MOST = 8
@@ -41,10 +40,6 @@ class PackDialog(Dialog[bool]):
         self._pack: Pack | None = None
         self._typed = ""
 
-    @property
-    def _firescreen(self) -> FirescreenApp:
-        return cast("FirescreenApp", self.app)
-
     def inside(self) -> ComposeResult:
         """Words, the field, and what was found."""
         yield Static(
@@ -61,7 +56,7 @@ class PackDialog(Dialog[bool]):
 
     def on_mount(self) -> None:
         """Nothing to add yet."""
-        self.query_one("#add", Act).display = False
+        self.query_one("#add", ActionButton).display = False
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Another folder: what was found counts no longer."""
@@ -80,7 +75,7 @@ class PackDialog(Dialog[bool]):
         if name == "look":
             self._look(self.query_one(Input).value.strip())
         elif name == "add" and pack is not None:
-            self._firescreen.ask(lambda: self._firescreen.desk.add_pack(pack), self._added, self._wrong)
+            self.firescreen.ask(lambda: self.firescreen.client.add_pack(pack), self._added, self._wrong)
         else:
             self.dismiss(False)
 
@@ -89,8 +84,8 @@ class PackDialog(Dialog[bool]):
             return
         self._typed = self.query_one(Input).value
         self._show(None, Content("▸ Reading it…"))
-        self._firescreen.ask(
-            lambda: self._firescreen.desk.pack(Path(typed)),
+        self.firescreen.ask(
+            lambda: self.firescreen.client.pack(Path(typed)),
             self._looked,
             self._wrong,
             wanted=lambda: self in self.app.screen_stack,
@@ -113,21 +108,21 @@ class PackDialog(Dialog[bool]):
             return
         head = Content.styled("These labs may type this for you, as you:", "bold $primary")
         self._show(pack, Content("\n").join([head, safe("\n".join(pack.shows), 400_000)]))
-        self.query_one("#stop", Act).focus()  # a second Enter by mistake adds nothing
+        self.query_one("#stop", ActionButton).focus()  # a second Enter by mistake adds nothing
 
     def _show(self, pack: Pack | None, words: Content) -> None:
         self._pack = pack
         self.query_one("#found", Static).update(words)
-        self.query_one("#add", Act).display = pack is not None
-        self.query_one("#look", Act).display = pack is None
+        self.query_one("#add", ActionButton).display = pack is not None
+        self.query_one("#look", ActionButton).display = pack is None
 
     def _added(self, _: None) -> None:
         if self in self.app.screen_stack:
             self.dismiss(True)
 
-    def _wrong(self, trouble: Trouble) -> None:
+    def _wrong(self, error: ErrorMessage) -> None:
         if self in self.app.screen_stack:
-            words = safe(f"{trouble.what}: {trouble.todo}", 600)
+            words = safe(f"{error.what}: {error.todo}", 600)
             self._show(None, Content.assemble(("✗ ", "bold $error"), words))
             self.query_one(Input).focus()
 

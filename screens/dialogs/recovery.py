@@ -58,7 +58,7 @@ class RecoveryDialog(Dialog[Choice]):
         self.dismiss("later")
 
 
-class RemainsDialog(RecoveryDialog):
+class ComparisonDialog(RecoveryDialog):
     """What is not as it was before, with the ways to end it."""
 
     def __init__(self, remains: tuple[Remains, ...]) -> None:

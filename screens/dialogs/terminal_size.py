@@ -8,7 +8,7 @@ from textual.content import Content
 from screens.dialogs.base import Dialog
 
 
-class SmallDialog(Dialog[None]):
+class TerminalSizeDialog(Dialog[None]):
     """A notice only: Escape goes on in the small terminal.
 
     Args:

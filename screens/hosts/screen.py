@@ -13,9 +13,9 @@ from textual.widgets.option_list import Option
 
 from screens.base_screen import Page
 from screens.controllers.host_list import PRACTICE
-from screens.state_styles import EXPOSURE, fit, inline, safe
+from screens.state_styles import EXPOSURE, describe_error, fit, inline, safe
 from screens.themes import NO_HOST, host_colours
-from screens.widgets.title_bar import Bar
+from screens.widgets.title_bar import TitleBar
 
 if TYPE_CHECKING:
     from screens.state import HostEntry, Session
@@ -81,7 +81,7 @@ Escape stops a test that goes on, and leaves when there is none."""
 
     def on_mount(self) -> None:
         """Fills the list and follows it."""
-        self.firescreen.roster.open()
+        self.firescreen.host_list.open()
         self.watch(self.app, "hosts", self._follow)
 
     def on_resize(self) -> None:
@@ -95,11 +95,11 @@ Escape stops a test that goes on, and leaves when there is none."""
         return hosts[place] if place is not None and place < len(hosts) else None
 
     def _follow(self) -> None:
-        if self.standing:
+        if self.is_open:
             self._draw()
 
     def _draw(self) -> None:
-        if not self.standing:
+        if not self.is_open:
             return
         hosts = self.firescreen.hosts
         listed = self.query_one("#list", OptionList)
@@ -116,7 +116,7 @@ Escape stops a test that goes on, and leaves when there is none."""
         self._tell()
 
     def _lead(self) -> Content:
-        names = [_called(entry) for entry in self.firescreen.roster.taken]
+        names = [_called(entry) for entry in self.firescreen.host_list.taken]
         if not names:
             many = sum(entry.source == "added" and not entry.state for entry in self.firescreen.hosts) > 1
             how = (
@@ -142,7 +142,7 @@ Escape stops a test that goes on, and leaves when there is none."""
     def _tell(self) -> None:
         entry = self.entry
         if entry is not None:
-            words = _detail(entry, self.firescreen.roster.trouble)
+            words = _detail(entry, self.firescreen.host_list.error)
             self.query_one("#text", Static).update(words)
             self._name_host()
             self.refresh_bindings()
@@ -151,8 +151,8 @@ Escape stops a test that goes on, and leaves when there is none."""
         """In the colour that it has once it is in hand."""
         entry = self.entry
         if entry is not None:
-            colours = host_colours((*(one.name for one in self.firescreen.roster.taken), entry.name))
-            bar = self.query_one(Bar)
+            colours = host_colours((*(one.name for one in self.firescreen.host_list.taken), entry.name))
+            bar = self.query_one(TitleBar)
             bar.lead = ""
             bar.hosts = ((_called(entry), NO_HOST if entry.source == "practice" else colours[entry.name]),)
 
@@ -169,11 +169,9 @@ Escape stops a test that goes on, and leaves when there is none."""
         if entry is None:
             return
         if entry.name == PRACTICE and entry.source == "practice":
-            from screens.navigation import open_part
-
-            open_part(self.firescreen, "practise")
+            self.firescreen.open_menu_entry("practise")
         else:
-            self.firescreen.roster.test(entry.name)
+            self.firescreen.host_list.test(entry.name)
 
     def action_choose(self) -> None:
         """Chooses the host in hand, or no longer."""
@@ -183,41 +181,41 @@ Escape stops a test that goes on, and leaves when there is none."""
         if entry.source == "practice":
             self.app.notify("Practice stands for itself: Enter opens it.")
         else:
-            self.firescreen.roster.toggle(entry.name)
+            self.firescreen.host_list.toggle(entry.name)
 
     def action_add(self) -> None:
         """Asks for a host, adds and tests it."""
         from screens.dialogs.address import AddressDialog
 
-        self.app.push_screen(AddressDialog(self.firescreen.roster.add), self._added)
+        self.app.push_screen(AddressDialog(self.firescreen.host_list.add), self._added)
 
     def _added(self, names: tuple[str, ...] | None) -> None:
         if names:
             listed = self.query_one("#list", OptionList)
             listed.highlighted = [entry.name for entry in self.firescreen.hosts].index(names[0])
         if names and len(names) == 1:
-            self.firescreen.roster.test(names[0])
+            self.firescreen.host_list.test(names[0])
 
     def action_test_all(self) -> None:
         """Tests the hosts that were added, side by side."""
-        self.firescreen.roster.test_all()
+        self.firescreen.host_list.test_all()
 
     def action_remove(self) -> None:
         """Takes a host that was typed off the list."""
         entry = self.entry
         if entry is not None:
-            self.firescreen.roster.remove(entry.name)
+            self.firescreen.host_list.remove(entry.name)
 
     def action_use(self) -> None:
         """Takes the chosen hosts in hand."""
         if self.firescreen.runs.working:
             self.app.notify("A run is under way; wait for its end or stop it.", severity="warning")
-        elif self.firescreen.roster.take():
+        elif self.firescreen.host_list.take():
             self.firescreen.go_home()
 
     def action_back(self) -> None:
         """Stops what goes on; leaves when nothing does."""
-        if not self.firescreen.roster.stop():
+        if not self.firescreen.host_list.stop():
             self.app.pop_screen()
 
     def action_turn(self, pages: int) -> None:
@@ -302,10 +300,8 @@ def _detail(entry: HostEntry, instances: str) -> Content:
         )
     if entry.user:
         lines.append(_login(entry))
-    if entry.trouble:
-        from screens.dialogs.error import describe
-
-        lines.append(describe(entry.trouble))
+    if entry.error:
+        lines.append(describe_error(entry.error))
         lines += [Content.assemble(("Why    ", "$quiet"), safe(line, 400)) for line in entry.advice]
     elif entry.state == "" and not entry.user:
         lines.append(

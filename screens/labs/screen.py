@@ -17,15 +17,16 @@ from textual.widgets import Markdown, OptionList, Static
 from textual.widgets.option_list import Option
 
 from screens.base_screen import Page
-from screens.state import begin
-from screens.state_styles import commands, hang, inline, safe
+from screens.run_state import begin
+from screens.state_styles import commands, describe_error, hang, inline, safe
 
 if TYPE_CHECKING:
     from pathlib import Path
     from threading import Event
 
-    from screens.controllers.run_controller import Emit
-    from screens.state import RunState, Session, Trouble
+    from screens.engine_client.client import Emit
+    from screens.run_state import RunState
+    from screens.state import ErrorMessage, Session
     from wizard.engine import Outcome
     from wizard.labs import CheckResult, Lab, LabSession, LabStep
 
@@ -196,7 +197,7 @@ the end)."""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what makes sense for the step in hand."""
-        if not self.is_mounted or not self.standing:
+        if not self.is_mounted or not self.is_open:
             return True
         step = self.step
         if action == "copy":
@@ -235,12 +236,12 @@ the end)."""
         self.firescreen.ask(
             lambda: self._session.check(step.id, patience=patience),
             lambda result: self._checked(step, result, aloud=aloud),
-            lambda trouble: self._unchecked(trouble, aloud=aloud),
+            lambda error: self._unchecked(error, aloud=aloud),
         )
 
     def _checked(self, step: LabStep, result: CheckResult, *, aloud: bool) -> None:
         self._looking = False
-        if not self.standing:
+        if not self.is_open:
             return
         if result.ok:
             new = step.id not in self._done
@@ -258,12 +259,11 @@ the end)."""
                 )
             )
 
-    def _unchecked(self, trouble: Trouble, *, aloud: bool) -> None:
-        from screens.dialogs.error import describe
+    def _unchecked(self, error: ErrorMessage, *, aloud: bool) -> None:
 
         self._looking = False
-        if self.standing and aloud:
-            self._say(describe(trouble))
+        if self.is_open and aloud:
+            self._say(describe_error(error))
 
     # -- helping -------------------------------------------------------------------------------------------
 
@@ -274,7 +274,7 @@ the end)."""
             return
 
         def given(hint: str) -> None:
-            if self.standing and self.step is step:
+            if self.is_open and self.step is step:
                 if self._session.answer(step.id):
                     self._draw()
                 self._say(Content.assemble(("Hint  ", "bold $primary"), safe(hint, 1000)))
@@ -316,10 +316,8 @@ the end)."""
             return
         self._helping, breaking, self._breaking = False, self._breaking, False
         self._lab = self._session.lab
-        if state.trouble is not None:
-            from screens.dialogs.error import describe
-
-            self._say(describe(state.trouble))
+        if state.error is not None:
+            self._say(describe_error(state.error))
         elif state.kind == "undo":
             self._begin_again()
         elif breaking and self.step is not None:
@@ -426,7 +424,7 @@ the end)."""
         """Writes the report and says where it is; in a browser, gives it to the browser."""
 
         def written(path: Path) -> None:
-            if not self.standing:
+            if not self.is_open:
                 return
             files = f"{inline(str(path), 400)}\n  and for a browser: {inline(str(path.with_suffix('.html')), 400)}"
             self._say(Content.assemble(("✓ ", "bold $success"), f"Your report: {files}"))
@@ -446,7 +444,7 @@ the end)."""
             self.app.notify("A step is being done; a moment.", severity="warning")
             return
         self.app.pop_screen()
-        self.firescreen.look()
+        self.firescreen.stack_session.rescan()
 
 
 def _ending(lab: Lab, *, answers: bool) -> str:

@@ -13,6 +13,13 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from screens.base_screen import Page
+from screens.navigation.runs import (
+    accept_broken,
+    answers_of,
+    show_current_connections,
+    start_apply,
+    start_verify,
+)
 from screens.plan.outline import (
     WHOLE,
     Line,
@@ -36,10 +43,12 @@ from screens.plan.text import (
     waiting,
     why,
 )
+from screens.routes import MapView, Route
+from screens.state_styles import describe_error
 from screens.widgets.tabs import Tabs
 
 if TYPE_CHECKING:
-    from screens.state import Session, Trouble
+    from screens.state import ErrorMessage, Session
     from wizard.model import Plan, PlannedStep
 
 
@@ -116,29 +125,26 @@ by itself."""
     def on_mount(self) -> None:
         """Asks for the plan, unless there is one for these very answers."""
         self.query_one("#panes").display = False
-        self.firescreen.ask(_get_ready, lambda _: None)
+        self.firescreen.ask(self.firescreen.prepare_run, lambda _: None)
         session = self.firescreen.session
         if session.plan is not None:
             self._have(session.plan)
         elif session.stack is not None:
-            from screens.navigation import answers_of
-
             stack, answers = session.stack, answers_of(session)
             self.firescreen.ask(
-                lambda: self.firescreen.desk.planned(stack, answers), self._made, self._refused
+                lambda: self.firescreen.client.planned(stack, answers), self._made, self._refused
             )
 
     def _made(self, plan: Plan) -> None:
         self.firescreen.session = replace(self.firescreen.session, plan=plan)
-        if self.standing:
+        if self.is_open:
             self._have(plan)
 
-    def _refused(self, trouble: Trouble) -> None:
-        from screens.dialogs.error import describe
+    def _refused(self, error: ErrorMessage) -> None:
 
-        self.firescreen.complain(trouble)
-        if self.standing:
-            self.query_one("#top", Static).update(describe(trouble))
+        self.firescreen.show_error(error)
+        if self.is_open:
+            self.query_one("#top", Static).update(describe_error(error))
 
     @property
     def first(self) -> str:
@@ -165,7 +171,7 @@ by itself."""
         self.query_one("#steps", OptionList).focus()
         self.refresh_bindings()
 
-    def _fill(self, in_hand: str) -> None:
+    def _fill(self, selected: str) -> None:
         """Draws the outline as it is folded now, with that line in hand."""
         steps = self.query_one("#steps", OptionList)
         self._shown = visible(self._lines, self._folded)
@@ -175,7 +181,7 @@ by itself."""
             for line in self._shown
         )
         ids = [line.id for line in self._shown]
-        steps.highlighted = ids.index(in_hand) if in_hand in ids else 0
+        steps.highlighted = ids.index(selected) if selected in ids else 0
 
     @property
     def plan(self) -> Plan | None:
@@ -258,21 +264,26 @@ by itself."""
 
     def action_trust(self) -> None:
         """The plan as a picture."""
-        from screens.navigation import open_trust
-
-        open_trust(self.firescreen)
+        self.open_trust_map()
 
     def action_journey(self) -> None:
         """The way of each certificate."""
-        from screens.certificate_distribution.screen import JourneyPage
+        if self.plan is not None:
+            self.firescreen.open_page(Route.CERTIFICATE_DISTRIBUTION, MapView.PLAN)
 
+    def open_trust_map(self) -> None:
+        """The connections of the plan; where nothing is to be changed, the present ones, which can be probed."""
         plan = self.plan
-        if plan is not None:
-            self.app.push_screen(JourneyPage(plan, read=not plan.steps))
+        if plan is not None and plan.steps:
+            self.firescreen.open_page(Route.TRUST_MAP, MapView.PLAN)
+        elif plan is not None:
+            show_current_connections(self.firescreen)
+        else:
+            super().open_trust_map()
 
     def action_first(self) -> None:
         """Asks which host is to go first, and remembers it for this stack."""
-        from screens.dialogs.canary import FirstDialog
+        from screens.dialogs.canary import CanaryDialog
 
         plan, session = self.plan, self.firescreen.session
         if plan is None:
@@ -282,7 +293,7 @@ by itself."""
             if wanted is not None:
                 self.firescreen.session = replace(self.firescreen.session, canary=wanted)
 
-        dialog = FirstDialog(may_go_first(plan), ours=goes_first(plan), now=session.canary)
+        dialog = CanaryDialog(may_go_first(plan), ours=goes_first(plan), now=session.canary)
         self.app.push_screen(dialog, chosen)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -332,9 +343,8 @@ by itself."""
 
     def action_verify(self) -> None:
         """Nothing to change: proves that it is so."""
-        from screens.navigation import start_verify
-
-        start_verify(self.firescreen)
+        if start_verify(self.firescreen):
+            self.firescreen.open_page(Route.VERIFICATION, replace=True)
 
     def action_apply(self) -> None:
         """Asks for what has to be accepted, asks once more, then applies."""
@@ -348,8 +358,6 @@ by itself."""
 
         def answered(yes: bool | None) -> None:
             if yes:
-                from screens.navigation import accept_broken
-
                 self._confirm(accept_broken(self.firescreen, plan))
 
         self.app.push_screen(AcceptDialog(plan.unaccepted), answered)
@@ -357,7 +365,6 @@ by itself."""
     def _confirm(self, plan: Plan) -> None:
         from screens.dialogs.apply import ApplyDialog
         from screens.dialogs.confirm import ConfirmDialog
-        from screens.navigation import start_apply
 
         text = Content("\n").join(
             [
@@ -374,18 +381,12 @@ by itself."""
         if waiting(plan):
             self.app.push_screen(
                 ApplyDialog(text),
-                lambda when: start_apply(self.firescreen, later=when == "later") if when else None,
+                lambda when: (
+                    start_apply(self.firescreen, plan, self.first, later=when == "later") if when else None
+                ),
             )
             return
         self.app.push_screen(
             ConfirmDialog("Apply this plan?", text, yes="Apply", no="Not yet"),
-            lambda yes: start_apply(self.firescreen) if yes else None,
+            lambda yes: start_apply(self.firescreen, plan, self.first) if yes else None,
         )
-
-
-def _get_ready() -> None:
-    """Imports, in a thread, what opens while the engine is at work."""
-    from screens.run import screen as run
-    from screens.verification import screen as proof
-
-    del proof, run

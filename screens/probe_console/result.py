@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from screens.dialogs.attempt import date
-from screens.state_styles import commands, fit, hang, inline, safe
+from screens.state_styles import commands, date, fit, hang, inline, safe
 
 if TYPE_CHECKING:
     from wizard.diagnostics.catalogue import Diagnosis

@@ -16,11 +16,10 @@ from textual.widgets import Input, Static
 
 from screens.base_screen import Page
 from screens.probe_console.result import answer
-from screens.state import Trouble
+from screens.state import ErrorMessage
 from screens.state_styles import inline
 
 if TYPE_CHECKING:
-    from screens.app import FirescreenApp
     from wizard.diagnostics.catalogue import Diagnosis
     from wizard.engine.manual_probe import Answered, Request, What
     from wizard.model import Probe
@@ -39,7 +38,7 @@ ASKS = {
 }
 
 
-class Console(Page):
+class ConsolePage(Page):
     """A request builder above, what came of it beneath.
 
     Args:
@@ -64,15 +63,15 @@ The command beneath asks the same and needs no answer: where a password is used,
 can read. Where curl would say something else than Prometheus, a line with ! says so."""
 
     DEFAULT_CSS = """
-    Console #form { height: auto; padding: 0 1; background: $surface; }
-    Console .row { height: 1; }
-    Console .row Static { width: 11; color: $quiet; padding: 0 1; }
-    Console Input { height: 1; border: none; padding: 0 1; background: $panel; width: 1fr; margin: 0 1 0 0; }
-    Console Input:focus { border: none; background-tint: $foreground 12%; }
-    Console #ways { height: 1; padding: 0 1; }
-    Console #came { height: 1fr; padding: 0 0 0 2; scrollbar-gutter: stable; }
-    Console #came Static { height: auto; }
-    Console #came:focus { background-tint: $foreground 2%; }
+    ConsolePage #form { height: auto; padding: 0 1; background: $surface; }
+    ConsolePage .row { height: 1; }
+    ConsolePage .row Static { width: 11; color: $quiet; padding: 0 1; }
+    ConsolePage Input { height: 1; border: none; padding: 0 1; background: $panel; width: 1fr; margin: 0 1 0 0; }
+    ConsolePage Input:focus { border: none; background-tint: $foreground 12%; }
+    ConsolePage #ways { height: 1; padding: 0 1; }
+    ConsolePage #came { height: 1fr; padding: 0 0 0 2; scrollbar-gutter: stable; }
+    ConsolePage #came Static { height: auto; }
+    ConsolePage #came:focus { background-tint: $foreground 2%; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f2", "ask('page')", "Ask", tooltip="Ask for the URL itself"),
@@ -144,12 +143,12 @@ can read. Where curl would say something else than Prometheus, a line with ! say
         self._answered = self._closer = None
         self.query_one("#answer", Static).update("▸ asking…")
         request = self._request()
-        desk, scan = self.firescreen.desk, self.firescreen.session.scan
+        client, scan = self.firescreen.client, self.firescreen.session.scan
         self.firescreen.ask(
-            lambda: desk.ask_once(request(), scan.facts if scan else None),
+            lambda: client.ask_once(request(), scan.facts if scan else None),
             self._came,
             self._refused,
-            wanted=lambda: self.standing and number == self._asked,
+            wanted=lambda: self.is_open and number == self._asked,
         )
 
     def _request(self) -> Callable[[], Request]:
@@ -194,21 +193,21 @@ can read. Where curl would say something else than Prometheus, a line with ! say
         found = answered.diagnosis
         if found is None or not found.questions or self.firescreen.session.stack is None:
             return
-        number, stack, desk = self._asked, self.firescreen.session.stack, self.firescreen.desk
+        number, stack, client = self._asked, self.firescreen.session.stack, self.firescreen.client
         attempt = answered.attempt
         self.firescreen.ask(
-            lambda: desk.diagnosis(f"{attempt.reason}\n{attempt.detail}", ask=True, stack=stack),
+            lambda: client.diagnosis(f"{attempt.reason}\n{attempt.detail}", ask=True, stack=stack),
             self._narrowed,
             lambda _: None,
-            wanted=lambda: self.standing and number == self._asked,
+            wanted=lambda: self.is_open and number == self._asked,
         )
 
     def _narrowed(self, found: Diagnosis | None) -> None:
         self._closer = found
         self._draw()
 
-    def _refused(self, trouble: Trouble) -> None:
-        words = " ".join(part for part in (trouble.what, trouble.where, trouble.todo) if part)
+    def _refused(self, error: ErrorMessage) -> None:
+        words = " ".join(part for part in (error.what, error.where, error.todo) if part)
         self.query_one("#answer", Static).update(Content.assemble(("✗ ", "$error bold"), inline(words, 400)))
 
     def _draw(self) -> None:
@@ -259,22 +258,11 @@ can read. Where curl would say something else than Prometheus, a line with ! say
     def action_mend(self) -> None:
         """To the part that mends what the answer says."""
         if self._found is not None:
-            self.firescreen.open_part(self._found.mend)
+            self.firescreen.open_menu_entry(self._found.mend)
 
     def action_edit(self) -> None:
         """Back to the URL."""
         self.query_one("#url", Input).focus()
-
-
-def open_console(app: FirescreenApp, probe: Probe | None = None) -> None:
-    """Opens the console, with a request filled in if there is one."""
-    scan = app.session.scan
-    known = [
-        f"{'https' if row.tls else 'http'}://{row.address}/metrics"
-        for row in (scan.exposures if scan is not None else ())
-        if row.state != "down"
-    ]
-    app.push_screen(Console(probe, known))
 
 
 def _place(url: str) -> str:

@@ -1,123 +1,136 @@
-"""Many hosts in a run, drawn: a line a host with its state in a word, how far it is, and what is done there now.
-
-Pure: `widgets.fleet` puts the lines on the screen, and the screen of the run says which host is in hand.
-"""
+"""The table of a run's hosts: a line each, however many there are; only the lines in sight are drawn."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from textual import events
+from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.visual import Visual
 
-from screens.dialogs.error import describe
-from screens.state_styles import HOST, fit, inline, safe
+from screens.run.host_lines import line, name_width, ordered
 
 if TYPE_CHECKING:
-    from screens.state import HostRow
-
-ORDER = ("stuck", "failed", "failing", "away", "working", "changed", "waiting", "proven", "rolled-back")
-"""Trouble first, then what moves, then the rest; within each, as the plan has them."""
-
-COUNTED = ("proven", "failed", "failing", "stuck", "away", "rolled-back", "changed", "working", "waiting")
-
-_STATE = 12
-_NAME = 24
-_BAR = 6
-_ROOMY = 100
-"""Cells from which on there is room for a bar beside the numbers."""
+    from screens.run_state import HostRow
 
 
-def word_of(row: HostRow) -> str:
-    """The key of `words.HOST` for a row: a host that is as before because it failed is not merely put back."""
-    if row.failing and row.state in ("working", "changed"):
-        return "failing"
-    return "failed" if row.state == "rolled-back" and row.trouble is not None else row.state
+class HostTable(ScrollView, can_focus=True):
+    """Lists hosts, failures first; one of them is in hand and stays so wherever its line moves to."""
 
-
-def in_trouble(row: HostRow) -> bool:
-    """Whether something went wrong there that has to be mended."""
-    return word_of(row) in ("failed", "stuck", "away")
-
-
-def ordered(rows: Iterable[HostRow]) -> tuple[HostRow, ...]:
-    """The rows as they are listed."""
-    return tuple(sorted(rows, key=lambda row: ORDER.index(word_of(row))))
-
-
-def summary(rows: Iterable[HostRow]) -> Content:
-    """How many hosts are in which state: '17 proven, 1 failed, 2 waiting'."""
-    counts = Counter(map(word_of, rows))
-    parts = []
-    for key in COUNTED:
-        if counts[key]:
-            sign, word, colour = HOST[key]
-            parts.append(Content.assemble((f"{sign} ", f"bold {colour}"), f"{counts[key]} {word}"))
-    total = counts.total()
-    return Content.assemble((f"{total} host{'s' * (total != 1)}: ", "$quiet"), Content(", ").join(parts))
-
-
-def name_width(rows: Iterable[HostRow]) -> int:
-    """Cells for the longest name, within reason."""
-    return min(max((len(inline(row.host)) for row in rows), default=0), _NAME)
-
-
-def line(row: HostRow, *, width: int, names: int, canary: str = "") -> Content:
-    """One host in one line of exactly `width` cells.
-
-    Args:
-        row: the host.
-        width: cells that there are.
-        names: cells for the names, see `name_width`.
-        canary: the host that the others wait for; '' for none.
+    ALLOW_SELECT = False
+    DEFAULT_CSS = """
+    HostTable { height: auto; width: 1fr; padding: 0 1; overflow-x: hidden; }
     """
-    sign, word, colour = HOST[word_of(row)]
-    numbers = f"{row.done}/{row.total}" if row.total else ""
-    bar = Content("")
-    if width >= _ROOMY:
-        filled = min(_BAR, round(_BAR * row.done / row.total)) if row.total else 0
-        rest = ("─" if row.total else " ") * (_BAR - filled)
-        bar = Content.assemble(("━" * filled, colour), (rest, "$faint"), " ")
-    head = Content.assemble(
-        (fit(f"{sign} {word}", _STATE), f"bold {colour}"),
-        (f"{fit(row.host, names)} ", "bold"),
-        bar,
-        (f"{numbers:>6}  ", "$quiet"),
-    )
-    return Content.assemble(head, (fit(_said(row, canary), max(width - head.cell_length, 0)), _tone(row)))
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "move(-1)", "Host above", show=False),
+        Binding("down", "move(1)", "Host below", show=False),
+        Binding("home", "edge(0)", "First host", show=False),
+        Binding("end", "edge(-1)", "Last host", show=False),
+        Binding("enter,space", "open", "What happened there", show=False),
+    ]
 
+    rows: reactive[tuple[HostRow, ...]] = reactive(())
+    canary: reactive[str] = reactive("")
+    selected: reactive[str] = reactive("")
+    """The host whose line is marked; '' until one was chosen."""
 
-def _said(row: HostRow, canary: str) -> str:
-    """What is to be known of it now, in a line."""
-    if row.trouble is not None:
-        return row.trouble.what.partition("\n")[0]
-    if row.now:
-        return row.now
-    first = "goes first" if row.host == canary else ""
-    if row.state == "waiting":
-        return first or (f"waits until {canary} is proven" if canary else "")
-    if row.state == "rolled-back" and row.done and not row.total:
-        return f"{row.done} change{'s' * (row.done != 1)} taken back"
-    return {"changed": "not proven yet", "proven": first and "went first"}.get(row.state, "")
+    class Chosen(Message):
+        """The person chose another host."""
 
+    class Opened(Message):
+        """The person wants to know what happened on the host in hand."""
 
-def _tone(row: HostRow) -> str:
-    return "" if row.trouble is not None or row.now else "$quiet"
+    def __init__(self) -> None:
+        super().__init__()
+        self._listed: tuple[HostRow, ...] = ()
+        self._names = 0
 
+    @property
+    def listed(self) -> tuple[HostRow, ...]:
+        """The rows in the order in which they stand."""
+        return self._listed
 
-def told(row: HostRow) -> Content:
-    """All that is known of a host: how it stands, what went wrong and what to do, and what was said there."""
-    sign, word, colour = HOST[word_of(row)]
-    changes = f"{row.done} of {row.total} changes made" if row.total else ""
-    back = "what was changed there is put back" if word_of(row) == "failed" else ""
-    more = " · ".join(part for part in (changes, back) if part)
-    parts = [Content.assemble((f"{sign} {word}", f"bold {colour}"), (f"  {more}", "$quiet"))]
-    if row.trouble is not None:
-        parts += [Content.styled(inline(row.trouble.title), "bold"), describe(row.trouble)]
-    if row.lines:
-        parts.append(Content.styled("What was done and said there, the newest last", "$quiet"))
-        parts += [safe(text, 400) for text in row.lines]
-    elif not row.trouble:
-        parts.append(Content("Nothing has been done there yet."))
-    return Content("\n").join(parts)
+    def watch_rows(self, before: tuple[HostRow, ...], rows: tuple[HostRow, ...]) -> None:
+        """Sorts them; the height changes only with their number."""
+        self._listed = ordered(rows)
+        self._names = name_width(rows)
+        if len(before) != len(rows):
+            self.virtual_size = Size(0, len(rows))
+            self.refresh(layout=True)
+        elif self.selected:
+            self._into_sight()
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """The line at that height of what is in sight."""
+        at = y + self.scroll_offset.y
+        width = self.scrollable_content_region.width
+        if at >= len(self._listed):
+            return Strip.blank(width, self.rich_style)
+        row = self._listed[at]
+        text = line(row, width=width - 2, names=self._names, canary=self.canary)
+        mine = row.host == self.selected
+        whole = Content.assemble("▸" if mine else " ", text, " ")
+        if mine and self.app.no_color:  # greys of its own would not read on a line that is reversed
+            whole = Content.styled(whole.plain, "bold reverse" if self.has_focus else "bold underline")
+        elif mine:
+            part = "" if self.has_focus else "-blurred"
+            whole = whole.stylize_before(f"on $block-cursor{part}-background")
+        return Visual.to_strips(self, whole, width, 1, self.visual_style, pad=True)[0]
+
+    def watch_in_hand(self) -> None:
+        """Another line is marked."""
+        self._into_sight()
+        self.refresh()
+
+    def watch_has_focus(self, _focused: bool) -> None:
+        """The mark looks otherwise."""
+        super().watch_has_focus(_focused)
+        self.refresh()
+
+    @property
+    def _at(self) -> int:
+        return next((at for at, row in enumerate(self._listed) if row.host == self.selected), 0)
+
+    def _into_sight(self) -> None:
+        if self._listed and self.is_mounted:
+            self.scroll_to_region(Region(0, self._at, 1, 1), animate=False, force=True)
+
+    def action_move(self, by: int) -> None:
+        """The neighbour; at the ends it stays."""
+        self._choose(self._at + by if self.selected else 0)
+
+    def action_edge(self, end: int) -> None:
+        """The first, or the last."""
+        self._choose(len(self._listed) - 1 if end else 0)
+
+    def action_turn(self, pages: int) -> None:
+        """A page."""
+        self._choose(self._at + pages * max(self.size.height - 1, 1))
+
+    def action_open(self) -> None:
+        """What happened on the host in hand."""
+        if not self.selected and self._listed:
+            self._choose(0)
+        self.post_message(self.Opened())
+
+    def _choose(self, at: int) -> None:
+        if self._listed:
+            self.selected = self._listed[min(max(at, 0), len(self._listed) - 1)].host
+            self.post_message(self.Chosen())
+
+    def on_click(self, event: events.Click) -> None:
+        """The host under the mouse; once more opens it."""
+        at = event.y + self.scroll_offset.y
+        if at < len(self._listed):
+            again = self._listed[at].host == self.selected
+            self.focus()
+            self._choose(at)
+            if again:
+                self.action_open()

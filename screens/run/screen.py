@@ -12,16 +12,17 @@ from textual.content import Content
 from textual.widgets import Static
 
 from screens.base_screen import Page, keys_of
-from screens.dialogs.error import describe
-from screens.run.host_table import in_trouble, summary, told
+from screens.navigation.runs import ask_to_undo, start_recovery
+from screens.routes import Route
+from screens.run.host_lines import summary, told
+from screens.run.host_table import HostTable
 from screens.state import OWN_FOLDER
-from screens.state_styles import RESULT, STEP, at, commands, hang, inline, place, safe
-from screens.widgets.button import Act
-from screens.widgets.fleet import Fleet
-from screens.widgets.progress import Gauge
+from screens.state_styles import RESULT, STEP, at, commands, describe_error, hang, inline, place, safe
+from screens.widgets.button import ActionButton
+from screens.widgets.progress import RunProgress
 
 if TYPE_CHECKING:
-    from screens.state import RunState, StepState
+    from screens.run_state import RunState, StepState
 
 NAMES = {"apply": "Run · 4 of 5", "undo": "Undo", "verify": "Proof · 5 of 5", "recover": "Recover"}
 SHOWN_LINES = 60
@@ -34,7 +35,7 @@ class RunPage(Page):
     HELP = """\
 The steps of the plan as they are done: · to do, ▸ now, ✓ done, ✗ failed, ↶ put back.
 
-With several hosts, a line for each stands above, trouble first. The arrow keys choose one: its steps and words \
+With several hosts, a line for each stands above, error first. The arrow keys choose one: its steps and words \
 stand beneath then; Enter shows all that happened there. One host that fails is put back alone, and the others go on.
 
 Stopping waits for the change in hand and then puts back what was done so far; nothing is ever left half done. \
@@ -69,9 +70,9 @@ Where a change or the proof fails, the same happens by itself, and this screen s
     def body(self) -> ComposeResult:
         """Progress and hosts on top, steps left, words right."""
         yield Static("", id="now", markup=False)
-        yield Gauge()
+        yield RunProgress()
         yield Static("", id="count", markup=False)
-        yield Fleet()
+        yield HostTable()
         with Horizontal(id="panes"):
             with VerticalScroll(id="steps", can_focus=False):
                 yield Static("", id="list", markup=False)
@@ -79,11 +80,11 @@ Where a change or the proof fails, the same happens by itself, and this screen s
                 with VerticalScroll(id="end", can_focus=False):
                     yield Static("", id="said", markup=False)
                 with Horizontal(id="buttons"):
-                    yield Act("Try again", id="again")
-                    yield Act("Put back", id="recover")
-                    yield Act("Undo all", id="undo")
-                    yield Act("See the proof", id="proof")
-                    yield Act("Home", id="home")
+                    yield ActionButton("Try again", id="again")
+                    yield ActionButton("Put back", id="recover")
+                    yield ActionButton("Undo all", id="undo")
+                    yield ActionButton("See the proof", id="proof")
+                    yield ActionButton("Home", id="home")
                 with VerticalScroll(id="log", can_focus=False):
                     yield Static("", id="lines", markup=False)
         with VerticalScroll(id="aside", can_focus=False):
@@ -98,7 +99,7 @@ Where a change or the proof fails, the same happens by itself, and this screen s
         head = _now(state)
         if before is None or head != _now(before):
             self.query_one("#now", Static).update(head)
-        gauge = self.query_one(Gauge)
+        gauge = self.query_one(RunProgress)
         gauge.done, gauge.total, gauge.colour = state.done, state.total, _colour(state)
         if before is None or before.hosts != state.hosts:
             self._draw_hosts(state)
@@ -131,7 +132,7 @@ Where a change or the proof fails, the same happens by itself, and this screen s
 
     def _draw_hosts(self, state: RunState) -> None:
         several = len(state.hosts) > 1
-        fleet = self.query_one(Fleet)
+        fleet = self.query_one(HostTable)
         if several and not self.has_class("-fleet"):
             self.add_class("-fleet")
             fleet.focus()
@@ -167,9 +168,9 @@ Where a change or the proof fails, the same happens by itself, and this screen s
             host = state.waiting_host if state.waiting else self._host(state) or (step.host if step else "")
         self.set_hosts((host,) if host in known or host == OWN_FOLDER else known)
 
-    def on_fleet_chosen(self) -> None:
+    def on_host_table_chosen(self) -> None:
         """Another host is in hand: its steps and words are shown, whatever is done elsewhere."""
-        self._chosen = self.query_one(Fleet).in_hand
+        self._chosen = self.query_one(HostTable).selected
         state = self.firescreen.run_state
         self._draw_steps(state)
         self._draw_lines(state)
@@ -177,12 +178,12 @@ Where a change or the proof fails, the same happens by itself, and this screen s
         if self._looking:
             self._tell_host(state)
 
-    def on_fleet_opened(self) -> None:
+    def on_host_table_opened(self) -> None:
         """Enter on a host: what happened there; once more puts it away."""
         if self._looking:
             self._put_aside()
         elif not self._asking:
-            self._chosen, self._looking = self.query_one(Fleet).in_hand, True
+            self._chosen, self._looking = self.query_one(HostTable).selected, True
             self._tell_host(self.firescreen.run_state)
 
     def _tell_host(self, state: RunState) -> None:
@@ -193,13 +194,13 @@ Where a change or the proof fails, the same happens by itself, and this screen s
     def action_row(self, by: int) -> None:
         """The arrow keys go to the hosts, wherever the focus is."""
         if self.has_class("-fleet"):
-            fleet = self.query_one(Fleet)
+            fleet = self.query_one(HostTable)
             fleet.focus()
             fleet.action_move(by)
 
     def action_turn(self, pages: int) -> None:
         """A page of what is in front: the box beneath, the hosts, or how it ended."""
-        fleet = self.query_one(Fleet)
+        fleet = self.query_one(HostTable)
         if self.has_class("-fleet") and fleet.has_focus and not self.has_class("-aside"):
             fleet.action_turn(pages)
             return
@@ -262,12 +263,12 @@ Where a change or the proof fails, the same happens by itself, and this screen s
         if not ended:
             return
         self.query_one("#said", Static).update(_end(state))
-        self.query_one("#again", Act).label = (
+        self.query_one("#again", ActionButton).label = (
             "Try the failed again" if state.result == "partly" else "Try again"
         )
         for name in ("again", "recover", "undo", "proof"):
-            self.query_one(f"#{name}", Act).display = bool(self.check_action(name, ()))
-        first = next((button for button in self.query(Act) if button.display), None)
+            self.query_one(f"#{name}", ActionButton).display = bool(self.check_action(name, ()))
+        first = next((button for button in self.query(ActionButton) if button.display), None)
         if first is not None and not self.firescreen.runs.working and not self._looking:
             self.call_after_refresh(first.focus)
 
@@ -292,7 +293,7 @@ Where a change or the proof fails, the same happens by itself, and this screen s
         }
         return sensible.get(action, True)
 
-    def on_act_pressed(self, event: Act.Pressed) -> None:
+    def on_action_button_pressed(self, event: ActionButton.Pressed) -> None:
         """The button's key does the same."""
         actions = {
             "again": self.action_again,
@@ -300,13 +301,18 @@ Where a change or the proof fails, the same happens by itself, and this screen s
             "undo": self.action_undo,
             "proof": self.action_proof,
         }
-        name = event.act.id or ""
+        name = event.button.id or ""
         if name == "home" and self.check_action("back", ()):
             self.action_back()
         elif name in actions and self.check_action(name, ()):
             actions[name]()
 
     # While a run goes on nothing opens a screen of its own: that takes the time of several key presses.
+
+    def ask_to_leave(self) -> bool:
+        """Asks here: a dialog would take the time of several key presses."""
+        self.ask(leaving=True)
+        return True
 
     def ask(self, *, leaving: bool = False) -> None:
         """Asks whether to stop; `leaving` closes Firescreen after that."""
@@ -362,30 +368,21 @@ Where a change or the proof fails, the same happens by itself, and this screen s
 
     def action_again(self) -> None:
         """A new plan for the same answers: the host may have changed meanwhile."""
-        from screens.plan.screen import PlanPage
-
-        self.app.switch_screen(PlanPage())
+        self.firescreen.open_page(Route.PLAN, replace=True)
 
     def action_recover(self) -> None:
         """Puts back the hosts that were out of reach when they had to be put back."""
-        from screens.navigation import start_recovery
-
         self.firescreen.go_home()
         start_recovery(self.firescreen)
 
     def action_undo(self) -> None:
         """Puts back what this run changed."""
-        from screens.navigation import ask_to_undo
-
         ask_to_undo(self.firescreen, self.firescreen.run_state.run)
 
     def action_proof(self) -> None:
         """To the matrix."""
-        if not self.is_current:
-            return
-        from screens.verification.screen import Proof
-
-        self.app.switch_screen(Proof())
+        if self.is_current:
+            self.firescreen.open_page(Route.VERIFICATION, replace=True)
 
     def action_copy(self) -> None:
         """Copies the commands that wait."""
@@ -442,9 +439,9 @@ def _step_line(step: StepState, *, current: bool, width: int) -> Content:
 
 def _end(state: RunState) -> Content:
     parts: list[Content] = []
-    if state.trouble is not None:
-        parts.append(Content.styled(inline(state.trouble.title), "bold"))
-        parts.append(describe(state.trouble))
+    if state.error is not None:
+        parts.append(Content.styled(inline(state.error.title), "bold"))
+        parts.append(describe_error(state.error))
     parts.extend(_parts(state))
     said = state.outcome.summary if state.outcome is not None else ()
     if not said and state.result in ("rolled-back", "cancelled", "undone"):
@@ -458,7 +455,7 @@ def _end(state: RunState) -> Content:
 
 def _parts(state: RunState) -> list[Content]:
     """What a run in which some hosts failed amounts to, and what the keys do about it."""
-    failed = sum(map(in_trouble, state.hosts))
+    failed = sum(row.needs_attention for row in state.hosts)
     if state.result != "partly" or not failed:
         return []
     todo = "'t' plans again and does only what is missing."

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from screens.state_styles import fit, inline, place
-from screens.verification.matrix import CAME
+from screens.state_styles import OUTCOME, fit, inline, place
 
 if TYPE_CHECKING:
     from wizard.model import Arrow, Attempt
@@ -79,7 +78,7 @@ def draw(
     attempts: Mapping[str, Attempt],
     *,
     width: int,
-    in_hand: int = -1,
+    selected: int = -1,
     notes: bool = False,
     apart: bool = False,
     colourless: bool = False,
@@ -90,7 +89,7 @@ def draw(
         arrows: as `ordered` gives them.
         attempts: what came of each probe, by the probe's id.
         width: cells that there are; 60 is the least that reads well.
-        in_hand: the arrow that is chosen, or -1.
+        selected: the arrow that is chosen, or -1.
         notes: with the certificates written under each arrow.
         apart: with room between the boxes of two hosts.
         colourless: there is no colour to show the arrow in hand with.
@@ -108,7 +107,7 @@ def draw(
             lines.extend(pen.between(arrow, apart=apart))
         same = before is not None and (before.client_host, before.client) == (arrow.client_host, arrow.client)
         at.append(len(lines))
-        lines.append(pen.lane(arrow, attempts.get(arrow.probe), named=not same, in_hand=number == in_hand))
+        lines.append(pen.lane(arrow, attempts.get(arrow.probe), named=not same, selected=number == selected))
         if notes:
             lines.extend(pen.notes(arrow))
         before = arrow
@@ -165,21 +164,21 @@ class _Pen:
             Content.assemble(left, _edge("╭", place(arrow.server_host), "╮", self.right)),
         ]
 
-    def lane(self, arrow: Arrow, attempt: Attempt | None, *, named: bool, in_hand: bool) -> Content:
+    def lane(self, arrow: Arrow, attempt: Attempt | None, *, named: bool, selected: bool) -> Content:
         """Who asks, the arrow with its sign and words, who answers."""
         sign, _, colour = mark(arrow, attempt)
         line = "━" if arrow.encrypted else "╌"
         words = guards(arrow, short=self.narrow)
         head = self._head(f"{line} {sign} ", inline(arrow.how, 60), words)
         fill = line * max(self.middle - len(head) - 2, 0)
-        style = self.hand if in_hand else colour
+        style = self.hand if selected else colour
         return Content.assemble(
             ("│", "$quiet"),
             (fit(f" {inline(arrow.client, 40)}" if named else "", self.left - 2), "bold"),
             ("┝" if arrow.encrypted else "├", "$quiet"),
             (fit(f"{head}{fill}▶ ", self.middle), style),
             ("│", "$quiet"),
-            (fit(f" {_server(arrow, narrow=self.narrow)}", self.right - 2), "bold" if in_hand else ""),
+            (fit(f" {_server(arrow, narrow=self.narrow)}", self.right - 2), "bold" if selected else ""),
             ("│", "$quiet"),
         )
 
@@ -234,7 +233,7 @@ def told(arrow: Arrow, attempt: Attempt | None, *, width: int = 200) -> Content:
     ended = ""
     if attempt is not None:
         came, expected = inline(attempt.outcome, 20), inline(attempt.probe.expect, 20)
-        ended = f" ({CAME.get(came, came)})" if attempt.ok else f": {expected} was expected, {came} came"
+        ended = f" ({OUTCOME.get(came, came)})" if attempt.ok else f": {expected} was expected, {came} came"
     parts = [
         Content.assemble(
             (f"{inline(arrow.client, 40)} on {place(arrow.client_host)}", "bold"),

@@ -11,28 +11,29 @@ from textual.content import Content
 from textual.widgets import Static
 
 from screens.base_screen import Page
-from screens.dialogs.error import describe
+from screens.navigation.runs import probe_connections
+from screens.routes import MapView
+from screens.state_styles import describe_error
 from screens.trust_map.canvas import ordered, summary, told
-from screens.widgets.trust_graph import Scene
+from screens.trust_map.graph import TrustGraph
 
 if TYPE_CHECKING:
-    from screens.state import RunState
+    from screens.run_state import RunState
     from wizard.model import Arrow, Attempt
 
 WORDS = {
-    "plan": "As it will be once the plan is applied; nothing of it is asked yet.",
-    "run": "As the last proof found it.",
-    "now": "As it is now, asked just now.",
+    MapView.PLAN: "As it will be once the plan is applied; nothing of it is asked yet.",
+    MapView.RUN: "As the last proof found it.",
+    MapView.NOW: "As it is now, asked just now.",
 }
 
 
-class TrustPage(Page):
+class TrustMapPage(Page):
     """Screen 7 of the storyboard.
 
     Args:
-        view: 'plan' draws `arrows` as they will be; 'run' the run in hand with its answers; 'now' the same for
-            questions that were asked for this picture.
-        arrows: those of the plan; unused otherwise.
+        view: which connections are shown.
+        arrows: those of the plan, for that view.
     """
 
     PLACE = "Trust picture"
@@ -51,9 +52,9 @@ Left stand the programs that ask, right those that answer, in a box for each hos
 connection; beneath stands who shows what, and what it is checked against. Enter looks inside its request."""
 
     CSS = """
-    TrustPage #verdict { padding: 1 2 0 2; height: auto; }
-    TrustPage #frame { height: 1fr; padding: 0 2; margin: 1 0 0 0; }
-    TrustPage #detail { height: 9; padding: 0 2; border-top: solid $panel; }
+    TrustMapPage #verdict { padding: 1 2 0 2; height: auto; }
+    TrustMapPage #frame { height: 1fr; padding: 0 2; margin: 1 0 0 0; }
+    TrustMapPage #detail { height: 9; padding: 0 2; border-top: solid $panel; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "inside", "Look inside"),
@@ -62,7 +63,7 @@ connection; beneath stands who shows what, and what it is checked against. Enter
         Binding("pageup", "turn(-1)", "Scroll up", show=False),
     ]
 
-    def __init__(self, view: str, arrows: tuple[Arrow, ...] = ()) -> None:
+    def __init__(self, view: MapView, arrows: tuple[Arrow, ...] = ()) -> None:
         super().__init__()
         self._view, self._arrows = view, ordered(arrows)
         self._attempts: dict[str, Attempt] = {}
@@ -71,15 +72,15 @@ connection; beneath stands who shows what, and what it is checked against. Enter
         """Verdict, picture, the arrow in hand."""
         yield Static("", id="verdict", markup=False)
         with VerticalScroll(id="frame", can_focus=False):
-            yield Scene()
+            yield TrustGraph()
         yield Static("", id="detail", markup=False)
 
     def show_run(self, state: RunState) -> None:
         """Draws what is known by now."""
-        if self._view != "plan":
+        if self._view is not MapView.PLAN:
             self._arrows = ordered(state.arrows)
             self._attempts = {attempt.probe.id: attempt for attempt in state.attempts}
-        scene = self.query_one(Scene)
+        scene = self.query_one(TrustGraph)
         scene.attempts = self._attempts
         scene.arrows = self._arrows
         self.query_one("#verdict", Static).update(self._verdict(state))
@@ -87,12 +88,12 @@ connection; beneath stands who shows what, and what it is checked against. Enter
         self.refresh_bindings()
 
     def _verdict(self, state: RunState) -> Content:
-        asking = self._view != "plan" and state.busy
+        asking = self._view is not MapView.PLAN and state.busy
         if not self._arrows:
             if asking:
                 return Content.assemble(("▸ ", "bold $primary"), "finding out who asks whom…")
-            if self._view != "plan" and state.trouble is not None:
-                return describe(state.trouble)
+            if self._view is not MapView.PLAN and state.error is not None:
+                return describe_error(state.error)
             return Content("Nobody of this stack asks anybody.")
         words = "asking each of them…" if asking else WORDS[self._view]
         lead = Content.styled(words, "$quiet")
@@ -100,19 +101,19 @@ connection; beneath stands who shows what, and what it is checked against. Enter
 
     def on_resize(self) -> None:
         """More of a path fits now, or less."""
-        if self._arrows and self.standing:
+        if self._arrows and self.is_open:
             self._tell()
 
-    def on_scene_chosen(self) -> None:
+    def on_trust_graph_chosen(self) -> None:
         """Another arrow is in hand."""
         self._tell()
 
-    def on_scene_opened(self) -> None:
+    def on_trust_graph_opened(self) -> None:
         """The mouse does the same as Enter."""
         self.action_inside()
 
     def _tell(self) -> None:
-        arrow = self.query_one(Scene).arrow
+        arrow = self.query_one(TrustGraph).arrow
         width = self.app.size.width - 4
         words = told(arrow, self._attempts.get(arrow.probe), width=width) if arrow else Content("")
         self.query_one("#detail", Static).update(words)
@@ -124,12 +125,12 @@ connection; beneath stands who shows what, and what it is checked against. Enter
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what makes sense now."""
         if action == "again":
-            return self._view != "plan" and not self.firescreen.runs.working
+            return self._view is not MapView.PLAN and not self.firescreen.runs.working
         return True
 
     def action_inside(self) -> None:
         """The request that tests this arrow, from the inside."""
-        arrow = self.query_one(Scene).arrow
+        arrow = self.query_one(TrustGraph).arrow
         attempt = self._attempts.get(arrow.probe) if arrow else None
         if attempt is None:
             self.app.notify("Nobody has asked there yet.")
@@ -140,10 +141,11 @@ connection; beneath stands who shows what, and what it is checked against. Enter
 
     def action_again(self) -> None:
         """The same questions once more."""
-        from screens.navigation import ask_for_picture
+        self._view = MapView.NOW
+        probe_connections(self.firescreen)
 
-        self._view = "now"
-        ask_for_picture(self.firescreen)
+    def open_trust_map(self) -> None:
+        """The map is open already."""
 
     def action_turn(self, pages: int) -> None:
         """A page of the picture."""
@@ -152,6 +154,6 @@ connection; beneath stands who shows what, and what it is checked against. Enter
 
     def action_back(self) -> None:
         """To the screen that opened this one; what is still being asked for it is let be."""
-        if self._view == "now" and self.firescreen.runs.working:
+        if self._view is MapView.NOW and self.firescreen.runs.working:
             self.firescreen.runs.cancel()
         self.app.pop_screen()

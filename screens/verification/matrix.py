@@ -11,28 +11,12 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 from textual.content import Content
 
-from screens.state_styles import fit, inline
+from screens.state_styles import OUTCOME, fit, inline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from wizard.model import Attempt
-
-CAME = {
-    "200": "let in",
-    "400": "turned away",
-    "401": "turned away",
-    "403": "turned away",
-    "429": "told to wait",
-    "untrusted": "not believed",
-    "refused": "not let in",
-    "up": "scraped",
-    "down": "not scraped",
-    "plain": "not encrypted",
-    "other": "another answer",
-    "error": "no answer",
-}
-"""What an outcome means, in two words."""
 
 BRIEF = {"untrusted": "no trust", "error": "silence"}
 """Outcomes whose own word is too long for a narrow column."""
@@ -114,7 +98,7 @@ def cell(attempt: Attempt | None, width: int, colours: Mapping[str, str]) -> Tex
         return Text("·", style=colours["faint"])
     sign, colour = ("–", colours["warning"]) if attempt.excused else mark(attempt.ok, colours)
     came, expected = inline(attempt.outcome, 12), inline(attempt.probe.expect, 10)
-    word = CAME.get(attempt.outcome, "answered")
+    word = OUTCOME.get(attempt.outcome, "answered")
     shown = came if came == expected else f"{expected} → {came}"
     head = Text.assemble((f"{sign} ", f"bold {colour}"))
     for text, more in ((shown, f"  {word}"), (shown, ""), (came, ""), (BRIEF.get(came, came), "")):
@@ -141,7 +125,7 @@ def told(attempt: Attempt) -> Content:
     sign, colour = (
         ("✓", "$success") if attempt.ok else ("–", "$warning") if attempt.excused else ("✗", "$error")
     )
-    word = CAME.get(attempt.outcome, "answered")
+    word = OUTCOME.get(attempt.outcome, "answered")
     came = inline(attempt.outcome, 20)
     if attempt.ok:
         ended = f"{came} ({word}), as expected"

@@ -12,9 +12,9 @@ from textual.content import Content
 from textual.widgets import DataTable, Static
 
 from screens.base_screen import Page
-from screens.dialogs.error import describe
-from screens.run.host_table import in_trouble
-from screens.state_styles import place, safe
+from screens.navigation.runs import ask_to_undo, start_verify
+from screens.routes import MapView, Route
+from screens.state_styles import describe_error, place, safe
 from screens.verification.matrix import (
     TOTAL,
     arrange,
@@ -29,11 +29,12 @@ from screens.verification.matrix import (
 )
 
 if TYPE_CHECKING:
-    from screens.state import RunState, Session
+    from screens.run_state import RunState
+    from screens.state import Session
     from wizard.model import Attempt
 
 
-class Proof(Page):
+class VerificationPage(Page):
     """Screen 6 of the storyboard."""
 
     PLACE = "Proof · 5 of 5"
@@ -93,7 +94,7 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
 
     def on_resize(self) -> None:
         """Other columns fit now."""
-        if self._drawn is not None and self.standing:
+        if self._drawn is not None and self.is_open:
             self._drawn = None
             self.show_run(self.firescreen.run_state)
 
@@ -179,15 +180,18 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
 
     def action_trust(self) -> None:
         """The same answers as a picture."""
-        from screens.navigation import open_trust
+        self.open_trust_map()
 
-        open_trust(self.firescreen)
+    def open_trust_map(self) -> None:
+        """The connections of the run; the present ones where the run knows none."""
+        if self.firescreen.run_state.arrows:
+            self.firescreen.open_page(Route.TRUST_MAP, MapView.RUN)
+        else:
+            super().open_trust_map()
 
     def action_journey(self) -> None:
         """The way of each certificate, as it is now."""
-        from screens.certificate_distribution.screen import JourneyPage
-
-        self.app.push_screen(JourneyPage(self.firescreen.run_state.plan, read=True))
+        self.firescreen.open_page(Route.CERTIFICATE_DISTRIBUTION, MapView.RUN)
 
     def action_detail(self) -> None:
         """The table itself answers Enter; this names the key."""
@@ -195,14 +199,10 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
 
     def action_again(self) -> None:
         """All the requests once more; nothing is changed."""
-        from screens.navigation import start_verify
-
         start_verify(self.firescreen)
 
     def action_undo(self) -> None:
         """Puts everything back."""
-        from screens.navigation import ask_to_undo
-
         ask_to_undo(self.firescreen, self.firescreen.run_state.run)
 
     def action_stop(self) -> None:
@@ -227,18 +227,18 @@ def _verdict(state: RunState) -> Content:
             ("▸ ", "$primary bold"), f"proving: {asked} requests made so far, {right} as expected"
         )
     if not asked:
-        return describe(state.trouble) if state.trouble else Content("No request was made.")
+        return describe_error(state.error) if state.error else Content("No request was made.")
     look = Content.styled("Enter on a cell looks inside that request.", "$quiet")
     if right == asked and state.result == "partly":
         return Content("\n").join([_partly(state), look])
     if right == asked and state.result == "changed":
         words = "Prometheus' own view is left for later: 'r' asks it, once it has scraped everything again."
-        said = [describe(state.trouble)] if state.trouble else []
+        said = [describe_error(state.error)] if state.error else []
         head = Content.assemble(("◐ changed, not verified  ", "bold $warning"), words)
         return Content("\n").join([head, *said, look])
-    if right == asked and state.trouble is not None and state.result in ("rolled-back", "failed"):
+    if right == asked and state.error is not None and state.result in ("rolled-back", "failed"):
         head = Content.assemble(("✗ not proven  ", "bold $error"), "What had worked before broke.")
-        return Content("\n").join([head, describe(state.trouble), look])
+        return Content("\n").join([head, describe_error(state.error), look])
     if right == asked:
         unwanted = sum(not attempt.probe.wanted for attempt in state.attempts)
         words = f"{asked} requests, all as expected: {asked - unwanted} got through, {unwanted} were refused."
@@ -246,12 +246,12 @@ def _verdict(state: RunState) -> Content:
     head = Content.assemble(
         ("✗ not proven  ", "bold $error"), f"{asked - right} of {asked} requests ended otherwise."
     )
-    return Content("\n").join([head, describe(state.trouble) if state.trouble else look])
+    return Content("\n").join([head, describe_error(state.error) if state.error else look])
 
 
 def _partly(state: RunState) -> Content:
     """The requests that were made all ended well, and yet not every host is what it should be."""
-    left = [row for row in state.hosts if in_trouble(row)]
+    left = [row for row in state.hosts if row.needs_attention]
     names = ", ".join(place(row.host) for row in left[:3]) + (
         f" and {len(left) - 3} more" if len(left) > 3 else ""
     )

@@ -12,7 +12,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 
-class Act(Widget, can_focus=True):
+class ActionButton(Widget, can_focus=True):
     """Something to do, in a word or two.
 
     Args:
@@ -22,7 +22,7 @@ class Act(Widget, can_focus=True):
 
     ALLOW_SELECT = False
     DEFAULT_CSS = """
-    Act {
+    ActionButton {
         width: auto; height: 1; padding: 0 1; margin: 0 0 0 2; background: $panel; color: $foreground;
         pointer: pointer;
         &:hover { background: $surface-lighten-2; }
@@ -37,9 +37,9 @@ class Act(Widget, can_focus=True):
     class Pressed(Message):
         """It was pressed."""
 
-        def __init__(self, act: Act) -> None:
+        def __init__(self, button: ActionButton) -> None:
             super().__init__()
-            self.act = act
+            self.button = button
 
     def __init__(self, label: str, *, id: str) -> None:  # noqa: A002 - Textual's own word
         super().__init__(id=id)

@@ -80,7 +80,7 @@ class Field(Vertical):
         if self._why:
             yield Static(safe(self._why), classes="why")
 
-    def complain(self, what: str) -> None:
+    def show_error(self, what: str) -> None:
         """Shows what is wrong with the answer; '' takes it away."""
         self.query_one(".wrong", Static).update(Content.assemble("✗ ", safe(what, 400)))
         self.set_class(bool(what), "-wrong")

@@ -7,11 +7,11 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 
-class Gauge(Widget):
+class RunProgress(Widget):
     """A progress bar one line high; `done` of `total`."""
 
     DEFAULT_CSS = """
-    Gauge { height: 1; width: 1fr; padding: 0 2; }
+    RunProgress { height: 1; width: 1fr; padding: 0 2; }
     """
 
     done: reactive[int] = reactive(0)

@@ -13,12 +13,12 @@ MANY = 8
 """Hosts up to which each is named."""
 
 
-class Bar(Widget):
+class TitleBar(Widget):
     """Draws one line of exactly the screen's width; the place gives way before the host does."""
 
     ALLOW_SELECT = False
     DEFAULT_CSS = """
-    Bar { dock: top; height: 1; background: $panel; color: $foreground; }
+    TitleBar { dock: top; height: 1; background: $panel; color: $foreground; }
     """
 
     place: reactive[str] = reactive("")

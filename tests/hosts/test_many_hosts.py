@@ -19,9 +19,9 @@ from many_hosts import Hosts, many_hosts
 
 from screens.app import FirescreenApp, make_app
 from screens.plan.screen import PlanPage
+from screens.run.host_table import HostTable
 from screens.run.screen import RunPage
-from screens.verification.screen import Proof
-from screens.widgets.fleet import Fleet
+from screens.verification.screen import VerificationPage
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 
@@ -144,13 +144,13 @@ async def test_the_screen_answers_while_200_hosts_are_secured(
             assert statistics.median(presses) < MEDIAN
             assert most < MOST
             assert max(presses) < WORST
-            app.desk.engine.close()  # it looks at the hosts again by now, which are about to go
+            app.client.engine.close()  # it looks at the hosts again by now, which are about to go
 
 
 async def pressed(app: FirescreenApp) -> list[float]:
     """Opens and closes the help while the run goes on: seconds until what each key brings is painted."""
     page = app.screen
-    await ready(lambda: len(page.query_one(Fleet).rows) == COUNT)
+    await ready(lambda: len(page.query_one(HostTable).rows) == COUNT)
     found = []
     while app.run_state.busy:
         before, painted = page.has_class("-aside"), asyncio.Event()
@@ -164,7 +164,7 @@ async def pressed(app: FirescreenApp) -> list[float]:
     await ready(lambda: app.run_state.phase == "finished" and not app.runs.working)
     if page.has_class("-aside"):
         app.simulate_key("question_mark")
-    await ready(lambda: isinstance(app.screen, Proof) and bool(app.screen.query("#ups")))
+    await ready(lambda: isinstance(app.screen, VerificationPage) and bool(app.screen.query("#ups")))
     return found
 
 

@@ -11,9 +11,10 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 
 from screens.app import FirescreenApp, make_app
-from screens.choices.levels import LevelRow, cost, now
+from screens.choices.level_table import LevelTable, _window
+from screens.choices.levels import LevelRow, cost
+from screens.state_styles import protection_label
 from screens.widgets.choice import Choice
-from screens.widgets.levels import Levels, _window
 from tests.screens import whole
 from tests.screens.helpers import drawn, engine, until
 
@@ -30,7 +31,7 @@ async def at_the_choices(
         await until(pilot, "5 of 5")
         await pilot.press("s")
         await until(pilot, "Where certificates come from")
-        await until(pilot, lambda: isinstance(app.focused, Levels))
+        await until(pilot, lambda: isinstance(app.focused, LevelTable))
         yield app, pilot
 
 
@@ -73,7 +74,7 @@ async def test_fast_keys_are_not_overtaken_by_slow_questions() -> None:
         wanted = {"node_exporter": "tls", "pushgateway": "tls", "blackbox_exporter": "tls"}
         await pilot.pause(0.3)
         assert {name: level for name, level in protection(app).items() if name in wanted} == wanted
-        rows = {row.name: row.value for row in app.screen.query_one(Levels).rows}
+        rows = {row.name: row.value for row in app.screen.query_one(LevelTable).rows}
         assert rows == protection(app), "the table shows what the stack says"
 
 
@@ -90,12 +91,12 @@ async def test_escape_keeps_the_levels_and_the_help_explains_the_table() -> None
 
 async def test_the_mouse_chooses_too() -> None:
     async with at_the_choices() as (app, pilot):
-        table = app.screen.query_one(Levels)
+        table = app.screen.query_one(LevelTable)
         # Padding above, then the table's head: the second component stands on the fourth line.
-        await pilot.click(Levels, offset=(20, 3))
+        await pilot.click(LevelTable, offset=(20, 3))
         assert table.row.name == "pushgateway"
         assert protection(app)["pushgateway"] == "tls+basic_auth", "the first click only takes it in hand"
-        await pilot.click(Levels, offset=(table.size.width - 2, 3))
+        await pilot.click(LevelTable, offset=(table.size.width - 2, 3))
         assert protection(app)["pushgateway"] != "tls+basic_auth"
 
 
@@ -116,7 +117,7 @@ async def test_no_colour_still_shows_the_level_in_hand(monkeypatch: pytest.Monke
 async def test_enter_goes_on_to_the_other_questions() -> None:
     async with at_the_choices() as (app, pilot):
         await pilot.press("enter")
-        assert not isinstance(app.focused, Levels)
+        assert not isinstance(app.focused, LevelTable)
 
 
 async def test_more_components_than_lines_scroll_and_say_where_one_is() -> None:
@@ -129,7 +130,7 @@ async def test_more_components_than_lines_scroll_and_say_where_one_is() -> None:
         await until(pilot, "5 of 5")
         bare: Screen[None] = Screen()
         await app.push_screen(bare)
-        table = Levels(rows, {"tls": "Nobody reads along."})
+        table = LevelTable(rows, {"tls": "Nobody reads along."})
         await bare.mount(table)
         table.styles.height = 12
         table.focus()
@@ -153,7 +154,7 @@ async def test_one_component_is_asked_as_a_list() -> None:
         await pilot.press("s")
         await until(pilot, "How to protect node_exporter")
         await until(pilot, lambda: isinstance(app.focused, Choice))
-        assert not app.screen.query(Levels)
+        assert not app.screen.query(LevelTable)
 
 
 def test_what_a_level_costs_names_every_part() -> None:
@@ -167,13 +168,13 @@ def test_what_a_level_costs_names_every_part() -> None:
 
 def test_what_there_is_now_comes_from_the_wire() -> None:
     found = whole.exposures("secured")[0]
-    assert now(found) == "TLS + password"
-    assert now(replace(found, client_certificate=True)) == "TLS + pw + cert"
-    assert now(replace(found, password=False)) == "TLS"
-    assert now(replace(found, tls=False)) == "password only"
-    assert now(replace(found, tls=False, password=False)) == "open"
-    assert now(replace(found, state="down")) == "no answer"
-    assert now(None) == "no answer"
+    assert protection_label(found) == "TLS + password"
+    assert protection_label(replace(found, client_certificate=True)) == "TLS + pw + cert"
+    assert protection_label(replace(found, password=False)) == "TLS"
+    assert protection_label(replace(found, tls=False)) == "password only"
+    assert protection_label(replace(found, tls=False, password=False)) == "open"
+    assert protection_label(replace(found, state="down")) == "no answer"
+    assert protection_label(None) == "no answer"
 
 
 def test_the_window_follows_the_row_in_hand() -> None:

@@ -18,7 +18,7 @@ from textual.widgets import Input
 from screens.app import FirescreenApp, make_app
 from screens.dialogs.attempt import AttemptDialog
 from screens.probe_console.result import wrong
-from screens.probe_console.screen import Console, filled
+from screens.probe_console.screen import ConsolePage, filled
 from tests.integration.stand import exporter, free_port, prometheus_server
 from tests.screens.helpers import QuietEngine, engine, until
 from wizard import binaries, passwords, probes
@@ -211,7 +211,7 @@ async def test_a_cell_of_the_proof_opens_it_filled_in(app: FirescreenApp, stand:
         app.push_screen(AttemptDialog(probes.run(probe)))
         await until(pilot, "Ask it again by hand")
         await pilot.press("a")
-        await until(pilot, lambda: isinstance(app.screen, Console))
+        await until(pilot, lambda: isinstance(app.screen, ConsolePage))
         text = await until(pilot, "https://node.test")
         assert f"node.test:{stand.node}:127.0.0.1" in text
         await pilot.press("enter")

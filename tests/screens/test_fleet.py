@@ -1,4 +1,4 @@
-"""A run on many hosts: a line each, trouble first; one that failed says why; the keys answer all the while."""
+"""A run on many hosts: a line each, failures first; one that failed says why; the keys answer all the while."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from textual.pilot import Pilot
 from screens.app import FirescreenApp, make_app
 from screens.plan.screen import PlanPage
 from screens.plan.text import goes_first, may_go_first
-from screens.run.host_table import line, ordered, summary, told
+from screens.run.host_lines import line, ordered, summary, told
+from screens.run.host_table import HostTable
 from screens.run.screen import RunPage
-from screens.state import HostRow, RunState, Trouble, advance, begin, settled
+from screens.run_state import HostRow, RunState, advance, begin, settled
+from screens.state import ErrorMessage
 from screens.themes import HOST_COLOURS, host_colours
-from screens.verification.screen import Proof
-from screens.widgets.fleet import Fleet
-from screens.widgets.title_bar import Bar
+from screens.verification.screen import VerificationPage
+from screens.widgets.title_bar import TitleBar
 from tests.screens import many
 from tests.screens.helpers import drawn, engine, until
 from wizard.engine import HostOutcome
@@ -54,8 +55,8 @@ def test_a_run_begins_with_a_row_for_each_host_and_none_for_the_workspace() -> N
         ("srv003", "away", 0, 0),
     ]
     away = state.row("srv003")
-    assert away is not None and away.trouble is not None
-    assert "did not answer" in away.trouble.what
+    assert away is not None and away.error is not None
+    assert "did not answer" in away.error.what
 
 
 def test_a_row_counts_its_own_changes_and_keeps_its_own_words() -> None:
@@ -92,8 +93,8 @@ def test_one_host_failing_is_no_trouble_of_the_whole_run() -> None:
         said("host", "srv002", state="rolled-back", error=ERROR),
     )
     row = state.row("srv002")
-    assert row is not None and row.trouble == Trouble(*ERROR)
-    assert state.trouble is None
+    assert row is not None and row.error == ErrorMessage(*ERROR)
+    assert state.error is None
     assert state.busy
     state = play(
         state, said("host", "srv001", state="proven"), Event(run="7", kind="finished", state="partly")
@@ -125,11 +126,11 @@ def test_the_engines_own_word_at_the_end_counts() -> None:
     )
     rows = {row.host: row for row in settled(started().hosts, outcomes)}
     assert rows["srv001"].state == "proven"
-    why = rows["srv002"].trouble
+    why = rows["srv002"].error
     assert why is not None and why.what.startswith(many.WHY.what)
     assert "cannot open web.yml" in why.what.splitlines()[-1], "the service's last words are kept"
     assert rows["late"].state == "changed"
-    assert rows["srv003"].trouble is not None, "why it was out of reach stays known"
+    assert rows["srv003"].error is not None, "why it was out of reach stays known"
 
 
 def test_an_undo_has_a_row_for_each_host_that_it_comes_to() -> None:
@@ -150,14 +151,14 @@ def test_an_undo_has_a_row_for_each_host_that_it_comes_to() -> None:
 
 
 def test_trouble_stands_first_then_what_moves_then_the_rest() -> None:
-    trouble = Trouble(*ERROR)
+    error = ErrorMessage(*ERROR)
     rows = (
         HostRow(host="a", state="proven"),
         HostRow(host="b", state="waiting"),
-        HostRow(host="c", state="rolled-back", trouble=trouble),
+        HostRow(host="c", state="rolled-back", error=error),
         HostRow(host="d", state="working"),
-        HostRow(host="e", state="stuck", trouble=trouble),
-        HostRow(host="f", state="away", trouble=trouble),
+        HostRow(host="e", state="stuck", error=error),
+        HostRow(host="f", state="away", error=error),
         HostRow(host="g", state="rolled-back"),
     )
     assert [row.host for row in ordered(rows)] == ["e", "c", "f", "d", "b", "a", "g"]
@@ -170,7 +171,7 @@ def test_trouble_stands_first_then_what_moves_then_the_rest() -> None:
 def test_a_line_is_as_wide_as_it_may_be_and_one_that_failed_says_why() -> None:
     rows = (
         HostRow(host="srv1", state="working", done=3, total=12, now="edit /etc/x" * 30),
-        HostRow(host="s" * 90, state="rolled-back", done=2, total=3, trouble=Trouble(*ERROR)),
+        HostRow(host="s" * 90, state="rolled-back", done=2, total=3, error=ErrorMessage(*ERROR)),
         HostRow(host="\x1b[31mred", state="waiting", total=9),
     )
     for width in (76, 118):
@@ -289,14 +290,16 @@ async def test_a_few_hosts_stand_above_the_steps_and_one_that_failed_can_be_open
         assert one.canaries == ["srv001"]
         assert "3 proven, ✗ 1 failed" in text
         assert "◐ partly proven" in text
-        assert app.screen.query_one(Fleet).listed[0].host == "srv003", "the one that failed stands first"
+        assert app.screen.query_one(HostTable).listed[0].host == "srv003", "the one that failed stands first"
         assert "node_exporter ended at once" in text
         assert "Try the failed again" in text and "Undo all" in text and "See the proof" in text
         await pilot.press("down", "enter")
         text = await until(pilot, "journalctl -u node_exporter")
         for part in ("A service did not come up", "permission denied", "put back /etc/web.yml"):
             assert part in text
-        assert app.screen.query_one(Bar).hosts == (("srv003", host_colours(app.session.hosts)["srv003"]),)
+        assert app.screen.query_one(TitleBar).hosts == (
+            ("srv003", host_colours(app.session.hosts)["srv003"]),
+        )
         await pilot.press("escape")
         await until(pilot, lambda: not app.screen.has_class("-aside"))
         planned = one.planned
@@ -313,7 +316,7 @@ async def test_after_a_run_that_held_in_part_the_proof_does_not_call_it_proven()
         await apply(pilot)
         await ended(app, pilot)
         await pilot.press("p")
-        text = await until(pilot, lambda: isinstance(app.screen, Proof))
+        text = await until(pilot, lambda: isinstance(app.screen, VerificationPage))
         text = await until(pilot, "partly proven")
         assert "not proven: srv003" in text
         assert "✓ proven" not in text
@@ -339,17 +342,17 @@ async def test_the_host_in_hand_is_named_while_it_is_worked_on_and_keeps_its_pla
         await until(
             pilot, lambda: app.run_state.row("srv004") is not None and _state(app, "srv004") == "changed"
         )
-        fleet = app.screen.query_one(Fleet)
+        fleet = app.screen.query_one(HostTable)
         assert fleet.has_focus
         await pilot.press("end")
-        assert fleet.in_hand == "srv001", "what is proven stands last"
-        assert [name for name, _ in app.screen.query_one(Bar).hosts] == ["srv001"]
+        assert fleet.selected == "srv001", "what is proven stands last"
+        assert [name for name, _ in app.screen.query_one(TitleBar).hosts] == ["srv001"]
         await pilot.press("home")
-        chosen = fleet.in_hand
+        chosen = fleet.selected
         assert chosen in ("srv005", "srv006", "srv007", "monitor")
         one.gate.set()
         await ended(app, pilot)
-        assert fleet.in_hand == chosen, "it goes where its line goes"
+        assert fleet.selected == chosen, "it goes where its line goes"
 
 
 def _state(app: FirescreenApp, host: str) -> str:
@@ -365,7 +368,7 @@ async def test_two_hundred_hosts_are_told_of_and_the_keys_answer() -> None:
         await apply(pilot)
         draws: list[float] = []
         app.screen.watch(app, "run_state", lambda _: draws.append(time.monotonic()), init=False)
-        fleet = app.screen.query_one(Fleet)
+        fleet = app.screen.query_one(HostTable)
         pressed, began = 0, time.monotonic()
         one.begin.set()
         while _state(app, "srv149") != "changed":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from screens.app import make_app
-from screens.trust_map.screen import TrustPage
+from screens.trust_map.screen import TrustMapPage
 from tests.screens import whole
 from tests.screens.helpers import QuietEngine, engine, until
 from wizard.model import Finding
@@ -63,7 +63,7 @@ async def test_with_nothing_installed_practice_comes_first_and_there_is_no_pictu
         )
         assert "Trust picture" not in text
         await pilot.press("t")
-        assert not isinstance(app.screen, TrustPage)
+        assert not isinstance(app.screen, TrustMapPage)
 
 
 async def test_the_picture_is_among_all_commands() -> None:
@@ -74,7 +74,7 @@ async def test_the_picture_is_among_all_commands() -> None:
         names = {command.title for command in app.get_system_commands(app.screen)}
         assert {"Trust picture", "Practise with the whole stack"} <= names
         next(one for one in app.get_system_commands(app.screen) if one.title == "Trust picture").callback()
-        await until(pilot, lambda: isinstance(app.screen, TrustPage))
+        await until(pilot, lambda: isinstance(app.screen, TrustMapPage))
 
 
 async def test_what_the_table_does_not_tell_stands_below_it_and_nothing_is_called_guarded_then() -> None:

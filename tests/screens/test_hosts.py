@@ -16,9 +16,9 @@ from screens.app import FirescreenApp, make_app
 from screens.dialogs.credentials import SecretDialog
 from screens.hosts.screen import HostsPage
 from screens.run.screen import RunPage
-from screens.state import begin
+from screens.run_state import begin
 from screens.themes import host_colours
-from screens.widgets.title_bar import Bar
+from screens.widgets.title_bar import TitleBar
 from tests.screens import whole
 from tests.screens.helpers import drawn, engine, svg_text, until
 from wizard.connections.credentials import Access
@@ -154,12 +154,12 @@ async def test_from_the_key_to_hosts_in_hand(far: FarEngine, size: tuple[int, in
         text = await until(pilot, "as root, by sudo")
         assert "2 of 2 open" in text
         assert "pushgateway" in text
-        assert app.screen.query_one(Bar).hosts == (("srv9", host_colours(["srv9"])["srv9"]),)
+        assert app.screen.query_one(TitleBar).hosts == (("srv9", host_colours(["srv9"])["srv9"]),)
         pictures.append(svg_text(app.export_screenshot()))
         await pilot.press("u")
         await until(pilot, "What runs on your hosts")
         text = await until(pilot, "2 of 2")
-        assert app.screen.query_one(Bar).hosts == (("srv9", host_colours(["srv9"])["srv9"]),)
+        assert app.screen.query_one(TitleBar).hosts == (("srv9", host_colours(["srv9"])["srv9"]),)
         assert "Secure these hosts" in text
         stack = app.session.stack
         assert stack is not None
@@ -215,7 +215,7 @@ async def test_who_cannot_become_root_is_told_so(far: FarEngine) -> None:
         text = await until(pilot, "no root's rights")
         assert "this user may not use sudo" in text
         assert "nothing can be changed there" in text
-        assert not app.roster.taken
+        assert not app.host_list.taken
 
 
 async def test_a_host_that_cannot_be_reached_says_what_to_do(far: FarEngine) -> None:
@@ -263,9 +263,9 @@ async def test_the_hosts_of_a_file_are_added_and_tested_together(
         assert "'t' all that you added" in text and text.count("from hosts.ini") == 4
         assert {entry.state for entry in app.hosts} == {""}, "nothing is tested without being asked"
         await pilot.press("t")
-        await until(pilot, lambda: len(app.roster.taken) == 3)
-        assert [entry.spec.become for entry in app.roster.taken] == ["sudo"] * 3
-        assert not app.roster.entry("srv1").components, "only what was added"  # type: ignore[union-attr]
+        await until(pilot, lambda: len(app.host_list.taken) == 3)
+        assert [entry.spec.become for entry in app.host_list.taken] == ["sudo"] * 3
+        assert not app.host_list.entry("srv1").components, "only what was added"  # type: ignore[union-attr]
 
 
 async def test_the_hosts_of_last_time_are_offered(far: FarEngine) -> None:
@@ -289,7 +289,7 @@ async def test_a_question_of_an_apply_is_asked_and_the_apply_is_done_again(far: 
     app = build(far)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Other hosts")
-        app.runs.start(begin("apply"), lambda emit, cancel: app.desk.apply(plan, emit, cancel))
+        app.runs.start(begin("apply"), lambda emit, cancel: app.client.apply(plan, emit, cancel))
         app.push_screen(RunPage())
         await until(pilot, lambda: isinstance(app.screen, SecretDialog))
         assert app.run_state.phase == "running", "the end of what was cut short is not told"
@@ -311,7 +311,7 @@ async def test_a_password_is_for_one_host_or_for_all(far: FarEngine, everywhere:
         await until(pilot, lambda: not app.session.busy)
         app.session = replace(app.session, stack=Stack(hosts=specs, components=()))
         for spec in specs:
-            app.ask(functools.partial(app.desk.reach, spec), heard.append)
+            app.ask(functools.partial(app.client.reach, spec), heard.append)
         await until(pilot, "For all hosts")
         asked = 0
         for _ in specs:
@@ -333,7 +333,7 @@ async def test_a_question_that_several_looks_run_into_is_asked_once(far: FarEngi
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Other hosts")
         for _ in range(3):
-            app.ask(lambda: app.desk.reach(spec), heard.append)
+            app.ask(lambda: app.client.reach(spec), heard.append)
         await until(pilot, lambda: isinstance(app.screen, SecretDialog))
         await pilot.press(*CANARY, "enter")
         await until(pilot, lambda: len(heard) == 3)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from screens.certificate_distribution.data import Travels, counted, found, planned, read_back
+from screens.certificate_distribution.data import Distribution, counted, found, planned, read_back
 from screens.certificate_distribution.screen import stays, way
 from tests.screens.many import names, stack_of
 from wizard.certificates import issue
@@ -80,7 +80,7 @@ def afterwards(plan: Plan) -> dict[str, dict[str, FileState | None]]:
     return left
 
 
-def keys(travels: Travels) -> str:
+def keys(travels: Distribution) -> str:
     return " ".join(stays(travels, 60).plain.split())
 
 

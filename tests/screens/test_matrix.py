@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from screens.app import make_app
 from screens.dialogs.attempt import AttemptDialog
-from screens.state import RunState
+from screens.run_state import RunState
+from screens.state_styles import OUTCOME
 from screens.verification.matrix import (
-    CAME,
     NARROW,
     TOTAL,
     arrange,
@@ -18,7 +18,7 @@ from screens.verification.matrix import (
     ups,
     widths,
 )
-from screens.verification.screen import Proof
+from screens.verification.screen import VerificationPage
 from tests.screens import whole
 from tests.screens.helpers import engine, until
 from wizard.model import Attempt
@@ -37,7 +37,7 @@ async def test_five_targets_and_nine_clients_fit() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
         app.run_state = finished(whole.attempts())
-        app.push_screen(Proof())
+        app.push_screen(VerificationPage())
         text = await until(pilot, "✓ proven")
         assert text.count("✓ 9/9") == 5
         assert text.count("✓ refused") == 15
@@ -69,7 +69,7 @@ async def test_what_went_wrong_is_seen_in_its_cell_its_total_and_in_words() -> N
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
         app.run_state = finished(whole.attempts(wrong=wrong))
-        app.push_screen(Proof())
+        app.push_screen(VerificationPage())
         text = await until(pilot, "✗ not proven")
         assert text.count("✗ 8/9") == 1
         assert text.count("✗ 200") == 1
@@ -87,7 +87,7 @@ async def test_more_targets_than_columns_scroll_beside_the_clients() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
         app.run_state = finished(many)
-        app.push_screen(Proof())
+        app.push_screen(VerificationPage())
         await until(pilot, "✓ proven")
         await pilot.press(*["right"] * 14)
         text = await until(pilot, "monitorc")
@@ -131,7 +131,9 @@ def test_columns_share_the_room_and_name_what_fits() -> None:
 
 
 def test_every_outcome_has_words() -> None:
-    assert {"200", "400", "401", "untrusted", "refused", "up", "down", "plain", "error", "other"} <= set(CAME)
+    assert {"200", "400", "401", "untrusted", "refused", "up", "down", "plain", "error", "other"} <= set(
+        OUTCOME
+    )
 
 
 def test_prometheus_word_of_many_instances_names_each() -> None:

@@ -6,8 +6,8 @@ from textual import events
 from textual.widgets import TextArea
 
 from screens.app import make_app
-from screens.dialogs.diagnosis import MeaningDialog
-from screens.inventory import Holdings
+from screens.dialogs.diagnosis import DiagnosisDialog
+from screens.inventory import InventoryPage
 from tests.screens import whole
 from tests.screens.helpers import QuietEngine, engine, until
 from wizard.diagnostics import catalogue
@@ -42,7 +42,7 @@ async def test_a_pasted_error_is_explained_and_the_hosts_narrow_it_down() -> Non
         await until(pilot, "Mend it")
         await pilot.press("shift+tab", "tab")
         await pilot.click("#mend")
-        await until(pilot, lambda: isinstance(app.screen, Holdings))
+        await until(pilot, lambda: isinstance(app.screen, InventoryPage))
 
 
 async def test_what_is_pasted_can_style_and_move_nothing_and_shows_no_secret() -> None:
@@ -53,7 +53,7 @@ async def test_what_is_pasted_can_style_and_move_nothing_and_shows_no_secret() -
             one for one in app.get_system_commands(app.screen) if one.title == "What does this mean?"
         ).callback()
         await until(pilot, "Paste an error")
-        assert isinstance(app.screen, MeaningDialog)
+        assert isinstance(app.screen, DiagnosisDialog)
         evil = "lookup [bold]\x1b[31mevil[/bold] on 1.1.1.1:53: no such host\nhttps://me:s3cretpw@srv1/"
         app.screen.query_one(TextArea).post_message(events.Paste(evil))
         text = await until(pilot, "What it means")
@@ -68,4 +68,4 @@ async def test_an_unknown_text_says_so() -> None:
         await pilot.press("x", *"hello")
         await until(pilot, "Nothing is known about this text")
         await pilot.press("escape")
-        await until(pilot, lambda: not isinstance(app.screen, MeaningDialog))
+        await until(pilot, lambda: not isinstance(app.screen, DiagnosisDialog))

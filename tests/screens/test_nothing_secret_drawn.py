@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from screens.app import make_app
-from screens.widgets.levels import Levels
+from screens.choices.level_table import LevelTable
 from tests.screens.helpers import until
 from wizard.practice import PracticeStack
 
@@ -30,7 +30,7 @@ async def test_a_typed_password_is_on_no_picture(practice: PracticeStack) -> Non
         await until(pilot, "answer anyone who asks")
         await pilot.press("s")
         await until(pilot, "Leave it empty and a strong one")
-        await until(pilot, lambda: isinstance(pilot.app.focused, Levels))
+        await until(pilot, lambda: isinstance(pilot.app.focused, LevelTable))
         await pilot.press("tab", *CANARY)
         await until(pilot, "●●●● strong")
         keep()

@@ -10,7 +10,7 @@ import pytest
 from textual.widgets import Input
 
 from screens.app import make_app
-from screens.dialogs.labs import LabPicker
+from screens.dialogs.labs import LabsDialog
 from screens.dialogs.packs import PackDialog
 from screens.labs.screen import LabPage
 from tests.screens.helpers import QuietEngine, drawn, engine, until
@@ -40,7 +40,7 @@ async def test_a_pack_is_shown_then_added_by_keyboard_alone(pack: Path, tmp_path
     app = make_app(build=engine(quiet))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")
-        await app.push_screen(LabPicker())
+        await app.push_screen(LabsDialog())
         await until(pilot, "See how open it is")
         await pilot.press("tab", "right", "enter")
         await until(pilot, lambda: isinstance(app.screen, PackDialog))

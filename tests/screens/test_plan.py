@@ -47,7 +47,7 @@ async def at_the_plan(size: tuple[int, int] = (80, 24)) -> AsyncIterator[tuple[F
         yield app, pilot
 
 
-def in_hand(app: FirescreenApp) -> str:
+def selected(app: FirescreenApp) -> str:
     """Id of the line in hand."""
     option = app.screen.query_one("#steps", OptionList).highlighted_option
     return (option.id or "") if option else ""
@@ -116,12 +116,12 @@ async def test_the_outline_fits_and_opens_with_enter() -> None:
             assert name in text
         assert "42 of 42 steps" in text
         await pilot.press("down", "down", "down", "down", "down")
-        assert in_hand(app) == "component:srv1/node_exporter"
+        assert selected(app) == "component:srv1/node_exporter"
         text = await until(pilot, "7 of 42 steps")
         assert "srv1/node_exporter restarts" in text
         await pilot.press("enter")
         await until(pilot, "Make a client certificate")
-        assert in_hand(app) == "component:srv1/node_exporter", "it stays where it was"
+        assert selected(app) == "component:srv1/node_exporter", "it stays where it was"
         await pilot.press("down")
         await until(pilot, "step 3 of 42")
         await pilot.press("up", "enter")
@@ -134,19 +134,19 @@ async def test_n_and_b_go_through_the_steps_in_their_order() -> None:
         assert plan is not None
         for number in range(42):
             await pilot.press("n")
-            assert in_hand(app) == f"step:{number}"
+            assert selected(app) == f"step:{number}"
         await until(pilot, "step 42 of 42")
         await pilot.press("n")
-        assert in_hand(app) == "step:41", "there is none behind the last"
+        assert selected(app) == "step:41", "there is none behind the last"
         await pilot.press("b")
-        assert in_hand(app) == "step:40"
+        assert selected(app) == "step:40"
         await pilot.press("2")
         await until(pilot, plan.steps[40].changes[0].title())
 
 
 async def test_a_component_in_hand_shows_the_commands_of_all_its_steps() -> None:
     async with at_the_plan((120, 60)) as (app, pilot):
-        while in_hand(app) != "component:srv2/blackbox_exporter":
+        while selected(app) != "component:srv2/blackbox_exporter":
             await pilot.press("down")
         await pilot.press("3")
         text = await until(pilot, "systemctl restart blackbox_exporter")

@@ -18,10 +18,11 @@ from textual import events
 
 from screens.app import FirescreenApp, make_app
 from screens.dialogs.attempt import AttemptDialog
-from screens.dialogs.error import TroubleDialog
+from screens.dialogs.error import ErrorDialog
 from screens.run.screen import RunPage
-from screens.state import Trouble, advance, begin
-from screens.verification.screen import Proof
+from screens.run_state import advance, begin
+from screens.state import ErrorMessage
+from screens.verification.screen import VerificationPage
 from tests.screens.helpers import QuietEngine, drawn, engine, svg_text, until
 from wizard.engine import Difference, Remains, Scan
 from wizard.model import (
@@ -115,7 +116,7 @@ async def test_hostile_text_in_the_log_and_the_matrix_is_plain() -> None:
         app.run_state = state
         app.push_screen(RunPage())
         assert_harmless(app, await until(pilot, "Where"))
-        app.push_screen(Proof())
+        app.push_screen(VerificationPage())
         text = await until(pilot, "client")
         assert "\x1b" not in text
         assert "\u202e" not in text
@@ -125,7 +126,7 @@ async def test_hostile_text_in_an_error_is_plain() -> None:
     app = quiet()
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")
-        app.complain(Trouble(HOSTILE, HOSTILE, HOSTILE, HOSTILE))
+        app.show_error(ErrorMessage(HOSTILE, HOSTILE, HOSTILE, HOSTILE))
         assert_harmless(app, await until(pilot, "Where"))
         await pilot.press("escape")
         await until(pilot, lambda: len(app.screen_stack) == 1)
@@ -137,7 +138,7 @@ async def test_a_bad_stack_file_is_explained_and_nothing_is_touched(tmp_path: Pa
     workspace = tmp_path / "workspace"
     app = make_app(stack=stack, workspace=workspace)
     async with app.run_test(size=(80, 24)) as pilot:
-        text = await until(pilot, lambda: isinstance(app.screen, TroubleDialog))
+        text = await until(pilot, lambda: isinstance(app.screen, ErrorDialog))
         assert "componentz" in text
         assert "firescreen.yaml" in "".join(line.strip(" │") for line in text.splitlines())
         assert "Traceback" not in text
@@ -365,7 +366,7 @@ async def test_keys_work_at_once_in_a_window_that_gets_the_focus_late() -> None:
         await until(pilot, "Nothing of Prometheus was found")
         pilot.app.post_message(events.AppBlur())
         await until(pilot, lambda: pilot.app.screen.focused is None)
-        pilot.app.push_screen(TroubleDialog(Trouble("A title", "what")))
+        pilot.app.push_screen(ErrorDialog(ErrorMessage("A title", "what")))
         await until(pilot, "A title")
         assert pilot.app.screen.focused is None
         pilot.app.post_message(events.AppFocus())

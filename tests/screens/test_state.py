@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from screens.controllers.event_queue import Feed
-from screens.state import MAX_LINES, RunState, Trouble, advance, begin, stop
+from screens.controllers.event_queue import EventQueue
+from screens.run_state import MAX_LINES, RunState, advance, begin, stop
+from screens.state import ErrorMessage
 from wizard.model import Attempt, Event, PlannedStep, Probe, StepKind
 from wizard.redact import MASK
 
@@ -75,7 +76,7 @@ def test_a_failure_keeps_its_words() -> None:
         Event(run="7", kind="rollback", state="running"),
         Event(run="7", kind="finished", state="rolled-back"),
     )
-    assert state.trouble == Trouble(*error)
+    assert state.error == ErrorMessage(*error)
     assert [step.state for step in state.steps] == ["undone", "failed"]
 
 
@@ -120,7 +121,7 @@ def test_the_log_is_bounded() -> None:
 @pytest.mark.parametrize("kind", ["change", "probe", "rollback", "finished", "waiting", "started"])
 def test_the_feed_wakes_for_what_counts(kind: str) -> None:
     woken: list[int] = []
-    feed = Feed(lambda: woken.append(1))
+    feed = EventQueue(lambda: woken.append(1))
     feed.emit(Event(run="7", kind="log", text="quiet"))
     assert not woken
     feed.emit(Event(run="7", kind=kind))  # type: ignore[arg-type]
@@ -130,7 +131,7 @@ def test_the_feed_wakes_for_what_counts(kind: str) -> None:
 
 
 def test_the_feed_drops_no_event_that_counts_and_bounds_the_log() -> None:
-    feed = Feed(lambda: None)
+    feed = EventQueue(lambda: None)
     for _ in range(5000):
         feed.emit(Event(run="7", kind="log", text="x"))
     feed.emit(Event(run="7", kind="change", step="ca", state="done"))
@@ -141,7 +142,7 @@ def test_the_feed_drops_no_event_that_counts_and_bounds_the_log() -> None:
 
 
 def test_the_feed_makes_text_harmless() -> None:
-    feed = Feed(lambda: None)
+    feed = EventQueue(lambda: None)
     line = "\x1b]52;c;aGk=\x07$2y$10$abcdefghijklmnopqrstuv" + "x" * 1_000_000
     feed.emit(Event(run="7", kind="log", text=line))
     (event,) = feed.take()

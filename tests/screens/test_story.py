@@ -8,7 +8,7 @@ import pytest
 from textual.pilot import Pilot
 
 from screens.app import FirescreenApp, make_app
-from screens.widgets.levels import Levels
+from screens.choices.level_table import LevelTable
 from tests.screens.helpers import drawn, until
 from wizard.practice import PracticeStack
 
@@ -55,7 +55,7 @@ async def test_secure_prove_undo_by_keyboard(app: FirescreenApp, workspace: Path
 
         await pilot.press("enter")
         await until(pilot, "encrypted + password")
-        await until(pilot, lambda: isinstance(pilot.app.focused, Levels))
+        await until(pilot, lambda: isinstance(pilot.app.focused, LevelTable))
         await pilot.press("left", "left", "right", "right")
         await until(pilot, "Password")
         await pilot.press("ctrl+s")
@@ -103,8 +103,8 @@ async def test_a_plan_whose_file_changed_meanwhile_is_refused(app: FirescreenApp
         failed = await until(pilot, "Where ")
         assert "✗" in failed
         assert "A file changed since the preview" in failed
-        assert app.run_state.trouble is not None
-        assert app.run_state.trouble.where.endswith("prometheus.yml")
+        assert app.run_state.error is not None
+        assert app.run_state.error.where.endswith("prometheus.yml")
         assert "Proof" not in drawn(pilot).splitlines()[0]
         assert files(workspace) == mine, "nothing but what somebody else wrote is different"
         await pilot.press("enter")
@@ -116,7 +116,7 @@ async def test_escape_keeps_the_answers(app: FirescreenApp) -> None:
         await to_practice(pilot)
         await pilot.press("enter")
         await until(pilot, "encrypted + password")
-        await until(pilot, lambda: isinstance(pilot.app.focused, Levels))
+        await until(pilot, lambda: isinstance(pilot.app.focused, LevelTable))
         await pilot.press("left")
         await until(pilot, lambda: "Password" not in drawn(pilot))
         await pilot.press("escape")
@@ -132,7 +132,7 @@ async def test_an_answer_that_cannot_be_used_is_explained_beside_it(app: Firescr
         await to_practice(pilot)
         await pilot.press("enter")
         await until(pilot, "encrypted + password")
-        await until(pilot, lambda: isinstance(pilot.app.focused, Levels))
+        await until(pilot, lambda: isinstance(pilot.app.focused, LevelTable))
         await pilot.press("ctrl+t")
         await until(pilot, "User name")
         await pilot.press("end", "colon")

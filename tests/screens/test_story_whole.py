@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from screens.app import FirescreenApp, make_app
-from screens.verification.screen import Proof
-from screens.widgets.levels import Levels
+from screens.choices.level_table import LevelTable
+from screens.verification.screen import VerificationPage
 from tests.screens.helpers import drawn, until
 from wizard import practice as practice_stack
 
@@ -52,7 +52,7 @@ async def test_five_components_with_both_guards_and_back(workspace: Path) -> Non
         await until(pilot, lambda: not app.session.busy)
 
         await pilot.press("s")
-        await until(pilot, lambda: isinstance(app.focused, Levels))
+        await until(pilot, lambda: isinstance(app.focused, LevelTable))
         await pilot.press("right", "right", "equals_sign")
         chosen = await until(pilot, "◂ encrypted + both")
         assert chosen.count("encrypted + both") == 5
@@ -75,7 +75,7 @@ async def test_five_components_with_both_guards_and_back(workspace: Path) -> Non
         await until(pilot, "Apply this plan?")
         await pilot.press("enter")
         await until(pilot, lambda: app.run_state.phase == "finished" and not app.runs.working)
-        proof = await until(pilot, lambda: isinstance(app.screen, Proof))
+        proof = await until(pilot, lambda: isinstance(app.screen, VerificationPage))
         proof = await until(pilot, "✓ proven")
         assert "✗" not in proof
         assert proof.count("✓ 401") == 10
@@ -84,7 +84,7 @@ async def test_five_components_with_both_guards_and_back(workspace: Path) -> Non
         assert app.run_state.canary == "", "with a password, all of them turn together"
         rows = {row.host: row for row in app.run_state.hosts}
         assert {host: row.state for host, row in rows.items()} == dict.fromkeys(app.session.hosts, "proven")
-        assert all(row.done == row.total and row.trouble is None for row in rows.values())
+        assert all(row.done == row.total and row.error is None for row in rows.values())
         await pilot.press("j")
         await until(pilot, "✓ 14 arrived, the same")
         await pilot.press("end")
@@ -92,7 +92,7 @@ async def test_five_components_with_both_guards_and_back(workspace: Path) -> Non
         assert "no host gets it" in " ".join(keys.replace("│", " ").split())
         assert "✗" not in keys
         await pilot.press("escape")
-        await until(pilot, lambda: isinstance(app.screen, Proof))
+        await until(pilot, lambda: isinstance(app.screen, VerificationPage))
         await pilot.press("t")
         await until(pilot, "✓ 8 proven")
         assert "●" not in drawn(pilot)
@@ -100,7 +100,7 @@ async def test_five_components_with_both_guards_and_back(workspace: Path) -> Non
         await until(pilot, "The same by hand")
         await pilot.press("escape", "escape")
 
-        await until(pilot, lambda: isinstance(app.screen, Proof))
+        await until(pilot, lambda: isinstance(app.screen, VerificationPage))
         await pilot.press("u")
         await until(pilot, "Undo this run?")
         await pilot.press("enter")

@@ -7,15 +7,16 @@ from dataclasses import replace
 from textual.pilot import Pilot
 
 from screens.app import FirescreenApp, make_app
-from screens.controllers.engine_client import Desk
 from screens.dialogs.attempt import AttemptDialog
-from screens.home import Home
+from screens.engine_client.client import EngineClient
+from screens.home.screen import HomePage
 from screens.plan.screen import PlanPage
-from screens.state import RunState
+from screens.routes import MapView
+from screens.run_state import RunState
 from screens.trust_map.canvas import draw, mark, ordered, summary, told
-from screens.trust_map.screen import TrustPage
-from screens.verification.screen import Proof
-from screens.widgets.trust_graph import WAYS, Scene
+from screens.trust_map.graph import WAYS, TrustGraph
+from screens.trust_map.screen import TrustMapPage
+from screens.verification.screen import VerificationPage
 from tests.screens import whole
 from tests.screens.helpers import drawn, engine, until
 from wizard.model import Answers, Plan, Stack
@@ -30,7 +31,7 @@ def by_probe(wrong: frozenset[str] = frozenset()) -> dict[str, object]:
 
 async def settled(app: FirescreenApp, pilot: Pilot[int]) -> None:
     """Until nothing is asked any more."""
-    await until(pilot, lambda: isinstance(app.screen, TrustPage) and not app.runs.working)
+    await until(pilot, lambda: isinstance(app.screen, TrustMapPage) and not app.runs.working)
     await until(pilot, lambda: not app.session.busy)
 
 
@@ -77,7 +78,7 @@ def test_the_words_name_both_certificates_and_what_checks_them() -> None:
 
 def test_without_colour_the_arrow_in_hand_is_reversed() -> None:
     arrows = ordered(whole.arrows())
-    drawing = draw(arrows, {}, width=76, in_hand=2, colourless=True)
+    drawing = draw(arrows, {}, width=76, selected=2, colourless=True)
     reversed_ = [
         number
         for number, line in enumerate(drawing.lines)
@@ -124,7 +125,7 @@ async def test_from_the_plan_it_shows_what_will_be_and_asks_nobody() -> None:
         assert "✓" not in text
         await pilot.press("down", "down", "enter")
         await until(pilot, "asks blackbox_exporter on srv2")
-        assert isinstance(app.screen, TrustPage), "there is nothing to look into yet"
+        assert isinstance(app.screen, TrustMapPage), "there is nothing to look into yet"
         assert not one.proven
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, PlanPage))
@@ -154,12 +155,12 @@ def test_a_password_behind_a_client_certificate_is_not_forgotten() -> None:
     )
     scan = replace(one.scan(), exposures=seen)
     both = whole.five(("tls", "basic_auth", "client_cert"))
-    Desk(None, engine(one)).picture(scan, both, Answers())
+    EngineClient(None, engine(one)).current_connections(scan, both, Answers())
     assert {component.protect for component in one.planned[1].components} == {
         ("tls", "basic_auth", "client_cert")
     }
     one.planned.clear()
-    Desk(None, engine(one)).picture(scan, whole.five(("tls",)), Answers())
+    EngineClient(None, engine(one)).current_connections(scan, whole.five(("tls",)), Answers())
     assert {component.protect for component in one.planned[1].components} == {("tls", "client_cert")}
 
 
@@ -171,7 +172,7 @@ async def test_from_the_proof_it_is_coloured_by_its_answers_and_enter_looks_insi
         app.run_state = RunState(
             phase="finished", result="failed", attempts=whole.attempts(wrong=wrong), arrows=whole.arrows()
         )
-        app.push_screen(Proof())
+        app.push_screen(VerificationPage())
         await until(pilot, "not proven")
         await pilot.press("t")
         await until(pilot, "✗ 1 does not hold")
@@ -179,7 +180,7 @@ async def test_from_the_proof_it_is_coloured_by_its_answers_and_enter_looks_insi
         await until(pilot, lambda: isinstance(app.screen, AttemptDialog))
         assert "blackbox_exporter" in drawn(pilot)
         await pilot.press("escape", "escape")
-        await until(pilot, lambda: isinstance(app.screen, Proof))
+        await until(pilot, lambda: isinstance(app.screen, VerificationPage))
 
 
 async def test_from_home_it_asks_what_the_arrows_need_and_nothing_else() -> None:
@@ -197,7 +198,7 @@ async def test_from_home_it_asks_what_the_arrows_need_and_nothing_else() -> None
         await until(pilot, lambda: len(one.proven) == 2)
         await settled(app, pilot)
         await pilot.press("escape")
-        await until(pilot, lambda: isinstance(app.screen, Home))
+        await until(pilot, lambda: isinstance(app.screen, HomePage))
 
 
 async def test_what_is_wanted_and_not_there_yet_is_not_drawn_as_if_it_were() -> None:
@@ -225,8 +226,8 @@ def test_what_stands_open_is_drawn_open() -> None:
             )
 
     one = Careful()
-    desk = Desk(None, engine(one))
-    plan = desk.picture(one.scan(), whole.five(), Answers())
+    client = EngineClient(None, engine(one))
+    plan = client.current_connections(one.scan(), whole.five(), Answers())
     assert len(plan.arrows) == 6
     assert not any(
         arrow.encrypted or arrow.probe or arrow.user or arrow.server_shows for arrow in plan.arrows
@@ -244,7 +245,7 @@ async def test_the_last_arrow_scrolls_into_sight_and_a_wide_screen_shows_the_cer
         await pilot.press("end")
         await until(pilot, "module http_2xx")
         await until(pilot, "blackbox_exporter on srv2 asks pushgateway on srv1")
-        assert app.screen.query_one(Scene).at == 5
+        assert app.screen.query_one(TrustGraph).at == 5
         await pilot.resize_terminal(120, 40)
         text = await until(pilot, "◂ srv1, 127.0.0.2 (signed by your CA)")
         assert "node_exporter :9100" in text
@@ -254,7 +255,7 @@ async def test_a_stack_in_which_nobody_asks_says_so() -> None:
     app = make_app(build=engine(whole.WholeEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
-        app.push_screen(TrustPage("plan", ()))
+        app.push_screen(TrustMapPage(MapView.PLAN, ()))
         await until(pilot, "Nobody of this stack asks anybody")
         await pilot.press("enter", "down", "up", "escape")
-        await until(pilot, lambda: isinstance(app.screen, Home))
+        await until(pilot, lambda: isinstance(app.screen, HomePage))

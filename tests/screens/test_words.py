@@ -10,7 +10,7 @@ from textual.widgets import OptionList
 import screens
 from screens.app import make_app
 from screens.base_screen import Page
-from screens.dialogs.glossary import WordsDialog
+from screens.dialogs.glossary import GlossaryDialog
 from tests.screens.helpers import drawn, engine, until
 from wizard import glossary
 
@@ -55,7 +55,7 @@ async def test_a_word_is_two_keys_away_from_every_screen() -> None:
         await pilot.press("question_mark")
         await until(pilot, "Words explained")
         await pilot.press("w")
-        await until(pilot, lambda: isinstance(app.screen, WordsDialog))
+        await until(pilot, lambda: isinstance(app.screen, GlossaryDialog))
         await until(pilot, "Takes the alerts that Prometheus raises")
         await pilot.press("s", "s")
         await until(pilot, "One visit of Prometheus to a target")

@@ -88,7 +88,7 @@ async def walk(workspace: Path) -> None:
             for stop in WALK:
                 await visit(pilot, stop)
     finally:
-        app.desk.engine.practice_down()
+        app.client.engine.practice_down()
 
 
 def main() -> int:

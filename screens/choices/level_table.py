@@ -25,7 +25,7 @@ TOLD = 4
 """Lines beneath the table: what the level in hand means and what it costs."""
 
 
-class Levels(Widget, can_focus=True):
+class LevelTable(Widget, can_focus=True):
     """A table of components with the level chosen for each.
 
     Args:
@@ -35,7 +35,7 @@ class Levels(Widget, can_focus=True):
 
     ALLOW_SELECT = False
     DEFAULT_CSS = """
-    Levels { height: auto; width: 1fr; padding: 1 2 0 2; }
+    LevelTable { height: auto; width: 1fr; padding: 1 2 0 2; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", "Component above", show=False),
@@ -64,7 +64,7 @@ class Levels(Widget, can_focus=True):
 
     def __init__(self, rows: tuple[LevelRow, ...], meanings: Mapping[str, str]) -> None:
         super().__init__()
-        self.set_reactive(Levels.rows, rows)
+        self.set_reactive(LevelTable.rows, rows)
         self._meanings = dict(meanings)
         self._top = 0
 
@@ -85,7 +85,7 @@ class Levels(Widget, can_focus=True):
         lines = [self._head(room)]
         for number, row in enumerate(shown, start=self._top):
             again = number > self._top and self.rows[number - 1].host == row.host
-            lines.append(self._line(row, in_hand=number == self.at, host="" if again else place(row.host)))
+            lines.append(self._line(row, selected=number == self.at, host="" if again else place(row.host)))
         lines.append(Content(""))
         lines.extend(self._told())
         return Content("\n").join(lines)
@@ -117,9 +117,9 @@ class Levels(Widget, can_focus=True):
         more = f"   {self.at + 1} of {len(self.rows)}" if hidden > 0 else ""
         return Content.assemble(("".join(words), "$quiet"), (more, "bold $primary"))
 
-    def _line(self, row: LevelRow, *, in_hand: bool, host: str) -> Content:
+    def _line(self, row: LevelRow, *, selected: bool, host: str) -> Content:
         wide, name, address, now, level = self._widths()
-        focus = in_hand and self.has_focus
+        focus = selected and self.has_focus
         chosen = _short(row.ways, row.value)
         style = (
             "bold reverse"
@@ -129,9 +129,9 @@ class Levels(Widget, can_focus=True):
         left, right = self._ends(row)
         shown = f"{'◂' if focus and left else ' '} {chosen} {'▸' if focus and right else ' '}"
         return Content.assemble(
-            ("▸ " if in_hand else "  ", "bold $primary"),
+            ("▸ " if selected else "  ", "bold $primary"),
             (fit(host, wide), "italic"),
-            (fit(row.name, name), "bold" if in_hand else ""),
+            (fit(row.name, name), "bold" if selected else ""),
             (fit(row.address, address), "$quiet"),
             (fit(f"{row.sign} {row.now}", now), row.colour),
             (fit(shown, level), style if focus else "bold" if row.value else "$quiet"),

@@ -6,7 +6,7 @@ Nothing here imports the engine at the top: the first frame must not wait for cr
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 if TYPE_CHECKING:
     from wizard.connections.credentials import SecretKind
     from wizard.diagnostics.catalogue import Diagnosis
-    from wizard.engine import Engine, Exposure, Holding, Outcome, Remains, Scan
+    from wizard.engine import Engine, Holding, Outcome, Remains, Scan
     from wizard.engine.manual_probe import Answered, Request
     from wizard.inventory.sources import Instance
     from wizard.labs import Lab, LabSession
@@ -22,15 +22,12 @@ if TYPE_CHECKING:
     from wizard.labs.packs import Pack
     from wizard.model import (
         Answers,
-        Arrow,
         Attempt,
-        ComponentSpec,
         Event,
         Facts,
         HostFacts,
         HostSpec,
         Plan,
-        Protection,
         Question,
         RunRecord,
         Stack,
@@ -40,7 +37,7 @@ if TYPE_CHECKING:
 Emit: TypeAlias = "Callable[[Event], None]"
 
 
-class Desk:
+class EngineClient:
     """What the screens ask of the engine. Every method may block: call it through `FirescreenApp.ask`.
 
     Args:
@@ -226,37 +223,11 @@ class Desk:
         whole = replace(stack, components=asked)
         return engine.holdings(whole, engine.inspect(whole))
 
-    def picture(self, scan: Scan, stack: Stack, answers: Answers) -> Plan:
-        """Who asks whom as it is now: a plan with the requests that test its arrows, and no others.
+    def current_connections(self, scan: Scan, stack: Stack, answers: Answers) -> Plan:
+        """The present connections: a plan with the probes that test them, and no others."""
+        from screens.engine_client.current_connections import plan_of_connections
 
-        What is wanted may not be there yet: then the arrows are drawn by what the wire said of each server. The
-        engine plans no arrow to a server that it leaves alone, so those are taken from a plan for all of them.
-        """
-        plan = self.engine.plan(stack, answers)
-        found = {one.key: one for one in scan.exposures}
-        if plan.steps or any(not one.protect for one in stack.components):
-            plan = self.engine.plan(_protected(stack, found), answers)
-            everyone = self.engine.plan(_protected(stack, {}), answers)
-            there = {_ends(arrow) for arrow in plan.arrows}
-            plain = tuple(
-                replace(
-                    arrow,
-                    encrypted=False,
-                    server_shows="",
-                    client_checks="",
-                    client_shows="",
-                    server_checks="",
-                    user="",
-                    probe="",
-                )
-                for arrow in everyone.arrows
-                if _ends(arrow) not in there
-                and (seen := found.get(f"{arrow.server_host}/{arrow.server}")) is not None
-                and not seen.tls
-            )
-            plan = replace(plan, arrows=(*plan.arrows, *plain))
-        asked = {arrow.probe for arrow in plan.arrows}
-        return replace(plan, probes=tuple(probe for probe in plan.probes if probe.id in asked))
+        return plan_of_connections(self.engine, scan, stack, answers)
 
     def labs(self) -> tuple[Lab, ...]:
         """The labs there are: Firescreen's own, and those that the person added."""
@@ -398,31 +369,3 @@ def _asking(work: Callable[[Emit], Outcome], emit: Emit, *, later: bool = False)
     for event in held:
         emit(event)
     return outcome
-
-
-def _protected(stack: Stack, found: Mapping[str, Exposure]) -> Stack:
-    """The stack with the protection that the wire tells of; all of it encrypted where nothing is known."""
-    parts = (
-        replace(one, protect=_protection(one, found[one.key]) if one.key in found else ("tls",))
-        for one in stack.components
-    )
-    return replace(stack, components=tuple(parts))
-
-
-def _protection(one: ComponentSpec, found: Exposure) -> tuple[Protection, ...]:
-    """The protection that a component has, by what the wire said.
-
-    Who is refused for want of a certificate is never asked for a password: there the stack's word counts.
-    """
-    if not found.tls:
-        return ()
-    parts: list[Protection] = ["tls"]
-    if found.password or (found.client_certificate and "basic_auth" in one.protect):
-        parts.append("basic_auth")
-    if found.client_certificate:
-        parts.append("client_cert")
-    return tuple(parts)
-
-
-def _ends(arrow: Arrow) -> tuple[str, ...]:
-    return (arrow.client_host, arrow.client, arrow.server_host, arrow.server, arrow.how, arrow.address)

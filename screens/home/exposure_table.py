@@ -9,8 +9,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from screens.choices.levels import now
-from screens.state_styles import EXPOSURE, fit, inline
+from screens.state_styles import EXPOSURE, fit, inline, protection_label
 
 if TYPE_CHECKING:
     from wizard.engine import Exposure
@@ -22,11 +21,11 @@ MOST = 10
 _WORST = ("open", "partly", "down", "secured")
 
 
-class Exposures(Widget):
+class ExposureTable(Widget):
     """One line for each component, with its version and unit where the terminal is wide enough."""
 
     DEFAULT_CSS = """
-    Exposures { height: auto; padding: 0 2; }
+    ExposureTable { height: auto; padding: 0 2; }
     """
 
     rows: reactive[tuple[Exposure, ...]] = reactive((), layout=True)
@@ -90,4 +89,4 @@ def _more(row: Exposure) -> str:
 
 def _brief(row: Exposure) -> str:
     """Where there is no room for a sentence."""
-    return now(row) if row.tls or row.password or row.state == "down" else "plain"
+    return protection_label(row) if row.tls or row.password or row.state == "down" else "plain"

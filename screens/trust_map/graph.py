@@ -24,12 +24,12 @@ WAYS = ((True, True), (True, False), (False, True), (False, False))
 """(notes, apart) from the fullest picture to the tightest; the first that fits is drawn."""
 
 
-class Scene(Widget, can_focus=True):
+class TrustGraph(Widget, can_focus=True):
     """Draws arrows between hosts; one of them is in hand. It stands in a container that scrolls."""
 
     ALLOW_SELECT = False
     DEFAULT_CSS = """
-    Scene { height: auto; width: 1fr; }
+    TrustGraph { height: auto; width: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", "Arrow above", show=False),
@@ -64,7 +64,7 @@ class Scene(Widget, can_focus=True):
                 self.arrows,
                 self.attempts,
                 width=max(width, 60),
-                in_hand=self.at,
+                selected=self.at,
                 notes=notes,
                 apart=apart,
                 colourless=self.app.no_color,

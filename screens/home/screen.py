@@ -14,8 +14,9 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from screens.base_screen import Page
+from screens.home.exposure_table import ExposureTable
+from screens.routes import Route
 from screens.state_styles import fit, inline
-from screens.widgets.exposures import Exposures
 
 if TYPE_CHECKING:
     from screens.state import Session
@@ -48,7 +49,7 @@ REMARKS = 3
 """Lines for what the table does not tell."""
 
 
-class Home(Page):
+class HomePage(Page):
     """Screen 1 of the storyboard."""
 
     PLACE = "Home"
@@ -90,7 +91,7 @@ whole stack has an Alertmanager, a Pushgateway and a blackbox_exporter too."""
     def body(self) -> ComposeResult:
         """Table above, menu below."""
         yield Static("What runs here", classes="heading", id="title")
-        yield Exposures(id="rows")
+        yield ExposureTable(id="rows")
         yield Static("  looking at this machine…", id="verdict", markup=False)
         yield OptionList(id="menu", markup=False)
 
@@ -98,8 +99,8 @@ whole stack has an Alertmanager, a Pushgateway and a blackbox_exporter too."""
         """Fills in what is known by now."""
         self.query_one("#title", Static).update(_title(session))
         exposures = session.scan.exposures if session.scan else ()
-        self.query_one(Exposures).rows = exposures
-        self.query_one(Exposures).hosts = len(session.stack.hosts) if session.stack else 1
+        self.query_one(ExposureTable).rows = exposures
+        self.query_one(ExposureTable).hosts = len(session.stack.hosts) if session.stack else 1
         lines = (_verdict(session), *_remarks(session))
         self.query_one("#verdict", Static).update(Content("\n").join(line for line in lines if line.plain))
         self._fill_menu(session)
@@ -123,23 +124,21 @@ whole stack has an Alertmanager, a Pushgateway and a blackbox_exporter too."""
 
     def action_choose(self, name: str) -> None:
         """Opens a part of Firescreen by its name in the menu."""
-        self.firescreen.open_part(name)
+        self.firescreen.open_menu_entry(name)
 
     def action_explain(self) -> None:
         """Says what an error that one pastes means."""
-        from screens.dialogs.diagnosis import MeaningDialog
+        from screens.dialogs.diagnosis import DiagnosisDialog
 
-        self.app.push_screen(MeaningDialog())
+        self.app.push_screen(DiagnosisDialog())
 
     def action_ask(self) -> None:
         """Opens the probe console."""
-        from screens.probe_console.screen import open_console
-
-        open_console(self.firescreen)
+        self.firescreen.open_page(Route.PROBE_CONSOLE)
 
     def action_look(self) -> None:
         """Looks at the hosts again."""
-        self.firescreen.look()
+        self.firescreen.stack_session.rescan()
 
     def action_back(self) -> None:
         """There is nothing behind this screen; `q` leaves."""
@@ -155,9 +154,9 @@ def _title(session: Session) -> str:
 
 
 def _verdict(session: Session) -> Content:
-    if session.trouble:
-        trouble = session.trouble
-        return Content.assemble(("✗ ", "$error"), inline(f"{trouble.what}. {trouble.todo}", 300))
+    if session.error:
+        error = session.error
+        return Content.assemble(("✗ ", "$error"), inline(f"{error.what}. {error.todo}", 300))
     if session.busy:
         said = [Content.styled(f"  {inline(line, 76)}", "$quiet") for line in session.told[-4:]]
         return Content("\n").join([Content.assemble(("▸ ", "$primary"), session.busy), *said])
@@ -190,7 +189,7 @@ def _judged(scan: Scan) -> Content:
 
 def _remarks(session: Session) -> list[Content]:
     """What the table does not tell: what is not there, what has power and stands open, what is asked by way of others."""
-    if session.busy or session.trouble or session.scan is None:
+    if session.busy or session.error or session.scan is None:
         return []
     remarks = session.scan.remarks
     shown = remarks if len(remarks) <= REMARKS else remarks[: REMARKS - 1]

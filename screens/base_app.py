@@ -1,0 +1,73 @@
+"""The app as controllers and dialogs know it: the state that they read, the engine, and the way to other pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from textual.app import App
+from textual.reactive import reactive
+
+from screens.run_state import RunState
+from screens.state import ErrorMessage, HostEntry, Session
+
+if TYPE_CHECKING:
+    from screens.engine_client.client import EngineClient
+    from screens.routes import MapView, Route
+    from wizard.labs import LabSession
+    from wizard.model import Probe
+
+Answer = TypeVar("Answer")
+Subject: TypeAlias = "MapView | Probe | LabSession | None"
+"""What a page is opened for, where its route alone does not say it."""
+
+
+class BaseApp(App[int]):
+    """What the wizard's app offers to everything below the pages."""
+
+    session: reactive[Session] = reactive(Session(busy="scanning this machine…"), always_update=True)
+    run_state: reactive[RunState] = reactive(RunState())
+    hosts: reactive[tuple[HostEntry, ...]] = reactive(())
+    client: EngineClient
+    leaving: bool = False
+    """Whether the wizard is being closed: the pages lose their widgets one after the other."""
+
+    def ask(
+        self,
+        work: Callable[[], Answer],
+        then: Callable[[Answer], None],
+        otherwise: Callable[[ErrorMessage], None] | None = None,
+        *,
+        wanted: Callable[[], bool] | None = None,
+    ) -> None:
+        """Runs `work` in a thread and hands its answer to `then`, or its error to `otherwise`, on this thread.
+
+        Without `otherwise` the error is shown in a dialog. The app owns the thread: a screen that closes
+        meanwhile cancels nothing. Where a connection needs a password or a host key, the person is prompted, and
+        `work` is run again.
+
+        Args:
+            work: what to do; it may be run several times.
+            then: takes its answer.
+            otherwise: takes its error.
+            wanted: whether anybody still waits for the answer: if not, it is dropped. For work that only reads:
+                closing the wizard does not wait for it either.
+        """
+        raise NotImplementedError
+
+    def show_error(self, error: ErrorMessage) -> None:
+        """Shows an error in a dialog."""
+        raise NotImplementedError
+
+    def open_page(self, route: Route, subject: Subject = None, *, replace: bool = False) -> None:
+        """Opens a page above the current screen, or with `replace` in its place."""
+        raise NotImplementedError
+
+    def open_menu_entry(self, name: str) -> None:
+        """Opens a part of the wizard by its name in Home's menu."""
+        raise NotImplementedError
+
+    def go_home(self) -> None:
+        """Closes everything above Home."""
+        while len(self.screen_stack) > 1:
+            self.pop_screen()

@@ -1,0 +1,39 @@
+"""The app as pages know it: the base app with its controllers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from screens.base_app import BaseApp
+
+if TYPE_CHECKING:
+    from screens.controllers.host_list import HostList
+    from screens.controllers.run_controller import RunController
+    from screens.controllers.stack_session import StackSession
+
+
+class Wizard(BaseApp):
+    """What the wizard's app offers to the pages."""
+
+    @property
+    def stack_session(self) -> StackSession:
+        """The current stack: opens another one and scans it."""
+        raise NotImplementedError
+
+    @property
+    def runs(self) -> RunController:
+        """Starts and stops runs."""
+        raise NotImplementedError
+
+    @property
+    def host_list(self) -> HostList:
+        """The hosts to choose from."""
+        raise NotImplementedError
+
+    def prepare_run(self) -> None:
+        """Imports the pages that open while the engine works, which must not wait; to be called in a thread."""
+        raise NotImplementedError
+
+    def stop_and_leave(self) -> None:
+        """Stops the run that is under way and closes the wizard when the engine has come back."""
+        raise NotImplementedError

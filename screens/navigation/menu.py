@@ -1,0 +1,83 @@
+"""Home's menu: opens a part of the wizard by its name, from any screen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from screens.dialogs.confirm import ConfirmDialog
+from screens.navigation.runs import show_current_connections
+from screens.navigation.secure import secure
+from screens.routes import Route
+from screens.state_styles import inline
+
+if TYPE_CHECKING:
+    from screens.interface import Wizard
+    from wizard.labs import LabSession
+
+
+def open_entry(app: Wizard, name: str) -> None:
+    """Opens a part by its name in Home's menu, from any screen."""
+    if app.runs.working:
+        app.notify("A run is under way; wait for its end or stop it.", severity="warning")
+        return
+    app.go_home()
+    match name:
+        case "secure":
+            secure(app)
+        case "practise" | "whole":
+            app.stack_session.practise(whole=name == "whole")
+        case "trust":
+            show_current_connections(app)
+        case "leave":
+            app.stack_session.here()
+        case "stop":
+            ask_to_end_practice(app)
+        case "holdings":
+            app.open_page(Route.INVENTORY)
+        case "history":
+            app.open_page(Route.HISTORY)
+        case "lab":
+            from screens.dialogs.labs import LabsDialog
+
+            app.push_screen(LabsDialog(), lambda lab: open_lab(app, lab) if lab else None)
+        case _:
+            app.open_page(Route.HOSTS)
+
+
+def ask_to_end_practice(app: Wizard) -> None:
+    """Asks, then ends practice: its folders do not come back."""
+    app.push_screen(
+        ConfirmDialog(
+            "End practice?",
+            "Its programs are stopped and its folders removed, with all that was done in them. "
+            "'Practise' makes new ones at any time.",
+            yes="End practice",
+            no="Go on",
+            careful=True,
+        ),
+        lambda yes: app.stack_session.stop_practice() if yes else None,
+    )
+
+
+def open_lab(app: Wizard, lab: str) -> None:
+    """Makes the practice stack ready and opens a lab on it; asks first if that ends what is in hand there."""
+
+    def opened(session: LabSession) -> None:
+        app.open_page(Route.LAB, session)
+
+    def known(words: str) -> None:
+        if not words:
+            app.stack_session.begin_lab(lab, opened)
+            return
+        app.push_screen(
+            ConfirmDialog(
+                "Begin this lab?",
+                f"{inline(words[:1].upper() + words[1:], 300)}. This lab begins afresh, so that would be gone.",
+                yes="Begin this lab",
+                no="Go back",
+                careful=True,
+            ),
+            lambda yes: app.stack_session.begin_lab(lab, opened, anew=True) if yes else None,
+        )
+
+    app.ask(lambda: app.client.in_the_way(lab), known)

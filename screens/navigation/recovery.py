@@ -1,0 +1,85 @@
+"""What the wizard offers at its start: to roll back an interrupted run, or to go on with the hosts of last time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from screens.dialogs.confirm import ConfirmDialog
+from screens.dialogs.recovery import ComparisonDialog, RecoveryDialog
+from screens.navigation.runs import start_recovery
+from screens.state_styles import safe
+
+if TYPE_CHECKING:
+    from screens.interface import Wizard
+    from wizard.engine import Remains
+    from wizard.model import RunRecord, Stack
+
+
+def offer_recovery(app: Wizard, cut: RunRecord) -> None:
+    """A run was interrupted: says what it was and offers to put everything back, or to compare what is there."""
+    app.push_screen(
+        RecoveryDialog(
+            "A run was cut off" if cut.state != "owed" else "A host was left behind",
+            Content.assemble(
+                ("✗ ", "$error bold"),
+                (
+                    f"The last run ({cut.title}) ended in the middle: the power went, or it was killed. "
+                    "Firescreen wrote down every change before making it, so it can put all of it back now."
+                )
+                if cut.state != "owed"
+                else (
+                    f"{', '.join(left_behind(cut))} failed in the last run and could not be reached to be put back. "
+                    "If it is there again, Firescreen can do so now. The other hosts stay as they are."
+                ),
+            ),
+        ),
+        lambda choice: _recovery_chosen(app, choice),
+    )
+
+
+def _recovery_chosen(app: Wizard, choice: str | None) -> None:
+    if choice == "undo":
+        start_recovery(app)
+    elif choice == "compare":
+        app.ask(app.client.remains, lambda left: _offer_to_forget(app, left))
+
+
+def _offer_to_forget(app: Wizard, left: tuple[Remains, ...]) -> None:
+    """Shows what differs from what was before a run; where nothing does, or the person keeps it, the run is over."""
+    differs = any(one.differences for one in left)
+
+    def forgotten(_: None) -> None:
+        app.notify("The run is forgotten: nothing of it is to be put back any more.")
+
+    def answered(choice: str | None) -> None:
+        if choice == "forget":
+            app.ask(lambda: app.client.forget_run(as_it_is=differs), forgotten)
+        else:
+            _recovery_chosen(app, choice)
+
+    app.push_screen(ComparisonDialog(left), answered)
+
+
+def left_behind(run: RunRecord) -> tuple[str, ...]:
+    """The hosts that a run still has to put back."""
+    return tuple(dict.fromkeys(change.partition(":")[0] for change in run.changes))
+
+
+def offer_hosts(app: Wizard, stack: Stack) -> None:
+    """The hosts that were chosen last time: says which, and offers to go on with them."""
+    names = ", ".join("this machine" if host.connect == "local" else host.name for host in stack.hosts)
+    app.push_screen(
+        ConfirmDialog(
+            "Go on with your hosts?",
+            Content.assemble(
+                "Last time you chose ",
+                (safe(names, 300).plain, "bold"),
+                ". Firescreen would connect to them now.",
+            ),
+            yes="Go on with them",
+            no="This machine",
+        ),
+        lambda yes: app.stack_session.take_hosts(stack) if yes else None,
+    )

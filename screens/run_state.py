@@ -1,0 +1,343 @@
+"""What the screens know of the current run: its steps, hosts, log and probes, as frozen values.
+
+`advance` is pure, so that the screen of a run can be tested without one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, cast
+
+from screens.state import OWN_FOLDER, ErrorMessage
+
+if TYPE_CHECKING:
+    from wizard.engine import Outcome
+    from wizard.engine.outcome import HostOutcome
+    from wizard.model import Arrow, Attempt, Event, HostState, Plan, PlannedStep
+
+MAX_LINES = 400
+"""How many log lines are kept for the screen; the journal's folder has them all."""
+
+MAX_HOST_LINES = 40
+"""The same, of each host."""
+
+RunKind = Literal["apply", "undo", "verify", "recover"]
+Phase = Literal["idle", "running", "stopping", "finished"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepState:
+    """One step of the run and how far it is: '' (to do), running, done, failed or undone."""
+
+    id: str
+    title: str
+    host: str
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostRow:
+    """One host of the run: how far it is, what is being done there, and what went wrong."""
+
+    host: str
+    state: HostState = "waiting"
+    done: int = 0
+    total: int = 0
+    """Changes on it; 0 where that is not known (an undo)."""
+    now: str = ""
+    """What is being done there, in one line; '' for nothing."""
+    failing: bool = False
+    """Whether a change failed there; why, and that it was put back, is said a moment later."""
+    error: ErrorMessage | None = None
+    lines: tuple[str, ...] = ()
+    """What was said about it, the oldest first, at most MAX_HOST_LINES."""
+
+    @property
+    def label(self) -> str:
+        """The key of `state_styles.HOST`: a host that was rolled back because it failed counts as failed."""
+        if self.failing and self.state in ("working", "changed"):
+            return "failing"
+        return "failed" if self.state == "rolled-back" and self.error is not None else self.state
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether something went wrong there that has to be remedied."""
+        return self.label in ("failed", "stuck", "away")
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of what the engine or a program said, and the step it belongs to."""
+
+    step: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunState:
+    """All that the screens of a run draw."""
+
+    kind: RunKind = "apply"
+    phase: Phase = "idle"
+    run: str = ""
+    activity: Literal["changing", "proving", "putting back"] = "changing"
+    steps: tuple[StepState, ...] = ()
+    hosts: tuple[HostRow, ...] = ()
+    """The hosts on which something is changed or put back, and those that were out of reach."""
+    canary: str = ""
+    """The host that goes first; '' for none."""
+    plan: Plan | None = None
+    """What is carried out, for who compares what was sent with what arrived."""
+    current: str = ""
+    done: int = 0
+    total: int = 0
+    lines: tuple[LogLine, ...] = ()
+    waiting: str = ""
+    """Commands that the person is to type, while the engine waits for the result; '' otherwise."""
+    waiting_host: str = ""
+    attempts: tuple[Attempt, ...] = ()
+    arrows: tuple[Arrow, ...] = ()
+    """Who asks whom by the plan that is carried out or proven."""
+    ups: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """For each instance, what Prometheus said of it so far, oldest first: 'up' or 'down'."""
+    error: ErrorMessage | None = None
+    result: str = ""
+    """How it ended, as the engine's finished event says; '' before that."""
+    outcome: Outcome | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether the engine is at work: from the start until its finished event."""
+        return self.phase in ("running", "stopping")
+
+    @property
+    def step(self) -> StepState | None:
+        """The step in hand."""
+        return next((step for step in self.steps if step.id == self.current), None)
+
+    def row(self, host: str) -> HostRow | None:
+        """How it stands on a host; None if the run has nothing to do there."""
+        return next((row for row in self.hosts if row.host == host), None)
+
+
+def begin(
+    kind: RunKind,
+    steps: tuple[PlannedStep, ...] = (),
+    *,
+    away: Mapping[str, str] | None = None,
+    canary: str = "",
+) -> RunState:
+    """The state of a run that was just asked for.
+
+    Args:
+        kind: what is done.
+        steps: of the plan; none where there is no plan.
+        away: hosts that are left alone because they could not be reached, and why.
+        canary: the host that goes first; '' for none.
+    """
+    totals = Counter(change.host for step in steps for change in step.changes if change.host != OWN_FOLDER)
+    return RunState(
+        kind=kind,
+        phase="running",
+        activity="putting back"
+        if kind in ("undo", "recover")
+        else "proving"
+        if kind == "verify"
+        else "changing",
+        steps=tuple(StepState(id=step.id, title=step.title, host=step.host) for step in steps),
+        hosts=(
+            *(HostRow(host=host, total=total) for host, total in totals.items()),
+            *(
+                HostRow(host=host, state="away", error=_out_of_reach(host, why))
+                for host, why in (away or {}).items()
+            ),
+        ),
+        canary=canary,
+        total=sum(len(step.changes) for step in steps),
+    )
+
+
+def _out_of_reach(host: str, why: str) -> ErrorMessage:
+    return ErrorMessage(
+        "The host cannot be reached",
+        why,
+        host,
+        "It was left alone. Bring it within reach, then try again: only what is missing is done.",
+    )
+
+
+def stop(state: RunState) -> RunState:
+    """The person asked for an end; it comes with the engine's finished event, not before."""
+    return replace(state, phase="stopping") if state.phase == "running" else state
+
+
+def advance(state: RunState, event: Event) -> RunState:
+    """The state after an event. Pure. Events after the finished one change nothing.
+
+    Args:
+        state: what the screens show now.
+        event: what the engine said; see `model.Event` for the kinds.
+    """
+    if state.phase == "finished":
+        return state
+    if event.run and not state.run:
+        state = replace(state, run=event.run)
+    if event.total:
+        state = replace(state, done=event.done, total=event.total)
+    again = event.kind == "change" and event.state == "done"  # what was said when it began
+    if event.text and not again and event.kind not in ("waiting", "probe", "finished"):
+        state = _logged(state, event)
+    state = _on_host(state, event)
+    match event.kind:
+        case "host":
+            return state  # what failed there alone is no error of the whole run
+        case "change":
+            return _changed(state, event)
+        case "waiting":
+            return replace(state, waiting=event.text, waiting_host=event.host)
+        case "probe":
+            return _probed(state, event)
+        case "rollback":
+            return _put_back(state, event)
+        case "finished":
+            return _finished(state, event)
+        case _:
+            return replace(state, error=_trouble(event) or state.error)
+
+
+def _changed(state: RunState, event: Event) -> RunState:
+    place = next((at for at, step in enumerate(state.steps) if step.id == event.step), len(state.steps))
+    known = state.steps[place : place + 1] or (
+        StepState(id=event.step, title=event.text or event.step, host=event.host),
+    )
+    steps = (*state.steps[:place], replace(known[0], state=event.state), *state.steps[place + 1 :])
+    # After the canary was proven the others are changed: it goes to and fro.
+    again = event.state == "running" and state.activity == "proving"
+    activity = "putting back" if event.state == "undone" else "changing" if again else state.activity
+    return replace(
+        state,
+        steps=steps,
+        current=event.step,
+        waiting="",
+        activity=activity,
+        error=_trouble(event) or state.error,
+    )
+
+
+def _probed(state: RunState, event: Event) -> RunState:
+    attempt = event.attempt
+    if attempt is None:
+        return state
+    before = state.attempts
+    place = next((at for at, other in enumerate(before) if other.probe.id == attempt.probe.id), len(before))
+    kept = (*before[:place], attempt, *before[place + 1 :])
+    activity = state.activity if state.activity == "putting back" else "proving"
+    state = replace(state, attempts=kept, activity=activity, waiting="")
+    if attempt.probe.kind != "up":
+        return state
+    heard = dict(state.ups)
+    said = heard.get(attempt.probe.instance, ())
+    heard[attempt.probe.instance] = (*said, "up" if attempt.outcome == "up" else "down")[-30:]
+    return replace(state, ups=tuple(heard.items()))
+
+
+def _put_back(state: RunState, event: Event) -> RunState:
+    """An undo has no plan to show: what it puts back are its steps."""
+    steps = state.steps
+    if state.kind in ("undo", "recover") and event.state == "undone" and event.text:
+        step = StepState(id=event.text, title=event.text, host=event.host, state="undone")
+        steps = (*(other for other in steps if other.id != step.id), step)
+    return replace(
+        state, steps=steps, activity="putting back", waiting="", error=_trouble(event) or state.error
+    )
+
+
+def _finished(state: RunState, event: Event) -> RunState:
+    steps = state.steps
+    if event.state in ("rolled-back", "cancelled"):
+        steps = tuple(
+            replace(step, state="undone") if step.state in ("done", "running") else step for step in steps
+        )
+    return replace(
+        state,
+        phase="finished",
+        steps=steps,
+        hosts=tuple(_at_the_end(row, event.state) for row in state.hosts),
+        result=event.state or "failed",
+        waiting="",
+        error=_trouble(event) or state.error,
+    )
+
+
+def _on_host(state: RunState, event: Event) -> RunState:
+    """The row of the host that an event is about. An undo has no plan to name its hosts: the events do."""
+    if not event.host or event.host == OWN_FOLDER:
+        return state
+    place = next((at for at, row in enumerate(state.hosts) if row.host == event.host), len(state.hosts))
+    known = state.hosts[place : place + 1]
+    if not known and (event.kind not in ("host", "rollback") or state.kind == "verify"):
+        return state
+    row = _moved(known[0] if known else HostRow(host=event.host), event)
+    return replace(state, hosts=(*state.hosts[:place], row, *state.hosts[place + 1 :]))
+
+
+def _moved(row: HostRow, event: Event) -> HostRow:
+    """A row after an event about its host."""
+    match event.kind:
+        case "host":
+            error = _trouble(event) or row.error
+            return replace(row, state=cast("HostState", event.state), now="", error=error)
+        case "change" if event.state == "done":
+            done = row.done + 1  # more than was planned: what the canary shares with others is changed twice
+            return replace(row, done=done, total=max(row.total, done))
+        case "change":
+            said = event.text if event.state == "running" else f"{event.state}: {event.text}"
+            state: HostState = "working" if row.state == "waiting" else row.state
+            failing = row.failing or event.state == "failed"
+            return replace(_with_line(row, said), state=state, now=said, failing=failing)
+        case "log" | "rollback" if event.text:
+            undoing = event.kind == "rollback" and not row.total
+            row = replace(row, state="working", done=row.done + 1) if undoing else row
+            return replace(_with_line(row, event.text), now=event.text)
+        case "waiting":
+            return replace(_with_line(row, f"by hand: {event.state}"), now="waits for your hand")
+        case "probe" if event.attempt is not None:
+            attempt = event.attempt
+            came = "" if event.state == "waiting" else f": {attempt.outcome}"
+            sign = (
+                "" if event.state == "waiting" else "✓ " if attempt.ok else "– " if attempt.excused else "✗ "
+            )
+            said = f"{sign}{attempt.probe.name}{came}"
+            return replace(_with_line(row, said) if sign else row, now=said)
+    return row
+
+
+def _with_line(row: HostRow, text: str) -> HostRow:
+    return replace(row, lines=(*row.lines[-MAX_HOST_LINES + 1 :], text))
+
+
+def _at_the_end(row: HostRow, result: str) -> HostRow:
+    """A row when nothing moves any more."""
+    back = result in ("rolled-back", "cancelled", "undone") and row.state not in ("away", "stuck")
+    return replace(row, now="", state="rolled-back") if back else replace(row, now="")
+
+
+def settled(rows: tuple[HostRow, ...], outcomes: Sequence[HostOutcome]) -> tuple[HostRow, ...]:
+    """The rows as the engine itself says at the end how each host stands."""
+    known = {row.host: row for row in rows}
+    for one in outcomes:
+        row = known.get(one.host) or HostRow(host=one.host)
+        error = ErrorMessage.of(one.error) if one.error else row.error
+        known[one.host] = replace(row, state=one.state, now="", error=error)
+    return tuple(known.values())
+
+
+def _logged(state: RunState, event: Event) -> RunState:
+    line = LogLine(event.step or state.current, event.text)
+    return replace(state, lines=(*state.lines[-MAX_LINES + 1 :], line))
+
+
+def _trouble(event: Event) -> ErrorMessage | None:
+    return ErrorMessage(*event.error) if event.error is not None else None
