@@ -1,0 +1,635 @@
+"""One executor makes each kind of change and takes it back; it refuses what somebody else changed, and stops in time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.engine.memory import (
+    OLD,
+    Site,
+    attempt,
+    create,
+    edit,
+    folder,
+    host_error,
+    probe,
+    service_error,
+    step,
+    turn,
+)
+from wizard import probes
+from wizard.engine import journal_reader, service_control
+from wizard.engine.executor import Executor, refuse_changed
+from wizard.engine.journal import Journal
+from wizard.engine.journal_reader import Record
+from wizard.errors import (
+    AwayError,
+    CancelledError,
+    ChangedError,
+    HostError,
+    JournalError,
+    RestoreError,
+    ServiceError,
+    ValidationError,
+)
+from wizard.model import WORKSPACE, FileState, Plan, PlannedStep, Probe, Supervision
+
+Make = Callable[..., Site]
+
+
+class Applied:
+    """A plan's changes made on a site; its journal."""
+
+    def __init__(
+        self,
+        site: Site,
+        steps: Sequence[PlannedStep],
+        *,
+        independent: Sequence[str] = (),
+        cancel: threading.Event | None = None,
+        plan_probes: Sequence[Probe] = (),
+    ) -> None:
+        self.site = site
+        self.plan: Plan = site.plan(steps, plan_probes)
+        self.log = Journal.create(
+            site.workspace.runs, title="a test", hosts=site.specs, changes=(), details=()
+        )
+        self.executor = Executor(
+            site.hosts(), self.log, site.emit, cancel, plan=self.plan, independent=independent
+        )
+        self.failed = self.executor.apply(steps)
+
+    @property
+    def record(self) -> Record:
+        """What the journal tells."""
+        found = journal_reader.read(self.log.folder)
+        assert found is not None
+        return found
+
+    def roll_back(self) -> None:
+        """Takes it all back."""
+        roll_back(self.site)
+
+
+def roll_back(site: Site) -> Record:
+    """Takes the newest run back."""
+    record = journal_reader.records(site.workspace.runs)[0]
+    log = Journal(record.folder)
+    try:
+        Executor(site.hosts(), log, site.emit).roll_back(record)
+    finally:
+        log.close()
+    return record
+
+
+# -- each kind of change -----------------------------------------------------------------------------------
+
+
+def test_a_file_is_edited_and_comes_back_to_the_byte(make_site: Make) -> None:
+    site = make_site()
+    before = site.files()
+    run = Applied(site, [step(edit("srv1"))])
+    assert site.connections["srv1"].files["/etc/old"].content == b"new\n"
+    assert run.record.begun == run.record.done == {0}
+    run.roll_back()
+    assert site.files() == before
+
+
+def test_a_new_file_and_its_folder_are_gone_after_a_rollback(make_site: Make) -> None:
+    site = make_site()
+    run = Applied(site, [step(folder("srv1", "/etc/n"), create("srv1", "/etc/n/web.yml"))])
+    assert site.connections["srv1"].folders == {"/etc/n": (0o750, "root", "root")}
+    run.roll_back()
+    assert set(site.connections["srv1"].files) == {"/etc/old"}
+    assert site.connections["srv1"].folders == {}
+    assert site.connections["srv1"].log[-2:] == [("remove", "/etc/n/web.yml"), ("remove folder", "/etc/n")]
+
+
+def test_a_folder_that_holds_something_of_another_stays(make_site: Make) -> None:
+    site = make_site()
+    run = Applied(site, [step(folder("srv1", "/etc/n"))])
+    site.connections["srv1"].files["/etc/n/other"] = OLD
+    run.roll_back()
+    assert "/etc/n" in site.connections["srv1"].folders
+
+
+def test_a_removed_file_comes_back_with_its_owner_and_mode(make_site: Make) -> None:
+    site = make_site()
+    was = FileState(b"secret\n", 0o640, "prometheus", "prometheus", (("user.x", "y"),))
+    site.connections["srv1"].files["/etc/old"] = was
+    run = Applied(site, [step(edit("srv1", after=None, before=was))])
+    assert "/etc/old" not in site.connections["srv1"].files
+    run.roll_back()
+    found = site.connections["srv1"].files["/etc/old"]
+    assert (found, found.attributes) == (was, was.attributes)
+
+
+def test_a_new_mode_is_taken_back_too(make_site: Make) -> None:
+    site = make_site()
+    run = Applied(site, [step(edit("srv1", after=b"old\n", before=OLD))])
+    site.connections["srv1"].files["/etc/old"] = replace(OLD, mode=0o600)
+    run.roll_back()
+    assert site.connections["srv1"].files["/etc/old"] == OLD
+
+
+def test_an_edited_file_keeps_its_access_control_list(make_site: Make) -> None:
+    site = make_site()
+    was = FileState(b"old\n", attributes=(("system.posix_acl_access", "x"),))
+    site.connections["srv1"].files["/etc/old"] = was
+    Applied(site, [step(edit("srv1", before=was))])
+    assert site.connections["srv1"].files["/etc/old"].attributes == was.attributes
+
+
+def test_a_file_that_is_written_twice_comes_back_to_what_was_there_first(make_site: Make) -> None:
+    site = make_site()
+    again = edit("srv1", before=FileState(b"new\n"), after=b"newer\n")
+    run = Applied(site, [step(edit("srv1")), step(again, stage=1)])
+    assert site.connections["srv1"].files["/etc/old"].content == b"newer\n"
+    run.roll_back()
+    assert site.connections["srv1"].files["/etc/old"] == OLD
+    assert [event.text for event in site.told("rollback")] == ["put back /etc/old"]
+
+
+def test_services_restart_and_reload_and_do_so_again_for_a_rollback(make_site: Make) -> None:
+    site = make_site()
+    node, prometheus = site.service("srv1"), site.service("srv1", "prometheus")
+    run = Applied(site, [step(edit("srv1"), turn(prometheus, "reload")), step(turn(node), stage=1)])
+    turned = [("reload", "srv1", "prometheus-srv1"), ("restart", "srv1", "node_exporter-srv1")]
+    assert site.manager.turned == turned
+    run.roll_back()
+    assert site.manager.turned == turned * 2
+
+
+def test_a_service_that_does_not_run_is_not_reloaded_for_a_rollback(make_site: Make) -> None:
+    site = make_site()
+    prometheus = site.service("srv1", "prometheus", active=False)
+    run = Applied(site, [step(turn(prometheus, "reload"))])
+    site.manager.down.add(("srv1", prometheus.unit))
+    run.roll_back()
+    assert site.manager.turned == [("reload", "srv1", prometheus.unit)]
+
+
+def test_what_a_crash_left_down_is_started_again(make_site: Make) -> None:
+    site = make_site()
+    prometheus = site.service("srv1", "prometheus")
+    run = Applied(site, [step(edit("srv1"), turn(prometheus, "reload"))])
+    site.manager.down.add(("srv1", prometheus.unit))
+    run.roll_back()
+    assert site.manager.turned[-1] == ("restart", "srv1", prometheus.unit)
+    assert not site.manager.down
+
+
+def test_the_person_is_told_what_to_type_for_a_rollback_and_not_waited_for(make_site: Make) -> None:
+    site = make_site()
+    service = site.service(
+        "srv1", manager="manual", supervision=Supervision("pm2", "node", restart=("pm2 restart node",))
+    )
+    run = Applied(site, [step(turn(service, by_hand=("pm2 restart node",)))])
+    assert [event.text for event in site.told("waiting")] == ["pm2 restart node"]
+    run.roll_back()
+    assert site.told("waiting")[-1].state == f"restart {service.unit}"
+
+
+# -- order ---------------------------------------------------------------------------------------------------
+
+
+def test_stages_come_one_after_the_other_and_hosts_at_once(make_site: Make) -> None:
+    site = make_site("srv1", "srv2")
+    meeting = threading.Barrier(2, timeout=10)
+    for name in ("srv1", "srv2"):
+        site.connections[name].before = lambda operation, path: (
+            None if operation != "stage" or path != "/etc/old" else (meeting.wait(), None)[1]
+        )
+    Applied(
+        site,
+        [
+            step(edit("srv1")),
+            step(edit("srv2")),
+            step(create("srv1", "/etc/late"), stage=1),
+        ],
+    )
+    finished = [(event.host, event.text) for event in site.told("change") if event.state == "done"]
+    assert set(finished[:2]) == {("srv1", "edit /etc/old"), ("srv2", "edit /etc/old")}
+    assert finished[2] == ("srv1", "create /etc/late")
+    assert {event.host for event in site.told("host") if event.state == "changed"} == {"srv1", "srv2"}
+
+
+def test_servers_of_one_host_restart_at_once_and_a_prometheus_in_its_turn(make_site: Make) -> None:
+    site = make_site()
+    one, two = site.service("srv1", unit="a"), site.service("srv1", unit="b")
+    prometheus = site.service("srv1", "prometheus")
+    meeting = threading.Barrier(2, timeout=10)
+    site.manager.before = lambda action, service: (
+        (meeting.wait(), None)[1] if service.component == "node_exporter" else None
+    )
+    Applied(site, [step(turn(one), turn(two)), step(turn(prometheus), stage=1)])
+    assert site.manager.turned[2] == ("restart", "srv1", prometheus.unit)
+
+
+def test_a_client_leaves_a_server_before_that_loses_its_certificate(make_site: Make) -> None:
+    site = make_site("srv1", "prometheus")
+    order: list[str] = []
+    for name, connection in site.connections.items():
+        connection.before = lambda operation, path, name=name: order.append(f"{name} {operation} {path}")  # type: ignore[misc]
+    site.manager.before = lambda action, service: order.append(f"{action} {service.unit}")
+    node, prometheus = site.service("srv1"), site.service("prometheus", "prometheus")
+    run = Applied(
+        site,
+        [
+            step(create("srv1", "/etc/node.crt")),
+            step(edit("prometheus"), stage=1),
+            step(turn(prometheus, "reload"), stage=2),
+            step(turn(node), stage=3),
+        ],
+    )
+    order.clear()
+    run.roll_back()
+    wanted = [
+        "prometheus commit /etc/old",
+        f"reload {prometheus.unit}",
+        "srv1 remove /etc/node.crt",
+        f"restart {node.unit}",
+    ]
+    assert [each for each in order if each in wanted] == wanted
+
+
+# -- compare and swap ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("now", [FileState(b"mine\n"), FileState(b"old\n", 0o600), None])
+def test_a_file_that_somebody_changed_is_not_written(make_site: Make, now: FileState | None) -> None:
+    site = make_site()
+    files = site.connections["srv1"].files
+    if now is None:
+        del files["/etc/old"]
+    else:
+        files["/etc/old"] = now
+    with pytest.raises(ChangedError, match="no longer what the preview showed") as caught:
+        Applied(site, [step(edit("srv1"))])
+    assert caught.value.where == "srv1:/etc/old"
+    assert files.get("/etc/old") == now
+    assert not [path for path in files if "firescreen" in path], "nothing is left of what was staged"
+
+
+def test_a_file_that_came_meanwhile_is_not_written_over(make_site: Make) -> None:
+    site = make_site()
+    with pytest.raises(ChangedError):
+        Applied(site, [step(create("srv1", "/etc/old"))])
+    assert site.connections["srv1"].files["/etc/old"] == OLD
+
+
+def test_a_file_that_somebody_changed_is_not_removed(make_site: Make) -> None:
+    site = make_site()
+    site.connections["srv1"].files["/etc/old"] = FileState(b"mine\n")
+    with pytest.raises(ChangedError):
+        Applied(site, [step(edit("srv1", after=None))])
+    assert site.connections["srv1"].files["/etc/old"].content == b"mine\n"
+
+
+def test_all_files_are_compared_before_anything_is_done(make_site: Make) -> None:
+    site = make_site()
+    refuse_changed(site.connections["srv1"], [edit("srv1"), create("srv1", "/etc/new")])
+    with pytest.raises(ChangedError):
+        refuse_changed(site.connections["srv1"], [edit("srv1"), create("srv1", "/etc/old")])
+
+
+def test_a_file_that_the_run_found_changed_is_its_owners_after_a_rollback(make_site: Make) -> None:
+    site = make_site()
+    site.connections["srv1"].files["/etc/old"] = FileState(b"mine\n")
+    with pytest.raises(ChangedError):
+        Applied(site, [step(create("srv1", "/etc/new"), edit("srv1"))])
+    roll_back(site)
+    assert site.connections["srv1"].files["/etc/old"].content == b"mine\n"
+    assert "/etc/new" not in site.connections["srv1"].files
+
+
+def test_a_file_that_somebody_changed_after_the_run_is_left_and_the_rest_comes_back(make_site: Make) -> None:
+    site = make_site()
+    run = Applied(site, [step(edit("srv1"), create("srv1", "/etc/new"))])
+    site.connections["srv1"].files["/etc/old"] = FileState(b"mine\n")
+    with pytest.raises(ChangedError, match="somebody changed it since the run") as caught:
+        run.roll_back()
+    assert caught.value.hosts == ("srv1",)
+    assert site.connections["srv1"].files["/etc/old"].content == b"mine\n"
+    assert "/etc/new" not in site.connections["srv1"].files
+
+
+def test_somebody_who_changes_a_file_between_look_and_rename_wins(make_site: Make) -> None:
+    site = make_site()
+    run = Applied(site, [step(edit("srv1"))])
+    files = site.connections["srv1"].files
+    site.connections["srv1"].before = lambda operation, path: (
+        files.update({"/etc/old": FileState(b"mine\n")}) if operation == "stage" else None
+    )
+    with pytest.raises(ChangedError):
+        run.roll_back()
+    assert files["/etc/old"].content == b"mine\n"
+
+
+# -- failures ------------------------------------------------------------------------------------------------
+
+
+def test_a_failure_in_the_middle_stops_the_run_and_leaves_the_rest_undone(make_site: Make) -> None:
+    site = make_site()
+    before = site.files()
+    site.connections["srv1"].faults["stage", "/etc/two"] = host_error()
+    with pytest.raises(HostError, match="the disk is full"):
+        Applied(
+            site,
+            [
+                step(edit("srv1"), create("srv1", "/etc/two"), create("srv1", "/etc/three")),
+                step(turn(site.service("srv1")), stage=1),
+            ],
+        )
+    assert "/etc/three" not in site.connections["srv1"].files
+    record = roll_back(site)
+    assert record.begun == {0, 1}
+    assert record.done == {0}
+    assert site.files() == before
+    assert site.manager.turned == []
+
+
+def test_what_was_staged_when_a_run_died_is_removed(make_site: Make) -> None:
+    site = make_site()
+    run = Applied(site, [step(edit("srv1"))])
+    number = run.log.extend([create("srv1", "/etc/new")])[0]
+    run.log.begin(number)
+    site.connections["srv1"].files[f"/etc/.new.firescreen-{run.log.run}-{number}"] = OLD
+    run.roll_back()
+    assert set(site.connections["srv1"].files) == {"/etc/old"}
+
+
+def test_an_independent_host_fails_alone(make_site: Make) -> None:
+    site = make_site("srv1", "srv2")
+    site.connections["srv1"].faults["commit", "/etc/old"] = host_error()
+    run = Applied(
+        site,
+        [
+            step(edit("srv1"), create("srv1", "/etc/x")),
+            step(edit("srv2")),
+            step(create("srv2", "/etc/y"), stage=1),
+        ],
+        independent=["srv1", "srv2"],
+    )
+    assert list(run.failed) == ["srv1"]
+    assert "/etc/x" not in site.connections["srv1"].files
+    assert site.connections["srv2"].files["/etc/old"].content == b"new\n"
+    assert "/etc/y" not in site.connections["srv2"].files, "the stage that follows waits for a decision"
+
+
+def test_a_host_that_the_others_need_ends_the_run(make_site: Make) -> None:
+    site = make_site("srv1", "prometheus")
+    site.connections["prometheus"].faults["stage", "*"] = host_error()
+    with pytest.raises(HostError):
+        Applied(site, [step(edit("srv1")), step(edit("prometheus"))], independent=["srv1"])
+
+
+def test_a_service_that_does_not_come_up_ends_the_run(make_site: Make) -> None:
+    site = make_site()
+    service = site.service("srv1")
+    site.manager.faults["restart", service.unit] = [service_error()]
+    with pytest.raises(ServiceError):
+        Applied(site, [step(edit("srv1"), turn(service))])
+    roll_back(site)
+    assert site.manager.turned == [("restart", "srv1", service.unit)] * 2
+    assert site.connections["srv1"].files["/etc/old"] == OLD
+
+
+def test_a_journal_that_cannot_be_written_ends_the_run_before_the_change(
+    make_site: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make_site()
+
+    def full(self: Journal, number: int) -> None:
+        raise JournalError("the journal cannot be written", where="here")
+
+    monkeypatch.setattr(Journal, "begin", full)
+    with pytest.raises(JournalError):
+        Applied(site, [step(edit("srv1"))], independent=["srv1"])
+    assert site.connections["srv1"].files["/etc/old"] == OLD
+    assert [event.state for event in site.told("change")] == ["running", "failed"]
+
+
+def test_a_person_stops_between_two_changes(make_site: Make) -> None:
+    site = make_site()
+    cancel = threading.Event()
+    site.connections["srv1"].before = lambda operation, path: cancel.set()
+    with pytest.raises(CancelledError, match="between two changes"):
+        Applied(site, [step(edit("srv1"), create("srv1", "/etc/new"))], cancel=cancel)
+    assert site.connections["srv1"].files["/etc/old"].content == b"new\n"
+    assert "/etc/new" not in site.connections["srv1"].files
+
+
+def test_what_arrives_damaged_is_an_error(make_site: Make) -> None:
+    site = make_site()
+    content = b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
+    connection = site.connections["srv1"]
+    site.connections["srv1"].before = lambda operation, path: (
+        connection.files.update(
+            {each: FileState(b"garbled") for each in connection.files if "firescreen" in each}
+        )
+        if operation == "commit"
+        else None
+    )
+    with pytest.raises(ChangedError):
+        Applied(site, [step(create("srv1", "/etc/a.crt", content))])
+
+
+# -- troubles in a rollback ----------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_rolled_back_is_counted_and_the_rest_is(make_site: Make) -> None:
+    site = make_site("srv1", "srv2")
+    run = Applied(
+        site,
+        [step(edit("srv1"), create("srv1", "/etc/a"), create("srv1", "/etc/b")), step(edit("srv2"))],
+    )
+    site.connections["srv1"].faults["remove", "/etc/a"] = HostError("no", where="/etc/a")
+    site.connections["srv1"].faults["remove", "/etc/b"] = HostError("neither", where="/etc/b")
+    with pytest.raises(RestoreError, match="2 things") as caught:
+        run.roll_back()
+    assert caught.value.hosts == ("srv1",)
+    assert set(caught.value.where.split(", ")) == {"a", "b"}
+    assert site.connections["srv1"].files["/etc/old"] == OLD
+    assert site.connections["srv2"].files["/etc/old"] == OLD
+
+
+def test_services_that_do_not_come_up_are_a_service_error(make_site: Make) -> None:
+    site = make_site()
+    one, two = site.service("srv1", unit="a"), site.service("srv1", unit="b")
+    run = Applied(site, [step(turn(one), turn(two))])
+    site.manager.faults = {("restart", unit): [service_error()] for unit in "ab"}
+    with pytest.raises(ServiceError, match="2 things"):
+        run.roll_back()
+
+
+def test_a_host_that_went_away_is_not_waited_for_again(make_site: Make) -> None:
+    site = make_site("srv1", "srv2")
+    run = Applied(
+        site,
+        [step(edit("srv1"), create("srv1", "/etc/a"), create("srv1", "/etc/b")), step(edit("srv2"))],
+    )
+    asked: list[str] = []
+    read = site.connections["srv1"].read
+
+    def away(path: str) -> FileState | None:
+        asked.append(path)
+        raise AwayError("no answer", where="srv1")
+
+    site.connections["srv1"].read = away  # type: ignore[method-assign]
+    with pytest.raises(AwayError) as caught:
+        run.roll_back()
+    assert caught.value.hosts == ("srv1",)
+    assert len(asked) == 1
+    assert site.connections["srv2"].files["/etc/old"] == OLD
+    site.connections["srv1"].read = read  # type: ignore[method-assign]
+    run.roll_back()
+    assert set(site.connections["srv1"].files) == {"/etc/old"}, "a rollback may be done twice"
+
+
+def test_a_reload_that_fails_does_not_count_where_a_restart_follows(make_site: Make) -> None:
+    site = make_site()
+    prometheus = site.service("srv1", "prometheus")
+    run = Applied(site, [step(turn(prometheus, "reload")), step(turn(prometheus), stage=1)])
+    site.manager.faults["reload", prometheus.unit] = [service_error("it refused")]
+    run.roll_back()
+    site.manager.faults["restart", prometheus.unit] = [service_error()]
+    with pytest.raises(ServiceError):
+        run.roll_back()
+
+
+# -- the file's own check ------------------------------------------------------------------------------------
+
+
+def test_a_file_that_does_not_pass_its_check_never_takes_its_place(make_site: Make) -> None:
+    site = make_site()
+    change = create("srv1", "/etc/prometheus/web.yml", b"nonsense: [\n", check="web-config")
+    with pytest.raises(ValidationError):
+        Applied(site, [step(change)])
+    assert set(site.connections["srv1"].files) == {"/etc/old"}
+
+
+def test_the_check_knows_what_the_run_has_just_written(make_site: Make) -> None:
+    site = make_site()
+    pair = ("/etc/n/n.crt", "/etc/n/n.key")
+    text = f"tls_server_config:\n  cert_file: {pair[0]}\n  key_file: {pair[1]}\n".encode()
+    change = create("srv1", "/etc/n/web.yml", text, check="web-config")
+    with pytest.raises(ValidationError) as missing:
+        Applied(site, [step(change)])
+    read: list[str] = []
+    reads = site.connections["srv1"].read
+
+    def noted(path: str) -> FileState | None:
+        read.append(path)
+        return reads(path)
+
+    site.connections["srv1"].read = noted  # type: ignore[method-assign]
+    with pytest.raises(ValidationError) as damaged:
+        Applied(site, [step(create("srv1", pair[0]), create("srv1", pair[1]), change)])
+    assert missing.value.what != damaged.value.what
+    assert read.count(pair[0]) == 1, "it is not read again"
+
+
+# -- a person's hand -----------------------------------------------------------------------------------------
+
+
+def test_a_restart_by_hand_is_over_when_the_right_client_gets_through(
+    make_site: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make_site()
+    service = site.service("srv1", manager="manual")
+    wanted = probe("srv1")
+    answers = iter(["error", "200"])
+    monkeypatch.setattr(probes, "run", lambda each, **_: attempt(each, next(answers)))
+    cancel = threading.Event()
+    monkeypatch.setattr(cancel, "wait", lambda seconds: False)
+    Applied(site, [step(turn(service, by_hand=("type this",)))], plan_probes=[wanted], cancel=cancel)
+    assert next(answers, None) is None
+    assert [event.text for event in site.told("waiting")] == ["type this"]
+
+
+def test_nobody_is_waited_for_longer_than_half_an_hour(
+    make_site: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make_site()
+    monkeypatch.setattr(service_control, "PERSON_TIMEOUT", -1.0)
+    monkeypatch.setattr(probes, "run", lambda each, **_: attempt(each, "error"))
+    cancel = threading.Event()
+    monkeypatch.setattr(cancel, "wait", lambda seconds: False)
+    manual = site.service("srv1", manager="manual")
+    with pytest.raises(HostError, match="half an hour"):
+        Applied(site, [step(turn(manual))], plan_probes=[probe("srv1")], cancel=cancel)
+
+
+def test_a_person_may_give_up(make_site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = make_site()
+    cancel = threading.Event()
+
+    def asked(each: Probe, **_: object) -> object:
+        cancel.set()
+        return attempt(each, "error")
+
+    monkeypatch.setattr(probes, "run", asked)
+    manual = site.service("srv1", manager="manual")
+    with pytest.raises(CancelledError, match="waited for you"):
+        Applied(site, [step(turn(manual))], plan_probes=[probe("srv1")], cancel=cancel)
+
+
+def test_a_reload_by_hand_of_what_cannot_be_asked_is_taken_on_trust(make_site: Make) -> None:
+    site = make_site()
+    manual = site.service("srv1", "alertmanager", manager="manual")
+    Applied(site, [step(turn(manual, "reload", by_hand=("kill -HUP 1",)))])
+    assert [event.text for event in site.told("waiting")] == ["kill -HUP 1"]
+
+
+# -- Prometheus turns its targets to https ---------------------------------------------------------------------
+
+
+def test_the_next_change_waits_until_prometheus_scrapes_by_https(
+    make_site: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make_site()
+    prometheus = site.service("srv1", "prometheus")
+    target = probe("srv1", "up", kind="up", instance="srv1:9100")
+    said = iter(["http://srv1:9100/metrics", "https://srv1:9100/metrics"])
+    monkeypatch.setattr(probes, "run", lambda each, **_: attempt(each, "up", detail=next(said)))
+    Applied(site, [step(turn(prometheus, "reload", turns=(target,)))])
+    assert next(said, None) is None
+    assert "waiting until Prometheus scrapes srv1:9100 by https" in site.told("log")[0].text
+
+
+def test_the_wait_for_https_has_an_end(make_site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = make_site()
+    monkeypatch.setattr(service_control, "TURN_TIMEOUT", 0.05)
+    monkeypatch.setattr(probes, "run", lambda each, **_: attempt(each, "up", detail="http://srv1:9100"))
+    target = probe("srv1", "up", kind="up", instance="srv1:9100")
+    run = Applied(site, [step(turn(site.service("srv1", "prometheus"), "reload", turns=(target,)))])
+    assert len(run.executor.made) == 1
+
+
+def test_a_person_may_stop_the_wait_for_https(make_site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = make_site()
+    cancel = threading.Event()
+
+    def asked(each: Probe, **_: object) -> object:
+        cancel.set()
+        return attempt(each, "error")
+
+    monkeypatch.setattr(probes, "run", asked)
+    target = probe("srv1", "up", kind="up", instance="srv1:9100")
+    with pytest.raises(CancelledError, match="waited for Prometheus"):
+        Applied(
+            site, [step(turn(site.service("srv1", "prometheus"), "reload", turns=(target,)))], cancel=cancel
+        )
+
+
+def test_the_workspace_is_a_host_like_any_other(make_site: Make) -> None:
+    site = make_site()
+    run = Applied(site, [step(create(WORKSPACE, "/workspace/ca/ca.crt"))])
+    assert not [event for event in site.told("host") if event.host == WORKSPACE]
+    run.roll_back()
+    assert site.connections[WORKSPACE].files == {}
