@@ -21,6 +21,7 @@ from wizard.model import (
     Attempt,
     Completed,
     ComponentSpec,
+    ContentKind,
     Event,
     Examined,
     Facts,
@@ -33,9 +34,11 @@ from wizard.model import (
     Plan,
     PlannedStep,
     Probe,
+    Role,
     RunService,
     Service,
     Stack,
+    StepKind,
     WriteFile,
 )
 from wizard.service_managers.base import Answers, Ask
@@ -387,13 +390,21 @@ def edit(host: str, path: str = "/etc/old", after: bytes | None = b"new\n", **mo
         before=OLD,
         after=FileState(after) if after is not None else None,
         why="",
+        content_kind=ContentKind.SERVICE_FLAGS,
     )
     return replace(made, **more)  # type: ignore[arg-type]
 
 
 def create(host: str, path: str, content: bytes = b"made\n", **more: object) -> WriteFile:
     """A new file."""
-    made = WriteFile(host=host, path=path, before=None, after=FileState(content), why="")
+    made = WriteFile(
+        host=host,
+        path=path,
+        before=None,
+        after=FileState(content),
+        why="",
+        content_kind=ContentKind.SERVICE_FLAGS,
+    )
     return replace(made, **more)  # type: ignore[arg-type]
 
 
@@ -408,11 +419,20 @@ def turn(service: Service, action: str = "restart", **more: object) -> RunServic
     return replace(made, **more)  # type: ignore[arg-type]
 
 
-def step(*changes: WriteFile | MakeFolder | RunService, stage: int = 0, name: str = "") -> PlannedStep:
+def step(
+    *changes: WriteFile | MakeFolder | RunService,
+    stage: int = 0,
+    name: str = "",
+    kind: StepKind = StepKind.WEB_CONFIG,
+    role: Role = Role.SERVER,
+) -> PlannedStep:
     """One step with these changes."""
     host = changes[0].host
     return PlannedStep(
         id=name or f"web:{host}/node_exporter",
+        kind=kind,
+        role=role,
+        component="node_exporter",
         title="a step",
         host=host,
         why="",

@@ -36,7 +36,7 @@ from wizard.errors import (
     ServiceError,
     ValidationError,
 )
-from wizard.model import WORKSPACE, FileState, Plan, PlannedStep, Probe, Supervision
+from wizard.model import WORKSPACE, ContentKind, FileState, Plan, PlannedStep, Probe, Supervision
 
 Make = Callable[..., Site]
 
@@ -436,7 +436,7 @@ def test_what_arrives_damaged_is_an_error(make_site: Make) -> None:
         else None
     )
     with pytest.raises(ChangedError):
-        Applied(site, [step(create("srv1", "/etc/a.crt", content))])
+        Applied(site, [step(create("srv1", "/etc/a.crt", content, content_kind=ContentKind.CERTIFICATE))])
 
 
 # -- troubles in a rollback ----------------------------------------------------------------------------------
@@ -507,7 +507,7 @@ def test_a_reload_that_fails_does_not_count_where_a_restart_follows(make_site: M
 
 def test_a_file_that_does_not_pass_its_check_never_takes_its_place(make_site: Make) -> None:
     site = make_site()
-    change = create("srv1", "/etc/prometheus/web.yml", b"nonsense: [\n", check="web-config")
+    change = create("srv1", "/etc/prometheus/web.yml", b"nonsense: [\n", content_kind=ContentKind.WEB_CONFIG)
     with pytest.raises(ValidationError):
         Applied(site, [step(change)])
     assert set(site.connections["srv1"].files) == {"/etc/old"}
@@ -517,7 +517,7 @@ def test_the_check_knows_what_the_run_has_just_written(make_site: Make) -> None:
     site = make_site()
     pair = ("/etc/n/n.crt", "/etc/n/n.key")
     text = f"tls_server_config:\n  cert_file: {pair[0]}\n  key_file: {pair[1]}\n".encode()
-    change = create("srv1", "/etc/n/web.yml", text, check="web-config")
+    change = create("srv1", "/etc/n/web.yml", text, content_kind=ContentKind.WEB_CONFIG)
     with pytest.raises(ValidationError) as missing:
         Applied(site, [step(change)])
     read: list[str] = []
