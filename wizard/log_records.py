@@ -75,6 +75,8 @@ _WRAPPED: Final = frozenset(("log", "message", "msg"))
 _ESCAPE: Final = re.compile(r'\\(?:u(?P<code>[0-9a-fA-F]{4})|(?P<one>[nrt"/\\]))')
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "/": "/", "\\": "\\"}
 _QUOTES: Final = re.compile(r'\\+"')
+# PHP's way of passing on what libcurl says.
+_CURL: Final = re.compile(r"\bcURL error (\d{1,2}): ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ def _different(lines: list[str]) -> list[str]:
 
 def _record(line: str) -> Record:
     body, program = _bare(_COLOUR.sub("", line))
-    return Record(_text(body, _DEPTH), program)
+    return Record(_CURL.sub(r"curl: (\1) ", _text(body, _DEPTH)), program)
 
 
 def _bare(line: str) -> tuple[str, str]:
