@@ -295,12 +295,10 @@ class EngineClient:
 
     def in_the_way(self, lab: str) -> str:
         """What beginning a lab would put an end to on the practice stack; '' for nothing."""
-        from wizard.labs import real_hosts, session
+        from wizard.labs.catalogue import find
+        from wizard.labs.session import environment_for
 
-        room = self.classroom()
-        if room is not None:
-            return real_hosts.in_the_way(self.engine.workspace, lab, room)
-        return session.in_the_way(self.engine.workspace, lab)
+        return environment_for(self.engine, self.classroom()).conflict(find(lab, self.engine.workspace.packs))
 
     def diagnosis(self, text: str, *, ask: bool = False, stack: Stack | None = None) -> Diagnosis | None:
         """What an error text means; with `ask`, the hosts of the stack (or this machine) say which it is."""

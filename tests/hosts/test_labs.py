@@ -17,7 +17,7 @@ from wizard.engine import Engine
 from wizard.errors import InputError
 from wizard.labs import LabSession, classroom
 from wizard.labs.classroom import Classroom
-from wizard.labs.session import InHandError
+from wizard.labs.environment import LabInProgressError
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
@@ -139,7 +139,7 @@ def test_tls_and_then_a_password(
     open_before_and_done_after(session, by_hand=by_hand)
     if by_hand:
         # Another lab begins on the hosts as they were before the first.
-        with pytest.raises(InHandError, match="put back"):
+        with pytest.raises(LabInProgressError, match="discard"):
             opened(engine, "mutual-tls", where)
         session = LabSession.open(engine, "mutual-tls", classroom=where, anew=True)
     else:

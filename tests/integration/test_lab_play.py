@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,9 +15,9 @@ from tests.integration.snapshot import differences, snapshot
 from wizard import practice as practice_stack
 from wizard.engine import Engine
 from wizard.errors import HostError, ProgramsError
-from wizard.labs import LabSession, content, play, shell
+from wizard.labs import Lab, LabSession, find, play, shell, state
+from wizard.labs.environment import LabInProgressError
 from wizard.labs.play import Line
-from wizard.labs.session import InHandError
 from wizard.model import Event
 from wizard.practice import PracticeStack
 from wizard.workspace import Workspace
@@ -76,7 +77,12 @@ def test_without_a_name_the_first_labs_are_played_each_where_the_one_before_ende
     assert practice_stack.status(tmp_path / "play") is None
 
 
-def spoilt(monkeypatch: pytest.MonkeyPatch, lab: content.Lab) -> None:
+def hints_used(session: LabSession, engine: Engine) -> dict[str, int]:
+    kept = state.load(engine.workspace.labs / f"{session.lab.id}.json")
+    return {name: step.hints for name, step in kept.steps.items() if step.hints} if kept else {}
+
+
+def spoilt(monkeypatch: pytest.MonkeyPatch, lab: Lab) -> None:
     monkeypatch.setattr(play, "find", lambda *_: lab)
     monkeypatch.setattr("wizard.labs.session.find", lambda *_: lab)
 
@@ -85,7 +91,7 @@ def test_a_lab_whose_check_proves_nothing_is_refused(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
-    source = content.find()
+    source = find()
     first = replace(source.steps[0], checks=source.steps[0].checks[:1])
     spoilt(monkeypatch, replace(source, steps=(first, *source.steps[1:])))
     lines: list[Line] = []
@@ -101,7 +107,7 @@ def test_a_command_that_fails_ends_the_play(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, by_hand: bool
 ) -> None:
     monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
-    source = content.find()
+    source = find()
     broken = replace(source.steps[0], commands=("echo one", "cat /nonexistent/file", "echo three"))
     spoilt(monkeypatch, replace(source, steps=(broken, *source.steps[1:])))
     lines: list[Line] = []
@@ -125,7 +131,7 @@ def test_play_leaves_a_started_lab_alone(engine: Engine, session: LabSession) ->
     )
 
     assert differences(before, snapshot(engine.workspace.practice)) == []
-    assert LabSession(engine, content.find("node-tls")).done == done != frozenset()
+    assert LabSession(engine, find("node-tls")).done == done != frozenset()
     known = practice_stack.status(engine.workspace.root)
     assert known is not None and known.active
 
@@ -171,7 +177,7 @@ def test_each_lab_begins_on_its_own_and_the_last_step_done_for_me_does_what_is_m
 
     assert differences(before, snapshot(engine.workspace.practice)) == []
     assert not secrets.exists()
-    assert session.done == frozenset() and session.hints_used == {}
+    assert session.done == frozenset() and hints_used(session, engine) == {}
     assert {run.state for run in engine.history()} == {"undone"}
     assert not session.check("password").ok
 
@@ -194,6 +200,27 @@ def test_reset_takes_back_what_was_done_by_hand_over_what_was_done_for_me(
     assert not session.check("start").ok
 
 
+def test_a_beginning_that_an_earlier_version_kept_as_a_folder_is_restored(
+    engine: Engine, session: LabSession
+) -> None:
+    root = engine.workspace.practice
+    before = snapshot(root)
+    kept = engine.workspace.labs / "node-tls.beginning"
+    kept.unlink()
+    for pattern in ("*/etc/**/*", "*/services/*/arguments", "notes/*"):
+        for path in filter(Path.is_file, root.glob(pattern)):
+            (kept / path.relative_to(root)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, kept / path.relative_to(root))
+    by_hand(session, "certificate", engine.workspace)
+    next(root.glob("prometheus/etc/prometheus/prometheus.yml")).write_text("scrape_configs: []\n")
+    (root / "notes" / "mine").write_text("x")
+
+    session.reset()
+
+    assert differences(before, snapshot(root)) == []
+    assert session.done == frozenset()
+
+
 def test_how_far_one_is_survives_and_hints_say_more_each_time(engine: Engine) -> None:
     session = LabSession.open(engine, "look")
     assert session.current is not None and session.current.id == "metrics"
@@ -206,14 +233,14 @@ def test_how_far_one_is_survives_and_hints_say_more_each_time(engine: Engine) ->
     again = LabSession.open(engine, "look", tools=False)
 
     assert again.done == {"metrics"}
-    assert again.hints_used == {"prometheus": 3}
+    assert hints_used(again, engine) == {"prometheus": 3}
     assert again.current is not None and again.current.id == "prometheus"
 
 
 def test_another_lab_is_not_begun_over_one_that_is_in_hand(engine: Engine, session: LabSession) -> None:
     assert session.solve("certificate").error is None
     assert session.check("certificate").ok
-    with pytest.raises(InHandError, match="1 of 4 steps done"):
+    with pytest.raises(LabInProgressError, match="1 of 4 steps done"):
         LabSession.open(engine, "mutual-tls", tools=False)
     refused = fire("lab", "start", "mutual-tls", workspace=engine.workspace.root)
     assert refused.returncode == 2 and "--anew" in refused.stderr
@@ -229,10 +256,10 @@ def test_another_lab_is_not_begun_over_one_that_is_in_hand(engine: Engine, sessi
 def test_what_was_undone_or_made_anew_counts_as_not_done(engine: Engine, session: LabSession) -> None:
     assert session.solve("web-config").error is None
     assert session.check("web-config").ok
-    assert LabSession(engine, content.find("node-tls")).done == {"certificate", "web-config"}
+    assert LabSession(engine, find("node-tls")).done == {"certificate", "web-config"}
     while any(run.state == "applied" for run in engine.history()):
         assert engine.undo().error is None
-    assert LabSession(engine, content.find("node-tls")).done == frozenset()
+    assert LabSession(engine, find("node-tls")).done == frozenset()
 
 
 def test_a_student_may_take_the_stack_down_in_the_middle(engine: Engine, session: LabSession) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wizard.cli import output
-from wizard.cli.labs import played, stop
+from wizard.cli.lab_play import played, stop
 from wizard.errors import FirescreenError, InputError
 from wizard.redact import plain
 

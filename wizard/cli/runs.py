@@ -29,24 +29,24 @@ def undo(workspace: Workspace, run: str, yes: bool, as_json: bool) -> None:
     with output.explained():
         machine = engine(workspace)
         if not yes:
-            runs = [
-                known
-                for known in machine.history()
-                if known.state in ("proven", "applied", "changed", "partly")
-            ]
-            which = run or (runs[0].run if runs else "")
-            for known in runs:
-                if known.run == which:
-                    output.say(f"This would put back: {plain(known.title)}")
-                    for change in known.changes:
-                        output.say(f"  {plain(change)}")
-            raise InputError("nothing was touched", todo="add --yes to do it")
+            _show_undo(machine, run)
+            raise InputError("nothing was changed", todo="Add --yes to undo it")
         if machine.cut_off() is None:
             reached(machine, machine.hosts_of(run))
     outcome = machine.undo(run, *listening())
     if as_json:
         output.data({"run": outcome.run, "state": outcome.state, **error_of(outcome)})
     end(outcome)
+
+
+def _show_undo(machine: Engine, run: str) -> None:
+    """Says what an undo would change; of the newest run where `run` is ''."""
+    undoable = ("proven", "applied", "changed", "partly")
+    runs = [known for known in machine.history() if known.state in undoable and run in ("", known.run)]
+    for known in runs[:1]:
+        output.say(f"This would undo: {plain(known.title)}")
+        for change in known.changes:
+            output.say(f"  {plain(change)}")
 
 
 @click.command()

@@ -77,37 +77,7 @@ def scan(
         if write is not None:
             _write_stack(found, write)
     if as_json:
-        output.data(
-            {
-                "components": [
-                    {
-                        "host": exposure.host,
-                        "component": exposure.component,
-                        "address": exposure.address,
-                        "version": exposure.version,
-                        "unit": exposure.unit,
-                        "manager": exposure.manager,
-                        "tls": exposure.tls,
-                        "password": exposure.password,
-                        "client_certificate": exposure.client_certificate,
-                        "state": exposure.state,
-                        "through": exposure.through,
-                    }
-                    for exposure in found.exposures
-                ],
-                "findings": [
-                    {
-                        "severity": finding.severity,
-                        "id": finding.id,
-                        "host": finding.host,
-                        "component": finding.component,
-                        **unit_of(finding),
-                        "what": finding.what,
-                    }
-                    for finding in found.findings
-                ],
-            }
-        )
+        output.data(_scan_data(found))
     elif not found.exposures and not found.findings:
         output.say("Nothing of Prometheus was found on this machine. Try: firescreen practice up")
     else:
@@ -119,6 +89,39 @@ def scan(
             todo = f" ({finding.mend})" if finding.mend != "firescreen" else ""
             output.say(f"! {plain(finding.what)}{todo}", colour="yellow")
     sys.exit(3 if any(finding.severity != "ok" for finding in found.findings) else 0)
+
+
+def _scan_data(found: Scan) -> dict[str, object]:
+    """A scan as JSON."""
+    return {
+        "components": [
+            {
+                "host": exposure.host,
+                "component": exposure.component,
+                "address": exposure.address,
+                "version": exposure.version,
+                "unit": exposure.unit,
+                "manager": exposure.manager,
+                "tls": exposure.tls,
+                "password": exposure.password,
+                "client_certificate": exposure.client_certificate,
+                "state": exposure.state,
+                "through": exposure.through,
+            }
+            for exposure in found.exposures
+        ],
+        "findings": [
+            {
+                "severity": finding.severity,
+                "id": finding.id,
+                "host": finding.host,
+                "component": finding.component,
+                **unit_of(finding),
+                "what": finding.what,
+            }
+            for finding in found.findings
+        ],
+    }
 
 
 def _named(exposure: Exposure) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from wizard.labs.catalogue import find, labs
 from wizard.labs.checks import CheckResult
-from wizard.labs.content import Lab, LabQuestion, LabStep, find, labs, load
+from wizard.labs.content import Lab, LabQuestion, LabStep
+from wizard.labs.lab_file import load
 from wizard.labs.session import LabSession
 
 __all__ = ["CheckResult", "Lab", "LabQuestion", "LabSession", "LabStep", "find", "labs", "load"]

@@ -6,6 +6,7 @@ It may come from somebody else, so it is read as strictly as a stack file, and n
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import os
 import re
@@ -164,6 +165,14 @@ def _classroom(path: Path, read: yamlfile.Read, campus: int) -> Classroom:
             fields["identity_file"] = os.path.expanduser(fields["identity_file"])  # noqa: PTH111 - Path's own raises
         hosts.append(HostSpec(name=role, **fields))
     return Classroom(path, tuple(hosts), names, campus)
+
+
+def progress_folder(workspace: Workspace, classroom: Classroom | None) -> Path:
+    """Where the progress of labs is kept: on the practice stack, or on one student's hosts of a classroom."""
+    if classroom is None:
+        return workspace.labs
+    name = f"{classroom.path.absolute()} {classroom.campus}".encode()
+    return workspace.labs / f"hosts-{hashlib.sha256(name).hexdigest()[:12]}"
 
 
 # -- remembering -------------------------------------------------------------------------------------------

@@ -12,35 +12,18 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import (
-    AliasEvent,
-    DocumentStartEvent,
-    MappingEndEvent,
-    MappingStartEvent,
-    NodeEvent,
-    ScalarEvent,
-    SequenceEndEvent,
-    SequenceStartEvent,
-)
-
 from wizard import assets, yamlfile
 from wizard.errors import InputError, LabError
-from wizard.labs import content, sandbox_policy, session, text_safety
+from wizard.labs import lab_file, placeholders, sandbox_policy, text_safety, yaml_subset
 from wizard.labs.content import Deed, Lab, LabStep
 from wizard.practice.record import FIRST, MORE, PORTS, PracticeHost, PracticeStack, dump
 from wizard.redact import plain
 from wizard.workspace import Workspace
 from wizard.yamlfile import Place, Read
 
-_DEEPEST = 12
-_MOST = 20
-"""Problems of one kind that are worth telling."""
 _ON_HOSTS = ("targets",)
 """What is filled in on real hosts only."""
 _PLACED = frozenset({"lab.password", "lab.hash"})
@@ -50,7 +33,7 @@ _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 _FORM = yamlfile.Format(
     noun="a lab's file",
     error=LabError,
-    largest=content.LARGEST_FILE,
+    largest=lab_file.LARGEST_FILE,
     start="start from a lab that is there",
     advice={"pattern": "see assets/lab.schema.json for what it may be"},
 )
@@ -83,7 +66,7 @@ def inspect(files: Mapping[str, bytes], *, folder: Path, source: Path, taken: Co
             )
         return Seen(None, tuple(problems))
     path = str(source / "lab.yaml")
-    problems += _forbidden(whole, path)
+    problems += yaml_subset.problems(whole, path)
     if problems:
         return Seen(None, tuple(problems))
     try:
@@ -97,7 +80,7 @@ def inspect(files: Mapping[str, bytes], *, folder: Path, source: Path, taken: Co
     if problems:
         return Seen(None, tuple(problems))
     try:
-        lab = content.load(folder)
+        lab = lab_file.load(folder)
     except LabError as error:
         where = error.where.replace(str(folder), str(source))
         return Seen(None, (LabError(error.what, where=where, todo=error.todo),))
@@ -143,50 +126,6 @@ def _texts(files: Mapping[str, bytes], source: Path) -> tuple[dict[str, str], li
                 )
             )
     return texts, problems
-
-
-# -- YAML --------------------------------------------------------------------------------------------------
-
-
-def _forbidden(text: str, path: str) -> list[LabError]:
-    """What a lab does not need and a bomb is made of; looked for before any value is built."""
-    found: list[LabError] = []
-    depth = documents = 0
-    try:
-        for event in YAML(typ="safe").parse(StringIO(text)):
-            depth += isinstance(event, MappingStartEvent | SequenceStartEvent)
-            depth -= isinstance(event, MappingEndEvent | SequenceEndEvent)
-            documents += isinstance(event, DocumentStartEvent)
-            what, todo = _needless(event)
-            if documents > 1:
-                what, todo = "there is a second document in it", "keep one"
-            elif depth > _DEEPEST:
-                what, todo = "it is nested too deep", "see a lab that is there"
-            if what:
-                found.append(LabError(what, where=f"{path}:{event.start_mark.line + 1}", todo=todo))
-            if documents > 1 or depth > _DEEPEST or len(found) > _MOST:
-                return found
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"{path}:{mark.line + 1}" if mark else path
-        what = f"this is not valid YAML: {plain(str(error.problem or error.context), 200)}"
-        found.append(
-            LabError(what, where=where, todo="check the indentation and the colons around this line")
-        )
-    except (YAMLError, RecursionError, ValueError) as error:
-        found.append(LabError(f"this is not valid YAML: {type(error).__name__}", where=path, todo="mend it"))
-    return found
-
-
-def _needless(event: Any) -> tuple[str, str]:
-    """(what it is, what to do) of an alias, an anchor or a tag."""
-    if isinstance(event, AliasEvent):
-        return f"'*{plain(str(event.anchor), 40)}' is an alias", "write it out"
-    if isinstance(event, NodeEvent) and event.anchor:
-        return f"'&{plain(str(event.anchor), 40)}' is an anchor", "take it out"
-    if isinstance(event, ScalarEvent | MappingStartEvent | SequenceStartEvent) and event.tag:
-        return "a value has a tag (!)", "take the tag out"
-    return "", ""
 
 
 def _strings(value: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
@@ -342,7 +281,7 @@ def _placeholders_there() -> frozenset[str]:
         workspace.practice.mkdir()
         record = dump(PracticeStack(folder="", suite="", promtool="", hosts=hosts))
         (workspace.practice / "practice.json").write_text(record, encoding="utf-8")
-        return frozenset(session.values(workspace))
+        return frozenset(placeholders.practice_values(workspace))
 
 
 def _placeholders(text: str, known: Collection[str], read: Read, place: Place) -> Iterator[LabError]:

@@ -19,8 +19,10 @@ from itertools import islice
 from pathlib import Path
 
 from wizard.errors import FirescreenError, InputError, LabError
-from wizard.labs import content, pack_review, reset
-from wizard.labs.content import LARGEST_FILE, Lab
+from wizard.labs import pack_review, snapshot, state
+from wizard.labs.catalogue import labs
+from wizard.labs.content import Lab
+from wizard.labs.lab_file import LARGEST_FILE, load
 from wizard.redact import plain
 from wizard.workspace import Workspace
 
@@ -249,14 +251,14 @@ def _sound(pack: Pack) -> None:
 def others(workspace: Workspace, name: str) -> frozenset[str]:
     """Ids that a pack of that name cannot use: Firescreen's own labs, and those of other packs."""
     mine = frozenset(_ids(workspace.packs / name))
-    return frozenset(lab.id for lab in content.labs(workspace.packs)) - mine
+    return frozenset(lab.id for lab in labs(workspace.packs)) - mine
 
 
 def _ids(folder: Path) -> Iterator[str]:
-    own = {lab.id for lab in content.labs()}
+    own = {lab.id for lab in labs()}
     for path in sorted(folder.glob("*/lab.yaml")):
         try:
-            lab = content.load(path.parent)
+            lab = load(path.parent)
         except LabError:
             continue
         if lab.id not in own:
@@ -316,9 +318,9 @@ def remove(name: str, workspace: Workspace) -> None:
     try:
         for lab in known[name]:
             (workspace.labs / f"{lab}.json").unlink(missing_ok=True)
-            shutil.rmtree(workspace.labs / f"{lab}.beginning", ignore_errors=True)
-            if reset.holder(workspace.practice) == lab:
-                reset.forget(workspace.practice)
+            snapshot.delete(workspace.labs / f"{lab}.beginning")
+            if state.current_lab(workspace.practice) == lab:
+                state.set_current_lab(workspace.practice, "")
         shutil.rmtree(workspace.packs / name)
     except OSError as error:
         raise FirescreenError(

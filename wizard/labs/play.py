@@ -20,8 +20,10 @@ from wizard import practice
 from wizard.engine import Engine
 from wizard.errors import FirescreenError, LockedError
 from wizard.labs import shell
-from wizard.labs.content import Lab, LabStep, find, labs
-from wizard.labs.session import PATIENCE, LabSession
+from wizard.labs.catalogue import find, labs
+from wizard.labs.content import Lab, LabStep
+from wizard.labs.environment import PATIENCE
+from wizard.labs.session import LabSession
 from wizard.model import Event
 from wizard.redact import plain, redact
 from wizard.workspace import Workspace

@@ -7,8 +7,10 @@ from typing import Any
 
 from wizard import probes
 from wizard.components import component as find_component
+from wizard.labs import tls_files
 from wizard.labs.content import Check
-from wizard.labs.inspection import Look, Pair
+from wizard.labs.inspection import Look
+from wizard.labs.tls_files import Pair
 from wizard.model import Attempt, Probe
 from wizard.redact import plain, redact
 
@@ -63,7 +65,7 @@ def running_pair(check: Check, look: Look) -> Pair:
     Raises:
         NotYet: there is none.
     """
-    pair = look.named_pair(check.of)
+    pair = tls_files.named_pair(look, check.of)
     if pair is None:
         raise NotYet(
             "the certificate that the web configuration names cannot be found",

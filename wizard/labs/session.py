@@ -1,116 +1,60 @@
-"""One person's way through one lab: what is done, hints taken, steps checked, done for them, or all put back.
+"""One person's way through one lab: steps that are done, hints, checks, steps done by Firescreen, reset.
 
-It works on the practice stack of a workspace alone. What it does for the student is what the lab shows: the very
-commands, or the plan of the engine that secures real hosts.
+What it does for the student is what the lab shows: the same commands, or the plan of the engine that secures real
+hosts. Where it is done is the business of a `LabEnvironment`.
 """
 
 from __future__ import annotations
 
-import re
-import shlex
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
 
-from wizard import assets, practice
-from wizard.account import account
 from wizard.engine import Engine, Outcome
-from wizard.engine.hosts import Hosts
 from wizard.engine.outcome import silent
-from wizard.errors import FirescreenError, InputError
-from wizard.labs import (
-    checks,
-    fixtures,
-    shell,
-    state,
-)
-from wizard.labs import (
-    report as reporting,
-)
-from wizard.labs import (
-    reset as resetting,
-)
+from wizard.errors import FirescreenError
+from wizard.labs import checks, shell, state
+from wizard.labs import report as reporting
+from wizard.labs.catalogue import find
 from wizard.labs.checks import CheckResult, prometheus
 from wizard.labs.classroom import Classroom
-from wizard.labs.content import Lab, LabStep, find, labs
-from wizard.labs.inspection import Look
-from wizard.model import (
-    CertificateSpec,
-    Event,
-    Plan,
-    PlannedStep,
-    Protection,
-    Role,
-    RunService,
-    Stack,
-    StepKind,
-)
-from wizard.redact import plain, redact
+from wizard.labs.content import Lab, LabStep
+from wizard.labs.environment import PATIENCE, Emit, LabEnvironment, LabInProgressError, Say, inner_events
+from wizard.labs.practice_environment import PracticeEnvironment
+from wizard.labs.real_hosts import RealHosts
+from wizard.model import Event, Plan, PlannedStep, Role, RunService, Stack, StepKind
+from wizard.redact import redact
 from wizard.service_managers.registry import manager_of
-from wizard.workspace import Workspace
-
-Emit = Callable[[Event], None]
-
-PATIENCE = 15.0
-"""Seconds for what takes its time: Prometheus carries a new scheme over to its targets within ten."""
 
 
-class InHandError(InputError):
-    """Beginning a lab would end what somebody has in hand on the practice stack."""
-
-    title = "Another lab is in hand"
-
-
-def _quiet(_: str) -> None:
-    """For who does not want to hear how far it is."""
-
-
-def in_the_way(workspace: Workspace, lab_id: str) -> str:
-    """What beginning or going on with a lab would put an end to, as a sentence; '' for nothing."""
-    lab, root = find(lab_id, workspace.packs), workspace.practice
-    held, known = _holder(workspace), practice.load(root)
-    if known is None or held == lab.id:
-        return ""
-    mine = state.load(workspace.labs / f"{lab.id}.json")
-    if mine is not None and mine.complete(lab):
-        return ""
-    if held:
-        other = find(held, workspace.packs)
-        theirs = state.load(workspace.labs / f"{held}.json")
-        done = len(theirs.done) if theirs else 0
-        if theirs is None or not done or theirs.complete(other):
-            return ""
-        return (
-            f"the practice stack is in the lab '{other.title}', with {done} of {len(other.steps)} steps done"
-        )
-    if resetting.is_pristine(root):
-        return ""
-    return "something was set up on the practice stack"
+def environment_for(engine: Engine, classroom: Classroom | None) -> LabEnvironment:
+    """The hosts of a classroom, or the practice stack of the engine's workspace."""
+    return PracticeEnvironment(engine) if classroom is None else RealHosts(engine, classroom)
 
 
 class LabSession:
-    """A lab on the practice stack of `engine.workspace`. All methods block; see `open`.
+    """A lab on the hosts of an environment. All methods block; see `open`.
 
     Args:
-        engine: whose workspace has a practice stack that is up.
+        engine: whose workspace keeps the progress.
         lab: as loaded, its placeholders still open.
+        environment: hosts that are up; the practice stack by default.
     """
 
-    def __init__(self, engine: Engine, lab: Lab) -> None:
+    def __init__(self, engine: Engine, lab: Lab, environment: LabEnvironment | None = None) -> None:
         self._engine = engine
         self._raw = lab
+        self._environment = environment or PracticeEnvironment(engine)
         self._lock = threading.RLock()
-        self._path = self._state_file()
-        self.lab = lab
+        self._path = self._environment.state_file(lab)
+        self.lab = self._environment.fill(lab)
         """The lab with the addresses and folders of its hosts filled in."""
-        self._fill()
         kept = state.load(self._path)
-        if kept is not None and not kept.complete(lab) and self._gone(kept):
+        if kept is not None and not kept.complete(lab) and self._environment.is_stale(lab, kept):
             kept = None
-        self._state = kept or self._fresh()
+        self._state = kept or self._environment.new_state()
         if kept is None:
             self._keep(self._state)
 
@@ -120,53 +64,49 @@ class LabSession:
         engine: Engine,
         lab_id: str = "",
         *,
-        progress: Callable[[str], None] | None = None,
+        progress: Say | None = None,
         tools: bool = True,
         suite: str = "",
         anew: bool = False,
         classroom: Classroom | None = None,
     ) -> LabSession:
-        """Brings the practice stack into the lab's beginning, or goes on where the person was.
+        """Brings the hosts to the lab's beginning, or goes on where the person was.
 
         Args:
             engine: of the workspace.
             lab_id: '' for the first lab.
-            progress: told in a few words what is being done (programs are fetched, perhaps).
-            tools: whether to get ready what the printed commands need (htpasswd, a `firescreen` on PATH).
+            progress: told in a few words what is being done (programs are downloaded, perhaps).
+            tools: whether to install what the printed commands need (htpasswd, a `firescreen` on PATH).
             suite: programs of another suite of the distribution.
-            anew: whether what somebody has in hand on the practice stack may be ended.
+            anew: whether what was begun on these hosts may be ended.
             classroom: real hosts to do it on in place of the practice stack.
 
         Raises:
-            InputError: there is no such lab. InHandError: see `anew`. ProgramsError: the programs can be neither
-            found nor fetched. ServiceError: one of them does not come up.
+            InputError: there is no such lab, or it cannot be done on these hosts. LabInProgressError: see `anew`.
+            ProgramsError: programs are neither installed nor can they be downloaded. ServiceError: one of them does
+            not start. NeededError, HostError: see `Engine.reach`.
         """
-        lab, say = find(lab_id, engine.workspace.packs), progress or _quiet
-        if classroom is not None:
-            from wizard.labs.real_hosts import HostSession
-
-            return HostSession.begun(engine, lab, classroom, say, anew=anew)
-        workspace = engine.workspace.ensure()
-        words = "" if anew else in_the_way(workspace, lab.id)
-        if words:
-            raise InHandError(
-                f"{words}; this lab would begin on a fresh one",
-                todo=f"finish that first, or give it up: firescreen lab start {lab.id} --anew",
+        lab = find(lab_id, engine.workspace.packs)
+        engine.workspace.ensure()
+        environment = environment_for(engine, classroom)
+        conflict = "" if anew else environment.conflict(lab)
+        if conflict:
+            raise LabInProgressError(
+                f"{conflict}; to begin this lab would discard that",
+                todo=f"Finish that first, or discard it: firescreen lab start {lab.id} --anew",
             )
-        begun = _settle(engine, lab, say, suite=suite)
-        if tools:
-            shell.prepare(workspace, say)
-        session = cls(engine, lab)
-        if begun and lab.begin:
-            session._await_word(session.lab.steps[0])
+        begins = environment.prepare(lab, progress or (lambda _: None), tools=tools, suite=suite)
+        session = cls(engine, lab, environment)
+        if begins and lab.begin:
+            session._await_scrape(session.lab.steps[0])
         return session
 
     # -- what is known -------------------------------------------------------------------------------------
 
     @property
     def stack(self) -> Stack:
-        """The practice stack as the lab knows it."""
-        return self._stack(("tls", "basic_auth"))
+        """The hosts of the lab as a stack."""
+        return self._environment.stack(self._raw, ("tls", "basic_auth"))
 
     @property
     def done(self) -> frozenset[str]:
@@ -175,35 +115,24 @@ class LabSession:
             return self._state.done
 
     @property
-    def hints_used(self) -> Mapping[str, int]:
-        """How many hints were taken, by step."""
-        with self._lock:
-            return {name: step.hints for name, step in self._state.steps.items() if step.hints}
-
-    @property
     def current(self) -> LabStep | None:
         """The first step that is not done; None at the end."""
         done = self.done
         return next((step for step in self.lab.steps if step.id not in done), None)
 
     @property
-    def patience(self) -> float:
-        """Seconds that a check has to wait for what takes its time by nature."""
-        return PATIENCE
-
-    @property
     def where(self) -> str:
         """On which hosts it is done, for a person."""
-        return "the practice stack"
+        return self._environment.title
 
     @property
     def on_real_hosts(self) -> bool:
         """Whether it is done on real hosts."""
-        return False
+        return self._environment.has_real_hosts
 
     def terminal(self, place: str) -> str:
-        """Where the commands for a place of a step are typed, for a person."""
-        return f"another terminal, for {place}"
+        """Where a person types the commands for a place of a step."""
+        return self._environment.terminal(place)
 
     @property
     def shell_file(self) -> Path:
@@ -233,20 +162,13 @@ class LabSession:
         if not step.fault:
             return
         with self._lock:
-            resetting.put_back(self._engine.workspace.practice, self._copy, everything=False)
-            fixtures.place(
-                step.fault,
-                self._engine.workspace,
-                self._values,
-                strict=False,
-                foreign=self._raw.foreign,
-            )
+            self._environment.place_fault(self._raw, step)
             self._keep(self._state.with_step(step_id, begun=time.time(), done=0.0, solved=False, seen=()))
-        self._await_word(step)
+        self._await_scrape(step)
 
-    def _await_word(self, step: LabStep) -> None:
+    def _await_scrape(self, step: LabStep) -> None:
         """Prometheus asks a new target within seconds: until then it has nothing to say about it."""
-        with self._look() as look:
+        with self._environment.look(self._raw) as look:
             prometheus.await_word(step.checks, look, PATIENCE)
 
     def check(self, step_id: str, *, patience: float = 0.0) -> CheckResult:
@@ -268,9 +190,11 @@ class LabSession:
         if step.missing:
             result = CheckResult(True, step.missing, "", (step.missing,))
         else:
-            with self._look() as look:
+            with self._environment.look(self._raw) as look:
                 # A Prometheus that asks once a minute has its time.
-                result = checks.run(step.checks, look, patience=patience and max(patience, self.patience))
+                result = checks.run(
+                    step.checks, look, patience=patience and max(patience, self._environment.check_patience)
+                )
         with self._lock:
             self._read_again()
             self._remember(step, result)
@@ -326,7 +250,7 @@ class LabSession:
         for step in self.lab.steps:
             last = step is wanted
             if last or (not wanted.fault and not step.missing and not self.check(step.id).ok):
-                outcome = self._solve(step, emit if last else inner(emit), cancel)
+                outcome = self._solve(step, emit if last else inner_events(emit), cancel)
                 if last or not outcome.ok:
                     return outcome
                 self.check(step.id, patience=PATIENCE)
@@ -348,7 +272,7 @@ class LabSession:
 
     def _by_plan(self, step: LabStep, emit: Emit, cancel: threading.Event | None) -> Outcome:
         assert step.solve is not None
-        whole = self._engine.plan(self._stack(step.solve.protect))
+        whole = self._engine.plan(self._environment.stack(self._raw, step.solve.protect))
         plan = whole.only(step.solve.steps)
         if not self.check(step.id).ok:
             plan = _with_turns(plan, step.solve.steps)
@@ -379,34 +303,20 @@ class LabSession:
         Raises:
             FirescreenError: there is no such step, or the commands do not end.
         """
-        if not shell.is_ready(self._engine.workspace):
-            shell.prepare(self._engine.workspace, _quiet)
-        yield from shell.run(self.lab.step(step_id), self._engine.workspace)
+        yield from self._environment.type_commands(self.lab.step(step_id))
 
     def reset(self, emit: Emit = silent) -> None:
-        """Puts the practice stack back to the beginning of the lab; all steps count as not done.
+        """Restores the hosts to the beginning of the lab; all steps count as not done.
 
         Raises:
-            FirescreenError: a program of the practice stack does not end, or does not come up again.
+            FirescreenError: a host cannot be reached or written, or a service does not start again.
         """
-
-        def say(text: str) -> None:
-            emit(Event(run="", kind="log", text=text))
-
         with self._lock:
             known = self._state
-        root = self._engine.workspace.practice
-        mine = resetting.holder(root) == self.lab.id and self._copy.is_dir()
-        if mine and resetting.undo_runs(self._engine, known.runs, inner(emit)):
-            resetting.put_back(root, self._copy, everything=True)
-        else:
-            say("making the practice stack anew")
-            self._path.unlink(missing_ok=True)
-            resetting.forget(root)
-            _settle(self._engine, self._raw, say)
-        self._fill()
+        self._environment.reset(self._raw, known, emit)
+        self.lab = self._environment.fill(self._raw)
         with self._lock:
-            self._keep(replace(self._fresh(), answers=known.answers))
+            self._keep(replace(self._environment.new_state(), answers=known.answers))
 
     def report(self) -> Path:
         """A report of what was done, to keep or to hand in, in Markdown; beside it the same in HTML.
@@ -424,50 +334,6 @@ class LabSession:
 
     # -- inside --------------------------------------------------------------------------------------------
 
-    def _state_file(self) -> Path:
-        return self._engine.workspace.labs / f"{self._raw.id}.json"
-
-    def _look(self) -> Look:
-        workspace, stack = self._engine.workspace, self.stack
-        return Look(Hosts(workspace, stack.hosts), stack, notes=str(workspace.practice / "notes"))
-
-    @property
-    def _copy(self) -> Path:
-        return _copy_of(self._engine.workspace, self._raw)
-
-    @property
-    def _values(self) -> Mapping[str, str]:
-        return values(self._engine.workspace)
-
-    def _stack(self, protect: tuple[Protection, ...]) -> Stack:
-        wanted = practice.stack(self._engine.workspace.root)
-        return replace(
-            wanted,
-            components=tuple(
-                replace(component, protect=protect if component.protect else ())
-                for component in wanted.components
-            ),
-            certificates=CertificateSpec(issued_by=cast(Any, self._raw.certificates)),
-        )
-
-    def _fill(self) -> None:
-        known = practice.load(self._engine.workspace.practice)
-        versions = {f"{host.name}/{host.component}": host.version for host in known.hosts} if known else {}
-        filled = self._raw.filled(self._values)
-        self.lab = replace(filled, steps=tuple(fitted(step, versions) for step in filled.steps))
-
-    def _fresh(self) -> state.LabState:
-        return state.LabState(
-            started=time.time(), beginning=resetting.beginning(self._engine.workspace.practice)
-        )
-
-    def _gone(self, known: state.LabState) -> bool:
-        """Whether what was done is no longer there: the stack was made anew, or the runs were undone."""
-        root = self._engine.workspace.practice
-        if resetting.holder(root) not in ("", self._raw.id):
-            return True
-        return bool(known.done) and resetting.beginning(root) == known.beginning
-
     def _read_again(self) -> None:
         """What another terminal has kept meanwhile (a step, a hint, an answer) is not to be lost."""
         found = state.load(self._path)
@@ -477,99 +343,6 @@ class LabSession:
     def _keep(self, new: state.LabState) -> None:
         self._state = new
         state.save(self._path, new)
-
-
-def values(workspace: Workspace) -> Mapping[str, str]:
-    """What the placeholders of a lab stand for on the practice stack of a workspace."""
-    known = practice.load(workspace.practice)
-    assert known is not None
-    found = {
-        "lab.promtool": "promtool",
-        "lab.notes": str(workspace.practice / "notes"),
-        "lab.examples": str(assets.path("examples")),
-    }
-    asks = next((host.folder for host in known.hosts if host.component == "prometheus"), "")
-    for host in known.hosts:
-        unit = f"{host.name}/{host.component}" if host.name in practice.MORE else host.component
-        home = f"{host.folder}/etc/{host.component}"
-        found |= {
-            f"{host.name}.address": host.address,
-            f"{host.name}.port": str(host.port),
-            f"{host.name}.listen": host.listen,
-            f"{host.name}.home": home,
-            f"{host.name}.from": home,
-            f"{host.name}.flags": f"{host.service_folder}/arguments",
-            f"{host.name}.addflag": f'echo "$flag" >> {shlex.quote(f"{host.service_folder}/arguments")}',
-            f"{host.name}.log": f"{host.service_folder}/log",
-            f"{host.name}.group": account()[1],
-            f"{host.name}.targets": f"{asks}/etc/prometheus/targets.d/node.yml",
-            f"{host.name}.asked": host.address,
-            f"{host.name}.san": f"IP:{host.address},DNS:{host.name}",
-            f"{host.name}.job": "node" if host.component == "node_exporter" else host.component,
-            f"{host.name}.version": host.version,
-            f"{host.name}.restart": f"firescreen practice restart {unit}",
-            f"{host.name}.reload": f"firescreen practice reload {unit}",
-        }
-    return found
-
-
-def _copy_of(workspace: Workspace, lab: Lab) -> Path:
-    return workspace.labs / f"{lab.id}.beginning"
-
-
-def _holder(workspace: Workspace) -> str:
-    """The id of the lab that the practice stack is in; '' for none, or for one that is no longer there."""
-    held = resetting.holder(workspace.practice)
-    return held if held and any(lab.id == held for lab in labs(workspace.packs)) else ""
-
-
-def _settle(engine: Engine, lab: Lab, say: Callable[[str], None], *, suite: str = "") -> bool:
-    """Brings the practice stack to where the lab is, or begins; what it is in otherwise is ended.
-
-    Returns:
-        Whether the lab begins with this.
-    """
-    workspace, root = engine.workspace, engine.workspace.practice
-    known, held = state.load(workspace.labs / f"{lab.id}.json"), _holder(workspace)
-    before = practice.load(root)
-    if before is not None and (held == lab.id or (known is not None and known.complete(lab))):
-        practice.up(workspace.root, workspace.cache, suite=suite, progress=say)
-        return False
-    former = state.load(workspace.labs / f"{held}.json") if held and held == lab.follows else None
-    follows = former is not None and former.complete(find(held, workspace.packs))
-    plainly = not (lab.begin or lab.components or lab.hosts) and (
-        before is None or (not held and resetting.is_pristine(root))
-    )
-    if follows or plainly:
-        practice.up(workspace.root, workspace.cache, suite=suite, progress=say)
-        if follows:
-            say(f"This lab goes on where '{find(held, workspace.packs).title}' ended")
-    else:
-        resetting.make_anew(engine, say, suite=suite, components=lab.components, hosts=lab.hosts)
-        if lab.begins:
-            say(lab.begins)
-        fixtures.place(lab.begin, workspace, values(workspace), strict=True, foreign=lab.foreign)
-    resetting.hold(root, lab.id)
-    resetting.keep(root, _copy_of(workspace, lab))
-    (workspace.labs / f"{lab.id}.json").unlink(missing_ok=True)
-    return True
-
-
-def fitted(step: LabStep, versions: Mapping[str, str]) -> LabStep:
-    """A step that these programs are too old for says so, and has nothing to type."""
-    if step.needs is None:
-        return step
-    have = versions.get(step.needs.of, "")
-    if _number(have) >= _number(step.needs.version):
-        return step
-    component = step.needs.of.partition("/")[2]
-    missing = f"{component} {have} is too old for this step: it needs {step.needs.version} or newer"
-    text = f"*{missing}. Read it and go on: there is nothing to do.*\n\n{step.text}"
-    return replace(step, missing=missing, text=text, commands=(), answer=())
-
-
-def _number(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
 def _with_turns(plan: Plan, wanted: tuple[str, ...]) -> Plan:
@@ -612,13 +385,3 @@ def _with_turns(plan: Plan, wanted: tuple[str, ...]) -> Plan:
             )
         )
     return replace(plan, steps=tuple(steps))
-
-
-def inner(emit: Emit) -> Emit:
-    """Passes on all but the beginning and the end: the run that is watched is another."""
-
-    def tell(event: Event) -> None:
-        if event.kind not in ("started", "finished"):
-            emit(replace(event, text=plain(event.text)))
-
-    return tell

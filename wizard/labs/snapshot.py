@@ -1,7 +1,7 @@
-"""What the hosts of a lab held when it began, to the byte, and the way back there.
+"""Configuration files of a lab's hosts as they were when the lab began, and their restoration to the byte.
 
-Kept are the folders of the components' configurations and the files of their flags: content, mode and owner.
-The copy lies in the workspace, 0600 like the keys that it may hold.
+A snapshot holds the folders of the components' configurations and the files with their flags: content, mode, owner.
+It is a file of the workspace with mode 0600, because it may hold private keys.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import posixpath
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,6 @@ from typing import Any
 
 from wizard import ownfiles
 from wizard.connections.base import Connection
-from wizard.engine import service_control
 from wizard.engine.hosts import Hosts
 from wizard.engine.parallel import run_parallel
 from wizard.errors import FirescreenError, LabError
@@ -42,30 +42,60 @@ _USUAL = (
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """One host: its files, its folders, and the places that were looked at."""
+class Places:
+    """Where the configuration of one host is."""
+
+    folders: tuple[str, ...]
+    """Folders of which everything counts."""
+    files: tuple[str, ...] = ()
+    """Files that count alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigSnapshot:
+    """The configuration files and folders of one host."""
 
     folders: Mapping[str, tuple[int, str, str]]
     """Mode, owner and group by path."""
     files: Mapping[str, FileState]
-    roots: tuple[str, ...]
-    """Folders that were looked through, whether they were there or not."""
-    single: tuple[str, ...]
-    """Files that were looked at alone."""
+    places: Places
+    """What was read, whether it was there or not."""
 
 
-def look(hosts: Hosts, services: Mapping[str, Iterable[Service]]) -> dict[str, Held]:
-    """What those services' configurations are now, by host.
+def take(hosts: Hosts, places: Mapping[str, Places]) -> dict[str, ConfigSnapshot]:
+    """The configuration of several hosts as it is now.
+
+    Args:
+        places: by the name of the host.
 
     Raises:
-        HostError: a host cannot be reached or read. LabError: there is more than a lab could put back.
+        HostError: a host cannot be reached or read. LabError: there are more files than a lab can restore.
     """
-    names = tuple(services)
-    found = run_parallel(lambda name: _look(hosts.connection(name), *_places(services[name])), names)
+    names = tuple(places)
+    found = run_parallel(lambda name: _take(hosts.connection(name), places[name]), names)
     return dict(zip(names, found, strict=True))
 
 
-def _places(services: Iterable[Service]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def restore(hosts: Hosts, snapshots: Mapping[str, ConfigSnapshot]) -> dict[str, tuple[str, ...]]:
+    """Makes the files of the hosts what they were, and returns the paths that had changed, by host.
+
+    The caller restarts the services.
+
+    Raises:
+        HostError: a host cannot be reached, read or written.
+    """
+
+    def restore_host(name: str) -> tuple[str, ...]:
+        connection, was = hosts.connection(name), snapshots[name]
+        now = _take(connection, was.places)
+        return (*_restore_files(connection, was, now), *_restore_folders(connection, was, now))
+
+    names = tuple(snapshots)
+    return dict(zip(names, run_parallel(restore_host, names), strict=True))
+
+
+def places_of(services: Iterable[Service]) -> Places:
+    """The folders and files of the configurations of services."""
     folders, single = dict[str, None](), dict[str, None]()
     for service in services:
         own = [service.home]
@@ -80,13 +110,13 @@ def _places(services: Iterable[Service]) -> tuple[tuple[str, ...], tuple[str, ..
             own.append(posixpath.dirname(service.flags.path))
         folders |= dict.fromkeys(each for each in own if each.startswith("/") and each not in _USUAL)
     nested = [one for one in folders if any(one.startswith(f"{other}/") for other in folders)]
-    return tuple(one for one in folders if one not in nested), tuple(single)
+    return Places(tuple(one for one in folders if one not in nested), tuple(single))
 
 
-def _look(connection: Connection, roots: tuple[str, ...], single: tuple[str, ...]) -> Held:
+def _take(connection: Connection, places: Places) -> ConfigSnapshot:
     folders: dict[str, tuple[int, str, str]] = {}
     found: dict[str, PathInfo] = {}
-    level: list[str] = list(roots)
+    level: list[str] = list(places.folders)
     for depth in range(_DEEPEST + 1):
         known = connection.stat_many(level)
         inner: list[str] = []
@@ -99,7 +129,7 @@ def _look(connection: Connection, roots: tuple[str, ...], single: tuple[str, ...
         level = inner
         if len(found) + len(folders) + len(level) > _MOST:
             raise LabError(
-                f"{roots[0]} holds more than {_MOST} files, so its beginning cannot be kept",
+                f"{places.folders[0]} holds more than {_MOST} files, so its beginning cannot be kept",
                 where=connection.name,
                 todo="do the lab on the practice stack, or where the configuration has a folder of its own",
             )
@@ -107,32 +137,14 @@ def _look(connection: Connection, roots: tuple[str, ...], single: tuple[str, ...
             break
     # Far too large for a configuration: no lab writes such a file, and it stays where it is.
     paths = [path for path, info in found.items() if info.size <= _LARGEST]
-    read = connection.read_many([*paths, *single])
+    read = connection.read_many([*paths, *places.files])
     files = {path: state for path, state in read.items() if state is not None}
     for path, examined in connection.examine(files).items():
         files[path] = replace(files[path], attributes=examined.attributes)
-    return Held(folders, files, roots, single)
+    return ConfigSnapshot(folders, files, places)
 
 
-def put_back(hosts: Hosts, held: Mapping[str, Held], services: Mapping[str, Iterable[Service]]) -> None:
-    """Makes the hosts what `look` found, and has the services that are concerned take it.
-
-    Raises:
-        HostError: a host cannot be written. ServiceError: a service does not come up again.
-    """
-
-    def one(name: str) -> None:
-        connection, was = hosts.connection(name), held[name]
-        now = _look(connection, was.roots, was.single)
-        changed = [*_files(connection, was, now), *_folders(connection, was, now)]
-        # Passwords and client certificates count from a restart on in newer versions; a reload would do for less.
-        for service in services.get(name, ()) if changed else ():
-            service_control.restart(connection, service)
-
-    run_parallel(one, tuple(held))
-
-
-def _files(connection: Connection, was: Held, now: Held) -> list[str]:
+def _restore_files(connection: Connection, was: ConfigSnapshot, now: ConfigSnapshot) -> list[str]:
     changed = [path for path, state in was.files.items() if now.files.get(path) != state]
     extra = [path for path in now.files if path not in was.files]
     _make_folders(connection, was, now)
@@ -143,13 +155,13 @@ def _files(connection: Connection, was: Held, now: Held) -> list[str]:
     return [*changed, *extra]
 
 
-def _make_folders(connection: Connection, was: Held, now: Held) -> None:
+def _make_folders(connection: Connection, was: ConfigSnapshot, now: ConfigSnapshot) -> None:
     for path in sorted(set(was.folders) - set(now.folders)):
         mode, owner, group = was.folders[path]
         connection.make_folder(path, mode=mode, owner=owner, group=group)
 
 
-def _folders(connection: Connection, was: Held, now: Held) -> list[str]:
+def _restore_folders(connection: Connection, was: ConfigSnapshot, now: ConfigSnapshot) -> list[str]:
     """Those that came are removed, if nothing else is in them; those that were there get their rights back."""
     for path in sorted(set(now.folders) - set(was.folders), reverse=True):
         connection.remove_folder(path)
@@ -160,18 +172,20 @@ def _folders(connection: Connection, was: Held, now: Held) -> list[str]:
     return changed
 
 
-# -- keeping it --------------------------------------------------------------------------------------------
+# -- the file --------------------------------------------------------------------------------------------
 
 
-def save(path: Path, held: Mapping[str, Held]) -> None:
-    """Keeps it, 0600.
+def save(path: Path, snapshots: Mapping[str, ConfigSnapshot]) -> None:
+    """Writes snapshots by host to a file with mode 0600.
 
     Raises:
         FirescreenError: it cannot be written.
     """
-    data = {"format": _FORMAT, "hosts": {name: _dumped(one) for name, one in held.items()}}
+    data = {"format": _FORMAT, "hosts": {name: _dumped(one) for name, one in snapshots.items()}}
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.is_dir():  # of an earlier version
+            shutil.rmtree(path)
         ownfiles.replace(path, json.dumps(data))
     except OSError as error:
         raise FirescreenError(
@@ -181,7 +195,15 @@ def save(path: Path, held: Mapping[str, Held]) -> None:
         ) from error
 
 
-def load(path: Path) -> dict[str, Held]:
+def delete(path: Path) -> None:
+    """Removes a snapshot; nothing if there is none."""
+    if path.is_dir():  # of an earlier version
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def load(path: Path) -> dict[str, ConfigSnapshot]:
     """What `save` kept.
 
     Raises:
@@ -200,30 +222,29 @@ def load(path: Path) -> dict[str, Held]:
         ) from error
 
 
-def _dumped(held: Held) -> dict[str, Any]:
+def _dumped(snapshot: ConfigSnapshot) -> dict[str, Any]:
     return {
-        "folders": held.folders,
+        "folders": snapshot.folders,
         "files": {
             path: [
                 base64.b64encode(state.content).decode("ascii"),
                 *(state.mode, state.owner, state.group, state.attributes),
             ]
-            for path, state in held.files.items()
+            for path, state in snapshot.files.items()
         },
-        "roots": held.roots,
-        "single": held.single,
+        "roots": snapshot.places.folders,
+        "single": snapshot.places.files,
     }
 
 
-def _loaded(data: Mapping[str, Any]) -> Held:
-    return Held(
+def _loaded(data: Mapping[str, Any]) -> ConfigSnapshot:
+    return ConfigSnapshot(
         folders={path: (int(mode), owner, group) for path, (mode, owner, group) in data["folders"].items()},
         files={
             path: FileState(base64.b64decode(content), int(mode), owner, group, _pairs(more))
             for path, (content, mode, owner, group, *more) in data["files"].items()
         },
-        roots=tuple(data["roots"]),
-        single=tuple(data["single"]),
+        places=Places(tuple(data["roots"]), tuple(data["single"])),
     )
 
 

@@ -114,3 +114,33 @@ def save(path: Path, state: LabState) -> None:
             where=str(path),
             todo="make room, or choose another folder with --workspace",
         ) from error
+
+
+# -- the lab that the hosts are in -------------------------------------------------------------------------
+
+
+def current_lab(folder: Path) -> str:
+    """The id of the lab that hosts are in; '' for none.
+
+    Args:
+        folder: of the practice stack (the id goes away with the stack), or of a classroom's progress.
+    """
+    try:
+        return (folder / "lab").read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def set_current_lab(folder: Path, lab_id: str) -> None:
+    """Remembers which lab hosts are in; '' for none.
+
+    Raises:
+        FirescreenError: it cannot be written.
+    """
+    try:
+        if lab_id:
+            (folder / "lab").write_text(f"{lab_id}\n", encoding="utf-8")
+        else:
+            (folder / "lab").unlink(missing_ok=True)
+    except OSError as error:
+        raise FirescreenError(f"the folder cannot be written: {error.strerror}", where=str(folder)) from error

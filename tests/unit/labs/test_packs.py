@@ -11,7 +11,7 @@ import pytest
 
 from wizard import assets, labs
 from wizard.errors import InputError, LabError
-from wizard.labs import packs, reset, sandbox_policy, state, text_safety
+from wizard.labs import packs, sandbox_policy, state, text_safety
 from wizard.workspace import Workspace
 
 LINE = "      - chmod 0640 node.key"
@@ -419,12 +419,12 @@ def test_two_packs_do_not_share_a_lab_and_one_goes_with_its_state(pack: Path, tm
     assert packs.names(workspace) == {"my-pack": ("open-key",)}
     state.save(workspace.labs / "open-key.json", state.LabState(started=1.0))
     workspace.practice.mkdir()
-    reset.hold(workspace.practice, "open-key")
+    state.set_current_lab(workspace.practice, "open-key")
 
     packs.remove("my-pack", workspace)
 
     assert packs.names(workspace) == {} and not list(workspace.labs.glob("open-key*"))
-    assert reset.holder(workspace.practice) == ""
+    assert state.current_lab(workspace.practice) == ""
     with pytest.raises(InputError, match="no pack"):
         packs.remove("../w", workspace)
     packs.add(packs.look(other, workspace), workspace)

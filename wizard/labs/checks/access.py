@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from wizard.certificates import issue
+from wizard.labs import tls_files
 from wizard.labs.content import Check
 from wizard.labs.inspection import Client, Look
 from wizard.labs.results import NotYet, ask, said
@@ -89,7 +90,7 @@ def _stranger(request: str, folder: Path, look: Look, check: Check) -> dict[str,
             (
                 (pair.content, state.content)
                 for of in ("prometheus/prometheus", check.of)
-                for pair in look.pairs(of)
+                for pair in tls_files.pairs(look, of)
                 if pair.ca
                 and (state := look.read(of, pair.key)) is not None
                 and issue.matches(pair.content, state.content)
@@ -117,7 +118,7 @@ def _stranger(request: str, folder: Path, look: Look, check: Check) -> dict[str,
 
 
 def _advice(check: Check, look: Look, request: str) -> str:
-    found = look.web_file(check.of)
+    found = tls_files.web_file(look, check.of)
     if "password" in request:
         if found is not None and not found.config.users:
             return f"{posixpath.basename(found.path)} has no basic_auth_users yet."

@@ -6,9 +6,11 @@ import posixpath
 import time
 
 from wizard.certificates import issue
+from wizard.labs import tls_files
 from wizard.labs.content import Check
-from wizard.labs.inspection import Look, Pair
+from wizard.labs.inspection import Look
 from wizard.labs.results import NotYet, ask, running_pair, said
+from wizard.labs.tls_files import Pair
 from wizard.redact import plain
 
 
@@ -55,7 +57,7 @@ def serves(check: Check, look: Look, _patience: float) -> list[str]:
 def certificate(check: Check, look: Look, _patience: float) -> list[str]:
     """Whether a certificate with its key lies there and serves its use."""
     use = check.options.get("use", "server")
-    pairs = look.pairs(check.of)
+    pairs = tls_files.pairs(look, check.of)
     address = look.asked(check.of).rpartition(":")[0].strip("[]")
     names = tuple(check.options.get("names", () if use != "server" else (address,)))
     missing: list[str] = []
@@ -112,14 +114,14 @@ def _about(pair: Pair, use: str) -> list[str]:
 
 def web_config(check: Check, look: Look, _patience: float) -> list[str]:
     """Whether a web configuration leads to a pair that serves."""
-    found = look.web_file(check.of)
+    found = tls_files.web_file(look, check.of)
     if found is None:
         raise NotYet(
             f"no web configuration with TLS was found in {look.home(check.of)}",
             "Write web.yml there. If there is one, look at its indentation: two blanks before cert_file.",
         )
     name = posixpath.basename(found.path)
-    pair = look.named_pair(check.of)
+    pair = tls_files.named_pair(look, check.of)
     if pair is None:
         raise NotYet(
             f"{name} does not lead to a certificate and a key yet",
@@ -155,15 +157,19 @@ def _place_of(what: str, check: Check, look: Look) -> tuple[str, int]:
     """Path and mode of a file by its use; ('', 0) if there is none."""
     if what in ("key", "ca-key"):
         if what == "key":
-            pair = look.pair(check.of)
+            pair = tls_files.pair(look, check.of)
         else:
             pair = next(
-                (one for one in look.pairs(check.of) if one.ca and not _faults(look, check, one, "ca", ())),
+                (
+                    one
+                    for one in tls_files.pairs(look, check.of)
+                    if one.ca and not _faults(look, check, one, "ca", ())
+                ),
                 None,
             )
         return (pair.key, pair.key_mode) if pair else ("", 0)
     if what == "web-config":
-        found = look.web_file(check.of)
+        found = tls_files.web_file(look, check.of)
         return (found.path, found.mode) if found else ("", 0)
     job = look.written_job(check.of)
     if job is None:

@@ -1,0 +1,138 @@
+"""Which lab and step a command is about, and on which hosts: options, arguments and what they open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from wizard.cli import output
+from wizard.cli.options import engine, reached
+from wizard.errors import InputError
+from wizard.redact import plain
+
+if TYPE_CHECKING:
+    from wizard.labs import Lab, LabSession, LabStep
+    from wizard.labs.classroom import Classroom
+    from wizard.workspace import Workspace
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+def on_hosts(command: Command) -> Command:
+    """The options that say on which hosts a lab is done; see `chosen_classroom`."""
+
+    def said(context: click.Context, option: click.Parameter, value: object) -> None:
+        context.meta[f"firescreen.{option.name}"] = value
+
+    kept: dict[str, Any] = {"expose_value": False, "callback": said}
+    command = click.option("--practice", is_flag=True, help="Go back to the practice stack.", **kept)(command)
+    campus = click.IntRange(1, 9999)
+    command = click.option("--campus", type=campus, help="Your number in the classroom.", **kept)(command)
+    return click.option(
+        "--classroom",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Do it on the real hosts of a classroom file, from now on.",
+        **kept,
+    )(command)
+
+
+def open_session(workspace: Workspace, lab_id: str, *, tools: bool = True, anew: bool = False) -> LabSession:
+    """Opens a lab on the chosen hosts; the current lab where `lab_id` is ''."""
+    from wizard.labs import LabSession
+
+    workspace.ensure()
+    machine, room = engine(workspace), chosen_classroom(workspace)
+    if room is not None:
+        reached(machine, room.hosts)  # what has to be asked for is asked for here
+    return LabSession.open(
+        machine,
+        lab_id or current_lab_id(workspace),
+        progress=lambda text: output.say(f"  … {plain(text, 300)}"),
+        tools=tools,
+        anew=anew,
+        classroom=room,
+    )
+
+
+def chosen_classroom(workspace: Workspace) -> Classroom | None:
+    """The real hosts that labs are done on, named on the command line or remembered; None for the practice stack.
+
+    Raises:
+        InputError: the classroom file cannot be used, or the student's number is not known.
+    """
+    from wizard.labs import classroom
+
+    said = click.get_current_context().meta
+    file, campus = said.get("firescreen.classroom"), said.get("firescreen.campus") or 0
+    if said.get("firescreen.practice"):
+        if file or campus:
+            raise click.UsageError("take --classroom FILE or --practice")
+        classroom.remember(workspace, None)
+        return None
+    if file is None and not campus:
+        try:
+            return classroom.remembered(workspace)
+        except InputError as error:
+            error.todo = f"{error.todo}; or go back to the practice stack: --practice"
+            raise
+    before = classroom.place_of(workspace)
+    if file is None:
+        file = before[0] if before else None
+        if file is None:
+            raise click.UsageError("--campus goes with --classroom FILE")
+    if not campus and before and before[0] == file.absolute():
+        campus = before[1]
+    chosen = classroom.load(file, campus)
+    classroom.remember(workspace, chosen)
+    return chosen
+
+
+def current_lab_id(workspace: Workspace) -> str:
+    """The lab that the hosts are in, or else the first that is not done; '' if all are."""
+    from wizard.labs import labs
+    from wizard.labs.classroom import progress_folder
+    from wizard.labs.state import current_lab, load
+
+    room = chosen_classroom(workspace)
+    folder = progress_folder(workspace, room)
+    known = {each.id: each for each in labs(workspace.packs) if room is None or each.real_hosts}
+    states = {each: load(folder / f"{each}.json") for each in known}
+    undone = [each for each, state in states.items() if state is None or not state.complete(known[each])]
+    current = current_lab(workspace.practice if room is None else folder)
+    return current if current in undone else undone[0] if undone else next(iter(known)) if room else ""
+
+
+def open_step(
+    workspace: Workspace, named: tuple[str, ...], *, tools: bool = False, anew: bool = False
+) -> tuple[LabSession, LabStep | None]:
+    """The lab and the step that the words name, in any order; the current lab and its current step by default.
+
+    Raises:
+        InputError: a word names neither.
+    """
+    from wizard.labs import find, labs
+
+    known = {each.id for each in labs(workspace.packs)}
+    rest = [word for word in named if word not in known]
+    if len(rest) > 1 or len(named) - len(rest) > 1:
+        raise InputError("name one lab and one step at most", where=" ".join(named))
+    lab_id = next((word for word in named if word in known), "") or current_lab_id(workspace)
+    # The step is named before the practice stack is started: a slip of the finger starts nothing.
+    step = _step_id(find(lab_id, workspace.packs), rest[0]) if rest else ""
+    session = open_session(workspace, lab_id, tools=tools, anew=anew)
+    return session, session.lab.step(step) if step else session.current
+
+
+def _step_id(lab: Lab, named: str) -> str:
+    """The id of the step that a number or an id names.
+
+    Raises:
+        InputError: there is none.
+    """
+    if named.isdecimal() and 1 <= int(named) <= len(lab.steps):
+        return lab.steps[int(named) - 1].id
+    return lab.step(named).id

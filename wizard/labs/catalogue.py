@@ -1,0 +1,57 @@
+"""The labs that there are: Firescreen's own, and those of the packs of a workspace."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from wizard import assets
+from wizard.errors import InputError, LabError
+from wizard.labs.content import Lab
+from wizard.labs.lab_file import load
+from wizard.redact import plain
+
+
+def labs(packs: Path | None = None) -> tuple[Lab, ...]:
+    """The labs that come with Firescreen, in their order; after them those of the packs that were added.
+
+    Args:
+        packs: a workspace's folder of packs. A lab in it that cannot be used any more is left out.
+
+    Raises:
+        LabError: one of Firescreen's own cannot be used.
+    """
+    known = {lab.id: lab for lab in _own()}
+    for path in sorted(packs.glob("*/*/lab.yaml")) if packs is not None else ():
+        with suppress(LabError):
+            # What others wrote is done where nothing of anybody's can be harmed.
+            added = replace(load(path.parent), foreign=True, real_hosts=False)
+            known.setdefault(added.id, added)
+    return tuple(known.values())
+
+
+@cache
+def _own() -> tuple[Lab, ...]:
+    folders = sorted(path.parent for path in assets.path("labs").glob("*/lab.yaml"))
+    return tuple(load(folder) for folder in folders)
+
+
+def find(lab_id: str = "", packs: Path | None = None) -> Lab:
+    """The lab of that id, or the first one.
+
+    Args:
+        packs: a workspace's folder of packs, whose labs count too.
+
+    Raises:
+        InputError: there is none.
+    """
+    known = labs(packs)
+    for lab in known:
+        if lab_id in ("", lab.id):
+            return lab
+    raise InputError(
+        f"there is no lab '{plain(lab_id, 60)}'",
+        todo=f"the labs: {', '.join(lab.id for lab in known)}",
+    )

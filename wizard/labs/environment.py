@@ -1,0 +1,170 @@
+"""Where a lab is done: what a `LabSession` needs to know of the hosts, and what it has done on them."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from wizard.engine import Engine
+from wizard.errors import InputError
+from wizard.labs import state
+from wizard.labs.content import Lab, LabStep
+from wizard.labs.inspection import Look
+from wizard.labs.shell import Typed
+from wizard.labs.state import LabState
+from wizard.model import Event, Protection, Stack
+from wizard.redact import plain
+
+Emit = Callable[[Event], None]
+Say = Callable[[str], None]
+"""Is told in a few words what is done now."""
+
+PATIENCE = 15.0
+"""Seconds to wait for Prometheus: it scrapes its targets with a new scheme within ten."""
+
+
+class LabInProgressError(InputError):
+    """To begin a lab would end what somebody has begun on these hosts."""
+
+    title = "Another lab is in progress"
+
+
+class LabEnvironment(ABC):
+    """The hosts of labs: the practice stack, or the real hosts of a classroom. All methods may block.
+
+    Args:
+        engine: whose workspace and connections are used.
+        folder: where progress and first snapshot of each lab are kept.
+        marker: the folder whose file `lab` says which lab the hosts are in.
+    """
+
+    title: str
+    """What a person calls these hosts."""
+    has_real_hosts: bool
+    check_patience = PATIENCE
+    """Seconds that a check waits for what Prometheus does by itself."""
+
+    def __init__(self, engine: Engine, folder: Path, marker: Path) -> None:
+        self._engine = engine
+        self._folder = folder
+        self._marker = marker
+
+    def state_file(self, lab: Lab) -> Path:
+        """Where the progress of a lab is kept."""
+        return self._folder / f"{lab.id}.json"
+
+    def _snapshot_file(self, lab: Lab) -> Path:
+        return self._folder / f"{lab.id}.beginning"
+
+    def _progress(self, lab_id: str) -> LabState | None:
+        return state.load(self._folder / f"{lab_id}.json")
+
+    @abstractmethod
+    def conflict(self, lab: Lab) -> str:
+        """What would be lost if this lab began or went on, as a sentence without a full stop; '' for nothing."""
+
+    @abstractmethod
+    def prepare(self, lab: Lab, say: Say, *, tools: bool, suite: str) -> bool:
+        """Brings the hosts to the beginning of a lab, or to where it was left; whether it begins now.
+
+        Args:
+            tools: whether to install the programs that the printed commands use.
+            suite: takes the practice stack's programs from another suite of the distribution.
+
+        Raises:
+            FirescreenError: the lab cannot be done on these hosts, or a host or program does not work.
+        """
+
+    @abstractmethod
+    def fill(self, lab: Lab) -> Lab:
+        """The lab with the addresses and folders of these hosts in place of its placeholders.
+
+        Raises:
+            FirescreenError: a host cannot be inspected.
+        """
+
+    @abstractmethod
+    def stack(self, lab: Lab, protect: tuple[Protection, ...]) -> Stack:
+        """The hosts as a stack whose components are to be protected like this."""
+
+    @abstractmethod
+    def look(self, lab: Lab) -> Look:
+        """A new look at the hosts, for checks."""
+
+    @abstractmethod
+    def new_state(self) -> LabState:
+        """The progress of a lab that begins now."""
+
+    @abstractmethod
+    def is_stale(self, lab: Lab, known: LabState) -> bool:
+        """Whether a kept progress no longer describes the hosts."""
+
+    @abstractmethod
+    def place_fault(self, lab: Lab, step: LabStep) -> None:
+        """Restores the beginning of the lab and places the fault of a step.
+
+        Raises:
+            FirescreenError: a file cannot be written.
+        """
+
+    @abstractmethod
+    def type_commands(self, step: LabStep) -> Iterator[Typed]:
+        """Runs the commands of a step as they are shown, each on its host.
+
+        Raises:
+            FirescreenError: a host cannot be reached, or a command does not end.
+        """
+
+    @abstractmethod
+    def reset(self, lab: Lab, known: LabState, emit: Emit) -> None:
+        """Restores the hosts to the beginning of a lab.
+
+        Raises:
+            FirescreenError: a host cannot be reached or written, or a service does not start.
+        """
+
+    @abstractmethod
+    def terminal(self, place: str) -> str:
+        """Where a person types the commands for a place of a step."""
+
+
+def fit_versions(step: LabStep, versions: Mapping[str, str]) -> LabStep:
+    """The step, or the step without commands where its component is too old for it.
+
+    Args:
+        versions: by host/component.
+    """
+    if step.needs is None:
+        return step
+    have = versions.get(step.needs.of, "")
+    if _version(have) >= _version(step.needs.version):
+        return step
+    component = step.needs.of.partition("/")[2]
+    return without_commands(
+        step, f"{component} {have} is too old for this step: it needs {step.needs.version} or newer"
+    )
+
+
+def without_commands(step: LabStep, reason: str) -> LabStep:
+    """The step as a text to read, with the reason why it cannot be done here."""
+    text = (
+        f"*{reason[:1].upper()}{reason[1:]}. Read the step and go on: there is nothing to do.*\n\n{step.text}"
+    )
+    return replace(step, missing=reason, text=text, commands=(), answer=(), places=())
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+
+
+def inner_events(emit: Emit) -> Emit:
+    """Passes on all events but the first and the last of a run, for a run that is part of another one."""
+
+    def pass_on(event: Event) -> None:
+        if event.kind not in ("started", "finished"):
+            emit(replace(event, text=plain(event.text)))
+
+    return pass_on

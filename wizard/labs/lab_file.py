@@ -1,0 +1,180 @@
+"""Reads a lab from its folder: `lab.yaml`, and the Markdown files beside it.
+
+A lab may come from somebody else: nothing in it is executed by reading, no name leads out of its folder, and
+every file has a size limit. An unknown key is an error with file, line and the nearest known key.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from wizard import assets, yamlfile
+from wizard.errors import LabError
+from wizard.labs.content import (
+    Check,
+    Copy,
+    Deed,
+    HostCommand,
+    Lab,
+    LabQuestion,
+    LabStep,
+    Needs,
+    Solve,
+)
+from wizard.redact import plain
+
+LARGEST_FILE = 64_000
+"""Bytes of `lab.yaml`, and of each page."""
+
+_FORMAT = yamlfile.Format(
+    noun="a lab's file",
+    error=LabError,
+    largest=LARGEST_FILE,
+    start="Start from an existing lab",
+    advice={"pattern": "See the pattern for it in assets/lab.schema.json"},
+)
+
+
+def load(folder: Path) -> Lab:
+    """The lab in a folder.
+
+    Raises:
+        LabError: a file is missing, too large, or does not say something that can be done.
+    """
+    path = folder / "lab.yaml"
+    read = yamlfile.parse(yamlfile.text_of(path, _FORMAT), source=str(path), form=_FORMAT)
+    yamlfile.check(read, _schema(), _FORMAT)
+    data = read.data
+    _visible(read, data, ())
+    steps: list[LabStep] = []
+    for index, entry in enumerate(data["steps"]):
+        if entry["id"] in {step.id for step in steps}:
+            raise LabError(
+                f"the step '{entry['id']}' stands twice",
+                where=read.where(("steps", index)),
+                todo="give it another id",
+            )
+        steps.append(_step(folder, read, index))
+    return Lab(
+        id=data["id"],
+        title=data["title"],
+        minutes=data["minutes"],
+        intro=_page(folder, read, ("intro",)),
+        steps=tuple(steps),
+        questions=tuple(LabQuestion(entry["ask"], entry["answer"]) for entry in data["questions"]),
+        outro=_page(folder, read, ("outro",)),
+        follows=data.get("follows", ""),
+        begin=_deeds(data.get("begin", {}).get("place", ())),
+        begins=" ".join(data.get("begin", {}).get("says", "").split()),
+        components=tuple(data.get("practice", {}).get("components", ())),
+        hosts=tuple(data.get("practice", {}).get("hosts", ())),
+        certificates=data.get("certificates", "ca"),
+        source=data.get("source", ""),
+        real_hosts=data.get("real_hosts", False),
+        expects=" ".join(data.get("begin", {}).get("hosts", "").split()),
+    )
+
+
+def _visible(read: yamlfile.Read, value: Any, place: yamlfile.Place) -> None:
+    """Refuses signs that a person cannot see: what is shown must be what is typed.
+
+    Raises:
+        LabError: there is one.
+    """
+    if isinstance(value, str) and ("\t" in value or plain(value, LARGEST_FILE) != value):
+        raise LabError(
+            "there is a sign in it that cannot be seen",
+            where=read.where(place),
+            todo="write it with plain letters and blanks",
+        )
+    entries: Iterable[tuple[str | int, Any]] = ()
+    if isinstance(value, dict):
+        entries = value.items()
+    elif isinstance(value, list):
+        entries = enumerate(value)
+    for key, inner in entries:
+        _visible(read, inner, (*place, key))
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(assets.path("lab.schema.json").read_text(encoding="utf-8"))
+    return found
+
+
+def _step(folder: Path, read: yamlfile.Read, index: int) -> LabStep:
+    entry = read.data["steps"][index]
+    note = " ".join(entry.get("note", "").split())
+    text = _page(folder, read, ("steps", index, "text"))
+    solve, needs = entry.get("solve"), entry.get("needs")
+    return LabStep(
+        id=entry["id"],
+        title=entry["title"],
+        host=entry["host"],
+        text=f"{text}\n\n*You may have read elsewhere:* {note}" if note else text,
+        commands=_commands(entry.get("commands", ())),
+        on_hosts=tuple(_on_hosts(entry.get("commands", ()), entry["host"])),
+        answer=_commands(entry.get("answer", ())),
+        fault=_deeds(entry.get("fault", ())),
+        needs=Needs(needs["of"], needs["version"]) if needs else None,
+        checks=tuple(_check(one) for one in entry["check"]),
+        hints=tuple(" ".join(hint.split()) for hint in entry["hints"]),
+        solve=Solve(tuple(solve["protect"]), tuple(solve["steps"])) if solve else None,
+        note=note,
+    )
+
+
+def _check(entry: Mapping[str, Any]) -> Check:
+    ((kind, options),) = entry.items()
+    return Check(kind, options.get("of", ""), {key: value for key, value in options.items() if key != "of"})
+
+
+def _deeds(entries: Sequence[Mapping[str, Any]]) -> tuple[Deed, ...]:
+    return tuple(Deed(kind, options) for entry in entries for kind, options in entry.items())
+
+
+def _commands(entries: Sequence[str | Mapping[str, Any]]) -> tuple[str, ...]:
+    """Each as it is typed on a practice host; one that differs on real hosts has two forms."""
+    forms = (entry if isinstance(entry, str) else entry.get("practice", "") for entry in entries)
+    return tuple(form.rstrip("\n") for form in forms if form)
+
+
+def _on_hosts(entries: Sequence[str | Mapping[str, Any]], host: str) -> Iterator[HostCommand]:
+    """Each as it is typed on real hosts."""
+    for entry in entries:
+        if isinstance(entry, str):
+            yield HostCommand(entry.rstrip("\n"))
+        elif "copy" in entry:
+            said = entry["copy"]
+            yield HostCommand(
+                "",
+                copy=Copy(
+                    source=said["from"],
+                    file=said["file"],
+                    target=said.get("to", host),
+                    name=said.get("as", said["file"]),
+                    mode=said.get("mode", ""),
+                ),
+            )
+        elif "host" in entry or "on" in entry:
+            text = entry.get("host") or entry.get("practice", "")
+            yield HostCommand(text.rstrip("\n"), entry.get("on", ""))
+
+
+def _page(folder: Path, read: yamlfile.Read, place: yamlfile.Place) -> str:
+    """A Markdown file of the lab: really inside its folder, links followed."""
+    name: Any = read.data
+    for part in place:
+        name = name[part]
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise LabError(
+            f"'{name}' leads out of the lab's folder",
+            where=read.where(place),
+            todo="put the text itself there",
+        )
+    return plain(yamlfile.text_of(path, _FORMAT).strip(), LARGEST_FILE)

@@ -1,0 +1,244 @@
+"""The hosts of a lab as checks see them: their services, addresses and files.
+
+A student's own file names are as good as ours: paths come from the flags of what runs.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import posixpath
+import socket
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from wizard import practice
+from wizard.config_files import prometheus as scrape
+from wizard.engine.hosts import Hosts
+from wizard.engine.parallel import run_parallel
+from wizard.errors import ConfigError, HostError, LabError
+from wizard.model import FileState, Forward, Service, Stack
+
+_MOST_FILES = 50
+"""Files of a folder that are read; a student's has a handful."""
+
+
+class LabHosts:
+    """The hosts of a lab at one moment: what was found once is remembered until `forget`.
+
+    Args:
+        hosts: the connections; they end with the look.
+        stack: whose they are.
+        notes: the folder for what a student keeps.
+        names: what else a host is called, by its name here.
+    """
+
+    def __init__(
+        self, hosts: Hosts, stack: Stack, *, notes: str, names: Mapping[str, str] | None = None
+    ) -> None:
+        self._hosts = hosts
+        self._stack = stack
+        self.notes = notes
+        self._names = names or {}
+        self._services: dict[str, tuple[Service, ...]] = {}
+        self._targets: dict[str, scrape.Scraped | None] = {}
+        self._read: dict[tuple[str, str], FileState | None] = {}
+        self._listed: dict[str, tuple[str, ...]] = {}
+        self._ahead: float | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._hosts.__exit__(kind, error, trace)
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def practises(self, of: str) -> bool:
+        """Whether a component (or its host) is one of the practice stack."""
+        host = of.partition("/")[0]
+        return any(spec.name == host and spec.connect == "practice" for spec in self._stack.hosts)
+
+    def has(self, host: str) -> bool:
+        """Whether there is such a host."""
+        return any(spec.name == host for spec in self._stack.hosts)
+
+    def service(self, of: str) -> Service:
+        """The service host/component.
+
+        Raises:
+            LabError: there is no such host here. HostError: there is no such component there now.
+        """
+        host, _, component = of.partition("/")
+        if not self.has(host):
+            raise LabError(f"there is no host '{host}' here", where=of)
+        if host not in self._services:
+            self._services[host] = self._hosts.services(host)
+        for service in self._services[host]:
+            if service.component == component:
+                return service
+        todo = "start it there, or compare the classroom file with the hosts"
+        if self.practises(host):
+            todo = "bring the practice stack up: firescreen practice up"
+        raise HostError(f"there is no {component} on the host {host}", where=of, todo=todo)
+
+    def prometheus(self) -> Service:
+        """The Prometheus of the stack; HostError if there is none now."""
+        return self.service("prometheus/prometheus")
+
+    def now(self) -> float:
+        """The time (unix) by Prometheus' clock, with which it says when it scraped."""
+        if self._ahead is None:
+            self._ahead = self._hosts.connection("prometheus").clock() - time.time()
+        return time.time() + self._ahead
+
+    def here(self, of: str, path: str) -> str:
+        """Where a probe on this machine finds a file of a component's host; a copy that ends with the look."""
+        if self.practises(of) or not path:
+            return path
+        state = self.read(of, path)
+        if state is None:
+            return path  # the probe says that it is not there, with the name that a person knows
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="firescreen-")
+        copy = Path(self._folder.name) / f"{of}{path}".replace("/", "_")
+        copy.touch(mode=0o600)
+        copy.write_bytes(state.content)
+        return str(copy)
+
+    # -- where it is asked ---------------------------------------------------------------------------------
+
+    def asked(self, of: str) -> str:
+        """host:port by which Prometheus asks for a component: its certificate has to fit that host."""
+        service = self.service(of)
+        if self.practises(of):
+            return service.listen
+        target = self.target(of)
+        return target.address if target is not None else service.listen
+
+    def way(self, of: str) -> dict[str, Any]:
+        """How this machine finds it, as a probe takes it: Prometheus may know names, and reach places, that it does not."""
+        place, service = self.asked(of), self.service(of)
+        if service.forward is not None:
+            return {"forward": service.forward}
+        known = place == service.listen
+        return {"resolve": "" if known else f"{place}:{service.listen.rpartition(':')[0].strip('[]')}"}
+
+    def dial(self, forward: Forward, seconds: float) -> socket.socket:
+        """See `Hosts.dial`."""
+        return self._hosts.dial(forward, seconds)
+
+    def target(self, of: str) -> scrape.Scraped | None:
+        """What prometheus.yml and its lists of targets say of a component; None where no job asks it."""
+        if of not in self._targets:
+            self._targets[of] = self._target(of)
+        return self._targets[of]
+
+    def _target(self, of: str) -> scrape.Scraped | None:
+        host = of.partition("/")[0]
+        port = self.service(of).listen.rpartition(":")[2]
+        names = {each.lower() for each in (host, self._names.get(host, ""), *self._hosts.names(host)) if each}
+        names.add(self.service(of).listen.rpartition(":")[0].strip("[]"))
+        loopback = {"localhost", "127.0.0.1", "::1"}
+        names = names | loopback if host == "prometheus" else names - loopback
+        for one in self._scraped():
+            place, _, asked = one.address.rpartition(":")
+            if asked == port and place.strip("[]").lower() in names:
+                return one
+        return None
+
+    def _scraped(self) -> tuple[scrape.Scraped, ...]:
+        path = self.prometheus().config_file
+        folder, state = posixpath.dirname(path), self.read("prometheus/prometheus", path)
+        if state is None:
+            return ()
+        connection, files = self._hosts.connection("prometheus"), dict[str, bytes | None]()
+        try:
+            for each in scrape.sd_files(state.content, folder):
+                inner, pattern = posixpath.split(each)
+                for name in fnmatch.filter(connection.names(inner), pattern)[:_MOST_FILES]:
+                    found = self.read("prometheus/prometheus", posixpath.join(inner, name))
+                    files[posixpath.join(inner, name)] = found.content if found else None
+            return scrape.scraped(state.content, folder=folder, files=files)
+        except ConfigError:
+            return ()
+
+    def told(self, of: str, action: str) -> str:
+        """What a person types to have a program read its files again."""
+        service = self.service(of)
+        if self.practises(of):
+            host = of.partition("/")[0]
+            return f"firescreen practice {action} {of if host in practice.MORE else service.component}"
+        return f"systemctl {action} {service.unit}, on {service.host}"
+
+    def log(self, of: str) -> str:
+        """Where a program's last words stand."""
+        service = self.service(of)
+        if self.practises(of):
+            return f"{posixpath.dirname(service.flags.path)}/log"
+        return f"its journal: journalctl -eu {service.unit}, on {service.host}"
+
+    def meet(self) -> None:
+        """Looks what runs on all the hosts at once; one out of reach is no matter until it is asked for."""
+
+        def services(name: str) -> None:
+            with suppress(HostError):
+                self._services[name] = self._hosts.services(name)
+
+        run_parallel(services, [spec.name for spec in self._stack.hosts if spec.name not in self._services])
+
+    def read(self, of: str, path: str) -> FileState | None:
+        """A file of a component's host, or None if there is none that can be read."""
+        key = (of.partition("/")[0], path)
+        if key not in self._read:
+            try:
+                self._read[key] = self._hosts.connection(key[0]).read(path)
+            except HostError:
+                self._read[key] = None
+        return self._read[key]
+
+    def fetch(self, of: str, paths: Iterable[str]) -> None:
+        """Reads several files in one go, where the connection can."""
+        host = of.partition("/")[0]
+        wanted = [path for path in paths if (host, path) not in self._read]
+        with suppress(HostError):  # then each is read alone, and what cannot be read is none
+            found = self._hosts.connection(host).read_many(wanted)
+            self._read |= {(host, path): state for path, state in found.items()}
+
+    def home(self, of: str) -> str:
+        """The folder of a component's web configuration, or where it is expected."""
+        service = self.service(of)
+        return posixpath.dirname(service.web_config) if service.web_config else service.home
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """All that the stack has, as host/component."""
+        return tuple(component.key for component in self._stack.components)
+
+    def files(self, of: str, endings: tuple[str, ...] = ("",)) -> tuple[str, ...]:
+        """The files in the folder of a component's configuration whose names end like this."""
+        if of not in self._listed:
+            self._listed[of] = self._all_files(of)
+        return tuple(path for path in self._listed[of] if path.endswith(endings))[:_MOST_FILES]
+
+    def _all_files(self, of: str) -> tuple[str, ...]:
+        home, connection = self.home(of), self._hosts.connection(of.partition("/")[0])
+        # A folder for keys inside the one for the configuration is usual.
+        found = [posixpath.join(home, name) for name in connection.names(home)]
+        for path, info in connection.stat_many(found[:_MOST_FILES]).items():
+            if info is not None and info.kind == "folder":
+                found += [posixpath.join(path, name) for name in connection.names(path)]
+        return tuple(found)
+
+    def forget(self) -> None:
+        """Forgets what files say: they may have changed by now."""
+        self._targets.clear()
+        self._read.clear()
+        self._listed.clear()

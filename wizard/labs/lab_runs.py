@@ -1,0 +1,51 @@
+"""Undo of the engine's runs that did steps of a lab."""
+
+from __future__ import annotations
+
+from wizard.engine import Engine, journal_reader
+from wizard.engine.journal_reader import Record
+from wizard.labs.environment import Emit
+from wizard.model import WORKSPACE
+
+
+def undo_runs(
+    engine: Engine, runs: tuple[str, ...], emit: Emit, *, forced: frozenset[str] = frozenset()
+) -> bool:
+    """Undoes the lab's runs, the newest first; False if one could not be.
+
+    Args:
+        forced: real hosts that the lab is done on: what a student changed there after a run is put back, too.
+    """
+    standing = {
+        record.run: record
+        for record in journal_reader.records(engine.workspace.runs)
+        if record.state in ("proven", "applied")
+    }
+    for run in reversed(runs):
+        record = standing.get(run)
+        if record is None:
+            continue
+        _clear_the_way(engine, record, forced)
+        if engine.undo(run, emit).error is not None:
+            return False
+    return True
+
+
+def _clear_the_way(engine: Engine, record: Record, forced: frozenset[str]) -> None:
+    """Puts back files that the student changed after a run: its undo would rightly leave them alone."""
+    practised = {spec.name for spec in record.hosts if spec.connect == "practice" or spec.name in forced}
+    with engine.connections(record.hosts) as hosts:
+        for entry in record.entries:
+            if entry.host == WORKSPACE or entry.host not in practised or entry.service is not None:
+                continue
+            if entry.kind == "folder" or entry.number not in record.begun:
+                continue
+            connection = hosts.connection(entry.host)
+            now = connection.read(entry.path)
+            if record.is_image(now, entry.before) or record.is_image(now, entry.after):
+                continue
+            if entry.before is None:
+                connection.remove(entry.path)
+            else:
+                staged = connection.stage(entry.path, record.load(entry.before), tag=f"reset-{entry.number}")
+                connection.commit(staged, entry.path)

@@ -1,0 +1,160 @@
+"""What the placeholders of a lab stand for, on the practice stack and on real hosts."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import shlex
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from wizard import assets, practice
+from wizard.account import account
+from wizard.engine.hosts import Hosts
+from wizard.errors import LabError
+from wizard.labs.classroom import Classroom
+from wizard.labs.inspection import Look
+from wizard.model import FileState, Service
+from wizard.redact import plain
+from wizard.service_managers import flags
+from wizard.workspace import Workspace
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,80}")
+
+
+def practice_values(workspace: Workspace) -> Mapping[str, str]:
+    """What the placeholders of a lab stand for on the practice stack of a workspace."""
+    known = practice.load(workspace.practice)
+    assert known is not None
+    found = {
+        "lab.promtool": "promtool",
+        "lab.notes": str(workspace.practice / "notes"),
+        "lab.examples": str(assets.path("examples")),
+    }
+    asks = next((host.folder for host in known.hosts if host.component == "prometheus"), "")
+    for host in known.hosts:
+        unit = f"{host.name}/{host.component}" if host.name in practice.MORE else host.component
+        home = f"{host.folder}/etc/{host.component}"
+        found |= {
+            f"{host.name}.address": host.address,
+            f"{host.name}.port": str(host.port),
+            f"{host.name}.listen": host.listen,
+            f"{host.name}.home": home,
+            f"{host.name}.from": home,
+            f"{host.name}.flags": f"{host.service_folder}/arguments",
+            f"{host.name}.addflag": f'echo "$flag" >> {shlex.quote(f"{host.service_folder}/arguments")}',
+            f"{host.name}.log": f"{host.service_folder}/log",
+            f"{host.name}.group": account()[1],
+            f"{host.name}.targets": f"{asks}/etc/prometheus/targets.d/node.yml",
+            f"{host.name}.asked": host.address,
+            f"{host.name}.san": f"IP:{host.address},DNS:{host.name}",
+            f"{host.name}.job": "node" if host.component == "node_exporter" else host.component,
+            f"{host.name}.version": host.version,
+            f"{host.name}.restart": f"firescreen practice restart {unit}",
+            f"{host.name}.reload": f"firescreen practice reload {unit}",
+        }
+    return found
+
+
+def real_host_values(look: Look, of: str, hosts: Hosts, classroom: Classroom) -> Mapping[str, str]:
+    """What the placeholders of one component of a real host stand for.
+
+    Args:
+        of: host/component.
+
+    Raises:
+        LabError: its address is not known, or its flags cannot be edited. HostError: it cannot be inspected.
+    """
+    role = of.partition("/")[0]
+    service, spec = look.service(of), classroom.host(role)
+    assert spec is not None
+    asked, _, port = look.asked(of).rpartition(":")
+    address = _address((asked, spec.address, service.listen.rpartition(":")[0], *hosts.names(role)))
+    if not address:
+        raise LabError(
+            f"the address of {role} is not known", where=of, todo="add it to the classroom file: address:"
+        )
+    target = look.target(of)
+    called = (address, asked, classroom.names.get(role, ""), role)
+    names = dict.fromkeys(each.strip("[]") for each in called if each)
+    # localhost is no name to put into a certificate that others look at, unless it is asked for by that.
+    reload = "systemctl daemon-reload && " if service.flags.kind == "dropin" else ""
+    user = f"{spec.user}@" if spec.user else ""
+    return {
+        f"{role}.address": address,
+        f"{role}.asked": asked.strip("[]"),
+        f"{role}.port": port,
+        f"{role}.listen": f"[{address}]:{port}" if ":" in address else f"{address}:{port}",
+        f"{role}.home": service.home,
+        f"{role}.from": f"{user}{spec.address or role}:{service.home}",
+        f"{role}.flags": service.flags.path,
+        f"{role}.addflag": _addflag(look, hosts, of),
+        f"{role}.log": f"journalctl -eu {service.unit}",
+        f"{role}.group": service.group,
+        f"{role}.san": ",".join(f"{_kind(name)}:{name}" for name in names),
+        f"{role}.job": target.job if target and _PLAIN_NAME.fullmatch(target.job) else "node",
+        f"{role}.targets": _targets(target.source if target else "", look.prometheus()),
+        f"{role}.version": service.version,
+        f"{role}.restart": f"{reload}systemctl restart {service.unit}",
+        f"{role}.reload": f"systemctl reload {service.unit}",
+    }
+
+
+def _addflag(look: Look, hosts: Hosts, of: str) -> str:
+    """What a person types to give a service the flag in `$flag`."""
+    service = look.service(of)
+    place = service.flags
+    path = shlex.quote(place.path)
+    if place.kind == "envfile":
+        state = look.read(of, place.path)
+        lines = state.content.decode("utf-8", "replace").splitlines() if state else []
+        if not any(line.startswith(f"{place.variable}=") for line in lines):
+            return f'echo "{place.variable}=\\"$flag\\"" >> {path}'
+        return f'sed -i "s|^{place.variable}=[\\"\']\\?|&$flag |" {path}'
+    if place.kind == "dropin":
+        whole = hosts.described(service)
+        current: FileState | None = look.read(of, place.path)
+        planned = flags.plan_flag(
+            whole, flag="firescreen", value="here", current=current, unit_text=whole.unit_text
+        )
+        text = planned.content.decode("utf-8", "replace").rstrip("\n")
+        written = re.sub(r"([$`\\])", r"\\\1", text).replace("--firescreen=here", "$flag")
+        folder = shlex.quote(str(Path(place.path).parent))
+        return f"mkdir -p {folder}\ncat > {path} <<END\n{plain(written, 4000)}\nEND"
+    raise LabError(
+        f"the flags of {service.unit} are not in a file that can be edited",
+        where=of,
+        todo="do the lab on the practice stack",
+    )
+
+
+def _address(candidates: tuple[str, ...]) -> str:
+    """The first that is an address others can reach; else that of the first name that can be looked up."""
+    for each in candidates:
+        try:
+            if not ipaddress.ip_address(each.strip("[]")).is_loopback:
+                return each.strip("[]")
+        except ValueError:
+            continue
+    for each in candidates:
+        try:
+            found = socket.getaddrinfo(each, None, proto=socket.IPPROTO_TCP)[0][4][0]
+            if not ipaddress.ip_address(str(found)).is_loopback:
+                return str(found)
+        except (OSError, ValueError):
+            continue
+    return ""
+
+
+def _kind(name: str) -> str:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return "DNS"
+    return "IP"
+
+
+def _targets(source: str, prometheus: Service) -> str:
+    """The list of targets that Prometheus watches."""
+    return source if source.startswith("/") else f"{prometheus.home}/targets.d/node.yml"
