@@ -171,7 +171,7 @@ def test_a_host_out_of_reach_is_left_alone_and_is_no_yes(
         (("plan", "evil.yaml"), "", "cannot be a name here"),
         (("plan", "newline.yaml"), "", "cannot be a name here"),
         (("plan", "reserved.yaml"), "", "workspace"),
-        (("verify", "prompt.yaml"), "", "nothing to prove"),
+        (("verify", "prompt.yaml"), "", "nothing to verify"),
         (("plan", "folder.yaml"), "", "folder.yaml"),
         (("x" * 300,), "", "No such command"),
         (("--workspace", "/proc/1/none", "practice", "up"), "", ""),

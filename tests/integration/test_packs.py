@@ -36,13 +36,13 @@ def test_a_pack_is_shown_before_it_is_kept_and_nobody_is_asked_for_a_yes_who_is_
 ) -> None:
     workspace = tmp_path / "w"
     refused = fire("add", pack, workspace=workspace)
-    assert refused.returncode == 2 and "nobody is there" in refused.stderr
+    assert refused.returncode == 2 and "no terminal to ask at" in refused.stderr
     assert "$ chmod 0640 node.key" in refused.stderr, "all that it types is shown"
     assert not (workspace / "packs").exists()
     assert "open-key" not in fire("list", workspace=workspace).stdout
 
     assert fire("add", pack, "--yes", workspace=workspace).returncode == 0
-    assert "of the pack my-pack" in fire("list", workspace=workspace).stdout
+    assert "from the pack my-pack" in fire("list", workspace=workspace).stdout
     assert fire("remove", "my-pack", workspace=workspace).returncode == 0
     assert "open-key" not in fire("list", workspace=workspace).stdout
 
@@ -69,7 +69,7 @@ def test_a_pack_is_proven_both_ways_and_one_that_proves_nothing_is_refused(
     workspace = tmp_path / "w"
     proven = fire("check-pack", pack, "--yes", workspace=workspace)
     assert proven.returncode == 0, proven.stdout + proven.stderr
-    assert "every step fails before and passes after, done for you and by hand" in proven.stderr
+    assert "every check fails before its step and passes after it, both ways" in proven.stderr
     assert proven.stdout.count("were open before and are done now") == 2
     assert "-rw-r--r--" in proven.stdout, "by hand, what a command printed is shown"
     assert not (workspace / "play").exists() and not (workspace / "packs").exists()

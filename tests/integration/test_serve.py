@@ -200,7 +200,7 @@ def test_what_it_means_is_said_before_it_is_refused(tmp_path: Path) -> None:
     words = ["-m", "screens", "--workspace", str(tmp_path / "w"), "serve", "--listen", "0.0.0.0"]
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2 and done.stdout == ""
-    assert "every machine that reaches this one can knock" in done.stderr
+    assert "every machine that reaches this address can connect" in done.stderr
     assert "reverse proxy" in done.stderr and not (tmp_path / "w").exists()
 
 

@@ -1,7 +1,7 @@
-"""The front without a screen: the commands that scripts, CI and people in a hurry use.
+"""The commands: the same as the wizard without a screen, for scripts, CI and people at a shell.
 
-Exit codes: 0 it is so, or nothing to do; 1 it ran and the answer is no; 2 bad usage or bad input, nothing
-touched; 3 `plan`: changes are pending, `scan`: findings.
+Exit codes: 0 yes, or nothing to do; 1 it ran and the answer is no; 2 bad usage or bad input, nothing
+changed; 3 `plan`: changes are pending, `scan`: findings.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ OpenWizard = Callable[[str, bool, "Workspace"], int]
 
 
 class _Front(click.Group):
-    """Takes a first word that is no command for the STACK that the wizard opens."""
+    """Commands; a first word that is not one of them is the STACK that the wizard opens."""
 
     open_wizard: OpenWizard | None = None
     serve_wizard: serve.Serve | None = None
@@ -63,15 +63,25 @@ class _Front(click.Group):
     "--workspace",
     "folder",
     type=click.Path(path_type=Path),
-    help="Where the CA, the journal, the practice stack and the reports live.",
+    help="Folder of the CA, the journal, the practice stack and the reports",
 )
-@click.option("--practice", is_flag=True, help="Open the wizard on the practice stack.")
+@click.option("--practice", is_flag=True, help="Open the wizard on the practice stack")
 @click.pass_context
 def firescreen(context: click.Context, folder: Path | None, practice: bool) -> None:
-    """Secure a Prometheus stack step by step, and prove it. Without a command, the wizard opens.
+    """Secure a Prometheus stack step by step, and verify it.
+
+    Without a command, the wizard opens: firescreen [STACK].
+
+    STACK is a stack file, or the word "practice" for the practice stack on this machine. A stack file names hosts,
+    components and their protection: firescreen scan --write FILE makes one.
 
     \b
-    firescreen [STACK]     open the wizard, on a stack file if one is named
+    Examples:
+      firescreen scan --write stack.yaml     what runs on this machine
+      firescreen plan stack.yaml             what would change
+      firescreen apply stack.yaml --yes      change it, and verify it
+      firescreen undo --yes                  undo that
+      firescreen practice up                 a small stack to try things on
     """
     from wizard.workspace import Workspace
 
@@ -93,12 +103,12 @@ def _open(context: click.Context, stack: str) -> None:
 def _open_wizard(context: click.Context, stack: str, *, practice: bool) -> None:
     opener: OpenWizard | None = getattr(context.command, "open_wizard", None)
     if opener is None or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        output.say("The wizard needs a terminal, and this is none (a pipe, or CI).", bold=True)
-        output.say("Without a screen, the same is done by:")
-        output.say("  firescreen scan                what runs here and how open it is")
-        output.say("  firescreen lab play            the first lab, in plain lines")
-        output.say("  firescreen apply STACK --yes   secure what a stack file describes")
-        output.say("  firescreen --help              everything else")
+        output.say("The wizard needs a terminal. Standard input or output is not one.", bold=True)
+        output.say("Use a command instead:")
+        output.say("  firescreen scan                what runs on this machine, and how it is protected")
+        output.say("  firescreen lab play            play the first lab")
+        output.say("  firescreen apply STACK --yes   secure the components of a stack file")
+        output.say("  firescreen --help              all commands")
         sys.exit(2)
     sys.exit(opener(stack, practice, context.obj))
 
@@ -129,7 +139,7 @@ for command in (packs.add, packs.remove, packs.check_pack, packs.new):
 
 
 def main(open_wizard: OpenWizard | None = None, serve_wizard: serve.Serve | None = None) -> None:
-    """Runs the command line; `open_wizard` and `serve_wizard` are what the front door brings."""
+    """Runs the command line; `open_wizard` and `serve_wizard` come from the package with the screens."""
     _Front.open_wizard = staticmethod(open_wizard) if open_wizard else None
     _Front.serve_wizard = staticmethod(serve_wizard) if serve_wizard else None
     try:

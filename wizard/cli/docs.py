@@ -1,4 +1,4 @@
-"""The command `docs`: prints the reference manual, which lies in `assets/docs`, a topic a file."""
+"""The command `docs`: prints the manual, which is in `assets/docs`, one file for each topic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that hands a stack over to another engine."""
+"""The command `export`: a stack as an Ansible playbook."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("stack")
 @click.option(
-    "--to", type=click.Choice(["ansible"]), required=True, expose_value=False, help="What will run it."
+    "--to", type=click.Choice(["ansible"]), required=True, expose_value=False, help="Format of the export"
 )
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--vault-password-file",
     type=click.Path(path_type=Path),
-    help="File with the password that encrypts the secrets; - for standard input. Without it, you are asked.",
+    help="File with the Ansible Vault password; - for standard input; asked for by default",
 )
 @password_file
 @passphrase_file
@@ -50,10 +50,14 @@ def export(
     passphrase_file: Path | None,
     renew: tuple[str, ...],
 ) -> None:
-    """Write the stack as an Ansible playbook into DIR; no host is changed.
+    """Write an Ansible playbook for STACK into DIR.
 
-    Keys, passwords and hashes lie in DIR only encrypted (Ansible Vault). The CA and the passwords are remembered
-    in the workspace, so that `verify` and later exports use the same.
+    Changes no host. Private keys, passwords and hashes are encrypted with Ansible Vault. The workspace keeps the CA
+    and the passwords, so that `verify` and later exports use the same ones.
+
+    \b
+    Example:
+      firescreen export stack.yaml --to ansible playbook
     """
     with output.explained():
         from wizard.export import Export, refuse_folder
@@ -72,26 +76,28 @@ def export(
         files = ready.write(folder, secret)
     for warning in made.warnings:
         output.say(f"! {plain(warning.what)}; {plain(warning.mend)}")
-    output.say(f"{len(files)} files are in {plain(str(folder))}. No host was changed.")
+    output.say(f"Wrote {len(files)} files to {plain(str(folder))}. No host was changed.")
     output.say(f"How to run it: {plain(str(folder / 'README.md'))}")
     click.echo(str(folder))
 
 
 def vault_password(file: Path | None) -> Secret:
-    """The vault's password as Ansible will read it from the same place: without white space at its ends.
+    """The vault password as Ansible reads it from the same file: without white space at its ends.
 
     Raises:
-        InputError: it is empty, or Ansible would read something else from that file.
+        InputError: it is empty, or the file is executable and Ansible would run it.
     """
     if file is not None and str(file) != "-" and os.access(file, os.X_OK) and file.is_file():
         raise InputError(
-            "this file is a program: Ansible would run it and take what it prints",
+            "this file is executable: Ansible would run it and use its output as the password",
             where=str(file),
-            todo="pipe its output in with --vault-password-file -, or chmod -x the file if it holds the password",
+            todo="Pipe its output in with --vault-password-file -, or use chmod -x if it contains the password",
         )
     given = ask("Password for the vault", file, trimmed=True).reveal().strip()
-    if file is None and sys.stdin.isatty() and ask("The same again", None).reveal().strip() != given:
-        raise InputError("the two passwords are not the same", todo="try again")
+    if file is None and sys.stdin.isatty() and ask("Repeat the password", None).reveal().strip() != given:
+        raise InputError("the two passwords differ", todo="Run the command again")
     if not given:
-        raise InputError("the vault's password is empty", todo="give one; a long one, it guards all keys")
+        raise InputError(
+            "the vault password is empty", todo="Choose a long one: it protects all private keys"
+        )
     return Secret(given)

@@ -1,4 +1,4 @@
-"""`lab play`: a whole lab from its first to its last step, in plain lines."""
+"""The command `lab play`: does a whole lab, from its first to its last step."""
 
 from __future__ import annotations
 
@@ -19,22 +19,27 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("lab_id", metavar="[LAB]", required=False, default="")
-@click.option("--all", "everything", is_flag=True, help="Play every lab.")
-@click.option("--by-hand", is_flag=True, help="Run the commands that a student sees, as printed.")
-@click.option("--keep", is_flag=True, help="Leave its practice stack running.")
-@click.option("--suite", default="", help="Take the programs from this suite of the distribution.")
+@click.option("--all", "everything", is_flag=True, help="Play all labs")
+@click.option("--by-hand", is_flag=True, help="Run the commands that students see, instead of the engine")
+@click.option("--keep", is_flag=True, help="Keep the practice stack running at the end")
+@click.option("--suite", default="", help="Use the programs of this Debian suite, e.g. trixie")
 @click.pass_obj
 def play(workspace: Workspace, lab_id: str, everything: bool, by_hand: bool, keep: bool, suite: str) -> None:
-    """Do a lab from its first to its last step, in plain lines.
+    """Do a whole lab, and check each step before and after it.
 
-    Each step has to be open before and done after. Without LAB it is the first, with those that go on from it:
-    a node_exporter, from open to closed. It plays on a practice stack of its own, which is gone afterwards: a lab that you are doing is not touched.
+    Without LAB, plays the first lab and those that continue it: a node_exporter, from unprotected to TLS + password.
+    Uses a practice stack of its own and removes it at the end; a lab in progress is not changed.
+
+    \b
+    Examples:
+      firescreen lab play
+      firescreen lab play mutual-tls --by-hand
     """
     from wizard.labs import labs
     from wizard.labs import play as player
 
     if everything and lab_id:
-        raise click.UsageError("name a lab, or take --all")
+        raise click.UsageError("Name a lab, or use --all.")
     signal.signal(signal.SIGTERM, stop)
     with output.explained():
         done = player.play(
@@ -50,12 +55,12 @@ def play(workspace: Workspace, lab_id: str, everything: bool, by_hand: bool, kee
 
 
 def stop(*_: object) -> NoReturn:
-    """Ends as Ctrl+C does."""
+    """Stops as Ctrl+C does."""
     raise KeyboardInterrupt
 
 
 def played(line: Line) -> None:
-    """A line of a play, with its sign and its colour."""
+    """Prints a line of a play with its mark and its colour."""
     marks = {"ok": "✓ ", "bad": "✗ ", "made": "+ ", "not-yet": "· "}
     colours = {"ok": "green", "bad": "red", "step": "cyan", "command": "yellow"}
     indent = line.text[: len(line.text) - len(line.text.lstrip())]

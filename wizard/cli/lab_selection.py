@@ -22,20 +22,24 @@ Command = TypeVar("Command", bound=Callable[..., object])
 
 
 def on_hosts(command: Command) -> Command:
-    """The options that say on which hosts a lab is done; see `chosen_classroom`."""
+    """Adds the options that say on which hosts labs are done; see `chosen_classroom`."""
 
     def said(context: click.Context, option: click.Parameter, value: object) -> None:
         context.meta[f"firescreen.{option.name}"] = value
 
     kept: dict[str, Any] = {"expose_value": False, "callback": said}
-    command = click.option("--practice", is_flag=True, help="Go back to the practice stack.", **kept)(command)
+    command = click.option("--practice", is_flag=True, help="Do labs on the practice stack again", **kept)(
+        command
+    )
     campus = click.IntRange(1, 9999)
-    command = click.option("--campus", type=campus, help="Your number in the classroom.", **kept)(command)
+    command = click.option("--campus", type=campus, help="Your campus number in the classroom file", **kept)(
+        command
+    )
     return click.option(
         "--classroom",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Do it on the real hosts of a classroom file, from now on.",
+        help="Do labs on the real hosts of this classroom file from now on",
         **kept,
     )(command)
 
@@ -47,7 +51,7 @@ def open_session(workspace: Workspace, lab_id: str, *, tools: bool = True, anew:
     workspace.ensure()
     machine, room = engine(workspace), chosen_classroom(workspace)
     if room is not None:
-        reached(machine, room.hosts)  # what has to be asked for is asked for here
+        reached(machine, room.hosts)  # asks for passwords and host keys
     return LabSession.open(
         machine,
         lab_id or current_lab_id(workspace),
@@ -59,7 +63,7 @@ def open_session(workspace: Workspace, lab_id: str, *, tools: bool = True, anew:
 
 
 def chosen_classroom(workspace: Workspace) -> Classroom | None:
-    """The real hosts that labs are done on, named on the command line or remembered; None for the practice stack.
+    """The classroom from the command line or the last one used; None for the practice stack.
 
     Raises:
         InputError: the classroom file cannot be used, or the student's number is not known.
@@ -70,20 +74,20 @@ def chosen_classroom(workspace: Workspace) -> Classroom | None:
     file, campus = said.get("firescreen.classroom"), said.get("firescreen.campus") or 0
     if said.get("firescreen.practice"):
         if file or campus:
-            raise click.UsageError("take --classroom FILE or --practice")
+            raise click.UsageError("Use either --classroom FILE or --practice.")
         classroom.remember(workspace, None)
         return None
     if file is None and not campus:
         try:
             return classroom.remembered(workspace)
         except InputError as error:
-            error.todo = f"{error.todo}; or go back to the practice stack: --practice"
+            error.todo = f"{error.todo}. Or use the practice stack: --practice"
             raise
     before = classroom.place_of(workspace)
     if file is None:
         file = before[0] if before else None
         if file is None:
-            raise click.UsageError("--campus goes with --classroom FILE")
+            raise click.UsageError("--campus needs --classroom FILE.")
     if not campus and before and before[0] == file.absolute():
         campus = before[1]
     chosen = classroom.load(file, campus)
@@ -109,19 +113,23 @@ def current_lab_id(workspace: Workspace) -> str:
 def open_step(
     workspace: Workspace, named: tuple[str, ...], *, tools: bool = False, anew: bool = False
 ) -> tuple[LabSession, LabStep | None]:
-    """The lab and the step that the words name, in any order; the current lab and its current step by default.
+    """The lab and the step that the arguments name, in any order; the current lab and step by default.
 
     Raises:
-        InputError: a word names neither.
+        InputError: an argument names neither.
     """
     from wizard.labs import find, labs
 
     known = {each.id for each in labs(workspace.packs)}
     rest = [word for word in named if word not in known]
     if len(rest) > 1 or len(named) - len(rest) > 1:
-        raise InputError("name one lab and one step at most", where=" ".join(named))
+        raise InputError(
+            "at most one lab and one step can be named",
+            where=" ".join(named),
+            todo="List the labs with: firescreen lab list",
+        )
     lab_id = next((word for word in named if word in known), "") or current_lab_id(workspace)
-    # The step is named before the practice stack is started: a slip of the finger starts nothing.
+    # Before the practice stack starts: a wrong name must not start it.
     step = _step_id(find(lab_id, workspace.packs), rest[0]) if rest else ""
     session = open_session(workspace, lab_id, tools=tools, anew=anew)
     return session, session.lab.step(step) if step else session.current

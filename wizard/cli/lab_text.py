@@ -29,18 +29,18 @@ def show_step(session: LabSession, step: LabStep) -> None:
             click.echo(f"\nOn {session.terminal(place)}:\n")
             show_commands(typed)
     elif commands:
-        click.echo(f"\nIn another terminal (once in it: . {shlex.quote(str(session.shell_file))}):\n")
+        click.echo(f"\nIn another terminal (run there once: . {shlex.quote(str(session.shell_file))}):\n")
         show_commands(commands)
 
 
 def show_commands(typed: Iterable[str]) -> None:
-    """As they are typed: set in, the last line of a here-document would no longer end it when it is copied."""
+    """Prints commands without indentation, so that here-documents can be copied."""
     for command in typed:
         click.secho(command, fg="cyan")
 
 
 def wrap_markdown(markdown: str) -> str:
-    """Markdown for a terminal of 80 columns; its few signs read well as they are."""
+    """Markdown, wrapped for a terminal of 80 columns."""
     paragraphs = []
     for paragraph in markdown.split("\n\n"):
         items = paragraph.split("\n- ") if paragraph.startswith("- ") else [paragraph]
@@ -66,4 +66,4 @@ def show_end(session: LabSession) -> None:
         click.echo(
             f"{wrap_markdown('? ' + question.ask)}\n{textwrap.indent(wrap_markdown(question.answer), '  ')}\n"
         )
-    click.echo("Your own answer: firescreen lab answer NUMBER. A report to hand in: firescreen lab report")
+    click.echo("Write down an answer: firescreen lab answer NUMBER. Make a report: firescreen lab report")

@@ -1,4 +1,4 @@
-"""The commands of the labs. Lab text and verdicts go to standard output, progress and errors to standard error."""
+"""The lab commands. Texts and results go to standard output, progress and errors to standard error."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ which = click.argument("lab_id", metavar="[LAB]", required=False, default="")
 
 @click.group()
 def lab() -> None:
-    """Exercises with checks and hints, by hand or done for you."""
+    """Exercises with checks and hints."""
 
 
 @lab.command(name="list")
@@ -39,31 +39,36 @@ def list_labs(workspace: Workspace) -> None:
     with output.explained():
         added = packs.names(workspace)
         for name in (name for name, ids in added.items() if not ids):
-            output.say(f"The pack {name} can no longer be used. To take it out: firescreen lab remove {name}")
+            output.say(f"The pack {name} can no longer be used. Remove it with: firescreen lab remove {name}")
         room = chosen_classroom(workspace)
         folder = progress_folder(workspace, room)
         if room is not None:
-            output.say(f"On the hosts of {plain(room.title)}; for the practice stack: --practice")
+            output.say(f"On the hosts of {plain(room.title)}. For the practice stack: --practice")
         for each in labs(workspace.packs):
             known = load(folder / f"{each.id}.json")
             done = sum(bool(known.step(step.id).done) for step in each.steps) if known else 0
             how_far = f"{done} of {len(each.steps)} steps done" if known else f"{len(each.steps)} steps"
             if room is not None and not each.real_hosts:
                 how_far = "on the practice stack only"
-            pack = next((f", of the pack {name}" for name, ids in added.items() if each.id in ids), "")
+            pack = next((f", from the pack {name}" for name, ids in added.items() if each.id in ids), "")
             click.echo(f"{each.id:20} {plain(each.title)} (about {each.minutes} minutes, {how_far}{pack})")
 
 
 @lab.command()
 @on_hosts
 @lab_and_step
-@click.option("--anew", is_flag=True, help="End what another lab has in hand on the practice stack.")
+@click.option("--anew", is_flag=True, help="Discard another lab that is in progress")
 @click.pass_obj
 def start(workspace: Workspace, named: tuple[str, ...], anew: bool) -> None:
-    """Begin a lab, or go on where you were; with STEP, show that step.
+    """Start or continue a lab, and show its current step, or STEP.
 
-    Each lab begins on its own: the practice stack is brought to where the lab starts, and it says so. A step of
-    the lab 'faults' has its fault put in.
+    Brings the practice stack to the beginning of the lab. A step of the lab 'faults' places its fault.
+
+    \b
+    Examples:
+      firescreen lab start
+      firescreen lab start node-tls
+      firescreen lab start faults fault-3
     """
     with output.explained():
         session, current = open_step(workspace, named, tools=True, anew=anew)
@@ -75,9 +80,9 @@ def start(workspace: Workspace, named: tuple[str, ...], anew: bool) -> None:
             click.echo(f"\n{wrap_markdown(session.lab.intro)}")
         if not session.has_begun(current.id):
             session.begin(current.id)
-            output.say("The fault is in.")
+            output.say("The fault is placed.")
         show_step(session, current)
-        click.echo("\nThen: firescreen lab check    (more: lab hint, lab solve, lab reset)")
+        click.echo("\nThen: firescreen lab check    (also: lab hint, lab solve, lab reset)")
 
 
 @lab.command()
@@ -85,7 +90,10 @@ def start(workspace: Workspace, named: tuple[str, ...], anew: bool) -> None:
 @lab_and_step
 @click.pass_obj
 def check(workspace: Workspace, named: tuple[str, ...]) -> None:
-    """Check STEP (a number or an id; the one you are at by default). Exit 1: not yet."""
+    """Check whether a step is done.
+
+    STEP is a number or an id; the current step by default. Exit 1: not done yet.
+    """
     with output.explained():
         from wizard.labs.environment import PATIENCE
 
@@ -98,14 +106,14 @@ def check(workspace: Workspace, named: tuple[str, ...]) -> None:
         for line in result.seen:
             click.echo(f"  ✓ {line}")
         if not result.ok:
-            click.echo(f"  ✗ not yet: {result.what}")
+            click.echo(f"  ✗ not done yet: {result.what}")
             click.echo(f"    {result.todo}")
             sys.exit(1)
         following = session.current
         if following is None:
             show_end(session)
         else:
-            click.echo(f"Done. Next: {following.title}    (firescreen lab start shows it)")
+            click.echo(f"Done. Next: {following.title}    (show it: firescreen lab start)")
 
 
 @lab.command()
@@ -113,7 +121,7 @@ def check(workspace: Workspace, named: tuple[str, ...]) -> None:
 @lab_and_step
 @click.pass_obj
 def hint(workspace: Workspace, named: tuple[str, ...]) -> None:
-    """Give a hint for STEP; each one says more."""
+    """Show the next hint for a step."""
     with output.explained():
         session, wanted = open_step(workspace, named)
         click.echo(session.hint(wanted.id) if wanted else "All steps are done.")
@@ -126,7 +134,7 @@ def hint(workspace: Workspace, named: tuple[str, ...]) -> None:
 @lab_and_step
 @click.pass_obj
 def solve(workspace: Workspace, named: tuple[str, ...]) -> None:
-    """Do STEP for you, and what of the earlier ones is missing."""
+    """Let Firescreen do a step, and earlier steps that are not done."""
     with output.explained():
         from wizard.labs.environment import PATIENCE
 
@@ -142,7 +150,7 @@ def solve(workspace: Workspace, named: tuple[str, ...]) -> None:
         for line in result.seen:
             click.echo(f"  ✓ {line}")
         if not result.ok:
-            click.echo(f"  ✗ not yet: {result.what}")
+            click.echo(f"  ✗ not done yet: {result.what}")
             click.echo(f"    {result.todo}")
             sys.exit(1)
 
@@ -152,10 +160,10 @@ def solve(workspace: Workspace, named: tuple[str, ...]) -> None:
 @which
 @click.pass_obj
 def reset(workspace: Workspace, lab_id: str) -> None:
-    """Put the practice stack, or the real hosts, back to the beginning of the lab."""
+    """Restore the hosts to the beginning of a lab."""
     with output.explained():
         open_session(workspace, lab_id, tools=False).reset(output.progress())
-        output.say("The lab is back at its beginning.")
+        output.say("The hosts are as at the beginning of the lab.")
 
 
 @lab.command()
@@ -163,7 +171,11 @@ def reset(workspace: Workspace, lab_id: str) -> None:
 @click.argument("named", metavar="[LAB] NUMBER [TEXT]", nargs=-1, required=True)
 @click.pass_obj
 def answer(workspace: Workspace, named: tuple[str, ...]) -> None:
-    """Answer question NUMBER of a lab, for your report: TEXT, or standard input. An empty one takes it back."""
+    """Write down your answer to a question of a lab.
+
+    NUMBER counts the questions at the end of the lab. TEXT is your answer; standard input by default. An empty text
+    deletes the answer. The report of the lab contains it.
+    """
     from wizard.labs import find, labs, state
     from wizard.labs.classroom import progress_folder
 
@@ -179,29 +191,32 @@ def answer(workspace: Workspace, named: tuple[str, ...]) -> None:
             raise InputError(
                 f"the lab '{chosen.id}' has the questions 1 to {count}",
                 where=" ".join(named),
-                todo=f"firescreen lab answer {chosen.id} 1 'what you think'",
+                todo=f"Run: firescreen lab answer {chosen.id} 1 'your answer'",
             )
         if now is None:
-            raise InputError("this lab was not begun", todo=f"firescreen lab start {chosen.id}")
+            raise InputError("this lab was not started", todo=f"Run: firescreen lab start {chosen.id}")
         question = chosen.questions[int(rest[0]) - 1]
         if len(rest) == 1 and sys.stdin.isatty():
-            output.say(f"{plain(question.ask)} (Ctrl+D ends your answer)")
+            output.say(f"{plain(question.ask)} (end your answer with Ctrl+D)")
         text = rest[1] if len(rest) == 2 else sys.stdin.read(state.LONGEST_ANSWER)
         state.save(path, now.with_answer(question.ask, plain(text.strip(), state.LONGEST_ANSWER)))
-        output.say("Kept. Your report has it: firescreen lab report")
+        output.say("Saved. Make a report with: firescreen lab report")
 
 
 @lab.command()
 @on_hosts
 @which
-@click.option("--html", "as_page", is_flag=True, help="As one HTML file, in place of Markdown.")
+@click.option("--html", "as_page", is_flag=True, help="Write HTML instead of Markdown")
 @click.option(
-    "-o", "--output", "path", type=click.Path(path_type=Path), help="Where to write it; - for here."
+    "-o", "--output", "path", type=click.Path(path_type=Path), help="File to write; - for standard output"
 )
-@click.option("--name", default="", help="Who hands it in.")
+@click.option("--name", default="", help="Your name, for the report")
 @click.pass_obj
 def report(workspace: Workspace, lab_id: str, as_page: bool, path: Path | None, name: str) -> None:
-    """Write a report to keep or to hand in, and say where it is: of LAB, or of all labs that were begun."""
+    """Write a report of a lab, and print its path.
+
+    Without LAB, the report has all labs that were started.
+    """
     from wizard.labs import find, labs
     from wizard.labs import report as reporting
     from wizard.labs.classroom import progress_folder
@@ -211,7 +226,7 @@ def report(workspace: Workspace, lab_id: str, as_page: bool, path: Path | None, 
         states = progress_folder(workspace, chosen_classroom(workspace))
         written = reporting.gather(workspace, wanted, name=name, states=states)
         if not written.parts:
-            raise InputError("no lab was begun here", todo=f"firescreen lab start {lab_id}".rstrip())
+            raise InputError("no lab was started", todo=f"Run: firescreen lab start {lab_id}".rstrip())
         text = reporting.page(written) if as_page else reporting.markdown(written)
         if path == Path("-"):
             click.echo(text, nl=False)

@@ -1,4 +1,4 @@
-"""What a command line names and what has to be asked: the stack, passwords, options that many commands share."""
+"""Options that several commands share; the stack and the passwords that a command needs."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
 
 
 _AHEAD = 16
-"""Hosts that are connected to at once."""
+"""Hosts that are connected to at the same time."""
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
-yes = click.option("--yes", is_flag=True, help="Do it; without this nothing is touched.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output")
+yes = click.option("--yes", is_flag=True, help="Do not ask before changes are made")
 passphrase_file = click.option(
     "--passphrase-file",
     type=click.Path(path_type=Path),
-    help="File with the CA key's passphrase; - for standard input.",
+    help="File with the passphrase of the CA's private key; - for standard input",
 )
 password_file = click.option(
-    "--password-file", type=click.Path(path_type=Path), help="File with the password; - for standard input."
+    "--password-file", type=click.Path(path_type=Path), help="File with the password; - for standard input"
 )
 
 renew = click.option(
     "--renew",
     multiple=True,
     metavar="WHAT",
-    help="Replace what serves: ca, certificates, passwords, or HOST/COMPONENT; may be given several times.",
+    help="Renew ca, certificates, passwords, or the certificate of HOST/COMPONENT; repeatable",
 )
 
 
@@ -46,7 +46,7 @@ def engine(workspace: Workspace, hosts: Sequence[HostSpec] = ()) -> Engine:
     """The engine, imported when a command needs it; its connections end with the command.
 
     Args:
-        hosts: those that will be needed: the first of them are connected to while all that is imported.
+        hosts: those that the command needs; connects to the first of them while modules are imported.
     """
     from wizard.connections.credentials import Access
 
@@ -73,16 +73,16 @@ def stack_of(argument: str, workspace: Workspace) -> Stack:
     """The stack that an argument names: a file, or the word practice.
 
     Raises:
-        InputError: there is no such file, or practice is not up.
+        InputError: there is no such file, or the practice stack does not run.
     """
     if argument == "practice":
         from wizard import practice
 
         if practice.status(workspace.root) is None:
             raise InputError(
-                "the practice stack is not up",
+                "the practice stack does not run",
                 where=str(workspace.practice),
-                todo="run: firescreen practice up",
+                todo="Run: firescreen practice up",
             )
         return practice.stack(workspace.root)
     from wizard.inventory import stack_file as stack
@@ -91,15 +91,15 @@ def stack_of(argument: str, workspace: Workspace) -> Stack:
 
 
 def accepting(stack: Stack, keys: Sequence[str]) -> Stack:
-    """The stack with more clients of which it is accepted that they are rejected."""
+    """The stack, with more clients that may be rejected after the run."""
     return replace(stack, accept_broken=tuple(dict.fromkeys((*stack.accept_broken, *keys))))
 
 
 def known_broken(plan: Plan, keys: Sequence[str]) -> None:
-    """Whether the plan knows the clients that were named.
+    """Refuses names of clients that the plan does not break.
 
     Raises:
-        InputError: one of them is no client that the plan breaks.
+        InputError: one of `keys` is such a name.
     """
     known = [each.key for each in plan.broken_clients]
     for key in keys:
@@ -119,27 +119,25 @@ def planned(
     passphrase_file: Path | None = None,
     renew: tuple[str, ...] = (),
 ) -> Plan:
-    """The plan for a stack; what it lacks is asked for at the terminal, or read from a file or standard input.
+    """The plan for a stack; a missing password is asked for at the terminal, or read from a file or standard input.
 
     Raises:
-        InputError: it has to be asked for and nobody is there.
-        FirescreenError: see `Engine.plan`. A host that cannot be read is bad input here: nothing was touched.
+        InputError: a password is missing and there is no terminal, or a host cannot be read.
+        FirescreenError: see `Engine.plan`.
     """
     from wizard.model import Answers
 
     known = {"ca", "certificates", "passwords", *(component.key for component in stack.components)}
     for what in renew:
         if what not in known:
-            raise InputError(
-                f"there is nothing called {what!r} to renew", todo=f"choose from {', '.join(sorted(known))}"
-            )
+            raise InputError(f"{what!r} cannot be renewed", todo=f"Choose from: {', '.join(sorted(known))}")
     passwords: dict[str, Secret] = {}
     passphrase: Secret | None = None
     if password_file is not None:
         user = stack.users[0].name
         passwords[user] = ask(f"Password for user {user}", password_file)
     if passphrase_file is not None:
-        passphrase = ask("Passphrase of the CA's key", passphrase_file)
+        passphrase = ask("Passphrase of the CA's private key", passphrase_file)
     reached(machine, stack.hosts)
     try:
         facts = machine.inspect(stack)
@@ -150,17 +148,17 @@ def planned(
                 if needed.user:
                     passwords[needed.user] = ask(f"Password for user {needed.user}", None)
                 else:
-                    passphrase = ask("Passphrase of the CA's key", None)
+                    passphrase = ask("Passphrase of the CA's private key", None)
     except HostError as error:
         raise InputError(error.what, where=error.where, todo=error.todo) from error
-    raise InputError("what was given is not enough for a plan", where=stack.source)
+    raise InputError("the passwords given are not enough for a plan", where=stack.source)
 
 
 def reached(machine: Engine, hosts: tuple[HostSpec, ...]) -> None:
-    """Connects to hosts; passwords and host keys are asked for at the terminal, once each.
+    """Connects to hosts; asks for passwords and host keys at the terminal, once each.
 
     Raises:
-        InputError: a host cannot be reached, or something has to be asked for and nobody is there.
+        InputError: a host cannot be reached, or an answer is needed and there is no terminal.
     """
     asked: set[SecretKind] = set()
     for _ in range(4 * len(hosts) + 1):
@@ -174,21 +172,25 @@ def reached(machine: Engine, hosts: tuple[HostSpec, ...]) -> None:
                 raise
             click.echo(f"{needed.where or needed.host}: {needed.what}", err=True)
             if needed.kind == "host-key":
-                if not click.confirm(f"Is {needed.fingerprint} the key of {needed.host}?", err=True):
-                    raise InputError("the host key was not accepted", where=needed.host) from needed
+                if not click.confirm(f"Is {needed.fingerprint} the SSH host key of {needed.host}?", err=True):
+                    raise InputError("the SSH host key was not accepted", where=needed.host) from needed
                 machine.access.accept(needed.host, needed.fingerprint)
             else:
-                kinds = {"password": "Password", "key": "Passphrase of the key", "sudo": "Password for sudo"}
+                kinds = {
+                    "password": "Password",
+                    "key": "Passphrase of the SSH key",
+                    "sudo": "Password for sudo",
+                }
                 given = ask(f"{kinds[needed.kind]} ({needed.host})", None)
                 kind = cast("SecretKind", needed.kind)
                 several = kind != "key" and len(hosts) > 1 and kind not in asked
                 asked.add(kind)
                 everywhere = several and click.confirm(
-                    "Is it the same on all hosts? (the others are sent it once this one has taken it)",
+                    "Use it on all hosts? (the other hosts get it after this one has accepted it)",
                     err=True,
                 )
                 machine.access.give(kind, needed.host, given, everywhere=everywhere)
-    raise InputError("the hosts go on asking, and nothing helps", todo="look at their logs")
+    raise InputError("the hosts reject every answer", todo="Read the logs of sshd on the hosts")
 
 
 def ask(words: str, file: Path | None, *, alone: bool = False, trimmed: bool = False) -> Secret:
@@ -196,9 +198,9 @@ def ask(words: str, file: Path | None, *, alone: bool = False, trimmed: bool = F
 
     Args:
         words: what is asked for.
-        file: where it stands; '-' is standard input.
-        alone: whether it is all that standard input may hold; else each secret is a line of it.
-        trimmed: whether white space around it does not count.
+        file: the file that holds it; '-' is standard input.
+        alone: reads all of standard input; else one line.
+        trimmed: removes white space at both ends.
 
     Raises:
         InputError: it cannot be read, or is not one line of UTF-8 text.
@@ -213,7 +215,7 @@ def ask(words: str, file: Path | None, *, alone: bool = False, trimmed: bool = F
             raise InputError(
                 f"the {what} cannot be read: {error.strerror}",
                 where=str(file),
-                todo="check the file's name and rights",
+                todo="Check the file's name and permissions",
             ) from error
         return decoded(content.strip() if trimmed else content, where=str(file), what=what)
     if sys.stdin.isatty():
@@ -224,6 +226,6 @@ def ask(words: str, file: Path | None, *, alone: bool = False, trimmed: bool = F
         raise InputError(
             "a password is needed, and standard input is empty",
             where=words,
-            todo="give --password-file FILE, or write the password to standard input",
+            todo="Use --password-file FILE, or write the password to standard input",
         )
     return decoded(line.strip() if trimmed else line, where="standard input", what=what)

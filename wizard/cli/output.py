@@ -1,4 +1,4 @@
-"""Data on standard output, everything for people on standard error; errors become words and an exit code."""
+"""Data on standard output, messages for people on standard error; errors with their exit code."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from wizard.redact import plain, redact
 
 
 def data(value: Mapping[str, Any] | list[Any]) -> None:
-    """One JSON document on standard output."""
+    """Prints one JSON document on standard output."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
 def say(text: str = "", *, bold: bool = False, colour: str | None = None) -> None:
-    """A line for a person, on standard error; text from outside must have gone through `plain`."""
+    """Prints a line on standard error; text from outside must have gone through `plain`."""
     click.secho(text, err=True, bold=bold, fg=colour)
 
 
 def complain(error: FirescreenError) -> None:
-    """An error with its three parts: what, where, what to do."""
+    """Prints an error: what happened, where, what to do."""
     say(f"{error.title}.", bold=True, colour="red")
     say(f"  {redact(plain(error.what))}")
     if error.where:
@@ -39,7 +39,7 @@ def complain(error: FirescreenError) -> None:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turns what a person has to be told into words and the exit code of the contract."""
+    """Prints an error of the program, and exits with its code."""
     try:
         yield
     except FirescreenError as error:
@@ -50,26 +50,31 @@ def explained() -> Iterator[None]:
         sys.exit(130)
 
 
-HOST_WORDS = {"rolled-back": "put back", "away": "out of reach", "stuck": "failed and not put back"}
-"""How a host stands, where the state's own name is no word for a person."""
+HOST_WORDS = {
+    "proven": "verified",
+    "rolled-back": "rolled back",
+    "away": "unreachable",
+    "stuck": "needs recovery",
+}
+"""The state of a host for a person, where its name in JSON differs."""
 
 
 def host_line(event: Event) -> str:
-    """A host that is proven, or that failed and was put back; '' for what the lines of its changes say already."""
+    """A line for a host that is verified or failed; '' where the lines of its changes say enough."""
     host = plain(event.host)
     why = f": {redact(plain(event.error[1]))}" if event.error else ""
     match event.state:
         case "proven":
-            return f"✓ {host} is proven"
+            return f"✓ {host} is verified"
         case "rolled-back":
-            return f"✗ {host} failed and was put back{why}"
+            return f"✗ {host} failed and was rolled back{why}"
         case "stuck":
-            return f"✗ {host} failed, and cannot be reached to be put back{why}"
+            return f"✗ {host} failed and needs recovery: it is unreachable{why}"
     return ""
 
 
 def progress() -> Callable[[Event], None]:
-    """A listener that tells each event in a line."""
+    """A listener that prints a line for each event."""
     told: set[str] = set()
 
     def tell(event: Event) -> None:
@@ -77,24 +82,24 @@ def progress() -> Callable[[Event], None]:
             mark = "✓" if event.state == "done" else "✗"
             say(f"  {mark} [{event.done}/{event.total}] {event.host}: {plain(event.text)}")
         elif event.kind == "probe" and event.state == "waiting":
-            say(f"  … {event.host}: not scraped yet, waiting for Prometheus")
+            say(f"  … {event.host}: waiting for the next scrape by Prometheus")
         elif event.kind == "probe" and event.attempt is not None:
             say(f"  {attempt_line(event.attempt)}")
         elif event.kind == "rollback" and event.state == "running":
             say(f"  ✗ {redact(plain(event.text))}", colour="red")
-            say("  Putting everything back …")
+            say("  Rolling back …")
         elif event.kind == "rollback" and event.text:
             say(f"  ↩ {plain(event.text)}")
         elif event.kind == "host":
             line = host_line(event)
-            if line and line not in told:  # a canary is proven twice: alone, and with all the others
+            if line and line not in told:  # a canary is verified twice: alone, and with all other hosts
                 told.add(line)
                 say(f"  {line}", bold=True, colour="red" if event.error else "green")
         elif event.kind == "waiting":
-            say(f"  Now it is your turn: {plain(event.state)}", bold=True)
+            say(f"  To be done by you: {plain(event.state)}", bold=True)
             for line in event.text.splitlines():
                 say(f"    {plain(line)}")
-            say("  Waiting until it answers as it should (Ctrl+C gives up and puts everything back) …")
+            say("  Waiting for the expected answer (Ctrl+C stops and rolls back) …")
         elif event.kind == "log" and event.text:
             say(f"  … {redact(plain(event.text, 300))}")
 
@@ -102,7 +107,7 @@ def progress() -> Callable[[Event], None]:
 
 
 def attempt_line(attempt: Attempt) -> str:
-    """One probe in a line: whether it held, what was asked, what came."""
+    """One probe in a line: its name, the outcome, and what was expected."""
     mark = "✓" if attempt.ok else "–" if attempt.excused else "✗"
     probe = attempt.probe
     got = attempt.outcome if attempt.ok else f"{attempt.outcome}, expected {probe.expect}"

@@ -1,4 +1,4 @@
-"""The commands of lab packs. What a pack types is shown before anything of it is kept or played."""
+"""The commands for lab packs. All commands of a pack are shown before it is added or played."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ a_folder = click.argument("folder", type=click.Path(path_type=Path))
 @click.command()
 @a_folder
 def new(folder: Path) -> None:
-    """Begin a pack of your own: FOLDER is made, with a small lab that works, to change."""
+    """Create a lab pack in FOLDER, with a small lab to change."""
     from wizard import assets
 
     with output.explained():
@@ -34,60 +34,67 @@ def new(folder: Path) -> None:
             shutil.copytree(assets.path("examples/lab-pack"), folder)
         except FileExistsError:
             raise InputError(
-                "there is something already", where=str(folder), todo="name a new folder"
+                "the folder exists already", where=str(folder), todo="Choose a new folder"
             ) from None
         except OSError as error:
             raise InputError(
-                f"it cannot be made: {error.strerror}", where=str(folder), todo="name another"
+                f"the folder cannot be created: {error.strerror}",
+                where=str(folder),
+                todo="Choose another folder",
             ) from error
-        output.say(f"Made {plain(str(folder), 400)}. Read the README.md in it, change the lab, then:")
+        output.say(f"Created {plain(str(folder), 400)}. Read the README.md in it, change the lab, then:")
         output.say(f"  firescreen lab check-pack {shlex.quote(str(folder))}")
 
 
 @click.command()
 @a_folder
-@click.option("--yes", is_flag=True, help="Do not ask: what it types was read before.")
+@click.option("--yes", is_flag=True, help="Do not ask before the pack is added")
 @click.pass_obj
 def add(workspace: Workspace, folder: Path, yes: bool) -> None:
-    """Add the labs of a pack: a FOLDER with a lab, or with several.
+    """Add the labs of a pack from FOLDER.
 
-    It is inspected, all that it types and places is shown, and you are asked. What was shown is kept: a later
-    change in FOLDER counts when you add it again.
+    Inspects the pack, shows all commands and files of its labs, and asks. Firescreen keeps a copy of what was shown:
+    add the pack again after changes in FOLDER.
     """
     from wizard.labs import packs
 
     with output.explained():
         pack = _sound(packs.look(folder, workspace))
-        _agree(pack, yes=yes, ask="Add it?", words="These labs may type this for you, as you:")
+        _agree(pack, yes=yes, ask="Add the pack?", words="These labs can run these commands as your user:")
         packs.add(pack, workspace)
         ids = ", ".join(each.id for each in pack.labs)
-        output.say(f"Added: {ids}. Begin with: firescreen lab start {pack.labs[0].id}")
-        output.say(f"To take it out again: firescreen lab remove {pack.name}")
+        output.say(f"Added: {ids}. Start with: firescreen lab start {pack.labs[0].id}")
+        output.say(f"Remove it with: firescreen lab remove {pack.name}")
 
 
 @click.command()
 @click.argument("pack")
 @click.pass_obj
 def remove(workspace: Workspace, pack: str) -> None:
-    """Take a PACK out again, by its name in `lab list`, and how far its labs are. Reports stay."""
+    """Remove a lab pack, and the progress of its labs.
+
+    PACK is its name in `firescreen lab list`. Reports are kept.
+    """
     from wizard.labs import packs
 
     with output.explained():
         packs.remove(pack, workspace)
-        output.say(f"The pack {pack} is gone.")
+        output.say(f"The pack {pack} is removed.")
 
 
 @click.command(name="check-pack")
 @a_folder
-@click.option("--yes", is_flag=True, help="Do not ask before playing it.")
-@click.option("--no-play", is_flag=True, help="Only inspect it: runs nothing.")
-@click.option("--suite", default="", help="Take the programs from this suite of the distribution.")
+@click.option("--yes", is_flag=True, help="Do not ask before the labs are played")
+@click.option("--no-play", is_flag=True, help="Only inspect the pack: run nothing")
+@click.option("--suite", default="", help="Use the programs of this Debian suite, e.g. trixie")
 @click.pass_obj
 def check_pack(workspace: Workspace, folder: Path, yes: bool, no_play: bool, suite: str) -> None:
-    """Prove a pack that you wrote: FOLDER is inspected, then each lab is played, done for you and by hand.
+    """Test a lab pack that you wrote.
 
-    Every step has to be open before and done after. It plays on a practice stack of its own, which is gone
-    afterwards. Exit 0: it can be handed out. 1: a step does not hold. 2: something has to be corrected.
+    Inspects FOLDER, then plays each lab twice: with the engine, and with the commands that students see. Each step
+    must fail its check before and pass it after. Uses a practice stack of its own and removes it at the end.
+
+    Exit 0: the pack works. 1: a step does not work. 2: the pack has errors.
     """
     from wizard.labs import packs
 
@@ -95,14 +102,14 @@ def check_pack(workspace: Workspace, folder: Path, yes: bool, no_play: bool, sui
     with output.explained():
         pack = _sound(packs.read(folder, taken=_own_ids()))
         steps = sum(len(each.steps) for each in pack.labs)
-        output.say(f"✓ inspected: {len(pack.labs)} lab(s), {steps} steps, nothing to correct", colour="green")
+        output.say(f"✓ inspected: {len(pack.labs)} lab(s), {steps} steps, no errors", colour="green")
         if no_play:
             return
         _agree(
             pack,
             yes=yes,
-            ask="Play it?",
-            words="It will type and place this, as you, on a practice stack on this machine:",
+            ask="Play the labs?",
+            words="These commands will run as your user, on a practice stack on this machine:",
         )
         sys.exit(0 if _played(pack, workspace, suite) else 1)
 
@@ -114,7 +121,7 @@ def _own_ids() -> frozenset[str]:
 
 
 def _played(pack: Pack, workspace: Workspace, suite: str) -> bool:
-    """Both ways; whether every step held."""
+    """Plays the pack both ways; whether every step worked."""
     from wizard.labs import packs, play
 
     with packs.staged(pack) as folder:
@@ -131,21 +138,19 @@ def _played(pack: Pack, workspace: Workspace, suite: str) -> bool:
             ):
                 return False
     output.say(
-        f"✓ {pack.name}: every step fails before and passes after, done for you and by hand", colour="green"
+        f"✓ {pack.name}: every check fails before its step and passes after it, both ways", colour="green"
     )
     return True
 
 
 def _sound(pack: Pack) -> Pack:
-    """The pack, if there is nothing to correct; else all of it is told, and the command ends with 2."""
+    """The pack, if it has no errors; else prints them and exits with 2."""
     if not pack.problems:
         return pack
     for problem in pack.problems:
         _told(problem)
     count = len(pack.problems)
-    output.say(
-        f"{count} {'thing has' if count == 1 else 'things have'} to be corrected. Nothing was run.", bold=True
-    )
+    output.say(f"{count} {'error' if count == 1 else 'errors'}. Nothing was run.", bold=True)
     sys.exit(2)
 
 
@@ -157,10 +162,10 @@ def _told(problem: FirescreenError) -> None:
 
 
 def _agree(pack: Pack, *, yes: bool, ask: str, words: str) -> None:
-    """Shows all that a pack types and places, and asks.
+    """Shows all commands and files of a pack, and asks.
 
     Raises:
-        InputError: nobody is there to say yes.
+        InputError: there is no terminal to ask at.
     """
     output.say(words, bold=True)
     for line in pack.shows:
@@ -169,7 +174,9 @@ def _agree(pack: Pack, *, yes: bool, ask: str, words: str) -> None:
         return
     if not sys.stdin.isatty():
         raise InputError(
-            "nobody is there to agree to this", where=str(pack.source), todo="read it, then take --yes"
+            "there is no terminal to ask at",
+            where=str(pack.source),
+            todo="Read the commands above, then add --yes",
         )
     if not click.confirm(ask, err=True):
         raise click.Abort

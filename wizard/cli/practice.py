@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 @click.group()
 def practice() -> None:
-    """Real programs on this machine, without root, to try things on."""
+    """The practice stack: real programs on this machine, without root."""
 
 
 @practice.command()
-@click.option("--suite", default="", help="Take the programs from this suite of the distribution.")
-@click.option("--whole", is_flag=True, help="With Alertmanager, Pushgateway and blackbox_exporter too.")
+@click.option("--suite", default="", help="Use the programs of this Debian suite, e.g. trixie")
+@click.option("--whole", is_flag=True, help="Also start Alertmanager, Pushgateway and blackbox_exporter")
 @as_json
 @click.pass_obj
 def up(workspace: Workspace, suite: str, whole: bool, as_json: bool) -> None:
-    """Start it: srv1 with node_exporter, prometheus with Prometheus, and what else it has."""
+    """Start the practice stack: Prometheus, and a node_exporter."""
     from wizard import practice as stack
 
     with output.explained():
@@ -43,16 +43,16 @@ def up(workspace: Workspace, suite: str, whole: bool, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def status(workspace: Workspace, as_json: bool) -> None:
-    """Show what runs where."""
+    """Show what runs in the practice stack."""
     with output.explained():
         _show(workspace, as_json=as_json)
 
 
 @practice.command()
-@click.option("--remove", is_flag=True, help="Remove its files too.")
+@click.option("--remove", is_flag=True, help="Also remove its files")
 @click.pass_obj
 def down(workspace: Workspace, remove: bool) -> None:
-    """End its programs."""
+    """Stop the practice stack."""
     from wizard import practice as stack
 
     with output.explained():
@@ -61,7 +61,8 @@ def down(workspace: Workspace, remove: bool) -> None:
         else:
             stack.down(workspace.root)
         output.say(
-            "The practice stack is down." + (" Its files are gone." if remove else " Its files are kept.")
+            "The practice stack is stopped."
+            + (" Its files are removed." if remove else " Its files are kept.")
         )
 
 
@@ -69,7 +70,10 @@ def down(workspace: Workspace, remove: bool) -> None:
 @click.argument("service")
 @click.pass_obj
 def restart(workspace: Workspace, service: str) -> None:
-    """Restart one of its programs, as `systemctl restart` would: node_exporter, or srv2/node_exporter."""
+    """Restart a program of the practice stack.
+
+    SERVICE is a component, with its host where several have one: node_exporter, srv2/node_exporter.
+    """
     _tell(workspace, service, "restart")
 
 
@@ -77,7 +81,7 @@ def restart(workspace: Workspace, service: str) -> None:
 @click.argument("service")
 @click.pass_obj
 def reload(workspace: Workspace, service: str) -> None:
-    """Let one of its programs read its configuration again."""
+    """Reload a program of the practice stack."""
     _tell(workspace, service, "reload")
 
 
@@ -86,7 +90,7 @@ def _tell(workspace: Workspace, name: str, action: Literal["restart", "reload"])
 
     with output.explained():
         stack.tell(workspace.root, name, action)
-        output.say(f"{name}: {action} done.")
+        output.say(f"{name}: {action} done")
 
 
 def _show(workspace: Workspace, *, as_json: bool) -> None:
@@ -109,7 +113,7 @@ def _show(workspace: Workspace, *, as_json: bool) -> None:
     if as_json:
         output.data(shown)
     elif now is None:
-        output.say("The practice stack is down. Start it with: firescreen practice up")
+        output.say("The practice stack does not run. Start it with: firescreen practice up")
     else:
         for service in shown["services"]:
             click.echo(

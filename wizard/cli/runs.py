@@ -1,4 +1,4 @@
-"""The commands that look back: undo, recover, history."""
+"""The commands about past runs: undo, recover, history."""
 
 from __future__ import annotations
 
@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 @as_json
 @click.pass_obj
 def undo(workspace: Workspace, run: str, yes: bool, as_json: bool) -> None:
-    """Put back what a run changed; the newest run by default."""
+    """Undo a run; the newest run by default.
+
+    \b
+    Examples:
+      firescreen undo --yes
+      firescreen undo 20270101-120000-1a2b --yes
+    """
     with output.explained():
         machine = engine(workspace)
         if not yes:
@@ -55,17 +61,17 @@ def _show_undo(machine: Engine, run: str) -> None:
 @click.option(
     "--forget",
     is_flag=True,
-    help="Put nothing back: compare the files with what was there before the run, and end its recovery if they agree.",
+    help="Roll nothing back: compare the files with those before the run, and close the run if they agree",
 )
 @click.option(
     "--as-it-is",
     is_flag=True,
-    help="With --forget: also where files differ or a host is gone; copies of what was there stay in the workspace.",
+    help="With --forget: close the run even where files differ or a host is gone; copies stay in the workspace",
 )
 @as_json
 @click.pass_obj
 def recover(workspace: Workspace, run: str, yes: bool, forget: bool, as_it_is: bool, as_json: bool) -> None:
-    """Finish the undo of a run that was interrupted, or say that there is nothing left to undo (--forget [RUN])."""
+    """Roll back an interrupted run, and hosts that need recovery."""
     with output.explained():
         if not forget and (run or as_it_is):
             raise InputError("RUN and --as-it-is go with --forget", todo="Add --forget, or leave them out")
@@ -75,14 +81,14 @@ def recover(workspace: Workspace, run: str, yes: bool, forget: bool, as_it_is: b
         cut = machine.cut_off()
         if cut is not None and not yes:
             how = (
-                "left a host behind; this would be put back"
+                "left a host that needs recovery; this would be rolled back"
                 if cut.state == "owed"
-                else "was cut off; it would be put back"
+                else "was interrupted; this would be rolled back"
             )
             output.say(f"Run {cut.run} {how}:")
             for change in cut.changes:
                 output.say(f"  {plain(change)}")
-            raise InputError("nothing was touched", todo="add --yes to do it")
+            raise InputError("nothing was changed", todo="Add --yes to roll it back")
         if cut is not None:
             reached(machine, machine.hosts_of())
     outcomes = machine.recover(output.progress()) if yes else ()
@@ -94,15 +100,15 @@ def recover(workspace: Workspace, run: str, yes: bool, forget: bool, as_it_is: b
         if outcome.error is not None:
             output.complain(outcome.error)
         else:
-            output.say(f"Run {outcome.run} is put back.")
+            output.say(f"Run {outcome.run} is rolled back.")
     sys.exit(0 if all(outcome.error is None for outcome in outcomes) else 1)
 
 
 def _forget(machine: Engine, run: str, *, yes: bool, as_it_is: bool, as_json: bool) -> int:
-    """Compares what is there with the journals of runs that were not put back, and ends them if that is wanted.
+    """Compares the hosts with the journals of runs that were not rolled back, and closes these runs with `yes`.
 
     Raises:
-        InputError: that run owes nothing; or, without `yes`, nothing was to be done.
+        InputError: that run has nothing to recover; or `yes` is missing.
     """
     if machine.cut_off() is not None:
         _meet(machine)
@@ -112,10 +118,10 @@ def _forget(machine: Engine, run: str, *, yes: bool, as_it_is: bool, as_json: bo
     if left and not yes:
         differs = any(each.differences for each in left)
         raise InputError(
-            "nothing was forgotten",
-            todo="Roll it back with firescreen recover --yes, or keep what differs: add --as-it-is --yes"
+            "the run was not closed",
+            todo="Roll it back with: firescreen recover --yes. Or keep what differs: add --as-it-is --yes"
             if differs
-            else "Add --yes to forget it",
+            else "Add --yes to close it",
         )
     outcomes = machine.forget(run, as_it_is=as_it_is) if left else ()
     if as_json:
@@ -142,14 +148,14 @@ def _forget(machine: Engine, run: str, *, yes: bool, as_it_is: bool, as_json: bo
         if outcome.error is not None:
             output.complain(outcome.error)
         else:
-            output.say(f"Run {outcome.run} is forgotten: nothing of it is to be put back any more.")
+            output.say(f"Run {outcome.run} is closed: it will not be rolled back.")
             for line in outcome.summary:
                 output.say(f"  {plain(line)}")
     return 0 if all(outcome.error is None for outcome in outcomes) else 1
 
 
 def _meet(machine: Engine) -> None:
-    """Asks for what the hosts need; one that is gone for good must not keep a run from being forgotten."""
+    """Connects to the hosts; a run can be closed although one of them is gone."""
     try:
         reached(machine, machine.hosts_of())
     except InputError as error:
@@ -158,16 +164,16 @@ def _meet(machine: Engine) -> None:
 
 def _tell_remains(left: Remains) -> None:
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(left.started))
-    output.say(f"Run {left.run} ({when}, {plain(left.title)}) was not put back.", bold=True)
+    output.say(f"Run {left.run} ({when}, {plain(left.title)}) was not rolled back.", bold=True)
     for one in left.differences:
         place = ":".join(part for part in (one.host, one.path) if part)
         output.say(f"  ✗ {plain(place)}: {redact(plain(one.what))}", colour="red")
         if one.copy:
-            output.say(f"    as it was: {plain(one.copy)}")
+            output.say(f"    before the run: {plain(one.copy)}")
     if not left.differences:
         where = ", ".join(left.hosts) or "this machine"
         output.say(
-            f"  ✓ On {plain(where)}, every file is as it was before, and the services run.", colour="green"
+            f"  ✓ On {plain(where)}, every file is as before the run, and the services run.", colour="green"
         )
 
 

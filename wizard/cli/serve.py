@@ -1,4 +1,4 @@
-"""The command that offers the wizard to browsers. What it takes is said here; the front door brings who does it."""
+"""The command `serve`: the wizard in a browser. The package with the screens brings the web server."""
 
 from __future__ import annotations
 
@@ -24,47 +24,50 @@ a_file = click.Path(exists=True, dir_okay=False, readable=True)
 @click.command()
 @click.argument("stack", required=False, default="")
 @click.option(
-    "--listen", default="127.0.0.1", metavar="ADDRESS", help="Address to listen on; loopback by default."
+    "--listen", default="127.0.0.1", metavar="ADDRESS", help="Address to listen on; loopback by default"
 )
-@click.option("--port", default=8000, type=click.IntRange(0, 65535), help="0 takes any that is free.")
-@click.option("--cert", type=a_file, help="Certificate of this server: it speaks https then.")
-@click.option("--key", type=a_file, help="Its key.")
 @click.option(
-    "--url", default="", metavar="URL", help="Where browsers find it, if a proxy with https stands before."
+    "--port", default=8000, type=click.IntRange(0, 65535), help="Port to listen on; 0 for any free port"
 )
+@click.option("--cert", type=a_file, help="Certificate of this server, for https")
+@click.option("--key", type=a_file, help="Private key of the certificate")
+@click.option("--url", default="", metavar="URL", help="URL for browsers, if a proxy with https is in front")
 @click.option(
     "--students",
     default=0,
     type=click.IntRange(0, 60),
     metavar="N",
-    help="A link for each of N students, each with a workspace and practice stack of its own.",
+    help="Print a link for each of N students, each with an own workspace and practice stack",
 )
 @click.pass_context
 def serve(
     context: click.Context, /, stack: str, listen: str, port: int, students: int, **options: Any
 ) -> None:
-    """Offer the wizard to a browser. STACK is a file, or the word practice.
+    """Serve the wizard to a browser.
 
-    It prints a link with a secret in it. Whoever has the link drives the wizard as you, on your hosts, with your
-    rights: give it to nobody else. It listens on this machine only, unless --listen says otherwise; then it needs
-    https (--cert and --key, or a proxy and --url).
+    Prints a link that contains a secret. Everybody who has the link uses the wizard as you, with your permissions
+    on your hosts: do not share it. The server listens on loopback only. With --listen and another address it needs
+    https: --cert and --key, or a proxy and --url.
+
+    \b
+    Examples:
+      firescreen serve stack.yaml
+      firescreen serve --students 12 --listen 192.0.2.4 --cert server.crt --key server.key
     """
     opener: Serve | None = getattr(context.find_root().command, "serve_wizard", None)
     workspace: Workspace = context.obj
     with output.explained():
         if opener is None:
-            raise InputError(
-                "the wizard is not part of this installation", todo="install the whole of Firescreen"
-            )
+            raise InputError("the wizard is not part of this installation", todo="Install all of Firescreen")
         if students and stack:
             raise InputError(
-                "students have practice stacks of their own", where=stack, todo="leave STACK out"
+                "with --students, each student has an own practice stack", where=stack, todo="Leave out STACK"
             )
         if stack not in ("", "practice") and not (
             Path(stack).is_file() and stack.endswith((".yaml", ".yml"))
         ):
             raise InputError(
-                "there is no such stack file", where=stack, todo="name a .yaml file, or practice"
+                "there is no such stack file", where=stack, todo="Name a .yaml file, or practice"
             )
         rooms: tuple[Workspace, ...] = (workspace,)
         if students:
@@ -88,12 +91,16 @@ def serve(
 
 
 def _warn(listen: str, students: int) -> None:
-    """What it means, before a link is there to be given away."""
+    """Says what a link allows, before one is printed."""
     output.say(
-        "Whoever has a link drives this wizard as you, with your rights: give it to nobody else.", bold=True
+        "Everybody who has a link uses this wizard as you, with your permissions. Do not share it.", bold=True
     )
     if students:
-        output.say("Each student has a workspace, but all are you: start this as a user who owns nothing.")
+        output.say(
+            "All students act as your user: start this as a user without files and permissions of its own."
+        )
     if listen not in ("127.0.0.1", "::1", "localhost"):
-        output.say(f"It listens on {listen}: every machine that reaches this one can knock.", bold=True)
-    output.say("Ctrl+C ends it, and the wizards with it.")
+        output.say(
+            f"The server listens on {listen}: every machine that reaches this address can connect.", bold=True
+        )
+    output.say("Ctrl+C stops the server and all wizards.")

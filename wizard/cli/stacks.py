@@ -49,24 +49,32 @@ if TYPE_CHECKING:
 @click.option(
     "--hosts",
     type=click.Path(path_type=Path),
-    help="Look at the hosts of this file in place of a stack's: an Ansible inventory, or Prometheus' file_sd.",
+    help="Scan the hosts of this file: an Ansible inventory, or a file_sd file of Prometheus",
 )
 @click.option(
     "--write",
     type=click.Path(path_type=Path),
-    help="Write what was found as a stack file, with the protection that is proposed.",
+    help="Write a stack file with what was found, and with the recommended protection",
 )
 @as_json
 @click.pass_obj
 def scan(
     workspace: Workspace, stack: str | None, hosts: Path | None, write: Path | None, as_json: bool
 ) -> None:
-    """Show what runs where, and how it is protected (exit 3: something stands open)."""
+    """Show what runs on the hosts, and how it is protected.
+
+    Without STACK, scans this machine. Exit 3: there are findings.
+
+    \b
+    Examples:
+      firescreen scan --write stack.yaml
+      firescreen scan --hosts inventory.ini --write stack.yaml
+    """
     with output.explained():
         if stack and hosts:
-            raise InputError("a stack names its hosts itself", todo="leave out STACK or --hosts")
+            raise InputError("STACK and --hosts both name hosts", todo="Leave out one of them")
         if write is not None and write.exists():
-            raise InputError("there is a file already", where=str(write), todo="name a new one")
+            raise InputError("the file exists already", where=str(write), todo="Choose another name")
         machine = engine(workspace)
         wanted = stack_of(stack, workspace) if stack else None
         if wanted is not None:
@@ -79,7 +87,7 @@ def scan(
     if as_json:
         output.data(_scan_data(found))
     elif not found.exposures and not found.findings:
-        output.say("Nothing of Prometheus was found on this machine. Try: firescreen practice up")
+        output.say("No component of Prometheus was found. To try Firescreen out: firescreen practice up")
     else:
         for exposure in found.exposures:
             click.echo(
@@ -125,12 +133,12 @@ def _scan_data(found: Scan) -> dict[str, object]:
 
 
 def _named(exposure: Exposure) -> str:
-    """A component, with the unit of a further instance."""
+    """A component; with its unit if it is a second instance."""
     return plain(exposure.key.removeprefix(f"{exposure.host}/"))
 
 
 def _stack_of_hosts(machine: Engine, file: Path) -> Stack:
-    """What runs on the hosts of a file, with the protection that is proposed for it."""
+    """What runs on the hosts of a file, with the recommended protection."""
     from wizard.engine import proposed
     from wizard.inventory import sources
     from wizard.model import Stack
@@ -141,7 +149,7 @@ def _stack_of_hosts(machine: Engine, file: Path) -> Stack:
         known = machine.inspect(bare).hosts
     except HostError as error:
         raise InputError(error.what, where=error.where, todo=error.todo) from error
-    # One that cannot be reached has told nothing; the scan says so of it.
+    # The scan reports the unreachable hosts.
     services = [service for host in bare.hosts if host.name in known for service in known[host.name].services]
     return Stack(hosts=bare.hosts, components=proposed(services))
 
@@ -152,8 +160,8 @@ def _write_stack(found: Scan, path: Path) -> None:
     if not found.stack.components:
         silent = ", ".join(found.facts.away)
         raise InputError(
-            "nothing of Prometheus was found, so there is no stack to write"
-            + (f" (not reached: {plain(silent)})" if silent else ""),
+            "no component of Prometheus was found, so there is no stack to write"
+            + (f" (unreachable: {plain(silent)})" if silent else ""),
             where=str(path),
             todo="Make these hosts reachable and scan again" if silent else "",
         )
@@ -163,9 +171,9 @@ def _write_stack(found: Scan, path: Path) -> None:
         raise InputError(
             f"the stack file cannot be written: {error.strerror}",
             where=str(path),
-            todo="choose another place",
+            todo="Choose another place",
         ) from error
-    output.say(f"{path} describes it. Look at it, then: firescreen plan {path}")
+    output.say(f"Wrote {path}. Next: firescreen plan {path}")
 
 
 @click.command()
@@ -183,7 +191,14 @@ def plan(
     passphrase_file: Path | None,
     renew: tuple[str, ...],
 ) -> None:
-    """Show what would change, as diffs and commands; writes nothing (exit 3: changes are pending)."""
+    """Show what would change, without changing it.
+
+    Exit 3: changes are pending.
+
+    \b
+    Example:
+      firescreen plan stack.yaml
+    """
     with output.explained():
         wanted = stack_of(stack, workspace)
         machine = engine(workspace, wanted.hosts)
@@ -199,7 +214,9 @@ def plan(
         output.data(shown_plan(made))
     else:
         tell_plan(made)
-        output.say("Nothing has been written." if made.changes else "Nothing to do: it is as it should be.")
+        output.say(
+            "Nothing was changed." if made.changes else "Nothing to do: the hosts are as the stack says."
+        )
     sys.exit(3 if made.changes else 0)
 
 
@@ -210,18 +227,18 @@ def plan(
     "--canary",
     default="",
     metavar="HOST|none",
-    help="The host that is changed and proven before the others; by default the first that can be, from four hosts on.",
+    help="Host that is changed and verified before the others; from four hosts on, one is chosen by default",
 )
 @click.option(
     "--accept-broken",
     multiple=True,
     metavar="HOST/CLIENT/COMPONENT",
-    help="Accept that this client (a reverse proxy, say) is rejected after the run, as the plan names it; may be given several times.",
+    help="Accept that this client will be rejected, named as in the plan; repeatable",
 )
 @click.option(
     "--verify-later",
     is_flag=True,
-    help="Do not wait for Prometheus' next scrapes: the run ends as 'changed', and firescreen verify completes it.",
+    help="Do not wait for the next scrapes by Prometheus; firescreen verify completes the run",
 )
 @as_json
 @password_file
@@ -240,7 +257,15 @@ def apply(
     passphrase_file: Path | None,
     renew: tuple[str, ...],
 ) -> None:
-    """Plan, apply and prove; a host that fails is put back, the others go on (exit 1)."""
+    """Change the hosts as STACK says, and verify the result.
+
+    A host that fails is rolled back; the other hosts go on. Exit 1: a host failed.
+
+    \b
+    Examples:
+      firescreen apply stack.yaml --yes
+      firescreen apply practice --yes --renew passwords
+    """
     with output.explained():
         wanted = accepting(stack_of(stack, workspace), accept_broken)
         machine = engine(workspace, wanted.hosts)
@@ -255,8 +280,8 @@ def apply(
         if not yes:
             tell_plan(made)
             if first:
-                output.say(f"{plain(first)} would go first: the others are touched once it is proven.")
-            raise InputError("nothing was touched", todo="add --yes to do it")
+                output.say(f"{plain(first)} is the canary: the other hosts are changed after it is verified.")
+            raise InputError("nothing was changed", todo="Add --yes to apply the plan")
         _refuse_without_hands(made)
     outcome = machine.apply(made, *listening(), canary=first or "none", verify_later=verify_later)
     if as_json:
@@ -275,23 +300,23 @@ def apply(
 
 
 def _refuse_without_hands(plan: Plan) -> None:
-    """Whether somebody is there to restart what Firescreen does not restart itself.
+    """Refuses a plan that needs a person at a terminal, where there is none.
 
     Raises:
-        InputError: nobody is. Nothing was touched.
+        InputError: a service has to be restarted by a person, and there is no terminal.
     """
     waiting = [change for change in plan.restarts if change.service.is_manual]
     if not waiting or sys.stdin.isatty():
         return
     for change in waiting:
-        output.say(f"{plain(change.host)}: {plain(change.title())}, by hand:", bold=True)
+        output.say(f"{plain(change.host)}: {plain(change.title())}, to be done by you:", bold=True)
         for command in change.commands():
             output.say(harmless(command), colour="cyan")
     units = ", ".join(dict.fromkeys(f"{each.service.unit} on {each.host}" for each in waiting))
     raise InputError(
-        f"a person has to restart {units}, and nobody is at a terminal; nothing was touched",
+        f"a person has to restart {units}, and there is no terminal; nothing was changed",
         where=plan.stack.source,
-        todo="Run the same command at a terminal: it waits while you type the lines above",
+        todo="Run the same command at a terminal: it waits while you type the commands above",
     )
 
 
@@ -304,16 +329,23 @@ def _refuse_without_hands(plan: Plan) -> None:
 def verify(
     workspace: Workspace, stack: str, as_json: bool, password_file: Path | None, passphrase_file: Path | None
 ) -> None:
-    """Run all the probes, wanted and unwanted (exit 1: one did not end as it must, or a host is out of reach)."""
+    """Verify the stack: run all probes.
+
+    Some probes must succeed, and some must be rejected. Exit 1: a probe did not end as expected, or a host is unreachable.
+
+    \b
+    Example:
+      firescreen verify stack.yaml
+    """
     with output.explained():
         wanted = stack_of(stack, workspace)
         machine = engine(workspace, wanted.hosts)
         made = planned(machine, wanted, password_file=password_file, passphrase_file=passphrase_file)
         if not made.probes:
             raise InputError(
-                "this stack protects nothing, so there is nothing to prove",
+                "this stack protects no component, so there is nothing to verify",
                 where=wanted.source,
-                todo="say how: protect: [tls, basic_auth]",
+                todo="Add to a component: protect: [tls, basic_auth]",
             )
         attempts = machine.prove(made)
         completed = machine.complete(made, attempts)
@@ -323,10 +355,10 @@ def verify(
         ok &= completed.error is None
     if as_json:
         shown = shown_probes(attempts)
-        out_of_reach = [{"host": host, "why": redact(why)} for host, why in away.items()]
+        unreachable = [{"host": host, "why": redact(why)} for host, why in away.items()]
         more = {"run": completed.run, "state": completed.state, **error_of(completed)} if completed else {}
         health = shown_health(completed.health if completed else None)
-        output.data({**shown, "ok": ok, "away": out_of_reach, **more, **health})
+        output.data({**shown, "ok": ok, "away": unreachable, **more, **health})
     else:
         for attempt in attempts:
             click.echo(output.attempt_line(attempt))
@@ -334,7 +366,7 @@ def verify(
         tell_completed(completed)
     for host, why in away.items():
         output.say(
-            f"✗ {plain(host)} cannot be reached, so nothing is proven of it: {redact(plain(why))}",
+            f"✗ {plain(host)} is unreachable, so it is not verified: {redact(plain(why))}",
             colour="red",
         )
     sys.exit(0 if ok else 1)

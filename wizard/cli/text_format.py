@@ -1,4 +1,4 @@
-"""Plans, probes and outcomes as the contract prints them, in JSON and for a person."""
+"""Plans, probes and outcomes, as JSON and for a person."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def shown_plan(plan: Plan) -> dict[str, Any]:
 
 
 def unit_of(finding: Finding) -> dict[str, str]:
-    """The unit of a further instance that a finding is about, as JSON shows it; nothing of the usual one."""
+    """The unit of a second instance of a component, for JSON; nothing for the first one."""
     return {"unit": finding.instance} if finding.instance else {}
 
 
@@ -95,12 +95,12 @@ def shown_probes(attempts: Sequence[Attempt]) -> dict[str, Any]:
 
 
 def harmless(text: str) -> str:
-    """To the byte for a file or a pipe; on a terminal, what would move its cursor is made visible."""
+    """The text as it is for a file or a pipe; with control characters made visible on a terminal."""
     return plain(text, 10_000_000) if sys.stdout.isatty() or sys.stderr.isatty() else text
 
 
 def tell_plan(plan: Plan) -> None:
-    """A plan for a person: diffs on standard output (they are the data), words on standard error."""
+    """Prints a plan: diffs on standard output, all other lines on standard error."""
     for step in plan.steps:
         output.say(f"{step.host}: {step.title}", bold=True)
         output.say(f"  {step.why}")
@@ -110,8 +110,8 @@ def tell_plan(plan: Plan) -> None:
             output.say(f"  {plain(change.title())}", bold=True)
             click.echo(harmless(redact(change.diff(), plan.secrets)), nl=False)
             if commands := change.commands():
-                # Set in, the last line of a here-document would no longer end it when it is copied.
-                output.say(f"  By hand, {where}:")
+                # Not indented: the last line of a here-document ends it only at the beginning of a line.
+                output.say(f"  Commands, {where}:")
                 for command in commands:
                     output.say(harmless(command), colour="cyan")
     for warning in plan.warnings:
@@ -123,11 +123,11 @@ def tell_plan(plan: Plan) -> None:
 
 
 def listening() -> tuple[Any, threading.Event]:
-    """A listener, and a cancel that Ctrl+C sets: the run stops between two changes and is put back."""
+    """A listener, and an event that Ctrl+C sets: the run stops between two changes and rolls back."""
     cancel = threading.Event()
 
     def stop(*_: object) -> None:
-        output.say("Stopping; what was done is put back …")
+        output.say("Stopping and rolling back …")
         cancel.set()
 
     signal.signal(signal.SIGINT, stop)
@@ -136,7 +136,7 @@ def listening() -> tuple[Any, threading.Event]:
 
 
 def shown_hosts(outcome: Outcome) -> list[dict[str, Any]]:
-    """How a run ended on each host, as JSON shows it: proven, rolled-back, away or stuck."""
+    """How a run ended on each host, for JSON."""
     return [
         {"host": one.host, "state": one.state, "error": _shown(one.error) if one.error else None}
         for one in outcome.hosts
@@ -144,7 +144,7 @@ def shown_hosts(outcome: Outcome) -> list[dict[str, Any]]:
 
 
 def shown_health(report: HealthReport | None) -> dict[str, Any]:
-    """How what worked before a run stands now, as JSON shows it; nothing where it was not compared."""
+    """What worked before a run and whether it works now, for JSON; nothing where that was not compared."""
     if report is None:
         return {}
     return {
@@ -159,10 +159,10 @@ def shown_health(report: HealthReport | None) -> dict[str, Any]:
 
 
 def tell_completed(outcome: Outcome) -> None:
-    """How the verification of a run that was left for later ended."""
+    """Prints how the verification that `--verify-later` put off ended."""
     if outcome.error is not None:
         output.complain(outcome.error)
-        output.say(f"Run {outcome.run} is changed, and not verified.", bold=True, colour="red")
+        output.say(f"Run {outcome.run} is applied, but not verified.", bold=True, colour="red")
         return
     output.say(f"Run {outcome.run} is verified now.", bold=True, colour="green")
     for line in outcome.summary:
@@ -170,7 +170,7 @@ def tell_completed(outcome: Outcome) -> None:
 
 
 def error_of(outcome: Outcome) -> dict[str, Any]:
-    """The error of an outcome as JSON shows it; nothing if it went well."""
+    """The error of an outcome, for JSON; nothing without an error."""
     return {"error": _shown(outcome.error)} if outcome.error else {}
 
 
@@ -179,19 +179,19 @@ def _shown(error: FirescreenError) -> dict[str, str]:
 
 
 def end(outcome: Outcome) -> None:
-    """The closing words and the exit code: bad input touched nothing (2), anything else that failed is 1."""
+    """Prints the last lines of a run, and exits: 2 for bad input without a change, 1 for any other failure."""
     if outcome.error is not None:
         output.complain(outcome.error)
     words = {
-        "proven": "Done and proven.",
-        "applied": "Done.",
+        "proven": "Applied and verified.",
+        "applied": "Applied.",
         "changed": "Changed, and not verified yet.",
-        "partly": "Done in part: some hosts are as they were before.",
-        "nothing": "Nothing to do: it is as it should be.",
-        "rolled-back": "It failed and was put back.",
-        "cancelled": "Stopped and put back.",
+        "partly": "Applied on some hosts; the other hosts are unchanged.",
+        "nothing": "Nothing to do: the hosts are as the stack says.",
+        "rolled-back": "Failed and rolled back.",
+        "cancelled": "Stopped and rolled back.",
         "undone": "Undone.",
-        "failed": "It failed.",
+        "failed": "Failed.",
     }
     output.say(words[outcome.state], bold=True, colour="green" if outcome.ok else "red")
     if len(outcome.hosts) > 1:

@@ -1,4 +1,4 @@
-"""The commands that stand alone: probe, explain, cert, hash."""
+"""The commands that need no stack: probe, explain, cert, hash."""
 
 from __future__ import annotations
 
@@ -26,24 +26,26 @@ existing = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("url")
-@click.option("--cacert", type=existing, help="CA bundle (PEM) to check the server against.")
-@click.option("--cert", type=existing, help="Client certificate (PEM).")
-@click.option("--key", type=existing, help="Key of the client certificate (PEM).")
-@click.option("--resolve", default="", metavar="HOST:PORT:ADDR", help="Ask ADDR for HOST:PORT.")
-@click.option("--user", default="", help="User of basic authentication; the password is asked for.")
+@click.option(
+    "--cacert", type=existing, help="CA bundle (PEM) that the server certificate must verify against"
+)
+@click.option("--cert", type=existing, help="Client certificate (PEM)")
+@click.option("--key", type=existing, help="Private key of the client certificate (PEM)")
+@click.option("--resolve", default="", metavar="HOST:PORT:ADDR", help="Connect to ADDR for HOST:PORT")
+@click.option("--user", default="", help="User name for basic authentication; the password is asked for")
 @password_file
-@click.option("--insecure", is_flag=True, help="Check nothing of the certificate.")
+@click.option("--insecure", is_flag=True, help="Do not verify the server certificate")
 @click.option(
     "--ask",
     "what",
     default="page",
     type=click.Choice(["page", "targets", "up"]),
-    help="The URL itself (page); or, of the Prometheus at URL, its targets and their errors, or `up`.",
+    help="page: request URL. targets, up: show the targets of the Prometheus at URL, or its `up` series",
 )
 @click.option(
     "--stack",
     metavar="STACK",
-    help="Where a text has several causes, ask the hosts of this stack which it is; and through them what only they reach.",
+    help="If an error has several possible causes, check them on the hosts of this stack",
 )
 @as_json
 @click.pass_obj
@@ -57,7 +59,13 @@ def probe(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Make one request as Prometheus would, and say what came of it."""
+    """Make one request as Prometheus would, and show the result.
+
+    \b
+    Examples:
+      firescreen probe https://srv1:9100/metrics --cacert ca.crt
+      firescreen probe http://localhost:9090 --ask targets
+    """
     from wizard.engine import manual_probe
 
     with output.explained():
@@ -85,7 +93,7 @@ def probe(
 
 
 def _hosts_of(stack: str | None, workspace: Workspace) -> tuple[Engine, Stack | None]:
-    """What asks the hosts of the stack, or this machine."""
+    """An engine connected to the hosts of the stack; without a stack, for this machine."""
     machine = engine(workspace)
     wanted = stack_of(stack, workspace) if stack else None
     if wanted is not None:
@@ -146,7 +154,7 @@ def _tell(answered: Answered, cause: dict[str, str] | None) -> None:
     click.echo(
         f"{'✓' if answered.ok else '✗'} {attempt.outcome}{': ' + redact(plain(attempt.reason)) if attempt.reason else ''}"
     )
-    output.say("The same with curl:", bold=True)
+    output.say("The same request with curl:", bold=True)
     for command in answered.commands:
         output.say(f"  {command}")
     _tell_more(answered)
@@ -157,22 +165,22 @@ def _tell(answered: Answered, cause: dict[str, str] | None) -> None:
         output.say("Certificate chain:", bold=True)
         for entry in attempt.tls.chain:
             output.say(f"  {plain(entry.subject)}  ← signed by {plain(entry.issuer)}")
-            output.say(f"    for {plain(', '.join(entry.names)) or 'no name'}; {entry.key}")
+            output.say(f"    names: {plain(', '.join(entry.names)) or 'none'}; key: {entry.key}")
     if attempt.body and not answered.targets:
-        output.say("Answer (its beginning):", bold=True)
+        output.say("Response body, first lines:", bold=True)
         for line in plain(attempt.body, 400).splitlines()[:6]:
             output.say(f"  {line}")
     if cause is not None:
-        output.say("What it means:", bold=True)
+        output.say("Diagnosis:", bold=True)
         output.say(f"  {cause['cause']}")
         output.say(f"  What to do: {cause['fix']}")
         if cause["next"]:
-            output.say(f"  Then ask: {cause['next']}")
+            output.say(f"  If that does not help: {cause['next']}")
 
 
 def _tell_more(answered: Answered) -> None:
     for one in answered.differences:
-        output.say(f"  But: {one.words}")
+        output.say(f"  curl differs from Prometheus here: {one.words}")
     if answered.targets:
         output.say("Targets:", bold=True)
     for target in answered.targets:
@@ -186,28 +194,36 @@ def _tell_more(answered: Answered) -> None:
 @click.command()
 @click.argument("text", required=False)
 @click.option(
-    "--stack", metavar="STACK", help="Ask the hosts of this stack (a file, or practice); else this machine."
+    "--stack",
+    metavar="STACK",
+    help="Check possible causes on the hosts of this stack; on this machine by default",
 )
-@click.option("--no-ask", is_flag=True, help="Go by the text alone: ask no host anything.")
+@click.option("--no-ask", is_flag=True, help="Use the text only: check nothing on hosts")
 @as_json
 @click.pass_obj
 def explain(workspace: Workspace, text: str | None, stack: str | None, no_ask: bool, as_json: bool) -> None:
-    """Say what an error line means: from the argument, or from standard input.
+    """Explain an error: its cause, and what to do.
 
-    Where a text has several causes, the hosts are asked (files, ports, certificates; nothing is changed).
+    TEXT is a line or a whole log; standard input by default. If an error has several possible causes, they are checked
+    on the hosts (files, ports, certificates; nothing is changed).
+
+    \b
+    Examples:
+      firescreen explain "x509: certificate signed by unknown authority"
+      journalctl -u prometheus | firescreen explain
     """
     from wizard.diagnostics import catalogue
 
     with output.explained():
         if text is None and sys.stdin.isatty():
-            output.say("Paste the line, then press Enter and Ctrl+D.")
+            output.say("Paste the error, then press Enter and Ctrl+D.")
         lines = text if text is not None else _log()
         found = catalogue.diagnose(lines)
         if found is not None and found.questions and not no_ask:
             machine, wanted = _hosts_of(stack, workspace)
             found = machine.explain(lines, wanted)
     if found is None:
-        output.say("No known cause matches this text.")
+        output.say("No known error matches this text.")
         if as_json:
             output.data({"id": None, "cause": "", "fix": "", "other_end": "", "next": "", "matched": ""})
         sys.exit(1)
@@ -215,7 +231,7 @@ def explain(workspace: Workspace, text: str | None, stack: str | None, no_ask: b
         output.data(_diagnosed(found))
         return
     for asked in found.asked:
-        output.say(f"Asked: {asked.question.told} {'That tells it.' if asked.answer else 'No answer.'}")
+        output.say(f"Checked: {asked.question.told} {'Result: yes.' if asked.answer else 'No result.'}")
     click.echo(f"{found.cause}\nWhat to do: {found.fix}")
     if found.other_end:
         click.echo(f"At the other end: {found.other_end}")
@@ -226,7 +242,7 @@ def explain(workspace: Workspace, text: str | None, stack: str | None, no_ask: b
 
 
 def _log() -> str:
-    """The end of what stands on standard input, whatever bytes it holds; 64 MiB at most are read."""
+    """The last 8 MiB of standard input, of which at most 64 MiB are read."""
     kept = b""
     stream = sys.stdin.buffer
     for _ in range(64):
@@ -239,22 +255,25 @@ def _log() -> str:
 
 
 @click.command(name="hash")
-@click.option("--cost", default=10, show_default=True, type=click.IntRange(4, 15), help="bcrypt's cost.")
+@click.option("--cost", default=10, show_default=True, type=click.IntRange(4, 15), help="Cost of bcrypt")
 def hash_command(cost: int) -> None:
-    """Print the bcrypt hash of the password on standard input (or asked for)."""
+    """Print the bcrypt hash of a password.
+
+    Reads the password from standard input, or asks for it.
+    """
     from wizard import passwords
 
     with output.explained():
         password = ask("Password", None, alone=True)
         passwords.check(password)
         if sys.stdin.isatty():
-            output.say(f"Each check of it takes {passwords.cost_seconds(cost):.3f} s on this machine.")
+            output.say(f"A server like this machine needs {passwords.cost_seconds(cost):.3f} s to check it.")
         click.echo(passwords.hash_password(password, cost))
 
 
 @click.group()
 def cert() -> None:
-    """Keys and certificates as files."""
+    """Create and inspect certificates and private keys."""
 
 
 key_kind = click.option(
@@ -263,19 +282,27 @@ key_kind = click.option(
     default="ec-p256",
     show_default=True,
     type=click.Choice(["ec-p256", "rsa-2048", "rsa-4096", "ed25519"]),
-    help="Kind of key.",
+    help="Type of private key",
 )
-days_option = click.option("--days", default=365, show_default=True, type=click.IntRange(1, 36500))
+days_option = click.option(
+    "--days", default=365, show_default=True, type=click.IntRange(1, 36500), help="Days of validity"
+)
 
 
 @cert.command()
 @click.argument("folder", type=existing)
-@click.option("--name", default="Firescreen CA", show_default=True, help="What it is called.")
-@click.option("--days", default=3650, show_default=True, type=click.IntRange(1, 36500))
+@click.option("--name", default="Firescreen CA", show_default=True, help="Common name of the CA")
+@click.option(
+    "--days", default=3650, show_default=True, type=click.IntRange(1, 36500), help="Days of validity"
+)
 @key_kind
-@click.option("--passphrase-file", type=existing, help="Encrypt the key; - for standard input.")
+@click.option(
+    "--passphrase-file",
+    type=existing,
+    help="File with a passphrase that encrypts the private key; - for standard input",
+)
 def ca(folder: Path, name: str, days: int, kind: str, passphrase_file: Path | None) -> None:
-    """Make a CA: FOLDER/ca.key and FOLDER/ca.crt."""
+    """Create a CA: FOLDER/ca.key and FOLDER/ca.crt."""
     from wizard.certificates import issue as pki
 
     with output.explained():
@@ -290,10 +317,13 @@ def ca(folder: Path, name: str, days: int, kind: str, passphrase_file: Path | No
 @click.argument("folder", type=existing)
 @click.argument("names", nargs=-1, required=True)
 @click.option(
-    "--ca", "authority", type=existing, help="Folder of the CA (ca.key, ca.crt); self-signed without it."
+    "--ca",
+    "authority",
+    type=existing,
+    help="Folder of the CA (ca.key, ca.crt); without it, the certificate is self-signed",
 )
-@click.option("--passphrase-file", type=existing, help="File with the CA key's passphrase.")
-@click.option("--client", is_flag=True, help="For a client too, not only for a server.")
+@click.option("--passphrase-file", type=existing, help="File with the passphrase of the CA's private key")
+@click.option("--client", is_flag=True, help="Also usable as a client certificate")
 @days_option
 @key_kind
 def issue(
@@ -305,7 +335,14 @@ def issue(
     days: int,
     kind: str,
 ) -> None:
-    """Make a key and a certificate for NAMES: FOLDER/<first name>.key and .crt."""
+    """Create a private key and a certificate for NAMES.
+
+    Writes FOLDER/<first name>.key and FOLDER/<first name>.crt.
+
+    \b
+    Example:
+      firescreen cert issue certs srv1 192.0.2.4 --ca ca
+    """
     from wizard.certificates import issue as pki
 
     with output.explained():
@@ -333,7 +370,10 @@ def issue(
 @click.argument("file", type=existing)
 @as_json
 def inspect(file: Path, as_json: bool) -> None:
-    """Show a certificate in six lines, and why Go would not read it (exit code 1)."""
+    """Show a certificate.
+
+    Exit 1: Go, and so Prometheus, cannot read the file; the reasons are printed.
+    """
     from wizard.certificates import issue as pki
     from wizard.certificates import pem_form
 
@@ -341,9 +381,9 @@ def inspect(file: Path, as_json: bool) -> None:
         content = _read(file)
         if pem_form.is_key(content):
             raise InputError(
-                "this is a private key, and no certificate",
+                "this is a private key, not a certificate",
                 where=str(file),
-                todo="Give the certificate's file, most often the .crt or .pem beside it",
+                todo="Name the file of the certificate, often the .crt or .pem in the same folder",
             )
         unread = pem_form.faults(content)
         content = pem_form.mended(content) if unread else content
@@ -355,7 +395,7 @@ def inspect(file: Path, as_json: bool) -> None:
             for line in pki.describe(content):
                 click.echo(line)
             for why in unread:
-                output.say(f"✗ Go does not read this file as it is: {why}", colour="red")
+                output.say(f"✗ Go cannot read this file: {why}", colour="red")
         if unread:
             sys.exit(1)
 
@@ -369,10 +409,10 @@ def _read(path: Path) -> bytes:
 
 
 def _write_pair(folder: Path, name: str, key: bytes, certificate: bytes) -> None:
-    """Two new files, the key for its owner alone; nothing is written over.
+    """Writes two new files, the private key with mode 0600; overwrites nothing.
 
     Raises:
-        FirescreenError: they cannot be written, or one is there already.
+        FirescreenError: they cannot be written, or one exists already.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -381,10 +421,10 @@ def _write_pair(folder: Path, name: str, key: bytes, certificate: bytes) -> None
             (folder / f"{name}.crt", certificate, 0o644),
         ):
             ownfiles.create(path, content, mode)
-            output.say(f"made {path}")
+            output.say(f"Wrote {path}")
     except OSError as error:
         raise FirescreenError(
             f"the file cannot be written: {error.strerror}",
             where=str(error.filename or folder),
-            todo="an existing file is never written over: choose another folder, or move it away",
+            todo="Choose another folder, or move the existing file: it is never overwritten",
         ) from error
