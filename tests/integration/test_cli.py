@@ -82,7 +82,7 @@ def test_the_main_job_from_a_pipe(run: Run, practice: PracticeStack, tmp_path: P
     assert proof["hosts"] == [
         {"host": host, "state": "proven", "error": None} for host in ("srv1", "prometheus")
     ]
-    assert done.stderr.count("✓ srv1 is proven") == 1
+    assert done.stderr.count("✓ srv1 is verified") == 1
     assert proof["ok"]
     assert len(proof["probes"]) == 6
     assert {"host", "component", "name", "expect", "outcome", "ok", "detail", "curl"} <= proof["probes"][
@@ -156,14 +156,14 @@ def test_a_host_out_of_reach_is_left_alone_and_is_no_yes(
     assert all(probe["ok"] for probe in proof["probes"])
     assert not proof["ok"]
     assert [one["host"] for one in proof["away"]] == ["far"]
-    assert "far cannot be reached" in verified.stderr
+    assert "far is unreachable" in verified.stderr
 
 
 @pytest.mark.parametrize(
     ("words", "stdin", "said"),
     [
         (("apply", "none.yaml", "--yes"), "", "none.yaml"),
-        (("apply", "practice", "--yes"), "", "not up"),
+        (("apply", "practice", "--yes"), "", "does not run"),
         (("plan", "bad.yaml"), "", "bad.yaml:3"),
         (("plan", "unknown.yaml"), "", "basic_auth"),
         (("plan", "absent.yaml"), "", "there is no"),
@@ -250,7 +250,7 @@ def test_keys_certificates_and_hashes_as_files(run: Run, tmp_path: Path) -> None
     assert (tmp_path / "leaf" / "srv1.lab.key").stat().st_mode & 0o077 == 0
     again = run("cert", "issue", leaf, "srv1.lab", "--ca", ca, stdin="open sesame\n")
     assert again.returncode == 1
-    assert "never written over" in again.stderr
+    assert "never overwritten" in again.stderr
     shown = run("cert", "inspect", f"{leaf}/srv1.lab.crt")
     assert len(shown.stdout.strip().splitlines()) == 6
     assert "192.0.2.1" in shown.stdout

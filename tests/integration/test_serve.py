@@ -87,7 +87,7 @@ async def first_frame(browser: aiohttp.ClientSession, page: str, origin: str) ->
 @pytest.mark.timeout(120)
 async def test_a_browser_with_the_link_sees_the_wizard_and_nobody_else_does(tmp_path: Path) -> None:
     with served(tmp_path) as (links, said, _):
-        assert any("drives this wizard as you" in line for line in said)
+        assert any("uses this wizard as you" in line for line in said)
         link, base = links[0], links[0].partition("/?")[0]
         assert urlsplit(link).hostname == "127.0.0.1"
         secret = link.partition("token=")[2]
@@ -129,7 +129,7 @@ async def test_each_student_has_a_link_and_over_tls_nothing_else_is_spoken(tmp_p
     )
     tls = ("--cert", tmp_path / "crt", "--key", tmp_path / "key")
     with served(tmp_path, "--students", "2", *tls) as (links, said, _):
-        assert any("all are you" in line for line in said)
+        assert any("students act as your user" in line for line in said)
         trust = ssl.create_default_context(cafile=str(tmp_path / "crt"))
         port = urlsplit(links[0]).port
         secrets = [link.partition("token=")[2] for link in links]

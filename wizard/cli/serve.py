@@ -96,9 +96,7 @@ def _warn(listen: str, students: int) -> None:
         "Everybody who has a link uses this wizard as you, with your permissions. Do not share it.", bold=True
     )
     if students:
-        output.say(
-            "All students act as your user: start this as a user without files and permissions of its own."
-        )
+        output.say("All students act as your user: start this as a user without files and permissions.")
     if listen not in ("127.0.0.1", "::1", "localhost"):
         output.say(
             f"The server listens on {listen}: every machine that reaches this address can connect.", bold=True

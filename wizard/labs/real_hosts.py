@@ -14,8 +14,7 @@ from typing import Any, cast
 
 from wizard import assets
 from wizard.components import component as find_component
-from wizard.engine import Engine
-from wizard.engine import service_control
+from wizard.engine import Engine, service_control
 from wizard.engine.hosts import Hosts
 from wizard.engine.outcome import silent
 from wizard.engine.parallel import run_parallel
