@@ -27,8 +27,7 @@ from wizard.engine import Engine
 from wizard.engine.reachability import forward_to
 from wizard.errors import InputError
 from wizard.inventory.stack_file import dump
-from wizard.model import WORKSPACE, ComponentSpec, HostSpec, OwnFiles, Plan, Protection, Stack
-from wizard.planner import remote_commands
+from wizard.model import WORKSPACE, ComponentSpec, HostSpec, OwnFiles, Plan, Protection, RunService, Stack
 from wizard.redact import Secret
 from wizard.workspace import Workspace
 
@@ -371,7 +370,7 @@ def test_the_printed_commands_secure_two_machines(
         plan = engine.plan(stack)
         for change in plan.changes:
             words = change.commands()
-            here = change.host == WORKSPACE or words[:1] == (remote_commands.HERE,)
+            here = change.host == WORKSPACE or (not isinstance(change, RunService) and change.typed_here)
             for command in words:
                 if here:
                     ended = subprocess.run(

@@ -33,7 +33,7 @@ from tests.screens import many, whole
 from tests.screens.helpers import drawn, engine, until
 from wizard.engine import Outcome
 from wizard.inventory.stack_file import dump
-from wizard.model import BrokenClient, Gap, MakeFolder, PlannedStep, Role, StepKind
+from wizard.model import BrokenClient, Gap, MakeFolder, ManualCommand, PlannedStep, Role, StepKind
 
 
 @asynccontextmanager
@@ -187,7 +187,13 @@ def test_a_plan_for_200_hosts_says_what_is_alike_once_and_draws_no_more_than_can
     assert any(line.startswith("200 targets, each: srv001/node_exporter, srv002/") for line in words)
     assert "  ⊘ without TLS it is refused" in words
     made = MakeFolder(
-        host="h", path="/etc/x", mode=0o755, owner="a", group="a", why="", by_hand=("mkdir /etc/x",)
+        host="h",
+        path="/etc/x",
+        mode=0o755,
+        owner="a",
+        group="a",
+        why="",
+        by_hand=(ManualCommand(argv=("mkdir", "/etc/x")),),
     )
     steps = (PlannedStep(id="", kind=StepKind.WEB_CONFIG, title="t", host="h", why="", changes=(made,)),) * (
         MOST + 7

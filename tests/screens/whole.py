@@ -22,6 +22,7 @@ from wizard.model import (
     HostFacts,
     HostSpec,
     MakeFolder,
+    ManualCommand,
     Plan,
     PlannedStep,
     Probe,
@@ -190,7 +191,7 @@ def _step(kind: StepKind, name: str, title: str, host: str, component: str = "")
                 after=state,
                 why="because",
                 content_kind=ContentKind.WEB_CONFIG,
-                by_hand=(f"install /dev/stdin {path}",),
+                by_hand=(ManualCommand(argv=("install", "/dev/stdin", path)),),
             ),
         ),
     )

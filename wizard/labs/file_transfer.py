@@ -12,8 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from wizard.labs.content import Copy
 from wizard.labs.shell import HERE
-from wizard.model import HostSpec
-from wizard.planner.remote_commands import There
+from wizard.model import HostSpec, Route
 
 _PUBLIC = "0644"
 
@@ -45,7 +44,7 @@ def words(copy: Copy, specs: Mapping[str, HostSpec], homes: Mapping[str, str]) -
         yield HERE, " ".join(["scp", *_options(source, target), _there(source, taken), _there(target, given)])
         yield from closed
     else:
-        read, write = There(specs, copy.source), There(specs, copy.target)
+        read, write = (Route.to(specs, name) or Route(name) for name in (copy.source, copy.target))
         put = ["install", "-m", copy.mode or _PUBLIC, "/dev/stdin", given]
         yield HERE, f"{read.run(['cat', taken])} |\n  {write.run(put)}"
 

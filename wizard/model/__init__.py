@@ -51,6 +51,7 @@ from wizard.model.health import (
     TargetHealth,
     Watched,
 )
+from wizard.model.manual_commands import ManualCommand, Route, SignedCertificate, Typed
 from wizard.model.plan import Gap, Plan
 from wizard.model.probes import Attempt, CertificateSummary, Probe, TlsReport
 from wizard.model.stack import (
@@ -99,6 +100,7 @@ __all__ = [
     "HostSpec",
     "HostState",
     "MakeFolder",
+    "ManualCommand",
     "OwnFiles",
     "PathInfo",
     "Plan",
@@ -115,11 +117,13 @@ __all__ = [
     "RateLimit",
     "RemoteWriteHealth",
     "Role",
+    "Route",
     "RuleHealth",
     "RunRecord",
     "RunService",
     "Service",
     "Severity",
+    "SignedCertificate",
     "Spare",
     "Stack",
     "StepKind",
@@ -127,6 +131,7 @@ __all__ = [
     "Supervision",
     "TargetHealth",
     "TlsReport",
+    "Typed",
     "UserSpec",
     "Watched",
     "WriteFile",

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Literal, TypeAlias
 
 from wizard.model.facts import Facts, FileState, Service
+from wizard.model.manual_commands import Route, Typed, is_typed_here, rendered
 from wizard.model.probes import Probe
 from wizard.model.stack import instance_key
 from wizard.redact import redact, secret_fingerprint
@@ -103,9 +104,9 @@ class WriteFile:
     """Show a fingerprint in place of the content."""
     about: tuple[str, ...] = ()
     """What the content says, for a person: a certificate's text tells nobody anything."""
-    by_hand: tuple[str, ...] = ()
-    typed_here: bool = False
-    """Whether `by_hand` is typed on the machine where Firescreen runs and not on the host."""
+    by_hand: tuple[Typed, ...] = ()
+    route: Route | None = None
+    """How a person gets to the host from the machine where Firescreen runs; None where that is the host."""
 
     @property
     def kind(self) -> str:
@@ -154,9 +155,14 @@ class WriteFile:
             lines.append(f"mode and owner: {_rights(self.after)}")
         return "\n".join(lines) + "\n" if lines else ""
 
+    @property
+    def typed_here(self) -> bool:
+        """Whether `commands` are typed on the machine where Firescreen runs and not on the host."""
+        return is_typed_here(self.by_hand, self.route)
+
     def commands(self) -> tuple[str, ...]:
-        """What a person would type on the host for the same result."""
-        return self.by_hand
+        """What a person would type for the same result."""
+        return rendered(self.by_hand, self.route)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,8 +175,8 @@ class MakeFolder:
     owner: str
     group: str
     why: str
-    by_hand: tuple[str, ...] = ()
-    typed_here: bool = False
+    by_hand: tuple[Typed, ...] = ()
+    route: Route | None = None
     """As for a file."""
     kind: str = field(default="folder", init=False)
 
@@ -182,9 +188,14 @@ class MakeFolder:
         """One line: the folder with its mode and owner."""
         return f"+ {self.path}/  {self.mode:04o} {self.owner}:{self.group}\n"
 
+    @property
+    def typed_here(self) -> bool:
+        """Whether `commands` are typed on the machine where Firescreen runs and not on the host."""
+        return is_typed_here(self.by_hand, self.route)
+
     def commands(self) -> tuple[str, ...]:
-        """What a person would type on the host for the same result."""
-        return self.by_hand
+        """What a person would type for the same result."""
+        return rendered(self.by_hand, self.route)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +207,7 @@ class RunService:
     action: Literal["restart", "reload"]
     why: str
     by_hand: tuple[str, ...] = ()
+    """As its service manager prints it."""
     turns: tuple[Probe, ...] = ()
     """After a reload: the targets that Prometheus must ask by https before the next change is made.
 

@@ -86,6 +86,8 @@ def step(stack: Stack, facts: Facts, forge: credentials.Forge, server: Server) -
                     name=host,
                     ca=paths.ca_pair(facts),
                     usage="serverAuth, clientAuth",
+                    owner=server.owner,
+                    group=server.group,
                 ),
             ),
         ]

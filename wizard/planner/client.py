@@ -299,6 +299,7 @@ class _Work:
         after = FileState(content, 0o644, self._client.owner, self._client.group)
         first = plans[0]
         source = paths.ca_pair(self._facts)[0] if first.pair.own_ca else first.pair.trust_file
+        copied = manual_commands.copy if first.pair.own_ca else manual_commands.copy_there
         single = content == first.pair.trust and bool(source)
         title = find_component(program).title
         if first.pair.own_ca:
@@ -329,7 +330,7 @@ class _Work:
                     content_kind=ContentKind.CERTIFICATE,
                     why=f"{title} checks {', '.join(plan.server.key for plan in plans)} against it.",
                     about=issue.describe(content),
-                    by_hand=manual_commands.copy(source, path, after)
+                    by_hand=copied(source, path, after)
                     if single and same_host
                     else manual_commands.text(path, after),
                 ),

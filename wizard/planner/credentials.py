@@ -27,6 +27,7 @@ from wizard.model import (
     PlannedStep,
     Stack,
     StepKind,
+    Typed,
     UserSpec,
     WriteFile,
 )
@@ -196,7 +197,7 @@ def private(
     kind: ContentKind,
     *,
     why: str,
-    by_hand: tuple[str, ...],
+    by_hand: tuple[Typed, ...],
     secret: bool = True,
     about: tuple[str, ...] = (),
 ) -> tuple[Change, ...]:

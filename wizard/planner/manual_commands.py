@@ -10,45 +10,55 @@ import ipaddress
 import posixpath
 import shlex
 
-from wizard.model import FileState, UserSpec
+from wizard.model import FileState, ManualCommand, SignedCertificate, Typed, UserSpec
+from wizard.model.manual_commands import STDIN
 from wizard.redact import redact
 
 _KEY_OPTIONS = {
-    "ec-p256": "-algorithm EC -pkeyopt ec_paramgen_curve:P-256",
-    "rsa-2048": "-algorithm RSA -pkeyopt rsa_keygen_bits:2048",
-    "rsa-4096": "-algorithm RSA -pkeyopt rsa_keygen_bits:4096",
-    "ed25519": "-algorithm ED25519",
+    "ec-p256": ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"),
+    "rsa-2048": ("-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"),
+    "rsa-4096": ("-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:4096"),
+    "ed25519": ("-algorithm", "ED25519"),
 }
+
+_PRIVATE = FileState(b"", 0o600, "", "")
 
 
 def _q(text: str) -> str:
     return shlex.quote(text)
 
 
-def folder(path: str, *, mode: int, owner: str, group: str) -> tuple[str, ...]:
+def _install(rights: FileState, *words: str) -> tuple[str, ...]:
+    owned = ("-o", rights.owner, "-g", rights.group) if rights.owner and rights.group else ()
+    return ("install", "-m", f"{rights.mode:04o}", *owned, *words)
+
+
+def _empty(path: str, rights: FileState = _PRIVATE) -> ManualCommand:
+    """An empty file, closed to others before anything is in it."""
+    return ManualCommand(argv=_install(rights, "/dev/null", path))
+
+
+def folder(path: str, *, mode: int, owner: str, group: str) -> tuple[ManualCommand, ...]:
     """A folder with its rights from the start."""
-    return (f"install -d -m {mode:04o} -o {_q(owner)} -g {_q(group)} {_q(path)}",)
+    return (ManualCommand(argv=("install", "-d", "-m", f"{mode:04o}", "-o", owner, "-g", group, path)),)
 
 
 def new_key(
     path: str, kind: str, *, mode: int = 0o600, owner: str = "", group: str = "", locked: bool = False
-) -> tuple[str, ...]:
+) -> tuple[ManualCommand, ...]:
     """A private key, closed to others from its first byte; `locked`: with a passphrase that openssl asks for."""
-    cipher = "-aes-256-cbc " if locked else ""
-    rights = f"install -m {mode:04o} {_owned(owner, group)}/dev/null {_q(path)}"
-    return (rights, f"openssl genpkey -quiet {cipher}{_KEY_OPTIONS[kind]} >> {_q(path)}")
+    cipher = ("-aes-256-cbc",) if locked else ()
+    made = ("openssl", "genpkey", "-quiet", *cipher, *_KEY_OPTIONS[kind])
+    return _empty(path, FileState(b"", mode, owner, group)), ManualCommand(argv=made, output=path)
 
 
-def authority(*, key: str, certificate: str, days: int, name: str) -> tuple[str, ...]:
+def authority(*, key: str, certificate: str, days: int, name: str) -> tuple[ManualCommand, ...]:
     """A CA certificate with the extensions that Go, OpenSSL and strict Python accept."""
-    return (
-        (
-            f"openssl req -x509 -new -key {_q(key)} -days {days} -sha256 -out {_q(certificate)} \\\n"
-            f"  -config /dev/stdin <<'END'\n{_request(name, extended=True)}"
-            "[ext]\nbasicConstraints = critical, CA:TRUE\nkeyUsage = critical, keyCertSign, cRLSign\n"
-            "subjectKeyIdentifier = hash\nEND"
-        ),
+    extensions = (
+        "basicConstraints = critical, CA:TRUE\nkeyUsage = critical, keyCertSign, cRLSign\n"
+        "subjectKeyIdentifier = hash\n"
     )
+    return _self_signed(key, certificate, days=days, name=name, extensions=extensions)
 
 
 def issue(
@@ -60,20 +70,21 @@ def issue(
     name: str,
     ca: tuple[str, str],
     usage: str = "serverAuth",
-) -> tuple[str, ...]:
+    owner: str = "",
+    group: str = "",
+) -> tuple[SignedCertificate, ...]:
     """A certificate signed by the CA (certificate and key in `ca`); `usage` as openssl writes it."""
-    ca_certificate, ca_key = ca
     return (
-        (
-            f"openssl req -new -key {_q(key)} -config /dev/stdin -out {_q(certificate + '.csr')} <<'END'\n"
-            f"{_request(name)}END"
+        SignedCertificate(
+            key=key,
+            certificate=certificate,
+            request=_request(name),
+            ca=ca,
+            extensions=f"{_leaf_extensions(names, usage)}authorityKeyIdentifier = keyid\n",
+            days=days,
+            owner=owner,
+            group=group,
         ),
-        (
-            f"openssl x509 -req -in {_q(certificate + '.csr')} -CA {_q(ca_certificate)} -CAkey {_q(ca_key)} \\\n"
-            f'  -set_serial "0x$(openssl rand -hex 16)" -days {days} -sha256 -out {_q(certificate)} \\\n'
-            f"  -extfile /dev/stdin <<'END'\n{_leaf_extensions(names, usage)}authorityKeyIdentifier = keyid\nEND"
-        ),
-        f"rm {_q(certificate + '.csr')}",
     )
 
 
@@ -86,92 +97,96 @@ def client_pair(
     ca: tuple[str, str] | None,
     owner: str = "",
     group: str = "",
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+) -> tuple[tuple[Typed, ...], tuple[Typed, ...]]:
     """A client's key, and its certificate: signed by the CA (certificate and key in `ca`) or by itself.
 
     Args:
         paths: certificate and key.
     """
     certificate, key = paths
-    rights = {"mode": 0o640, "owner": owner, "group": group} if owner else {"mode": 0o600}
-    made = new_key(key, kind, **rights)
+    made = new_key(key, kind, mode=0o640 if owner else 0o600, owner=owner, group=group)
     if ca is None:
         return made, self_signed(
             key=key, certificate=certificate, names=names, days=days, name=names[0], usage="clientAuth"
         )
-    signed = issue(
-        key=key, certificate=certificate, names=names, days=days, name=names[0], ca=ca, usage="clientAuth"
+    return made, issue(
+        key=key,
+        certificate=certificate,
+        names=names,
+        days=days,
+        name=names[0],
+        ca=ca,
+        usage="clientAuth",
+        owner=owner,
+        group=group,
     )
-    return made, signed
 
 
 def self_signed(
     *, key: str, certificate: str, names: tuple[str, ...], days: int, name: str, usage: str = "serverAuth"
-) -> tuple[str, ...]:
+) -> tuple[ManualCommand, ...]:
     """A certificate that signs itself; the other end pins it."""
+    return _self_signed(key, certificate, days=days, name=name, extensions=_leaf_extensions(names, usage))
+
+
+def _self_signed(
+    key: str, certificate: str, *, days: int, name: str, extensions: str
+) -> tuple[ManualCommand, ...]:
+    made = ("openssl", "req", "-x509", "-new", "-key", key, "-days", str(days), "-sha256")
     return (
-        (
-            f"openssl req -x509 -new -key {_q(key)} -days {days} -sha256 -out {_q(certificate)} \\\n"
-            f"  -config /dev/stdin <<'END'\n{_request(name, extended=True)}[ext]\n{_leaf_extensions(names, usage)}END"
+        ManualCommand(
+            argv=(*made, "-out", certificate, "-config", STDIN),
+            stdin=f"{_request(name, extended=True)}[ext]\n{extensions}",
         ),
     )
 
 
-def copy(source: str, target: str, state: FileState) -> tuple[str, ...]:
-    """A file copied to where it belongs, with its rights."""
-    return (f"install -m {state.mode:04o} {_owned(state.owner, state.group)}{_q(source)} {_q(target)}",)
+def copy(source: str, target: str, state: FileState) -> tuple[ManualCommand, ...]:
+    """A file of the workspace copied to where it belongs, with its rights."""
+    return (ManualCommand(argv=_install(state, STDIN, target), source=source),)
 
 
-def text(path: str, state: FileState) -> tuple[str, ...]:
+def copy_there(source: str, target: str, state: FileState) -> tuple[ManualCommand, ...]:
+    """The same where both ends are on one host."""
+    return (ManualCommand(argv=_install(state, source, target)),)
+
+
+def text(path: str, state: FileState) -> tuple[ManualCommand, ...]:
     """A text file written as it is, with its rights; for texts that hold no secret."""
-    rights = f"install -m {state.mode:04o} {_owned(state.owner, state.group)}/dev/stdin {_q(path)}"
-    return (f"{rights} <<'END'\n{state.content.decode('utf-8', 'replace')}END",)
+    content = state.content.decode("utf-8", "replace")
+    return (ManualCommand(argv=_install(state, STDIN, path), stdin=content),)
 
 
-def removed(path: str) -> tuple[str, ...]:
+def removed(path: str) -> tuple[ManualCommand, ...]:
     """A file that goes."""
-    return (f"rm {_q(path)}",)
+    return (ManualCommand(argv=("rm", path)),)
 
 
-def password(path: str, user: UserSpec) -> tuple[str, ...]:
+def password(path: str, user: UserSpec) -> tuple[ManualCommand, ...]:
     """A password in a file that nobody else can read: one that nobody has seen, or the person's own."""
+    script = f"openssl rand -base64 18 | tr '+/' '-_' | tr -d '\\n' > {_q(path)}"
     if user.password == "file":
-        return (f"install -m 0600 /dev/null {_q(path)}", f"tr -d '\\r\\n' < {_q(user.file)} > {_q(path)}")
-    if user.password == "prompt":
-        return (
-            f"install -m 0600 /dev/null {_q(path)}",
-            f'read -rs p && printf %s "$p" > {_q(path)}; unset p   # type it, then Enter',
-        )
-    return (
-        f"install -m 0600 /dev/null {_q(path)}",
-        f"openssl rand -base64 18 | tr '+/' '-_' | tr -d '\\n' > {_q(path)}",
-    )
+        script = f"tr -d '\\r\\n' < {_q(user.file)} > {_q(path)}"
+    elif user.password == "prompt":
+        script = f'read -rs p && printf %s "$p" > {_q(path)}; unset p   # type it, then Enter'
+    return _empty(path), ManualCommand(script=script)
 
 
-def curl_config(path: str, user: str, password_path: str) -> tuple[str, ...]:
+def curl_config(path: str, user: str, password_path: str) -> tuple[ManualCommand, ...]:
     """A curl config, so that a password never stands on a command line."""
-    return (
-        f"install -m 0600 /dev/null {_q(path)}",
-        f'printf \'user = "%s:%s"\\n\' {_q(user)} "$(sed \'s/[\\\\"]/\\\\&/g\' {_q(password_path)})" > {_q(path)}',
-    )
+    script = f'printf \'user = "%s:%s"\\n\' {_q(user)} "$(sed \'s/[\\\\"]/\\\\&/g\' {_q(password_path)})" > {_q(path)}'
+    return _empty(path), ManualCommand(script=script)
 
 
-def wrong_login(path: str, user: str, password: str) -> tuple[str, ...]:
+def wrong_login(path: str, user: str, password: str) -> tuple[ManualCommand, ...]:
     """A curl config with a password that is known to be wrong, and no secret."""
-    return (
-        f"install -m 0600 /dev/null {_q(path)}",
-        f"printf 'user = \"%s:%s\"\\n' {_q(user)} {_q(password)} > {_q(path)}",
-    )
-
-
-def private_copy(source: str, path: str) -> tuple[str, ...]:
-    """A copy for one's own eyes."""
-    return (f"install -m 0600 {_q(source)} {_q(path)}",)
+    script = f"printf 'user = \"%s:%s\"\\n' {_q(user)} {_q(password)} > {_q(path)}"
+    return _empty(path), ManualCommand(script=script)
 
 
 def web_config(
     path: str, before: FileState | None, after: FileState, users: tuple[tuple[UserSpec, str], ...]
-) -> tuple[str, ...]:
+) -> tuple[ManualCommand, ...]:
     """A web configuration: written anew, or the edit as a patch. Hashes come from htpasswd.
 
     Args:
@@ -179,22 +194,19 @@ def web_config(
     """
     if before is not None:
         return patch(path, before, after)
-    text = after.content.decode("utf-8", "replace")
-    head = text.partition("basic_auth_users:")[0].rstrip("\n")
-    rights = f"install -m {after.mode:04o} {_owned(after.owner, after.group)}/dev/stdin {_q(path)}"
+    head = after.content.decode("utf-8", "replace").partition("basic_auth_users:")[0].rstrip("\n")
     if not users:
-        return (f"{rights} <<'END'\n{head}\nEND",)
-    lines = [f"{{ cat <<'END'\n{head}\nbasic_auth_users:\nEND"]
+        return (ManualCommand(argv=_install(after, STDIN, path), stdin=f"{head}\n"),)
+    lines = [f"cat <<'END'\n{head}\nbasic_auth_users:\nEND"]
     for user, password_path in users:
         lines.append(
             f"printf '  %s\\n' \"$(htpasswd -niBC {user.cost} {_q(user.name)} < {_q(password_path)} "
             "| head -n 1 | sed 's/:/: /')\""
         )
-    lines.append(f"}} | {rights}")
-    return ("\n".join(lines),)
+    return (ManualCommand(argv=_install(after, STDIN, path), script="\n".join(lines)),)
 
 
-def patch(path: str, before: FileState, after: FileState) -> tuple[str, ...]:
+def patch(path: str, before: FileState, after: FileState) -> tuple[ManualCommand, ...]:
     """An edit as a patch; the rights of the file stay. Nothing for an edit that holds a secret."""
     name = posixpath.basename(path)
     old, new = (
@@ -207,17 +219,17 @@ def patch(path: str, before: FileState, after: FileState) -> tuple[str, ...]:
     ]
     text = "".join(lines)
     if redact(text) != text or "\r" in text or not _typable(text):
-        return (f"# Edit {path} as the diff shows: what stands there is not fit for typing here.",)
-    return (f"patch --quiet --no-backup-if-mismatch {_q(path)} <<'END'\n{text}END",)
+        return (
+            ManualCommand(
+                note=f"Edit {path} as the diff shows: what stands there is not fit for typing here."
+            ),
+        )
+    return (ManualCommand(argv=("patch", "--quiet", "--no-backup-if-mismatch", path), stdin=text),)
 
 
 def _typable(text: str) -> bool:
     """Whether a terminal would show every character as it is."""
     return all(character in "\n\t" or character.isprintable() for character in text)
-
-
-def _owned(owner: str, group: str) -> str:
-    return f"-o {_q(owner)} -g {_q(group)} " if owner and group else ""
 
 
 def _request(name: str, *, extended: bool = False) -> str:

@@ -22,6 +22,7 @@ from wizard.model import (
     FileState,
     Finding,
     MakeFolder,
+    ManualCommand,
     PlannedStep,
     RunService,
     StepKind,
@@ -96,7 +97,7 @@ def reload_step(facts: Facts, server: Server, *, restarts: bool) -> PlannedStep 
             after=after,
             content_kind=ContentKind.SERVICE_FLAGS,
             why=f"{place} asks by http: `systemctl reload` would end well and reload nothing.",
-            by_hand=(*manual_commands.text(path, after), "systemctl daemon-reload"),
+            by_hand=(*manual_commands.text(path, after), ManualCommand(argv=("systemctl", "daemon-reload"))),
         )
     )
     if not restarts:

@@ -140,7 +140,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         *_ordered(facts, server_plans, client_plans, inquiry.turns(targets)),
     )
     steps = tuple(
-        remote_commands.step(facts, replace(step, stage=number))
+        remote_commands.routed(facts, replace(step, stage=number))
         for number, stage in enumerate(stages)
         for step in stage
         if step.changes
@@ -297,7 +297,7 @@ def _trust_copies(facts: Facts, plans: Sequence[ServerPlan]) -> tuple[PlannedSte
             server_plan.pair.trust,
             ContentKind.CERTIFICATE,
             why=f"The probes check {server_plan.server.key} against it, as Prometheus will.",
-            by_hand=manual_commands.private_copy(source, path)
+            by_hand=manual_commands.copy_there(source, path, FileState(b"", 0o600, "", ""))
             if source
             else manual_commands.text(path, FileState(server_plan.pair.trust, 0o600, "", "")),
             secret=False,

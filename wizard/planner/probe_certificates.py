@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from wizard.certificates import issue, signatures
-from wizard.model import WORKSPACE, Change, ContentKind, Facts, PlannedStep, Stack, StepKind
+from wizard.model import WORKSPACE, Change, ContentKind, Facts, PlannedStep, Stack, StepKind, Typed
 from wizard.planner import credentials, manual_commands
 from wizard.planner import paths as layout
 from wizard.planner.certificates import Pair
@@ -120,7 +120,7 @@ def _workspace_pair(
     *,
     fits: Callable[[bytes], bool],
     why: str,
-    by_hand: Sequence[tuple[str, ...]],
+    by_hand: Sequence[tuple[Typed, ...]],
 ) -> tuple[Change, ...]:
     there, there_key = (facts.file(WORKSPACE, path) for path in paths)
     if there is not None and there_key is not None:

@@ -26,6 +26,7 @@ from wizard.model import (
     FileState,
     Finding,
     MakeFolder,
+    ManualCommand,
     OwnFiles,
     PlannedStep,
     Stack,
@@ -423,7 +424,12 @@ def _flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | No
             after=after,
             content_kind=ContentKind.SERVICE_FLAGS,
             why=f"Without --{flag} the program never opens the file. All its other flags stay.",
-            by_hand=manager_of(server.service).flag_commands(server.service, wanted=wanted, current=before),
+            by_hand=tuple(
+                ManualCommand(script=line)
+                for line in manager_of(server.service).flag_commands(
+                    server.service, wanted=wanted, current=before
+                )
+            ),
         )
     )
     return server.step(

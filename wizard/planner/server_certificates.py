@@ -21,6 +21,7 @@ from wizard.model import (
     OwnFiles,
     PathInfo,
     Stack,
+    Typed,
     WriteFile,
 )
 from wizard.planner import credentials, paths
@@ -201,6 +202,7 @@ def _new_server_pair(
     certificate_path, key_path = _free_pair(server, config)
     own_ca = spec.issued_by == "ca"
     source: tuple[str, str] | None = None
+    certify: tuple[Typed, ...] = ()
     if own_ca:
         key = issue.new_key(spec.key)
         authority = forge.authority()
@@ -220,6 +222,8 @@ def _new_server_pair(
             days=spec.days,
             name=server.spec.host,
             ca=paths.ca_pair(facts),
+            owner=server.owner,
+            group=server.group,
         )
     elif spec.issued_by == "shared" and server.spec.name != "prometheus":
         shared = shared_pair(stack, facts, forge)

@@ -12,7 +12,17 @@ from collections.abc import Sequence
 from wizard.components import component as find_component
 from wizard.components.base import numbers
 from wizard.errors import InputError
-from wizard.model import Change, ContentKind, Facts, FileState, MakeFolder, PlannedStep, StepKind, WriteFile
+from wizard.model import (
+    Change,
+    ContentKind,
+    Facts,
+    FileState,
+    MakeFolder,
+    ManualCommand,
+    PlannedStep,
+    StepKind,
+    WriteFile,
+)
 from wizard.planner import manual_commands, paths
 from wizard.planner.paths import Client, Server
 
@@ -118,7 +128,7 @@ def step(facts: Facts, server: Server, files: Sequence[str]) -> PlannedStep | No
             after=after,
             content_kind=ContentKind.SERVICE_FLAGS,
             why=f"At each start, systemd copies them to {server.credentials} for this unit alone.",
-            by_hand=(*manual_commands.text(path, after), "systemctl daemon-reload"),
+            by_hand=(*manual_commands.text(path, after), ManualCommand(argv=("systemctl", "daemon-reload"))),
         )
     )
     return server.step(
