@@ -16,7 +16,7 @@ SPECS = {
     "out": HostSpec(name="out", connect="manual"),
 }
 HERE = "# On the machine where Firescreen runs:"
-RIGHTS = FileState(b"text\n", 0o640, "root", "prometheus")
+RIGHTS = FileState(b"text\n", 0o640, "root", "root")
 
 
 def way(name: str) -> Route | None:
@@ -26,7 +26,7 @@ def way(name: str) -> Route | None:
 def test_a_host_that_is_this_machine_needs_no_way() -> None:
     assert way("here") is None
     copied = manual_commands.copy("/own/ca.crt", "/etc/ca.crt", RIGHTS)
-    assert rendered(copied, None) == ("install -m 0640 -o root -g prometheus /own/ca.crt /etc/ca.crt",)
+    assert rendered(copied, None) == ("install -m 0640 -o root -g root /own/ca.crt /etc/ca.crt",)
     assert not is_typed_here(copied, None)
 
 
@@ -35,18 +35,17 @@ def test_a_host_that_is_this_machine_needs_no_way() -> None:
     [
         (
             "far",
-            "ssh ada@192.0.2.7 'sudo install -m 0640 -o root -g prometheus /dev/stdin /etc/ca.crt' < /own/ca.crt",
+            "ssh ada@192.0.2.7 'sudo install -m 0640 -o root -g root /dev/stdin /etc/ca.crt' < /own/ca.crt",
         ),
         (
             "box",
-            "incus exec web -- install -m 0640 -o root -g prometheus /dev/stdin /etc/ca.crt < /own/ca.crt",
+            "incus exec web -- install -m 0640 -o root -g root /dev/stdin /etc/ca.crt < /own/ca.crt",
         ),
         (
             "deep",
-            "ssh ada@192.0.2.7 'sudo incus exec deep -- install -m 0640 -o root -g prometheus /dev/stdin /etc/ca.crt'"
-            + " < /own/ca.crt",
+            "ssh ada@192.0.2.7 'sudo incus exec deep -- install -m 0640 -o root -g root /dev/stdin /etc/ca.crt' < /own/ca.crt",
         ),
-        ("out", "install -m 0640 -o root -g prometheus /own/ca.crt /etc/ca.crt"),
+        ("out", "install -m 0640 -o root -g root /own/ca.crt /etc/ca.crt"),
     ],
 )
 def test_what_comes_from_the_workspace_is_typed_here(name: str, command: str) -> None:
@@ -59,7 +58,7 @@ def test_what_comes_from_the_workspace_is_typed_here(name: str, command: str) ->
 def test_what_takes_nothing_from_the_workspace_is_typed_on_the_host(name: str) -> None:
     typed = manual_commands.text("/etc/x", RIGHTS)
     assert rendered(typed, way(name)) == (
-        "install -m 0640 -o root -g prometheus /dev/stdin /etc/x <<'END'\ntext\nEND",
+        "install -m 0640 -o root -g root /dev/stdin /etc/x <<'END'\ntext\nEND",
     )
 
 
@@ -72,7 +71,7 @@ def test_a_certificate_is_signed_where_the_ca_is() -> None:
         name="srv1",
         ca=("/own/ca.crt", "/own/ca.key"),
         owner="root",
-        group="prometheus",
+        group="root",
     )
     local = rendered(typed, None)
     assert [line.split()[:2] for line in local] == [
@@ -88,7 +87,7 @@ def test_a_certificate_is_signed_where_the_ca_is() -> None:
     assert "-in /own/far-n.crt.csr -CA /own/ca.crt -CAkey /own/ca.key" in signing
     assert "subjectAltName = DNS:srv1, IP:192.0.2.7" in signing
     assert back == (
-        "ssh ada@192.0.2.7 'sudo install -m 0644 -o root -g prometheus /dev/stdin /etc/n.crt' < /own/far-n.crt"
+        "ssh ada@192.0.2.7 'sudo install -m 0644 -o root -g root /dev/stdin /etc/n.crt' < /own/far-n.crt"
     )
     assert rest == "rm /own/far-n.crt /own/far-n.crt.csr"
     assert "ca.key" not in request + back
