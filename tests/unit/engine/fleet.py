@@ -1,0 +1,108 @@
+"""Several servers with a node_exporter each and a Prometheus that scrapes them, planned as ever and kept in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.engine.memory import MemoryConnection, MemoryManager, Site, attempt, done
+from tests.unit.planner import planned
+from wizard import planner, probes
+from wizard.inventory import stack_file
+from wizard.model import WORKSPACE, Answers, Attempt, Plan, Probe
+from wizard.workspace import Workspace
+
+
+@dataclass
+class Wire:
+    """Answers probes as a plan expects them, but for hosts that are broken."""
+
+    broken: set[str] = field(default_factory=set)
+    """Hosts whose servers do not answer the right client."""
+    silent: set[str] = field(default_factory=set)
+    """host:port that takes no connection."""
+    asked: list[Probe] = field(default_factory=list)
+    answer: Callable[[Probe], Attempt | None] = lambda probe: None
+
+    def run(self, probe: Probe, **_: object) -> Attempt:
+        """One attempt."""
+        self.asked.append(probe)
+        own = self.answer(probe)
+        if own is not None:
+            return own
+        if probe.host in self.broken and probe.wanted and probe.kind == "http":
+            return attempt(probe, "error", reason="connect: connection refused", curl="curl it")
+        return attempt(probe, detail="https://")
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> Wire:
+        """In place of the network."""
+        monkeypatch.setattr(probes, "run", self.run)
+        monkeypatch.setattr(probes, "wait", self.run)
+        monkeypatch.setattr(probes, "answers", lambda address, seconds: address not in self.silent)
+        return self
+
+
+def fleet(
+    folder: Path, manager: MemoryManager, count: int = 3, *, levels: tuple[str, ...] = ("tls", "basic_auth")
+) -> tuple[Site, Plan]:
+    """Servers srv1, srv2 … and a Prometheus, with a plan that secures the servers."""
+    names = [f"srv{number + 1}" for number in range(count)]
+    hosts: dict[str, Any] = {
+        name: {"connect": "ssh", "address": f"192.0.2.{10 + number}", "user": "root"}
+        for number, name in enumerate([*names, "prometheus"])
+    }
+    components = [{"host": name, "name": "node_exporter", "protect": list(levels)} for name in names]
+    targets = ", ".join(f"'{name}:9100'" for name in names)
+    described: dict[str, Any] = {
+        name: {
+            "names": [name],
+            "folders": ["/etc", "/etc/default"],
+            "services": [
+                {
+                    "component": "node_exporter",
+                    "version": "1.9.0",
+                    "manager": "memory",
+                    "listen": f"{name}:9100",
+                }
+            ],
+            "files": {"/etc/default/prometheus-node-exporter": 'ARGS=""\n'},
+        }
+        for name in names
+    }
+    described["prometheus"] = {
+        "names": ["prometheus"],
+        "promtool": "/usr/bin/promtool",
+        "folders": ["/etc", "/etc/default", "/etc/prometheus"],
+        "services": [
+            {
+                "component": "prometheus",
+                "version": "3.5.0",
+                "manager": "memory",
+                "listen": "192.0.2.99:9090",
+                "config_file": "/etc/prometheus/prometheus.yml",
+            }
+        ],
+        "files": {
+            "/etc/default/prometheus": 'ARGS=""\n',
+            "/etc/prometheus/prometheus.yml": f"scrape_configs:\n  - job_name: node\n    static_configs:\n      - targets: [{targets}]\n",
+        },
+    }
+    wanted = stack_file.parse(
+        planned._yaml({"version": 1, "hosts": hosts, "components": components}), source="firescreen.yaml"
+    )
+    facts = planned.looked_up(wanted, planned._facts(wanted, described, {}, {}))
+    plan = replace(planner.plan(wanted, facts, Answers()), watched=())
+    connections = {
+        name: MemoryConnection(
+            name,
+            {path: state for path, state in known.files.items() if state is not None},
+            {"promtool": lambda *words: done("SUCCESS")},
+        )
+        for name, known in facts.hosts.items()
+    }
+    assert WORKSPACE in connections
+    return Site(Workspace(folder / "workspace").ensure(), wanted.hosts, connections, manager), plan
