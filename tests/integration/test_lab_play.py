@@ -395,7 +395,7 @@ def test_the_command_line_follows_a_lab(engine: Engine) -> None:
     assert started.returncode == 0, started.stderr
     assert "Read the metrics as a stranger" in started.stdout and "\x1b" not in started.stdout
     missing = fire("lab", "check", workspace=root)
-    assert missing.returncode == 1 and "not yet" in missing.stdout
+    assert missing.returncode == 1 and "not done yet" in missing.stdout
     assert "No password" in fire("lab", "hint", "look", workspace=root).stdout
     assert fire("lab", "solve", "1", workspace=root).returncode == 0
     assert fire("lab", "check", "metrics", workspace=root).returncode == 0

@@ -16,6 +16,7 @@ import click
 
 import wizard
 from wizard.cli import (
+    certificates,
     docs,
     export,
     labs,
@@ -123,7 +124,7 @@ for command in (
     runs.history,
     tools.probe,
     tools.explain,
-    tools.cert,
+    certificates.cert,
     tools.hash_command,
     practising.practice,
     labs.lab,

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from wizard import binaries
 from wizard.certificates import issue, pem_form, problems
-from wizard.cli.tools import inspect
+from wizard.cli.certificates import inspect
 
 KEY = issue.new_key("ec-p256")
 CA = issue.new_ca(name="Lab CA", key_pem=KEY, days=100)
