@@ -82,4 +82,4 @@ def test_a_key_is_told_as_a_key(content: bytes, tmp_path: Path) -> None:
     assert told.exit_code == 2
     assert "private key" in told.output
     assert "swap" not in told.output
-    assert "Give the certificate's file" in told.output
+    assert "Name the file of the certificate" in told.output
