@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import gc
 import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from platformdirs import user_cache_path
 from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
+from tests.integration import stand
 from wizard import binaries
 from wizard import practice as practice_stack
 from wizard.practice import PracticeStack
@@ -98,6 +98,4 @@ def practice(tmp_path: Path, cache: Path) -> Iterator[PracticeStack]:
 @pytest.fixture
 def free_port() -> int:
     """A port of 127.0.0.1 that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return stand.free_port()

@@ -25,17 +25,12 @@ from typing import Any
 
 import paramiko
 
+from tests.integration.stand import free_port
 from wizard.connections.credentials import Access
 from wizard.connections.ssh.connection import SshConnection
 from wizard.model import HostSpec
 
 PROGRAM = "/usr/sbin/sshd"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def keygen(path: Path, *, kind: str = "ed25519", passphrase: str = "") -> Path:

@@ -2,24 +2,52 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import random
 import socket
 import subprocess
+import tempfile
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 READY_TIMEOUT = 30
 """Seconds that a program may take until it says that it is ready."""
 
 
+_GIVEN: deque[int] = deque()
+"""The ports that this process was given last: they are its own until 500 others were given."""
+
+
+@cache
+def _port_locks() -> int:
+    """A file whose byte N is locked by the process that was given port N."""
+    path = Path(tempfile.gettempdir()) / f"firescreen-test-ports-{os.getuid()}"
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
 def free_port() -> int:
-    """A port that nothing listens on, and that no outgoing connection is given before it is used."""
-    for port in random.sample(range(15000, 32000), 200):
-        with socket.socket() as sock, suppress(OSError):
-            sock.bind(("127.0.0.1", port))
-            return port
+    """A port that nothing listens on, that no other process of the tests is given meanwhile, and no outgoing connection."""
+    while len(_GIVEN) >= 500:
+        fcntl.lockf(_port_locks(), fcntl.LOCK_UN, 1, _GIVEN.popleft())
+    for port in random.sample(range(15000, 32000), 2000):
+        if port in _GIVEN:
+            continue
+        try:
+            fcntl.lockf(_port_locks(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        except OSError:
+            continue
+        _GIVEN.append(port)
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
     raise AssertionError("no free port between 15000 and 32000")
 
 

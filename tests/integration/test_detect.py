@@ -326,9 +326,7 @@ def test_a_drop_in_that_sorts_behind_ours_does_not_win() -> None:
 
 @pytest.fixture
 def running(node_exporter: str, tmp_path: Path) -> Iterator[tuple[int, int]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = stand.free_port()
     with (tmp_path / "log").open("wb") as log:
         child = subprocess.Popen(
             [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.stand import free_port
 from wizard.practice import PracticeStack
 
 Shell = subprocess.CompletedProcess[str]
@@ -86,18 +86,12 @@ def _without_incus(folder: Path) -> str:
     )
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.mark.parametrize("kind", [*LEFT_OUT, *REFUSED])
 def test_a_missing_host_is_named_and_never_a_traceback(
     run: Run, practice: PracticeStack, tmp_path: Path, kind: str
 ) -> None:
     stack, vault = tmp_path / "stack.yaml", tmp_path / "vault"
-    gone = {**LEFT_OUT, **REFUSED}[kind].replace("%(port)d", str(_free_port()))
+    gone = {**LEFT_OUT, **REFUSED}[kind].replace("%(port)d", str(free_port()))
     stack.write_text(STACK.format(gone=gone))
     vault.write_text("a long password of the vault\n")
     for number, (name, words) in enumerate(COMMANDS.items()):
@@ -117,7 +111,7 @@ def test_a_missing_host_is_named_and_never_a_traceback(
 
 def test_hosts_of_an_inventory_of_which_one_is_missing(run: Run, tmp_path: Path) -> None:
     inventory = tmp_path / "inventory.yml"
-    port = _free_port()
+    port = free_port()
     inventory.write_text(
         "all:\n  hosts:\n"
         "    here: {ansible_connection: local}\n"
