@@ -4,7 +4,7 @@ SHELL := /bin/sh
 # Tests start the program hundreds of times: without its bytecode each start would compile all of it anew.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help run test check matrix soak test-hosts hosts-up hosts-down bench lock screenshots clean
+.PHONY: help run test check matrix soak test-hosts hosts-up hosts-down bench lock screenshots deb clean
 
 # Most tests wait for a real program most of the time: six at once keep two processors busy.
 JOBS ?= 6
@@ -63,6 +63,10 @@ bench: ## Measures, against a yardstick in the same run; fails past a limit
 screenshots: ## Draws the README's pictures from the running program
 	@.ci/setup dev
 	.venv/bin/python tests/tools/screenshots.py
+
+deb: ## Builds a Debian package of this checkout in dist (on Debian and Ubuntu)
+	@.ci/setup dev
+	@.ci/deb
 
 lock: ## Writes the lock files from pyproject.toml (newest versions: make lock ARGS=--upgrade)
 	@.ci/setup dev

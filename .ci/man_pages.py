@@ -1,0 +1,16 @@
+"""Writes a man page for the program and for each of its commands, from the texts that --help prints.
+
+`python .ci/man_pages.py FOLDER`
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from click_man.core import write_man_pages
+
+import wizard
+from wizard.cli import firescreen
+
+sys.exit(write_man_pages("firescreen", firescreen, version=wizard.__version__, target_dir=sys.argv[1]))
