@@ -50,7 +50,7 @@ class NeededError(InputError):
             of a private key), 'sudo' (password for sudo) and 'host-key' (a yes to `fingerprint`).
         host: for a connection: whose it is, to be handed back to `hosts.access.Access` as it stands; the
             host's name, with kind 'key' the path of the key.
-        fingerprint: with kind 'host-key': what the host showed, e.g. SHA256:Vq1…
+        fingerprint, key_type: with kind 'host-key': what the host showed, e.g. SHA256:Vq1… and ssh-ed25519
     """
 
     title = "Something has to be asked for"
@@ -65,12 +65,14 @@ class NeededError(InputError):
         kind: str = "",
         host: str = "",
         fingerprint: str = "",
+        key_type: str = "",
     ) -> None:
         super().__init__(what, where=where, todo=todo)
         self.user = user
         self.kind = kind
         self.host = host
         self.fingerprint = fingerprint
+        self.key_type = key_type
 
 
 class StackError(InputError):

@@ -55,7 +55,7 @@ class LevelRow:
 
 def is_level(question: Question) -> bool:
     """Whether it asks for the protection of a component."""
-    return question.key.startswith("components.") and question.key.endswith(".protect")
+    return question.setting.name == "protect"
 
 
 def level_rows(questions: tuple[Question, ...], stack: Stack, scan: Scan) -> tuple[LevelRow, ...]:
@@ -66,7 +66,7 @@ def level_rows(questions: tuple[Question, ...], stack: Stack, scan: Scan) -> tup
     for question in questions:
         if not is_level(question):
             continue
-        where = question.key.removeprefix("components.").removesuffix(".protect")
+        where = question.setting.of
         host, _, name = where.partition("/")
         found = seen.get(where)
         sign, _, colour = EXPOSURE[found.state] if found else EXPOSURE["down"]

@@ -168,8 +168,9 @@ other questions."""
         stack = self.firescreen.session.stack
         if stack is None:
             return
+        settings = {question.key: question.setting for question in self._questions}
         for key, value in event.answers:
-            stack = self.firescreen.client.answer(stack, key, value)
+            stack = self.firescreen.client.answer(stack, settings[key], value)
         self._keep(stack, frozenset(key for key, _ in event.answers))
         self._ask_again()
 
@@ -191,7 +192,7 @@ other questions."""
             return False
         key = field.question.key
         try:
-            stack = self.firescreen.client.answer(session.stack, key, value)
+            stack = self.firescreen.client.answer(session.stack, field.question.setting, value)
         except InputError as error:
             field.show_error(f"{error.what}: {error.todo}" if error.todo else error.what)
             return False

@@ -27,11 +27,10 @@ TITLES = {
 
 def host_key_dialog(needed: NeededError) -> ConfirmDialog:
     """Shows a host's key and asks whether it is the right one; Enter by accident is a no."""
-    kind = needed.what.rpartition(": ")[2].removesuffix(needed.fingerprint).strip()
     text = Content("\n").join(
         [
             Content.assemble(("Host  ", "$quiet"), safe(needed.where or needed.host, 200)),
-            Content.assemble(("Key   ", "$quiet"), safe(kind or "of a kind that it does not name", 60)),
+            Content.assemble(("Key   ", "$quiet"), safe(needed.key_type, 60)),
             Content.assemble(("      ", ""), (safe(needed.fingerprint, 120).plain, "bold")),
             Content(""),
             Content("This is the first contact: nothing here knows that key yet. No password has been sent."),

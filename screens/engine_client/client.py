@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Plan,
         Question,
         RunRecord,
+        Setting,
         Stack,
     )
     from wizard.redact import Secret
@@ -210,11 +211,11 @@ class EngineClient:
 
         return {value: words for value, _, words in LEVELS}
 
-    def answer(self, stack: Stack, key: str, value: str) -> Stack:
+    def answer(self, stack: Stack, setting: Setting, value: str) -> Stack:
         """The stack with one question answered. Raises `InputError`. Pure and quick once imported."""
         from wizard import planner
 
-        return planner.answer(stack, key, value)
+        return planner.answer(stack, setting, value)
 
     def holdings(self, stack: Stack) -> tuple[Holding, ...]:
         """The certificates and users that exist, also where the stack in hand does not ask for any."""

@@ -327,15 +327,15 @@ def test_a_job_that_probes_others_too_is_left_as_it_is_only_with_a_yes(stand: Wh
     outcome = stand.engine.apply(plan)
     assert isinstance(outcome.error, InputError) and client.key in outcome.error.todo
     assert differences(before, snapshot(stand.root)) == []
-    question = next(each for each in planner.questions(stack, plan.facts) if each.key.endswith(client.key))
-    stack = planner.answer(stack, question.key, "yes")
+    question = next(each for each in planner.questions(stack, plan.facts) if each.setting.of == client.key)
+    stack = planner.answer(stack, question.setting, "yes")
     assert stack.accept_broken == (client.key,) and parse(dump(stack), source="x").accept_broken == (
         client.key,
     )
     outcome = stand.engine.apply(stand.engine.plan(stack))
     assert (outcome.state, outcome.error) == ("proven", None)
     assert outcome.health is not None and outcome.health.accepted == (client.key,)
-    assert planner.answer(stack, question.key, "").accept_broken == ()
+    assert planner.answer(stack, question.setting, "").accept_broken == ()
 
 
 # -- the command line ------------------------------------------------------------------------------------------

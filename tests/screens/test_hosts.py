@@ -54,7 +54,13 @@ class FarEngine(whole.WholeEngine):
         if self.asks_key and self.access.accepted(name) != PRINT:
             what = f"its host key is not known yet: ssh-ed25519 {PRINT}"
             raise NeededError(
-                what, where=name, todo="Compare it there.", kind="host-key", host=name, fingerprint=PRINT
+                what,
+                where=name,
+                todo="Compare it there.",
+                kind="host-key",
+                host=name,
+                fingerprint=PRINT,
+                key_type="ssh-ed25519",
             )
         for kind, asked in (("password", self.asks_login), ("sudo", self.asks_sudo and bool(spec.become))):
             given = self.access.secret(kind, name)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Literal, Self, TypeAlias
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -48,6 +49,22 @@ def matches(cert_pem: bytes, key_pem: bytes) -> bool:
         return False
 
 
+About: TypeAlias = Literal["certificate", "key", "ca"]
+
+
+class Problem(str):
+    """A plain sentence, and the file that it is about."""
+
+    __slots__ = ("about",)
+    about: About
+
+    def __new__(cls, text: str, about: About = "certificate") -> Self:
+        """A sentence about one of the files."""
+        made = super().__new__(cls, text)
+        made.about = about
+        return made
+
+
 def problems(
     cert_pem: bytes,
     *,
@@ -56,7 +73,7 @@ def problems(
     ca_pem: bytes | None = None,
     purpose: Purpose = "server",
     now: datetime | None = None,
-) -> tuple[str, ...]:
+) -> tuple[Problem, ...]:
     """What keeps a certificate from being used as `purpose` for `names`, a plain sentence each.
 
     Args:
@@ -73,10 +90,14 @@ def problems(
     moment = now or datetime.now(UTC)
     # In a CA file Go passes over what it cannot read and takes the rest.
     unread_ca = ca_pem if ca_pem and not pool(ca_pem) else None
-    files = (("certificate's file", cert_pem), ("key's file", key_pem), ("CA file", unread_ca))
+    files: tuple[tuple[str, About, bytes | None], ...] = (
+        ("certificate's file", "certificate", cert_pem),
+        ("key's file", "key", key_pem),
+        ("CA file", "ca", unread_ca),
+    )
     unread = tuple(
-        f"The {what} cannot be used: {why.partition(' (')[0]}."
-        for what, content in files
+        Problem(f"The {what} cannot be used: {why.partition(' (')[0]}.", about)
+        for what, about, content in files
         for why in pem_form.faults(content or b"")
         if content and b"-----BEGIN" in content
     )
@@ -85,9 +106,9 @@ def problems(
     try:
         return tuple(_problems(chain(cert_pem), names, key_pem, ca_pem, purpose, moment))
     except CertificateError as error:
-        return (f"The certificate cannot be used: {error.what}.",)
+        return (Problem(f"The certificate cannot be used: {error.what}."),)
     except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension):
-        return ("The certificate holds something that cannot be read.",)
+        return (Problem("The certificate holds something that cannot be read."),)
 
 
 def _problems(
@@ -97,55 +118,55 @@ def _problems(
     ca_pem: bytes | None,
     purpose: Purpose,
     now: datetime,
-) -> Iterator[str]:
+) -> Iterator[Problem]:
     leaf = shown[0]
     if key_pem is not None:
         yield from _key_problems(leaf, key_pem)
     begin, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
     if now > end:
-        yield f"The certificate expired on {end:%Y-%m-%d}."
+        yield Problem(f"The certificate expired on {end:%Y-%m-%d}.")
     if now < begin:
-        yield f"The certificate is valid only from {begin:%Y-%m-%d %H:%M} UTC on."
+        yield Problem(f"The certificate is valid only from {begin:%Y-%m-%d %H:%M} UTC on.")
     for name in names:
         fault = name_fault(leaf, name)
         if fault:
-            yield f"The certificate does not hold the name {one_line(name)} ({one_line(fault)})."
+            yield Problem(f"The certificate does not hold the name {one_line(name)} ({one_line(fault)}).")
     # A chain of one that is its own anchor leaves only dates and key usage to be judged.
     inside = min(max(now, begin), end)
     alone = verdict([leaf], anchors=[leaf], name="", purpose=purpose, now=inside)
     if "incompatible key usage" in alone:
-        yield f"The certificate may not be used as a {purpose}'s (extended key usage)."
+        yield Problem(f"The certificate may not be used as a {purpose}'s (extended key usage).")
     elif alone:
-        yield f"Prometheus cannot use the certificate ({one_line(alone)})."
+        yield Problem(f"Prometheus cannot use the certificate ({one_line(alone)}).")
         return
     if ca_pem is not None:
         yield from _signature_problems(shown, ca_pem, purpose, inside)
 
 
-def _key_problems(leaf: x509.Certificate, key_pem: bytes) -> Iterator[str]:
+def _key_problems(leaf: x509.Certificate, key_pem: bytes) -> Iterator[Problem]:
     try:
         if leaf.public_key() != _public(key_pem):
-            yield "The key does not belong to the certificate."
+            yield Problem("The key does not belong to the certificate.", "key")
     except CertificateError as error:
-        yield f"The key cannot be used: {error.what}."
+        yield Problem(f"The key cannot be used: {error.what}.", "key")
 
 
 def _signature_problems(
     shown: tuple[x509.Certificate, ...], ca_pem: bytes, purpose: Purpose, now: datetime
-) -> Iterator[str]:
+) -> Iterator[Problem]:
     try:
         anchors = bundle(ca_pem)
     except CertificateError as error:
-        yield f"The CA file cannot be used: {error.what}."
+        yield Problem(f"The CA file cannot be used: {error.what}.", "ca")
         return
     if shown[0] in anchors:
         return
     if not any(is_ca(anchor) for anchor in anchors):
-        yield "The CA file holds no CA certificate but a server's or client's."
+        yield Problem("The CA file holds no CA certificate but a server's or client's.", "ca")
         return
     reason = verdict(shown, anchors=pool(ca_pem), name="", purpose=purpose, now=now)
     if reason and "incompatible key usage" not in reason:
-        yield f"The certificate is not accepted with this CA ({one_line(reason)})."
+        yield Problem(f"The certificate is not accepted with this CA ({one_line(reason)}).")
 
 
 def _public(key_pem: bytes) -> object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from wizard.redact import Secret
 
@@ -172,15 +172,30 @@ class Answers:
     """What to replace although it serves: 'ca', 'certificates' (all), host/component, 'passwords'."""
 
 
+class Setting(NamedTuple):
+    """A place in a stack: its section, there a name, and what it is set for.
+
+    of: the key of the component, or of the client that will be rejected; '' in the other sections.
+    """
+
+    section: Literal["components", "users", "certificates", "accept_broken"]
+    name: str = ""
+    of: str = ""
+
+    def __str__(self) -> str:
+        """As a path in the stack file."""
+        return ".".join(part for part in (self.section, self.of, self.name) if part)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """One thing to ask, the same for the screen, the command line and the stack file.
 
-    `key` is the place in the stack (`certificates.days`, `components.srv1/node_exporter.protect` …).
     `priority` is 'high' (a newcomer sees it) or 'low' (an expert does).
     """
 
-    key: str
+    setting: Setting
+    """Where the answer is stored."""
     title: str
     why: str
     more: str
@@ -189,3 +204,8 @@ class Question:
     choices: tuple[tuple[str, str], ...] = ()
     """(value, what a person reads)"""
     priority: Literal["high", "low"] = "high"
+
+    @property
+    def key(self) -> str:
+        """`certificates.days`, `components.srv1/node_exporter.protect` …: its id, also for other programs."""
+        return str(self.setting)

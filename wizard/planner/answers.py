@@ -10,8 +10,8 @@ from typing import Any, cast
 from wizard import passwords
 from wizard.certificates.names import general_names
 from wizard.errors import CertificateError, InputError, PasswordError
-from wizard.model import Protection, RateLimit, Stack, UserSpec
-from wizard.planner.questions import ACCEPT_BROKEN, HEADERS, LEVELS
+from wizard.model import ComponentSpec, Protection, RateLimit, Setting, Stack, UserSpec
+from wizard.planner.questions import HEADERS, LEVELS
 from wizard.redact import Secret, plain
 
 _VALUES: Mapping[str, tuple[str, ...]] = {
@@ -24,65 +24,71 @@ _VALUES: Mapping[str, tuple[str, ...]] = {
     "min_version": ("", "TLS12", "TLS13"),
 }
 
+_FILES = {"files.cert_file": "cert_file", "files.key_file": "key_file", "files.ca_file": "ca_file"}
 
-def answer(stack: Stack, key: str, value: str) -> Stack:
+
+def answer(stack: Stack, setting: Setting, value: str) -> Stack:
     """The stack with one question answered. Passwords are checked here but kept by the caller, in `Answers`.
 
     Raises:
         InputError: the value cannot be used; `what` and `todo` are for beside the question.
     """
-    section, _, rest = key.partition(".")
-    if section == "components":
-        files, dot, name = rest.rpartition(".files.")
-        where, _, name = (files, "", f"files.{name}") if dot else rest.rpartition(".")
-        return _answer_component(stack, where, name, value)
-    if section == "users":
-        return _answer_user(stack, rest, value)
-    if section == "certificates":
-        return _answer_certificates(stack, rest, value)
-    if section == ACCEPT_BROKEN:
-        others = tuple(key for key in stack.accept_broken if key != rest)
-        return replace(stack, accept_broken=(*others, rest) if value else others)
-    raise InputError(f"there is no question '{plain(key)}'")
+    match setting.section:
+        case "components":
+            return _answer_component(stack, setting.of, setting.name, value)
+        case "users":
+            return _answer_user(stack, setting.name, value)
+        case "certificates":
+            return _answer_certificates(stack, setting.name, value)
+    others = tuple(key for key in stack.accept_broken if key != setting.of)
+    return replace(stack, accept_broken=(*others, setting.of) if value else others)
 
 
 def _answer_component(stack: Stack, where: str, name: str, value: str) -> Stack:
-    fields: dict[str, Any]
-    if name == "protect":
-        if value not in {level for level, _, _ in LEVELS}:
-            raise InputError(f"'{plain(value)}' is not a level", todo="choose one from the list")
-        fields = {"protect": cast(tuple[Protection, ...], tuple(part for part in value.split("+") if part))}
-    elif name in ("client_auth_type", "min_version"):
-        if value not in _VALUES[name]:
-            raise InputError(f"'{plain(value)}' cannot be chosen here", todo="choose one from the list")
-        fields = {name: value}
-    elif name.startswith("files."):
-        if value and not value.startswith("/"):
-            raise InputError("a full path is needed, from the root on", todo="e.g. /etc/ssl/node.crt")
-        here = next((component for component in stack.components if component.key == where), None)
-        fields = {"files": replace(here.files, **{name.removeprefix("files."): value})} if here else {}
-    elif name == "headers":
-        fields = {"headers": HEADERS if value else {}}
-    elif name == "rate_limit":
-        fields = {"rate_limit": _rate_limit(value)}
-    else:
-        names = tuple(dict.fromkeys(value.replace(",", " ").split()))
-        if not names and name == "names":
-            raise InputError("a certificate needs at least one name", todo="type a host name or an address")
-        try:
-            general_names(names)
-        except CertificateError as error:
-            raise InputError(error.what, todo=error.todo) from error
-        fields = {"names" if name == "names" else "client_allowed_sans": names}
     if where not in {component.key for component in stack.components}:
         raise InputError(f"there is no component '{plain(where)}'")
     return replace(
         stack,
         components=tuple(
-            replace(component, **fields) if component.key == where else component
+            replace(component, **_component_fields(component, name, value))
+            if component.key == where
+            else component
             for component in stack.components
         ),
     )
+
+
+def _component_fields(component: ComponentSpec, name: str, value: str) -> dict[str, Any]:
+    """What one answer changes in a component's entry."""
+    match name:
+        case "protect":
+            if value not in {level for level, _, _ in LEVELS}:
+                raise InputError(f"'{plain(value)}' is not a level", todo="choose one from the list")
+            return {"protect": cast(tuple[Protection, ...], tuple(part for part in value.split("+") if part))}
+        case "client_auth_type" | "min_version":
+            if value not in _VALUES[name]:
+                raise InputError(f"'{plain(value)}' cannot be chosen here", todo="choose one from the list")
+            return {name: value}
+        case "files.cert_file" | "files.key_file" | "files.ca_file":
+            if value and not value.startswith("/"):
+                raise InputError("a full path is needed, from the root on", todo="e.g. /etc/ssl/node.crt")
+            return {"files": replace(component.files, **{_FILES[name]: value})}
+        case "headers":
+            return {"headers": HEADERS if value else {}}
+        case "rate_limit":
+            return {"rate_limit": _rate_limit(value)}
+    return {name: _names(value, needed=name == "names")}
+
+
+def _names(value: str, *, needed: bool) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(value.replace(",", " ").split()))
+    if not names and needed:
+        raise InputError("a certificate needs at least one name", todo="type a host name or an address")
+    try:
+        general_names(names)
+    except CertificateError as error:
+        raise InputError(error.what, todo=error.todo) from error
+    return names
 
 
 def _answer_user(stack: Stack, name: str, value: str) -> Stack:

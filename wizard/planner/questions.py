@@ -8,7 +8,7 @@ from __future__ import annotations
 from wizard import passwords
 from wizard.components import component as find_component
 from wizard.config_files import web_config
-from wizard.model import BrokenClient, ComponentSpec, Facts, Question, RateLimit, Stack
+from wizard.model import BrokenClient, ComponentSpec, Facts, Question, RateLimit, Setting, Stack
 from wizard.planner import paths
 from wizard.planner.broken_clients import broken_clients
 from wizard.planner.certificate_names import certificate_names
@@ -34,8 +34,6 @@ LEVELS: tuple[tuple[str, str, str], ...] = (
 )
 
 
-ACCEPT_BROKEN = "accept_broken"
-"""What the questions about clients that will be rejected begin with."""
 HEADERS = {"X-Frame-Options": "deny", "X-Content-Type-Options": "nosniff"}
 """What is offered as the usual headers."""
 
@@ -51,7 +49,7 @@ def questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
         asked += _user_questions(stack)
     asked.append(
         Question(
-            key="certificates.issued_by",
+            setting=Setting("certificates", "issued_by"),
             title="Where certificates come from",
             why="With a CA of your own, Prometheus needs one file, however many servers you add.",
             more=(
@@ -78,7 +76,7 @@ def questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
     for server in paths.servers(stack, facts):
         asked.append(
             Question(
-                key=f"components.{server.key}.names",
+                setting=Setting("components", "names", server.key),
                 title=f"Names and addresses of {server.title} {_on(stack, server.spec.host)}",
                 why="The certificate is good for these and for no other: they are what Prometheus asks for.",
                 more=(
@@ -99,7 +97,7 @@ def questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
 def _broken_question(stack: Stack, client: BrokenClient) -> Question:
     """Whether a client may be rejected after the run."""
     return Question(
-        key=f"{ACCEPT_BROKEN}.{client.key}",
+        setting=Setting("accept_broken", of=client.key),
         title=f"{client.client} on {client.host} will be rejected by {client.server}",
         why=f"Firescreen does not change {client.client}, and applies nothing until you accept that.",
         more=(
@@ -117,7 +115,7 @@ def _broken_question(stack: Stack, client: BrokenClient) -> Question:
 
 def _level(stack: Stack, component: ComponentSpec) -> Question:
     return Question(
-        key=f"components.{component.key}.protect",
+        setting=Setting("components", "protect", component.key),
         title=f"How to protect {component.name} {_on(stack, component.host)}",
         why="Encrypted: nobody can read along, anyone may still ask. With a password, only who knows it is answered.",
         more=(
@@ -137,7 +135,7 @@ def _client_questions(stack: Stack, component: ComponentSpec) -> list[Question]:
     where = f"{component.name} {_on(stack, component.host)}"
     return [
         Question(
-            key=f"components.{component.key}.client_auth_type",
+            setting=Setting("components", "client_auth_type", component.key),
             title=f"How strictly {where} looks at client certificates",
             why="Only the first keeps out whoever has no certificate of yours.",
             more=(
@@ -157,7 +155,7 @@ def _client_questions(stack: Stack, component: ComponentSpec) -> list[Question]:
             priority="low",
         ),
         Question(
-            key=f"components.{component.key}.client_allowed_sans",
+            setting=Setting("components", "client_allowed_sans", component.key),
             title=f"Clients that {where} lets in",
             why="Leave it empty for every client with a certificate that you signed.",
             more=(
@@ -185,7 +183,7 @@ def _file_questions(stack: Stack, component: ComponentSpec) -> list[Question]:
     )
     return [
         Question(
-            key=f"components.{component.key}.files.{name}",
+            setting=Setting("components", f"files.{name}", component.key),
             title=title,
             why=why,
             more=more
@@ -200,13 +198,12 @@ def _file_questions(stack: Stack, component: ComponentSpec) -> list[Question]:
 def _tuning_questions(stack: Stack, facts: Facts, component: ComponentSpec) -> list[Question]:
     """What few people change; only what the version that runs there knows."""
     where = f"{component.name} {_on(stack, component.host)}"
-    key = f"components.{component.key}"
     known = facts.hosts.get(component.host)
     service = known.service(component.name, component.unit) if known is not None else None
     toolkit = find_component(component.name).toolkit(service.version if service is not None else "")
     asked = [
         Question(
-            key=f"{key}.min_version",
+            setting=Setting("components", "min_version", component.key),
             title=f"Oldest TLS that {where} speaks",
             why="TLS 1.2 is what every client of the last ten years can do.",
             more="TLS 1.3 alone is fine where only Prometheus asks; older browsers and scripts may not know it.",
@@ -219,7 +216,7 @@ def _tuning_questions(stack: Stack, facts: Facts, component: ComponentSpec) -> l
     if not web_config.unsupported(toolkit, headers=HEADERS):
         asked.append(
             Question(
-                key=f"{key}.headers",
+                setting=Setting("components", "headers", component.key),
                 title=f"Headers for browsers in the answers of {where}",
                 why="They keep its pages out of other sites' frames and from being guessed at.",
                 more="X-Frame-Options: deny and X-Content-Type-Options: nosniff. Prometheus itself ignores them.",
@@ -233,7 +230,7 @@ def _tuning_questions(stack: Stack, facts: Facts, component: ComponentSpec) -> l
     if not web_config.unsupported(toolkit, rate_limit=RateLimit("1s", 1)):
         asked.append(
             Question(
-                key=f"{key}.rate_limit",
+                setting=Setting("components", "rate_limit", component.key),
                 title=f"Most requests that {where} answers",
                 why="Empty for no limit; '100ms 20' is one each 100 ms, and 20 at once.",
                 more=(
@@ -257,7 +254,7 @@ def _user_questions(stack: Stack) -> list[Question]:
     user = stack.users[0]
     return [
         Question(
-            key="users.name",
+            setting=Setting("users", "name"),
             title="User name",
             why="Prometheus introduces itself with this name.",
             more="Any name without a colon or a space. The servers write it down beside the password's hash.",
@@ -266,7 +263,7 @@ def _user_questions(stack: Stack) -> list[Question]:
             priority="low",
         ),
         Question(
-            key="users.password",
+            setting=Setting("users", "password"),
             title="Password",
             why="Leave it empty and a strong one is made for you; Prometheus reads it from a file.",
             more=(
@@ -277,7 +274,7 @@ def _user_questions(stack: Stack) -> list[Question]:
             default="",
         ),
         Question(
-            key="users.more",
+            setting=Setting("users", "more"),
             title="Further users",
             why="People or programs that ask too, each with a password of its own.",
             more=(
@@ -289,7 +286,7 @@ def _user_questions(stack: Stack) -> list[Question]:
             priority="low",
         ),
         Question(
-            key="users.cost",
+            setting=Setting("users", "cost"),
             title="Cost of the password's hash",
             why=f"How slow guessing is made. 10 takes {_cost(10)} here for each check, 12 takes {_cost(12)}.",
             more=(
@@ -312,7 +309,7 @@ def _cost(cost: int) -> str:
 def _certificate_questions(stack: Stack) -> list[Question]:
     return [
         Question(
-            key="certificates.days",
+            setting=Setting("certificates", "days"),
             title="Lifetime in days",
             why="When it is over, Prometheus refuses the server: renew before. A year is a good habit.",
             more="Some walk-throughs use 80 years. A lost key would stay useful for as long.",
@@ -321,7 +318,7 @@ def _certificate_questions(stack: Stack) -> list[Question]:
             priority="low",
         ),
         Question(
-            key="certificates.key",
+            setting=Setting("certificates", "key"),
             title="Kind of key",
             why="EC P-256 is small, fast and understood everywhere.",
             more="RSA is for very old clients; Ed25519 is modern, but some browsers do not know it.",
@@ -336,7 +333,7 @@ def _certificate_questions(stack: Stack) -> list[Question]:
             priority="low",
         ),
         Question(
-            key="certificates.passphrase",
+            setting=Setting("certificates", "passphrase"),
             title="Passphrase for the CA's key",
             why="Leave it empty to keep the key unencrypted in a folder that only you can read.",
             more="With a passphrase, nobody can sign with a stolen copy. It is asked for at each new certificate.",

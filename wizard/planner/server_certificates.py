@@ -18,7 +18,6 @@ from wizard.model import (
     Facts,
     FileState,
     MakeFolder,
-    OwnFiles,
     PathInfo,
     Stack,
     Typed,
@@ -82,9 +81,9 @@ def _own_pair(facts: Facts, server: Server, names: tuple[str, ...]) -> Pair:
         )
     problems = issue.problems(certificate, names=names, key_pem=key, ca_pem=trust, purpose="server")
     if problems:
-        blamed = next(
-            (path for words, path in _blamed(files) if problems[0].startswith(words)), files.cert_file
-        )
+        blamed = {"certificate": files.cert_file, "key": files.key_file, "ca": files.ca_file}[
+            problems[0].about
+        ]
         raise CertificateError(
             problems[0],
             where=f"{server.spec.host}:{blamed}",
@@ -96,11 +95,6 @@ def _own_pair(facts: Facts, server: Server, names: tuple[str, ...]) -> Pair:
     copied = public(trust)
     source = (files.ca_file or files.cert_file) if copied == trust else ""
     return Pair(files.cert_file, files.key_file, certificate, copied, ours, trust_file=source)
-
-
-def _blamed(files: OwnFiles) -> tuple[tuple[str, str], ...]:
-    """How a problem begins, and the file that it is about."""
-    return ("The key", files.key_file), ("The CA", files.ca_file)
 
 
 def _refuse_leaf(trust: bytes, certificate: bytes, where: str) -> None:

@@ -198,6 +198,7 @@ class Login:
                 kind="host-key",
                 host=target.host,
                 fingerprint=shown,
+                key_type=kind,
             )
         with self._access.writing:
             # Another connection may have written it since.

@@ -1,0 +1,230 @@
+"""The questions of a stack, and what becomes of their answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.planner import planned
+from wizard import planner
+from wizard.errors import InputError
+from wizard.model import (
+    CertificateSpec,
+    Facts,
+    Proxies,
+    ProxyRoute,
+    Question,
+    RateLimit,
+    Setting,
+    Stack,
+)
+from wizard.planner.questions import LEVELS
+
+NODE = "srv1/node_exporter"
+
+
+def asked(name: str, **changed: object) -> tuple[Stack, Facts, dict[str, Question]]:
+    case = planned.case(name)
+    stack = replace(case.stack, **changed)  # type: ignore[arg-type]
+    facts = planned.looked_up(stack, case.facts)
+    return stack, facts, {question.key: question for question in planner.questions(stack, facts)}
+
+
+def component(stack: Stack) -> object:
+    return next(each for each in stack.components if each.key == NODE)
+
+
+def test_where_nothing_is_protected_only_the_levels_are_asked() -> None:
+    _, _, questions = asked("level-none")
+    assert questions
+    assert {question.setting.name for question in questions.values()} == {"protect"}
+
+
+def test_a_key_is_the_place_in_the_stack_file() -> None:
+    _, _, questions = asked("all-password")
+    assert questions["certificates.days"].setting == Setting("certificates", "days")
+    assert questions["users.name"].setting == Setting("users", "name")
+    some = next(each for each in questions.values() if each.setting.name == "names")
+    assert some.key == f"components.{some.setting.of}.names"
+    assert str(Setting("accept_broken", of="a/nginx/b")) == "accept_broken.a/nginx/b"
+    assert str(Setting("components", "files.cert_file", NODE)) == f"components.{NODE}.files.cert_file"
+
+
+@pytest.mark.parametrize("name", ["all-password", "all-mutual-tls", "two-users", "key-rsa-4096"])
+def test_every_default_can_be_taken_and_changes_nothing(name: str) -> None:
+    stack, _, questions = asked(name)
+    for question in questions.values():
+        answered = planner.answer(stack, question.setting, question.default)
+        if question.kind == "password":
+            continue  # an empty field stands for a password that is made
+        if question.setting.name == "names":
+            continue  # what is found is offered, and written down once it is taken
+        assert answered == stack, question.key
+        assert question.title
+        assert question.why
+        assert not question.choices or question.default in dict(question.choices)
+
+
+def test_what_few_people_change_is_of_low_priority() -> None:
+    _, _, questions = asked("all-mutual-tls")
+    low = {question.setting.name for question in questions.values() if question.priority == "low"}
+    assert {"client_auth_type", "client_allowed_sans", "min_version", "days", "key", "passphrase"} <= low
+    assert questions["certificates.issued_by"].priority == "high"
+
+
+def test_files_are_asked_for_where_certificates_come_from_files() -> None:
+    stack, _, questions = asked("all-tls", certificates=CertificateSpec(issued_by="files"))
+    names = {question.setting.name for question in questions.values() if question.setting.of}
+    assert {"files.cert_file", "files.key_file", "files.ca_file"} <= names
+    setting = next(each.setting for each in questions.values() if each.setting.name == "files.key_file")
+    named = planner.answer(stack, setting, "/etc/ssl/own.key")
+    assert [each.files.key_file for each in named.components if each.key == setting.of] == [
+        "/etc/ssl/own.key"
+    ]
+    assert planner.answer(named, setting, "") == stack
+    with pytest.raises(InputError, match="full path"):
+        planner.answer(stack, setting, "own.key")
+
+
+def test_what_a_version_does_not_know_is_not_asked() -> None:
+    _, _, new = asked("level-tls")
+    _, _, old = asked("old-node-exporter")
+    assert "headers" in {question.setting.name for question in new.values()}
+    assert not {"headers", "rate_limit"} & {question.setting.name for question in old.values()}
+
+
+def test_a_client_that_will_be_rejected_is_asked_about_and_can_be_accepted() -> None:
+    case = planned.case("all-password")
+    route = ProxyRoute(
+        host="here", program="nginx", file="/etc/nginx/x", line=5, upstream="127.0.0.1:9090", scheme="http"
+    )
+    facts = replace(planned.looked_up(case.stack, case.facts), proxies={"here": Proxies(routes=(route,))})
+    questions = {each.key: each for each in planner.questions(case.stack, facts)}
+    question = questions["accept_broken.here/nginx/prometheus"]
+    assert "nginx on here" in question.title
+    assert route.where in question.more
+    accepted = planner.answer(case.stack, question.setting, "yes")
+    assert accepted.accept_broken == ("here/nginx/prometheus",)
+    assert planner.answer(accepted, question.setting, "yes") == accepted
+    assert planner.answer(accepted, question.setting, "").accept_broken == ()
+
+
+# -- answers ------------------------------------------------------------------------------------------------
+
+
+def of_node(name: str) -> Setting:
+    return Setting("components", name, NODE)
+
+
+@pytest.fixture
+def stack() -> Stack:
+    return planned.case("level-tls").stack
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kept"),
+    [
+        *(("protect", level, tuple(filter(None, level.split("+")))) for level, _, _ in LEVELS),
+        ("client_auth_type", "VerifyClientCertIfGiven", "VerifyClientCertIfGiven"),
+        ("min_version", "TLS13", "TLS13"),
+        ("headers", "usual", {"X-Frame-Options": "deny", "X-Content-Type-Options": "nosniff"}),
+        ("headers", "", {}),
+        ("rate_limit", "100ms 20", RateLimit("100ms", 20)),
+        ("rate_limit", " ", None),
+        ("names", "a.example, 192.0.2.1 a.example", ("a.example", "192.0.2.1")),
+        ("client_allowed_sans", "", ()),
+        ("client_allowed_sans", "one two", ("one", "two")),
+    ],
+)
+def test_an_answer_about_a_component_is_kept(stack: Stack, name: str, value: str, kept: object) -> None:
+    answered = planner.answer(stack, of_node(name), value)
+    assert getattr(component(answered), name) == kept
+    others = [each for each in answered.components if each.key != NODE]
+    assert others == [each for each in stack.components if each.key != NODE]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("protect", "basic_auth", "not a level"),
+        ("client_auth_type", "Maybe", "cannot be chosen"),
+        ("min_version", "SSL3", "cannot be chosen"),
+        ("rate_limit", "fast", "not an interval"),
+        ("rate_limit", "1s 0", "out of range"),
+        ("names", " , ", "at least one name"),
+        ("names", "not a/name", "name"),
+    ],
+)
+def test_an_answer_that_cannot_be_used_says_so(stack: Stack, name: str, value: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        planner.answer(stack, of_node(name), value)
+
+
+def test_an_answer_about_nothing_is_refused(stack: Stack) -> None:
+    with pytest.raises(InputError, match="no component"):
+        planner.answer(stack, Setting("components", "protect", "srv9/node_exporter"), "tls")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kept"),
+    [
+        ("name", "metrics", "metrics"),
+        ("cost", "12", 12),
+        ("password", "a long enough password", "prompt"),
+        ("password", "", "generate"),
+    ],
+)
+def test_an_answer_about_the_user_is_kept(stack: Stack, name: str, value: str, kept: object) -> None:
+    answered = planner.answer(stack, Setting("users", name), value)
+    assert getattr(answered.users[0], name) == kept
+    assert answered.components == stack.components
+
+
+def test_further_users_keep_what_is_known_of_them(stack: Stack) -> None:
+    setting = Setting("users", "more")
+    first = stack.users[0].name
+    two = planner.answer(stack, setting, f"ada, bob {first} ada")
+    assert [user.name for user in two.users] == [first, "ada", "bob"]
+    costly = replace(two, users=(two.users[0], replace(two.users[1], cost=12), two.users[2]))
+    assert planner.answer(costly, setting, "ada").users == costly.users[:2]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("name", "two words", "user name here is"),
+        ("cost", "many", "whole number"),
+        ("cost", "31", "out of range"),
+        ("password", "x" * 80, "72"),
+        ("more", "good bad:name", "user name here is"),
+    ],
+)
+def test_a_user_that_cannot_be_is_refused(stack: Stack, name: str, value: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        planner.answer(stack, Setting("users", name), value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "spec"),
+    [
+        ("days", "90", CertificateSpec(days=90)),
+        ("key", "ed25519", CertificateSpec(key="ed25519")),
+        ("issued_by", "shared", CertificateSpec(issued_by="shared")),
+        ("passphrase", "secret words", CertificateSpec(passphrase=True)),
+        ("passphrase", "", CertificateSpec(passphrase=False)),
+    ],
+)
+def test_an_answer_about_certificates_is_kept(
+    stack: Stack, name: str, value: str, spec: CertificateSpec
+) -> None:
+    answered = planner.answer(stack, Setting("certificates", name), value)
+    assert getattr(answered.certificates, name) == getattr(spec, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("days", "0"), ("key", "dsa"), ("issued_by", "nobody"), ("colour", "red")]
+)
+def test_certificates_that_cannot_be_are_refused(stack: Stack, name: str, value: str) -> None:
+    with pytest.raises(InputError):
+        planner.answer(stack, Setting("certificates", name), value)
