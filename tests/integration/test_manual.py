@@ -1,0 +1,140 @@
+"""Commands in the README and the manual run as printed; the manual names every key of `--json` and every command.
+
+A document is one story: its commands run in order, in one folder and workspace, `firescreen.yaml` describing a practice
+stack. A comment `# exit N` says which exit code is expected; 0 is where nothing is said.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import takewhile
+from pathlib import Path
+
+import click
+import pytest
+
+from wizard import practice as practice_stack
+from wizard.cli import firescreen
+
+pytestmark = pytest.mark.spread
+ROOT = Path(__file__).resolve().parents[2]
+MANUAL = ROOT / "assets" / "docs"
+DOCUMENTS = [ROOT / "README.md", *sorted(MANUAL.glob("*.md"))]
+FENCE = re.compile(r"^(?P<indent> *)```sh\n(?P<body>.*?)^ *```$", re.DOTALL | re.MULTILINE)
+NOT_RUN = {
+    "git clone": "there is no network in tests",
+    "make ": "CI runs these, see tests/unit/test_house.py",
+    "firescreen serve": "runs until it is stopped: tests/integration/test_serve.py",
+    "ansible-playbook": "needs hosts with systemd: tests/hosts/test_export.py",
+    "--classroom": "needs real hosts: tests/hosts/test_classroom.py",
+    "firescreen lab check-pack": "plays the pack twice: tests/integration/test_packs.py",
+}
+"""A command that holds one of these is not run here, nor is what follows it in its block; and why."""
+
+
+def commands(text: str) -> Iterator[str]:
+    """Each command in a document's blocks of shell, a continued line as one."""
+    for fence in FENCE.finditer(text):
+        for line in fence["body"].replace("\\\n", " ").splitlines():
+            if line.strip() and not line.strip().startswith("#"):
+                yield line.strip()
+
+
+def expected(command: str) -> set[int]:
+    """The exit codes that are right for a command."""
+    said = re.search(r"# .*?\bexit (\d)", command)
+    if said:
+        return {int(said[1])}
+    words = command.partition("#")[0].split()
+    return {0, 3} if words[-2:] == [words[0], "scan"] else {0}  # this machine may have components
+
+
+def runnable(document: Path) -> list[str]:
+    """The commands of a document that are run here."""
+    blocks = FENCE.finditer(document.read_text(encoding="utf-8"))
+    return [
+        command
+        for block in blocks
+        for command in takewhile(lambda line: not any(part in line for part in NOT_RUN), commands(block[0]))
+    ]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, cache: Path) -> Iterator[Path]:
+    """A folder in which `.venv/bin/firescreen` is ours, and a workspace with nothing in it."""
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    (tmp_path / "FILE").write_text("the vault's long password")
+    yield tmp_path
+    practice_stack.down(tmp_path / "workspace", remove=True)
+
+
+def shell(command: str, folder: Path, cache: Path) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    places = {"FIRESCREEN_WORKSPACE": str(folder / "workspace"), "FIRESCREEN_CACHE": str(cache), "PATH": path}
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=os.environ | places,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "document", [path for path in DOCUMENTS if runnable(path)], ids=lambda path: path.stem
+)
+def test_the_commands_of_a_document_run_as_printed(document: Path, folder: Path, cache: Path) -> None:
+    printed = runnable(document)
+    story = "\n".join(printed)
+    if "firescreen.yaml" in story and "--write firescreen.yaml" not in story:
+        practice_stack.up(folder / "workspace", cache)
+        assert shell("firescreen scan practice --write firescreen.yaml", folder, cache).returncode == 3
+    for command in printed:
+        ended = shell(command, folder, cache)
+        assert ended.returncode in expected(command), f"{command}\n{ended.stdout}\n{ended.stderr}"
+
+
+def test_each_exception_is_used() -> None:
+    every = [command for path in DOCUMENTS for command in commands(path.read_text(encoding="utf-8"))]
+    assert [part for part in NOT_RUN if not any(part in command for command in every)] == []
+
+
+def test_the_manual_names_every_key_of_the_json_documents() -> None:
+    text = (MANUAL / "json.md").read_text(encoding="utf-8")
+    kept = json.loads((ROOT / "tests/integration/data/contract.json").read_text(encoding="utf-8"))
+    keys = {
+        re.split(r"[.\[]", place.replace("[]", ""))[-1] for each in kept.values() for place in each["shape"]
+    }
+    assert sorted(key for key in keys if key and not re.search(rf"`\.?{key}(\[\])?`", text)) == []
+
+
+def help_paths(command: click.Command, path: str) -> Iterator[str]:
+    below = getattr(command, "commands", {})
+    if not below:
+        yield path
+    for name, each in below.items():
+        if not each.hidden:
+            yield from help_paths(each, f"{path} {name}")
+
+
+def test_the_manual_names_every_command() -> None:
+    text = (MANUAL / "commands.md").read_text(encoding="utf-8")
+    named = re.sub(r"`[^`]*`", lambda match: match[0].replace("\\|", " ").replace("|", " "), text)
+    words = [path.split() for path in help_paths(firescreen, "firescreen")]
+    missing = [
+        " ".join(path)
+        for path in words
+        if not re.search(
+            rf"`(?:firescreen )?{path[1]} [^`]*\b{path[-1]}\b" if path[2:] else rf"`firescreen {path[1]}\b",
+            named,
+        )
+    ]
+    assert missing == []
