@@ -1,0 +1,128 @@
+"""One Firescreen at a time on a host: who holds it is told, and what a dead process left is taken over."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.unit.engine.memory import MemoryConnection, Site, done
+from wizard.engine.host_lock import locked, release
+from wizard.errors import AwayError, HostError, LockedError
+from wizard.model import Completed, FileState
+
+Make = Callable[..., Site]
+PATH = "/run/firescreen.lock"
+
+
+def lock(site: Site) -> None:
+    """Locks srv1, for no time at all."""
+    with site.hosts() as hosts, locked(hosts, ("srv1",), site.workspace):
+        pass
+
+
+def held_by(workspace: str, since: object = 0, who: str = "eve@far") -> FileState:
+    text = json.dumps({"workspace": workspace, "since": since, "who": who})
+    return FileState(f"{text}\n".encode())
+
+
+def test_hosts_are_locked_meanwhile_and_free_afterwards(make_site: Make) -> None:
+    site = make_site("srv1", "srv2")
+    with site.hosts() as hosts, locked(hosts, ("srv1", "srv2"), site.workspace):
+        for name in ("srv1", "srv2"):
+            mark = json.loads(site.connections[name].files[PATH].content)
+            assert mark["workspace"] == site.workspace.identity()
+            assert abs(mark["since"] - time.time()) < 60
+    assert all(PATH not in each.files for each in site.connections.values())
+
+
+def test_hosts_are_free_after_a_failure_too(make_site: Make) -> None:
+    site = make_site("srv1", "srv2")
+    site.connections["srv2"].files[PATH] = held_by("another")
+    with pytest.raises(LockedError), site.hosts() as hosts, locked(hosts, ("srv1", "srv2"), site.workspace):
+        pytest.fail("it is held")
+    assert PATH not in site.connections["srv1"].files
+    assert PATH in site.connections["srv2"].files
+
+
+@pytest.mark.parametrize(
+    ("ago", "said"),
+    [(5, "less than a minute"), (300, "5 min"), (7300, "2 h"), (None, "eve@far has been at work on srv1")],
+)
+def test_who_holds_it_is_told(ago: int | None, said: str, make_site: Make) -> None:
+    site = make_site()
+    since = int(time.time()) - ago if ago is not None else "long"
+    site.connections["srv1"].files[PATH] = held_by("another", since)
+    with (
+        pytest.raises(LockedError) as caught,
+        site.hosts() as hosts,
+        locked(hosts, ("srv1",), site.workspace),
+    ):
+        pass
+    assert said in caught.value.what
+    assert caught.value.where == f"srv1:{PATH}"
+    assert f"remove {PATH}" in caught.value.todo
+
+
+def test_what_is_no_lock_of_ours_is_a_refusal(make_site: Make) -> None:
+    site = make_site()
+    site.connections["srv1"].files[PATH] = FileState(b"nonsense")
+    with pytest.raises(LockedError, match="somebody"):
+        lock(site)
+    site.connections["srv1"].files[PATH] = FileState(b"[1]")
+    with pytest.raises(LockedError):
+        lock(site)
+
+
+def test_a_dead_process_of_this_workspace_holds_nothing(make_site: Make) -> None:
+    site = make_site()
+    site.connections["srv1"].files[PATH] = held_by(site.workspace.identity())
+    with site.hosts() as hosts, locked(hosts, ("srv1",), site.workspace):
+        assert b"eve" not in site.connections["srv1"].files[PATH].content
+
+
+def test_a_host_that_cannot_be_locked(make_site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = make_site()
+
+    def unable(self: MemoryConnection, text: str, *words: str, timeout: float = 30.0) -> Completed:
+        return done(code=2, stderr="sh: Read-only file system")
+
+    monkeypatch.setattr(MemoryConnection, "run_script", unable)
+    with pytest.raises(HostError, match="Read-only"):
+        lock(site)
+
+
+def test_a_host_of_a_person_is_not_locked(make_site: Make) -> None:
+    site = make_site("srv1", connect="manual")
+    with site.hosts() as hosts, locked(hosts, ("srv1",), site.workspace):
+        assert PATH not in site.connections["srv1"].files
+
+
+def test_locks_of_this_workspace_are_released_as_far_as_can_be(make_site: Make) -> None:
+    site = make_site("srv1", "srv2", "srv3")
+    mine = held_by(site.workspace.identity())
+    site.connections["srv1"].files[PATH] = mine
+    site.connections["srv2"].files[PATH] = held_by("another")
+    site.connections["srv3"].faults["read", PATH] = AwayError("no answer")
+    with site.hosts() as hosts:
+        release(hosts, ["srv1", "srv2", "srv3"], site.workspace)
+    assert PATH not in site.connections["srv1"].files
+    assert PATH in site.connections["srv2"].files
+
+
+def test_a_host_that_is_gone_at_the_end_is_no_error(make_site: Make) -> None:
+    site = make_site()
+    with site.hosts() as hosts, locked(hosts, ("srv1",), site.workspace):
+        site.connections["srv1"].faults["script", PATH] = AwayError("no answer")
+
+
+def test_without_root_the_lock_lies_where_its_user_may_write(make_site: Make) -> None:
+    site = make_site()
+    site.connections["srv1"].user = "ada"
+    with site.hosts() as hosts:
+        assert hosts.claim_path("srv1") == "/tmp/firescreen-ada.lock"
+    practice = make_site("srv1", connect="practice")
+    with practice.hosts() as hosts:
+        assert hosts.claim_path("srv1") == str(practice.workspace.practice / "srv1" / "firescreen.lock")

@@ -1,0 +1,349 @@
+"""What a Prometheus reported before has to be so again, in its time; each way in which it is not has its own words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import pytest
+
+from wizard.engine import baseline, prometheus_recovery
+from wizard.engine.hosts import Hosts
+from wizard.engine.prometheus_recovery import MonitorCheck, Told
+from wizard.model import (
+    AlertmanagerHealth,
+    ProbedHealth,
+    PrometheusHealth,
+    RemoteWriteHealth,
+    RuleHealth,
+    TargetHealth,
+    Watched,
+)
+from wizard.planner.health_findings import SLACK
+from wizard.probes import Monitor
+
+SINCE = 1000.0
+UP = TargetHealth(
+    pool="node",
+    labels={"job": "node", "instance": "srv1:9100"},
+    address="srv1:9100",
+    url="http://srv1:9100/metrics",
+    health="up",
+    scraped=SINCE + 1,
+    interval=5.0,
+    timeout=5.0,
+)
+RULE = RuleHealth(group="rules.yml a", name="Down", health="ok", evaluated=SINCE + 1, interval=10.0)
+QUEUE = RemoteWriteHealth(name="a", url="http://far:9090/api/v1/write", delivered=5, failed=0, newest=SINCE)
+MANAGER = AlertmanagerHealth(url="http://am:9093/api/v2/alerts", status=200)
+PROBED = ProbedHealth(labels={"job": "probes", "instance": "http://srv1:9091"}, success=True, at=SINCE)
+
+
+@dataclass
+class Prometheus:
+    """What it says now; each list holds answers, of which the last is repeated."""
+
+    why: str = ""
+    target_lists: list[tuple[TargetHealth, ...]] = field(default_factory=lambda: [(UP,)])
+    manager_lists: list[tuple[AlertmanagerHealth, ...]] = field(default_factory=lambda: [(MANAGER,)])
+    rule_lists: list[tuple[RuleHealth, ...]] = field(default_factory=lambda: [(RULE,)])
+    queue_lists: list[tuple[RemoteWriteHealth, ...]] = field(default_factory=lambda: [(QUEUE,)])
+    probed_lists: list[tuple[ProbedHealth, ...]] = field(default_factory=lambda: [(PROBED,)])
+    last_reload: bool | None = True
+
+    @staticmethod
+    def _next(answers: list[Any]) -> Any:
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    def targets(self) -> tuple[str, tuple[TargetHealth, ...]]:
+        """Why not, and which."""
+        return self.why, () if self.why else self._next(self.target_lists)
+
+    def alertmanagers(self) -> tuple[AlertmanagerHealth, ...]:
+        """Those that it sends to."""
+        found: tuple[AlertmanagerHealth, ...] = self._next(self.manager_lists)
+        return found
+
+    def rules(self) -> tuple[RuleHealth, ...]:
+        """Those that it has loaded."""
+        found: tuple[RuleHealth, ...] = self._next(self.rule_lists)
+        return found
+
+    def remote_writes(self) -> tuple[RemoteWriteHealth, ...]:
+        """Its queues."""
+        found: tuple[RemoteWriteHealth, ...] = self._next(self.queue_lists)
+        return found
+
+    def probed(self) -> tuple[ProbedHealth, ...]:
+        """What blackbox exporters say."""
+        found: tuple[ProbedHealth, ...] = self._next(self.probed_lists)
+        return found
+
+    def reloaded(self) -> bool | None:
+        """Whether the last reload was good."""
+        return self.last_reload
+
+
+@dataclass
+class Whole:
+    """The comparison that a check is part of, with a clock of its own."""
+
+    prometheus: Prometheus
+    now: float = 0.0
+    stop_at: float = float("inf")
+    accepted: frozenset[str] = frozenset()
+    said: list[str] = field(default_factory=list)
+    protected: tuple[str, ...] = ()
+
+    @property
+    def hosts(self) -> Hosts:
+        """None: what would ask by way of them is replaced."""
+        return cast(Hosts, None)
+
+    def owner(self, endpoint: str, asker: str) -> str:
+        """The name before the port."""
+        return endpoint.partition(":")[0] if endpoint.startswith("srv") else asker
+
+    def is_protected(self, endpoint: str, asker: str) -> bool:
+        """Whether it is named."""
+        return endpoint in self.protected
+
+    def is_accepted(self, target: TargetHealth) -> bool:
+        """By its pool."""
+        return target.pool in self.accepted
+
+    def is_accepted_probe(self, probed: ProbedHealth) -> bool:
+        """By its job."""
+        return probed.labels["job"] in self.accepted
+
+    def monitor(self, watched: Watched) -> Monitor:
+        """The one of the test."""
+        return cast(Monitor, self.prometheus)
+
+    def clock(self, host: str) -> float:
+        """As this machine's."""
+        return 0.0
+
+    def idle(self, seconds: float) -> bool:
+        """Time passes at once."""
+        self.now += seconds
+        return self.now > self.stop_at
+
+    def say(self, host: str, text: str) -> None:
+        """Noted."""
+        self.said.append(text)
+
+
+def checked(
+    monkeypatch: pytest.MonkeyPatch,
+    prometheus: Prometheus,
+    before: PrometheusHealth,
+    **more: Any,
+) -> tuple[Told, Whole]:
+    """What a check finds, and what it was part of."""
+    whole = Whole(prometheus, **more)
+    monkeypatch.setattr(prometheus_recovery.time, "monotonic", lambda: whole.now)
+    monkeypatch.setattr(
+        baseline, "answering", lambda found, host, hosts: tuple(found) if isinstance(found, Sequence) else ()
+    )
+    told = Told()
+    MonitorCheck(whole, Watched(host="prom"), before, SINCE, told).run()
+    return told, whole
+
+
+def health(**more: Any) -> PrometheusHealth:
+    """What it reported before: one target, and more."""
+    return replace(PrometheusHealth(host="prom", targets=(UP,), reloaded=True), **more)
+
+
+def texts(told: Told) -> list[str]:
+    return [each.what for each in told.broken]
+
+
+ALL = {"alertmanagers": (MANAGER,), "rules": (RULE,), "remote_writes": (QUEUE,), "probed": (PROBED,)}
+
+
+def test_what_is_as_before_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    later = replace(QUEUE, delivered=9, newest=SINCE + 3)
+    prometheus = Prometheus(queue_lists=[(QUEUE,), (later,)])
+    told, whole = checked(monkeypatch, prometheus, health(**ALL))
+    assert (told.broken, told.not_checked, told.down_before) == ([], [], [])
+    assert whole.now <= 1.0
+
+
+def test_a_target_is_waited_for_until_its_next_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
+    early = replace(UP, scraped=SINCE - 1)
+    told, whole = checked(monkeypatch, Prometheus(target_lists=[*[(early,)] * 8, (UP,)]), health())
+    assert told.broken == []
+    assert whole.now >= 4
+    assert "waiting until 1 targets" in whole.said[0]
+
+
+@pytest.mark.parametrize(
+    ("now", "what", "todo"),
+    [
+        (
+            (
+                replace(
+                    UP,
+                    health="down",
+                    error="server returned HTTP status 401 Unauthorized",
+                    scraped=SINCE + SLACK,
+                ),
+            ),
+            "srv1:9100 (job node) was up before and is down now: server returned HTTP status 401",
+            "Give job node the scheme, CA and login",
+        ),
+        (
+            (replace(UP, health="down", error="connection refused", scraped=SINCE + 1),),
+            "was up before and is down now: connection refused",
+            "Find out why it went down",
+        ),
+        ((replace(UP, scraped=SINCE - 1),), "was not scraped again within", "See the log of Prometheus"),
+        ((), "was up before and is no target any more", "See the log of Prometheus, and its configuration"),
+    ],
+    ids=["rejected", "down", "not scraped", "gone"],
+)
+def test_a_target_that_is_not_up_again(
+    now: tuple[TargetHealth, ...], what: str, todo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, _ = checked(monkeypatch, Prometheus(target_lists=[now]), health())
+    (broken,) = told.broken
+    assert what in broken.what
+    assert broken.what.startswith("prom/prometheus: ")
+    assert broken.todo.startswith(todo)
+    assert (broken.host, broken.where) == ("srv1", "prom/prometheus")
+    assert broken.error().where == "prom/prometheus"
+
+
+def test_a_rejection_in_the_first_seconds_may_be_the_old_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
+    early = replace(UP, health="down", error="server returned HTTP status 400 Bad Request", scraped=SINCE + 1)
+    told, _ = checked(monkeypatch, Prometheus(target_lists=[(early,), (early,), (UP,)]), health())
+    assert told.broken == []
+
+
+def test_what_a_discovery_does_not_find_any_more_is_only_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, _ = checked(
+        monkeypatch,
+        Prometheus(target_lists=[()]),
+        health(targets=(replace(UP, discovered=True),)),
+    )
+    assert told.broken == []
+    assert "discovery does not find it" in told.not_checked[0]
+
+
+def test_what_was_down_before_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    down = replace(
+        UP, health="down", error="no route", labels={"job": "x", "instance": "other"}, url="http://other/"
+    )
+    told, _ = checked(monkeypatch, Prometheus(target_lists=[(UP, down)]), health(targets=(UP, down)))
+    assert told.broken == []
+    assert told.down_before == ["other (job x) was down before (no route), is down after: no route"]
+    gone, _ = checked(monkeypatch, Prometheus(), health(targets=(UP, down)))
+    assert "no target any more" in gone.down_before[0]
+
+
+def test_what_the_person_accepted_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    down = replace(UP, health="down", error="server returned HTTP status 400 Bad Request")
+    told, whole = checked(
+        monkeypatch, Prometheus(target_lists=[(down,)]), health(), accepted=frozenset({"node"})
+    )
+    assert (told.broken, whole.now) == ([], 0)
+
+
+def test_a_prometheus_that_cannot_be_asked_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, _ = checked(monkeypatch, Prometheus(why="connection refused"), health(**ALL))
+    assert texts(told) == ["prom/prometheus: it could be asked before, and cannot be now: connection refused"]
+
+
+def test_a_person_may_stop_any_of_the_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    for prometheus in (
+        Prometheus(target_lists=[(replace(UP, scraped=0.0),)]),
+        Prometheus(probed_lists=[()]),
+        Prometheus(manager_lists=[()]),
+        Prometheus(rule_lists=[(replace(RULE, evaluated=0.0),)]),
+        Prometheus(queue_lists=[(QUEUE,)]),
+    ):
+        told, _ = checked(monkeypatch, prometheus, health(**ALL), stop_at=0.0)
+        assert told.broken == []
+
+
+def test_a_reload_that_failed_since(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, _ = checked(monkeypatch, Prometheus(last_reload=False), health())
+    assert "the last reload failed" in texts(told)[0]
+
+
+def test_a_blackbox_exporter_that_does_not_get_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = Prometheus(probed_lists=[(replace(PROBED, success=False),)])
+    told, _ = checked(monkeypatch, failed, health(probed=(PROBED,)))
+    assert "got through to http://srv1:9091 (job probes) before and does not now" in texts(told)[0]
+    assert told.broken[0].host == "srv1"
+    again = Prometheus(probed_lists=[(), (PROBED,)])
+    assert checked(monkeypatch, again, health(probed=(PROBED,)))[0].broken == []
+    accepted, _ = checked(monkeypatch, failed, health(probed=(PROBED,)), accepted=frozenset({"probes"}))
+    assert accepted.broken == []
+
+
+@pytest.mark.parametrize(
+    ("now", "what"),
+    [
+        ((replace(MANAGER, status=500),), "answered 200 before and answers 500 now"),
+        ((replace(MANAGER, status=0),), "answered 200 before and answers nothing now"),
+        ((), "answered 200 before and is not used any more"),
+    ],
+)
+def test_an_alertmanager_that_answers_otherwise(
+    now: tuple[AlertmanagerHealth, ...], what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, _ = checked(monkeypatch, Prometheus(manager_lists=[now]), health(alertmanagers=(MANAGER,)))
+    assert what in texts(told)[0]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "protected"),
+    [
+        (MANAGER, replace(MANAGER, url="https://am:9093/api/v2/alerts", status=401), ()),
+        (replace(MANAGER, status=0), replace(MANAGER, status=0), ()),
+        (MANAGER, replace(MANAGER, status=401), ("am:9093",)),
+    ],
+    ids=["turned to https", "never answered", "protected by the plan"],
+)
+def test_an_alertmanager_that_may_answer_otherwise(
+    before: AlertmanagerHealth,
+    now: AlertmanagerHealth,
+    protected: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told, _ = checked(
+        monkeypatch,
+        Prometheus(manager_lists=[(now,)]),
+        health(alertmanagers=(before,)),
+        protected=protected,
+    )
+    assert told.broken == []
+
+
+def test_rules_that_fail_are_gone_or_not_evaluated_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing = replace(RULE, health="err", error="no such metric")
+    told, _ = checked(monkeypatch, Prometheus(rule_lists=[(failing,)]), health(rules=(RULE,)))
+    assert "rule Down of rules.yml a was evaluated before and fails now: no such metric" in texts(told)[0]
+    told, _ = checked(monkeypatch, Prometheus(rule_lists=[()]), health(rules=(RULE,)))
+    assert "rule Down of rules.yml a was loaded before and is not now (1 in all)" in texts(told)[0]
+    late = replace(RULE, evaluated=0.0)
+    told, _ = checked(monkeypatch, Prometheus(rule_lists=[(late,)]), health(rules=(RULE,)))
+    assert (told.broken, told.not_checked) == ([], ["rule Down was not evaluated again yet"])
+    told, _ = checked(monkeypatch, Prometheus(rule_lists=[(), (late,), (RULE,)]), health(rules=(RULE,)))
+    assert (told.broken, told.not_checked) == ([], [])
+
+
+def test_a_remote_write_that_delivers_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, whole = checked(monkeypatch, Prometheus(), health(remote_writes=(QUEUE,)))
+    assert "remote_write to http://far:9090/api/v1/write was delivering before" in texts(told)[0]
+    assert whole.now > 5
+    gone, _ = checked(monkeypatch, Prometheus(queue_lists=[()]), health(remote_writes=(QUEUE,)))
+    assert len(gone.broken) == 1
+    idle, _ = checked(
+        monkeypatch, Prometheus(queue_lists=[()]), health(remote_writes=(replace(QUEUE, delivered=0),))
+    )
+    assert idle.broken == [], "it delivered nothing before either"
