@@ -6,7 +6,6 @@ real hosts. The text is the project's own and is drawn as Markdown; everything e
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -17,8 +16,9 @@ from textual.widgets import Markdown, OptionList, Static
 from textual.widgets.option_list import Option
 
 from screens.base_screen import Page
+from screens.labs.step_text import commands_to_copy, ending, entries, preparation, step_commands
 from screens.run_state import begin
-from screens.state_styles import commands, describe_error, hang, inline, safe
+from screens.state_styles import describe_error, inline, safe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from screens.run_state import RunState
     from screens.state import ErrorMessage, Session
     from wizard.engine import Outcome
-    from wizard.labs import CheckResult, Lab, LabSession, LabStep
+    from wizard.labs import CheckResult, LabSession, LabStep
 
 PATIENCE = 12.0
 """Seconds that a check asked for waits for what takes its time by nature: a scrape."""
@@ -109,23 +109,11 @@ the end)."""
         """Shows the first step that is not done."""
         self.set_place(f"Lab · {inline(self._lab.title, 44)}")
         steps = self.query_one("#steps", OptionList)
-        steps.set_options(Option(words, disabled=shut) for words, shut in self._entries())
+        steps.set_options(Option(words, disabled=shut) for words, shut in entries(self._lab, self._done))
         undone = [at for at, step in enumerate(self._lab.steps, start=1) if step.id not in self._done]
         steps.highlighted = 0 if not self._done else undone[0] if undone else len(self._lab.steps) + 1
         steps.focus()
         self.set_interval(LOOK_EVERY, self._look)
-
-    def _entries(self) -> list[tuple[Content, bool]]:
-        """What stands left: (words, whether it cannot be chosen yet). First the lab itself, last its end."""
-        entries = [(Content.styled("About this lab", "bold"), False)]
-        for number, step in enumerate(self._lab.steps, start=1):
-            done = step.id in self._done
-            sign = Content.styled("✓ ", "bold $success") if done else Content(f"{number} ")
-            entries.append((Content.assemble(sign, hang(step.title, 22, 2)), False))
-        count, ended = self._count, self._count == len(self._lab.steps)
-        words = "★ What you can explain" if ended else f"  {count} of {len(self._lab.steps)} done"
-        entries.append((Content.styled(words, "$primary" if ended else "$quiet"), not ended))
-        return entries
 
     @property
     def _count(self) -> int:
@@ -133,13 +121,23 @@ the end)."""
 
     def _draw_steps(self) -> None:
         steps = self.query_one("#steps", OptionList)
-        for at, (words, shut) in enumerate(self._entries()):
+        for at, (words, shut) in enumerate(entries(self._lab, self._done)):
             steps.replace_option_prompt_at_index(at, words)
             # Textual moves the highlight off an option that is enabled anew, so only what differs is touched.
             if steps.get_option_at_index(at).disabled and not shut:
                 steps.enable_option_at_index(at)
             elif shut and not steps.get_option_at_index(at).disabled:
                 steps.disable_option_at_index(at)
+
+    @property
+    def _at_start(self) -> bool:
+        """Whether the text about the lab is shown."""
+        return self.query_one("#steps", OptionList).highlighted == 0
+
+    @property
+    def _to_copy(self) -> tuple[str, ...]:
+        """The commands that stand there now, whole."""
+        return commands_to_copy(self._session, self.step, at_start=self._at_start)
 
     @property
     def step(self) -> LabStep | None:
@@ -154,29 +152,15 @@ the end)."""
     def _draw(self) -> None:
         step = self.step
         text, typed = self.query_one("#text", Markdown), self.query_one("#commands", Static)
-        typed.update("")
         if step is not None:
             text.update(f"## {step.title}\n\n{step.text}")
-            parts = []
-            for where, lines in step.stretches:
-                words = "On" if self._session.on_real_hosts else "Type this in"
-                head = Content.styled(f"{words} {inline(self._session.terminal(where), 200)}:", "$quiet")
-                parts += [head, commands(lines)]
-            if answer := self._session.answer(step.id):
-                parts += [Content.styled("And to mend it:", "$quiet"), commands(answer)]
-            if step.id not in self._begun:
-                parts.insert(0, Content.styled("The fault is not in yet: b puts it in.", "$warning"))
-            typed.update(Content("\n").join(parts))
-        elif self.query_one("#steps", OptionList).highlighted == 0:
+            typed.update(step_commands(self._session, step, broken=step.id in self._begun))
+        elif self._at_start:
             text.update(f"## {self._lab.title}\n\n{self._lab.intro}\n\n**n** goes on to the first step.")
-            if self._session.on_real_hosts:
-                words = f"Done on the hosts of {inline(self._session.where, 200)}. A terminal for each of them helps."
-                typed.update(Content.styled(words, "$quiet"))
-            else:
-                head = Content.styled("In the other terminal, once, so that it finds the programs:", "$quiet")
-                typed.update(Content("\n").join([head, commands([self._shell])]))
+            typed.update(preparation(self._session))
         else:
-            text.update(_ending(self._lab, answers=self._answers))
+            text.update(ending(self._lab, answers=self._answers))
+            typed.update("")
         self._name_hosts()
         self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
         done = step is not None and step.id in self._done
@@ -201,7 +185,7 @@ the end)."""
             return True
         step = self.step
         if action == "copy":
-            return bool(self._shown)
+            return bool(self._to_copy)
         broken = step is not None and step.id in self._begun
         if action == "begin":
             return step is not None and bool(step.fault) and (not broken or step.id in self._done)
@@ -366,28 +350,9 @@ the end)."""
 
     def action_copy(self) -> None:
         """Copies the commands of the step (OSC 52)."""
-        if self._shown:
-            self.app.copy_to_clipboard("\n".join(self._shown) + "\n")
+        if self._to_copy:
+            self.app.copy_to_clipboard("\n".join(self._to_copy) + "\n")
             self.app.notify("Given to the terminal's clipboard.")
-
-    @property
-    def _shell(self) -> str:
-        """What readies another terminal for the commands."""
-        return f". {shlex.quote(str(self._session.shell_file))}"
-
-    @property
-    def _shown(self) -> tuple[str, ...]:
-        """The commands that stand there now, whole."""
-        step = self.step
-        if step is not None and self._session.on_real_hosts:
-            # Pasted as one, it would end up on one host: each part says where it belongs.
-            parts = ((f"# On {self._session.terminal(where)}:", *lines) for where, lines in step.stretches)
-            return tuple(line for part in parts for line in part)
-        if step is not None:
-            return (*step.commands, *self._session.answer(step.id))
-        if self._session.on_real_hosts:
-            return ()
-        return (self._shell,) if self.query_one("#steps", OptionList).highlighted == 0 else ()
 
     def action_next(self) -> None:
         """The next step."""
@@ -400,7 +365,7 @@ the end)."""
         """Shows the answers to the questions at the end."""
         if self.step is None:
             self._answers = True
-            self.query_one("#text", Markdown).update(_ending(self._lab, answers=True))
+            self.query_one("#text", Markdown).update(ending(self._lab, answers=True))
 
     def action_respond(self) -> None:
         """Takes the student's own answers."""
@@ -445,15 +410,3 @@ the end)."""
             return
         self.app.pop_screen()
         self.firescreen.stack_session.rescan()
-
-
-def _ending(lab: Lab, *, answers: bool) -> str:
-    """What a person can explain now; the project's own Markdown."""
-    lines = [
-        f"- **{question.ask}**" + (f"\n\n  {question.answer}\n" if answers else "")
-        for question in lab.questions
-    ]
-    more = "" if answers else "**w** takes your own answers, **a** shows ours. "
-    asked = "\n".join(lines)
-    questions = f"\n\n## Can you answer these?\n\n{asked}\n\n{more}" if lines else "\n\n"
-    return f"{lab.outro}{questions}**o** writes a report to hand in."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textual.app import ComposeResult
@@ -16,16 +15,14 @@ from screens.navigation.runs import ask_to_undo, start_recovery
 from screens.routes import Route
 from screens.run.host_lines import summary, told
 from screens.run.host_table import HostTable
+from screens.run.status import NAMES, colour, ending, headline, log, needs_recovery, step_line, step_part
 from screens.state import OWN_FOLDER
-from screens.state_styles import RESULT, STEP, at, commands, describe_error, hang, inline, place, safe
+from screens.state_styles import at, place
 from screens.widgets.button import ActionButton
 from screens.widgets.progress import RunProgress
 
 if TYPE_CHECKING:
-    from screens.run_state import RunState, StepState
-
-NAMES = {"apply": "Run · 4 of 5", "undo": "Undo", "verify": "Proof · 5 of 5", "recover": "Recover"}
-SHOWN_LINES = 60
+    from screens.run_state import RunState
 
 
 class RunPage(Page):
@@ -96,15 +93,15 @@ Where a change or the proof fails, the same happens by itself, and this screen s
         new = before is None or before.kind != state.kind
         if new:
             self.set_place(NAMES[state.kind])
-        head = _now(state)
-        if before is None or head != _now(before):
+        head = headline(state)
+        if before is None or head != headline(before):
             self.query_one("#now", Static).update(head)
         gauge = self.query_one(RunProgress)
-        gauge.done, gauge.total, gauge.colour = state.done, state.total, _colour(state)
+        gauge.done, gauge.total, gauge.colour = state.done, state.total, colour(state)
         if before is None or before.hosts != state.hosts:
             self._draw_hosts(state)
         elsewhere = self._follow(state)
-        if before is None or elsewhere or _moved(before) != _moved(state):
+        if before is None or elsewhere or step_part(before) != step_part(state):
             self._draw_steps(state)
         if before is None or elsewhere or self._heard(before) != self._heard(state):
             self._draw_lines(state)
@@ -225,7 +222,7 @@ Where a change or the proof fails, the same happens by itself, and this screen s
                 lines.append(Content.styled(f"{at(host)}", "italic $quiet"))
             if step.id == state.current:
                 current = len(lines)
-            lines.append(_step_line(step, current=step.id == state.current and state.busy, width=width))
+            lines.append(step_line(step, current=step.id == state.current and state.busy, width=width))
         self.query_one("#list", Static).update(Content("\n").join(lines))
         pane = self.query_one("#steps", VerticalScroll)
         pane.scroll_to(y=max(0, current - pane.size.height // 2), animate=False)
@@ -235,25 +232,11 @@ Where a change or the proof fails, the same happens by itself, and this screen s
         return (row.lines if row else state.lines, state.waiting, state.current, state.phase)
 
     def _draw_lines(self, state: RunState) -> None:
-        mine = [line.text for line in state.lines if line.step == state.current]
-        if state.phase == "finished" and state.kind != "apply":
-            mine, state = [], replace(state, lines=())
-        lines = mine if mine and state.busy else [line.text for line in state.lines]
         row = state.row(self._host(state))
-        if row is not None and (state.busy or self._chosen):
-            lines = list(row.lines)
-        text = Content("\n").join([safe(line, 500, "$quiet") for line in lines[-SHOWN_LINES:]])
-        if state.waiting:
-            text = Content.assemble(
-                ("▸ Your hand is needed. ", "bold $warning"),
-                f"Type this {at(state.waiting_host)}:\n\n",
-                commands(state.waiting.splitlines()),
-                "\n\nwaiting for you… ('c' copies, 'x' stops)\n\n",
-                text,
-            )
+        text = log(state, row if state.busy or self._chosen else None)
         self.query_one("#lines", Static).update(text)
-        log = self.query_one("#log", VerticalScroll)
-        log.call_after_refresh(log.scroll_home if state.waiting else log.scroll_end, animate=False)
+        pane = self.query_one("#log", VerticalScroll)
+        pane.call_after_refresh(pane.scroll_home if state.waiting else pane.scroll_end, animate=False)
 
     def _draw_end(self, state: RunState) -> None:
         ended = state.phase == "finished"
@@ -262,7 +245,7 @@ Where a change or the proof fails, the same happens by itself, and this screen s
             self._put_aside()
         if not ended:
             return
-        self.query_one("#said", Static).update(_end(state))
+        self.query_one("#said", Static).update(ending(state))
         self.query_one("#again", ActionButton).label = (
             "Try the failed again" if state.result == "partly" else "Try again"
         )
@@ -284,9 +267,9 @@ Where a change or the proof fails, the same happens by itself, and this screen s
             "stop": state.phase == "running" and not self._asking,
             "copy": bool(state.waiting),
             "back": ended or self.has_class("-aside"),
-            "again": mine and open_ended and not _stuck(state),
+            "again": mine and open_ended and not needs_recovery(state),
             "recover": mine
-            and _stuck(state),  # what is owed to a host comes before anything new is done there
+            and needs_recovery(state),  # what is owed to a host comes before anything new is done there
             "undo": mine and bool(state.run) and state.result in ("failed", "applied", "changed", "partly"),
             "proof": mine and bool(state.attempts),
             "row": self.has_class("-fleet"),
@@ -395,75 +378,3 @@ Where a change or the proof fails, the same happens by itself, and this screen s
             self._put_aside()
             return
         self.firescreen.go_home()
-
-
-def _moved(state: RunState) -> tuple[object, ...]:
-    return (state.steps, state.current, state.busy)
-
-
-def _stuck(state: RunState) -> bool:
-    return any(row.state == "stuck" for row in state.hosts)
-
-
-def _colour(state: RunState) -> str:
-    if state.phase != "finished":
-        return "$warning" if state.activity == "putting back" else "$primary"
-    return RESULT.get(state.result, RESULT["failed"])[2]
-
-
-def _now(state: RunState) -> Content:
-    if state.phase == "finished":
-        sign, word, colour = RESULT.get(state.result, RESULT["failed"])
-        return Content.assemble((f"{sign} {word}", f"bold {colour}"))
-    if state.phase == "stopping":
-        return Content.assemble(
-            ("▸ ", "$warning"), "stopping; the change in hand is finished first, then all is put back"
-        )
-    words = {"changing": "changing", "proving": "proving: each request as a client would make it"}
-    step = state.step
-    if state.activity == "putting back":
-        return Content.assemble(("↶ ", "$warning bold"), "putting back what was there before")
-    doing = (
-        words[state.activity]
-        if state.activity == "proving" or step is None
-        else f"{inline(step.title)}, {at(step.host)}"
-    )
-    return Content.assemble(("▸ ", "$primary bold"), doing)
-
-
-def _step_line(step: StepState, *, current: bool, width: int) -> Content:
-    sign, _, colour = STEP.get(step.state, STEP[""])
-    style = "bold" if current else "$quiet" if not step.state else ""
-    return Content.assemble((f"{sign} ", f"bold {colour}"), (hang(step.title, width, 2), style))
-
-
-def _end(state: RunState) -> Content:
-    parts: list[Content] = []
-    if state.error is not None:
-        parts.append(Content.styled(inline(state.error.title), "bold"))
-        parts.append(describe_error(state.error))
-    parts.extend(_parts(state))
-    said = state.outcome.summary if state.outcome is not None else ()
-    if not said and state.result in ("rolled-back", "cancelled", "undone"):
-        said = ("What was there before is back, and the services run as before.",)
-    sign, _, colour = RESULT.get(state.result, RESULT["failed"])
-    if said:
-        parts.append(Content.assemble((f"{sign} ", f"bold {colour}"), safe(said[0], 400)))
-        parts.extend(safe(line, 400) for line in said[1:])
-    return Content("\n").join(parts)
-
-
-def _parts(state: RunState) -> list[Content]:
-    """What a run in which some hosts failed amounts to, and what the keys do about it."""
-    failed = sum(row.needs_attention for row in state.hosts)
-    if state.result != "partly" or not failed:
-        return []
-    todo = "'t' plans again and does only what is missing."
-    if _stuck(state):
-        todo = "'r' puts back the hosts that could not be reached for it, once they are there again."
-    return [
-        Content.styled(
-            f"Enter on a host above shows what happened there. {todo} 'u' puts back all the others too.",
-            "$quiet",
-        )
-    ]

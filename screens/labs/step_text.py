@@ -1,0 +1,90 @@
+"""What the screen of a lab shows: the list of its steps, the commands of each, and the questions at the end. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from screens.state_styles import commands, hang, inline
+
+if TYPE_CHECKING:
+    from collections.abc import Set
+
+    from wizard.labs import Lab, LabSession, LabStep
+
+
+def entries(lab: Lab, done: Set[str]) -> list[tuple[Content, bool]]:
+    """The list on the left: (text, whether it cannot be chosen yet). First the lab itself, last its end."""
+    lines = [(Content.styled("About this lab", "bold"), False)]
+    for number, step in enumerate(lab.steps, start=1):
+        sign = Content.styled("✓ ", "bold $success") if step.id in done else Content(f"{number} ")
+        lines.append((Content.assemble(sign, hang(step.title, 22, 2)), False))
+    count = sum(step.id in done for step in lab.steps)
+    ended = count == len(lab.steps)
+    text = "★ Questions" if ended else f"  {count} of {len(lab.steps)} done"
+    lines.append((Content.styled(text, "$primary" if ended else "$quiet"), not ended))
+    return lines
+
+
+def step_commands(session: LabSession, step: LabStep, *, broken: bool) -> Content:
+    """The commands of a step, each part with the terminal that it is for.
+
+    Args:
+        session: the lab.
+        step: one of its steps.
+        broken: whether the step's fault is in place; always so where it has none.
+    """
+    parts = (
+        [] if broken else [Content.styled("The fault is not in place yet: 'b' puts it there.", "$warning")]
+    )
+    for where, lines in step.stretches:
+        lead = "On" if session.on_real_hosts else "Type this in"
+        head = Content.styled(f"{lead} {inline(session.terminal(where), 200)}:", "$quiet")
+        parts += [head, commands(lines)]
+    if answer := session.answer(step.id):
+        parts += [Content.styled("To repair it:", "$quiet"), commands(answer)]
+    return Content("\n").join(parts)
+
+
+def preparation(session: LabSession) -> Content:
+    """What a person needs before the first step: which hosts, or how to set up the other terminal."""
+    if session.on_real_hosts:
+        text = f"On the hosts of {inline(session.where, 200)}. Open a terminal for each of them."
+        return Content.styled(text, "$quiet")
+    head = Content.styled("Type this once in the other terminal, so that it finds the programs:", "$quiet")
+    return Content("\n").join([head, commands([_setup_command(session)])])
+
+
+def _setup_command(session: LabSession) -> str:
+    return f". {shlex.quote(str(session.shell_file))}"
+
+
+def commands_to_copy(session: LabSession, step: LabStep | None, *, at_start: bool) -> tuple[str, ...]:
+    """The commands on the screen, whole.
+
+    Args:
+        session: the lab.
+        step: the selected step; None for the text about the lab, and for its end.
+        at_start: whether the text about the lab is shown.
+    """
+    if step is not None and session.on_real_hosts:
+        # Pasted as one, it would end up on one host: each part says where it belongs.
+        parts = ((f"# On {session.terminal(where)}:", *lines) for where, lines in step.stretches)
+        return tuple(line for part in parts for line in part)
+    if step is not None:
+        return (*step.commands, *session.answer(step.id))
+    return (_setup_command(session),) if at_start and not session.on_real_hosts else ()
+
+
+def ending(lab: Lab, *, answers: bool) -> str:
+    """What a person can explain now; the project's own Markdown."""
+    lines = [
+        f"- **{question.ask}**" + (f"\n\n  {question.answer}\n" if answers else "")
+        for question in lab.questions
+    ]
+    more = "" if answers else "**w** takes your own answers, **a** shows ours. "
+    asked = "\n".join(lines)
+    questions = f"\n\n## Can you answer these?\n\n{asked}\n\n{more}" if lines else "\n\n"
+    return f"{lab.outro}{questions}**o** writes a report to hand in."
