@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from wizard.engine import Exposure, Scan
     from wizard.errors import FirescreenError
-    from wizard.model import ComponentSpec, HostSpec, Plan, Stack
+    from wizard.model import Answers, ComponentSpec, HostSpec, Plan, Stack
     from wizard.redact import Secret
 
 OWN_FOLDER = "workspace"
@@ -54,6 +54,16 @@ class Session:
     plan: Plan | None = None
     canary: str = ""
     """The host that is to go first: its name, 'none', or '' to leave it to Firescreen."""
+
+    @property
+    def answers(self) -> Answers:
+        """The passwords and the passphrase that were typed, as the engine takes them."""
+        from wizard.model import Answers
+
+        typed = dict(self.typed)
+        password = typed.get("users.password")
+        user = self.stack.users[0].name if self.stack and self.stack.users else ""
+        return Answers({user: password} if password and user else {}, typed.get("certificates.passphrase"))
 
     @property
     def hosts(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from screens.dialogs.confirm import ConfirmDialog
+from screens.dialogs.base import ConfirmDialog
 from screens.state import ErrorMessage, HostEntry, Session
 from screens.state_styles import inline
 

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from screens.controllers.event_queue import EventQueue
 from screens.messages import EventsWaiting, WorkDone
-from screens.run_state import RunState, advance, settled, stop
+from screens.run_state import RunState, advance, begin, settled, stop
 from screens.state import ErrorMessage
+from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
     from textual.timer import Timer
@@ -24,13 +24,52 @@ if TYPE_CHECKING:
     from screens.base_app import BaseApp
     from screens.engine_client.client import Emit
     from wizard.engine import Outcome
-    from wizard.model import Arrow, Event
+    from wizard.model import Arrow, Event, Plan
 
 TICK = 0.1
 """Seconds between two redraws, however much is said."""
 
 SHARE = 0.04
 """Seconds of a tick that taking in events may use; the rest of a flood waits, and keys come in between."""
+
+
+KEPT = 2000
+"""Events that wait; of more, log lines are dropped."""
+LINE = 500
+"""Characters of a line that are kept."""
+
+
+class EventQueue:
+    """Carries the engine's events from its thread to the screen's, few at a time and none lost.
+
+    `emit` is called in the engine's thread and never waits. Log lines lie still until the next `take`; everything else
+    asks for a `take` at once.
+
+    Args:
+        wake: asks the screen's thread to call `take` soon; must be safe to call from any thread.
+    """
+
+    def __init__(self, wake: Callable[[], object]) -> None:
+        self._events: deque[Event] = deque()
+        self._wake = wake
+
+    def emit(self, event: Event) -> None:
+        """Takes an event of the engine; its text is made harmless here, so that drawing costs nothing."""
+        if event.text:
+            limit = 8000 if event.kind == "waiting" else LINE
+            event = replace(event, text=redact(plain(event.text, limit)))
+        if event.kind == "log" and len(self._events) >= KEPT:
+            return
+        self._events.append(event)
+        if event.kind != "log":
+            self._wake()
+
+    def take(self) -> tuple[Event, ...]:
+        """All that came since the last call, in order."""
+        taken = []
+        while self._events:
+            taken.append(self._events.popleft())
+        return tuple(taken)
 
 
 class RunController:
@@ -82,7 +121,62 @@ class RunController:
             self.go()
         return True
 
-    def set_connections(self, arrows: tuple[Arrow, ...]) -> None:
+    def apply(self, plan: Plan, canary: str, *, later: bool) -> bool:
+        """Applies a plan, once the screen of the run is there and calls `go`; False if another run is under way.
+
+        Args:
+            plan: what is applied.
+            canary: the host that is changed and verified before the others; '' for none.
+            later: whether verification is left for later.
+        """
+        client = self._app.client
+        state = begin("apply", plan.steps, away=plan.facts.away, canary=canary)
+        return self.start(
+            replace(state, arrows=plan.arrows, plan=plan),
+            lambda emit, cancel: client.apply(plan, emit, cancel, canary or "none", later=later),
+            when_shown=True,
+        )
+
+    def undo(self, run: str) -> bool:
+        """Undoes a run; False if another run is under way."""
+        client = self._app.client
+        return self.start(begin("undo"), lambda emit, cancel: client.undo(run, emit, cancel))
+
+    def recover(self) -> bool:
+        """Rolls back interrupted runs; False if another run is under way."""
+        client = self._app.client
+        return self.start(begin("recover"), lambda emit, _cancel: client.recover(emit))
+
+    def verify(self) -> bool:
+        """Runs all the probes of the current stack, which changes nothing; False if another run is under way."""
+        session, before, client = self._app.session, self._app.run_state, self._app.client
+        stack, answers = session.stack, session.answers
+        if stack is None:
+            return False
+
+        def work(emit: Emit, cancel: threading.Event) -> Outcome | None:
+            plan = client.engine.plan(stack, answers)
+            self._set_connections(plan.arrows)
+            return client.engine.complete(plan, client.engine.prove(plan, emit, cancel), emit, cancel)
+
+        state = replace(begin("verify"), run=before.run, outcome=before.outcome, plan=before.plan)
+        return self.start(state, work)
+
+    def probe_connections(self) -> bool:
+        """Runs the probes of the present connections, which changes nothing; False if another run is under way."""
+        session, before, client = self._app.session, self._app.run_state, self._app.client
+        stack, scan, answers = session.stack, session.scan, session.answers
+        if stack is None or scan is None:
+            return False
+
+        def work(emit: Emit, cancel: threading.Event) -> None:
+            plan = client.current_connections(scan, stack, answers)
+            self._set_connections(plan.arrows)
+            client.engine.prove(plan, emit, cancel)
+
+        return self.start(replace(begin("verify"), run=before.run, outcome=before.outcome), work)
+
+    def _set_connections(self, arrows: tuple[Arrow, ...]) -> None:
         """Sets the connections that the run is about; called in its thread once it has made the plan."""
 
         def keep() -> None:

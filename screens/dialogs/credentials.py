@@ -10,8 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from screens.dialogs.base import Dialog
-from screens.dialogs.confirm import ConfirmDialog
+from screens.dialogs.base import ConfirmDialog, Dialog
 from screens.state_styles import safe
 
 if TYPE_CHECKING:

@@ -317,7 +317,7 @@ the end)."""
 
     def action_reset(self) -> None:
         """Asks, then puts the lab back to its beginning."""
-        from screens.dialogs.confirm import ConfirmDialog
+        from screens.dialogs.base import ConfirmDialog
 
         def answered(yes: bool | None) -> None:
             if yes:

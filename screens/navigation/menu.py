@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from screens.dialogs.confirm import ConfirmDialog
+from screens.dialogs.base import ConfirmDialog
 from screens.navigation.runs import show_current_connections
 from screens.navigation.secure import secure
 from screens.routes import Route

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from screens.dialogs.confirm import ConfirmDialog
+from screens.dialogs.base import ConfirmDialog
 from screens.dialogs.recovery import ComparisonDialog, RecoveryDialog
 from screens.navigation.runs import start_recovery
 from screens.state_styles import safe

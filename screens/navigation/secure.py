@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from screens.dialogs.confirm import ConfirmDialog
+from screens.dialogs.base import ConfirmDialog
 from screens.routes import Route
 from screens.state import ErrorMessage
 from screens.state_styles import inline

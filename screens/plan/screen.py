@@ -8,18 +8,11 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from screens.base_screen import Page
-from screens.navigation.runs import (
-    accept_broken,
-    answers_of,
-    show_current_connections,
-    start_apply,
-    start_verify,
-)
+from screens.navigation.runs import show_current_connections
 from screens.plan.outline import (
     WHOLE,
     Line,
@@ -30,13 +23,11 @@ from screens.plan.outline import (
     visible,
 )
 from screens.plan.text import (
+    before_apply,
     by_hand,
-    counts,
     differences,
-    fleet,
     goes_first,
     may_go_first,
-    missed,
     overview,
     summary,
     together,
@@ -130,7 +121,7 @@ by itself."""
         if session.plan is not None:
             self._have(session.plan)
         elif session.stack is not None:
-            stack, answers = session.stack, answers_of(session)
+            stack, answers = session.stack, session.answers
             self.firescreen.ask(
                 lambda: self.firescreen.client.planned(stack, answers), self._made, self._refused
             )
@@ -343,7 +334,7 @@ by itself."""
 
     def action_verify(self) -> None:
         """Nothing to change: proves that it is so."""
-        if start_verify(self.firescreen):
+        if self.firescreen.runs.verify():
             self.firescreen.open_page(Route.VERIFICATION, replace=True)
 
     def action_apply(self) -> None:
@@ -358,35 +349,41 @@ by itself."""
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self._confirm(accept_broken(self.firescreen, plan))
+                self._confirm(self._accept_broken(plan))
 
         self.app.push_screen(AcceptDialog(plan.unaccepted), answered)
 
+    def _accept_broken(self, plan: Plan) -> Plan:
+        """The plan with all the clients accepted that it breaks; the current stack remembers it."""
+        from wizard.planner.broken_clients import accepted
+
+        plan, session = accepted(plan), self.firescreen.session
+        stack = session.stack
+        if stack is not None:
+            stack = replace(stack, accept_broken=plan.stack.accept_broken)
+        self.firescreen.session = replace(session, plan=plan, stack=stack)
+        return plan
+
+    def _apply(self, plan: Plan, *, later: bool = False) -> None:
+        """Applies the plan. `later`: verification is left for later."""
+        app = self.firescreen
+        if app.session.place == "hosts":
+            app.stack_session.remember(plan.stack)
+        if app.runs.apply(plan, self.first, later=later):
+            app.open_page(Route.RUN, replace=True)
+
     def _confirm(self, plan: Plan) -> None:
         from screens.dialogs.apply import ApplyDialog
-        from screens.dialogs.confirm import ConfirmDialog
+        from screens.dialogs.base import ConfirmDialog
 
-        text = Content("\n").join(
-            [
-                *counts(plan, listed=True),
-                *missed(plan.gaps),
-                *fleet(plan, self.first),
-                *waiting(plan),
-                Content(""),
-                Content(
-                    "Every change is noted before it is made; if the proof fails, all of it is put back."
-                ),
-            ]
-        )
+        text = before_apply(plan, self.first)
         if waiting(plan):
             self.app.push_screen(
                 ApplyDialog(text),
-                lambda when: (
-                    start_apply(self.firescreen, plan, self.first, later=when == "later") if when else None
-                ),
+                lambda when: self._apply(plan, later=when == "later") if when else None,
             )
-            return
-        self.app.push_screen(
-            ConfirmDialog("Apply this plan?", text, yes="Apply", no="Not yet"),
-            lambda yes: start_apply(self.firescreen, plan, self.first) if yes else None,
-        )
+        else:
+            self.app.push_screen(
+                ConfirmDialog("Apply this plan?", text, yes="Apply", no="Cancel"),
+                lambda yes: self._apply(plan) if yes else None,
+            )

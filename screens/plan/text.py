@@ -115,6 +115,21 @@ def summary(plan: Plan, canary: str = "") -> Content:
     return Content("\n").join(lines)
 
 
+def before_apply(plan: Plan, canary: str) -> Content:
+    """What the last question before a plan is applied says: how much, which gaps, which canary, how long."""
+    promise = "Every change is written to a journal before it is made. If verification fails, everything is rolled back."
+    return Content("\n").join(
+        [
+            *counts(plan, listed=True),
+            *missed(plan.gaps),
+            *fleet(plan, canary),
+            *waiting(plan),
+            Content(""),
+            Content(promise),
+        ]
+    )
+
+
 def counts(plan: Plan, *, listed: bool = False) -> list[Content]:
     """How much is written and restarted: short lines. `listed` names every service, however many there are."""
     files = sum(change.kind in ("create", "edit", "mode", "remove") for change in plan.changes)

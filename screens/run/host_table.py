@@ -14,7 +14,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.visual import Visual
 
-from screens.run.host_lines import line, name_width, ordered
+from screens.run.status import host_line, name_width, order_hosts
 
 if TYPE_CHECKING:
     from screens.run_state import HostRow
@@ -58,7 +58,7 @@ class HostTable(ScrollView, can_focus=True):
 
     def watch_rows(self, before: tuple[HostRow, ...], rows: tuple[HostRow, ...]) -> None:
         """Sorts them; the height changes only with their number."""
-        self._listed = ordered(rows)
+        self._listed = order_hosts(rows)
         self._names = name_width(rows)
         if len(before) != len(rows):
             self.virtual_size = Size(0, len(rows))
@@ -74,7 +74,7 @@ class HostTable(ScrollView, can_focus=True):
         if at >= len(self._listed):
             return Strip.blank(width, self.rich_style)
         row = self._listed[at]
-        text = line(row, width=width - 2, names=self._names, canary=self.canary)
+        text = host_line(row, width=width - 2, names=self._names, canary=self.canary)
         mine = row.host == self.selected
         whole = Content.assemble("▸" if mine else " ", text, " ")
         if mine and self.app.no_color:  # greys of its own would not read on a line that is reversed

@@ -13,9 +13,19 @@ from textual.widgets import Static
 from screens.base_screen import Page, keys_of
 from screens.navigation.runs import ask_to_undo, start_recovery
 from screens.routes import Route
-from screens.run.host_lines import summary, told
 from screens.run.host_table import HostTable
-from screens.run.status import NAMES, colour, ending, headline, log, needs_recovery, step_line, step_part
+from screens.run.status import (
+    NAMES,
+    colour,
+    ending,
+    headline,
+    host_details,
+    host_summary,
+    log,
+    needs_recovery,
+    step_line,
+    step_part,
+)
 from screens.state import OWN_FOLDER
 from screens.state_styles import at, place
 from screens.widgets.button import ActionButton
@@ -138,7 +148,7 @@ Where a change or the proof fails, the same happens by itself, and this screen s
         if several:
             fleet.canary = state.canary
             fleet.rows = state.hosts
-            self.query_one("#count", Static).update(summary(state.hosts), layout=False)
+            self.query_one("#count", Static).update(host_summary(state.hosts), layout=False)
             if self._looking:
                 self._tell_host(state)
 
@@ -186,7 +196,7 @@ Where a change or the proof fails, the same happens by itself, and this screen s
     def _tell_host(self, state: RunState) -> None:
         row = state.row(self._chosen)
         if row is not None:
-            self._aside(f"{place(row.host)} · ↑↓ another host · esc closes", told(row))
+            self._aside(f"{place(row.host)} · ↑↓ another host · esc closes", host_details(row))
 
     def action_row(self, by: int) -> None:
         """The arrow keys go to the hosts, wherever the focus is."""

@@ -11,7 +11,6 @@ from textual.content import Content
 from textual.widgets import Static
 
 from screens.base_screen import Page
-from screens.navigation.runs import probe_connections
 from screens.routes import MapView
 from screens.state_styles import describe_error
 from screens.trust_map.canvas import ordered, summary, told
@@ -142,7 +141,7 @@ connection; beneath stands who shows what, and what it is checked against. Enter
     def action_again(self) -> None:
         """The same questions once more."""
         self._view = MapView.NOW
-        probe_connections(self.firescreen)
+        self.firescreen.runs.probe_connections()
 
     def open_trust_map(self) -> None:
         """The map is open already."""

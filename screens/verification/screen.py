@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widgets import DataTable, Static
 
 from screens.base_screen import Page
-from screens.navigation.runs import ask_to_undo, start_verify
+from screens.navigation.runs import ask_to_undo
 from screens.routes import MapView, Route
 from screens.state_styles import describe_error, place, safe
 from screens.verification.matrix import (
@@ -199,7 +199,7 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
 
     def action_again(self) -> None:
         """All the requests once more; nothing is changed."""
-        start_verify(self.firescreen)
+        self.firescreen.runs.verify()
 
     def action_undo(self) -> None:
         """Puts everything back."""

@@ -12,9 +12,9 @@ from textual.pilot import Pilot
 from screens.app import FirescreenApp, make_app
 from screens.plan.screen import PlanPage
 from screens.plan.text import goes_first, may_go_first
-from screens.run.host_lines import line, ordered, summary, told
 from screens.run.host_table import HostTable
 from screens.run.screen import RunPage
+from screens.run.status import host_details, host_line, host_summary, order_hosts
 from screens.run_state import HostRow, RunState, advance, begin, settled
 from screens.state import ErrorMessage
 from screens.themes import HOST_COLOURS, host_colours
@@ -161,8 +161,8 @@ def test_trouble_stands_first_then_what_moves_then_the_rest() -> None:
         HostRow(host="f", state="away", error=error),
         HostRow(host="g", state="rolled-back"),
     )
-    assert [row.host for row in ordered(rows)] == ["e", "c", "f", "d", "b", "a", "g"]
-    text = summary(rows).plain
+    assert [row.host for row in order_hosts(rows)] == ["e", "c", "f", "d", "b", "a", "g"]
+    text = host_summary(rows).plain
     assert text == (
         "7 hosts: ✓ 1 proven, ✗ 1 failed, ✗ 1 stuck, – 1 away, ↶ 1 put back, ▸ 1 working, · 1 waiting"
     )
@@ -176,13 +176,13 @@ def test_a_line_is_as_wide_as_it_may_be_and_one_that_failed_says_why() -> None:
     )
     for width in (76, 118):
         for row in rows:
-            text = line(row, width=width, names=24, canary="srv1")
+            text = host_line(row, width=width, names=24, canary="srv1")
             assert text.cell_length == width
             assert "\x1b" not in text.plain
-    assert "node_exporter ended at once" in line(rows[1], width=76, names=24).plain
-    assert "✗ failed" in line(rows[1], width=76, names=24).plain
-    assert "waits until srv1 is proven" in line(rows[2], width=76, names=24, canary="srv1").plain
-    words = told(rows[1]).plain
+    assert "node_exporter ended at once" in host_line(rows[1], width=76, names=24).plain
+    assert "✗ failed" in host_line(rows[1], width=76, names=24).plain
+    assert "waits until srv1 is proven" in host_line(rows[2], width=76, names=24, canary="srv1").plain
+    words = host_details(rows[1]).plain
     assert all(part in words for part in ERROR)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from screens.controllers.event_queue import EventQueue
+from screens.controllers.run_controller import EventQueue
 from screens.run_state import MAX_LINES, RunState, advance, begin, stop
 from screens.state import ErrorMessage
 from wizard.model import Attempt, Event, PlannedStep, Probe, StepKind
