@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,3 +37,40 @@ def serving(answer: Callable[[str, Mapping[str, str]], Answer]) -> Iterator[str]
         server.shutdown()
         server.server_close()
         thread.join(5)
+
+
+def prometheus(
+    *targets: Mapping[str, object],
+    alertmanagers: tuple[str, ...] = (),
+    metrics: str = "prometheus_config_last_reload_successful 1\n",
+) -> Callable[[str, Mapping[str, str]], Answer]:
+    """What a Prometheus with these targets answers."""
+
+    def answer(path: str, headers: Mapping[str, str]) -> Answer:
+        answers: dict[str, Mapping[str, object]] = {
+            "/api/v1/targets?state=active": {"activeTargets": list(targets)},
+            "/api/v1/alertmanagers": {"activeAlertmanagers": [{"url": url} for url in alertmanagers]},
+            "/api/v1/rules": {"groups": []},
+            "/api/v1/query?query=probe_success": {"result": []},
+        }
+        data = answers.get(path)
+        if data is not None:
+            return 200, json.dumps({"status": "success", "data": data}).encode()
+        return (200, metrics.encode()) if path == "/metrics" else (404, b"")
+
+    return answer
+
+
+def target(instance: str, *, job: str = "node", health: str = "up", error: str = "") -> dict[str, object]:
+    """An active target as Prometheus' API tells of it, scraped in the far future."""
+    return {
+        "scrapePool": job,
+        "labels": {"job": job, "instance": instance},
+        "discoveredLabels": {"__address__": instance},
+        "scrapeUrl": f"http://{instance}/metrics",
+        "health": health,
+        "lastError": error,
+        "lastScrape": "2100-01-01T00:00:00Z",
+        "scrapeInterval": "1s",
+        "scrapeTimeout": "1s",
+    }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
 
-from wizard.engine import baseline, prometheus_recovery
+from wizard.engine import baseline
 from wizard.engine.hosts import Hosts
 from wizard.engine.prometheus_recovery import MonitorCheck, Told
 from wizard.model import (
@@ -143,7 +144,7 @@ def checked(
 ) -> tuple[Told, Whole]:
     """What a check finds, and what it was part of."""
     whole = Whole(prometheus, **more)
-    monkeypatch.setattr(prometheus_recovery.time, "monotonic", lambda: whole.now)
+    monkeypatch.setattr(time, "monotonic", lambda: whole.now)
     monkeypatch.setattr(
         baseline, "answering", lambda found, host, hosts: tuple(found) if isinstance(found, Sequence) else ()
     )

@@ -1,0 +1,302 @@
+"""What worked before a run is compared with what works after it, by asking; and whose change broke it is found."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.engine.fleet import Wire, fleet
+from tests.unit.engine.loopback import prometheus, serving, target
+from tests.unit.engine.memory import MemoryManager, Site, done, probe
+from wizard.engine import baseline, regressions
+from wizard.engine.prometheus_recovery import Regression
+from wizard.engine.regressions import Comparison
+from wizard.model import (
+    Baseline,
+    BrokenClient,
+    Plan,
+    Probe,
+    ProbedHealth,
+    PrometheusHealth,
+    Proxies,
+    ProxyAnswer,
+    ProxyRoute,
+    Watched,
+)
+from wizard.service_managers import reverse_proxies
+
+ROUTE = ProxyRoute(
+    host="srv1",
+    program="nginx",
+    file="/etc/nginx/a",
+    line=3,
+    upstream="srv2:9100",
+    scheme="http",
+    site="a.test",
+)
+
+
+@pytest.fixture
+def three(tmp_path: Path, manager: MemoryManager) -> tuple[Site, Plan]:
+    return fleet(tmp_path, manager)
+
+
+def way(place: str) -> Probe:
+    return probe("prometheus", url=f"http://{place}", component="prometheus")
+
+
+def compared(
+    site: Site, plan: Plan, before: Baseline, *, cancel: threading.Event | None = None
+) -> Comparison:
+    return Comparison(plan, before, site.hosts(), site.emit, cancel or threading.Event(), run="7")
+
+
+def seen(place: str, site: Site, plan: Plan) -> PrometheusHealth:
+    """What the Prometheus there reports."""
+    watched = Watched(host="prometheus", before=(way(place),), after=(way(place),))
+    return baseline.look(watched, watched.before, plan.facts, site.hosts(), None)
+
+
+def test_all_is_as_before(three: tuple[Site, Plan]) -> None:
+    site, plan = three
+    with serving(prometheus(target("srv1:9100"), target("srv2:9100"))) as place:
+        before = Baseline(prometheis=(seen(place, site, plan),))
+        assert before.prometheis[0].reloaded is True
+        comparison = compared(site, plan, before)
+        found = comparison.regressions([Watched(host="prometheus", after=(way(place),))], since=time.time())
+    assert found == ()
+    assert (comparison.report.up_before, comparison.report.broken) == (2, ())
+
+
+def test_a_target_that_is_down_now_is_its_hosts(three: tuple[Site, Plan]) -> None:
+    site, plan = three
+    with serving(prometheus(target("srv1:9100"), target("srv2:9100"))) as place:
+        before = Baseline(prometheis=(seen(place, site, plan),))
+    error = "server returned HTTP status 401 Unauthorized"
+    with serving(prometheus(target("srv1:9100"), target("srv2:9100", health="down", error=error))) as place:
+        watched = [Watched(host="prometheus", after=(way(place),))]
+        comparison = compared(site, plan, before)
+        (broken,) = comparison.regressions(watched, since=1.0)
+        assert (broken.host, error in broken.what) == ("srv2", True)
+        assert comparison.report.broken == (broken.what,)
+        assert compared(site, plan, before).regressions(watched, since=1.0, lost=["srv2"]) == ()
+        accepted = BrokenClient(
+            key="a/b/c", host="prometheus", client="job node", server="srv2/node_exporter", where=(),
+            targets=tuple(each for each in before.prometheis[0].targets if "srv2" in each.address),
+        )  # fmt: skip
+        own = replace(plan, broken_clients=(accepted,), stack=replace(plan.stack, accept_broken=("a/b/c",)))
+        comparison = compared(site, own, before)
+        assert comparison.regressions(watched, since=1.0) == ()
+        assert comparison.report.accepted == ("a/b/c",)
+
+
+def test_what_could_not_be_asked_before_is_told(three: tuple[Site, Plan]) -> None:
+    site, plan = three
+    before = Baseline(prometheis=(PrometheusHealth(host="prometheus", unanswered="refused"),))
+    comparison = compared(site, plan, before)
+    watched = [Watched(host="prometheus"), Watched(host="elsewhere")]
+    assert comparison.regressions(watched, since=0.0) == ()
+    assert comparison.report.not_checked == ("prometheus/prometheus: could not be asked before: refused",)
+
+
+def test_alertmanagers_are_asked_where_the_prometheus_stands(three: tuple[Site, Plan]) -> None:
+    site, plan = three
+    asked: list[str] = []
+
+    def curl(text: str, *words: str) -> Any:
+        asked.append(words[0])
+        return done("200")
+
+    site.connections["prometheus"].programs["sh"] = curl
+    with serving(prometheus(target("srv1:9100"), alertmanagers=("http://am:9093/api/v2/alerts",))) as place:
+        found = seen(place, site, plan)
+    assert [each.status for each in found.alertmanagers] == [200]
+    assert asked == ["http://am:9093/-/healthy"]
+
+
+def test_what_works_before_a_run_is_taken(three: tuple[Site, Plan]) -> None:
+    site, plan = three
+    site.connections["srv1"].programs["sh"] = lambda text, *words: done("200")
+    facts = replace(plan.facts, proxies={"srv1": Proxies(routes=(ROUTE, replace(ROUTE, scheme="tcp")))})
+    with serving(prometheus(target("srv1:9100"))) as place:
+        watched = Watched(host="prometheus", before=(way(place),))
+        found = baseline.take(replace(plan, facts=facts, watched=(watched,)), site.hosts(), threading.Event())
+    assert [each.key for each in found.prometheis] == ["prometheus/prometheus"]
+    assert [(each.route.scheme, each.status) for each in found.proxies] == [("http", 200), ("tcp", None)]
+    assert abs(found.taken - time.time()) < 60
+
+
+def test_the_facts_tell_of_the_state_before(
+    three: tuple[Site, Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, plan = three
+    config = "/etc/prometheus/prometheus.yml"
+    known = plan.facts.hosts["prometheus"]
+    files = {
+        **known.files,
+        config: replace(site.connections["prometheus"].files[config], content=b"scrape_configs: []\n"),
+    }
+    with serving(prometheus(target("srv1:9100"))) as place:
+        services = tuple(replace(each, listen=place) for each in known.services)
+        facts = replace(
+            plan.facts,
+            hosts={**plan.facts.hosts, "prometheus": replace(known, services=services, files=files)},
+        )
+        routes = {"srv1": Proxies(routes=(ROUTE,)), "srv2": Proxies(unread=("/x",))}
+        monkeypatch.setattr(
+            reverse_proxies, "discover", lambda connection: routes.get(connection.name, Proxies())
+        )
+        monkeypatch.setattr(
+            baseline.vantage_point,
+            "refusal",
+            lambda hosts, host, address: "no route" if "srv3" in address else "",
+        )
+        found = baseline.with_health(plan.stack, facts, site.hosts())
+    assert [each.name for each in found.health["prometheus/prometheus"].targets] == ["srv1:9100 (job node)"]
+    assert found.proxies == routes
+    assert found.unreachable == {("prometheus", "srv3:9100"): "no route"}
+    bare = replace(plan.stack, components=tuple(replace(each, protect=()) for each in plan.stack.components))
+    assert baseline.with_health(bare, facts, site.hosts()) is facts
+
+
+# -- reverse proxies -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "what"),
+    [
+        (200, "502", "http://a.test/ behind nginx answered 200 before and answers 502 now"),
+        (200, "000", "gives no answer now"),
+        (302, "301", ""),
+    ],
+)
+def test_a_site_that_answers_otherwise(
+    before: int, now: str, what: str, three: tuple[Site, Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, plan = three
+    monkeypatch.setattr(regressions, "_PROXY", 0.0)
+    monkeypatch.setattr(regressions, "_PAUSE", 0.0)
+    site.connections["srv1"].programs["sh"] = lambda text, *words: (
+        done("srv2") if "getent" in text else done(now)
+    )
+    kept = Baseline(proxies=(ProxyAnswer(route=ROUTE, status=before),))
+    found = compared(site, plan, kept).regressions([], since=0.0)
+    if not what:
+        assert found == ()
+        return
+    (broken,) = found
+    assert what in broken.what
+    assert (broken.host, broken.where) == ("srv2", "srv1:/etc/nginx/a:3")
+
+
+def test_sites_that_are_not_compared(three: tuple[Site, Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+    site, plan = three
+    monkeypatch.setattr(regressions, "_PROXY", 0.0)
+    silent = compared(site, plan, Baseline(proxies=(ProxyAnswer(route=ROUTE, status=0),)))
+    assert silent.regressions([], since=0.0) == ()
+    assert "gave no answer before" in silent.report.not_checked[0]
+    lost = compared(site, plan, Baseline(proxies=(ProxyAnswer(route=ROUTE, status=200),)))
+    assert lost.regressions([], since=0.0) == ()
+    assert "cannot be asked any more" in lost.report.not_checked[0]
+    accepted = BrokenClient(
+        key="k", host="srv1", client="nginx", server="srv2/node_exporter", where=(), routes=(ROUTE,)
+    )
+    own = replace(plan, broken_clients=(accepted,), stack=replace(plan.stack, accept_broken=("k",)))
+    assert (
+        compared(site, own, Baseline(proxies=(ProxyAnswer(route=ROUTE, status=200),))).regressions(
+            [], since=0.0
+        )
+        == ()
+    )
+
+
+# -- whose it is ---------------------------------------------------------------------------------------------
+
+
+def test_the_owner_of_an_endpoint(three: tuple[Site, Plan]) -> None:
+    site, plan = three
+    comparison = compared(site, plan, Baseline())
+    assert comparison.owner("srv2:9100", "prometheus") == "srv2"
+    assert comparison.is_protected("srv2:9100", "prometheus")
+    assert comparison.owner("far:9100", "prometheus") == "prometheus"
+    assert not comparison.is_protected("far:9100", "prometheus")
+    # A name that only the asker's own resolver knows.
+    site.connections["srv1"].programs["sh"] = lambda text, *words: done("srv3\nsrv3\n")
+    assert comparison.owner("alias:9100", "srv1") == "srv3"
+    assert comparison.owner("192.0.2.77:9100", "srv1") == "srv1"
+    assert comparison.clock("srv1") == 0.0
+    assert comparison.clock("nobody") == 0.0
+
+
+def test_a_probe_of_a_blackbox_exporter_may_be_accepted(three: tuple[Site, Plan]) -> None:
+    site, plan = three
+    accepted = BrokenClient(
+        key="k", host="prometheus", client="job probes", server="srv2/node_exporter", where=(), job="probes"
+    )
+    own = replace(plan, broken_clients=(accepted,), stack=replace(plan.stack, accept_broken=("k",)))
+    comparison = compared(site, own, Baseline())
+    asked = ProbedHealth(labels={"job": "probes", "instance": "http://srv2:9100"}, success=True, at=0.0)
+    assert comparison.is_accepted_probe(asked)
+    assert not comparison.is_accepted_probe(replace(asked, labels={"job": "other", "instance": "srv2:9100"}))
+
+
+# -- in a run ------------------------------------------------------------------------------------------------
+
+
+class Broken:
+    """Says once that something on a host broke."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+        def found(self: Comparison, watched: object, **_: object) -> tuple[Regression, ...]:
+            if asked:
+                return ()
+            asked.append(watched)
+            return (Regression(host=host, what="a target is down now", where=host, todo="See"),)
+
+        asked: list[object] = []
+        monkeypatch.setattr(Comparison, "regressions", found)
+
+
+def test_what_one_host_broke_rolls_it_back(three: tuple[Site, Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+    site, plan = three
+    Wire().install(monkeypatch)
+    Broken(monkeypatch, "srv2")
+    outcome = site.engine().apply(plan, canary="none")
+    assert {each.host: each.state for each in outcome.hosts}["srv2"] == "rolled-back"
+    assert outcome.state == "partly"
+
+
+def test_what_the_prometheus_broke_rolls_everything_back(
+    three: tuple[Site, Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, plan = three
+    Wire().install(monkeypatch)
+    Broken(monkeypatch, "prometheus")
+    assert site.engine().apply(plan).state == "rolled-back"
+
+
+def test_what_the_canary_broke_ends_the_run(
+    three: tuple[Site, Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, plan = three
+    Wire().install(monkeypatch)
+    Broken(monkeypatch, "srv1")
+    assert site.engine().apply(plan, canary="srv1").state == "rolled-back"
+
+
+def test_a_person_stops_the_comparison(three: tuple[Site, Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+    site, plan = three
+    Wire().install(monkeypatch)
+    cancel = threading.Event()
+
+    def stopped(self: Comparison, watched: object, **_: object) -> tuple[Regression, ...]:
+        cancel.set()
+        return ()
+
+    monkeypatch.setattr(Comparison, "regressions", stopped)
+    assert site.engine().apply(plan, cancel=cancel).state == "cancelled"

@@ -1,0 +1,154 @@
+"""What a host can connect to is asked from where it stands, by whatever it has for that."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import pytest
+
+from tests.unit.engine.loopback import serving
+from tests.unit.engine.memory import MemoryConnection, MemoryHosts, Site, done
+from wizard.connections.errors import ForbiddenError
+from wizard.engine import vantage_point
+from wizard.errors import AwayError
+from wizard.model import Completed
+
+Make = Callable[..., Site]
+Dial = Callable[[MemoryConnection, str, float], socket.socket]
+
+
+def dialled(monkeypatch: pytest.MonkeyPatch, dial: Dial) -> None:
+    monkeypatch.setattr(MemoryConnection, "open_tunnel", dial)
+
+
+def refused(fault: Exception) -> Dial:
+    def dial(self: MemoryConnection, place: str, seconds: float) -> socket.socket:
+        raise fault
+
+    return dial
+
+
+def direct(self: MemoryConnection, place: str, seconds: float) -> socket.socket:
+    host, _, port = place.rpartition(":")
+    return socket.create_connection((host, int(port)), timeout=seconds)
+
+
+def printing(text: str, asked: list[tuple[str, ...]]) -> Callable[..., Completed]:
+    """A shell that prints this, whatever it is given."""
+
+    def shell(script: str, *words: str) -> Completed:
+        asked.append(words)
+        return done(text)
+
+    return shell
+
+
+def hosts(make_site: Make, connect: str = "ssh") -> tuple[Site, MemoryHosts]:
+    site = make_site("srv1", connect=connect)
+    return site, site.hosts()
+
+
+# -- whether it can connect ----------------------------------------------------------------------------------
+
+
+def test_this_machines_own_hosts_are_asked_directly(make_site: Make) -> None:
+    _, known = hosts(make_site, "practice")
+    with serving(lambda path, headers: (200, b"")) as place:
+        assert vantage_point.refusal(known, "srv1", place) == ""
+    assert vantage_point.refusal(known, "srv1", place) == "it takes no connection"
+
+
+def test_a_loopback_address_of_another_machine_is_its_own(make_site: Make) -> None:
+    _, known = hosts(make_site)
+    assert (
+        vantage_point.refusal(known, "srv1", "127.0.0.1:9100") == "it listens on its own machine's loopback"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (TimeoutError(), "no answer within 5 s"),
+        (ConnectionRefusedError(), "connection refused, no route to it, or no such host"),
+        (OSError(), None),
+    ],
+)
+def test_its_ssh_server_says_why_not(
+    fault: Exception, said: str | None, make_site: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, known = hosts(make_site)
+    dialled(monkeypatch, refused(fault))
+    assert vantage_point.refusal(known, "srv1", "srv2:9100") == said
+
+
+def test_its_ssh_server_connects(make_site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, known = hosts(make_site)
+    left, right = socket.socketpair()
+    dialled(monkeypatch, lambda self, place, seconds: left)
+    assert vantage_point.refusal(known, "srv1", "srv2:9100") == ""
+    right.close()
+
+
+@pytest.mark.parametrize(("printed", "said"), [("ok\n", ""), ("no such host\n", "no such host"), ("", None)])
+def test_a_program_there_says_it_where_ssh_does_not_forward(
+    printed: str, said: str | None, make_site: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, known = hosts(make_site)
+    dialled(monkeypatch, refused(ForbiddenError("no")))
+    asked: list[tuple[str, ...]] = []
+    site.connections["srv1"].programs["sh"] = printing(printed, asked)
+    assert vantage_point.refusal(known, "srv1", "[2001:db8::1]:9100") == said
+    assert asked == [("2001:db8::1", "9100")]
+
+
+def test_nobody_knows_for_a_host_of_a_person_or_one_that_is_away(
+    make_site: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, manual = hosts(make_site, "manual")
+    assert vantage_point.refusal(manual, "srv1", "srv2:9100") is None
+    assert vantage_point.status(manual, "srv1", "http://srv2:9100/") is None
+    assert vantage_point.addresses(manual, "srv1", "srv2") == ()
+    site, known = hosts(make_site)
+    dialled(monkeypatch, refused(ForbiddenError("no")))
+    site.connections["srv1"].faults["script", "srv2"] = AwayError("gone")
+    site.connections["srv1"].faults["script", "http://srv2:9100/"] = AwayError("gone")
+    assert vantage_point.refusal(known, "srv1", "srv2:9100") is None
+    assert vantage_point.status(known, "srv1", "http://srv2:9100/") is None
+    assert vantage_point.addresses(known, "srv1", "srv2") == ()
+
+
+# -- what a URL answers --------------------------------------------------------------------------------------
+
+
+def test_the_status_of_a_url(make_site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, near = hosts(make_site, "practice")
+    _, far = hosts(make_site)
+    dialled(monkeypatch, direct)
+    with serving(lambda path, headers: (301 if path == "/x" else 404, headers["Host"].encode())) as place:
+        for known in (near, far):
+            assert vantage_point.status(known, "srv1", f"http://{place}/x") == 301, "not followed"
+            assert vantage_point.status(known, "srv1", f"http://{place}/") == 404
+            port = place.rpartition(":")[2]
+            assert vantage_point.status(known, "srv1", f"http://a.test:{port}/x", there="127.0.0.1") == 301
+    assert vantage_point.status(near, "srv1", f"http://{place}/") == 0
+    assert vantage_point.status(far, "srv1", f"http://{place}/") == 0
+    assert vantage_point.status(far, "srv1", "http://[") is None
+
+
+@pytest.mark.parametrize(("printed", "said"), [("503", 503), ("", None), ("000", 0)])
+def test_the_status_as_a_program_there_says_it(
+    printed: str, said: int | None, make_site: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, known = hosts(make_site)
+    dialled(monkeypatch, refused(ForbiddenError("no")))
+    asked: list[tuple[str, ...]] = []
+    site.connections["srv1"].programs["sh"] = printing(printed, asked)
+    assert vantage_point.status(known, "srv1", "https://a.test/x", there="127.0.0.1") == said
+    assert asked == [("https://a.test/x", "a.test:443:127.0.0.1")]
+
+
+def test_the_addresses_of_a_name(make_site: Make) -> None:
+    site, known = hosts(make_site)
+    site.connections["srv1"].programs["sh"] = lambda text, *words: done("192.0.2.1\n192.0.2.1\n2001:db8::1\n")
+    assert vantage_point.addresses(known, "srv1", "srv2") == ("192.0.2.1", "2001:db8::1")
