@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 
-import click
 from click_man.core import write_man_pages
 
 import wizard

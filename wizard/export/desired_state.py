@@ -28,7 +28,8 @@ from wizard.model import (
 from wizard.planner import blackbox, grafana
 from wizard.planner import paths as layout
 from wizard.planner.client_endpoints import Place
-from wizard.planner.paths import Client, Server
+from wizard.planner.client_facts import Client
+from wizard.planner.server_facts import Server
 from wizard.redact import redact
 
 THERE = -1

@@ -15,7 +15,7 @@ from wizard.errors import InputError
 from wizard.export.desired_state import THERE, Picture, Turn, Wanted
 from wizard.model import WORKSPACE, FileState, HostSpec, Plan, Service
 from wizard.planner.client_endpoints import Place
-from wizard.planner.paths import Client
+from wizard.planner.client_facts import Client
 from wizard.service_managers.registry import manager_of
 
 GROUP = "firescreen"

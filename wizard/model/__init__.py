@@ -26,7 +26,6 @@ from wizard.model.facts import (
     FileState,
     Finding,
     FlagPlace,
-    Forward,
     HostFacts,
     PathInfo,
     Service,
@@ -53,7 +52,7 @@ from wizard.model.health import (
 )
 from wizard.model.manual_commands import ManualCommand, Route, SignedCertificate, Typed
 from wizard.model.plan import Gap, Plan
-from wizard.model.probes import Attempt, CertificateSummary, Probe, TlsReport
+from wizard.model.probes import Attempt, CertificateSummary, Forward, Probe, TlsReport
 from wizard.model.stack import (
     Answers,
     CertificateSpec,

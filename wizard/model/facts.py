@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
 from wizard.model.health import PrometheusHealth, Proxies
+from wizard.model.probes import Forward
 from wizard.model.stack import HostSpec, instance_key
 from wizard.redact import Secret, fingerprint
 
@@ -120,17 +121,6 @@ class Supervision:
     line: str = ""
     restart: tuple[str, ...] = ()
     renew: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Forward:
-    """A way to a server by way of an SSH connection, as `ssh -L` makes one: its host connects to the server.
-
-    host: whose connection. place: address:port as that host reaches the server, e.g. 127.0.0.1:9100.
-    """
-
-    host: HostSpec
-    place: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-if TYPE_CHECKING:
-    from wizard.model.probes import Probe
+from wizard.model.probes import Probe
 
 ProxyProgram: TypeAlias = Literal["nginx", "apache", "caddy", "haproxy"]
 Health: TypeAlias = Literal["up", "down", "unknown"]

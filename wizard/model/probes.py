@@ -6,9 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from wizard.model.facts import Forward
-from wizard.model.stack import instance_key
+from wizard.model.stack import HostSpec, instance_key
 from wizard.redact import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """A way to a server by way of an SSH connection, as `ssh -L` makes one: its host connects to the server.
+
+    host: whose connection. place: address:port as that host reaches the server, e.g. 127.0.0.1:9100.
+    """
+
+    host: HostSpec
+    place: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from wizard.config_files import alertmanager_cluster
 from wizard.errors import InputError
 from wizard.model import Change, ContentKind, Facts, FileState, PlannedStep, Stack, StepKind, WriteFile
 from wizard.planner import credentials, manual_commands, paths
-from wizard.planner.paths import Server
+from wizard.planner.server_facts import Server
 
 
 def step(stack: Stack, facts: Facts, forge: credentials.Forge, server: Server) -> PlannedStep | None:

@@ -17,7 +17,8 @@ from wizard.errors import ConfigError
 from wizard.model import Facts, Finding, Stack
 from wizard.planner import paths
 from wizard.planner.client_endpoints import Place
-from wizard.planner.paths import Client, Server
+from wizard.planner.client_facts import Client
+from wizard.planner.server_facts import Server
 
 SUFFIX = "_firescreen"
 

@@ -25,7 +25,8 @@ from wizard.model import (
 )
 from wizard.planner import blackbox, monitors, paths
 from wizard.planner.certificate_names import certificate_names
-from wizard.planner.paths import Client, Server
+from wizard.planner.client_facts import Client
+from wizard.planner.server_facts import Server
 
 BREAKS = "client-breaks"
 """Id of the finding about a client that will be rejected."""

@@ -9,7 +9,9 @@ from wizard import endpoints
 from wizard.model import Facts, Stack
 from wizard.planner import paths
 from wizard.planner.client_endpoints import Place
-from wizard.planner.paths import LOOPBACK, Client, Server
+from wizard.planner.client_facts import Client
+from wizard.planner.paths import LOOPBACK
+from wizard.planner.server_facts import Server
 
 
 def certificate_names(stack: Stack, facts: Facts, server: Server) -> tuple[str, ...]:

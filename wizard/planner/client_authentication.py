@@ -20,7 +20,8 @@ from wizard.planner import (
     paths,
     probe_certificates,
 )
-from wizard.planner.paths import Client, Server
+from wizard.planner.client_facts import Client
+from wizard.planner.server_facts import Server
 
 STRICT = ("RequireAndVerifyClientCert", "RequireAnyClientCert", "RequireClientCert")
 """The types that let nobody in without a certificate."""

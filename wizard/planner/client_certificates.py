@@ -15,7 +15,7 @@ from wizard.planner import (
 )
 from wizard.planner.certificates import Pair, needed_file, public
 from wizard.planner.client_endpoints import Place
-from wizard.planner.paths import Client
+from wizard.planner.client_facts import Client
 
 
 def client_pair(stack: Stack, facts: Facts, forge: material.Forge, client: Client) -> Pair:

@@ -5,12 +5,14 @@ Pure: the bytes of the configuration in, and out again with one place secured.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
 from wizard.config_files import blackbox
 from wizard.config_files import prometheus as scrape
+from wizard.errors import ConfigError
 
 PlaceKind = Literal["job", "alertmanagers", "remote_write", "remote_read", "module", "datasource"]
 
@@ -134,3 +136,20 @@ def secure(
         return blackbox.secure_module(content, module=place.name, **wanted)
     assert place.block is not None
     return scrape.secure_client(content, place.block, **wanted)
+
+
+_BARE = ("web.yml", "prometheus.yml", "blackbox.yml", "cluster.yml")
+"""How the configurations' readers, who see no path, call their files."""
+
+
+@contextmanager
+def located(host: str, path: str) -> Iterator[None]:
+    """Names host and path in errors about a file whose content alone was looked at: `web.yml:3` says too little."""
+    try:
+        yield
+    except ConfigError as error:
+        name, _, line = error.where.partition(":")
+        if name not in _BARE:
+            raise
+        where = f"{host}:{path}:{line}" if line else f"{host}:{path}"
+        raise ConfigError(error.what, where=where, todo=error.todo) from error

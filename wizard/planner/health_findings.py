@@ -9,7 +9,8 @@ from wizard.components import component as find_component
 from wizard.config_files.prometheus.intervals import USUAL
 from wizard.model import Facts, Finding, Probe, Stack, TargetHealth
 from wizard.planner import paths
-from wizard.planner.paths import Client, Server
+from wizard.planner.client_facts import Client
+from wizard.planner.server_facts import Server
 from wizard.probes.causes import cause_of
 
 SLACK = 15.0

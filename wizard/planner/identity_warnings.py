@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from wizard.model import Facts, Finding
 from wizard.planner import identity, paths
 from wizard.planner.client_endpoints import Place
-from wizard.planner.paths import Client, Server
+from wizard.planner.client_facts import Client
+from wizard.planner.server_facts import Server
 
 _ASKED = {"alertmanagers": "alertmanager", "remote_write": "prometheus", "remote_read": "prometheus"}
 """The component that each kind of client block asks."""

@@ -11,7 +11,7 @@ from wizard.config_files.prometheus.intervals import Intervals, intervals
 from wizard.errors import ConfigError
 from wizard.model import WORKSPACE, Facts, HostFacts, OwnFiles, Probe, Service, Stack, Watched
 from wizard.planner import paths
-from wizard.planner.paths import Client
+from wizard.planner.client_facts import Client
 from wizard.redact import Secret
 
 

@@ -9,8 +9,10 @@ from itertools import chain, count
 from wizard.components import component as find_component
 from wizard.config_files import prometheus as scrape
 from wizard.model import Facts, Finding
-from wizard.planner import identity_warnings, paths
-from wizard.planner.paths import Client, Server
+from wizard.planner import identity_warnings
+from wizard.planner.client_endpoints import located
+from wizard.planner.client_facts import Client
+from wizard.planner.server_facts import Server
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def add(texts: Mapping[str, bytes], client: Client, servers: Sequence[Server]) -
         component = server.spec.name
         taken = {place.name for place in client.places(found) if place.kind == "job"}
         name = free_name(component, f"{component}-{server.spec.host}", taken)
-        with paths.located(client.host.spec.name, path):
+        with located(client.host.spec.name, path):
             found[path] = scrape.add_job(found[path], job=name, target=server.address, scheme="https")
     return found
 

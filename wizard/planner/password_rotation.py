@@ -27,7 +27,8 @@ from wizard.model import (
 )
 from wizard.planner import credentials, manual_commands, paths, service_actions
 from wizard.planner.client_endpoints import Place, secure
-from wizard.planner.paths import Client, Server
+from wizard.planner.client_facts import Client
+from wizard.planner.server_facts import Server
 from wizard.redact import Secret
 
 NEXT = "-next"

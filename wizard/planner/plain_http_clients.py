@@ -29,7 +29,7 @@ from wizard.model import (
     WriteFile,
 )
 from wizard.planner import manual_commands, paths
-from wizard.planner.paths import Server
+from wizard.planner.server_facts import Server
 from wizard.service_managers import flags
 from wizard.service_managers.registry import manager_of
 

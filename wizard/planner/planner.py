@@ -6,25 +6,17 @@ the Prometheus that scrapes it turn within the same breath; a file that is re-re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import groupby
 
-from wizard.components import component as find_component
-from wizard.errors import InputError
 from wizard.model import (
     Answers,
-    ContentKind,
     Facts,
-    FileState,
     Finding,
     Gap,
     Plan,
-    PlannedStep,
-    Probe,
     Stack,
-    StepKind,
     facts_after,
 )
 from wizard.planner import (
@@ -32,35 +24,30 @@ from wizard.planner import (
     broken_clients,
     command_line_tools,
     credentials,
+    gaps,
     grafana,
+    grafana_plan,
     health_findings,
     identity_warnings,
-    manual_commands,
     monitors,
     new_jobs,
     password_rotation,
     paths,
     plain_http_clients,
-    probe_certificates,
+    plan_warnings,
     probes,
     remote_commands,
-    service_actions,
-    shared_certificate,
     shared_configurations,
+    step_order,
     storage,
     transfers,
     trust_graph,
+    workspace_steps,
 )
-from wizard.planner.client import ClientPlan, Target, plan_client
-from wizard.planner.paths import Client, Server
+from wizard.planner.client import ClientPlan, plan_client
+from wizard.planner.client_facts import Client
 from wizard.planner.server import ServerPlan, plan_server
-from wizard.probes import curl_config
-
-CLOCK_TOLD = 30.0
-"""Seconds that clocks may differ before it is told."""
-
-CLOCK_REFUSED = 3300.0
-"""Seconds that a host may be behind: certificates are good from an hour before they are made."""
+from wizard.planner.server_facts import Server
 
 
 def plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
@@ -115,7 +102,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     )
     with_password = any(each.asks_password for each in server_plans)
     targets = tuple(target for client in client_plans for target in client.targets)
-    onlookers = grafana.plan(stack, facts, forge, asking, server_plans)
+    onlookers = grafana_plan.plan(stack, facts, forge, asking, server_plans)
     named = probes.names(targets)
     commands = command_line_tools.commands(stack, facts, server_plans, named)
     inquiry = probes.Inquiry(
@@ -128,16 +115,16 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     stages = (
         (
             *forge.steps,
-            *_clients_step(stack, facts, forge, server_plans),
-            *(_user_step(stack, facts, forge) if with_password else ()),
+            *workspace_steps.certificate_steps(stack, facts, forge, server_plans),
+            *(workspace_steps.user_step(stack, facts, forge) if with_password else ()),
         ),
         (
-            *(step for server_plan in server_plans for step in _there(server_plan.material)),
-            *_trust_copies(facts, server_plans),
+            *(step for server_plan in server_plans for step in step_order.present(server_plan.material)),
+            *workspace_steps.trust_copies(facts, server_plans),
             *command_line_tools.step(stack, facts, server_plans, named),
             *onlookers.steps,
         ),
-        *_ordered(facts, server_plans, client_plans, inquiry.turns(targets)),
+        *step_order.ordered(facts, server_plans, client_plans, inquiry.turns(targets)),
     )
     steps = tuple(
         remote_commands.routed(facts, replace(step, stage=number))
@@ -162,11 +149,11 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         arrows=trust_graph.arrows((*targets, *onlookers.targets)),
         warnings=(
             *broken_clients.findings(broken, stack),
-            *_away(facts),
-            *_clocks(facts),
+            *plan_warnings.of_unreachable_hosts(facts),
+            *plan_warnings.of_clocks(facts),
             *shared_configurations.unnamed(stack, facts),
             *health_findings.findings(stack, facts, wanted),
-            *_warnings(stack, server_plans, commands),
+            *plan_warnings.of_servers(stack, server_plans, commands),
             *(warning for each in server_plans for warning in each.warnings),
             *plain_http_clients.warnings(facts, [each.server for each in server_plans if not each.was_tls]),
             *(warning for client in client_plans for warning in client.warnings),
@@ -176,7 +163,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
             *told_of_grafana,
             *onlookers.warnings,
         ),
-        gaps=(*_gaps(server_plans, targets), *onlookers.gaps),
+        gaps=(*gaps.gaps(server_plans, targets), *onlookers.gaps),
         hints=command_line_tools.sentences(server_plans, commands),
         secrets=tuple(given.password for given in forge.credentials()) if with_password else (),
     )
@@ -246,214 +233,6 @@ def _prober_plans(
     return tuple(found)
 
 
-def _clients_step(
-    stack: Stack, facts: Facts, forge: credentials.Forge, plans: Sequence[ServerPlan]
-) -> tuple[PlannedStep, ...]:
-    """The shared pair and the pairs of the probes, where this plan needs them."""
-    shared = shared_certificate.shared_step(stack, facts, forge)
-    if not any(each.asks_certificate for each in plans):
-        return shared
-    checked = any(each.allowed for each in plans)
-    return (*shared, *probe_certificates.probe_step(stack, facts, forge, names_checked=checked))
-
-
-def _user_step(stack: Stack, facts: Facts, forge: credentials.Forge) -> tuple[PlannedStep, ...]:
-    changes = [change for given in forge.credentials() for change in given.step_changes]
-    user = stack.users[0]
-    wrong = paths.wrong_user_file(facts, user)
-    changes += credentials.private(
-        facts,
-        wrong,
-        curl_config(user.name, probes.WRONG_PASSWORD.reveal()),
-        ContentKind.CURL_CONFIG,
-        why="A wrong password, for the request that must be refused.",
-        by_hand=manual_commands.wrong_login(wrong, user.name, probes.WRONG_PASSWORD.reveal()),
-    )
-    unique = tuple({(change.kind, getattr(change, "path", "")): change for change in changes}.values())
-    names = " and ".join(each.name for each in stack.users)
-    return (
-        credentials.workspace_step(
-            StepKind.USER,
-            title=f"Choose a password for user {names}",
-            why=(
-                "TLS keeps others from reading along, but still lets everyone ask. With a password, only who "
-                "knows it gets an answer."
-            ),
-            changes=unique,
-        ),
-    )
-
-
-def _trust_copies(facts: Facts, plans: Sequence[ServerPlan]) -> tuple[PlannedStep, ...]:
-    changes = list(
-        credentials.workspace_folder(facts, "trust", "What the probes of this program check servers against.")
-    )
-    for server_plan in plans:
-        path = paths.trust_copy(facts, server_plan.server)
-        source = paths.ca_pair(facts)[0] if server_plan.pair.own_ca else server_plan.pair.trust_file
-        changes += credentials.private(
-            facts,
-            path,
-            server_plan.pair.trust,
-            ContentKind.CERTIFICATE,
-            why=f"The probes check {server_plan.server.key} against it, as Prometheus will.",
-            by_hand=manual_commands.copy_there(source, path, FileState(b"", 0o600, "", ""))
-            if source
-            else manual_commands.text(path, FileState(server_plan.pair.trust, 0o600, "", "")),
-            secret=False,
-        )
-    if not changes:
-        return ()
-    return (
-        credentials.workspace_step(
-            StepKind.TRUST_COPIES,
-            title="Remember what to check the servers against",
-            why="The proof at the end asks like a client: it needs the same public certificate that a client needs.",
-            changes=changes,
-        ),
-    )
-
-
-def _ordered(
-    facts: Facts, servers: Sequence[ServerPlan], clients: Sequence[ClientPlan], turns: Sequence[Probe]
-) -> tuple[tuple[PlannedStep, ...], ...]:
-    """All steps behind the certificates, by stage, in the order that loses no more scrapes than it must.
-
-    Prometheus carries a new scheme over to its targets some seconds after it has read it, so it goes first:
-    it reads the job, and in the moment in which it begins to ask by https, the servers turn, all at once. What
-    is re-read at once comes when the clients have all that will be asked of them; what only the old ones needed
-    goes last.
-    """
-    cold = [server for server in servers if not server.server.service.web_config]
-    hot = [server for server in servers if server.server.service.web_config]
-    restarts = [server for server in servers if server.turn == "restart"]
-    own = [server for server in restarts if server.server.spec.name == "prometheus"]
-    turned = {server.server.key for server in restarts if server not in own}
-    # The Prometheus that turns comes last: from that moment on, every second counts.
-    turning = sorted(clients, key=lambda client: client.client.service.component == "prometheus")
-    prepared = [
-        step
-        for server in cold
-        for step in _steps(server.web, server.cluster, server.flag, server.credentials, server.reload_command)
-    ]
-    told = [step for client in clients for step in (*client.trust, *_there(client.config))]
-    for server in hot:
-        told += _steps(server.cluster, server.credentials, server.reload_command)
-        if server.turn == "restart":  # TLS that is added to a running web configuration waits for the restart
-            told += _steps(server.web, server.flag)
-    # A stage each, also where nothing is to be read: plans for more or fewer hosts have the same stages.
-    reloads = [
-        (service_actions.reload(facts, client.client, turns if restarts else ()),)
-        if client.config is not None
-        else ()
-        for client in turning
-    ]
-    return (
-        tuple(prepared),  # nothing reads these files yet: they come first, as the story is told
-        tuple(told),
-        *reloads,
-        # They ask by https now, so that the password is on no wire before the server proves who it is. A client
-        # that turns itself reads it when it starts.
-        tuple(client.login for client in clients if client.login is not None and client.client.key in turned),
-        (
-            *(
-                service_actions.login(facts, client.client, client.login)
-                for client in clients
-                if client.login is not None and client.client.key not in turned
-            ),
-            *(service_actions.restart(facts, server.server) for server in restarts if server not in own),
-        ),
-        # What is re-read with the next request: the clients know already.
-        tuple(step for server in hot if server.turn != "restart" for step in _there(server.web)),
-        # Prometheus itself turns last: the others are scraped by then.
-        tuple(service_actions.restart(facts, server.server) for server in own),
-        tuple(step for client in clients for step in client.narrow),
-        tuple(step for server in servers for step in _narrowed(facts, server)),
-    )
-
-
-def _narrowed(facts: Facts, server: ServerPlan) -> tuple[PlannedStep, ...]:
-    """What takes the old out of a server's bundle; one that has a copy of it is restarted for that."""
-    if server.narrow is None or not server.server.credentials:
-        return _there(server.narrow)
-    again = service_actions.restart(facts, server.server)
-    return (replace(server.narrow, changes=(*server.narrow.changes, *again.changes)),)
-
-
-def _steps(*found: PlannedStep | None) -> list[PlannedStep]:
-    return [step for step in found if step is not None]
-
-
-def _there(step: PlannedStep | None) -> tuple[PlannedStep, ...]:
-    return (step,) if step is not None else ()
-
-
-def _warnings(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str, str]) -> tuple[Finding, ...]:
-    found = []
-    for server_plan in plans:
-        service = server_plan.server.service
-        component = find_component(service.component)
-        if not component.safe(service.version):
-            found.append(
-                Finding(
-                    severity="warning",
-                    id="cve-2022-46146",
-                    host=service.host,
-                    component=service.component,
-                    instance=service.instance,
-                    what=f"{service.component} {service.version} lets a password be bypassed (CVE-2022-46146)",
-                    why="An attacker who has seen a hash can poison the cache of passwords that this version keeps.",
-                    mend=f"upgrade to {component.first_safe_version} or newer",
-                )
-            )
-        asked_for_ca = stack.certificates.issued_by == "ca"
-        if not server_plan.pair.changes and asked_for_ca and not server_plan.pair.own_ca:
-            found.append(
-                Finding(
-                    severity="warning",
-                    id="certificate-kept",
-                    host=service.host,
-                    component=service.component,
-                    instance=service.instance,
-                    what=f"{server_plan.pair.certificate_file} is not from your CA and still serves, so it is kept",
-                    why="What is there and holds is not replaced, though you chose your own CA for new ones.",
-                    mend="move it away first if your CA is to sign this one too",
-                )
-            )
-        if component.asked_by_others and server_plan.turn != "none":
-            found.append(
-                Finding(
-                    severity="warning",
-                    id="others-ask-it-too",
-                    host=service.host,
-                    component=service.component,
-                    instance=service.instance,
-                    what=f"whoever else asks {component.title} (Grafana, scripts) will be refused until told",
-                    why="Only the clients in this plan are changed with it; other programs keep their own settings.",
-                    mend="give them https, the CA certificate and the password as well"
-                    + (f", as in: {example}" if (example := commands.get(server_plan.server.key)) else ""),
-                )
-            )
-        found += _open_flags(server_plan)
-    return tuple(found)
-
-
-def _away(facts: Facts) -> list[Finding]:
-    """Hosts that nothing is planned for, because they could not be reached."""
-    return [
-        Finding(
-            severity="warning",
-            id="host-away",
-            host=name,
-            component="",
-            what=f"{name} is left alone: {why}",
-            why="The others go on without it; what runs there stays as open as it is.",
-            mend="bring it within reach and apply again: only what is missing is done",
-        )
-        for name, why in facts.away.items()
-    ]
-
-
 def _by_ssh(stack: Stack, facts: Facts) -> str:
     """Of what this machine cannot reach itself, how it is asked; '' where it reaches all."""
     found = [
@@ -466,97 +245,3 @@ def _by_ssh(stack: Stack, facts: Facts) -> str:
     if not found:
         return ""
     return f"Asked through SSH, since this machine cannot reach {'it' if len(found) == 1 else 'them'}: {', '.join(found)}"
-
-
-def _clocks(facts: Facts) -> list[Finding]:
-    """Hosts whose clocks disagree with this machine's, where the certificates get their dates.
-
-    Raises:
-        InputError: one is so far off that a new certificate would not be valid there.
-    """
-    found = []
-    for name, known in facts.hosts.items():
-        if abs(known.clock) < CLOCK_TOLD:
-            continue
-        way = "behind" if known.clock < 0 else "ahead"
-        what = f"the clock of {name} is {abs(known.clock):.0f} s {way} of this machine's"
-        if known.clock < -CLOCK_REFUSED:
-            raise InputError(
-                f"{what}: a new certificate would not be valid there yet",
-                where=name,
-                todo="set the clock first (timedatectl set-ntp true), here or there",
-            )
-        found.append(
-            Finding(
-                severity="warning",
-                id="clocks-disagree",
-                host=name,
-                component="",
-                what=what,
-                why="A certificate is good from an hour before it is made: more than that apart, it is refused.",
-                mend="timedatectl set-ntp true",
-            )
-        )
-    return found
-
-
-def _open_flags(server_plan: ServerPlan) -> list[Finding]:
-    """Endpoints with power that are switched on and that anyone may use who gets in without a password."""
-    service = server_plan.server.service
-    guarded = server_plan.asks_password or server_plan.client_auth_type == "RequireAndVerifyClientCert"
-    if guarded:
-        return []
-    return [
-        Finding(
-            severity="warning",
-            id="powerful-endpoint-open",
-            host=service.host,
-            component=service.component,
-            instance=service.instance,
-            what=f"--{flag} is on, and neither a password nor a client certificate guards it",
-            why=means,
-            mend="add basic_auth or client_cert to its protection, or take the flag away",
-        )
-        for flag, means in find_component(service.component).opened(service.arguments)
-    ]
-
-
-def _gaps(plans: Sequence[ServerPlan], targets: Sequence[Target]) -> tuple[Gap, ...]:
-    found: list[Gap] = []
-    for server_plan in plans:
-        mine = [target for target in targets if target.plan is server_plan]
-        found += _own_gaps(server_plan, scraped=any(target.place.kind == "job" for target in mine))
-        if server_plan.turn == "restart" and not server_plan.was_tls:
-            found += [
-                Gap(
-                    message=f"waits some seconds for {server_plan.server.key} ({target.place.how}): what it sends is repeated",
-                    host=target.client.service.host,
-                    component=target.client.service.component,
-                    instance=target.client.service.instance,
-                )
-                for target in mine
-                if target.place.kind not in ("job", "module")
-            ]
-    return tuple(dict.fromkeys(found))
-
-
-def _own_gaps(plan: ServerPlan, *, scraped: bool) -> Iterator[Gap]:
-    """How long one server is not scraped, or does not scrape."""
-    told = partial(
-        Gap, host=plan.server.spec.host, component=plan.server.spec.name, instance=plan.server.spec.unit
-    )
-    if not scraped:
-        yield told(message="is scraped by no Prometheus of this stack")
-    elif plan.turn == "restart" and plan.server.spec.name == "prometheus":
-        # Its discovery finds the first targets with a tick of five seconds.
-        yield told(message="restarts: it scrapes nobody for about seven seconds", seconds=7.0)
-        if (longest := service_actions.longest_stop(plan.server)) > 0:
-            yield told(
-                message=f"may take up to {longest:.0f} s to stop: it first sends what is left to its remote_write "
-                "endpoints",
-                seconds=longest,
-            )
-    elif plan.turn == "restart":
-        yield told(message="restarts: it is missed for about a second, at most one scrape", seconds=1.0)
-    elif plan.turn == "reread":
-        yield told(message="is not missed: it reads its new configuration by itself")

@@ -17,10 +17,11 @@ from wizard.planner import paths
 from wizard.planner.blackbox import Probing
 from wizard.planner.client import Target
 from wizard.planner.client_authentication import STRICT, VERIFYING
+from wizard.planner.client_facts import Client
 from wizard.planner.health_findings import wait_of
 from wizard.planner.monitors import scrape_intervals
-from wizard.planner.paths import Client, Server
 from wizard.planner.server import ServerPlan
+from wizard.planner.server_facts import Server, refuse_out_of_reach
 from wizard.redact import Secret
 
 WRONG_PASSWORD = Secret("firescreen-knows-this-is-wrong")
@@ -195,7 +196,7 @@ class Inquiry:
             if target.place.kind != "job":
                 continue
             server, client = target.plan.server, target.client
-            paths.refuse_out_of_reach(client.service)
+            refuse_out_of_reach(client.service)
             scheme, options = self._access(client, before=before)
             identity = up_id(target)
             # A blackbox exporter is scraped for itself and for what it probes: the second job has to be told apart.
@@ -238,7 +239,7 @@ class Inquiry:
         for probing in probings:
             scheme, options = self._access(probing.prober)
             prober = probing.prober.service
-            paths.refuse_out_of_reach(prober)
+            refuse_out_of_reach(prober)
             for _, url, server in probing.targets:
                 query = f"module={quote(probing.as_module, safe='')}&target={quote(url, safe='')}"
                 probes.append(

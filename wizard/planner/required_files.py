@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
+from itertools import chain
 from urllib.parse import urlsplit
 
+from wizard.config_files import blackbox, web_config
+from wizard.config_files import prometheus as scrape
 from wizard.errors import ConfigError
-from wizard.model import Facts, Stack
+from wizard.model import (
+    WORKSPACE,
+    Facts,
+    OwnFiles,
+    Stack,
+)
 from wizard.planner import (
     grafana,
     identity,
-    paths,
     plain_http_clients,
     systemd_credentials,
 )
+from wizard.planner import paths as layout
+from wizard.planner.client_facts import Client
+from wizard.planner.server_facts import Server
 
 
 def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
@@ -21,9 +32,9 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
 
     A `*` in the last part of a path stands for all that is there.
     """
-    servers = paths.servers(stack, facts)
+    servers = layout.servers(stack, facts)
     return _together(
-        paths.wanted_files(stack, facts),
+        _stack_files(stack, facts),
         grafana.wanted_files(stack, facts),
         plain_http_clients.wanted_files(servers),
         systemd_credentials.wanted_files(servers),
@@ -32,9 +43,9 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
 
 def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     """Folders whose existence matters, by host."""
-    servers = paths.servers(stack, facts)
+    servers = layout.servers(stack, facts)
     return _together(
-        paths.wanted_folders(stack, facts),
+        _stack_folders(stack, facts),
         grafana.wanted_folders(facts),
         plain_http_clients.wanted_folders(servers),
         systemd_credentials.wanted_folders(servers),
@@ -44,7 +55,7 @@ def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
 def wanted_names(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     """Names that a host's own resolver has to be asked for, by host: those that its clients' configurations use."""
     used: dict[str, list[str]] = {}
-    scrapers, probers = paths.scrapers(stack, facts), paths.probers(stack, facts)
+    scrapers, probers = layout.scrapers(stack, facts), layout.probers(stack, facts)
     for client in (*scrapers, *grafana.clients(facts)):
         try:
             places = client.places()
@@ -56,7 +67,7 @@ def wanted_names(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
             probed = [each for target in place.targets if (each := _netloc(target.param_target))]
             for prober in probers if probed else ():
                 used.setdefault(prober.host.spec.name, []).extend(probed)
-    hosts = paths.known_hosts(facts)
+    hosts = layout.known_hosts(facts)
     return {
         name: names
         for name, addresses in used.items()
@@ -77,3 +88,120 @@ def _together(*wanted: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ..
     return {
         host: tuple(dict.fromkeys(path for each in wanted for path in each.get(host, ()))) for host in hosts
     }
+
+
+def _stack_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
+    """Paths to read, by host, given what is known so far; asked again until nothing new is wanted.
+
+    Files name other files (a web configuration its key), so this takes a few rounds.
+    """
+    pairs = (
+        layout.ca_pair(facts),
+        layout.probe_pair(facts),
+        layout.stranger_pair(facts),
+        layout.other_pair(facts),
+        layout.shared_pair(facts),
+    )
+    wanted: dict[str, list[str]] = {WORKSPACE: [*chain.from_iterable(pairs)]}
+    for user in stack.users:
+        wanted[WORKSPACE] += [*layout.user_files(facts, user), layout.wrong_user_file(facts, user)]
+        if user.file:
+            wanted[WORKSPACE].append(posixpath.abspath(user.file))
+    for server in layout.servers(stack, facts):
+        wanted[WORKSPACE].append(layout.trust_copy(facts, server))
+        if server.spec.name in layout.TOOLS:
+            wanted[WORKSPACE].append(layout.tools_file(facts, server))
+        paths = [server.web_file, *server.pair, *server.spare_pair, server.client_ca]
+        paths += _own_files(server.spec.files)
+        if server.spec.cluster_tls:
+            paths += [server.cluster_file, *server.cluster_pair, server.cluster_ca]
+        if server.service.flags.path:
+            paths.append(server.service.flags.path)
+        paths += server.own_dropins
+        paths += _named_in_web_config(server)
+        wanted.setdefault(server.spec.host, []).extend(paths)
+    for client in (*layout.scrapers(stack, facts), *layout.probers(stack, facts)):
+        paths = [client.service.config_file, *client.pair, *client.spare_pair]
+        paths += _included(client)
+        paths += [client.password_file(user) for user in stack.users]
+        for server in layout.servers(stack, facts):
+            paths += [client.trust_file(server, own_ca=own) for own in (True, False)]
+        paths += _named_by_client(client)
+        paths += _own_files(client.own)
+        wanted[WORKSPACE].append(layout.trust_copy(facts, layout.as_server(client)))
+        wanted.setdefault(client.host.spec.name, []).extend(paths)
+    return {host: tuple(dict.fromkeys(paths)) for host, paths in wanted.items()}
+
+
+def _stack_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
+    """Folders whose existence matters, by host."""
+    wanted: dict[str, list[str]] = {
+        WORKSPACE: [
+            layout.workspace_path(facts, name)
+            for name in ("ca", "users", "trust", "clients", "shared", "tools")
+        ]
+    }
+    for server in layout.servers(stack, facts):
+        folders = list(server.homes)
+        folders += server.flag_folders
+        wanted.setdefault(server.spec.host, []).extend(folders)
+    return {host: tuple(dict.fromkeys(paths)) for host, paths in wanted.items()}
+
+
+def _named_in_web_config(server: Server) -> list[str]:
+    state = server.host.files.get(server.web_file)
+    if state is None:
+        return []
+    try:
+        config = web_config.parse(state.content)
+    except ConfigError:
+        return []  # the planner says so, with the place
+    named = (config.cert_file, config.key_file, config.client_ca_file)
+    return [posixpath.join(server.home, name) for name in named if name]
+
+
+def _own_files(files: OwnFiles) -> list[str]:
+    named = (files.cert_file, files.key_file, files.ca_file)
+    return [
+        name for name in (*named, files.client_cert_file, files.client_key_file, files.client_ca_file) if name
+    ]
+
+
+def _included(client: Client) -> list[str]:
+    """The paths and globs of the files that a client's configuration includes."""
+    if client.service.component != "prometheus" or not client.content:
+        return []
+    try:
+        return list(scrape.included_patterns(client.content, client.folder))
+    except ConfigError:
+        return []  # the planner says so, with the place
+
+
+def _named_by_client(client: Client) -> list[str]:
+    """The files that a client's configuration names: CAs, pairs, passwords, lists of targets, its own bundles."""
+    try:
+        texts = client.texts
+    except ConfigError:
+        return []
+    return [name for path, content in texts.items() for name in _named_in(client, path, content)]
+
+
+def _named_in(client: Client, path: str, content: bytes) -> list[str]:
+    folder = posixpath.dirname(path)
+    try:
+        if client.service.component == "blackbox_exporter":
+            modules = blackbox.modules(content)
+            named = [client.place_trust(f"module {module.name}") for module in modules]
+            said = [(module.tls, module.basic_auth) for module in modules]
+        else:
+            jobs, blocks = scrape.jobs(content), scrape.clients(content)
+            named = [*scrape.sd_files(content, folder)]
+            named += [client.place_trust(f"job {job.name}") for job in jobs]
+            named += [client.place_trust(block.title) for block in blocks]
+            said = [(job.tls, job.basic_auth) for job in jobs]
+            said += [(block.tls, block.basic_auth) for block in blocks]
+    except ConfigError:
+        return []
+    named += [tls.get(key, "") for tls, _ in said for key in ("ca_file", "cert_file", "key_file")]
+    named += [basic.get("password_file", "") for _, basic in said]
+    return [posixpath.join(folder, name) for name in named if name]

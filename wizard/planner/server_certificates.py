@@ -27,7 +27,7 @@ from wizard.planner import credentials, paths
 from wizard.planner import manual_commands as words
 from wizard.planner.certificate_names import certificate_names, needed_names
 from wizard.planner.certificates import Pair, as_go_reads, needed_file, public
-from wizard.planner.paths import Server
+from wizard.planner.server_facts import Server
 from wizard.planner.shared_certificate import shared_pair
 
 

@@ -11,7 +11,8 @@ from wizard.components import component as find_component
 from wizard.config_files import prometheus as scrape
 from wizard.errors import ConfigError
 from wizard.model import Facts, PlannedStep, Probe, RunService, Service, StepKind
-from wizard.planner.paths import Client, Server
+from wizard.planner.client_facts import Client
+from wizard.planner.server_facts import Server
 from wizard.service_managers import manual
 from wizard.service_managers.registry import manager_of
 

@@ -24,7 +24,8 @@ from wizard.model import (
     WriteFile,
 )
 from wizard.planner import manual_commands, paths
-from wizard.planner.paths import Client, Server
+from wizard.planner.client_facts import Client
+from wizard.planner.server_facts import Server
 
 _RELATIVE_SINCE = (0, 5, 1)
 """The toolkit that looks for names without folders beside the web configuration."""

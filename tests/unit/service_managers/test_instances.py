@@ -10,7 +10,7 @@ from wizard.engine import proposed
 from wizard.errors import StackError
 from wizard.inventory import stack_file
 from wizard.model import ComponentSpec, ContentKind, FileState, HostFacts, HostSpec, Service, WriteFile
-from wizard.planner.paths import Server
+from wizard.planner.server_facts import Server
 from wizard.service_managers import instances
 
 USUAL = Service(

@@ -1,0 +1,179 @@
+"""A component that asks others, with what is known of it and where each of its files goes. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from wizard.config_files import prometheus as scrape
+from wizard.model import (
+    Change,
+    ContentKind,
+    HostFacts,
+    OwnFiles,
+    PlannedStep,
+    Role,
+    Service,
+    StepKind,
+    UserSpec,
+)
+from wizard.planner import identity
+from wizard.planner.client_endpoints import Place, located, places
+from wizard.planner.server_facts import Server
+from wizard.planner.service_folders import comes_after, config_folder, file_stem
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A component that asks others: a Prometheus by its jobs, a blackbox exporter by its modules."""
+
+    host: HostFacts
+    service: Service
+    own: OwnFiles
+    beside: tuple[Service, ...] = ()
+    """Further instances that read the same configuration: they take an edit of it as well."""
+
+    @property
+    def key(self) -> str:
+        """`host/component`, of a further instance `host/component/unit`."""
+        return self.service.key
+
+    @property
+    def place(self) -> str:
+        """Where it stands, in the ids of what is made for a Prometheus: its host, of a further instance its key."""
+        return self.key if self.service.instance else self.service.host
+
+    @property
+    def stem(self) -> str:
+        """What the names of its own files begin with."""
+        return file_stem(self.service.component, self.service.instance)
+
+    def _own(self, name: str) -> str:
+        """The path of a file beside its configuration, under a name of its own where another client's lies there."""
+        shared = self.service.instance or comes_after(self.host, self.service, config_folder)
+        return posixpath.join(self.folder, f"{self.stem}-{name}" if shared else name)
+
+    @property
+    def folder(self) -> str:
+        """Where its configuration lies, and with it what it needs to be let in."""
+        return posixpath.dirname(self.service.config_file)
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The certificate and key that it shows to servers, if they are made here."""
+        name = f"{self.stem}-client"
+        return tuple(posixpath.join(self.folder, f"{name}.{end}") for end in ("crt", "key"))  # type: ignore[return-value]
+
+    @property
+    def spare_pair(self) -> tuple[str, str]:
+        """The same where `pair` is taken, or in use while it is replaced."""
+        name = f"{self.stem}-client-2"
+        return tuple(posixpath.join(self.folder, f"{name}.{end}") for end in ("crt", "key"))  # type: ignore[return-value]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names in its certificate: what it is, and where."""
+        component = self.service.component.replace("_", "-")
+        host = self.service.host.replace("_", "-")
+        return tuple(dict.fromkeys((component, f"{component}.{host}")))
+
+    @property
+    def owner(self) -> str:
+        """As for a server."""
+        return "root" if self.host.root else self.host.user
+
+    @property
+    def group(self) -> str:
+        """The group that may read its files: the service's; root's where that exists only while it runs."""
+        return "root" if self.service.dynamic else self.service.group
+
+    def trust_file(self, server: Server, *, own_ca: bool) -> str:
+        """The CA bundle for a server: one's own CA, or the server's pinned certificate."""
+        name = "firescreen-ca.crt" if own_ca else f"{server.label}.crt"
+        return self._own(name)
+
+    def place_trust(self, place: str) -> str:
+        """The bundle of a place whose servers have pinned certificates of their own each."""
+        name = re.sub(r"[^A-Za-z0-9._-]", "-", place)
+        return self._own(f"firescreen-{name}.crt")
+
+    def password_file(self, user: UserSpec) -> str:
+        """The file that the password is read from at every request."""
+        plain = self.service.component == "prometheus" and not self.service.instance
+        return posixpath.join(self.folder, f"{'' if plain else f'{self.stem}-'}{user.name}.password")
+
+    def means(self, address: str, server: Server, *, scheme: str = "") -> bool:
+        """Whether host:port, as this client has it, is that server as seen from the client's host."""
+        return identity.means(self.host, address, server.listener, scheme=scheme)
+
+    def step(
+        self, kind: StepKind, *, title: str, why: str, changes: Iterable[Change], step_id: str = ""
+    ) -> PlannedStep:
+        """A step that is about this client; its id is made of kind and key where none is given."""
+        return PlannedStep(
+            id=step_id or f"{kind}:{self.key}",
+            kind=kind,
+            title=title,
+            host=self.host.spec.name,
+            why=why,
+            changes=tuple(changes),
+            role=Role.CLIENT,
+            component=self.service.component,
+            instance=self.service.instance,
+        )
+
+    @property
+    def config_kind(self) -> ContentKind:
+        """What its configuration is."""
+        prometheus = self.service.component == "prometheus"
+        return ContentKind.PROMETHEUS_CONFIG if prometheus else ContentKind.BLACKBOX_CONFIG
+
+    @property
+    def content(self) -> bytes:
+        """Its configuration as it was read; b'' if there is none."""
+        state = self.host.files.get(self.service.config_file)
+        return state.content if state is not None else b""
+
+    @property
+    def texts(self) -> dict[str, bytes]:
+        """Its configuration as it was read, by path: its own file, then those that it includes; {} if there is none.
+
+        Raises:
+            ConfigError: it cannot be read.
+        """
+        if self.host.files.get(self.service.config_file) is None:
+            return {}
+        found = {self.service.config_file: self.content}
+        if self.service.component == "prometheus":
+            files = self._files
+            with located(self.host.spec.name, self.service.config_file):
+                included = scrape.included_files(self.content, folder=self.folder, files=files)
+            found |= {path: content for path in included if (content := files[path]) is not None}
+        return found
+
+    @property
+    def _files(self) -> dict[str, bytes | None]:
+        return {path: found.content if found else None for path, found in self.host.files.items()}
+
+    def resolve(self, place: Place, named: str) -> str:
+        """The absolute path of a file that a place names: relative paths begin where the place stands."""
+        return posixpath.join(posixpath.dirname(place.path) or self.folder, named)
+
+    def places(self, texts: Mapping[str, bytes] | None = None) -> tuple[Place, ...]:
+        """The places of its configuration: as it was read, or as `texts` (by path, all of it) has it.
+
+        Raises:
+            ConfigError: it cannot be read.
+        """
+        files = self._files
+        major = 2 if self.service.version.startswith("2.") else 3
+        found: list[Place] = []
+        for path, content in (self.texts if texts is None else texts).items():
+            own = path == self.service.config_file
+            folder = self.folder if own else posixpath.dirname(path)
+            with located(self.host.spec.name, path):
+                mine = places(self.service.component, content, folder=folder, files=files, major=major)
+            found += mine if own else (replace(each, path=path) for each in mine if each.kind == "job")
+        return tuple(found)

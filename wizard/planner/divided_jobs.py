@@ -1,0 +1,104 @@
+"""Which servers a place of a client asks; and jobs that are divided, where it asks others too. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from wizard.certificates import signatures
+from wizard.config_files import prometheus as scrape
+from wizard.errors import InputError
+from wizard.model import Stack
+from wizard.planner import (
+    client_certificates,
+    identity,
+    new_jobs,
+)
+from wizard.planner.client_endpoints import Place
+from wizard.planner.client_facts import Client
+from wizard.planner.server import ServerPlan
+
+
+def divided(
+    stack: Stack, texts: Mapping[str, bytes], client: Client, plans: Sequence[ServerPlan]
+) -> dict[str, bytes]:
+    """The configuration with our servers in jobs of their own: a job has one scheme and one login.
+
+    Raises:
+        InputError: they stand together with others in a list that is not ours to divide.
+    """
+    found = dict(texts)
+    for place in client.places(found):
+        where = place_name(client, place)
+        asked = asked_servers(place, client, plans)
+        others = [address for address in place.addresses if address not in asked]
+        if not asked or not others or _fits(stack, place, client, tuple(asked.values())):
+            continue
+        if place.kind != "job":
+            raise InputError(
+                f"{place.how} names {next(iter(asked))} together with {others[0]}, which stays as it is, "
+                "and they share one scheme and one login",
+                where=where,
+                todo="protect both, or give each an entry of its own",
+            )
+        mine = [target for target in place.targets if target.address in asked]
+        foreign = next((target for target in mine if target.source != "static"), None)
+        if foreign is not None:
+            raise InputError(
+                f"job {place.name} takes {foreign.address} from {foreign.source}, together with {others[0]}, "
+                "which stays as it is, and a job has one scheme and one login",
+                where=where,
+                todo="protect them all, or move it to a list and a job of its own",
+            )
+        # One new job for each server: they may be protected differently later.
+        by_plan: dict[str, list[str]] = {}
+        for target in mine:
+            by_plan.setdefault(asked[target.address].server.spec.host, []).append(target.discovered)
+        path = place.path or client.service.config_file
+        for host, addresses in by_plan.items():
+            names = {each.name for each in client.places(found) if each.kind == "job"}
+            new = new_jobs.free_name(f"{place.name}-https", f"{place.name}-{host}-https", names)
+            found[path] = scrape.split_job(
+                found[path], job=place.name, targets=list(dict.fromkeys(addresses)), new_job=new
+            )
+    return found
+
+
+def _fits(stack: Stack, place: Place, client: Client, plans: Sequence[ServerPlan]) -> bool:
+    """Whether a place asks by https already, believes these servers, and sends what they want."""
+    named = place.tls.get("ca_file", "")
+    state = client.host.files.get(client.resolve(place, named)) if named else None
+    if place.scheme != "https" or state is None:
+        return False
+    user = stack.users[0]
+    said = (place.basic_auth.get("username", ""), place.basic_auth.get("password_file", ""))
+    return all(
+        signatures.vouches(state.content, plan.pair.certificate)
+        and (not plan.asks_password or said == (user.name, client.password_file(user)))
+        and (
+            not plan.asks_certificate
+            or client_certificates.kept_place_pair(client, place, plan.clients) is not None
+        )
+        for plan in plans
+    )
+
+
+def asked_servers(place: Place, client: Client, plans: Sequence[ServerPlan]) -> dict[str, ServerPlan]:
+    """The servers that a place asks, by the address under which it does."""
+    return {
+        address: plan for address in place.addresses if (plan := _meant(client, address, plans)) is not None
+    }
+
+
+def _meant(client: Client, address: str, plans: Sequence[ServerPlan]) -> ServerPlan | None:
+    """The server that an address means; of several hosts with one name, that to which it leads here."""
+    found = [plan for plan in plans if client.means(address, plan.server)]
+    if len(found) < 2:
+        return next(iter(found), None)
+    owners, _ = identity.hosts_of(client.host, address, [plan.server.host for plan in found])
+    names = [owner.spec.name for owner in owners]
+    return next((plan for plan in found if plan.server.spec.host in names), found[0])
+
+
+def place_name(client: Client, place: Place) -> str:
+    """`host:path` of the file in which a place stands."""
+    return f"{client.host.spec.name}:{place.path or client.service.config_file}"

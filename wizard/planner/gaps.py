@@ -1,0 +1,57 @@
+"""How long each component is not scraped, or does not scrape, while a plan is applied. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from wizard.model import (
+    Gap,
+)
+from wizard.planner import (
+    service_actions,
+)
+from wizard.planner.client import Target
+from wizard.planner.server import ServerPlan
+
+
+def gaps(plans: Sequence[ServerPlan], targets: Sequence[Target]) -> tuple[Gap, ...]:
+    """The gaps of all servers, and of the clients that wait for them."""
+    found: list[Gap] = []
+    for server_plan in plans:
+        mine = [target for target in targets if target.plan is server_plan]
+        found += _own_gaps(server_plan, scraped=any(target.place.kind == "job" for target in mine))
+        if server_plan.turn == "restart" and not server_plan.was_tls:
+            found += [
+                Gap(
+                    message=f"waits some seconds for {server_plan.server.key} ({target.place.how}): what it sends is repeated",
+                    host=target.client.service.host,
+                    component=target.client.service.component,
+                    instance=target.client.service.instance,
+                )
+                for target in mine
+                if target.place.kind not in ("job", "module")
+            ]
+    return tuple(dict.fromkeys(found))
+
+
+def _own_gaps(plan: ServerPlan, *, scraped: bool) -> Iterator[Gap]:
+    """How long one server is not scraped, or does not scrape."""
+    told = partial(
+        Gap, host=plan.server.spec.host, component=plan.server.spec.name, instance=plan.server.spec.unit
+    )
+    if not scraped:
+        yield told(message="is scraped by no Prometheus of this stack")
+    elif plan.turn == "restart" and plan.server.spec.name == "prometheus":
+        # Its discovery finds the first targets with a tick of five seconds.
+        yield told(message="restarts: it scrapes nobody for about seven seconds", seconds=7.0)
+        if (longest := service_actions.longest_stop(plan.server)) > 0:
+            yield told(
+                message=f"may take up to {longest:.0f} s to stop: it first sends what is left to its remote_write "
+                "endpoints",
+                seconds=longest,
+            )
+    elif plan.turn == "restart":
+        yield told(message="restarts: it is missed for about a second, at most one scrape", seconds=1.0)
+    elif plan.turn == "reread":
+        yield told(message="is not missed: it reads its new configuration by itself")

@@ -1,0 +1,141 @@
+"""What a plan warns of, about its servers and the hosts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from wizard.components import component as find_component
+from wizard.errors import InputError
+from wizard.model import (
+    Facts,
+    Finding,
+    Stack,
+)
+from wizard.planner.server import ServerPlan
+
+CLOCK_TOLD = 30.0
+"""Seconds that clocks may differ before it is told."""
+
+
+CLOCK_REFUSED = 3300.0
+"""Seconds that a host may be behind: certificates are good from an hour before they are made."""
+
+
+def of_servers(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str, str]) -> tuple[Finding, ...]:
+    """What to know of the servers of a plan; `commands` shows how each is asked afterwards, by its key."""
+    found = []
+    for server_plan in plans:
+        service = server_plan.server.service
+        component = find_component(service.component)
+        if not component.safe(service.version):
+            found.append(
+                Finding(
+                    severity="warning",
+                    id="cve-2022-46146",
+                    host=service.host,
+                    component=service.component,
+                    instance=service.instance,
+                    what=f"{service.component} {service.version} lets a password be bypassed (CVE-2022-46146)",
+                    why="An attacker who has seen a hash can poison the cache of passwords that this version keeps.",
+                    mend=f"upgrade to {component.first_safe_version} or newer",
+                )
+            )
+        asked_for_ca = stack.certificates.issued_by == "ca"
+        if not server_plan.pair.changes and asked_for_ca and not server_plan.pair.own_ca:
+            found.append(
+                Finding(
+                    severity="warning",
+                    id="certificate-kept",
+                    host=service.host,
+                    component=service.component,
+                    instance=service.instance,
+                    what=f"{server_plan.pair.certificate_file} is not from your CA and still serves, so it is kept",
+                    why="What is there and holds is not replaced, though you chose your own CA for new ones.",
+                    mend="move it away first if your CA is to sign this one too",
+                )
+            )
+        if component.asked_by_others and server_plan.turn != "none":
+            found.append(
+                Finding(
+                    severity="warning",
+                    id="others-ask-it-too",
+                    host=service.host,
+                    component=service.component,
+                    instance=service.instance,
+                    what=f"whoever else asks {component.title} (Grafana, scripts) will be refused until told",
+                    why="Only the clients in this plan are changed with it; other programs keep their own settings.",
+                    mend="give them https, the CA certificate and the password as well"
+                    + (f", as in: {example}" if (example := commands.get(server_plan.server.key)) else ""),
+                )
+            )
+        found += _open_flags(server_plan)
+    return tuple(found)
+
+
+def of_unreachable_hosts(facts: Facts) -> list[Finding]:
+    """Hosts that nothing is planned for, because they could not be reached."""
+    return [
+        Finding(
+            severity="warning",
+            id="host-away",
+            host=name,
+            component="",
+            what=f"{name} is left alone: {why}",
+            why="The others go on without it; what runs there stays as open as it is.",
+            mend="bring it within reach and apply again: only what is missing is done",
+        )
+        for name, why in facts.away.items()
+    ]
+
+
+def of_clocks(facts: Facts) -> list[Finding]:
+    """Hosts whose clocks disagree with this machine's, where the certificates get their dates.
+
+    Raises:
+        InputError: one is so far off that a new certificate would not be valid there.
+    """
+    found = []
+    for name, known in facts.hosts.items():
+        if abs(known.clock) < CLOCK_TOLD:
+            continue
+        way = "behind" if known.clock < 0 else "ahead"
+        what = f"the clock of {name} is {abs(known.clock):.0f} s {way} of this machine's"
+        if known.clock < -CLOCK_REFUSED:
+            raise InputError(
+                f"{what}: a new certificate would not be valid there yet",
+                where=name,
+                todo="set the clock first (timedatectl set-ntp true), here or there",
+            )
+        found.append(
+            Finding(
+                severity="warning",
+                id="clocks-disagree",
+                host=name,
+                component="",
+                what=what,
+                why="A certificate is good from an hour before it is made: more than that apart, it is refused.",
+                mend="timedatectl set-ntp true",
+            )
+        )
+    return found
+
+
+def _open_flags(server_plan: ServerPlan) -> list[Finding]:
+    """Endpoints with power that are switched on and that anyone may use who gets in without a password."""
+    service = server_plan.server.service
+    guarded = server_plan.asks_password or server_plan.client_auth_type == "RequireAndVerifyClientCert"
+    if guarded:
+        return []
+    return [
+        Finding(
+            severity="warning",
+            id="powerful-endpoint-open",
+            host=service.host,
+            component=service.component,
+            instance=service.instance,
+            what=f"--{flag} is on, and neither a password nor a client certificate guards it",
+            why=means,
+            mend="add basic_auth or client_cert to its protection, or take the flag away",
+        )
+        for flag, means in find_component(service.component).opened(service.arguments)
+    ]

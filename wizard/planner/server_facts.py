@@ -1,0 +1,210 @@
+"""A component that is to be protected, with what is known of it and where each of its files goes. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from wizard.components import component as find_component
+from wizard.config_files import unit_settings
+from wizard.errors import InputError
+from wizard.model import (
+    Change,
+    ComponentSpec,
+    HostFacts,
+    PlannedStep,
+    Role,
+    Service,
+    StepKind,
+)
+from wizard.planner import identity
+from wizard.planner.service_folders import comes_after, file_stem, home_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A component that is to be protected, with what is known of it."""
+
+    spec: ComponentSpec
+    host: HostFacts
+    service: Service
+
+    @property
+    def key(self) -> str:
+        """`host/component`, of a further instance `host/component/unit`."""
+        return self.spec.key
+
+    @property
+    def title(self) -> str:
+        """Its component's name, with the unit of a further instance."""
+        return f"{self.spec.name} ({self.spec.unit})" if self.spec.unit else self.spec.name
+
+    @property
+    def label(self) -> str:
+        """A name for files: host-component."""
+        return f"{self.spec.host}-{self.stem}"
+
+    @property
+    def stem(self) -> str:
+        """What the names of its own files begin with: no two instances on a host share one."""
+        return file_stem(self.spec.name, self.spec.unit)
+
+    def _own(self, name: str) -> str:
+        """The path of a file of its home, under a name of its own where another service has the same home."""
+        plain = posixpath.join(self.home, name)
+        others = [each for each in self.host.services if each.key != self.service.key]
+        shared = (
+            self.spec.unit
+            or comes_after(self.host, self.service, home_folder)
+            or any(each.web_config == plain for each in others)
+        )
+        return posixpath.join(self.home, f"{self.stem}-{name}") if shared else plain
+
+    @property
+    def owner(self) -> str:
+        """Who owns its files: root, or without root the user it runs as."""
+        return "root" if self.host.root else self.host.user
+
+    @property
+    def credentials(self) -> str:
+        """The folder in which systemd hands it copies of its files; '' where it reads them itself."""
+        return self.service.credentials
+
+    @property
+    def group(self) -> str:
+        """The group that may read its files: the service's."""
+        return "root" if self.credentials else self.service.group
+
+    @property
+    def secret_mode(self) -> int:
+        """The mode of what only it and root may read."""
+        return 0o600 if self.credentials else 0o640
+
+    @property
+    def web_flag_value(self) -> str:
+        """Its web configuration as the service sees it."""
+        name = posixpath.basename(self.web_file)
+        return posixpath.join(self.credentials, name) if self.credentials else self.web_file
+
+    @property
+    def home(self) -> str:
+        """The folder for its web configuration, key and certificate."""
+        return home_folder(self.service)
+
+    @property
+    def homes(self) -> tuple[str, ...]:
+        """The home and the two folders above it, outermost first: a new host's may all be missing."""
+        above = posixpath.dirname(self.home)
+        return tuple(path for path in (posixpath.dirname(above), above, self.home) if path not in ("", "/"))
+
+    @property
+    def flag_folders(self) -> tuple[str, ...]:
+        """The folders of the file with its flags that may have to be made, outermost first."""
+        place = self.service.flags
+        folder = posixpath.dirname(place.path)
+        above = posixpath.dirname(folder)
+        match place.kind:
+            case "dropin":
+                return (folder,)
+            case "envfile":
+                return tuple(path for path in (above, folder) if path not in ("", "/"))
+        return ()
+
+    @property
+    def own_dropins(self) -> tuple[str, ...]:
+        """The additions to its unit that are there and ours, but for that with its flags."""
+        folder = f"/etc/systemd/system/{self.service.unit}.service.d/"
+        paths = [path for path, _ in unit_settings.split_files(self.service.unit_text)]
+        return tuple(
+            path for path in paths if path.startswith(folder) and "firescreen-" in path.removeprefix(folder)
+        )
+
+    @property
+    def web_file(self) -> str:
+        """Its web configuration: the one that it runs with, or web.yml in its home."""
+        return self.service.web_config or self._own("web.yml")
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """Certificate and key, if new ones are made."""
+        return tuple(posixpath.join(self.home, f"{self.stem}.{end}") for end in ("crt", "key"))  # type: ignore[return-value]
+
+    @property
+    def spare_pair(self) -> tuple[str, str]:
+        """Certificate and key where `pair` is taken by files of the person's own."""
+        return tuple(  # type: ignore[return-value]
+            posixpath.join(self.home, f"{self.stem}-firescreen.{end}") for end in ("crt", "key")
+        )
+
+    @property
+    def client_ca(self) -> str:
+        """What it checks its clients' certificates against, where nothing of the person's own does."""
+        return self._own("client-ca.crt")
+
+    @property
+    def cluster_file(self) -> str:
+        """Alertmanager: the TLS configuration of the gossip between its peers."""
+        flag = find_component(self.spec.name).cluster_flag(self.service.version)
+        return self.service.flag(flag) or self._own("cluster-tls.yml")
+
+    @property
+    def cluster_pair(self) -> tuple[str, str]:
+        """Certificate and key of the gossip, for both roles that a peer plays."""
+        return tuple(self._own(f"cluster.{end}") for end in ("crt", "key"))  # type: ignore[return-value]
+
+    @property
+    def cluster_ca(self) -> str:
+        """What the peers check each other against."""
+        return self._own("cluster-ca.crt")
+
+    def named(self, path: str) -> str:
+        """A file of the home as the web configuration names it: absolute, but where the service sees a copy of it."""
+        return posixpath.basename(path) if self.host.spec.connect == "manual" or self.credentials else path
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return int(self.service.listen.rpartition(":")[2] or find_component(self.spec.name).default_port)
+
+    @property
+    def listener(self) -> identity.Listener:
+        """Where it accepts connections: what a target is compared with."""
+        return identity.Listener(self.host, self.service)
+
+    @property
+    def address(self) -> str:
+        """address:port as a probe from this machine reaches it."""
+        host = self.service.listen.rpartition(":")[0] or self.host.spec.address or "127.0.0.1"
+        return f"{host}:{self.port}"
+
+    def step(
+        self, kind: StepKind, *, title: str, why: str, changes: Iterable[Change], step_id: str = ""
+    ) -> PlannedStep:
+        """A step that is about this server; its id is made of kind and key where none is given."""
+        return PlannedStep(
+            id=step_id or f"{kind}:{self.key}",
+            kind=kind,
+            title=title,
+            host=self.host.spec.name,
+            why=why,
+            changes=tuple(changes),
+            role=Role.SERVER,
+            component=self.spec.name,
+            instance=self.spec.unit,
+        )
+
+
+def refuse_out_of_reach(service: Service) -> None:
+    """What cannot be asked cannot be proven, and would be put back.
+
+    Raises:
+        InputError: it is in a place that this machine does not reach.
+    """
+    if service.out_of_reach:
+        raise InputError(
+            f"{service.component} on {service.host} cannot be asked from here, so that nothing could be proven: "
+            f"{service.out_of_reach}",
+            where=service.key,
+            todo="run Firescreen on that host itself (connect: local), or let it be reached from here",
+        )

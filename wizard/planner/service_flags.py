@@ -1,0 +1,154 @@
+"""The flags by which a server takes its web configuration, set where the service's flags are. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from wizard.certificates import issue
+from wizard.components import Component
+from wizard.components import component as find_component
+from wizard.errors import ConfigError
+from wizard.model import (
+    Change,
+    ContentKind,
+    MakeFolder,
+    ManualCommand,
+    OwnFiles,
+    PlannedStep,
+    StepKind,
+    WriteFile,
+)
+from wizard.planner import (
+    manual_commands,
+)
+from wizard.planner.certificates import Pair
+from wizard.planner.client_facts import Client
+from wizard.planner.server_facts import Server
+from wizard.service_managers.registry import manager_of
+
+
+def flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | None:
+    """The flags that name the web configuration and follow from it, where the service's flags are set."""
+    component = find_component(server.spec.name)
+    flag = component.web_flag(server.service.version)
+    if not flag:
+        raise ConfigError(
+            f"{server.spec.name} {server.service.version} cannot do TLS",
+            where=server.key,
+            todo=f"upgrade it to {component.first_safe_version} or newer",
+        )
+    place = server.service.flags
+    if place.kind == "manual" and server.service.is_manual:
+        return None  # the restart's own words name the flag
+    there = (
+        server.service.flag(flag) == server.web_flag_value
+        if server.credentials
+        else server.service.web_config
+    )
+    wanted = {} if there else {flag: server.web_flag_value}
+    if not was_tls:
+        wanted |= _link_flag(component, server, pair)
+    if server.spec.cluster_tls:
+        gossip_flag = component.cluster_flag(server.service.version)
+        if not server.service.flag(gossip_flag):
+            wanted[gossip_flag] = server.cluster_file
+    if place.kind == "manual":
+        _refuse_unreachable_flags(server, flag, wanted)
+        return None
+    if not wanted:
+        return None
+    before = server.host.files.get(place.path)
+    after = manager_of(server.service).set_flag(server.service, wanted=wanted, current=before)
+    changes: list[Change] = []
+    for parent in server.flag_folders:
+        if server.host.folders.get(parent) is not None:
+            continue
+        changes.append(
+            MakeFolder(
+                host=server.spec.host,
+                path=parent,
+                mode=0o755,
+                owner="root",
+                group="root",
+                why="systemd reads additions to a unit from this folder."
+                if place.kind == "dropin"
+                else f"{server.service.unit} reads its flags from a file in this folder, which is not there yet.",
+                by_hand=manual_commands.folder(parent, mode=0o755, owner="root", group="root"),
+            )
+        )
+    changes.append(
+        WriteFile(
+            host=server.spec.host,
+            path=place.path,
+            before=before,
+            after=after,
+            content_kind=ContentKind.SERVICE_FLAGS,
+            why=f"Without --{flag} the program never opens the file. All its other flags stay.",
+            by_hand=tuple(
+                ManualCommand(script=line)
+                for line in manager_of(server.service).flag_commands(
+                    server.service, wanted=wanted, current=before
+                )
+            ),
+        )
+    )
+    return server.step(
+        StepKind.FLAGS,
+        title=f"Start {server.title} with the web configuration",
+        why=(
+            f"{server.spec.name} takes its web configuration from the flag --{flag}. A server that was started "
+            "without TLS has to be restarted once; later edits of the file are read by themselves."
+        ),
+        changes=changes,
+    )
+
+
+def _refuse_unreachable_flags(server: Server, flag: str, wanted: dict[str, str]) -> None:
+    """A unit that would be restarted without the flag: it would serve as before, and all that asks it would fail."""
+    if flag in wanted:
+        unit = server.service.unit
+        raise ConfigError(
+            f"{unit} starts {server.spec.name} through something else (a shell, a script), so its flags cannot be set",
+            where=server.key,
+            todo=f"Start the program itself in ExecStart (`systemctl edit --full {unit}`), or add "
+            f"--{flag}={server.web_file} where it is started and say `service: manual` for it in the stack",
+        )
+
+
+def _link_flag(component: Component, server: Server, pair: Pair) -> dict[str, str]:
+    """The address in the links that the program sends, which says http until it is told otherwise."""
+    if not component.url_flag:
+        return {}
+    now = server.service.flag(component.url_flag)
+    names = issue.summary(pair.certificate).names
+    if now:
+        own = now.startswith("http:") and _is_own(now, server, names)
+        return {component.url_flag: f"https{now[4:]}"} if own else {}
+    name = next((each for each in names if not _is_address(each) and each != "localhost"), "")
+    name = name or next(iter(names), "")
+    return (
+        {component.url_flag: f"https://{f'[{name}]' if ':' in name else name}:{server.port}/"} if name else {}
+    )
+
+
+def _is_own(url: str, server: Server, names: Sequence[str]) -> bool:
+    """Whether a URL leads to the program itself, and not to a reverse proxy in front of it."""
+    try:
+        parts = urlsplit(url)
+        name, port = (parts.hostname or "").rstrip("."), parts.port or 80
+    except ValueError:
+        return False
+    if port != server.port:
+        return False
+    own = name in {each.lower().rstrip(".") for each in names}
+    return own or Client(server.host, server.service, OwnFiles()).means(f"{name}:{port}", server)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

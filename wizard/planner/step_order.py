@@ -1,0 +1,92 @@
+"""The order of the steps: no more scrapes are lost than must be, and no password is sent in clear. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from wizard.model import (
+    Facts,
+    PlannedStep,
+    Probe,
+)
+from wizard.planner import (
+    service_actions,
+)
+from wizard.planner.client import ClientPlan
+from wizard.planner.server import ServerPlan
+
+
+def ordered(
+    facts: Facts, servers: Sequence[ServerPlan], clients: Sequence[ClientPlan], turns: Sequence[Probe]
+) -> tuple[tuple[PlannedStep, ...], ...]:
+    """All steps behind the certificates, by stage, in the order that loses no more scrapes than it must.
+
+    Prometheus carries a new scheme over to its targets some seconds after it has read it, so it goes first:
+    it reads the job, and in the moment in which it begins to ask by https, the servers turn, all at once. What
+    is re-read at once comes when the clients have all that will be asked of them; what only the old ones needed
+    goes last.
+    """
+    cold = [server for server in servers if not server.server.service.web_config]
+    hot = [server for server in servers if server.server.service.web_config]
+    restarts = [server for server in servers if server.turn == "restart"]
+    own = [server for server in restarts if server.server.spec.name == "prometheus"]
+    turned = {server.server.key for server in restarts if server not in own}
+    # The Prometheus that turns comes last: from that moment on, every second counts.
+    turning = sorted(clients, key=lambda client: client.client.service.component == "prometheus")
+    prepared = [
+        step
+        for server in cold
+        for step in _steps(server.web, server.cluster, server.flag, server.credentials, server.reload_command)
+    ]
+    told = [step for client in clients for step in (*client.trust, *present(client.config))]
+    for server in hot:
+        told += _steps(server.cluster, server.credentials, server.reload_command)
+        if server.turn == "restart":  # TLS that is added to a running web configuration waits for the restart
+            told += _steps(server.web, server.flag)
+    # A stage each, also where nothing is to be read: plans for more or fewer hosts have the same stages.
+    reloads = [
+        (service_actions.reload(facts, client.client, turns if restarts else ()),)
+        if client.config is not None
+        else ()
+        for client in turning
+    ]
+    return (
+        tuple(prepared),  # nothing reads these files yet: they come first, as the story is told
+        tuple(told),
+        *reloads,
+        # They ask by https now, so that the password is on no wire before the server proves who it is. A client
+        # that turns itself reads it when it starts.
+        tuple(client.login for client in clients if client.login is not None and client.client.key in turned),
+        (
+            *(
+                service_actions.login(facts, client.client, client.login)
+                for client in clients
+                if client.login is not None and client.client.key not in turned
+            ),
+            *(service_actions.restart(facts, server.server) for server in restarts if server not in own),
+        ),
+        # What is re-read with the next request: the clients know already.
+        tuple(step for server in hot if server.turn != "restart" for step in present(server.web)),
+        # Prometheus itself turns last: the others are scraped by then.
+        tuple(service_actions.restart(facts, server.server) for server in own),
+        tuple(step for client in clients for step in client.narrow),
+        tuple(step for server in servers for step in _narrowed(facts, server)),
+    )
+
+
+def _narrowed(facts: Facts, server: ServerPlan) -> tuple[PlannedStep, ...]:
+    """What takes the old out of a server's bundle; one that has a copy of it is restarted for that."""
+    if server.narrow is None or not server.server.credentials:
+        return present(server.narrow)
+    again = service_actions.restart(facts, server.server)
+    return (replace(server.narrow, changes=(*server.narrow.changes, *again.changes)),)
+
+
+def _steps(*found: PlannedStep | None) -> list[PlannedStep]:
+    return [step for step in found if step is not None]
+
+
+def present(step: PlannedStep | None) -> tuple[PlannedStep, ...]:
+    """The step where there is one."""
+    return (step,) if step is not None else ()

@@ -1,0 +1,181 @@
+"""A server's web configuration: what is added to it, who may read it, and what of it is weak. Pure."""
+
+from __future__ import annotations
+
+import functools
+import posixpath
+
+from wizard import passwords
+from wizard.components import component as find_component
+from wizard.config_files import web_config as web
+from wizard.errors import InputError
+from wizard.model import (
+    ContentKind,
+    Facts,
+    FileState,
+    Finding,
+    PlannedStep,
+    StepKind,
+    UserSpec,
+    WriteFile,
+)
+from wizard.planner import (
+    credentials as material,
+)
+from wizard.planner import (
+    manual_commands,
+    paths,
+)
+from wizard.planner.certificates import Pair
+from wizard.planner.client_authentication import ClientDemand
+from wizard.planner.server_facts import Server
+from wizard.redact import Secret
+
+
+def web_step(
+    facts: Facts,
+    forge: material.Forge,
+    server: Server,
+    before: FileState | None,
+    pair: Pair,
+    demand: ClientDemand | None,
+    *,
+    asks_password: bool,
+) -> PlannedStep | None:
+    """The web configuration with what is missing of TLS, users and clients; None if it already says so."""
+    config = web.parse(before.content) if before is not None else web.WebConfig()
+    known = config.users
+    hashes: dict[str, str] = {}
+    fresh = []
+    if asks_password:
+        for given in forge.credentials():
+            user = given.user
+            if user.name not in known or not passwords.matches(given.password, known[user.name]):
+                # One for all servers: it costs time by its nature, and the password is the same.
+                hashes[user.name] = forge.once(
+                    f"hash:{user.name}", functools.partial(_hash, facts, user, given.password)
+                )
+                fresh.append((user, paths.user_files(facts, user)[0]))
+    spec = server.spec
+    content = web.secure(
+        before.content if before is not None else None,
+        cert_file=_as_written(server, config.cert_file, pair.certificate_file),
+        key_file=_as_written(server, config.key_file, pair.key_file),
+        users=hashes or None,
+        client_ca_file=_as_written(server, config.client_ca_file, demand.file) if demand is not None else "",
+        client_auth_type=demand.client_auth_type if demand is not None else "",
+        client_allowed_sans=demand.allowed if demand is not None else (),
+        min_version=spec.min_version,
+        headers=spec.headers or None,
+        rate_limit=spec.rate_limit,
+    )
+    if before is not None and before.content == content:
+        return None
+    after = _closed(server, before, content)
+    why = f"This file tells {spec.name} which key and certificate to speak TLS with."
+    if demand is not None:
+        why += " From then on it asks who is calling, and looks at the certificate that the caller shows."
+    if hashes:
+        why += " It holds a bcrypt hash of the password, from which the password cannot be read back."
+    return server.step(
+        StepKind.WEB_CONFIG,
+        title=f"Write {server.title}'s web configuration",
+        why=why,
+        changes=(
+            WriteFile(
+                host=spec.host,
+                path=server.web_file,
+                before=before,
+                after=after,
+                why="Written for root and the service alone: even a hash is nobody else's business.",
+                content_kind=ContentKind.WEB_CONFIG,
+                by_hand=manual_commands.web_config(server.web_file, before, after, tuple(fresh)),
+            ),
+        ),
+    )
+
+
+def _as_written(server: Server, there: str, path: str) -> str:
+    """A file as the web configuration names it already, or as it is to; '' for none."""
+    if there and posixpath.join(server.home, there) == path:
+        return there
+    return server.named(path) if path else ""
+
+
+def _closed(server: Server, before: FileState | None, content: bytes) -> FileState:
+    """A web configuration that others cannot read and the service can."""
+    if before is None:
+        return FileState(content, server.secret_mode, server.owner, server.group)
+    if before.mode & 0o007 == 0:
+        return FileState(content, before.mode, before.owner, before.group)
+    # The service may have read it by the rights of others, which are taken from it.
+    if server.host.root:
+        return FileState(content, server.secret_mode, before.owner, server.group)
+    reads = server.service.user == before.owner or server.group == before.group
+    return FileState(content, 0o640 if reads else before.mode, before.owner, before.group)
+
+
+def _hash(facts: Facts, user: UserSpec, password: Secret) -> str:
+    """The hash of a user's password; that of a spare one is there already."""
+    spare = facts.spares.get(user.name)
+    return (
+        spare.hashed
+        if spare is not None and spare.password is password
+        else passwords.hash_password(password, user.cost)
+    )
+
+
+def weak(server: Server, web_step: PlannedStep | None, before: FileState | None) -> tuple[Finding, ...]:
+    """What the web configuration will say that could be better, in the person's own settings or as chosen."""
+    writes = [change for change in web_step.changes if isinstance(change, WriteFile)] if web_step else []
+    state = writes[-1].after if writes else before
+    if state is None:
+        return ()
+    toolkit = find_component(server.spec.name).known_toolkit(server.service.version)
+    newer = tuple(
+        Finding(
+            severity="warning",
+            id="unfamiliar-web-config",
+            host=server.spec.host,
+            component=server.spec.name,
+            what=f"{server.web_file}, {said}",
+            why="Firescreen does not know this setting; a newer program may. The program itself decides.",
+            mend="check the spelling, or leave it if the program's documentation has it",
+        )
+        for said in web.unfamiliar(state.content, toolkit=toolkit)
+    )
+    return newer + tuple(
+        Finding(
+            severity="warning",
+            id="weak-web-config",
+            host=server.spec.host,
+            component=server.spec.name,
+            instance=server.spec.unit,
+            what=f"{server.web_file}, {said}",
+            why="It works as it stands, and lets in or shows more than it needs to.",
+            mend="change that setting, unless you know why it is so",
+        )
+        for said in web.weak(state.content)
+    )
+
+
+def refuse_unsupported(server: Server) -> None:
+    """What the person wants of a web configuration that this version does not know.
+
+    Raises:
+        InputError: names the first.
+    """
+    spec = server.spec
+    component = find_component(spec.name)
+    missing = web.unsupported(
+        component.toolkit(server.service.version),
+        client_allowed_sans=spec.client_allowed_sans,
+        headers=spec.headers or None,
+        rate_limit=spec.rate_limit,
+    )
+    if missing:
+        raise InputError(
+            f"{spec.name} {server.service.version}: {missing[0]}",
+            where=server.key,
+            todo=f"upgrade {spec.name}, or take that setting out of its entry",
+        )

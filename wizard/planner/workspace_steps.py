@@ -1,0 +1,94 @@
+"""The steps that write the workspace: users, the pairs of the probes, what the probes check servers against. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wizard.model import (
+    ContentKind,
+    Facts,
+    FileState,
+    PlannedStep,
+    Stack,
+    StepKind,
+)
+from wizard.planner import (
+    credentials,
+    manual_commands,
+    paths,
+    probe_certificates,
+    probes,
+    shared_certificate,
+)
+from wizard.planner.server import ServerPlan
+from wizard.probes import curl_config
+
+
+def certificate_steps(
+    stack: Stack, facts: Facts, forge: credentials.Forge, plans: Sequence[ServerPlan]
+) -> tuple[PlannedStep, ...]:
+    """The shared pair and the pairs of the probes, where this plan needs them."""
+    shared = shared_certificate.shared_step(stack, facts, forge)
+    if not any(each.asks_certificate for each in plans):
+        return shared
+    checked = any(each.allowed for each in plans)
+    return (*shared, *probe_certificates.probe_step(stack, facts, forge, names_checked=checked))
+
+
+def user_step(stack: Stack, facts: Facts, forge: credentials.Forge) -> tuple[PlannedStep, ...]:
+    """The passwords of the users, in files that only the person can read."""
+    changes = [change for given in forge.credentials() for change in given.step_changes]
+    user = stack.users[0]
+    wrong = paths.wrong_user_file(facts, user)
+    changes += credentials.private(
+        facts,
+        wrong,
+        curl_config(user.name, probes.WRONG_PASSWORD.reveal()),
+        ContentKind.CURL_CONFIG,
+        why="A wrong password, for the request that must be refused.",
+        by_hand=manual_commands.wrong_login(wrong, user.name, probes.WRONG_PASSWORD.reveal()),
+    )
+    unique = tuple({(change.kind, getattr(change, "path", "")): change for change in changes}.values())
+    names = " and ".join(each.name for each in stack.users)
+    return (
+        credentials.workspace_step(
+            StepKind.USER,
+            title=f"Choose a password for user {names}",
+            why=(
+                "TLS keeps others from reading along, but still lets everyone ask. With a password, only who "
+                "knows it gets an answer."
+            ),
+            changes=unique,
+        ),
+    )
+
+
+def trust_copies(facts: Facts, plans: Sequence[ServerPlan]) -> tuple[PlannedStep, ...]:
+    """What the probes check each server against."""
+    changes = list(
+        credentials.workspace_folder(facts, "trust", "What the probes of this program check servers against.")
+    )
+    for server_plan in plans:
+        path = paths.trust_copy(facts, server_plan.server)
+        source = paths.ca_pair(facts)[0] if server_plan.pair.own_ca else server_plan.pair.trust_file
+        changes += credentials.private(
+            facts,
+            path,
+            server_plan.pair.trust,
+            ContentKind.CERTIFICATE,
+            why=f"The probes check {server_plan.server.key} against it, as Prometheus will.",
+            by_hand=manual_commands.copy_there(source, path, FileState(b"", 0o600, "", ""))
+            if source
+            else manual_commands.text(path, FileState(server_plan.pair.trust, 0o600, "", "")),
+            secret=False,
+        )
+    if not changes:
+        return ()
+    return (
+        credentials.workspace_step(
+            StepKind.TRUST_COPIES,
+            title="Remember what to check the servers against",
+            why="The proof at the end asks like a client: it needs the same public certificate that a client needs.",
+            changes=changes,
+        ),
+    )
