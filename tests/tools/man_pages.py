@@ -1,6 +1,6 @@
 """Writes a man page for the program and for each of its commands, from the texts that --help prints.
 
-`python .ci/man_pages.py FOLDER`
+`python tests/tools/man_pages.py FOLDER`
 """
 
 from __future__ import annotations
