@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wizard import assets
+from wizard.components import all_components
 from wizard.errors import ProgramsError
 
 
@@ -77,7 +78,7 @@ class Table:
 
 
 def load(path: Path | None = None) -> Table:
-    """Reads the table; by default the project's own."""
+    """Reads the table, by default the project's own, and adds the components that name their packages themselves."""
     data = json.loads((path or assets.path("programs.json")).read_text(encoding="utf-8"))
     releases = {
         name: Release(name=name, version=entry["version"], sha256=entry.get("sha256", {}))
@@ -94,6 +95,12 @@ def load(path: Path | None = None) -> Table:
             release=entry.get("release", ""),
         )
         for name, entry in data["programs"].items()
+    )
+    known = {row.name for row in rows}
+    rows += tuple(
+        Row(name=one.name, names=tuple(reversed(one.programs)), packages=(one.packages,))
+        for one in all_components()
+        if one.packages and one.name not in known
     )
     texts = data["releases"]
     return Table(

@@ -21,9 +21,12 @@ def practice() -> None:
 @practice.command()
 @click.option("--suite", default="", help="Use the programs of this Debian suite, e.g. trixie")
 @click.option("--whole", is_flag=True, help="Also start Alertmanager, Pushgateway and blackbox_exporter")
+@click.option(
+    "--with", "more", multiple=True, metavar="COMPONENT", help="Also start this component; may be repeated"
+)
 @as_json
 @click.pass_obj
-def up(workspace: Workspace, suite: str, whole: bool, as_json: bool) -> None:
+def up(workspace: Workspace, suite: str, whole: bool, more: tuple[str, ...], as_json: bool) -> None:
     """Start the practice stack: Prometheus, and a node_exporter."""
     from wizard import practice as stack
 
@@ -33,7 +36,7 @@ def up(workspace: Workspace, suite: str, whole: bool, as_json: bool) -> None:
             workspace.root,
             workspace.cache,
             suite=suite,
-            components=stack.WHOLE if whole else (),
+            components=(*(stack.WHOLE if whole else ()), *more),
             progress=lambda line: output.say(f"  {line}"),
         )
         _show(workspace, as_json=as_json)

@@ -66,6 +66,12 @@ class Component:
     """Flags (without dashes), each a path or a URL, that put all it serves below a path; the first given counts."""
     path_flag: str = ""
     """The flag (without dashes) that moves its metrics, or ''."""
+    packages: tuple[str, ...] = ()
+    """Names that Debian's package has had: the practice stack takes it from there; () where it cannot run alone."""
+    practice_arguments: tuple[str, ...] = ()
+    """Its arguments in the practice stack besides the address; `{data}` and `{home}` stand for folders of its own."""
+    practice_files: tuple[tuple[str, str], ...] = ()
+    """Files that it needs to start there, in `{home}`: (name, text)."""
     scraped: bool = True
     """Whether Prometheus scrapes it."""
     asks_others: bool = False

@@ -20,5 +20,9 @@ COMPONENT = Component(
     first_safe_version="0.15.1",
     home="/etc/mysqld_exporter",
     image="prom/mysqld-exporter",
+    packages=("prometheus-mysqld-exporter",),
+    # It starts without a MySQL server, and reports mysql_up=0 then.
+    practice_arguments=("--config.my-cnf={home}/my.cnf",),
+    practice_files=(("my.cnf", "[client]\nuser=practice\npassword=practice\n"),),
     path_flag="web.telemetry-path",
 )

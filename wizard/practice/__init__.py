@@ -21,7 +21,16 @@ from wizard.connections.practice import PracticeConnection
 from wizard.errors import FirescreenError, InputError, LockedError, ServiceError
 from wizard.model import ComponentSpec, HostSpec, Stack
 from wizard.practice.layout import configuration, lay_out
-from wizard.practice.record import FIRST, MORE, PORTS, WHOLE, PracticeHost, PracticeStack, load
+from wizard.practice.record import (
+    FIRST,
+    MORE,
+    WHOLE,
+    PracticeHost,
+    PracticeStack,
+    host_ports,
+    load,
+    practice_components,
+)
 from wizard.service_managers import supervised
 
 if TYPE_CHECKING:
@@ -67,7 +76,7 @@ def up(
         progress: told in a few words what is being done.
 
     Raises:
-        InputError: a component is not one of `WHOLE`, or there is no such further host.
+        InputError: a component cannot run in the practice stack, or there is no such further host.
         ConfigError: Prometheus' configuration cannot be added to.
         ProgramsError: a program can be neither found nor fetched; nothing was made.
         ServiceError: a program does not stay up or does not answer; a stack that was new is gone again.
@@ -79,8 +88,10 @@ def up(
     say = progress or (lambda _: None)
     root = _root(workspace)
     for name in components:
-        if name not in WHOLE:
-            raise InputError(f"the practice stack has no {name!r}", todo=f"Choose from {', '.join(WHOLE)}.")
+        if name not in practice_components():
+            raise InputError(
+                f"the practice stack has no {name!r}", todo=f"Choose from {', '.join(practice_components())}."
+            )
     for name in hosts:
         if name not in MORE:
             raise InputError(
@@ -92,7 +103,7 @@ def up(
         wanted = {*FIRST, *components, *(before.components if before else ())}
         found = {
             name: binaries.find(name, cache=cache, suite=suite, progress=say)
-            for name in (*(each for each in WHOLE if each in wanted), "promtool")
+            for name in (*(each for each in practice_components() if each in wanted), "promtool")
         }
         try:
             return _bring_up(root, before, suite=suite, found=found, hosts=hosts, say=say)
@@ -155,7 +166,7 @@ def stack(workspace: Path) -> Stack:
     there = known.components if known else FIRST
     places = [
         (name, component)
-        for name, (component, _) in PORTS.items()
+        for name, (component, _) in host_ports().items()
         if (name in addresses if known else component in there and name not in MORE)
     ]
     return Stack(
@@ -245,7 +256,7 @@ def _planned(
     asked = {*hosts, *(host.name for host in before.hosts)} if before else set(hosts)
     names = [
         name
-        for name, (component, _) in PORTS.items()
+        for name, (component, _) in host_ports().items()
         if component in found and (name not in MORE or name in asked)
     ]
     for name in names:
@@ -254,8 +265,8 @@ def _planned(
     missing = [name for name in names if name not in places]
     if missing:
         # Chosen for all that there can be, so that each host has an address of its own whenever it comes.
-        among = list(PORTS) if len(names) > len(FIRST) else names
-        chosen = loopback.choose([PORTS[name][1] for name in among], for_whom=str(root))
+        among = list(host_ports()) if len(names) > len(FIRST) else names
+        chosen = loopback.choose([host_ports()[name][1] for name in among], for_whom=str(root))
         places |= {name: place for name, place in zip(among, chosen, strict=True) if name in missing}
     made = tuple(
         PracticeHost(
@@ -268,7 +279,7 @@ def _planned(
             folder=str(root / name),
         )
         for name in names
-        for component in (PORTS[name][0],)
+        for component in (host_ports()[name][0],)
     )
     return PracticeStack(folder=str(root), suite=suite, promtool=found["promtool"].path, hosts=made)
 
@@ -276,10 +287,10 @@ def _planned(
 def _beside(places: Mapping[str, tuple[str, int]], name: str) -> tuple[str, int] | None:
     """The place of a host that comes later: where it would be, had it come with the others, if that is free."""
     networks = {address.rpartition(".")[0] for address, _ in places.values()}
-    port = PORTS[name][1]
+    port = host_ports()[name][1]
     if len(networks) != 1 or "127.0.0" in networks:
         return None
-    address = f"{networks.pop()}.{list(PORTS).index(name) + 1}"
+    address = f"{networks.pop()}.{list(host_ports()).index(name) + 1}"
     taken = any(address == other for other, _ in places.values())
     return (address, port) if not taken and loopback.is_free(address, port) else None
 

@@ -8,16 +8,15 @@ import sys
 from pathlib import Path
 
 from wizard import assets, ownfiles
-from wizard.practice.record import FIRST, PORTS, WHOLE, PracticeHost, PracticeStack, dump
+from wizard.components import component as find_component
+from wizard.practice.record import FIRST, WHOLE, PracticeHost, PracticeStack, dump, host_ports
 
+_TOOLKIT_READY = "TLS is "
+"""What a program with the exporter toolkit logs when it has read its web configuration; it opens the port before."""
 _READY = {
-    # The toolkit opens the port before it reads web.yml, and says this after it.
-    "node_exporter": "TLS is ",
-    "alertmanager": "TLS is ",
-    "pushgateway": "TLS is ",
-    "blackbox_exporter": "TLS is ",
     "prometheus": "Server is ready to receive web requests",
 }
+"""What the other programs log when they are ready."""
 _CONFIGURATIONS = {
     "prometheus": ("prometheus.yml", "rules.yml"),
     "alertmanager": ("alertmanager.yml",),
@@ -40,17 +39,18 @@ def lay_out(root: Path, before: PracticeStack | None, planned: PracticeStack) ->
             "version": host.version,
             "home": str(own / "etc" / host.component),
             "cwd": str(own),
-            "port": PORTS[host.name][1],
-            "ready": _READY[host.component],
+            "port": host_ports()[host.name][1],
+            "ready": _READY.get(host.component, _TOOLKIT_READY),
         }
         ownfiles.replace(
             Path(host.service_folder) / "service.json", json.dumps(service, indent=2) + "\n", 0o640
         )
         if not (arguments := Path(host.service_folder) / "arguments").exists():
             ownfiles.replace(arguments, _arguments(host), 0o640)
-        for name in _CONFIGURATIONS.get(host.component, ()):
+        files = {name: _first(name, planned) for name in _CONFIGURATIONS.get(host.component, ())}
+        for name, text in {**files, **dict(find_component(host.component).practice_files)}.items():
             if not (path := own / "etc" / host.component / name).exists():
-                ownfiles.replace(path, _first(name, planned), 0o640)
+                ownfiles.replace(path, text, 0o640)
     earlier = {host.name: host for host in before.hosts} if before else {}
     config = configuration(planned)
     for host in planned.hosts:
@@ -113,6 +113,9 @@ def _arguments(host: PracticeHost) -> str:
             "--collector.disable-defaults",
             *(f"--collector.{collector}" for collector in _COLLECTORS),
         ]
+    else:
+        known = find_component(host.component).practice_arguments
+        lines += [argument.format(data=own / "data", home=etc) for argument in known]
     return "\n".join(lines) + "\n"
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from wizard.components import all_components
 from wizard.connections.practice import PracticeConnection
 from wizard.errors import InputError
 
@@ -20,13 +22,26 @@ PORTS: Mapping[str, tuple[str, int]] = {
     "srv2": ("node_exporter", 9100),
     "srv3": ("node_exporter", 9100),
 }
-"""Each host that there can be, with its component and the usual port."""
+"""Each host that the labs and the wizard know, with its component and the usual port."""
 MORE = ("srv2", "srv3")
 """Hosts that come only when they are asked for by name: what several nodes are learnt on."""
 FIRST = ("node_exporter", "prometheus")
 """The components that every practice stack has."""
 WHOLE = tuple(component for name, (component, _) in PORTS.items() if name not in MORE)
-"""All the components that a practice stack can have."""
+"""The components of the whole stack, for the labs."""
+
+
+@cache
+def host_ports() -> Mapping[str, tuple[str, int]]:
+    """`PORTS`, and a host for each further component that can run alone, named after the component."""
+    known = {component for component, _ in PORTS.values()}
+    further = [one for one in all_components() if one.packages and one.name not in known]
+    return {**PORTS, **{one.name.replace("_", "-"): (one.name, one.default_port) for one in further}}
+
+
+def practice_components() -> tuple[str, ...]:
+    """Every component that a practice stack can have, in the order of their hosts."""
+    return tuple(dict.fromkeys(component for component, _ in host_ports().values()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +108,7 @@ def load(root: Path) -> PracticeStack | None:
         data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         hosts = tuple(
             PracticeHost(name=name, folder=str(root / name), **data["hosts"][name])
-            for name, (component, _) in PORTS.items()
+            for name, (component, _) in host_ports().items()
             if name in data["hosts"] or (component in FIRST and name not in MORE)
         )
         return PracticeStack(folder=str(root), suite=data["suite"], promtool=data["promtool"], hosts=hosts)
