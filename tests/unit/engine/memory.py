@@ -193,7 +193,7 @@ class MemoryConnection(Connection):
                 del self.files[path]
             return done()
         program = self.programs.get("sh")
-        return program(text, *arguments) if program is not None else done(code=127)
+        return program(text, *arguments) if program is not None else done()
 
     def close(self) -> None:
         """Counts."""
@@ -214,11 +214,13 @@ class MemoryManager:
         self.faults: dict[tuple[str, str], list[Exception]] = {}
         """What turning (action, unit) raises, once each."""
         self.before: Callable[[str, Service], None] = lambda action, service: None
+        self.services: dict[str, tuple[Service, ...]] = {}
+        """What runs, by host."""
         self._lock = Lock()
 
     def discover(self, connection: Connection, running: tuple[Process, ...]) -> tuple[Service, ...]:
-        """None."""
-        return ()
+        """What the test says."""
+        return self.services.get(connection.name, ())
 
     def described(self, connection: Connection, service: Service) -> Service:
         """As it is."""

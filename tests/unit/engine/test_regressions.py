@@ -13,7 +13,7 @@ import pytest
 from tests.unit.engine.fleet import Wire, fleet
 from tests.unit.engine.loopback import prometheus, serving, target
 from tests.unit.engine.memory import MemoryManager, Site, done, probe
-from wizard.engine import baseline, regressions
+from wizard.engine import baseline, regressions, vantage_point
 from wizard.engine.prometheus_recovery import Regression
 from wizard.engine.regressions import Comparison
 from wizard.model import (
@@ -152,7 +152,7 @@ def test_the_facts_tell_of_the_state_before(
             reverse_proxies, "discover", lambda connection: routes.get(connection.name, Proxies())
         )
         monkeypatch.setattr(
-            baseline.vantage_point,
+            vantage_point,
             "refusal",
             lambda hosts, host, address: "no route" if "srv3" in address else "",
         )

@@ -1,0 +1,380 @@
+"""What is on the hosts: services, the files that a plan needs, and why some of it is not known; then how open it is."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.unit.engine.loopback import serving
+from tests.unit.engine.memory import MemoryConnection, Site, done
+from wizard import practice
+from wizard.connections.practice import PracticeConnection
+from wizard.engine import Engine, discovery, proposed
+from wizard.engine.hosts import Hosts
+from wizard.engine.spare_passwords import spares
+from wizard.errors import AwayError, HostError, InputError, NeededError, PathError, UnsafePathError
+from wizard.model import (
+    WORKSPACE,
+    ComponentSpec,
+    Examined,
+    Facts,
+    FileState,
+    Forward,
+    HostSpec,
+    PathInfo,
+    Protection,
+    Stack,
+    UserSpec,
+)
+from wizard.workspace import Workspace
+
+Make = Callable[..., Site]
+CONFIG = "/etc/prometheus/prometheus.yml"
+
+
+def stack_of(site: Site, *components: tuple[str, str], protect: tuple[Protection, ...] = ("tls",)) -> Stack:
+    return Stack(
+        hosts=site.specs,
+        components=tuple(ComponentSpec(host=host, name=name, protect=protect) for host, name in components),
+    )
+
+
+@pytest.fixture
+def pair(make_site: Make) -> Site:
+    """srv1 with a node_exporter, and a Prometheus that scrapes it with a CA and files of targets."""
+    site = make_site("srv1", "prom")
+    site.manager.services = {
+        "srv1": (site.service("srv1", listen="srv1:9100"),),
+        "prom": (
+            site.service(
+                "prom", "prometheus", listen="prom:9090", config_file=CONFIG, home="/etc/prometheus"
+            ),
+        ),
+    }
+    site.connections["prom"].files |= {
+        CONFIG: FileState(
+            b"scrape_configs:\n- job_name: node\n  static_configs: [{targets: ['srv1:9100']}]\n"
+            b"- job_name: file\n  scheme: https\n  tls_config: {ca_file: ca.crt}\n"
+            b"  file_sd_configs: [{files: ['targets/*.yml']}]\n"
+        ),
+        "/etc/prometheus/ca.crt": FileState(b"a CA"),
+        "/etc/prometheus/targets/a.yml": FileState(b"- targets: ['srv1:9100']\n"),
+        "/etc/prometheus/targets/b.json": FileState(b"[]"),
+    }
+    site.connections["prom"].folders["/etc/prometheus"] = (0o755, "root", "root")
+    return site
+
+
+def looked(site: Site, stack: Stack) -> Facts:
+    return discovery.inspect(stack, site.hosts(), site.workspace)
+
+
+# -- discovery -----------------------------------------------------------------------------------------------
+
+
+def test_files_that_files_name_are_read_too(pair: Site) -> None:
+    facts = looked(pair, stack_of(pair, ("srv1", "node_exporter"), ("prom", "prometheus")))
+    files = facts.hosts["prom"].files
+    assert files[CONFIG] is not None
+    assert files["/etc/prometheus/ca.crt"] == FileState(b"a CA")
+    assert files["/etc/prometheus/targets/a.yml"] is not None
+    assert "/etc/prometheus/targets/b.json" not in files
+    assert files["/etc/prometheus/targets/*.yml"] is None, "it stands for: looked at"
+    assert facts.hosts["prom"].folders["/etc/prometheus"] == PathInfo("folder", 0o755, "root", "root", 0)
+    assert facts.hosts["srv1"].root
+    assert facts.hosts["srv1"].service("node_exporter") is not None
+    assert facts.workspace == str(pair.workspace.root)
+    assert "has no getent" in facts.hosts["prom"].resolver
+    assert facts.hosts["prom"].examined[CONFIG] == Examined()
+
+
+def test_where_nothing_is_protected_nothing_is_examined(pair: Site) -> None:
+    facts = looked(pair, stack_of(pair, ("srv1", "node_exporter"), protect=()))
+    assert facts.hosts["srv1"].examined == {}
+
+
+def test_a_host_that_is_away_is_left_aside_where_the_others_can_do_without(pair: Site) -> None:
+    pair.connections["srv1"].faults["identity", "srv1"] = AwayError("no answer", where="srv1")
+    stack = stack_of(pair, ("srv1", "node_exporter"), ("prom", "prometheus"))
+    facts = looked(pair, stack)
+    assert facts.away == {"srv1": "no answer"}
+    assert set(facts.hosts) == {WORKSPACE, "prom"}
+    pair.connections["srv1"].faults.clear()
+    pair.connections["prom"].faults["identity", "prom"] = AwayError("no answer", where="prom")
+    with pytest.raises(AwayError):
+        looked(pair, stack)
+    only = replace(stack, hosts=pair.specs[1:], components=stack.components[1:])
+    with pytest.raises(AwayError):
+        looked(pair, only)
+
+
+def test_any_other_failure_of_a_host_is_an_error(pair: Site) -> None:
+    pair.connections["srv1"].faults["identity", "srv1"] = HostError("no shell", where="srv1")
+    with pytest.raises(HostError, match="no shell"):
+        looked(pair, stack_of(pair, ("srv1", "node_exporter")))
+
+
+def test_what_cannot_be_trusted_counts_as_absent_with_the_reason(pair: Site) -> None:
+    pair.connections["prom"].faults["read", "/etc/prometheus/ca.crt"] = UnsafePathError(
+        "eve can change its folder", where="/etc/prometheus", todo="Look"
+    )
+    facts = looked(pair, stack_of(pair, ("srv1", "node_exporter")))
+    known = facts.hosts["prom"]
+    assert known.files["/etc/prometheus/ca.crt"] is None
+    assert known.unreadable["/etc/prometheus/ca.crt"] == Examined(
+        problem="eve can change its folder", where="/etc/prometheus", todo="Look"
+    )
+    assert "/etc/prometheus/ca.crt" not in known.examined
+    pair.connections["prom"].faults.clear()
+    engine = pair.engine()
+    pair.connections["prom"].faults["read", "/etc/prometheus/ca.crt"] = PathError("it is a folder")
+    with pytest.raises(HostError, match="left alone: it is a folder"):
+        engine.plan(
+            stack_of(pair, ("srv1", "node_exporter")),
+            facts=looked(pair, stack_of(pair, ("srv1", "node_exporter"))),
+        )
+
+
+def test_a_folder_of_targets_that_cannot_be_listed(pair: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsafe(self: MemoryConnection, folder: str) -> tuple[str, ...]:
+        raise PathError("eve can change it", where=folder)
+
+    monkeypatch.setattr(MemoryConnection, "names", unsafe)
+    facts = looked(pair, stack_of(pair, ("srv1", "node_exporter")))
+    assert facts.hosts["prom"].unreadable["/etc/prometheus/targets/*.yml"].where == "/etc/prometheus/targets"
+
+
+def test_a_folder_that_cannot_be_looked_at_is_to_be_made(pair: Site) -> None:
+    pair.connections["srv1"].faults["stat", "/etc/node_exporter"] = PathError("a file stands there")
+    facts = looked(pair, stack_of(pair, ("srv1", "node_exporter")))
+    assert facts.hosts["srv1"].folders["/etc/node_exporter"] is None
+
+
+def test_where_names_lead_is_asked_on_the_host(pair: Site) -> None:
+    pair.connections["prom"].programs["sh"] = lambda *words: (
+        done("0 srv1 192.0.2.1\n") if "srv1" in words else done()
+    )
+    facts = looked(pair, stack_of(pair, ("srv1", "node_exporter")))
+    assert facts.hosts["prom"].resolved == {"srv1": ("192.0.2.1",)}
+    assert facts.hosts["prom"].resolver == ""
+
+
+def test_a_host_of_a_person_is_known_by_what_the_stack_says(make_site: Make, tmp_path: Path) -> None:
+    site = make_site("box", connect="manual")
+    with serving(lambda path, headers: (200, b"")) as place:
+        port = int(place.rpartition(":")[2])
+        facts = looked(site, stack_of(site, ("box", "node_exporter"), ("box", "prometheus")))
+    known = facts.hosts["box"]
+    assert known.names == ("127.0.0.1", "box")
+    node = known.service("node_exporter")
+    assert node is not None
+    assert node.is_manual
+    assert node.home == str(site.workspace.outbox / "box" / "node_exporter")
+    assert node.web_config == "", f"it does not speak TLS at {port}"
+    assert not known.root
+    assert "can only be asked there" in known.resolver or known.resolver == ""
+
+
+# -- connections ---------------------------------------------------------------------------------------------
+
+
+def test_each_kind_of_host_has_its_connection(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "w").ensure()
+    specs = (
+        HostSpec(name="near", connect="local"),
+        HostSpec(name="toy", connect="practice", address="127.0.77.1"),
+        HostSpec(name="hand", connect="manual", address="192.0.2.9"),
+        HostSpec(name="far", connect="ssh", address="192.0.2.8"),
+        HostSpec(name="box", connect="incus", instance="box"),
+    )
+    kept: dict[HostSpec, object] = {}
+    with Hosts(workspace, specs, None, kept) as hosts:  # type: ignore[arg-type]
+        assert isinstance(hosts.connection("toy"), PracticeConnection)
+        assert hosts.connection("near") is hosts.connection("near")
+        assert hosts.connection(WORKSPACE).is_local
+        assert hosts.names("toy") == ("127.0.77.1", "toy")
+        assert hosts.names("hand") == ("192.0.2.9", "hand")
+        assert not hosts.connection("far").is_local
+        assert list(kept) == [specs[3]]
+        assert type(hosts.connection("box")).__name__ == "IncusConnection"
+        assert hosts.callers("toy", ()) == ()
+        assert hosts.spec("hand").connect == "manual"
+        assert hosts.services("toy") == ()
+
+
+def test_a_forward_leads_through_its_host(make_site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = make_site("srv1")
+    asked: list[tuple[str, float]] = []
+    left, right = socket.socketpair()
+
+    def tunnel(self: MemoryConnection, place: str, seconds: float) -> socket.socket:
+        asked.append((place, seconds))
+        return left
+
+    monkeypatch.setattr(MemoryConnection, "open_tunnel", tunnel)
+    assert site.engine().dial(Forward(site.specs[0], "127.0.0.1:9100"), 3.0) is left
+    assert asked == [("127.0.0.1:9100", 3.0)]
+    left.close()
+    right.close()
+
+    def lost(self: MemoryConnection, place: str, seconds: float) -> socket.socket:
+        raise AwayError("no answer")
+
+    monkeypatch.setattr(MemoryConnection, "open_tunnel", lost)
+    with pytest.raises(OSError, match="srv1: no answer"):
+        site.engine().dial(Forward(site.specs[0], "127.0.0.1:9100"), 3.0)
+
+
+def test_promtool_is_looked_for_beside_prometheus(pair: Site) -> None:
+    hosts = pair.hosts()
+    prometheus = pair.service("prom", "prometheus", program="/srv/bin/prometheus")
+    assert hosts.promtool("prom", (prometheus,)) == ""
+    pair.connections["prom"].files["/opt/prometheus/promtool"] = FileState(b"")
+    assert hosts.promtool("prom", (prometheus,)) == "/opt/prometheus/promtool"
+    pair.connections["prom"].files["/srv/bin/promtool"] = FileState(b"")
+    assert hosts.promtool("prom", (prometheus,)) == "/srv/bin/promtool"
+
+
+def test_what_has_to_be_asked_for_is_found_out_before(pair: Site) -> None:
+    engine = pair.engine()
+    engine.reach(pair.specs)
+    needed = NeededError("the password", kind="password", host="srv1")
+    pair.connections["srv1"].faults["identity", "srv1"] = needed
+    with pytest.raises(NeededError):
+        engine.reach(pair.specs)
+    pair.connections["srv1"].faults["identity", "srv1"] = AwayError("no answer")
+    engine.reach(pair.specs)  # the others may do without it
+    with pytest.raises(AwayError):
+        engine.reach(pair.specs[:1])
+
+
+def test_connections_that_were_begun_end_with_the_engine(tmp_path: Path) -> None:
+    begun = MemoryConnection("far")
+    engine = Engine(Workspace(tmp_path), None, {HostSpec(name="far", connect="ssh"): begun})
+    engine.close()
+    engine.close()
+    assert begun.closed == 1
+
+
+# -- how open it is ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def place() -> Iterator[str]:
+    def answer(path: str, headers: object) -> tuple[int, bytes]:
+        return 200, b"up 1\n"
+
+    with serving(answer) as where:
+        yield where
+
+
+def test_a_scan_tells_what_is_open_what_is_down_and_what_is_missing(pair: Site, place: str) -> None:
+    with serving(lambda path, headers: (401, b"")) as guarded:
+        pair.manager.services = {
+            "srv1": (
+                pair.service("srv1", listen=place, instance="", sockets=(f"*:{place.rpartition(':')[2]}",)),
+                pair.service(
+                    "srv1", unit="second", listen=guarded, sockets=(f"*:{guarded.rpartition(':')[2]}",)
+                ),
+                pair.service("srv1", "pushgateway", listen="127.0.0.1:1", sockets=("*:1",)),
+            ),
+            "prom": (),
+        }
+        stack = stack_of(pair, ("srv1", "node_exporter"), ("srv1", "pushgateway"), ("prom", "prometheus"))
+        found = pair.engine().scan(stack, emit=pair.emit)
+    states = {each.key: (each.state, each.words) for each in found.exposures}
+    assert states["srv1/pushgateway"] == ("down", "does not answer")
+    assert ("open", "plain, no password: open to everyone") in states.values()
+    assert ("partly", "password, but in plain sight") in states.values()
+    ids = {each.id for each in found.findings}
+    assert {"not-found", "not-in-stack", "open-to-everyone", "not-answering"} <= ids
+    assert {each.id for each in found.remarks} == {"not-found", "not-in-stack"}
+    assert len(pair.told("log")) == len(found.exposures)
+
+
+def test_a_scan_tells_of_hosts_that_are_away(pair: Site) -> None:
+    pair.connections["srv1"].faults["identity", "srv1"] = AwayError("no answer", where="srv1")
+    found = pair.engine().scan(stack_of(pair, ("srv1", "node_exporter"), ("prom", "prometheus")))
+    assert next(each for each in found.findings if each.id == "host-away").host == "srv1"
+    assert {each.host for each in found.exposures} == {"prom"}
+
+
+def test_a_plan_is_made_applied_and_undone_from_what_was_found(
+    pair: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.unit.engine.fleet import Wire
+
+    Wire().install(monkeypatch)
+    engine = pair.engine()
+    before = pair.files()
+    stack = stack_of(pair, ("srv1", "node_exporter"))
+    plan = replace(engine.plan(stack), watched=())
+    assert plan.changes
+    engine.refuse_silent(plan)
+    outcome = engine.apply(plan)
+    assert (outcome.state, outcome.error) == ("proven", None)
+    assert {(each.kind, each.host) for each in engine.holdings(stack, engine.inspect(stack))} >= {
+        ("certificate", "srv1"),
+        ("authority", "prom"),
+    }
+    assert engine.undo().error is None
+    assert pair.files() == before
+    assert len(engine.verify(stack)) == len(plan.probes)
+
+
+def test_what_is_proposed_depends_on_who_else_connects(pair: Site) -> None:
+    found = proposed(
+        [pair.service("srv1"), pair.service("srv1", "alertmanager"), pair.service("prom", "prometheus")]
+    )
+    assert {each.name: each.protect for each in found} == {
+        "node_exporter": ("tls", "basic_auth"),
+        "alertmanager": (),
+        "prometheus": (),
+    }
+    assert proposed(()) == ()
+
+
+# -- passwords -----------------------------------------------------------------------------------------------
+
+
+def test_a_password_is_made_while_the_hosts_are_looked_at(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path).ensure()
+    user = UserSpec(name="prometheus", password="generate", cost=4)
+    stack = Stack(
+        hosts=(),
+        components=(ComponentSpec(host="a", name="node_exporter", protect=("basic_auth",)),),
+        users=(user, UserSpec(name="ada", password="prompt")),
+    )
+    with spares(stack, workspace) as made:
+        found = made()
+    assert list(found) == ["prometheus"]
+    assert found["prometheus"].hashed.startswith("$2")
+    (workspace.users).mkdir()
+    (workspace.users / "prometheus.password").write_text("there is one")
+    with spares(stack, workspace) as made:
+        assert made() == {}
+    with spares(replace(stack, components=()), workspace) as made:
+        assert made() == {}
+
+
+def test_practice_is_brought_up_in_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Path, tuple[str, ...]]] = []
+    stack = Stack(hosts=(), components=())
+    monkeypatch.setattr(
+        practice, "up", lambda root, cache, *, suite, components, progress: asked.append((root, components))
+    )
+    monkeypatch.setattr(practice, "stack", lambda root: stack)
+    engine = Engine(Workspace(tmp_path))
+    assert engine.practice() is stack
+    assert engine.practice(whole=True) is stack
+    assert asked == [(tmp_path, ()), (tmp_path, practice.WHOLE)]
+
+
+def test_a_component_that_is_not_there_is_an_input_error(pair: Site) -> None:
+    pair.manager.services["srv1"] = ()
+    with pytest.raises(InputError):
+        pair.engine().plan(stack_of(pair, ("srv1", "node_exporter")))
