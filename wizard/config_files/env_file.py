@@ -87,12 +87,6 @@ def _refuse_lost_in_shell(
         )
 
 
-def remove_flag(text: str, variable: str, flag: str) -> str:
-    """`text` without the flag; unchanged where it is not set."""
-    found = _last(text, variable)
-    return text if found is None else _edit(text, found, flag, None)
-
-
 def line_of(text: str, variable: str) -> tuple[str, bool] | None:
     """The line that sets `variable`, and whether it is the only such assignment and stands on one line."""
     found = [one for one in assignments(text) if one.name == variable]
@@ -104,7 +98,7 @@ def line_of(text: str, variable: str) -> tuple[str, bool] | None:
     return line, simple
 
 
-def _edit(text: str, found: Assignment, flag: str, value: str | None) -> str:
+def _edit(text: str, found: Assignment, flag: str, value: str) -> str:
     words = split(found.decoded, c_escapes=False)
     old = [word.text for word in words]
     wanted = with_flag(old, flag=flag, value=value)
@@ -115,7 +109,7 @@ def _edit(text: str, found: Assignment, flag: str, value: str | None) -> str:
         changed = text
         # From the back, so that the places in front stay right.
         for number, (first, behind) in reversed(list(enumerate(places))):
-            new = f"--{flag}={value}" if number == 0 and value is not None else ""
+            new = f"--{flag}={value}" if number == 0 else ""
             start, end = found.places[words[first].start], found.places[words[behind - 1].end - 1] + 1
             if not new:
                 start, end = _with_blank(changed, start, end)

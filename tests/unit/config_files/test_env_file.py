@@ -105,12 +105,6 @@ def test_quoting_that_leaves_no_safe_way_is_refused(text: str) -> None:
     assert refused.value.todo
 
 
-def test_removing_gives_back_what_was_there() -> None:
-    for text in (DEBIAN, 'ARGS="--a --b"\n', "ARGS='--a'"):
-        assert env_file.remove_flag(env_file.set_flag(text, "ARGS", FLAG, PATH), "ARGS", FLAG) == text
-    assert env_file.remove_flag("X=1\n", "ARGS", FLAG) == "X=1\n"
-
-
 LINE = some.sampled_from(
     [
         "",
