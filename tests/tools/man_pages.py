@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from click_man.core import write_man_pages
+from click_man.core import write_man_pages  # type: ignore[import-untyped]
 
 import wizard
 from wizard.cli import firescreen
