@@ -161,7 +161,7 @@ def test_certificates_for_both_ends(
 ) -> None:
     session = opened(engine, lab, room(site, tmp_path))
     said = "\n".join(open_before_and_done_after(session, by_hand=True))
-    assert "refused" in said and "node_load1 " in said
+    assert "rejected" in said and "node_load1 " in said
     missing = {step.id: step.missing for step in session.lab.steps if step.missing}
     if lab == "workshop":
         assert missing == {"more": "this classroom has no host srv3"}

@@ -181,7 +181,7 @@ def test_the_vault_s_password_is_what_ansible_will_read(
     file.write_text(f"\n {PASSWORD}\n")
     assert vault_password(file).reveal() == PASSWORD
     file.chmod(0o700)  # Ansible would run it
-    with pytest.raises(InputError, match="is a program"):
+    with pytest.raises(InputError, match="is executable"):
         vault_password(file)
     file.chmod(0o600)
     file.write_text(" \n")

@@ -393,10 +393,10 @@ def test_the_command_line_follows_a_lab(engine: Engine) -> None:
     assert listed.returncode == 0 and len(listed.stdout.splitlines()) == 8
     started = fire("lab", "start", workspace=root)
     assert started.returncode == 0, started.stderr
-    assert "Read the metrics as a stranger" in started.stdout and "\x1b" not in started.stdout
+    assert "Read the metrics without credentials" in started.stdout and "\x1b" not in started.stdout
     missing = fire("lab", "check", workspace=root)
     assert missing.returncode == 1 and "not done yet" in missing.stdout
-    assert "No password" in fire("lab", "hint", "look", workspace=root).stdout
+    assert "without a user name" in fire("lab", "hint", "look", workspace=root).stdout
     assert fire("lab", "solve", "1", workspace=root).returncode == 0
     assert fire("lab", "check", "metrics", workspace=root).returncode == 0
     assert "1 of 3" in fire("lab", "list", workspace=root).stdout

@@ -41,7 +41,7 @@ async def test_a_pack_is_shown_then_added_by_keyboard_alone(pack: Path, tmp_path
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")
         await app.push_screen(LabsDialog())
-        await until(pilot, "See how open it is")
+        await until(pilot, "See what is unprotected")
         await pilot.press("tab", "right", "enter")
         await until(pilot, lambda: isinstance(app.screen, PackDialog))
         app.screen.query_one(Input).value = str(tmp_path / "nothing")

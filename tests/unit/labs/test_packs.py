@@ -103,7 +103,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_line(pack: Path, file: Path
         ("text: 1-close.md", "text: 1-clos.md", "no page '1-clos.md'", "'1-close.md'"),
         ("id: open-key", "id: '7'", "cannot be a number", "a word"),
         ("id: open-key", "id: open-key\nfollows: nothing", "follows 'nothing'", "name one of"),
-        ("title: A key that everybody can read", "title: |\n  two\n  lines", "one line", "fold"),
+        ("title: A private key that everybody can read", "title: |\n  two\n  lines", "one line", "fold"),
     ],
 )
 def test_what_does_not_exist_is_named_with_what_does(
@@ -249,7 +249,7 @@ def test_a_sign_that_cannot_be_seen_is_refused_everywhere(pack: Path, file: Path
     line = spoil(file, LINE, f'      - "true;{sign}chmod 0640 node.key"')
     assert "U+" in only(pack, file, line).what
     file.write_text(whole)
-    line = spoil(file, "title: A key", f'title: "{sign}A key"\n#')
+    line = spoil(file, "title: A private key", f'title: "{sign}A key"\n#')
     assert "cannot be seen" in only(pack, file, line).what
     file.write_text(whole)
     page = file.parent / "1-close.md"
@@ -293,7 +293,7 @@ def test_empty_lines_do_not_push_a_command_out_of_sight(pack: Path, file: Path) 
 
 
 def test_people_may_write_in_their_own_language(pack: Path, file: Path) -> None:
-    spoil(file, "title: A key that everybody can read", "title: 'Ключ «открыт» – مفتاح, 鍵　⚠️ für alle'")
+    spoil(file, "title: A private key that everybody can read", "title: 'Ключ «открыт» – مفتاح, 鍵　⚠️ für alle'")
     spoil(file, LINE, "      - echo 'schließen' && chmod 0640 node.key")
     (file.parent / "intro.md").write_text("Une clé : lisible par tous. نمی‌خواهم 👩‍🏫\n")
     assert [str(each) for each in problems(pack)] == []

@@ -61,7 +61,7 @@ def both(report: Report) -> Iterator[str]:
 
 def test_each_step_says_when_how_with_what_help_and_what_was_found(workspace: Workspace) -> None:
     report = reporting.gather(workspace, labs.labs(), name=" Ada \n Lovelace ")
-    assert [part.title for part in report.parts] == ["See how open it is"], "only what was begun"
+    assert [part.title for part in report.parts] == ["See what is unprotected"], "only what was begun"
     for text in both(report):
         for words in (
             "Ada Lovelace",
