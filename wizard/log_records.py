@@ -8,6 +8,7 @@ so that a captured name never reaches into the next field.
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Iterator
@@ -55,11 +56,17 @@ _PREFIXES: Final = tuple(
 )
 _DEPTH: Final = 4
 
+_PASTED: Final = 40
+"""So many lines at most are taken for one record that was broken into several."""
+_FRAME: Final = re.compile(r"\s+(?:at |File \"|\.\.\. \d)")
+
 _PAIR: Final = re.compile(
     # The last quote of a value is the one before the next field: some loggers do not escape those inside.
     r'(?<![^\s"])(?P<key>[A-Za-z_@][\w.@/-]{0,60})=(?:"(?P<quoted>(?:[^"\\]|\\.|"(?!\s{1,4}[A-Za-z_@][\w.@/-]{0,60}=|\s{0,4}$))*)"?'
     r"|(?P<bare>[^\s\"]\S*)?)"
 )
+# Loggers that quote nothing (logrus in colour): the text of an error goes on as far as the next field.
+_UNQUOTED: Final = re.compile(r"[^\n]*?(?=\s{1,4}[A-Za-z_@][\w.@/-]{0,60}=|$)")
 _JSON_PAIR: Final = re.compile(
     r'"(?P<key>[\w.@ -]{1,60})"\s{0,4}:\s{0,4}(?:"(?P<quoted>(?:[^"\\]|\\.)*)"?|(?P<bare>[^\s",{}\[\]]{1,60}))'
 )
@@ -71,10 +78,13 @@ _TIMES: Final = frozenset(
 )
 _ERRORS: Final = frozenset(("err", "error"))
 _MESSAGES: Final = frozenset(("msg", "message"))
+_SPOKEN: Final = _ERRORS | _MESSAGES | {"reason"}
 _WRAPPED: Final = frozenset(("log", "message", "msg"))
 _ESCAPE: Final = re.compile(r'\\(?:u(?P<code>[0-9a-fA-F]{4})|(?P<one>[nrt"/\\]))')
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "/": "/", "\\": "\\"}
 _QUOTES: Final = re.compile(r'\\+"')
+_HELD: Final = re.compile(r'\s*\{"|[^\n]{0,400}?\b(?:err|error|msg)="')
+_ENTITY: Final = re.compile(r"&(?:quot|amp|lt|gt|apos|nbsp|#\d{2,5}|#x[0-9a-fA-F]{2,4});")
 # PHP's way of passing on what libcurl says.
 _CURL: Final = re.compile(r"\bcURL error (\d{1,2}): ")
 
@@ -110,6 +120,27 @@ def read(text: str) -> tuple[Record, ...]:
     return tuple(reversed(found.values()))
 
 
+def rejoined(text: str) -> str:
+    """A short text with the lines put together again that a terminal, a mail or a web page has broken; '' if none was.
+
+    A line goes on where the next one is indented, or where it ends within quotes, in a blank, a colon or a comma.
+    """
+    lines = text.splitlines()
+    if not 2 <= len(lines) <= _PASTED or len(text) > _PASTED * 200:
+        return ""
+    joined: list[str] = []
+    for before, line in zip(("", *lines), lines, strict=False):
+        if joined and line.strip() and not _FRAME.match(line) and (line[:1].isspace() or _goes_on(before)):
+            joined[-1] = f"{joined[-1].rstrip()} {line.strip()}"
+        else:
+            joined.append(line)
+    return "\n".join(joined) if len(joined) < len(lines) else ""
+
+
+def _goes_on(line: str) -> bool:
+    return line.endswith((" ", ":", ",")) or line.replace('\\"', "").count('"') % 2 == 1
+
+
 def _tells(line: str) -> bool:
     return any(word in line for word in _TELLING)
 
@@ -121,6 +152,8 @@ def _different(lines: list[str]) -> list[str]:
 
 
 def _record(line: str) -> Record:
+    if _ENTITY.search(line):
+        line = html.unescape(line)
     body, program = _bare(_COLOUR.sub("", line))
     return Record(_CURL.sub(r"curl: (\1) ", _text(body, _DEPTH)), program)
 
@@ -180,7 +213,7 @@ def _fields(body: str) -> Iterator[tuple[str, str]]:
     if brace and re.search(r"\s$", head) and "=" not in head[-1:]:
         # zap on a terminal: time, level, logger and message, then an object
         pairs = tuple(_of_json(brace + tail))
-        if any(key in ("error", "err") for key, _ in pairs):
+        if any(key in ("error", "err", "reason") for key, _ in pairs):
             yield "", head.replace("\t", " ").strip()
             yield from pairs
             return
@@ -216,20 +249,20 @@ def _of_logfmt(body: str) -> Iterator[tuple[str, str]]:
     named = {pair["key"] for pair in pairs}
     if not (len(pairs) > 1 and named & _LOGFMT_KEYS) and not re.search(r'\b(?:err|error|msg)="', body):
         return
-    end, rest = 0, []
+    end, rest, values = 0, [], []
     for pair in pairs:
         rest.append(body[end : pair.start()].strip())
         end = pair.end()
+        value = _unescaped(pair["quoted"]) if pair["quoted"] is not None else pair["bare"] or ""
+        if pair["bare"] and pair["key"].lower() in _SPOKEN and (more := _UNQUOTED.match(body, end)):
+            value, end = value + more[0], more.end()
+            value = value.rstrip('" ') if value.count('"') % 2 else value
+        values.append((pair["key"], value))
     rest.append(body[end:].strip())
     outside = " ".join(filter(None, rest)).strip(' "')
     if outside:
         yield "", _QUOTES.sub('"', outside)
-    for pair in pairs:
-        if pair["key"].lower() not in _TIMES:
-            yield (
-                pair["key"],
-                _unescaped(pair["quoted"]) if pair["quoted"] is not None else pair["bare"] or "",
-            )
+    yield from ((key, value) for key, value in values if key.lower() not in _TIMES)
 
 
 def _unescaped(value: str) -> str:
@@ -237,9 +270,9 @@ def _unescaped(value: str) -> str:
 
 
 def _plain(value: str) -> str:
-    """A value without the escapes of each further wrapping."""
+    """A value without the escapes of each further wrapping; a record within keeps its own until it is read."""
     for _ in range(_DEPTH):
-        if '\\"' not in value:
+        if '\\"' not in value or _HELD.match(value):
             break
         value = _once(value)
     return value.strip()

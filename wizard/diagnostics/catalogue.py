@@ -137,16 +137,22 @@ Ask: TypeAlias = Callable[[Question, Diagnosis], str]
 
 def diagnose(text: str) -> Diagnosis | None:
     """What is known about the error in `text` (one line or a whole log), or None."""
+    found = [hit for hit in map(_search, (text, log_records.rejoined(text))) if hit]
+    return min(found, key=lambda hit: hit[0])[1] if found else None
+
+
+def _search(text: str) -> tuple[int, Diagnosis] | None:
+    """The first entry that matches: its number in the table, and what it means."""
     records = log_records.read(text)
     ends = tuple(itertools.accumulate(len(record.text) + 1 for record in records))
     if not records:
         return None
     searched = "\n".join(record.text for record in records)
-    for entry in table():
+    for number, entry in enumerate(table()):
         for pattern in entry.patterns:
             found = pattern.search(searched)
             if found:
-                return _told(entry, found, records[bisect.bisect_right(ends, found.start())])
+                return number, _told(entry, found, records[bisect.bisect_right(ends, found.start())])
     return None
 
 
