@@ -7,12 +7,14 @@ from wizard.certificates import issue
 from wizard.components import component as find_component
 from wizard.config_files import alertmanager_cluster
 from wizard.errors import InputError
-from wizard.model import Change, ContentKind, Facts, FileState, PlannedStep, Stack, StepKind, WriteFile
+from wizard.model import ContentKind, Facts, FileState, PlannedStep, Stack, StepKind, WriteFile
 from wizard.planner import credentials, manual_commands, paths
 from wizard.planner.server_facts import Server
 
 
-def step(stack: Stack, facts: Facts, forge: credentials.Forge, server: Server) -> PlannedStep | None:
+def step(
+    stack: Stack, facts: Facts, factory: credentials.CredentialFactory, server: Server
+) -> PlannedStep | None:
     """What encrypts the gossip of one peer, if the stack wants that; None if it is there.
 
     Raises:
@@ -20,6 +22,24 @@ def step(stack: Stack, facts: Facts, forge: credentials.Forge, server: Server) -
     """
     if not server.spec.cluster_tls:
         return None
+    _refuse_unable(stack, server)
+    pair = _new_pair(stack, facts, factory, server)
+    renewed = factory.renews_authority or bool(pair)
+    changes = (*pair, *_trust(facts, factory, server, renewed=renewed), *_configuration(server))
+    if not changes:
+        return None
+    return server.step(
+        StepKind.CLUSTER,
+        title="Encrypt the gossip between the Alertmanagers",
+        why=(
+            "Alertmanagers of a cluster tell each other what they have sent. Those connections have a configuration "
+            "of their own; the web configuration does not cover them. All peers have to turn together."
+        ),
+        changes=changes,
+    )
+
+
+def _refuse_unable(stack: Stack, server: Server) -> None:
     if not find_component(server.spec.name).cluster_flag(server.service.version):
         raise InputError(
             f"{server.spec.name} {server.service.version} has no gossip that could be encrypted",
@@ -32,111 +52,107 @@ def step(stack: Stack, facts: Facts, forge: credentials.Forge, server: Server) -
             where=server.key,
             todo="use issued_by: ca where cluster_tls is wanted",
         )
+
+
+def _new_pair(
+    stack: Stack, facts: Facts, factory: credentials.CredentialFactory, server: Server
+) -> tuple[WriteFile, ...]:
+    """Key and certificate for both roles of a peer; () where those that are there serve."""
     certificate_path, key_path = server.cluster_pair
-    files, host = server.host.files, server.spec.host
-    certificate, key = files.get(certificate_path), files.get(key_path)
-    changes: list[Change] = []
+    certificate, key = (server.host.files.get(path) for path in server.cluster_pair)
     advertised = _advertised(server)
-    fits = (
+    if (
         certificate is not None
         and key is not None
-        and not forge.renews(server.key)
-        and forge.signed_by_us(certificate.content)
+        and not factory.renews(server.key)
+        and factory.signed_by_us(certificate.content)
         and not issue.problems(certificate.content, names=advertised, key_pem=key.content, purpose="client")
+    ):
+        return ()
+    host = server.spec.host
+    names = tuple(dict.fromkeys((*(server.host.names or (host,)), *advertised)))
+    spec, ca = stack.certificates, factory.authority()
+    key_pem = issue.new_key(spec.key)
+    issued = issue.issue(
+        ca_cert=ca.certificate,
+        ca_key=ca.key,
+        key_pem=key_pem,
+        names=names,
+        days=spec.days,
+        common_name=host,
+        client=True,
     )
-    if not fits:
-        names = tuple(dict.fromkeys((*(server.host.names or (host,)), *advertised)))
-        spec, ca = stack.certificates, forge.authority()
-        key_pem = issue.new_key(spec.key)
-        issued = issue.issue(
-            ca_cert=ca.certificate,
-            ca_key=ca.key,
-            key_pem=key_pem,
-            names=names,
-            days=spec.days,
-            common_name=host,
-            client=True,
-        )
-        changes += [
-            WriteFile(
-                host=host,
-                path=key_path,
-                before=key,
-                after=FileState(key_pem, 0o640, server.owner, server.group),
-                content_kind=ContentKind.PRIVATE_KEY,
-                why="With it this peer proves to the others who it is.",
-                secret=True,
-                by_hand=manual_commands.new_key(
-                    key_path, spec.key, mode=0o640, owner=server.owner, group=server.group
-                ),
-            ),
-            WriteFile(
-                host=host,
-                path=certificate_path,
-                before=certificate,
-                after=FileState(issued, 0o644, server.owner, server.group),
-                content_kind=ContentKind.CERTIFICATE,
-                why="For both parts that a peer plays: it answers the others, and it calls them.",
-                about=issue.describe(issued),
-                by_hand=manual_commands.issue(
-                    key=key_path,
-                    certificate=certificate_path,
-                    names=names,
-                    days=spec.days,
-                    name=host,
-                    ca=paths.ca_pair(facts),
-                    usage="serverAuth, clientAuth",
-                    owner=server.owner,
-                    group=server.group,
-                ),
-            ),
-        ]
-    trusted = forge.authority().certificate if forge.renews_authority or not fits else forge.old_authority()
-    before = files.get(server.cluster_ca)
-    if before is None or before.content != trusted:
-        after = FileState(trusted, 0o644, server.owner, server.group)
-        changes.append(
-            WriteFile(
-                host=host,
-                path=server.cluster_ca,
-                before=before,
-                after=after,
-                content_kind=ContentKind.CERTIFICATE,
-                why="The peers check each other against it.",
-                about=issue.describe(trusted),
-                by_hand=manual_commands.copy(paths.ca_pair(facts)[0], server.cluster_ca, after),
-            )
-        )
-    old = files.get(server.cluster_file)
+    owner, group = server.owner, server.group
+    signed = manual_commands.issue(
+        key=key_path,
+        certificate=certificate_path,
+        names=names,
+        days=spec.days,
+        name=host,
+        ca=paths.ca_pair(facts),
+        usage="serverAuth, clientAuth",
+        owner=owner,
+        group=group,
+    )
+    return (
+        server.write(
+            key_path,
+            FileState(key_pem, 0o640, owner, group),
+            ContentKind.PRIVATE_KEY,
+            why="With it this peer proves to the others who it is.",
+            by_hand=manual_commands.new_key(key_path, spec.key, mode=0o640, owner=owner, group=group),
+        ),
+        server.write(
+            certificate_path,
+            FileState(issued, 0o644, owner, group),
+            ContentKind.CERTIFICATE,
+            why="For both parts that a peer plays: it answers the others, and it calls them.",
+            about=issue.describe(issued),
+            by_hand=signed,
+        ),
+    )
+
+
+def _trust(
+    facts: Facts, factory: credentials.CredentialFactory, server: Server, *, renewed: bool
+) -> tuple[WriteFile, ...]:
+    """What the peers check each other against."""
+    trusted = factory.authority().certificate if renewed else factory.old_authority()
+    before = server.host.files.get(server.cluster_ca)
+    if before is not None and before.content == trusted:
+        return ()
+    after = FileState(trusted, 0o644, server.owner, server.group)
+    return (
+        server.write(
+            server.cluster_ca,
+            after,
+            ContentKind.CERTIFICATE,
+            why="The peers check each other against it.",
+            about=issue.describe(trusted),
+            by_hand=manual_commands.copy(paths.ca_pair(facts)[0], server.cluster_ca, after),
+        ),
+    )
+
+
+def _configuration(server: Server) -> tuple[WriteFile, ...]:
+    before = server.host.files.get(server.cluster_file)
     content = alertmanager_cluster.secure(
-        old.content if old is not None else None,
-        cert_file=certificate_path,
-        key_file=key_path,
+        before.content if before is not None else None,
+        cert_file=server.cluster_pair[0],
+        key_file=server.cluster_pair[1],
         ca_file=server.cluster_ca,
     )
-    if old is None or old.content != content:
-        after = FileState(content, 0o640, server.owner, server.group)
-        changes.append(
-            WriteFile(
-                host=host,
-                path=server.cluster_file,
-                before=old,
-                after=after,
-                why="Both sections are needed: with one alone, some versions stop with a fault.",
-                content_kind=ContentKind.CLUSTER_CONFIG,
-                by_hand=manual_commands.text(server.cluster_file, after),
-            )
-        )
-    if not changes:
-        return None
-    return server.step(
-        StepKind.CLUSTER,
-        title="Encrypt the gossip between the Alertmanagers",
-        why=(
-            "Alertmanagers of a cluster tell each other what they have sent. Those connections have a configuration "
-            "of their own; the web configuration does not cover them. All peers have to turn together."
+    if before is not None and before.content == content:
+        return ()
+    after = FileState(content, 0o640, server.owner, server.group)
+    return (
+        server.write(
+            server.cluster_file,
+            after,
+            ContentKind.CLUSTER_CONFIG,
+            why="Both sections are needed: with one alone, some versions stop with a fault.",
+            by_hand=manual_commands.text(server.cluster_file, after),
         ),
-        changes=changes,
     )
 
 

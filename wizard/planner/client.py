@@ -64,7 +64,7 @@ class ClientPlan:
 def plan_client(
     stack: Stack,
     facts: Facts,
-    forge: material.Forge,
+    factory: material.CredentialFactory,
     client: Client,
     plans: Sequence[ServerPlan],
     *,
@@ -82,20 +82,13 @@ def plan_client(
     Raises:
         ConfigError, InputError: its configuration cannot be edited without a guess.
     """
-    name = client.host.spec.name
-    before = facts.file(name, client.service.config_file)
-    if before is None:
-        raise ConfigError(
-            f"{client.service.component} runs with a configuration file that is not there",
-            where=f"{name}:{client.service.config_file}",
-            todo=f"put it back, or take this {client.service.component} out of the stack",
-        )
+    _refuse_absent(facts, client)
     there = client.texts
     now = dict(there if texts is None else texts)
     known = {place.how for place in client.places(now)}
     if modules is None:
         now = divided(stack, new_jobs.add(now, client, unscraped), client, plans)
-    work = ClientNeeds(stack, facts, forge, client)
+    work = ClientNeeds(stack, facts, factory, client)
     targets: list[Target] = []
     waiting: dict[str, tuple[str, str]] = {}
     for place in client.places(now):
@@ -115,20 +108,37 @@ def plan_client(
             for address, plan in asked.items()
         ]
     _refuse_other_ports(client, now, targets)
-    final = dict(now)
-    for place in client.places(now):
-        if place.how in waiting:
-            _secure(final, client, place, ca_file="", login=waiting[place.how])
     trust, narrow = work.trust_steps()
     return ClientPlan(
         client,
         (*trust, *work.pair_steps(), *work.password_steps()),
         _config_step(client, there, now),
-        _login_step(client, now, final),
+        _login_step(client, now, _with_logins(now, client, waiting)),
         narrow,
         tuple(targets),
         (*(_warnings(client, plans, targets) if modules is None else ()), *work.warnings.values()),
     )
+
+
+def _with_logins(
+    texts: Mapping[str, bytes], client: Client, waiting: Mapping[str, tuple[str, str]]
+) -> dict[str, bytes]:
+    """The configuration after the second edit, which adds the logins that wait for https, by place."""
+    final = dict(texts)
+    for place in client.places(texts):
+        if place.how in waiting:
+            _secure(final, client, place, ca_file="", login=waiting[place.how])
+    return final
+
+
+def _refuse_absent(facts: Facts, client: Client) -> None:
+    name = client.host.spec.name
+    if facts.file(name, client.service.config_file) is None:
+        raise ConfigError(
+            f"{client.service.component} runs with a configuration file that is not there",
+            where=f"{name}:{client.service.config_file}",
+            todo=f"put it back, or take this {client.service.component} out of the stack",
+        )
 
 
 def _secure(

@@ -47,7 +47,7 @@ class ClientDemand:
 def demand(
     stack: Stack,
     facts: Facts,
-    forge: credentials.Forge,
+    factory: credentials.CredentialFactory,
     server: Server,
     config: web_config.WebConfig | None,
     clients: Sequence[Client],
@@ -88,8 +88,8 @@ def demand(
         raise InputError(
             "there is no client CA here", where=f"{server.spec.host}:{base_file}", todo="put it there"
         )
-    shown = [_shown(stack, facts, forge, server, client, base) for client in clients]
-    probe = forge.once("probe", lambda: probe_certificates.probe_pair(stack, facts, forge))
+    shown = [_shown(stack, facts, factory, server, client, base) for client in clients]
+    probe = factory.once("probe", lambda: probe_certificates.probe_pair(stack, facts, factory))
     everyone = [*(each for each in shown if each is not None), (probe.certificate, probe.trust)]
     missing = [trust for certificate, trust in everyone if not signatures.vouches(base, certificate)]
     allowed = _allowed(server, config, asked, [certificate for certificate, _ in everyone])
@@ -99,25 +99,30 @@ def demand(
     between = pairs.bundle([*((base,) if base else ()), *missing])
     changes = _bundle_change(facts, server, before, between, own_ca=stack.certificates.issued_by == "ca")
     narrow = None
-    if forge.renewing and base_file == server.client_ca:
+    if factory.renewing and base_file == server.client_ca:
         final = pairs.bundle([trust for _, trust in everyone])
         narrow = _narrow(server, between, final)
     return ClientDemand(kind, server.client_ca, between, allowed, changes, narrow)
 
 
 def _shown(
-    stack: Stack, facts: Facts, forge: credentials.Forge, server: Server, client: Client, base: bytes
+    stack: Stack,
+    facts: Facts,
+    factory: credentials.CredentialFactory,
+    server: Server,
+    client: Client,
+    base: bytes,
 ) -> tuple[bytes, bytes] | None:
     """What a client will show and what vouches for it; None if each of its places shows a pair that is taken."""
-    if base and not forge.renews(f"client:{client.key}"):
+    if base and not factory.renews(f"client:{client.key}"):
         asking = [
             place for place in client.places() if any(client.means(each, server) for each in place.addresses)
         ]
         pairs = [client_certificates.kept_place_pair(client, place, base) for place in asking]
         if pairs and all(pairs):
             return None
-    pair = forge.once(
-        f"client:{client.key}", lambda: client_certificates.client_pair(stack, facts, forge, client)
+    pair = factory.once(
+        f"client:{client.key}", lambda: client_certificates.client_pair(stack, facts, factory, client)
     )
     return pair.certificate, pair.trust
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wizard.certificates import issue, signatures
 from wizard.errors import CertificateError
-from wizard.model import ContentKind, Facts, FileState, Stack, WriteFile
+from wizard.model import ContentKind, Facts, FileState, Stack
 from wizard.planner import (
     credentials as material,
 )
@@ -18,7 +18,7 @@ from wizard.planner.client_endpoints import Place
 from wizard.planner.client_facts import Client
 
 
-def client_pair(stack: Stack, facts: Facts, forge: material.Forge, client: Client) -> Pair:
+def client_pair(stack: Stack, facts: Facts, factory: material.CredentialFactory, client: Client) -> Pair:
     """What a client shows to servers that ask for a certificate: its own files, what is there, or a new pair.
 
     Raises:
@@ -33,49 +33,43 @@ def client_pair(stack: Stack, facts: Facts, forge: material.Forge, client: Clien
         (client.pair, client.spare_pair), key=lambda pair: not _in_use(client, pair[0])
     ):
         certificate, key = files.get(certificate_path), files.get(key_path)
-        if certificate is None or key is None or forge.renews(f"client:{client.key}"):
+        if certificate is None or key is None or factory.renews(f"client:{client.key}"):
             continue
         if issue.problems(certificate.content, names=(), key_pem=key.content, purpose="client"):
             continue
-        if forge.signed_by_us(certificate.content):
-            return Pair(certificate_path, key_path, certificate.content, forge.old_authority(), True)
+        if factory.signed_by_us(certificate.content):
+            return Pair(certificate_path, key_path, certificate.content, factory.old_authority(), True)
         if not ours and signatures.is_self_signed(certificate.content):
             return Pair(certificate_path, key_path, certificate.content, certificate.content, False)
     place = client.pair if files.get(client.pair[0]) is None else client.spare_pair
-    if forge.renews(f"client:{client.key}") and _in_use(client, client.spare_pair[0]):
+    if factory.renews(f"client:{client.key}") and _in_use(client, client.spare_pair[0]):
         place = client.pair
-    certificate_pem, key_pem, trust = forge.signed(client.names, common_name=client.names[0])
+    certificate_pem, key_pem, trust = factory.signed(client.names, common_name=client.names[0])
     systemd_credentials.refuse_no_reader(client, place[1])
-    name, group = client.host.spec.name, client.group
-    by_hand = manual_commands.client_pair(
+    make, certify = manual_commands.client_pair(
         paths=place,
         kind=stack.certificates.key,
         names=client.names,
         days=stack.certificates.days,
         ca=paths.ca_pair(facts) if ours else None,
         owner=client.owner,
-        group=group,
+        group=client.group,
     )
     changes = (
-        WriteFile(
-            host=name,
-            path=place[1],
-            before=files.get(place[1]),
-            after=FileState(key_pem, 0o640, client.owner, group),
-            content_kind=ContentKind.PRIVATE_KEY,
+        client.write(
+            place[1],
+            FileState(key_pem, 0o640, client.owner, client.group),
+            ContentKind.PRIVATE_KEY,
             why=f"Who has this key can pose as this {client.service.component}. It never leaves this host.",
-            secret=True,
-            by_hand=by_hand[0],
+            by_hand=make,
         ),
-        WriteFile(
-            host=name,
-            path=place[0],
-            before=files.get(place[0]),
-            after=FileState(certificate_pem, 0o644, client.owner, group),
-            content_kind=ContentKind.CERTIFICATE,
+        client.write(
+            place[0],
+            FileState(certificate_pem, 0o644, client.owner, client.group),
+            ContentKind.CERTIFICATE,
             why=f"{client.service.component} shows it to servers that ask who is calling.",
             about=issue.describe(certificate_pem),
-            by_hand=by_hand[1],
+            by_hand=certify,
         ),
     )
     return Pair(place[0], place[1], certificate_pem, trust, ours, changes)

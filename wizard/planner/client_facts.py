@@ -11,13 +11,16 @@ from wizard.config_files import prometheus as scrape
 from wizard.model import (
     Change,
     ContentKind,
+    FileState,
     HostFacts,
     OwnFiles,
     PlannedStep,
     Role,
     Service,
     StepKind,
+    Typed,
     UserSpec,
+    WriteFile,
 )
 from wizard.planner import identity
 from wizard.planner.client_endpoints import Place, located, places
@@ -107,6 +110,29 @@ class Client:
     def means(self, address: str, server: Server, *, scheme: str = "") -> bool:
         """Whether host:port, as this client has it, is that server as seen from the client's host."""
         return identity.means(self.host, address, server.listener, scheme=scheme)
+
+    def write(
+        self,
+        path: str,
+        after: FileState,
+        content_kind: ContentKind,
+        *,
+        why: str,
+        by_hand: tuple[Typed, ...],
+        about: tuple[str, ...] = (),
+    ) -> WriteFile:
+        """A change of one file on its host, from what was read there."""
+        return WriteFile(
+            host=self.host.spec.name,
+            path=path,
+            before=self.host.files.get(path),
+            after=after,
+            content_kind=content_kind,
+            why=why,
+            secret=content_kind in (ContentKind.PRIVATE_KEY, ContentKind.PASSWORD),
+            about=about,
+            by_hand=by_hand,
+        )
 
     def step(
         self, kind: StepKind, *, title: str, why: str, changes: Iterable[Change], step_id: str = ""

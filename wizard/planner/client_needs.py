@@ -31,8 +31,10 @@ from wizard.planner.server import ServerPlan
 class ClientNeeds:
     """Gathers what one client needs while its places are gone through: each file once, for all of them."""
 
-    def __init__(self, stack: Stack, facts: Facts, forge: material.Forge, client: Client) -> None:
-        self._stack, self._facts, self._forge, self._client = stack, facts, forge, client
+    def __init__(
+        self, stack: Stack, facts: Facts, factory: material.CredentialFactory, client: Client
+    ) -> None:
+        self._stack, self._facts, self._factory, self._client = stack, facts, factory, client
         self._trusted: dict[str, dict[str, ServerPlan]] = {}
         self._logs_in = False
         self._logins: dict[str, list[tuple[str, tuple[str, str], bool]]] = {}
@@ -79,15 +81,15 @@ class ClientNeeds:
         asking = [plan for plan in plans if plan.asks_certificate]
         if not asking:
             return "", ""
-        if not self._forge.renews(f"client:{self._client.key}"):
+        if not self._factory.renews(f"client:{self._client.key}"):
             bundles = [plan.clients for plan in asking if plan.clients]
             kept = [client_certificates.kept_place_pair(self._client, place, bundle) for bundle in bundles]
             if kept and all(kept):
                 return kept[0] or ("", "")
-        make = self._forge.once
+        make = self._factory.once
         self._pair = make(
             f"client:{self._client.key}",
-            lambda: client_certificates.client_pair(self._stack, self._facts, self._forge, self._client),
+            lambda: client_certificates.client_pair(self._stack, self._facts, self._factory, self._client),
         )
         return self._pair.certificate_file, self._pair.key_file
 
@@ -141,7 +143,7 @@ class ClientNeeds:
         if state is None:
             return False
         password = passwords.sent(state.content)
-        given = {each.user.name: each.password for each in self._forge.credentials()}
+        given = {each.user.name: each.password for each in self._factory.credentials()}
         if user in given and given[user].reveal() != password.reveal():
             return False  # that user's hash is about to change
         for plan in asking:
@@ -249,7 +251,7 @@ class ClientNeeds:
         """The password in a file of the client's own."""
         if not self._logs_in:
             return ()
-        given = self._forge.credentials()[0]
+        given = self._factory.credentials()[0]
         path = self._client.password_file(given.user)
         before = self._client.host.files.get(path)
         content = given.password.reveal().encode()

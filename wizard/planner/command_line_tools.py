@@ -14,7 +14,7 @@ from wizard.components import component as find_component
 from wizard.components.base import numbers
 from wizard.config_files import http_client
 from wizard.model import Change, ContentKind, Facts, FileState, PlannedStep, Stack, StepKind
-from wizard.planner import credentials, manual_commands, paths
+from wizard.planner import manual_commands, paths, workspace_files
 from wizard.planner.server import ServerPlan
 from wizard.probes import forwarded, forwarded_port
 
@@ -37,7 +37,7 @@ def step(stack: Stack, facts: Facts, plans: Sequence[ServerPlan], named: Names) 
             paths.tools_file(facts, plan.server),
             http_client.text(**_settings(stack, facts, plan), server_name=_reached(plan, named)[1]),
         )
-        changes += credentials.private(
+        changes += workspace_files.private(
             facts,
             path,
             content,
@@ -48,9 +48,11 @@ def step(stack: Stack, facts: Facts, plans: Sequence[ServerPlan], named: Names) 
         )
     if not changes:
         return ()
-    folder = credentials.workspace_folder(facts, "tools", "What your own tools are told lies in one place.")
+    folder = workspace_files.workspace_folder(
+        facts, "tools", "What your own tools are told lies in one place."
+    )
     return (
-        credentials.workspace_step(
+        workspace_files.workspace_step(
             StepKind.COMMAND_LINE_TOOLS,
             title="Let promtool and amtool in",
             why=(

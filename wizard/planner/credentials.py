@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from wizard import passwords
 from wizard.certificates import issue, signatures
 from wizard.config_files import web_config
-from wizard.errors import CertificateError, InputError, NeededError, PasswordError
+from wizard.errors import InputError, NeededError, PasswordError
 from wizard.model import (
     WORKSPACE,
     Answers,
@@ -23,31 +23,15 @@ from wizard.model import (
     ContentKind,
     Facts,
     FileState,
-    MakeFolder,
     PlannedStep,
     Stack,
-    StepKind,
-    Typed,
     UserSpec,
-    WriteFile,
 )
-from wizard.planner import manual_commands
+from wizard.planner import manual_commands, workspace_files
 from wizard.planner import paths as layout
+from wizard.planner.certificate_authority import Authority, authority
 from wizard.probes import curl_config
 from wizard.redact import Secret
-
-CA_NAME = "Firescreen CA"
-_PRIVATE = 0o600
-
-
-@dataclass(frozen=True, slots=True)
-class Authority:
-    """One's own CA: PEM certificate and (unlocked) PEM key."""
-
-    certificate: bytes
-    key: bytes
-    step: PlannedStep | None
-    """What makes it, or None if it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +43,7 @@ class Credential:
     step_changes: tuple[Change, ...]
 
 
-class Forge:
+class CredentialFactory:
     """Makes each thing of a plan once: a second server gets the same CA and the same passwords."""
 
     def __init__(self, stack: Stack, facts: Facts, answers: Answers) -> None:
@@ -166,141 +150,10 @@ def certificates_in(bundle: bytes) -> tuple[bytes, ...]:
     )
 
 
-def workspace_folder(facts: Facts, name: str, why: str) -> tuple[Change, ...]:
-    """The change that makes a folder in the workspace, if it is not there."""
-    path = layout.workspace_path(facts, name)
-    if facts.hosts[WORKSPACE].folders.get(path) is not None:
-        return ()
-    me = _me(facts)
-    return (
-        MakeFolder(
-            host=WORKSPACE,
-            path=path,
-            mode=0o700,
-            owner=me[0],
-            group=me[1],
-            why=why,
-            by_hand=manual_commands.folder(path, mode=0o700, owner=me[0], group=me[1]),
-        ),
-    )
-
-
-def workspace_step(kind: StepKind, *, title: str, why: str, changes: Iterable[Change]) -> PlannedStep:
-    """A step that writes nothing but the workspace."""
-    return PlannedStep(id=kind, kind=kind, title=title, host=WORKSPACE, why=why, changes=tuple(changes))
-
-
-def private(
-    facts: Facts,
-    path: str,
-    content: bytes,
-    kind: ContentKind,
-    *,
-    why: str,
-    by_hand: tuple[Typed, ...],
-    secret: bool = True,
-    about: tuple[str, ...] = (),
-) -> tuple[Change, ...]:
-    """A file in the workspace, 0600; nothing if it is there with that content."""
-    before = facts.file(WORKSPACE, path)
-    if before is not None and before.content == content:
-        return ()
-    owner, group = _me(facts)
-    after = FileState(content, _PRIVATE, owner, group)
-    return (
-        WriteFile(
-            host=WORKSPACE,
-            path=path,
-            before=before,
-            after=after,
-            why=why,
-            content_kind=kind,
-            secret=secret,
-            about=about,
-            by_hand=by_hand,
-        ),
-    )
-
-
-def _me(facts: Facts) -> tuple[str, str]:
-    own = facts.hosts[WORKSPACE]
-    return own.user, own.group
-
-
 def authority_certificate(facts: Facts) -> bytes | None:
     """The CA certificate of the workspace, if there is a CA."""
     state = facts.file(WORKSPACE, layout.ca_pair(facts)[0])
     return state.content if state is not None else None
-
-
-def authority(stack: Stack, facts: Facts, answers: Answers) -> Authority:
-    """The CA of the workspace ready to sign, or a new one.
-
-    Raises:
-        CertificateError: the CA that is there cannot be used (expired, key locked and no passphrase given).
-    """
-    certificate_path, key_path = layout.ca_pair(facts)
-    certificate, key = facts.file(WORKSPACE, certificate_path), facts.file(WORKSPACE, key_path)
-    if certificate is not None and key is not None and "ca" not in answers.renew:
-        if b"ENCRYPTED" in key.content and not answers.passphrase:
-            raise NeededError(
-                "the CA's key is encrypted, and a certificate has to be signed with it",
-                where=key_path,
-                todo="give its passphrase",
-            )
-        unlocked = issue.unlock(key.content, answers.passphrase)
-        if not issue.matches(certificate.content, unlocked):
-            raise CertificateError(
-                "the CA's key does not belong to its certificate",
-                where=key_path,
-                todo="restore the pair that was made together, or move both away to start a new CA",
-            )
-        return Authority(certificate.content, unlocked, None)
-    if stack.certificates.passphrase and not answers.passphrase:
-        raise NeededError(
-            "the CA's key is to be encrypted, and no passphrase was given",
-            where=key_path,
-            todo="give one, or set passphrase: false",
-        )
-    new_key = issue.new_key(stack.certificates.key)
-    days = max(stack.certificates.days, 3650)
-    new_certificate = issue.new_ca(name=CA_NAME, key_pem=new_key, days=days)
-    stored_key = issue.lock(new_key, answers.passphrase) if answers.passphrase else new_key
-    changes = (
-        *workspace_folder(facts, "ca", "The CA's key stays in this folder and is open to nobody else."),
-        *private(
-            facts,
-            key_path,
-            stored_key,
-            ContentKind.PRIVATE_KEY,
-            why="Whoever holds this key can make certificates that your Prometheus believes. It never leaves here.",
-            by_hand=manual_commands.new_key(
-                key_path, stack.certificates.key, locked=stack.certificates.passphrase
-            ),
-        ),
-        *private(
-            facts,
-            certificate_path,
-            new_certificate,
-            ContentKind.CERTIFICATE,
-            why="This is the public half: whoever has it can check what the CA signed, and no more.",
-            by_hand=manual_commands.authority(
-                key=key_path, certificate=certificate_path, days=days, name=CA_NAME
-            ),
-            secret=False,
-            about=issue.describe(new_certificate),
-        ),
-    )
-    step = workspace_step(
-        StepKind.CA,
-        title="Make your own certificate authority",
-        why=(
-            "A certificate is believed because somebody trusted has signed it. You are that somebody here: "
-            "one CA of your own signs every server, and each client needs only this one CA certificate."
-        ),
-        changes=changes,
-    )
-    return Authority(new_certificate, new_key, step)
 
 
 def credential(stack: Stack, facts: Facts, answers: Answers, user: UserSpec) -> Credential:
@@ -311,6 +164,35 @@ def credential(stack: Stack, facts: Facts, answers: Answers, user: UserSpec) -> 
         PasswordError: it cannot be used.
     """
     password_path, curl_path = layout.user_files(facts, user)
+    password = _password(stack, facts, answers, user)
+    folder = workspace_files.workspace_folder(
+        facts, "users", "Passwords lie in files that only you can read."
+    )
+    changes = (
+        *folder,
+        *workspace_files.private(
+            facts,
+            password_path,
+            password.reveal().encode(),
+            ContentKind.PASSWORD,
+            why="The password itself. The server gets only a hash of it, Prometheus a copy.",
+            by_hand=manual_commands.password(password_path, user),
+        ),
+        *workspace_files.private(
+            facts,
+            curl_path,
+            curl_config(user.name, password.reveal()),
+            ContentKind.CURL_CONFIG,
+            why="curl reads user and password from here, so that they never stand on a command line.",
+            by_hand=manual_commands.curl_config(curl_path, user.name, password_path),
+        ),
+    )
+    return Credential(user, password, changes)
+
+
+def _password(stack: Stack, facts: Facts, answers: Answers, user: UserSpec) -> Secret:
+    """The password itself, checked."""
+    password_path = layout.user_files(facts, user)[0]
     kept = facts.file(WORKSPACE, password_path)
     given = answers.passwords.get(user.name)
     if given is not None:
@@ -344,27 +226,7 @@ def credential(stack: Stack, facts: Facts, answers: Answers, user: UserSpec) -> 
     except PasswordError as error:
         where = posixpath.abspath(user.file) if user.password == "file" else stack.source
         raise PasswordError(error.what, where=where, todo=error.todo) from error
-    folder = workspace_folder(facts, "users", "Passwords lie in files that only you can read.")
-    changes = (
-        *folder,
-        *private(
-            facts,
-            password_path,
-            password.reveal().encode(),
-            ContentKind.PASSWORD,
-            why="The password itself. The server gets only a hash of it, Prometheus a copy.",
-            by_hand=manual_commands.password(password_path, user),
-        ),
-        *private(
-            facts,
-            curl_path,
-            curl_config(user.name, password.reveal()),
-            ContentKind.CURL_CONFIG,
-            why="curl reads user and password from here, so that they never stand on a command line.",
-            by_hand=manual_commands.curl_config(curl_path, user.name, password_path),
-        ),
-    )
-    return Credential(user, password, changes)
+    return password
 
 
 def _sent(stack: Stack, facts: Facts, user: UserSpec) -> list[tuple[str, FileState]]:

@@ -49,7 +49,7 @@ class GrafanaPlan:
 def plan(
     stack: Stack,
     facts: Facts,
-    forge: credentials.Forge,
+    factory: credentials.CredentialFactory,
     asking: Sequence[Asking],
     plans: Sequence[ServerPlan],
 ) -> GrafanaPlan:
@@ -58,7 +58,7 @@ def plan(
     steps, warnings, gaps = [], [], []
     targets: list[Target] = []
     for client in {each.client.key: each.client for each in asking}.values():
-        work = _Work(stack, facts, forge, client)
+        work = _Work(stack, facts, factory, client)
         mine = [each for each in asking if each.client.key == client.key]
         targets += [work.serve(each, by_key[each.server.key]) for each in mine]
         warnings += work.warnings
@@ -92,8 +92,10 @@ def plan(
 class _Work:
     """Gathers what one Grafana needs while its data sources are gone through: each file once, for all of them."""
 
-    def __init__(self, stack: Stack, facts: Facts, forge: credentials.Forge, client: Grafana) -> None:
-        self._stack, self._facts, self._forge, self._client = stack, facts, forge, client
+    def __init__(
+        self, stack: Stack, facts: Facts, factory: credentials.CredentialFactory, client: Grafana
+    ) -> None:
+        self._stack, self._facts, self._factory, self._client = stack, facts, factory, client
         self._texts = {path: state.content for path, state in client.files}
         self._copies: dict[str, Change] = {}
         self.warnings: list[Finding] = []
@@ -159,7 +161,7 @@ class _Work:
     def _shown(self, each: Asking, plan: ServerPlan) -> tuple[str, str]:
         if not plan.asks_certificate:
             return "", ""
-        renewed = self._forge.renews(f"client:{self._client.key}")
+        renewed = self._factory.renews(f"client:{self._client.key}")
         place = place_of(each.source)
         if (
             plan.clients
@@ -167,9 +169,9 @@ class _Work:
             and client_certificates.kept_place_pair(self._client, place, plan.clients)
         ):
             return "", ""
-        pair = self._forge.once(
+        pair = self._factory.once(
             f"client:{self._client.key}",
-            lambda: client_certificates.client_pair(self._stack, self._facts, self._forge, self._client),
+            lambda: client_certificates.client_pair(self._stack, self._facts, self._factory, self._client),
         )
         self._copies |= {change.path: change for change in pair.changes}
         return pair.certificate_file, pair.key_file
@@ -177,7 +179,7 @@ class _Work:
     def _login(self, each: Asking, plan: ServerPlan) -> tuple[str, str]:
         if not plan.asks_password:
             return "", ""
-        given = self._forge.credentials()[0]
+        given = self._factory.credentials()[0]
         if self._logs_in(each, plan, given):
             return "", ""
         path = self._client.password_file(given.user)

@@ -21,12 +21,10 @@ from wizard.model import (
     Facts,
     FileState,
     Finding,
-    MakeFolder,
     ManualCommand,
     PlannedStep,
     RunService,
     StepKind,
-    WriteFile,
 )
 from wizard.planner import manual_commands, paths
 from wizard.planner.server_facts import Server
@@ -63,41 +61,25 @@ def reload_step(facts: Facts, server: Server, *, restarts: bool) -> PlannedStep 
     asking = _asking(server, "ExecReload")
     if not path or not asking:
         return None
-    known = find_component(server.spec.name)
-    at_hand = server.host.folders.get(KILL) is not None
-    send = (
-        f"{KILL} -{known.reload_by} $MAINPID"
-        if at_hand
-        else f"/bin/sh -c 'kill -s {known.reload_by} $MAINPID'"
-    )
+    after = _reload_by_signal(server)
     before = facts.file(server.spec.host, path)
-    after = FileState(f"[Service]\nExecReload=\nExecReload={send}\n".encode())
     if before is not None and before.content == after.content:
         return None
     folder = posixpath.dirname(path)
     changes: list[Change] = []
-    if server.host.folders.get(folder) is None and folder != posixpath.dirname(server.service.flags.path):
-        changes.append(
-            MakeFolder(
-                host=server.spec.host,
-                path=folder,
-                mode=0o755,
-                owner="root",
-                group="root",
-                why="systemd reads additions to a unit from this folder.",
-                by_hand=manual_commands.folder(folder, mode=0o755, owner="root", group="root"),
-            )
-        )
+    if folder != posixpath.dirname(server.service.flags.path):
+        changes += server.system_folder(folder, why="systemd reads additions to a unit from this folder.")
     place = f"{asking[0].path}:{asking[0].line}"
     changes.append(
-        WriteFile(
-            host=server.spec.host,
-            path=path,
-            before=before,
-            after=after,
-            content_kind=ContentKind.SERVICE_FLAGS,
+        server.write(
+            path,
+            after,
+            ContentKind.SERVICE_FLAGS,
             why=f"{place} asks by http: `systemctl reload` would end well and reload nothing.",
-            by_hand=(*manual_commands.text(path, after), ManualCommand(argv=("systemctl", "daemon-reload"))),
+            by_hand=(
+                *manual_commands.text(path, after),
+                ManualCommand(argv=("systemctl", "daemon-reload")),
+            ),
         )
     )
     if not restarts:
@@ -119,6 +101,18 @@ def reload_step(facts: Facts, server: Server, *, restarts: bool) -> PlannedStep 
         ),
         changes=changes,
     )
+
+
+def _reload_by_signal(server: Server) -> FileState:
+    """The drop-in with another ExecReload."""
+    known = find_component(server.spec.name)
+    at_hand = server.host.folders.get(KILL) is not None
+    send = (
+        f"{KILL} -{known.reload_by} $MAINPID"
+        if at_hand
+        else f"/bin/sh -c 'kill -s {known.reload_by} $MAINPID'"
+    )
+    return FileState(f"[Service]\nExecReload=\nExecReload={send}\n".encode())
 
 
 def refuse_failing_start(server: Server) -> None:

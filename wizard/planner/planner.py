@@ -7,7 +7,7 @@ the Prometheus that scrapes it turn within the same breath; a file that is re-re
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from wizard.model import (
@@ -16,6 +16,7 @@ from wizard.model import (
     Finding,
     Gap,
     Plan,
+    PlannedStep,
     Stack,
     facts_after,
 )
@@ -44,7 +45,7 @@ from wizard.planner import (
     trust_graph,
     workspace_steps,
 )
-from wizard.planner.client import ClientPlan, plan_client
+from wizard.planner.client import ClientPlan, Target, plan_client
 from wizard.planner.client_facts import Client
 from wizard.planner.server import ServerPlan, plan_server
 from wizard.planner.server_facts import Server
@@ -71,60 +72,43 @@ def plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     return replace(rest, facts=facts, steps=(*first, *behind), gaps=(gap, *rest.gaps))
 
 
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """Both ends of all connections, as they will be."""
+
+    servers: tuple[ServerPlan, ...]
+    clients: tuple[ClientPlan, ...]
+    onlookers: grafana_plan.GrafanaPlan
+    probings: tuple[blackbox.Probing, ...]
+    warnings: tuple[Finding, ...]
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The servers as the clients ask them."""
+        return tuple(target for client in self.clients for target in client.targets)
+
+    @property
+    def ask_password(self) -> bool:
+        """Whether a server asks for one."""
+        return any(each.asks_password for each in self.servers)
+
+
 def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
-    forge = credentials.Forge(stack, facts, answers)
-    servers = paths.servers(stack, facts)
-    probings, told = blackbox.look(stack, facts, servers)
-    scrapers = paths.scrapers(stack, facts) if servers else ()
-    texts = _texts(scrapers, probings)
-    jobs = new_jobs.assign(facts, scrapers, texts, servers)
-    asking, told_of_grafana = grafana.look(stack, facts, servers)
-    server_plans = shared_configurations.written_once(
-        [
-            plan_server(
-                stack,
-                facts,
-                forge,
-                server,
-                (*_askers(server, scrapers, jobs, probings), *grafana.askers(asking, server)),
-            )
-            for server in servers
-        ]
-    )
-    client_plans = (
-        *(
-            plan_client(
-                stack, facts, forge, each, server_plans, texts=texts[each.key], unscraped=jobs.of(each)
-            )
-            for each in scrapers
-        ),
-        *_prober_plans(stack, facts, forge, probings, server_plans),
-    )
-    with_password = any(each.asks_password for each in server_plans)
-    targets = tuple(target for client in client_plans for target in client.targets)
-    onlookers = grafana_plan.plan(stack, facts, forge, asking, server_plans)
-    named = probes.names(targets)
-    commands = command_line_tools.commands(stack, facts, server_plans, named)
+    factory = credentials.CredentialFactory(stack, facts, answers)
+    ends = _ends(stack, facts, factory)
+    targets, named = ends.targets, probes.names(ends.targets)
+    secrets = tuple(given.password for given in factory.credentials()) if ends.ask_password else ()
     inquiry = probes.Inquiry(
         stack=stack,
         facts=facts,
-        servers={each.server.key: each for each in server_plans},
-        password=forge.credentials()[0].password if with_password else None,
+        servers={each.server.key: each for each in ends.servers},
+        password=next(iter(secrets), None),
         other_pair=stack.certificates.issued_by == "ca",
     )
+    tools = command_line_tools.step(stack, facts, ends.servers, named)
     stages = (
-        (
-            *forge.steps,
-            *workspace_steps.certificate_steps(stack, facts, forge, server_plans),
-            *(workspace_steps.user_step(stack, facts, forge) if with_password else ()),
-        ),
-        (
-            *(step for server_plan in server_plans for step in step_order.present(server_plan.material)),
-            *workspace_steps.trust_copies(facts, server_plans),
-            *command_line_tools.step(stack, facts, server_plans, named),
-            *onlookers.steps,
-        ),
-        *step_order.ordered(facts, server_plans, client_plans, inquiry.turns(targets)),
+        *_prepared(stack, facts, factory, ends, tools),
+        *step_order.ordered(facts, ends.servers, ends.clients, inquiry.turns(targets)),
     )
     steps = tuple(
         remote_commands.routed(facts, replace(step, stage=number))
@@ -134,39 +118,95 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     )
     transfers.refuse(stack, facts, steps)
     storage.refuse(facts, steps)
-    steps = transfers.told(stack, facts, steps)
-    wanted = (*inquiry.server_probes(targets), *inquiry.up_probes(targets), *inquiry.probed(probings))
+    wanted = (*inquiry.server_probes(targets), *inquiry.up_probes(targets), *inquiry.probed(ends.probings))
     broken = broken_clients.broken_clients(stack, facts)
+    commands = command_line_tools.commands(stack, facts, ends.servers, named)
     return Plan(
         stack=stack,
         facts=facts,
-        steps=steps,
+        steps=transfers.told(stack, facts, steps),
         probes=wanted,
         watched=monitors.watched(stack, facts, inquiry.access) if wanted else (),
         broken_clients=broken,
         longest_wait=health_findings.longest_wait(facts, wanted),
         asked=_by_ssh(stack, facts),
-        arrows=trust_graph.arrows((*targets, *onlookers.targets)),
+        arrows=trust_graph.arrows((*targets, *ends.onlookers.targets)),
         warnings=(
             *broken_clients.findings(broken, stack),
             *plan_warnings.of_unreachable_hosts(facts),
             *plan_warnings.of_clocks(facts),
             *shared_configurations.unnamed(stack, facts),
             *health_findings.findings(stack, facts, wanted),
-            *plan_warnings.of_servers(stack, server_plans, commands),
-            *(warning for each in server_plans for warning in each.warnings),
-            *plain_http_clients.warnings(facts, [each.server for each in server_plans if not each.was_tls]),
-            *(warning for client in client_plans for warning in client.warnings),
-            *jobs.warnings,
-            *_unclear(facts, scrapers, servers),
-            *told,
-            *told_of_grafana,
-            *onlookers.warnings,
+            *plan_warnings.of_servers(stack, ends.servers, commands),
+            *ends.warnings,
         ),
-        gaps=(*gaps.gaps(server_plans, targets), *onlookers.gaps),
-        hints=command_line_tools.sentences(server_plans, commands),
-        secrets=tuple(given.password for given in forge.credentials()) if with_password else (),
+        gaps=(*gaps.gaps(ends.servers, targets), *ends.onlookers.gaps),
+        hints=command_line_tools.sentences(ends.servers, commands),
+        secrets=secrets,
     )
+
+
+def _ends(stack: Stack, facts: Facts, factory: credentials.CredentialFactory) -> _Ends:
+    """What each server and each client of the stack needs, with what has to be said of them."""
+    servers = paths.servers(stack, facts)
+    probings, of_probings = blackbox.look(stack, facts, servers)
+    scrapers = paths.scrapers(stack, facts) if servers else ()
+    texts = _texts(scrapers, probings)
+    jobs = new_jobs.assign(facts, scrapers, texts, servers)
+    asking, of_grafana = grafana.look(stack, facts, servers)
+    plans = shared_configurations.written_once(
+        [
+            plan_server(
+                stack,
+                facts,
+                factory,
+                server,
+                (*_askers(server, scrapers, jobs, probings), *grafana.askers(asking, server)),
+            )
+            for server in servers
+        ]
+    )
+    clients = (
+        *(
+            plan_client(stack, facts, factory, each, plans, texts=texts[each.key], unscraped=jobs.of(each))
+            for each in scrapers
+        ),
+        *_prober_plans(stack, facts, factory, probings, plans),
+    )
+    onlookers = grafana_plan.plan(stack, facts, factory, asking, plans)
+    warnings = (
+        *(warning for each in plans for warning in each.warnings),
+        *plain_http_clients.warnings(facts, [each.server for each in plans if not each.was_tls]),
+        *(warning for client in clients for warning in client.warnings),
+        *jobs.warnings,
+        *_unclear(facts, scrapers, servers),
+        *of_probings,
+        *of_grafana,
+        *onlookers.warnings,
+    )
+    return _Ends(tuple(plans), clients, onlookers, tuple(probings), warnings)
+
+
+def _prepared(
+    stack: Stack,
+    facts: Facts,
+    factory: credentials.CredentialFactory,
+    ends: _Ends,
+    tools: tuple[PlannedStep, ...],
+) -> tuple[tuple[PlannedStep, ...], tuple[PlannedStep, ...]]:
+    """The first two stages: what is made in the workspace, and what each host gets of it without being changed."""
+    made = (
+        *factory.steps,
+        *workspace_steps.certificate_steps(stack, facts, factory, ends.servers),
+        *(workspace_steps.user_step(stack, facts, factory) if ends.ask_password else ()),
+    )
+    given = (
+        *(step for each in ends.servers for step in step_order.present(each.material)),
+        *workspace_steps.trust_copies(facts, ends.servers),
+        *tools,
+        *ends.onlookers.steps,
+    )
+    return made, given
 
 
 def _askers(
@@ -211,7 +251,7 @@ def _unclear(facts: Facts, scrapers: Sequence[Client], servers: Sequence[Server]
 def _prober_plans(
     stack: Stack,
     facts: Facts,
-    forge: credentials.Forge,
+    factory: credentials.CredentialFactory,
     probings: Sequence[blackbox.Probing],
     plans: Sequence[ServerPlan],
 ) -> tuple[ClientPlan, ...]:
@@ -229,7 +269,7 @@ def _prober_plans(
         content = blackbox.with_modules(prober.content, mine)
         asked = {name: tuple(each.values()) for name, each in modules.items()}
         texts = {prober.service.config_file: content}
-        found.append(plan_client(stack, facts, forge, prober, plans, modules=asked, texts=texts))
+        found.append(plan_client(stack, facts, factory, prober, plans, modules=asked, texts=texts))
     return tuple(found)
 
 

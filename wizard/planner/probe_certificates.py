@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from wizard.certificates import issue, signatures
 from wizard.model import WORKSPACE, Change, ContentKind, Facts, PlannedStep, Stack, StepKind, Typed
-from wizard.planner import credentials, manual_commands
+from wizard.planner import credentials, manual_commands, workspace_files
 from wizard.planner import paths as layout
 from wizard.planner.certificates import Pair
 
@@ -15,21 +15,21 @@ PROBE_NAME = "firescreen"
 
 
 def probe_step(
-    stack: Stack, facts: Facts, forge: credentials.Forge, *, names_checked: bool
+    stack: Stack, facts: Facts, factory: credentials.CredentialFactory, *, names_checked: bool
 ) -> tuple[PlannedStep, ...]:
     """The pairs with which this program proves that only the right certificate gets in.
 
     Args:
         names_checked: whether a server allows only certain names: a certificate with another must be refused.
     """
-    pair = forge.once("probe", lambda: probe_pair(stack, facts, forge))
+    pair = factory.once("probe", lambda: probe_pair(stack, facts, factory))
     changes: list[Change] = [*pair.changes]
     if names_checked and stack.certificates.issued_by == "ca":
         changes += _workspace_pair(
             facts,
             layout.other_pair(facts),
-            lambda: forge.signed(("other.invalid",), common_name="other")[:2],
-            fits=forge.signed_by_us,
+            lambda: factory.signed(("other.invalid",), common_name="other")[:2],
+            fits=factory.signed_by_us,
             why="Signed by your CA, with a name that no server allows: it must be refused.",
             by_hand=manual_commands.client_pair(
                 paths=layout.other_pair(facts),
@@ -42,7 +42,7 @@ def probe_step(
     changes += _workspace_pair(
         facts,
         layout.stranger_pair(facts),
-        lambda: forge.pinned(("stranger.invalid",), common_name="stranger")[:2],
+        lambda: factory.pinned(("stranger.invalid",), common_name="stranger")[:2],
         fits=signatures.is_self_signed,
         why="A certificate that nobody you trust has signed: it must be refused.",
         by_hand=manual_commands.client_pair(
@@ -55,11 +55,11 @@ def probe_step(
     )
     if not changes:
         return ()
-    folder = credentials.workspace_folder(
+    folder = workspace_files.workspace_folder(
         facts, "clients", "Certificates that the probes show; keys for you alone."
     )
     return (
-        credentials.workspace_step(
+        workspace_files.workspace_step(
             StepKind.PROBE_CERTIFICATES,
             title="Make certificates to knock with",
             why=(
@@ -71,18 +71,18 @@ def probe_step(
     )
 
 
-def probe_pair(stack: Stack, facts: Facts, forge: credentials.Forge) -> Pair:
+def probe_pair(stack: Stack, facts: Facts, factory: credentials.CredentialFactory) -> Pair:
     """The pair of the probes, in the workspace."""
     certificate_path, key_path = layout.probe_pair(facts)
     ours = stack.certificates.issued_by == "ca"
     certificate, key = facts.file(WORKSPACE, certificate_path), facts.file(WORKSPACE, key_path)
-    if certificate is not None and key is not None and not forge.renews("client:workspace"):
+    if certificate is not None and key is not None and not factory.renews("client:workspace"):
         good = not issue.problems(certificate.content, names=(), key_pem=key.content, purpose="client")
-        if good and forge.signed_by_us(certificate.content):
-            return Pair(certificate_path, key_path, certificate.content, forge.old_authority(), True)
+        if good and factory.signed_by_us(certificate.content):
+            return Pair(certificate_path, key_path, certificate.content, factory.old_authority(), True)
         if good and not ours and signatures.is_self_signed(certificate.content):
             return Pair(certificate_path, key_path, certificate.content, certificate.content, False)
-    certificate_pem, key_pem, trust = forge.signed((PROBE_NAME,), common_name=PROBE_NAME)
+    certificate_pem, key_pem, trust = factory.signed((PROBE_NAME,), common_name=PROBE_NAME)
     by_hand = manual_commands.client_pair(
         paths=(certificate_path, key_path),
         kind=stack.certificates.key,
@@ -91,7 +91,7 @@ def probe_pair(stack: Stack, facts: Facts, forge: credentials.Forge) -> Pair:
         ca=layout.ca_pair(facts) if ours else None,
     )
     changes = (
-        *credentials.private(
+        *workspace_files.private(
             facts,
             key_path,
             key_pem,
@@ -99,7 +99,7 @@ def probe_pair(stack: Stack, facts: Facts, forge: credentials.Forge) -> Pair:
             why="The probes show the certificate that goes with it.",
             by_hand=by_hand[0],
         ),
-        *credentials.private(
+        *workspace_files.private(
             facts,
             certificate_path,
             certificate_pem,
@@ -130,8 +130,8 @@ def _workspace_pair(
     certificate, key = make()
     about = issue.describe(certificate)
     return (
-        *credentials.private(facts, paths[1], key, ContentKind.PRIVATE_KEY, why=why, by_hand=by_hand[0]),
-        *credentials.private(
+        *workspace_files.private(facts, paths[1], key, ContentKind.PRIVATE_KEY, why=why, by_hand=by_hand[0]),
+        *workspace_files.private(
             facts,
             paths[0],
             certificate,

@@ -5,7 +5,7 @@ Pure: the probes are data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
@@ -110,54 +110,27 @@ class Inquiry:
             }
             add("without a password it is refused", "no password", "401", ca_file=trust, **shown)
             add("a wrong password is refused", "wrong password", "401", ca_file=trust, **wrong, **shown)
-        if plan.asks_certificate:
-            strict, verifying = plan.client_auth_type in STRICT, plan.client_auth_type in VERIFYING
-            if strict:
-                add(
-                    "without a client certificate it is refused",
-                    "no client certificate",
-                    "refused",
-                    ca_file=trust,
-                    **login,
-                )
-            else:
-                add(
-                    "without a client certificate it gets in all the same",
-                    "no client certificate",
-                    "200",
-                    ca_file=trust,
-                    **login,
-                )
-            stranger = _shows(paths.stranger_pair(self.facts))
-            if verifying:
-                add(
-                    "a stranger's certificate is refused",
-                    "stranger's certificate",
-                    "refused",
-                    ca_file=trust,
-                    **login,
-                    **stranger,
-                )
-            else:
-                add(
-                    "a stranger's certificate gets in all the same",
-                    "stranger's certificate",
-                    "200",
-                    ca_file=trust,
-                    **login,
-                    **stranger,
-                )
-            if plan.allowed and self.other_pair:
-                other = _shows(paths.other_pair(self.facts))
-                add(
-                    "a certificate with another name is refused",
-                    "another name",
-                    "refused",
-                    ca_file=trust,
-                    **login,
-                    **other,
-                )
+        for said, client, expect, pair in self._without_certificate(plan):
+            add(said, client, expect, ca_file=trust, **login, **pair)
         return probes
+
+    def _without_certificate(self, plan: ServerPlan) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+        """Name, client, what is expected, and the pair shown: the requests without the right certificate."""
+        if not plan.asks_certificate:
+            return
+        stranger = _shows(paths.stranger_pair(self.facts))
+        none, other = "no client certificate", "stranger's certificate"
+        if plan.client_auth_type in STRICT:
+            yield "without a client certificate it is refused", none, "refused", {}
+        else:
+            yield "without a client certificate it gets in all the same", none, "200", {}
+        if plan.client_auth_type in VERIFYING:
+            yield "a stranger's certificate is refused", other, "refused", stranger
+        else:
+            yield "a stranger's certificate gets in all the same", other, "200", stranger
+        if plan.allowed and self.other_pair:
+            shown = _shows(paths.other_pair(self.facts))
+            yield "a certificate with another name is refused", "another name", "refused", shown
 
     def _login(self, plan: ServerPlan) -> dict[str, Any]:
         if not plan.asks_password or self.password is None:

@@ -12,14 +12,7 @@ from typing import Literal
 from wizard.components import component as find_component
 from wizard.config_files import web_config as web
 from wizard.errors import InputError
-from wizard.model import (
-    Change,
-    Facts,
-    Finding,
-    PlannedStep,
-    Stack,
-    StepKind,
-)
+from wizard.model import Change, Facts, FileState, Finding, PlannedStep, Stack, StepKind
 from wizard.planner import (
     alertmanager_cluster,
     client_authentication,
@@ -36,6 +29,7 @@ from wizard.planner import (
     systemd_credentials as credentials,
 )
 from wizard.planner.certificates import Pair
+from wizard.planner.client_authentication import ClientDemand
 from wizard.planner.client_endpoints import located
 from wizard.planner.client_facts import Client
 from wizard.planner.server_facts import Server, refuse_out_of_reach
@@ -77,7 +71,7 @@ class ServerPlan:
 
 
 def plan_server(
-    stack: Stack, facts: Facts, forge: material.Forge, server: Server, clients: Sequence[Client]
+    stack: Stack, facts: Facts, factory: material.CredentialFactory, server: Server, clients: Sequence[Client]
 ) -> ServerPlan:
     """What the server's own host needs.
 
@@ -87,60 +81,33 @@ def plan_server(
     Raises:
         CertificateError, ConfigError, PasswordError, InputError: something there or given cannot be used.
     """
-    before = facts.file(server.spec.host, server.web_file)
-    with located(server.spec.host, server.web_file):
-        config = web.parse(before.content) if before is not None else None
-    refuse_out_of_reach(server.service)
-    credentials.refuse_no_owner(server)
-    web_configuration.refuse_unsupported(server)
-    pair = server_certificates.server_pair(stack, facts, forge, server, config)
-    demand = client_authentication.demand(stack, facts, forge, server, config, clients)
+    before, config = _there(facts, server)
+    pair = server_certificates.server_pair(stack, facts, factory, server, config)
+    demand = client_authentication.demand(stack, facts, factory, server, config, clients)
     asks_password = "basic_auth" in server.spec.protect or bool(config and config.users)
     web_step = web_configuration.web_step(
-        facts, forge, server, before, pair, demand, asks_password=asks_password
+        facts, factory, server, before, pair, demand, asks_password=asks_password
     )
     was_tls = bool(server.service.web_config and config is not None and config.encrypted)
-    cluster_step = alertmanager_cluster.step(stack, facts, forge, server)
+    cluster_step = alertmanager_cluster.step(stack, facts, factory, server)
     flag_step = service_flags.flag_step(server, pair, was_tls=was_tls)
     files = (server.web_file, pair.certificate_file, pair.key_file, *((demand.file,) if demand else ()))
     credentials_step = credentials.step(facts, server, files)
+    changes = (*pair.changes, *(demand.changes if demand is not None else ()))
     restarted_for = server.spec.rate_limit is not None and (config is None or config.rate_limit is None)
-    turn: Turn = "none"
-    if flag_step or cluster_step or not was_tls or (web_step is not None and restarted_for):
-        turn = "restart"
-    elif server.credentials and (web_step or credentials_step or pair.changes or (demand and demand.changes)):
-        turn = "restart"  # it has copies, made when it started
-    elif web_step is not None:
-        turn = "reread"
+    restarts = flag_step or cluster_step or not was_tls or (web_step is not None and restarted_for)
+    # A server with credentials has copies, made when it started.
+    copied = server.credentials and (web_step or credentials_step or changes)
+    turn: Turn = "restart" if restarts or copied else "reread" if web_step is not None else "none"
     if not was_tls:
         plain_http_clients.refuse_failing_start(server)
-    step = None
-    changes: tuple[Change, ...] = (*pair.changes, *(demand.changes if demand is not None else ()))
     _refuse_hidden(server, pair, web_step)
-    home = server_certificates.make_home(server, "One folder holds all that the server needs.")
     if not changes and web_step is not None:
-        web_step = replace(web_step, changes=(*home, *web_step.changes))
-    if changes:
-        changes = (*home, *changes)
-        what = "a key and a certificate" if pair.changes else "the certificates of its clients"
-        step = server.step(
-            StepKind.SERVER_CERTIFICATE,
-            title=f"Give {server.title} {what}",
-            why=(
-                "TLS needs a private key, which only the server may read, and a certificate that says for which "
-                "names and addresses the key speaks. A client refuses a certificate without the name it asked for."
-            )
-            + (
-                " To tell its clients from others, it needs what their certificates are checked against too."
-                if demand is not None and demand.changes
-                else ""
-            ),
-            changes=changes,
-        )
+        web_step = replace(web_step, changes=(*_home(server), *web_step.changes))
     return ServerPlan(
         server,
         pair,
-        step,
+        _certificate_step(server, pair, demand) if changes else None,
         web_step,
         flag_step,
         turn,
@@ -160,6 +127,39 @@ def plan_server(
             *_unrooted(server, pair),
             *_shared(server, pair),
         ),
+    )
+
+
+def _there(facts: Facts, server: Server) -> tuple[FileState | None, web.WebConfig | None]:
+    """The web configuration that is there, where nothing speaks against this server."""
+    before = facts.file(server.spec.host, server.web_file)
+    with located(server.spec.host, server.web_file):
+        config = web.parse(before.content) if before is not None else None
+    refuse_out_of_reach(server.service)
+    credentials.refuse_no_owner(server)
+    web_configuration.refuse_unsupported(server)
+    return before, config
+
+
+def _home(server: Server) -> tuple[Change, ...]:
+    return server_certificates.make_home(server, "One folder holds all that the server needs.")
+
+
+def _certificate_step(server: Server, pair: Pair, demand: ClientDemand | None) -> PlannedStep:
+    """The server's key and certificate, and what it checks its clients against, as far as they are new."""
+    of_clients = demand.changes if demand is not None else ()
+    what = "a key and a certificate" if pair.changes else "the certificates of its clients"
+    why = (
+        "TLS needs a private key, which only the server may read, and a certificate that says for which "
+        "names and addresses the key speaks. A client refuses a certificate without the name it asked for."
+    )
+    if of_clients:
+        why += " To tell its clients from others, it needs what their certificates are checked against too."
+    return server.step(
+        StepKind.SERVER_CERTIFICATE,
+        title=f"Give {server.title} {what}",
+        why=why,
+        changes=(*_home(server), *pair.changes, *of_clients),
     )
 
 

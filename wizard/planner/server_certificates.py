@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from wizard.certificates import issue, signatures
 from wizard.config_files import web_config
@@ -21,7 +22,6 @@ from wizard.model import (
     PathInfo,
     Stack,
     Typed,
-    WriteFile,
 )
 from wizard.planner import credentials, paths
 from wizard.planner import manual_commands as words
@@ -32,7 +32,11 @@ from wizard.planner.shared_certificate import shared_pair
 
 
 def server_pair(
-    stack: Stack, facts: Facts, forge: credentials.Forge, server: Server, config: web_config.WebConfig | None
+    stack: Stack,
+    facts: Facts,
+    factory: credentials.CredentialFactory,
+    server: Server,
+    config: web_config.WebConfig | None,
 ) -> Pair:
     """The server's certificate and key: the person's own files, what is there and serves, or new ones.
 
@@ -43,15 +47,15 @@ def server_pair(
     if server.spec.files.cert_file or stack.certificates.issued_by == "files":
         return _own_pair(facts, server, needed)
     names = certificate_names(stack, facts, server)
-    if not forge.renews(server.key):
-        kept = _kept_server_pair(stack, facts, forge, server, config, needed)
+    if not factory.renews(server.key):
+        kept = _kept_server_pair(stack, facts, factory, server, config, needed)
         if kept is not None:
             return kept
     if not names:
         raise InputError(
             f"no name or address is known for {server.key}", todo="give its names for the certificate"
         )
-    return _new_server_pair(stack, facts, forge, server, config, names)
+    return _new_server_pair(stack, facts, factory, server, config, names)
 
 
 def _own_pair(facts: Facts, server: Server, names: tuple[str, ...]) -> Pair:
@@ -140,7 +144,7 @@ def _readable(server: Server, path: str) -> None:
 def _kept_server_pair(
     stack: Stack,
     facts: Facts,
-    forge: credentials.Forge,
+    factory: credentials.CredentialFactory,
     server: Server,
     config: web_config.WebConfig | None,
     names: tuple[str, ...],
@@ -159,8 +163,8 @@ def _kept_server_pair(
         try:
             if issue.problems(certificate.content, names=names, key_pem=key.content, purpose="server"):
                 continue
-            ours = forge.signed_by_us(certificate.content)
-            trust = forge.old_authority() if ours else _vouched(stack, facts, server, certificate.content)
+            ours = factory.signed_by_us(certificate.content)
+            trust = factory.old_authority() if ours else _vouched(stack, facts, server, certificate.content)
         except CertificateError:
             continue
         if trust:
@@ -184,89 +188,107 @@ def _vouched(stack: Stack, facts: Facts, server: Server, certificate: bytes) -> 
     return b""
 
 
+class _Made(NamedTuple):
+    """A new pair, what vouches for it, and how a person makes key and certificate."""
+
+    certificate: bytes
+    key: bytes
+    trust: bytes
+    make: tuple[Typed, ...]
+    certify: tuple[Typed, ...]
+
+
 def _new_server_pair(
     stack: Stack,
     facts: Facts,
-    forge: credentials.Forge,
+    factory: credentials.CredentialFactory,
     server: Server,
     config: web_config.WebConfig | None,
     names: tuple[str, ...],
 ) -> Pair:
     spec = stack.certificates
-    certificate_path, key_path = _free_pair(server, config)
-    own_ca = spec.issued_by == "ca"
-    source: tuple[str, str] | None = None
-    certify: tuple[Typed, ...] = ()
-    if own_ca:
-        key = issue.new_key(spec.key)
-        authority = forge.authority()
-        certificate = issue.issue(
-            ca_cert=authority.certificate,
-            ca_key=authority.key,
-            key_pem=key,
-            names=names,
-            days=spec.days,
-            common_name=server.spec.host,
-        )
-        trust = authority.certificate
-        certify = words.issue(
-            key=key_path,
-            certificate=certificate_path,
-            names=names,
-            days=spec.days,
-            name=server.spec.host,
-            ca=paths.ca_pair(facts),
-            owner=server.owner,
-            group=server.group,
-        )
-    elif spec.issued_by == "shared" and server.spec.name != "prometheus":
-        shared = shared_pair(stack, facts, forge)
-        certificate, trust, source, certify = shared.certificate, shared.trust, paths.shared_pair(facts), ()
-        key = shared.key
+    certificate_path, key_path = place = _free_pair(server, config)
+    if spec.issued_by == "shared" and server.spec.name != "prometheus":
+        made = _shared(stack, facts, factory, server, place)
     else:
-        key = issue.new_key(spec.key)
-        certificate = issue.self_signed(
-            key_pem=key, names=names, days=spec.days, common_name=server.spec.host
-        )
-        trust = certificate
-        certify = words.self_signed(
-            key=key_path, certificate=certificate_path, names=names, days=spec.days, name=server.spec.host
-        )
-    states = (
-        FileState(certificate, 0o644, server.owner, server.group),
-        FileState(key, server.secret_mode, server.owner, server.group),
-    )
-    make = words.new_key(key_path, spec.key, mode=server.secret_mode, owner=server.owner, group=server.group)
-    if source is not None:
-        certify, make = (
-            words.copy(origin, path, state)
-            for origin, path, state in zip(source, (certificate_path, key_path), states, strict=True)
-        )
-    files = facts.hosts[server.spec.host].files
-    changes: tuple[Change, ...] = (
-        WriteFile(
-            host=server.spec.host,
-            path=key_path,
-            before=files.get(key_path),
-            after=states[1],
-            content_kind=ContentKind.PRIVATE_KEY,
+        made = _own(stack, facts, factory, server, place, names)
+    changes = (
+        server.write(
+            key_path,
+            FileState(made.key, server.secret_mode, server.owner, server.group),
+            ContentKind.PRIVATE_KEY,
             why="Only root and the service itself may read the key: who has it can pose as this server.",
-            secret=True,
-            by_hand=make,
+            by_hand=made.make,
         ),
-        WriteFile(
-            host=server.spec.host,
-            path=certificate_path,
-            before=files.get(certificate_path),
-            after=states[0],
-            content_kind=ContentKind.CERTIFICATE,
+        server.write(
+            certificate_path,
+            FileState(made.certificate, 0o644, server.owner, server.group),
+            ContentKind.CERTIFICATE,
             why=f"It speaks for {', '.join(names)}, for {spec.days} days.",
-            about=issue.describe(certificate),
-            by_hand=certify,
+            about=issue.describe(made.certificate),
+            by_hand=made.certify,
         ),
     )
-    pinned = certificate_path if trust == certificate else ""
-    return Pair(certificate_path, key_path, certificate, trust, own_ca, changes, trust_file=pinned)
+    pinned = certificate_path if made.trust == made.certificate else ""
+    return Pair(
+        certificate_path,
+        key_path,
+        made.certificate,
+        made.trust,
+        spec.issued_by == "ca",
+        changes,
+        trust_file=pinned,
+    )
+
+
+def _shared(
+    stack: Stack, facts: Facts, factory: credentials.CredentialFactory, server: Server, place: tuple[str, str]
+) -> _Made:
+    """A copy of the pair that all nodes share."""
+    shared, source = shared_pair(stack, facts, factory), paths.shared_pair(facts)
+    certify = words.copy(source[0], place[0], FileState(b"", 0o644, server.owner, server.group))
+    make = words.copy(source[1], place[1], FileState(b"", server.secret_mode, server.owner, server.group))
+    return _Made(shared.certificate, shared.key, shared.trust, make, certify)
+
+
+def _own(
+    stack: Stack,
+    facts: Facts,
+    factory: credentials.CredentialFactory,
+    server: Server,
+    place: tuple[str, str],
+    names: tuple[str, ...],
+) -> _Made:
+    """A pair for this server alone, signed by the CA or by itself."""
+    spec, name, (certificate_path, key_path) = stack.certificates, server.spec.host, place
+    key = issue.new_key(spec.key)
+    make = words.new_key(key_path, spec.key, mode=server.secret_mode, owner=server.owner, group=server.group)
+    if spec.issued_by != "ca":
+        certificate = issue.self_signed(key_pem=key, names=names, days=spec.days, common_name=name)
+        signed = words.self_signed(
+            key=key_path, certificate=certificate_path, names=names, days=spec.days, name=name
+        )
+        return _Made(certificate, key, certificate, make, signed)
+    authority = factory.authority()
+    certificate = issue.issue(
+        ca_cert=authority.certificate,
+        ca_key=authority.key,
+        key_pem=key,
+        names=names,
+        days=spec.days,
+        common_name=name,
+    )
+    certify = words.issue(
+        key=key_path,
+        certificate=certificate_path,
+        names=names,
+        days=spec.days,
+        name=name,
+        ca=paths.ca_pair(facts),
+        owner=server.owner,
+        group=server.group,
+    )
+    return _Made(certificate, key, authority.certificate, make, certify)
 
 
 def _free_pair(server: Server, config: web_config.WebConfig | None) -> tuple[str, str]:

@@ -12,13 +12,18 @@ from wizard.errors import InputError
 from wizard.model import (
     Change,
     ComponentSpec,
+    ContentKind,
+    FileState,
     HostFacts,
+    MakeFolder,
     PlannedStep,
     Role,
     Service,
     StepKind,
+    Typed,
+    WriteFile,
 )
-from wizard.planner import identity
+from wizard.planner import identity, manual_commands
 from wizard.planner.service_folders import comes_after, file_stem, home_folder
 
 
@@ -177,6 +182,44 @@ class Server:
         """address:port as a probe from this machine reaches it."""
         host = self.service.listen.rpartition(":")[0] or self.host.spec.address or "127.0.0.1"
         return f"{host}:{self.port}"
+
+    def system_folder(self, path: str, *, why: str) -> tuple[MakeFolder, ...]:
+        """What makes a folder of root's on its host; () where it is there."""
+        if self.host.folders.get(path) is not None:
+            return ()
+        made = MakeFolder(
+            host=self.host.spec.name,
+            path=path,
+            mode=0o755,
+            owner="root",
+            group="root",
+            why=why,
+            by_hand=manual_commands.folder(path, mode=0o755, owner="root", group="root"),
+        )
+        return (made,)
+
+    def write(
+        self,
+        path: str,
+        after: FileState,
+        content_kind: ContentKind,
+        *,
+        why: str,
+        by_hand: tuple[Typed, ...],
+        about: tuple[str, ...] = (),
+    ) -> WriteFile:
+        """A change of one file on its host, from what was read there."""
+        return WriteFile(
+            host=self.host.spec.name,
+            path=path,
+            before=self.host.files.get(path),
+            after=after,
+            content_kind=content_kind,
+            why=why,
+            secret=content_kind in (ContentKind.PRIVATE_KEY, ContentKind.PASSWORD),
+            about=about,
+            by_hand=by_hand,
+        )
 
     def step(
         self, kind: StepKind, *, title: str, why: str, changes: Iterable[Change], step_id: str = ""

@@ -11,17 +11,11 @@ from wizard.components import Component
 from wizard.components import component as find_component
 from wizard.errors import ConfigError
 from wizard.model import (
-    Change,
     ContentKind,
-    MakeFolder,
     ManualCommand,
     OwnFiles,
     PlannedStep,
     StepKind,
-    WriteFile,
-)
-from wizard.planner import (
-    manual_commands,
 )
 from wizard.planner.certificates import Pair
 from wizard.planner.client_facts import Client
@@ -31,68 +25,34 @@ from wizard.service_managers.registry import manager_of
 
 def flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | None:
     """The flags that name the web configuration and follow from it, where the service's flags are set."""
-    component = find_component(server.spec.name)
-    flag = component.web_flag(server.service.version)
-    if not flag:
-        raise ConfigError(
-            f"{server.spec.name} {server.service.version} cannot do TLS",
-            where=server.key,
-            todo=f"upgrade it to {component.first_safe_version} or newer",
-        )
+    flag = _web_flag(server)
     place = server.service.flags
     if place.kind == "manual" and server.service.is_manual:
         return None  # the restart's own words name the flag
-    there = (
-        server.service.flag(flag) == server.web_flag_value
-        if server.credentials
-        else server.service.web_config
-    )
-    wanted = {} if there else {flag: server.web_flag_value}
-    if not was_tls:
-        wanted |= _link_flag(component, server, pair)
-    if server.spec.cluster_tls:
-        gossip_flag = component.cluster_flag(server.service.version)
-        if not server.service.flag(gossip_flag):
-            wanted[gossip_flag] = server.cluster_file
+    wanted = _wanted(server, pair, flag, was_tls=was_tls)
     if place.kind == "manual":
         _refuse_unreachable_flags(server, flag, wanted)
         return None
     if not wanted:
         return None
-    before = server.host.files.get(place.path)
-    after = manager_of(server.service).set_flag(server.service, wanted=wanted, current=before)
-    changes: list[Change] = []
-    for parent in server.flag_folders:
-        if server.host.folders.get(parent) is not None:
-            continue
-        changes.append(
-            MakeFolder(
-                host=server.spec.host,
-                path=parent,
-                mode=0o755,
-                owner="root",
-                group="root",
-                why="systemd reads additions to a unit from this folder."
-                if place.kind == "dropin"
-                else f"{server.service.unit} reads its flags from a file in this folder, which is not there yet.",
-                by_hand=manual_commands.folder(parent, mode=0o755, owner="root", group="root"),
-            )
+    before, manager = server.host.files.get(place.path), manager_of(server.service)
+    typed = manager.flag_commands(server.service, wanted=wanted, current=before)
+    folders = (
+        change
+        for folder in server.flag_folders
+        for change in server.system_folder(
+            folder,
+            why="systemd reads additions to a unit from this folder."
+            if place.kind == "dropin"
+            else f"{server.service.unit} reads its flags from a file in this folder, which is not there yet.",
         )
-    changes.append(
-        WriteFile(
-            host=server.spec.host,
-            path=place.path,
-            before=before,
-            after=after,
-            content_kind=ContentKind.SERVICE_FLAGS,
-            why=f"Without --{flag} the program never opens the file. All its other flags stay.",
-            by_hand=tuple(
-                ManualCommand(script=line)
-                for line in manager_of(server.service).flag_commands(
-                    server.service, wanted=wanted, current=before
-                )
-            ),
-        )
+    )
+    written = server.write(
+        place.path,
+        manager.set_flag(server.service, wanted=wanted, current=before),
+        ContentKind.SERVICE_FLAGS,
+        why=f"Without --{flag} the program never opens the file. All its other flags stay.",
+        by_hand=tuple(ManualCommand(script=line) for line in typed),
     )
     return server.step(
         StepKind.FLAGS,
@@ -101,8 +61,42 @@ def flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | Non
             f"{server.spec.name} takes its web configuration from the flag --{flag}. A server that was started "
             "without TLS has to be restarted once; later edits of the file are read by themselves."
         ),
-        changes=changes,
+        changes=(*folders, written),
     )
+
+
+def _web_flag(server: Server) -> str:
+    """The flag that names the web configuration.
+
+    Raises:
+        ConfigError: this version has none.
+    """
+    component = find_component(server.spec.name)
+    flag = component.web_flag(server.service.version)
+    if not flag:
+        raise ConfigError(
+            f"{server.spec.name} {server.service.version} cannot do TLS",
+            where=server.key,
+            todo=f"upgrade it to {component.first_safe_version} or newer",
+        )
+    return flag
+
+
+def _wanted(server: Server, pair: Pair, flag: str, *, was_tls: bool) -> dict[str, str]:
+    """The flags that are missing, with their values."""
+    component = find_component(server.spec.name)
+    there = (
+        server.service.flag(flag) == server.web_flag_value
+        if server.credentials
+        else server.service.web_config
+    )
+    wanted = {} if there else {flag: server.web_flag_value}
+    if not was_tls:
+        wanted |= _link_flag(component, server, pair)
+    gossip_flag = component.cluster_flag(server.service.version) if server.spec.cluster_tls else ""
+    if gossip_flag and not server.service.flag(gossip_flag):
+        wanted[gossip_flag] = server.cluster_file
+    return wanted
 
 
 def _refuse_unreachable_flags(server: Server, flag: str, wanted: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from wizard.certificates import issue
 from wizard.model import WORKSPACE, Change, ContentKind, Facts, PlannedStep, Stack, StepKind
-from wizard.planner import credentials, manual_commands, paths
+from wizard.planner import credentials, manual_commands, paths, workspace_files
 from wizard.planner.certificate_names import certificate_names
 
 
@@ -24,17 +24,17 @@ class SharedPair:
         return self.certificate
 
 
-def shared_pair(stack: Stack, facts: Facts, forge: credentials.Forge) -> SharedPair:
+def shared_pair(stack: Stack, facts: Facts, factory: credentials.CredentialFactory) -> SharedPair:
     """The pair that all servers but Prometheus share, good for every name of theirs."""
-    return forge.once("shared", lambda: _shared_pair(stack, facts, forge))
+    return factory.once("shared", lambda: _shared_pair(stack, facts, factory))
 
 
-def _shared_pair(stack: Stack, facts: Facts, forge: credentials.Forge) -> SharedPair:
+def _shared_pair(stack: Stack, facts: Facts, factory: credentials.CredentialFactory) -> SharedPair:
     certificate_path, key_path = paths.shared_pair(facts)
     nodes = [server for server in paths.servers(stack, facts) if server.spec.name != "prometheus"]
     names = tuple(dict.fromkeys(name for node in nodes for name in certificate_names(stack, facts, node)))
     kept, key = facts.file(WORKSPACE, certificate_path), facts.file(WORKSPACE, key_path)
-    if kept is not None and key is not None and not forge.renewing:
+    if kept is not None and key is not None and not factory.renewing:
         problems = issue.problems(kept.content, names=names, key_pem=key.content, purpose="server")
         if not problems:
             return SharedPair(kept.content, key.content, ())
@@ -44,10 +44,10 @@ def _shared_pair(stack: Stack, facts: Facts, forge: credentials.Forge) -> Shared
         key_pem=key_pem, names=names, days=spec.days, common_name="node", client=True
     )
     changes = (
-        *credentials.workspace_folder(
+        *workspace_files.workspace_folder(
             facts, "shared", "The pair that all nodes share is kept for nodes that come later."
         ),
-        *credentials.private(
+        *workspace_files.private(
             facts,
             key_path,
             key_pem,
@@ -55,7 +55,7 @@ def _shared_pair(stack: Stack, facts: Facts, forge: credentials.Forge) -> Shared
             why="Every node gets a copy: who takes it from one can pose as all of them.",
             by_hand=manual_commands.new_key(key_path, spec.key),
         ),
-        *credentials.private(
+        *workspace_files.private(
             facts,
             certificate_path,
             certificate,
@@ -76,13 +76,15 @@ def _shared_pair(stack: Stack, facts: Facts, forge: credentials.Forge) -> Shared
     return SharedPair(certificate, key_pem, changes)
 
 
-def shared_step(stack: Stack, facts: Facts, forge: credentials.Forge) -> tuple[PlannedStep, ...]:
+def shared_step(
+    stack: Stack, facts: Facts, factory: credentials.CredentialFactory
+) -> tuple[PlannedStep, ...]:
     """What makes the shared pair, if a server of this plan gets it and it had to be made."""
-    changes = shared_pair(stack, facts, forge).changes if forge.has("shared") else ()
+    changes = shared_pair(stack, facts, factory).changes if factory.has("shared") else ()
     if not changes:
         return ()
     return (
-        credentials.workspace_step(
+        workspace_files.workspace_step(
             StepKind.SHARED_CERTIFICATE,
             title="Make one certificate for all nodes",
             why=(

@@ -17,11 +17,9 @@ from wizard.model import (
     ContentKind,
     Facts,
     FileState,
-    MakeFolder,
     ManualCommand,
     PlannedStep,
     StepKind,
-    WriteFile,
 )
 from wizard.planner import manual_commands, paths
 from wizard.planner.client_facts import Client
@@ -109,27 +107,18 @@ def step(facts: Facts, server: Server, files: Sequence[str]) -> PlannedStep | No
         return None
     folder = posixpath.dirname(path)
     changes: list[Change] = []
-    if server.host.folders.get(folder) is None and folder != posixpath.dirname(server.service.flags.path):
-        changes.append(
-            MakeFolder(
-                host=server.spec.host,
-                path=folder,
-                mode=0o755,
-                owner="root",
-                group="root",
-                why="systemd reads additions to a unit from this folder.",
-                by_hand=manual_commands.folder(folder, mode=0o755, owner="root", group="root"),
-            )
-        )
+    if folder != posixpath.dirname(server.service.flags.path):
+        changes += server.system_folder(folder, why="systemd reads additions to a unit from this folder.")
     changes.append(
-        WriteFile(
-            host=server.spec.host,
-            path=path,
-            before=before,
-            after=after,
-            content_kind=ContentKind.SERVICE_FLAGS,
+        server.write(
+            path,
+            after,
+            ContentKind.SERVICE_FLAGS,
             why=f"At each start, systemd copies them to {server.credentials} for this unit alone.",
-            by_hand=(*manual_commands.text(path, after), ManualCommand(argv=("systemctl", "daemon-reload"))),
+            by_hand=(
+                *manual_commands.text(path, after),
+                ManualCommand(argv=("systemctl", "daemon-reload")),
+            ),
         )
     )
     return server.step(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import posixpath
+from collections.abc import Mapping
 
 from wizard import passwords
 from wizard.components import component as find_component
@@ -34,7 +35,7 @@ from wizard.redact import Secret
 
 def web_step(
     facts: Facts,
-    forge: material.Forge,
+    factory: material.CredentialFactory,
     server: Server,
     before: FileState | None,
     pair: Pair,
@@ -44,24 +45,13 @@ def web_step(
 ) -> PlannedStep | None:
     """The web configuration with what is missing of TLS, users and clients; None if it already says so."""
     config = web.parse(before.content) if before is not None else web.WebConfig()
-    known = config.users
-    hashes: dict[str, str] = {}
-    fresh = []
-    if asks_password:
-        for given in forge.credentials():
-            user = given.user
-            if user.name not in known or not passwords.matches(given.password, known[user.name]):
-                # One for all servers: it costs time by its nature, and the password is the same.
-                hashes[user.name] = forge.once(
-                    f"hash:{user.name}", functools.partial(_hash, facts, user, given.password)
-                )
-                fresh.append((user, paths.user_files(facts, user)[0]))
+    hashes = _new_hashes(facts, factory, config.users) if asks_password else {}
     spec = server.spec
     content = web.secure(
         before.content if before is not None else None,
         cert_file=_as_written(server, config.cert_file, pair.certificate_file),
         key_file=_as_written(server, config.key_file, pair.key_file),
-        users=hashes or None,
+        users={user.name: hashed for user, hashed in hashes.items()} or None,
         client_ca_file=_as_written(server, config.client_ca_file, demand.file) if demand is not None else "",
         client_auth_type=demand.client_auth_type if demand is not None else "",
         client_allowed_sans=demand.allowed if demand is not None else (),
@@ -82,17 +72,35 @@ def web_step(
         title=f"Write {server.title}'s web configuration",
         why=why,
         changes=(
-            WriteFile(
-                host=spec.host,
-                path=server.web_file,
-                before=before,
-                after=after,
+            server.write(
+                server.web_file,
+                after,
+                ContentKind.WEB_CONFIG,
                 why="Written for root and the service alone: even a hash is nobody else's business.",
-                content_kind=ContentKind.WEB_CONFIG,
-                by_hand=manual_commands.web_config(server.web_file, before, after, tuple(fresh)),
+                by_hand=manual_commands.web_config(
+                    server.web_file,
+                    before,
+                    after,
+                    tuple((user, paths.user_files(facts, user)[0]) for user in hashes),
+                ),
             ),
         ),
     )
+
+
+def _new_hashes(
+    facts: Facts, factory: material.CredentialFactory, known: Mapping[str, str]
+) -> dict[UserSpec, str]:
+    """The hashes of the users that a server does not know yet, or knows with another password."""
+    hashes = {}
+    for given in factory.credentials():
+        user = given.user
+        if user.name not in known or not passwords.matches(given.password, known[user.name]):
+            # One for all servers: it costs time by its nature, and the password is the same.
+            hashes[user] = factory.once(
+                f"hash:{user.name}", functools.partial(_hash, facts, user, given.password)
+            )
+    return hashes
 
 
 def _as_written(server: Server, there: str, path: str) -> str:

@@ -19,28 +19,29 @@ from wizard.planner import (
     probe_certificates,
     probes,
     shared_certificate,
+    workspace_files,
 )
 from wizard.planner.server import ServerPlan
 from wizard.probes import curl_config
 
 
 def certificate_steps(
-    stack: Stack, facts: Facts, forge: credentials.Forge, plans: Sequence[ServerPlan]
+    stack: Stack, facts: Facts, factory: credentials.CredentialFactory, plans: Sequence[ServerPlan]
 ) -> tuple[PlannedStep, ...]:
     """The shared pair and the pairs of the probes, where this plan needs them."""
-    shared = shared_certificate.shared_step(stack, facts, forge)
+    shared = shared_certificate.shared_step(stack, facts, factory)
     if not any(each.asks_certificate for each in plans):
         return shared
     checked = any(each.allowed for each in plans)
-    return (*shared, *probe_certificates.probe_step(stack, facts, forge, names_checked=checked))
+    return (*shared, *probe_certificates.probe_step(stack, facts, factory, names_checked=checked))
 
 
-def user_step(stack: Stack, facts: Facts, forge: credentials.Forge) -> tuple[PlannedStep, ...]:
+def user_step(stack: Stack, facts: Facts, factory: credentials.CredentialFactory) -> tuple[PlannedStep, ...]:
     """The passwords of the users, in files that only the person can read."""
-    changes = [change for given in forge.credentials() for change in given.step_changes]
+    changes = [change for given in factory.credentials() for change in given.step_changes]
     user = stack.users[0]
     wrong = paths.wrong_user_file(facts, user)
-    changes += credentials.private(
+    changes += workspace_files.private(
         facts,
         wrong,
         curl_config(user.name, probes.WRONG_PASSWORD.reveal()),
@@ -51,7 +52,7 @@ def user_step(stack: Stack, facts: Facts, forge: credentials.Forge) -> tuple[Pla
     unique = tuple({(change.kind, getattr(change, "path", "")): change for change in changes}.values())
     names = " and ".join(each.name for each in stack.users)
     return (
-        credentials.workspace_step(
+        workspace_files.workspace_step(
             StepKind.USER,
             title=f"Choose a password for user {names}",
             why=(
@@ -66,12 +67,14 @@ def user_step(stack: Stack, facts: Facts, forge: credentials.Forge) -> tuple[Pla
 def trust_copies(facts: Facts, plans: Sequence[ServerPlan]) -> tuple[PlannedStep, ...]:
     """What the probes check each server against."""
     changes = list(
-        credentials.workspace_folder(facts, "trust", "What the probes of this program check servers against.")
+        workspace_files.workspace_folder(
+            facts, "trust", "What the probes of this program check servers against."
+        )
     )
     for server_plan in plans:
         path = paths.trust_copy(facts, server_plan.server)
         source = paths.ca_pair(facts)[0] if server_plan.pair.own_ca else server_plan.pair.trust_file
-        changes += credentials.private(
+        changes += workspace_files.private(
             facts,
             path,
             server_plan.pair.trust,
@@ -85,7 +88,7 @@ def trust_copies(facts: Facts, plans: Sequence[ServerPlan]) -> tuple[PlannedStep
     if not changes:
         return ()
     return (
-        credentials.workspace_step(
+        workspace_files.workspace_step(
             StepKind.TRUST_COPIES,
             title="Remember what to check the servers against",
             why="The proof at the end asks like a client: it needs the same public certificate that a client needs.",

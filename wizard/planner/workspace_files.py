@@ -1,0 +1,83 @@
+"""Files and folders that a plan writes in the workspace, for the person alone. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wizard.model import (
+    WORKSPACE,
+    Change,
+    ContentKind,
+    Facts,
+    FileState,
+    MakeFolder,
+    PlannedStep,
+    StepKind,
+    Typed,
+    WriteFile,
+)
+from wizard.planner import manual_commands
+from wizard.planner import paths as layout
+
+_PRIVATE = 0o600
+
+
+def workspace_folder(facts: Facts, name: str, why: str) -> tuple[Change, ...]:
+    """The change that makes a folder in the workspace, if it is not there."""
+    path = layout.workspace_path(facts, name)
+    if facts.hosts[WORKSPACE].folders.get(path) is not None:
+        return ()
+    me = _me(facts)
+    return (
+        MakeFolder(
+            host=WORKSPACE,
+            path=path,
+            mode=0o700,
+            owner=me[0],
+            group=me[1],
+            why=why,
+            by_hand=manual_commands.folder(path, mode=0o700, owner=me[0], group=me[1]),
+        ),
+    )
+
+
+def workspace_step(kind: StepKind, *, title: str, why: str, changes: Iterable[Change]) -> PlannedStep:
+    """A step that writes nothing but the workspace."""
+    return PlannedStep(id=kind, kind=kind, title=title, host=WORKSPACE, why=why, changes=tuple(changes))
+
+
+def private(
+    facts: Facts,
+    path: str,
+    content: bytes,
+    kind: ContentKind,
+    *,
+    why: str,
+    by_hand: tuple[Typed, ...],
+    secret: bool = True,
+    about: tuple[str, ...] = (),
+) -> tuple[Change, ...]:
+    """A file in the workspace, 0600; nothing if it is there with that content."""
+    before = facts.file(WORKSPACE, path)
+    if before is not None and before.content == content:
+        return ()
+    owner, group = _me(facts)
+    after = FileState(content, _PRIVATE, owner, group)
+    return (
+        WriteFile(
+            host=WORKSPACE,
+            path=path,
+            before=before,
+            after=after,
+            why=why,
+            content_kind=kind,
+            secret=secret,
+            about=about,
+            by_hand=by_hand,
+        ),
+    )
+
+
+def _me(facts: Facts) -> tuple[str, str]:
+    own = facts.hosts[WORKSPACE]
+    return own.user, own.group
