@@ -1,0 +1,141 @@
+"""An error text is explained with what the hosts of a stack say, and by itself where they cannot be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.engine.loopback import serving
+from tests.unit.engine.memory import Site
+from wizard.engine import error_explanation
+from wizard.errors import AwayError, ServiceError
+from wizard.model import ComponentSpec, FileState, Stack
+
+Make = Callable[..., Site]
+CONFIG = "/etc/prometheus/prometheus.yml"
+
+
+@pytest.fixture
+def pair(make_site: Make) -> Site:
+    site = make_site("srv1", "prom", "away")
+    site.connections["away"].faults["script", "*"] = AwayError("no answer")
+    site.connections["prom"].files |= {
+        CONFIG: FileState(b"scrape_config_files: ['more/*.yml']\nscrape_configs: []\n"),
+        "/etc/prometheus/more/a.yml": FileState(
+            b"scrape_configs:\n- job_name: node\n  scheme: https\n  static_configs: [{targets: ['srv1:9100']}]\n"
+        ),
+        "/etc/prometheus/more/a.txt": FileState(b""),
+    }
+    return site
+
+
+def stack(site: Site) -> Stack:
+    return Stack(
+        hosts=site.specs,
+        components=(
+            ComponentSpec(host="srv1", name="node_exporter"),
+            ComponentSpec(host="prom", name="prometheus"),
+        ),
+    )
+
+
+def running(site: Site, listen: str = "srv1:9100") -> None:
+    site.manager.services = {
+        "srv1": (site.service("srv1", listen=listen),),
+        "prom": (site.service("prom", "prometheus", listen="prom:9090", config_file=CONFIG),),
+    }
+
+
+def explained(site: Site, text: str) -> tuple[str, str]:
+    found = site.engine().explain(text, stack(site))
+    assert found is not None
+    return found.id, found.fault
+
+
+def test_what_nobody_knows_is_not_explained(pair: Site) -> None:
+    assert pair.engine().explain("all is well", stack(pair)) is None
+
+
+def test_a_text_with_one_meaning_asks_nobody(pair: Site) -> None:
+    def nobody() -> Stack:
+        raise AssertionError("it need not be known")
+
+    found = error_explanation.explain("pq: SSL is not enabled on the server", nobody, lambda of: pair.hosts())
+    assert found is not None
+    assert found.questions == ()
+
+
+def test_the_hosts_say_which_meaning_it_is(pair: Site) -> None:
+    with serving(lambda path, headers: (200, b"up 1\n")) as place:
+        running(pair, place)
+        text = f'Get "https://{place}/metrics": http: server gave HTTP response to HTTPS client'
+        assert explained(pair, text)[0] == "tls-to-plain-http"
+
+
+def test_a_job_that_a_text_names_leads_to_its_target(pair: Site) -> None:
+    running(pair)
+    text = (
+        'level=warn scrape_pool=node target=x msg="server returned HTTP status 401 Unauthorized" '
+        'err="server returned HTTP status 401 Unauthorized"'
+    )
+    found = error_explanation._evidence(
+        text, tuple(error_explanation._served(stack(pair), pair.hosts())), pair.hosts()
+    )
+    assert found is not None
+    assert found.service is not None
+    assert found.service.host == "srv1"
+    assert found.url == "https://srv1:9100/metrics"
+
+
+def test_a_line_of_a_services_own_log_leads_to_it(pair: Site) -> None:
+    running(pair)
+    served = tuple(error_explanation._served(stack(pair), pair.hosts()))
+    line = "2026-11-29T09:00:00Z node_exporter-srv1 says hello"
+    found = error_explanation._evidence(line, served, pair.hosts())
+    assert found is not None
+    assert found.service is not None
+    assert found.service.host == "srv1"
+    assert found.log() == ("node_exporter-srv1 says hello",)
+    assert error_explanation._evidence("nobody wrote this line here", served, pair.hosts()) is None
+
+
+def test_a_log_that_may_not_be_read_says_nothing(pair: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    running(pair)
+
+    def refused(*_: object) -> tuple[str, ...]:
+        raise ServiceError("no rights")
+
+    monkeypatch.setattr(pair.manager, "logs", refused)
+    first = next(error_explanation._served(stack(pair), pair.hosts()))
+    assert first.log() == ()
+
+
+def test_an_address_of_nobodys_is_left_alone(pair: Site) -> None:
+    running(pair)
+    served = tuple(error_explanation._served(stack(pair), pair.hosts()))
+    assert error_explanation._evidence("dial tcp 192.0.2.200:1: refused", served, pair.hosts()) is None
+
+
+def test_a_configuration_that_cannot_be_read_names_no_target(pair: Site) -> None:
+    running(pair)
+    pair.connections["prom"].files[CONFIG] = FileState(b"scrape_config_files: [")
+    served = tuple(error_explanation._served(stack(pair), pair.hosts()))
+    found = error_explanation._evidence("dial tcp srv1:9100: refused", served, pair.hosts())
+    assert found is not None
+    assert not found.known
+    del pair.connections["prom"].files[CONFIG]
+    assert error_explanation._asks(served[1], ("srv1:9100",), "") is None
+    assert error_explanation._asks(replace(served[0]), ("srv1:9100",), "") is None
+
+
+def test_hosts_that_cannot_be_asked_leave_it_to_the_text(pair: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "dial tcp srv1:9100: connect: connection refused"
+
+    def away(of: Stack) -> object:
+        raise AwayError("no answer")
+
+    found = error_explanation.explain(text, lambda: stack(pair), away)  # type: ignore[arg-type]
+    assert found is not None
+    assert found.fault == ""
