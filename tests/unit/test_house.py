@@ -212,6 +212,17 @@ def test_contributing_names_files_that_exist_and_all_packages() -> None:
     assert packages - {"wizard/cli/", "wizard/binaries/"} <= set(named)
 
 
+def test_the_picture_in_contributing_is_that_of_the_import_rules() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = {each["containers"][0]: each["layers"] for each in contracts if each["type"] == "layers"}
+    picture = (ROOT / "CONTRIBUTING.md").read_text().partition("```\nwizard\n")[2].partition("```")[0]
+    drawn = dict(zip(("wizard", "screens"), picture.split("\nscreens\n"), strict=True))
+    assert {
+        room: [line.strip().partition("   ")[0] for line in text.strip().splitlines()]
+        for room, text in drawn.items()
+    } == layers
+
+
 def test_an_exporter_is_one_file_that_no_other_module_names() -> None:
     files = [path for room in ("wizard", "screens") for path in (ROOT / room).rglob("*.py")]
     naming = [str(path.relative_to(ROOT)) for path in files if "mysqld" in path.read_text()]

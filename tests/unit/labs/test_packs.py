@@ -293,7 +293,9 @@ def test_empty_lines_do_not_push_a_command_out_of_sight(pack: Path, file: Path) 
 
 
 def test_people_may_write_in_their_own_language(pack: Path, file: Path) -> None:
-    spoil(file, "title: A private key that everybody can read", "title: 'Ключ «открыт» – مفتاح, 鍵　⚠️ für alle'")
+    spoil(
+        file, "title: A private key that everybody can read", "title: 'Ключ «открыт» – مفتاح, 鍵　⚠️ für alle'"
+    )
     spoil(file, LINE, "      - echo 'schließen' && chmod 0640 node.key")
     (file.parent / "intro.md").write_text("Une clé : lisible par tous. نمی‌خواهم 👩‍🏫\n")
     assert [str(each) for each in problems(pack)] == []

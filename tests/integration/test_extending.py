@@ -1,0 +1,147 @@
+"""What CONTRIBUTING names for an exporter, a diagnosis and a lab is enough: toy ones, made of those files and no other.
+
+A service manager: test_service_manager.py. The format of a file: tests/unit/config_files/test_edits.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from screens.app import make_app
+from tests.screens.helpers import until
+from wizard import binaries, components
+from wizard import practice as practice_stack
+from wizard.engine import Engine
+from wizard.practice import record
+from wizard.workspace import Workspace
+
+ROOT = Path(__file__).resolve().parents[2]
+EXPORTER = """
+from wizard.components.base import Component
+
+COMPONENT = Component(
+    name="toy_exporter",
+    title="Toy exporter",
+    description="Tells Prometheus nothing of interest.",
+    default_port=9099,
+    programs=("toy_exporter",),
+    units=("toy_exporter",),
+    users=("prometheus",),
+    variables=("ARGS",),
+    web_flags=(("1.0.0", "web.config.file"),),
+    toolkits=(("1.0", "0.5.1"),),
+    first_safe_version="1.5.0",
+    home="/etc/toy_exporter",
+    packages=("toy-exporter",),
+    practice_arguments=("--collector.disable-defaults", "--collector.loadavg"),
+)
+"""
+DIAGNOSIS = """
+- id: toy-fuel
+  where: server
+  match: ['toy engine has no (?P<fuel>\\w+)']
+  cause: The toy has no {fuel}.
+  fix: Fill in {fuel}.
+  faults: [toy-tank]
+"""
+FAULT = """
+- id: toy-tank
+  cause: The tank is empty.
+  fix: Fill it.
+  other_end: The other end sees nothing.
+  check: Look into the tank.
+"""
+
+
+@pytest.fixture
+def toy_exporter(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """One file more among the components; the program is a node_exporter under another name."""
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "toy_exporter.py").write_text(EXPORTER)
+    monkeypatch.setattr(components, "__path__", [*components.__path__, str(tmp_path / "more")])
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "toy_exporter").symlink_to(binaries.find("node_exporter", cache=cache).path)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    caches = (components.all_components, record.host_ports)
+    for each in caches:
+        each.cache_clear()
+    workspace = tmp_path / "workspace"
+    yield workspace
+    practice_stack.down(workspace, remove=True)
+    monkeypatch.undo()
+    sys.modules.pop("wizard.components.toy_exporter", None)
+    for each in caches:
+        each.cache_clear()
+
+
+async def test_an_exporter_is_one_file_in_practice_in_a_run_and_on_home(
+    toy_exporter: Path, cache: Path
+) -> None:
+    practice_stack.up(toy_exporter, cache, components=("toy_exporter",))
+    engine = Engine(Workspace(toy_exporter))
+    plan = engine.plan(practice_stack.stack(toy_exporter))
+    outcome = engine.apply(plan, lambda event: None, threading.Event())
+    assert outcome.state == "proven", outcome.error
+    probed = {attempt.probe.component for attempt in outcome.attempts if attempt.ok}
+    assert "toy_exporter" in probed
+
+    app = make_app(workspace=toy_exporter)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, "Follow a lab")
+        await pilot.press("p")
+        await until(pilot, "toy_exporter")
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The program with its data, to add to."""
+    for name in ("assets", "screens", "wizard"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def run(copy: Path, cache: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "screens", "--workspace", str(copy / "workspace"), *words],
+        cwd=copy,
+        env={**os.environ, "FIRESCREEN_CACHE": str(cache), "PYTHONPATH": str(copy)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
+def test_a_diagnosis_is_rows_of_two_tables(copy: Path, cache: Path) -> None:
+    asked = ("explain", 'level=error msg="toy engine has no steam"', "--no-ask", "--json")
+    assert run(copy, cache, *asked).returncode == 1
+    for name, text in (("diagnoses.yaml", DIAGNOSIS), ("faults.yaml", FAULT)):
+        with (copy / "assets" / name).open("a", encoding="utf-8") as file:
+            file.write(text)
+    ended = run(copy, cache, *asked)
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    assert found["id"] == "toy-fuel"
+    assert found["fix"] in ("Fill it.", "Fill in steam.")
+
+
+def test_a_lab_is_a_folder(copy: Path, cache: Path) -> None:
+    folder = copy / "assets" / "labs" / "990-toy"
+    shutil.copytree(copy / "assets" / "examples" / "lab-pack" / "010-open-key", folder)
+    page = folder / "lab.yaml"
+    page.write_text(page.read_text(encoding="utf-8").replace("id: open-key", "id: toy"), encoding="utf-8")
+    listed = run(copy, cache, "lab", "list")
+    assert "toy " in listed.stdout, listed.stderr
+    for how in ((), ("--by-hand",)):
+        played = run(copy, cache, "lab", "play", "toy", *how)
+        assert played.returncode == 0, played.stdout + played.stderr
