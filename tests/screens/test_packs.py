@@ -27,9 +27,11 @@ def pack(tmp_path: Path) -> Path:
     """The pack that `lab new` makes, with the words of Textual's and Rich's markup in it."""
     folder = Path(shutil.copytree(assets.path("examples/lab-pack"), tmp_path / "my-pack"))
     file = folder / "010-open-key" / "lab.yaml"
-    text = file.read_text().replace("A key that everybody can read", f"'{MARKUP}'")
+    text = file.read_text().replace("A private key that everybody can read", f"'{MARKUP}'")
     file.write_text(
-        text.replace("title: Close the key", f"title: '{MARKUP}'").replace("ls -l node.key", "ls '[red]x'")
+        text.replace("title: Restrict the mode of the key", f"title: '{MARKUP}'").replace(
+            "ls -l node.key", "ls '[red]x'"
+        )
     )
     return folder
 
