@@ -378,7 +378,7 @@ def test_what_does_not_answer_is_refused_and_every_recovery_ends(
         cut_short(engine, load(file))
     host.check("systemctl stop ssh ssh.socket; true")
     gone = cli(network, tmp_path, "recover", "--forget", "--yes")
-    assert gone.returncode == 1 and "cannot be looked at" in gone.stderr, gone.stderr
+    assert gone.returncode == 1 and "cannot be read" in gone.stderr, gone.stderr
     kept = cli(network, tmp_path, "recover", "--forget", "--as-it-is", "--yes")
     assert kept.returncode == 0, kept.stderr
     assert cli(network, tmp_path, "recover", "--yes").returncode == 0

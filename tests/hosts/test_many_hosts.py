@@ -102,7 +102,7 @@ def test_a_command_secures_200_hosts_and_puts_them_back(
     text, seconds, memory = command(network, tmp_path, "apply", stack_file(hosts, tmp_path), "--yes")
     record_property("apply, s", round(seconds, 1))
     record_property("apply, MiB", round(memory))
-    assert f"{COUNT * 5} of {COUNT * 5} probes ended as they must" in text
+    assert f"{COUNT * 5} of {COUNT * 5} probes ended as expected" in text
     assert f"on srv001, srv002, srv003 and {COUNT - 3} more hosts, one each." in text
     assert memory < MEMORY
     assert answers(hosts, network) == {"400"}

@@ -73,7 +73,7 @@ def test_the_main_job_from_a_pipe(run: Run, practice: PracticeStack, tmp_path: P
 
     wrong = run("apply", "practice", "--yes", "--canary", "prometheus")
     assert wrong.returncode == 2
-    assert "prometheus cannot go first: it asks the others" in wrong.stderr
+    assert "prometheus cannot be the canary: it connects to the others" in wrong.stderr
     assert differences(before, snapshot(workspace)) == []
 
     done = run("apply", "practice", "--yes", "--json", "--canary", "none")

@@ -207,7 +207,7 @@ def test_a_practice_stack_is_one_machine_and_nobody_in_it_goes_first_unasked(
     plan = stand.engine.plan(stack)
     assert canary_of(plan) == ""
     assert canary_of(plan, "srv1") == "srv1"
-    with pytest.raises(InputError, match="prometheus cannot go first"):
+    with pytest.raises(InputError, match="prometheus cannot be the canary"):
         canary_of(plan, "prometheus")
     hosts = tuple(replace(spec, connect="ssh") for spec in plan.stack.hosts)
     assert canary_of(replace(plan, stack=replace(plan.stack, hosts=hosts))) == "srv1"

@@ -37,7 +37,7 @@ _ROUNDS = 4
 def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
     """What is known of the hosts of a stack.
 
-    A host that is out of reach is left aside (`Facts.away`) where the others can do without it.
+    An unreachable host is left out (`Facts.away`) where the others do not need it.
 
     Raises:
         HostError: a host, or a file on it, cannot be read; none can be reached, or one that asks the others cannot.

@@ -81,7 +81,7 @@ class Engine:
             self._kept.popitem()[1].close()
 
     def connections(self, specs: tuple[HostSpec, ...]) -> Hosts:
-        """The connections to hosts, with what they were given so far; they end with the `with` of whoever asks."""
+        """The connections to hosts, with what they were given so far; they end with the caller's `with` block."""
         return Hosts(self.workspace, specs, self.access, self._kept)
 
     def reach(self, specs: tuple[HostSpec, ...]) -> None:
@@ -112,7 +112,7 @@ class Engine:
         return Stack(hosts=(here,), components=scanner.proposed(found))
 
     def scan(self, stack: Stack | None = None, *, emit: Emit = silent) -> Scan:
-        """What runs where, and how open it is on the wire.
+        """What runs where, and how well it is protected, as probes on the wire show.
 
         Raises:
             HostError: a host cannot be reached.

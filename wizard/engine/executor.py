@@ -197,7 +197,7 @@ class Executor:
             raise _changed(change) from None
         said = arrived(change, now) if look else ""
         if said:
-            raise ChangedError(said, where=f"{change.host}:{change.path}", todo="try again")
+            raise ChangedError(said, where=f"{change.host}:{change.path}", todo="Try again")
 
     def _tag(self, number: int) -> str:
         """What the temporary name of the file of that change holds."""
@@ -292,7 +292,7 @@ class Executor:
                 state="undone",
                 done=done,
                 total=self._total,
-                text=f"put back {reversal.path}" if reversal.kind == "file" else "",
+                text=f"restore {reversal.path}" if reversal.kind == "file" else "",
             )
         )
 
@@ -346,5 +346,5 @@ def _changed(change: WriteFile) -> ChangedError:
     return ChangedError(
         "it is no longer what the preview showed; somebody else changed it, and it was left alone",
         where=f"{change.host}:{change.path}",
-        todo="look at it, then plan again",
+        todo="Look at it, then plan again",
     )

@@ -1,4 +1,4 @@
-"""How open a service is, by what it answers on the wire and not by what a file says."""
+"""How well a service is protected, by what it answers on the wire and not by what a file says."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from wizard.model import Probe, Service
 
 
 def exposure(service: Service, dial: probes.Dial | None = None) -> Exposure:
-    """How open a service is: asked first plainly, then over TLS without checking anything.
+    """How well a service is protected: probed first by http, then over TLS without checking its certificate.
 
     Args:
         dial: as for `prove`.
     """
     if service.out_of_reach:
-        # Asked from here, another program's answer would be taken for its own.
-        return _exposure(service, "down", f"cannot be asked from here: {service.out_of_reach}")
+        # Probed from here, another program's answer would be taken for its own.
+        return _exposure(service, "down", f"cannot be probed from here: {service.out_of_reach}")
     path = find_component(service.component).metrics_path(service.flag)
     place = service.listen
     plain = probes.run(_ask(service, f"http://{place}{path}"), dial=dial)
@@ -35,10 +35,9 @@ def exposure(service: Service, dial: probes.Dial | None = None) -> Exposure:
     if down:
         state, words = "down", "does not answer"
     elif not tls and not password:
-        everyone = "all who reach it" if service.forward else "everyone"
-        state, words = "open", f"plain, no password: open to {everyone}"
+        state, words = "open", "unprotected: no TLS, no password"
     elif not tls:
-        state, words = "partly", "password, but in plain sight"
+        state, words = "partly", "password, but no TLS"
     elif client:
         state, words = "secured", "TLS + client certificate"
     elif password:
@@ -80,7 +79,7 @@ def _ask(service: Service, url: str, *, insecure: bool = False) -> Probe:
         host=service.host,
         component=service.component,
         unit=service.instance,
-        name="how open it is",
+        name="protection",
         client="anyone",
         expect="200",
         url=url,

@@ -1,7 +1,4 @@
-"""Judges: what is proposed for what was found, whether the probes prove a plan, what an exposure means.
-
-Pure: the engine looks and acts, this says what it amounts to.
-"""
+"""Whether the probes verify a plan, and which findings an exposure gives. Pure."""
 
 from __future__ import annotations
 
@@ -27,15 +24,15 @@ def first_writes(plan: Plan) -> tuple[tuple[WriteFile, ...], ...]:
 
 
 def turned(plan: Plan) -> float:
-    """The moment after which Prometheus' word counts: now, if anything but the workspace was changed."""
+    """The moment from which on what Prometheus reports counts: now, if anything but the workspace was changed."""
     return time.time() if any(change.host != WORKSPACE for change in plan.changes) else 0.0
 
 
 def judge(attempts: tuple[Attempt, ...]) -> None:
-    """Whether every probe ended as it must.
+    """Whether every probe ended as expected.
 
     Raises:
-        ProofError: for the first that did not, the wanted ones before the others.
+        ProofError: for the first that did not, those expected to succeed before the others.
     """
     failed = [attempt for attempt in attempts if attempt.failed]
     if failed:
@@ -43,7 +40,7 @@ def judge(attempts: tuple[Attempt, ...]) -> None:
 
 
 def failure(failed: Sequence[Attempt], host: str = "") -> ProofError:
-    """What to tell of probes that did not hold, the wanted ones before the others.
+    """The error for probes that failed, those expected to succeed before the others.
 
     Args:
         host: only of this one; '' for all.
@@ -52,14 +49,14 @@ def failure(failed: Sequence[Attempt], host: str = "") -> ProofError:
     worst = min(mine, key=lambda attempt: (not attempt.probe.wanted, attempt.probe.kind == "up"))
     said = f": {worst.reason}" if worst.reason else ""
     return ProofError(
-        f"'{worst.probe.name}' did not hold: expected {worst.probe.expect}, got {worst.outcome}{redact(said)}",
+        f"probe '{worst.probe.name}' failed: expected {worst.probe.expect}, got {worst.outcome}{redact(said)}",
         where=worst.probe.server,
-        todo=f"try it by hand: {worst.curl}" if worst.curl else "",
+        todo=f"Run it yourself: {worst.curl}" if worst.curl else "",
     )
 
 
 def judged(outcome: Outcome, plan: Plan) -> Outcome:
-    """The outcome of a run that had nothing to change: failed if a probe did not hold, else with its summary."""
+    """The outcome of a run that had nothing to change: failed if a probe failed, else with its summary."""
     try:
         judge(outcome.attempts)
     except ProofError as error:
@@ -80,9 +77,9 @@ def partly(outcome: Outcome, plan: Plan) -> Outcome:
     lines = []
     for each in lost:
         words = {
-            "away": "could not be reached and was left alone",
-            "rolled-back": "failed and was put back",
-            "stuck": "failed and cannot be reached now: it is put back by firescreen recover --yes",
+            "away": "is unreachable and was not changed",
+            "rolled-back": "failed and was rolled back",
+            "stuck": "failed and needs recovery: it is unreachable now, roll it back with firescreen recover --yes",
         }[each.state]
         lines.append(f"{each.host} {words}: {ways[each.state].get(each.host, '')}")
     first = lost[0]
@@ -92,15 +89,15 @@ def partly(outcome: Outcome, plan: Plan) -> Outcome:
         if len(lost) == 1
         else f"{len(lost)} of {len(outcome.hosts)} hosts: {ways[first.state].get(first.host, '')}",
         where=", ".join(each.host for each in lost),
-        todo=f"mend that and apply again; the other {others} are proven"
+        todo=f"Correct that and apply again; the other {others} are verified"
         if others
-        else "mend that and apply again",
+        else "Correct that and apply again",
     )
     return replace(outcome, error=error, summary=(*outcome.summary, *lines))
 
 
 def not_found(component: ComponentSpec) -> Finding:
-    """What to tell of a component that the stack names and the host does not have."""
+    """A component that the stack names and the host does not have."""
     unit = f" in a unit {component.unit}" if component.unit else ""
     return Finding(
         severity="warning",
@@ -110,12 +107,12 @@ def not_found(component: ComponentSpec) -> Finding:
         instance=component.unit,
         what=f"there is no {component.name}{unit} on {component.host}",
         why="The stack names it, and nothing of that kind runs or is installed there.",
-        mend="install and start it, or take it out of the stack",
+        mend="Install and start it, or remove it from the stack",
     )
 
 
 def not_in_stack(exposure: Exposure, service: Service) -> Finding:
-    """What to tell of a further instance of a component, which the stack does not name."""
+    """A further instance of a component, which the stack does not name."""
     return Finding(
         severity="ok" if exposure.state == "secured" else "open" if exposure.state == "open" else "warning",
         id="not-in-stack",
@@ -127,25 +124,25 @@ def not_in_stack(exposure: Exposure, service: Service) -> Finding:
             f"({service.unit}): {exposure.words}"
         ),
         why="A plan for this stack leaves it as it is.",
-        mend=f"add it to the stack: {{host: {service.host}, name: {service.component}, unit: {service.unit}}}",
+        mend=f"Add it to the stack: {{host: {service.host}, name: {service.component}, unit: {service.unit}}}",
     )
 
 
 def away(host: str, why: str) -> Finding:
-    """What to tell of a host that could not be reached."""
+    """An unreachable host."""
     return Finding(
         severity="warning",
         id="host-away",
         host=host,
         component="",
-        what=f"{host} cannot be looked at: {why}",
-        why="What runs there, and how open it is, is not known.",
-        mend="bring it within reach and look again",
+        what=f"{host} is unreachable: {why}",
+        why="What runs there, and how it is protected, is not known.",
+        mend="Make it reachable and rescan",
     )
 
 
 def findings(exposure: Exposure, service: Service) -> tuple[Finding, ...]:
-    """What to tell of a component that is not closed; nothing of one that is."""
+    """The findings of a component that is not fully protected."""
     if exposure.state == "secured":
         return ()
     if service.out_of_reach:
@@ -160,14 +157,14 @@ def _out_of_reach(service: Service) -> Finding:
         host=service.host,
         component=service.component,
         instance=service.instance,
-        what=f"{service.component} on {service.host} cannot be asked from here: {service.out_of_reach}",
-        why="How open it is, is not known, and nothing about it could be proven.",
-        mend="run Firescreen on that host itself, or let it be reached from here",
+        what=f"{service.component} on {service.host} cannot be probed from here: {service.out_of_reach}",
+        why="How it is protected is not known, and nothing about it could be verified.",
+        mend="Run Firescreen on that host itself, or make it reachable from here",
     )
 
 
 def _powers(exposure: Exposure, service: Service) -> tuple[Finding, ...]:
-    """Endpoints with power that are switched on and that nothing guards."""
+    """Powerful endpoints that are switched on and have no authentication."""
     if exposure.password or exposure.client_certificate:
         return ()
     return tuple(
@@ -177,7 +174,7 @@ def _powers(exposure: Exposure, service: Service) -> tuple[Finding, ...]:
             host=exposure.host,
             component=exposure.component,
             instance=exposure.instance,
-            what=f"{exposure.component} on {exposure.address}: --{flag} is on, and nothing guards it",
+            what=f"{exposure.component} on {exposure.address}: --{flag} is on and has no authentication",
             why=means,
             mend="firescreen",
         )
@@ -187,9 +184,12 @@ def _powers(exposure: Exposure, service: Service) -> tuple[Finding, ...]:
 
 def _openness(exposure: Exposure) -> tuple[Finding, ...]:
     texts = {
-        "open": ("open-to-everyone", "Anyone who can reach it can read it, and read along."),
-        "partly": ("partly-protected", "One half of the protection is missing."),
-        "down": ("not-answering", "It is installed, but nothing answers there."),
+        "open": (
+            "open-to-everyone",
+            "Every client that can reach it can read it, and the traffic is not encrypted.",
+        ),
+        "partly": ("partly-protected", "It has either no TLS or no authentication."),
+        "down": ("not-answering", "It is installed, but does not answer."),
     }
     identity, why = texts[exposure.state]
     return (

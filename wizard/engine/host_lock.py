@@ -72,9 +72,7 @@ def _claim(hosts: Hosts, name: str, workspace: Workspace, held: dict[str, str]) 
         if holder.get("workspace") != mine["workspace"]:
             return _refusal(name, path, holder)
         connection.remove(path)
-    return HostError(
-        f"it cannot be marked as being worked on: {plain(said.strip(), 200)}", where=f"{name}:{path}"
-    )
+    return HostError(f"it cannot be locked: {plain(said.strip(), 200)}", where=f"{name}:{path}")
 
 
 def _free(hosts: Hosts, name: str, line: str) -> None:
@@ -98,7 +96,7 @@ def _refusal(name: str, path: str, holder: dict[str, object]) -> LockedError:
         f"{who} has been at work on {name}{age}",
         where=f"{name}:{path}",
         todo=(
-            "wait until that is done. If it was cut off: firescreen recover --yes there; if that machine is gone, look "
+            "Wait until that is done. If it was interrupted: firescreen recover --yes there; if that machine is gone, look "
             f"at {name} yourself and remove {path}"
         ),
     )

@@ -68,14 +68,14 @@ class Hosts:
         return self._specs[name]
 
     def claim_path(self, name: str) -> str:
-        """Where a host is marked as being worked on; '' for one that a person changes by hand."""
+        """The lock file of a host; '' for one that a person changes with manual commands."""
         spec = self._specs[name]
         if spec.connect == "manual":
             return ""
         if spec.connect == "practice":
             return str(self._workspace.practice / name / "firescreen.lock")
         user, _, root = self.connection(name).identity()
-        # A mark and no data: what somebody else puts there first is a refusal, not a danger.
+        # A lock and no data: what somebody else puts there first is a refusal, not a danger.
         return "/run/firescreen.lock" if root else f"/tmp/firescreen-{user}.lock"  # noqa: S108
 
     def connection(self, name: str) -> Connection:

@@ -87,7 +87,7 @@ class Journal:
             raise JournalError(
                 f"the journal cannot be written: {error.strerror or error}",
                 where=str(folder),
-                todo="make room, or choose another folder with --workspace; nothing was changed",
+                todo="Make room, or choose another folder with --workspace; nothing was changed",
             ) from error
         return journal
 
@@ -127,7 +127,7 @@ class Journal:
         self._append({"line": "done", "n": number})
 
     def state(self, word: str) -> None:
-        """The run's state: applied, changed, proven, partly, rolling-back, undoing, rolled-back, undone, forgotten."""
+        """The run's state in the words of the journal's format: `applied`, `changed`, `proven` (verified), `partly` and so on."""
         self._append({"line": "state", "state": word, "at": time.time()})
 
     def forget_images(self) -> None:
@@ -152,7 +152,7 @@ class Journal:
             written = os.write(self._file, data)
             if written != len(data):
                 raise JournalError(
-                    "the journal is cut short", where=str(self.folder), todo="make room on the disk"
+                    "the journal is cut short", where=str(self.folder), todo="Make room on the disk"
                 )
             os.fsync(self._file)
         except OSError as error:

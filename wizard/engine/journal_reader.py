@@ -53,7 +53,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A run as its journal tells it."""
+    """A run as its journal has it."""
 
     run: str
     folder: Path
@@ -66,7 +66,7 @@ class Record:
     done: frozenset[int] = frozenset()
     state: str = "cut-off"
     owed: frozenset[str] = frozenset()
-    """Hosts that were out of reach when they were to be put back, while the run went on without them."""
+    """Hosts that could not be rolled back, while the run went on without them."""
     details: tuple[str, ...] = field(default=())
 
     def for_hosts(self, hosts: Collection[str]) -> Record:
@@ -95,7 +95,9 @@ class Record:
             content = path.read_bytes()
         except OSError as error:
             raise JournalError(
-                "the copy of what was there before cannot be read", where=str(path), todo="restore it by hand"
+                "the copy of what was there before cannot be read",
+                where=str(path),
+                todo="Restore that file yourself",
             ) from error
         if not hmac.compare_digest(digest(self.key, content), image.digest):
             raise JournalError("the copy of what was there before was altered", where=str(path))
@@ -121,7 +123,7 @@ class Record:
 
 
 def read(folder: Path) -> Record | None:
-    """The run that a folder's journal tells of; None if it was cut off before anything was touched.
+    """The run that a folder's journal tells of; None if it was interrupted before anything was touched.
 
     Raises:
         JournalError: it cannot be read, or its first lines are damaged though something was done.
@@ -132,7 +134,7 @@ def read(folder: Path) -> Record | None:
         raise JournalError(
             f"the journal cannot be read: {type(error).__name__}",
             where=str(folder),
-            todo="the files as they were lie in its folder 'before'; put them back by hand",
+            todo="The previous files are in its folder 'before'; restore them from there",
         ) from error
 
 
@@ -229,11 +231,11 @@ def find(runs: Path, run: str) -> Record:
     for record in records(runs):
         if record.run == run:
             return record
-    raise InputError("there is no such run", where=run, todo="see: firescreen history")
+    raise InputError("there is no such run", where=run, todo="See: firescreen history")
 
 
 def sweep(runs: Path) -> None:
-    """Removes what is left of runs that were cut off before they touched anything."""
+    """Removes what is left of runs that were interrupted before they touched anything."""
     for folder in _folders(runs):
         with suppress(JournalError):  # damaged: it may hold the only copy of what was there
             if read(folder) is None:
@@ -249,7 +251,7 @@ def _folders(runs: Path) -> tuple[Path, ...]:
         raise JournalError(
             f"the runs cannot be looked at: {error.strerror}",
             where=str(runs),
-            todo="use a workspace of your own: --workspace",
+            todo="Use a workspace of your own: --workspace",
         ) from error
 
 

@@ -1,6 +1,6 @@
 """One request that a person puts together: checked, made as Prometheus would make it, and explained.
 
-The probe console and `firescreen probe` are two faces of what stands here.
+The probe console and `firescreen probe` both use it.
 """
 
 from __future__ import annotations
@@ -80,11 +80,13 @@ def probe_of(request: Request, workspace: Workspace) -> Probe:
         path = getattr(request, name).strip()
         files[name] = str(Path.cwd() / Path(path).expanduser()) if path else ""
         if path and not os.access(files[name], os.R_OK):
-            raise InputError("the file cannot be read", where=plain(path), todo="check its name and rights")
+            raise InputError("the file cannot be read", where=plain(path), todo="Check its name and mode")
     if files["key"] and not files["cert"]:
-        raise InputError("a key needs its certificate", where=plain(files["key"]), todo="give --cert too")
+        raise InputError("a key needs its certificate", where=plain(files["key"]), todo="Give --cert too")
     if request.resolve and request.resolve.count(":") < 2:
-        raise InputError("this is not HOST:PORT:ADDR", where=plain(request.resolve), todo="as with curl")
+        raise InputError(
+            "this is not HOST:PORT:ADDR", where=plain(request.resolve), todo="Write it as for curl"
+        )
     config = ""
     if request.user:
         password = request.password or Secret("")

@@ -1,4 +1,4 @@
-"""How a run ended, and how it is told."""
+"""How a run ended, what a scan found, and how both are told."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Outcome:
     """How a run ended.
 
     `rolled-back`: it failed, and what was there before is back and running. `partly`: that is so on some hosts, and
-    the others are proven; `hosts` says which. `changed`: everything is changed, and Prometheus' own view of it is
+    the others are verified; `hosts` says which. `proven`: verified. `changed`: everything is changed, and Prometheus' own view of it is
     left to a later verification.
     """
 
@@ -55,14 +55,14 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        """Whether it is so now."""
+        """Whether all hosts are as they should be now."""
         good = ("proven", "applied", "changed", "nothing", "undone", "forgotten")
         return self.error is None and self.state in good
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
-    """How open a component is, by what the wire says and not by what a file says."""
+    """How well a component is protected, by what it answers on the wire and not by what a file says."""
 
     host: str
     component: str
@@ -125,7 +125,7 @@ def error_fields(error: FirescreenError) -> tuple[str, str, str, str]:
 
 
 def silent(_: Event) -> None:
-    """For who does not want to hear of each event."""
+    """Ignores an event."""
 
 
 def finish(outcome: Outcome, emit: Callable[[Event], None]) -> Outcome:

@@ -1,4 +1,4 @@
-"""Asks one Prometheus again and again until what it reported before is so again, or has had its time."""
+"""Asks one Prometheus until it reports again what it reported before, or the time for that is over."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Surroundings(Protocol):
 
 
 class MonitorCheck:
-    """One Prometheus, asked again and again until what it reported before is so again or has had its time."""
+    """One Prometheus, asked until it reports again what it reported before, or the time for that is over."""
 
     def __init__(
         self, whole: Surroundings, watched: Watched, before: PrometheusHealth, since: float, told: Told
@@ -108,7 +108,7 @@ class MonitorCheck:
         self._rules()
         self._remote_writes()
         if self._before.reloaded and self._monitor.reloaded() is False:
-            self._lost("its configuration was reloaded before, and the last reload failed", "see its log")
+            self._lost("its configuration was reloaded before, and the last reload failed", "See its log")
 
     @property
     def _elapsed(self) -> float:
@@ -121,7 +121,7 @@ class MonitorCheck:
                 host=self._whole.owner(endpoint, host) if endpoint else host,
                 what=f"{self._watched.key}: {redact(what)}",
                 where=self._watched.key,
-                todo=f"{todo[:1].upper()}{todo[1:]}",
+                todo=todo,
             )
         )
 
@@ -136,7 +136,7 @@ class MonitorCheck:
         while True:
             why, now = self._monitor.targets()
             if why and self._elapsed > _AGAIN:
-                self._lost(f"it could be asked before, and cannot be now: {why}", "see its log")
+                self._lost(f"it could be asked before, and cannot be now: {why}", "See its log")
                 return False
             if not why:
                 waiting = [each for each in waiting if not self._settled(each, now)]
@@ -167,7 +167,7 @@ class MonitorCheck:
                 return False
             self._lost(
                 f"{before.name} was up before and is no target any more",
-                "see the log of Prometheus, and its configuration",
+                "See the log of Prometheus, and its configuration",
                 endpoint=before.endpoint,
             )
             return True
@@ -179,7 +179,7 @@ class MonitorCheck:
                 return False
             self._lost(
                 f"{before.name} was up before and was not scraped again within {health_findings.shown(wait)}",
-                "see the log of Prometheus",
+                "See the log of Prometheus",
                 endpoint=before.endpoint,
             )
             return True
@@ -194,9 +194,9 @@ class MonitorCheck:
             return False
         self._lost(
             f"{before.name} was up before and is down now: {match.error}",
-            "find out why it went down, then apply again"
+            "Find out why it went down, then apply again"
             if cause == "other"
-            else f"give job {match.pool} the scheme, CA and login of what it scrapes, or leave that as it is",
+            else f"Give job {match.pool} the scheme, CA and login of what it scrapes, or keep that as is",
             endpoint=before.endpoint,
         )
         return True
@@ -229,7 +229,7 @@ class MonitorCheck:
         for each in waiting:
             self._lost(
                 f"a blackbox exporter got through to {each.name} before and does not now",
-                "give its target an https URL, and its module the CA and login, or leave the server as it is",
+                "Give its target an https URL, and its module the CA and login, or keep the server as is",
                 endpoint=each.endpoint,
             )
 
@@ -259,7 +259,7 @@ class MonitorCheck:
             self._lost(
                 f"Alertmanager {was.url} answered {was.status} before and "
                 + (f"answers {now.status or 'nothing'} now" if now else "is not used any more"),
-                "give it the scheme, CA and login in the alerting section, or leave it as it is",
+                "Give it the scheme, CA and login in the alerting section, or keep it as is",
                 endpoint=was.place.partition("/")[0],
             )
 
@@ -274,7 +274,7 @@ class MonitorCheck:
                 group, name = min(missing)
                 self._lost(
                     f"rule {name} of {group} was loaded before and is not now ({len(missing)} in all)",
-                    "see the log of Prometheus",
+                    "See the log of Prometheus",
                 )
                 return
             open_ = []
@@ -288,7 +288,7 @@ class MonitorCheck:
                 elif now.health == "err":
                     self._lost(
                         f"rule {each.name} of {each.group} was evaluated before and fails now: {now.error}",
-                        "look at what its expression finds now",
+                        "Look at what its expression finds now",
                     )
             waiting = open_
             if waiting and self._whole.idle(1.0):
@@ -313,7 +313,7 @@ class MonitorCheck:
         for each in waiting:
             self._lost(
                 f"remote_write to {each.url} was delivering before and has delivered nothing since the change",
-                "see the log of Prometheus; give that remote_write the scheme, CA and login",
+                "See the log of Prometheus; give that remote_write the scheme, CA and login",
                 endpoint=each.place.partition("/")[0],
             )
 

@@ -20,7 +20,7 @@ from wizard.workspace import Workspace
 
 Emit = Callable[[Event], None]
 
-RECOVER = "run: firescreen recover --yes"
+RECOVER = "firescreen recover --yes"
 
 
 def roll_back_run(
@@ -49,7 +49,11 @@ def roll_back_run(
 
 def with_recovery(error: FirescreenError) -> FirescreenError:
     """The error of a rollback, which `recover` has to complete when its cause is gone."""
-    error.todo = f"{error.todo.rstrip('.')}. When that is mended, {RECOVER}" if error.todo else RECOVER
+    error.todo = (
+        f"{error.todo.rstrip('.')}. When that is corrected, run: {RECOVER}"
+        if error.todo
+        else f"Run: {RECOVER}"
+    )
     return error
 
 
@@ -90,13 +94,13 @@ class Recovery:
         found = next((record for record in standing if run in ("", record.run)), None)
         if found is None:
             raise InputError(
-                "there is no such run that could be undone", where=run, todo="see: firescreen history"
+                "there is no such run that could be undone", where=run, todo="See: firescreen history"
             )
         if found is not standing[0]:
             raise InputError(
                 f"run {standing[0].run} came after it and builds on it",
                 where=run,
-                todo=f"undo {standing[0].run} first",
+                todo=f"Undo {standing[0].run} first",
             )
         return found
 
@@ -189,7 +193,9 @@ class Recovery:
         found = next((each for each in records if each.state == "cut-off" or each.owed & hosts), None)
         if found is not None:
             raise JournalError(
-                f"run {found.run} was cut off and is not put back yet", where=str(found.folder), todo=RECOVER
+                f"run {found.run} was interrupted and is not rolled back yet",
+                where=str(found.folder),
+                todo=f"Run: {RECOVER}",
             )
         journal_reader.sweep(self.workspace.runs)
 
@@ -204,14 +210,16 @@ class Recovery:
         return tuple(found)
 
     def _unfinished(self, run: str) -> tuple[Record, ...]:
-        """The runs that are not rolled back completely, or that one, each as far as the hosts go that it owes."""
+        """The runs that are not rolled back completely, or that one, each with the hosts alone that need recovery."""
         known = tuple(
             each.for_hosts(each.owed) if each.owed else each
             for each in journal_reader.unfinished(self.workspace.runs)
             if run in ("", each.run)
         )
         if run and not known:
-            raise InputError("this run has nothing to be put back", where=run, todo="See: firescreen history")
+            raise InputError(
+                "nothing of this run has to be rolled back", where=run, todo="See: firescreen history"
+            )
         return known
 
     def forget(self, run: str, emit: Emit, *, as_it_is: bool) -> tuple[Outcome, ...]:

@@ -187,7 +187,7 @@ class Comparison:
                 what=f"{route.url} behind {route.program} answered {before.status} before and "
                 + (f"answers {now} now" if now else "gives no answer now"),
                 where=route.where,
-                todo=f"Let {route.program} ask {route.upstream} as it is protected now, or leave that as it is",
+                todo=f"Let {route.program} ask {route.upstream} as it is protected now, or keep that as is",
             )
         )
 

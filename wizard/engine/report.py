@@ -61,14 +61,14 @@ def summary(plan: Plan, attempts: Sequence[Attempt]) -> tuple[str, ...]:
         good = sum(attempt.ok for attempt in attempts)
         refused = sum(attempt.ok and not attempt.probe.wanted for attempt in attempts)
         lines.append(
-            f"{good} of {len(attempts)} probes ended as they must; {refused} of them were refused, as they should be."
+            f"{good} of {len(attempts)} probes ended as expected; {refused} of them were rejected, as they should be."
         )
         lines += [
             f"{attempt.probe.name}: {redact(attempt.excused)}." for attempt in attempts if attempt.excused
         ]
     if plan.changes:
         lines.append(
-            "To go back: firescreen undo --yes (or u on the proof screen). Every file is kept as it was."
+            "Undo with: firescreen undo --yes (or u on the verification screen). The previous files are kept."
         )
     return tuple(lines)
 

@@ -138,7 +138,7 @@ def file_change(record: Record, reversal: Reversal, now: FileState | None) -> Wr
         raise ChangedError(
             "somebody changed it since the run, so it was left as it is",
             where=f"{reversal.host}:{reversal.path}",
-            todo="compare it with the run's diff in the history",
+            todo="Compare it with the run's diff in the history",
         )
     return WriteFile(
         host=reversal.host,
@@ -188,7 +188,7 @@ def check(record: Record, hosts: Hosts) -> None:
         raise ChangedError(
             "somebody changed it since that run; nothing was undone",
             where=", ".join(changed),
-            todo="put it back by hand with the run's diff from the history",
+            todo="Restore it yourself with the run's diff: firescreen history",
         )
     for written in files.values():
         for entries in written.values():
@@ -209,7 +209,7 @@ def combined(troubles: Sequence[tuple[str, FirescreenError]]) -> FirescreenError
         places = ", ".join(dict.fromkeys(posixpath.basename(error.where) for error in errors if error.where))
         kind = ServiceError if all(isinstance(error, ServiceError) for error in errors) else RestoreError
         found = kind(
-            f"{len(errors)} things could not be put back: {first.what}", where=places, todo=first.todo
+            f"{len(errors)} things could not be rolled back: {first.what}", where=places, todo=first.todo
         )
     found.hosts = tuple(dict.fromkeys(host for host, _ in troubles))
     return found

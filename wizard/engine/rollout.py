@@ -1,7 +1,7 @@
-"""Takes a plan to its hosts: a canary before many, each host's failure its own, and the proof at the end.
+"""Applies a plan to its hosts: a canary before the others, and verification at the end.
 
-A host that fails is put back and left out: what others say about it (a Prometheus' job) is planned anew without it,
-and the rest goes on. Only where the others cannot do without it, the whole run fails.
+A host that fails is rolled back and left out: what other hosts have to know of it (a job of Prometheus) is planned anew
+without it, and the rest goes on. Only where the others need that host, the whole run fails.
 """
 
 from __future__ import annotations
@@ -91,20 +91,20 @@ class Rollout:
         return tuple(self._lost)
 
     def run(self, canary: str = "") -> tuple[Attempt, ...]:
-        """Changes and proves; what the probes said at the end, of the hosts that are proven.
+        """Changes and verifies; how the probes of the verified hosts ended.
 
         Args:
-            canary: the host that goes first, alone.
+            canary: the host that is changed and verified first, alone.
 
         Raises:
-            FirescreenError: the run failed as a whole. What was made until then stands; the caller puts it back.
+            FirescreenError: the run failed as a whole. What was made until then stands; the caller rolls it back.
         """
         for host in self._changed:
             self._say(host, "waiting" if canary and host != canary else "working")
         first = self._for_canary(canary)
         if first is not None:
             self._log_line(
-                f"{canary} goes first: it is changed and proven before the others are touched", canary
+                f"{canary} is the canary: it is changed and verified before the other hosts", canary
             )
             if failed := self._executor.apply(self._remaining(first)):
                 raise next(iter(failed.values()))
@@ -133,7 +133,7 @@ class Rollout:
         try:
             return planner.narrowed(self._plan, (canary,))
         except InputError as error:
-            self._log_line(f"no host goes first: {error.what}", canary)
+            self._log_line(f"there is no canary: {error.what}", canary)
             return None
 
     def _remaining(self, target: Plan) -> tuple[PlannedStep, ...]:
@@ -165,7 +165,7 @@ class Rollout:
             excuse=lambda attempt: excuse(self._before, attempt),
         )
         if self._cancel.is_set():
-            raise CancelledError("you stopped the run while it was being proven")
+            raise CancelledError("you stopped the run during verification")
         self._attempts |= {attempt.probe.id: attempt for attempt in found}
         return tuple(self._attempts[probe.id] for probe in wanted)
 
@@ -190,7 +190,7 @@ class Rollout:
             return {}
         found = self._comparison.regressions(target.watched, since=self._since, lost=self.lost)
         if self._cancel.is_set():
-            raise CancelledError("you stopped the run while it was being proven")
+            raise CancelledError("you stopped the run during verification")
         for each in found:
             if each.host not in self._independent:
                 raise each.error()
@@ -199,7 +199,7 @@ class Rollout:
     # -- losing one ---------------------------------------------------------------------------------------
 
     def _without(self, failed: dict[str, FirescreenError]) -> Plan:
-        """Puts these hosts back and gives the plan for the others.
+        """Rolls these hosts back and gives the plan for the others.
 
         Raises:
             FirescreenError: what happened there, if the others cannot go on without them.
@@ -247,7 +247,7 @@ class Rollout:
         )
 
     def rolled_back(self, trouble: FirescreenError | None = None) -> None:
-        """The whole run was put back: so it stands on each host that was not lost before.
+        """The whole run was rolled back, on each host that was not lost before.
 
         Args:
             trouble: why some of it was not; where it names no hosts, none is known to be.

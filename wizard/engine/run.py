@@ -144,13 +144,13 @@ class Run:
         if trouble is not None:
             state: State = "failed"
             error = RestoreError(
-                f"{error.what}; and putting back failed: {trouble.what}",
+                f"{error.what}; and the rollback failed: {trouble.what}",
                 where=trouble.where or error.where,
                 todo=trouble.todo,
             )
         else:
             state = "cancelled" if isinstance(error, CancelledError) else "rolled-back"
-        back = "Everything that was changed is back as it was, and the services run as before."
+        back = "Every change is rolled back, and the services run as before."
         return Outcome(
             run=log.run,
             state=state,

@@ -24,7 +24,7 @@ _RELOAD = re.compile(
 def asking(
     service: Service, known: Sequence[Probe] = (), dial: probes.Dial | None = None
 ) -> Callable[[], Loaded | None] | None:
-    """Asks a program for its last reload, as it may be asked now; None for those that do not say, and out of reach.
+    """Asks a program for its last reload, as it may be asked now; None for those that do not say, and for unreachable ones.
 
     Args:
         service: the Prometheus.

@@ -1,4 +1,4 @@
-"""Scans hosts: what runs where, how open it is on the wire, and which protection is proposed for it."""
+"""Scans hosts: what runs where, how it is protected on the wire, and which protection is proposed for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wizard.model import ComponentSpec, Event, Facts, Finding, Service, Stack
 
 
 def scan(stack: Stack, facts: Facts, dial: probes.Dial, emit: Callable[[Event], None]) -> Scan:
-    """How open every component of a stack is, and further instances of them that the stack does not name.
+    """How every component of a stack is protected, and further instances of them that the stack does not name.
 
     Args:
         facts: what is on its hosts.

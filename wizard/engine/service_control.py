@@ -1,4 +1,4 @@
-"""Restarts and reloads services, by themselves or by the person's hand, and waits until they have."""
+"""Restarts and reloads services, by themselves or with manual commands, and waits until they have."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TURN_TIMEOUT = 15.0
 """Seconds: discovery and the scrape manager of Prometheus each pass targets on every five."""
 
 PERSON_TIMEOUT = 1800.0
-"""Seconds that a person has for a restart by hand."""
+"""Seconds that a person has for a restart with manual commands."""
 
 
 class ServiceControl:
@@ -127,7 +127,7 @@ class ServiceControl:
                 raise CancelledError("you stopped the run while it waited for you", where=change.title())
             if time.monotonic() > deadline:
                 raise HostError(
-                    "nobody restarted it within half an hour", where=change.title(), todo="run this again"
+                    "nobody restarted it within half an hour", where=change.title(), todo="Run this again"
                 )
 
     def _completion_check(self, change: RunService) -> Callable[[], bool]:
@@ -197,7 +197,7 @@ def _asked(connection: Connection, service: Service) -> Callable[[float], bool] 
 def reload(
     connection: Connection, service: Service, known: Sequence[Probe] = (), dial: probes.Dial | None = None
 ) -> None:
-    """Has a service read its configuration again; back when it says that it has.
+    """Reloads a service; returns when the service says that it has read its configuration.
 
     Args:
         connection: the service's host.

@@ -1,7 +1,7 @@
-"""What is left of a run on its hosts, by the journal: what is not as it was before. Changes nothing.
+"""What is left of a run on its hosts, by the journal: what is not as it was before.
 
-With it, a person can end a recovery that cannot end by itself: what runs as before, whatever `recover` says, need not
-be owed any longer.
+With it, a person can end a recovery that cannot end by itself: a run whose hosts are as before, whatever `recover` says,
+is forgotten.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remains:
-    """What is left of a run that was not put back."""
+    """What is left of a run that was not rolled back."""
 
     run: str
     title: str
@@ -72,8 +72,8 @@ def forget(record: Record, left: Remains, *, as_it_is: bool) -> Outcome:
             f"{len(places)} of what it touched is not as it was before, so the run is not forgotten",
             where=", ".join(places),
             todo=(
-                f"Put it back by hand (the copies lie in {record.folder / 'before'}), "
-                f"or keep it so: firescreen recover --forget {record.run} --as-it-is --yes"
+                f"Restore it yourself (the copies are in {record.folder / 'before'}), "
+                f"or keep it as is: firescreen recover --forget {record.run} --as-it-is --yes"
             ),
         )
         return Outcome(run=record.run, state="failed", error=error)
@@ -92,7 +92,7 @@ def forget(record: Record, left: Remains, *, as_it_is: bool) -> Outcome:
     said = (
         "Every file is as it was before that run, and the services run."
         if not left.differences
-        else f"What differs stays as it is. The files as they were lie in {record.folder / 'before'}."
+        else f"What differs stays as it is. The previous files are in {record.folder / 'before'}."
     )
     return Outcome(run=record.run, state="forgotten", summary=(said,))
 
@@ -122,7 +122,7 @@ def _on_host(record: Record, name: str, entries: Sequence[Entry], hosts: Hosts) 
             if service.active and not _runs(service, hosts)
         ]
     except FirescreenError as error:
-        return [Difference(host=name, path="", what=f"it cannot be looked at: {error.what}")]
+        return [Difference(host=name, path="", what=f"it cannot be read: {error.what}")]
 
 
 def _said(record: Record, before: Image | None, after: Image | None, now: FileState | None) -> str:

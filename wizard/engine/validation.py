@@ -54,9 +54,9 @@ def validate(
         if ended.code != 0 and not unknown:
             said = (ended.stdout + ended.stderr).replace(staged, change.path).strip()
             raise ValidationError(
-                f"promtool refuses it: {redact(plain(said, 500))}",
+                f"promtool rejects it: {redact(plain(said, 500))}",
                 where=f"{change.host}:{change.path}",
-                todo="the old file is still in place; mend what it names and plan again",
+                todo="Correct what it names and plan again; the old file is still in place",
             )
 
 

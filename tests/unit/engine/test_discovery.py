@@ -288,8 +288,8 @@ def test_a_scan_tells_what_is_open_what_is_down_and_what_is_missing(pair: Site, 
         found = pair.engine().scan(stack, emit=pair.emit)
     states = {each.key: (each.state, each.words) for each in found.exposures}
     assert states["srv1/pushgateway"] == ("down", "does not answer")
-    assert ("open", "plain, no password: open to everyone") in states.values()
-    assert ("partly", "password, but in plain sight") in states.values()
+    assert ("open", "unprotected: no TLS, no password") in states.values()
+    assert ("partly", "password, but no TLS") in states.values()
     ids = {each.id for each in found.findings}
     assert {"not-found", "not-in-stack", "open-to-everyone", "not-answering"} <= ids
     assert {each.id for each in found.remarks} == {"not-found", "not-in-stack"}

@@ -151,7 +151,7 @@ def test_a_file_that_is_written_twice_comes_back_to_what_was_there_first(make_si
     assert site.connections["srv1"].files["/etc/old"].content == b"newer\n"
     run.roll_back()
     assert site.connections["srv1"].files["/etc/old"] == OLD
-    assert [event.text for event in site.told("rollback")] == ["put back /etc/old"]
+    assert [event.text for event in site.told("rollback")] == ["restore /etc/old"]
 
 
 def test_services_restart_and_reload_and_do_so_again_for_a_rollback(make_site: Make) -> None:

@@ -66,7 +66,7 @@ def test_nothing_new_begins_before_that(interrupted: Site) -> None:
     engine = interrupted.engine()
     for outcome in (engine.apply(interrupted.plan([step(edit("srv2"))])), engine.undo()):
         assert isinstance(outcome.error, JournalError)
-        assert outcome.error.todo == "run: firescreen recover --yes"
+        assert outcome.error.todo == "Run: firescreen recover --yes"
     assert interrupted.connections["srv2"].files["/etc/old"] == OLD
 
 
@@ -157,7 +157,7 @@ def test_a_run_is_forgotten_as_it_is_and_its_copies_stay(interrupted: Site) -> N
     assert outcome.state == "forgotten"
     assert "stays as it is" in outcome.summary[0]
     assert (Path(run.folder) / "before").exists()
-    with pytest.raises(InputError, match="nothing to be put back"):
+    with pytest.raises(InputError, match="nothing of this run"):
         engine.remains(run.run)
     (unknown,) = engine.forget(run.run)
     assert isinstance(unknown.error, InputError)
@@ -188,9 +188,7 @@ def test_what_a_file_is_now(now: FileState | None, what: str, interrupted: Site)
 def test_a_host_that_cannot_be_read_is_a_difference(interrupted: Site) -> None:
     interrupted.connections["srv1"].faults["read", "*"] = AwayError("no answer", where="srv1")
     (left,) = interrupted.engine().remains()
-    assert [(each.path, each.what) for each in left.differences] == [
-        ("", "it cannot be looked at: no answer")
-    ]
+    assert [(each.path, each.what) for each in left.differences] == [("", "it cannot be read: no answer")]
 
 
 def test_a_service_that_cannot_be_asked_does_not_run(

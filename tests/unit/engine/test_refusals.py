@@ -101,8 +101,8 @@ def test_what_is_restarted_has_to_answer_before(make_site: Make) -> None:
 @pytest.mark.parametrize(
     ("plain", "secure", "state", "words"),
     [
-        ("200", "", "open", "plain, no password: open to everyone"),
-        ("401", "", "partly", "password, but in plain sight"),
+        ("200", "", "open", "unprotected: no TLS, no password"),
+        ("401", "", "partly", "password, but no TLS"),
         ("400", "200", "partly", "TLS, no password"),
         ("400", "401", "secured", "TLS + password"),
         ("400", "refused", "secured", "TLS + client certificate"),
@@ -130,7 +130,7 @@ def test_how_open_a_service_is(
 
 def test_what_is_out_of_reach_is_not_asked(make_site: Make) -> None:
     found = exposure(make_site().service("srv1", out_of_reach="a firewall"))
-    assert (found.state, found.words) == ("down", "cannot be asked from here: a firewall")
+    assert (found.state, found.words) == ("down", "cannot be probed from here: a firewall")
 
 
 # -- names ---------------------------------------------------------------------------------------------------

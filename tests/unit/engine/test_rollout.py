@@ -356,7 +356,7 @@ def test_another_firescreen_at_work_is_not_disturbed(three: tuple[Site, Plan], w
 def test_what_does_not_answer_before_is_not_touched(three: tuple[Site, Plan], wire: Wire) -> None:
     site, plan = three
     wire.silent.add("srv1:9100")
-    wire.answer = lambda each: attempt(each, "error") if each.name == "how open it is" else None
+    wire.answer = lambda each: attempt(each, "error") if each.name == "protection" else None
     outcome = site.engine().apply(plan)
     assert isinstance(outcome.error, InputError)
     assert "does not answer at srv1:9100" in outcome.error.what
@@ -431,7 +431,7 @@ def test_from_four_hosts_on_one_goes_first(tmp_path: Path, manager: MemoryManage
 
 def test_a_canary_has_to_be_able_to_go_first(three: tuple[Site, Plan], wire: Wire) -> None:
     site, plan = three
-    with pytest.raises(InputError, match="prometheus cannot go first") as caught:
+    with pytest.raises(InputError, match="prometheus cannot be the canary") as caught:
         canary_of(plan, "prometheus")
     assert "srv1, srv2, srv3" in caught.value.todo
     with pytest.raises(InputError):
@@ -447,7 +447,7 @@ def test_a_canary_has_to_be_able_to_go_first(three: tuple[Site, Plan], wire: Wir
         known, services=tuple(replace(each, web_config="/etc/prometheus/web.yml") for each in known.services)
     )
     hosts = {**plan.facts.hosts, "prometheus": encrypted}
-    assert "encrypted" in reason_for_none(replace(plan, facts=replace(plan.facts, hosts=hosts)))
+    assert "uses TLS itself" in reason_for_none(replace(plan, facts=replace(plan.facts, hosts=hosts)))
     outcome = site.engine().apply(plan, canary="prometheus")
     assert isinstance(outcome.error, InputError)
 
