@@ -18,11 +18,13 @@ from ruamel.yaml import YAML
 from wizard import assets, planner
 from wizard.certificates import issue
 from wizard.components import component as find_component
+from wizard.config_files.unit_settings import joined
 from wizard.errors import FirescreenError
 from wizard.inventory import stack_file as stack
 from wizard.model import (
     WORKSPACE,
     Answers,
+    Caller,
     Change,
     Facts,
     FileState,
@@ -140,6 +142,7 @@ def _host(wanted: Stack, name: str, described: Mapping[str, Any]) -> HostFacts:
         promtool=described.get("promtool", ""),
         clock=described.get("clock", 0.0),
         services=tuple(_service(name, each) for each in described.get("services", ())),
+        callers=tuple(Caller(**each) for each in described.get("callers", ())),
         files={path: _state(text, root) for path, text in described.get("files", {}).items()},
         folders={
             path: PathInfo("folder", 0o755, "root", "root", 4096) for path in described.get("folders", ())
@@ -162,6 +165,7 @@ def _state(described: str | Mapping[str, Any], root: bool) -> FileState:
 def _service(host: str, described: Mapping[str, Any]) -> Service:
     known = find_component(described["component"])
     fields = dict(described)
+    units = fields.pop("unit_files", {})
     flags = fields.pop(
         "flags", {"kind": "envfile", "path": f"/etc/default/{known.units[0]}", "variable": "ARGS"}
     )
@@ -179,6 +183,8 @@ def _service(host: str, described: Mapping[str, Any]) -> Service:
             **fields,
             "arguments": tuple(fields.get("arguments", ())),
             "hidden": tuple(fields.get("hidden", ())),
+            "shared_with": tuple(fields.get("shared_with", ())),
+            "unit_text": joined(list(units.items())),
             "flags": FlagPlace(**flags),
         }
     )
@@ -235,6 +241,8 @@ def _restarted(service: Service, files: Mapping[str, FileState | None]) -> Servi
     running = replace(service, arguments=(*kept, *given.values()))
     # What a person starts by hand has no file of flags: the plan's words told them which web configuration.
     web = running.flag(known.web_flag(service.version)) or f"{service.home}/web.yml"
+    if service.credentials:  # a copy, which the discovery leads back to the file
+        web = web.replace(service.credentials, service.home)
     return replace(running, web_config=web)
 
 

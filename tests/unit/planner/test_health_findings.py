@@ -1,0 +1,151 @@
+"""What a plan tells of the state before it, and which clients it will break."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.planner import planned
+from wizard import planner
+from wizard.model import (
+    Facts,
+    Plan,
+    PrometheusHealth,
+    Proxies,
+    ProxyRoute,
+    TargetHealth,
+)
+from wizard.planner import broken_clients, health_findings
+
+
+def target(**changed: object) -> TargetHealth:
+    fields: dict[str, object] = {
+        "pool": "node",
+        "labels": {"instance": "srv1:9100", "job": "node"},
+        "address": "srv1:9100",
+        "url": "http://srv1:9100/metrics",
+        "health": "up",
+    }
+    return TargetHealth(**{**fields, **changed})  # type: ignore[arg-type]
+
+
+def plan_with(*targets: TargetHealth, **changed: object) -> Plan:
+    case = planned.case("level-password")
+    health = {"prometheus/prometheus": PrometheusHealth(host="prometheus", targets=targets)}
+    facts = replace(planned.looked_up(case.stack, case.facts), health=health, **changed)  # type: ignore[arg-type]
+    return planner.plan(case.stack, facts, case.answers)
+
+
+def told(plan: Plan, finding: str) -> list[str]:
+    return [each.what for each in plan.warnings if each.id == finding]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(45, "45 s"), (119.4, "119 s"), (300, "5 min"), (5400, "1 h 30 min"), (125, "2 min 5 s")],
+)
+def test_a_time_is_shown_as_people_write_it(seconds: float, text: str) -> None:
+    assert health_findings.shown(seconds) == text
+
+
+def test_what_is_down_already_is_told_with_its_reason() -> None:
+    plan = plan_with(target(health="down", error="connection refused", url="http://other:9100/metrics"))
+    (what,) = told(plan, "down-before")
+    assert "connection refused" in what
+    (finding,) = (each for each in plan.warnings if each.id == "down-before")
+    assert (finding.host, finding.component) == ("prometheus", "prometheus")
+
+
+def test_what_the_plan_cures_is_told_as_such() -> None:
+    error = "server returned HTTP status 401 Unauthorized"
+    case = planned.case("level-password")
+    base = case.plan()
+    up = next(probe for probe in base.probes if probe.kind == "up")
+    health = {up.asker: PrometheusHealth(host="prometheus", targets=(target(health="down", error=error),))}
+    found = health_findings.findings(case.stack, replace(base.facts, health=health), (up,))
+    assert [each.mend for each in found] == ["nothing to do"]
+
+
+def test_many_that_are_down_are_counted() -> None:
+    plan = plan_with(*(target(health="down", url=f"http://other:{port}/metrics") for port in range(1, 14)))
+    found = told(plan, "down-before")
+    assert len(found) == 11
+    assert found[-1].startswith("3 more targets")
+
+
+def test_a_prometheus_that_cannot_be_asked_and_a_proxy_that_cannot_be_read_are_told() -> None:
+    facts = Facts(
+        hosts={},
+        health={"m/prometheus": PrometheusHealth(host="m", unanswered="connection refused")},
+        proxies={"m": Proxies(unread=("nginx: include of a folder",))},
+        unreachable={("m", "srv1:9100"): "no route to host"},
+    )
+    found = health_findings.findings(planned.case("level-tls").stack, facts, ())
+    assert [each.id for each in found] == ["health-unknown", "proxy-unread", "unreachable-from-prometheus"]
+    assert "connection refused" in found[0].what
+    assert "no route to host" in found[2].what
+
+
+@pytest.mark.parametrize(("interval", "many"), [(30.0, 0), (60.0, 0), (600.0, 1)])
+def test_a_job_that_is_scraped_seldom_makes_verification_wait(interval: float, many: int) -> None:
+    plan = plan_with(target(interval=interval), target(pool="often", interval=15.0))
+    assert len(told(plan, "slow-scrape")) == many
+    assert plan.longest_wait >= health_findings.wait_of(interval, 10.0)
+    if many:
+        assert "every 10 min" in told(plan, "slow-scrape")[0]
+
+
+def test_a_server_that_nobody_scrapes_is_asked_about_first() -> None:
+    case = planned.case("job-missing")
+    facts = planned.looked_up(case.stack, case.facts)
+    pairs = health_findings.unscraped(case.stack, facts)
+    assert [(client.key, server.key) for client, server in pairs]
+    assert all(client.host.spec.name != server.spec.host for client, server in pairs)
+
+
+# -- clients that a plan breaks -----------------------------------------------------------------------------
+
+
+def route(**changed: object) -> ProxyRoute:
+    fields: dict[str, object] = {
+        "host": "srv1",
+        "program": "nginx",
+        "file": "/etc/nginx/sites-enabled/node",
+        "line": 5,
+        "upstream": "127.0.0.1:9100",
+        "scheme": "http",
+    }
+    return ProxyRoute(**{**fields, **changed})  # type: ignore[arg-type]
+
+
+def test_a_proxy_that_will_be_rejected_is_named_and_can_be_accepted() -> None:
+    plan = plan_with(
+        proxies={"srv1": Proxies(routes=(route(), route(line=9), route(upstream="127.0.0.1:80")))}
+    )
+    (broken,) = plan.unaccepted
+    assert broken.key == "srv1/nginx/node_exporter"
+    assert broken.where == ("srv1:/etc/nginx/sites-enabled/node:5", "srv1:/etc/nginx/sites-enabled/node:9")
+    assert broken.lines
+    (finding,) = (each for each in plan.warnings if each.id == broken_clients.BREAKS)
+    assert "--accept-broken 'srv1/nginx/node_exporter'" in finding.mend
+    accepted = broken_clients.accepted(plan)
+    assert accepted.unaccepted == ()
+    (finding,) = (each for each in accepted.warnings if each.id == broken_clients.BREAKS)
+    assert "--accept-broken" not in finding.mend
+    assert len(broken_clients.routes(plan.stack, plan.facts)) == 2
+
+
+def test_a_proxy_that_asks_by_https_and_logs_in_is_not_broken() -> None:
+    plan = plan_with(proxies={"srv1": Proxies(routes=(route(scheme="https", authorization=True),))})
+    assert plan.broken_clients == ()
+
+
+def test_a_job_whose_targets_are_discovered_is_broken() -> None:
+    plan = plan_with(target(pool="cloud", discovered=True), target(pool="node"))
+    (broken,) = plan.broken_clients
+    assert (broken.job, broken.client, broken.key) == (
+        "cloud",
+        "job cloud",
+        "prometheus/job:cloud/srv1/node_exporter",
+    )

@@ -1,0 +1,130 @@
+"""Plans for some of the hosts, and what is left of a plan when part of it was carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.planner import planned
+from wizard import planner
+from wizard.errors import InputError
+from wizard.model import WORKSPACE, Change, ContentKind, MakeFolder, Plan, Role, StepKind, WriteFile
+
+
+def whole() -> Plan:
+    """Two servers with a password, and the Prometheus that scrapes both."""
+    return replace(planned.case("only-the-canary"), keep=()).plan()
+
+
+def contents(changes: Sequence[Change]) -> dict[tuple[str, str], bytes | None]:
+    """What each file holds in the end."""
+    return {
+        (change.host, change.path): change.after.content if change.after else None
+        for change in changes
+        if isinstance(change, WriteFile)
+    }
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return whole()
+
+
+def test_the_hosts_of_the_clients_are_askers(plan: Plan) -> None:
+    assert planner.askers(plan) == {"prometheus"}
+    assert planner.changed_hosts(plan) == tuple(spec.name for spec in plan.stack.hosts)
+
+
+def test_a_rotation_makes_every_host_an_asker() -> None:
+    plan = planned.case("renew-passwords").plan()
+    assert {step.host for step in plan.steps if step.kind is StepKind.ROTATE} <= planner.askers(plan)
+
+
+def test_nothing_is_left_out_where_all_are_kept(plan: Plan) -> None:
+    assert planner.narrowed(plan, {"srv1", "srv2"}) is plan
+
+
+def test_a_narrowed_plan_has_the_very_keys_of_the_whole_one(plan: Plan) -> None:
+    part = planner.narrowed(plan, {"srv1"})
+    assert "srv2" not in {step.host for step in part.steps}
+    assert part.secrets == plan.secrets
+    of_whole, of_part = contents(plan.changes), contents(part.changes)
+    same = {place for place in of_part if place[0] in ("srv1", WORKSPACE)}
+    assert {place: of_part[place] for place in same} == {place: of_whole[place] for place in same}
+    kinds = {change.content_kind for change in part.changes if isinstance(change, WriteFile)}
+    assert {ContentKind.PRIVATE_KEY, ContentKind.CERTIFICATE, ContentKind.WEB_CONFIG} <= kinds
+    config = of_part["prometheus", "/etc/prometheus/prometheus.yml"]
+    assert config is not None
+    assert b"srv2:9100" in config, "it is scraped as before"
+    assert config != of_whole["prometheus", "/etc/prometheus/prometheus.yml"]
+    assert {probe.host for probe in part.probes} == {"srv1"}
+
+
+def test_what_is_replaced_cannot_be_divided() -> None:
+    case = replace(planned.case("only-the-canary"), keep=())
+    plan = replace(case, answers=replace(case.answers, renew=frozenset({"certificates"}))).plan()
+    with pytest.raises(InputError, match="replaced on all hosts, or on none"):
+        planner.narrowed(plan, {"srv1"})
+
+
+def test_the_peers_of_a_cluster_cannot_be_divided(plan: Plan) -> None:
+    peers = tuple(
+        replace(step, kind=StepKind.CLUSTER)
+        for step in plan.steps
+        if step.kind is StepKind.WEB_CONFIG and step.role is Role.SERVER
+    )
+    assert len({step.host for step in peers}) == 2
+    with pytest.raises(InputError, match="peers of a cluster"):
+        planner.narrowed(replace(plan, steps=(*plan.steps, *peers)), {"srv1"})
+
+
+def test_after_its_part_the_rest_of_a_plan_ends_where_the_whole_one_would(plan: Plan) -> None:
+    part = planner.narrowed(plan, {"srv1"})
+    rest = planner.remaining(plan, part.changes)
+    left = [change for step in rest for change in step.changes]
+    both = {**contents(part.changes), **contents(left)}
+    assert both == contents(plan.changes)
+    places = {(change.host, change.path) for change in part.changes if isinstance(change, MakeFolder)}
+    assert not places & {(change.host, change.path) for change in left if isinstance(change, MakeFolder)}
+    assert ("srv1", "restart") not in {(change.host, change.kind) for change in left}
+    assert ("srv2", "restart") in {(change.host, change.kind) for change in left}
+    assert ("prometheus", "reload") in {(change.host, change.kind) for change in left}, (
+        "its jobs changed again"
+    )
+
+
+def test_each_edit_of_the_rest_begins_with_what_the_part_left(plan: Plan) -> None:
+    now = contents(planner.narrowed(plan, {"srv1"}).changes)
+    for step in planner.remaining(plan, planner.narrowed(plan, {"srv1"}).changes):
+        for change in step.changes:
+            if isinstance(change, WriteFile):
+                place = change.host, change.path
+                if place in now:
+                    assert (change.before.content if change.before else None) == now[place]
+                now[place] = change.after.content if change.after else None
+
+
+def test_nothing_remains_of_a_plan_that_was_carried_out(plan: Plan) -> None:
+    assert planner.remaining(plan, plan.changes) == ()
+    assert planner.remaining(plan, ()) == plan.steps
+
+
+def test_jobs_that_have_their_login_keep_it_while_others_turn(plan: Plan) -> None:
+    part = planner.narrowed(plan, {"srv1"})
+    following = planner.following(plan, part.changes)
+    first = next(step for step in following.steps if step.kind is StepKind.SCRAPE_CONFIG)
+    (edit,) = (change for change in first.changes if isinstance(change, WriteFile))
+    assert edit.after is not None
+    assert b"password_file" in edit.after.content, "srv1 is asked with its login all the time"
+    before = next(step for step in plan.steps if step.kind is StepKind.SCRAPE_CONFIG).changes[0]
+    assert isinstance(before, WriteFile)
+    assert before.after is not None
+    assert b"password_file" not in before.after.content, "in one go, logins come with the second edit"
+    assert contents(following.changes) == contents(plan.changes)
+
+
+def test_a_plan_without_logins_is_followed_as_it_is() -> None:
+    plan = planned.case("all-tls").plan()
+    assert planner.following(plan, ()) is plan
