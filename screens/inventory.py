@@ -17,7 +17,7 @@ from screens.state_styles import describe_error, fit, inline, place, safe
 
 if TYPE_CHECKING:
     from screens.state import ErrorMessage
-    from wizard.engine import Holding
+    from wizard.engine import InventoryItem
 
 KINDS = {"authority": "CA", "certificate": "certificate", "user": "user"}
 SOON = 30 * 86400.0
@@ -45,7 +45,7 @@ password the servers know a hash only; Prometheus reads it from a file that it a
 
     def __init__(self) -> None:
         super().__init__()
-        self._found: tuple[Holding, ...] = ()
+        self._found: tuple[InventoryItem, ...] = ()
 
     def body(self) -> ComposeResult:
         """A list, and the one in hand beneath."""
@@ -71,9 +71,9 @@ password the servers know a hash only; Prometheus reads it from a file that it a
                 "Firescreen is still looking at the hosts; press 'r' in a moment."
             )
             return
-        self.firescreen.ask(lambda: self.firescreen.client.holdings(stack), self._have, self._refused)
+        self.firescreen.ask(lambda: self.firescreen.client.inventory(stack), self._have, self._refused)
 
-    def _have(self, found: tuple[Holding, ...]) -> None:
+    def _have(self, found: tuple[InventoryItem, ...]) -> None:
         self._found = found
         self._draw()
 
@@ -118,7 +118,7 @@ def _columns(room: int, kind: str, whom: str, host: str, until: str) -> str:
     return f"{fit(kind, 12)} {fit(whom, rest)} {fit(host, 15)} {fit(until, 18)}"
 
 
-def _line(room: int, one: Holding) -> Content:
+def _line(room: int, one: InventoryItem) -> Content:
     until, colour = _until(one)
     text = _columns(
         room, KINDS[one.kind], one.for_whom, "own folder" if one.host == "workspace" else one.host, ""
@@ -126,7 +126,7 @@ def _line(room: int, one: Holding) -> Content:
     return Content.assemble(text, (fit(until, 18), colour))
 
 
-def _until(one: Holding) -> tuple[str, str]:
+def _until(one: InventoryItem) -> tuple[str, str]:
     if not one.not_after:
         return "–", "$quiet"
     day = time.strftime("%Y-%m-%d", time.gmtime(one.not_after))
@@ -138,7 +138,7 @@ def _until(one: Holding) -> tuple[str, str]:
     return f"✓ {day}", "$success"
 
 
-def _detail(one: Holding) -> Content:
+def _detail(one: InventoryItem) -> Content:
     until, colour = _until(one)
     return Content("\n").join(
         [

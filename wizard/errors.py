@@ -167,7 +167,7 @@ class ServiceError(FirescreenError):
         self.log = log
 
 
-class ProofError(FirescreenError):
+class VerificationError(FirescreenError):
     """A probe did not end as it must."""
 
     title = "Verification failed"

@@ -157,7 +157,7 @@ class RunController:
         def work(emit: Emit, cancel: threading.Event) -> Outcome | None:
             plan = client.engine.plan(stack, answers)
             self._set_connections(plan.arrows)
-            return client.engine.complete(plan, client.engine.prove(plan, emit, cancel), emit, cancel)
+            return client.engine.complete(plan, client.engine.run_probes(plan, emit, cancel), emit, cancel)
 
         state = replace(begin("verify"), run=before.run, outcome=before.outcome, plan=before.plan)
         return self.start(state, work)
@@ -172,7 +172,7 @@ class RunController:
         def work(emit: Emit, cancel: threading.Event) -> None:
             plan = client.current_connections(scan, stack, answers)
             self._set_connections(plan.arrows)
-            client.engine.prove(plan, emit, cancel)
+            client.engine.run_probes(plan, emit, cancel)
 
         return self.start(replace(begin("verify"), run=before.run, outcome=before.outcome), work)
 

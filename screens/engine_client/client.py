@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 if TYPE_CHECKING:
     from wizard.connections.credentials import SecretKind
     from wizard.diagnostics.catalogue import Diagnosis
-    from wizard.engine import Engine, Holding, Outcome, Remains, Scan
+    from wizard.engine import Engine, InventoryItem, Outcome, Remains, Scan
     from wizard.engine.manual_probe import Answered, Request
     from wizard.inventory.sources import Instance
     from wizard.labs import Lab, LabSession
@@ -217,12 +217,12 @@ class EngineClient:
 
         return planner.answer(stack, setting, value)
 
-    def holdings(self, stack: Stack) -> tuple[Holding, ...]:
+    def inventory(self, stack: Stack) -> tuple[InventoryItem, ...]:
         """The certificates and users that exist, also where the stack in hand does not ask for any."""
         engine = self.engine
         asked = tuple(replace(one, protect=one.protect or ("tls", "basic_auth")) for one in stack.components)
         whole = replace(stack, components=asked)
-        return engine.holdings(whole, engine.inspect(whole))
+        return engine.inventory(whole, engine.inspect(whole))
 
     def current_connections(self, scan: Scan, stack: Stack, answers: Answers) -> Plan:
         """The present connections: a plan with the probes that test them, and no others."""

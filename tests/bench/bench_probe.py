@@ -24,7 +24,7 @@ from tests.integration.stand import free_port, running
 from wizard import binaries, probes
 from wizard.certificates import issue
 from wizard.engine.outcome import silent
-from wizard.engine.verification import MOST, MOST_BESIDE_A_SCREEN, prove
+from wizard.engine.verification import MOST, MOST_BESIDE_A_SCREEN, run_probes
 from wizard.model import Probe
 from wizard.probes.http import SCRAPE
 
@@ -76,7 +76,7 @@ def together(asked: list[Probe], folder: Path) -> tuple[float, float, float]:
     for _ in range(TURNS):
         for most, seconds in ours.items():
             began = time.perf_counter()
-            attempts = prove(asked, run="", emit=silent, cancel=threading.Event(), most=most)
+            attempts = run_probes(asked, run="", emit=silent, cancel=threading.Event(), most=most)
             seconds.append(time.perf_counter() - began)
             assert all(one.ok and one.tls and one.tls.chain for one in attempts), "every target answers"
         began = time.perf_counter()

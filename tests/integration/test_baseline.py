@@ -20,7 +20,7 @@ from tests.integration.test_existing import Hand
 from tests.integration.whole_stand import LEVELS, Whole, until, whole
 from wizard import planner
 from wizard.engine import Engine
-from wizard.errors import InputError, ProofError
+from wizard.errors import InputError, VerificationError
 from wizard.inventory.stack_file import dump, parse
 from wizard.model import Probe, PrometheusHealth, Stack
 from wizard.practice import PracticeStack
@@ -103,7 +103,7 @@ def test_a_target_that_the_plan_does_not_know_breaks_and_the_run_is_rolled_back(
         outcome = hand.engine.apply(hand.engine.plan(stack))
         assert outcome.state == "rolled-back"
         error = outcome.error
-        assert isinstance(error, ProofError)
+        assert isinstance(error, VerificationError)
         assert other in error.what and "was up before and is down now" in error.what
         assert "400" in error.what and "other-way" in error.todo and error.where == "prometheus/prometheus"
         assert outcome.health is not None and outcome.health.up_before == 3
@@ -134,7 +134,7 @@ def test_what_was_down_before_for_its_own_reason_is_told_and_does_not_count(hand
     assert any("nosuch.invalid" in each for each in outcome.health.down_before)
     assert any("was down before" in line for line in outcome.summary)
     # Later, too: the same reason is no failure.
-    attempts = hand.engine.prove(hand.engine.plan(plan.stack))
+    attempts = hand.engine.run_probes(hand.engine.plan(plan.stack))
     assert [each.probe.kind for each in attempts if not each.ok] == ["up"]
     assert not any(each.failed for each in attempts)
 
@@ -168,7 +168,7 @@ def test_verification_that_is_left_for_later_is_completed_by_verify(hand: Hand) 
         assert hand.engine.history()[0].state == "changed"
 
         again = hand.engine.plan(plan.stack)
-        done = hand.engine.complete(again, hand.engine.prove(again))
+        done = hand.engine.complete(again, hand.engine.run_probes(again))
         assert done is not None and (done.state, done.error) == ("proven", None)
         assert hand.engine.history()[0].state == "proven"
         assert hand.engine.complete(again, ()) is None, "there is nothing left to complete"
@@ -180,7 +180,7 @@ def test_verification_that_is_left_for_later_is_completed_by_verify(hand: Hand) 
         before = snapshot(Path(hand.practice.folder))
         assert hand.engine.apply(hand.engine.plan(plan.stack), verify_later=True).state == "changed"
         again = hand.engine.plan(plan.stack)
-        done = hand.engine.complete(again, hand.engine.prove(again))
+        done = hand.engine.complete(again, hand.engine.run_probes(again))
         assert done is not None and done.state == "changed" and done.error is not None
         assert other in done.error.what and f"undo {done.run} --yes" in done.error.todo
         assert hand.engine.history()[0].state == "changed", (

@@ -23,7 +23,7 @@ import pytest
 from tests.integration.stand import exporter, free_port, prometheus_server
 from wizard import binaries, passwords, probes
 from wizard.certificates import issue
-from wizard.engine.verification import prove
+from wizard.engine.verification import run_probes
 from wizard.model import Attempt, Event, Probe
 from wizard.redact import Secret
 
@@ -295,7 +295,7 @@ def test_many_at_once_are_told_apart_and_keep_their_order(lab: Pki, secured: int
     ] * 4
     wanted = [replace(one, id=f"{one.id}-{number}") for number, one in enumerate(asked)]
     told: list[Event] = []
-    attempts = prove(wanted, run="", emit=told.append, cancel=threading.Event())
+    attempts = run_probes(wanted, run="", emit=told.append, cancel=threading.Event())
     assert [one.outcome for one in attempts] == [one.expect for one in wanted]
     assert [one.probe for one in attempts] == wanted
     assert sorted(event.done for event in told) == list(range(1, len(wanted) + 1))
@@ -305,9 +305,9 @@ def test_many_at_once_are_told_apart_and_keep_their_order(lab: Pki, secured: int
     )
     stopped = threading.Event()
     stopped.set()
-    cut = prove(wanted[:3], run="", emit=told.append, cancel=stopped)
+    cut = run_probes(wanted[:3], run="", emit=told.append, cancel=stopped)
     assert {one.reason for one in cut} == {"context canceled"}
-    assert prove((), run="", emit=told.append, cancel=stopped) == ()
+    assert run_probes((), run="", emit=told.append, cancel=stopped) == ()
 
 
 def test_password_is_not_sent_to_a_server_that_is_not_trusted(lab: Pki) -> None:

@@ -344,7 +344,7 @@ class WholeEngine(QuietEngine):
         self.planned.append(wanted)
         return replace(plan(made=self.made), stack=wanted)
 
-    def prove(
+    def run_probes(
         self, made: Plan, emit: Callable[[Event], None], cancel: threading.Event | None = None
     ) -> tuple[Attempt, ...]:
         """An answer to each probe of the plan."""

@@ -347,7 +347,7 @@ def verify(
                 where=wanted.source,
                 todo="Add to a component: protect: [tls, basic_auth]",
             )
-        attempts = machine.prove(made)
+        attempts = machine.run_probes(made)
         completed = machine.complete(made, attempts)
     away = made.facts.away
     ok = not any(attempt.failed for attempt in attempts) and not away

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wizard.engine.engine import Engine
-from wizard.engine.outcome import Exposure, Holding, HostOutcome, Outcome, Scan
+from wizard.engine.outcome import Exposure, HostOutcome, InventoryItem, Outcome, Scan
 from wizard.engine.scan import proposed
 from wizard.engine.unfinished_runs import Difference, Remains
 
@@ -11,8 +11,8 @@ __all__ = [
     "Difference",
     "Engine",
     "Exposure",
-    "Holding",
     "HostOutcome",
+    "InventoryItem",
     "Outcome",
     "Remains",
     "Scan",

@@ -12,7 +12,7 @@ from wizard.engine.journal import Journal
 from wizard.engine.journal_reader import Record
 from wizard.engine.outcome import Outcome
 from wizard.engine.regressions import Comparison
-from wizard.errors import ProofError
+from wizard.errors import VerificationError
 from wizard.model import Attempt, Baseline, Event, Plan
 
 
@@ -39,8 +39,8 @@ def complete(
         findings.judge(tuple(attempts))
         for each in found:
             raise each.error()
-    except ProofError as error:
-        wrong = ProofError(
+    except VerificationError as error:
+        wrong = VerificationError(
             error.what,
             where=error.where,
             todo=f"{error.todo}. Or undo the run with: firescreen undo {record.run} --yes",

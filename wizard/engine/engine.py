@@ -22,6 +22,7 @@ from wizard.engine import (
     consent,
     discovery,
     findings,
+    inventory,
     journal_reader,
     permission,
     reachability,
@@ -34,7 +35,7 @@ from wizard.engine import scan as scanner
 from wizard.engine.canary import canary_of
 from wizard.engine.hosts import Hosts
 from wizard.engine.listener import Listener
-from wizard.engine.outcome import Holding, HostOutcome, Outcome, Scan, finish, silent
+from wizard.engine.outcome import HostOutcome, InventoryItem, Outcome, Scan, finish, silent
 from wizard.engine.parallel import run_parallel
 from wizard.engine.recovery import Recovery
 from wizard.engine.run import Run
@@ -175,9 +176,9 @@ class Engine:
             text, lambda: stack or self.this_machine(), lambda of: self.connections(of.hosts)
         )
 
-    def holdings(self, stack: Stack, facts: Facts) -> tuple[Holding, ...]:
+    def inventory(self, stack: Stack, facts: Facts) -> tuple[InventoryItem, ...]:
         """The certificates and users that exist on the hosts and in the workspace."""
-        return report.holdings(stack, facts)
+        return inventory.inventory(stack, facts)
 
     # -- apply and verification ---------------------------------------------------------------------------
 
@@ -225,7 +226,7 @@ class Engine:
 
     def _unchanged(self, plan: Plan, emit: Emit, cancel: threading.Event) -> Outcome:
         """How it stands where a plan has nothing to change."""
-        attempts = self.prove(plan, emit, cancel)
+        attempts = self.run_probes(plan, emit, cancel)
         left = tuple(HostOutcome(host=name, state="away") for name in plan.facts.away)
         found = Outcome(run="", state="partly" if left else "nothing", attempts=attempts, hosts=left)
         return findings.partly(findings.judged(found, plan), plan)
@@ -243,15 +244,15 @@ class Engine:
         Raises:
             FirescreenError: the stack cannot be inspected or planned.
         """
-        return self.prove(self.plan(stack, answers), emit, cancel)
+        return self.run_probes(self.plan(stack, answers), emit, cancel)
 
-    def prove(
+    def run_probes(
         self, plan: Plan, emit: Emit = silent, cancel: threading.Event | None = None
     ) -> tuple[Attempt, ...]:
         """The probes of a plan, made now."""
         newest = next(iter(journal_reader.standing(self.workspace.runs)), None)
         before = baseline.kept(newest.folder) if newest is not None else None
-        return verification.prove(
+        return verification.run_probes(
             plan.probes,
             run="",
             emit=emit,

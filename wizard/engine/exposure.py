@@ -12,7 +12,7 @@ def exposure(service: Service, dial: probes.Dial | None = None) -> Exposure:
     """How well a service is protected: probed first by http, then over TLS without checking its certificate.
 
     Args:
-        dial: as for `prove`.
+        dial: as for `verification.run_probes`.
     """
     if service.out_of_reach:
         # Probed from here, another program's answer would be taken for its own.

@@ -9,7 +9,7 @@ from dataclasses import replace
 from wizard.components import component as find_component
 from wizard.engine import report
 from wizard.engine.outcome import Exposure, Outcome
-from wizard.errors import PartError, ProofError
+from wizard.errors import PartError, VerificationError
 from wizard.model import WORKSPACE, Attempt, ComponentSpec, Finding, Plan, Service, WriteFile
 from wizard.redact import redact
 
@@ -32,14 +32,14 @@ def judge(attempts: tuple[Attempt, ...]) -> None:
     """Whether every probe ended as expected.
 
     Raises:
-        ProofError: for the first that did not, those expected to succeed before the others.
+        VerificationError: for the first that did not, those expected to succeed before the others.
     """
     failed = [attempt for attempt in attempts if attempt.failed]
     if failed:
         raise failure(failed)
 
 
-def failure(failed: Sequence[Attempt], host: str = "") -> ProofError:
+def failure(failed: Sequence[Attempt], host: str = "") -> VerificationError:
     """The error for probes that failed, those expected to succeed before the others.
 
     Args:
@@ -48,7 +48,7 @@ def failure(failed: Sequence[Attempt], host: str = "") -> ProofError:
     mine = [attempt for attempt in failed if host in ("", attempt.probe.host)]
     worst = min(mine, key=lambda attempt: (not attempt.probe.wanted, attempt.probe.kind == "up"))
     said = f": {worst.reason}" if worst.reason else ""
-    return ProofError(
+    return VerificationError(
         f"probe '{worst.probe.name}' failed: expected {worst.probe.expect}, got {worst.outcome}{redact(said)}",
         where=worst.probe.server,
         todo=f"Run it yourself: {worst.curl}" if worst.curl else "",
@@ -59,7 +59,7 @@ def judged(outcome: Outcome, plan: Plan) -> Outcome:
     """The outcome of a run that had nothing to change: failed if a probe failed, else with its summary."""
     try:
         judge(outcome.attempts)
-    except ProofError as error:
+    except VerificationError as error:
         return replace(outcome, state="failed", error=error)
     return replace(outcome, summary=report.summary(plan, outcome.attempts))
 

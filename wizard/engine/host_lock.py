@@ -48,7 +48,7 @@ def locked(hosts: Hosts, names: Sequence[str], workspace: Workspace) -> Iterator
 
 def _claim(hosts: Hosts, name: str, workspace: Workspace, held: dict[str, str]) -> FirescreenError | None:
     """Marks a host, and notes in `held` with which line."""
-    path = hosts.claim_path(name)
+    path = hosts.lock_path(name)
     if not path:
         return None
     connection = hosts.connection(name)
@@ -77,7 +77,7 @@ def _claim(hosts: Hosts, name: str, workspace: Workspace, held: dict[str, str]) 
 
 def _free(hosts: Hosts, name: str, line: str) -> None:
     with suppress(FirescreenError):  # gone: its next boot clears it, and this workspace may take it over
-        hosts.connection(name).run_script(_FREE, hosts.claim_path(name), line)
+        hosts.connection(name).run_script(_FREE, hosts.lock_path(name), line)
 
 
 def _read(content: bytes) -> dict[str, object]:
@@ -116,7 +116,7 @@ def release(hosts: Hosts, names: Sequence[str], workspace: Workspace) -> None:
 
     def free(name: str) -> None:
         with suppress(FirescreenError):  # gone: its next boot clears it, and this workspace may take it over
-            path = hosts.claim_path(name)
+            path = hosts.lock_path(name)
             there = hosts.connection(name).read(path) if path else None
             if there is not None and _read(there.content).get("workspace") == workspace.identity():
                 hosts.connection(name).remove(path)

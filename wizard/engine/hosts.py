@@ -67,7 +67,7 @@ class Hosts:
         """How a host is reached."""
         return self._specs[name]
 
-    def claim_path(self, name: str) -> str:
+    def lock_path(self, name: str) -> str:
         """The lock file of a host; '' for one that a person changes with manual commands."""
         spec = self._specs[name]
         if spec.connect == "manual":

@@ -105,8 +105,8 @@ class Scan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
-    """A certificate or a user that exists: what it is for, where it lies, until when."""
+class InventoryItem:
+    """A certificate or a user of the inventory: what it is for, where it is, until when."""
 
     kind: Literal["authority", "certificate", "user"]
     name: str

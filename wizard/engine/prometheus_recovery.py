@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from wizard.engine import baseline
 from wizard.engine.hosts import Hosts
-from wizard.errors import ProofError
+from wizard.errors import VerificationError
 from wizard.model import ProbedHealth, PrometheusHealth, RemoteWriteHealth, TargetHealth, Watched
 from wizard.planner import health_findings
 from wizard.planner.health_findings import SLACK, wait_of
@@ -32,13 +32,13 @@ class Regression:
     where: str
     todo: str
 
-    def error(self) -> ProofError:
+    def error(self) -> VerificationError:
         """As an error that names what broke."""
-        return ProofError(self.what, where=self.where, todo=self.todo)
+        return VerificationError(self.what, where=self.where, todo=self.todo)
 
 
 @dataclass(slots=True)
-class Told:
+class ComparisonResult:
     """What a comparison has found, filled by several threads."""
 
     broken: list[Regression] = field(default_factory=list)
@@ -92,7 +92,12 @@ class MonitorCheck:
     """One Prometheus, asked until it reports again what it reported before, or the time for that is over."""
 
     def __init__(
-        self, whole: Surroundings, watched: Watched, before: PrometheusHealth, since: float, told: Told
+        self,
+        whole: Surroundings,
+        watched: Watched,
+        before: PrometheusHealth,
+        since: float,
+        told: ComparisonResult,
     ) -> None:
         self._whole, self._watched, self._before, self._told = whole, watched, before, told
         self._since = since + whole.clock(watched.host) if since else 0.0

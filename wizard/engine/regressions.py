@@ -14,7 +14,7 @@ from typing import Final
 from wizard.engine import baseline, vantage_point
 from wizard.engine.hosts import Hosts
 from wizard.engine.parallel import run_parallel
-from wizard.engine.prometheus_recovery import MonitorCheck, Regression, Told
+from wizard.engine.prometheus_recovery import ComparisonResult, MonitorCheck, Regression
 from wizard.engine.reachability import is_address
 from wizard.model import (
     Attempt,
@@ -91,7 +91,7 @@ class Comparison:
             since: unix time after the last change; scrapes before it say nothing.
             lost: hosts that were rolled back or are unreachable: what is broken there is known.
         """
-        told = Told(accepted=[each.key for each in self._accepted_clients])
+        told = ComparisonResult(accepted=[each.key for each in self._accepted_clients])
         work: list[Callable[[], None]] = []
         for each in watched:
             health = self._before.of(each.key)
@@ -164,7 +164,7 @@ class Comparison:
 
     # -- reverse proxies ----------------------------------------------------------------------------------
 
-    def _proxy(self, before: ProxyAnswer, told: Told) -> None:
+    def _proxy(self, before: ProxyAnswer, told: ComparisonResult) -> None:
         route = before.route
         if route in self._accepted_routes:
             return
@@ -216,5 +216,7 @@ class Comparison:
         self._emit(Event(run=self._run, kind="log", host=host, text=text))
 
 
-def _bound(work: Callable[[ProxyAnswer, Told], None], answer: ProxyAnswer, told: Told) -> Callable[[], None]:
+def _bound(
+    work: Callable[[ProxyAnswer, ComparisonResult], None], answer: ProxyAnswer, told: ComparisonResult
+) -> Callable[[], None]:
     return lambda: work(answer, told)

@@ -9,16 +9,13 @@ from pathlib import Path
 from wizard import ownfiles
 from wizard.certificates import issue
 from wizard.engine.journal_reader import Record
-from wizard.engine.outcome import Holding
-from wizard.errors import CertificateError, FirescreenError
+from wizard.errors import FirescreenError
 from wizard.model import (
     WORKSPACE,
     Attempt,
     ContentKind,
-    Facts,
     HealthReport,
     Plan,
-    Stack,
     StepKind,
     WriteFile,
 )
@@ -153,55 +150,3 @@ def report(record: Record, path: Path) -> Path:
     except OSError as error:
         raise FirescreenError(f"the report cannot be written: {error.strerror}", where=str(path)) from error
     return path
-
-
-def holdings(stack: Stack, facts: Facts) -> tuple[Holding, ...]:
-    """The certificates and users that exist, as read from the hosts."""
-    found: list[Holding] = []
-    for host, known in facts.hosts.items():
-        for path, state in known.files.items():
-            if state is None or b"BEGIN CERTIFICATE" not in state.content or "/trust/" in path:
-                continue
-            try:
-                certificate = issue.summary(state.content)
-            except CertificateError as error:
-                found.append(_holding("certificate", host, path, state.mode, "unreadable", 0.0, error.what))
-                continue
-            authority = "CA" in certificate.usage
-            names = ", ".join(certificate.names) or certificate.subject
-            found.append(
-                _holding(
-                    "authority" if authority else "certificate",
-                    host,
-                    path,
-                    state.mode,
-                    names,
-                    certificate.not_after,
-                    f"{certificate.key}, signed by {certificate.issuer}",
-                )
-            )
-    for user in stack.users:
-        path = paths.user_files(facts, user)[0]
-        kept = facts.hosts[WORKSPACE].files.get(path)
-        if kept is not None:
-            found.append(_holding("user", WORKSPACE, path, kept.mode, user.name, 0.0, "password file"))
-        for scraper in paths.scrapers(stack, facts):
-            copy = scraper.password_file(user)
-            sent = scraper.host.files.get(copy)
-            if sent is not None:
-                note = "the copy that Prometheus sends"
-                found.append(_holding("user", scraper.host.spec.name, copy, sent.mode, user.name, 0.0, note))
-    return tuple(found)
-
-
-def _holding(kind: str, host: str, path: str, mode: int, whom: str, not_after: float, note: str) -> Holding:
-    return Holding(
-        kind=kind,  # type: ignore[arg-type]
-        name=path.rpartition("/")[2],
-        for_whom=plain(whom, 200),
-        host=host,
-        path=path,
-        mode=mode,
-        not_after=not_after,
-        note=plain(note, 200),
-    )

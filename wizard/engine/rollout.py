@@ -31,7 +31,7 @@ class Rollout:
         cancel: looked at between changes.
         before: what worked before; None where that is not compared.
         later: whether what waits for Prometheus' next scrapes is left to a later verification.
-        most: see `proving.prove`.
+        most: see `verification.run_probes`.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Rollout:
             )
             if failed := self._executor.apply(self._remaining(first)):
                 raise next(iter(failed.values()))
-            findings.judge(self._prove(first))
+            findings.judge(self._verify(first))
             for error in self._regressed(first).values():
                 raise error
             self._say(canary, "changed" if self._later else "proven")
@@ -116,8 +116,8 @@ class Rollout:
         while True:
             failed = self._executor.apply(self._remaining(target))
             if not failed:
-                attempts = self._prove(target)
-                failed = self._unproven(attempts) or self._regressed(target)
+                attempts = self._verify(target)
+                failed = self._failed_hosts(attempts) or self._regressed(target)
             if not failed:
                 for host in self._changed if self._plan.probes else ():
                     if host not in self._lost:
@@ -144,7 +144,7 @@ class Rollout:
                 self._say(host, "working")
         return steps
 
-    def _prove(self, target: Plan) -> tuple[Attempt, ...]:
+    def _verify(self, target: Plan) -> tuple[Attempt, ...]:
         """What the probes of a plan say. What was well and is asked of a server itself is not asked again."""
         self._log.state("proving")
         wanted = [probe for probe in target.probes if not self._later or probe.kind != "up"]
@@ -154,7 +154,7 @@ class Rollout:
             if probe.kind == "up" or not (known := self._attempts.get(probe.id)) or not known.ok
         ]
         self._since = findings.turned(target)
-        found = verification.prove(
+        found = verification.run_probes(
             asked,
             run=self._log.run,
             emit=self._emit,
@@ -169,11 +169,11 @@ class Rollout:
         self._attempts |= {attempt.probe.id: attempt for attempt in found}
         return tuple(self._attempts[probe.id] for probe in wanted)
 
-    def _unproven(self, attempts: Sequence[Attempt]) -> dict[str, FirescreenError]:
+    def _failed_hosts(self, attempts: Sequence[Attempt]) -> dict[str, FirescreenError]:
         """The hosts on which a probe did not hold.
 
         Raises:
-            ProofError: one of them is needed by the others, or it was the canary, which had held before.
+            VerificationError: one of them is needed by the others, or it was the canary, which had held before.
         """
         failed = [attempt for attempt in attempts if attempt.failed]
         if any(attempt.probe.host not in self._independent for attempt in failed):
@@ -184,7 +184,7 @@ class Rollout:
         """The hosts by whose change something broke that had worked before the run.
 
         Raises:
-            ProofError: it cannot be undone by rolling back one host alone.
+            VerificationError: it cannot be undone by rolling back one host alone.
         """
         if self._comparison is None or self._later:
             return {}

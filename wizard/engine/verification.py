@@ -26,7 +26,7 @@ MOST_BESIDE_A_SCREEN = 16
 """Where a screen is drawn too: a redraw waits its turn among as many threads."""
 
 
-def prove(
+def run_probes(
     wanted: Sequence[Probe],
     *,
     run: str,

@@ -317,7 +317,7 @@ def test_a_plan_is_made_applied_and_undone_from_what_was_found(
     engine.refuse_silent(plan)
     outcome = engine.apply(plan)
     assert (outcome.state, outcome.error) == ("proven", None)
-    assert {(each.kind, each.host) for each in engine.holdings(stack, engine.inspect(stack))} >= {
+    assert {(each.kind, each.host) for each in engine.inventory(stack, engine.inspect(stack))} >= {
         ("certificate", "srv1"),
         ("authority", "prom"),
     }

@@ -122,7 +122,7 @@ def test_without_root_the_lock_lies_where_its_user_may_write(make_site: Make) ->
     site = make_site()
     site.connections["srv1"].user = "ada"
     with site.hosts() as hosts:
-        assert hosts.claim_path("srv1") == "/tmp/firescreen-ada.lock"
+        assert hosts.lock_path("srv1") == "/tmp/firescreen-ada.lock"
     practice = make_site("srv1", connect="practice")
     with practice.hosts() as hosts:
-        assert hosts.claim_path("srv1") == str(practice.workspace.practice / "srv1" / "firescreen.lock")
+        assert hosts.lock_path("srv1") == str(practice.workspace.practice / "srv1" / "firescreen.lock")

@@ -11,7 +11,7 @@ import pytest
 
 from wizard.engine import baseline
 from wizard.engine.hosts import Hosts
-from wizard.engine.prometheus_recovery import MonitorCheck, Told
+from wizard.engine.prometheus_recovery import ComparisonResult, MonitorCheck
 from wizard.model import (
     AlertmanagerHealth,
     ProbedHealth,
@@ -141,14 +141,14 @@ def checked(
     prometheus: Prometheus,
     before: PrometheusHealth,
     **more: Any,
-) -> tuple[Told, Whole]:
+) -> tuple[ComparisonResult, Whole]:
     """What a check finds, and what it was part of."""
     whole = Whole(prometheus, **more)
     monkeypatch.setattr(time, "monotonic", lambda: whole.now)
     monkeypatch.setattr(
         baseline, "answering", lambda found, host, hosts: tuple(found) if isinstance(found, Sequence) else ()
     )
-    told = Told()
+    told = ComparisonResult()
     MonitorCheck(whole, Watched(host="prom"), before, SINCE, told).run()
     return told, whole
 
@@ -158,7 +158,7 @@ def health(**more: Any) -> PrometheusHealth:
     return replace(PrometheusHealth(host="prom", targets=(UP,), reloaded=True), **more)
 
 
-def texts(told: Told) -> list[str]:
+def texts(told: ComparisonResult) -> list[str]:
     return [each.what for each in told.broken]
 
 

@@ -96,7 +96,7 @@ def test_what_waits_for_scrapes_may_be_verified_later(three: tuple[Site, Plan], 
     assert all(each.probe.kind != "up" for each in outcome.attempts)
     assert any("firescreen verify" in line for line in outcome.summary)
     engine = site.engine()
-    attempts = engine.prove(plan)
+    attempts = engine.run_probes(plan)
     completed = engine.complete(plan, attempts)
     assert completed is not None
     assert (completed.state, completed.error) == ("proven", None)
@@ -110,7 +110,7 @@ def test_a_verification_that_is_completed_and_fails_says_how_to_undo(
     engine = site.engine()
     run = engine.apply(plan, verify_later=True).run
     wire.broken.add("srv1")
-    completed = engine.complete(plan, engine.prove(plan))
+    completed = engine.complete(plan, engine.run_probes(plan))
     assert completed is not None
     assert completed.state == "changed"
     assert completed.error is not None
