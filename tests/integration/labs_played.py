@@ -67,11 +67,11 @@ def play_all(
     assert old == (suite == "bookworm"), "client_allowed_sans came with node_exporter 1.6"
     ended = [line.text.strip() for line in told["node-password"] if line.kind == "ok"]
     for proof in (
-        "plain http ends with 400: turned away",
-        "https without knowing the certificate ends with untrusted: the client walks away",
-        "https without a password ends with 401: turned away",
-        "https with a guessed password ends with 401: turned away",
-        "asking just as Prometheus does gets in: 200",
+        "plain HTTP is rejected: 400",
+        "HTTPS without the CA: the client does not trust the certificate",
+        "HTTPS without a password is rejected: 401",
+        "HTTPS with a wrong password is rejected: 401",
+        "the request of Prometheus is accepted: 200",
     ):
         assert proof in ended
     assert any("down, server returned HTTP status 400 Bad Request" in line.text for line in told["node-tls"])

@@ -72,7 +72,7 @@ def test_without_a_name_the_first_labs_are_played_each_where_the_one_before_ende
     assert sum(line.kind == "title" for line in lines) == 3
     assert not [line for line in lines if line.kind == "bad"]
     assert sum("goes on where" in text for text in heard) == 2
-    assert any("asking just as Prometheus does gets in: 200" in line.text for line in lines)
+    assert any("the request of Prometheus is accepted: 200" in line.text for line in lines)
     assert not (tmp_path / "play").exists()
     assert practice_stack.status(tmp_path / "play") is None
 
@@ -98,7 +98,7 @@ def test_a_lab_whose_check_proves_nothing_is_refused(
     assert not play.play(
         Workspace(tmp_path), ["look"], by_hand=False, keep=False, say=lines.append, progress=silent
     )
-    assert "proves nothing" in lines[-1].text
+    assert "it checks nothing" in lines[-1].text
     assert not (tmp_path / "play").exists()
 
 
@@ -270,7 +270,7 @@ def test_a_student_may_take_the_stack_down_in_the_middle(engine: Engine, session
     with pytest.raises(HostError, match="no node_exporter"):
         session.check("start")
     again = LabSession.open(engine, "node-tls", tools=False)
-    assert "answers in clear" in again.check("start", patience=2.0).what
+    assert "still answers plain HTTP" in again.check("start", patience=2.0).what
 
 
 def test_a_play_that_is_stopped_leaves_nothing(tmp_path: Path, cache: Path) -> None:
@@ -320,7 +320,7 @@ def test_what_is_nearly_right_is_not_done_and_says_what_is_missing(
     by_hand(session, "certificate", engine.workspace)
     home = next(engine.workspace.practice.glob("srv1/etc/node_exporter"))
     (home / "node_exporter.key").chmod(0o644)
-    assert "open to more people" in session.check("certificate").what
+    assert "more users can read" in session.check("certificate").what
     (home / "node_exporter.key").chmod(0o640)
     request = "req -x509 -new -key node_exporter.key -days 9 -subj /CN=127.0.10.1 -out node_exporter.crt"
     subprocess.run(["openssl", *request.split()], cwd=home, check=True, capture_output=True, timeout=30)
@@ -335,7 +335,7 @@ def test_what_is_nearly_right_is_not_done_and_says_what_is_missing(
         text.replace("    tls_config:\n", "    tls_config:\n      insecure_skip_verify: true\n")
     )
     assert fire("practice", "reload", "prometheus", workspace=engine.workspace.root).returncode == 0
-    assert "does not look at the certificate" in session.check("scrape").what
+    assert "does not verify the certificate" in session.check("scrape").what
     config.write_text(text)
 
     following = LabSession.open(engine, "node-password", tools=False, anew=True)
@@ -370,7 +370,7 @@ def test_a_fault_is_put_in_when_asked_and_the_next_one_begins_on_a_healthy_stack
     home = next(engine.workspace.practice.glob("srv1/etc/node_exporter"))
     whole = (home / "node.crt").read_bytes()
     not_in = session.check("fault-2")
-    assert not not_in.ok and "not in yet" in not_in.what
+    assert not not_in.ok and "not placed yet" in not_in.what
     session.begin("fault-2")
     assert (home / "node.crt").read_bytes() != whole
     result = session.check("fault-2")
@@ -381,7 +381,7 @@ def test_a_fault_is_put_in_when_asked_and_the_next_one_begins_on_a_healthy_stack
     session.begin("fault-6")
 
     assert (home / "node.crt").read_bytes() == whole, "the fault before was not mended, and is gone"
-    assert "open to more people" in session.check("fault-6", patience=PATIENCE).what
+    assert "more users can read or write node.key" in session.check("fault-6", patience=PATIENCE).what
     (home / "node.key").chmod(0o600)
     assert session.check("fault-6", patience=PATIENCE).ok, "mended in another way than the answer's"
     assert LabSession.open(engine, "faults", tools=False).done == {"fault-6"}

@@ -53,5 +53,5 @@ def find(lab_id: str = "", packs: Path | None = None) -> Lab:
             return lab
     raise InputError(
         f"there is no lab '{plain(lab_id, 60)}'",
-        todo=f"the labs: {', '.join(lab.id for lab in known)}",
+        todo=f"The labs: {', '.join(lab.id for lab in known)}",
     )

@@ -28,10 +28,10 @@ _FORMAT = yamlfile.Format(
     noun="a classroom file",
     error=ClassroomError,
     largest=LARGEST_FILE,
-    start="start from the example in assets/labs/README.md",
+    start="Start from the example in assets/labs/README.md",
     advice={
-        "pattern": "see the pattern for it in assets/classroom.schema.json",
-        "not": "that name stands for something of Firescreen's own: choose another",
+        "pattern": "See the pattern for it in assets/classroom.schema.json",
+        "not": "Choose another name: Firescreen itself uses this one",
     },
 )
 _PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}")
@@ -75,26 +75,26 @@ def load(path: Path, campus: int = 0) -> Classroom:
             named = True
             if name.strip() != "campus":
                 raise ClassroomError(
-                    f"there is no '{{{{{plain(name, 60)}}}}}' to fill in",
+                    f"there is no placeholder '{{{{{plain(name, 60)}}}}}'",
                     where=f"{source}:{number}",
-                    todo="{{campus}} is the only one that a classroom has",
+                    todo="A classroom file has only {{campus}}",
                 )
     # It stands for digits only, so that no value can become anything else by it; and lines stay where they are.
     first = _read(_filled(text, campus or 1), source)
     wanted = _campuses(first)
     if wanted is None:
         if campus:
-            raise CampusError("this classroom has no campus numbers", where=source, todo="leave out --campus")
+            raise CampusError("this classroom has no campus numbers", where=source, todo="Leave out --campus")
         if named:
             raise ClassroomError(
-                "'campus' lacks, but {{campus}} stands in the file",
+                "'campus' is missing, but the file contains {{campus}}",
                 where=source,
-                todo="add a line such as campus: 1-30",
+                todo="Add a line such as campus: 1-30",
             )
     elif campus not in wanted:
-        given = f"there is no campus {campus}" if campus else "it has to be known which campus is yours"
+        given = f"there is no campus {campus}" if campus else "the number of your campus is missing"
         raise CampusError(
-            given, where=source, todo=f"give your number, {wanted[0]} to {wanted[-1]}: --campus NUMBER"
+            given, where=source, todo=f"Give your number, {wanted[0]} to {wanted[-1]}: --campus NUMBER"
         )
     return _classroom(path, first, campus)
 
@@ -129,7 +129,7 @@ def _campuses(read: yamlfile.Read) -> range | None:
         raise ClassroomError(
             f"'campus' cannot be '{read.data['campus']}'",
             where=read.where(("campus",)),
-            todo="write the first and the last number, from 1 on, e.g. 1-30",
+            todo="Write the first and the last number, e.g. 1-30",
         )
     return range(first, last + 1)
 
@@ -143,23 +143,21 @@ def _classroom(path: Path, read: yamlfile.Read, campus: int) -> Classroom:
         if "name" in entry:
             names[role] = entry["name"]
         if entry["connect"] == "ssh" and not (entry.get("address") or entry.get("name")):
-            raise ClassroomError(
-                f"host '{role}' lacks 'address'", where=where, todo="add where SSH finds it, or its name"
-            )
+            raise ClassroomError(f"host '{role}' lacks 'address'", where=where, todo="Add address: or name:")
         if entry["connect"] == "ssh":
             fields.setdefault("address", entry.get("name", ""))
         if entry.get("via") and entry["connect"] != "incus":
             raise ClassroomError(
                 f"host '{role}': 'via' is for an incus instance on another host",
                 where=read.where(("hosts", role, "via")),
-                todo="for a host behind another one, use ProxyJump in ~/.ssh/config",
+                todo="For a host behind another one, use ProxyJump in ~/.ssh/config",
             )
         if entry.get("via") and (entry["via"] == role or entry["via"] not in entries):
             near = difflib.get_close_matches(entry["via"], entries, n=1)
             raise ClassroomError(
-                f"there is no host '{plain(entry['via'], 60)}' that could hold '{role}'",
+                f"there is no host '{plain(entry['via'], 60)}' that could have the instance '{role}'",
                 where=read.where(("hosts", role, "via")),
-                todo=f"did you mean '{near[0]}'?" if near else f"known hosts: {', '.join(entries)}",
+                todo=f"Did you mean '{near[0]}'?" if near else f"Known hosts: {', '.join(entries)}",
             )
         if "identity_file" in fields:
             fields["identity_file"] = os.path.expanduser(fields["identity_file"])  # noqa: PTH111 - Path's own raises
@@ -217,9 +215,9 @@ def remember(workspace: Workspace, chosen: Classroom | None) -> None:
         part.replace(place)
     except OSError as error:
         raise FirescreenError(
-            f"the classroom cannot be remembered: {error.strerror}",
+            f"the classroom cannot be saved: {error.strerror}",
             where=str(place),
-            todo="make room, or choose another folder with --workspace",
+            todo="Free some space, or choose another folder with --workspace",
         ) from error
 
 

@@ -19,7 +19,7 @@ COMMANDS = frozenset({"restart", "reload", "addflag"})
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that must be so: `kind` is a word of the schema's vocabulary, `of` is host/component or ''."""
+    """One condition of a step: `kind` is the name of a check, `of` is host/component or ''."""
 
     kind: str
     of: str = ""
@@ -27,8 +27,8 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
-    """One thing that Firescreen places on the practice stack: a beginning, or a fault to be found."""
+class Fixture:
+    """One thing that Firescreen places on the practice stack, for the beginning of a lab or as a fault."""
 
     kind: str
     options: Mapping[str, Any]
@@ -85,7 +85,7 @@ class LabQuestion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabStep:
-    """One idea. `text` is Markdown, `commands` are run by one bash in their order, as printed."""
+    """One step. `text` is Markdown; one bash runs the `commands` in their order, as printed."""
 
     id: str
     title: str
@@ -95,24 +95,24 @@ class LabStep:
     checks: tuple[Check, ...]
     hints: tuple[str, ...]
     solve: Solve | None = None
-    """None: it is done for the student by typing the very commands."""
+    """None: Firescreen does it by running the printed commands."""
     answer: tuple[str, ...] = ()
-    """Commands that are part of what is to be found out: shown with the last hint."""
-    fault: tuple[Deed, ...] = ()
-    """What is put in when the step begins, to be found and mended."""
+    """Commands that solve the step: shown with the last hint."""
+    fault: tuple[Fixture, ...] = ()
+    """The fault to find and repair, placed when the step begins."""
     needs: Needs | None = None
     missing: str = ""
-    """Why it cannot be done with these programs, or ''."""
+    """Why the step cannot be done here, or ''."""
     note: str = ""
-    """What other texts say here; Markdown. `text` ends with it already."""
+    """What published texts say about the step, as Markdown; part of `text`."""
     on_hosts: tuple[HostCommand, ...] = ()
-    """The same commands as they are typed on real hosts."""
+    """The commands for real hosts."""
     places: tuple[str, ...] = ()
     """On real hosts, the role on whose host each of `commands` is typed ('here': this machine); else empty."""
 
     @property
     def stretches(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """The commands with the place where they are typed: those that follow each other there, together."""
+        """The commands by the place where they are typed; consecutive commands of one place together."""
         found: list[tuple[str, tuple[str, ...]]] = []
         places = self.places or (self.host,) * len(self.commands)
         for place, command in zip(places, self.commands, strict=True):
@@ -122,7 +122,7 @@ class LabStep:
 
     @property
     def typed(self) -> tuple[str, ...]:
-        """All commands that do the step by hand."""
+        """All commands that do the step."""
         return (*self.commands, *self.answer)
 
 
@@ -138,8 +138,8 @@ class Lab:
     questions: tuple[LabQuestion, ...]
     outro: str
     follows: str = ""
-    """The lab at whose end this one begins: it goes on with that one's files."""
-    begin: tuple[Deed, ...] = ()
+    """The lab that this one continues, with its files."""
+    begin: tuple[Fixture, ...] = ()
     """What is placed on a fresh practice stack before the first step."""
     begins: str = ""
     """A sentence about that."""
@@ -168,7 +168,7 @@ class Lab:
         raise InputError(
             f"there is no step '{plain(step_id, 60)}' in this lab",
             where=self.id,
-            todo=f"its steps: {', '.join(step.id for step in self.steps)}",
+            todo=f"Its steps: {', '.join(step.id for step in self.steps)}",
         )
 
     def filled(self, values: Mapping[str, str]) -> Lab:
@@ -231,7 +231,7 @@ def fill(text: str, values: Mapping[str, str], *, quoted: bool = False) -> str:
         name = match.group(1)
         if name not in values:
             raise LabError(
-                f"there is no '{{{{{name}}}}}' to fill in", todo=f"known: {', '.join(sorted(values))}"
+                f"there is no placeholder '{{{{{name}}}}}'", todo=f"Known: {', '.join(sorted(values))}"
             )
         word = quoted and name.rpartition(".")[2] not in COMMANDS
         return shlex.quote(values[name]) if word else values[name]

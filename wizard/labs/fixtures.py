@@ -1,7 +1,7 @@
-"""What a lab may place on the practice stack: files, certificates, modes, flags. Data, and never a command.
+"""Places files, certificates, modes and flags of a lab on the practice stack, for its beginning and for faults.
 
-It is how a lab gets its beginning and how a fault is put in. Promises: practice hosts only, nothing outside the
-folder of the component's configuration, and a mistake in the lab's file is a `LabError`.
+A lab describes them as data, never as commands. Promises: changes practice hosts only, and nothing outside the
+folder of the component's configuration; a mistake in the lab's file is a `LabError`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from wizard import ownfiles, passwords, practice
 from wizard.account import account
 from wizard.errors import LabError, ServiceError
 from wizard.labs import sandbox_policy
-from wizard.labs.content import Deed, fill
+from wizard.labs.content import Fixture, fill
 from wizard.model import FileState
 from wizard.practice import PracticeHost, PracticeStack
 from wizard.redact import Secret
@@ -34,14 +34,14 @@ _USES = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOI
 
 
 def place(
-    deeds: Sequence[Deed],
+    placed: Sequence[Fixture],
     workspace: Workspace,
     values: Mapping[str, str],
     *,
     strict: bool,
     foreign: bool = False,
 ) -> None:
-    """Does them in their order.
+    """Places fixtures in their order.
 
     Args:
         values: for the placeholders; `lab.password` and `lab.hash` (this stack's own password) come on top.
@@ -49,13 +49,13 @@ def place(
         foreign: whether somebody else wrote them: then they name no file outside the practice stack.
 
     Raises:
-        LabError: a deed cannot be done. ServiceError: see `strict`. HostError: a file cannot be written.
+        LabError: one cannot be placed. ServiceError: see `strict`. HostError: a file cannot be written.
     """
-    if not deeds:
+    if not placed:
         return
     known = practice.status(workspace.root)
     if known is None:
-        raise LabError("there is no practice stack", todo="run: firescreen practice up")
+        raise LabError("there is no practice stack", todo="Run: firescreen practice up")
     password = _password(workspace.practice / "lab.password")
     whole = {
         **values,
@@ -63,8 +63,8 @@ def place(
         "lab.hash": passwords.hash_password(password),
     }
     stage = _Stage(known, whole, strict=strict, foreign=foreign)
-    for deed in deeds:
-        stage.do(deed)
+    for fixture in placed:
+        stage.do(fixture)
 
 
 def _password(path: Path) -> Secret:
@@ -75,7 +75,7 @@ def _password(path: Path) -> Secret:
 
 
 class _Stage:
-    """The practice stack while a lab's deeds are done on it."""
+    """The practice stack while fixtures are placed on it."""
 
     def __init__(
         self, known: PracticeStack, values: Mapping[str, str], *, strict: bool, foreign: bool
@@ -96,9 +96,9 @@ class _Stage:
             "reload": self._reload,
         }
 
-    def do(self, deed: Deed) -> None:
-        """One of them."""
-        self._acts[deed.kind](deed.options)
+    def do(self, fixture: Fixture) -> None:
+        """Places one fixture."""
+        self._acts[fixture.kind](fixture.options)
 
     # -- files ---------------------------------------------------------------------------------------------
 
@@ -112,7 +112,7 @@ class _Stage:
         home = f"{host.folder}/etc/{host.component}"
         path = posixpath.normpath(posixpath.join(home, name))
         if not path.startswith(f"{home}/"):
-            raise LabError(f"'{name}' leads out of the folder of {host.name}")
+            raise LabError(f"'{name}' is outside the folder of {host.name}")
         return path
 
     def _write(self, on: str, name: str, content: bytes, mode: int) -> None:
@@ -129,7 +129,9 @@ class _Stage:
         host = self._host(on)
         state = host.connection().read(self._path(host, name))
         if state is None:
-            raise LabError(f"there is no file '{name}' on {on}", todo="to begin anew: firescreen lab reset")
+            raise LabError(
+                f"there is no file '{name}' on {on}", todo="Start again with: firescreen lab reset"
+            )
         return state
 
     def _file(self, options: Mapping[str, Any]) -> None:
@@ -147,8 +149,8 @@ class _Stage:
         text = state.content.decode("utf-8", "surrogateescape")
         if text.count(old) != 1:
             raise LabError(
-                f"'{old.strip()}' does not stand just once in {options['path']} on {options['on']}",
-                todo="to begin anew: firescreen lab reset",
+                f"'{old.strip()}' does not occur exactly once in {options['path']} on {options['on']}",
+                todo="Start again with: firescreen lab reset",
             )
         self._contained(text.replace(old, new))
         self._write(
@@ -232,7 +234,7 @@ class _Stage:
         connection, path = host.connection(), f"{host.service_folder}/arguments"
         state = connection.read(path)
         if state is None:
-            raise LabError(f"{host.name} has no file of flags")
+            raise LabError(f"{host.name} has no file with flags")
         flag = fill(options["flag"], self._values)
         if self._foreign:
             sandbox_policy.flag(flag, root=self._known.folder)

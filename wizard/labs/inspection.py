@@ -25,7 +25,7 @@ _ANSWER = 4 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """What Prometheus has to show and to believe when it asks a server; paths on this machine, '' for nothing."""
+    """The client settings of Prometheus for a server; paths on this machine, '' for nothing."""
 
     scheme: str = "http"
     ca_file: str = ""
@@ -105,9 +105,9 @@ class Look(LabHosts):
         return path, self.read("prometheus/prometheus", path)
 
     def client(self, of: str) -> Client:
-        """How Prometheus asks a component, by its written job; what that leaves open is taken from the server.
+        """The client settings for a component by its job in prometheus.yml; missing ones are taken from the server.
 
-        A job that is not there yet asks as the server wants it, with the server's own certificate to believe.
+        Without a job, a request uses what the server requires, and trusts the certificate of the server.
         """
         service, job = self.service(of), self.written_job(of)
         found = tls_files.web_file(self, of) if service.web_config else None
@@ -143,7 +143,7 @@ class Look(LabHosts):
                 id="lab/api",
                 host="prometheus",
                 component="prometheus",
-                name="a look",
+                name="Prometheus API",
                 client="the lab",
                 expect="200",
                 url=url,

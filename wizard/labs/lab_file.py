@@ -17,7 +17,7 @@ from wizard.errors import LabError
 from wizard.labs.content import (
     Check,
     Copy,
-    Deed,
+    Fixture,
     HostCommand,
     Lab,
     LabQuestion,
@@ -54,9 +54,9 @@ def load(folder: Path) -> Lab:
     for index, entry in enumerate(data["steps"]):
         if entry["id"] in {step.id for step in steps}:
             raise LabError(
-                f"the step '{entry['id']}' stands twice",
+                f"the step '{entry['id']}' occurs twice",
                 where=read.where(("steps", index)),
-                todo="give it another id",
+                todo="Choose another id",
             )
         steps.append(_step(folder, read, index))
     return Lab(
@@ -68,7 +68,7 @@ def load(folder: Path) -> Lab:
         questions=tuple(LabQuestion(entry["ask"], entry["answer"]) for entry in data["questions"]),
         outro=_page(folder, read, ("outro",)),
         follows=data.get("follows", ""),
-        begin=_deeds(data.get("begin", {}).get("place", ())),
+        begin=_fixtures(data.get("begin", {}).get("place", ())),
         begins=" ".join(data.get("begin", {}).get("says", "").split()),
         components=tuple(data.get("practice", {}).get("components", ())),
         hosts=tuple(data.get("practice", {}).get("hosts", ())),
@@ -80,16 +80,16 @@ def load(folder: Path) -> Lab:
 
 
 def _visible(read: yamlfile.Read, value: Any, place: yamlfile.Place) -> None:
-    """Refuses signs that a person cannot see: what is shown must be what is typed.
+    """Refuses invisible characters: what is shown must be what is run.
 
     Raises:
         LabError: there is one.
     """
     if isinstance(value, str) and ("\t" in value or plain(value, LARGEST_FILE) != value):
         raise LabError(
-            "there is a sign in it that cannot be seen",
+            "the value has an invisible character",
             where=read.where(place),
-            todo="write it with plain letters and blanks",
+            todo="Use plain letters and spaces",
         )
     entries: Iterable[tuple[str | int, Any]] = ()
     if isinstance(value, dict):
@@ -119,7 +119,7 @@ def _step(folder: Path, read: yamlfile.Read, index: int) -> LabStep:
         commands=_commands(entry.get("commands", ())),
         on_hosts=tuple(_on_hosts(entry.get("commands", ()), entry["host"])),
         answer=_commands(entry.get("answer", ())),
-        fault=_deeds(entry.get("fault", ())),
+        fault=_fixtures(entry.get("fault", ())),
         needs=Needs(needs["of"], needs["version"]) if needs else None,
         checks=tuple(_check(one) for one in entry["check"]),
         hints=tuple(" ".join(hint.split()) for hint in entry["hints"]),
@@ -133,8 +133,8 @@ def _check(entry: Mapping[str, Any]) -> Check:
     return Check(kind, options.get("of", ""), {key: value for key, value in options.items() if key != "of"})
 
 
-def _deeds(entries: Sequence[Mapping[str, Any]]) -> tuple[Deed, ...]:
-    return tuple(Deed(kind, options) for entry in entries for kind, options in entry.items())
+def _fixtures(entries: Sequence[Mapping[str, Any]]) -> tuple[Fixture, ...]:
+    return tuple(Fixture(kind, options) for entry in entries for kind, options in entry.items())
 
 
 def _commands(entries: Sequence[str | Mapping[str, Any]]) -> tuple[str, ...]:
@@ -173,8 +173,8 @@ def _page(folder: Path, read: yamlfile.Read, place: yamlfile.Place) -> str:
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
         raise LabError(
-            f"'{name}' leads out of the lab's folder",
+            f"'{name}' is outside the folder of the lab",
             where=read.where(place),
-            todo="put the text itself there",
+            todo="Copy the file into the folder",
         )
     return plain(yamlfile.text_of(path, _FORMAT).strip(), LARGEST_FILE)

@@ -84,9 +84,9 @@ class LabHosts:
         for service in self._services[host]:
             if service.component == component:
                 return service
-        todo = "start it there, or compare the classroom file with the hosts"
+        todo = "Start it there, or compare the classroom file with the hosts"
         if self.practises(host):
-            todo = "bring the practice stack up: firescreen practice up"
+            todo = "Start the practice stack: firescreen practice up"
         raise HostError(f"there is no {component} on the host {host}", where=of, todo=todo)
 
     def prometheus(self) -> Service:
@@ -94,7 +94,7 @@ class LabHosts:
         return self.service("prometheus/prometheus")
 
     def now(self) -> float:
-        """The time (unix) by Prometheus' clock, with which it says when it scraped."""
+        """The time (unix) of the clock of Prometheus, which scrape times refer to."""
         if self._ahead is None:
             self._ahead = self._hosts.connection("prometheus").clock() - time.time()
         return time.time() + self._ahead
@@ -105,7 +105,7 @@ class LabHosts:
             return path
         state = self.read(of, path)
         if state is None:
-            return path  # the probe says that it is not there, with the name that a person knows
+            return path  # the probe reports the missing file by the name that a person knows
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="firescreen-")
         copy = Path(self._folder.name) / f"{of}{path}".replace("/", "_")
@@ -113,10 +113,10 @@ class LabHosts:
         copy.write_bytes(state.content)
         return str(copy)
 
-    # -- where it is asked ---------------------------------------------------------------------------------
+    # -- addresses -----------------------------------------------------------------------------------------
 
     def asked(self, of: str) -> str:
-        """host:port by which Prometheus asks for a component: its certificate has to fit that host."""
+        """host:port by which Prometheus scrapes a component: its certificate must contain that host."""
         service = self.service(of)
         if self.practises(of):
             return service.listen
@@ -124,7 +124,7 @@ class LabHosts:
         return target.address if target is not None else service.listen
 
     def way(self, of: str) -> dict[str, Any]:
-        """How this machine finds it, as a probe takes it: Prometheus may know names, and reach places, that it does not."""
+        """Options of a probe that reach the component from this machine, where only Prometheus knows its name."""
         place, service = self.asked(of), self.service(of)
         if service.forward is not None:
             return {"forward": service.forward}
@@ -136,7 +136,7 @@ class LabHosts:
         return self._hosts.dial(forward, seconds)
 
     def target(self, of: str) -> scrape.Scraped | None:
-        """What prometheus.yml and its lists of targets say of a component; None where no job asks it."""
+        """The target of a component in prometheus.yml or its file_sd files; None if no job scrapes it."""
         if of not in self._targets:
             self._targets[of] = self._target(of)
         return self._targets[of]
@@ -171,7 +171,7 @@ class LabHosts:
             return ()
 
     def told(self, of: str, action: str) -> str:
-        """What a person types to have a program read its files again."""
+        """The command that restarts or reloads a component."""
         service = self.service(of)
         if self.practises(of):
             host = of.partition("/")[0]
@@ -179,14 +179,14 @@ class LabHosts:
         return f"systemctl {action} {service.unit}, on {service.host}"
 
     def log(self, of: str) -> str:
-        """Where a program's last words stand."""
+        """Where the log of a component is."""
         service = self.service(of)
         if self.practises(of):
             return f"{posixpath.dirname(service.flags.path)}/log"
-        return f"its journal: journalctl -eu {service.unit}, on {service.host}"
+        return f"journalctl -eu {service.unit}, on {service.host}"
 
     def meet(self) -> None:
-        """Looks what runs on all the hosts at once; one out of reach is no matter until it is asked for."""
+        """Discovers the services of all hosts in parallel; an unreachable host is an error only when it is needed."""
 
         def services(name: str) -> None:
             with suppress(HostError):
@@ -208,7 +208,7 @@ class LabHosts:
         """Reads several files in one go, where the connection can."""
         host = of.partition("/")[0]
         wanted = [path for path in paths if (host, path) not in self._read]
-        with suppress(HostError):  # then each is read alone, and what cannot be read is none
+        with suppress(HostError):  # then each file is read alone
             found = self._hosts.connection(host).read_many(wanted)
             self._read |= {(host, path): state for path, state in found.items()}
 
@@ -230,7 +230,7 @@ class LabHosts:
 
     def _all_files(self, of: str) -> tuple[str, ...]:
         home, connection = self.home(of), self._hosts.connection(of.partition("/")[0])
-        # A folder for keys inside the one for the configuration is usual.
+        # Private keys are often in a folder inside that of the configuration.
         found = [posixpath.join(home, name) for name in connection.names(home)]
         for path, info in connection.stat_many(found[:_MOST_FILES]).items():
             if info is not None and info.kind == "folder":

@@ -14,7 +14,7 @@ def undo_runs(
     """Undoes the lab's runs, the newest first; False if one could not be.
 
     Args:
-        forced: real hosts that the lab is done on: what a student changed there after a run is put back, too.
+        forced: real hosts of the lab: there, files that the student changed after a run are restored too.
     """
     standing = {
         record.run: record
@@ -25,14 +25,14 @@ def undo_runs(
         record = standing.get(run)
         if record is None:
             continue
-        _clear_the_way(engine, record, forced)
+        _restore_changed_files(engine, record, forced)
         if engine.undo(run, emit).error is not None:
             return False
     return True
 
 
-def _clear_the_way(engine: Engine, record: Record, forced: frozenset[str]) -> None:
-    """Puts back files that the student changed after a run: its undo would rightly leave them alone."""
+def _restore_changed_files(engine: Engine, record: Record, forced: frozenset[str]) -> None:
+    """Restores files that the student changed after a run: an undo alone would not change them."""
     practised = {spec.name for spec in record.hosts if spec.connect == "practice" or spec.name in forced}
     with engine.connections(record.hosts) as hosts:
         for entry in record.entries:

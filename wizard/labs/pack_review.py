@@ -1,6 +1,6 @@
 """Inspects a lab that somebody else wrote, without running anything: every problem with file, line and what to do.
 
-What passes can be read through and typed as it stands: nothing in it is hidden, and it says all that it will do.
+A lab that passes hides nothing: all commands that it runs and files that it places can be read before.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from wizard import assets, yamlfile
 from wizard.errors import InputError, LabError
 from wizard.labs import lab_file, placeholders, sandbox_policy, text_safety, yaml_subset
-from wizard.labs.content import Deed, Lab, LabStep
+from wizard.labs.content import Fixture, Lab, LabStep
 from wizard.practice.record import FIRST, MORE, PORTS, PracticeHost, PracticeStack, dump
 from wizard.redact import plain
 from wizard.workspace import Workspace
@@ -34,8 +34,8 @@ _FORM = yamlfile.Format(
     noun="a lab's file",
     error=LabError,
     largest=lab_file.LARGEST_FILE,
-    start="start from a lab that is there",
-    advice={"pattern": "see assets/lab.schema.json for what it may be"},
+    start="Start from an existing lab",
+    advice={"pattern": "See assets/lab.schema.json for valid values"},
 )
 
 
@@ -62,7 +62,7 @@ def inspect(files: Mapping[str, bytes], *, folder: Path, source: Path, taken: Co
     if whole is None:
         if "lab.yaml" not in files:
             problems.append(
-                LabError("there is no lab.yaml in this folder", where=str(source), todo="write one")
+                LabError("there is no lab.yaml in this folder", where=str(source), todo="Create it")
             )
         return Seen(None, tuple(problems))
     path = str(source / "lab.yaml")
@@ -87,13 +87,13 @@ def inspect(files: Mapping[str, bytes], *, folder: Path, source: Path, taken: Co
     if lab.id in taken:
         problems.append(
             LabError(
-                f"there is a lab '{lab.id}' already", where=read.where(("id",)), todo="give it another id"
+                f"there is a lab '{lab.id}' already", where=read.where(("id",)), todo="Choose another id"
             )
         )
     if lab.id.isdecimal() or any(step.id.isdecimal() for step in lab.steps):
         where = read.where(("id",))
         problems.append(
-            LabError("an id cannot be a number: steps have theirs", where=where, todo="use a word")
+            LabError("an id cannot be a number: numbers name steps", where=where, todo="Use a word")
         )
     problems += _html(texts, source)
     problems += _names(read, texts, source)
@@ -108,7 +108,7 @@ def _schema() -> dict[str, Any]:
 
 
 def _own(error: InputError) -> LabError:
-    todo = plain(error.todo, 300) or "see assets/labs/README.md for what it may be"
+    todo = plain(error.todo, 300) or "See assets/labs/README.md for valid values"
     return LabError(plain(error.what, 300), where=plain(error.where, 400), todo=todo)
 
 
@@ -122,7 +122,7 @@ def _texts(files: Mapping[str, bytes], source: Path) -> tuple[dict[str, str], li
             line = data[: error.start].count(b"\n") + 1
             problems.append(
                 LabError(
-                    "this is not UTF-8 text", where=f"{source / name}:{line}", todo="save the file as UTF-8"
+                    "this is not UTF-8 text", where=f"{source / name}:{line}", todo="Save the file as UTF-8"
                 )
             )
     return texts, problems
@@ -162,10 +162,10 @@ def _signs(read: Read, texts: Mapping[str, str], source: Path) -> list[LabError]
             found.setdefault(where, LabError(what, where=where, todo=todo))
         if "\t" in text and not _is_command(place):
             where = read.where(place)
-            found.setdefault(where, LabError("there is a tab in it", where=where, todo="type blanks"))
+            found.setdefault(where, LabError("the value has a tab", where=where, todo="Type spaces"))
         if place and place[-1] in ("title", "source", "ask", "says") and "\n" in text.strip():
             where = read.where(place)
-            found.setdefault(where, LabError("this has to be one line", where=where, todo="fold it with >-"))
+            found.setdefault(where, LabError("this must be one line", where=where, todo="Fold it with >-"))
     for name, text in texts.items():
         for number, what, todo in text_safety.hidden(text):
             where = f"{source / name}:{number}"
@@ -182,9 +182,9 @@ def _html(texts: Mapping[str, str], source: Path) -> Iterator[LabError]:
         for number, line in enumerate(bare.split("\n"), start=1):
             if match := _HTML.search(line):
                 yield LabError(
-                    f"'{plain(match.group(), 40)}' is HTML, which is not drawn",
+                    f"'{plain(match.group(), 40)}' is HTML, which is not shown",
                     where=f"{source / name}:{number}",
-                    todo="write Markdown; signs that are meant as they stand go between `…`",
+                    todo="Write Markdown; put literal text between `…`",
                 )
 
 
@@ -202,18 +202,16 @@ def _pages(read: Read, files: Mapping[str, bytes], source: Path) -> Iterator[Lab
         named.add(name)
         if name not in files:
             near = difflib.get_close_matches(name, files, n=1)
-            todo = f"did you mean '{near[0]}'?" if near else "write that page, in Markdown"
+            todo = f"Did you mean '{near[0]}'?" if near else "Write that page in Markdown"
             yield LabError(f"there is no page '{name}'", where=read.where(place), todo=todo)
         elif not files[name].strip():
             yield LabError(
-                "the page is empty", where=str(source / name), todo="say what it is about, and why"
+                "the page is empty", where=str(source / name), todo="Write what the step is about, and why"
             )
     for name in sorted(files.keys() - named):
         near = difflib.get_close_matches(name, named, n=1)
         todo = (
-            f"did you mean to name it instead of '{near[0]}'?"
-            if near
-            else "take it out, or name it as a page"
+            f"Did you mean to name it instead of '{near[0]}'?" if near else "Remove it, or name it as a page"
         )
         yield LabError(
             f"lab.yaml does not name the file '{plain(name, 80)}'", where=str(source / name), todo=todo
@@ -251,11 +249,11 @@ def _of_command(
 def _of_value(
     read: Read, place: Place, text: str, hosts: list[str], known: Collection[str]
 ) -> Iterator[LabError]:
-    key, deed = place[-1], "place" in place or "fault" in place
+    key, placed = place[-1], "place" in place or "fault" in place
     places = {f"{host}/{PORTS[host][0]}" for host in hosts}
     if key == "of" and text not in places:
         yield _unknown("component", text, places, read.where(place))
-    elif (key == "host" or (deed and key in ("on", "to")) or "not_on" in place) and text not in hosts:
+    elif (key == "host" or (placed and key in ("on", "to")) or "not_on" in place) and text not in hosts:
         yield _unknown("host", text, hosts, read.where(place))
     elif key == "signed_by" and text.partition("/")[0] not in hosts:
         yield _unknown("host", text.partition("/")[0], hosts, read.where(place))
@@ -264,7 +262,7 @@ def _of_value(
             sandbox_policy.flag(re.sub(r"\{\{[^}]*\}\}", "x", text), root="/x")
         except LabError as error:
             yield LabError(error.what, where=read.where(place), todo=error.todo)
-    yield from _placeholders(text, {*known, *(_PLACED if deed else ())}, read, place)
+    yield from _placeholders(text, {*known, *(_PLACED if placed else ())}, read, place)
 
 
 @cache
@@ -300,9 +298,9 @@ def _filled(line: str, known: Collection[str], where: str) -> Iterator[LabError]
 
 def _unknown(kind: str, name: str, known: Collection[str], where: str) -> LabError:
     near = difflib.get_close_matches(name.strip().lower(), known, n=1)
-    todo = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(sorted(known)[:12])}"
+    todo = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(sorted(known)[:12])}"
     if kind != "placeholder":
-        todo += "; more of them: 'practice', in the lab's file"
+        todo += "; add more with 'practice' in the lab's file"
     return LabError(f"there is no {kind} '{plain(name, 60)}' in this lab", where=where, todo=todo)
 
 
@@ -313,7 +311,7 @@ def _empty(lab: Lab, read: Read) -> Iterator[LabError]:
             yield LabError(
                 f"the step '{step.id}' has no commands",
                 where=read.where(("steps", index)),
-                todo="write what a person types (commands, or answer)",
+                todo="Write what a person types: commands, or answer",
             )
 
 
@@ -324,8 +322,8 @@ def _shown(lab: Lab, data: Mapping[str, Any]) -> Iterator[str]:
     """All that it types and places, in plain lines; placeholders as they stand."""
     yield f"{lab.id}: {plain(lab.title, 300)}"
     if lab.begin:
-        yield "  Before the first step it places:"
-        yield from _deeds(lab.begin)
+        yield "  Before the first step, Firescreen places:"
+        yield from _fixtures(lab.begin)
     for number, (step, entry) in enumerate(zip(lab.steps, data["steps"], strict=True), start=1):
         yield f"  {number}. {plain(step.title, 300)} ({step.host})"
         yield from _step(step, entry)
@@ -333,8 +331,8 @@ def _shown(lab: Lab, data: Mapping[str, Any]) -> Iterator[str]:
 
 def _step(step: LabStep, entry: Mapping[str, Any]) -> Iterator[str]:
     if step.fault:
-        yield "     it places a fault:"
-        yield from _deeds(step.fault)
+        yield "     Firescreen places a fault:"
+        yield from _fixtures(step.fault)
     for command in (*entry.get("commands", ()), *entry.get("answer", ())):
         forms: Mapping[str, Any] = {"": command}
         if isinstance(command, dict):
@@ -346,10 +344,10 @@ def _step(step: LabStep, entry: Mapping[str, Any]) -> Iterator[str]:
             yield from (f"       {line}" for line in rest)
 
 
-def _deeds(deeds: Sequence[Deed]) -> Iterator[str]:
-    for deed in deeds:
-        options = dict(deed.options)
+def _fixtures(fixtures: Sequence[Fixture]) -> Iterator[str]:
+    for placed in fixtures:
+        options = dict(placed.options)
         text = options.pop("text", "")
         said = ", ".join(f"{key} {json.dumps(value, ensure_ascii=False)}" for key, value in options.items())
-        yield f"     + {deed.kind}: {plain(said, 20_000)}"
+        yield f"     + {placed.kind}: {plain(said, 20_000)}"
         yield from (f"       | {line}" for line in plain(text, 8000).split("\n") if text)

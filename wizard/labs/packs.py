@@ -1,7 +1,7 @@
-"""Lab packs: labs that somebody else wrote, read once and from then on used as they were looked at.
+"""Lab packs: labs that somebody else wrote, read once, and then used as they were inspected.
 
-Promises: reading runs nothing, follows no link, opens nothing but ordinary files and has bounds. What is inspected
-is what is shown, what is kept in the workspace, and what is played.
+Promises: reading runs nothing, follows no link, opens only regular files and has size limits. What is inspected is
+what is shown, saved in the workspace, and played.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Pack:
     labs: tuple[Lab, ...] = ()
     problems: tuple[LabError, ...] = ()
     shows: tuple[str, ...] = field(default=())
-    """Lines that say all that it types and places: what a person agrees to."""
+    """All commands that the pack runs and files that it places, as lines to agree to."""
 
 
 def read(folder: Path, *, taken: Collection[str]) -> Pack:
@@ -83,7 +83,11 @@ def read(folder: Path, *, taken: Collection[str]) -> Pack:
                 problems.append(_stray(path, "it belongs to no lab"))
             elif not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}", entry):
                 problems.append(
-                    LabError("a lab's folder cannot be called so", where=str(path), todo="010-name")
+                    LabError(
+                        "this name cannot be used for the folder of a lab",
+                        where=str(path),
+                        todo="Use a name like 010-name",
+                    )
                 )
             else:
                 rooms[entry] = path
@@ -92,10 +96,12 @@ def read(folder: Path, *, taken: Collection[str]) -> Pack:
         raise LabError(
             "there is no lab in this folder",
             where=str(own),
-            todo="a lab is a folder with a lab.yaml; a pack is one, or a folder of them",
+            todo="Name a folder with a lab.yaml, or a folder of such folders",
         )
     if len(rooms) > MOST_LABS:
-        raise LabError(f"the pack has more than {MOST_LABS} labs", where=str(source), todo="make two of it")
+        raise LabError(
+            f"the pack has more than {MOST_LABS} labs", where=str(source), todo="Split it into two packs"
+        )
     labs: list[Lab] = []
     shows: list[str] = []
     with _written(files) as place:
@@ -125,9 +131,9 @@ def _unknown_former(labs: list[Lab], rooms: Mapping[str, Path], taken: Collectio
     known = {*taken, *(lab.id for lab in labs)}
     return [
         LabError(
-            f"the lab '{lab.id}' follows '{lab.follows}', which is no lab",
+            f"the lab '{lab.id}' follows '{lab.follows}', which does not exist",
             where=str(next(iter(rooms.values())).parent if len(rooms) > 1 else next(iter(rooms.values()))),
-            todo=f"name one of: {', '.join(sorted(known - {lab.id}))}",
+            todo=f"Name one of: {', '.join(sorted(known - {lab.id}))}",
         )
         for lab in labs
         if lab.follows and (lab.follows not in known or lab.follows == lab.id)
@@ -138,7 +144,7 @@ def _stray(path: Path, why: str) -> LabError:
     return LabError(
         f"'{plain(path.name, 80)}' is not part of a lab: {why}",
         where=str(path),
-        todo="take it out, or name it in lab.yaml",
+        todo="Remove it, or name it in lab.yaml",
     )
 
 
@@ -155,17 +161,19 @@ def _entries(folder: Path, problems: list[LabError]) -> list[str]:
         raise LabError(
             f"the folder cannot be read: {getattr(error, 'strerror', error)}",
             where=str(folder),
-            todo="name the folder that the labs lie in",
+            todo="Name the folder with the labs",
         ) from error
     if len(names) > MOST_FILES:
         raise LabError(
-            f"there are more than {MOST_FILES} files in this folder", where=str(folder), todo="is it a pack?"
+            f"there are more than {MOST_FILES} files in this folder",
+            where=str(folder),
+            todo="Name the folder of a pack",
         )
     visible = []
     for name in sorted(names):
         if plain(name, 255) != name or not name.isprintable():
             problems.append(
-                LabError("a file's name has signs that cannot be seen", where=str(folder), todo="rename it")
+                LabError("a file's name has invisible characters", where=str(folder), todo="Rename it")
             )
         else:
             visible.append(name)
@@ -194,12 +202,12 @@ def _bytes(path: Path) -> bytes:
     except OSError as error:
         linked = error.errno in (errno.ELOOP, errno.EMLINK)
         what = "is a link" if linked else f"cannot be read: {error.strerror}"
-        todo = "put the file itself there" if linked else "check who may read it"
+        todo = "Replace it with the file itself" if linked else "Check its permissions"
         raise LabError(f"'{path.name}' {what}", where=str(path), todo=todo) from error
     try:
         found = os.fstat(number)
         if not stat.S_ISREG(found.st_mode):
-            raise _stray(path, "it is no ordinary file")
+            raise _stray(path, "it is not a regular file")
         with os.fdopen(number, "rb", closefd=False) as file:
             text = file.read(LARGEST_FILE + 1)
     finally:
@@ -208,7 +216,7 @@ def _bytes(path: Path) -> bytes:
         raise LabError(
             f"the file has {found.st_size} bytes; a lab's file has at most {LARGEST_FILE}",
             where=str(path),
-            todo="make it shorter",
+            todo="Make it shorter",
         )
     return text
 
@@ -292,9 +300,9 @@ def add(pack: Pack, workspace: Workspace) -> None:
         part.rename(folder / pack.name)
     except OSError as error:
         raise FirescreenError(
-            f"the pack cannot be kept: {error.strerror}",
+            f"the pack cannot be saved: {error.strerror}",
             where=str(folder),
-            todo="make room, or choose another folder with --workspace",
+            todo="Free some space, or choose another folder with --workspace",
         ) from error
 
 
@@ -305,7 +313,7 @@ def names(workspace: Workspace) -> Mapping[str, tuple[str, ...]]:
 
 
 def remove(name: str, workspace: Workspace) -> None:
-    """Takes a pack out of the workspace again, with how far its labs are. The reports stay.
+    """Removes a pack and the progress of its labs from the workspace. The reports stay.
 
     Raises:
         InputError: there is none of that name. FirescreenError: it cannot be removed.
@@ -313,7 +321,7 @@ def remove(name: str, workspace: Workspace) -> None:
     known = names(workspace)
     if name not in known:
         raise InputError(
-            f"there is no pack '{plain(name, 60)}'", todo=f"the packs: {', '.join(known) or 'none was added'}"
+            f"there is no pack '{plain(name, 60)}'", todo=f"Packs: {', '.join(known) or 'none was added'}"
         )
     try:
         for lab in known[name]:

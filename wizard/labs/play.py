@@ -1,7 +1,7 @@
-"""Plays a lab from its first to its last step, on a practice stack of its own: the proof that the lab works.
+"""Plays a lab from its first to its last step, on a practice stack of its own, to test the lab.
 
-It never touches the practice stack on which a person may be in the middle of a lab. Each step must be open
-before and done after; whatever else happens is a failure with words.
+The check of each step must fail before and pass after it. The practice stack of a person who does a lab is never
+changed.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def play(
     suite: str = "",
     packs: Path | None = None,
 ) -> bool:
-    """Plays labs one after the other; whether every step was open before and is done after.
+    """Plays labs one after another; whether each check failed before its step and passed after it.
 
     Args:
         workspace: the stack lies in its folder `play`, which is emptied first.
@@ -72,7 +72,7 @@ def play(
     """
     packs = workspace.packs if packs is None else packs
     wanted = [find(lab_id, packs) for lab_id in lab_ids] or _first_row()
-    how = "by hand: the commands that a student sees" if by_hand else "done for you"
+    how = "with the commands that students see" if by_hand else "by the engine"
     with _stage(workspace, keep=keep) as stage:
         if packs.is_dir():
             shutil.copytree(packs, stage.ensure().packs)
@@ -81,7 +81,7 @@ def play(
                 return False
         if keep:
             end = f"firescreen --workspace {stage.root} practice down --remove"
-            say(Line("text", f"The stack is kept. To end it: {end}"))
+            say(Line("text", f"The practice stack still runs. Remove it with: {end}"))
     return True
 
 
@@ -110,7 +110,7 @@ def _lab(
     for line in _wrapped(_first_paragraph(lab.intro)):
         say(Line("text", line))
     say(Line("text", ""))
-    say(Line("text", f"Played from first to last step, {how}."))
+    say(Line("text", f"Each step is done {how}."))
     session = LabSession.open(Engine(stage), lab.id, progress=progress, tools=False, suite=suite, anew=True)
     shell.prepare(stage, progress, strict=True)
     for number, step in enumerate(session.lab.steps, start=1):
@@ -125,7 +125,9 @@ def _lab(
     missing = sum(bool(step.missing) for step in session.lab.steps)
     count = f"All {len(lab.steps)} steps" if not missing else f"{len(lab.steps) - missing} steps"
     say(Line("text", ""))
-    say(Line("ok", f"{count} were open before and are done now ({time.monotonic() - began:.0f} s)."))
+    say(
+        Line("ok", f"{count} are done; each check failed before its step ({time.monotonic() - began:.0f} s).")
+    )
     say(Line("text", ""))
     return True
 
@@ -143,11 +145,11 @@ def _step(session: LabSession, step: LabStep, stage: Workspace, *, by_hand: bool
         say(
             Line(
                 "bad",
-                "  this step counts as done before anything was done: the lab's check proves nothing",
+                "  the check passes before the step is done, so it checks nothing",
             )
         )
         return False
-    say(Line("not-yet", f"  not yet: {_short(before.what, stage)}"))
+    say(Line("not-yet", f"  not done yet: {_short(before.what, stage)}"))
     done = _by_hand(step, stage, say) if by_hand else _by_engine(session, step, stage, say)
     if not done:
         return False
@@ -155,7 +157,7 @@ def _step(session: LabSession, step: LabStep, stage: Workspace, *, by_hand: bool
     for seen in after.seen:
         say(Line("ok", f"  {seen}"))
     if not after.ok:
-        say(Line("bad", f"  still not so: {_short(after.what, stage)}"))
+        say(Line("bad", f"  not done: {_short(after.what, stage)}"))
         say(Line("text", f"    {_short(after.todo, stage)}"))
     return after.ok
 
@@ -181,13 +183,13 @@ def _by_hand(step: LabStep, stage: Workspace, say: Say) -> bool:
         for line in _shortened(typed.output):
             say(Line("output", f"    {line}"))
         if typed.code:
-            say(Line("bad", f"  that command ended with {typed.code}"))
+            say(Line("bad", f"  that command failed with exit code {typed.code}"))
             return False
     return True
 
 
 def _short(text: str, stage: Workspace) -> str:
-    """A path without what every path of the stage begins with."""
+    """The text with short paths: without the folder of the practice host."""
     known = practice.status(stage.root)
     short = text
     for host in known.hosts if known else ():
@@ -213,9 +215,9 @@ def _wrapped(text: str) -> list[str]:
 
 @contextmanager
 def _stage(workspace: Workspace, *, keep: bool) -> Iterator[Workspace]:
-    """A workspace of the play's own, empty at the beginning; gone at the end unless it is kept.
+    """A separate workspace, empty at the beginning, and removed at the end unless it is kept.
 
-    What a play that was killed has left is ended first.
+    First stops what a killed play has left.
 
     Raises:
         LockedError: another play is running here.
@@ -227,9 +229,9 @@ def _stage(workspace: Workspace, *, keep: bool) -> Iterator[Workspace]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise LockedError(
-                "a lab is being played in this workspace already",
+                "another play runs in this workspace",
                 where=str(workspace.root),
-                todo="wait until it is over, or choose another folder with --workspace",
+                todo="Wait until it has ended, or choose another folder with --workspace",
             ) from None
         _clear(stage.root)
         try:

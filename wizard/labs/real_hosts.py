@@ -191,7 +191,7 @@ class RealHosts(LabEnvironment):
             service = look.service(of)
             if not manager_of(service).has_units:
                 raise LabError(
-                    f"{service.component} on {role} is not run by systemd ({service.kind or 'by hand'})",
+                    f"{service.component} on {role} is not run by systemd ({service.kind or 'manually'})",
                     where=of,
                     todo="Do the lab on the practice stack: a lab on real hosts restarts services with systemctl",
                 )

@@ -47,7 +47,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is to be handed in: harmless text, without secrets, not escaped for any format yet."""
+    """A report as plain text without secrets, not yet escaped for a format."""
 
     facts: tuple[tuple[str, str], ...]
     parts: tuple[Part, ...]
@@ -56,7 +56,7 @@ class Report:
 def gather(
     workspace: Workspace, labs: Sequence[Lab], *, name: str = "", states: Path | None = None
 ) -> Report:
-    """What is known of the labs that were begun. Nothing is started or asked.
+    """The report of the labs that were started. Starts and asks nothing.
 
     Args:
         states: the folder that says how far each lab is; None for that of the practice stack.
@@ -92,8 +92,8 @@ def _part(lab: Lab, known: LabState) -> Part:
     done = [step for step in lab.steps if known.step(step.id).done]
     alone = [step for step in done if not known.step(step.id).solved]
     facts = (
-        ("begun", _when(known.started)),
-        ("steps done", f"{len(done)} of {len(lab.steps)}, {len(alone)} by hand"),
+        ("started", _when(known.started)),
+        ("steps done", f"{len(done)} of {len(lab.steps)}, {len(alone)} by the student"),
         ("hints taken", str(sum(known.step(step.id).hints for step in lab.steps))),
     )
     return Part(
@@ -107,15 +107,18 @@ def _part(lab: Lab, known: LabState) -> Part:
 def _step(step: LabStep, now: StepState) -> Done:
     how = "not done"
     if now.done:
-        how = "done by Firescreen" if now.solved else "done by hand"
+        how = "done by Firescreen" if now.solved else "done by the student"
         if step.needs and any("too old for this step" in line for line in now.seen):
-            how = "not with these programs"
+            how = "not possible with these versions"
         how += f", {_when(now.done)}"
     if now.hints:
         how += f", {now.hints} {'hint' if now.hints == 1 else 'hints'}"
     seen = now.seen
     if now.said and not now.held:
-        seen = (*seen, f"last looked at {_when(now.checked)}: not so{'' if now.done else ' yet'}, {now.said}")
+        seen = (
+            *seen,
+            f"last check {_when(now.checked)}: not done{' any more' if now.done else ' yet'}, {now.said}",
+        )
     return Done(step.title, bool(now.done), how, seen)
 
 
@@ -254,6 +257,6 @@ def save(path: Path, text: str) -> Path:
         raise FirescreenError(
             f"the report cannot be written: {error.strerror}",
             where=str(path),
-            todo="make room, or choose another place with --output",
+            todo="Free some space, or choose another file with --output",
         ) from error
     return path

@@ -1,4 +1,4 @@
-"""What every check says and how it asks: a result for a person, and one request on the wire."""
+"""The result of a check, and the request that checks send."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from wizard.redact import plain, redact
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """Whether a step is done. `what`: what is so, or is not so yet; `todo`: what to look at."""
+    """Whether a step is done. `what`: the last finding; `todo`: what to do if it is not done."""
 
     ok: bool
     what: str
     todo: str = ""
     seen: tuple[str, ...] = ()
-    """What was found to be so, a line each."""
+    """Findings, one line each."""
 
 
-class NotYet(Exception):  # noqa: N818 - it is no error: a student is not there yet
-    """What a check looks for is not so yet."""
+class NotYet(Exception):  # noqa: N818 - not an error: the step is not done yet
+    """A check has failed."""
 
     def __init__(self, what: str, todo: str) -> None:
         super().__init__(what)
@@ -35,7 +35,7 @@ class NotYet(Exception):  # noqa: N818 - it is no error: a student is not there 
 
 
 def ask(check: Check, look: Look, scheme: str, **options: Any) -> Attempt:
-    """Asks a component for its metrics; `options` are those of a probe."""
+    """Requests the metrics of a component; `options` are those of a probe."""
     host, _, component = check.of.partition("/")
     path = find_component(component).metrics_path(look.service(check.of).flag)
     return probes.run(
@@ -55,12 +55,12 @@ def ask(check: Check, look: Look, scheme: str, **options: Any) -> Attempt:
 
 
 def said(attempt: Attempt) -> str:
-    """What an attempt ended with, harmless to show."""
+    """The result of an attempt, harmless to show."""
     return redact(plain(attempt.reason or attempt.outcome, 300))
 
 
 def running_pair(check: Check, look: Look) -> Pair:
-    """The pair that the web configuration names.
+    """The certificate and private key that the web configuration names.
 
     Raises:
         NotYet: there is none.
@@ -68,7 +68,7 @@ def running_pair(check: Check, look: Look) -> Pair:
     pair = tls_files.named_pair(look, check.of)
     if pair is None:
         raise NotYet(
-            "the certificate that the web configuration names cannot be found",
+            "the certificate of the web configuration was not found",
             f"Compare the paths in web.yml with the files in {look.home(check.of)}.",
         )
     return pair

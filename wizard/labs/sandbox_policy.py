@@ -1,4 +1,4 @@
-"""Keeps what a lab places within the practice stack: no program is told to read or write a file anywhere else.
+"""Keeps what a lab places within the practice stack: no program gets the path of a file elsewhere.
 
 A lab may come from somebody else. A password_file that names a person's own key would send that key away, and a
 flag can name a file to overwrite; so flags are a short list, and a placed configuration names its own files only.
@@ -44,12 +44,12 @@ def flag(text: str, *, root: str) -> None:
     if name not in FLAGS and not _COLLECTOR.fullmatch(text):
         raise LabError(
             f"a lab cannot place the flag '{name}'",
-            todo=f"it can: {', '.join(sorted(FLAGS))}, and --collector.NAME",
+            todo=f"Use one of: {', '.join(sorted(FLAGS))}, and --collector.NAME",
         )
     if "file" in name:
         _inside(value, root)
     if "\n" in text:
-        raise LabError(f"the flag '{name}' has more than one line", todo="write one line")
+        raise LabError(f"the flag '{name}' has more than one line", todo="Write one line")
 
 
 def configuration(text: str, *, root: str) -> None:
@@ -65,8 +65,8 @@ def configuration(text: str, *, root: str) -> None:
     except (YAMLError, RecursionError, ValueError):
         if re.search(r"\\[xuU]", text):
             raise LabError(
-                "a placed file that is no YAML hides signs with a backslash",
-                todo="write the signs themselves",
+                "a placed file that is not YAML hides characters with a backslash",
+                todo="Write the characters themselves",
             ) from None
         names = [match.group(1) for pattern in (_ENTRY, _LISTED) for match in pattern.finditer(text)]
     for name in names:
@@ -92,6 +92,6 @@ def _inside(name: str, root: str) -> None:
     outside = name.startswith("/") and not whole.startswith(f"{posixpath.normpath(root)}/")
     if outside or ".." in name.split("/") or name.startswith("~"):
         raise LabError(
-            f"a lab names the file '{name}', which is not of the practice stack",
-            todo="name files of the practice hosts: {{srv1.home}}/web.yml, or a name alone",
+            f"a lab names the file '{name}', which is not part of the practice stack",
+            todo="Use files of the practice hosts: {{srv1.home}}/web.yml, or a name alone",
         )

@@ -140,20 +140,20 @@ class LabSession:
         return shell.shell_file(self._engine.workspace)
 
     def answer(self, step_id: str) -> tuple[str, ...]:
-        """The commands that give a step's solution away: none before its last hint was taken."""
+        """The commands that solve a step: none before its last hint was shown."""
         step = self.lab.step(step_id)
         with self._lock:
             return step.answer if self._state.step(step_id).hints >= len(step.hints) else ()
 
     def has_begun(self, step_id: str) -> bool:
-        """Whether a step's fault is in; True for a step that has none."""
+        """Whether the fault of a step is placed; True for a step without one."""
         with self._lock:
             return not self.lab.step(step_id).fault or bool(self._state.step(step_id).begun)
 
     # -- doing ---------------------------------------------------------------------------------------------
 
     def begin(self, step_id: str) -> None:
-        """Puts a step's fault in, on the stack as the lab began; nothing for a step without one.
+        """Places the fault of a step, on the stack as the lab began; nothing for a step without one.
 
         Raises:
             FirescreenError: there is no such step, or a file cannot be written.
@@ -167,31 +167,31 @@ class LabSession:
         self._await_scrape(step)
 
     def _await_scrape(self, step: LabStep) -> None:
-        """Prometheus asks a new target within seconds: until then it has nothing to say about it."""
+        """Waits for the first scrape of a new target, which comes within seconds."""
         with self._environment.look(self._raw) as look:
-            prometheus.await_word(step.checks, look, PATIENCE)
+            prometheus.await_scrape(step.checks, look, PATIENCE)
 
     def check(self, step_id: str, *, patience: float = 0.0) -> CheckResult:
-        """Looks whether a step is done, and remembers if it is.
+        """Checks whether a step is done, and remembers it.
 
         Args:
             patience: seconds to wait for what takes its time by nature, such as a scrape.
 
         Raises:
-            FirescreenError: there is no such step, or the practice stack cannot be looked at.
+            FirescreenError: there is no such step, or a host cannot be inspected.
         """
         step = self.lab.step(step_id)
         if not self.has_begun(step_id):
             return CheckResult(
                 False,
-                "the fault is not in yet",
-                f"Put it in: key 'b' on the screen, or firescreen lab start {self.lab.id} {step_id}",
+                "the fault is not placed yet",
+                f"Press key 'b' on the screen, or run: firescreen lab start {self.lab.id} {step_id}",
             )
         if step.missing:
             result = CheckResult(True, step.missing, "", (step.missing,))
         else:
             with self._environment.look(self._raw) as look:
-                # A Prometheus that asks once a minute has its time.
+                # Some Prometheus scrape only once a minute.
                 result = checks.run(
                     step.checks, look, patience=patience and max(patience, self._environment.check_patience)
                 )
@@ -239,12 +239,12 @@ class LabSession:
         return step.hints[used - 1]
 
     def solve(self, step_id: str, emit: Emit = silent, cancel: threading.Event | None = None) -> Outcome:
-        """Does a step, and first whatever of the earlier ones is missing. Never raises for what it met.
+        """Does a step, and before it the earlier steps that are not done. Failures on hosts are in the outcome.
 
-        It may take some ten seconds: an earlier step is done only when Prometheus says so.
+        Takes about ten seconds where an earlier step is checked by a scrape.
 
         Raises:
-            FirescreenError: there is no such step, or the practice stack cannot be looked at or planned for.
+            FirescreenError: there is no such step, or a host cannot be inspected or planned for.
         """
         wanted = self.lab.step(step_id)
         for step in self.lab.steps:
@@ -279,7 +279,7 @@ class LabSession:
         return self._engine.apply(plan, emit, cancel)
 
     def _by_typing(self, step: LabStep, emit: Emit) -> Outcome:
-        """Types the very commands that the step shows."""
+        """Runs the commands that the step shows."""
         for typed in self.type(step.id):
             text = f"$ {typed.command}"
             emit(Event(run="", kind="change", state="done", host=step.host, step=step.id, text=text))
@@ -289,16 +289,16 @@ class LabSession:
                     run="",
                     state="failed",
                     error=FirescreenError(
-                        f"the command '{typed.command.splitlines()[0]}' did not work: {last}",
+                        f"the command '{typed.command.splitlines()[0]}' failed: {last}",
                         where=step.host,
-                        todo="Your files may differ from what the lab expects here. Mend what it names, or put the "
-                        "lab back to its beginning (reset) and have the steps done again.",
+                        todo="Correct what the message names: your files may differ from what the lab expects. Or reset the lab: "
+                        "firescreen lab reset",
                     ),
                 )
         return Outcome(run="", state="applied")
 
     def type(self, step_id: str) -> Iterator[shell.Typed]:
-        """Types the commands of a step as they are shown, on the hosts that they are for; yields each.
+        """Runs the commands of a step as they are shown, each on its host; yields each.
 
         Raises:
             FirescreenError: there is no such step, or the commands do not end.
@@ -335,7 +335,7 @@ class LabSession:
     # -- inside --------------------------------------------------------------------------------------------
 
     def _read_again(self) -> None:
-        """What another terminal has kept meanwhile (a step, a hint, an answer) is not to be lost."""
+        """Reads what another terminal has saved meanwhile: a step, a hint, an answer."""
         found = state.load(self._path)
         if found is not None and found.started == self._state.started:
             self._state = found
@@ -346,9 +346,9 @@ class LabSession:
 
 
 def _with_turns(plan: Plan, wanted: tuple[str, ...]) -> Plan:
-    """The plan with the restarts and reloads that the step names, where the engine sees no need.
+    """The plan with the restarts and reloads that the step names, where the engine plans none.
 
-    A file that already says the right thing, but was not read yet, looks finished to a plan.
+    The engine plans nothing for a file that is right already, even if the program has not read it yet.
     """
     steps = list(plan.steps)
     for name in wanted:
@@ -370,13 +370,13 @@ def _with_turns(plan: Plan, wanted: tuple[str, ...]) -> Plan:
                 instance=service.instance,
                 title=f"{action.capitalize()} {service.unit}",
                 host=host,
-                why="So that it reads what its files say by now.",
+                why="It has to read its changed files.",
                 changes=(
                     RunService(
                         host=host,
                         service=service,
                         action="restart" if kind == "switch" else "reload",
-                        why="It takes effect with this.",
+                        why="This applies the changed files.",
                         by_hand=manager_of(service).manual_commands(
                             service, action, workspace=plan.facts.workspace_option
                         ),

@@ -1,7 +1,7 @@
-"""What a student's terminal needs for the printed commands, and running those commands exactly as printed.
+"""Runs the commands of a lab exactly as printed, and prepares a terminal for them.
 
-One file to source puts `firescreen`, htpasswd and promtool on PATH. No password comes into arguments or the
-environment: the commands themselves keep them in files.
+A file to source puts `firescreen`, htpasswd and promtool on PATH. No password is in an argument or in the
+environment: the commands keep passwords in files.
 """
 
 from __future__ import annotations
@@ -71,16 +71,16 @@ def prepare(workspace: Workspace, progress: Callable[[str], None], *, strict: bo
             except ProgramsError as error:
                 if strict:
                     raise
-                progress(f"{name} could not be had; the steps that need it say so ({plain(error.what, 200)})")
+                progress(f"{name} is missing; some steps need it ({plain(error.what, 200)})")
                 continue
             # No link: some programs are wrappers that look for their own place.
             ownfiles.replace(folder / name, f'#!/bin/sh\nexec {shlex.quote(program.path)} "$@"\n', mode=0o700)
         ownfiles.replace(shell_file(workspace), _environment(workspace, folder), mode=0o600)
     except OSError as error:
         raise FirescreenError(
-            f"the tools for the lab cannot be put in place: {error.strerror}",
+            f"the tools for the lab cannot be installed: {error.strerror}",
             where=str(workspace.labs),
-            todo="make room, or choose another folder with --workspace",
+            todo="Free some space, or choose another folder with --workspace",
         ) from error
     return shell_file(workspace)
 
@@ -126,10 +126,10 @@ def run(step: LabStep, workspace: Workspace) -> Iterator[Typed]:
         ended = run_bounded(["bash", "-euc", script], timeout=_TIMEOUT)
     except HostError as error:
         raise FirescreenError(
-            f"the commands of '{step.title}' do not end", where=step.host, todo=error.todo
+            f"the commands of the step '{step.title}' do not end", where=step.host, todo=error.todo
         ) from error
     if ended.code == 127 and not ended.stdout:
-        raise FirescreenError("there is no bash on this machine", todo="play the lab without --by-hand")
+        raise FirescreenError("there is no bash on this machine", todo="Play the lab without --by-hand")
     parts = ended.stdout.decode("utf-8", "replace").split(_MARK)[1:]
     for index, output in enumerate(parts):
         last = index == len(parts) - 1
@@ -164,7 +164,7 @@ def run_there(step: LabStep, hosts: Hosts, ready: Mapping[tuple[str, str], str])
             there = hosts.connection(place).run(argv, timeout=_TIMEOUT)
             code, output = there.code, there.stdout
         if code == 127 and not output:
-            raise FirescreenError("there is no bash on this host", where=place, todo="install it there")
+            raise FirescreenError("there is no bash on this host", where=place, todo="Install it there")
         parts = output.split(_MARK)[1:]
         for index, said in enumerate(parts):
             ended = code if index == len(parts) - 1 else 0

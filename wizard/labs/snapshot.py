@@ -38,7 +38,7 @@ _USUAL = (
     "/opt",
     "/srv",
 )
-"""Folders that hold much else: of these, only the very files that a component names."""
+"""Folders with files of other programs: in these, only the files that a component names count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +129,13 @@ def _take(connection: Connection, places: Places) -> ConfigSnapshot:
         level = inner
         if len(found) + len(folders) + len(level) > _MOST:
             raise LabError(
-                f"{places.folders[0]} holds more than {_MOST} files, so its beginning cannot be kept",
+                f"{places.folders[0]} holds more than {_MOST} files, so its files cannot be saved for a reset",
                 where=connection.name,
-                todo="do the lab on the practice stack, or where the configuration has a folder of its own",
+                todo="Do the lab on the practice stack, or where the configuration has its own folder",
             )
         if not level:
             break
-    # Far too large for a configuration: no lab writes such a file, and it stays where it is.
+    # Too large for a configuration file: no lab writes one.
     paths = [path for path, info in found.items() if info.size <= _LARGEST]
     read = connection.read_many([*paths, *places.files])
     files = {path: state for path, state in read.items() if state is not None}
@@ -162,7 +162,7 @@ def _make_folders(connection: Connection, was: ConfigSnapshot, now: ConfigSnapsh
 
 
 def _restore_folders(connection: Connection, was: ConfigSnapshot, now: ConfigSnapshot) -> list[str]:
-    """Those that came are removed, if nothing else is in them; those that were there get their rights back."""
+    """Removes new folders if they are empty, and restores mode and owner of the others."""
     for path in sorted(set(now.folders) - set(was.folders), reverse=True):
         connection.remove_folder(path)
     changed = [path for path, rights in was.folders.items() if now.folders.get(path, rights) != rights]
@@ -189,9 +189,9 @@ def save(path: Path, snapshots: Mapping[str, ConfigSnapshot]) -> None:
         ownfiles.replace(path, json.dumps(data))
     except OSError as error:
         raise FirescreenError(
-            f"the beginning of the lab cannot be kept: {error.strerror}",
+            f"the files of the hosts cannot be saved for a reset: {error.strerror}",
             where=str(path),
-            todo="make room, or choose another folder with --workspace",
+            todo="Free some space, or choose another folder with --workspace",
         ) from error
 
 
@@ -204,7 +204,7 @@ def delete(path: Path) -> None:
 
 
 def load(path: Path) -> dict[str, ConfigSnapshot]:
-    """What `save` kept.
+    """The snapshots in a file that `save` wrote, by host.
 
     Raises:
         LabError: it is not there, or cannot be read.
@@ -216,9 +216,9 @@ def load(path: Path) -> dict[str, ConfigSnapshot]:
         return {name: _loaded(one) for name, one in data["hosts"].items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LabError(
-            "what the hosts were like when the lab began is not known",
+            "the saved files of the lab's beginning cannot be read",
             where=str(path),
-            todo="put back by hand what the lab changed, then: firescreen lab start --anew",
+            todo="Undo the changes of the lab yourself, then: firescreen lab start --anew",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""How far a lab is, in a file of the workspace: it survives that one leaves, and holds no secret."""
+"""The progress of a lab, kept in a file of the workspace. It contains no secret."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class StepState:
     """Whether Firescreen did it."""
     hints: int = 0
     begun: float = 0.0
-    """When its fault was put in."""
+    """When its fault was placed."""
     seen: tuple[str, ...] = ()
     """What the check found."""
     checked: float = 0.0
-    """When it was last looked at, within a minute."""
+    """When it was last checked, to the minute."""
     held: bool = False
-    """Whether it was so then."""
+    """Whether the check passed then."""
     said: str = ""
-    """What was so then, or was not so yet."""
+    """What the check said then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class LabState:
         return replace(self, answers={**answers, question: text[:LONGEST_ANSWER]} if text else answers)
 
     def with_check(self, step_id: str, *, held: bool, said: str, now: float) -> LabState:
-        """The same with the outcome of a look at a step; itself, if it says nothing new within a minute."""
+        """The same with the result of a check; itself, if the result is the same within a minute."""
         known = self.step(step_id)
         if (known.held, known.said) == (held, said) and now - known.checked < _MINUTE:
             return self
@@ -96,7 +96,7 @@ def load(path: Path) -> LabState | None:
             answers={str(name): str(value) for name, value in data.get("answers", {}).items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # how far one was is soon found out again by the checks
+        return None  # the checks find out again what is done
 
 
 def save(path: Path, state: LabState) -> None:
@@ -110,9 +110,9 @@ def save(path: Path, state: LabState) -> None:
         ownfiles.replace(path, json.dumps({"format": FORMAT, **asdict(state)}, indent=1))
     except OSError as error:
         raise FirescreenError(
-            f"how far the lab is cannot be kept: {error.strerror}",
+            f"the progress of the lab cannot be saved: {error.strerror}",
             where=str(path),
-            todo="make room, or choose another folder with --workspace",
+            todo="Free some space, or choose another folder with --workspace",
         ) from error
 
 

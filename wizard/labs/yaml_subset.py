@@ -27,7 +27,7 @@ _MOST = 20
 
 
 def problems(text: str, path: str) -> list[LabError]:
-    """What a lab does not need and a bomb is made of; looked for before any value is built."""
+    """Constructs that a lab does not need; found before any value is built, so that small files cannot become huge."""
     found: list[LabError] = []
     depth = documents = 0
     try:
@@ -37,9 +37,9 @@ def problems(text: str, path: str) -> list[LabError]:
             documents += isinstance(event, DocumentStartEvent)
             what, todo = _needless(event)
             if documents > 1:
-                what, todo = "there is a second document in it", "keep one"
+                what, todo = "the file has a second document", "Keep one"
             elif depth > _DEEPEST:
-                what, todo = "it is nested too deep", "see a lab that is there"
+                what, todo = "the file is nested too deep", "See an existing lab"
             if what:
                 found.append(LabError(what, where=f"{path}:{event.start_mark.line + 1}", todo=todo))
             if documents > 1 or depth > _DEEPEST or len(found) > _MOST:
@@ -49,19 +49,21 @@ def problems(text: str, path: str) -> list[LabError]:
         where = f"{path}:{mark.line + 1}" if mark else path
         what = f"this is not valid YAML: {plain(str(error.problem or error.context), 200)}"
         found.append(
-            LabError(what, where=where, todo="check the indentation and the colons around this line")
+            LabError(what, where=where, todo="Check the indentation and the colons around this line")
         )
     except (YAMLError, RecursionError, ValueError) as error:
-        found.append(LabError(f"this is not valid YAML: {type(error).__name__}", where=path, todo="mend it"))
+        found.append(
+            LabError(f"this is not valid YAML: {type(error).__name__}", where=path, todo="Correct the file")
+        )
     return found
 
 
 def _needless(event: Any) -> tuple[str, str]:
     """(what it is, what to do) of an alias, an anchor or a tag."""
     if isinstance(event, AliasEvent):
-        return f"'*{plain(str(event.anchor), 40)}' is an alias", "write it out"
+        return f"'*{plain(str(event.anchor), 40)}' is an alias", "Write the value itself"
     if isinstance(event, NodeEvent) and event.anchor:
-        return f"'&{plain(str(event.anchor), 40)}' is an anchor", "take it out"
+        return f"'&{plain(str(event.anchor), 40)}' is an anchor", "Remove it"
     if isinstance(event, ScalarEvent | MappingStartEvent | SequenceStartEvent) and event.tag:
-        return "a value has a tag (!)", "take the tag out"
+        return "a value has a tag (!)", "Remove the tag"
     return "", ""

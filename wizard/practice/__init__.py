@@ -1,4 +1,4 @@
-"""The practice stack: real programs on loopback 'hosts' with a folder each, for whoever has nothing yet.
+"""The practice stack: real programs on loopback 'hosts' with a folder each, to try things on.
 
 Promises: nothing of it needs root, nothing listens beyond this machine, no port that is in use is taken, it
 outlives the wizard, and what could not be brought up whole is taken down again.
@@ -140,7 +140,9 @@ def tell(workspace: Path, name: str, action: Literal["restart", "reload"]) -> No
                 act = supervised.restart if action == "restart" else supervised.reload
                 act(connection, service)
                 return
-    raise InputError(f"there is no practice service '{name}'", todo="see: firescreen practice status")
+    raise InputError(
+        f"there is no practice service '{name}'", todo="List them with: firescreen practice status"
+    )
 
 
 def down(workspace: Path, *, remove: bool = False) -> None:
@@ -160,7 +162,7 @@ def down(workspace: Path, *, remove: bool = False) -> None:
 
 
 def stack(workspace: Path) -> Stack:
-    """What a newcomer practises on: all that there is encrypted and with a password, Prometheus still open."""
+    """The practice stack with TLS + password for all components except Prometheus."""
     known = load(_root(workspace))
     addresses = {host.name: host.address for host in known.hosts} if known else {}
     there = known.components if known else FIRST
@@ -220,7 +222,7 @@ def _start_all(planned: PracticeStack, before: PracticeStack | None, say: Callab
 
 
 def _together(planned: PracticeStack, act: Callable[[PracticeHost], _Result]) -> list[_Result]:
-    """Does it for all hosts at once; raises the first error when all have ended."""
+    """Runs `act` for all hosts in parallel; raises the first error when all have ended."""
     with ThreadPoolExecutor(len(planned.hosts)) as pool:
         return [done.result() for done in [pool.submit(act, host) for host in planned.hosts]]
 
@@ -246,7 +248,7 @@ def _planned(
     found: Mapping[str, Program],
     hosts: Sequence[str],
 ) -> PracticeStack:
-    """The stack as it is to be: addresses are kept where they are one's own or free."""
+    """The planned stack: hosts keep addresses that are their own or free."""
     places: dict[str, tuple[str, int]] = {}
     if before:
         running = {host.name for host in _with_activity(before).hosts if host.active}
@@ -285,7 +287,7 @@ def _planned(
 
 
 def _beside(places: Mapping[str, tuple[str, int]], name: str) -> tuple[str, int] | None:
-    """The place of a host that comes later: where it would be, had it come with the others, if that is free."""
+    """The address of a host that is added later: the one it would have had from the beginning, if that is free."""
     networks = {address.rpartition(".")[0] for address, _ in places.values()}
     port = host_ports()[name][1]
     if len(networks) != 1 or "127.0.0" in networks:
@@ -312,7 +314,7 @@ def _differs(before: PracticeStack | None, host: PracticeHost) -> bool:
 
 
 def _wait(host: PracticeHost) -> None:
-    """Back when it answers, in plain HTTP or by saying that it wants HTTPS or a password."""
+    """Waits until the component answers, also with 400 (HTTPS needed) or 401."""
     import urllib.error
     import urllib.request
 
@@ -337,13 +339,13 @@ def _wait(host: PracticeHost) -> None:
     raise ServiceError(
         f"{host.component} does not answer within {_ANSWER:.0f} seconds: {reason}",
         where=f"{host.name} ({host.listen})",
-        todo=f"Look at {host.service_folder}/log.",
+        todo=f"Read {host.service_folder}/log.",
         log=tuple(map(str, log))[-20:],
     )
 
 
 def _stop_all(root: Path) -> None:
-    """Ends every service folder below `root`; goes on after one that does not end, then says so."""
+    """Stops every service below `root`; goes on after one that does not stop, then raises its error."""
     problems: list[FirescreenError] = []
     for spec in sorted(root.glob("*/services/*/service.json")):
         host = spec.parents[2]
@@ -369,7 +371,7 @@ def _root(workspace: Path) -> Path:
 
 @contextmanager
 def _locked(root: Path) -> Iterator[None]:
-    """Holds the stack for one who brings it up or down."""
+    """Locks the stack while it is started or stopped."""
     root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (root.parent / "practice.lock").open("a") as file:
         deadline = time.monotonic() + 60
@@ -380,7 +382,7 @@ def _locked(root: Path) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise LockedError(
-                        "the practice stack is being brought up or down by another process",
+                        "another process starts or stops the practice stack",
                         where=str(root),
                         todo="Wait until it is done, then try again.",
                     ) from None

@@ -27,7 +27,7 @@ _COLLECTORS = ("cpu", "loadavg", "meminfo", "time", *(("uname",) if sys.platform
 
 
 def lay_out(root: Path, before: PracticeStack | None, planned: PracticeStack) -> None:
-    """Writes what is missing; what a person or a step has edited stays, but for an address that had to move."""
+    """Writes missing files; existing ones are kept, except for an address that changed."""
     root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     for host in planned.hosts:
         own = Path(host.folder)
@@ -86,7 +86,7 @@ def _first(name: str, planned: PracticeStack) -> str:
 def _arguments(host: PracticeHost) -> str:
     own = Path(host.folder)
     etc = own / "etc" / host.component
-    lines = ["# One flag a line; they count from the next restart on.", f"--web.listen-address={host.listen}"]
+    lines = ["# One flag on each line; read at the next restart.", f"--web.listen-address={host.listen}"]
     if host.component == "prometheus":
         lines += [
             f"--config.file={etc / 'prometheus.yml'}",

@@ -24,7 +24,7 @@ PORTS: Mapping[str, tuple[str, int]] = {
 }
 """Each host that the labs and the wizard know, with its component and the usual port."""
 MORE = ("srv2", "srv3")
-"""Hosts that come only when they are asked for by name: what several nodes are learnt on."""
+"""Hosts that are started only when a lab names them."""
 FIRST = ("node_exporter", "prometheus")
 """The components that every practice stack has."""
 WHOLE = tuple(component for name, (component, _) in PORTS.items() if name not in MORE)

@@ -48,7 +48,7 @@ def test_a_number_that_is_missing_or_none_of_these_is_asked_for(tmp_path: Path, 
 
 def test_without_numbers_none_is_taken_and_none_is_filled_in(tmp_path: Path) -> None:
     plain = FILE.replace("campus: 1-30\n", "")
-    with pytest.raises(ClassroomError, match="'campus' lacks"):
+    with pytest.raises(ClassroomError, match="'campus' is missing"):
         classroom.load(written(tmp_path, plain))
     path = written(tmp_path, plain.replace("{{campus}}", "5"))
     assert classroom.load(path).campus == 0
@@ -63,15 +63,15 @@ def test_without_numbers_none_is_taken_and_none_is_filled_in(tmp_path: Path) -> 
         ("hosts:", "host:", "unknown key 'host' in the file", "'hosts'", 3),
         ("connect: ssh", "connect: shh", "cannot be 'shh'", "'ssh'", 4),
         ("connect: incus", "connect: practice", "cannot be 'practice'", "incus", 5),
-        ("via: srv1", "via: srv", "no host 'srv' that could hold", "'srv1'", 5),
+        ("via: srv1", "via: srv", "no host 'srv' that could have", "'srv1'", 5),
         ("address: 192.0.2.{{campus}}", "via: prometheus", "'via' is for an incus instance", "ProxyJump", 4),
-        ("{{campus}}, name", "{{cmpus}}, name", "no '{{cmpus}}' to fill in", "{{campus}}", 4),
+        ("{{campus}}, name", "{{cmpus}}, name", "no placeholder '{{cmpus}}'", "{{campus}}", 4),
         ("campus: 1-30", "campus: 30-1", "'campus' cannot be '30-1'", "first and the last", 2),
         ("campus: 1-30", "campus: many", "'many' cannot be a name here", "pattern", 2),
         ("192.0.2.{{campus}}", "-oProxyCommand=id", "cannot be a name here", "pattern", 4),
         ("192.0.2.{{campus}}", "'$(id)'", "cannot be a name here", "pattern", 4),
         ("via: srv1", "instance: '-x y'", "cannot be a name here", "pattern", 5),
-        ("  prometheus:", "  here:", "should not be valid", "choose another", 5),
+        ("  prometheus:", "  here:", "should not be valid", "Choose another", 5),
         ("  prometheus:", "  srv1:", "'srv1' stands twice", "keep one", 5),
     ],
 )

@@ -98,12 +98,12 @@ def test_all_mistakes_are_told_at_once_each_with_its_line(pack: Path, file: Path
         ("of: srv1/node_exporter", "of: srv2/node_exporter", "no component", "practice"),
         ("cd {{srv1.home}}", "cd {{srv1.hme}}", "no placeholder 'srv1.hme'", "'srv1.home'"),
         ("cd {{srv1.home}}", "cd {{ srv1.Home }}", "no placeholder", "'srv1.home'"),
-        ("cd {{srv1.home}}", "echo {{lab.password}}", "no placeholder 'lab.password'", "there are"),
+        ("cd {{srv1.home}}", "echo {{lab.password}}", "no placeholder 'lab.password'", "Known:"),
         ("on: srv1, path", "on: srv9, path", "no host 'srv9'", "'srv1'"),
         ("text: 1-close.md", "text: 1-clos.md", "no page '1-clos.md'", "'1-close.md'"),
         ("id: open-key", "id: '7'", "cannot be a number", "a word"),
-        ("id: open-key", "id: open-key\nfollows: nothing", "follows 'nothing'", "name one of"),
-        ("title: A private key that everybody can read", "title: |\n  two\n  lines", "one line", "fold"),
+        ("id: open-key", "id: open-key\nfollows: nothing", "follows 'nothing'", "Name one of"),
+        ("title: A private key that everybody can read", "title: |\n  two\n  lines", "one line", "Fold"),
     ],
 )
 def test_what_does_not_exist_is_named_with_what_does(
@@ -170,10 +170,10 @@ def pipe(path: Path) -> None:
     ("spoilt", "what"),
     [
         (link, "is a link"),
-        (pipe, "no ordinary file"),
+        (pipe, "not a regular file"),
         (lambda path: path.write_bytes(b"\xff\xfe"), "UTF-8"),
         (lambda path: path.write_text("#" * 100_000), "bytes"),
-        (lambda path: (path.unlink(), path.mkdir()), "no ordinary file"),
+        (lambda path: (path.unlink(), path.mkdir()), "not a regular file"),
     ],
     ids=["link", "pipe", "latin", "large", "folder"],
 )
@@ -250,13 +250,13 @@ def test_a_sign_that_cannot_be_seen_is_refused_everywhere(pack: Path, file: Path
     assert "U+" in only(pack, file, line).what
     file.write_text(whole)
     line = spoil(file, "title: A private key", f'title: "{sign}A key"\n#')
-    assert "cannot be seen" in only(pack, file, line).what
+    assert "invisible" in only(pack, file, line).what
     file.write_text(whole)
     page = file.parent / "1-close.md"
     raw = sign.replace("\\e", "\\x1b").encode().decode("unicode-escape")
     page.write_text(f"first\nsecond{raw}third\n", newline="")
     if raw != "\r":  # a line end, as other systems write it
-        assert only(pack, page, 2).what.endswith("cannot be seen")
+        assert only(pack, page, 2).what.endswith("invisible")
 
 
 MISTAKABLE = {
@@ -288,7 +288,7 @@ def test_a_command_holds_what_a_keyboard_types_and_shows_all_of_it(
 
 def test_empty_lines_do_not_push_a_command_out_of_sight(pack: Path, file: Path) -> None:
     line = spoil(file, LINE, "      - |-\n        ls\n\n\n\n\n        rm -r x")
-    assert "out of sight" in problems(pack)[0].what
+    assert "hide" in problems(pack)[0].what
     assert int(problems(pack)[0].where.rpartition(":")[2]) > line
 
 
@@ -344,7 +344,7 @@ def test_a_flag_names_a_file_of_the_practice_stack() -> None:
     sandbox_policy.flag("--web.config.file=/practice/srv1/etc/web.yml", root="/practice")
     sandbox_policy.flag("--collector.cpu", root="/practice")
     for path in ("/etc/x", "/practice/../etc/x", "../x", "~/x", "/practicex/y"):
-        with pytest.raises(LabError, match="not of the practice stack"):
+        with pytest.raises(LabError, match="not part of the practice stack"):
             sandbox_policy.flag(f"--web.config.file={path}", root="/practice")
 
 

@@ -65,13 +65,13 @@ def test_each_step_says_when_how_with_what_help_and_what_was_found(workspace: Wo
     for text in both(report):
         for words in (
             "Ada Lovelace",
-            "2 of 3, 1 by hand",
-            "done by hand, 2023-11-1",
+            "2 of 3, 1 by the student",
+            "done by the student, 2023-11-1",
             ", 2 hints",
             "done by Firescreen, 2023-11-1",
             "not done",
             "it answers everyone",
-            "not so yet, nothing was kept",
+            "not done yet, nothing was kept",
             "nobody closed it.",
             "(not answered)",
         ):

@@ -1,6 +1,6 @@
-"""The vocabulary of the labs' checks. Each asks the thing itself whether it is so, whichever way it came about.
+"""The checks of labs, by the name that a lab's file uses. A check tests the result, not how it was reached.
 
-A check that fails says what is not so yet and what to look at; it never says 'wrong'.
+A check that fails says what is not done yet and what to look at.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ __all__ = ["CheckResult", "run"]
 
 
 def run(checks: tuple[Check, ...], look: Look, *, patience: float = 0.0) -> CheckResult:
-    """Makes the checks of a step in their order, until one is not so yet.
+    """Runs the checks of a step in their order, until one fails.
 
     Args:
-        patience: seconds to wait for what takes its time by nature (a scrape); 0 for one look.
+        patience: seconds to wait for a scrape; 0 to check once.
 
     Raises:
-        FirescreenError: the practice stack cannot be looked at.
+        FirescreenError: a host cannot be inspected.
     """
     seen: list[str] = []
     for check in checks:

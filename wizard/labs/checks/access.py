@@ -1,4 +1,4 @@
-"""Checks by knocking: requests that must be refused, and those that must be let in."""
+"""Checks of access: requests that a component must reject, and those that it must accept."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from wizard.labs.results import NotYet, ask, said
 from wizard.redact import Secret
 
 GUESS = Secret("guess")
-"""The password that must be refused; it is no secret, but it is masked like one."""
+"""A wrong password; it is masked like a real one."""
 
 
 _WORDS = {
-    "no-tls": "plain http",
-    "no-ca": "https without knowing the certificate",
-    "with-ca": "https with the right certificate to believe, and nothing to show",
-    "no-password": "https without a password",
-    "wrong-password": "https with a guessed password",
-    "no-certificate": "https without a client certificate",
-    "foreign-certificate": "a client certificate that nobody here has signed",
+    "no-tls": "plain HTTP",
+    "no-ca": "HTTPS without the CA",
+    "with-ca": "HTTPS with the CA, without credentials",
+    "no-password": "HTTPS without a password",
+    "wrong-password": "HTTPS with a wrong password",
+    "no-certificate": "HTTPS without a client certificate",
+    "foreign-certificate": "a client certificate of another CA",
     "other-name": "a client certificate of the same CA, for another name",
-    "as-prometheus": "asking just as Prometheus does",
+    "as-prometheus": "the request of Prometheus",
 }
 
 
 def answers(check: Check, look: Look, _patience: float) -> list[str]:
-    """Whether requests end as they must, wanted and unwanted ones."""
+    """Whether requests end as expected: accepted or rejected."""
     seen = []
     client = look.client(check.of)
     for request, expect in check.options["to"].items():
@@ -40,19 +40,21 @@ def answers(check: Check, look: Look, _patience: float) -> list[str]:
             options = _request(request, client, Path(folder), look, check)
             attempt = ask(check, look, "http" if request == "no-tls" else "https", **options)
         if attempt.outcome != expect:
-            shown = "it gets the metrics" if attempt.outcome == "200" else said(attempt)
-            raise NotYet(f"{words} should end with {expect}, but: {shown}", _advice(check, look, request))
+            shown = "200, with the metrics" if attempt.outcome == "200" else said(attempt)
+            raise NotYet(
+                f"{words}: expected {expect}, but the result is {shown}", _advice(check, look, request)
+            )
         if expect == "200":
-            seen.append(f"{words} gets in: 200")
+            seen.append(f"{words} is accepted: 200")
         elif expect == "untrusted":
-            seen.append(f"{words} ends with untrusted: the client walks away")
+            seen.append(f"{words}: the client does not trust the certificate")
         else:
-            seen.append(f"{words} ends with {expect}: turned away")
+            seen.append(f"{words} is rejected: {expect}")
     return seen
 
 
 def _request(request: str, client: Client, folder: Path, look: Look, check: Check) -> dict[str, object]:
-    """What a probe for this request shows and believes."""
+    """The options of a probe for this request."""
     whole: dict[str, object] = client.options()
     nobody: dict[str, object] = {"user": "", "password": None}
     keyless: dict[str, object] = {"cert_file": "", "key_file": ""}
@@ -72,14 +74,14 @@ def _request(request: str, client: Client, folder: Path, look: Look, check: Chec
         case "as-prometheus":
             if client.insecure:
                 raise NotYet(
-                    "Prometheus does not look at the certificate", "Take insecure_skip_verify out of its job."
+                    "Prometheus does not verify the certificate", "Remove insecure_skip_verify from its job."
                 )
             return whole
     return {**whole, **_stranger(request, folder, look, check)}
 
 
 def _stranger(request: str, folder: Path, look: Look, check: Check) -> dict[str, object]:
-    """A client certificate that must not get in: of nobody's CA, or of the same CA with another name."""
+    """A client certificate that must be rejected: of another CA, or of the same CA with another name."""
     key = issue.new_key("ec-p256")
     if request == "foreign-certificate":
         shown = issue.self_signed(
@@ -99,8 +101,8 @@ def _stranger(request: str, folder: Path, look: Look, check: Check) -> dict[str,
         )
         if authority is None:
             raise NotYet(
-                "there is no CA with its key to make a second client certificate with",
-                f"It is looked for in {look.home('prometheus/prometheus')}.",
+                "there is no CA with its private key, to create a second client certificate",
+                f"Expected in {look.home('prometheus/prometheus')}.",
             )
         shown = issue.issue(
             ca_cert=authority[0],
@@ -124,12 +126,16 @@ def _advice(check: Check, look: Look, request: str) -> str:
             return f"{posixpath.basename(found.path)} has no basic_auth_users yet."
         hashes = found.config.users.values() if found is not None else ()
         if not all(value.startswith(("$2a$", "$2b$", "$2y$")) for value in hashes):
-            return "A hash in basic_auth_users is not bcrypt's (it begins with $2y$): htpasswd needs -B."
+            return (
+                "A hash in basic_auth_users is not a bcrypt hash, which begins with $2y$: htpasswd needs -B."
+            )
     if "certificate" in request and found is not None:
         kind = found.config.client_auth_type or "none"
-        return f"Look at client_auth_type and client_ca_file in {posixpath.basename(found.path)}: it is {kind} now."
+        return f"Check client_auth_type ({kind} now) and client_ca_file in {posixpath.basename(found.path)}."
     if request == "other-name":
-        return "client_allowed_sans names those who may come in; it needs RequireAndVerifyClientCert."
+        return "client_allowed_sans lists the accepted names; it needs RequireAndVerifyClientCert."
     if request == "as-prometheus":
-        return "Compare what Prometheus' job shows (password, certificate) with what the server demands."
-    return "Look at web.yml, line by line."
+        return (
+            "Compare what the job of Prometheus sends (password, certificate) with what the server requires."
+        )
+    return "Check each line of web.yml."

@@ -1,4 +1,4 @@
-"""Checks of what a student keeps: notes, a file for Grafana, a key that must not travel."""
+"""Checks of files that a student writes: notes, a data source of Grafana, a private key that must not be copied."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LARGEST_NOTE = 4 << 20
 
 
 def noted(check: Check, look: Look, _patience: float) -> list[str]:
-    """Whether something that a student keeps holds what only the real thing says."""
+    """Whether a note contains what only the component itself says."""
     folder = Path(look.notes)
     wanted = [str(each) for each in check.options["holds"]]
     for path in sorted(folder.glob("*"))[:50]:
@@ -26,15 +26,15 @@ def noted(check: Check, look: Look, _patience: float) -> list[str]:
             continue
         text = path.read_text(encoding="utf-8", errors="replace")
         if all(each in text for each in wanted):
-            return [f"you kept it in {path.name}"]
+            return [f"saved in {path.name}"]
     raise NotYet(
-        "nothing that you kept shows it yet",
-        f"Put what you see into a file in {folder}; it has to hold: {', '.join(wanted)}",
+        "no note contains it yet",
+        f"Save the output in a file in {folder}. It must contain: {', '.join(wanted)}",
     )
 
 
 def grafana_source(check: Check, look: Look, _patience: float) -> list[str]:
-    """Whether one gets in with what a data-source file says."""
+    """Whether Prometheus accepts a request with the settings of a data source file."""
     place = look.asked(check.of)
     folder = Path(look.service(check.of).home)
     found: list[tuple[str, DataSource]] = []
@@ -47,19 +47,19 @@ def grafana_source(check: Check, look: Look, _patience: float) -> list[str]:
         found += [(path.name, one) for one in sources if one.type == "prometheus"]
     if not found:
         raise NotYet(
-            f"there is no data source of the type prometheus in {folder}",
-            "Write a file with apiVersion: 1 and datasources: in it.",
+            f"no data source of type prometheus was found in {folder}",
+            "Write a file with apiVersion: 1 and datasources.",
         )
     name, one = found[0]
     says = one.says
     if one.url.rstrip("/") != f"https://{place}":
-        raise NotYet(f"{name} asks {plain(one.url, 200)}", f"Its url has to be https://{place}")
+        raise NotYet(f"the url in {name} is {plain(one.url, 200)}", f"Change it to https://{place}")
     if one.is_on("tlsSkipVerify"):
-        raise NotYet(f"{name} does not look at the certificate", "Take tlsSkipVerify out.")
+        raise NotYet(f"with {name}, Grafana does not verify the certificate", "Remove tlsSkipVerify.")
     if not (one.is_on("basicAuth") and says.get("basicAuthUser") and one.is_on("tlsAuthWithCACert")):
         raise NotYet(
-            f"{name} lacks a part of what Grafana has to know",
-            "basicAuth: true and basicAuthUser stand beside url; tlsAuthWithCACert: true below jsonData.",
+            f"{name} lacks settings that Grafana needs",
+            "Add basicAuth: true and basicAuthUser beside url, and tlsAuthWithCACert: true in jsonData.",
         )
     secret, ca = (_meant(says.get(key, ""), look, check) for key in ("basicAuthPassword", "tlsCACert"))
     with tempfile.TemporaryDirectory(prefix="firescreen-") as place:
@@ -74,14 +74,14 @@ def grafana_source(check: Check, look: Look, _patience: float) -> list[str]:
         )
     if attempt.outcome != "200":
         raise NotYet(
-            f"with what {name} says one does not get in: {said(attempt)}",
-            "Look at basicAuthPassword and tlsCACert below secureJsonData.",
+            f"a request with the settings in {name} fails: {said(attempt)}",
+            "Check basicAuthPassword and tlsCACert in secureJsonData.",
         )
-    return [f"with what {name} says, Grafana gets in: 200"]
+    return [f"a request with the settings in {name} is accepted: 200"]
 
 
 def _meant(value: str, look: Look, check: Check) -> bytes:
-    """A setting of Grafana's; `$__file{PATH}` is what the file holds."""
+    """A setting of Grafana; `$__file{PATH}` is the content of a file."""
     if value.startswith("$__file{") and value.endswith("}"):
         state = look.read(check.of, value[8:-1])
         return state.content if state else b""
@@ -89,14 +89,12 @@ def _meant(value: str, look: Look, check: Check) -> bytes:
 
 
 def key_stays(check: Check, look: Look, _patience: float) -> list[str]:
-    """Whether Prometheus' client key is on no other host."""
+    """Whether no other host has the private key of Prometheus."""
     job = look.written_job(check.of)
     named = job.tls.get("key_file", "") if job else ""
     state = look.beside_prometheus(named)[1] if named else None
     if state is None:
-        raise NotYet(
-            "Prometheus has no key of its own yet", "Its job names one with key_file, below tls_config."
-        )
+        raise NotYet("Prometheus has no private key yet", "Name it in its job: key_file in tls_config.")
     for host in filter(look.has, check.options["not_on"]):
         of = next(each for each in look.components if each.startswith(f"{host}/"))
         look.fetch(of, look.files(of))
@@ -105,7 +103,7 @@ def key_stays(check: Check, look: Look, _patience: float) -> list[str]:
             for other in (look.read(of, path) for path in look.files(of))
         ):
             raise NotYet(
-                f"Prometheus' private key lies on {host} too",
-                "Remove it there: who has it can pose as Prometheus.",
+                f"the private key of Prometheus is also on {host}",
+                "Remove it there: whoever has it can impersonate Prometheus.",
             )
-    return [f"Prometheus' key {posixpath.basename(named)} is on no other host"]
+    return [f"the private key {posixpath.basename(named)} is on no other host"]

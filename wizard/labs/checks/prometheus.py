@@ -1,4 +1,4 @@
-"""Checks of Prometheus as a client: its own word about its targets, its job, its alerts."""
+"""Checks of Prometheus as a client: its targets, its scrape jobs, its alerts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wizard.redact import plain
 
 
 def prometheus(check: Check, look: Look, patience: float) -> list[str]:
-    """Prometheus' own word, and whether it looks at the certificate."""
+    """Whether Prometheus reports a target as up, and verifies its certificate."""
     expect = check.options["expect"]
     began = look.now()
     attempt = _up(
@@ -25,33 +25,33 @@ def prometheus(check: Check, look: Look, patience: float) -> list[str]:
     place = look.asked(check.of)
     if expect == "any":
         word = "up" if attempt.ok else f"down, {said(attempt)}" if attempt.reason else "down"
-        return [f"Prometheus says about {place}: {word}"]
+        return [f"Prometheus reports for {place}: {word}"]
     if not attempt.ok:
         loaded, written = look.loaded_job(check.of), look.written_job(check.of)
         todo = (
-            "Compare scheme, ca_file and the paths in prometheus.yml; after a reload it can take ten seconds."
+            "Check scheme, ca_file and the paths in prometheus.yml. After a reload it can take ten seconds."
         )
         if loaded is not None and written is not None and _differ(loaded, written):
-            todo = f"prometheus.yml says it, but Prometheus has not read it again: {look.told('prometheus/prometheus', 'reload')}"
+            todo = f"Prometheus has not loaded the changed prometheus.yml. Run: {look.told('prometheus/prometheus', 'reload')}"
         raise NotYet(f"Prometheus cannot scrape {place} yet: {said(attempt)}", todo)
     if expect == "verified":
         job = look.loaded_job(check.of)
         if job is None or job.scheme != "https":
             raise NotYet(
                 f"Prometheus scrapes {place} without TLS",
-                "Give its job scheme: https and tls_config.",
+                "Add scheme: https and tls_config to its job.",
             )
         if job.tls.get("insecure_skip_verify", "").lower() in ("true", "yes", "on"):
             raise NotYet(
-                "Prometheus does not look at the certificate: it would talk to whoever answers",
-                f"Take insecure_skip_verify out of the job, then: {look.told('prometheus/prometheus', 'reload')}",
+                "Prometheus does not verify the certificate",
+                f"Remove insecure_skip_verify from the job, then: {look.told('prometheus/prometheus', 'reload')}",
             )
-        return [f"Prometheus scrapes {place} and looks at its certificate: up = 1"]
-    return [f"Prometheus scrapes {place}: up = 1"]
+        return [f"Prometheus scrapes {place} and verifies its certificate: up=1"]
+    return [f"Prometheus scrapes {place}: up=1"]
 
 
 def _differ(one: ScrapeJob, other: ScrapeJob) -> bool:
-    """Whether two readings of a job ask in another way."""
+    """Whether two versions of a job have different settings."""
     ways = [
         (job.scheme, {key for key, value in job.tls.items() if value != "false"}, set(job.basic_auth))
         for job in (one, other)
@@ -59,8 +59,8 @@ def _differ(one: ScrapeJob, other: ScrapeJob) -> bool:
     return ways[0] != ways[1]
 
 
-def await_word(checks: tuple[Check, ...], look: Look, patience: float) -> None:
-    """Back when Prometheus has asked each target of these checks from now on, or when the patience is over."""
+def await_scrape(checks: tuple[Check, ...], look: Look, patience: float) -> None:
+    """Waits until Prometheus has scraped each target of these checks, for `patience` seconds at most."""
     began = look.now()
     for check in checks:
         if check.kind == "prometheus":
@@ -68,7 +68,7 @@ def await_word(checks: tuple[Check, ...], look: Look, patience: float) -> None:
 
 
 def _up(check: Check, look: Look, *, not_before: float, patience: float, final: bool) -> Attempt:
-    """Prometheus' word; with `final`, the first word that comes from a scrape after `not_before`."""
+    """What Prometheus reports; with `final`, the first result of a scrape after `not_before`."""
     host, _, component = check.of.partition("/")
     deadline = time.monotonic() + patience
     while True:
@@ -77,7 +77,7 @@ def _up(check: Check, look: Look, *, not_before: float, patience: float, final: 
             id=f"lab/up/{check.of}",
             host=host,
             component=component,
-            name="Prometheus' own word",
+            name="up of the target",
             client="the lab",
             expect="up",
             url=f"{client.scheme}://{look.asked('prometheus/prometheus')}",
@@ -97,36 +97,36 @@ def _up(check: Check, look: Look, *, not_before: float, patience: float, final: 
 
 
 def sends_password(check: Check, look: Look, _patience: float) -> list[str]:
-    """Whether the job logs in with a password from a file."""
+    """Whether the job sends a password from a file."""
     loaded, written = look.loaded_job(check.of), look.written_job(check.of)
     asked = written.basic_auth if written else {}
     if not asked.get("username"):
         raise NotYet(
-            "the scrape job does not log in yet",
-            "Give the job basic_auth with username and password_file, as deep as its scheme.",
+            "the scrape job does not send a password yet",
+            "Add basic_auth with username and password_file to the job, indented like scheme.",
         )
     if not asked.get("password_file"):
         raise NotYet(
-            "the password stands in prometheus.yml itself, which many people read",
-            "Put it into a file of its own and name that with password_file.",
+            "the password is in prometheus.yml itself, which many people can read",
+            "Move it to its own file, and name that with password_file.",
         )
     path, state = look.beside_prometheus(asked["password_file"])
     if state is None or not state.content.strip():
         raise NotYet(
-            f"there is no password in {path} yet", "Make the file, or mend its path in prometheus.yml."
+            f"there is no password in {path} yet", "Create the file, or correct its path in prometheus.yml."
         )
     if loaded is None or loaded.basic_auth.get("username") != asked["username"]:
         raise NotYet(
-            "prometheus.yml says it, but Prometheus has not read it again",
-            f"Let it: {look.told('prometheus/prometheus', 'reload')}",
+            "Prometheus has not loaded the changed prometheus.yml",
+            f"Run: {look.told('prometheus/prometheus', 'reload')}",
         )
     return [
-        f"Prometheus logs in as {plain(asked['username'], 60)}, with the password from {posixpath.basename(path)}"
+        f"Prometheus sends user {plain(asked['username'], 60)} and the password from {posixpath.basename(path)}"
     ]
 
 
 def query(check: Check, look: Look, patience: float) -> list[str]:
-    """Whether Prometheus has an answer to a question."""
+    """Whether a PromQL query has a result."""
     deadline = time.monotonic() + patience
     while True:
         look.forget()
@@ -135,14 +135,14 @@ def query(check: Check, look: Look, patience: float) -> list[str]:
             return [check.options["means"]]
         if time.monotonic() > deadline:
             raise NotYet(
-                f"not so yet: {check.options['means']}",
-                f"Prometheus has no answer to: {check.options['promql']}",
+                f"not yet: {check.options['means']}",
+                f"This query has no result: {check.options['promql']}",
             )
         time.sleep(0.2)
 
 
 def alerts(check: Check, look: Look, patience: float) -> list[str]:
-    """Whether what Prometheus fires is held by the Alertmanager, asked as Prometheus asks it."""
+    """Whether the alerts of Prometheus arrive at the Alertmanager."""
     deadline = time.monotonic() + patience
     place = look.asked(check.of)
     while True:
@@ -161,16 +161,16 @@ def alerts(check: Check, look: Look, patience: float) -> list[str]:
         )
         sent = look.api(f"/api/v1/query?query={quote(promql, safe='')}")
         if secure and isinstance(sent, dict) and sent.get("result"):
-            return [f"Prometheus' alerts arrive at {secure[0].partition('/api')[0]}"]
+            return [f"alerts of Prometheus arrive at {secure[0].partition('/api')[0]}"]
         if time.monotonic() > deadline:
             if not secure:
                 raise NotYet(
-                    f"Prometheus does not send its alerts to https://{place} yet",
-                    "Look at the block alerting: scheme, tls_config, basic_auth and static_configs stand side by "
-                    "side in one list item.",
+                    f"Prometheus does not send alerts to https://{place} yet",
+                    "Check the section alerting: scheme, tls_config, basic_auth and static_configs belong to the same "
+                    "list item.",
                 )
             raise NotYet(
-                f"alerts do not get through to {secure[0]} yet",
-                "Look into Prometheus' log for: Error sending alert",
+                f"alerts do not arrive at {secure[0]} yet",
+                "Search the log of Prometheus for: Error sending alert",
             )
         time.sleep(0.3)
