@@ -67,35 +67,11 @@ def read(folder: Path, *, taken: Collection[str]) -> Pack:
     name = _name(source)
     problems: list[LabError] = []
     files: dict[str, bytes] = {}
-    entries = _entries(source, problems)
-    own = source / "lab.yaml"
-    if "lab.yaml" in entries:
-        rooms = {name: source}
-        ours = [each for each in entries if not _BESIDE.fullmatch(each)]
-        files |= _taken(source, name, ours, problems)
-    else:
-        rooms = {}
-        for entry in entries:
-            path = source / entry
-            if _BESIDE.fullmatch(entry):
-                continue
-            if not stat.S_ISDIR(path.lstat().st_mode):
-                problems.append(_stray(path, "it belongs to no lab"))
-            elif not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}", entry):
-                problems.append(
-                    LabError(
-                        "this name cannot be used for the folder of a lab",
-                        where=str(path),
-                        todo="Use a name like 010-name",
-                    )
-                )
-            else:
-                rooms[entry] = path
-                files |= _taken(path, entry, _entries(path, problems), problems)
+    rooms = _lab_folders(source, name, files, problems)
     if not rooms:
         raise LabError(
             "there is no lab in this folder",
-            where=str(own),
+            where=str(source / "lab.yaml"),
             todo="Name a folder with a lab.yaml, or a folder of such folders",
         )
     if len(rooms) > MOST_LABS:
@@ -116,6 +92,31 @@ def read(folder: Path, *, taken: Collection[str]) -> Pack:
             shows += seen.shows
     problems += _unknown_former(labs, rooms, taken)
     return Pack(name, source, files, tuple(labs), tuple(problems), tuple(shows))
+
+
+def _lab_folders(
+    source: Path, name: str, files: dict[str, bytes], problems: list[LabError]
+) -> dict[str, Path]:
+    """The folders of labs by their name in the pack; reads their files into `files`."""
+    entries = _entries(source, problems)
+    if "lab.yaml" in entries:
+        ours = [each for each in entries if not _BESIDE.fullmatch(each)]
+        files |= _taken(source, name, ours, problems)
+        return {name: source}
+    found = {}
+    for entry in entries:
+        path = source / entry
+        if _BESIDE.fullmatch(entry):
+            continue
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            problems.append(_stray(path, "it belongs to no lab"))
+        elif not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}", entry):
+            what = "this name cannot be used for the folder of a lab"
+            problems.append(LabError(what, where=str(path), todo="Use a name like 010-name"))
+        else:
+            found[entry] = path
+            files |= _taken(path, entry, _entries(path, problems), problems)
+    return found
 
 
 def _source(folder: Path) -> Path:
