@@ -85,8 +85,11 @@ _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "/": "/", "\\": "\
 _QUOTES: Final = re.compile(r'\\+"')
 _HELD: Final = re.compile(r'\s*\{"|[^\n]{0,400}?\b(?:err|error|msg)="')
 _ENTITY: Final = re.compile(r"&(?:quot|amp|lt|gt|apos|nbsp|#\d{2,5}|#x[0-9a-fA-F]{2,4});")
-# PHP's way of passing on what libcurl says.
-_CURL: Final = re.compile(r"\bcURL error (\d{1,2}): ")
+# The ways of programs and scripts that pass on what curl says.
+_CURL: Final = re.compile(
+    r"(?i)\bcurl(?:[ _](?:error|request)[ _:]{1,2}\(?(\d{1,2})\)?(?:\]| - |:)[ =>]{0,4}"
+    r"|:? (?:exit(?:ed)?|returned)(?: with)?(?: exit)?(?: code| status)? ?:? ?(\d{1,2})\b)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +158,7 @@ def _record(line: str) -> Record:
     if _ENTITY.search(line):
         line = html.unescape(line)
     body, program = _bare(_COLOUR.sub("", line))
-    return Record(_CURL.sub(r"curl: (\1) ", _text(body, _DEPTH)), program)
+    return Record(_CURL.sub(lambda told: f"curl: ({told[1] or told[2]}) ", _text(body, _DEPTH)), program)
 
 
 def _bare(line: str) -> tuple[str, str]:
