@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests.unit.engine.memory import MemoryConnection, MemoryManager, Site, atte
 from tests.unit.planner import planned
 from wizard import planner, probes
 from wizard.inventory import stack_file
-from wizard.model import WORKSPACE, Answers, Attempt, Plan, Probe
+from wizard.model import Answers, Attempt, Plan, Probe
 from wizard.workspace import Workspace
 
 
@@ -46,16 +47,30 @@ class Wire:
         return self
 
 
-def fleet(
-    folder: Path, manager: MemoryManager, count: int = 3, *, levels: tuple[str, ...] = ("tls", "basic_auth")
-) -> tuple[Site, Plan]:
-    """Servers srv1, srv2 … and a Prometheus, with a plan that secures the servers."""
+def fleet(folder: Path, manager: MemoryManager, count: int = 3) -> tuple[Site, Plan]:
+    """Servers srv1, srv2 … and a Prometheus, with a plan that secures the servers; `manager` is registered."""
+    plan = _planned(count)
+    connections = {
+        name: MemoryConnection(
+            name,
+            {path: state for path, state in known.files.items() if state is not None},
+            {"promtool": lambda *words: done("SUCCESS")},
+        )
+        for name, known in plan.facts.hosts.items()
+    }
+    return Site(Workspace(folder / "workspace").ensure(), plan.stack.hosts, connections, manager), plan
+
+
+@cache
+def _planned(count: int) -> Plan:
+    """The plan, made once: its keys and hashes take their time."""
     names = [f"srv{number + 1}" for number in range(count)]
     hosts: dict[str, Any] = {
         name: {"connect": "ssh", "address": f"192.0.2.{10 + number}", "user": "root"}
         for number, name in enumerate([*names, "prometheus"])
     }
-    components = [{"host": name, "name": "node_exporter", "protect": list(levels)} for name in names]
+    users = {"prometheus": {"password": "generate", "cost": 4}}  # a hash of more takes its time
+    components = [{"host": name, "name": "node_exporter", "protect": ["tls", "basic_auth"]} for name in names]
     targets = ", ".join(f"'{name}:9100'" for name in names)
     described: dict[str, Any] = {
         name: {
@@ -92,17 +107,8 @@ def fleet(
         },
     }
     wanted = stack_file.parse(
-        planned._yaml({"version": 1, "hosts": hosts, "components": components}), source="firescreen.yaml"
+        planned._yaml({"version": 1, "hosts": hosts, "components": components, "users": users}),
+        source="firescreen.yaml",
     )
     facts = planned.looked_up(wanted, planned._facts(wanted, described, {}, {}))
-    plan = replace(planner.plan(wanted, facts, Answers()), watched=())
-    connections = {
-        name: MemoryConnection(
-            name,
-            {path: state for path, state in known.files.items() if state is not None},
-            {"promtool": lambda *words: done("SUCCESS")},
-        )
-        for name, known in facts.hosts.items()
-    }
-    assert WORKSPACE in connections
-    return Site(Workspace(folder / "workspace").ensure(), wanted.hosts, connections, manager), plan
+    return replace(planner.plan(wanted, facts, Answers()), watched=())
