@@ -110,7 +110,7 @@ class ServiceControl:
         )
         while time.monotonic() < deadline:
             attempt = probes.run(target, cancel=self._cancel, dial=self._hosts.dial)
-            if attempt.detail.startswith("https://"):
+            if attempt.scrape_url.startswith("https:"):
                 return
             if self._cancel.wait(0.02 if attempt.outcome in ("up", "down") else 0.5):
                 raise CancelledError(

@@ -127,6 +127,8 @@ class Attempt:
     tls: TlsReport | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     """Seconds: connect, tls, total."""
+    scrape_url: str = ""
+    """Of 'up': the URL by which Prometheus scrapes the target now."""
     pending: bool = False
     """Of 'up': whether Prometheus has not scraped the target since `Probe.not_before`."""
     excused: str = ""

@@ -97,7 +97,7 @@ def run(
         attempt = _attempt(
             probe, exchange, outcome=state.outcome, reason=state.reason, detail=state.detail, body=False
         )
-        return replace(attempt, pending=state.pending)
+        return replace(attempt, pending=state.pending, scrape_url=state.scrape_url)
     if whole:
         whole(exchange.body)
     failed = exchange.status != HTTPStatus.OK

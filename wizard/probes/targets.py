@@ -23,6 +23,7 @@ class TargetState:
     detail: str
     pending: bool = False
     """Whether it was not scraped yet since the moment that counts."""
+    scrape_url: str = ""
 
 
 def targets_url(probe: Probe) -> str:
@@ -65,14 +66,15 @@ def _meant(probe: Probe, target: Mapping[str, Any]) -> bool:
 
 def _state(probe: Probe, target: Mapping[str, Any]) -> TargetState:
     stamp = str(target.get("lastScrape", ""))
-    detail = one_line(f"{target.get('scrapeUrl', '')}, last scraped {stamp or 'never'}")
+    url = one_line(str(target.get("scrapeUrl", "")))
+    detail = one_line(f"{url}, last scraped {stamp or 'never'}")
     if target.get("health") == "unknown":
-        return TargetState("down", "not scraped yet", detail, pending=True)
+        return TargetState("down", "not scraped yet", detail, pending=True, scrape_url=url)
     if time_of(stamp) < probe.not_before:
-        return TargetState("down", "not scraped yet since the change", detail, pending=True)
+        return TargetState("down", "not scraped yet since the change", detail, pending=True, scrape_url=url)
     if target.get("health") == "up":
-        return TargetState("up", "", detail)
-    return TargetState("down", one_line(str(target.get("lastError", "")), 1000), detail)
+        return TargetState("up", "", detail, scrape_url=url)
+    return TargetState("down", one_line(str(target.get("lastError", "")), 1000), detail, scrape_url=url)
 
 
 def time_of(stamp: str) -> float:

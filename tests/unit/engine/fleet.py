@@ -37,7 +37,7 @@ class Wire:
             return own
         if probe.host in self.broken and probe.wanted and probe.kind == "http":
             return attempt(probe, "error", reason="connect: connection refused", curl="curl it")
-        return attempt(probe, detail="https://")
+        return attempt(probe, scrape_url="https://x")
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> Wire:
         """In place of the network."""

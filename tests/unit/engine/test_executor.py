@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.unit.engine.loopback import prometheus, serving, target
 from tests.unit.engine.memory import (
     OLD,
     Site,
@@ -596,16 +597,26 @@ def test_the_next_change_waits_until_prometheus_scrapes_by_https(
     prometheus = site.service("srv1", "prometheus")
     target = probe("srv1", "up", kind="up", instance="srv1:9100")
     said = iter(["http://srv1:9100/metrics", "https://srv1:9100/metrics"])
-    monkeypatch.setattr(probes, "run", lambda each, **_: attempt(each, "up", detail=next(said)))
+    monkeypatch.setattr(probes, "run", lambda each, **_: attempt(each, "up", scrape_url=next(said)))
     Applied(site, [step(turn(prometheus, "reload", turns=(target,)))])
     assert next(said, None) is None
     assert "waiting until Prometheus scrapes srv1:9100 by https" in site.told("log")[0].text
 
 
+def test_prometheus_api_says_how_it_scrapes_a_target(make_site: Make) -> None:
+    secured = {**target("srv1:9100"), "scrapeUrl": "https://srv1:9100/metrics"}
+    with serving(prometheus(secured)) as place:
+        asked = probe("srv1", "up", kind="up", instance="srv1:9100", url=f"http://{place}")
+        service = make_site().service("srv1", "prometheus")
+        run = Applied(make_site(), [step(turn(service, "reload", turns=(asked,)))])
+        assert probes.run(asked).scrape_url == "https://srv1:9100/metrics"
+    assert len(run.executor.made) == 1
+
+
 def test_the_wait_for_https_has_an_end(make_site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     site = make_site()
     monkeypatch.setattr(service_control, "TURN_TIMEOUT", 0.05)
-    monkeypatch.setattr(probes, "run", lambda each, **_: attempt(each, "up", detail="http://srv1:9100"))
+    monkeypatch.setattr(probes, "run", lambda each, **_: attempt(each, "up", scrape_url="http://srv1:9100"))
     target = probe("srv1", "up", kind="up", instance="srv1:9100")
     run = Applied(site, [step(turn(site.service("srv1", "prometheus"), "reload", turns=(target,)))])
     assert len(run.executor.made) == 1
