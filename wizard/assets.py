@@ -24,5 +24,5 @@ def path(name: str) -> Path:
     raise FirescreenError(
         f"Firescreen's own file {name} is missing",
         where=str(here),
-        todo="install Firescreen again, or run it from a complete checkout",
+        todo="Install Firescreen again, or run it from a complete checkout",
     )

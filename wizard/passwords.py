@@ -39,7 +39,7 @@ def generate(length: int = 24) -> Secret:
     if not _SHORTEST <= length <= _LONGEST:
         raise PasswordError(
             f"a generated password cannot have {length} characters",
-            todo=f"take {_SHORTEST} to {_LONGEST}",
+            todo=f"Take {_SHORTEST} to {_LONGEST}",
         )
     # A letter first: YAML could take a text such as 2e34… for a number.
     first = secrets.choice(_LETTERS)
@@ -78,7 +78,7 @@ def decoded(content: bytes, *, where: str = "", what: str = "password") -> Secre
             raise PasswordError(f"the {what} {words}", where=where, todo=again)
     if b"\0" in content:
         raise PasswordError(
-            f"the {what} holds zero bytes: it is UTF-16, or no text at all", where=where, todo=again
+            f"the {what} contains zero bytes: it is UTF-16, or no text at all", where=where, todo=again
         )
     try:
         text = content.decode()
@@ -93,7 +93,7 @@ def decoded(content: bytes, *, where: str = "", what: str = "password") -> Secre
     lines = text.replace("\r\n", "\n").replace("\r", "\n").count("\n") + 1
     if lines > 1:
         raise PasswordError(
-            f"the {what} has {lines} lines, and which one is meant is not known",
+            f"the {what} has {lines} lines, and it is not clear which one is the password",
             where=where,
             todo=f"Leave the {what} alone in it, on one line",
         )
@@ -131,31 +131,31 @@ def check(password: Secret) -> None:
     """
     text = password.reveal()
     if not text:
-        raise PasswordError("the password is empty", todo="type one, or let one be generated")
+        raise PasswordError("the password is empty", todo="Type one, or let one be generated")
     try:
         size = len(text.encode())
     except UnicodeEncodeError as error:
         raise PasswordError(
-            "the password holds something that is not a character", todo="type it again"
+            "the password contains something that is not a character", todo="Type it again"
         ) from error
     if size > _LONGEST:
         raise PasswordError(
-            f"the password has {size} bytes, and bcrypt looks at {_LONGEST} only", todo="take a shorter one"
+            f"the password has {size} bytes, and bcrypt looks at {_LONGEST} only", todo="Take a shorter one"
         )
     if "\ufeff" in text or "\ufffd" in text:
         raise PasswordError(
-            "the password holds a byte order mark, or a character that stands for what could not be read",
-            todo="type it again",
+            "the password contains a byte order mark, or a character that stands for what could not be read",
+            todo="Type it again",
         )
     if any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in text):
         raise PasswordError(
-            "the password holds a line break or another control character",
-            todo="type it without; a file must hold one line",
+            "the password contains a line break or another control character",
+            todo="Type it without; a file must hold one line",
         )
     # Prometheus trims what it reads from a password file, and then nobody gets in.
     if text != text.strip():
         raise PasswordError(
-            "the password begins or ends with a space, which Prometheus cuts off", todo="leave the space out"
+            "the password begins or ends with a space, which Prometheus removes", todo="Leave the space out"
         )
 
 
@@ -197,7 +197,7 @@ def hash_password(password: Secret, cost: int = 10) -> str:
     check(password)
     if cost not in _COSTS:
         raise PasswordError(
-            f"a cost of {cost} cannot be used", todo="take 10; beyond 16 a single login would take seconds"
+            f"a cost of {cost} cannot be used", todo="Take 10; beyond 16 a single login would take seconds"
         )
     hashed = bcrypt.hashpw(password.reveal().encode(), bcrypt.gensalt(cost))
     return "$2y$" + hashed.decode("ascii").removeprefix("$2b$")

@@ -125,7 +125,7 @@ class Workspace:
             raise HostError(
                 "everyone may write into this folder, so it cannot hold keys",
                 where=str(self.root),
-                todo="choose another one, or close it: chmod 700",
+                todo="Choose another one, or close it: chmod 700",
             )
         return self
 
@@ -182,7 +182,7 @@ class Workspace:
                     raise LockedError(
                         f"this workspace is in use by {holder}",
                         where=str(self.root),
-                        todo="wait until it is done, or close it",
+                        todo="Wait until it is done, or close it",
                     ) from None
                 time.sleep(0.02)
             else:
@@ -207,7 +207,7 @@ class Workspace:
         return HostError(
             "the disk is full" if full else f"the workspace cannot be written: {error.strerror}",
             where=str(self.root),
-            todo="make room there, or choose another folder with --workspace; nothing was changed",
+            todo="Make room there, or choose another folder with --workspace; nothing was changed",
         )
 
 

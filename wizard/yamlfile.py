@@ -79,13 +79,13 @@ def text_of(path: Path, form: Format) -> str:
         return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise form.error(
-            f"byte {error.start} is not UTF-8 text", where=str(path), todo="save the file as UTF-8"
+            f"byte {error.start} is not UTF-8 text", where=str(path), todo="Save the file as UTF-8"
         ) from error
     except OSError as error:
         raise form.error(
             f"the file cannot be read: {error.strerror or error}",
             where=str(path),
-            todo="check its name and who may read it",
+            todo="Check its name and who may read it",
         ) from error
 
 
@@ -93,7 +93,7 @@ def parse(text: str, *, source: str, form: Format) -> Read:
     """The values of a text; `source` names it in messages.
 
     Raises:
-        InputError: of the format's kind; it is empty, no YAML, or a key stands twice.
+        InputError: of the format's kind; it is empty, no YAML, or a key is listed twice.
     """
     lines: dict[Place, int] = {}
     try:
@@ -107,7 +107,7 @@ def parse(text: str, *, source: str, form: Format) -> Read:
         raise form.error(
             f"this is not valid YAML: {error.problem or error.context}",
             where=f"{source}:{line}",
-            todo="check the indentation and the colons around this line",
+            todo="Check the indentation and the colons around this line",
         ) from error
     except (YAMLError, RecursionError) as error:
         raise form.error(f"this is not valid YAML: {type(error).__name__}", where=source) from error
@@ -159,7 +159,7 @@ class _Reader:
         """The plain value of a node.
 
         Raises:
-            InputError: a key stands twice, is not a text, or there are too many values.
+            InputError: a key is listed twice, is not a text, or there are too many values.
         """
         self._left -= 1
         line = node.start_mark.line + 1
@@ -181,7 +181,7 @@ class _Reader:
                 raise self._error("a key has to be a plain text", where=where)
             key = str(key_node.value)
             if key in found:
-                raise self._error(f"'{key}' stands twice", where=where, todo="keep one of them")
+                raise self._error(f"'{key}' is listed twice", where=where, todo="Keep one of them")
             self._lines[(*place, key)] = key_node.start_mark.line + 1
             found[key] = self.value(value_node, (*place, key))
         return found

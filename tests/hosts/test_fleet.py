@@ -238,7 +238,7 @@ def test_a_host_key_that_changed_between_two_runs(site: Site, tmp_path: Path) ->
         with engine_at(tmp_path, site.network) as engine, pytest.raises(FirescreenError) as refused:
             engine.plan(stack)
         assert not isinstance(refused.value, AwayError)
-        assert "not the one on record" in refused.value.what, refused.value
+        assert "SSH host key has changed" in refused.value.what, refused.value
     finally:
         machine.check(
             "cp -pr /root/ssh.old/ssh_host_* /etc/ssh/ && rm -r /root/ssh.old && systemctl restart ssh"

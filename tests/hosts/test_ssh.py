@@ -441,13 +441,13 @@ def test_a_changed_or_revoked_host_key_is_refused_for_good(server: Sshd, tmp_pat
     file = tmp_path / "known_hosts"
     file.write_text(f"{place} {wrong[0]} {wrong[1]}\n")
     with server.connection(access, known_hosts=str(file)) as host:
-        problem = refused(host, "not the one on record")
+        problem = refused(host, "SSH host key has changed")
         assert f"ssh-keygen -f {file} -R '{place}'" in problem.todo
     # Of another kind alone: a host with a key on record is not taken for a new one.
     other = keygen(tmp_path / "dsa", kind="ecdsa").with_suffix(".pub").read_text().split()
     file.write_text(f"{place} {other[0]} {other[1]}\n")
     with server.connection(access, known_hosts=str(file)) as host:
-        refused(host, "not the one on record")
+        refused(host, "SSH host key has changed")
     file.write_text(f"@revoked * {right[0]} {right[1]}\n{place} {right[0]} {right[1]}\n")
     with server.connection(access, known_hosts=str(file)) as host:
         refused(host, "revoked")
@@ -772,7 +772,7 @@ def test_what_start_up_files_leave_running_gets_into_no_file() -> None:
                 else:
                     assert state is not None
                     assert state.content == content
-            assert set(told) == {"what came of it is not what it holds"}
+            assert set(told) == {"what was read does not match the file's checksum"}
             wait_for((person.home / "silent").exists)
             host.run(["true"])  # takes what was said meanwhile
             last = host.read(str(path))

@@ -116,7 +116,7 @@ def test_one_line_of_utf_8_is_read_as_it_is(text: str, end: str) -> None:
     [
         ("\ufeffsecret\n".encode(), "begins with a byte order mark"),
         ("secret".encode("utf-16"), "is UTF-16"),
-        ("secret".encode("utf-16-be"), "holds zero bytes"),
+        ("secret".encode("utf-16-be"), "contains zero bytes"),
         ("secret".encode("utf-32"), "UTF-16 and not UTF-8"),
         ("Jörg".encode("latin-1"), "not UTF-8: byte 2 is F6"),
         (b"sec\0ret", "zero bytes"),

@@ -75,7 +75,7 @@ def find(
     else:
         tried.append("nothing was fetched, as asked")
     raise ProgramsError(
-        f"{name} could not be had: {'; '.join(tried)}",
+        f"{name} cannot be found or fetched: {'; '.join(tried)}",
         todo=f"Install {' or '.join(row.names)}, or connect this machine to its package mirror, "
         "or put the program on PATH, then try again.",
     )

@@ -65,7 +65,7 @@ def new_key(kind: KeyKind) -> bytes:
         return _key_pem(ed25519.Ed25519PrivateKey.generate())
     raise CertificateError(
         f"there is no key of the kind {one_line(kind)}",
-        todo="choose ec-p256, rsa-2048, rsa-4096 or ed25519",
+        todo="Choose ec-p256, rsa-2048, rsa-4096 or ed25519",
     )
 
 
@@ -76,14 +76,14 @@ def lock(key_pem: bytes, passphrase: Secret) -> bytes:
         CertificateError: the passphrase is empty or longer than 1,023 bytes, or the key is none.
     """
     if not passphrase:
-        raise CertificateError("the passphrase is empty", todo="give at least one character")
+        raise CertificateError("the passphrase is empty", todo="Give at least one character")
     key = _load_key(key_pem)
     try:
         protection = serialization.BestAvailableEncryption(passphrase.reveal().encode())
         return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
     except ValueError as error:
         raise CertificateError(
-            "the passphrase is too long", todo="take one of at most 1,023 bytes"
+            "the passphrase is too long", todo="Take one of at most 1,023 bytes"
         ) from error
 
 
@@ -155,12 +155,12 @@ def issue(
     authority, signer, key = bundle(ca_cert)[0], _load_key(ca_key), _load_key(key_pem)
     if not is_ca(authority):
         raise CertificateError(
-            "what should sign is not a CA certificate", todo="give the CA's certificate, not a server's"
+            "what should sign is not a CA certificate", todo="Give the CA's certificate, not a server's"
         )
     if authority.public_key() != signer.public_key():
         raise CertificateError(
             "the CA's certificate and the CA's key do not belong together",
-            todo="take the two that were made together",
+            todo="Take the two that were made together",
         )
     begin, _ = _dates(days, now)
     end, _ = lifetime(ca_cert, days, now)
@@ -214,7 +214,7 @@ def lifetime(ca_cert: bytes, days: int, now: datetime | None = None) -> tuple[da
     last = authority.not_valid_after_utc
     if last <= moment:
         raise CertificateError(
-            f"the CA expired on {last:%Y-%m-%d}", todo="make a new CA, and give it to every client"
+            f"the CA expired on {last:%Y-%m-%d}", todo="Make a new CA, and give it to every client"
         )
     if wanted <= last:
         return wanted, ""
@@ -266,13 +266,13 @@ def _uses(names: Sequence[str], *, server: bool, client: bool) -> tuple[ObjectId
     if server and not names:
         raise CertificateError(
             "a server's certificate needs at least one name or address",
-            todo="give every name and address that a client will use",
+            todo="Give every name and address that a client will use",
         )
     uses = [ExtendedKeyUsageOID.SERVER_AUTH] if server else []
     uses += [ExtendedKeyUsageOID.CLIENT_AUTH] if client else []
     if not uses:
         raise CertificateError(
-            "a certificate must be for a server, for a client, or for both", todo="choose one"
+            "a certificate must be for a server, for a client, or for both", todo="Choose one"
         )
     return tuple(uses)
 
@@ -297,7 +297,7 @@ def _subject(name: str) -> x509.Name:
     # X.520 bounds a common name at 64 characters.
     if not name.strip() or len(name) > 64 or not name.isprintable():
         raise CertificateError(
-            "the common name must be 1 to 64 printable characters", todo="choose a shorter, plain name"
+            "the common name must be 1 to 64 printable characters", todo="Choose a shorter, plain name"
         )
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
@@ -305,7 +305,7 @@ def _subject(name: str) -> x509.Name:
 def _dates(days: int, now: datetime | None) -> tuple[datetime, datetime]:
     if not 1 <= days <= _MOST_DAYS:
         raise CertificateError(
-            f"{days} days is not a usable lifetime", todo=f"take 1 to {_MOST_DAYS}; 365 is usual"
+            f"{days} days is not a usable lifetime", todo=f"Take 1 to {_MOST_DAYS}; 365 is usual"
         )
     moment = (now or datetime.now(UTC)).astimezone(UTC).replace(microsecond=0)
     return moment - _BACKDATED, moment + timedelta(days=days)
@@ -317,16 +317,16 @@ def _load_key(pem: bytes, passphrase: Secret | None = None) -> _Key:
         key = _parsed_key(pem, given)
     except (ValueError, UnsupportedAlgorithm) as error:
         if given is not None and b"ENCRYPTED" in pem:
-            raise CertificateError("the passphrase does not open this key", todo="type it again") from error
+            raise CertificateError("the passphrase does not open this key", todo="Type it again") from error
         raise CertificateError(
             "this is not a private key in PEM form",
-            todo="give a file that begins with -----BEGIN … PRIVATE KEY-----",
+            todo="Give a file that begins with -----BEGIN … PRIVATE KEY-----",
         ) from error
     if isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey):
         return key
     raise CertificateError(
         f"a key of the kind {key_text(key)} cannot be used here",
-        todo="take an EC, RSA or Ed25519 key",
+        todo="Take an EC, RSA or Ed25519 key",
     )
 
 
@@ -336,7 +336,7 @@ def _parsed_key(pem: bytes, passphrase: bytes | None) -> object:
     except TypeError as error:
         if passphrase is None:
             raise CertificateError(
-                "the key is encrypted and no passphrase was given", todo="give its passphrase"
+                "the key is encrypted and no passphrase was given", todo="Give its passphrase"
             ) from error
         return serialization.load_pem_private_key(pem, None)
 

@@ -49,7 +49,7 @@ def load(data: bytes) -> x509.Certificate:
     except (ValueError, TypeError) as error:
         raise CertificateError(
             "this is not a certificate",
-            todo="give a file that begins with -----BEGIN CERTIFICATE-----",
+            todo="Give a file that begins with -----BEGIN CERTIFICATE-----",
         ) from error
 
 
@@ -85,7 +85,7 @@ def _read_all(pem: bytes) -> list[x509.Certificate | None]:
     if pem[:1] == b"\x30" and b"-----BEGIN" not in pem:
         raise CertificateError(
             "the certificate is in DER form, and Prometheus wants PEM",
-            todo="convert it: openssl x509 -inform DER -in FILE -out FILE.pem",
+            todo="Convert it: openssl x509 -inform DER -in FILE -out FILE.pem",
         )
     found: list[x509.Certificate | None] = []
     for der in go.certificates(pem):
@@ -100,16 +100,16 @@ def _read_all(pem: bytes) -> list[x509.Certificate | None]:
     key = b"PRIVATE KEY-----" in pem
     raise CertificateError(
         "there is a private key here but no certificate" if key else "there is no PEM certificate here",
-        todo="swap the two paths if they were mixed up"
+        todo="Swap the two paths if they were mixed up"
         if key
-        else "give a file that begins with -----BEGIN CERTIFICATE-----",
+        else "Give a file that begins with -----BEGIN CERTIFICATE-----",
     )
 
 
 def _damaged(read: Sequence[x509.Certificate | None]) -> CertificateError:
     number = read.index(None) + 1
     return CertificateError(
-        f"certificate {number} of {len(read)} is damaged", todo="copy the file again, as a whole"
+        f"certificate {number} of {len(read)} is damaged", todo="Copy the file again, as a whole"
     )
 
 
@@ -187,7 +187,7 @@ def _summary(certificate: x509.Certificate) -> CertificateSummary:
     except (ValueError, x509.DuplicateExtension, OverflowError, UnsupportedAlgorithm) as error:
         raise CertificateError(
             f"the certificate holds something that cannot be read: {one_line(str(error))}",
-            todo="make it again",
+            todo="Make it again",
         ) from error
 
 

@@ -180,15 +180,15 @@ def _public(key_pem: bytes) -> object:
     except TypeError as error:
         raise CertificateError(
             "it is encrypted, and Prometheus' programs can take no passphrase",
-            todo="decrypt it: openssl pkey -in FILE -out FILE.plain",
+            todo="Decrypt it: openssl pkey -in FILE -out FILE.plain",
         ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
         der = key_pem[:1] == b"\x30"
         raise CertificateError(
             "it is in DER form, and PEM is wanted" if der else "it is not a private key in PEM form",
-            todo="convert it: openssl pkey -inform DER -in FILE -out FILE.pem"
+            todo="Convert it: openssl pkey -inform DER -in FILE -out FILE.pem"
             if der
-            else "give a file that begins with -----BEGIN PRIVATE KEY-----",
+            else "Give a file that begins with -----BEGIN PRIVATE KEY-----",
         ) from error
     return key.public_key()
 

@@ -45,7 +45,7 @@ def set_flag(text: str, variable: str, flag: str, value: str, *, reader: str = "
     """
     if not (_CARRIED if reader == "systemd" else _CARRIED_BY_SHELL).fullmatch(value):
         raise ConfigError(
-            f"the value {value!r} of --{flag} cannot be carried by ${variable}",
+            f"the value {value!r} of --{flag} cannot be passed through ${variable}",
             todo="Choose a path without blanks, quotes, backslashes and dollar signs.",
         )
     found = _last(text, variable)
@@ -54,7 +54,7 @@ def set_flag(text: str, variable: str, flag: str, value: str, *, reader: str = "
         changed = f'{text}{gap}{variable}="--{flag}={value}"\n'
         if get(changed, variable) != [f"--{flag}={value}"]:
             raise ConfigError(
-                "its last line goes on: it ends with a backslash or a quote is not closed",
+                "its last line is not complete: it ends with a backslash or a quote is not closed",
                 where=f"line {text.count(chr(10)) + 1}",
                 todo="Close it, then try again.",
             )
@@ -81,7 +81,7 @@ def _refuse_lost_in_shell(
         fine = False
     if not fine or (reader == "code" and re.search(r"[#;&|<>()`\n\r]", found.decoded)):
         raise ConfigError(
-            f"a shell reads ${found.name}, and what stands there is such that --{flag} would not arrive",
+            f"${found.name} is read by a shell, and its quotes would break --{flag}",
             where=f"line {found.line}",
             todo=f'Write it as {found.name}="--one=flag --another=flag", with no quotes inside, then try again.',
         )
@@ -126,7 +126,7 @@ def _edit(text: str, found: Assignment, flag: str, value: str) -> str:
     merged = any(re.search(r"\s--", old[index]) for first, behind in places for index in range(first, behind))
     if merged or get(changed, found.name) != wanted or _others(changed, found) != _others(text, found):
         raise ConfigError(
-            f"the quotes around the flags in {found.name} are such that --{flag} would not arrive",
+            f"the quotes in {found.name} would break --{flag}",
             where=f"line {found.line}",
             todo=f'Write it as {found.name}="--one=flag --another=flag", with no quotes inside, then try again.',
         )

@@ -35,7 +35,7 @@ def text(
         if path and not path.startswith("/"):
             raise ConfigError(
                 f"{name} {path!r} is not an absolute path",
-                todo="Give the whole path, for promtool's versions read a relative one differently",
+                todo="Write an absolute path: versions of promtool resolve relative ones differently",
             )
     pairs = {
         "cert_file": (cert_file, "key_file", key_file),

@@ -170,7 +170,7 @@ def quote(value: str) -> str:
     """
     if re.search(r"[\x00-\x1f\x7f]", value):
         raise ConfigError(
-            f"{value!r} holds a control character", todo="Choose a value without line breaks and tabs."
+            f"{value!r} contains a control character", todo="Choose a value without line breaks and tabs."
         )
     if _SAFE.fullmatch(value):
         return value

@@ -152,7 +152,7 @@ class Connection(ABC):
             The file if `look`, else None.
 
         Raises:
-            ChangedError: it is another file by now, which was left alone.
+            ChangedError: the file was replaced meanwhile, which was left alone.
         """
         staged = self.stage(path, state, tag=tag)
         try:
@@ -164,7 +164,7 @@ class Connection(ABC):
                 and before is not None
                 and (now.content, now.mode) != (before.content, before.mode)
             ):
-                raise ChangedError("it is another file by now", where=f"{self.name}:{path}")
+                raise ChangedError("the file was replaced meanwhile", where=f"{self.name}:{path}")
         except BaseException:
             self.remove(staged)
             raise

@@ -72,7 +72,7 @@ _SUDO: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "must have a tty",
-        "sudo insists on a terminal (requiretty)",
+        "sudo requires a terminal (requiretty)",
         "Remove `requiretty` for this user in sudoers, or run Firescreen as root.",
     ),
     (
@@ -137,5 +137,5 @@ def gone(host: str) -> AwayError:
     return AwayError(
         "the connection to it was lost",
         where=host,
-        todo="Look whether the host is up and can be reached, then try again.",
+        todo="Check that the host is up and reachable, then try again.",
     )

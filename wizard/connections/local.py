@@ -221,7 +221,7 @@ class LocalConnection(Connection):
                 _make_folder(held, rights, (uid, gid), path)
         except FileExistsError:
             raise HostError(
-                "a file stands where a folder is meant to be", where=path, todo="Move the file away."
+                "there is a file where a folder is needed", where=path, todo="Move the file away."
             ) from None
         except OSError as problem:
             raise errors.from_errno(problem, doing="make", path=path) from None

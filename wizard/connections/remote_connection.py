@@ -68,7 +68,7 @@ class RemoteShellConnection(ShellConnection):
         with suppress(ValueError):
             whole, _, part = text.partition(".")  # BusyBox knows no nanoseconds
             return float(f"{whole}.{part}" if part.isdecimal() else whole) + passed / 2
-        raise HostError("it does not say what time it is", where=self.name, todo="Try `date +%s` there.")
+        raise HostError("its clock cannot be read", where=self.name, todo="Try `date +%s` there.")
 
     def ended(
         self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0, limit: int = LIMIT

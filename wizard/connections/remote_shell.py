@@ -260,7 +260,7 @@ class RemoteShell:
         return AwayError(
             "it did not answer in time",
             where=self._host,
-            todo="Look whether the host is up and how busy it is, then try again.",
+            todo="Check that the host is up and not overloaded, then try again.",
         )
 
     def _gone(self) -> HostError:

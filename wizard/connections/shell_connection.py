@@ -173,7 +173,7 @@ class ShellConnection(Connection):
         refuse(code, err, path)
         if code == OCCUPIED:
             raise HostError(
-                "a file stands where a folder is meant to be", where=path, todo="Move the file away."
+                "there is a file where a folder is needed", where=path, todo="Move the file away."
             )
         if code:
             raise _account(err, owner, group, path) or errors.from_words(err, doing="make", path=path)
@@ -255,7 +255,9 @@ def refuse_write(code: int, stderr: str, state: FileState, path: str) -> None:
     """
     refuse(code, stderr, path)
     if code == SHORT:
-        raise HostError("it arrived there cut short", where=path, todo="Look for room on that disk (df -h).")
+        raise HostError(
+            "only a part of the file arrived", where=path, todo="Look for room on that disk (df -h)."
+        )
     if code == NO_TOOL:
         raise examination.no_tool(path)
     if code:
@@ -271,7 +273,7 @@ def replace_words(stderr: str) -> str:
 
 def _garbled(path: str) -> HostError:
     return HostError(
-        "what came of it is not what it holds",
+        "what was read does not match the file's checksum",
         where=path,
         todo="Look whether it is being written, or whether the login's start-up files leave something running that "
         "prints.",

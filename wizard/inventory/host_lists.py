@@ -66,13 +66,13 @@ def read(text: str, source: str) -> tuple[Listed, ...]:
         raise InputError(
             "this file is encrypted with Ansible Vault",
             where=source,
-            todo="decrypt a copy: ansible-vault decrypt",
+            todo="Decrypt a copy: ansible-vault decrypt",
         )
     if text.startswith("#!"):
         raise InputError(
             "this is a program that prints an inventory, and it is not run here",
             where=source,
-            todo="write what it prints into a file: ansible-inventory -i FILE --list > hosts.json",
+            todo="Write what it prints into a file: ansible-inventory -i FILE --list > hosts.json",
         )
     data = None if _INI.search(text) else _data(text)
     try:
@@ -104,7 +104,7 @@ def _targets(data: list[Any], source: str) -> tuple[Listed, ...]:
         raise InputError(
             "this is neither an inventory of Ansible nor a list of targets for Prometheus (file_sd)",
             where=source,
-            todo="a target list looks like: - targets: ['srv1:9100']",
+            todo="A target list looks like: - targets: ['srv1:9100']",
         )
     found: dict[str, None] = {}
     for target in (target for group in data for target in group["targets"]):
@@ -129,7 +129,7 @@ def _bounded(names: Iterable[str], source: str) -> list[str]:
     found = list(itertools.islice(names, MOST + 1))
     if len(found) > MOST:
         raise InputError(
-            f"this names more than {MOST} hosts", where=source, todo="name them in several files"
+            f"this names more than {MOST} hosts", where=source, todo="Name them in several files"
         )
     return found
 
@@ -176,7 +176,7 @@ class _Known:
             raise InputError(
                 f"group {plain(name, 60)!r} is not written as Ansible reads it",
                 where=self._source,
-                todo="a group has hosts, children and vars, and nothing else",
+                todo="A group has hosts, children and vars, and nothing else",
             )
         group.variables.update(_texts(content.get("vars")))
         hosts, children = content.get("hosts") or {}, content.get("children") or {}
@@ -223,7 +223,7 @@ class _Known:
         return InputError(
             "this line is neither of an Ansible inventory nor of a list of targets for Prometheus (file_sd)",
             where=f"{self._source}:{line}",
-            todo="name an inventory in INI or YAML, or a file_sd file in YAML or JSON",
+            todo="Name an inventory in INI or YAML, or a file_sd file in YAML or JSON",
         )
 
     # -- together ----------------------------------------------------------------------------------------
@@ -270,7 +270,7 @@ class _Known:
 
 
 def _nested(source: str) -> InputError:
-    return InputError("its groups are nested too deeply", where=source, todo="make them flatter")
+    return InputError("its groups are nested too deeply", where=source, todo="Make them flatter")
 
 
 def _texts(said: Any) -> dict[str, str]:

@@ -157,11 +157,11 @@ def listed(path: Path, names: Collection[str]) -> tuple[HostSpec, ...]:
         raise InputError(
             f"the list of hosts cannot be read: {error.strerror}",
             where=str(path),
-            todo="name a file: an Ansible inventory, or targets for Prometheus (file_sd)",
+            todo="Name a file: an Ansible inventory, or targets for Prometheus (file_sd)",
         ) from error
     if len(content) > _LARGEST or b"\0" in content:
         raise InputError(
-            "this is no list of hosts", where=str(path), todo="name an inventory or a file_sd file"
+            "this is no list of hosts", where=str(path), todo="Name an inventory or a file_sd file"
         )
     taken = [*names]
     found = []
@@ -174,7 +174,7 @@ def listed(path: Path, names: Collection[str]) -> tuple[HostSpec, ...]:
         raise InputError(
             "there is no host in it that could be used",
             where=str(path),
-            todo="name an inventory or a file_sd file with hosts in it",
+            todo="Name an inventory or a file_sd file with hosts in it",
         )
     return tuple(found)
 
@@ -201,7 +201,7 @@ def _spec(name: str, said: Mapping[str, str], names: Collection[str], source: st
         raise InputError(
             f"host {plain(name, 60)!r}: {plain(f'{user}@{address}:{port}', 100)!r} is no login",
             where=source,
-            todo="correct ansible_host, ansible_user or ansible_port there",
+            todo="Correct ansible_host, ansible_user or ansible_port there",
         )
     own = free_name(name, names)
     if way in ("incus", "lxd"):
@@ -254,10 +254,10 @@ def typed(text: str, names: Collection[str]) -> HostSpec:
     if not _HOST.fullmatch(host) or (user and not _USER.fullmatch(user)):
         raise InputError(
             f"{plain(text.strip(), 80)!r} names no host",
-            todo="type it as user@host or user@host:port, e.g. root@srv1.example.org:2222",
+            todo="Type it as user@host or user@host:port, e.g. root@srv1.example.org:2222",
         )
     if port and not (port.isdecimal() and 0 < int(port) < 65536):
-        raise InputError(f"{plain(port, 20)!r} is no port", todo="type a number from 1 to 65535")
+        raise InputError(f"{plain(port, 20)!r} is no port", todo="Type a number from 1 to 65535")
     name = free_name(host, names)
     return HostSpec(
         name=name,

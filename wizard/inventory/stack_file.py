@@ -192,18 +192,18 @@ def _check_references(stack: Stack, read: yamlfile.Read) -> None:
             raise StackError(
                 f"there is no host '{component.host}'",
                 where=where,
-                todo=f"did you mean '{near[0]}'?" if near else f"known hosts: {', '.join(names)}",
+                todo=f"Did you mean '{near[0]}'?" if near else f"Known hosts: {', '.join(names)}",
             )
         if component.name not in known:
             near = difflib.get_close_matches(component.name, known, n=1)
             raise StackError(
                 f"there is no component '{component.name}'",
                 where=where,
-                todo=f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known))}",
+                todo=f"Did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known))}",
             )
         if component.key in seen:
             raise StackError(
-                f"{component.key} stands twice",
+                f"{component.key} is listed twice",
                 where=where,
                 todo="Keep one of them; where the host has several, name the unit of each further one (unit: …)",
             )
@@ -211,9 +211,9 @@ def _check_references(stack: Stack, read: yamlfile.Read) -> None:
         _check_component(stack, component, where)
         if "basic_auth" in component.protect and "tls" not in component.protect:
             raise StackError(
-                "a password without TLS would cross the network readably",
+                "basic_auth without TLS would send the password unencrypted",
                 where=where,
-                todo="use protect: [tls, basic_auth]",
+                todo="Use protect: [tls, basic_auth]",
             )
     _check_hosts(stack, read)
 
@@ -230,20 +230,20 @@ def _check_hosts(stack: Stack, read: yamlfile.Read) -> None:
             raise StackError(
                 f"host '{host.name}' lacks 'address'",
                 where=read.where(("hosts", host.name)),
-                todo="add the name or address under which it is asked",
+                todo="Add the name or address of the host",
             )
         if host.via and host.connect != "incus":
             raise StackError(
                 f"host '{host.name}': 'via' is for an incus instance on another host",
                 where=read.where(("hosts", host.name)),
-                todo="for a host behind another one, use ProxyJump in ~/.ssh/config",
+                todo="For a host behind another one, use ProxyJump in ~/.ssh/config",
             )
         if host.via and (host.via == host.name or host.via not in names):
             near = difflib.get_close_matches(host.via, names, n=1)
             raise StackError(
-                f"there is no host '{host.via}' that could hold '{host.name}'",
+                f"there is no host '{host.via}' that could contain '{host.name}'",
                 where=read.where(("hosts", host.name)),
-                todo=f"did you mean '{near[0]}'?" if near else f"known hosts: {', '.join(names)}",
+                todo=f"Did you mean '{near[0]}'?" if near else f"Known hosts: {', '.join(names)}",
             )
 
 
@@ -261,30 +261,28 @@ def _check_component(stack: Stack, component: ComponentSpec, where: str) -> None
         )
     if "client_cert" in component.protect and "tls" not in component.protect:
         raise StackError(
-            "client certificates are shown inside TLS, and there is none without it",
+            "client_cert needs TLS: a client certificate is sent in the TLS handshake",
             where=where,
-            todo="use protect: [tls, client_cert]",
+            todo="Use protect: [tls, client_cert]",
         )
     if component.client_allowed_sans and "client_cert" not in component.protect:
         raise StackError(
-            "client_allowed_sans counts only where client certificates are asked for",
+            "client_allowed_sans needs client_cert in protect",
             where=where,
-            todo="add client_cert to protect",
+            todo="Add client_cert to protect",
         )
     tuned = component.min_version or component.headers or component.rate_limit or component.cluster_tls
     if tuned and not component.protect:
         raise StackError(
-            f"{component.key} has settings for its web configuration, and no protection",
+            f"{component.key} has settings for its web configuration, but no protection",
             where=where,
-            todo="add protect: [tls]",
+            todo="Add protect: [tls]",
         )
     if component.cluster_tls and component.name != "alertmanager":
-        raise StackError(
-            "cluster_tls is for alertmanager, which gossips with its peers", where=where, todo="leave it out"
-        )
+        raise StackError("cluster_tls is a setting of Alertmanager only", where=where, todo="Leave it out")
     if stack.certificates.issued_by == "files" and component.protect and not component.files.cert_file:
         raise StackError(
-            f"certificates come from files, and none are named for {component.key}",
+            f"certificates.issued_by is files, but {component.key} names no files",
             where=where,
-            todo="add files: {cert_file: /…, key_file: /…, ca_file: /…}",
+            todo="Add files: {cert_file: /…, key_file: /…, ca_file: /…}",
         )

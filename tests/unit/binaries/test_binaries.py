@@ -226,7 +226,7 @@ def test_a_mirror_that_does_not_answer_is_named(
         f'Dir::State::lists "{tmp_path}/lists";\nDir::Cache "{tmp_path}/apt";\n'
     )
     monkeypatch.setenv("APT_CONFIG", str(config))
-    with pytest.raises(ProgramsError, match=r"node_exporter could not be had.*apt says") as refused:
+    with pytest.raises(ProgramsError, match=r"node_exporter cannot be found or fetched.*apt says") as refused:
         binaries.find("node_exporter", cache=tmp_path / "cache", suite="trixie")
     assert "Install" in refused.value.todo
     assert not (tmp_path / "cache" / "packages" / "trixie-x86_64" / "prometheus-node-exporter").exists()

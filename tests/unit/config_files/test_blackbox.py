@@ -201,9 +201,9 @@ def test_a_file_without_modules_gets_one(exporters: list[str], folder: Path) -> 
         (
             "modules: {a: {prober: http, http: &h {method: GET}}, b: {prober: http, http: *h}}\n",
             "b",
-            "elsewhere",
+            "another part",
         ),
-        ("modules: {a: &a {prober: http, http: {method: GET}}, b: *a}\n", "b", "elsewhere"),
+        ("modules: {a: &a {prober: http, http: {method: GET}}, b: *a}\n", "b", "another part"),
         ("modules: [a]\n", "a", "below `modules:`"),
         ("modules: {a: [http]}\n", "a", "not a mapping"),
         ("modules: {a: {prober: http, http: [x]}}\n", "a", "not a mapping"),

@@ -233,7 +233,7 @@ remote_write:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("remote_write: [{url: 'http://u:p@h:1/'}]\n", "the url holds a user name"),
+        ("remote_write: [{url: 'http://u:p@h:1/'}]\n", "the url contains a user name"),
         ("remote_write: [{url: '${URL}'}]\n", "does not begin with http"),
         (
             "remote_write: [{url: 'http://h', authorization: {credentials: x}}]\n",
@@ -243,7 +243,7 @@ remote_write:
         ("remote_read: [{url: 'http://h', oauth2: {client_id: x}}]\n", "authenticates with oauth2"),
         ("remote_read: [{url: 'http://h', bearer_token: x}]\n", "authenticates with bearer_token"),
         ("remote_read:\n- url: http://h\n  <<: {url: 'http://h'}\n", "merge key"),
-        ("remote_read: &r [{url: 'http://h'}]\nremote_write: *r\n", "elsewhere"),
+        ("remote_read: &r [{url: 'http://h'}]\nremote_write: *r\n", "another part"),
     ],
 )
 def test_what_cannot_be_secured_without_a_guess_is_refused(text: str, words: str) -> None:

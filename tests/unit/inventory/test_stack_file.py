@@ -67,8 +67,8 @@ def test_written_back_it_reads_the_same(text: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "what"),
     [
-        ("protect: [tls, client_cert]\n", "protect: [client_cert]\n", "inside TLS"),
-        ("[tls, client_cert], client_allowed", "[tls], client_allowed", "only where client certificates"),
+        ("protect: [tls, client_cert]\n", "protect: [client_cert]\n", "needs TLS"),
+        ("[tls, client_cert], client_allowed", "[tls], client_allowed", "needs client_cert"),
         ("name: prometheus, protect: [tls, client_cert],", "name: prometheus, cluster_tls: true,", ""),
         ("key_file: /etc/a.key, ", "", "key_file"),
         ("cert_file: /etc/a.crt", "cert_file: a.crt", "a.crt"),
@@ -101,10 +101,10 @@ def test_settings_that_do_not_go_together_are_refused(old: str, new: str, what: 
         (
             ("  - {host: here, name: prometheus}", "  - {host: here, name: node_exporter}"),
             10,
-            "stands twice",
+            "is listed twice",
             "",
         ),
-        (("key: rsa-2048", "days: 5"), 7, "'days' stands twice", ""),
+        (("key: rsa-2048", "days: 5"), 7, "'days' is listed twice", ""),
         (("connect: local", "connect: incus, via: there"), 3, "there is no host 'there'", "'here'"),
         (("connect: local", "connect: ssh, via: here"), 3, "is for an incus instance", "ProxyJump"),
         (("hosts:\n", "hosts\n"), 3, "not valid YAML", "indentation"),

@@ -72,7 +72,7 @@ def test_without_numbers_none_is_taken_and_none_is_filled_in(tmp_path: Path) -> 
         ("192.0.2.{{campus}}", "'$(id)'", "cannot be a name here", "pattern", 4),
         ("via: srv1", "instance: '-x y'", "cannot be a name here", "pattern", 5),
         ("  prometheus:", "  here:", "should not be valid", "Choose another", 5),
-        ("  prometheus:", "  srv1:", "'srv1' stands twice", "keep one", 5),
+        ("  prometheus:", "  srv1:", "'srv1' is listed twice", "Keep one", 5),
     ],
 )
 def test_a_mistake_names_the_file_the_line_and_what_to_do(

@@ -140,7 +140,7 @@ def bomb(levels: int) -> str:
         ("{a: " * 15_000, "deep"),
         ("id: x\n---\nid: y\n", "second document"),
         ("id: 'x\n", "not valid YAML"),
-        ("id: x\nid: y\n", "stands twice"),
+        ("id: x\nid: y\n", "is listed twice"),
         ("", "is empty"),
     ],
 )

@@ -83,7 +83,7 @@ def test_a_stack_names_two_of_one_component_by_their_units() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "what"),
     [
-        ("unit: prometheus-public.service, ", "", "stands twice"),
+        ("unit: prometheus-public.service, ", "", "is listed twice"),
         ("unit: prometheus-public.service", "unit: 'a b'", "'a b'"),
         ("unit: prometheus-public.service", "unti: x", "unti"),
         ("connect: local", "connect: manual, address: x", "`connect: manual`"),

@@ -232,7 +232,7 @@ def set_module(content: bytes, *, job: str, module: str) -> bytes:
         edited = editor.apply()
         if discovery(fields.fields([_job_node(edited, path)])).params.get("module") != module:
             raise ConfigError(
-                "a merge key (<<) in this job overrides what stands above it",
+                "a merge key (<<) in this job overrides the settings above it",
                 where=document.where(node),
                 todo="Move the line with << to the top of the job, then try again",
             )

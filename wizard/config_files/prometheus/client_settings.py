@@ -63,7 +63,7 @@ def wanted(
         ConfigError: `scheme` is neither '', http nor https, or a line break stands in a value.
     """
     if scheme not in ("", "http", "https"):
-        raise ConfigError(f"there is no scheme {scheme!r}", todo="Use http or https, in small letters")
+        raise ConfigError(f"there is no scheme {scheme!r}", todo="Use http or https, in lower case")
     tls = {"ca_file": ca_file, "cert_file": cert_file, "key_file": key_file, "server_name": server_name}
     basic = {"username": username, "password_file": password_file}
     return Wanted(scheme, {k: v for k, v in tls.items() if v}, {k: v for k, v in basic.items() if v})
@@ -143,7 +143,7 @@ def _settle_url(editor: Editor, document: Document, path: Path, node: MappingNod
     here = fields.own(node, "url")
     if want.basic_auth and userinfo(url):
         raise ConfigError(
-            "the url holds a user name, which wins over basic_auth",
+            "the url contains a user name, which overrides basic_auth",
             where=document.where(here or node),
             todo="Take user and password out of the url first",
         )
@@ -222,7 +222,7 @@ def confirm(document: Document, node: MappingNode, want: Wanted, kind: Kind = JO
     )
     if not good:
         raise ConfigError(
-            f"a merge key (<<) in {kind.words} overrides what stands above it",
+            f"a merge key (<<) in {kind.words} overrides the settings above it",
             where=document.where(node),
             todo="Move the line with << to the top there, then try again",
         )

@@ -204,7 +204,7 @@ def _measure(document: Document) -> None:
         open_now.discard(id(node))
         if total > _LARGEST:
             raise ConfigError(
-                "its aliases unfold to millions of values",
+                "its aliases expand to millions of values",
                 where=document.where(node),
                 todo="Check whether this is the right file",
             )

@@ -268,7 +268,7 @@ class Editor:
 
     def _elsewhere(self, node: Node, path: Path) -> ConfigError:
         return ConfigError(
-            f"{'.'.join(map(str, path))} is an alias of a part that stands elsewhere",
+            f"{'.'.join(map(str, path))} is an alias of another part of the file",
             where=self._document.where(node),
             todo="Write the values out where the alias stands, then try again",
         )

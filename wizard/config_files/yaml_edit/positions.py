@@ -139,7 +139,7 @@ def _pair(document: Document, key: Node, value: Node) -> Slot:
         found = _AFTER_KEY.match(document.text, key_end)
         if found is None:
             raise ConfigError(
-                "an alias stands where it cannot be followed",
+                "an alias is in a place where it cannot be edited",
                 where=document.where(key),
                 todo="Edit this yourself",
             )
@@ -151,7 +151,7 @@ def _item(document: Document, node: Node, cursor: int) -> Slot:
     if document.aliases and node.start_mark.index < cursor:
         found = _BEFORE_ALIAS.match(document.text, cursor)
         if found is None:
-            raise ConfigError("an alias stands where it cannot be followed", todo="Edit this yourself")
+            raise ConfigError("an alias is in a place where it cannot be edited", todo="Edit this yourself")
         return Slot(None, node, found.start(1), found.end(1), True)
     return Slot(None, node, node.start_mark.index, tail(document, node), False)
 

@@ -55,7 +55,7 @@ class Authentication:
             raise self._wrong_password()
         if "publickey" in self._allowed and self._locked:
             raise NeededError(
-                f"the private key {self._locked[0]} is locked with a passphrase",
+                f"the private key {self._locked[0]} is encrypted with a passphrase",
                 where=self._target.host,
                 todo="Type its passphrase, or load it into an agent with ssh-add.",
                 kind="key",
@@ -97,12 +97,12 @@ class Authentication:
         said = plain(str(problem), 200)
         if len(self._tried) > 1:
             return HostError(
-                f"it ended the connection after {len(self._tried)} keys were tried for {self._who()}",
+                f"the server closed the connection after {len(self._tried)} keys were tried for {self._who()}",
                 where=self._target.host,
                 todo="Name the right key with identity_file, and set IdentitiesOnly yes in ~/.ssh/config.",
             )
         return HostError(
-            f"it ended the connection while {self._who()} logged in: {said}",
+            f"the server closed the connection while {self._who()} logged in: {said}",
             where=self._target.host,
             todo="Look at its log: journalctl -u ssh.",
         )
@@ -196,9 +196,9 @@ class Authentication:
         self._access.forget("password", self._target.host)
         if self._prompt and "assw" not in self._prompt:
             return HostError(
-                f"{self._who()} is asked for more than a password: {plain(self._prompt.strip(), 100)}",
+                f"{self._who()} must answer more than a password prompt: {plain(self._prompt.strip(), 100)}",
                 where=self._target.host,
-                todo="Use a key for this host: such questions cannot be answered here.",
+                todo="Use a key for this host: Firescreen cannot answer such prompts.",
             )
         return NeededError(
             f"the password for {self._who()} was not accepted",

@@ -316,7 +316,7 @@ class SshConnection(RemoteShellConnection):
         self, ended: Ended, path: str, look: bool, state: FileState | None = None
     ) -> FileState | None:
         if ended.code == CHANGED:
-            raise ChangedError("it is another file by now", where=f"{self.name}:{path}")
+            raise ChangedError("the file was replaced meanwhile", where=f"{self.name}:{path}")
         if ended.code and not ended.stdout:
             err = replace_words(ended.stderr.decode("utf-8", "replace"))
             if state is not None:

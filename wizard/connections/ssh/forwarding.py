@@ -40,7 +40,7 @@ def through(transport: paramiko.Transport, place: str, seconds: float) -> socket
         )
     except paramiko.ChannelException as refusal:
         if refusal.code == _PROHIBITED:
-            raise ForbiddenError("its SSH server forwards nothing (AllowTcpForwarding)") from None
+            raise ForbiddenError("its SSH server does not allow forwarding (AllowTcpForwarding)") from None
         raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)) from None
     except _PROBLEMS as problem:
         if transport.is_active():

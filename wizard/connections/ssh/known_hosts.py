@@ -138,8 +138,8 @@ def append(path: Path, name: str, kind: str, blob: bytes, *, hashed: bool) -> No
 def changed(host: str, address: str, name: str, kind: str, fingerprint: str, file: Path) -> HostError:
     """The refusal for a host that shows another key than the one on record; never askable."""
     return HostError(
-        f"its host key is not the one on record: it shows {kind} {fingerprint} now. Either the host was set up "
-        "anew, or someone stands in between",
+        f"its SSH host key has changed: it is {kind} {fingerprint} now. Either the host was reinstalled, or "
+        "somebody intercepts the connection",
         where=f"{host} ({address})",
         todo=f"On the host's own console compare it with what `{_shows(kind)}` says. Only if it is the same: "
         f"ssh-keygen -f {file} -R '{name}', then try again",

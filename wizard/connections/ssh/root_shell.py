@@ -21,7 +21,7 @@ _PATIENCE = 60.0
 
 
 class TerminalNeededError(HostError):
-    """sudo insists on a terminal (requiretty)."""
+    """sudo requires a terminal (requiretty)."""
 
 
 def become_root(shell: RemoteShell, access: Access, *, host: str, user: str, terminal: bool) -> None:
@@ -106,7 +106,7 @@ def _wrong(access: Access, host: str, user: str) -> NeededError:
 
 def _refused(said: str, host: str) -> HostError:
     if "must have a tty" in said:
-        return TerminalNeededError("sudo insists on a terminal (requiretty)", where=host)
+        return TerminalNeededError("sudo requires a terminal (requiretty)", where=host)
     if "not found" in said and "sudo:" in said:
         return HostError(
             "sudo is not installed", where=host, todo="Install it, or log in as root (user: root)."
