@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all, also with several processes at once and after a kill."""
+"""Creates folders atomically, also with several processes at once and after a kill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asks a program for its version, once for each file and its time of change."""
+"""Reads a program's version by running it, once for each file and modification time."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Reads certificates and judges them by the rules of Go, the language of every Prometheus component.
 
-Pure functions on bytes: whoever makes certificates and whoever meets them on the wire share one verdict.
+Pure functions on bytes: issuing a certificate and probing a server use the same verdict.
 """
 
 from wizard.certificates.go_verify import matches_name, name_fault, pool, unread, verdict

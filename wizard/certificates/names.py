@@ -1,4 +1,4 @@
-"""Sorts what a person writes into the names that a certificate can carry, and refuses the rest with words."""
+"""Parses names and addresses that a person writes into SANs; anything else is an error."""
 
 from __future__ import annotations
 

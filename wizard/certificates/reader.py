@@ -1,4 +1,4 @@
-"""Loads certificates (PEM or DER) and says in a few words what each one is.
+"""Loads certificates (PEM or DER) and summarises each one.
 
 Whatever the bytes are, the outcome is a certificate or a CertificateError, never another exception.
 """

@@ -1,7 +1,4 @@
-"""Looks at certificates and keys that are there already: what they say, and what keeps them from being used.
-
-Answers the question 'is this done already?' from the certificate's own properties.
-"""
+"""Inspects existing certificates and keys: what they contain, and why they cannot be used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who signed whom: the questions that a plan asks before it keeps a certificate or a CA file."""
+"""Whether one certificate signed another: a plan keeps a certificate or a CA file only if so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Firescreen knows how to secure: one module for each component, found by itself.
+"""The components that Firescreen can secure, one module each; new modules are found by their place.
 
 A further component is one more file in this package that defines `COMPONENT`; nothing else changes.
 """

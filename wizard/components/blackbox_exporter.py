@@ -1,4 +1,4 @@
-"""blackbox_exporter: asks other services from outside; a server of its own, and a client with credentials."""
+"""blackbox_exporter: probes other services; a server itself, and a client with credentials."""
 
 from wizard.components.base import Component
 

@@ -1,4 +1,4 @@
-"""Pushgateway: keeps what short jobs push to it until Prometheus comes for it."""
+"""Pushgateway: keeps the metrics that short jobs push, until Prometheus scrapes them."""
 
 from wizard.components.base import Component
 

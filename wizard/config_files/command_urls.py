@@ -1,4 +1,4 @@
-"""The HTTP addresses that a command line asks: in a unit's Exec line, a cron job or a script."""
+"""Finds the http URLs in a command line: of a unit's Exec line, a cron job or a script."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class PatternError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A pattern that is held against whole texts."""
+    """A compiled pattern; it must match a whole text."""
 
     names: Mapping[str, int]
     _pattern: Any = field(repr=False)

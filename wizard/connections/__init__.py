@@ -1,1 +1,1 @@
-"""Ways to reach a machine: each is a `base.Connection`, and nothing above can tell them apart."""
+"""Ways to reach a host. Each is a `base.Connection`, and callers use them alike."""

@@ -1,4 +1,4 @@
-"""How a host is reached, as one class: what every connection can do, by itself or by the defaults here.
+"""The base class of connections to a host: their operations, with defaults for most of them.
 
 Promises: a caller never asks which kind of connection it has. What one of them can do in a single round trip, the
 others do one after the other.
@@ -41,7 +41,7 @@ class Stream(Protocol):
 
 
 class Connection(ABC):
-    """A host within reach. Every method may raise `errors.HostError`; none waits without a bound.
+    """A reachable host. Every method may raise `errors.HostError`; each has a time limit.
 
     Args:
         name: what messages call the host.
@@ -62,7 +62,7 @@ class Connection(ABC):
 
     @property
     def behind(self) -> bool:
-        """Whether the way there leads through other machines."""
+        """Whether it is reached through other machines."""
         return False
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""What connections may use that no file holds: passwords, passphrases and the host keys a person said yes to.
+"""Passwords, passphrases and accepted host keys, in memory.
 
 Kept in memory for as long as the engine lives, shared by all its connections, and never written anywhere.
 """
@@ -47,7 +47,7 @@ class Access:
     def secret(self, kind: SecretKind, host: str) -> Secret | None:
         """What was given, or None; with kind 'key' an empty secret means: do without this key.
 
-        Of what was given for all hosts the others wait until the first has taken or refused it.
+        A password for all hosts is tried on one host first; the others wait for the outcome.
         """
         with self._changed:
             own, common = self._secrets.get((kind, host)), self._common.get(kind)
@@ -65,7 +65,7 @@ class Access:
             self._changed.notify_all()
 
     def taken(self, kind: SecretKind, host: str) -> None:
-        """A host took what it was sent."""
+        """A host accepted what it was sent."""
         with self._changed:
             common = self._common.get(kind)
             if common is not None and common.first == host:
@@ -73,7 +73,7 @@ class Access:
             self._changed.notify_all()
 
     def forget(self, kind: SecretKind, host: str) -> None:
-        """Drops an answer that was refused, so that it is never sent a second time."""
+        """Drops an answer that was rejected, so that it is never sent a second time."""
         with self._changed:
             self._secrets.pop((kind, host), None)
             common = self._common.get(kind)
@@ -84,7 +84,7 @@ class Access:
             self._changed.notify_all()
 
     def lost(self, host: str) -> None:
-        """A host cannot be used. What is for all and was to be tried there first is tried nowhere: it is asked for again."""
+        """A host cannot be used. A password for all hosts that it was to try first is dropped, and asked for again."""
         with self._changed:
             for kind, common in tuple(self._common.items()):
                 if common.first == host and not common.taken:

@@ -1,6 +1,6 @@
-"""Turns what the operating system says into what happened, where, and what to do.
+"""Turns errors of the operating system into what happened, where, and what to do.
 
-One table for both ways in which a refusal arrives: an errno, or the words of a command on standard error.
+One table serves both forms: an errno, or the message of a command on standard error.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What stands in the way of replacing a file on a host, and what a rename would drop of it: asked before a plan.
+"""Examines files before a plan: whether each can be replaced, and which attributes a rename would lose.
 
 Two round trips for any number of files: whether their paths are safe, then one call of each tool for all of them.
 """

@@ -1,4 +1,4 @@
-"""Functions for sh that lead root to a file on a host without being led astray: part of every fixed script.
+"""Functions for sh that open a path as root without following another user's links: part of every fixed script.
 
 `held PATH` makes the folder of a file the working directory, which nobody can exchange from there on, and sets `name`
 (in it), `at` (its path), `entry` (what stands at the name, '' for nothing) and `guarded` ('' where only root can

@@ -1,4 +1,4 @@
-"""A practice host: a folder of this machine and a loopback address, behind the interface of a real host.
+"""A host of the practice stack: a folder and a loopback address of this machine, used like a real host.
 
 Promises: paths are this machine's own absolute paths, so that a command which is shown works when typed.
 """

@@ -24,7 +24,7 @@ from wizard.errors import AwayError, HostError
 from wizard.redact import plain
 
 START = "exec /bin/sh -c 'IFS= read -r line && eval \"$line\"'"
-"""What the login shell is given: every shell (bash, csh, fish …) reads this line alike."""
+"""Sent to the login shell; every shell (bash, csh, fish …) understands this line."""
 
 _STDERR = 65536
 """Bytes kept of standard error."""

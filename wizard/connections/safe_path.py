@@ -1,4 +1,4 @@
-"""Leads root to a file of this machine without being led astray: folders are held open, names are used inside.
+"""Opens a path of this machine as root without following another user's links: each folder is held open.
 
 Promises: no step from a folder that an unprivileged user can change to anything that is not that same user's (systemd
 calls it an unsafe path transition), and links count as such steps. Links that root made in root's folders are
@@ -123,7 +123,7 @@ def hold(path: str, *, careful: bool, trusted: Collection[int] = ()) -> Held:
     """Goes to the folder of `path`, links resolved, the last one too.
 
     Args:
-        careful: whether this is root, who must not be led astray; anybody else is simply led.
+        careful: whether this is root, who must follow no link of another user; other users may.
         trusted: users whose folders count as root's.
 
     Raises:

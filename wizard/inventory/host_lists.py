@@ -1,6 +1,6 @@
 """Reads lists of hosts that other programs keep: Ansible's inventories (INI, YAML, JSON), Prometheus' file_sd.
 
-Only what the file itself says counts: nothing is run, no other file is looked at, templates are not filled in.
+Only this one file is read: no program is run, no other file is opened, templates are not filled in.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Where hosts come from: ~/.ssh/config, the instances of this machine, lists of other programs, what a person types.
 
-Looks only: nothing is resolved and nobody is connected to. What cannot be read offers nothing.
+Reads only: no name is resolved and no connection is opened. A source that cannot be read gives no hosts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Asks as a client of Prometheus would: by Go's rules, wanted and unwanted requests alike, never raising."""
+"""Makes requests as Prometheus' HTTP client does, by Go's rules: also those that must be rejected. Never raises."""
 
 from wizard.probes.attempts import answers, reaches, run, wait
 from wizard.probes.causes import cause_of

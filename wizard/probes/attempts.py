@@ -1,4 +1,4 @@
-"""Runs one probe, or repeats it until it is so; a refusal is an outcome, never an exception."""
+"""Runs one probe, or repeats it until it ends as expected; a rejection is an outcome, never an exception."""
 
 from __future__ import annotations
 

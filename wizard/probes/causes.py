@@ -1,4 +1,4 @@
-"""Why a scrape fails, as far as it matters here: does the client ask in another way than the server demands?
+"""Whether a scrape fails because the client's scheme or credentials are not those that the server demands.
 
 Prometheus gives the reason as a text of Go's net/http and crypto packages (`lastError`), and as nothing else.
 """

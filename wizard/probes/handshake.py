@@ -1,4 +1,4 @@
-"""What a TLS handshake says: its messages in order, and the alert that ends it, in Go's words."""
+"""The messages of a TLS handshake in order, and the alert that ends it, with Go's names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asks a Prometheus for what it reports of itself: its targets, Alertmanagers, rules and remote_write queues."""
+"""Reads from Prometheus' API the state of its targets, Alertmanagers, rules and remote_write queues."""
 
 from __future__ import annotations
 

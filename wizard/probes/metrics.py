@@ -1,4 +1,4 @@
-"""Whether Prometheus could read an answer as metrics: a web page with status 200 is no success."""
+"""Whether Prometheus could parse a response as metrics: a web page with status 200 is a failed scrape."""
 
 from __future__ import annotations
 

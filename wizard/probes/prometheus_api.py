@@ -1,4 +1,4 @@
-"""What a Prometheus says of itself over its API: its targets, and `up`; asked with the protection of a probe."""
+"""Reads targets and `up` from Prometheus' API, with the TLS and password settings of a probe."""
 
 from __future__ import annotations
 

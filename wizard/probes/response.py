@@ -1,6 +1,6 @@
 """Reads the answer to one request by the rules of Go's net/http, and says what is wrong with it in Go's words.
 
-Python's own reader takes what Go refuses, has no words for the difference, and half of a probe's time.
+Python's http.client accepts what Go rejects, has other error texts, and would take half of a probe's time.
 """
 
 from __future__ import annotations

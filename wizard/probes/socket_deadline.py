@@ -1,4 +1,4 @@
-"""A TCP connection that cannot outlast its deadline, however slowly the other end drips.
+"""A TCP connection with a deadline for all of it, however slowly the other end sends.
 
 Every wait of a probe goes through one `Clock`; whatever happens on the wire ends as an `EndedError`.
 """

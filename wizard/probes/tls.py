@@ -1,4 +1,4 @@
-"""TLS as a Go client does it, on a wire of our own: every certificate is examined, trusted or not.
+"""TLS as a Go client does it: the whole chain is kept for inspection, trusted or not.
 
 The handshake itself verifies nothing, so that even a rejected chain can be shown; Go's rules then judge it,
 before a single byte of the request (or a password) leaves. pyOpenSSL is used because the standard library's ssl module

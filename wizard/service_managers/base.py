@@ -1,4 +1,4 @@
-"""What everything that keeps services running has in common: one protocol, whatever it is (see `registry`).
+"""The protocol of a service manager, such as systemd; `registry` lists them.
 
 A service names its manager by a field; nothing outside this folder asks which one it is.
 """

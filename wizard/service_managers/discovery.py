@@ -1,6 +1,6 @@
 """Finds what runs on a host, whatever started it: units, bare processes, containers.
 
-Quick (a handful of short commands) and content with few rights: without root it knows less, not nothing.
+It runs a handful of short commands. Without root it finds less: some configuration files and flags cannot be read.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whose a service's files can be: a user of its own, one that it shares with others, or one that exists only for now."""
+"""Which owner and group the files of a service get: its own user, a shared one, or systemd's dynamic user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One pure answer to 'what does the file with the flags look like afterwards', for every kind of place.
+"""The new content of the file that has a service's flags, for every kind of such file.
 
 Promises: asking twice gives the same file, and the shell commands of `by_hand` lead to the same bytes.
 """

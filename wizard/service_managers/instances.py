@@ -1,4 +1,4 @@
-"""Several services of one component on one host, told apart by their units. Pure.
+"""Labels for several services of one component on one host: their units. Pure.
 
 The usual one has no label, so that what names it stays as it is; each further one is labelled with its unit.
 """

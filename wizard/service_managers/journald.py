@@ -1,4 +1,4 @@
-"""What systemd's journal holds of a unit: lines since a moment, harmless to show, and what a log line says."""
+"""Reads systemd's journal of a unit: lines since a moment, harmless to show, and what a log line says."""
 
 from __future__ import annotations
 

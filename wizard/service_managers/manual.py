@@ -1,4 +1,4 @@
-"""What to type where Firescreen does not restart a service itself: a container, Windows, a bare process.
+"""Commands for a person, where Firescreen does not restart a service itself: a container, Windows, a bare process.
 
 Pure: the same service gives the same lines; whoever shows them waits until the probes say that it is done.
 """

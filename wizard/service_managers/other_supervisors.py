@@ -1,4 +1,4 @@
-"""Other programs that keep a component running: which one does, what it calls it, where its command stands.
+"""Finds other supervisors (supervisord, runit, s6, PM2, monit): the name and command of the service they run.
 
 They hold more than the one program, so they are never restarted; a person is told how to restart that one alone.
 """

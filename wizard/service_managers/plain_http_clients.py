@@ -1,4 +1,4 @@
-"""Who on a host asks a component by plain http: units, cron jobs, checks and the scripts that these name.
+"""Finds what on a host requests a component by plain http: units, cron jobs, checks, and the scripts that these name.
 
 The search is bounded: the folders of systemd, cron and a few monitors, /usr/local's programs, and the scripts that the
 units and cron jobs of the administrator name; at most some hundred files of 64 KB.

@@ -1,4 +1,4 @@
-"""What to type on a Windows host, in PowerShell as administrator: files in place, their rights, the flag, the restart.
+"""PowerShell commands for a Windows host, for an administrator: copy files, set access rights, set the flag, restart.
 
 Services are changed by Windows' own interfaces and the registry, never by a program that takes a quoted command line:
 Windows PowerShell 5.1 and PowerShell 7 hand quotes on to programs in different ways. Pure.

@@ -1,4 +1,4 @@
-"""Which of the programs that we know run on a host, with their arguments and sockets, in one command.
+"""Lists the processes of known components on a host, with their arguments and sockets, in one command.
 
 Works without root and without `ps`, which small hosts do not have; says what runs a process (a systemd
 unit, a container, another program, or nothing that would start it again).

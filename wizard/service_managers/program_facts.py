@@ -1,4 +1,4 @@
-"""Asks a program on a host about itself, and says what its arguments mean.
+"""Reads a program's version and flags on a host, and interprets its arguments.
 
 Promises: asking never hands root's rights to a program that somebody else can replace.
 """

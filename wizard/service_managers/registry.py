@@ -1,4 +1,4 @@
-"""The service managers that there are. A new kind is one module of this folder and one line here."""
+"""The list of service managers. A new kind is one module of this folder and one line here."""
 
 from __future__ import annotations
 

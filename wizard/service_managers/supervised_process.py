@@ -1,4 +1,4 @@
-"""Processes as the practice stack's supervisor knows them: when one was born, whether it listens, how it ended.
+"""Facts about a process for the practice stack's supervisor: start time, listening sockets, how it ended.
 
 Standard library only: the supervisor runs without site packages.
 """

@@ -1,4 +1,4 @@
-"""systemd as a service manager: its units are found, given flags, restarted and reloaded."""
+"""systemd as a service manager: finds units, sets their flags, restarts and reloads them."""
 
 from __future__ import annotations
 

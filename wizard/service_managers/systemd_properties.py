@@ -1,4 +1,4 @@
-"""Turns systemd's answers into `model.Service`: pure functions of texts, so that odd units can be tried.
+"""Turns systemd's answers into `model.Service`; pure functions, so that tests can use odd units.
 
 What asks systemd stands in `systemd`.
 """

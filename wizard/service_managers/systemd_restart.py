@@ -1,4 +1,4 @@
-"""Restarts systemd's services, and returns only when it is known how that ended; reloads stand in `reloads`.
+"""Restarts systemd's services, and returns only when the new process serves or has failed.
 
 `systemctl restart` of most exporters returns before the program has looked at its web.yml, so the unit,
 its process and its port are watched until the program serves, or has given up.

@@ -1,4 +1,4 @@
-"""Domains and mailboxes in SANs and name constraints, as far as Go looks at them."""
+"""Parses domains and mailboxes in SANs and name constraints, as Go does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a certificate is good for the name that was asked for, and domains as Go tells good from bad."""
+"""Whether a certificate is valid for a name, and which domain names Go accepts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The certificates that a verifier may take for parents: a CA file's, or those that the peer sent along."""
+"""Possible issuers for a chain: the certificates of a CA file, or those that the peer sent."""
 
 from __future__ import annotations
 

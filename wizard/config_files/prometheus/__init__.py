@@ -1,4 +1,4 @@
-"""A prometheus.yml: what it makes Prometheus talk to, and byte-keeping edits that make this secure.
+"""Reads a prometheus.yml, and edits the scheme, TLS and login of its jobs and other clients.
 
 Every edit takes and returns the bytes of the file. What it returns differs in the lines of the job or block
 alone, and a second call with the same arguments returns the same bytes.

@@ -1,4 +1,4 @@
-"""How one mapping with `scheme`, `tls_config` and `basic_auth` learns what it must say, and nothing more."""
+"""Edits `scheme`, `tls_config` and `basic_auth` of one mapping, whatever block it belongs to."""
 
 from __future__ import annotations
 

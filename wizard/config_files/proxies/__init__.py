@@ -1,4 +1,4 @@
-"""Reverse proxies: what their configurations pass on to whom, and what to change where an upstream turns to https.
+"""Reads the routes of reverse proxies, and says which lines to change when an upstream switches to https.
 
 Pure: the files as they were read in, routes and lines of text out. Nothing is edited here.
 """

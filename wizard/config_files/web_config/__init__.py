@@ -1,4 +1,4 @@
-"""The web configuration file: what a server of the Prometheus family demands of those who connect to it.
+"""Reads and edits the web configuration file (web.yml): TLS, users and headers of a server of the Prometheus family.
 
 Reads it, and makes it demand TLS, passwords and client certificates by byte-keeping edits: other users,
 headers, comments and settings stay as they are, and a second call with the same arguments returns the same
@@ -174,7 +174,7 @@ def _http_sections(headers: Mapping[str, str], rate_limit: RateLimit | None) -> 
 
 
 def _say(editor: Editor, path: Path, node: Node, want: Mapping[str, Value]) -> None:
-    """Makes the mapping at `path` hold these values; mappings among them are gone into, not replaced."""
+    """Makes the mapping at `path` hold these values; nested mappings are merged, not replaced."""
     new: dict[str, Value] = {}
     for key, value in want.items():
         here = fields.own(node, key)

@@ -1,4 +1,4 @@
-"""What the exporter toolkit makes of tls_server_config: versions, ciphers, and who may come in.
+"""Checks tls_server_config as the exporter toolkit does: versions, ciphers, client authentication.
 
 Source: web/tls_config.go of prometheus/exporter-toolkit, and Go's crypto/tls below it.
 """

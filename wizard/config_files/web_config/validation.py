@@ -1,4 +1,4 @@
-"""The exporter toolkit's strict reading of a web configuration, and what it lets pass although it will not do.
+"""Checks a web configuration as strictly as the exporter toolkit, and finds what the toolkit accepts but cannot use.
 
 Source: web/tls_config.go and web/handler.go of prometheus/exporter-toolkit (0.5 to 0.17). What promtool calls
 SUCCESS all the same (a client CA that is not PEM, RequireAndVerifyClientCert with no CA, no users, an empty

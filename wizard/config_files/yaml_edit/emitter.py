@@ -1,4 +1,4 @@
-"""Writes new YAML in the hand of the file that it goes into: its indentation, its quotes, its line ends."""
+"""Writes new YAML in the style of the file: its indentation, quotes and line ends."""
 
 from __future__ import annotations
 

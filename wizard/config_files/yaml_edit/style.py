@@ -1,4 +1,4 @@
-"""Recognises the hand in which a YAML file is written, so that what is added looks as if its owner had."""
+"""Recognises the style of a YAML file (indentation, quotes, line ends), so that additions match it."""
 
 from __future__ import annotations
 
