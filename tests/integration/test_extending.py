@@ -1,6 +1,7 @@
 """What CONTRIBUTING names for an exporter, a diagnosis and a lab is enough: toy ones, made of those files and no other.
 
-A service manager: test_service_manager.py. The format of a file: tests/unit/config_files/test_edits.py.
+Each question has an answer that the stack file keeps. A service manager: test_service_manager.py. The format of a file:
+tests/unit/config_files/test_edits.py.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ import pytest
 
 from screens.app import make_app
 from tests.screens.helpers import until
-from wizard import binaries, components
+from tests.unit.planner import planned
+from wizard import binaries, components, planner
 from wizard import practice as practice_stack
 from wizard.engine import Engine
+from wizard.inventory import stack_file
 from wizard.practice import record
 from wizard.workspace import Workspace
 
@@ -60,6 +63,8 @@ FAULT = """
   other_end: The other end sees nothing.
   check: Look into the tank.
 """
+OTHER = {"number": "11", "text": "other", "names": "other", "password": "a long secret phrase"}
+"""An answer other than the default, by the kind of a question; of a choice, the first other one."""
 
 
 @pytest.fixture
@@ -145,3 +150,18 @@ def test_a_lab_is_a_folder(copy: Path, cache: Path) -> None:
     for how in ((), ("--by-hand",)):
         played = run(copy, cache, "lab", "play", "toy", *how)
         assert played.returncode == 0, played.stdout + played.stderr
+
+
+@pytest.mark.parametrize(
+    "name", ["all-password", "all-mutual-tls", "two-users", "key-rsa-4096", "level-none"]
+)
+def test_every_question_has_an_answer_that_the_stack_file_keeps(name: str) -> None:
+    case = planned.case(name)
+    for question in planner.questions(case.stack, planned.looked_up(case.stack, case.facts)):
+        others = [value for value, _ in question.choices if value != question.default]
+        value = OTHER[question.kind] if question.kind in OTHER else others[0]
+        answered = planner.answer(case.stack, question.setting, value)
+        written = stack_file.dump(answered)
+        assert written != stack_file.dump(case.stack) or question.setting.name == "password", question.key
+        kept = stack_file.parse(written, source=answered.source)
+        assert kept == answered, question.key

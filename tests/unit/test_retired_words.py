@@ -87,7 +87,7 @@ FORMATS: dict[str, Callable[[str], Iterable[str]]] = {
 def texts() -> dict[str, list[tuple[int, str]]]:
     """Every text that a person can come to see, by file or command: (line, or 0 for the whole; text)."""
     found: dict[str, list[tuple[int, str]]] = {page: [(0, text)] for page, text in help_pages(firescreen)}
-    files = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+    files = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
     files += [
         path for path in (ROOT / "assets").rglob("*") if path.suffix in {".md", ".yaml", ".yml", ".html"}
     ]
