@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from wizard.model import Question, Stack
 
 SHORT = {
-    "": "leave it as it is",
-    "tls": "encrypted",
-    "tls+basic_auth": "encrypted + password",
-    "tls+client_cert": "encrypted + my clients",
-    "tls+basic_auth+client_cert": "encrypted + both",
+    "": "keep as is",
+    "tls": "TLS",
+    "tls+basic_auth": "TLS + password",
+    "tls+client_cert": "mutual TLS",
+    "tls+basic_auth+client_cert": "mutual TLS + password",
 }
 """As the table names a level; one that is not here is named by the question's own words."""
 

@@ -22,11 +22,11 @@ MOST = 60
 
 
 def goes_first(plan: Plan, wanted: str = "") -> str:
-    """The host that is changed and proven before the others; '' for none.
+    """The host that is changed and verified before the others; '' for none.
 
     Args:
         plan: what would be done.
-        wanted: the person's choice: a host, 'none', or '' for Firescreen's own. A host that cannot go first in this
+        wanted: the person's choice: a host, 'none', or '' for Firescreen's own. A host that cannot be the canary of this
             plan counts as no choice.
     """
     from wizard.engine.canary import canary_of
@@ -39,14 +39,14 @@ def goes_first(plan: Plan, wanted: str = "") -> str:
 
 
 def may_go_first(plan: Plan) -> tuple[str, ...]:
-    """The hosts of which one may be changed and proven before the others, in the stack's order."""
+    """The hosts of which one may be changed and verified before the others, in the stack's order."""
     from wizard.engine import canary
 
     return canary.may_go_first(plan)
 
 
 def fleet(plan: Plan, canary: str) -> list[Content]:
-    """Which host goes first, and which are left alone; nothing where neither is so."""
+    """The canary, and the unreachable hosts; nothing where there are none."""
     lines = []
     if canary:
         more = " ('f' chooses)" if len(may_go_first(plan)) > 1 else ""
@@ -54,11 +54,13 @@ def fleet(plan: Plan, canary: str) -> list[Content]:
             Content.assemble(
                 ("▸ ", "bold $primary"),
                 (inline(canary, 40), "bold"),
-                f" goes first: the others are touched once it is proven{more}.",
+                f" is the canary: the others follow once it is verified{more}.",
             )
         )
     if away := plan.facts.away:
-        words = "is left alone: it cannot be reached" if len(away) == 1 else "are left alone: out of reach"
+        words = (
+            "is unreachable and stays as it is" if len(away) == 1 else "are unreachable and stay as they are"
+        )
         who = ", ".join(list(away)[:FEW]) + (f" and {len(away) - FEW} more" if len(away) > FEW else "")
         lines.append(Content.assemble(("! ", "bold $warning"), (inline(who, 200), "bold"), f" {words}."))
     return lines
@@ -88,16 +90,16 @@ def rejected(plan: Plan) -> list[Content]:
 
 
 def summary(plan: Plan, canary: str = "") -> Content:
-    """What stands above the plan: how much, what restarts, what is missed, and that nothing was written.
+    """The lines above the plan: how much changes, what restarts, the gaps, and that nothing was written.
 
     Args:
         plan: what would be done.
-        canary: the host that goes first; '' for none.
+        canary: the host that is changed first; '' for none.
     """
     if not plan.steps:
         nothing = Content.assemble(
             ("✓ ", "$success bold"),
-            "There is nothing to change: it is as you want it. 'v' proves it with every probe.",
+            "There is nothing to change. 'v' verifies it with every probe.",
         )
         return Content("\n").join([nothing, *fleet(plan, "")])
     lines = [Content(" · ").join(counts(plan))]
@@ -175,16 +177,16 @@ def _group(words: str, targets: list[str], *, short: bool) -> Content:
 
 
 def overview(plan: Plan) -> Content:
-    """Warnings, what is missed, and what will prove it."""
+    """Warnings, gaps, and the probes that verify the plan."""
     parts: list[Content] = []
     for warning in plan.warnings:
         parts.extend((_finding(warning), Content("")))
     if plan.gaps:
-        parts.append(Content.styled("What is missed meanwhile", "bold"))
+        parts.append(Content.styled("Gaps", "bold"))
         parts.extend(missed(plan.gaps))
         parts.append(Content(""))
     if plan.probes:
-        parts.append(Content.styled(f"What must hold afterwards: {len(plan.probes)} requests", "bold"))
+        parts.append(Content.styled(f"Verification: {len(plan.probes)} probes", "bold"))
         if plan.asked:
             parts.append(safe(plan.asked, style="$quiet"))
         for targets, probes in _asked_alike(plan.probes):

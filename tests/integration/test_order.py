@@ -58,7 +58,7 @@ def test_from_http_to_https_with_a_password_at_most_one_scrape_of_a_target_is_lo
         # Prometheus' own flags count only from a restart on, and while it starts it scrapes nobody: this gap is in
         # all series at once. Beyond it nobody is missed but itself, once, when its job turns before it does.
         everything = stand.stack(dict.fromkeys(practice.WHOLE, LEVELS["password"]))
-        assert "prometheus/prometheus restarts: it scrapes nobody for about seven seconds" in (
+        assert "prometheus/prometheus restarts: it scrapes nothing for about 7 s" in (
             [gap.sentence for gap in stand.engine.plan(everything).gaps]
         )
         found = cost.of("Prometheus itself", everything)

@@ -142,7 +142,7 @@ def _probe(host: str) -> Probe:
         id=f"{host}/no-TLS",
         host=host,
         component="node_exporter",
-        name="without TLS it is refused",
+        name="without TLS it is rejected",
         client="no TLS",
         expect="400",
         url="http://127.0.0.1:1/",

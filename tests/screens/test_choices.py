@@ -18,7 +18,7 @@ from screens.widgets.choice import Choice
 from tests.screens import whole
 from tests.screens.helpers import drawn, engine, until
 
-WAYS = (("", "leave it as it is"), ("tls", "encrypted"), ("tls+basic_auth", "encrypted + password"))
+WAYS = (("", "keep as is"), ("tls", "TLS"), ("tls+basic_auth", "TLS + password"))
 
 
 @asynccontextmanager
@@ -30,7 +30,7 @@ async def at_the_choices(
     async with app.run_test(size=size) as pilot:
         await until(pilot, "5 of 5")
         await pilot.press("s")
-        await until(pilot, "Where certificates come from")
+        await until(pilot, "Issuer of the certificates")
         await until(pilot, lambda: isinstance(app.focused, LevelTable))
         yield app, pilot
 
@@ -47,7 +47,7 @@ async def test_five_components_are_seen_at_once_with_what_there_is_now() -> None
         for host, name, _ in whole.PLACES:
             (line,) = [text for text in lines if name in text]
             assert "● open" in line
-            assert "encrypted + password" in line
+            assert "TLS + password" in line
             assert any(host in text for text in lines)
         assert "Whoever asks it needs https with the CA certificate and user name and" in drawn(pilot)
 
@@ -56,7 +56,7 @@ async def test_left_and_right_choose_and_equals_gives_it_to_all() -> None:
     async with at_the_choices() as (app, pilot):
         await pilot.press("down", "left")
         assert protection(app) == {**dict.fromkeys(protection(app), "tls+basic_auth"), "pushgateway": "tls"}
-        await until(pilot, "◂ encrypted ▸")
+        await until(pilot, "◂ TLS ▸")
         await pilot.press("equals_sign")
         assert set(protection(app).values()) == {"tls"}
         await until(pilot, lambda: "Password" not in drawn(pilot))
@@ -85,7 +85,7 @@ async def test_escape_keeps_the_levels_and_the_help_explains_the_table() -> None
         await pilot.press("escape", "escape")
         await until(pilot, "What runs")
         await pilot.press("s")
-        await until(pilot, "◂ encrypted ▸")
+        await until(pilot, "◂ TLS ▸")
         assert protection(app)["node_exporter"] == "tls"
 
 
@@ -107,7 +107,7 @@ async def test_no_colour_still_shows_the_level_in_hand(monkeypatch: pytest.Monke
             segment.style
             for strip in app.screen._compositor.render_strips()
             for segment in strip
-            if "◂ encrypted" in segment.text
+            if "◂ TLS" in segment.text
         ]
         assert len(styles) == 1
         assert styles[0] is not None
@@ -152,7 +152,7 @@ async def test_one_component_is_asked_as_a_list() -> None:
         single = replace(session.stack, components=session.stack.components[:1])
         app.session = replace(session, stack=single, touched=frozenset({"x"}))
         await pilot.press("s")
-        await until(pilot, "How to protect node_exporter")
+        await until(pilot, "Protection of node_exporter")
         await until(pilot, lambda: isinstance(app.focused, Choice))
         assert not app.screen.query(LevelTable)
 

@@ -261,17 +261,17 @@ async def test_the_plan_says_who_goes_first_who_is_left_alone_and_another_can_be
     one = many.ManyEngine(6, away=("srv004",))
     async with at_the_plan(one) as (app, pilot):
         text = drawn(pilot)
-        assert "srv001 goes first" in text
-        assert "srv004 is left alone: it cannot be reached" in text
+        assert "srv001 is the canary" in text
+        assert "srv004 is unreachable and stays as it is" in text
         await pilot.press("f")
         await until(pilot, "Which host goes first?")
         await pilot.press("end", "enter")
-        await until(pilot, "srv005 goes first")
+        await until(pilot, "srv005 is the canary")
         assert app.session.canary == "srv005"
         await pilot.press("f")
         await until(pilot, "• srv005")
         await pilot.press("home", "down", "enter")
-        await until(pilot, lambda: "goes first" not in drawn(pilot))
+        await until(pilot, lambda: "is the canary" not in drawn(pilot))
         await pilot.press("f")
         await until(pilot, "Which host goes first?")
         await pilot.press("escape")

@@ -29,7 +29,7 @@ async def test_a_typed_password_is_on_no_picture(practice: PracticeStack) -> Non
         await pilot.press("p")
         await until(pilot, "answer anyone who asks")
         await pilot.press("s")
-        await until(pilot, "Leave it empty and a strong one")
+        await until(pilot, "Leave it empty to generate a strong one")
         await until(pilot, lambda: isinstance(pilot.app.focused, LevelTable))
         await pilot.press("tab", *CANARY)
         await until(pilot, "●●●● strong")

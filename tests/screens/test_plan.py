@@ -118,7 +118,7 @@ async def test_the_outline_fits_and_opens_with_enter() -> None:
         await pilot.press("down", "down", "down", "down", "down")
         assert selected(app) == "component:srv1/node_exporter"
         text = await until(pilot, "7 of 42 steps")
-        assert "srv1/node_exporter restarts" in text
+        assert "srv1/node_exporter is down for about 1 s" in text
         await pilot.press("enter")
         await until(pilot, "Make a client certificate")
         assert selected(app) == "component:srv1/node_exporter", "it stays where it was"
@@ -150,7 +150,7 @@ async def test_a_component_in_hand_shows_the_commands_of_all_its_steps() -> None
             await pilot.press("down")
         await pilot.press("3")
         text = await until(pilot, "systemctl restart blackbox_exporter")
-        assert "srv1" not in text.partition("By hand")[2].partition("# Make a key")[0].partition("│")[0]
+        assert "srv1" not in text.partition("By hand")[2].partition("# Create key")[0].partition("│")[0]
         await pilot.press("c")
         assert "/etc/web/srv2/blackbox_exporter" in app.clipboard
         assert "pushgateway" not in app.clipboard
@@ -163,7 +163,7 @@ def test_gaps_that_say_the_same_are_said_once_and_none_is_lost() -> None:
         Gap(message="something else, of nobody"),
     )
     groups = dict(grouped(gaps))
-    restart = "restarts: it is missed for about a second, at most one scrape"
+    restart = "is down for about 1 s: at most one scrape is lost"
     assert groups[restart] == [f"{host}/{name}" for host, name, _ in whole.PLACES[:4]]
     text = "\n".join(line.plain for line in missed(gaps))
     assert text.count(restart) == 1
@@ -185,7 +185,7 @@ def test_a_plan_for_200_hosts_says_what_is_alike_once_and_draws_no_more_than_can
     words = overview(plan).plain.splitlines()
     assert len(words) < 20
     assert any(line.startswith("200 targets, each: srv001/node_exporter, srv002/") for line in words)
-    assert "  ⊘ without TLS it is refused" in words
+    assert "  ⊘ without TLS it is rejected" in words
     made = MakeFolder(
         host="h",
         path="/etc/x",

@@ -54,7 +54,7 @@ async def test_secure_prove_undo_by_keyboard(app: FirescreenApp, workspace: Path
         assert "● open" in home
 
         await pilot.press("enter")
-        await until(pilot, "encrypted + password")
+        await until(pilot, "TLS + password")
         await until(pilot, lambda: isinstance(pilot.app.focused, LevelTable))
         await pilot.press("left", "left", "right", "right")
         await until(pilot, "Password")
@@ -92,7 +92,7 @@ async def test_a_plan_whose_file_changed_meanwhile_is_refused(app: FirescreenApp
     async with app.run_test(size=(80, 24)) as pilot:
         await to_practice(pilot)
         await pilot.press("enter")
-        await until(pilot, "encrypted + password")
+        await until(pilot, "TLS + password")
         await pilot.press("ctrl+s")
         await until(pilot, "Nothing has been written yet")
         config.write_bytes(config.read_bytes() + b"# somebody was here\n")
@@ -115,7 +115,7 @@ async def test_escape_keeps_the_answers(app: FirescreenApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await to_practice(pilot)
         await pilot.press("enter")
-        await until(pilot, "encrypted + password")
+        await until(pilot, "TLS + password")
         await until(pilot, lambda: isinstance(pilot.app.focused, LevelTable))
         await pilot.press("left")
         await until(pilot, lambda: "Password" not in drawn(pilot))
@@ -123,15 +123,15 @@ async def test_escape_keeps_the_answers(app: FirescreenApp) -> None:
         await until(pilot, "What runs in practice")
         await pilot.press("enter")
         text = await until(pilot, "Names and addresses")
-        assert "encrypted ▸" in text
-        assert "encrypted + password" not in text
+        assert "TLS ▸" in text
+        assert "TLS + password" not in text
 
 
 async def test_an_answer_that_cannot_be_used_is_explained_beside_it(app: FirescreenApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await to_practice(pilot)
         await pilot.press("enter")
-        await until(pilot, "encrypted + password")
+        await until(pilot, "TLS + password")
         await until(pilot, lambda: isinstance(pilot.app.focused, LevelTable))
         await pilot.press("ctrl+t")
         await until(pilot, "User name")

@@ -54,12 +54,12 @@ async def test_five_components_with_both_guards_and_back(workspace: Path) -> Non
         await pilot.press("s")
         await until(pilot, lambda: isinstance(app.focused, LevelTable))
         await pilot.press("right", "right", "equals_sign")
-        chosen = await until(pilot, "◂ encrypted + both")
-        assert chosen.count("encrypted + both") == 5
+        chosen = await until(pilot, "◂ mutual TLS + password")
+        assert chosen.count("mutual TLS + password") == 5
         await pilot.press("ctrl+s")
         plan = await until(pilot, "Nothing has been written yet")
         assert "restarts 5 services" in plan
-        assert "goes first" not in plan, "with a password, all of them turn together"
+        assert "is the canary" not in plan, "with a password, all of them turn together"
         await pilot.press("j")
         journey = await until(pilot, "goes to 7 files")
         assert "Nothing has been sent yet" in journey

@@ -110,7 +110,7 @@ def steps() -> tuple[PlannedStep, ...]:
     """Forty-two steps: the workspace first, seven for each component, the clients' and the switches last."""
     made = [
         _step(StepKind.CA, "ca", "Make a certificate authority", "workspace"),
-        _step(StepKind.USER, "user", "Choose a password", "workspace"),
+        _step(StepKind.USER, "user", "Set the password", "workspace"),
     ]
     for host, name, _ in PLACES:
         key = f"{host}/{name}"
@@ -118,7 +118,7 @@ def steps() -> tuple[PlannedStep, ...]:
             _step(
                 StepKind.SERVER_CERTIFICATE,
                 f"certificate:{key}",
-                f"Make a key and a certificate for {name}",
+                f"Create key and certificate for {name}",
                 host,
                 name,
             ),
@@ -152,7 +152,7 @@ def steps() -> tuple[PlannedStep, ...]:
         _step(
             StepKind.SCRAPE_CONFIG,
             "job:monitor",
-            "Tell Prometheus to scrape by https",
+            "Switch Prometheus to https",
             "monitor",
             "prometheus",
         ),
@@ -299,14 +299,14 @@ def plan(*, made: tuple[PlannedStep, ...] | None = None) -> Plan:
         gaps=(
             *(
                 Gap(
-                    message="restarts: it is missed for about a second, at most one scrape",
+                    message="is down for about 1 s: at most one scrape is lost",
                     host=host,
                     component=name,
                 )
                 for host, name, _ in PLACES[:4]
             ),
             Gap(
-                message="is not missed: it reads its new configuration by itself",
+                message="is not interrupted: it reads the new configuration by itself",
                 host="monitor",
                 component="prometheus",
             ),

@@ -200,7 +200,7 @@ class MakeFolder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunService:
-    """A service restarted, or told to read its configuration again."""
+    """A service that is restarted or reloaded."""
 
     host: str
     service: Service

@@ -8,18 +8,18 @@ from typing import Literal, TypeAlias
 from wizard.model.probes import Attempt
 
 HostState: TypeAlias = Literal["waiting", "working", "changed", "proven", "rolled-back", "away", "stuck"]
-"""How far a host is: its turn has not come (a canary goes before it); being changed; changed and not proven yet;
-proven; put back after it failed, or after the run did; never reached; failed and not within reach to be put back."""
+"""How far a host is: pending (it waits for the canary); being changed; changed and not verified yet; verified; rolled
+back after it or the run failed; unreachable; failed and unreachable, so that it needs recovery."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """All that a front needs to draw a run.
 
-    kind: 'started', 'change', 'log', 'waiting' (for the person's own hand), 'probe', 'rollback', 'host', 'finished'.
+    kind: 'started', 'change', 'log', 'waiting' (for what a person has to do), 'probe', 'rollback', 'host', 'finished'.
     state: for 'change' running, done, failed or undone; for 'probe' waiting (asked again), done or failed; for
-    'host' a `HostState`, with `error` where it failed; for 'finished' proven, applied, changed, partly (some hosts failed and
-    were put back, the others are proven), rolled-back, undone, failed.
+    'host' a `HostState`, with `error` where it failed; for 'finished' `proven`, `applied`, `changed`, `partly` (some
+    hosts failed and were rolled back, the others are verified), `rolled-back`, `undone`, `failed`.
     """
 
     run: str
@@ -39,8 +39,9 @@ class Event:
 class RunRecord:
     """One run as the history shows it.
 
-    `state`: applied, changed (not verified yet), proven, partly (some hosts were put back), undone, rolled-back, cut-off, owed (a host could not
-    be reached to be put back; `changes` are those on it), or ended (its practice stack is gone).
+    `state`: `applied`, `changed` (not verified yet), `proven`, `partly` (some hosts were rolled back), `undone`,
+    `rolled-back`, `cut-off` (interrupted), `owed` (an unreachable host needs recovery; `changes` are those on it), or
+    `ended` (its practice stack is gone).
     """
 
     run: str

@@ -14,7 +14,7 @@ from wizard.redact import Secret, fingerprint
 Severity: TypeAlias = Literal["open", "warning", "ok"]
 
 WORKSPACE = "workspace"
-"""Name of the host that stands for Firescreen's own folder: its files are changes like any other."""
+"""Name of the host that stands for the workspace: its files are changes like any other."""
 
 MANUAL = "manual"
 """The service manager of what a person restarts."""
@@ -157,9 +157,9 @@ class Service:
     home: str = ""
     """The folder for its web.yml, key and certificate."""
     hidden: tuple[str, ...] = ()
-    """Folders that its sandbox hides from it (/home, /root, /tmp …); ask `hides`."""
+    """Folders that systemd hides from it (/home, /root, /tmp …); ask `hides`."""
     bound: tuple[str, ...] = ()
-    """What its sandbox shows it all the same, though it lies in `hidden`."""
+    """What systemd shows it all the same, though it lies in `hidden`."""
     pid: int = 0
     kind: str = ""
     """'' or what runs it when `manager` is manual: container, windows, process."""
@@ -187,7 +187,7 @@ class Service:
         return instance_key(self.host, self.component, self.instance)
 
     def hides(self, path: str) -> str:
-        """The folder by which its sandbox hides an absolute path from it, or ''."""
+        """The folder with which systemd hides an absolute path from it, or ''."""
         within = [
             each for each in (*self.hidden, *self.bound) if f"{path}/".startswith(f"{each.rstrip('/')}/")
         ]
@@ -289,7 +289,7 @@ class Facts:
 
     hosts: Mapping[str, HostFacts]
     workspace: str = ""
-    """Absolute path of Firescreen's own folder."""
+    """Absolute path of the workspace."""
     workspace_option: str = ""
     """The same path where a command has to name it: '' for the user's usual one."""
     away: Mapping[str, str] = field(default_factory=dict)

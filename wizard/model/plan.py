@@ -1,4 +1,4 @@
-"""What would be done, in order, and what will prove it."""
+"""What would be changed, in order, and what verifies it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What would be done, in order, and what will prove it. Made from facts; nothing is written yet."""
+    """What would be changed, in order, and what verifies it. Made from facts; nothing is written yet."""
 
     stack: Stack
     facts: Facts = field(repr=False)
@@ -48,7 +48,7 @@ class Plan:
     probes: tuple[Probe, ...]
     warnings: tuple[Finding, ...] = ()
     arrows: tuple[Arrow, ...] = ()
-    """Who asks whom and what is checked on the way: the trust picture."""
+    """The connections and what is verified at each end: the trust map."""
     asked: str = ""
     """How servers are asked that this machine cannot reach, a sentence, or ''."""
     gaps: tuple[Gap, ...] = ()

@@ -1,4 +1,4 @@
-"""What is asked on the wire to prove a stack, how it must end, and how it did."""
+"""The requests that verify a stack, how each must end, and how it did."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Probe:
     host: str
     component: str
     name: str
-    """e.g. 'wrong password is refused'"""
+    """e.g. 'a wrong password is rejected'"""
     client: str
-    """The row of the proof matrix, e.g. 'wrong password'."""
+    """The row of the verification matrix, e.g. 'wrong password'."""
     expect: str
     url: str
     kind: Literal["http", "up"] = "http"

@@ -13,7 +13,7 @@ Protection: TypeAlias = Literal["tls", "basic_auth", "client_cert"]
 ClientAuth: TypeAlias = Literal[
     "RequireAndVerifyClientCert", "VerifyClientCertIfGiven", "RequireAnyClientCert", "RequestClientCert"
 ]
-"""What a server does about client certificates, in Go's words; only the first lets nobody in without one."""
+"""What a server does about client certificates, in Go's words; only the first rejects clients without one."""
 
 
 @dataclass(frozen=True, slots=True)

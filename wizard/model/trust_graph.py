@@ -1,4 +1,4 @@
-"""The trust picture as data: who asks whom, who shows which certificate, who checks it against what."""
+"""The trust map as data: which client connects to which server, what each shows, and how the other verifies it."""
 
 from __future__ import annotations
 

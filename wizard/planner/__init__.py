@@ -1,4 +1,4 @@
-"""Facts and answers in, changes and probes out: what has to be done and what proves it. No I/O in here."""
+"""Facts and answers in, changes and probes out: what has to change and what verifies it. No I/O in here."""
 
 from __future__ import annotations
 

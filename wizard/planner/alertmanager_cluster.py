@@ -32,8 +32,8 @@ def step(
         StepKind.CLUSTER,
         title="Encrypt the gossip between the Alertmanagers",
         why=(
-            "Alertmanagers of a cluster tell each other what they have sent. Those connections have a configuration "
-            "of their own; the web configuration does not cover them. All peers have to turn together."
+            "The Alertmanagers of a cluster tell each other which notifications they have sent. The web "
+            "configuration does not cover those connections, and all peers have to change together."
         ),
         changes=changes,
     )
@@ -99,14 +99,14 @@ def _new_pair(
             key_path,
             FileState(key_pem, 0o640, owner, group),
             ContentKind.PRIVATE_KEY,
-            why="With it this peer proves to the others who it is.",
+            why="This peer identifies itself to the others with it.",
             by_hand=manual_commands.new_key(key_path, spec.key, mode=0o640, owner=owner, group=group),
         ),
         server.write(
             certificate_path,
             FileState(issued, 0o644, owner, group),
             ContentKind.CERTIFICATE,
-            why="For both parts that a peer plays: it answers the others, and it calls them.",
+            why="For both roles of a peer: it is server and client of the others.",
             about=issue.describe(issued),
             by_hand=signed,
         ),
@@ -150,7 +150,7 @@ def _configuration(server: Server) -> tuple[WriteFile, ...]:
             server.cluster_file,
             after,
             ContentKind.CLUSTER_CONFIG,
-            why="Both sections are needed: with one alone, some versions stop with a fault.",
+            why="Both sections are needed: with one alone, some versions crash.",
             by_hand=manual_commands.text(server.cluster_file, after),
         ),
     )

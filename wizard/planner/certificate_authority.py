@@ -83,7 +83,7 @@ def _new_authority(stack: Stack, facts: Facts, answers: Answers) -> Authority:
             key_path,
             stored_key,
             ContentKind.PRIVATE_KEY,
-            why="Whoever holds this key can make certificates that your Prometheus believes. It never leaves here.",
+            why="Whoever has this key can issue certificates that your Prometheus trusts. It never leaves the workspace.",
             by_hand=manual_commands.new_key(
                 key_path, stack.certificates.key, locked=stack.certificates.passphrase
             ),
@@ -103,10 +103,10 @@ def _new_authority(stack: Stack, facts: Facts, answers: Answers) -> Authority:
     )
     step = workspace_files.workspace_step(
         StepKind.CA,
-        title="Make your own certificate authority",
+        title="Create your certificate authority (CA)",
         why=(
-            "A certificate is believed because somebody trusted has signed it. You are that somebody here: "
-            "one CA of your own signs every server, and each client needs only this one CA certificate."
+            "A client trusts a certificate if a CA that it trusts has signed it. Your CA signs the certificate of "
+            "every server, so that each client needs one CA certificate only."
         ),
         changes=changes,
     )

@@ -1,4 +1,4 @@
-"""The client's end: what each Prometheus (and blackbox exporter) must have and say to be let in by its servers.
+"""The client's end: what each Prometheus and blackbox exporter needs so that its servers accept it.
 
 Derived from the same model as the server's end, so the two cannot disagree.
 """
@@ -72,7 +72,7 @@ def plan_client(
     texts: Mapping[str, bytes] | None = None,
     unscraped: Sequence[Server] = (),
 ) -> ClientPlan:
-    """What one client needs to be let in by these servers.
+    """What one client needs so that these servers accept it.
 
     Args:
         modules: for a blackbox exporter, the servers that each of its modules asks.
@@ -137,7 +137,7 @@ def _refuse_absent(facts: Facts, client: Client) -> None:
         raise ConfigError(
             f"{client.service.component} runs with a configuration file that is not there",
             where=f"{name}:{client.service.config_file}",
-            todo=f"put it back, or take this {client.service.component} out of the stack",
+            todo=f"restore it, or remove this {client.service.component} from the stack",
         )
 
 
@@ -196,10 +196,10 @@ def _config_step(
         after,
         kind=StepKind.SCRAPE_CONFIG if prometheus else StepKind.BLACKBOX_MODULES,
         step_id=f"job:{client.place}" if prometheus else "",
-        title=f"Tell {title} to ask over TLS",
+        title=f"Switch {title} to https",
         why=(
-            f"{title} speaks plain http until it is told otherwise. With scheme, CA and what it needs to be let in, "
-            f"{title} checks whom it talks to and is let in. Only the lines shown change."
+            f"{title} uses plain http by default. With scheme, CA certificate and credentials it verifies its servers, "
+            "and they accept it. Only the lines shown change."
         ),
     )
 
@@ -213,10 +213,10 @@ def _login_step(
         before,
         after,
         kind=StepKind.LOGIN,
-        title=f"Let {title} log in",
+        title=f"Add the login to the configuration of {title}",
         why=(
-            f"{title} is given the password in a second edit, when it asks by https already: it carries a new scheme "
-            "over some seconds after a new login, and until then would send the password for everyone to read."
+            f"This is a second edit, made when {title} uses https already: it applies a new scheme some seconds after a "
+            "new login, and would send the password unencrypted until then."
         ),
     )
 
@@ -267,8 +267,8 @@ def _warnings(client: Client, plans: Sequence[ServerPlan], targets: Sequence[Tar
                     host=host,
                     component="prometheus",
                     what=f"no job names {plan.server.address}, and job {unknown[0].name} takes its targets from discovery",
-                    why=f"If it finds {title} on {plan.server.spec.host}, it will be refused after this.",
-                    mend="look at the targets page afterwards, and give that job the same scheme, CA and password",
+                    why=f"If it discovers {title} on {plan.server.spec.host}, its scrapes of that target will be rejected.",
+                    mend="check the targets page afterwards, and give that job the same scheme, CA and password",
                 )
             )
     dropping = [
@@ -280,9 +280,9 @@ def _warnings(client: Client, plans: Sequence[ServerPlan], targets: Sequence[Tar
             id="remote-write-drops",
             host=host,
             component="prometheus",
-            what=f"{target.place.how} sends to {target.address}: samples that meet a 400 or 401 are dropped",
-            why="Prometheus repeats what fails on the way, but gives up at once on a client error.",
-            mend="other programs that write there must be told before, or they lose what they send",
+            what=f"{target.place.how} sends to {target.address}: samples that are answered with 400 or 401 are dropped",
+            why="Prometheus retries after a network error or 5xx, but drops samples after a 4xx.",
+            mend="change other programs that write there first, or they lose samples",
         )
         for target in dropping
     ]

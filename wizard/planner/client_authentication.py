@@ -24,7 +24,7 @@ from wizard.planner.client_facts import Client
 from wizard.planner.server_facts import Server
 
 STRICT = ("RequireAndVerifyClientCert", "RequireAnyClientCert", "RequireClientCert")
-"""The types that let nobody in without a certificate."""
+"""The types that reject every client without a certificate."""
 
 VERIFYING = ("RequireAndVerifyClientCert", "VerifyClientCertIfGiven")
 """The types that check whether a certificate that is shown was signed by somebody known."""
@@ -172,8 +172,8 @@ def _narrow(server: Server, between: bytes, final: bytes) -> PlannedStep | None:
     states = [FileState(content, 0o644, server.owner, server.group) for content in (between, final)]
     return server.step(
         StepKind.NARROW,
-        title="Forget what vouched for the old clients",
-        why="Old and new stood side by side so that nobody was turned away. The new ones are in use now.",
+        title=f"Remove the replaced client CA of {server.title}",
+        why="Both were accepted while the clients changed, so that none was rejected. The new certificates are in use now.",
         changes=(
             WriteFile(
                 host=server.spec.host,
@@ -181,7 +181,7 @@ def _narrow(server: Server, between: bytes, final: bytes) -> PlannedStep | None:
                 before=states[0],
                 after=states[1],
                 content_kind=ContentKind.CERTIFICATE,
-                why="What the replaced CA or certificate vouched for is let in no longer.",
+                why="Certificates of the replaced CA are rejected from now on.",
                 about=issue.describe(final),
                 by_hand=manual_commands.text(server.client_ca, states[1]),
             ),

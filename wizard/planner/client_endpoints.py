@@ -114,7 +114,7 @@ def secure(
     pair: tuple[str, str] = ("", ""),
     login: tuple[str, str] = ("", ""),
 ) -> bytes:
-    """The configuration with one place speaking https, checking against `ca_file`, and being let in.
+    """The configuration with one place speaking https, checking against `ca_file`, with its credentials.
 
     Args:
         pair: certificate and key that it shows.

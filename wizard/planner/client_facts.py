@@ -60,7 +60,7 @@ class Client:
 
     @property
     def folder(self) -> str:
-        """Where its configuration lies, and with it what it needs to be let in."""
+        """Where its configuration lies, and with it its CA bundle, certificate and password."""
         return posixpath.dirname(self.service.config_file)
 
     @property

@@ -1,4 +1,4 @@
-"""What one client needs to be let in: CA bundles, a certificate of its own, the password. Pure."""
+"""What one client needs so that servers accept it: CA bundles, a client certificate, the password. Pure."""
 
 from __future__ import annotations
 
@@ -176,10 +176,10 @@ class ClientNeeds:
                         self._trust_step(path, state, final, tuple(plans.values())),
                         id=f"narrow:{self._client.key}:{path}",
                         kind=StepKind.NARROW,
-                        title="Stop trusting what was replaced",
+                        title="Remove the replaced certificates from the trusted ones",
                         why=(
-                            "Old and new stood side by side so that no scrape was lost. The servers show the new "
-                            "certificates now."
+                            "Both were trusted while the servers changed, so that no scrape was lost. The servers "
+                            "show the new certificates now."
                         ),
                     )
                 )
@@ -196,11 +196,11 @@ class ClientNeeds:
         single = content == first.pair.trust and bool(source)
         title = find_component(program).title
         if first.pair.own_ca:
-            what = "your CA's certificate"
+            what = "the CA certificate"
         elif len(plans) == 1:
-            what = f"{first.server.spec.name}'s certificate"
+            what = f"the certificate of {first.server.spec.name}"
         else:
-            what = "the servers' certificates"
+            what = "the certificates of the servers"
         same_host = (
             first.pair.own_ca
             or first.server.host.spec.name == name
@@ -209,10 +209,9 @@ class ClientNeeds:
         return self._client.step(
             StepKind.TRUST,
             step_id=f"trust:{name}:{path}",
-            title=f"Give {title} {what}",
+            title=f"Install {what} for {title}",
             why=(
-                f"{title} can only tell the real server from an impostor if it knows what to check the "
-                "certificate against. This file is public; it opens nothing."
+                f"{title} verifies the certificate of each server with it. The file is public and holds no secret."
             ),
             changes=(
                 WriteFile(
@@ -221,7 +220,7 @@ class ClientNeeds:
                     before=before,
                     after=after,
                     content_kind=ContentKind.CERTIFICATE,
-                    why=f"{title} checks {', '.join(plan.server.key for plan in plans)} against it.",
+                    why=f"{title} verifies {', '.join(plan.server.key for plan in plans)} with it.",
                     about=issue.describe(content),
                     by_hand=copied(source, path, after)
                     if single and same_host
@@ -238,10 +237,10 @@ class ClientNeeds:
         return (
             self._client.step(
                 StepKind.CLIENT_CERTIFICATE,
-                title=f"Give {title} a certificate of its own",
+                title=f"Create a client certificate for {title}",
                 why=(
-                    "A server that looks at client certificates lets in only who shows one that it trusts. The key "
-                    f"that goes with it stays on {name}: who has it can pose as this {title}."
+                    "A server with mutual TLS accepts only clients with a certificate that it trusts. The private key "
+                    f"stays on {name}: whoever has it can impersonate this {title}."
                 ),
                 changes=self._pair.changes,
             ),
@@ -266,10 +265,10 @@ class ClientNeeds:
             self._client.step(
                 StepKind.CLIENT_PASSWORD,
                 step_id=f"password:{name}{whose}{instance}",
-                title=f"Give {title} the password",
+                title=f"Install the password for {title}",
                 why=(
-                    "The server keeps a hash; the client has to send the password itself. In a file of its own it "
-                    "stays out of the configuration, which many people read."
+                    "The server has a hash; the client sends the password itself. In a separate file it "
+                    "stays out of the configuration, which more people can read."
                 ),
                 changes=(
                     WriteFile(
@@ -278,7 +277,7 @@ class ClientNeeds:
                         before=before,
                         after=after,
                         content_kind=ContentKind.PASSWORD,
-                        why=f"Readable for root and the group that {title} runs with, for nobody else.",
+                        why=f"Only root and the group of {title} can read it.",
                         secret=True,
                         by_hand=manual_commands.copy(
                             paths.user_files(self._facts, given.user)[0], path, after

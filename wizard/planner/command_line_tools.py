@@ -42,22 +42,22 @@ def step(stack: Stack, facts: Facts, plans: Sequence[ServerPlan], named: Names) 
             path,
             content,
             ContentKind.HTTP_CLIENT_CONFIG,
-            why="It holds no secret: it names the files that do.",
+            why="It holds no secret, only the paths of the files that do.",
             by_hand=manual_commands.text(path, FileState(content, 0o600, "", "")),
             secret=False,
         )
     if not changes:
         return ()
     folder = workspace_files.workspace_folder(
-        facts, "tools", "What your own tools are told lies in one place."
+        facts, "tools", "The settings of your command-line tools are in one folder."
     )
     return (
         workspace_files.workspace_step(
             StepKind.COMMAND_LINE_TOOLS,
-            title="Let promtool and amtool in",
+            title="Write client settings for promtool and amtool",
             why=(
-                "promtool and amtool speak plain http until they are told otherwise. With --http.config.file they "
-                "learn the CA, the password and the certificate from a file."
+                "promtool and amtool use plain http by default. With --http.config.file they read CA, password and "
+                "client certificate from a file."
             ),
             changes=(*folder, *changes),
         ),

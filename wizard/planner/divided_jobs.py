@@ -64,7 +64,7 @@ def divided(
 
 
 def _fits(stack: Stack, place: Place, client: Client, plans: Sequence[ServerPlan]) -> bool:
-    """Whether a place asks by https already, believes these servers, and sends what they want."""
+    """Whether a place uses https already, trusts these servers, and sends the credentials that they ask for."""
     named = place.tls.get("ca_file", "")
     state = client.host.files.get(client.resolve(place, named)) if named else None
     if place.scheme != "https" or state is None:

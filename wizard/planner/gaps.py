@@ -24,7 +24,7 @@ def gaps(plans: Sequence[ServerPlan], targets: Sequence[Target]) -> tuple[Gap, .
         if server_plan.turn == "restart" and not server_plan.was_tls:
             found += [
                 Gap(
-                    message=f"waits some seconds for {server_plan.server.key} ({target.place.how}): what it sends is repeated",
+                    message=f"waits some seconds for {server_plan.server.key} ({target.place.how}): it retries what it sends",
                     host=target.client.service.host,
                     component=target.client.service.component,
                     instance=target.client.service.instance,
@@ -44,14 +44,14 @@ def _own_gaps(plan: ServerPlan, *, scraped: bool) -> Iterator[Gap]:
         yield told(message="is scraped by no Prometheus of this stack")
     elif plan.turn == "restart" and plan.server.spec.name == "prometheus":
         # Its discovery finds the first targets with a tick of five seconds.
-        yield told(message="restarts: it scrapes nobody for about seven seconds", seconds=7.0)
+        yield told(message="restarts: it scrapes nothing for about 7 s", seconds=7.0)
         if (longest := service_actions.longest_stop(plan.server)) > 0:
             yield told(
-                message=f"may take up to {longest:.0f} s to stop: it first sends what is left to its remote_write "
-                "endpoints",
+                message=f"may take up to {longest:.0f} s to stop: it first sends the remaining samples to its "
+                "remote_write endpoints",
                 seconds=longest,
             )
     elif plan.turn == "restart":
-        yield told(message="restarts: it is missed for about a second, at most one scrape", seconds=1.0)
+        yield told(message="is down for about 1 s: at most one scrape is lost", seconds=1.0)
     elif plan.turn == "reread":
-        yield told(message="is not missed: it reads its new configuration by itself")
+        yield told(message="is not interrupted: it reads the new configuration by itself")

@@ -1,4 +1,4 @@
-"""Grafana's end: its provisioned data sources that ask a server of the stack, and what they need to be let in.
+"""Grafana's end: its provisioned data sources that ask a server of the stack, and what they need so that it accepts them.
 
 Grafana reads them at its start only and is not restarted here: the plan says so. Whatever of it cannot be
 edited becomes a warning and stops nothing, for Grafana only looks on.
@@ -131,7 +131,7 @@ def look(
                     continue
                 what = plain(f"data source {source.name} in {path}")
                 if source.access == "direct":
-                    reason = "is asked by the reader's browser, which needs what Grafana would"
+                    reason = "is requested by the browser of the reader, which needs the credentials itself"
                     told.append(_yours(host, f"{what} {reason}"))
                     continue
                 try:
@@ -249,8 +249,8 @@ def _yours(host: str, what: str) -> Finding:
         host=host,
         component="grafana",
         what=what,
-        why="It will be refused from the moment on in which the server turns.",
-        mend="give it https, the CA certificate and what else the server asks for",
+        why="Its requests will be rejected as soon as the server changes.",
+        mend="give it https, the CA certificate and the credentials that the server asks for",
     )
 
 

@@ -1,4 +1,4 @@
-"""What each Grafana needs to be let in: its copies, its data sources, and a word that it has to be restarted."""
+"""What each Grafana needs so that servers accept it: files, edits of its data sources, and a restart by the person."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def plan(
     asking: Sequence[Asking],
     plans: Sequence[ServerPlan],
 ) -> GrafanaPlan:
-    """What each Grafana needs to be let in: its copies, its data sources, and the word that it must restart."""
+    """What each Grafana needs so that the servers accept it."""
     by_key = {each.server.key: each for each in plans}
     steps, warnings, gaps = [], [], []
     targets: list[Target] = []
@@ -73,8 +73,8 @@ def plan(
                 id="grafana-restart",
                 host=host,
                 component="grafana",
-                what=f"Grafana on {host} has to be restarted by you, after this has been applied",
-                why="It reads its data sources at its start only, and Firescreen does not restart it.",
+                what=f"Grafana on {host} has to be restarted by you after the run",
+                why="Grafana reads its data sources at its start only, and Firescreen does not restart it.",
                 mend=f"systemctl restart {UNIT}",
             )
         )
@@ -144,7 +144,7 @@ class _Work:
                 before=before,
                 after=after,
                 content_kind=ContentKind.CERTIFICATE,
-                why=f"Grafana checks {plan.server.key} against it.",
+                why=f"Grafana verifies {plan.server.key} with it.",
                 about=issue.describe(plan.pair.trust),
                 by_hand=manual_commands.text(path, after),
             )
@@ -193,7 +193,7 @@ class _Work:
                 before=before,
                 after=after,
                 content_kind=ContentKind.PASSWORD,
-                why="Grafana sends it. Readable for root and Grafana's group, for nobody else.",
+                why="Grafana sends it. Only root and the group of Grafana can read it.",
                 secret=True,
                 by_hand=manual_commands.copy(layout.user_files(self._facts, given.user)[0], path, after),
             )
@@ -241,11 +241,10 @@ class _Work:
         return self._client.step(
             StepKind.GRAFANA,
             step_id=f"grafana:{name}",
-            title="Tell Grafana to ask over TLS",
+            title="Switch the data sources of Grafana to https",
             why=(
-                "Grafana's data sources ask these servers too. They are given https, what to check the servers "
-                "against and what they need to be let in, in files that only Grafana can read. Grafana takes it "
-                "up when you restart it, not before."
+                "Data sources of Grafana use these servers too. They are given https, the CA certificate and the "
+                "credentials, in files that only Grafana can read. Grafana reads them when you restart it."
             ),
             changes=(*self._folder(), *self._copies.values(), *edits),
         )
@@ -261,7 +260,7 @@ class _Work:
                 mode=0o750,
                 owner=client.owner,
                 group=client.service.group,
-                why="Grafana's own copies lie beside its configuration.",
+                why="The files for Grafana are in a folder beside its configuration.",
                 by_hand=manual_commands.folder(
                     client.folder, mode=0o750, owner=client.owner, group=client.service.group
                 ),

@@ -1,7 +1,7 @@
-"""Replacing a password that is in use, without a moment in which a client is turned away.
+"""Replacing a password that is in use, so that no client is rejected at any moment.
 
-A server knows one password for a user, and a client sends one: whichever changed first would be refused until the
-other did. So the new password is let in under a second name, the clients go over to it, the first name gets the new
+A server knows one password for a user, and a client sends one: whichever changed first would fail until the
+other did. So the server accepts the new password under a second name, the clients change to it, the first name gets the new
 password, the clients come back, and the second name is forgotten. Both files end with one line changed.
 """
 
@@ -32,7 +32,7 @@ from wizard.planner.server_facts import Server
 from wizard.redact import Secret
 
 NEXT = "-next"
-"""Behind a user's name: the name under which the new password is let in for a while."""
+"""Behind a user's name: the name under which the new password is accepted for a while."""
 
 
 def renewed(stack: Stack, answers: Answers) -> Answers:
@@ -133,16 +133,16 @@ class _ServerSide:
         server, name = self.server, self.server.spec.name
         title, why = {
             1: (
-                f"Let {name} know the new password under a second name",
-                "Old and new are let in side by side while the clients go over.",
+                f"Add the new password to {name} under a second user name",
+                "Both passwords are accepted while the clients change.",
             ),
             2: (
-                f"Give the first name its new password at {name}",
-                "No client uses that name just now: they all send the second one.",
+                f"Replace the password of the first user name at {name}",
+                "No client uses that name now: all of them send the second one.",
             ),
             3: (
-                f"Forget the second name at {name}",
-                "The clients are back at the first name; the old password opens nothing any more.",
+                f"Remove the second user name from {name}",
+                "The clients use the first name again. The old password is rejected from now on.",
             ),
         }[number]
         before, then = self.states[number - 1], self.states[number]
@@ -157,7 +157,7 @@ class _ServerSide:
                     path=server.web_file,
                     before=before,
                     after=then,
-                    why="It is read again with the next request; nothing is restarted.",
+                    why="The server reads it with the next request; nothing is restarted.",
                     content_kind=ContentKind.WEB_CONFIG,
                     by_hand=manual_commands.patch(server.web_file, before, then),
                 ),
@@ -193,8 +193,8 @@ class _ClientSide:
         return (
             self._step(
                 "password-next",
-                "Give {title} the new password in a second file",
-                "The old file stays as it is until nobody reads it.",
+                "Write the new password to a second file for {title}",
+                "The old file does not change while it is in use.",
                 self._file(self._new_file, there, self._password),
             ),
             self._turn(1, self._configs),
@@ -206,16 +206,16 @@ class _ClientSide:
         return (
             self._step(
                 "password",
-                "Give {title} the new password",
-                "Nothing reads this file just now, so it can change.",
+                "Replace the password file of {title}",
+                "This file is not in use now, so it can change.",
                 self._file(self._old_file, self._old_password, self._password),
             ),
             self._turn(2, tuple((path, then, before) for path, before, then in self._configs)),
             service_actions.reload(self._facts, self._client),
             self._step(
                 "password-end",
-                "Remove the second file",
-                "The configuration is as it was; this file served only while it changed.",
+                "Remove the second password file of {title}",
+                "The configuration is as it was before; the second file is no longer needed.",
                 self._file(self._new_file, self._password, None),
             ),
         )
@@ -238,7 +238,7 @@ class _ClientSide:
             before=before,
             after=then,
             content_kind=ContentKind.PASSWORD,
-            why="Readable for root and the group of the service, for nobody else.",
+            why="Only root and the group of the service can read it.",
             secret=True,
             by_hand=manual_commands.copy(source, path, then)
             if then is not None
@@ -249,8 +249,8 @@ class _ClientSide:
         name = self._following.name if number == 1 else self._user.name
         return self._step(
             f"config-{number}",
-            f"Let {{title}} log in as {name}",
-            "The servers take both names while this changes, so nobody is turned away.",
+            f"Switch {{title}} to user {name}",
+            "The servers accept both names meanwhile, so that no scrape is rejected.",
             *(
                 WriteFile(
                     host=self._client.host.spec.name,

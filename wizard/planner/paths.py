@@ -112,7 +112,7 @@ def _clients(stack: Stack, facts: Facts, component: str) -> tuple[Client, ...]:
 
 
 def workspace_path(facts: Facts, *parts: str) -> str:
-    """A path in Firescreen's own folder."""
+    """A path in the workspace."""
     return posixpath.join(facts.workspace, *parts)
 
 
@@ -130,7 +130,7 @@ def user_files(facts: Facts, user: UserSpec) -> tuple[str, str]:
 
 
 def wrong_user_file(facts: Facts, user: UserSpec) -> str:
-    """A curl config with a wrong password, for the probe that must be refused."""
+    """A curl config with a wrong password, for the probe that must be rejected."""
     return workspace_path(facts, "users", f"{user.name}-wrong.curl")
 
 
@@ -142,12 +142,12 @@ def probe_pair(facts: Facts) -> tuple[str, str]:
 
 
 def stranger_pair(facts: Facts) -> tuple[str, str]:
-    """A pair that no server has reason to believe, for the probe that must be refused."""
+    """A certificate and key that no server trusts, for the probe that must be rejected."""
     return workspace_path(facts, "clients", "stranger.crt"), workspace_path(facts, "clients", "stranger.key")
 
 
 def other_pair(facts: Facts) -> tuple[str, str]:
-    """A pair of one's own CA with a name that no server allows, for the probe that must be refused."""
+    """A pair of one's own CA with a name that no server allows, for the probe that must be rejected."""
     return workspace_path(facts, "clients", "other.crt"), workspace_path(facts, "clients", "other.key")
 
 

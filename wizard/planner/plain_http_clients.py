@@ -75,7 +75,7 @@ def reload_step(facts: Facts, server: Server, *, restarts: bool) -> PlannedStep 
             path,
             after,
             ContentKind.SERVICE_FLAGS,
-            why=f"{place} asks by http: `systemctl reload` would end well and reload nothing.",
+            why=f"{place} uses http: `systemctl reload` would succeed and reload nothing.",
             by_hand=(
                 *manual_commands.text(path, after),
                 ManualCommand(argv=("systemctl", "daemon-reload")),
@@ -94,10 +94,10 @@ def reload_step(facts: Facts, server: Server, *, restarts: bool) -> PlannedStep 
         )
     return server.step(
         StepKind.RELOAD_COMMAND,
-        title=f"Let systemd reload {server.service.unit} with a signal",
+        title=f"Reload {server.service.unit} with a signal",
         why=(
-            f"ExecReload in {place} asks {server.spec.name} by http, which ends when it speaks https. A signal works "
-            "with both. Undo removes the drop-in."
+            f"ExecReload in {place} sends a request by http, which fails once {server.spec.name} serves https. A signal "
+            "works with both. Undo removes the drop-in."
         ),
         changes=changes,
     )
@@ -124,11 +124,10 @@ def refuse_failing_start(server: Server) -> None:
     for setting in _asking(server, "ExecStartPost"):
         if _fails(setting.value):
             raise InputError(
-                f"ExecStartPost asks {server.spec.name} by http: the unit {server.service.unit} would not start any "
-                "more once it speaks https",
+                f"ExecStartPost uses http: the unit {server.service.unit} would no longer start once "
+                "{server.spec.name} serves https",
                 where=f"{server.spec.host}:{setting.path}:{setting.line}",
-                todo="Remove it, or let it look at the port alone: "
-                f"bash -c 'exec 3<>/dev/tcp/127.0.0.1/{server.port}'",
+                todo=f"Remove it, or test the port only: bash -c 'exec 3<>/dev/tcp/127.0.0.1/{server.port}'",
             )
 
 
@@ -155,9 +154,9 @@ def _of(facts: Facts, server: Server) -> Iterator[Finding]:
             id="asked-by-http",
             host=server.spec.host,
             component=server.spec.name,
-            what=f"{place} asks {server.spec.name} by http and will stop working: {text}",
-            why="This plan changes the components of the stack alone, not what else asks them.",
-            mend="Let it ask by https with the CA certificate"
+            what=f"{place} uses http for {server.spec.name} and will stop working: {text}",
+            why="The plan changes the components of the stack only, not their other clients.",
+            mend="Change it to https with the CA certificate"
             + (", and with user and password" if "basic_auth" in server.spec.protect else ""),
         )
     if len(found) > _FEW:
@@ -166,7 +165,7 @@ def _of(facts: Facts, server: Server) -> Iterator[Finding]:
             id="asked-by-http",
             host=server.spec.host,
             component=server.spec.name,
-            what=f"{len(found) - _FEW} more lines on the hosts ask {server.spec.name} by http and will stop working",
+            what=f"{len(found) - _FEW} more lines on the hosts use http for {server.spec.name} and will stop working",
         )
 
 

@@ -35,8 +35,8 @@ def of_servers(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str,
                     host=service.host,
                     component=service.component,
                     instance=service.instance,
-                    what=f"{service.component} {service.version} lets a password be bypassed (CVE-2022-46146)",
-                    why="An attacker who has seen a hash can poison the cache of passwords that this version keeps.",
+                    what=f"{service.component} {service.version} has a bypass of basic authentication (CVE-2022-46146)",
+                    why="An attacker who has seen a hash can poison the password cache of this version.",
                     mend=f"upgrade to {component.first_safe_version} or newer",
                 )
             )
@@ -49,9 +49,9 @@ def of_servers(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str,
                     host=service.host,
                     component=service.component,
                     instance=service.instance,
-                    what=f"{server_plan.pair.certificate_file} is not from your CA and still serves, so it is kept",
-                    why="What is there and holds is not replaced, though you chose your own CA for new ones.",
-                    mend="move it away first if your CA is to sign this one too",
+                    what=f"{server_plan.pair.certificate_file} is not issued by your CA and still valid, so it is kept",
+                    why="A valid certificate is not replaced, although you chose your own CA for new ones.",
+                    mend="move it away first if your CA is to issue this one too",
                 )
             )
         if component.asked_by_others and server_plan.turn != "none":
@@ -62,9 +62,9 @@ def of_servers(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str,
                     host=service.host,
                     component=service.component,
                     instance=service.instance,
-                    what=f"whoever else asks {component.title} (Grafana, scripts) will be refused until told",
-                    why="Only the clients in this plan are changed with it; other programs keep their own settings.",
-                    mend="give them https, the CA certificate and the password as well"
+                    what=f"other clients of {component.title} (Grafana, scripts) will be rejected until they use the new credentials",
+                    why="The plan changes its own clients only; other programs keep their settings.",
+                    mend="give them https, the CA certificate and the password"
                     + (f", as in: {example}" if (example := commands.get(server_plan.server.key)) else ""),
                 )
             )
@@ -80,9 +80,9 @@ def of_unreachable_hosts(facts: Facts) -> list[Finding]:
             id="host-away",
             host=name,
             component="",
-            what=f"{name} is left alone: {why}",
-            why="The others go on without it; what runs there stays as open as it is.",
-            mend="bring it within reach and apply again: only what is missing is done",
+            what=f"{name} is not changed: {why}",
+            why="The run continues without it; its components stay as they are.",
+            mend="make it reachable and apply again: only what is missing is changed",
         )
         for name, why in facts.away.items()
     ]
@@ -113,7 +113,7 @@ def of_clocks(facts: Facts) -> list[Finding]:
                 host=name,
                 component="",
                 what=what,
-                why="A certificate is good from an hour before it is made: more than that apart, it is refused.",
+                why="A certificate is valid from one hour before it is issued: with a larger difference it is not valid yet.",
                 mend="timedatectl set-ntp true",
             )
         )
@@ -121,7 +121,7 @@ def of_clocks(facts: Facts) -> list[Finding]:
 
 
 def _open_flags(server_plan: ServerPlan) -> list[Finding]:
-    """Endpoints with power that are switched on and that anyone may use who gets in without a password."""
+    """Powerful endpoints that are switched on and that any client may use without a password."""
     service = server_plan.server.service
     guarded = server_plan.asks_password or server_plan.client_auth_type == "RequireAndVerifyClientCert"
     if guarded:
@@ -133,9 +133,9 @@ def _open_flags(server_plan: ServerPlan) -> list[Finding]:
             host=service.host,
             component=service.component,
             instance=service.instance,
-            what=f"--{flag} is on, and neither a password nor a client certificate guards it",
+            what=f"--{flag} is on, and neither a password nor a client certificate protects it",
             why=means,
-            mend="add basic_auth or client_cert to its protection, or take the flag away",
+            mend="add basic_auth or client_cert to its protection, or remove the flag",
         )
         for flag, means in find_component(service.component).opened(service.arguments)
     ]

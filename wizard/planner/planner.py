@@ -64,9 +64,7 @@ def plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     rest = replace(_plan(stack, turned, answers), answers=answers)
     if not rotation:
         return rest
-    gap = Gap(
-        message="a password is replaced: nobody is turned away, old and new stand side by side in between"
-    )
+    gap = Gap(message="a password is replaced: servers accept both meanwhile, so that no scrape is rejected")
     first = tuple(replace(step, stage=number) for number, step in enumerate(rotation))
     behind = tuple(replace(step, stage=step.stage + len(first)) for step in rest.steps)
     return replace(rest, facts=facts, steps=(*first, *behind), gaps=(gap, *rest.gaps))

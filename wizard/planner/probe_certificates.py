@@ -1,4 +1,4 @@
-"""The certificates that the proof knocks with: the right one, one with another name, and a stranger's."""
+"""The client certificates that the probes show: the right one, one with another name, and one of an unknown CA."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ PROBE_NAME = "firescreen"
 def probe_step(
     stack: Stack, facts: Facts, factory: credentials.CredentialFactory, *, names_checked: bool
 ) -> tuple[PlannedStep, ...]:
-    """The pairs with which this program proves that only the right certificate gets in.
+    """The certificates with which the probes verify that a server accepts the right one only.
 
     Args:
-        names_checked: whether a server allows only certain names: a certificate with another must be refused.
+        names_checked: whether a server allows certain names only, and rejects a certificate with another.
     """
     pair = factory.once("probe", lambda: probe_pair(stack, facts, factory))
     changes: list[Change] = [*pair.changes]
@@ -30,7 +30,7 @@ def probe_step(
             layout.other_pair(facts),
             lambda: factory.signed(("other.invalid",), common_name="other")[:2],
             fits=factory.signed_by_us,
-            why="Signed by your CA, with a name that no server allows: it must be refused.",
+            why="Signed by your CA, with a name that no server allows: servers must reject it.",
             by_hand=manual_commands.client_pair(
                 paths=layout.other_pair(facts),
                 kind="ec-p256",
@@ -44,7 +44,7 @@ def probe_step(
         layout.stranger_pair(facts),
         lambda: factory.pinned(("stranger.invalid",), common_name="stranger")[:2],
         fits=signatures.is_self_signed,
-        why="A certificate that nobody you trust has signed: it must be refused.",
+        why="No CA of yours has signed this certificate: servers must reject it.",
         by_hand=manual_commands.client_pair(
             paths=layout.stranger_pair(facts),
             kind="ec-p256",
@@ -56,15 +56,15 @@ def probe_step(
     if not changes:
         return ()
     folder = workspace_files.workspace_folder(
-        facts, "clients", "Certificates that the probes show; keys for you alone."
+        facts, "clients", "Certificates that the probes show; only you can read their keys."
     )
     return (
         workspace_files.workspace_step(
             StepKind.PROBE_CERTIFICATES,
-            title="Make certificates to knock with",
+            title="Create client certificates for the probes",
             why=(
-                "The proof asks with the right certificate, with none and with a stranger's: only the first may get "
-                "in. These are for the proof alone; Prometheus gets a pair of its own."
+                "Probes connect with the right certificate, with none, and with one of an unknown CA: servers must "
+                "accept the first only. These certificates are for the probes; Prometheus has its own."
             ),
             changes=(*folder, *changes),
         ),
@@ -104,7 +104,7 @@ def probe_pair(stack: Stack, facts: Facts, factory: credentials.CredentialFactor
             certificate_path,
             certificate_pem,
             ContentKind.CERTIFICATE,
-            why="What the right client shows in the proof.",
+            why="The right client of the probes shows it.",
             by_hand=by_hand[1],
             secret=False,
             about=issue.describe(certificate_pem),

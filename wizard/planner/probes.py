@@ -1,4 +1,4 @@
-"""What proves a stack: requests that must get through, requests that must be refused, and Prometheus' own word.
+"""What verifies a stack: requests that must succeed, requests that must be rejected, and what Prometheus reports.
 
 Pure: the probes are data.
 """
@@ -25,7 +25,7 @@ from wizard.planner.server_facts import Server, refuse_out_of_reach
 from wizard.redact import Secret
 
 WRONG_PASSWORD = Secret("firescreen-knows-this-is-wrong")
-"""Sent where a wrong password must be refused; it is no secret, but it is masked like one."""
+"""Sent where a wrong password must be rejected; it is no secret, but it is masked like one."""
 
 UP_TIMEOUT = 75.0
 """Seconds, at least: Prometheus may have to wait out an interval of a minute before it scrapes again."""
@@ -50,7 +50,7 @@ def _asked_for(server: Server, address: str, tls: Mapping[str, str]) -> tuple[st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inquiry:
-    """Who asks what, with what, of the servers of one plan."""
+    """The probes of the servers of one plan."""
 
     stack: Stack
     facts: Facts
@@ -99,17 +99,17 @@ class Inquiry:
                 )
             )
 
-        add("the right client gets in", "right client", "200", ca_file=trust, **login, **shown)
-        add("without TLS it is refused", "no TLS", "400", plain)
-        add("without the CA it is not believed", "no CA", "untrusted", **login, **shown)
+        add("the right client is accepted", "right client", "200", ca_file=trust, **login, **shown)
+        add("without TLS it is rejected", "no TLS", "400", plain)
+        add("a client without the CA does not trust the certificate", "no CA", "untrusted", **login, **shown)
         if login:
             wrong: dict[str, Any] = {
                 "user": user.name,
                 "password": WRONG_PASSWORD,
                 "curl_config": paths.wrong_user_file(self.facts, user),
             }
-            add("without a password it is refused", "no password", "401", ca_file=trust, **shown)
-            add("a wrong password is refused", "wrong password", "401", ca_file=trust, **wrong, **shown)
+            add("without a password it is rejected", "no password", "401", ca_file=trust, **shown)
+            add("a wrong password is rejected", "wrong password", "401", ca_file=trust, **wrong, **shown)
         for said, client, expect, pair in self._without_certificate(plan):
             add(said, client, expect, ca_file=trust, **login, **pair)
         return probes
@@ -121,16 +121,16 @@ class Inquiry:
         stranger = _shows(paths.stranger_pair(self.facts))
         none, other = "no client certificate", "stranger's certificate"
         if plan.client_auth_type in STRICT:
-            yield "without a client certificate it is refused", none, "refused", {}
+            yield "without a client certificate it is rejected", none, "refused", {}
         else:
-            yield "without a client certificate it gets in all the same", none, "200", {}
+            yield "without a client certificate it is accepted as well", none, "200", {}
         if plan.client_auth_type in VERIFYING:
-            yield "a stranger's certificate is refused", other, "refused", stranger
+            yield "a stranger's certificate is rejected", other, "refused", stranger
         else:
-            yield "a stranger's certificate gets in all the same", other, "200", stranger
+            yield "a stranger's certificate is accepted as well", other, "200", stranger
         if plan.allowed and self.other_pair:
             shown = _shows(paths.other_pair(self.facts))
-            yield "a certificate with another name is refused", "another name", "refused", shown
+            yield "a certificate with another name is rejected", "another name", "refused", shown
 
     def _login(self, plan: ServerPlan) -> dict[str, Any]:
         if not plan.asks_password or self.password is None:
@@ -158,7 +158,7 @@ class Inquiry:
         return "https", {**options, **self._login(own), **self._pair(own)}
 
     def up_probes(self, targets: Sequence[Target], *, before: bool = False) -> tuple[Probe, ...]:
-        """Prometheus' own word about each target.
+        """What Prometheus reports about each target.
 
         Args:
             before: asked before Prometheus itself is protected by this plan.

@@ -14,22 +14,22 @@ from wizard.planner.broken_clients import broken_clients
 from wizard.planner.certificate_names import certificate_names
 
 LEVELS: tuple[tuple[str, str, str], ...] = (
-    ("", "leave it as it is", "Nothing about it is changed."),
-    ("tls", "encrypted", "Nobody on the way can read or alter the answers; anyone may still ask."),
+    ("", "keep as is", "Nothing about it is changed."),
+    ("tls", "TLS", "Traffic is encrypted; every client is answered."),
     (
         "tls+basic_auth",
-        "encrypted + password",
-        "Nobody can read along, and only who knows the password gets an answer.",
+        "TLS + password",
+        "Traffic is encrypted, and clients must send a user name and password.",
     ),
     (
         "tls+client_cert",
-        "encrypted + only my clients",
-        "Only who shows a certificate that you signed gets an answer; there is no password to leak.",
+        "mutual TLS",
+        "Traffic is encrypted, and clients must show a certificate of your CA. No password can leak.",
     ),
     (
         "tls+basic_auth+client_cert",
-        "encrypted + password + only my clients",
-        "Both: a certificate that you signed, and the password.",
+        "mutual TLS + password",
+        "Clients must show a certificate of your CA, and send user name and password.",
     ),
 )
 
@@ -50,13 +50,12 @@ def questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
     asked.append(
         Question(
             setting=Setting("certificates", "issued_by"),
-            title="Where certificates come from",
+            title="Issuer of the certificates",
             why="With a CA of your own, Prometheus needs one file, however many servers you add.",
             more=(
-                "A certificate authority (CA) is a key that signs certificates. Prometheus is given the CA's "
-                "certificate and from then on believes every server that the CA signed. Self-signed means that "
-                "each server signs for itself, and Prometheus needs a copy of each certificate (this is what "
-                "many walk-throughs do)."
+                "A certificate authority (CA) signs certificates with its key. A client with the CA certificate "
+                "trusts every server whose certificate the CA has signed. A self-signed certificate is signed "
+                "with its own key, and Prometheus needs a copy of each one (as in many tutorials)."
             ),
             kind="choice",
             default=stack.certificates.issued_by,
@@ -64,7 +63,7 @@ def questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
                 ("ca", "my own CA"),
                 ("self-signed", "self-signed, one for each server"),
                 ("shared", "self-signed, one shared by all nodes"),
-                ("files", "files that I already have"),
+                ("files", "files that exist already"),
             ),
         )
     )
@@ -78,11 +77,11 @@ def questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
             Question(
                 setting=Setting("components", "names", server.key),
                 title=f"Names and addresses of {server.title} {_on(stack, server.spec.host)}",
-                why="The certificate is good for these and for no other: they are what Prometheus asks for.",
+                why="The certificate is valid for these names only. Prometheus connects with one of them.",
                 more=(
-                    "A certificate lists the names and addresses it speaks for (SAN). Go programs, Prometheus "
-                    "among them, look at nothing else: the old 'common name' does not count. Add every name under "
-                    "which anyone will ask this server. Separate them with spaces or commas."
+                    "A certificate lists the names and addresses that it is valid for (SAN). Go programs such as "
+                    "Prometheus ignore the old 'common name'. Add every name and address that clients use for this "
+                    "server, separated by spaces or commas."
                 ),
                 kind="names",
                 default=" ".join(certificate_names(stack, facts, server)),
@@ -116,14 +115,13 @@ def _broken_question(stack: Stack, client: BrokenClient) -> Question:
 def _level(stack: Stack, component: ComponentSpec) -> Question:
     return Question(
         setting=Setting("components", "protect", component.key),
-        title=f"How to protect {component.name} {_on(stack, component.host)}",
-        why="Encrypted: nobody can read along, anyone may still ask. With a password, only who knows it is answered.",
+        title=f"Protection of {component.name} {_on(stack, component.host)}",
+        why="TLS encrypts the traffic. With a password, clients must send it as well.",
         more=(
-            "Encryption (TLS) alone keeps others from reading along and proves to Prometheus that it talks to "
-            "the right server. A password (basic authentication) on top lets only those in who know it. A "
-            "password without TLS would cross the network readably, so it is not offered. A client certificate "
-            "goes further: the server lets in only programs that show a certificate of yours (mutual TLS). "
-            "Browsers and scripts then need one too."
+            "TLS encrypts the traffic, and Prometheus verifies the certificate of the server. With a password "
+            "(basic authentication) the server answers only clients that send it. A password without TLS would "
+            "cross the network unencrypted, so it is not offered. With mutual TLS the server accepts only "
+            "clients with a certificate of your CA. Browsers and scripts then need one too."
         ),
         kind="choice",
         default="+".join(kind for kind in ("tls", "basic_auth", "client_cert") if kind in component.protect),
@@ -136,31 +134,33 @@ def _client_questions(stack: Stack, component: ComponentSpec) -> list[Question]:
     return [
         Question(
             setting=Setting("components", "client_auth_type", component.key),
-            title=f"How strictly {where} looks at client certificates",
-            why="Only the first keeps out whoever has no certificate of yours.",
+            title=f"How strictly {where} checks client certificates",
+            why="Only the first rejects every client without a certificate of your CA.",
             more=(
-                "RequireAndVerifyClientCert lets in only who shows a certificate that it can check. "
-                "VerifyClientCertIfGiven sounds nearly as good, and lets in everyone who shows none. "
-                "RequireAnyClientCert takes any certificate, also one made a minute ago; RequestClientCert asks, "
-                "and lets in everybody. They are for the days of a change, not for staying."
+                "RequireAndVerifyClientCert accepts only clients with a certificate that it trusts. "
+                "VerifyClientCertIfGiven also accepts clients without a certificate. RequireAnyClientCert accepts "
+                "any certificate, RequestClientCert every client. The last three are for a migration only."
             ),
             kind="choice",
             default=component.client_auth_type,
             choices=(
-                ("RequireAndVerifyClientCert", "only certificates that are trusted"),
-                ("VerifyClientCertIfGiven", "check it if there is one; let in who has none"),
-                ("RequireAnyClientCert", "any certificate will do"),
-                ("RequestClientCert", "ask, and let everyone in"),
+                ("RequireAndVerifyClientCert", "only trusted certificates"),
+                (
+                    "VerifyClientCertIfGiven",
+                    "verify a certificate if there is one; accept clients without one",
+                ),
+                ("RequireAnyClientCert", "accept any certificate"),
+                ("RequestClientCert", "request one, and accept every client"),
             ),
             priority="low",
         ),
         Question(
             setting=Setting("components", "client_allowed_sans", component.key),
-            title=f"Clients that {where} lets in",
-            why="Leave it empty for every client with a certificate that you signed.",
+            title=f"Clients that {where} accepts",
+            why="Leave it empty to accept every client with a certificate of your CA.",
             more=(
-                "Names that a client's certificate must hold one of (SAN): exact, without wildcards. The names of the "
-                "clients in this stack are added by themselves. It needs a program from 2023 or newer."
+                "The certificate of a client must have one of these names (SAN): exact, without wildcards. The names of "
+                "the clients in this stack are added automatically. Needs a component from 2023 or newer."
             ),
             kind="names",
             default=" ".join(component.client_allowed_sans),
@@ -205,8 +205,8 @@ def _tuning_questions(stack: Stack, facts: Facts, component: ComponentSpec) -> l
         Question(
             setting=Setting("components", "min_version", component.key),
             title=f"Oldest TLS that {where} speaks",
-            why="TLS 1.2 is what every client of the last ten years can do.",
-            more="TLS 1.3 alone is fine where only Prometheus asks; older browsers and scripts may not know it.",
+            why="Every client of the last ten years supports TLS 1.2.",
+            more="TLS 1.3 only is fine where Prometheus is the only client; older browsers and scripts may not support it.",
             kind="choice",
             default=component.min_version,
             choices=(("", "TLS 1.2"), ("TLS13", "TLS 1.3 only")),
@@ -218,11 +218,11 @@ def _tuning_questions(stack: Stack, facts: Facts, component: ComponentSpec) -> l
             Question(
                 setting=Setting("components", "headers", component.key),
                 title=f"Headers for browsers in the answers of {where}",
-                why="They keep its pages out of other sites' frames and from being guessed at.",
+                why="They forbid other sites to frame its pages, and browsers to guess content types.",
                 more="X-Frame-Options: deny and X-Content-Type-Options: nosniff. Prometheus itself ignores them.",
                 kind="choice",
                 default="usual" if component.headers else "",
-                choices=(("", "none of ours"), ("usual", "the usual two")),
+                choices=(("", "none"), ("usual", "the usual two")),
                 priority="low",
             )
         )
@@ -234,8 +234,8 @@ def _tuning_questions(stack: Stack, facts: Facts, component: ComponentSpec) -> l
                 title=f"Most requests that {where} answers",
                 why="Empty for no limit; '100ms 20' is one each 100 ms, and 20 at once.",
                 more=(
-                    "Beyond it the answer is 429 Too Many Requests, also for Prometheus: leave room for every "
-                    "Prometheus that scrapes it. It is read at the start of the program only."
+                    "Further requests are answered with 429 Too Many Requests, also those of Prometheus: leave room for "
+                    "every Prometheus that scrapes it. The setting is read at the start of the component only."
                 ),
                 kind="text",
                 default=f"{limit.interval} {limit.burst}" if limit is not None else "",
@@ -256,8 +256,8 @@ def _user_questions(stack: Stack) -> list[Question]:
         Question(
             setting=Setting("users", "name"),
             title="User name",
-            why="Prometheus introduces itself with this name.",
-            more="Any name without a colon or a space. The servers write it down beside the password's hash.",
+            why="Prometheus sends this name with the password.",
+            more="Any name without a colon or a space. The web configuration has it beside the hash of the password.",
             kind="text",
             default=user.name,
             priority="low",
@@ -265,10 +265,10 @@ def _user_questions(stack: Stack) -> list[Question]:
         Question(
             setting=Setting("users", "password"),
             title="Password",
-            why="Leave it empty and a strong one is made for you; Prometheus reads it from a file.",
+            why="Leave it empty to generate a strong one; Prometheus reads it from a file.",
             more=(
-                "Only programs use this password, so nobody has to remember it: a generated one is best. It is "
-                "kept in a file that only you can read, and Prometheus gets a copy. At most 72 bytes."
+                "Only programs use this password, so nobody has to remember it: a generated one is best. It is stored "
+                "in a file that only you can read, and Prometheus gets a copy. At most 72 bytes."
             ),
             kind="password",
             default="",
@@ -276,10 +276,10 @@ def _user_questions(stack: Stack) -> list[Question]:
         Question(
             setting=Setting("users", "more"),
             title="Further users",
-            why="People or programs that ask too, each with a password of its own.",
+            why="People or programs that are clients too, each with a separate password.",
             more=(
-                "Names, separated by spaces. Each gets a generated password in a file of your workspace, and is let "
-                "in by every server with a password. Prometheus itself uses the first user."
+                "Names, separated by spaces. Each gets a generated password in a file of your workspace. Every server "
+                "with basic authentication accepts them. Prometheus itself uses the first user."
             ),
             kind="names",
             default=" ".join(each.name for each in stack.users[1:]),
@@ -287,12 +287,12 @@ def _user_questions(stack: Stack) -> list[Question]:
         ),
         Question(
             setting=Setting("users", "cost"),
-            title="Cost of the password's hash",
-            why=f"How slow guessing is made. 10 takes {_cost(10)} here for each check, 12 takes {_cost(12)}.",
+            title="Cost of the bcrypt hash",
+            why=f"A higher cost makes guessing slower. One check takes {_cost(10)} here with 10, {_cost(12)} with 12.",
             more=(
-                "bcrypt is slow on purpose; each step up doubles the time. Prometheus' servers check unknown "
-                "users at cost 10, so with any other cost an attacker can tell by the time which users exist. "
-                "Above 13, a check can outlast the scrape's time limit."
+                "bcrypt is slow on purpose; each step doubles the time. Servers check unknown users with cost 10, so "
+                "with any other cost the response time tells an attacker which users exist. Above 13, a check can "
+                "take longer than the scrape timeout."
             ),
             kind="number",
             default=str(user.cost),
@@ -311,23 +311,23 @@ def _certificate_questions(stack: Stack) -> list[Question]:
         Question(
             setting=Setting("certificates", "days"),
             title="Lifetime in days",
-            why="When it is over, Prometheus refuses the server: renew before. A year is a good habit.",
-            more="Some walk-throughs use 80 years. A lost key would stay useful for as long.",
+            why="Prometheus does not trust an expired certificate: renew it before. A year is usual.",
+            more="Some tutorials use 80 years. A stolen key would be usable for as long.",
             kind="number",
             default=str(stack.certificates.days),
             priority="low",
         ),
         Question(
             setting=Setting("certificates", "key"),
-            title="Kind of key",
-            why="EC P-256 is small, fast and understood everywhere.",
-            more="RSA is for very old clients; Ed25519 is modern, but some browsers do not know it.",
+            title="Key type",
+            why="EC P-256 is small, fast and supported everywhere.",
+            more="RSA is for very old clients; Ed25519 is modern, but some browsers do not support it.",
             kind="choice",
             default=stack.certificates.key,
             choices=(
                 ("ec-p256", "EC P-256"),
                 ("rsa-2048", "RSA 2048"),
-                ("rsa-4096", "RSA 4096 (slow to make)"),
+                ("rsa-4096", "RSA 4096 (slow to generate)"),
                 ("ed25519", "Ed25519"),
             ),
             priority="low",
@@ -335,8 +335,8 @@ def _certificate_questions(stack: Stack) -> list[Question]:
         Question(
             setting=Setting("certificates", "passphrase"),
             title="Passphrase for the CA's key",
-            why="Leave it empty to keep the key unencrypted in a folder that only you can read.",
-            more="With a passphrase, nobody can sign with a stolen copy. It is asked for at each new certificate.",
+            why="Leave it empty to store the key unencrypted in a folder that only you can read.",
+            more="Without the passphrase nobody can sign with a stolen copy. You have to enter it for each new certificate.",
             kind="password",
             default="",
             priority="low",

@@ -142,22 +142,26 @@ def _there(facts: Facts, server: Server) -> tuple[FileState | None, web.WebConfi
 
 
 def _home(server: Server) -> tuple[Change, ...]:
-    return server_certificates.make_home(server, "One folder holds all that the server needs.")
+    return server_certificates.make_home(server, "All files of the server are in one folder.")
 
 
 def _certificate_step(server: Server, pair: Pair, demand: ClientDemand | None) -> PlannedStep:
     """The server's key and certificate, and what it checks its clients against, as far as they are new."""
     of_clients = demand.changes if demand is not None else ()
-    what = "a key and a certificate" if pair.changes else "the certificates of its clients"
+    what = (
+        f"Create key and certificate for {server.title}"
+        if pair.changes
+        else f"Install the client CA for {server.title}"
+    )
     why = (
-        "TLS needs a private key, which only the server may read, and a certificate that says for which "
-        "names and addresses the key speaks. A client refuses a certificate without the name it asked for."
+        "TLS needs a private key that only the server can read, and a certificate with the names and addresses "
+        "of the server. Clients do not trust a certificate without the name that they connect to."
     )
     if of_clients:
-        why += " To tell its clients from others, it needs what their certificates are checked against too."
+        why += " To verify the certificates of its clients, the server needs their CA certificate too."
     return server.step(
         StepKind.SERVER_CERTIFICATE,
-        title=f"Give {server.title} {what}",
+        title=what,
         why=why,
         changes=(*_home(server), *pair.changes, *of_clients),
     )
@@ -193,8 +197,8 @@ def _shared(server: Server, pair: Pair) -> tuple[Finding, ...]:
             component=server.spec.name,
             what=f"{service.unit} runs as {service.user}:{service.group}, which others do too: they can read "
             f"{pair.key_file} and {server.web_file}; now: {others}",
-            why="Who can read the private key can pose as this server. LoadCredential= does not help: the copies belong "
-            "to the same user.",
+            why="Whoever can read the private key can impersonate this server. LoadCredential= does not help: the copies "
+            "belong to the same user.",
             mend=f"Give it a user of its own: useradd --system {server.spec.name}; User={server.spec.name}",
         ),
     )

@@ -239,14 +239,14 @@ class Server:
 
 
 def refuse_out_of_reach(service: Service) -> None:
-    """What cannot be asked cannot be proven, and would be put back.
+    """What cannot be probed cannot be verified, and would be rolled back.
 
     Raises:
         InputError: it is in a place that this machine does not reach.
     """
     if service.out_of_reach:
         raise InputError(
-            f"{service.component} on {service.host} cannot be asked from here, so that nothing could be proven: "
+            f"{service.component} on {service.host} cannot be reached from this machine, so that it could not be verified: "
             f"{service.out_of_reach}",
             where=service.key,
             todo="run Firescreen on that host itself (connect: local), or let it be reached from here",

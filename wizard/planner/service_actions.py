@@ -22,7 +22,7 @@ def restart(facts: Facts, server: Server) -> PlannedStep:
     return server.step(
         StepKind.RESTART,
         title=f"Restart {server.service.unit}",
-        why="One port speaks either http or https: from this moment on it is https.",
+        why="A port serves either http or https: after this restart it serves https.",
         changes=(_run(server.service, "restart", server=server, workspace=facts.workspace_option),),
     )
 
@@ -45,7 +45,7 @@ def longest_stop(server: Server) -> float:
 
 
 def reload(facts: Facts, client: Client, turns: Sequence[Probe] = ()) -> PlannedStep:
-    """A client that reads its configuration again.
+    """The reload of a client.
 
     Args:
         turns: targets that it has to ask by https before the next change is made.
@@ -56,12 +56,12 @@ def reload(facts: Facts, client: Client, turns: Sequence[Probe] = ()) -> Planned
     return client.step(
         StepKind.RELOAD,
         step_id=f"reload:{client.place}" if service.component == "prometheus" else "",
-        title=f"Let {title} read its configuration again",
+        title=f"Reload {title}",
         why=(
-            "A reload keeps Prometheus running and its data in place. It takes up to ten seconds until it asks "
-            "its targets by https; the server turns in that moment, so that no more than one scrape is lost."
+            "Prometheus keeps running while it reloads. It switches its targets to https within ten seconds; the "
+            "servers restart in that moment, so that at most one scrape is lost."
             if mine
-            else f"A reload keeps {title} running and its data in place; it now asks as its configuration says."
+            else f"{title} keeps running while it reloads its configuration."
         ),
         changes=(
             _run(service, "reload", turns=mine, workspace=facts.workspace_option),
@@ -121,7 +121,7 @@ def _run(
         host=service.host,
         service=service,
         action="restart" if action == "restart" else "reload",
-        why="It takes effect with this." if not service.is_manual else "This one is yours to do.",
+        why="It takes effect with this." if not service.is_manual else "You have to do this yourself.",
         by_hand=commands,
         turns=turns,
     )

@@ -51,15 +51,15 @@ def flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | Non
         place.path,
         manager.set_flag(server.service, wanted=wanted, current=before),
         ContentKind.SERVICE_FLAGS,
-        why=f"Without --{flag} the program never opens the file. All its other flags stay.",
+        why="All other flags stay as they are.",
         by_hand=tuple(ManualCommand(script=line) for line in typed),
     )
     return server.step(
         StepKind.FLAGS,
-        title=f"Start {server.title} with the web configuration",
+        title=f"Set the flag --{flag} of {server.title}",
         why=(
-            f"{server.spec.name} takes its web configuration from the flag --{flag}. A server that was started "
-            "without TLS has to be restarted once; later edits of the file are read by themselves."
+            f"{server.spec.name} reads the web configuration that --{flag} names. The flag takes effect with a restart; "
+            "later edits of the file take effect without one."
         ),
         changes=(*folders, written),
     )

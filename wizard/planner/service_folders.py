@@ -26,7 +26,7 @@ def config_folder(service: Service) -> str:
 
 
 def comes_after(host: HostFacts, service: Service, folder: Callable[[Service], str]) -> bool:
-    """Whether another service of a host has the same folder and goes first there: Prometheus, then by name."""
+    """Whether another service of a host has the same folder and comes before it there: Prometheus, then by name."""
 
     def rank(each: Service) -> tuple[bool, str, str]:
         return each.component != "prometheus", each.component, each.instance

@@ -86,10 +86,10 @@ def shared_step(
     return (
         workspace_files.workspace_step(
             StepKind.SHARED_CERTIFICATE,
-            title="Make one certificate for all nodes",
+            title="Create one certificate for all nodes",
             why=(
-                "One pair on every node is the least work, and what workshops do. The price: a key that is taken "
-                "from one node opens all of them, and all must change when one is lost."
+                "One key and certificate for every node is the least work, and common in workshops. The cost: a key "
+                "that is stolen from one node works for all, and all must change when one is lost."
             ),
             changes=changes,
         ),

@@ -22,7 +22,7 @@ def ordered(
 ) -> tuple[tuple[PlannedStep, ...], ...]:
     """All steps behind the certificates, by stage, in the order that loses no more scrapes than it must.
 
-    Prometheus carries a new scheme over to its targets some seconds after it has read it, so it goes first:
+    Prometheus carries a new scheme over to its targets some seconds after it has read it, so it comes before the servers:
     it reads the job, and in the moment in which it begins to ask by https, the servers turn, all at once. What
     is re-read at once comes when the clients have all that will be asked of them; what only the old ones needed
     goes last.

@@ -114,7 +114,7 @@ def step(facts: Facts, server: Server, files: Sequence[str]) -> PlannedStep | No
             path,
             after,
             ContentKind.SERVICE_FLAGS,
-            why=f"At each start, systemd copies them to {server.credentials} for this unit alone.",
+            why=f"At each start, systemd copies them to {server.credentials}, which only this unit can read.",
             by_hand=(
                 *manual_commands.text(path, after),
                 ManualCommand(argv=("systemctl", "daemon-reload")),
@@ -123,11 +123,11 @@ def step(facts: Facts, server: Server, files: Sequence[str]) -> PlannedStep | No
     )
     return server.step(
         StepKind.SYSTEMD_CREDENTIALS,
-        title=f"Hand {server.spec.name} its files as credentials",
+        title=f"Pass the files of {server.title} with LoadCredential=",
         why=(
             f"{server.service.unit} runs as a user that exists only while it runs (DynamicUser=yes), so no file can "
-            "belong to it. The files stay root's, and systemd hands the unit a copy. A renewed certificate or a new "
-            "user counts from the next restart on."
+            "belong to it. The files belong to root, and systemd passes copies to the unit. A renewed certificate "
+            "or a new user takes effect with the next restart."
         ),
         changes=changes,
     )

@@ -1,4 +1,4 @@
-"""The trust picture, drawn from a plan: who asks whom, who shows what, who checks it against what."""
+"""The trust map of a plan: which client connects to which server, what each shows, and how the other verifies it."""
 
 from __future__ import annotations
 

@@ -62,21 +62,21 @@ def web_step(
     if before is not None and before.content == content:
         return None
     after = _closed(server, before, content)
-    why = f"This file tells {spec.name} which key and certificate to speak TLS with."
+    why = f"This file names the key and certificate that {spec.name} uses for TLS."
     if demand is not None:
-        why += " From then on it asks who is calling, and looks at the certificate that the caller shows."
+        why += " It also makes the server request a certificate from each client and verify it."
     if hashes:
-        why += " It holds a bcrypt hash of the password, from which the password cannot be read back."
+        why += " It holds a bcrypt hash of the password, not the password itself."
     return server.step(
         StepKind.WEB_CONFIG,
-        title=f"Write {server.title}'s web configuration",
+        title=f"Write the web configuration of {server.title}",
         why=why,
         changes=(
             server.write(
                 server.web_file,
                 after,
                 ContentKind.WEB_CONFIG,
-                why="Written for root and the service alone: even a hash is nobody else's business.",
+                why="Only root and the service can read it, because it may hold password hashes.",
                 by_hand=manual_commands.web_config(
                     server.web_file,
                     before,
@@ -147,8 +147,8 @@ def weak(server: Server, web_step: PlannedStep | None, before: FileState | None)
             host=server.spec.host,
             component=server.spec.name,
             what=f"{server.web_file}, {said}",
-            why="Firescreen does not know this setting; a newer program may. The program itself decides.",
-            mend="check the spelling, or leave it if the program's documentation has it",
+            why="Firescreen does not know this setting; a newer component may.",
+            mend="check the spelling, or leave it if the documentation of the component has it",
         )
         for said in web.unfamiliar(state.content, toolkit=toolkit)
     )
@@ -160,8 +160,8 @@ def weak(server: Server, web_step: PlannedStep | None, before: FileState | None)
             component=server.spec.name,
             instance=server.spec.unit,
             what=f"{server.web_file}, {said}",
-            why="It works as it stands, and lets in or shows more than it needs to.",
-            mend="change that setting, unless you know why it is so",
+            why="It works, but accepts or shows more than necessary.",
+            mend="change that setting, unless it is intended",
         )
         for said in web.weak(state.content)
     )

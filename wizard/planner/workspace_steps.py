@@ -46,7 +46,7 @@ def user_step(stack: Stack, facts: Facts, factory: credentials.CredentialFactory
         wrong,
         curl_config(user.name, probes.WRONG_PASSWORD.reveal()),
         ContentKind.CURL_CONFIG,
-        why="A wrong password, for the request that must be refused.",
+        why="A wrong password, for the probe that must be rejected.",
         by_hand=manual_commands.wrong_login(wrong, user.name, probes.WRONG_PASSWORD.reveal()),
     )
     unique = tuple({(change.kind, getattr(change, "path", "")): change for change in changes}.values())
@@ -54,10 +54,12 @@ def user_step(stack: Stack, facts: Facts, factory: credentials.CredentialFactory
     return (
         workspace_files.workspace_step(
             StepKind.USER,
-            title=f"Choose a password for user {names}",
+            title=f"Set the password of user {names}"
+            if len(stack.users) == 1
+            else f"Set the passwords of users {names}",
             why=(
-                "TLS keeps others from reading along, but still lets everyone ask. With a password, only who "
-                "knows it gets an answer."
+                "TLS encrypts the traffic, but a server still answers every client. With basic authentication it "
+                "answers only clients that send user name and password."
             ),
             changes=unique,
         ),
@@ -68,7 +70,7 @@ def trust_copies(facts: Facts, plans: Sequence[ServerPlan]) -> tuple[PlannedStep
     """What the probes check each server against."""
     changes = list(
         workspace_files.workspace_folder(
-            facts, "trust", "What the probes of this program check servers against."
+            facts, "trust", "The probes check the certificates of servers against these."
         )
     )
     for server_plan in plans:
@@ -90,8 +92,8 @@ def trust_copies(facts: Facts, plans: Sequence[ServerPlan]) -> tuple[PlannedStep
     return (
         workspace_files.workspace_step(
             StepKind.TRUST_COPIES,
-            title="Remember what to check the servers against",
-            why="The proof at the end asks like a client: it needs the same public certificate that a client needs.",
+            title="Store the CA certificates for the probes",
+            why="The probes check the certificates of servers as a client does: they need the same CA certificate.",
             changes=changes,
         ),
     )

@@ -184,7 +184,7 @@ def _service(host: str, described: Mapping[str, Any]) -> Service:
             "arguments": tuple(fields.get("arguments", ())),
             "hidden": tuple(fields.get("hidden", ())),
             "shared_with": tuple(fields.get("shared_with", ())),
-            "unit_text": joined(list(units.items())),
+            "unit_text": joined(list(units.items())) or fields.get("unit_text", ""),
             "flags": FlagPlace(**flags),
         }
     )
