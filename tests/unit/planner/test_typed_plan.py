@@ -113,7 +113,7 @@ def test_no_pem_marker_tells_what_a_planned_file_is() -> None:
     assert found == []
 
 
-FOUND_ON_HOSTS = ("wizard/engine/report.py", "wizard/labs/", "wizard/connections/ssh/")
+FOUND_ON_HOSTS = ("wizard/engine/inventory.py", "wizard/labs/", "wizard/connections/ssh/")
 """Where files that were read from a host, and not planned, are sorted by what they hold."""
 
 
