@@ -1,4 +1,4 @@
-"""What works on the hosts of a stack at one moment: looked at, kept beside a run's journal, and read again."""
+"""What works on the hosts of a stack at one moment: recorded, kept beside a run's journal, and read again."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _HEALTHY: Final = "/-/healthy"
 
 
 def with_health(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
-    """The facts with what a plan tells of the state before it: targets, proxies, and who cannot connect to whom."""
+    """The facts with the state before a plan: targets, reverse proxies, and which host cannot connect to which server."""
     if not any(component.protect for component in stack.components):
         return facts
     known = [host for host in facts.hosts.values() if host.spec.name != WORKSPACE]
@@ -99,7 +99,7 @@ def take(plan: Plan, hosts: Hosts, cancel: threading.Event) -> Baseline:
 def monitor(
     watched: Watched, ways: Sequence[Probe], facts: Facts, hosts: Hosts, cancel: threading.Event | None
 ) -> probes.Monitor:
-    """A Prometheus of the stack, to be asked in one of these ways."""
+    """A Prometheus of the stack, which can be queried in one of these ways."""
     named = [
         client
         for name, client in monitors.monitors(Stack(hosts=(), components=()), facts)
@@ -116,7 +116,7 @@ def monitor(
 def look(
     watched: Watched, ways: Sequence[Probe], facts: Facts, hosts: Hosts, cancel: threading.Event | None
 ) -> PrometheusHealth:
-    """All that a Prometheus reports, and what its Alertmanagers answer where it stands."""
+    """All that a Prometheus reports, and what its Alertmanagers answer on its own host."""
     found = monitor(watched, ways, facts, hosts, cancel).look()
     return replace(found, alertmanagers=answering(found.alertmanagers, watched.host, hosts))
 
@@ -132,7 +132,7 @@ def answering(found: Sequence[AlertmanagerHealth], host: str, hosts: Hosts) -> t
 
 
 def answer(route: ProxyRoute, hosts: Hosts) -> ProxyAnswer:
-    """What the site of a route answers when it is asked on its own host."""
+    """What the site of a route answers to a request from its own host."""
     if route.scheme == "tcp":
         return ProxyAnswer(route=route, status=None)
     return ProxyAnswer(

@@ -31,7 +31,7 @@ def complete(
     """
     before = baseline.kept(record.folder) or Baseline()
     comparison = Comparison(plan, before, hosts, emit, cancel, run=record.run)
-    # The last line of the journal says that all is changed.
+    # The last line of the journal is the state `changed`.
     changed = (record.folder / "journal.jsonl").stat().st_mtime
     found = comparison.regressions(plan.watched, since=changed)
     outcome = Outcome(run=record.run, state="changed", attempts=tuple(attempts), health=comparison.report)

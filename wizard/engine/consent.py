@@ -1,4 +1,4 @@
-"""What a plan must not be applied without: the person's consent to what it breaks, and an end to its waiting."""
+"""What a plan must not be applied without: the person's consent to the clients it breaks, and a bound on its waiting."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def refuse(plan: Plan, *, later: bool) -> None:
         more = f" ({others} more clients likewise: see the plan)" if others else ""
         keys = " ".join(f"--accept-broken '{each.key}'" for each in plan.unaccepted)
         raise InputError(
-            f"{first.client} on {first.host} asks {first.server} and will be rejected after this run{more}",
+            f"{first.client} on {first.host} connects to {first.server} and will be rejected after this run{more}",
             where=", ".join(first.where),
             todo=(
                 f"Plan its change ({'; '.join(first.lines)}), then accept that it is rejected until then: {keys}, "

@@ -107,7 +107,7 @@ def _with_names(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
         if name not in wanted:
             return known
         if known.spec.connect == "manual":
-            return replace(known, resolver=f"where names lead on {name} can only be asked there")
+            return replace(known, resolver=f"names that {name} uses can only be resolved there")
         found = resolve(hosts.connection(name), wanted[name])
         return replace(known, resolved=found.addresses, resolver=found.reason)
 
@@ -125,7 +125,7 @@ def _look(spec: HostSpec, stack: Stack, hosts: Hosts) -> HostFacts | AwayError:
 
 
 def _asks(stack: Stack, name: str) -> bool:
-    """Whether a host asks others, as far as the stack says: without it, nothing could be told of them."""
+    """Whether a host scrapes or probes others, as far as the stack says: without it, nothing is known of their clients."""
     return any(find_component(each).asks_others for each in _wanted(stack, name))
 
 
@@ -187,7 +187,7 @@ def _with_files(known: HostFacts, missing: list[str], hosts: Hosts) -> HostFacts
     for path in missing:
         folder, pattern = posixpath.split(path)
         if read[path] is None and any(sign in pattern for sign in "*?["):
-            # Prometheus allows a pattern in the last part of a path; the pattern itself stands for 'looked at'.
+            # Prometheus allows a pattern in the last part of a path; the pattern itself stands for: was read.
             try:
                 # Go negates a class of characters by ^, Python by !.
                 names = fnmatch.filter(connection.names(folder), pattern.replace("[^", "[!"))
@@ -220,7 +220,7 @@ def _refused(error: PathError) -> Examined:
 
 
 def _with_storage(known: HostFacts, hosts: Hosts) -> HostFacts:
-    """With what its files and folders lie on, where they are written by us."""
+    """With the file systems of its files and folders, where Firescreen writes them."""
     spec = known.spec
     paths = storage.looked_at(known.files, known.folders)
     if not paths or spec.name == WORKSPACE or spec.connect in ("practice", "manual"):
@@ -243,4 +243,4 @@ def _info(connection: Connection, path: str) -> PathInfo | None:
     try:
         return connection.stat(path)
     except PathError:
-        return None  # to be made, as it seems; what examines it says why it cannot be
+        return None  # to be made, as it seems; `examine` says why it cannot be

@@ -86,7 +86,7 @@ class Engine:
         return Hosts(self.workspace, specs, self.access, self._kept)
 
     def reach(self, specs: tuple[HostSpec, ...]) -> None:
-        """Connects to hosts, to find out what has to be asked for before anything is done.
+        """Connects to hosts, to find out which passwords and confirmations are needed before anything is done.
 
         Raises:
             NeededError: a password, a passphrase or a yes to a host key; put it into `access` and try again.
@@ -127,7 +127,7 @@ class Engine:
         return self.inspect(replace(stack, components=bare))
 
     def forward_to(self, url: str, stack: Stack) -> Forward | None:
-        """How this machine asks the server of a stack that a URL names, if it cannot reach it itself.
+        """How this machine connects to the server of a stack that a URL names, if it cannot reach it directly.
 
         Raises:
             HostError: a host cannot be read.
@@ -157,7 +157,7 @@ class Engine:
         return plan
 
     def refuse_silent(self, plan: Plan) -> None:
-        """Whether all that a plan restarts answers now; `apply` asks the same.
+        """Refuses a plan if a service that it restarts does not answer now; `apply` does the same.
 
         Raises:
             InputError: something does not. Nothing has been touched.
@@ -166,7 +166,7 @@ class Engine:
             readiness.refuse_silent(plan, self.dial)
 
     def explain(self, text: str, stack: Stack | None = None) -> Diagnosis | None:
-        """What an error text means; where it may be several things, the hosts of the stack (or this machine) say.
+        """The diagnosis of an error text; of several causes, the hosts of the stack (or this machine) tell which it is.
 
         Changes nothing, and never raises a FirescreenError.
         """
@@ -225,7 +225,7 @@ class Engine:
             return finish(outcome, tell)
 
     def _unchanged(self, plan: Plan, emit: Emit, cancel: threading.Event) -> Outcome:
-        """How it stands where a plan has nothing to change."""
+        """The outcome of a plan that has nothing to change."""
         attempts = self.run_probes(plan, emit, cancel)
         left = tuple(HostOutcome(host=name, state="away") for name in plan.facts.away)
         found = Outcome(run="", state="partly" if left else "nothing", attempts=attempts, hosts=left)

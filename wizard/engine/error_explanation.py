@@ -32,7 +32,7 @@ _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 @dataclass(frozen=True, slots=True)
 class _Served:
-    """A service of the stack, with what it takes to ask about it."""
+    """A service of the stack, with the connection to its host and its names."""
 
     connection: Connection
     service: Service
@@ -84,7 +84,7 @@ def _served(stack: Stack, hosts: Hosts) -> Iterator[_Served]:
             services = [each for each in hosts.services(spec.name, wanted) if each.component in wanted]
             names = (*hosts.names(spec.name), spec.name, spec.address)
         except FirescreenError:
-            continue  # a host that is away is not asked; the others are
+            continue  # unreachable: the other hosts are asked all the same
         near = _LOOPBACK if hosts.connection(spec.name).is_local else ()
         for service in services:
             yield _Served(hosts.connection(spec.name), service, tuple(filter(None, (*names, *near))))
@@ -107,7 +107,7 @@ def _evidence(text: str, services: tuple[_Served, ...], hosts: Hosts) -> Evidenc
         target = next((one for one in services if place and one.is_at(place[0])), None)
     if target is None:
         return client
-    # What the client says it asked counts more than what its configuration says now.
+    # The URL that the client logged counts more than the one in its configuration now.
     said = next((url for place, url in urls(records).items() if target.is_at(place)), "")
     asked = replace(client or Evidence(), url=said or (client.url if client else ""))
     return at_server(asked, target.connection, target.service, target.log, hosts.dial)

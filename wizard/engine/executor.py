@@ -65,7 +65,7 @@ class Executor:
 
     Args:
         log: the run's journal, open.
-        emit: told of every step.
+        emit: gets an event for every step.
         cancel: looked at between changes.
         plan: the plan that is applied, for its facts and probes; None for a rollback.
         independent: hosts whose failure does not end the run for the others.
@@ -186,7 +186,7 @@ class Executor:
             refuse_changed(connection, [change])
             connection.remove(change.path)
             return
-        # What travelled from host to host is looked at where it lies now.
+        # What was copied from another host is read back.
         look = change.content_kind in (ContentKind.CERTIFICATE, ContentKind.PRIVATE_KEY)
         check = partial(self._validate, connection, change) if change.check else None
         try:

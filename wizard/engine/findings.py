@@ -65,7 +65,7 @@ def judged(outcome: Outcome, plan: Plan) -> Outcome:
 
 
 def partly(outcome: Outcome, plan: Plan) -> Outcome:
-    """The outcome of a run that stands, with what became of the hosts that are not part of it."""
+    """The outcome of a run that stands, with the state of the hosts that are not part of it."""
     lost = [each for each in outcome.hosts if each.state not in ("proven", "changed", "working")]
     if not lost or outcome.error is not None:
         return outcome

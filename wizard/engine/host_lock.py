@@ -1,4 +1,4 @@
-"""One Firescreen at a time on a host: while it changes one, a lock file there says who, from where and since when.
+"""One Firescreen at a time on a host: while it changes one, a lock file there names who, from where and since when.
 
 Two people may each run a wizard of their own; the journal of one knows nothing of the other's changes. The lock lies
 where a boot of the host clears it.

@@ -126,7 +126,7 @@ class Hosts:
         return tuple(dict.fromkeys(each for each in own if each and each not in ("127.0.0.1", "::1")))
 
     def services(self, name: str, wanted: tuple[str, ...] = ()) -> tuple[Service, ...]:
-        """What runs on a host; on a manual one, what the stack says (`wanted`)."""
+        """What runs on a host; on a manual one, the components of the stack (`wanted`)."""
         spec = self._specs[name]
         if spec.connect == "manual":
             return tuple(self._by_hand(spec, component) for component in wanted)
@@ -162,7 +162,7 @@ class Hosts:
             raise OSError(f"{forward.host.name}: {error.what}") from error
 
     def _by_hand(self, spec: HostSpec, component: str) -> Service:
-        """A service that only its address tells of: whether it speaks TLS yet is asked on the wire."""
+        """A service of which only the address is known; a probe shows whether it uses TLS yet."""
         known = find_component(component)
         user, group = account()
         home = str(self._workspace.outbox / spec.name / component)
@@ -186,7 +186,7 @@ class Hosts:
         return manager_of(service).described(self.connection(service.host), service)
 
     def callers(self, name: str, services: tuple[Service, ...]) -> tuple[Caller, ...]:
-        """Lines on a host that ask a component by plain http, at a usual port or at one of these services."""
+        """Lines on a host that connect to a component by plain http, at a usual port or at one of these services."""
         if self._specs[name].connect in ("practice", "manual"):
             return ()
         ports = {known.default_port for known in all_components()}

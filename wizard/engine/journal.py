@@ -47,7 +47,7 @@ class Journal:
         changes: Sequence[Change],
         details: Sequence[str],
     ) -> Journal:
-        """Starts a run: before-images first, then the header, then the line that says that all is ready.
+        """Starts a run: before-images first, then the header, then the line `ready`.
 
         Args:
             runs: the folder of all runs.
@@ -162,7 +162,7 @@ class Journal:
 
 
 def _entries(folder: Path, key: str, first: int, changes: Sequence[Change]) -> list[Entry]:
-    """The changes as the journal knows them, numbered from `first`; what they replace is kept on the disk."""
+    """The changes as entries of the journal, numbered from `first`; what they replace is kept on the disk."""
     entries = [_entry(key, number, change) for number, change in enumerate(changes, start=first)]
     for entry, change in zip(entries, changes, strict=True):
         if isinstance(change, WriteFile) and change.before is not None and entry.before:

@@ -40,7 +40,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One change as the journal knows it."""
+    """One change as the journal has it."""
 
     number: int
     host: str
@@ -123,7 +123,7 @@ class Record:
 
 
 def read(folder: Path) -> Record | None:
-    """The run that a folder's journal tells of; None if it was interrupted before anything was touched.
+    """The run of a folder's journal; None if it was interrupted before anything was touched.
 
     Raises:
         JournalError: it cannot be read, or its first lines are damaged though something was done.
@@ -218,7 +218,7 @@ def standing(runs: Path) -> tuple[Record, ...]:
 
 
 def unfinished(runs: Path) -> tuple[Record, ...]:
-    """The runs of which something has to be rolled back that nobody asked to keep, the newest first."""
+    """The interrupted runs and those with hosts that need recovery, the newest first."""
     return tuple(record for record in records(runs) if record.state == "cut-off" or record.owed)
 
 
@@ -249,7 +249,7 @@ def _folders(runs: Path) -> tuple[Path, ...]:
         return ()
     except OSError as error:
         raise JournalError(
-            f"the runs cannot be looked at: {error.strerror}",
+            f"the runs cannot be read: {error.strerror}",
             where=str(runs),
             todo="Use a workspace of your own: --workspace",
         ) from error

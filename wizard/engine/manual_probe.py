@@ -31,7 +31,7 @@ _MEANINGS = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What curl's options of the same names say; '' for what is not given."""
+    """A request in the terms of curl's options of the same names; '' for what is not given."""
 
     url: str
     what: What = "page"
@@ -55,14 +55,14 @@ class Answered:
     """Whether Prometheus could use the answer."""
     diagnosis: Diagnosis | None = None
     differences: tuple[Difference, ...] = ()
-    """Where curl, asked the same, says something else."""
+    """Where curl gives another result for the same request."""
     what: What = "page"
     targets: tuple[Target, ...] = ()
-    """What Prometheus said; empty where it has none, or none was asked for."""
+    """The targets that Prometheus reports; empty where it has none, or none were requested."""
     meanings: Mapping[str, str] = field(default_factory=dict)
     """What each error among the targets means, where that is known."""
     commands: tuple[str, ...] = ()
-    """Commands that ask the same and run as printed, without a question; the first with curl."""
+    """Commands that make the same request and run as printed, without a prompt; the first with curl."""
 
 
 def probe_of(request: Request, workspace: Workspace) -> Probe:

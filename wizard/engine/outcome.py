@@ -1,4 +1,4 @@
-"""How a run ended, what a scan found, and how both are told."""
+"""How a run ended, and what a scan found."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Outcome:
     hosts: tuple[HostOutcome, ...] = ()
     """Each host that was to be changed, in the stack's order."""
     health: HealthReport | None = None
-    """How what worked before stands now; None where that was not compared."""
+    """Whether what worked before works now; None where that was not compared."""
 
     @property
     def ok(self) -> bool:
@@ -78,7 +78,7 @@ class Exposure:
     instance: str = ""
     """'' for the usual one of its component on its host; of a further one its `unit`."""
     through: str = ""
-    """The host through whose SSH connection it was asked, since this machine cannot reach it; '' for directly."""
+    """The host through whose SSH connection it was probed, since this machine cannot reach it; '' for directly."""
 
     @property
     def key(self) -> str:
@@ -100,7 +100,7 @@ class Scan:
 
     @property
     def remarks(self) -> tuple[Finding, ...]:
-        """The findings that no exposure tells: what is not there or cannot be asked, and endpoints with power."""
+        """The findings beside the exposures: what is missing or unreachable, and powerful endpoints."""
         return tuple(each for each in self.findings if each.id in _REMARKS)
 
 

@@ -1,4 +1,4 @@
-"""Asks one Prometheus until it reports again what it reported before, or the time for that is over."""
+"""Queries one Prometheus until it reports again what it reported before, or the time for that is over."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wizard.redact import redact
 
 _PAUSE: Final = 0.5
 _AGAIN: Final = 2 * SLACK
-"""Seconds after which a Prometheus that restarted knows its targets, rules and Alertmanagers again."""
+"""Seconds after which a Prometheus that restarted has its targets, rules and Alertmanagers again."""
 _RULES: Final = 75.0
 """Seconds that a rule's next evaluation is waited for at most; the group's interval counts where it is shorter."""
 
@@ -72,7 +72,7 @@ class Surroundings(Protocol):
         ...
 
     def monitor(self, watched: Watched) -> Monitor:
-        """A Prometheus as it is asked now."""
+        """A Prometheus as it can be queried now."""
         ...
 
     def clock(self, host: str) -> float:
@@ -84,12 +84,12 @@ class Surroundings(Protocol):
         ...
 
     def say(self, host: str, text: str) -> None:
-        """A line for whoever watches the run."""
+        """A log line of the run."""
         ...
 
 
 class MonitorCheck:
-    """One Prometheus, asked until it reports again what it reported before, or the time for that is over."""
+    """One Prometheus, queried until it reports again what it reported before, or the time for that is over."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class MonitorCheck:
     # -- targets ------------------------------------------------------------------------------------------
 
     def _targets(self) -> bool:
-        """Whether it could be asked."""
+        """Whether it answered."""
         waiting = [
             each for each in self._before.targets if each.health == "up" and not self._whole.is_accepted(each)
         ]
@@ -141,7 +141,7 @@ class MonitorCheck:
         while True:
             why, now = self._monitor.targets()
             if why and self._elapsed > _AGAIN:
-                self._lost(f"it could be asked before, and cannot be now: {why}", "See its log")
+                self._lost(f"it answered before and does not now: {why}", "See its log")
                 return False
             if not why:
                 waiting = [each for each in waiting if not self._settled(each, now)]
@@ -156,12 +156,12 @@ class MonitorCheck:
                     f"waiting until {len(waiting)} targets that were up before are scraped again "
                     f"(up to {health_findings.shown(longest)})",
                 )
-            # A Prometheus with thousands of targets is not asked all the time.
+            # A Prometheus with thousands of targets is not queried all the time.
             if self._whole.idle(max(_PAUSE, min(len(now) / 500, 5.0))):
                 return False
 
     def _settled(self, before: TargetHealth, now: Sequence[TargetHealth]) -> bool:
-        """Whether it is decided; what is broken is told then."""
+        """Whether it is decided; what is broken is then recorded."""
         match = find(before, now)
         wait = wait_of(before.interval, before.timeout)
         if match is None:
@@ -189,7 +189,7 @@ class MonitorCheck:
             )
             return True
         cause = cause_of(match.error)
-        # Prometheus may ask by the old scheme for some seconds more; what fails by itself has a second chance.
+        # Prometheus may scrape by the old scheme for some seconds more; what fails for its own reasons has a second chance.
         final = (
             match.scraped >= self._since + SLACK
             if cause != "other"
@@ -218,7 +218,7 @@ class MonitorCheck:
                 )
 
     def _probed(self) -> None:
-        """By now every target was scraped again, and with it what a blackbox exporter says."""
+        """By now every target was scraped again, and with it the results of a blackbox exporter."""
         waiting = [
             each for each in self._before.probed if each.success and not self._whole.is_accepted_probe(each)
         ]
@@ -251,7 +251,7 @@ class MonitorCheck:
                     turned
                     or not was.status
                     or was.status // 100 == each.status // 100
-                    # It may ask for a login or a certificate now; the plan's own probes say whether it is right.
+                    # It may demand a login or a certificate now; the plan's own probes verify that.
                     or self._whole.is_protected(each.place.partition("/")[0], self._watched.host)
                 ):
                     del before[each.place]
@@ -339,5 +339,5 @@ def find(before: TargetHealth, now: Sequence[TargetHealth]) -> TargetHealth | No
 
 
 def _delivers(now: RemoteWriteHealth | None, was: RemoteWriteHealth | None) -> bool:
-    """Whether a queue has delivered something since it was first looked at."""
+    """Whether a queue has delivered something since it was first read."""
     return now is not None and (now.works if was is None else now.is_ahead_of(was))

@@ -1,4 +1,4 @@
-"""How a service of another machine is asked from this one: by itself, or by way of its host's SSH connection."""
+"""How this machine connects to a service of another one: directly, or through its host's SSH connection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wizard.model import Facts, Forward, HostSpec, Service
 from wizard.service_managers import sockets
 
 _PATIENCE = 2.0
-"""Seconds for a server to take a connection: a firewall that drops what comes says nothing at all."""
+"""Seconds for a server to take a connection: a firewall that drops packets gives no answer."""
 _FORWARDED = 5.0
 _ENCLOSED = "it listens on its own machine's loopback"
 
@@ -35,11 +35,11 @@ class Way:
 
 
 def seen_from_here(service: Service, way: Way, dial: Callable[[Forward, float], socket.socket]) -> Service:
-    """A service as its machine sees it, made one as this machine asks it.
+    """A service with the address by which this machine reaches it, from the one that its own machine uses.
 
     What can be asked directly is; what cannot, or might be mistaken for another machine's, goes by SSH.
     """
-    # Of several addresses, one that others reach; which there are, the sockets say before any flag does.
+    # Of several addresses, one that others reach; its sockets count before its flags.
     open_to_all = next((each for each in service.sockets if not sockets.is_enclosed((each,))), "")
     if open_to_all and _is_enclosed(service.flag("web.listen-address")):
         service = replace(service, listen=sockets.reached(open_to_all))
@@ -64,7 +64,7 @@ def seen_from_here(service: Service, way: Way, dial: Callable[[Forward, float], 
         return replace(found if near else service, out_of_reach=f"{why}, and {error}")
     except OSError:
         if near and not way.behind:
-            return found  # nobody gets there: that it is down is said when it is asked
+            return found  # nobody reaches it: the probe will find that it is down
     return replace(found, forward=forward)
 
 
@@ -73,7 +73,7 @@ def _is_enclosed(address: str) -> bool:
 
 
 def forward_to(facts: Facts, url: str) -> Forward | None:
-    """How this machine asks the server that a URL names, if that is one of a stack's that it cannot reach itself.
+    """How this machine connects to the server that a URL names, if that is one of a stack's that it cannot reach directly.
 
     A loopback address, and localhost, mean this machine.
     """
@@ -95,7 +95,7 @@ def forward_to(facts: Facts, url: str) -> Forward | None:
 
 
 def _direct(service: Service) -> bool:
-    # Of what does not run, nobody can say.
+    # Of what does not run, that is not known.
     return not service.active or probes.reaches(service.listen, _PATIENCE)
 
 
@@ -114,5 +114,5 @@ def is_loopback(address: str) -> bool:
 
 
 def bracketed(address: str) -> str:
-    """An address as it stands before a port."""
+    """An address in the form that a port can follow."""
     return f"[{address}]" if ":" in address and not address.startswith("[") else address

@@ -1,4 +1,4 @@
-"""Whether what a plan is about to change is up: what does not answer before cannot be told from what a run broke."""
+"""Whether what a plan is about to change is up: a service that was down before looks like one that the run broke."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def refuse_silent(plan: Plan, dial: probes.Dial) -> None:
     raise InputError(
         f"{first.component} ({first.unit}) {what}{more}; nothing was touched",
         where=", ".join(each.key for each in silent),
-        todo="Start it and look at its log, then plan again; or leave it out of the stack (protect: [])",
+        todo="Start it and read its log, then plan again; or leave it out of the stack (protect: [])",
     )
 
 
 def _answers(service: Service, dial: probes.Dial) -> bool:
-    """Whether it says anything; its metrics, which take their time, are asked for only where a short question fails."""
+    """Whether it answers; its metrics, which take longer, are requested only where a short request fails."""
     if service.forward is None and probes.answers(service.listen, _SHORT):
         return True
     return exposure(service, dial).state != "down"

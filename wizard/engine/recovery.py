@@ -26,7 +26,7 @@ RECOVER = "firescreen recover --yes"
 def roll_back_run(
     record: Record, log: Journal, executor: Executor, *, begins: str, ends: str
 ) -> FirescreenError | None:
-    """Rolls back a whole run; the journal says so before and after.
+    """Rolls back a whole run, and writes so to the journal before and after.
 
     Args:
         log: the run's journal, open.

@@ -98,12 +98,12 @@ class Comparison:
             if health is None:
                 continue
             if health.unanswered:
-                told.not_checked.append(f"{each.key}: could not be asked before: {health.unanswered}")
+                told.not_checked.append(f"{each.key}: did not answer before: {health.unanswered}")
                 continue
             work.append(MonitorCheck(self, each, health, since, told).run)
         work += [_bound(self._proxy, answer, told) for answer in self._before.proxies]
         run_parallel(lambda one: one(), work)
-        # Two that ask the same may find the same.
+        # Two Prometheus servers with the same targets find the same.
         found = tuple(dict.fromkeys(each for each in told.broken if each.host not in lost))
         self.report = HealthReport(
             up_before=sum(
@@ -179,7 +179,7 @@ class Comparison:
             if time.monotonic() > end or self._cancel.wait(_PAUSE):
                 break
         if now is None:
-            told.not_checked.append(f"{route.where}: {route.url} cannot be asked any more")
+            told.not_checked.append(f"{route.where}: {route.url} cannot be probed any more")
             return
         told.broken.append(
             Regression(
@@ -187,7 +187,7 @@ class Comparison:
                 what=f"{route.url} behind {route.program} answered {before.status} before and "
                 + (f"answers {now} now" if now else "gives no answer now"),
                 where=route.where,
-                todo=f"Let {route.program} ask {route.upstream} as it is protected now, or keep that as is",
+                todo=f"Configure {route.program} for {route.upstream} as it is protected now, or keep that as is",
             )
         )
 
@@ -199,7 +199,7 @@ class Comparison:
         return self._hosts
 
     def monitor(self, watched: Watched) -> Monitor:
-        """A Prometheus as it is asked now."""
+        """A Prometheus as it can be queried now."""
         return baseline.monitor(watched, watched.after, self._plan.facts, self._hosts, self._cancel)
 
     def clock(self, host: str) -> float:
@@ -212,7 +212,7 @@ class Comparison:
         return self._cancel.wait(seconds)
 
     def say(self, host: str, text: str) -> None:
-        """A line for whoever watches the run."""
+        """A log line of the run."""
         self._emit(Event(run=self._run, kind="log", host=host, text=text))
 
 

@@ -1,4 +1,4 @@
-"""What is told about a run when it is over: the summary, the report, the history's details, what exists."""
+"""What is written about a run when it is over: the summary, the report, the history's details."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from wizard.planner.health_findings import shown
 from wizard.redact import plain, redact
 
 _FEW = 3
-"""Hosts that are named one by one; of more of which the same is to be said, so many are named and the rest counted."""
+"""Hosts that are named one by one; of more hosts with the same line, so many are named and the rest counted."""
 
 
 def title(plan: Plan) -> str:
@@ -71,7 +71,7 @@ def summary(plan: Plan, attempts: Sequence[Attempt]) -> tuple[str, ...]:
 
 
 def of_health(report: HealthReport | None) -> tuple[str, ...]:
-    """What is told of what worked before the run."""
+    """The lines about what worked before the run."""
     if report is None:
         return ()
     lines = [f"{report.up_before} targets were up before and are up now."] if report.up_before else []
@@ -88,7 +88,7 @@ def later(plan: Plan) -> tuple[str, ...]:
 
 
 def _certificates(plan: Plan) -> list[str]:
-    """Where each certificate is, and until when; hosts of which the same is to be said together, where they are many."""
+    """Where each certificate is, and until when; many hosts with the same line are put together."""
     said: list[tuple[str, str, str]] = []
     made = (
         change for step in plan.steps if step.kind is not StepKind.TRUST_COPIES for change in step.changes

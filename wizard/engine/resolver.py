@@ -1,4 +1,4 @@
-"""Where names lead on a host: its own resolver (/etc/hosts, its name servers) is asked, once for all names."""
+"""Resolves names on a host with its own resolver (/etc/hosts, its name servers), all names at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wizard.connections.base import Connection
 from wizard.errors import HostError
 
 MOST = 512
-"""Names that one host is asked for; a target list may be longer, and each may cost a time-out."""
+"""Names that are resolved on one host; a target list may be longer, and each may cost a time-out."""
 
 _PATIENCE = 4
 _AT_ONCE = 32
@@ -39,7 +39,7 @@ wait
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What a host's resolver said."""
+    """The answers of a host's resolver."""
 
     addresses: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """By canonical name; () for a name that it does not know. What was not answered in time is missing."""
@@ -48,7 +48,7 @@ class Resolution:
 
 
 def resolve(connection: Connection, names: Sequence[str]) -> Resolution:
-    """Asks a host where these names lead; never raises for what the host cannot say."""
+    """Resolves these names on a host; never raises where the host cannot."""
     possible = [name for name in names if _NAME.match(name)]
     asked = possible[:MOST]
     if not asked:
@@ -59,7 +59,7 @@ def resolve(connection: Connection, names: Sequence[str]) -> Resolution:
     except HostError as error:
         return Resolution(reason=f"names could not be resolved on {connection.name}: {error.what}")
     if ended.code == 127:
-        return Resolution(reason=f"{connection.name} has no getent, so where names lead there is not known")
+        return Resolution(reason=f"{connection.name} has no getent, so names cannot be resolved there")
     found: dict[str, tuple[str, ...]] = {}
     for line in ended.stdout.splitlines():
         code, _, rest = line.partition(" ")
@@ -71,10 +71,10 @@ def resolve(connection: Connection, names: Sequence[str]) -> Resolution:
             found[name] = ()
     silent = next((name for name in asked if name not in found), "")
     if silent:
-        reason = f"the resolver of {connection.name} did not say within {_PATIENCE} s where {silent} leads"
+        reason = f"the resolver of {connection.name} did not resolve {silent} within {_PATIENCE} s"
         return Resolution(found, reason)
     if len(possible) > MOST:
         return Resolution(
-            found, f"{connection.name} was asked for {MOST} of the {len(possible)} names that it uses"
+            found, f"{MOST} of the {len(possible)} names that {connection.name} uses were resolved"
         )
     return Resolution(found)

@@ -58,7 +58,7 @@ class Rollout:
         self._emit = emit
         self._cancel = cancel
         self._changed = planner.changed_hosts(plan)
-        # Without a proof, nobody could say which host failed it: then all of it holds, or nothing.
+        # Without probes, it is not known which host failed: then all hosts are changed, or none.
         self._independent = frozenset(self._changed) - planner.askers(plan) if plan.probes else frozenset()
         self._states: dict[str, HostState] = dict.fromkeys(self._changed, "waiting")
         self._lost: dict[str, FirescreenError] = {}
@@ -67,7 +67,7 @@ class Rollout:
 
     @property
     def outcomes(self) -> tuple[HostOutcome, ...]:
-        """How it stands on each host."""
+        """The state of each host."""
         known = (*self._plan.facts.away, *self._changed)
         names = [spec.name for spec in self._plan.stack.hosts if spec.name in known]
         return tuple(
@@ -77,12 +77,12 @@ class Rollout:
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """What the probes said last."""
+        """The last attempt of each probe."""
         return tuple(self._attempts.values())
 
     @property
     def health(self) -> HealthReport | None:
-        """How what worked before stands now, where that was compared."""
+        """Whether what worked before works now, where that was compared."""
         return self._comparison.report if self._comparison is not None and not self._later else None
 
     @property
@@ -145,7 +145,7 @@ class Rollout:
         return steps
 
     def _verify(self, target: Plan) -> tuple[Attempt, ...]:
-        """What the probes of a plan say. What was well and is asked of a server itself is not asked again."""
+        """The attempts of a plan's probes. A probe of a server itself that succeeded is not repeated."""
         self._log.state("proving")
         wanted = [probe for probe in target.probes if not self._later or probe.kind != "up"]
         asked = [

@@ -1,4 +1,4 @@
-"""What a program says of the configuration that it runs with: whether and when it last loaded it.
+"""What a program reports of its configuration: whether and when it last loaded it.
 
 Read from its own metrics.
 """
@@ -15,7 +15,7 @@ from wizard.model import Probe, Service
 from wizard.service_managers.base import Loaded
 
 _TELLING = ("prometheus", "blackbox_exporter")
-# Its API says the same to the second only, and two reloads may come within one.
+# Its API reports the same to the second only, and two reloads may come within one.
 _RELOAD = re.compile(
     rb"(?m)^(?:prometheus|blackbox_exporter)_config_last_reload_(successful|success_timestamp_seconds) (\S+)\r?$"
 )
@@ -24,7 +24,7 @@ _RELOAD = re.compile(
 def asking(
     service: Service, known: Sequence[Probe] = (), dial: probes.Dial | None = None
 ) -> Callable[[], Loaded | None] | None:
-    """Asks a program for its last reload, as it may be asked now; None for those that do not say, and for unreachable ones.
+    """A function that reads a program's last reload; None for those that do not report it, and for unreachable ones.
 
     Args:
         service: the Prometheus.

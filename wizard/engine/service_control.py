@@ -68,7 +68,7 @@ class ServiceControl:
             self._await_https(change, target, deadline)
 
     def turn_back(self, change: RunService) -> None:
-        """Has a service take the configuration that it had before the run; a person is told and not waited for.
+        """Has a service take the configuration that it had before the run; a person gets the commands and is not waited for.
 
         Raises:
             ServiceError: it did not come up, or rejected the configuration.
@@ -98,7 +98,7 @@ class ServiceControl:
         run_parallel(revived, list(services))
 
     def _await_https(self, change: RunService, target: Probe, deadline: float) -> None:
-        """Back as soon as Prometheus scrapes the target by https; at the deadline where it does not say.
+        """Returns as soon as Prometheus scrapes the target by https, or at the deadline.
 
         The password follows: it must not be sent while Prometheus still scrapes by http, also where it cannot be asked.
 
@@ -131,7 +131,7 @@ class ServiceControl:
                 )
 
     def _completion_check(self, change: RunService) -> Callable[[], bool]:
-        """Whether a person has done what a change asks for; a function, to be called until it says so.
+        """Whether a person has done what a change asks for; a function, to be called until it returns True.
 
         A restart shows in the right client's request. A reload shows in what a Prometheus reports of itself: its targets
         may still be waiting for servers that turn later in the run.
@@ -143,7 +143,7 @@ class ServiceControl:
 
             def has_read() -> bool:
                 now = ask() if ask is not None else None
-                # What cannot be asked is not waited for: the verification says how it went.
+                # A service that does not report it is not waited for: the verification shows the result.
                 return before is None or (now is not None and now.good and now.moment != before.moment)
 
             return has_read
@@ -184,7 +184,7 @@ def restart(connection: Connection, service: Service) -> None:
 
 
 def _asked(connection: Connection, service: Service) -> Callable[[float], bool] | None:
-    """Whether a service answers, where that says that it has taken its settings and can be asked from here."""
+    """Whether a service answers, where an answer means that it has read its settings; None where it cannot be probed from here."""
     host = service.listen.rpartition(":")[0].strip("[]")
     if service.forward is not None:
         return None
@@ -197,7 +197,7 @@ def _asked(connection: Connection, service: Service) -> Callable[[float], bool] 
 def reload(
     connection: Connection, service: Service, known: Sequence[Probe] = (), dial: probes.Dial | None = None
 ) -> None:
-    """Reloads a service; returns when the service says that it has read its configuration.
+    """Reloads a service; returns when the service reports that it has read its configuration.
 
     Args:
         connection: the service's host.

@@ -1,4 +1,4 @@
-"""New passwords with their hashes, made while the hosts are looked at: a hash takes its time by its nature."""
+"""New passwords with their bcrypt hashes, made during discovery: a hash takes long on purpose."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def spares(stack: Stack, workspace: Workspace) -> Iterator[Callable[[], Mapping[
 
 
 def _new(user: UserSpec, workspace: Workspace) -> bool:
-    """Whether a password will be made for a user, as far as can be told before the hosts are known."""
+    """Whether a password will be made for a user, as far as that is known before discovery."""
     return user.password == "generate" and not (workspace.root / "users" / f"{user.name}.password").exists()
 
 

@@ -1,4 +1,4 @@
-"""Looks at what the paths of a plan lie on: a mount of its own, a read-only or full file system, an immutable file.
+"""The file systems that the paths of a plan are on: a mount of its own, a read-only or full file system, an immutable file.
 
 What keeps a file from being replaced is known before anything is touched, so it is told with the plan.
 """
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from wizard.connections.base import Connection
 from wizard.model import FileState, PathInfo, Storage
 
-# For each path what exists of it with links resolved; then, each asked once for all of them, what lsattr and stat say,
+# For each path what exists of it with links resolved; then, each asked once for all of them, the output of lsattr and stat,
 # a line each, and the mounts. A process costs the host a millisecond, and the words of the shell cost it nothing.
 _LOOK = r"""
 count=$#
@@ -40,13 +40,13 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 def looked_at(files: Mapping[str, FileState | None], folders: Mapping[str, PathInfo | None]) -> list[str]:
-    """The paths to ask about: files that are there, the folders of the others, and folders that are to be made."""
+    """The paths to look up: files that are there, the folders of the others, and folders that are to be made."""
     found = [path if state is not None else posixpath.dirname(path) for path, state in files.items()]
     return list(dict.fromkeys([*found, *folders]))
 
 
 def storage(connection: Connection, paths: Sequence[str], *, root: bool) -> dict[str, Storage]:
-    """What each path lies on; nothing where the host cannot say.
+    """The file system of each path; nothing where the host cannot tell.
 
     Args:
         connection: the host.

@@ -29,7 +29,7 @@ class Difference:
     """A file, a systemd unit, or '' for the host itself."""
     what: str
     copy: str = ""
-    """Where the file lies as it was, on this machine; '' where there was none."""
+    """The copy of the previous file on this machine; '' where there was none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

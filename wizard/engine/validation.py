@@ -37,7 +37,7 @@ def validate(
 
     host = facts.hosts[change.host]
     problems = _checked(change, change.after.content, read, facts)
-    # What was wrong before and was not of our making is no reason to stop: say only what is new.
+    # What was wrong before and was not of our making is no reason to stop: only what is new is reported.
     old = {_unplaced(problem) for problem in _problems_before(change, read, facts)}
     new = [problem for problem in problems if _unplaced(problem) not in old]
     if new:
@@ -48,7 +48,7 @@ def validate(
     if host.promtool and change.check in ("web-config", "prometheus-config") and asker is not None:
         words = "web-config" if change.check == "web-config" else "config"
         ended = connection.run([*asker, host.promtool, "check", words, staged], timeout=60)
-        # A promtool that is older than the program does not know the newest settings; our own check does.
+        # A promtool older than the component does not know the newest settings; our own check does.
         unknown = change.check == "web-config" and "not found in type" in ended.stdout + ended.stderr
         unknown = unknown or (bool(asker) and ended.code in (126, 127))  # no runuser there
         if ended.code != 0 and not unknown:
@@ -63,7 +63,7 @@ def validate(
 def _exporter_check(
     connection: Connection, change: WriteFile, staged: str, facts: Facts, asker: Sequence[str]
 ) -> None:
-    """What the installed blackbox exporter says of its new configuration: it knows what its version knows.
+    """Has the installed blackbox exporter check its new configuration.
 
     Raises:
         ValidationError: it refuses the file.

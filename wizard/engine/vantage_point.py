@@ -1,4 +1,4 @@
-"""Asks from where a host stands: whether it can connect to host:port, and what a URL answers there.
+"""Probes from a host of the stack: whether it can connect to host:port, and what a URL answers there.
 
 This machine's own hosts are asked directly. Over SSH, the host's SSH server connects for us, which needs no program
 there; where it does not forward, and in containers, curl or bash are run.
@@ -51,7 +51,7 @@ def refusal(hosts: Hosts, host: str, address: str) -> str | None:
         try:
             return _refused(hosts, Forward(spec, address))
         except ForbiddenError:
-            pass  # asked by a program there
+            pass  # a program there makes the request
     if spec.connect == "manual":
         return None
     try:
@@ -81,7 +81,7 @@ def _refused(hosts: Hosts, forward: Forward) -> str | None:
 
 
 def status(hosts: Hosts, host: str, url: str, *, there: str = "") -> int | None:
-    """The HTTP status of a URL that is asked from a host, redirects not followed and certificates not checked.
+    """The HTTP status of a request from a host, redirects not followed and certificates not checked.
 
     Args:
         there: the address in place of the URL's name, e.g. 127.0.0.1 for a site of that very host.
@@ -116,7 +116,7 @@ def status(hosts: Hosts, host: str, url: str, *, there: str = "") -> int | None:
         try:
             hosts.dial(forward, _PATIENCE).close()
         except ForbiddenError:
-            pass  # asked by a program there
+            pass  # a program there makes the request
         except OSError:
             return 0
         else:

@@ -21,7 +21,7 @@ the processor from the thread that draws."""
 _SECOND_THOUGHT = 5.0
 """Seconds in which an answer that is about another server may still become what it must be."""
 MOST = 32
-"""Servers on that many machines are asked side by side."""
+"""Machines whose servers are probed at once."""
 MOST_BESIDE_A_SCREEN = 16
 """Where a screen is drawn too: a redraw waits its turn among as many threads."""
 
@@ -37,7 +37,7 @@ def run_probes(
     dial: probes.Dial | None = None,
     excuse: Callable[[Attempt], str] = lambda attempt: "",
 ) -> tuple[Attempt, ...]:
-    """Every probe's outcome, in the order given; each is told as it comes in.
+    """Every probe's outcome, in the order given; an event is emitted for each as it comes in.
 
     Args:
         since: unix time; what Prometheus reports counts only for scrapes after it.
@@ -48,7 +48,7 @@ def run_probes(
     if not wanted:
         return ()
     verification = _Verification(len(wanted), run, emit, cancel, since, dial, excuse)
-    # What waits for Prometheus' next scrape must not hold up what is asked of the servers themselves.
+    # What waits for Prometheus' next scrape must not hold up the probes of the servers themselves.
     waiting = [probe for probe in wanted if probe.kind == "up"]
     others = [probe for probe in wanted if probe.kind != "up"]
     places = {_address(probe) for probe in others}
@@ -63,7 +63,7 @@ def run_probes(
 
 
 class _Verification:
-    """Makes probes from several threads, and tells each outcome."""
+    """Makes probes from several threads, and emits an event for each outcome."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class _Verification:
 
 
 def _address(probe: Probe) -> str:
-    """The machine that is asked."""
+    """The machine that is probed."""
     if probe.forward is not None:
         return f"{probe.forward.host.name} {probe.forward.place}"
     return probe.resolve.split(":", 2)[-1] or urlsplit(probe.url).hostname or ""

@@ -176,7 +176,7 @@ def test_a_host_of_a_person_is_known_by_what_the_stack_says(make_site: Make, tmp
     assert node.home == str(site.workspace.outbox / "box" / "node_exporter")
     assert node.web_config == "", f"it does not speak TLS at {port}"
     assert not known.root
-    assert "can only be asked there" in known.resolver or known.resolver == ""
+    assert "can only be resolved there" in known.resolver or known.resolver == ""
 
 
 # -- connections ---------------------------------------------------------------------------------------------

@@ -212,7 +212,7 @@ def test_runs_are_listed_newest_first_and_by_what_they_are(tmp_path: Path) -> No
         journal_reader.find(tmp_path, "yesterday")
     assert journal_reader.records(tmp_path / "nowhere") == ()
     (tmp_path / "file").write_text("")
-    with pytest.raises(JournalError, match="looked at"):
+    with pytest.raises(JournalError, match="cannot be read"):
         journal_reader.records(tmp_path / "file")
 
 

@@ -255,7 +255,7 @@ def test_what_the_person_accepted_is_not_waited_for(monkeypatch: pytest.MonkeyPa
 
 def test_a_prometheus_that_cannot_be_asked_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
     told, _ = checked(monkeypatch, Prometheus(why="connection refused"), health(**ALL))
-    assert texts(told) == ["prom/prometheus: it could be asked before, and cannot be now: connection refused"]
+    assert texts(told) == ["prom/prometheus: it answered before and does not now: connection refused"]
 
 
 def test_a_person_may_stop_any_of_the_waits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,7 @@ def test_what_could_not_be_asked_before_is_told(three: tuple[Site, Plan]) -> Non
     comparison = compared(site, plan, before)
     watched = [Watched(host="prometheus"), Watched(host="elsewhere")]
     assert comparison.regressions(watched, since=0.0) == ()
-    assert comparison.report.not_checked == ("prometheus/prometheus: could not be asked before: refused",)
+    assert comparison.report.not_checked == ("prometheus/prometheus: did not answer before: refused",)
 
 
 def test_alertmanagers_are_asked_where_the_prometheus_stands(three: tuple[Site, Plan]) -> None:
@@ -202,7 +202,7 @@ def test_sites_that_are_not_compared(three: tuple[Site, Plan], monkeypatch: pyte
     assert "gave no answer before" in silent.report.not_checked[0]
     lost = compared(site, plan, Baseline(proxies=(ProxyAnswer(route=ROUTE, status=200),)))
     assert lost.regressions([], since=0.0) == ()
-    assert "cannot be asked any more" in lost.report.not_checked[0]
+    assert "cannot be probed any more" in lost.report.not_checked[0]
     accepted = BrokenClient(
         key="k", host="srv1", client="nginx", server="srv2/node_exporter", where=(), routes=(ROUTE,)
     )
