@@ -246,7 +246,7 @@ def missing_authority(bench: Bench) -> tuple[Stack, str, str, str]:
 def missing_client_authority(bench: Bench) -> tuple[Stack, str, str, str]:
     path = bench.files / "no-clients.pem"
     stack = bench.stack("tls", "client_cert", files=OwnFiles(client_ca_file=str(path)))
-    return stack, "there is no client CA", str(path), "put it there"
+    return stack, "there is no client CA", str(path), "Copy it there"
 
 
 @pytest.mark.parametrize(

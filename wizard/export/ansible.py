@@ -46,7 +46,7 @@ class Export:
             raise InputError(
                 "this stack protects nothing, so there is nothing to export",
                 where=plan.stack.source,
-                todo="say how: protect: [tls, basic_auth]",
+                todo="Say how: protect: [tls, basic_auth]",
             )
         self._refuse_authority()
 
@@ -84,7 +84,7 @@ class Export:
                 raise InputError(
                     "this is the key of your CA, which never leaves Firescreen's folder",
                     where=copy.source.replace("/", ":/", 1),
-                    todo="take it off that host, and give the server a key of its own",
+                    todo="Take it off that host, and give the server a key of its own",
                 )
 
     def _final(self, path: str) -> FileState | None:
@@ -129,7 +129,7 @@ class Export:
             raise HostError(
                 f"the export cannot be written: {error.strerror}",
                 where=str(folder),
-                todo="make room, or choose another folder",
+                todo="Make room, or choose another folder",
             ) from error
         return tuple(found)
 
@@ -202,13 +202,13 @@ def refuse_folder(folder: Path) -> None:
         ours = site.is_file() and site.read_text(encoding="utf-8", errors="replace").startswith(MARK)
     except OSError as error:
         raise InputError(
-            f"the folder cannot be read: {error.strerror}", where=str(folder), todo="choose another one"
+            f"the folder cannot be read: {error.strerror}", where=str(folder), todo="Choose another one"
         ) from error
     if not empty and not ours:
         raise InputError(
             "there is something else already, which an export would be mixed with",
             where=str(folder),
-            todo="name a new or an empty folder, or that of an earlier export",
+            todo="Name a new or an empty folder, or that of an earlier export",
         )
 
 

@@ -302,13 +302,13 @@ def _refuse_unreachable(spec: HostSpec, source: str) -> None:
         raise InputError(
             f"host '{spec.name}' has `connect: manual`, and Ansible cannot reach it either",
             where=source,
-            todo="say how it is reached (connect: ssh), or leave it out of the stack that is exported",
+            todo="Say how it is reached (connect: ssh), or leave it out of the stack that is exported",
         )
     if spec.name in _TAKEN:
         raise InputError(
             f"a host called '{spec.name}' would be mistaken for Ansible's group of that name",
             where=source,
-            todo="give the host another name in the stack file",
+            todo="Give the host another name in the stack file",
         )
 
 

@@ -44,13 +44,13 @@ def _refuse_unable(stack: Stack, server: Server) -> None:
         raise InputError(
             f"{server.spec.name} {server.service.version} has no gossip that could be encrypted",
             where=server.key,
-            todo="cluster_tls is for Alertmanager 0.24 and newer",
+            todo="Upgrade Alertmanager to 0.24 or newer, or remove cluster_tls",
         )
     if stack.certificates.issued_by != "ca":
         raise InputError(
             "the peers of a cluster check each other against one CA",
             where=server.key,
-            todo="use issued_by: ca where cluster_tls is wanted",
+            todo="Use issued_by: ca where cluster_tls is wanted",
         )
 
 

@@ -63,15 +63,17 @@ def _component_fields(component: ComponentSpec, name: str, value: str) -> dict[s
     match name:
         case "protect":
             if value not in {level for level, _, _ in LEVELS}:
-                raise InputError(f"'{plain(value)}' is not a level", todo="choose one from the list")
+                raise InputError(f"'{plain(value)}' is not a level", todo="Choose one from the list")
             return {"protect": cast(tuple[Protection, ...], tuple(part for part in value.split("+") if part))}
         case "client_auth_type" | "min_version":
             if value not in _VALUES[name]:
-                raise InputError(f"'{plain(value)}' cannot be chosen here", todo="choose one from the list")
+                raise InputError(f"'{plain(value)}' cannot be chosen here", todo="Choose one from the list")
             return {name: value}
         case "files.cert_file" | "files.key_file" | "files.ca_file":
             if value and not value.startswith("/"):
-                raise InputError("a full path is needed, from the root on", todo="e.g. /etc/ssl/node.crt")
+                raise InputError(
+                    "a full path is needed, from the root on", todo="Type a full path, e.g. /etc/ssl/node.crt"
+                )
             return {"files": replace(component.files, **{_FILES[name]: value})}
         case "headers":
             return {"headers": HEADERS if value else {}}
@@ -83,7 +85,7 @@ def _component_fields(component: ComponentSpec, name: str, value: str) -> dict[s
 def _names(value: str, *, needed: bool) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(value.replace(",", " ").split()))
     if not names and needed:
-        raise InputError("a certificate needs at least one name", todo="type a host name or an address")
+        raise InputError("a certificate needs at least one name", todo="Type a host name or an address")
     try:
         general_names(names)
     except CertificateError as error:
@@ -115,7 +117,9 @@ def _answer_user(stack: Stack, name: str, value: str) -> Stack:
 def _user_name(value: str) -> str:
     # It becomes a file name on both ends, so it is held tighter than basic authentication needs.
     if not re.fullmatch(r"[A-Za-z0-9_@+-][A-Za-z0-9._@+-]{0,63}", value):
-        raise InputError("a user name here is letters, digits and . _ @ + -", todo="try: prometheus")
+        raise InputError(
+            "a user name here is letters, digits and . _ @ + -", todo="Type a name such as prometheus"
+        )
     return value
 
 
@@ -124,7 +128,7 @@ def _rate_limit(value: str) -> RateLimit | None:
         return None
     interval, _, burst = value.strip().partition(" ")
     if not re.fullmatch(r"([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+", interval) or not burst.strip().isdigit():
-        raise InputError("this is not an interval and a number", todo="e.g. 100ms 20")
+        raise InputError("this is not an interval and a number", todo="Type both, e.g. 100ms 20")
     return RateLimit(interval, _number(burst.strip(), least=1, most=1_000_000))
 
 
@@ -140,7 +144,7 @@ def _answer_certificates(stack: Stack, name: str, value: str) -> Stack:
             "key": ("ec-p256", "rsa-2048", "rsa-4096", "ed25519"),
         }
         if value not in allowed.get(name, ()):
-            raise InputError(f"'{plain(value)}' cannot be chosen here", todo="choose one from the list")
+            raise InputError(f"'{plain(value)}' cannot be chosen here", todo="Choose one from the list")
         fields = {name: value}
     return replace(stack, certificates=replace(stack.certificates, **fields))
 
@@ -149,7 +153,9 @@ def _number(value: str, *, least: int, most: int) -> int:
     try:
         number = int(value)
     except ValueError:
-        raise InputError(f"'{plain(value)}' is not a whole number", todo=f"from {least} to {most}") from None
+        raise InputError(
+            f"'{plain(value)}' is not a whole number", todo=f"Type a number from {least} to {most}"
+        ) from None
     if not least <= number <= most:
-        raise InputError(f"{number} is out of range", todo=f"from {least} to {most}")
+        raise InputError(f"{number} is out of range", todo=f"Type a number from {least} to {most}")
     return number

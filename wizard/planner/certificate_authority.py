@@ -50,14 +50,14 @@ def _kept_authority(facts: Facts, answers: Answers, certificate: FileState, key:
         raise NeededError(
             "the CA's key is encrypted, and a certificate has to be signed with it",
             where=key_path,
-            todo="give its passphrase",
+            todo="Give its passphrase",
         )
     unlocked = issue.unlock(key.content, answers.passphrase)
     if not issue.matches(certificate.content, unlocked):
         raise CertificateError(
             "the CA's key does not belong to its certificate",
             where=key_path,
-            todo="restore the pair that was made together, or move both away to start a new CA",
+            todo="Restore the pair that was made together, or move both away to start a new CA",
         )
     return Authority(certificate.content, unlocked, None)
 
@@ -68,7 +68,7 @@ def _new_authority(stack: Stack, facts: Facts, answers: Answers) -> Authority:
         raise NeededError(
             "the CA's key is to be encrypted, and no passphrase was given",
             where=key_path,
-            todo="give one, or set passphrase: false",
+            todo="Give one, or set passphrase: false",
         )
     new_key = issue.new_key(stack.certificates.key)
     days = max(stack.certificates.days, 3650)

@@ -54,14 +54,14 @@ def needed_file(files: Mapping[str, FileState | None], host: str, path: str, wha
     state = files.get(path)
     if state is None:
         raise InputError(
-            f"there is no {what} here", where=f"{host}:{path}", todo="correct the path, or put it there"
+            f"there is no {what} here", where=f"{host}:{path}", todo="Correct the path, or copy it there"
         )
     if state.content.startswith(b"\x30"):  # how every certificate and key in DER form begins
         convert = "openssl pkey" if what.endswith("key") else "openssl x509"
         raise CertificateError(
             f"the {what} is in DER form, and Prometheus and its exporters want PEM",
             where=f"{host}:{path}",
-            todo=f"convert it: {convert} -inform DER -in {path} -out NEW",
+            todo=f"Convert it: {convert} -inform DER -in {path} -out NEW",
         )
     if state.content.startswith(_MARKS):
         raise CertificateError(

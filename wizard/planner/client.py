@@ -137,7 +137,7 @@ def _refuse_absent(facts: Facts, client: Client) -> None:
         raise ConfigError(
             f"{client.service.component} runs with a configuration file that is not there",
             where=f"{name}:{client.service.config_file}",
-            todo=f"restore it, or remove this {client.service.component} from the stack",
+            todo=f"Restore it, or remove this {client.service.component} from the stack",
         )
 
 
@@ -172,7 +172,7 @@ def _refuse_other_ports(client: Client, texts: Mapping[str, bytes], targets: Seq
                 f"{target.place.how} names {host} without a port: by https it would be asked on port 443, and "
                 f"{target.plan.server.key} listens on {port}",
                 where=place_name(client, target.place),
-                todo=f"write {endpoints.joined(host, port)} there, then plan again",
+                todo=f"Write {endpoints.joined(host, port)} there, then plan again",
             )
 
 
@@ -268,7 +268,7 @@ def _warnings(client: Client, plans: Sequence[ServerPlan], targets: Sequence[Tar
                     component="prometheus",
                     what=f"no job names {plan.server.address}, and job {unknown[0].name} takes its targets from discovery",
                     why=f"If it discovers {title} on {plan.server.spec.host}, its scrapes of that target will be rejected.",
-                    mend="check the targets page afterwards, and give that job the same scheme, CA and password",
+                    mend="Check the targets page afterwards, and give that job the same scheme, CA and password",
                 )
             )
     dropping = [
@@ -282,7 +282,7 @@ def _warnings(client: Client, plans: Sequence[ServerPlan], targets: Sequence[Tar
             component="prometheus",
             what=f"{target.place.how} sends to {target.address}: samples that are answered with 400 or 401 are dropped",
             why="Prometheus retries after a network error or 5xx, but drops samples after a 4xx.",
-            mend="change other programs that write there first, or they lose samples",
+            mend="Change other programs that write there first, or they lose samples",
         )
         for target in dropping
     ]

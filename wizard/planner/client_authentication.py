@@ -70,7 +70,7 @@ def demand(
             f"client_allowed_sans does not go with {kind}: a caller without a certificate would bring "
             "the request down with a fault",
             where=server.key,
-            todo="use RequireAndVerifyClientCert",
+            todo="Use RequireAndVerifyClientCert",
         )
     if kind not in VERIFYING:
         return ClientDemand(kind)
@@ -78,7 +78,7 @@ def demand(
         raise InputError(
             "the client CA stands in the web configuration itself, where other clients cannot be added to it",
             where=f"{server.spec.host}:{server.web_file}",
-            todo="move it to a file and name that as client_ca_file",
+            todo="Move it to a file and name that as client_ca_file",
         )
     named = server.spec.files.client_ca_file or (config.client_ca_file if config is not None else "")
     base_file = posixpath.join(server.home, named) if named else ""
@@ -86,7 +86,7 @@ def demand(
     base = base_state.content if base_state is not None else b""
     if named and base_state is None:
         raise InputError(
-            "there is no client CA here", where=f"{server.spec.host}:{base_file}", todo="put it there"
+            "there is no client CA here", where=f"{server.spec.host}:{base_file}", todo="Copy it there"
         )
     shown = [_shown(stack, facts, factory, server, client, base) for client in clients]
     probe = factory.once("probe", lambda: probe_certificates.probe_pair(stack, facts, factory))

@@ -88,7 +88,7 @@ def _own_client_pair(client: Client) -> Pair:
     problems = issue.problems(certificate, names=(), key_pem=key, purpose="client")
     if problems:
         raise CertificateError(
-            problems[0], where=f"{host}:{own.client_cert_file}", todo="mend it or leave it out"
+            problems[0], where=f"{host}:{own.client_cert_file}", todo="Replace it, or leave it out"
         )
     trust = certificate
     if own.client_ca_file:
@@ -97,7 +97,7 @@ def _own_client_pair(client: Client) -> Pair:
             raise CertificateError(
                 "this CA did not sign the client certificate",
                 where=f"{host}:{own.client_ca_file}",
-                todo="name the CA that did",
+                todo="Name the CA that signed it",
             )
     return Pair(own.client_cert_file, own.client_key_file, certificate, public(trust), False)
 

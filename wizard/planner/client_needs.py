@@ -106,7 +106,7 @@ class ClientNeeds:
                 f"{place.how} authenticates with {place.other_auth}, and {asking[0].server.key} asks for a password: "
                 "Prometheus allows one way",
                 where=place_name(self._client, place),
-                todo=f"remove {place.other_auth} there, or protect the server without basic_auth",
+                todo=f"Remove {place.other_auth} there, or protect the server without basic_auth",
             )
         user = self._stack.users[0]
         self._logs_in = True
@@ -129,7 +129,7 @@ class ClientNeeds:
                         f"{other} logs in to {plan.server.key} as {other_said[0]} and {place.how} as {said[0]}, "
                         "and the server does not know both with what they send",
                         where=place_name(self._client, place),
-                        todo="give both one login, or write both users into the server's web configuration first",
+                        todo="Give both one login, or write both users into the server's web configuration first",
                     )
             others.append((place.how, said, serves))
 

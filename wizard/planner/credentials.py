@@ -204,7 +204,7 @@ def _password(stack: Stack, facts: Facts, answers: Answers, user: UserSpec) -> S
             raise InputError(
                 f"the password file of user {user.name} does not exist",
                 where=path,
-                todo="write the password into it, with mode 0600",
+                todo="Write the password into it, with mode 0600",
             )
         password = passwords.decoded(state.content, where=path)
     elif kept is not None:
@@ -213,7 +213,7 @@ def _password(stack: Stack, facts: Facts, answers: Answers, user: UserSpec) -> S
         raise NeededError(
             f"the password of user {user.name} is to be asked for, and none was given",
             where=stack.source,
-            todo="type it, or give it with --password-file",
+            todo="Type it, or give it with --password-file",
             user=user.name,
         )
     else:

@@ -38,7 +38,7 @@ def divided(
                 f"{place.how} names {next(iter(asked))} together with {others[0]}, which stays as it is, "
                 "and they share one scheme and one login",
                 where=where,
-                todo="protect both, or give each an entry of its own",
+                todo="Protect both, or give each an entry of its own",
             )
         mine = [target for target in place.targets if target.address in asked]
         foreign = next((target for target in mine if target.source != "static"), None)
@@ -47,7 +47,7 @@ def divided(
                 f"job {place.name} takes {foreign.address} from {foreign.source}, together with {others[0]}, "
                 "which stays as it is, and a job has one scheme and one login",
                 where=where,
-                todo="protect them all, or move it to a list and a job of its own",
+                todo="Protect them all, or move it to a list and a job of its own",
             )
         # One new job for each server: they may be protected differently later.
         by_plan: dict[str, list[str]] = {}

@@ -84,9 +84,9 @@ def _not_asked(facts: Facts) -> list[Finding]:
             id="health-unknown",
             host=health.host,
             component=health.component,
-            what=f"what {health.component} on {health.host} reports cannot be looked at: {health.unanswered}",
+            what=f"the API of {health.component} on {health.host} cannot be read: {health.unanswered}",
             why="Whether its targets stay up cannot be checked. Verification covers the components of the plan only.",
-            mend="let it be asked from here, or look at its targets page before and after",
+            mend="Make its API reachable from this machine, or check its targets page before and after",
         )
         for health in facts.health.values()
         if health.unanswered
@@ -99,7 +99,7 @@ def _not_asked(facts: Facts) -> list[Finding]:
             component="",
             what=f"{host}: {said}",
             why="Whether it passes requests to a component of the plan is not known.",
-            mend="look whether it does: it is rejected once that component demands more",
+            mend="Check whether it does: its requests are rejected once that component is protected",
         )
         for host, known in facts.proxies.items()
         for said in known.unread
@@ -123,10 +123,10 @@ def _down(facts: Facts, probes: Sequence[Probe]) -> list[Finding]:
                     host=health.host,
                     component=health.component,
                     what=f"{each.name} is down already: {each.error or 'no reason given'}",
-                    why="This run should cure it, and must."
+                    why="This run should repair it, and verification demands that."
                     if cured
                     else "It was down before this run and does not count against it, unless its reason changes.",
-                    mend="nothing to do" if cured else "mend it first if it is to be verified too",
+                    mend="Nothing to do" if cured else "Repair it first if it is to be verified too",
                 )
             )
         if len(down) > _MOST:
@@ -138,7 +138,7 @@ def _down(facts: Facts, probes: Sequence[Probe]) -> list[Finding]:
                     component=health.component,
                     what=f"{len(down) - _MOST} more targets of {health.component} on {health.host} are down already",
                     why="They were down before this run and do not count against it, unless their reasons change.",
-                    mend="see its targets page",
+                    mend="See its targets page",
                 )
             )
     return found
@@ -157,8 +157,8 @@ def _unreachable(facts: Facts) -> list[Finding]:
             host=host,
             component="prometheus",
             what=f"prometheus on {host} cannot connect to {address}: {why}",
-            why="It gets no scrape job there: it would be down.",
-            mend="open the way (firewall, route, name), or leave it to a Prometheus that can connect to it",
+            why="It gets no scrape job for this target, which would be down.",
+            mend="Allow the connection (firewall, route, DNS), or use a Prometheus that can connect to it",
         )
         for (host, address), why in facts.unreachable.items()
     ]
@@ -180,7 +180,7 @@ def _slow(stack: Stack, facts: Facts) -> list[Finding]:
         )
         if wait <= TOLD_FROM:
             continue
-        others = f" (and {len(jobs) - 1} more jobs seldom)" if len(jobs) > 1 else ""
+        others = f" (and {len(jobs) - 1} more jobs rarely)" if len(jobs) > 1 else ""
         source = stack.source or "STACK"
         found.append(
             Finding(
@@ -189,8 +189,8 @@ def _slow(stack: Stack, facts: Facts) -> list[Finding]:
                 host=health.host,
                 component=health.component,
                 what=f"{key} scrapes job {job} every {shown(interval)}{others}: verification takes up to {shown(wait)}",
-                why="Whether a target is up again shows with its next scrape.",
-                mend=f"wait, or use --verify-later and run firescreen verify {source} afterwards",
+                why="Only the next scrape shows whether a target is up.",
+                mend=f"Wait, or use --verify-later and run firescreen verify {source} afterwards",
             )
         )
     return found

@@ -55,7 +55,7 @@ def servers(stack: Stack, facts: Facts) -> tuple[Server, ...]:
             raise InputError(
                 f"there is no {spec.name}{unit} on {spec.host}",
                 where=stack.source or spec.host,
-                todo=f"install and start it (unmask its unit, where that is masked), or take {spec.key} out of the stack",
+                todo=f"Install and start it (unmask its unit, where that is masked), or take {spec.key} out of the stack",
             )
         # What starts its program in a way of its own cannot be given a flag from here.
         unset = not service.is_manual and service.flags.kind == "manual" and not service.web_config

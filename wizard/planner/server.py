@@ -219,5 +219,5 @@ def _refuse_hidden(server: Server, pair: Pair, web_step: PlannedStep | None) -> 
             raise InputError(
                 f"the unit {service.unit} cannot see {hidden}: systemd hides it (ProtectHome, PrivateTmp)",
                 where=f"{server.spec.host}:{path}",
-                todo=f"keep its files below /etc, e.g. in {find_component(server.spec.name).home}",
+                todo=f"Keep its files below /etc, e.g. in {find_component(server.spec.name).home}",
             )

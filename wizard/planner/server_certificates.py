@@ -53,7 +53,7 @@ def server_pair(
             return kept
     if not names:
         raise InputError(
-            f"no name or address is known for {server.key}", todo="give its names for the certificate"
+            f"no name or address is known for {server.key}", todo="Give its names for the certificate"
         )
     return _new_server_pair(stack, facts, factory, server, config, names)
 
@@ -63,7 +63,7 @@ def _own_pair(facts: Facts, server: Server, names: tuple[str, ...]) -> Pair:
     if not (files.cert_file and files.key_file):
         raise InputError(
             f"certificates come from files, and none are named for {server.key}",
-            todo="name files: {cert_file: …, key_file: …} in its entry",
+            todo="Name files: {cert_file: …, key_file: …} in its entry",
         )
     certificate = needed_file(server.host.files, server.spec.host, files.cert_file, "certificate")
     key = needed_file(server.host.files, server.spec.host, files.key_file, "key")
@@ -75,13 +75,13 @@ def _own_pair(facts: Facts, server: Server, names: tuple[str, ...]) -> Pair:
         raise CertificateError(
             "the certificate does not sign itself, and the CA that signed it is not named",
             where=f"{server.spec.host}:{files.cert_file}",
-            todo="name the CA's certificate as ca_file",
+            todo="Name the CA's certificate as ca_file",
         )
     if b"ENCRYPTED" in key:
         raise CertificateError(
             "the key is encrypted, and no server of the Prometheus family can ask for its passphrase",
             where=f"{server.spec.host}:{files.key_file}",
-            todo="store it without one: openssl pkey -in KEY -out NEW, mode 0640",
+            todo="Store it without one: openssl pkey -in KEY -out NEW, mode 0640",
         )
     problems = issue.problems(certificate, names=names, key_pem=key, ca_pem=trust, purpose="server")
     if problems:
@@ -91,7 +91,7 @@ def _own_pair(facts: Facts, server: Server, names: tuple[str, ...]) -> Pair:
         raise CertificateError(
             problems[0],
             where=f"{server.spec.host}:{blamed}",
-            todo="mend the certificate, or correct names: in the component's entry",
+            todo="Replace the certificate, or correct names: in the component's entry",
         )
     for path in (files.cert_file, files.key_file):
         _readable(server, path)
@@ -108,7 +108,7 @@ def _refuse_leaf(trust: bytes, certificate: bytes, where: str) -> None:
         raise CertificateError(
             "this is not a CA certificate but one of a server or client",
             where=where,
-            todo="name the certificate of the CA that signed it",
+            todo="Name the certificate of the CA that signed it",
         )
 
 
@@ -126,7 +126,7 @@ def _readable(server: Server, path: str) -> None:
         raise InputError(
             f"the unit {service.unit} cannot see {hidden}",
             where=f"{server.spec.host}:{path}",
-            todo=f"copy the file below /etc, e.g. to {server.home}: systemd hides that folder from the unit",
+            todo=f"Copy the file below /etc, e.g. to {server.home}: systemd hides that folder from the unit",
         )
     if state is None or service.user == "root":
         return
@@ -137,7 +137,7 @@ def _readable(server: Server, path: str) -> None:
             f"{service.component} runs as {service.user} and cannot read this file "
             f"(mode {state.mode:04o}, {state.owner}:{state.group})",
             where=f"{server.spec.host}:{path}",
-            todo=f"chgrp {service.group} {path} && chmod 0640 {path}",
+            todo=f"Let its group read the file: chgrp {service.group} {path} && chmod 0640 {path}",
         )
 
 

@@ -249,5 +249,5 @@ def refuse_out_of_reach(service: Service) -> None:
             f"{service.component} on {service.host} cannot be reached from this machine, so that it could not be verified: "
             f"{service.out_of_reach}",
             where=service.key,
-            todo="run Firescreen on that host itself (connect: local), or let it be reached from here",
+            todo="Run Firescreen on that host itself (connect: local), or let it be reached from here",
         )

@@ -77,7 +77,7 @@ def _web_flag(server: Server) -> str:
         raise ConfigError(
             f"{server.spec.name} {server.service.version} cannot do TLS",
             where=server.key,
-            todo=f"upgrade it to {component.first_safe_version} or newer",
+            todo=f"Upgrade it to {component.first_safe_version} or newer",
         )
     return flag
 

@@ -203,7 +203,7 @@ def refuse(stack: Stack, facts: Facts, steps: Sequence[PlannedStep]) -> None:
                 raise InputError(
                     f"the private key of your CA would be copied to {change.path} on {_called(change.host)}",
                     where=_holder(facts, key) or paths.ca_pair(facts)[1],
-                    todo="that key never leaves its folder: put another file in its place there",
+                    todo="Put another file in its place there: the key of the CA never leaves its folder",
                 )
             mine = homes.get(key, ())
             if not mine or any(home.host == change.host for home in mine):
@@ -217,9 +217,9 @@ def refuse(stack: Stack, facts: Facts, steps: Sequence[PlannedStep]) -> None:
                 f"{whose} on {home.host} would be copied to {change.path} on {_called(change.host)}",
                 where=f"{home.host}:{home.path}",
                 todo=(
-                    f"a key stays on its host: move {shared} away, and a pair for the nodes is made"
+                    f"Move {shared} away, so that the nodes get a new key: a private key stays on its host"
                     if _holds(facts, WORKSPACE, shared, key)
-                    else "a key stays on its host: name a file that holds certificates only"
+                    else "Name a file that holds certificates only: a private key stays on its host"
                 ),
             )
 
@@ -257,7 +257,7 @@ def _refuse_authority_in_use(stack: Stack, facts: Facts, authorities: set[bytes]
                     f"this is the private key of your CA, and {spec.key} would work with it: who takes it from there "
                     "can make certificates that all of your stack trusts",
                     where=f"{spec.host}:{path}",
-                    todo="name a key of its own, or leave `files` out and one is made",
+                    todo="Name a key of its own, or leave `files` out and one is made",
                 )
 
 

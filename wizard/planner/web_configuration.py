@@ -148,7 +148,7 @@ def weak(server: Server, web_step: PlannedStep | None, before: FileState | None)
             component=server.spec.name,
             what=f"{server.web_file}, {said}",
             why="Firescreen does not know this setting; a newer component may.",
-            mend="check the spelling, or leave it if the documentation of the component has it",
+            mend="Check the spelling, or leave it if the documentation of the component has it",
         )
         for said in web.unfamiliar(state.content, toolkit=toolkit)
     )
@@ -161,7 +161,7 @@ def weak(server: Server, web_step: PlannedStep | None, before: FileState | None)
             instance=server.spec.unit,
             what=f"{server.web_file}, {said}",
             why="It works, but accepts or shows more than necessary.",
-            mend="change that setting, unless it is intended",
+            mend="Change that setting, unless it is intended",
         )
         for said in web.weak(state.content)
     )
@@ -185,5 +185,5 @@ def refuse_unsupported(server: Server) -> None:
         raise InputError(
             f"{spec.name} {server.service.version}: {missing[0]}",
             where=server.key,
-            todo=f"upgrade {spec.name}, or take that setting out of its entry",
+            todo=f"Upgrade {spec.name}, or take that setting out of its entry",
         )

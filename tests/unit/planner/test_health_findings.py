@@ -64,7 +64,7 @@ def test_what_the_plan_cures_is_told_as_such() -> None:
     up = next(probe for probe in base.probes if probe.kind == "up")
     health = {up.asker: PrometheusHealth(host="prometheus", targets=(target(health="down", error=error),))}
     found = health_findings.findings(case.stack, replace(base.facts, health=health), (up,))
-    assert [each.mend for each in found] == ["nothing to do"]
+    assert [each.mend for each in found] == ["Nothing to do"]
 
 
 def test_many_that_are_down_are_counted() -> None:
