@@ -22,6 +22,7 @@ from wizard.cli import (
     labs,
     output,
     packs,
+    plain_mode,
     runs,
     serve,
     stacks,
@@ -49,6 +50,8 @@ class _Front(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         word = args[0]
         known = self.get_command(ctx, word) is not None or word.startswith("-")
+        if ctx.params.get("plain") and args == ["practice"]:  # else a group of commands
+            known = False
         if not known and (
             word == "practice" or word.endswith((".yaml", ".yml")) or os.path.exists(word)  # noqa: PTH110
         ):
@@ -67,8 +70,13 @@ class _Front(click.Group):
     help="Folder of the CA, the journal, the practice stack and the reports",
 )
 @click.option("--practice", is_flag=True, help="Open the wizard on the practice stack")
+@click.option(
+    "--plain",
+    is_flag=True,
+    help="Ask questions in lines instead of opening the wizard, for screen readers and pipes",
+)
 @click.pass_context
-def firescreen(context: click.Context, folder: Path | None, practice: bool) -> None:
+def firescreen(context: click.Context, folder: Path | None, practice: bool, plain: bool) -> None:
     """Secure a Prometheus stack step by step, and verify it.
 
     Without a command, the wizard opens: firescreen [STACK].
@@ -87,6 +95,8 @@ def firescreen(context: click.Context, folder: Path | None, practice: bool) -> N
     from wizard.workspace import Workspace
 
     context.obj = Workspace.at(folder) if folder else Workspace.default()
+    if plain and context.invoked_subcommand not in (None, "open"):
+        raise click.UsageError("--plain goes without a command: firescreen --plain [STACK]")
     if context.invoked_subcommand is None:
         _open_wizard(context, "", practice=practice)
 
@@ -102,11 +112,14 @@ def _open(context: click.Context, stack: str) -> None:
 
 
 def _open_wizard(context: click.Context, stack: str, *, practice: bool) -> None:
+    if context.params["plain"]:
+        plain_mode.run(context.obj, "practice" if practice else stack)
     opener: OpenWizard | None = getattr(context.command, "open_wizard", None)
     if opener is None or not (sys.stdin.isatty() and sys.stdout.isatty()):
         output.say("The wizard needs a terminal. Standard input or output is not one.", bold=True)
         output.say("Use a command instead:")
         output.say("  firescreen scan                what runs on this machine, and how it is protected")
+        output.say("  firescreen --plain             the wizard as questions and answers in lines")
         output.say("  firescreen lab play            play the first lab")
         output.say("  firescreen apply STACK --yes   secure the components of a stack file")
         output.say("  firescreen --help              all commands")

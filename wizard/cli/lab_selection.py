@@ -44,8 +44,19 @@ def on_hosts(command: Command) -> Command:
     )(command)
 
 
-def open_session(workspace: Workspace, lab_id: str, *, tools: bool = True, anew: bool = False) -> LabSession:
-    """Opens a lab on the chosen hosts; the current lab where `lab_id` is ''."""
+def open_session(
+    workspace: Workspace,
+    lab_id: str,
+    *,
+    tools: bool = True,
+    anew: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> LabSession:
+    """Opens a lab on the chosen hosts; the current lab where `lab_id` is ''.
+
+    Args:
+        progress: told what is being done; by default it is printed on standard error.
+    """
     from wizard.labs import LabSession
 
     workspace.ensure()
@@ -55,7 +66,7 @@ def open_session(workspace: Workspace, lab_id: str, *, tools: bool = True, anew:
     return LabSession.open(
         machine,
         lab_id or current_lab_id(workspace),
-        progress=lambda text: output.say(f"  … {plain(text, 300)}"),
+        progress=progress or (lambda text: output.say(f"  … {plain(text, 300)}")),
         tools=tools,
         anew=anew,
         classroom=room,

@@ -16,7 +16,7 @@ from wizard.redact import Secret
 if TYPE_CHECKING:
     from wizard.connections.credentials import SecretKind
     from wizard.engine import Engine
-    from wizard.model import HostSpec, Plan, Stack
+    from wizard.model import Answers, HostSpec, Plan, Stack
     from wizard.workspace import Workspace
 
 
@@ -118,8 +118,12 @@ def planned(
     password_file: Path | None = None,
     passphrase_file: Path | None = None,
     renew: tuple[str, ...] = (),
+    answers: Answers | None = None,
 ) -> Plan:
     """The plan for a stack; a missing password is asked for at the terminal, or read from a file or standard input.
+
+    Args:
+        answers: passwords and the passphrase that were given already.
 
     Raises:
         InputError: a password is missing and there is no terminal, or a host cannot be read.
@@ -131,8 +135,8 @@ def planned(
     for what in renew:
         if what not in known:
             raise InputError(f"{what!r} cannot be renewed", todo=f"Choose from: {', '.join(sorted(known))}")
-    passwords: dict[str, Secret] = {}
-    passphrase: Secret | None = None
+    passwords = dict(answers.passwords) if answers else {}
+    passphrase = answers.passphrase if answers else None
     if password_file is not None:
         user = stack.users[0].name
         passwords[user] = ask(f"Password for user {user}", password_file)

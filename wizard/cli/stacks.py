@@ -282,7 +282,7 @@ def apply(
             if first:
                 output.say(f"{plain(first)} is the canary: the other hosts are changed after it is verified.")
             raise InputError("nothing was changed", todo="Add --yes to apply the plan")
-        _refuse_without_hands(made)
+        refuse_without_hands(made)
     outcome = machine.apply(made, *listening(), canary=first or "none", verify_later=verify_later)
     if as_json:
         output.data(
@@ -299,7 +299,7 @@ def apply(
     end(outcome)
 
 
-def _refuse_without_hands(plan: Plan) -> None:
+def refuse_without_hands(plan: Plan) -> None:
     """Refuses a plan that needs a person at a terminal, where there is none.
 
     Raises:

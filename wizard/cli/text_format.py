@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,7 +18,7 @@ from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
     from wizard.engine import Outcome
-    from wizard.model import Attempt, Finding, HealthReport, Plan
+    from wizard.model import Attempt, Event, Finding, HealthReport, Plan
 
 
 def shown_plan(plan: Plan) -> dict[str, Any]:
@@ -122,8 +122,12 @@ def tell_plan(plan: Plan) -> None:
         output.say(f"  {plain(plan.asked)}")
 
 
-def listening() -> tuple[Any, threading.Event]:
-    """A listener, and an event that Ctrl+C sets: the run stops between two changes and rolls back."""
+def listening(tell: Callable[[Event], None] | None = None) -> tuple[Any, threading.Event]:
+    """A listener, and an event that Ctrl+C sets: the run stops between two changes and rolls back.
+
+    Args:
+        tell: the listener; by default one that prints a line for each event.
+    """
     cancel = threading.Event()
 
     def stop(*_: object) -> None:
@@ -132,7 +136,7 @@ def listening() -> tuple[Any, threading.Event]:
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
-    return output.progress(), cancel
+    return tell or output.progress(), cancel
 
 
 def shown_hosts(outcome: Outcome) -> list[dict[str, Any]]:
@@ -178,27 +182,35 @@ def _shown(error: FirescreenError) -> dict[str, str]:
     return {"title": error.title, "what": redact(error.what), "where": error.where, "todo": error.todo}
 
 
+OUTCOME_WORDS = {
+    "proven": "Applied and verified.",
+    "applied": "Applied.",
+    "changed": "Changed, and not verified yet.",
+    "partly": "Applied on some hosts; the other hosts are unchanged.",
+    "nothing": "Nothing to do: the hosts are as the stack says.",
+    "rolled-back": "Failed and rolled back.",
+    "cancelled": "Stopped and rolled back.",
+    "undone": "Undone.",
+    "failed": "Failed.",
+}
+"""How a run ended, by its state."""
+
+
 def end(outcome: Outcome) -> None:
     """Prints the last lines of a run, and exits: 2 for bad input without a change, 1 for any other failure."""
     if outcome.error is not None:
         output.complain(outcome.error)
-    words = {
-        "proven": "Applied and verified.",
-        "applied": "Applied.",
-        "changed": "Changed, and not verified yet.",
-        "partly": "Applied on some hosts; the other hosts are unchanged.",
-        "nothing": "Nothing to do: the hosts are as the stack says.",
-        "rolled-back": "Failed and rolled back.",
-        "cancelled": "Stopped and rolled back.",
-        "undone": "Undone.",
-        "failed": "Failed.",
-    }
-    output.say(words[outcome.state], bold=True, colour="green" if outcome.ok else "red")
+    output.say(OUTCOME_WORDS[outcome.state], bold=True, colour="green" if outcome.ok else "red")
     if len(outcome.hosts) > 1:
         counts = Counter(output.HOST_WORDS.get(one.state, one.state) for one in outcome.hosts)
         output.say("  Hosts: " + ", ".join(f"{count} {word}" for word, count in counts.items()) + ".")
     for line in outcome.summary:
         output.say(f"  {plain(line)}")
+    sys.exit(exit_code(outcome))
+
+
+def exit_code(outcome: Outcome) -> int:
+    """0 without an error; 2 for bad input without a change, 1 for any other failure."""
     if outcome.error is None:
-        sys.exit(0)
-    sys.exit(outcome.error.exit_code if not outcome.run else 1)
+        return 0
+    return outcome.error.exit_code if not outcome.run else 1

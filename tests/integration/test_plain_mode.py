@@ -1,0 +1,168 @@
+"""The plain mode with answers from a pipe: from a scan to a verified stack and back, and through the first lab."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.integration.snapshot import differences, snapshot
+from wizard import practice as practice_stack
+from wizard.cli.plain_dialog import MOST_TRIES
+from wizard.practice import PracticeStack
+
+Shell = subprocess.CompletedProcess[str]
+Converse = Callable[..., Shell]
+
+DEFAULTS = ("", "", "", "", "", "")
+"""Enter for every question about the practice stack: two levels, password, certificates, names, and no more."""
+
+
+@pytest.fixture
+def plain(tmp_path: Path, cache: Path) -> Converse:
+    """Runs `firescreen` in the workspace of the practice fixture, with these lines on standard input."""
+
+    def call(*lines: str, words: tuple[str, ...] = ("--plain", "--practice")) -> Shell:
+        ended = subprocess.run(
+            [sys.executable, "-m", "screens", "--workspace", str(tmp_path / "workspace"), *words],
+            input="".join(f"{line}\n" for line in lines),
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+            env={**os.environ, "FIRESCREEN_CACHE": str(cache)},
+        )
+        for text in (ended.stdout, ended.stderr):
+            assert "\x1b" not in text
+            assert "\r" not in text
+            assert "Traceback" not in text
+        return ended
+
+    return call
+
+
+def test_a_whole_securing_is_verified_and_undone(
+    plain: Converse, practice: PracticeStack, tmp_path: Path
+) -> None:
+    workspace = tmp_path / "workspace"
+    before = snapshot(workspace)
+    done = plain(*DEFAULTS, "?", "d 9", "c 4", "p", "yes", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert "2 of 2 components unprotected." in lines
+    assert any(line.startswith("The plan has 12 steps on 2 hosts: it writes 14 files") for line in lines)
+    assert sum(line.startswith("Step 12 of 12, on srv1: ") for line in lines) == 2, "p shows the plan again"
+    assert "+    scheme: https" in lines
+    assert any(line.startswith("install -d -m 0700 ") for line in lines)
+    assert any(line.startswith("Done, 20 of 20, prometheus: ") for line in lines)
+    assert lines.count("srv1 is verified.") == 1
+    assert sum(line.startswith("As expected: srv1/node_exporter, ") for line in lines) == 6
+    assert "Verification: 6 of 6 probes ended as expected." in lines
+    assert lines.index("Applied and verified.") < lines.index("Undoing.") < lines.index("Undone.")
+    assert differences(before, snapshot(workspace)) == []
+
+
+def test_typed_answers_are_planned_and_what_is_kept_can_be_verified(
+    plain: Converse, practice: PracticeStack, tmp_path: Path
+) -> None:
+    # Levels: TLS + password for both; a password of one's own; self-signed; the names as they are; the defaults.
+    done = plain("3", "3", "long enough for a test", "2", "", "", "", "yes", "")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "long enough for a test" not in done.stdout + done.stderr
+    assert (tmp_path / "workspace/users/prometheus.password").read_text().strip() == "long enough for a test"
+    assert "The applied changes are kept." in done.stdout
+    history = plain(words=("history", "--json"))
+    assert [run["state"] for run in json.loads(history.stdout)] == ["proven"]
+    again = plain("3", "3", *DEFAULTS[2:], "", words=("--plain", "practice"))
+    assert "TLS + password" in again.stdout
+
+
+@pytest.mark.parametrize("end", ["q", None])
+def test_leaving_at_any_question_touches_nothing(
+    plain: Converse, practice: PracticeStack, tmp_path: Path, end: str | None
+) -> None:
+    workspace = tmp_path / "workspace"
+    before = snapshot(workspace)
+    answers = [*DEFAULTS, "d 1"]
+    for count in range(len(answers) + 1):
+        left = plain(*answers[:count], *([end] if end else []))
+        assert left.returncode == (0 if end else 2), left.stdout
+        assert left.stdout.endswith("\nNothing was changed.\n")
+        assert ("Standard input has ended." in left.stdout) is (end is None)
+    assert "Apply this plan?" in left.stdout
+    assert differences(before, snapshot(workspace)) == []
+
+
+def test_an_answer_that_cannot_be_used_is_asked_again_a_few_times(
+    plain: Converse, practice: PracticeStack, tmp_path: Path
+) -> None:
+    before = snapshot(tmp_path / "workspace")
+    ended = plain(*["9"] * 100)
+    assert ended.returncode == 2
+    assert ended.stdout.count("This answer cannot be used: there is no choice '9'.") == MOST_TRIES
+    assert ended.stdout.endswith("Nothing was changed.\n")
+    ended = plain(*DEFAULTS, *["maybe"] * 100)
+    assert ended.returncode == 2
+    assert ended.stdout.count("'maybe' does nothing here") == MOST_TRIES
+    assert differences(before, snapshot(tmp_path / "workspace")) == []
+
+
+def test_a_question_mark_explains_a_question(plain: Converse, practice: PracticeStack) -> None:
+    asked = plain("?", "q").stdout
+    assert "client certificate" in asked
+    assert asked.count("How to protect node_exporter on srv1?") == 1
+
+
+def test_the_practice_stack_is_started_only_after_a_yes(plain: Converse, tmp_path: Path) -> None:
+    assert plain("q").returncode == 0
+    assert plain("2").returncode == 0, "the choice not to start it"
+    assert plain("2", "2", words=("--plain",)).returncode == 0
+    assert practice_stack.status(tmp_path / "workspace") is None
+
+
+def test_the_first_lab_from_a_pipe(plain: Converse, tmp_path: Path) -> None:
+    steps = (
+        "check",
+        "hint",
+        "solve",
+        "next",
+        "solve",
+        "repeat",
+        "back",
+        "next",
+        "next",
+        "solve",
+        "check",
+        "q",
+    )
+    try:
+        ended = plain("4", "1", *steps, words=("--plain",))
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        again = plain("4", "1", "nonsense", "q", words=("--plain",))
+    finally:
+        practice_stack.down(tmp_path / "workspace", remove=True)
+    lines = ended.stdout.splitlines()
+    assert any(line.startswith("Not done yet: ") for line in lines)
+    assert any(line.startswith("Hint: ") for line in lines)
+    for number in (1, 2, 3):
+        assert any(line.startswith(f"Step {number} of 3, on host ") for line in lines)
+    assert "This step is done, and with it all steps of the lab." in lines
+    assert "3 of 3 steps are done. Your progress is kept." in lines
+    assert "**" not in ended.stdout
+    assert again.returncode == 0
+    assert "'nonsense' does nothing here" in again.stdout
+
+
+def test_plain_goes_without_a_command_and_names_a_bad_stack_file(plain: Converse, tmp_path: Path) -> None:
+    wrong = plain(words=("--plain", "scan"))
+    assert wrong.returncode == 2
+    assert "--plain goes without a command" in wrong.stderr
+    missing = plain(words=("--plain", str(tmp_path / "none.yaml")))
+    assert missing.returncode == 2
+    assert missing.stdout.endswith("Nothing was changed.\n")
+    assert missing.stderr == ""

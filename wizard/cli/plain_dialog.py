@@ -1,0 +1,152 @@
+"""A conversation in lines for the plain mode: it prints sentences, and reads answers from standard input."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Callable, Sequence
+
+from wizard.errors import FirescreenError, InputError
+from wizard.redact import plain, redact
+
+MOST_TRIES = 5
+"""Answers to one question that cannot be used before the conversation ends."""
+
+Explain = Callable[[], Sequence[str]]
+"""The lines that answer a '?'."""
+
+
+class Leave(Exception):  # noqa: N818 - leaving is no error
+    """The person leaves the conversation.
+
+    Args:
+        why: a sentence for the person; '' where `q` was typed.
+        exit_code: of the program, if nothing has been applied yet.
+    """
+
+    def __init__(self, why: str = "", exit_code: int = 0) -> None:
+        super().__init__(why)
+        self.why, self.exit_code = why, exit_code
+
+
+def say(line: str = "") -> None:
+    """Prints a line without control characters at once, so that a screen reader can begin with it."""
+    print(plain(line, 10_000), flush=True)
+
+
+def complain(error: FirescreenError) -> None:
+    """Prints an error as sentences: what happened, where, what to do."""
+    say(f"{error.title}: {redact(error.what)}.")
+    if error.where:
+        say(f"Where: {error.where}.")
+    if error.todo:
+        say(f"What to do: {redact(error.todo)}.")
+    for line in getattr(error, "log", ())[-8:]:
+        say(f"Log: {redact(line)}")
+
+
+def read_line() -> str:
+    """A line of standard input.
+
+    Raises:
+        Leave: the person typed q, or standard input has ended.
+    """
+    line = (
+        sys.stdin.buffer.readline()
+    )  # as `options.ask` reads passwords: no line is lost in a buffer between them
+    if not line:
+        raise Leave("Standard input has ended.", 2)
+    return _unless_q(line.decode("utf-8", "replace").rstrip("\r\n"))
+
+
+def _unless_q(line: str) -> str:
+    if line.strip().lower() == "q":
+        raise Leave
+    return line
+
+
+def read_secret() -> str:
+    """A line that is not shown: without echo at a terminal, and typed twice there if it is not empty.
+
+    Raises:
+        Leave: as `read_line`. InputError: the two differ.
+    """
+    if not sys.stdin.isatty():
+        return read_line()
+    try:
+        first = _unless_q(getpass.getpass(""))
+        if first:
+            say("Type it again.")
+        if first and _unless_q(getpass.getpass("")) != first:
+            raise InputError("the two passwords differ", todo="Type it again, the same twice")
+    except EOFError:
+        raise Leave("Standard input has ended.", 2) from None
+    return first
+
+
+def ask(title: str, take: Callable[[str], None], *, explain: Explain = tuple, secret: bool = False) -> None:
+    """Asks until `take` accepts an answer.
+
+    Args:
+        title: the question, with how to answer it.
+        take: gets the line; raises InputError for one that cannot be used.
+        explain: what a '?' prints.
+        secret: reads the answer without echo.
+
+    Raises:
+        Leave: the person leaves, or gave too many answers that cannot be used.
+    """
+    say(title)
+    wrong = 0
+    while wrong < MOST_TRIES:
+        try:
+            line = read_secret() if secret else read_line()
+            if line.strip() == "?":
+                wrong += not explain()
+                for each in explain() or ("There is no more to say about this question.",):
+                    say(each)
+                continue
+            take(line if secret else line.strip())
+            return
+        except InputError as error:
+            wrong += 1
+            say(
+                f"This answer cannot be used: {error.what}."
+                + (f" {_sentence(error.todo)}" if error.todo else "")
+            )
+    raise Leave(f"{MOST_TRIES} answers in a row could not be used.", 2)
+
+
+def choose(title: str, choices: Sequence[tuple[str, str]], default: str, *, explain: Explain = tuple) -> str:
+    """Asks for one of numbered choices; Enter takes the default.
+
+    Args:
+        title: the question.
+        choices: (value, what a person reads).
+        default: a value of these.
+    """
+    values = [value for value, _ in choices]
+    chosen = default
+
+    def take(line: str) -> None:
+        nonlocal chosen
+        if line and not (line.isdecimal() and 1 <= int(line) <= len(values)):
+            raise InputError(
+                f"there is no choice '{plain(line, 60)}'", todo=f"Type a number from 1 to {len(values)}"
+            )
+        chosen = values[int(line) - 1] if line else default
+
+    say(title)
+    for number, (value, words) in enumerate(choices, start=1):
+        say(f"{number}: {words}{', the default' if value == default else ''}.")
+    ask("Type a number, or press Enter for the default.", take, explain=explain)
+    return chosen
+
+
+def confirm(title: str, *, yes: str, no: str) -> bool:
+    """Asks a question whose default is no; `yes` and `no` say what happens then."""
+    return choose(title, (("no", no), ("yes", yes)), "no") == "yes"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."

@@ -1,0 +1,144 @@
+"""What the plain mode says of a scan, a plan, a run and its verification: sentences that can be read aloud."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from wizard.cli.output import HOST_WORDS
+from wizard.model import WORKSPACE, RunService, WriteFile
+from wizard.redact import redact
+
+if TYPE_CHECKING:
+    from wizard.engine import Exposure, Scan
+    from wizard.model import Attempt, Event, Plan, PlannedStep
+
+
+def scan_lines(found: Scan) -> Iterator[str]:
+    """A sentence for each component and each remark of a scan, and how many components are unprotected."""
+    for exposure in found.exposures:
+        yield exposure_sentence(exposure)
+    for finding in found.remarks:
+        todo = f" What to do: {finding.mend}." if finding.mend and finding.mend != "firescreen" else ""
+        yield f"Note: {finding.what}.{todo}"
+    unprotected = sum(exposure.state == "open" for exposure in found.exposures)
+    yield f"{unprotected} of {_count(len(found.exposures), 'component')} unprotected."
+
+
+def exposure_sentence(exposure: Exposure) -> str:
+    """Where a component is, and how it is protected."""
+    version = f", version {exposure.version}" if exposure.version else ""
+    return f"{exposure.key} at {exposure.address}{version}: {exposure.words}."
+
+
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """A plan's summary, its steps as numbered sentences, its warnings and interruptions."""
+    hosts = {step.host for step in plan.steps if step.host != WORKSPACE}
+    files = sum(isinstance(change, WriteFile) for change in plan.changes)
+    yield (
+        f"The plan has {_count(len(plan.steps), 'step')} on {_count(len(hosts), 'host')}: it writes "
+        f"{_count(files, 'file')}, and restarts or reloads {_count(len(plan.restarts), 'service')}."
+    )
+    for number, step in enumerate(plan.steps, start=1):
+        yield f"Step {number} of {len(plan.steps)}, {step_place(step)}: {step.title}. {_full_stop(step.why)}"
+    for warning in plan.warnings:
+        yield f"Warning: {_full_stop(warning.what)} What to do: {_full_stop(warning.mend)}"
+    for gap in plan.gaps:
+        yield f"Interruption: {_full_stop(gap.sentence)}"
+    if plan.asked:
+        yield _full_stop(plan.asked)
+
+
+def step_place(step: PlannedStep) -> str:
+    """Where a step is carried out."""
+    return "in the workspace" if step.host == WORKSPACE else f"on {step.host}"
+
+
+def diff_lines(plan: Plan, step: PlannedStep) -> Iterator[str]:
+    """The diffs of a step: lines that begin with minus are removed, lines with plus are added."""
+    for change in step.changes:
+        yield f"{change.title()}."
+        yield from redact(change.diff(), plan.secrets).splitlines()
+    yield "End of the diff."
+
+
+def command_lines(step: PlannedStep) -> Iterator[str]:
+    """The manual commands of a step, as they are typed."""
+    for change in step.changes:
+        commands = change.commands()
+        if commands:
+            here = step.host == WORKSPACE or (not isinstance(change, RunService) and change.typed_here)
+            yield f"{change.title()}. Commands, {'on this machine' if here else f'on {step.host}'}:"
+        for command in commands:
+            yield from command.splitlines()
+    yield "End of the commands."
+
+
+def progress(say: Callable[[str], None]) -> Callable[[Event], None]:
+    """A listener that says a sentence for each event of a run; repeated ones are left out."""
+    told: set[str] = set()
+    lock = threading.Lock()
+
+    def tell(event: Event) -> None:
+        for line in event_lines(event):
+            with lock:
+                if event.kind != "host" or line not in told:
+                    told.add(line)
+                    say(line)
+
+    return tell
+
+
+def event_lines(event: Event) -> Sequence[str]:
+    """An event of a run as sentences; none for what needs no telling."""
+    match event.kind, event.state:
+        case "change", "done":
+            return (
+                (f"Done, {event.done} of {event.total}, {event.host}: {event.text}.",)
+                if event.total
+                else (event.text,)
+            )
+        case "change", "failed":
+            return (f"Failed, {event.done} of {event.total}, {event.host}: {event.text}.",)
+        case "probe", "waiting":
+            return (f"{event.host}: waiting for the next scrape by Prometheus.",)
+        case "rollback", _ if event.text:
+            return (f"Rolling back: {redact(event.text)}.",)
+        case "host", ("proven" | "rolled-back" | "stuck"):
+            why = f": {redact(event.error[1])}" if event.error else ""
+            return (f"{event.host} is {HOST_WORDS[event.state]}{why}.",)
+        case "waiting", _:
+            return (
+                f"To be done by you: {event.state}. Type these commands:",
+                *event.text.splitlines(),
+                "Waiting for the expected answer. Control C stops and rolls back.",
+            )
+        case "log", _ if event.text:
+            return (redact(event.text),)
+    return ()
+
+
+def attempt_lines(attempts: Sequence[Attempt]) -> Iterator[str]:
+    """A sentence for each probe, and one that sums up."""
+    for attempt in attempts:
+        probe = attempt.probe
+        if attempt.ok:
+            yield f"As expected: {probe.server}, {probe.name}: the answer is {attempt.outcome}."
+        else:
+            kind = "Excused" if attempt.excused else "Not as expected"
+            reason = redact(attempt.excused or attempt.reason)
+            yield (
+                f"{kind}: {probe.server}, {probe.name}: the answer is {attempt.outcome}, expected {probe.expect}."
+                + (f" Reason: {_full_stop(reason)}" if reason else "")
+            )
+    good = sum(attempt.ok for attempt in attempts)
+    yield f"Verification: {good} of {_count(len(attempts), 'probe')} ended as expected."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _full_stop(text: str) -> str:
+    return text if text.endswith((".", "!", "?", ":")) else f"{text}."
