@@ -125,7 +125,7 @@ def read_back(plan: Plan, facts: Facts) -> Distribution:
     """The way of each certificate of a plan, with what was read on the hosts after it."""
     sent = planned(plan)
     now = {
-        key: End(_rights(state), summary.fingerprint) for key, state, summary in _certificates(_there(facts))
+        key: End(state.rights, summary.fingerprint) for key, state, summary in _certificates(_there(facts))
     }
     known = {
         Place(host, path) for host, known in facts.hosts.items() for path in known.files
@@ -165,7 +165,7 @@ def _there(facts: Facts) -> _Files:
 def _travels(facts: Facts, files: _Files) -> Distribution:
     held: dict[str, tuple[CertificateSummary, list[Copy]]] = {}
     for (place, _), state, summary in _certificates(files):
-        end = End(_rights(state), summary.fingerprint)
+        end = End(state.rights, summary.fingerprint)
         _, copies = held.setdefault(summary.fingerprint, (summary, []))
         copies.append(Copy(place, end, files[place][1]))
     journeys = []
@@ -209,14 +209,10 @@ def _keys(facts: Facts, files: _Files) -> tuple[PrivateKey, ...]:
     for place, (state, _) in files.items():
         if b"PRIVATE KEY-----" in state.content:
             print_of = hashlib.sha256(state.content.strip()).hexdigest()
-            held.setdefault(print_of, []).append((place, _rights(state)))
+            held.setdefault(print_of, []).append((place, state.rights))
     ca = Place(WORKSPACE, paths.ca_pair(facts)[1])
     keys = [PrivateKey(tuple(places), any(place == ca for place, _ in places)) for places in held.values()]
     return tuple(sorted(keys, key=lambda key: not key.of_ca))
-
-
-def _rights(state: FileState) -> str:
-    return f"{state.mode:04o} {state.owner}:{state.group}"
 
 
 def counted(journeys: Iterable[CertificateFiles]) -> dict[CopyState, int]:

@@ -148,11 +148,11 @@ class WriteFile:
         lines = [f"# {line}" for line in self.about]
         lines += [redact(text)] if text else []
         if self.before is not None and self.after is not None:
-            was, becomes = _rights(self.before), _rights(self.after)
+            was, becomes = self.before.rights, self.after.rights
             if was != becomes:
                 lines.append(f"mode and owner: {was} -> {becomes}")
         elif self.after is not None:
-            lines.append(f"mode and owner: {_rights(self.after)}")
+            lines.append(f"mode and owner: {self.after.rights}")
         return "\n".join(lines) + "\n" if lines else ""
 
     @property
@@ -282,9 +282,5 @@ def _lines(state: FileState | None) -> list[str]:
     return state.content.decode("utf-8", "backslashreplace").splitlines(keepends=True)
 
 
-def _rights(state: FileState) -> str:
-    return f"{state.mode:04o} {state.owner}:{state.group}"
-
-
 def _describe(state: FileState) -> str:
-    return f"{_rights(state)}, fingerprint {secret_fingerprint(state.content)}"
+    return f"{state.rights}, fingerprint {secret_fingerprint(state.content)}"

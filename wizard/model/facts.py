@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from wizard.model.health import PrometheusHealth, Proxies
 from wizard.model.probes import Forward
 from wizard.model.stack import HostSpec, instance_key
-from wizard.redact import Secret, fingerprint
+from wizard.redact import Secret
 
 Severity: TypeAlias = Literal["open", "warning", "ok"]
 
@@ -32,9 +32,9 @@ class FileState:
     """Access control list and other extended attributes, see `hosts.attributes`; known once `examine` was asked."""
 
     @property
-    def sha256(self) -> str:
-        """Fingerprint of the content (12 hexadecimal digits)."""
-        return fingerprint(self.content)
+    def rights(self) -> str:
+        """Mode and owner, e.g. '0640 root:prometheus'."""
+        return f"{self.mode:04o} {self.owner}:{self.group}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ def arrived(change: WriteFile, found: FileState | None) -> str:
         if ends[0]:
             return f"another certificate lies there: SHA-256 {' '.join(ends[1]) or 'none'}, sent was {' '.join(ends[0])}"
         return "what lies there is not what was sent"
-    return f"it lies there as {_rights(found)}, and was sent as {_rights(sent)}"
+    return f"it lies there as {found.rights}, and was sent as {sent.rights}"
 
 
 def _copies(
@@ -120,7 +120,7 @@ def _copies(
         except CertificateError:
             continue  # a person's own bundle may hold what nobody can read
         yield Copy(
-            origin=origin, host=change.host, path=change.path, rights=_rights(after), fingerprint=fingerprint
+            origin=origin, host=change.host, path=change.path, rights=after.rights, fingerprint=fingerprint
         )
 
 
@@ -164,10 +164,6 @@ def _fingerprints(content: bytes) -> list[str]:
         return [issue.summary(block).fingerprint for block in credentials.certificates_in(content)]
     except CertificateError:
         return []
-
-
-def _rights(state: FileState) -> str:
-    return f"{state.mode:04o} {state.owner}:{state.group}"
 
 
 def _writes(steps: Iterable[PlannedStep]) -> Iterator[WriteFile]:
