@@ -68,9 +68,11 @@ class FirescreenApp(Wizard):
         self._first_stack, self._first_practice = stack, practice
         self.client = client
         self._small_accepted = False
-        self.register_theme(themes.DARK)
-        self.register_theme(themes.LIGHT)
-        self.theme = themes.preferred(os.environ)
+        for theme in themes.OWN:
+            self.register_theme(theme)
+        remembered = client.remembered_theme()
+        known = remembered in self.available_themes
+        self.theme = remembered if known else themes.preferred(os.environ)
 
     @cached_property
     def stack_session(self) -> StackSession:
@@ -108,8 +110,19 @@ class FirescreenApp(Wizard):
         super().exit(result, return_code, message)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Our own two colours, for a theme that is not ours."""
-        return {"quiet": "#8f8f8f", "faint": "#6f6f6f"}
+        """Our own variables, for a theme that is not ours."""
+        return themes.extra_variables(self.current_theme)
+
+    def use_theme(self, name: str) -> None:
+        """Draws everything in another theme, and remembers it for the next start."""
+        self.theme = name
+        self.ask(lambda: self.client.remember_theme(name), lambda _: None)
+
+    def search_themes(self) -> None:
+        """Lists all themes to choose from."""
+        from screens.command_palette import theme_commands
+
+        self.search_commands(list(theme_commands(self)), placeholder="Search for themes…")
 
     def get_default_screen(self) -> Screen[None]:
         """Home is the first screen, at once."""
@@ -360,5 +373,8 @@ def make_app(
 def run(*, stack: Path | None, practice: bool, workspace: Path | None) -> int:
     """Opens the wizard on this terminal and returns the exit code."""
     app = make_app(stack=stack, practice=practice, workspace=workspace)
+    if app.console.color_system == "standard":
+        for theme in themes.OWN_16:
+            app.register_theme(theme)
     code = app.run()
     return app.return_code or code or 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from textual.app import SystemCommand
@@ -13,6 +14,21 @@ from screens.routes import Route
 
 if TYPE_CHECKING:
     from screens.interface import Wizard
+
+OWN_NAMES = {
+    "Firescreen dark": themes.DARK,
+    "Firescreen light": themes.LIGHT,
+    "Firescreen high contrast": themes.CONTRAST,
+}
+THEME_WORDS = (
+    ("Dark mode", themes.DARK),
+    ("Dark theme", themes.DARK),
+    ("Light mode", themes.LIGHT),
+    ("Light theme", themes.LIGHT),
+    ("High contrast mode", themes.CONTRAST),
+    ("High contrast theme", themes.CONTRAST),
+)
+"""What people type into the palette to change colours, beside 'theme'."""
 
 
 def commands(app: Wizard) -> Iterable[SystemCommand]:
@@ -55,9 +71,11 @@ def commands(app: Wizard) -> Iterable[SystemCommand]:
     )
     yield SystemCommand("Words explained", "CA, SAN, bcrypt, scrape and the rest", lambda: _words(app))
     yield SystemCommand("Look again", "Ask the hosts once more", app.stack_session.rescan)
-    other = themes.LIGHT if app.theme == themes.DARK.name else themes.DARK
-    words = "light" if other is themes.LIGHT else "dark"
-    yield SystemCommand(f"Use {words} colours", "Change the colours", lambda: _use(app, other.name))
+    yield SystemCommand("Change theme", "Dark, light, high contrast and more", app.search_themes)
+    for words, theme in THEME_WORDS:
+        yield SystemCommand(words, "Change the theme", partial(app.use_theme, theme.name), discover=False)
+    for words in ("Change colours", "Change colors", "Appearance"):
+        yield SystemCommand(words, "Change the theme", app.search_themes, discover=False)
     yield SystemCommand("Quit", "Leave Firescreen", lambda: app.call_later(app.action_quit))
 
 
@@ -80,5 +98,11 @@ def _words(app: Wizard) -> None:
     app.push_screen(GlossaryDialog())
 
 
-def _use(app: Wizard, name: str) -> None:
-    app.theme = name
+def theme_commands(app: Wizard) -> Iterable[tuple[str, Callable[[], None], str]]:
+    """(name, what chooses it, help) of each theme: our own, then Textual's by their names."""
+    own = {theme.name: name for name, theme in OWN_NAMES.items()}
+    names = [*own, *sorted(set(app.available_themes) - set(own))]
+    for name in names:
+        shade = "dark" if app.available_themes[name].dark else "light"
+        used = ", in use" if name == app.theme else ""
+        yield (own.get(name, name), partial(app.use_theme, name), f"{shade}{used}")

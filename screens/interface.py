@@ -34,6 +34,10 @@ class Wizard(BaseApp):
         """Imports the pages that open while the engine works, which must not wait; to be called in a thread."""
         raise NotImplementedError
 
+    def use_theme(self, name: str) -> None:
+        """Draws everything in another theme, and remembers it for the next start."""
+        raise NotImplementedError
+
     def stop_and_leave(self) -> None:
         """Stops the run that is under way and closes the wizard when the engine has come back."""
         raise NotImplementedError

@@ -100,6 +100,11 @@ class Workspace:
         return self.root / "reports"
 
     @property
+    def theme(self) -> Path:
+        """The name of the wizard's theme that was chosen last."""
+        return self.root / "theme"
+
+    @property
     def cache(self) -> Path:
         """Where unpacked programs lie; shared by all workspaces of a user."""
         named = os.environ.get("FIRESCREEN_CACHE")

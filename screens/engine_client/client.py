@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         Stack,
     )
     from wizard.redact import Secret
+    from wizard.workspace import Workspace
 
 Emit: TypeAlias = "Callable[[Event], None]"
 
@@ -48,6 +50,7 @@ class EngineClient:
 
     def __init__(self, folder: Path | None, build: Callable[[], Engine] | None = None) -> None:
         self._folder = folder
+        self._remembers = folder is not None or build is None
         self._build = build or self._real
         self._engine: Engine | None = None
         self._lock = threading.Lock()
@@ -55,11 +58,39 @@ class EngineClient:
     def _real(self) -> Engine:
         from wizard.engine import Engine
         from wizard.engine.verification import MOST_BESIDE_A_SCREEN
+
+        return Engine(self.workspace.ensure(), most=MOST_BESIDE_A_SCREEN)
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """The workspace; nothing of it is made yet."""
         from wizard.workspace import Workspace
 
-        workspace = Workspace(self._folder) if self._folder else Workspace.default()
-        workspace.ensure()
-        return Engine(workspace, most=MOST_BESIDE_A_SCREEN)
+        return Workspace(self._folder) if self._folder else Workspace.default()
+
+    def remembered_theme(self) -> str:
+        """The name of the theme that was chosen last, unchecked; '' where there is none. Reads one small file."""
+        if not self._remembers:
+            return ""
+        try:
+            with self.workspace.theme.open(encoding="utf-8") as file:
+                return file.read(100).strip()
+        except (OSError, ValueError):
+            return ""
+
+    def remember_theme(self, name: str) -> None:
+        """Keeps the name of the chosen theme for the next start. Raises `HostError` if it cannot be written."""
+        if not self._remembers:
+            return
+        from wizard import ownfiles
+        from wizard.errors import HostError
+
+        file = self.workspace.ensure().theme
+        try:
+            ownfiles.replace(file, f"{name}\n")
+        except OSError as error:
+            what = f"The chosen theme is not remembered: {error.strerror}"
+            raise HostError(what, where=str(file), todo="Check the folder's rights and free space") from error
 
     @property
     def engine(self) -> Engine:

@@ -7,7 +7,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from screens.state_styles import fit, inline
-from screens.themes import NO_HOST
+from screens.themes import CHIP_TEXT, NO_HOST
 
 MANY = 8
 """Hosts up to which each is named."""
@@ -40,9 +40,9 @@ class TitleBar(Widget):
         lead = f"{self.lead} " if self.lead else ""
         shown = Content.styled(lead, "$quiet")
         if len(self.hosts) > MANY:  # all of them: none is in hand
-            return Content.assemble(shown, (f" {len(self.hosts)} hosts ", f"bold #ffffff on {NO_HOST}"))
+            return Content.assemble(shown, (f" {len(self.hosts)} hosts ", f"bold {CHIP_TEXT} on {NO_HOST}"))
         for count, (name, colour) in enumerate(self.hosts):
-            tag = Content.styled(f" {inline(name, 24)} ", f"bold #ffffff on {colour}")
+            tag = Content.styled(f" {inline(name, 24)} ", f"bold {CHIP_TEXT} on {colour}")
             left_out = len(self.hosts) - count
             if shown.cell_length + tag.cell_length + (6 if left_out > 1 else 0) > room:
                 return Content.assemble(shown, f" +{left_out} ")
