@@ -80,14 +80,13 @@ class EngineClient:
 
     def remember_theme(self, name: str) -> None:
         """Keeps the name of the chosen theme for the next start. Raises `HostError` if it cannot be written."""
-        if not self._remembers:
-            return
         from wizard import ownfiles
         from wizard.errors import HostError
 
-        file = self.workspace.ensure().theme
+        if not self._remembers:
+            return
         try:
-            ownfiles.replace(file, f"{name}\n")
+            ownfiles.replace(file := self.workspace.ensure().theme, f"{name}\n")
         except OSError as error:
             what = f"The chosen theme is not remembered: {error.strerror}"
             raise HostError(what, where=str(file), todo="Check the folder's rights and free space") from error
