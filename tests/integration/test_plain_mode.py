@@ -114,8 +114,8 @@ def test_an_answer_that_cannot_be_used_is_asked_again_a_few_times(
 
 def test_a_question_mark_explains_a_question(plain: Converse, practice: PracticeStack) -> None:
     asked = plain("?", "q").stdout
-    assert "client certificate" in asked
-    assert asked.count("How to protect node_exporter on srv1?") == 1
+    assert "user name and password" in asked, "each level is explained"
+    assert asked.count("Type a number, or press Enter for the default.") == 2, "what to type is said again"
 
 
 def test_the_practice_stack_is_started_only_after_a_yes(plain: Converse, tmp_path: Path) -> None:

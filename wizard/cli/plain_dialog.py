@@ -102,9 +102,9 @@ def ask(title: str, take: Callable[[str], None], *, explain: Explain = tuple, se
         try:
             line = read_secret() if secret else read_line()
             if line.strip() == "?":
-                wrong += not explain()
                 for each in explain() or ("There is no more to say about this question.",):
                     say(each)
+                say(title)
                 continue
             take(line if secret else line.strip())
             return

@@ -129,8 +129,7 @@ class PlainWizard:
         from wizard import planner
 
         def explain() -> Iterator[str]:
-            yield question.why
-            yield question.more
+            yield from (question.more,) if question.more else ()
             if question.setting.name == "protect":
                 from wizard.planner.questions import LEVELS
 
@@ -148,11 +147,11 @@ class PlainWizard:
         if question.kind == "choice":
             if question.setting.name == "protect" and state:
                 say(f"Found: {state}")
-            title = f"{question.title}? {question.why}"
+            title = f"{question.title}. {question.why}"
             value = choose(title, question.choices, question.default, explain=lambda: tuple(explain()))
             return stack if value == question.default else planner.answer(stack, question.setting, value)
         ask(
-            f"{question.title}? {question.why} {_how(question)}",
+            f"{question.title}. {question.why} {_how(question)}",
             take,
             explain=lambda: tuple(explain()),
             secret=question.kind == "password",
@@ -258,7 +257,7 @@ class PlainWizard:
 def _how(question: Question) -> str:
     """How a question is answered that has no choices."""
     if question.kind == "password":
-        return "Type it, or press Enter for none of your own."
+        return "Type it, or press Enter to leave it empty."
     if question.default:
         return f"Type it, or press Enter for the default: {question.default}"
     return "Type it, or press Enter to leave it empty."
