@@ -144,7 +144,7 @@ def test_what_would_do_is_planned(bench: Bench) -> None:
 
 def mismatched(bench: Bench) -> tuple[Stack, str, str, str]:
     other = bench.leaf("other")
-    return bench.own(key_file=other.key), "does not belong to", str(other.key), "mend"
+    return bench.own(key_file=other.key), "does not belong to", str(other.key), "Replace"
 
 
 def leaf_as_ca(bench: Bench) -> tuple[Stack, str, str, str]:
@@ -154,12 +154,12 @@ def leaf_as_ca(bench: Bench) -> tuple[Stack, str, str, str]:
 
 def another_ca(bench: Bench) -> tuple[Stack, str, str, str]:
     other = by_openssl.authority(bench.files / "another", "Another CA")
-    return bench.own(ca_file=other.certificate), "signed", str(bench.good.certificate), "mend"
+    return bench.own(ca_file=other.certificate), "signed", str(bench.good.certificate), "Replace"
 
 
 def expired(bench: Bench) -> tuple[Stack, str, str, str]:
     pair = bench.leaf("expired", begin=LONG_AGO[0], end=LONG_AGO[1])
-    return bench.own(cert_file=pair.certificate, key_file=pair.key), "expired", str(pair.certificate), "mend"
+    return bench.own(cert_file=pair.certificate, key_file=pair.key), "expired", str(pair.certificate), "Replace"
 
 
 def not_yet_valid(bench: Bench) -> tuple[Stack, str, str, str]:
@@ -168,7 +168,7 @@ def not_yet_valid(bench: Bench) -> tuple[Stack, str, str, str]:
         bench.own(cert_file=pair.certificate, key_file=pair.key),
         "valid only from",
         str(pair.certificate),
-        "mend",
+        "Replace",
     )
 
 
@@ -184,7 +184,7 @@ def missing_name(bench: Bench) -> tuple[Stack, str, str, str]:
 
 def for_clients(bench: Bench) -> tuple[Stack, str, str, str]:
     pair = bench.leaf("purpose", usage="clientAuth")
-    return bench.own(cert_file=pair.certificate, key_file=pair.key), "server", str(pair.certificate), "mend"
+    return bench.own(cert_file=pair.certificate, key_file=pair.key), "server", str(pair.certificate), "Replace"
 
 
 def encrypted(bench: Bench) -> tuple[Stack, str, str, str]:
@@ -373,13 +373,13 @@ def version(bench: Bench, request: pytest.FixtureRequest) -> Iterator[None]:
 def test_a_setting_that_this_version_lacks(bench: Bench, settings: dict[str, Any], said: str) -> None:
     protect = settings["protect"]
     rest = {key: value for key, value in settings.items() if key != "protect"}
-    bench.refused(bench.stack(*protect, **rest), said, "srv1/node_exporter", "upgrade node_exporter")
+    bench.refused(bench.stack(*protect, **rest), said, "srv1/node_exporter", "Upgrade node_exporter")
 
 
 @pytest.mark.parametrize("version", ["1.1.0"], indirect=True)
 def test_headers_on_a_version_that_lacks_them(bench: Bench, version: None) -> None:
     stack = bench.stack("tls", headers={"X-Frame-Options": "deny"})
-    bench.refused(stack, "headers", "srv1/node_exporter", "upgrade node_exporter")
+    bench.refused(stack, "headers", "srv1/node_exporter", "Upgrade node_exporter")
 
 
 @pytest.mark.parametrize("version", ["1.9.1"], indirect=True)

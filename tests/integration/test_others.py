@@ -514,7 +514,7 @@ def test_a_jobs_other_way_to_be_let_in_is_kept_with_tls_and_stops_a_password(
     kind = other.partition(":")[0]
     with pytest.raises(ConfigError, match=f"job node authenticates with {kind}") as caught:
         engine.plan(protected("tls", "basic_auth"))
-    assert f"remove {kind} there" in caught.value.todo
+    assert f"Remove {kind} there" in caught.value.todo
 
 
 # -- Alertmanagers among themselves -------------------------------------------------------------------------
