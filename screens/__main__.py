@@ -1,6 +1,6 @@
-"""The front door: opens the wizard, or hands over to the command line. The only place that knows both.
+"""The entry point: opens the wizard, or hands over to the command line. The only module that knows both.
 
-What the wizard itself takes is read here by hand: the command line's parser, and all that it imports, would
+What the wizard itself takes is read here without a parser: the command line's parser, and all that it imports, would
 make the first frame wait. Anything else, mistakes and --help included, is the command line's.
 """
 

@@ -60,7 +60,7 @@ class FirescreenApp(Wizard):
     CSS_PATH = "app.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", show=False, priority=True),
-        Binding("ctrl+p", "command_palette", "All commands", show=False),
+        Binding("ctrl+p", "command_palette", "Commands", show=False),
     ]
 
     def __init__(self, *, stack: Path | None, practice: bool, client: EngineClient) -> None:
@@ -157,14 +157,14 @@ class FirescreenApp(Wizard):
             self.stack_session.open_file(self._first_stack)
         else:
             self.stack_session.scan()
-        self.ask(self.client.cut_off, self._offer_recovery)
+        self.ask(self.client.interrupted_run, self._offer_recovery)
         if not self.is_headless and sys.__stdin__ is not None and sys.__stdin__.isatty():
             self.set_interval(3, self._end_with_terminal)
 
     def _end_with_terminal(self) -> None:
-        """Ends as SIGHUP does where the terminal is gone and nobody said so: nobody could end it any more.
+        """Ends as after SIGHUP where the terminal is gone without one: nobody could end the wizard any more.
 
-        A run is cut off then, as its journal knows; `recover` settles it.
+        A run is interrupted then, which its journal shows; `recover` rolls it back.
         """
         import signal
         import termios
@@ -326,7 +326,7 @@ class FirescreenApp(Wizard):
             ask_to_stop(self)
 
     def stop_and_leave(self) -> None:
-        """Stops the run in hand and leaves when the engine has come back."""
+        """Stops the current run and leaves when the engine has come back."""
         if self.runs.working:
             self.runs.cancel_then(lambda: self.exit(0))
         else:
@@ -340,15 +340,15 @@ class FirescreenApp(Wizard):
 
 
 def _own_fault(error: Exception) -> ErrorMessage:
-    """An error that nobody foresaw, told so that it can be reported and without any value in it."""
+    """An unexpected error, as it can be reported: without any value in it."""
     from wizard.redact import plain, redact
 
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return ErrorMessage(
-        "Firescreen made a mistake",
+        "Internal error",
         redact(plain(f"{type(error).__name__}: {error}", 400)),
         f"{Path(frame.filename).name}, line {frame.lineno}",
-        "Please report these lines. History shows what was changed, and undoes it.",
+        "Report these lines. History shows what was changed, and can undo it.",
     )
 
 

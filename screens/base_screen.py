@@ -1,4 +1,4 @@
-"""What every full screen has: the bar on top, the keys at the bottom, help, and a way back that loses nothing."""
+"""What every full screen has: the title bar, the keys at the bottom, help, and the key back."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Page(Screen[None]):
         self.query_one(TitleBar).place = place
 
     def set_hosts(self, names: tuple[str, ...]) -> None:
-        """Names the hosts in hand in the bar, each in its own colour."""
+        """Names hosts in the title bar, each in its own colour."""
         session = self.firescreen.session
         bar = self.query_one(TitleBar)
         colours = host_colours(session.hosts)
@@ -96,10 +96,10 @@ class Page(Screen[None]):
         ) or (("this machine" if session.place == "here" else "no host yet", NO_HOST),)
 
     def show_session(self, session: Session) -> None:
-        """Draws what is known of the stack in hand."""
+        """Draws the current stack."""
 
     def show_run(self, state: RunState) -> None:
-        """Draws the run in hand."""
+        """Draws the current run."""
 
     def action_back(self) -> None:
         """To the screen that opened this one."""

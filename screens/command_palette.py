@@ -34,49 +34,57 @@ THEME_WORDS = (
 def commands(app: Wizard) -> Iterable[SystemCommand]:
     """What Ctrl+P lists."""
     yield SystemCommand(
-        "Secure", "Choose how, see every change, then decide", lambda: app.open_menu_entry("secure")
+        "Secure", "Choose levels, review every change, then apply", lambda: app.open_menu_entry("secure")
     )
-    yield SystemCommand("Other hosts", "Test them, take them in hand", lambda: app.open_menu_entry("hosts"))
+    yield SystemCommand("Other hosts", "Test hosts and use them", lambda: app.open_menu_entry("hosts"))
     if app.session.place in ("file", "hosts"):
         yield SystemCommand(
             "Back to this machine", "The hosts stay as they are", lambda: app.open_menu_entry("leave")
         )
     if app.session.place == "practice":
         yield SystemCommand(
-            "Back to this machine", "The practice programs go on", lambda: app.open_menu_entry("leave")
+            "Back to this machine", "The practice stack keeps running", lambda: app.open_menu_entry("leave")
         )
         yield SystemCommand(
-            "End practice", "Stop its programs, remove its folders", lambda: app.open_menu_entry("stop")
+            "End practice", "Stop the programs, remove their folders", lambda: app.open_menu_entry("stop")
         )
     else:
-        yield SystemCommand("Practise", "Open the practice stack", lambda: app.open_menu_entry("practise"))
+        yield SystemCommand(
+            "Practise", "Start and open the practice stack", lambda: app.open_menu_entry("practise")
+        )
         yield SystemCommand(
             "Practise with the whole stack",
-            "Five programs that ask one another",
+            "Five components that use each other",
             lambda: app.open_menu_entry("whole"),
         )
-    yield SystemCommand("Trust picture", "Who asks whom, and what is checked", lambda: _trust_map(app))
-    yield SystemCommand("Follow a lab", "Learn it by hand", lambda: app.open_menu_entry("lab"))
     yield SystemCommand(
-        "Certificates and users", "What exists and until when", lambda: app.open_menu_entry("holdings")
+        "Trust map", "Who connects to whom, and what each side checks", lambda: _trust_map(app)
     )
     yield SystemCommand(
-        "History", "RunController, their reports, undo", lambda: app.open_menu_entry("history")
+        "Follow a lab", "Type every step yourself, checked as you go", lambda: app.open_menu_entry("lab")
     )
-    yield SystemCommand("What does this mean?", "Paste an error, read its cause", lambda: _explain(app))
     yield SystemCommand(
-        "Ask by hand",
-        "The probe console: one request, taken apart",
+        "Certificates and users",
+        "What exists, where, and until when",
+        lambda: app.open_menu_entry("holdings"),
+    )
+    yield SystemCommand(
+        "History", "Past runs, their reports, undo", lambda: app.open_menu_entry("history")
+    )
+    yield SystemCommand("Explain an error", "Paste an error, read its cause", lambda: _explain(app))
+    yield SystemCommand(
+        "Probe console",
+        "Send one request and see every detail",
         lambda: app.open_page(Route.PROBE_CONSOLE),
     )
-    yield SystemCommand("Words explained", "CA, SAN, bcrypt, scrape and the rest", lambda: _words(app))
-    yield SystemCommand("Look again", "Ask the hosts once more", app.stack_session.rescan)
+    yield SystemCommand("Glossary", "CA, SAN, bcrypt, scrape and other terms", lambda: _words(app))
+    yield SystemCommand("Rescan", "Scan the hosts again", app.stack_session.rescan)
     yield SystemCommand("Change theme", "Dark, light, high contrast and more", app.search_themes)
     for words, theme in THEME_WORDS:
         yield SystemCommand(words, "Change the theme", partial(app.use_theme, theme.name), discover=False)
     for words in ("Change colours", "Change colors", "Appearance"):
         yield SystemCommand(words, "Change the theme", app.search_themes, discover=False)
-    yield SystemCommand("Quit", "Leave Firescreen", lambda: app.call_later(app.action_quit))
+    yield SystemCommand("Quit", "Close Firescreen", lambda: app.call_later(app.action_quit))
 
 
 def _explain(app: Wizard) -> None:

@@ -1,4 +1,4 @@
-"""The runs: what each changed, how it ended, its report, and the way back."""
+"""The history: what each run changed, how it ended, its report, and undo."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from screens.state_styles import RESULT, diff, hang, inline
 if TYPE_CHECKING:
     from wizard.model import RunRecord
 
-# The journal keeps one word for a run that failed and one that was stopped.
-ENDED = {**RESULT, "rolled-back": ("↶", "ended early", "$warning")}
+# The journal has one state for a run that failed and one that was stopped.
+ENDED = {**RESULT, "rolled-back": ("↶", "rolled back", "$warning")}
 
 
 class HistoryPage(Page):
-    """Screen 10 of the storyboard."""
+    """Lists the runs; undoes one, or writes its report."""
 
     PLACE = "History"
     HELP = """\
-Every run of Firescreen, the newest first, with the very lines that it changed (secrets masked).
+Every run of Firescreen, the newest first, with the lines that it changed (secrets are masked).
 
-'u' puts everything back that a run changed: bytes, modes, owners, services. 'o' writes a report of it (Markdown) \
-into Firescreen's folder and says where."""
+'u' undoes a run: the content, mode and owner of every file, and the services. 'o' writes a report of the run \
+(Markdown) to the workspace and shows its path."""
 
     CSS = """
     HistoryPage #count { padding: 1 2 0 2; height: auto; }
@@ -44,7 +44,7 @@ into Firescreen's folder and says where."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("u", "undo", "Undo"),
         Binding("o", "report", "Report"),
-        Binding("w", "wide", "Wide", tooltip="Give the right side the whole width"),
+        Binding("w", "wide", "Wide", tooltip="Hide or show the list of runs"),
         Binding("pagedown", "scroll_text(1)", "Scroll down", show=False, priority=True),
         Binding("pageup", "scroll_text(-1)", "Scroll up", show=False, priority=True),
         Binding("up", "scroll_line(-1)", show=False),
@@ -56,7 +56,7 @@ into Firescreen's folder and says where."""
         self._records: tuple[RunRecord, ...] = ()
 
     def body(self) -> ComposeResult:
-        """Runs left, the one in hand right."""
+        """Runs left, the selected one right."""
         yield Static("reading the journal…", id="count", markup=False)
         with Horizontal(id="panes"):
             yield OptionList(id="list", markup=False)
@@ -76,7 +76,7 @@ into Firescreen's folder and says where."""
         words = (
             f"{count} run{'s' * (count != 1)}, the newest first."
             if count
-            else ("No run yet. What Firescreen changes will be listed here, line by line, with the way back.")
+            else ("No runs yet. Every run will be listed here with its changes, and can be undone.")
         )
         self.query_one("#count", Static).update(words)
         listed = self.query_one("#list", OptionList)
@@ -89,7 +89,7 @@ into Firescreen's folder and says where."""
 
     @property
     def record(self) -> RunRecord | None:
-        """The run in hand."""
+        """The selected run."""
         at = self.query_one("#list", OptionList).highlighted
         return self._records[at] if at is not None and at < len(self._records) else None
 
@@ -112,7 +112,7 @@ into Firescreen's folder and says where."""
             self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only what makes sense for the run in hand."""
+        """Offers only the keys that make sense for the selected run."""
         record = self.record if self.is_mounted and self.is_open else None
         if action == "undo":
             return record is not None and record.state in ("proven", "applied", "changed", "partly")
@@ -121,7 +121,7 @@ into Firescreen's folder and says where."""
         return True
 
     def action_undo(self) -> None:
-        """Puts back what the run changed."""
+        """Undoes the run."""
         if self.record:
             ask_to_undo(self.firescreen, self.record.run)
 
@@ -132,22 +132,22 @@ into Firescreen's folder and says where."""
             self.firescreen.ask(
                 lambda: self.firescreen.client.engine.report(record.run),
                 lambda path: self.app.notify(
-                    f"The report is {inline(str(path), 400)}", timeout=12, markup=False
+                    f"Report written to {inline(str(path), 400)}", timeout=12, markup=False
                 ),
             )
 
     def action_scroll_line(self, lines: int) -> None:
-        """The text, a line: the arrows, while there is no list for them to move in."""
+        """Scrolls the text by a line while the list is hidden."""
         self.query_one("#detail", VerticalScroll).scroll_relative(y=lines, animate=False)
 
     def action_wide(self) -> None:
-        """Hides or shows the list; one that was hidden has lost the focus."""
+        """Hides or shows the list; a hidden list loses the focus."""
         self.toggle_class("-wide")
         if not self.has_class("-wide"):
             self.call_after_refresh(self.query_one("#list", OptionList).focus)
 
     def action_scroll_text(self, pages: int) -> None:
-        """The text of the run in hand, a page."""
+        """Scrolls the text of the selected run by a page."""
         detail = self.query_one("#detail", VerticalScroll)
         detail.scroll_relative(y=pages * max(detail.size.height - 2, 1), animate=False)
 

@@ -1,4 +1,4 @@
-"""The certificates and users that exist: for whom, until when, where they lie and with which mode. Shows only."""
+"""The inventory of certificates and users: for whom, until when, and where. Changes nothing."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ SOON = 30 * 86400.0
 
 
 class InventoryPage(Page):
-    """Screen 9 of the storyboard."""
+    """Lists the certificates and users."""
 
     PLACE = "Certificates and users"
     HELP = """\
-What exists on the hosts in hand and in Firescreen's own folder, as it was just read.
+Everything on the current hosts and in the workspace, as just read.
 
-A CA (certificate authority) is a key that signs certificates; its own key never leaves Firescreen's folder. A \
-certificate is good for the names it lists and until its last day: after that Prometheus refuses the server. Of a \
-password the servers know a hash only; Prometheus reads it from a file that it alone can read."""
+A CA (certificate authority) has a key that signs certificates; this key never leaves the workspace. A certificate is \
+valid for the names it lists until it expires; after that, Prometheus does not trust the server. Servers store only a \
+hash of a password; Prometheus reads the password from a file that only it can read."""
 
     CSS = """
     InventoryPage #count { padding: 1 2 0 2; height: auto; }
@@ -41,15 +41,15 @@ password the servers know a hash only; Prometheus reads it from a file that it a
     InventoryPage #detail { height: 9; padding: 0 2; border-top: solid $panel; }
     InventoryPage #text { height: auto; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("r", "look", "Look again")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("r", "read", "Read again")]
 
     def __init__(self) -> None:
         super().__init__()
         self._found: tuple[InventoryItem, ...] = ()
 
     def body(self) -> ComposeResult:
-        """A list, and the one in hand beneath."""
-        yield Static("looking…", id="count", markup=False)
+        """A list, and the selected entry below."""
+        yield Static("reading certificates and users…", id="count", markup=False)
         yield Static("", id="head", markup=False)
         yield OptionList(id="list", markup=False)
         with VerticalScroll(id="detail", can_focus=False):
@@ -57,19 +57,17 @@ password the servers know a hash only; Prometheus reads it from a file that it a
 
     def on_mount(self) -> None:
         """Reads what there is."""
-        self.action_look()
+        self.action_read()
 
     def on_resize(self) -> None:
         """The columns follow the width."""
         self._draw()
 
-    def action_look(self) -> None:
+    def action_read(self) -> None:
         """Reads it once more."""
         stack = self.firescreen.session.stack
         if stack is None:
-            self.query_one("#count", Static).update(
-                "Firescreen is still looking at the hosts; press 'r' in a moment."
-            )
+            self.query_one("#count", Static).update("The scan is still running. Press 'r' in a moment.")
             return
         self.firescreen.ask(lambda: self.firescreen.client.inventory(stack), self._have, self._refused)
 
@@ -92,13 +90,13 @@ password the servers know a hash only; Prometheus reads it from a file that it a
             words = f"Certificates: {certificates}. Files with a user's password: {len(self._found) - certificates}."
         else:
             words = (
-                "None yet. Securing something makes a CA, certificates and a user; they are listed here then."
+                "None yet. Securing a component creates a CA, certificates and a user, which are listed here."
             )
         self.query_one("#count", Static).update(words)
         self.query_one("#detail").display = bool(self._found)
         room = max(self.size.width - 6, 40)
         self.query_one("#head", Static).update(
-            _columns(room, "kind", "for whom", "host", "until") if self._found else ""
+            _columns(room, "kind", "for", "host", "expires") if self._found else ""
         )
         listed = self.query_one("#list", OptionList)
         at = listed.highlighted or 0
@@ -121,7 +119,7 @@ def _columns(room: int, kind: str, whom: str, host: str, until: str) -> str:
 def _line(room: int, one: InventoryItem) -> Content:
     until, colour = _until(one)
     text = _columns(
-        room, KINDS[one.kind], one.for_whom, "own folder" if one.host == "workspace" else one.host, ""
+        room, KINDS[one.kind], one.for_whom, "workspace" if one.host == "workspace" else one.host, ""
     )[: room - 18]
     return Content.assemble(text, (fit(until, 18), colour))
 
@@ -132,9 +130,9 @@ def _until(one: InventoryItem) -> tuple[str, str]:
     day = time.strftime("%Y-%m-%d", time.gmtime(one.not_after))
     left = one.not_after - time.time()
     if left < 0:
-        return f"✗ over {day}", "$error"
+        return f"✗ expired {day}", "$error"
     if left < SOON:
-        return f"! soon {day}", "$warning"
+        return f"! {day}", "$warning"
     return f"✓ {day}", "$success"
 
 
@@ -146,7 +144,7 @@ def _detail(one: InventoryItem) -> Content:
             Content.assemble(("file   ", "$quiet"), inline(one.path, 400)),
             Content.assemble(("on     ", "$quiet"), place(one.host)),
             Content.assemble(("mode   ", "$quiet"), f"{one.mode:04o}"),
-            Content.assemble(("until  ", "$quiet"), (until, colour)),
+            Content.assemble(("expires", "$quiet"), " ", (until, colour)),
             Content.assemble(("note   ", "$quiet"), safe(one.note, 300)),
         ]
     )

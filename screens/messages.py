@@ -1,4 +1,4 @@
-"""Every message that crosses from a thread, or from one screen to another; nothing here touches a widget."""
+"""The messages that a thread posts to the app."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from textual.message import Message
 
 
 class EventsWaiting(Message):
-    """The engine said something that must be seen at once; a newer one makes an older one needless."""
+    """The engine has emitted events; a newer message replaces an older one."""
 
     def can_replace(self, message: Message) -> bool:
-        """Two of these in the queue are one."""
+        """Whether the older message is one of these too."""
         return isinstance(message, EventsWaiting)
 
 
 class Progress(Message):
-    """A line about something slow that goes on, e.g. the practice stack being made ready."""
+    """A line about slow work in progress, e.g. the practice stack being prepared."""
 
     def __init__(self, line: str) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class Progress(Message):
 
 
 class WorkDone(Message):
-    """What a thread was asked has an answer, or a question; `deliver` hands it over on the screen's own thread."""
+    """A thread has an answer or an error; `deliver` hands it over on the app's own thread."""
 
     def __init__(self, deliver: Callable[[], None]) -> None:
         super().__init__()

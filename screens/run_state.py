@@ -29,7 +29,7 @@ Phase = Literal["idle", "running", "stopping", "finished"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepState:
-    """One step of the run and how far it is: '' (to do), running, done, failed or undone."""
+    """One step of the run and its state: '' (to do), running, done, failed or undone."""
 
     id: str
     title: str
@@ -39,7 +39,7 @@ class StepState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostRow:
-    """One host of the run: how far it is, what is being done there, and what went wrong."""
+    """One host of the run: its state, its current step, and its error."""
 
     host: str
     state: HostState = "waiting"
@@ -49,7 +49,7 @@ class HostRow:
     now: str = ""
     """What is being done there, in one line; '' for nothing."""
     failing: bool = False
-    """Whether a change failed there; why, and that it was put back, is said a moment later."""
+    """Whether a change failed there; its error and the rollback follow."""
     error: ErrorMessage | None = None
     lines: tuple[str, ...] = ()
     """What was said about it, the oldest first, at most MAX_HOST_LINES."""
@@ -82,14 +82,14 @@ class RunState:
     kind: RunKind = "apply"
     phase: Phase = "idle"
     run: str = ""
-    activity: Literal["changing", "proving", "putting back"] = "changing"
+    activity: Literal["changing", "verifying", "rolling back"] = "changing"
     steps: tuple[StepState, ...] = ()
     hosts: tuple[HostRow, ...] = ()
-    """The hosts on which something is changed or put back, and those that were out of reach."""
+    """The hosts that are changed or rolled back, and those that are unreachable."""
     canary: str = ""
-    """The host that goes first; '' for none."""
+    """The canary; '' for none."""
     plan: Plan | None = None
-    """What is carried out, for who compares what was sent with what arrived."""
+    """What is applied."""
     current: str = ""
     done: int = 0
     total: int = 0
@@ -99,7 +99,7 @@ class RunState:
     waiting_host: str = ""
     attempts: tuple[Attempt, ...] = ()
     arrows: tuple[Arrow, ...] = ()
-    """Who asks whom by the plan that is carried out or proven."""
+    """The connections by the plan that is applied or verified."""
     ups: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """For each instance, what Prometheus said of it so far, oldest first: 'up' or 'down'."""
     error: ErrorMessage | None = None
@@ -114,11 +114,11 @@ class RunState:
 
     @property
     def step(self) -> StepState | None:
-        """The step in hand."""
+        """The current step."""
         return next((step for step in self.steps if step.id == self.current), None)
 
     def row(self, host: str) -> HostRow | None:
-        """How it stands on a host; None if the run has nothing to do there."""
+        """The row of a host; None if the run has nothing to do there."""
         return next((row for row in self.hosts if row.host == host), None)
 
 
@@ -134,16 +134,16 @@ def begin(
     Args:
         kind: what is done.
         steps: of the plan; none where there is no plan.
-        away: hosts that are left alone because they could not be reached, and why.
-        canary: the host that goes first; '' for none.
+        away: unreachable hosts, which are left alone, and why.
+        canary: the host that is changed and verified before the others; '' for none.
     """
     totals = Counter(change.host for step in steps for change in step.changes if change.host != OWN_FOLDER)
     return RunState(
         kind=kind,
         phase="running",
-        activity="putting back"
+        activity="rolling back"
         if kind in ("undo", "recover")
-        else "proving"
+        else "verifying"
         if kind == "verify"
         else "changing",
         steps=tuple(StepState(id=step.id, title=step.title, host=step.host) for step in steps),
@@ -161,10 +161,10 @@ def begin(
 
 def _out_of_reach(host: str, why: str) -> ErrorMessage:
     return ErrorMessage(
-        "The host cannot be reached",
+        "The host is unreachable",
         why,
         host,
-        "It was left alone. Bring it within reach, then try again: only what is missing is done.",
+        "Make it reachable, then try again: the new plan has only the missing changes.",
     )
 
 
@@ -213,9 +213,9 @@ def _changed(state: RunState, event: Event) -> RunState:
         StepState(id=event.step, title=event.text or event.step, host=event.host),
     )
     steps = (*state.steps[:place], replace(known[0], state=event.state), *state.steps[place + 1 :])
-    # After the canary was proven the others are changed: it goes to and fro.
-    again = event.state == "running" and state.activity == "proving"
-    activity = "putting back" if event.state == "undone" else "changing" if again else state.activity
+    # The other hosts are changed after the canary was verified: it alternates.
+    again = event.state == "running" and state.activity == "verifying"
+    activity = "rolling back" if event.state == "undone" else "changing" if again else state.activity
     return replace(
         state,
         steps=steps,
@@ -233,7 +233,7 @@ def _probed(state: RunState, event: Event) -> RunState:
     before = state.attempts
     place = next((at for at, other in enumerate(before) if other.probe.id == attempt.probe.id), len(before))
     kept = (*before[:place], attempt, *before[place + 1 :])
-    activity = state.activity if state.activity == "putting back" else "proving"
+    activity = state.activity if state.activity == "rolling back" else "verifying"
     state = replace(state, attempts=kept, activity=activity, waiting="")
     if attempt.probe.kind != "up":
         return state
@@ -244,13 +244,13 @@ def _probed(state: RunState, event: Event) -> RunState:
 
 
 def _put_back(state: RunState, event: Event) -> RunState:
-    """An undo has no plan to show: what it puts back are its steps."""
+    """An undo has no plan to show: what it rolls back are its steps."""
     steps = state.steps
     if state.kind in ("undo", "recover") and event.state == "undone" and event.text:
         step = StepState(id=event.text, title=event.text, host=event.host, state="undone")
         steps = (*(other for other in steps if other.id != step.id), step)
     return replace(
-        state, steps=steps, activity="putting back", waiting="", error=_trouble(event) or state.error
+        state, steps=steps, activity="rolling back", waiting="", error=_trouble(event) or state.error
     )
 
 
@@ -302,7 +302,7 @@ def _moved(row: HostRow, event: Event) -> HostRow:
             row = replace(row, state="working", done=row.done + 1) if undoing else row
             return replace(_with_line(row, event.text), now=event.text)
         case "waiting":
-            return replace(_with_line(row, f"by hand: {event.state}"), now="waits for your hand")
+            return replace(_with_line(row, f"run manually: {event.state}"), now="waits for your command")
         case "probe" if event.attempt is not None:
             attempt = event.attempt
             came = "" if event.state == "waiting" else f": {attempt.outcome}"
@@ -319,13 +319,13 @@ def _with_line(row: HostRow, text: str) -> HostRow:
 
 
 def _at_the_end(row: HostRow, result: str) -> HostRow:
-    """A row when nothing moves any more."""
+    """A row at the end of the run."""
     back = result in ("rolled-back", "cancelled", "undone") and row.state not in ("away", "stuck")
     return replace(row, now="", state="rolled-back") if back else replace(row, now="")
 
 
 def settled(rows: tuple[HostRow, ...], outcomes: Sequence[HostOutcome]) -> tuple[HostRow, ...]:
-    """The rows as the engine itself says at the end how each host stands."""
+    """The rows with the states that the engine reports at the end."""
     known = {row.host: row for row in rows}
     for one in outcomes:
         row = known.get(one.host) or HostRow(host=one.host)

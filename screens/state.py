@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from wizard.redact import Secret
 
 OWN_FOLDER = "workspace"
-"""The pseudo-host of what is written to Firescreen's own folder."""
+"""The pseudo-host of what is written to the workspace."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorMessage:
-    """An error as a person meets it: what happened, where, and what to do."""
+    """An error as it is shown: what happened, where, and what to do."""
 
     title: str
     what: str
@@ -29,21 +29,21 @@ class ErrorMessage:
 
     @classmethod
     def of(cls, error: FirescreenError) -> ErrorMessage:
-        """The three parts of an error of ours, with the last words of a service that did not come up."""
+        """The three parts of an error, with the last lines of the log of a service that did not start."""
         log: tuple[str, ...] = getattr(error, "log", ())
-        said = "\n".join(("", "It wrote:", *log[-6:])) if log else ""
+        said = "\n".join(("", "Last lines of its log:", *log[-6:])) if log else ""
         return cls(error.title, error.what + said, error.where, error.todo)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """The stack in hand: where it comes from, what the last look at it found, what was answered so far."""
+    """The current stack: where it comes from, its last scan, and the answers so far."""
 
     place: Literal["here", "practice", "file", "hosts"] = "here"
     stack: Stack | None = None
     scan: Scan | None = None
     busy: str = ""
-    """What is being done before the rows can be shown, in words; '' when nothing is."""
+    """What is being done before the components can be shown; '' for nothing."""
     told: tuple[str, ...] = ()
     """What was said while it was done, oldest first."""
     error: ErrorMessage | None = None
@@ -53,7 +53,7 @@ class Session:
     """Keys of the questions that the person has answered: scanning again keeps the stack then."""
     plan: Plan | None = None
     canary: str = ""
-    """The host that is to go first: its name, 'none', or '' to leave it to Firescreen."""
+    """The chosen canary: a host, 'none', or '' for Firescreen's choice."""
 
     @property
     def answers(self) -> Answers:
@@ -67,7 +67,7 @@ class Session:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """Names of the hosts in hand, in the stack's order."""
+        """Names of the stack's hosts, in its order."""
         return tuple(host.name for host in self.stack.hosts) if self.stack else ()
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 # state -> (sign, word, colour)
 EXPOSURE = {
-    "open": ("●", "open", "$error"),
-    "partly": ("◐", "partly", "$warning"),
+    "open": ("●", "unprotected", "$error"),
+    "partly": ("◐", "partial", "$warning"),
     "secured": ("✓", "secured", "$success"),
     "down": ("–", "no answer", "$quiet"),
 }
@@ -30,47 +30,47 @@ STEP = {
     "running": ("▸", "now", "$primary"),
     "done": ("✓", "done", "$success"),
     "failed": ("✗", "failed", "$error"),
-    "undone": ("↶", "put back", "$warning"),
+    "undone": ("↶", "rolled back", "$warning"),
 }
 RESULT = {
-    "proven": ("✓", "proven", "$success"),
+    "proven": ("✓", "verified", "$success"),
     "applied": ("✓", "applied", "$success"),
     "changed": ("◐", "changed, not verified", "$warning"),
-    "partly": ("◐", "partly proven", "$warning"),
+    "partly": ("◐", "partly verified", "$warning"),
     "nothing": ("✓", "nothing to do", "$success"),
-    "undone": ("↶", "put back", "$success"),
-    "rolled-back": ("↶", "failed, put back", "$warning"),
-    "cancelled": ("↶", "stopped, put back", "$warning"),
+    "undone": ("↶", "undone", "$success"),
+    "rolled-back": ("↶", "failed, rolled back", "$warning"),
+    "cancelled": ("↶", "stopped, rolled back", "$warning"),
     "failed": ("✗", "failed", "$error"),
-    "cut-off": ("✗", "cut off", "$error"),
+    "cut-off": ("✗", "interrupted", "$error"),
     "forgotten": ("–", "forgotten", "$warning"),
 }
 HOST = {
-    "waiting": ("·", "waiting", "$quiet"),
-    "working": ("▸", "working", "$primary"),
+    "waiting": ("·", "pending", "$quiet"),
+    "working": ("▸", "running", "$primary"),
     "changed": ("◔", "changed", "$primary"),
-    "proven": ("✓", "proven", "$success"),
-    "rolled-back": ("↶", "put back", "$warning"),
+    "proven": ("✓", "verified", "$success"),
+    "rolled-back": ("↶", "rolled back", "$warning"),
     "failing": ("✗", "failing", "$error"),
     "failed": ("✗", "failed", "$error"),
-    "away": ("–", "away", "$warning"),
-    "stuck": ("✗", "stuck", "$error"),
+    "away": ("–", "unreachable", "$warning"),
+    "stuck": ("✗", "needs recovery", "$error"),
 }
-"""How a host stands in a run; 'failed' is 'rolled-back' with something that went wrong there, 'failing' before it."""
+"""The state of a host in a run; 'failed' is 'rolled-back' with an error there, 'failing' the same before the rollback."""
 SEVERITY = {
-    "open": ("●", "open", "$error"),
+    "open": ("●", "unprotected", "$error"),
     "warning": ("!", "warning", "$warning"),
     "ok": ("✓", "fine", "$success"),
 }
 
 OUTCOME = {
-    "200": "let in",
-    "400": "turned away",
-    "401": "turned away",
-    "403": "turned away",
-    "429": "told to wait",
-    "untrusted": "not believed",
-    "refused": "not let in",
+    "200": "accepted",
+    "400": "rejected",
+    "401": "rejected",
+    "403": "rejected",
+    "429": "rate limited",
+    "untrusted": "not trusted",
+    "refused": "rejected",
     "up": "scraped",
     "down": "not scraped",
     "plain": "not encrypted",
@@ -80,17 +80,18 @@ OUTCOME = {
 """What an outcome means, in two words."""
 
 
-OWN_FOLDER = "Firescreen's own folder"
+WORKSPACE_NAME = "workspace"
+"""What the pseudo-host of Firescreen's folder is called on the screen."""
 
 
 def place(host: str) -> str:
-    """A host as a person reads it: Firescreen's own folder is no host to them."""
-    return OWN_FOLDER if host == "workspace" else inline(host, 40)
+    """The name of a host, or of the workspace."""
+    return WORKSPACE_NAME if host == "workspace" else inline(host, 40)
 
 
 def at(host: str) -> str:
-    """Where something is done: on srv1, in Firescreen's own folder."""
-    return f"{'in' if host == 'workspace' else 'on'} {place(host)}"
+    """Where something is done: on srv1, in the workspace."""
+    return "in the workspace" if host == "workspace" else f"on {place(host)}"
 
 
 def safe(text: str, limit: int = 2000, style: str = "") -> Content:
@@ -144,16 +145,13 @@ def _lines(text: str, limit: int = 40_000) -> list[str]:
 
 
 def protection_label(found: Exposure | None) -> str:
-    """How it is protected now, as short as a column: 'open', 'TLS + password'."""
+    """The level of protection that a component has now: 'none', 'TLS + password', 'mutual TLS'."""
     if found is None or found.state == "down":
         return "no answer"
-    guards = [word for word, there in (("pw", found.password), ("cert", found.client_certificate)) if there]
     if not found.tls:
-        return "password only" if found.password else "open"
-    return " + ".join(("TLS", *guards)) if len(guards) != 1 else f"TLS + {_LONG[guards[0]]}"
-
-
-_LONG = {"pw": "password", "cert": "cert"}
+        return "password only" if found.password else "none"
+    level = "mutual TLS" if found.client_certificate else "TLS"
+    return f"{level} + password" if found.password else level
 
 
 def describe_error(error: ErrorMessage) -> Content:

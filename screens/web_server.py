@@ -1,8 +1,7 @@
-"""The wizard in a browser, for classrooms without terminals: textual-serve behind a door of our own.
+"""The wizard in a browser, for classrooms without terminals: textual-serve behind access control of our own.
 
-Whoever gets in drives the wizard as the person who started it. So there is no way in without the secret of a link,
-also on loopback, where every web page of the same browser and every user of the machine could knock; and no way to
-offer it to other machines without TLS.
+A client works as the user who started the wizard. So access needs the secret of a link, also on loopback, where every
+web page of the same browser and every user of the machine can connect; and other machines need TLS.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 MOST_WINDOWS = 4
 """Wizards that are open at a time with one link: each is a process."""
-_ANSWER = "Open this with the whole link that firescreen serve has printed.\n"
+_ANSWER = "Open the whole link that firescreen serve printed.\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +78,9 @@ def serve(how: Serving, say: Callable[[str], None]) -> int:
         from aiohttp import web
     except ImportError as error:
         raise ProgramsError(
-            "the wizard in a browser needs one package more, textual-serve",
+            "the wizard in a browser needs the package textual-serve",
             where=sys.executable,
-            todo=f"install it: {shlex.quote(sys.executable)} -m pip install 'textual-serve>=1.1.3,<2' (or, where "
+            todo=f"Install it: {shlex.quote(sys.executable)} -m pip install 'textual-serve>=1.1.3,<2' (or, where "
             "Firescreen itself came by pip: pip install 'firescreen[serve]')",
         ) from error
     tls = _tls(how)
@@ -99,7 +98,7 @@ def serve(how: Serving, say: Callable[[str], None]) -> int:
             for number, secret in enumerate(links, start=1):
                 name = f"student {number}: " if len(links) > 1 else ""
                 say(f"{name}{_base(how, port)}/?token={secret}")
-            await _asked_to_end()
+            await _wait_for_signal()
         finally:
             await runner.cleanup()
 
@@ -108,13 +107,13 @@ def serve(how: Serving, say: Callable[[str], None]) -> int:
     except OSError as error:
         raise FirescreenError(
             f"{how.listen}:{how.port} cannot be listened on: {error.strerror}",
-            todo="choose another port with --port, or another address with --listen",
+            todo="Choose another port with --port, or another address with --listen",
         ) from error
     return 0
 
 
-async def _asked_to_end() -> None:
-    """Waits for Ctrl+C, or for whoever started this to end it: the wizards in it end in order."""
+async def _wait_for_signal() -> None:
+    """Waits for Ctrl+C or SIGTERM, so that the open wizards end in order."""
     asked = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, asked.set)
@@ -122,25 +121,25 @@ async def _asked_to_end() -> None:
 
 
 def check(how: Serving) -> None:
-    """Refuses a way that would give the wizard, and every password typed into it, to others.
+    """Rejects options that would expose the wizard, and every password typed into it, to others.
 
     Raises:
         InputError: with what to do instead.
     """
     if bool(how.cert) != bool(how.key):
-        raise InputError("a certificate and its key belong together", todo="name both: --cert F --key F")
+        raise InputError("a certificate needs its private key", todo="Name both: --cert F --key F")
     if how.url and not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?", how.url):
         raise InputError(
-            "that is no address of a web server", where=how.url, todo="e.g. https://labs.example.org"
+            "this is not the URL of a web server", where=how.url, todo="Give a URL like https://labs.example.org"
         )
     reached = (how.listen, urlsplit(how.url).hostname or "") if how.url else (how.listen,)
     if not how.secure and not all(map(_is_loopback, reached)):
         raise InputError(
-            "whoever reads along on the way would have the link, and with it this wizard: it works on your hosts as "
-            "you, and shows what you may see",
+            "without TLS, others on the network can read the link and use this wizard, which works on your hosts as your "
+            "user",
             where=how.url or how.listen,
-            todo="give it a certificate (--cert F --key F; firescreen cert issue makes one). Or leave it on loopback "
-            "and put a reverse proxy with https before it (--url https://…), or a tunnel: "
+            todo="Give it a certificate (--cert F --key F; firescreen cert issue creates one). Or listen on loopback only, "
+            "behind a reverse proxy with https (--url https://…) or a tunnel: "
             f"ssh -L {how.port}:127.0.0.1:{how.port} YOU@THIS-MACHINE",
         )
 
@@ -162,7 +161,7 @@ def _tls(how: Serving) -> ssl.SSLContext | None:
         raise InputError(
             f"this certificate cannot be served: {error.strerror or error.args[-1]}",
             where=f"{how.cert}, {how.key}",
-            todo="both are PEM files, and the key is that certificate's",
+            todo="Give two PEM files, a certificate and its private key",
         ) from error
     return context
 
@@ -195,7 +194,7 @@ def _known_secret(links: Mapping[str, Workspace], secret: str) -> str:
 
 
 def _app(how: Serving, links: Mapping[str, Workspace]) -> web.Application:
-    """The door, and behind it a textual-serve for each link."""
+    """The web application: access control, and a textual-serve for each link."""
     from aiohttp import web
     from textual_serve.server import Server
 
@@ -230,9 +229,9 @@ def _app(how: Serving, links: Mapping[str, Workspace]) -> web.Application:
     async def socket(request: web.Request) -> web.StreamResponse:
         secret = link_of(request)
         if not _same_origin(request, how):
-            raise web.HTTPForbidden(text="This page is not Firescreen's.\n")
+            raise web.HTTPForbidden(text="The request comes from another page.\n")
         if open_windows[secret] >= MOST_WINDOWS:
-            raise web.HTTPServiceUnavailable(text="Too many windows are open with this link: close one.\n")
+            raise web.HTTPServiceUnavailable(text="Too many windows are open with this link. Close one.\n")
         open_windows[secret] += 1
         try:
             return await servers[secret].handle_websocket(request)
@@ -285,7 +284,7 @@ def _socket(request: web.Request, how: Serving, path: str) -> str:
 
 
 def _same_origin(request: web.Request, how: Serving) -> bool:
-    """Whether a page of ours asks: a browser tells where a page came from, and cookies alone do not."""
+    """Whether the request comes from our own page: the browser says so in Origin, which cookies do not."""
     origin = request.headers.get("Origin")
     if origin is None:
         return True  # no browser

@@ -1,4 +1,4 @@
-"""Where each certificate is made and where it goes: from a plan, from what is read back after it, or from what lies there.
+"""Where each certificate is created and copied to: by a plan, by what is read after it, or by the files on the hosts.
 
 Pure: a certificate is the same where its SHA-256 fingerprint is the same, whatever its file is called. Of private
 keys only the place is kept, never a byte.
@@ -32,7 +32,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A certificate's file at one end of its way."""
+    """The file of a certificate, at its source or as a copy."""
 
     rights: str
     """Mode and owner, e.g. '0640 root:prometheus'."""
@@ -58,7 +58,7 @@ class CertificateFiles:
 
     summary: CertificateSummary
     made: Copy | None
-    """Its file in Firescreen's own folder, if there is one."""
+    """Its file in the workspace, if there is one."""
     copies: tuple[Copy, ...]
     """Its files on hosts."""
 
@@ -72,7 +72,7 @@ class CertificateFiles:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """The hosts that it goes to."""
+        """The hosts that it is copied to."""
         return tuple(dict.fromkeys(copy.place.host for copy in self.copies))
 
 
@@ -86,15 +86,15 @@ class PrivateKey:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """Where it lies; Firescreen's own folder counts as one."""
+        """Where it is; the workspace counts as a host."""
         return tuple(dict.fromkeys(place.host for place, _ in self.places))
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """All certificates of a stack on their way, and the keys that stay."""
+    """All certificates of a stack with their files, and the private keys."""
 
-    journeys: tuple[CertificateFiles, ...]
+    certificates: tuple[CertificateFiles, ...]
     keys: tuple[PrivateKey, ...]
     away: tuple[str, ...] = field(default=())
     """Hosts that could not be reached."""
@@ -104,7 +104,7 @@ _Files: TypeAlias = "dict[Place, tuple[FileState, CopyState]]"
 
 
 def planned(plan: Plan) -> Distribution:
-    """The way of each certificate as it will be once the plan is applied."""
+    """The certificates as they will be once the plan is applied."""
     files = _there(plan.facts)
     for change in plan.changes:
         if isinstance(change, WriteFile):
@@ -113,16 +113,16 @@ def planned(plan: Plan) -> Distribution:
                 files.pop(place, None)
             elif files.get(place, (None, ""))[0] != change.after:
                 files[place] = change.after, "planned"
-    return _travels(plan.facts, files)
+    return _distribution(plan.facts, files)
 
 
 def found(facts: Facts) -> Distribution:
-    """The certificates as they lie on the hosts."""
-    return _travels(facts, _there(facts))
+    """The certificates as they are on the hosts."""
+    return _distribution(facts, _there(facts))
 
 
 def read_back(plan: Plan, facts: Facts) -> Distribution:
-    """The way of each certificate of a plan, with what was read on the hosts after it."""
+    """The certificates of a plan, with what was read from the hosts after it."""
     sent = planned(plan)
     now = {
         key: End(state.rights, summary.fingerprint) for key, state, summary in _certificates(_there(facts))
@@ -138,15 +138,15 @@ def read_back(plan: Plan, facts: Facts) -> Distribution:
             return replace(copy, found=end, state=state)
         return replace(copy, state="missing" if copy.place in known else "unseen")
 
-    journeys = tuple(
+    certificates = tuple(
         replace(
-            journey,
-            made=arrived(journey.made) if journey.made else None,
-            copies=tuple(map(arrived, journey.copies)),
+            certificate,
+            made=arrived(certificate.made) if certificate.made else None,
+            copies=tuple(map(arrived, certificate.copies)),
         )
-        for journey in sent.journeys
+        for certificate in sent.certificates
     )
-    return replace(found(facts), journeys=journeys)
+    return replace(found(facts), certificates=certificates)
 
 
 def _other(now: dict[tuple[Place, str], End], place: Place) -> End | None:
@@ -162,26 +162,26 @@ def _there(facts: Facts) -> _Files:
     }
 
 
-def _travels(facts: Facts, files: _Files) -> Distribution:
+def _distribution(facts: Facts, files: _Files) -> Distribution:
     held: dict[str, tuple[CertificateSummary, list[Copy]]] = {}
     for (place, _), state, summary in _certificates(files):
         end = End(state.rights, summary.fingerprint)
         _, copies = held.setdefault(summary.fingerprint, (summary, []))
         copies.append(Copy(place, end, files[place][1]))
-    journeys = []
+    certificates = []
     for summary, copies in held.values():
-        # What the proof checks servers against is a copy of its own, beside the file that it was made in.
+        # The verification's copy of the CA certificate lies beside the file that it was created in.
         mine = [copy for copy in copies if copy.place.host == WORKSPACE]
         made = min(mine, key=lambda copy: "/trust/" in copy.place.path, default=None)
         theirs = tuple(copy for copy in copies if copy.place.host != WORKSPACE)
-        journeys.append(CertificateFiles(summary, made, theirs))
+        certificates.append(CertificateFiles(summary, made, theirs))
     order = {host: at for at, host in enumerate(facts.hosts)}
-    journeys.sort(key=lambda one: (one.kind != "CA certificate", not one.copies, _first(one, order)))
-    return Distribution(tuple(journeys), _keys(facts, files), tuple(facts.away))
+    certificates.sort(key=lambda one: (one.kind != "CA certificate", not one.copies, _first(one, order)))
+    return Distribution(tuple(certificates), _keys(facts, files), tuple(facts.away))
 
 
-def _first(journey: CertificateFiles, order: dict[str, int]) -> int:
-    return min((order.get(host, 0) for host in journey.hosts), default=0)
+def _first(certificate: CertificateFiles, order: dict[str, int]) -> int:
+    return min((order.get(host, 0) for host in certificate.hosts), default=0)
 
 
 def _certificates(files: _Files) -> Iterator[tuple[tuple[Place, str], FileState, CertificateSummary]]:
@@ -215,10 +215,10 @@ def _keys(facts: Facts, files: _Files) -> tuple[PrivateKey, ...]:
     return tuple(sorted(keys, key=lambda key: not key.of_ca))
 
 
-def counted(journeys: Iterable[CertificateFiles]) -> dict[CopyState, int]:
+def counted(certificates: Iterable[CertificateFiles]) -> dict[CopyState, int]:
     """How many copies are in which state."""
     counts: dict[CopyState, int] = {}
-    for journey in journeys:
-        for copy in journey.copies:
+    for certificate in certificates:
+        for copy in certificate.copies:
             counts[copy.state] = counts.get(copy.state, 0) + 1
     return counts

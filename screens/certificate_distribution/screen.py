@@ -1,4 +1,4 @@
-"""The certificate journey: where each certificate is made, where it goes, and whether it arrived; and what stays."""
+"""The certificate distribution: where each certificate is created and copied to, and where the private keys are."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ if TYPE_CHECKING:
 # state of a copy -> (sign, words, colour)
 COPY = {
     "planned": ("·", "will be written", "$primary"),
-    "there": ("✓", "is there", "$success"),
-    "arrived": ("✓", "arrived, the same", "$success"),
-    "other": ("✗", "another certificate is there", "$error"),
-    "missing": ("✗", "it is not there", "$error"),
+    "there": ("✓", "in place", "$success"),
+    "arrived": ("✓", "in place, identical", "$success"),
+    "other": ("✗", "another certificate", "$error"),
+    "missing": ("✗", "missing", "$error"),
     "unseen": ("–", "could not be read", "$warning"),
 }
-STAYS = "stays"
+KEYS = "keys"
 
 
 class DistributionPage(Page):
-    """Each certificate of a plan, or of the hosts in hand, on its way.
+    """Each certificate of a plan or of the current hosts, with all its files.
 
     Args:
-        plan: what is planned, or was carried out; None for what lies on the hosts.
-        read: whether the hosts are to be read now, because the plan was carried out.
+        plan: what is planned, or was applied; None for the certificates on the hosts.
+        read: whether the files are to be read from the hosts, because the plan was applied.
     """
 
-    PLACE = "Certificate journey"
+    PLACE = "Certificate distribution"
     HELP = """\
-Left: every certificate of the stack, and how many hosts it goes to. Right: where it is made, and each file that \
-holds it, with mode, owner and its SHA-256 fingerprint at both ends.
+Left: every certificate of the stack, and how many hosts it is copied to. Right: where it is created, and each file \
+that contains it, with mode, owner and the SHA-256 fingerprint of source and copy.
 
-A certificate is public: everybody who connects is shown it. What must not travel is the private key that belongs to \
-it; the last line on the left says where the keys are. The fingerprint is a short name for all the bytes of a \
-certificate: where it is the same at both ends, nothing was changed on the way."""
+A certificate is public: a server shows it to every client. Its private key must stay secret; the last line on the \
+left shows where the keys are. The fingerprint is a hash of the certificate: if source and copy have the same \
+fingerprint, they are identical."""
 
     CSS = """
     DistributionPage #head { padding: 1 2 0 2; height: auto; }
@@ -58,7 +58,7 @@ certificate: where it is the same at both ends, nothing was changed on the way."
     DistributionPage #text { height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("r", "read", "Read back", tooltip="Read the files on the hosts again"),
+        Binding("r", "read", "Read again", tooltip="Read the files on the hosts again"),
         Binding("c", "copy", "Copy", tooltip="Copy the command that shows the fingerprint on a host"),
         Binding("pagedown", "scroll_text(1)", "Scroll down", show=False, priority=True),
         Binding("pageup", "scroll_text(-1)", "Scroll up", show=False, priority=True),
@@ -67,18 +67,18 @@ certificate: where it is the same at both ends, nothing was changed on the way."
     def __init__(self, plan: Plan | None, *, read: bool) -> None:
         super().__init__()
         self._plan, self._read = plan, read
-        self._travels: Distribution | None = None
+        self._distribution: Distribution | None = None
 
     def body(self) -> ComposeResult:
-        """Certificates left, the way of the one in hand right."""
-        yield Static("reading…", id="head", markup=False)
+        """Certificates left, all files of the selected one right."""
+        yield Static("reading the certificates…", id="head", markup=False)
         with Horizontal(id="panes"):
             yield OptionList(id="list", markup=False)
             with VerticalScroll(id="detail", can_focus=False):
                 yield Static("", id="text", markup=False)
 
     def on_mount(self) -> None:
-        """Works it out, or reads it back."""
+        """Starts reading."""
         self.query_one("#panes").display = False
         self.action_read()
 
@@ -87,12 +87,12 @@ certificate: where it is the same at both ends, nothing was changed on the way."
         self.call_after_refresh(self._draw)
 
     def action_read(self) -> None:
-        """Reads the hosts, where there is something to read back."""
+        """Reads the files from the hosts, or takes them from the plan."""
         plan, read, app = self._plan, self._read, self.firescreen
         stack: Stack | None = plan.stack if plan else app.session.stack
         if stack is None:
             self.query_one("#head", Static).update(
-                "Firescreen is still looking at the hosts; go back a moment."
+                "The scan is still running. Go back and try again in a moment."
             )
             return
 
@@ -110,28 +110,32 @@ certificate: where it is the same at both ends, nothing was changed on the way."
 
         self.query_one("#head", Static).update(describe_error(error))
 
-    def _have(self, travels: Distribution) -> None:
-        self._travels = travels
-        self.query_one("#head", Static).update(_head(travels, read=self._read))
+    def _have(self, distribution: Distribution) -> None:
+        self._distribution = distribution
+        self.query_one("#head", Static).update(_head(distribution, read=self._read))
         listed = self.query_one("#list", OptionList)
         before = listed.highlighted or 0
         listed.set_options(
             [
-                *(Option(_entry(journey)) for journey in travels.journeys),
-                Option(Content.styled("What never leaves", "bold"), id=STAYS),
+                *(Option(_entry(certificate)) for certificate in distribution.certificates),
+                Option(Content.styled("Private keys", "bold"), id=KEYS),
             ]
         )
         self.query_one("#panes").display = True
-        listed.highlighted = min(before, len(travels.journeys))
+        listed.highlighted = min(before, len(distribution.certificates))
         listed.focus()
         self.refresh_bindings()
 
     @property
-    def journey(self) -> CertificateFiles | None:
-        """The certificate in hand; None on the line about what stays."""
+    def certificate(self) -> CertificateFiles | None:
+        """The selected certificate; None on the line about private keys."""
         at = self.query_one("#list", OptionList).highlighted
-        travels = self._travels
-        return travels.journeys[at] if travels and at is not None and at < len(travels.journeys) else None
+        distribution = self._distribution
+        return (
+            distribution.certificates[at]
+            if distribution and at is not None and at < len(distribution.certificates)
+            else None
+        )
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Another certificate."""
@@ -140,13 +144,13 @@ certificate: where it is the same at both ends, nothing was changed on the way."
         self.refresh_bindings()
 
     def _draw(self) -> None:
-        travels, journey = self._travels, self.journey
-        if travels is None or not self.is_open:
+        distribution, certificate = self._distribution, self.certificate
+        if distribution is None or not self.is_open:
             return
         width = max(self.app.size.width - 30 - 6, 30)
-        text = way(journey, width) if journey else stays(travels, width)
+        text = describe_certificate(certificate, width) if certificate else describe_keys(distribution, width)
         self.query_one("#text", Static).update(text)
-        hosts = journey.hosts if journey else (OWN_FOLDER,)
+        hosts = certificate.hosts if certificate else (OWN_FOLDER,)
         known = self.firescreen.session.hosts
         self.set_hosts(tuple(host for host in hosts if host in known) or (OWN_FOLDER,))
 
@@ -155,15 +159,15 @@ certificate: where it is the same at both ends, nothing was changed on the way."
         if action == "read":
             return self._read or self._plan is None
         if action == "copy":
-            return self._travels is not None and self.journey is not None
+            return self._distribution is not None and self.certificate is not None
         return True
 
     def action_copy(self) -> None:
-        """Copies the command that shows the same on a host."""
-        journey = self.journey
-        if journey is not None:
-            self.app.copy_to_clipboard(_command(journey) + "\n")
-            self.app.notify("Given to the terminal's clipboard.")
+        """Copies the command that shows the fingerprint on a host."""
+        certificate = self.certificate
+        if certificate is not None:
+            self.app.copy_to_clipboard(_command(certificate) + "\n")
+            self.app.notify("Copied to the terminal's clipboard.")
 
     def action_scroll_text(self, pages: int) -> None:
         """The right side, a page."""
@@ -171,21 +175,19 @@ certificate: where it is the same at both ends, nothing was changed on the way."
         detail.scroll_relative(y=pages * max(detail.size.height - 1, 1), animate=False)
 
 
-def _head(travels: Distribution, *, read: bool) -> Content:
+def _head(distribution: Distribution, *, read: bool) -> Content:
     from screens.certificate_distribution.data import counted
 
-    counts = counted(travels.journeys)
-    if not travels.journeys:
-        return Content("No certificate yet: securing something makes them.")
-    lead = (
-        "Read back from the hosts: " if read else "Nothing has been sent yet: " if "planned" in counts else ""
-    )
+    counts = counted(distribution.certificates)
+    if not distribution.certificates:
+        return Content("No certificates yet. Securing a component creates them.")
+    lead = "Read from the hosts: " if read else "Not copied yet: " if "planned" in counts else ""
     parts = []
     for state, (sign, words, colour) in COPY.items():
         number = counts.get(state, 0)  # type: ignore[call-overload]
         if number:
             parts.append(Content.assemble((f"{sign} ", f"bold {colour}"), f"{number} {words}"))
-    many = len(travels.journeys)
+    many = len(distribution.certificates)
     lines = [
         Content.assemble(
             (lead, "bold" if lead else ""),
@@ -195,41 +197,45 @@ def _head(travels: Distribution, *, read: bool) -> Content:
     ]
     if not parts:
         lines = lines[:1]
-    if travels.away:
+    if distribution.away:
         lines.append(
-            Content.assemble(("! ", "bold $warning"), inline(f"out of reach: {', '.join(travels.away)}", 200))
+            Content.assemble(
+                ("! ", "bold $warning"), inline(f"unreachable: {', '.join(distribution.away)}", 200)
+            )
         )
     return Content("\n").join(lines)
 
 
-def _names(journey: CertificateFiles) -> str:
-    return ", ".join(journey.summary.names) or journey.summary.subject.removeprefix("CN=")
+def _names(certificate: CertificateFiles) -> str:
+    return ", ".join(certificate.summary.names) or certificate.summary.subject.removeprefix("CN=")
 
 
-def _entry(journey: CertificateFiles) -> Content:
-    bad = next((copy for copy in journey.copies if copy.state in ("other", "missing")), None)
+def _entry(certificate: CertificateFiles) -> Content:
+    bad = next((copy for copy in certificate.copies if copy.state in ("other", "missing")), None)
     sign = Content.styled("✗ ", "bold $error") if bad else Content("")
-    hosts = journey.hosts
+    hosts = certificate.hosts
     to = (
-        "stays in Firescreen's folder"
+        "stays in the workspace"
         if not hosts
         else f"→ {place(hosts[0])}"
         if len(hosts) == 1
         else f"→ {len(hosts)} hosts"
     )
     title = (
-        journey.kind if "CA" in journey.summary.usage else fit(_names(journey).partition(",")[0], 24).rstrip()
+        certificate.kind
+        if "CA" in certificate.summary.usage
+        else fit(_names(certificate).partition(",")[0], 24).rstrip()
     )
-    kind = "" if "CA" in journey.summary.usage else f"{journey.kind.partition(' ')[0]} "
+    kind = "" if "CA" in certificate.summary.usage else f"{certificate.kind.partition(' ')[0]} "
     return Content.assemble(sign, (hang(title, 26, 0), "bold"), "\n", (f"{kind}{to}", "$quiet"))
 
 
-def way(journey: CertificateFiles, width: int) -> Content:
-    """All of one certificate: what it says, where it is made, and each file with both ends."""
-    summary = journey.summary
+def describe_certificate(certificate: CertificateFiles, width: int) -> Content:
+    """All of one certificate: its fields, where it is created, and each file with its fingerprints."""
+    summary = certificate.summary
     until = time.strftime("%Y-%m-%d", time.gmtime(summary.not_after))
     parts = [
-        Content.styled(hang(f"{journey.kind} · {_names(journey)}", width, 0), "bold"),
+        Content.styled(hang(f"{certificate.kind} · {_names(certificate)}", width, 0), "bold"),
         Content.styled(
             hang(f"{summary.key}, until {until}, signed by {summary.issuer.removeprefix('CN=')}", width, 0),
             "$quiet",
@@ -237,26 +243,26 @@ def way(journey: CertificateFiles, width: int) -> Content:
         Content.styled(hang(f"SHA-256 {_short(summary.fingerprint)}", width, 0), "$quiet"),
         Content(""),
     ]
-    if journey.made is not None:
-        made = journey.made
+    if certificate.made is not None:
+        made = certificate.made
         parts += [
-            Content.assemble(("made in ", "bold $primary"), (place(OWN_FOLDER), "bold")),
+            Content.assemble(("created in the ", "bold $primary"), (place(OWN_FOLDER), "bold")),
             *_copy(made, width, named=False),
         ]
-    elif journey.copies and journey.copies[0].state != "there":
-        text = "made in Firescreen's memory and signed there; only the host gets the file"
+    elif certificate.copies and certificate.copies[0].state != "there":
+        text = "created and signed in memory; only the host gets the file"
         parts.append(Content.styled(hang(text, width, 0), "$primary"))
     parts.append(Content(""))
-    if journey.copies:
-        many = len(journey.copies)
-        parts.append(Content.styled(f"goes to {many} file{'s' * (many != 1)}", "bold $primary"))
-        for copy in journey.copies:
+    if certificate.copies:
+        many = len(certificate.copies)
+        parts.append(Content.styled(f"copied to {many} file{'s' * (many != 1)}", "bold $primary"))
+        for copy in certificate.copies:
             parts += _copy(copy, width, named=True)
     else:
-        text = "goes to no host: the proof uses it to ask as a client would"
+        text = "copied to no host: the verification uses it as a client certificate"
         parts.append(Content.styled(hang(text, width, 0), "$quiet"))
-    parts += [Content(""), Content.styled("The same by hand ('c' copies)", "$quiet")]
-    parts.append(Content.assemble(("$ ", "bold $primary"), hang(_command(journey), width - 2, 0)))
+    parts += [Content(""), Content.styled("Command that shows the fingerprint ('c' copies it)", "$quiet")]
+    parts.append(Content.assemble(("$ ", "bold $primary"), hang(_command(certificate), width - 2, 0)))
     return Content("\n").join(parts)
 
 
@@ -273,29 +279,29 @@ def _copy(copy: Copy, width: int, *, named: bool) -> list[Content]:
             Content.styled(f"  {hang(f'{sent.rights}  {_short(sent.fingerprint)}', width, 2)}", "$quiet")
         )
         return lines
-    for word, end in (("sent ", sent), ("found", found)):
+    for word, end in (("source", sent), ("copy  ", found)):
         text = f"{word} {end.rights}  {_short(end.fingerprint)}"
         lines.append(Content.styled(f"  {hang(text, width, 2)}", "$quiet"))
     return lines
 
 
-def stays(travels: Distribution, width: int) -> Content:
-    """What must not travel, and where each private key really is."""
+def describe_keys(distribution: Distribution, width: int) -> Content:
+    """Why private keys stay where they are, and where each of them is."""
     parts = [
-        Content.styled("What never leaves", "bold"),
+        Content.styled("Private keys", "bold"),
         Content(
             hang(
-                "A certificate may be seen by anybody. The private key that belongs to it may not: who has it can "
-                "pass for its owner. Who has the CA's key can make certificates that your whole stack trusts.",
+                "A certificate is public, its private key is not: with the key, another server can pass for this one. "
+                "With the CA's key, anyone can create certificates that your whole stack trusts.",
                 width,
                 0,
             )
         ),
         Content(""),
     ]
-    parts.extend(line for key in travels.keys for line in _key(key, width))
-    if not travels.keys:
-        parts.append(Content("There is no private key yet."))
+    parts.extend(line for key in distribution.keys for line in _key(key, width))
+    if not distribution.keys:
+        parts.append(Content("No private keys yet."))
     return Content("\n").join(parts)
 
 
@@ -303,15 +309,19 @@ def _key(key: PrivateKey, width: int) -> list[Content]:
     hosts = key.hosts
     if key.of_ca:
         name = "The CA's key"
-        ok, words = hosts == (OWN_FOLDER,), "stays in Firescreen's own folder; no host gets it"
+        ok, words = hosts == (OWN_FOLDER,), "is in the workspace only"
     else:
-        name = "The key of the proof's client" if hosts == (OWN_FOLDER,) else f"A key of {place(hosts[0])}"
-        ok, words = len(hosts) == 1, "lies there alone"
+        name = (
+            "The key of the verification's client"
+            if hosts == (OWN_FOLDER,)
+            else f"A key of {place(hosts[0])}"
+        )
+        ok, words = len(hosts) == 1, "is there only"
     if not ok:
         others = [place(host) for host in hosts if host != OWN_FOLDER]
-        words = f"lies on {', '.join(others)}"
+        words = f"is on {', '.join(others)}"
         if not key.of_ca:
-            name, words = "A shared key", f"{words}: who breaks into one of them has it for all"
+            name, words = "A shared key", f"{words}: one compromised host compromises all of them"
     sign, colour = ("✓", "$success") if ok else ("✗", "$error") if key.of_ca else ("!", "$warning")
     lines = [Content.assemble((f"{sign} ", f"bold {colour}"), (hang(f"{name} {words}", width, 2), "bold"))]
     for where, rights in key.places:
@@ -325,7 +335,7 @@ def _short(fingerprint: str) -> str:
     return f"{fingerprint[:23]}…" if len(fingerprint) > 24 else fingerprint
 
 
-def _command(journey: CertificateFiles) -> str:
-    copy = journey.copies[0] if journey.copies else journey.made
+def _command(certificate: CertificateFiles) -> str:
+    copy = certificate.copies[0] if certificate.copies else certificate.made
     path = copy.place.path if copy else "FILE"
     return f"openssl x509 -noout -fingerprint -sha256 -in {path}"

@@ -1,6 +1,6 @@
-"""The levels of a whole stack at a glance: a row for each component, hosts kept together, arrows to choose.
+"""The table of levels: a row for each component, hosts kept together, and the arrow keys to choose.
 
-It is as high as its rows and gives way where there is less room: the row in hand is always to be seen.
+It is as high as its rows and shrinks where there is less room; the selected row is always visible.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from screens.choices.levels import SHORT, LevelRow, cost
 from screens.state_styles import fit, inline, place
 
 TOLD = 4
-"""Lines beneath the table: what the level in hand means and what it costs."""
+"""Lines beneath the table: what the selected level means and what clients need for it."""
 
 
 class LevelTable(Widget, can_focus=True):
@@ -49,7 +49,7 @@ class LevelTable(Widget, can_focus=True):
 
     rows: reactive[tuple[LevelRow, ...]] = reactive((), layout=True)
     at: reactive[int] = reactive(0)
-    """The row in hand."""
+    """The selected row."""
 
     class Changed(Message):
         """Levels were chosen.
@@ -70,7 +70,7 @@ class LevelTable(Widget, can_focus=True):
 
     @property
     def row(self) -> LevelRow:
-        """The row in hand."""
+        """The selected row."""
         return self.rows[min(self.at, len(self.rows) - 1)]
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
@@ -107,11 +107,11 @@ class LevelTable(Widget, can_focus=True):
         host, name, address, now, _ = self._widths()
         words = (
             "  ",
-            fit("on", host),
+            fit("host", host),
             fit("component", name),
-            fit("where", address),
+            fit("address", address),
             fit("now", now),
-            "from now on",
+            "new level",
         )
         hidden = len(self.rows) - room
         more = f"   {self.at + 1} of {len(self.rows)}" if hidden > 0 else ""
@@ -144,7 +144,7 @@ class LevelTable(Widget, can_focus=True):
         return where > 0, where < len(values) - 1
 
     def _told(self) -> list[Content]:
-        """What the level in hand means and costs; what there is no room for is the last sentence."""
+        """What the selected level means and asks of clients; the last sentence is left out where there is no room."""
         row, width = self.row, max(self.size.width, 20)
         meaning = self._meanings.get(row.value) or inline(dict(row.ways).get(row.value, row.value))
         lines = [Content(line) for line in wrap(meaning, width)[:2]]
@@ -156,7 +156,7 @@ class LevelTable(Widget, can_focus=True):
         return [*lines, *quiet][:TOLD]
 
     def on_focus(self) -> None:
-        """The row in hand shows the focus."""
+        """The selected row shows the focus."""
         self.refresh()
 
     def on_blur(self) -> None:
@@ -172,14 +172,14 @@ class LevelTable(Widget, can_focus=True):
         self.at = len(self.rows) - 1 if end else 0
 
     def action_turn(self, by: int) -> None:
-        """The next level of the row in hand; at the ends it stays."""
+        """The next level of the selected row; at the ends it stays."""
         values = [value for value, _ in self.row.ways]
         where = values.index(self.row.value) + by if self.row.value in values else 0
         if 0 <= where < len(values):
             self._choose({self.row.key: values[where]})
 
     def all_alike(self) -> None:
-        """Every component that can have it gets the level of the row in hand."""
+        """Every component that can have it gets the level of the selected row."""
         value = self.row.value
         self._choose({row.key: value for row in self.rows if value in dict(row.ways)})
 
@@ -210,6 +210,6 @@ def _short(ways: tuple[tuple[str, str], ...], value: str) -> str:
 
 
 def _window(at: int, count: int, room: int, top: int) -> int:
-    """The first row to show, so that the one in hand is seen and no room is wasted."""
+    """The first row to show, so that the selected one is seen and no room is wasted."""
     top = min(max(top, at - room + 1), at)
     return max(min(top, count - room), 0)

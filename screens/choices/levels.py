@@ -1,7 +1,4 @@
-"""How much a component is protected, in words: what a level means, who must have what for it, what there is now.
-
-The levels and their meanings are the engine's; here stands what a table has room for, and what a level costs.
-"""
+"""The levels of protection as the table of the Choices screen names them, and what each one asks of clients."""
 
 from __future__ import annotations
 
@@ -21,17 +18,17 @@ SHORT = {
     "tls+client_cert": "mutual TLS",
     "tls+basic_auth+client_cert": "mutual TLS + password",
 }
-"""As the table names a level; one that is not here is named by the question's own words."""
+"""The name of a level; one that is not here is named by the question's own text."""
 
 PARTS = ("tls", "basic_auth", "client_cert")
 """In the order in which a level names them."""
 
 NEEDED = {
     "tls": "https with the CA certificate",
-    "basic_auth": "user name and password",
-    "client_cert": "a certificate of its own",
+    "basic_auth": "a user name and password",
+    "client_cert": "a client certificate",
 }
-"""What whoever asks must have, for each part of a level."""
+"""What a client must have, for each part of a level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +42,10 @@ class LevelRow:
     address: str
     sign: str
     now: str
-    """What the wire said of it, in two words."""
+    """Its level now, by the last scan."""
     colour: str
     ways: tuple[tuple[str, str], ...]
-    """(value, what a person reads) of each level there is for it."""
+    """(value, text) of each level that it can have."""
     value: str
     """The level that the stack says."""
 
@@ -89,12 +86,12 @@ def level_rows(questions: tuple[Question, ...], stack: Stack, scan: Scan) -> tup
 
 
 def cost(value: str) -> tuple[str, str]:
-    """Who must then have what, and who is given it: two sentences."""
+    """What clients then need, and which of them get it: two sentences."""
     needed = [NEEDED[part] for part in value.split("+") if part in NEEDED]
     if not needed:
-        return "Whoever asks it needs nothing new.", ""
+        return "Clients need nothing new.", ""
     listed = needed[0] if len(needed) == 1 else f"{', '.join(needed[:-1])} and {needed[-1]}"
     return (
-        f"Whoever asks it needs {listed}.",
-        "The programs of this stack are given that; your own scripts and dashboards are not.",
+        f"Clients then need {listed}.",
+        "Firescreen configures the clients in this stack, but not your own scripts and dashboards.",
     )

@@ -1,4 +1,4 @@
-"""How it is to be protected: each question with a default that Enter accepts; going back loses no answer."""
+"""The choices: each question with a default that Enter accepts; going back loses no answer."""
 
 from __future__ import annotations
 
@@ -22,20 +22,19 @@ if TYPE_CHECKING:
 
 
 class ChoicesPage(Page):
-    """Screen 3 of the storyboard."""
+    """Asks how the components are to be protected."""
 
     PLACE = "Choices · 2 of 5"
     HELP = """\
-Enter accepts what stands there and goes on; the arrows choose. Nothing is written: the next screen shows every \
-change, and asks again before the first.
+Enter accepts an answer and goes to the next question; the arrow keys choose. Nothing is written yet: the next screen \
+shows every change, and asks before the first is made.
 
-Encrypted means TLS: nobody on the way can read or alter what is scraped, and Prometheus checks that it speaks \
-with the right program. A password keeps out everybody else who can reach the port; without TLS it would travel \
-readable, so it comes with it. A client certificate keeps out everybody who has none that your CA signed."""
+TLS encrypts the traffic, and Prometheus verifies the server's certificate. With TLS + password, clients must also \
+send a user name and password. With mutual TLS, clients must show a certificate that your CA signed."""
 
     TABLE = """\
-Each row is a component: up and down move, left and right choose its level, '=' gives the level in hand to all of \
-them. Beneath stands what that level means, and what whoever asks must have then. Tab or Enter goes on to the \
+Each row is a component: the up and down keys select it, left and right choose its level, '=' gives this level to \
+all components. The text below says what the level means, and what clients need for it. Tab or Enter goes on to the \
 other questions."""
 
     CSS = """
@@ -51,10 +50,14 @@ other questions."""
             "go_on",
             "Show the plan",
             key_display="^s",
-            tooltip="Work out the plan; it writes nothing",
+            tooltip="Make the plan; this writes nothing",
         ),
         Binding(
-            "equals_sign", "all_alike", "Level for all", key_display="=", tooltip="This level for all of them"
+            "equals_sign",
+            "all_alike",
+            "Level for all",
+            key_display="=",
+            tooltip="Give this level to all components",
         ),
         # A browser keeps Ctrl+T for itself.
         Binding(
@@ -62,7 +65,7 @@ other questions."""
             "more",
             "More choices",
             key_display="F2",
-            tooltip="Show or hide what few people change",
+            tooltip="Show or hide the choices that few people change",
         ),
     ]
 
@@ -76,7 +79,7 @@ other questions."""
     def body(self) -> ComposeResult:
         """The form."""
         with VerticalScroll(id="form", can_focus=False):
-            yield Static("getting the questions ready…", classes="quiet", id="wait")
+            yield Static("loading the questions…", classes="quiet", id="wait")
 
     def on_mount(self) -> None:
         """Asks for the questions; the modules that know them are heavy, so in a thread."""
@@ -209,7 +212,7 @@ other questions."""
         return action != "all_alike" or bool(self.query(LevelTable))
 
     def action_all_alike(self) -> None:
-        """Every component gets the level of the one in hand."""
+        """Gives every component the level of the selected one."""
         self.query_one(LevelTable).all_alike()
 
     def on_action_button_pressed(self, event: ActionButton.Pressed) -> None:
@@ -244,7 +247,7 @@ other questions."""
         self.firescreen.open_page(Route.PLAN)
 
     def action_help(self) -> None:
-        """The question in hand explains itself first."""
+        """Explains the focused question first."""
         from screens.dialogs.help import HelpDialog
 
         text = self.HELP

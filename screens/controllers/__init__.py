@@ -1,1 +1,1 @@
-"""What the screens share and do not draw: the engine in threads, the run, the hosts, the stack in hand."""
+"""What the screens share and do not draw: the engine in threads, the run, the hosts, the current stack."""

@@ -1,6 +1,6 @@
-"""Asks what connections ask for, in one place: whatever was cut short by the question is done again with the answer.
+"""Prompts for what connections need; the work that was interrupted by a prompt is repeated with the answer.
 
-One dialog at a time, and each question once, however many threads ran into it.
+One dialog at a time, and each prompt once, however many threads wait for it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The hosts to choose from: where they come from, what a test of them found, and which are taken.
+"""The hosts to choose from: where they come from, what their test found, and which are chosen.
 
-The App's `hosts` is what the page draws. Several hosts can be tested at once; each is asked in a thread of its
-own, and an answer that nobody waits for any more is dropped.
+The app's `hosts` is what the page draws. Several hosts can be tested at once, each in a thread of its own; an answer
+that nobody waits for any more is dropped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PRACTICE = "practice"
 
 
 class HostList:
-    """Keeps the App's `hosts` true.
+    """Keeps the app's `hosts` up to date.
 
     Args:
         app: whose hosts they are.
@@ -37,7 +37,7 @@ class HostList:
         self._app, self._stack_session = app, stack_session
         self._asked = False
         self.error = ""
-        """Why the instances of this machine cannot be listed; '' where they can."""
+        """Why the containers of this machine cannot be listed; '' where they can."""
 
     def entry(self, name: str) -> HostEntry | None:
         """The host of that name."""
@@ -53,7 +53,7 @@ class HostList:
     # -- what there is -------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Fills the list: what is in hand, this machine, and what is offered."""
+        """Fills the list: the current stack, this machine, and the hosts that are offered."""
         from wizard.model import HostSpec
 
         if not self._app.hosts:
@@ -69,7 +69,7 @@ class HostList:
             self._app.ask(self._app.client.offered, lambda found: self._offered(*found), wanted=lambda: True)
 
     def _in_hand(self, session: Session) -> None:
-        """What the last look at the stack in hand found stands in the list without another test."""
+        """Lists what the last scan of the current stack found, without another test."""
         if session.stack is None or session.place == "practice":
             return
         facts = session.scan.facts.hosts if session.scan else {}
@@ -111,7 +111,7 @@ class HostList:
             }
             if one.name not in known:
                 spec = HostSpec(name=free_name(one.name, self._names()), connect="incus", instance=one.name)
-                note = "" if one.running else "it is stopped"
+                note = "" if one.running else "stopped"
                 self._put(HostEntry(spec=spec, source="incus", note=note))
 
     def _names(self) -> tuple[str, ...]:
@@ -130,7 +130,7 @@ class HostList:
             for spec in new:
                 self._put(HostEntry(spec=spec, source="added", note=note))
             if not new:
-                self._app.notify(f"All {len(specs)} hosts of {inline(file, 80)} are in the list already.")
+                self._app.notify(f"All {len(specs)} hosts of {inline(file, 80)} are already in the list.")
             then(tuple(spec.name for spec in new))
 
         names = self._names()
@@ -153,7 +153,7 @@ class HostList:
     # -- testing -------------------------------------------------------------------------------------------
 
     def test(self, name: str) -> None:
-        """Connects and looks what runs there; nothing if that is going on."""
+        """Connects to the host and scans it; does nothing if that is under way."""
         entry = self.entry(name)
         if entry is None or entry.state == "connecting":
             return
@@ -170,19 +170,19 @@ class HostList:
             entry for entry in self._app.hosts if entry.source == "added" and entry.state in ("", "failed")
         ]
         if not waiting:
-            self._app.notify("All hosts that you added were tested.")
+            self._app.notify("All added hosts were tested.")
         for entry in waiting:
             self.test(entry.name)
 
     def stop(self) -> bool:
-        """Gives up all tests that go on; says whether there were any."""
+        """Stops all tests; returns whether there were any."""
         busy = [entry for entry in self._app.hosts if entry.state == "connecting"]
         for entry in busy:
-            self._put(replace(entry, state="", note="you stopped it", round=entry.round + 1))
+            self._put(replace(entry, state="", note="test stopped", round=entry.round + 1))
         return bool(busy)
 
     def _wanted(self, name: str) -> Callable[[], bool]:
-        """Whether the test that goes on now still does when that is asked."""
+        """Whether the present test is still wanted, when called later."""
         entry = self.entry(name)
         this = entry.round if entry else -1
 
@@ -207,7 +207,7 @@ class HostList:
         )
 
     def _through(self, spec: HostSpec) -> tuple[HostSpec, ...]:
-        """The host that holds an instance, if that is not this machine."""
+        """The host that runs a container, if that is not this machine."""
         holder = self.entry(spec.via) if spec.via else None
         return (holder.spec,) if holder else ()
 
@@ -234,25 +234,25 @@ class HostList:
             if not yes:
                 self._look(name, facts)
                 return
-            self._change(name, note="asking sudo there…")
+            self._change(name, note="trying sudo…")
             self._connect(name, replace(facts.spec, become="sudo"), no_root)
 
         self._app.push_screen(
             ConfirmDialog(
                 f"Use sudo on {name}?",
-                f"You are logged in there as {user}, not as root. Configuration files and services belong to root. "
-                "Firescreen can use sudo there; where sudo asks for a password, you are asked for it.",
+                f"You are logged in as {user}, not as root. Configuration files and services belong to root. Firescreen "
+                "can use sudo, and asks you for the password if sudo needs one.",
                 yes="Use sudo",
-                no="Stay without",
+                no="Skip sudo",
             ),
             answered,
         )
 
     def _look(self, name: str, facts: HostFacts) -> None:
-        self._change(name, note="looking what runs there…")
+        self._change(name, note="scanning…")
         client, through = self._app.client, self._through(facts.spec)
         self._app.ask(
-            lambda: client.found_there(facts, through),
+            lambda: client.scan_host(facts, through),
             lambda scan: self._seen(name, scan),
             lambda error: self._refused(name, error),
             wanted=self._wanted(name),
@@ -285,10 +285,10 @@ class HostList:
 
         self._app.ask(lambda: self._app.client.explain_text(error.what), have, wanted=lambda: True)
 
-    # -- taking --------------------------------------------------------------------------------------------
+    # -- choosing ------------------------------------------------------------------------------------------
 
     def toggle(self, name: str) -> None:
-        """Chooses a host, or no longer; one that was never tested is tested first."""
+        """Chooses or unchooses a host; one that was never tested is tested first."""
         entry = self.entry(name)
         if entry is None or entry.state == "connecting":
             return
@@ -300,18 +300,18 @@ class HostList:
         elif entry.state != "known":
             self.test(name)
         elif not entry.components:
-            self._app.notify("Nothing of Prometheus was found there: there is nothing to secure.")
+            self._app.notify("No Prometheus component was found on this host, so there is nothing to secure.")
         else:
             self._put(replace(entry, taken=len(self.taken) + 1))
 
     def take(self) -> bool:
-        """Takes the chosen hosts in hand; False, with a word on why, if none can be."""
+        """Uses the chosen hosts; False, with a notice why, if that is not possible."""
         chosen = self.taken
         if not chosen:
-            self._app.notify("Choose a host first: Space, or Enter to test it.", severity="warning")
+            self._app.notify("Choose a host first: Enter tests it, Space chooses it.", severity="warning")
             return False
         if any(entry.state == "connecting" for entry in chosen):
-            self._app.notify("A test still goes on; a moment.")
+            self._app.notify("A test is still running. Try again in a moment.")
             return False
         if all(entry.spec.connect == "local" for entry in chosen):
             self._stack_session.forget()
@@ -321,7 +321,7 @@ class HostList:
         return True
 
     def _stack(self, chosen: tuple[HostEntry, ...]) -> Stack:
-        """The stack of the chosen hosts; certificates and users of the one in hand are kept."""
+        """The stack of the chosen hosts; certificates and users of the current one are kept."""
         from wizard.model import Stack
 
         specs = {entry.name: entry.spec for entry in chosen}

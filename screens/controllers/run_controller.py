@@ -1,6 +1,6 @@
-"""The one thing that writes at a time: an apply, an undo, a verify or a recovery, in one thread of the App's own.
+"""Runs: an apply, an undo, a verification or a recovery, one at a time, in one thread of the app's own.
 
-A second one is refused, never started beside the first. Cancelling sets an event that the engine reads between
+Cancelling sets an event that the engine reads between
 two changes; the run has ended when the engine says so, not when a worker's state does (textual#4889).
 """
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from wizard.model import Arrow, Event, Plan
 
 TICK = 0.1
-"""Seconds between two redraws, however much is said."""
+"""Seconds between two redraws, however many events there are."""
 
 SHARE = 0.04
-"""Seconds of a tick that taking in events may use; the rest of a flood waits, and keys come in between."""
+"""Seconds of a tick that reading events may use; more of them wait, so that keys are handled in between."""
 
 
 KEPT = 2000
@@ -42,8 +42,8 @@ LINE = 500
 class EventQueue:
     """Carries the engine's events from its thread to the screen's, few at a time and none lost.
 
-    `emit` is called in the engine's thread and never waits. Log lines lie still until the next `take`; everything else
-    asks for a `take` at once.
+    `emit` is called in the engine's thread and never waits. Log lines wait for the next `take`; everything else
+    asks for one at once.
 
     Args:
         wake: asks the screen's thread to call `take` soon; must be safe to call from any thread.
@@ -73,7 +73,7 @@ class EventQueue:
 
 
 class RunController:
-    """Starts a run and keeps the App's `run_state` true to it.
+    """Starts a run and keeps the app's `run_state` up to date.
 
     Args:
         app: whose state it is.
@@ -109,7 +109,7 @@ class RunController:
             when_shown: the work waits for `go`: a screen that is still being built would make keys wait twice.
         """
         if self._working:
-            self._app.notify("A run is under way; wait for its end or stop it.", severity="warning")
+            self._app.notify("A run is in progress. Wait until it ends, or stop it.", severity="warning")
             return False
         self._working = True
         self._cancel = threading.Event()
@@ -191,7 +191,7 @@ class RunController:
             pending()
 
     def cancel(self) -> None:
-        """Asks the engine to stop between two changes and to put back what was done."""
+        """Asks the engine to stop between two changes and to roll back what was done."""
         self._cancel.set()
         self._app.run_state = stop(self._app.run_state)
 

@@ -1,4 +1,4 @@
-"""Which stack is in hand (this machine, a file's hosts, or practice) and what the last look at it found."""
+"""The current stack (this machine, the hosts of a file or chosen ones, or practice) and its last scan."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class StackSession:
-    """Moves between places and looks at the one in hand; the App's `session` is what the screens read.
+    """Opens stacks and scans them; the screens read the app's `session`.
 
     Args:
         app: whose session it is.
@@ -33,12 +33,12 @@ class StackSession:
         self._when_scanned: Callable[[], None] | None = None
 
     def open_file(self, path: Path) -> None:
-        """Takes the hosts of a stack file in hand; a file that cannot be used is explained in a dialog."""
+        """Opens a stack file; an error in it is shown in a dialog."""
         self._app.session = Session(place="file", busy=f"reading {path.name}…")
         self._app.ask(lambda: self._app.client.load(path), self._take, self._bad_file)
 
     def take_hosts(self, stack: Stack) -> None:
-        """Takes hosts in hand that were chosen, and remembers them for the next start."""
+        """Opens the stack of the chosen hosts, and remembers them for the next start."""
         self._app.session = Session(place="hosts", stack=stack)
         self.remember(stack)
         self.scan()
@@ -52,7 +52,7 @@ class StackSession:
         self._app.ask(self._app.client.forget, lambda _: None)
 
     def use_sudo(self, names: tuple[str, ...]) -> None:
-        """From now on root by way of sudo on those hosts of the stack in hand."""
+        """Uses sudo on those hosts of the current stack from now on."""
         session = self._app.session
         if session.stack is None:
             return
@@ -65,17 +65,17 @@ class StackSession:
             self.remember(stack)
 
     def here(self) -> None:
-        """Takes this machine in hand."""
+        """Goes back to this machine."""
         self._app.session = Session()
         self.scan()
 
     def practise(self, *, whole: bool = False) -> None:
-        """Starts the practice stack, fetching the programs if need be, and takes it in hand.
+        """Starts the practice stack, downloading the programs if necessary, and opens it.
 
         Args:
             whole: with all five components, instead of a Prometheus and a node_exporter.
         """
-        self._app.session = Session(place="practice", busy="getting the practice stack ready…")
+        self._app.session = Session(place="practice", busy="preparing the practice stack…")
 
         def say(line: str) -> None:
             self._app.post_message(Progress(line))
@@ -83,14 +83,14 @@ class StackSession:
         self._app.ask(lambda: self._app.client.practice(say, whole=whole), self._take, self._no_practice)
 
     def begin_lab(self, lab: str, then: Callable[[LabSession], None], *, anew: bool = False) -> None:
-        """Makes the practice stack ready for a lab, takes it in hand, and calls `then`.
+        """Prepares the practice stack for a lab, opens it, and calls `then`.
 
         Args:
             lab: its id.
             then: gets the lab.
-            anew: whether what is in hand on the practice stack may be ended.
+            anew: whether another lab or run on the practice stack may be ended.
         """
-        self._app.session = Session(place="practice", busy="getting the lab ready…")
+        self._app.session = Session(place="practice", busy="preparing the lab…")
 
         def say(line: str) -> None:
             self._app.post_message(Progress(line))
@@ -105,7 +105,7 @@ class StackSession:
 
     def stop_practice(self) -> None:
         """Ends the practice programs and goes back to this machine."""
-        self._app.session = Session(place="practice", busy="stopping the practice programs…")
+        self._app.session = Session(place="practice", busy="stopping the practice stack…")
         self._app.ask(self._app.client.stop_practice, lambda _: self.here())
 
     def show_progress(self, line: str) -> None:
@@ -126,7 +126,7 @@ class StackSession:
     def scan(self) -> None:
         """Scans the current stack; answers that were given are kept."""
         session = self._app.session
-        words = "looking at this machine…" if session.place == "here" else "looking at the hosts…"
+        words = "scanning this machine…" if session.place == "here" else "scanning the hosts…"
         self._app.session = replace(session, busy=words, told=(), error=None)
         self._round += 1
         this = self._round
@@ -139,15 +139,15 @@ class StackSession:
         )
 
     def become_root(self) -> ErrorMessage | None:
-        """Lets sudo itself ask on the terminal, Firescreen set aside; we never see the password."""
+        """Suspends the wizard and lets sudo ask for the password, which Firescreen never sees."""
         try:
             with self._app.suspend():
-                print("Firescreen stands aside: sudo asks for your password itself.", flush=True)
+                print("Firescreen is suspended. sudo asks for your password.", flush=True)
                 done = subprocess.run(["sudo", "-v"], check=False, timeout=180)
         except SuspendNotSupported:
             return ErrorMessage(
-                "sudo cannot ask here",
-                "This terminal cannot be lent to sudo",
+                "sudo cannot ask for a password",
+                "Firescreen cannot hand this terminal to sudo",
                 "",
                 "Start Firescreen as root instead.",
             )
@@ -155,10 +155,10 @@ class StackSession:
             return ErrorMessage("sudo did not answer", str(error), "", "Start Firescreen as root instead.")
         if done.returncode != 0:
             return ErrorMessage(
-                "sudo said no",
-                "sudo did not grant root's rights",
+                "sudo failed",
+                "sudo did not grant root privileges",
                 "this machine",
-                "Ask whoever looks after it, or use Practise: it needs no rights at all.",
+                "Ask the administrator of this machine, or use Practise, which needs no root.",
             )
         session = self._app.session
         if session.stack is not None:

@@ -46,9 +46,9 @@ class AddressDialog(Dialog[tuple[str, ...]]):
     def text(self) -> Content:
         """What is asked for."""
         return Content(
-            "Type it as user@host or user@host:port. What ~/.ssh/config says of that host (user, port, key, "
-            "ProxyJump) counts here too. It is tested at once. Or type the path of a file with hosts: an Ansible "
-            "inventory, or Prometheus' targets (file_sd)."
+            "Type user@host or user@host:port. Settings in ~/.ssh/config (user, port, key, ProxyJump) apply. The host is "
+            "tested at once. Or type the path of a file that lists hosts: an Ansible inventory, or the targets of a "
+            "Prometheus (file_sd)."
         )
 
     def inside(self) -> ComposeResult:
@@ -59,7 +59,7 @@ class AddressDialog(Dialog[tuple[str, ...]]):
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """Go on or stop."""
-        return (("add", "Add"), ("stop", "Back"))
+        return (("add", "Add"), ("stop", "Cancel"))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter adds it."""

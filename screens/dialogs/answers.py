@@ -38,14 +38,17 @@ class AnswersDialog(Dialog[tuple[str, ...] | None]):
 
     def inside(self) -> ComposeResult:
         """Each question with room for its answer."""
-        yield Static("In your own words; your report has them. Tab goes on.\n", markup=False)
+        yield Static(
+            "Answer in your own words; your report includes the answers. Tab goes to the next one.\n",
+            markup=False,
+        )
         for question, answer in zip(self._questions, self._answers, strict=True):
             yield Static(Content.assemble(("? ", "bold $primary"), safe(question, 300)), markup=False)
             yield Pasted(answer, tab_behavior="focus", show_line_numbers=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """Keep or leave."""
-        return (("keep", "Keep"), ("stop", "Back"))
+        return (("keep", "Save"), ("stop", "Cancel"))
 
     def chosen(self, name: str) -> None:
         """Answers, or closes."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from wizard.model import BrokenClient
 
 Choice: TypeAlias = Literal["", "now", "later"]
-"""Not yet; apply and verify; apply and verify later."""
+"""Cancel; apply and verify; apply and verify later."""
 
 
 class ApplyDialog(Dialog[Choice]):
@@ -67,15 +67,13 @@ class AcceptDialog(Dialog[bool]):
                 Content.assemble(
                     ("! ", "bold $warning"),
                     (inline(f"{each.client} on {each.host}", 60), "bold"),
-                    f" asks {inline(each.server, 80)} ({inline(', '.join(each.where), 300)}). Change there:",
+                    f" connects to {inline(each.server, 80)} ({inline(', '.join(each.where), 300)}). Change there:",
                 )
             )
             parts += [Content.styled(f"    {inline(line, 200)}", "$secondary") for line in each.lines]
         parts.append(Content(""))
         parts.append(
-            Content(
-                "Firescreen does not change them. They are answered with an error until you do it yourself."
-            )
+            Content("Firescreen does not change these clients. Their requests fail until you change them.")
         )
         return Content("\n").join(parts)
 

@@ -1,4 +1,4 @@
-"""One request from the inside: the command that repeats it, the handshake, the certificates, the answer."""
+"""A probe in detail: the command that repeats it, the handshake, the certificates, the response."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CONFIG = re.compile(r"--config ('[^']*'|\S+)")
 
 
 class AttemptDialog(Dialog[None]):
-    """Enter on a cell of the matrix. Everything from the wire is drawn as plain text.
+    """Enter on a cell of the matrix. Everything from the network is drawn as plain text.
 
     Args:
         attempt: how the request ended.
@@ -33,8 +33,8 @@ class AttemptDialog(Dialog[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "copy", "Copy", show=False),
-        Binding("a", "again", "Ask again by hand", show=False),
-        Binding("m", "mend", "Mend it", show=False),
+        Binding("a", "again", "Open in the probe console", show=False),
+        Binding("m", "fix", "Fix it", show=False),
     ]
 
     def __init__(self, attempt: Attempt) -> None:
@@ -43,18 +43,18 @@ class AttemptDialog(Dialog[None]):
         self._part = ""
 
     def title_text(self) -> str:
-        """Who asked whom."""
+        """Client and server."""
         probe = self._attempt.probe
         return inline(f"{probe.client} → {probe.server}", 80)
 
     def text(self) -> Content:
-        """All of it, the most telling first."""
+        """The whole probe, the most important first."""
         return inside(self._attempt)
 
     def on_mount(self) -> None:
-        """What a failure means is looked up; the table of diagnoses is read in a thread."""
+        """Looks up the diagnosis of a failure; the table of diagnoses is read in a thread."""
         attempt = self._attempt
-        self.query_one("#mend", ActionButton).display = False
+        self.query_one("#fix", ActionButton).display = False
         if not attempt.ok and (attempt.reason or attempt.detail):
             app = self.firescreen
             app.ask(lambda: app.client.explain(attempt, app.session.stack), self._explained)
@@ -66,16 +66,14 @@ class AttemptDialog(Dialog[None]):
             from screens.engine_client.client import lines_of
 
             self._part = found.mend
-            self.query_one("#mend", ActionButton).display = bool(found.mend)
+            self.query_one("#fix", ActionButton).display = bool(found.mend)
             told = Content("\n").join([safe(line, 600) for line in lines_of(found)])
-            text = Content.assemble(
-                inside(self._attempt), "\n\n", ("What it means", "bold $primary"), "\n", told
-            )
+            text = Content.assemble(inside(self._attempt), "\n\n", ("Diagnosis", "bold $primary"), "\n", told)
             self.query_one(".text Static", Static).update(text)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """Close, copy, ask again; and where a part of the wizard mends it, the way there."""
-        return (("close", "Close"), ("copy", "Copy"), ("again", "Ask it again by hand"), ("mend", "Mend it"))
+        """Close, copy, repeat; and where the wizard can fix the cause, the part that does."""
+        return (("close", "Close"), ("copy", "Copy"), ("again", "Open in probe console"), ("fix", "Fix it"))
 
     def chosen(self, name: str) -> None:
         """Does what the button says."""
@@ -83,23 +81,23 @@ class AttemptDialog(Dialog[None]):
             self.action_copy()
         elif name == "again":
             self.action_again()
-        elif name == "mend":
-            self.action_mend()
+        elif name == "fix":
+            self.action_fix()
         else:
             self.dismiss(None)
 
     def action_copy(self) -> None:
         """Gives the command to the terminal's clipboard (OSC 52)."""
         self.app.copy_to_clipboard(self._attempt.curl + "\n")
-        self.app.notify("The command was given to the terminal's clipboard.")
+        self.app.notify("Command copied to the terminal's clipboard.")
 
     def action_again(self) -> None:
-        """To the probe console, with this request filled in."""
+        """Opens the probe console with this request."""
         self.dismiss(None)
         self.firescreen.open_page(Route.PROBE_CONSOLE, self._attempt.probe)
 
-    def action_mend(self) -> None:
-        """To the part of the wizard that mends it."""
+    def action_fix(self) -> None:
+        """Opens the part of the wizard that fixes the cause."""
         if self._part:
             self.dismiss(None)
             self.firescreen.open_menu_entry(self._part)
@@ -120,33 +118,35 @@ def inside(attempt: Attempt) -> Content:
         Content.assemble(
             ("expected ", "$quiet"),
             inline(probe.expect),
-            ("   came ", "$quiet"),
+            ("   got ", "$quiet"),
             inline(attempt.outcome),
         ),
     ]
     if attempt.excused:
         parts.append(Content.assemble(("does not count  ", "$quiet"), inline(attempt.excused, 400)))
     if probe.forward is not None:
-        way = f"the SSH connection to {probe.forward.host.name}, there {probe.forward.place}"
+        way = f"the SSH connection to {probe.forward.host.name}, to {probe.forward.place}"
         parts.append(Content.assemble(("through  ", "$quiet"), inline(way, 200)))
     if attempt.reason:
         parts.append(Content.assemble(("reason   ", "$quiet"), safe(attempt.reason, 600)))
     if attempt.detail and attempt.detail != attempt.reason:
         parts.append(safe(attempt.detail, 600))
     if attempt.curl:
-        parts.extend((_head("The same by hand"), commands((attempt.curl,))))
+        parts.extend((_head("Command"), commands((attempt.curl,))))
         asking = _CONFIG.sub(f"-u {probe.user}", attempt.curl)
         # Whoever types a password takes longer than the forwarding of that command lasts.
         if probe.user and asking != attempt.curl and probe.forward is None:
-            parts.extend((Content.styled("or, asking for the password:", "$quiet"), commands((asking,))))
+            parts.extend(
+                (Content.styled("or, with a prompt for the password:", "$quiet"), commands((asking,)))
+            )
     if attempt.tls is not None:
         tls = attempt.tls
         parts.extend((_head("Handshake"), Content(inline(f"{tls.version}  {tls.cipher}"))))
         parts.extend(safe(step, 300) for step in tls.steps)
-        parts.append(_head("Certificates that the server showed"))
+        parts.append(_head("Certificates of the server"))
         parts.extend(_certificate(summary) for summary in tls.chain)
     if attempt.body:
-        parts.extend((_head("Answer"), safe(attempt.body.rstrip(), 2000)))
+        parts.extend((_head("Response"), safe(attempt.body.rstrip(), 2000)))
     if attempt.timings:
         times = ", ".join(f"{name} {seconds * 1000:.0f} ms" for name, seconds in attempt.timings.items())
         parts.extend((_head("Time"), Content(inline(times))))

@@ -1,4 +1,4 @@
-"""Which host goes first: it is changed and proven before any of the others is touched."""
+"""Asks for the canary: the host that is changed and verified before the others."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ from screens.dialogs.base import Dialog
 from screens.state_styles import inline
 
 WORDS = """\
-One host may go first (a canary): it is changed and proven, and only then are the others touched. If it fails, it is \
-put back, and nothing else was changed. It has to be one that no other of these hosts asks through, so a Prometheus \
-cannot go first."""
+The canary is changed and verified before the other hosts are changed. If it fails, it is rolled back, and no other \
+host was changed. A host on which a Prometheus scrapes the others cannot be the canary."""
 
 
 class CanaryDialog(Dialog["str | None"]):
     """Answers with a host's name, 'none', '' to leave it to Firescreen, or None for no change.
 
     Args:
-        able: the hosts that can go first.
+        able: the hosts that can be the canary.
         ours: the one that Firescreen would take; '' for none.
         now: what is chosen: a host, 'none' or ''.
     """
 
-    TITLE_TEXT = "Which host goes first?"
+    TITLE_TEXT = "Choose the canary"
     AUTO_FOCUS = "OptionList"
     DEFAULT_CSS = """
     CanaryDialog OptionList { background: $surface; padding: 0; margin: 1 0 0 0; max-height: 9; }
@@ -55,12 +54,14 @@ class CanaryDialog(Dialog["str | None"]):
     def _entry(self, choice: str) -> Content:
         mark = "• " if choice == self._now else "  "
         if choice == "":
-            return Content(f"{mark}as Firescreen would: {inline(self._ours, 40) or 'none'}")
-        return Content(f"{mark}none: all at once" if choice == "none" else f"{mark}{inline(choice, 60)}")
+            return Content(f"{mark}automatic: {inline(self._ours, 40) or 'none'}")
+        return Content(
+            f"{mark}none: change all hosts together" if choice == "none" else f"{mark}{inline(choice, 60)}"
+        )
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """One, to leave."""
-        return (("keep", "Leave it"),)
+        return (("keep", "Cancel"),)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """That one."""

@@ -37,8 +37,8 @@ class ClassroomDialog(Dialog[bool]):
     def text(self) -> Content:
         """What is asked for."""
         return Content(
-            "Your instructor has a classroom file: it says which hosts are srv1, prometheus and so on. Where it is for "
-            "many, it also asks for your campus number. Both are remembered."
+            "Your instructor has a classroom file, which names the hosts srv1, prometheus and so on. If the file is for a "
+            "whole class, also type your campus number. Both are remembered."
         )
 
     def inside(self) -> ComposeResult:
@@ -50,7 +50,7 @@ class ClassroomDialog(Dialog[bool]):
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """Go on or stop."""
-        return (("take", "Use these hosts"), ("stop", "Back"))
+        return (("take", "Use these hosts"), ("stop", "Cancel"))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter goes on: from the file to the number, from there to the labs."""

@@ -1,4 +1,4 @@
-"""What a connection asks a person for: a yes to a host's key, a password, a passphrase. Nothing of it is kept."""
+"""Asks for what a connection needs: a host key to be accepted, a password, a passphrase. Nothing is stored."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ if TYPE_CHECKING:
     from wizard.redact import Secret
 
 TITLES = {
-    "password": "Password of the login",
-    "key": "Passphrase of a private key",
-    "sudo": "Password for sudo",
+    "password": "SSH password",
+    "key": "Passphrase of the private key",
+    "sudo": "sudo password",
 }
 
 
 def host_key_dialog(needed: NeededError) -> ConfirmDialog:
-    """Shows a host's key and asks whether it is the right one; Enter by accident is a no."""
+    """Shows a host key and asks whether it is the right one; Enter by accident rejects it."""
     text = Content("\n").join(
         [
             Content.assemble(("Host  ", "$quiet"), safe(needed.where or needed.host, 200)),
             Content.assemble(("Key   ", "$quiet"), safe(needed.key_type, 60)),
             Content.assemble(("      ", ""), (safe(needed.fingerprint, 120).plain, "bold")),
             Content(""),
-            Content("This is the first contact: nothing here knows that key yet. No password has been sent."),
+            Content("This host key is not in known_hosts yet. No password has been sent."),
             safe(needed.todo, 400),
         ]
     )
-    return ConfirmDialog("Is this that host's key?", text, yes="Yes, accept it", no="No", careful=True)
+    return ConfirmDialog("Accept this host key?", text, yes="Accept", no="Reject", careful=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What was typed. Of kind 'key' an empty secret means: do without that key."""
+    """What was typed. Of kind 'key' an empty secret means: skip that key."""
 
     secret: Secret
     everywhere: bool = False
@@ -78,7 +78,7 @@ class SecretDialog(Dialog[Any]):
 
     def title_text(self) -> str:
         """What is asked for."""
-        return TITLES.get(self._needed.kind, "Something has to be asked for")
+        return TITLES.get(self._needed.kind, "A credential is needed")
 
     def text(self) -> Content:
         """Who asks, and why."""
@@ -95,17 +95,17 @@ class SecretDialog(Dialog[Any]):
         """Words, field, and where the answer goes."""
         yield from super().inside()
         yield Input(password=True)
-        yield Static("✗ It is empty: type it, or press Escape.", id="missing", markup=False)
-        words = "It is kept in memory until Firescreen ends, and written nowhere."
+        yield Static("✗ Type it first, or press Escape to cancel.", id="missing", markup=False)
+        words = "Firescreen keeps it in memory until it ends, and never writes it to disk."
         if self._several:
-            words += " 'For all hosts' sends it to another host once this one has taken it."
+            words += " 'Use for all hosts' sends it to other hosts once this one has accepted it."
         yield Static(f"\n{words}", classes="why", markup=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """Go on, here or everywhere, do without that key, or stop."""
-        everywhere = (("everywhere", "For all hosts"),) if self._several else ()
-        without = (("without", "Do without this key"),) if self._needed.kind == "key" else ()
-        return (("give", "Go on"), *everywhere, *without, ("stop", "Stop"))
+        everywhere = (("everywhere", "Use for all hosts"),) if self._several else ()
+        without = (("without", "Skip this key"),) if self._needed.kind == "key" else ()
+        return (("give", "Continue"), *everywhere, *without, ("stop", "Cancel"))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter gives it."""

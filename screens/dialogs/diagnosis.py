@@ -1,4 +1,4 @@
-"""'What does this mean?': paste an error, from whichever end, and read what it is and what to do."""
+"""Explains an error message: paste it, and read its cause and what to do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from wizard.diagnostics.catalogue import Diagnosis
 
 _LONGEST = 65536
-_NOTHING = "Nothing is known about this text. Try the line above or below it in the log, or the other end's."
+_NOTHING = (
+    "No diagnosis for this text. Try the line above or below it in the log, or the log of the other side."
+)
 
 
 class Pasted(TextArea):
@@ -33,9 +35,9 @@ class Pasted(TextArea):
 
 
 class DiagnosisDialog(Dialog[None]):
-    """Explains while one types or pastes; the hosts are asked only when the person says so."""
+    """Explains while the person types or pastes; hosts are checked only on request."""
 
-    TITLE_TEXT = "What does this mean?"
+    TITLE_TEXT = "Explain an error"
     AUTO_FOCUS = "Pasted"
     DEFAULT_CSS = """
     DiagnosisDialog .box { width: 96%; max-width: 110; }
@@ -51,7 +53,7 @@ class DiagnosisDialog(Dialog[None]):
     def inside(self) -> ComposeResult:
         """What to do, the text, and what it means."""
         yield Static(
-            "Paste an error: a log line, what curl or Python says, or 'Error' of Prometheus' targets page.",
+            "Paste an error: a log line, the output of curl or Python, or an error from Prometheus' targets page.",
             markup=False,
         )
         yield Pasted(self._first, tab_behavior="focus", show_line_numbers=False)
@@ -59,7 +61,7 @@ class DiagnosisDialog(Dialog[None]):
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """What may be of use; the first two only where they lead to something."""
-        return (("ask", "Ask the hosts"), ("mend", "Mend it"), ("close", "Close"))
+        return (("ask", "Check the hosts"), ("fix", "Fix it"), ("close", "Close"))
 
     def on_mount(self) -> None:
         """Nothing to ask and nothing to mend yet."""
@@ -95,14 +97,14 @@ class DiagnosisDialog(Dialog[None]):
         self.query_one("#meaning", Static).update(words)
         open_still = found is not None and bool(found.questions) and not found.asked
         self.query_one("#ask", ActionButton).display = open_still
-        self.query_one("#mend", ActionButton).display = bool(found and found.mend)
+        self.query_one("#fix", ActionButton).display = bool(found and found.mend)
 
     def chosen(self, name: str) -> None:
-        """Asks, mends or closes."""
+        """Checks the hosts, opens the fix, or closes."""
         found = self._found
         if name == "ask" and found is not None:
             self._ask()
-        elif name == "mend" and found is not None:
+        elif name == "fix" and found is not None:
             self.dismiss(None)
             self.firescreen.open_menu_entry(found.mend)
         else:
@@ -110,7 +112,7 @@ class DiagnosisDialog(Dialog[None]):
 
     def _ask(self) -> None:
         text, stack = self.query_one(Pasted).text, self.firescreen.session.stack
-        self.query_one("#meaning", Static).update(Content("▸ Asking the hosts…"))
+        self.query_one("#meaning", Static).update(Content("▸ Checking the hosts…"))
         self.query_one("#ask", ActionButton).display = False
         self.firescreen.ask(
             lambda: self.firescreen.client.diagnosis(text, ask=True, stack=stack),
@@ -126,10 +128,10 @@ class DiagnosisDialog(Dialog[None]):
 def meaning(found: Diagnosis) -> Content:
     """A diagnosis for a person; parts of it come from the pasted text and are drawn as plain text."""
     rows = [
-        ("What it means", found.cause),
+        ("Cause", found.cause),
         ("What to do", found.fix),
-        ("At the other end", found.other_end),
-        ("To be sure", found.next),
+        ("On the other side", found.other_end),
+        ("To check", found.next),
     ]
     parts = [
         Content.assemble((f"{title}\n", "bold $primary"), safe(text, 800)) for title, text in rows if text
@@ -142,9 +144,13 @@ def meaning(found: Diagnosis) -> Content:
             )
             for asked in found.asked
         ]
-        parts.insert(0, Content.assemble(("Asked the hosts\n", "bold $primary"), Content("\n").join(lines)))
+        parts.insert(
+            0, Content.assemble(("Checked on the hosts\n", "bold $primary"), Content("\n").join(lines))
+        )
     elif found.questions:
         parts.append(
-            Content.styled("It can be one of several things: 'Ask the hosts' finds out which.", "$warning")
+            Content.styled(
+                "There are several possible causes: 'Check the hosts' finds out which.", "$warning"
+            )
         )
     return Content("\n\n").join(parts)

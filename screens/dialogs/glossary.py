@@ -1,4 +1,4 @@
-"""The field's words, each explained in a few lines: one key from every screen's help, and from all commands."""
+"""The glossary: terms, each explained in a few lines; one key from every screen's help."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from screens.dialogs.base import Dialog
 
 
 class GlossaryDialog(Dialog[None]):
-    """The list of words, and what the one in hand means. A letter goes to the next word that begins with it."""
+    """The list of terms, and the entry of the selected one. A letter selects the next term that begins with it."""
 
-    TITLE_TEXT = "Words explained"
+    TITLE_TEXT = "Glossary"
     AUTO_FOCUS = "OptionList"
     DEFAULT_CSS = """
     GlossaryDialog {
@@ -30,13 +30,13 @@ class GlossaryDialog(Dialog[None]):
 
     def inside(self) -> ComposeResult:
         """The list, the text."""
-        yield OptionList(Option("looking…", disabled=True), markup=False)
+        yield OptionList(Option("loading…", disabled=True), markup=False)
         yield Markdown("", open_links=False)
 
     def on_mount(self) -> None:
         """Reads them."""
         app = self.firescreen
-        app.ask(app.client.words, self._have, wanted=lambda: self in app.screen_stack)
+        app.ask(app.client.glossary, self._have, wanted=lambda: self in app.screen_stack)
 
     def _have(self, texts: tuple[str, ...]) -> None:
         self._texts = texts

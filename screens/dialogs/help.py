@@ -1,4 +1,4 @@
-"""What a screen is for and which keys work on it, one key away from everywhere."""
+"""The help of a screen: what it is for and which keys work on it."""
 
 from __future__ import annotations
 
@@ -30,18 +30,20 @@ class HelpDialog(Dialog[None]):
     def text(self) -> Content:
         """Words first, keys after."""
         lines = [Content.assemble((fit(key, 10), "$primary bold"), words) for key, words in self._keys]
-        words = Content.assemble((fit("w", 10), "$primary bold"), "here: words explained (CA, SAN, scrape …)")
+        words = Content.assemble(
+            (fit("g", 10), "$primary bold"), "in this help: open the glossary (CA, SAN, scrape …)"
+        )
         return Content("\n").join([Content(self._text), Content(""), *lines, Content(""), words])
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """Close, or go on to the words."""
-        return (("close", "Close"), ("words", "Words explained"), ("manual", "Manual"))
+        """Close, or open the glossary or the manual."""
+        return (("close", "Close"), ("glossary", "Open glossary"), ("manual", "Open manual"))
 
     def chosen(self, name: str) -> None:
-        """Closes; the words stand in its place."""
+        """Closes, and opens what was chosen."""
         app = self.app
         self.dismiss(None)
-        if name == "words":
+        if name == "glossary":
             from screens.dialogs.glossary import GlossaryDialog
 
             app.push_screen(GlossaryDialog())
@@ -50,9 +52,9 @@ class HelpDialog(Dialog[None]):
 
             app.push_screen(ManualDialog())
 
-    def key_w(self) -> None:
-        """The words, with one key more."""
-        self.chosen("words")
+    def key_g(self) -> None:
+        """Opens the glossary."""
+        self.chosen("glossary")
 
     def key_m(self) -> None:
         """Opens the manual."""

@@ -1,4 +1,4 @@
-"""Which lab to follow: title, what it is about, how long it takes, and how far one is."""
+"""Asks for a lab: title, topic, and how long it takes."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ class LabsDialog(Dialog[str]):
         self._about: dict[str, str] = {}
 
     def inside(self) -> ComposeResult:
-        """A list, and what the lab in hand is about."""
+        """A list, and what the selected lab is about."""
         yield Static("", id="where", markup=False)
-        yield OptionList(Option("looking…", disabled=True), markup=False)
+        yield OptionList(Option("loading…", disabled=True), markup=False)
         yield Static("", id="about", markup=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """Other hosts, labs of others, or to leave."""
         return (
-            ("hosts", "Real hosts…"),
-            ("practice", "Practice stack"),
+            ("hosts", "Use real hosts…"),
+            ("practice", "Use practice stack"),
             ("add", "Add labs…"),
-            ("none", "Back"),
+            ("none", "Cancel"),
         )
 
     def on_mount(self) -> None:
@@ -74,10 +74,10 @@ class LabsDialog(Dialog[str]):
     def _have(self, labs: tuple[Lab, ...], room: Classroom | None) -> None:
         if self not in self.app.screen_stack:
             return
-        words = "A lab is done on the practice stack: real programs on this machine, nothing of yours."
+        words = "Labs run on the practice stack: real programs on this machine, apart from your services."
         if room is not None:
             names = ", ".join(host.name for host in room.hosts)
-            words = f"Labs are done on the real hosts of {inline(room.title, 100)}: {inline(names, 200)}."
+            words = f"Labs run on the real hosts of {inline(room.title, 100)}: {inline(names, 200)}."
         self.query_one("#where", Static).update(words)
         self.query_one("#practice").display = room is not None
         listed = self.query_one(OptionList)
@@ -128,7 +128,7 @@ def _entry(lab: Lab, *, shut: bool) -> Content:
     words = f"about {lab.minutes} minutes, {len(lab.steps)} steps"
     title = fit(lab.title, 41)
     if shut:
-        return Content.assemble(title, "on the practice stack only")
+        return Content.assemble(title, "practice stack only")
     return Content.assemble((title, "bold"), (words, "$quiet"))
 
 

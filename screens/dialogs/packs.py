@@ -43,8 +43,8 @@ class PackDialog(Dialog[bool]):
     def inside(self) -> ComposeResult:
         """Words, the field, and what was found."""
         yield Static(
-            "Type the folder of a lab pack. It is inspected, and all that its labs would type and place is shown "
-            "here before anything is added. Reading it runs nothing.",
+            "Type the folder of a lab pack. Before anything is added, Firescreen inspects the pack and shows every command "
+            "and file of its labs. Inspecting runs nothing.",
             markup=False,
         )
         yield Input(placeholder="~/Downloads/workshop-labs")
@@ -52,7 +52,7 @@ class PackDialog(Dialog[bool]):
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """Look, and then add."""
-        return (("look", "Inspect"), ("add", "Add these labs"), ("stop", "Back"))
+        return (("look", "Inspect"), ("add", "Add these labs"), ("stop", "Cancel"))
 
     def on_mount(self) -> None:
         """Nothing to add yet."""
@@ -83,7 +83,7 @@ class PackDialog(Dialog[bool]):
         if not typed:
             return
         self._typed = self.query_one(Input).value
-        self._show(None, Content("▸ Reading it…"))
+        self._show(None, Content("▸ Inspecting…"))
         self.firescreen.ask(
             lambda: self.firescreen.client.pack(Path(typed)),
             self._looked,
@@ -106,7 +106,7 @@ class PackDialog(Dialog[bool]):
                 lines.append(Content(f"… and {more} more: firescreen lab check-pack shows them all"))
             self._show(None, Content("\n").join(lines))
             return
-        head = Content.styled("These labs may type this for you, as you:", "bold $primary")
+        head = Content.styled("These labs can run these commands as your user:", "bold $primary")
         self._show(pack, Content("\n").join([head, safe("\n".join(pack.shows), 400_000)]))
         self.query_one("#stop", ActionButton).focus()  # a second Enter by mistake adds nothing
 

@@ -1,4 +1,4 @@
-"""A run that was not put back: put it back, or compare what is there with what was, and be done with it."""
+"""An interrupted run: roll it back, or compare the files with those before the run and forget it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHOWN = 8
 
 
 class RecoveryDialog(Dialog[Choice]):
-    """What is to become of a run that was not put back.
+    """Asks what to do with an interrupted run.
 
     Args:
         title: what happened, in a few words.
@@ -39,15 +39,15 @@ class RecoveryDialog(Dialog[Choice]):
             (
                 self._text,
                 Content(
-                    "If everything runs as before already, compare: Firescreen looks at every file that the run "
-                    "touched and changes nothing. What is as it was need not be put back."
+                    "If everything runs as before, compare: Firescreen reads every file that the run changed, and changes "
+                    "nothing. Files that are as before need no rollback."
                 ),
             )
         )
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """Three ways."""
-        return (("undo", "Put it back"), ("compare", "Compare"), ("later", "Later"))
+        return (("undo", "Roll back"), ("compare", "Compare"), ("later", "Decide later"))
 
     def chosen(self, name: str) -> None:
         """The button's way."""
@@ -59,17 +59,17 @@ class RecoveryDialog(Dialog[Choice]):
 
 
 class ComparisonDialog(RecoveryDialog):
-    """What is not as it was before, with the ways to end it."""
+    """Shows what differs from before the run, and asks what to do."""
 
     def __init__(self, remains: tuple[Remains, ...]) -> None:
         self._remains = remains
         self._differences = [each for one in remains for each in one.differences]
-        super().__init__("Compared with the journal", Content(""))
+        super().__init__("Comparison with the journal", Content(""))
 
     def text(self) -> Content:
         """Each run, and what differs."""
         if not self._remains:
-            return Content("Nothing is left to be put back.")
+            return Content("Nothing needs to be rolled back.")
         runs = inline(", ".join(f"{one.run} ({one.title})" for one in self._remains), 300)
         if not self._differences:
             hosts = ", ".join(dict.fromkeys(name for one in self._remains for name in one.hosts))
@@ -78,25 +78,24 @@ class ComparisonDialog(RecoveryDialog):
                 ("✓ ", "bold $success"),
                 "On ",
                 where,
-                ", every file is as it was before, and the services run. Nothing has to be put back: Firescreen "
+                ", every file is as before the run, and the services run. Nothing needs to be rolled back: Firescreen "
                 "can forget run ",
                 runs,
                 ".",
             )
-        lines = [Content.assemble("Run ", runs, " left this other than it was:")]
+        lines = [Content.assemble("Run ", runs, " left these differences:")]
         for each in self._differences[:SHOWN]:
             # The path has a line to itself: it is long, and a terminal breaks it where it can.
             said = ": ".join(part for part in (each.host, each.what) if part)
             lines.append(Content.assemble(("✗ ", "bold $error"), safe(said, 300)))
             lines.append(safe(f"  {each.path}", 300))
             if each.copy:
-                lines.append(Content.styled(f"  as it was: {inline(each.copy, 200)}", "$quiet"))
+                lines.append(Content.styled(f"  before the run: {inline(each.copy, 200)}", "$quiet"))
         if len(self._differences) > SHOWN:
             lines.append(Content.styled(f"… and {len(self._differences) - SHOWN} more", "$quiet"))
         lines.append(
             Content(
-                "'Put it back' restores it. 'Keep it so' leaves it as it is and forgets the run; the copies stay in "
-                "Firescreen's folder."
+                "'Roll back' restores the files. 'Keep as is' leaves them and forgets the run; the copies stay in the workspace."
             )
         )
         return Content("\n").join(lines)
@@ -106,5 +105,5 @@ class ComparisonDialog(RecoveryDialog):
         if not self._remains:
             return (("later", "Close"),)
         if not self._differences:
-            return (("forget", "Forget this run"), ("later", "Later"))
-        return (("later", "Later"), ("undo", "Put it back"), ("forget", "Keep it so"))
+            return (("forget", "Forget this run"), ("later", "Decide later"))
+        return (("later", "Decide later"), ("undo", "Roll back"), ("forget", "Keep as is"))

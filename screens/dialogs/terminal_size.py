@@ -16,7 +16,7 @@ class TerminalSizeDialog(Dialog[None]):
         height: rows that are needed.
     """
 
-    TITLE_TEXT = "This terminal is small"
+    TITLE_TEXT = "The terminal is too small"
 
     def __init__(self, width: int, height: int) -> None:
         super().__init__()
@@ -26,13 +26,13 @@ class TerminalSizeDialog(Dialog[None]):
         """What there is, what is needed."""
         now, needed = self.app.size, self._needed
         return Content(
-            f"It has {now.width}x{now.height}; Firescreen is made for {needed[0]}x{needed[1]} or more. "
-            "Enlarge the window, or press Escape to go on like this."
+            f"It has {now.width}x{now.height} cells; Firescreen needs {needed[0]}x{needed[1]} or more. "
+            "Enlarge the window, or press Escape to continue."
         )
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """One."""
-        return (("on", "Go on"),)
+        return (("on", "Continue"),)
 
     def on_resize(self, event: events.Resize) -> None:
         """Closes when there is room."""

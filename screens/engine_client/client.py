@@ -1,4 +1,4 @@
-"""The engine behind one door: built when first needed, and only ever called in threads.
+"""The client of the engine: builds the engine when first needed, and calls it in threads only.
 
 Nothing here imports the engine at the top: the first frame must not wait for cryptography and YAML.
 """
@@ -99,8 +99,8 @@ class EngineClient:
                 self._engine = self._build()
             return self._engine
 
-    def cut_off(self) -> RunRecord | None:
-        """A run that was killed in the middle."""
+    def interrupted_run(self) -> RunRecord | None:
+        """A run that was interrupted."""
         return self.engine.cut_off()
 
     def history(self) -> tuple[RunRecord, ...]:
@@ -143,7 +143,7 @@ class EngineClient:
             raise HostError(
                 f"the hosts cannot be remembered: {error.strerror}",
                 where=str(self._kept),
-                todo="they can be used now; make room there, or check the folder's rights",
+                todo="They can be used now. Free some space there, or check the folder's permissions",
             ) from error
 
     def forget(self) -> None:
@@ -159,7 +159,7 @@ class EngineClient:
         self.engine.access.give(cast("SecretKind", kind), host, secret, everywhere=everywhere)
 
     def accept(self, host: str, fingerprint: str) -> None:
-        """The person says that this is the host's key."""
+        """Accepts a host key."""
         self.engine.access.accept(host, fingerprint)
 
     def offered(self) -> tuple[tuple[str, ...], tuple[Instance, ...], str]:
@@ -178,13 +178,13 @@ class EngineClient:
         return sources.listed(file, names), str(file)
 
     def reach(self, spec: HostSpec, through: tuple[HostSpec, ...] = ()) -> HostFacts:
-        """Connects to a host: who is logged in there, and what runs. Raises `NeededError` and `HostError`."""
+        """Connects to a host and reads its user and services. Raises `NeededError` and `HostError`."""
         from wizard.model import Stack
 
         return self.engine.inspect(Stack(hosts=(*through, spec), components=())).hosts[spec.name]
 
-    def found_there(self, facts: HostFacts, through: tuple[HostSpec, ...] = ()) -> Scan:
-        """How open it is what runs on a host; the stack is what is proposed for it. Raises `HostError`."""
+    def scan_host(self, facts: HostFacts, through: tuple[HostSpec, ...] = ()) -> Scan:
+        """Scans the components of a host; the scan's stack is a proposal for them. Raises `HostError`."""
         from wizard.engine import proposed
         from wizard.model import Stack
 
@@ -205,7 +205,7 @@ class EngineClient:
         return plan
 
     def remains(self) -> tuple[Remains, ...]:
-        """`Engine.remains`: what is left of runs that were not put back."""
+        """`Engine.remains`: what is left of runs that were not rolled back."""
         return self.engine.remains()
 
     def forget_run(self, *, as_it_is: bool) -> None:
@@ -230,7 +230,7 @@ class EngineClient:
         return _asking(work, emit, later=True)
 
     def questions(self, stack: Stack, facts: Facts) -> tuple[Question, ...]:
-        """What is to be asked about this stack, the most important first."""
+        """The questions about this stack, the most important first."""
         from wizard import planner
 
         return planner.questions(stack, facts)
@@ -248,7 +248,7 @@ class EngineClient:
         return planner.answer(stack, setting, value)
 
     def inventory(self, stack: Stack) -> tuple[InventoryItem, ...]:
-        """The certificates and users that exist, also where the stack in hand does not ask for any."""
+        """The certificates and users that exist, also where the current stack does not ask for any."""
         engine = self.engine
         asked = tuple(replace(one, protect=one.protect or ("tls", "basic_auth")) for one in stack.components)
         whole = replace(stack, components=asked)
@@ -266,8 +266,8 @@ class EngineClient:
 
         return labs.labs(self.engine.workspace.packs)
 
-    def words(self) -> tuple[str, ...]:
-        """The field's words explained, Markdown each, by their titles."""
+    def glossary(self) -> tuple[str, ...]:
+        """The entries of the glossary, Markdown each, by their titles."""
         from wizard import glossary
 
         return tuple(sorted(map(glossary.term, glossary.terms()), key=str.casefold))
@@ -294,7 +294,7 @@ class EngineClient:
         """A lab, its practice stack up and its tools at hand; goes on where the person was.
 
         Args:
-            anew: whether what is in hand on the practice stack may be ended, see `in_the_way`.
+            anew: whether another lab or run on the practice stack may be ended, see `in_the_way`.
         """
         from wizard.labs import LabSession
 
@@ -325,32 +325,32 @@ class EngineClient:
         classroom.remember(self.engine.workspace, None)
 
     def in_the_way(self, lab: str) -> str:
-        """What beginning a lab would put an end to on the practice stack; '' for nothing."""
+        """What starting a lab would end on the practice stack; '' for nothing."""
         from wizard.labs.catalogue import find
         from wizard.labs.session import environment_for
 
         return environment_for(self.engine, self.classroom()).conflict(find(lab, self.engine.workspace.packs))
 
     def diagnosis(self, text: str, *, ask: bool = False, stack: Stack | None = None) -> Diagnosis | None:
-        """What an error text means; with `ask`, the hosts of the stack (or this machine) say which it is."""
+        """The diagnosis of an error text; with `ask`, checks on the hosts of the stack (or this machine) narrow it down."""
         from wizard.diagnostics import catalogue
 
         return self.engine.explain(text, stack) if ask else catalogue.diagnose(text)
 
     def explain(self, attempt: Attempt, stack: Stack | None = None) -> Diagnosis | None:
-        """What a failed request means and how to mend it; None if nothing is known about it.
+        """The diagnosis of a failed probe; None if there is none.
 
-        Of what Prometheus itself says about a target of the stack, its hosts are asked for the true cause.
+        Where Prometheus itself reports a target of the stack as down, its hosts are checked for the cause.
         """
         if attempt.probe.kind != "up" or stack is None:
             return self.diagnosis(attempt.reason or attempt.detail)
         return self.engine.explain(f"{attempt.reason}\n{attempt.detail}", stack)
 
-    def ask_once(self, request: Request, facts: Facts | None = None) -> Answered:
-        """One request put together by hand. Raises `InputError` if something in it cannot be used.
+    def send(self, request: Request, facts: Facts | None = None) -> Answered:
+        """Sends a request of the probe console. Raises `InputError` if something in it cannot be used.
 
         Args:
-            facts: of the stack, whose servers may be out of this machine's own reach.
+            facts: of the stack, whose servers this machine may not reach directly.
         """
         from wizard.engine import manual_probe
         from wizard.engine.reachability import forward_to
@@ -371,7 +371,7 @@ def lines_of(found: Diagnosis | None) -> tuple[str, ...]:
 
 
 def _asking(work: Callable[[Emit], Outcome], emit: Emit, *, later: bool = False) -> Outcome:
-    """The outcome of `work`; where it was cut short by a question, that is raised, and the end is not told.
+    """The outcome of `work`; where it stopped because a credential is needed, that error is raised instead.
 
     Args:
         work: a run; it gets where to tell what it does.

@@ -1,4 +1,4 @@
-"""The present connections of a stack: who connects to whom now, and how, by what the scan found on the wire."""
+"""The present connections of a stack: who connects to whom now, and how, by what the scan found."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def plan_of_connections(engine: Engine, scan: Scan, stack: Stack, answers: Answers) -> Plan:
-    """Who asks whom as it is now: a plan with the requests that test its arrows, and no others.
+    """The present connections: a plan with the probes that test its arrows, and no others.
 
-    What is wanted may not be there yet: then the arrows are drawn by what the wire said of each server. The
-    engine plans no arrow to a server that it leaves alone, so those are taken from a plan for all of them.
+    The chosen levels may not be applied yet, so each server gets the level that the scan found. The engine plans no
+    arrow to a server without a level, so those are taken from a plan that protects every server.
     """
     plan = engine.plan(stack, answers)
     found = {one.key: one for one in scan.exposures}
@@ -45,7 +45,7 @@ def plan_of_connections(engine: Engine, scan: Scan, stack: Stack, answers: Answe
 
 
 def _protected(stack: Stack, found: Mapping[str, Exposure]) -> Stack:
-    """The stack with the protection that the wire tells of; all of it encrypted where nothing is known."""
+    """The stack with the protection that the scan found; TLS where nothing is known."""
     parts = (
         replace(one, protect=_protection(one, found[one.key]) if one.key in found else ("tls",))
         for one in stack.components
@@ -54,9 +54,9 @@ def _protected(stack: Stack, found: Mapping[str, Exposure]) -> Stack:
 
 
 def _protection(one: ComponentSpec, found: Exposure) -> tuple[Protection, ...]:
-    """The protection that a component has, by what the wire said.
+    """The protection that a component has, by the scan.
 
-    Who is refused for want of a certificate is never asked for a password: there the stack's word counts.
+    A server that rejects clients without a certificate never asks for a password: there the stack says it.
     """
     if not found.tls:
         return ()

@@ -1,4 +1,4 @@
-"""The table of what runs and how open it is: a sign, a word, and a sentence for each component."""
+"""The table of components: a sign, a word, and a sentence on the protection of each."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from screens.state_styles import EXPOSURE, fit, inline, protection_label
 if TYPE_CHECKING:
     from wizard.engine import Exposure
 
-_SIGN = 13
+_SIGN = 15
 """Columns for a sign and its word."""
 MOST = 10
-"""Lines; of more components those that are least guarded are shown, and the rest are counted."""
+"""Lines; of more components those with the least protection are shown, and the rest are counted."""
 _WORST = ("open", "partly", "down", "secured")
 
 
@@ -30,7 +30,7 @@ class ExposureTable(Widget):
 
     rows: reactive[tuple[Exposure, ...]] = reactive((), layout=True)
     hosts: reactive[int] = reactive(1)
-    """Hosts that were looked at; of one, the name would stand in each line."""
+    """Hosts that were scanned; of one, the name would stand in each line."""
 
     def render(self) -> Content:
         """The table for the present width; the columns are as wide as what stands in them."""
@@ -56,7 +56,7 @@ class ExposureTable(Widget):
         return Content("\n").join([*lines, *self._rest(rows)])
 
     def _rest(self, shown: tuple[Exposure, ...]) -> list[Content]:
-        """How many more there are, and how they stand."""
+        """How many more there are, and in which states."""
         left = Counter[str](row.state for row in self.rows)
         left.subtract(row.state for row in shown)
         words = ", ".join(f"{left[state]} {EXPOSURE[state][1]}" for state in _WORST if left[state])
@@ -89,4 +89,4 @@ def _more(row: Exposure) -> str:
 
 def _brief(row: Exposure) -> str:
     """Where there is no room for a sentence."""
-    return protection_label(row) if row.tls or row.password or row.state == "down" else "plain"
+    return protection_label(row) if row.tls or row.password or row.state == "down" else "plain HTTP"

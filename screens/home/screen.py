@@ -1,4 +1,4 @@
-"""The first screen: what runs here, how open it is, and what one can do about it.
+"""The first screen: what runs on the current hosts, how it is protected, and the menu.
 
 Its first frame waits for nothing; the rows are filled in when the scan has them.
 """
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
 # name: (key, title, what it is for)
 MENU = {
-    "secure": ("s", "Secure this machine", "choose, read every change, then decide"),
-    "practise": ("p", "Practise", "real programs; nothing of yours changes"),
-    "whole": ("w", "Practise with the whole stack", "five programs that ask one another"),
-    "trust": ("t", "Trust picture", "who asks whom, and what each checks"),
-    "lab": ("l", "Follow a lab", "learn it by hand, checked as you go"),
-    "holdings": ("c", "Certificates and users", "what exists, where it lies, until when"),
-    "history": ("h", "History", "what was changed and when; undo"),
+    "secure": ("s", "Secure this machine", "choose, review every change, then apply"),
+    "practise": ("p", "Practise", "real programs; your services stay as is"),
+    "whole": ("w", "Practise with the whole stack", "five components that use each other"),
+    "trust": ("t", "Trust map", "who connects to whom, what each checks"),
+    "lab": ("l", "Follow a lab", "type it yourself, checked as you go"),
+    "holdings": ("c", "Certificates and users", "what exists, where, and until when"),
+    "history": ("h", "History", "past runs, what they changed; undo"),
     "hosts": ("o", "Other hosts", "over SSH and in containers"),
     "leave": ("b", "Back to this machine", "your hosts stay as they are"),
 }
 PRACTISING = {
-    "secure": ("s", "Secure the practice stack", "choose, read every change, then decide"),
-    "whole": ("w", "Practise with the whole stack", "three more programs join these two"),
-    "leave": ("b", "Back to this machine", "the practice programs go on"),
+    "secure": ("s", "Secure the practice stack", "choose, review every change, then apply"),
+    "whole": ("w", "Practise with the whole stack", "three more components join these two"),
+    "leave": ("b", "Back to this machine", "the practice stack keeps running"),
     "stop": ("e", "End practice", "stops its programs, removes its folders"),
 }
 
@@ -46,40 +46,40 @@ PRACTISING = {
 WHOLE = 5
 """Components of the whole practice stack."""
 REMARKS = 3
-"""Lines for what the table does not tell."""
+"""Lines for the remarks of the scan."""
 
 
 class HomePage(Page):
-    """Screen 1 of the storyboard."""
+    """Shows the components and opens every other part."""
 
     PLACE = "Home"
     HELP = """\
-The table shows what runs and what an answer on the wire says about it, not what a file claims:
+The table shows what runs and how it answers on the network, not what a configuration file says:
 
-● open        anyone who reaches the port can read everything
-◐ partly      something is missing, the words say what
-✓ secured     encrypted, and only those who should get an answer
-– no answer   nothing listens at that address
+● unprotected   no TLS and no password
+◐ partial       some protection is missing
+✓ secured       TLS, and clients must authenticate
+– no answer     nothing listens at that address
 
-Nothing of yours is changed from this screen. 'Practise' starts a Prometheus and a node_exporter on this \
-machine for you to try all of it on first: real programs, without root, in a folder of Firescreen's own. The \
-whole stack has an Alertmanager, a Pushgateway and a blackbox_exporter too."""
+This screen changes nothing. 'Practise' starts a Prometheus and a node_exporter on this machine, so that you can try \
+everything first: real programs, without root, in the workspace. The whole stack adds an Alertmanager, a Pushgateway \
+and a blackbox_exporter."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", show=False),
         Binding("s", "choose('secure')", "Secure", show=False),
         Binding("p", "choose('practise')", "Practise", show=False),
         Binding("w", "choose('whole')", "Practise with the whole stack", show=False),
-        Binding("t", "choose('trust')", "Trust picture", show=False),
+        Binding("t", "choose('trust')", "Trust map", show=False),
         Binding("l", "choose('lab')", "Follow a lab", show=False),
         Binding("c", "choose('holdings')", "Certificates and users", show=False),
         Binding("h", "choose('history')", "History", show=False),
         Binding("o", "choose('hosts')", "Other hosts", show=False),
         Binding("b", "choose('leave')", "Back to this machine", show=False),
         Binding("e", "choose('stop')", "End practice", show=False),
-        Binding("r", "look", "Look again"),
-        Binding("x", "explain", "Explain", tooltip="What an error means, and what to do"),
-        Binding("a", "ask", "Ask by hand", tooltip="One request, taken apart: the probe console"),
+        Binding("r", "rescan", "Rescan"),
+        Binding("x", "explain", "Explain", tooltip="What an error message means, and what to do"),
+        Binding("a", "probe", "Probe", tooltip="Open the probe console: one request in every detail"),
         Binding("ctrl+p", "app.command_palette", "Commands", key_display="^p"),
         Binding("q", "app.quit", "Quit"),
     ]
@@ -90,9 +90,9 @@ whole stack has an Alertmanager, a Pushgateway and a blackbox_exporter too."""
 
     def body(self) -> ComposeResult:
         """Table above, menu below."""
-        yield Static("What runs here", classes="heading", id="title")
+        yield Static("Components", classes="heading", id="title")
         yield ExposureTable(id="rows")
-        yield Static("  looking at this machine…", id="verdict", markup=False)
+        yield Static("  scanning this machine…", id="verdict", markup=False)
         yield OptionList(id="menu", markup=False)
 
     def show_session(self, session: Session) -> None:
@@ -127,17 +127,17 @@ whole stack has an Alertmanager, a Pushgateway and a blackbox_exporter too."""
         self.firescreen.open_menu_entry(name)
 
     def action_explain(self) -> None:
-        """Says what an error that one pastes means."""
+        """Explains an error message that is pasted."""
         from screens.dialogs.diagnosis import DiagnosisDialog
 
         self.app.push_screen(DiagnosisDialog())
 
-    def action_ask(self) -> None:
+    def action_probe(self) -> None:
         """Opens the probe console."""
         self.firescreen.open_page(Route.PROBE_CONSOLE)
 
-    def action_look(self) -> None:
-        """Looks at the hosts again."""
+    def action_rescan(self) -> None:
+        """Scans the hosts again."""
         self.firescreen.stack_session.rescan()
 
     def action_back(self) -> None:
@@ -146,10 +146,10 @@ whole stack has an Alertmanager, a Pushgateway and a blackbox_exporter too."""
 
 def _title(session: Session) -> str:
     return {
-        "here": "What runs on this machine",
-        "practice": "What runs in practice",
-        "file": "What runs on the hosts of this stack",
-        "hosts": "What runs on your hosts",
+        "here": "Components on this machine",
+        "practice": "Components of the practice stack",
+        "file": "Components on the hosts of this stack",
+        "hosts": "Components on your hosts",
     }[session.place]
 
 
@@ -163,32 +163,36 @@ def _verdict(session: Session) -> Content:
     if session.scan is None:
         return Content("")
     if not session.scan.exposures and not session.scan.remarks:
-        nothing = (
-            "Nothing of Prometheus was found on this machine. 'Practise' needs nothing: it brings its own."
+        nothing = "No Prometheus component was found on this machine. 'Practise' starts some of its own."
+        return Content(
+            nothing if session.place == "here" else "No Prometheus component was found on these hosts."
         )
-        return Content(nothing if session.place == "here" else "Nothing of Prometheus was found there.")
     return _judged(session.scan)
 
 
 def _judged(scan: Scan) -> Content:
-    """How open all of it is, in one line."""
+    """The protection of all components, in one line."""
     rows = scan.exposures
-    unguarded = sum(row.state == "open" for row in rows)
+    unprotected = sum(row.state == "open" for row in rows)
     partly = sum(row.state == "partly" for row in rows)
-    if unguarded:
-        answer = "answers" if unguarded == 1 else "answer"
+    noun = f"component{'s' * (len(rows) != 1)}"
+    if unprotected:
+        verb = "is" if unprotected == 1 else "are"
         return Content.assemble(
-            (f"● {unguarded} of {len(rows)} ", "$error bold"), f"{answer} anyone who asks."
+            (f"● {unprotected} of {len(rows)} ", "$error bold"), f"{noun} {verb} unprotected."
         )
     if partly:
-        return Content.assemble((f"◐ {partly} of {len(rows)} ", "$warning bold"), "could be guarded better.")
+        verb = "lacks" if partly == 1 else "lack"
+        return Content.assemble(
+            (f"◐ {partly} of {len(rows)} ", "$warning bold"), f"{noun} {verb} some protection."
+        )
     if all(row.state == "secured" for row in rows) and not scan.remarks:
-        return Content.assemble(("✓ ", "$success bold"), "All of it is encrypted and guarded.")
+        return Content.assemble(("✓ ", "$success bold"), "All components are secured.")
     return Content("")
 
 
 def _remarks(session: Session) -> list[Content]:
-    """What the table does not tell: what is not there, what has power and stands open, what is asked by way of others."""
+    """What the table does not show: the remarks of the scan, and what is probed through SSH."""
     if session.busy or session.error or session.scan is None:
         return []
     remarks = session.scan.remarks
@@ -202,16 +206,16 @@ def _remarks(session: Session) -> list[Content]:
 
 
 def _through(scan: Scan) -> Content:
-    """What this machine cannot reach itself."""
+    """The components that this machine cannot reach directly."""
     names = [row.key for row in scan.exposures if row.through]
     if not names:
         return Content("")
     shown = ", ".join(names) if len(names) <= REMARKS else f"{len(names)} of them"
-    return Content.styled(inline(f"Asked through SSH: {shown}", 300), "$quiet")
+    return Content.styled(inline(f"Probed through SSH: {shown}", 300), "$quiet")
 
 
 def _todo(remark: Finding) -> str:
-    """What to do about it, as a sentence; nothing where that is what this program is for."""
+    """What to do about it, as a sentence; nothing where Firescreen does it."""
     return "" if remark.mend == "firescreen" else f"{remark.mend[:1].upper()}{remark.mend[1:]}."
 
 

@@ -1,4 +1,4 @@
-"""Which hosts: this machine, hosts over SSH, instances, practice; each tested before it is taken in hand."""
+"""The hosts to choose from: this machine, SSH hosts, containers, practice; each is tested before it is used."""
 
 from __future__ import annotations
 
@@ -24,34 +24,33 @@ FROM = {
     "here": "this machine",
     "practice": "practice",
     "ssh": "from ~/.ssh/config",
-    "incus": "instance here",
+    "incus": "container on this machine",
     "added": "added",
-    "stack": "in hand",
+    "stack": "in this stack",
 }
 RIGHTS = {
     "root": "as root",
-    "sudo": "as root, by sudo",
-    "none": "without root's rights: nothing can be changed there",
+    "sudo": "as root, with sudo",
+    "none": "without root privileges: nothing can be changed there",
 }
 
 
 class HostsPage(Page):
-    """Screen 2 of the storyboard."""
+    """Tests hosts and chooses which are secured together."""
 
     PLACE = "Hosts"
     HELP = """\
-Choose the hosts to secure together: Prometheus' own, and those that it scrapes. Enter tests the one in hand: \
-Firescreen connects by SSH as ssh itself would (~/.ssh/config, known_hosts, keys, agent), shows the host's key \
-once where it is not known yet, finds out whether it can become root there, and looks what runs. Nothing is \
-changed by that.
+Choose the hosts to secure together: those of Prometheus, and those that it scrapes. Enter tests the selected host: \
+Firescreen connects as ssh would (~/.ssh/config, known_hosts, keys, agent), asks you to accept an unknown host key, \
+checks for root privileges, and scans for components. A test changes nothing.
 
-A host that can be secured is chosen when its test ends well; Space chooses and unchooses. 'u' takes the chosen ones \
-in hand. They are remembered for the next start; passwords never are.
+A host that passes its test is chosen; Space chooses and unchooses. 'u' uses the chosen hosts. They are remembered for \
+the next start; passwords are not.
 
-'a' adds a host. It also takes the path of a file that lists hosts: an Ansible inventory (INI or YAML), or the \
-targets of a Prometheus (file_sd). 't' tests all that were added.
+'a' adds a host, or all hosts in a file: an Ansible inventory (INI or YAML), or the targets of a Prometheus (file_sd). \
+'t' tests all added hosts.
 
-Escape stops a test that goes on, and leaves when there is none."""
+Escape stops a running test, or goes back if there is none."""
 
     CSS = """
     HostsPage #lead { padding: 1 2 0 2; height: auto; color: $quiet; }
@@ -60,20 +59,18 @@ Escape stops a test that goes on, and leaves when there is none."""
     HostsPage #text { height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "test", "Test it", key_display="enter"),
-        Binding("space", "choose", "Choose", key_display="space", tooltip="Choose it, or no longer"),
+        Binding("enter", "test", "Test", key_display="enter"),
+        Binding("space", "choose", "Choose", key_display="space", tooltip="Choose or unchoose the host"),
         Binding("a", "add", "Add", tooltip="Add a host (user@host:port), or those in a file"),
-        Binding("t", "test_all", "Test all", show=False, tooltip="Test all hosts that you added"),
-        Binding("u", "use", "Use them", tooltip="Take the chosen hosts in hand"),
-        Binding(
-            "delete,d", "remove", "Remove", show=False, tooltip="Take a host that you added off the list"
-        ),
+        Binding("t", "test_all", "Test all", show=False, tooltip="Test all added hosts"),
+        Binding("u", "use", "Use hosts", tooltip="Use the chosen hosts"),
+        Binding("delete,d", "remove", "Remove", show=False, tooltip="Remove an added host from the list"),
         Binding("pagedown", "turn(1)", "Scroll down", show=False, priority=True),
         Binding("pageup", "turn(-1)", "Scroll up", show=False, priority=True),
     ]
 
     def body(self) -> ComposeResult:
-        """A list, and the one in hand beneath."""
+        """A list, and the selected host below."""
         yield Static("", id="lead", markup=False)
         yield OptionList(id="list", markup=False)
         with VerticalScroll(id="detail", can_focus=False):
@@ -90,7 +87,7 @@ Escape stops a test that goes on, and leaves when there is none."""
 
     @property
     def entry(self) -> HostEntry | None:
-        """The host in hand."""
+        """The selected host."""
         place, hosts = self.query_one("#list", OptionList).highlighted, self.firescreen.hosts
         return hosts[place] if place is not None and place < len(hosts) else None
 
@@ -120,12 +117,12 @@ Escape stops a test that goes on, and leaves when there is none."""
         if not names:
             many = sum(entry.source == "added" and not entry.state for entry in self.firescreen.hosts) > 1
             how = (
-                "Enter tests a host, 't' all that you added." if many else "Enter tests a host, 'a' adds one."
+                "Enter tests a host, 't' tests all added hosts."
+                if many
+                else "Enter tests a host, 'a' adds one."
             )
             return Content(f"{how} Testing changes nothing.")
-        return Content.assemble(
-            "Chosen: ", (inline(", ".join(names), 300), "bold"), ". 'u' goes on with them."
-        )
+        return Content.assemble("Chosen: ", (inline(", ".join(names), 300), "bold"), ". 'u' uses them.")
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Another host."""
@@ -136,7 +133,7 @@ Escape stops a test that goes on, and leaves when there is none."""
         self.action_test()
 
     def show_session(self, session: Session) -> None:
-        """The bar names the host that the keys act on, not those of the stack."""
+        """The title bar names the selected host, not those of the stack."""
         self._name_host()
 
     def _tell(self) -> None:
@@ -148,7 +145,7 @@ Escape stops a test that goes on, and leaves when there is none."""
             self.refresh_bindings()
 
     def _name_host(self) -> None:
-        """In the colour that it has once it is in hand."""
+        """In the colour that it has once it is used."""
         entry = self.entry
         if entry is not None:
             colours = host_colours((*(one.name for one in self.firescreen.host_list.taken), entry.name))
@@ -157,14 +154,14 @@ Escape stops a test that goes on, and leaves when there is none."""
             bar.hosts = ((_called(entry), NO_HOST if entry.source == "practice" else colours[entry.name]),)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only what makes sense for the host in hand is among the keys."""
+        """Offers only the keys that make sense for the selected host."""
         if action == "remove":
             entry = self.entry if self.is_mounted else None
             return entry is not None and entry.source == "added"
         return True
 
     def action_test(self) -> None:
-        """Tests the host in hand; practice needs no test."""
+        """Tests the selected host; practice needs no test."""
         entry = self.entry
         if entry is None:
             return
@@ -174,12 +171,12 @@ Escape stops a test that goes on, and leaves when there is none."""
             self.firescreen.host_list.test(entry.name)
 
     def action_choose(self) -> None:
-        """Chooses the host in hand, or no longer."""
+        """Chooses or unchooses the selected host."""
         entry = self.entry
         if entry is None:
             return
         if entry.source == "practice":
-            self.app.notify("Practice stands for itself: Enter opens it.")
+            self.app.notify("Practice cannot be combined with other hosts: Enter opens it.")
         else:
             self.firescreen.host_list.toggle(entry.name)
 
@@ -197,29 +194,29 @@ Escape stops a test that goes on, and leaves when there is none."""
             self.firescreen.host_list.test(names[0])
 
     def action_test_all(self) -> None:
-        """Tests the hosts that were added, side by side."""
+        """Tests the added hosts in parallel."""
         self.firescreen.host_list.test_all()
 
     def action_remove(self) -> None:
-        """Takes a host that was typed off the list."""
+        """Removes an added host from the list."""
         entry = self.entry
         if entry is not None:
             self.firescreen.host_list.remove(entry.name)
 
     def action_use(self) -> None:
-        """Takes the chosen hosts in hand."""
+        """Uses the chosen hosts."""
         if self.firescreen.runs.working:
-            self.app.notify("A run is under way; wait for its end or stop it.", severity="warning")
+            self.app.notify("A run is in progress. Wait until it ends, or stop it.", severity="warning")
         elif self.firescreen.host_list.take():
             self.firescreen.go_home()
 
     def action_back(self) -> None:
-        """Stops what goes on; leaves when nothing does."""
+        """Stops a running test, or goes back."""
         if not self.firescreen.host_list.stop():
             self.app.pop_screen()
 
     def action_turn(self, pages: int) -> None:
-        """A page of what is said of the host in hand."""
+        """Scrolls the details of the selected host by a page."""
         detail = self.query_one("#detail", VerticalScroll)
         detail.scroll_relative(y=pages * max(detail.size.height - 1, 1), animate=False)
 
@@ -229,7 +226,7 @@ def _called(entry: HostEntry) -> str:
 
 
 def _line(entry: HostEntry, width: int) -> Content:
-    """One host: whether it is chosen, its name, how it is reached, and how it stands with it."""
+    """One host: whether it is chosen, its name, how it is reached, and its state."""
     name = min(max(width - 54, 20), 36)
     way = width - 4 - name - 27
     sign, words, colour = _state(entry)
@@ -251,7 +248,7 @@ def _way(entry: HostEntry) -> str:
             else f"ssh {spec.address or spec.name}{port}"
         )
     if spec.connect == "incus" and spec.via:
-        return f"instance on {spec.via}"
+        return f"container on {spec.via}"
     if entry.source == "here":
         return "no connection needed"
     if entry.source == "practice":
@@ -266,19 +263,19 @@ def _state(entry: HostEntry) -> tuple[str, str, str]:
     if entry.state != "known":
         return {
             "connecting": ("▸", "connecting…" if entry.note == "connecting…" else "testing…", "$primary"),
-            "failed": ("✗", "the test failed", "$error"),
+            "failed": ("✗", "test failed", "$error"),
         }.get(entry.state, ("·", entry.note or "not tested", "$quiet"))
     if not entry.components:
-        return "–", "nothing of Prometheus", "$quiet"
+        return "–", "no component", "$quiet"
     if entry.rights == "none" and entry.spec.connect != "local":
-        return "!", "no root's rights", "$warning"
+        return "!", "no root privileges", "$warning"
     return _guarded(entry)
 
 
 def _guarded(entry: HostEntry) -> tuple[str, str, str]:
-    """How open it is what runs there."""
+    """The protection of the components there."""
     many = len(entry.exposures)
-    for state, words in (("open", "open"), ("partly", "partly")):
+    for state, words in (("open", "unprotected"), ("partly", "partial")):
         count = sum(one.state == state for one in entry.exposures)
         if count:
             sign, _, colour = EXPOSURE[state]
@@ -287,16 +284,18 @@ def _guarded(entry: HostEntry) -> tuple[str, str, str]:
 
 
 def _detail(entry: HostEntry, instances: str) -> Content:
-    """What is known of the host in hand."""
+    """What is known of the selected host."""
     if entry.source == "practice":
         return Content(
-            "A Prometheus and a node_exporter of Firescreen's own, on this machine, without root: to try everything "
-            "on first. Enter opens it; it stands for itself and cannot be mixed with real hosts."
+            "A Prometheus and a node_exporter on this machine, without root, to try everything first. Enter opens it. "
+            "It cannot be combined with real hosts."
         )
     lines = []
     if entry.state == "connecting":
         lines.append(
-            Content.assemble(("▸ ", "bold $primary"), inline(entry.note), ("   Escape stops it.", "$quiet"))
+            Content.assemble(
+                ("▸ ", "bold $primary"), inline(entry.note), ("   Escape stops the test.", "$quiet")
+            )
         )
     if entry.user:
         lines.append(_login(entry))
@@ -304,9 +303,7 @@ def _detail(entry: HostEntry, instances: str) -> Content:
         lines.append(describe_error(entry.error))
         lines += [Content.assemble(("Why    ", "$quiet"), safe(line, 400)) for line in entry.advice]
     elif entry.state == "" and not entry.user:
-        lines.append(
-            Content(f"Not tested yet{': ' + entry.note if entry.note else ''}. Enter connects and looks.")
-        )
+        lines.append(Content(f"Not tested{': ' + entry.note if entry.note else ''}. Enter tests the host."))
     name, address = (
         max((len(text) for text in texts), default=0) + 2
         for texts in (
@@ -325,16 +322,16 @@ def _detail(entry: HostEntry, instances: str) -> Content:
             )
         )
     if entry.state == "known" and not entry.components:
-        lines.append(Content("Nothing of Prometheus was found there."))
+        lines.append(Content("No Prometheus component was found on this host."))
     if entry.source == "here" and instances:
-        lines.append(Content.styled(f"Its instances cannot be listed: {inline(instances, 240)}", "$quiet"))
+        lines.append(Content.styled(f"Containers cannot be listed: {inline(instances, 240)}", "$quiet"))
     return Content("\n").join(lines)
 
 
 def _login(entry: HostEntry) -> Content:
     words = RIGHTS.get(entry.rights, "")
     if entry.rights == "none" and entry.spec.connect == "local":
-        words = "without root's rights; sudo is asked when something is to be changed"
+        words = "without root privileges; Firescreen uses sudo for changes"
     elif entry.rights == "none" and entry.state == "connecting":
         words = "not root"
     colour = "$warning" if entry.rights == "none" else "$success"

@@ -1,7 +1,7 @@
-"""A lab: one idea at a time, the commands for it, and a check that looks at the real thing.
+"""A lab: one step at a time, the commands for it, and a check of the running programs.
 
-Done by hand in another terminal, a step is noticed by itself; 'Do it for me' runs the very engine that secures
-real hosts. The text is the project's own and is drawn as Markdown; everything else is plain.
+A step that is done in another terminal is noticed by itself; 'Do it for me' runs the engine that secures real hosts.
+The text of a lab is drawn as Markdown; everything else is plain.
 """
 
 from __future__ import annotations
@@ -31,28 +31,27 @@ if TYPE_CHECKING:
     from wizard.labs import CheckResult, LabSession, LabStep
 
 PATIENCE = 12.0
-"""Seconds that a check asked for waits for what takes its time by nature: a scrape."""
+"""Seconds that a check waits for the next scrape."""
 
 LOOK_EVERY = 2.0
-"""Seconds between two looks at whether the step in hand was done in another terminal."""
+"""Seconds between two checks whether the selected step was done in another terminal."""
 
 
 class LabPage(Page):
-    """Screen 8 of the storyboard.
+    """Guides through the steps of a lab.
 
     Args:
-        session: the lab with what is done of it; its methods block.
+        session: the lab and its progress; its methods block.
     """
 
     PLACE = "Lab"
     HELP = """\
-Left: the steps. Right: what the step is about, and the commands to type for it in another terminal on this \
-machine. When the step is done there, this screen notices by itself; 'k' looks at once and says what is missing.
+Left: the steps. Right: what the step is about, and the commands to type in another terminal on this machine. This \
+screen notices when the step is done; 'k' checks at once and says what is missing.
 
-'h' gives a hint; the second says more than the first, the third nearly all. 'd' does the step for you. 'z' puts \
-everything back to the beginning of the lab. 'c' copies the commands, whole, as they are to be typed. 'o' writes a \
-report at any time, to keep or to hand in: what was done, when, with how many hints, and your own answers ('w', at \
-the end)."""
+'h' gives a hint; each further hint says more. 'd' does the step for you. 'z' restarts the lab from the beginning. 'c' \
+copies the commands. 'o' writes a report at any time, to keep or to hand in: what was done, when, with how many hints, \
+and your own answers ('w', at the end)."""
 
     CSS = """
     LabPage #panes { height: 1fr; }
@@ -68,17 +67,15 @@ the end)."""
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("k", "check", "Check my work"),
-        Binding("b", "begin", "Break it", tooltip="Put the fault of this step in"),
+        Binding("b", "begin", "Break it", tooltip="Put the fault of this step in place"),
         Binding("h", "hint", "Hint"),
         Binding("d", "solve", "Do it for me"),
         Binding("c", "copy", "Copy", tooltip="Copy the commands of this step"),
         Binding("a", "answers", "Answers", tooltip="Show the answers to the questions at the end"),
         Binding("n", "next", "Next", show=False),
         Binding("w", "respond", "Your answers", tooltip="Answer the questions at the end, for your report"),
-        Binding(
-            "o", "report", "Report", show=False, tooltip="Write a report to hand in, and say where it is"
-        ),
-        Binding("z", "reset", "Reset", show=False, tooltip="Put the lab back to its beginning"),
+        Binding("o", "report", "Report", show=False, tooltip="Write a report to hand in, and show its path"),
+        Binding("z", "reset", "Restart", show=False, tooltip="Restart the lab from the beginning"),
         Binding("pagedown,space", "scroll_text(1)", "More", key_display="pgdn", priority=True),
         Binding("pageup", "scroll_text(-1)", "Scroll up", show=False, priority=True),
     ]
@@ -95,7 +92,7 @@ the end)."""
         self._begun = frozenset(step.id for step in self._lab.steps if session.has_begun(step.id))
 
     def body(self) -> ComposeResult:
-        """Steps left, the one in hand right, what was last said beneath."""
+        """Steps left, the selected one right, the last message below."""
         with Horizontal(id="panes"):
             yield OptionList(id="steps", markup=False)
             with Vertical(id="right"):
@@ -141,7 +138,7 @@ the end)."""
 
     @property
     def step(self) -> LabStep | None:
-        """The step in hand; None before the first and at the end of the lab."""
+        """The selected step; None before the first and at the end of the lab."""
         at = self.query_one("#steps", OptionList).highlighted
         return self._lab.steps[at - 1] if at is not None and 1 <= at <= len(self._lab.steps) else None
 
@@ -156,7 +153,7 @@ the end)."""
             text.update(f"## {step.title}\n\n{step.text}")
             typed.update(step_commands(self._session, step, broken=step.id in self._begun))
         elif self._at_start:
-            text.update(f"## {self._lab.title}\n\n{self._lab.intro}\n\n**n** goes on to the first step.")
+            text.update(f"## {self._lab.title}\n\n{self._lab.intro}\n\n**n** goes to the first step.")
             typed.update(preparation(self._session))
         else:
             text.update(ending(self._lab, answers=self._answers))
@@ -168,7 +165,7 @@ the end)."""
         self.refresh_bindings()
 
     def show_session(self, session: Session) -> None:
-        """A look has ended: the bar still names the host of the step in hand."""
+        """A scan has ended; the title bar still names the host of the selected step."""
         self._name_hosts()
 
     def _name_hosts(self) -> None:
@@ -180,7 +177,7 @@ the end)."""
         self.query_one("#said").display = bool(words)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only what makes sense for the step in hand."""
+        """Offers only the keys that make sense for the selected step."""
         if not self.is_mounted or not self.is_open:
             return True
         step = self.step
@@ -200,7 +197,7 @@ the end)."""
     # -- checking ------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        """Looks by itself while it is in front; what is not done yet is not worth a word."""
+        """Checks by itself while the screen is in front; only a step that is done is reported."""
         step = self.step
         if step is None or step.id in self._done or step.id not in self._begun:
             return
@@ -208,9 +205,9 @@ the end)."""
             self._check(step, aloud=False)
 
     def action_check(self) -> None:
-        """Looks, and says what is missing."""
+        """Checks, and says what is missing."""
         if self.step is not None:
-            self._say(Content.styled("looking…", "$quiet"))
+            self._say(Content.styled("checking…", "$quiet"))
             self._check(self.step, aloud=True, patience=PATIENCE)
 
     def _check(self, step: LabStep, *, aloud: bool, patience: float = 0.0) -> None:
@@ -234,12 +231,14 @@ the end)."""
             self.refresh_bindings()
             if aloud or new:
                 self._say(
-                    Content.assemble(("✓ done  ", "bold $success"), safe(result.what, 400), "  ('n' goes on)")
+                    Content.assemble(
+                        ("✓ done  ", "bold $success"), safe(result.what, 400), "  ('n' goes to the next step)"
+                    )
                 )
         elif aloud:
             self._say(
                 Content.assemble(
-                    ("✗ not yet  ", "bold $error"), safe(result.what, 600), "\n", safe(result.todo, 600)
+                    ("✗ not done  ", "bold $error"), safe(result.what, 600), "\n", safe(result.todo, 600)
                 )
             )
 
@@ -266,7 +265,7 @@ the end)."""
         self.firescreen.ask(lambda: self._session.hint(step.id), given)
 
     def action_begin(self) -> None:
-        """Puts the fault of the step in."""
+        """Puts the fault of the step in place."""
         step, session = self.step, self._session
         if step is None or not step.fault:
             return
@@ -276,10 +275,10 @@ the end)."""
 
         self._helping = self._breaking = self.firescreen.runs.start(begin("apply"), work)
         if self._helping:
-            self._say(Content.styled("putting the fault in…", "$quiet"))
+            self._say(Content.styled("putting the fault in place…", "$quiet"))
 
     def action_solve(self) -> None:
-        """The engine does the step; what it says is shown beneath."""
+        """Lets the engine do the step, and shows its log below."""
         step, session = self.step, self._session
 
         if step is None:
@@ -291,11 +290,11 @@ the end)."""
         self._helping = self.firescreen.runs.start(begin("apply"), work)
 
     def show_run(self, state: RunState) -> None:
-        """A step that is done for the person shows its last words; then the check says whether it is so."""
+        """Shows the log of a step that the engine does; then checks the step."""
         if not self._helping:
             return
         if self.firescreen.runs.working:
-            last = state.lines[-1].text if state.lines else "at it…"
+            last = state.lines[-1].text if state.lines else "working…"
             self._say(Content.assemble(("▸ ", "bold $primary"), safe(last, 300)))
             return
         self._helping, breaking, self._breaking = False, self._breaking, False
@@ -309,14 +308,14 @@ the end)."""
             self._done = self._session.done
             self._draw_steps()
             self._draw()
-            self._say(Content.assemble(("● ", "bold $error"), "The fault is in. Find it."))
+            self._say(Content.assemble(("● ", "bold $error"), "The fault is in place. Find it."))
         elif self.step is not None:
             if self._session.has_begun(self.step.id):
                 self._begun |= {self.step.id}
             self._check(self.step, aloud=True, patience=PATIENCE)
 
     def action_reset(self) -> None:
-        """Asks, then puts the lab back to its beginning."""
+        """Asks, then restarts the lab."""
         from screens.dialogs.base import ConfirmDialog
 
         def answered(yes: bool | None) -> None:
@@ -325,11 +324,10 @@ the end)."""
 
         self.app.push_screen(
             ConfirmDialog(
-                "Start the lab again?",
-                f"What the lab changed on {inline(self._session.where, 100)} is put back as it was at the beginning, "
-                "and the steps count as not done.",
-                yes="Start again",
-                no="Go on",
+                "Restart this lab?",
+                f"Everything that the lab changed on {inline(self._session.where, 100)} is undone, and no step counts as done.",
+                yes="Restart",
+                no="Cancel",
                 careful=True,
             ),
             answered,
@@ -345,14 +343,14 @@ the end)."""
         self._draw_steps()
         self.query_one("#steps", OptionList).highlighted = 1
         self._draw()
-        said = Content.assemble(("✓ ", "bold $success"), "The lab is at its beginning.")
+        said = Content.assemble(("✓ ", "bold $success"), "The lab is back at the beginning.")
         self.call_after_refresh(self._say, said)
 
     def action_copy(self) -> None:
         """Copies the commands of the step (OSC 52)."""
         if self._to_copy:
             self.app.copy_to_clipboard("\n".join(self._to_copy) + "\n")
-            self.app.notify("Given to the terminal's clipboard.")
+            self.app.notify("Copied to the terminal's clipboard.")
 
     def action_next(self) -> None:
         """The next step."""
@@ -379,7 +377,7 @@ the end)."""
 
         def answered(texts: tuple[str, ...] | None) -> None:
             if texts is not None:
-                kept = Content.assemble(("✓ ", "bold $success"), "Kept. 'o' writes your report.")
+                kept = Content.assemble(("✓ ", "bold $success"), "Saved. 'o' writes your report.")
                 self.firescreen.ask(lambda: keep(texts), lambda _: self._say(kept))
 
         asked = tuple(question.ask for question in self._lab.questions)
@@ -391,7 +389,9 @@ the end)."""
         def written(path: Path) -> None:
             if not self.is_open:
                 return
-            files = f"{inline(str(path), 400)}\n  and for a browser: {inline(str(path.with_suffix('.html')), 400)}"
+            files = (
+                f"{inline(str(path), 400)}\n  for a browser: {inline(str(path.with_suffix('.html')), 400)}"
+            )
             self._say(Content.assemble(("✓ ", "bold $success"), f"Your report: {files}"))
             if self.app.is_web:
                 self.app.deliver_text(path.with_suffix(".html"))
@@ -406,7 +406,7 @@ the end)."""
     def action_back(self) -> None:
         """Leaves; what is done stays done."""
         if self.firescreen.runs.working:
-            self.app.notify("A step is being done; a moment.", severity="warning")
+            self.app.notify("A step is in progress. Wait until it ends.", severity="warning")
             return
         self.app.pop_screen()
         self.firescreen.stack_session.rescan()

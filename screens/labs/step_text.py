@@ -84,7 +84,7 @@ def ending(lab: Lab, *, answers: bool) -> str:
         f"- **{question.ask}**" + (f"\n\n  {question.answer}\n" if answers else "")
         for question in lab.questions
     ]
-    more = "" if answers else "**w** takes your own answers, **a** shows ours. "
+    more = "" if answers else "**w** takes your answers, **a** shows ours. "
     asked = "\n".join(lines)
     questions = f"\n\n## Can you answer these?\n\n{asked}\n\n{more}" if lines else "\n\n"
     return f"{lab.outro}{questions}**o** writes a report to hand in."

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def open_entry(app: Wizard, name: str) -> None:
     """Opens a part by its name in Home's menu, from any screen."""
     if app.runs.working:
-        app.notify("A run is under way; wait for its end or stop it.", severity="warning")
+        app.notify("A run is in progress. Wait until it ends, or stop it.", severity="warning")
         return
     app.go_home()
     match name:
@@ -49,10 +49,10 @@ def ask_to_end_practice(app: Wizard) -> None:
     app.push_screen(
         ConfirmDialog(
             "End practice?",
-            "Its programs are stopped and its folders removed, with all that was done in them. "
-            "'Practise' makes new ones at any time.",
+            "This stops the practice programs and removes their folders with everything in them. "
+            "'Practise' creates new ones at any time.",
             yes="End practice",
-            no="Go on",
+            no="Cancel",
             careful=True,
         ),
         lambda yes: app.stack_session.stop_practice() if yes else None,
@@ -60,7 +60,7 @@ def ask_to_end_practice(app: Wizard) -> None:
 
 
 def open_lab(app: Wizard, lab: str) -> None:
-    """Makes the practice stack ready and opens a lab on it; asks first if that ends what is in hand there."""
+    """Prepares the practice stack and opens a lab on it; asks first if that ends another lab or run there."""
 
     def opened(session: LabSession) -> None:
         app.open_page(Route.LAB, session)
@@ -71,10 +71,10 @@ def open_lab(app: Wizard, lab: str) -> None:
             return
         app.push_screen(
             ConfirmDialog(
-                "Begin this lab?",
-                f"{inline(words[:1].upper() + words[1:], 300)}. This lab begins afresh, so that would be gone.",
-                yes="Begin this lab",
-                no="Go back",
+                "Start this lab?",
+                f"{inline(words[:1].upper() + words[1:], 300)}. This lab starts from the beginning, so that would be lost.",
+                yes="Start the lab",
+                no="Cancel",
                 careful=True,
             ),
             lambda yes: app.stack_session.begin_lab(lab, opened, anew=True) if yes else None,

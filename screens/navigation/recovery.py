@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 def offer_recovery(app: Wizard, cut: RunRecord) -> None:
-    """A run was interrupted: says what it was and offers to put everything back, or to compare what is there."""
+    """Says which run was interrupted, and offers to roll it back or to compare the files."""
     app.push_screen(
         RecoveryDialog(
-            "A run was cut off" if cut.state != "owed" else "A host was left behind",
+            "A run was interrupted" if cut.state != "owed" else "A host needs recovery",
             Content.assemble(
                 ("✗ ", "$error bold"),
                 (
-                    f"The last run ({cut.title}) ended in the middle: the power went, or it was killed. "
-                    "Firescreen wrote down every change before making it, so it can put all of it back now."
+                    f"The last run ({cut.title}) was interrupted. Every change was written to the journal before it was "
+                    "made, so Firescreen can roll back all of them now."
                 )
                 if cut.state != "owed"
                 else (
-                    f"{', '.join(left_behind(cut))} failed in the last run and could not be reached to be put back. "
-                    "If it is there again, Firescreen can do so now. The other hosts stay as they are."
+                    f"{', '.join(left_behind(cut))} failed in the last run and could not be rolled back. Where the host "
+                    "is reachable again, Firescreen can roll it back now. The other hosts stay as they are."
                 ),
             ),
         ),
@@ -47,11 +47,11 @@ def _recovery_chosen(app: Wizard, choice: str | None) -> None:
 
 
 def _offer_to_forget(app: Wizard, left: tuple[Remains, ...]) -> None:
-    """Shows what differs from what was before a run; where nothing does, or the person keeps it, the run is over."""
+    """Shows what differs from before the run, and offers to forget the run."""
     differs = any(one.differences for one in left)
 
     def forgotten(_: None) -> None:
-        app.notify("The run is forgotten: nothing of it is to be put back any more.")
+        app.notify("The run is forgotten. It can no longer be rolled back.")
 
     def answered(choice: str | None) -> None:
         if choice == "forget":
@@ -63,23 +63,23 @@ def _offer_to_forget(app: Wizard, left: tuple[Remains, ...]) -> None:
 
 
 def left_behind(run: RunRecord) -> tuple[str, ...]:
-    """The hosts that a run still has to put back."""
+    """The hosts that a run still has to roll back."""
     return tuple(dict.fromkeys(change.partition(":")[0] for change in run.changes))
 
 
 def offer_hosts(app: Wizard, stack: Stack) -> None:
-    """The hosts that were chosen last time: says which, and offers to go on with them."""
+    """Offers to continue with the hosts that were chosen last time."""
     names = ", ".join("this machine" if host.connect == "local" else host.name for host in stack.hosts)
     app.push_screen(
         ConfirmDialog(
-            "Go on with your hosts?",
+            "Continue with your hosts?",
             Content.assemble(
                 "Last time you chose ",
                 (safe(names, 300).plain, "bold"),
-                ". Firescreen would connect to them now.",
+                ". Firescreen connects to them now.",
             ),
-            yes="Go on with them",
-            no="This machine",
+            yes="Continue",
+            no="Use this machine",
         ),
         lambda yes: app.stack_session.take_hosts(stack) if yes else None,
     )

@@ -33,9 +33,9 @@ def ask_to_stop(app: Wizard) -> None:
     app.push_screen(
         ConfirmDialog(
             "Stop the run?",
-            "It stops after the change in hand, and what was done so far is put back. Firescreen closes after that.",
-            yes="Stop and put back",
-            no="Go on",
+            "Firescreen finishes the current change, rolls back what was done so far, and closes.",
+            yes="Stop and roll back",
+            no="Continue",
             careful=True,
         ),
         lambda yes: app.stop_and_leave() if yes else None,
@@ -43,14 +43,14 @@ def ask_to_stop(app: Wizard) -> None:
 
 
 def ask_to_undo(app: Wizard, run: str) -> None:
-    """Asks, then puts back what a run changed."""
+    """Asks, then undoes a run."""
     app.push_screen(
         ConfirmDialog(
             "Undo this run?",
-            "Every file gets its old bytes, mode and owner back, and the services that use them are restarted. "
-            "A file that somebody else has changed since then is left alone and named.",
-            yes="Undo it",
-            no="Keep it",
+            "Every file gets its previous content, mode and owner, and the services that use it are restarted. "
+            "A file that has changed since the run is left as it is, and named.",
+            yes="Undo",
+            no="Cancel",
         ),
         lambda yes: app.open_page(Route.RUN, replace=True) if yes and app.runs.undo(run) else None,
     )

@@ -14,51 +14,51 @@ if TYPE_CHECKING:
 
 
 def secure(app: Wizard) -> None:
-    """To the choices, once it is known what there is, and with the rights that it needs."""
+    """Opens the choices once the scan is there, and with the privileges that changes need."""
     session = app.session
     if session.busy or session.scan is None:
-        app.notify("Still looking; a moment.")
+        app.notify("The scan is still running. Try again in a moment.")
         return
     if not session.scan.stack.components:
         app.show_error(
             ErrorMessage(
-                "There is nothing to secure here yet",
+                "There is nothing to secure",
                 "No node_exporter and no Prometheus was found",
                 "this machine",
-                "Start with Practise: it brings a Prometheus and a node_exporter of its own.",
+                "Choose Practise: it starts a Prometheus and a node_exporter of its own.",
             )
         )
         return
     if needs_root(app):
         app.push_screen(
             ConfirmDialog(
-                "This needs root's rights",
-                "Configuration files and services of this machine belong to root. Firescreen can use sudo: it steps "
-                "aside, sudo asks for your password itself, and Firescreen never sees it.",
-                yes="Ask sudo",
-                no="Not now",
+                "Root privileges are needed",
+                "Configuration files and services of this machine belong to root. Firescreen can use sudo: sudo asks for "
+                "your password, which Firescreen never sees.",
+                yes="Use sudo",
+                no="Cancel",
             ),
             lambda yes: _ask_sudo(app) if yes else None,
         )
         return
-    if mere := logins_without_root(app):
-        names = ", ".join(f"{user} on {host}" for host, user in mere)
+    if logins := logins_without_root(app):
+        names = ", ".join(f"{user} on {host}" for host, user in logins)
         app.push_screen(
             ConfirmDialog(
-                "This needs root's rights",
-                f"You are {inline(names, 300)}. Configuration files and services there belong to root. Firescreen can "
-                "use sudo on that host; where sudo asks for a password, you are asked for it.",
-                yes="Use sudo there",
-                no="Not now",
+                "Root privileges are needed",
+                f"You are logged in as {inline(names, 300)}. Configuration files and services belong to root. Firescreen "
+                "can use sudo, and asks you for the password if sudo needs one.",
+                yes="Use sudo",
+                no="Cancel",
             ),
-            lambda yes: _use_sudo(app, tuple(host for host, _ in mere)) if yes else None,
+            lambda yes: _use_sudo(app, tuple(host for host, _ in logins)) if yes else None,
         )
         return
     app.open_page(Route.CHOICES)
 
 
 def logins_without_root(app: Wizard) -> tuple[tuple[str, str], ...]:
-    """(host, user) of each SSH host in hand whose login is not root and does not use sudo."""
+    """(host, user) of each SSH host of the current stack whose login is not root and does not use sudo."""
     session = app.session
     if session.scan is None or session.stack is None:
         return ()
@@ -76,7 +76,7 @@ def _use_sudo(app: Wizard, names: tuple[str, ...]) -> None:
 
 
 def needs_root(app: Wizard) -> bool:
-    """Whether this machine is in hand without the rights to change it."""
+    """Whether this machine is in the current stack and the user may not change it."""
     session = app.session
     if session.scan is None or session.stack is None:
         return False

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wizard.model import Gap, Plan, PlannedStep
 
 SHORT = 24
-"""Lines of an outline that is short enough to scroll through."""
+"""Lines of an outline that is never folded."""
 
 WHOLE = "overview"
 """Id of the first line, which stands for the whole plan."""

@@ -1,4 +1,4 @@
-"""All that would be done, before any of it is: why, the difference to the byte, and the commands by hand."""
+"""The plan before it is applied: why each step is there, the exact diff, and the manual commands."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from screens.plan.outline import (
 )
 from screens.plan.text import (
     before_apply,
-    by_hand,
+    canary_candidates,
+    choose_canary,
     differences,
-    goes_first,
-    may_go_first,
+    group_text,
+    manual_commands,
     overview,
     summary,
-    together,
     waiting,
     why,
 )
@@ -44,23 +44,23 @@ if TYPE_CHECKING:
 
 
 class PlanPage(Page):
-    """Screen 4 of the storyboard."""
+    """Shows every step of the plan, and applies it."""
 
     PLACE = "Plan · 3 of 5"
     HELP = """\
-Left: hosts, their components, and the steps of each; a step's number is its place in the order in which all is \
-done. Enter folds a host or a component, and opens it again; 'n' and 'b' go through the steps in their order. \
-Right: why a step is there, what changes in which file (+ comes, - goes), and the commands that a person would \
-type for the same result. 'c' copies those. 'j' shows the certificates: where each is made and where it goes.
+Left: hosts, their components, and the steps of each. Steps are numbered in the order in which they are applied. Enter \
+folds and unfolds a host or a component; 'n' and 'b' go to the next and the previous step. Right: why a step is there, \
+the diff of each file, and the commands to type for the same result, which 'c' copies. 'j' shows where each \
+certificate is created and copied to.
 
 Where a client will be rejected afterwards (a reverse proxy that Firescreen does not change), 'a' names it with the \
 lines to change there, and nothing is applied until you accept that.
 
-With four hosts or more one goes first: the others are touched only once it is proven. 'f' chooses which, or none.
+With four hosts or more, one host is the canary: the others are changed only after it is verified. 'f' chooses the \
+canary, or none.
 
-Nothing has been written yet. 'a' applies the plan, after asking once more. While it is applied every change is \
-noted before it is made, so that it can be put back at any moment; if the proof at the end fails, it is put back \
-by itself."""
+Nothing has been written yet. 'a' asks once more, then applies the plan. Every change is written to a journal before \
+it is made. If verification fails at the end, everything is rolled back."""
 
     CSS = """
     PlanPage #top { padding: 1 2 0 2; height: auto; }
@@ -75,20 +75,27 @@ by itself."""
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "apply", "Apply"),
-        Binding("v", "verify", "Prove now", tooltip="Run the probes on what there is; changes nothing"),
+        Binding("v", "verify", "Verify", tooltip="Run every probe now; changes nothing"),
         Binding("left", "tab(-1)", show=False, priority=True),
-        Binding("right", "tab(1)", "Tab", key_display="←→", tooltip="Another tab", priority=True),
+        Binding("right", "tab(1)", "Tab", key_display="←→", tooltip="Next or previous tab", priority=True),
         Binding("1", "show(0)", "Why", show=False),
         Binding("2", "show(1)", "Diff", show=False),
-        Binding("3", "show(2)", "By hand", show=False),
+        Binding("3", "show(2)", "Commands", show=False),
         Binding("enter", "fold", "Fold", show=False),
         Binding("n", "go(1)", "Next step", show=False),
-        Binding("b", "go(-1)", "Step before", show=False),
-        Binding("t", "trust", "Trust", tooltip="Who will ask whom, and what each checks"),
-        Binding("j", "journey", "Journey", tooltip="Where each certificate is made, and where it goes"),
-        Binding("f", "first", "Choose the host that is changed and proven before the others", show=False),
+        Binding("b", "go(-1)", "Previous step", show=False),
+        Binding("t", "trust", "Trust map", tooltip="Who will connect to whom, and what each side checks"),
+        Binding(
+            "j", "certificates", "Certificates", tooltip="Where each certificate is created and copied to"
+        ),
+        Binding(
+            "f",
+            "canary",
+            "Choose the canary: the host that is changed and verified before the others",
+            show=False,
+        ),
         Binding("c", "copy", "Copy", tooltip="Copy the commands of this step"),
-        Binding("w", "wide", "Wide", tooltip="Give the right side the whole width"),
+        Binding("w", "wide", "Wide", tooltip="Hide or show the list of steps"),
         Binding("pagedown", "scroll_text(1)", "Scroll down", show=False, priority=True),
         Binding("pageup", "scroll_text(-1)", "Scroll up", show=False, priority=True),
         Binding("up", "scroll_line(-1)", show=False),
@@ -102,14 +109,14 @@ by itself."""
         self._folded: frozenset[str] = frozenset()
 
     def body(self) -> ComposeResult:
-        """Summary on top, steps left, the step in hand right."""
-        yield Static("working out the plan; nothing is written…", id="top", markup=False)
+        """Summary on top, steps left, the selected step right."""
+        yield Static("making the plan; nothing is written…", id="top", markup=False)
         with Horizontal(id="panes"):
             with Vertical(id="left"):
                 yield Static("", id="where", markup=False)
                 yield OptionList(id="steps", markup=False)
             with Vertical(id="right"):
-                yield Tabs("Why", "Diff", "By hand")
+                yield Tabs("Why", "Diff", "Commands")
                 with VerticalScroll(id="detail", can_focus=False):
                     yield Static("", id="text", markup=False)
 
@@ -139,12 +146,12 @@ by itself."""
 
     @property
     def first(self) -> str:
-        """The host that goes first; '' for none."""
+        """The canary; '' for none."""
         plan = self.plan
-        return goes_first(plan, self.firescreen.session.canary) if plan else ""
+        return choose_canary(plan, self.firescreen.session.canary) if plan else ""
 
     def show_session(self, session: Session) -> None:
-        """Another host is to go first; the bar still names the host of the line in hand."""
+        """Another canary was chosen; the title bar still names the host of the selected line."""
         if session.plan is not None and self._lines:
             self.query_one("#top", Static).update(summary(session.plan, self.first))
             self._name_hosts()
@@ -163,7 +170,7 @@ by itself."""
         self.refresh_bindings()
 
     def _fill(self, selected: str) -> None:
-        """Draws the outline as it is folded now, with that line in hand."""
+        """Draws the outline as it is folded now, with that line selected."""
         steps = self.query_one("#steps", OptionList)
         self._shown = visible(self._lines, self._folded)
         many = len(self._lines[0].steps)
@@ -176,18 +183,18 @@ by itself."""
 
     @property
     def plan(self) -> Plan | None:
-        """The plan in hand."""
+        """The current plan."""
         return self.firescreen.session.plan
 
     @property
     def line(self) -> Line | None:
-        """The line of the outline in hand."""
+        """The selected line of the outline."""
         place = self.query_one("#steps", OptionList).highlighted
         return self._shown[place] if place is not None and place < len(self._shown) else None
 
     @property
     def steps(self) -> tuple[PlannedStep, ...]:
-        """The steps in hand: one, or all of a component, of a host or of the plan."""
+        """The selected steps: one, or all of a component, of a host or of the plan."""
         plan, line = self.plan, self.line
         if plan is None:
             return ()
@@ -216,12 +223,12 @@ by itself."""
                 if line.id == WHOLE
                 else why(steps[0])
                 if line.is_step
-                else together(line, plan)
+                else group_text(line, plan)
             )
         elif tab == 1:
             text = differences(steps)
         else:
-            text = by_hand(steps)
+            text = manual_commands(steps)
         self.query_one("#text", Static).update(text)
         self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
         many = len(plan.steps)
@@ -235,14 +242,14 @@ by itself."""
         self.set_hosts((steps[0].host,) if one else self.firescreen.session.hosts)
 
     def action_fold(self) -> None:
-        """Folds the group in hand, or opens it."""
+        """Folds or unfolds the selected group."""
         line = self.line
         if line is not None and not line.is_step and line.id != WHOLE:
             self._folded ^= {line.id}
             self._fill(line.id)
 
     def action_go(self, by: int) -> None:
-        """The next step in the order in which all is done, wherever it stands."""
+        """Selects the next step in the order in which they are applied."""
         line = self.line
         if line is None or not self._lines:
             return
@@ -254,11 +261,11 @@ by itself."""
         self._fill(f"step:{number}")
 
     def action_trust(self) -> None:
-        """The plan as a picture."""
+        """Opens the trust map."""
         self.open_trust_map()
 
-    def action_journey(self) -> None:
-        """The way of each certificate."""
+    def action_certificates(self) -> None:
+        """Opens the certificate distribution."""
         if self.plan is not None:
             self.firescreen.open_page(Route.CERTIFICATE_DISTRIBUTION, MapView.PLAN)
 
@@ -272,8 +279,8 @@ by itself."""
         else:
             super().open_trust_map()
 
-    def action_first(self) -> None:
-        """Asks which host is to go first, and remembers it for this stack."""
+    def action_canary(self) -> None:
+        """Asks for the canary, and remembers it for this stack."""
         from screens.dialogs.canary import CanaryDialog
 
         plan, session = self.plan, self.firescreen.session
@@ -284,18 +291,18 @@ by itself."""
             if wanted is not None:
                 self.firescreen.session = replace(self.firescreen.session, canary=wanted)
 
-        dialog = CanaryDialog(may_go_first(plan), ours=goes_first(plan), now=session.canary)
+        dialog = CanaryDialog(canary_candidates(plan), ours=choose_canary(plan), now=session.canary)
         self.app.push_screen(dialog, chosen)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only what makes sense for the plan in hand is among the keys."""
+        """Offers only the keys that make sense for the plan."""
         plan = self.plan
         if action == "verify":
             return plan is not None and not plan.steps
-        if action in ("trust", "journey"):
+        if action in ("trust", "certificates"):
             return plan is not None
-        if action == "first":
-            return plan is not None and bool(may_go_first(plan))
+        if action == "canary":
+            return plan is not None and bool(canary_candidates(plan))
         if action in ("apply", "copy", "wide", "tab", "fold", "go"):
             return plan is not None and bool(plan.steps)
         return True
@@ -309,31 +316,31 @@ by itself."""
         self.query_one(Tabs).chosen = tab
 
     def action_scroll_text(self, pages: int) -> None:
-        """The text of the step in hand, a page."""
+        """Scrolls the text of the selected step by a page."""
         detail = self.query_one("#detail", VerticalScroll)
         detail.scroll_relative(y=pages * max(detail.size.height - 2, 1), animate=False)
 
     def action_scroll_line(self, lines: int) -> None:
-        """The text, a line: the arrows, while there is no list for them to move in."""
+        """Scrolls the text by a line while the list is hidden."""
         self.query_one("#detail", VerticalScroll).scroll_relative(y=lines, animate=False)
 
     def action_wide(self) -> None:
-        """Hides or shows the steps; a list that was hidden has lost the focus."""
+        """Hides or shows the steps; a hidden list loses the focus."""
         self.toggle_class("-wide")
         if not self.has_class("-wide"):
             self.call_after_refresh(self.query_one("#steps", OptionList).focus)
 
     def action_copy(self) -> None:
-        """Copies the commands of the step in hand, by way of the terminal (OSC 52)."""
+        """Copies the commands of the selected steps to the terminal's clipboard (OSC 52)."""
         plan = self.plan
         if plan is None:
             return
         lines = [line for step in self.steps for change in step.changes for line in change.commands()]
         self.app.copy_to_clipboard("\n".join(lines) + "\n")
-        self.app.notify(f"{len(lines)} commands were given to the terminal's clipboard.")
+        self.app.notify(f"{len(lines)} commands copied to the terminal's clipboard.")
 
     def action_verify(self) -> None:
-        """Nothing to change: proves that it is so."""
+        """Verifies that there is nothing to change."""
         if self.firescreen.runs.verify():
             self.firescreen.open_page(Route.VERIFICATION, replace=True)
 

@@ -1,4 +1,4 @@
-"""A plan in words: what stands above it, its overview, why each step is there, its differences, its commands."""
+"""A plan as text: its summary, its overview, why each step is there, its diffs, its manual commands."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ MOST = 60
 """Steps of which diffs and commands are drawn at once: those of hundreds of hosts would make a key wait for seconds."""
 
 
-def goes_first(plan: Plan, wanted: str = "") -> str:
-    """The host that is changed and verified before the others; '' for none.
+def choose_canary(plan: Plan, wanted: str = "") -> str:
+    """The canary, which is changed and verified before the other hosts; '' for none.
 
     Args:
         plan: what would be done.
-        wanted: the person's choice: a host, 'none', or '' for Firescreen's own. A host that cannot be the canary of this
-            plan counts as no choice.
+        wanted: the person's choice: a host, 'none', or '' for Firescreen's own. A host that cannot be the canary
+            of this plan counts as no choice.
     """
     from wizard.engine.canary import canary_of
     from wizard.errors import InputError
@@ -38,29 +38,27 @@ def goes_first(plan: Plan, wanted: str = "") -> str:
         return canary_of(plan)
 
 
-def may_go_first(plan: Plan) -> tuple[str, ...]:
-    """The hosts of which one may be changed and verified before the others, in the stack's order."""
+def canary_candidates(plan: Plan) -> tuple[str, ...]:
+    """The hosts that can be the canary, in the stack's order."""
     from wizard.engine import canary
 
     return canary.may_go_first(plan)
 
 
-def fleet(plan: Plan, canary: str) -> list[Content]:
-    """The canary, and the unreachable hosts; nothing where there are none."""
+def canary_and_unreachable(plan: Plan, canary: str) -> list[Content]:
+    """Which host is the canary, and which hosts are left alone."""
     lines = []
     if canary:
-        more = " ('f' chooses)" if len(may_go_first(plan)) > 1 else ""
+        more = " ('f')" if len(canary_candidates(plan)) > 1 else ""
         lines.append(
             Content.assemble(
                 ("▸ ", "bold $primary"),
                 (inline(canary, 40), "bold"),
-                f" is the canary: the others follow once it is verified{more}.",
+                f" is the canary: the other hosts follow once it is verified{more}.",
             )
         )
     if away := plan.facts.away:
-        words = (
-            "is unreachable and stays as it is" if len(away) == 1 else "are unreachable and stay as they are"
-        )
+        words = "is unreachable and left alone" if len(away) == 1 else "are unreachable and left alone"
         who = ", ".join(list(away)[:FEW]) + (f" and {len(away) - FEW} more" if len(away) > FEW else "")
         lines.append(Content.assemble(("! ", "bold $warning"), (inline(who, 200), "bold"), f" {words}."))
     return lines
@@ -90,18 +88,18 @@ def rejected(plan: Plan) -> list[Content]:
 
 
 def summary(plan: Plan, canary: str = "") -> Content:
-    """The lines above the plan: how much changes, what restarts, the gaps, and that nothing was written.
+    """The summary above the plan: how many files, what restarts, scrape gaps, and that nothing was written.
 
     Args:
         plan: what would be done.
-        canary: the host that is changed first; '' for none.
+        canary: its canary; '' for none.
     """
     if not plan.steps:
         nothing = Content.assemble(
             ("✓ ", "$success bold"),
-            "There is nothing to change. 'v' verifies it with every probe.",
+            "There is nothing to change: the hosts match your choices. 'v' verifies that with every probe.",
         )
-        return Content("\n").join([nothing, *fleet(plan, "")])
+        return Content("\n").join([nothing, *canary_and_unreachable(plan, "")])
     lines = [Content(" · ").join(counts(plan))]
     groups = grouped(plan.gaps)
     lines.extend(_group(words, targets, short=True) for words, targets in groups[:2])
@@ -111,7 +109,7 @@ def summary(plan: Plan, canary: str = "") -> Content:
         if count
         else Content("")
     )
-    lines.extend(fleet(plan, canary))
+    lines.extend(canary_and_unreachable(plan, canary))
     lines.extend(rejected(plan))
     lines.append(Content.assemble(warned, ("Nothing has been written yet.", "bold $success")))
     return Content("\n").join(lines)
@@ -124,7 +122,7 @@ def before_apply(plan: Plan, canary: str) -> Content:
         [
             *counts(plan, listed=True),
             *missed(plan.gaps),
-            *fleet(plan, canary),
+            *canary_and_unreachable(plan, canary),
             *waiting(plan),
             Content(""),
             Content(promise),
@@ -149,7 +147,7 @@ def counts(plan: Plan, *, listed: bool = False) -> list[Content]:
 
 
 def grouped(gaps: Sequence[Gap]) -> list[tuple[str, list[str]]]:
-    """Gaps, those that say the same of several components put together: (what is said, of which components)."""
+    """Gaps grouped by their message: (message, the components that it is about)."""
     groups: dict[str, list[str]] = {}
     for gap in gaps:
         groups.setdefault(gap.message, []).extend([gap.subject] if gap.subject else [])
@@ -157,7 +155,7 @@ def grouped(gaps: Sequence[Gap]) -> list[tuple[str, list[str]]]:
 
 
 def missed(gaps: Sequence[Gap]) -> list[Content]:
-    """How long each target is missed: what is said once, with all targets of which it is said."""
+    """The scrape gaps, each message once with all its targets."""
     return [_group(words, targets, short=False) for words, targets in grouped(gaps)]
 
 
@@ -177,12 +175,12 @@ def _group(words: str, targets: list[str], *, short: bool) -> Content:
 
 
 def overview(plan: Plan) -> Content:
-    """Warnings, gaps, and the probes that verify the plan."""
+    """Warnings, scrape gaps, and the probes of the verification."""
     parts: list[Content] = []
     for warning in plan.warnings:
         parts.extend((_finding(warning), Content("")))
     if plan.gaps:
-        parts.append(Content.styled("Gaps", "bold"))
+        parts.append(Content.styled("Scrape gaps", "bold"))
         parts.extend(missed(plan.gaps))
         parts.append(Content(""))
     if plan.probes:
@@ -202,7 +200,7 @@ def overview(plan: Plan) -> Content:
 
 
 def _asked_alike(probes: Sequence[Probe]) -> list[tuple[list[str], tuple[tuple[bool, str], ...]]]:
-    """Targets and what is asked of each, (wanted, name); more than `FEW` of which the same is asked are put together."""
+    """Targets and the probes of each, (expected to succeed, name); more than `FEW` with the same probes are grouped."""
     asked: dict[str, list[tuple[bool, str]]] = {}
     for probe in probes:
         asked.setdefault(probe.server, []).append((probe.wanted, probe.name))
@@ -230,8 +228,8 @@ def _finding(finding: Finding) -> Content:
     return Content("\n").join(lines)
 
 
-def together(line: Line, plan: Plan) -> Content:
-    """What is done on a host or for a component: what is missed of it meanwhile, and its steps in their order."""
+def group_text(line: Line, plan: Plan) -> Content:
+    """What is done on a host or for a component: its scrape gaps, and its steps in their order."""
     parts = [Content.styled(line.title, "bold")]
     mine = [gap for gap in plan.gaps if gap.host == line.host]
     parts.extend(missed([gap for gap in mine if not line.component or component_of(gap) == line.component]))
@@ -244,7 +242,7 @@ def together(line: Line, plan: Plan) -> Content:
 
 
 def why(step: PlannedStep) -> Content:
-    """The idea of the step, then each of its changes with its own reason."""
+    """Why the step is there, then each of its changes with its own reason."""
     parts = [Content.styled(inline(step.title), "bold"), safe(step.why), Content("")]
     for change in step.changes:
         parts.append(Content.assemble(("• ", "$primary"), (inline(change.title()), "bold")))
@@ -269,7 +267,7 @@ def differences(steps: tuple[PlannedStep, ...]) -> Content:
 
 def _rest(left: int) -> list[Content]:
     """Where to look for the steps that are not drawn."""
-    words = f"… and {left} more steps: choose a host on the left to see its own."
+    words = f"… and {left} more steps: select a host on the left to see its steps."
     return [Content.styled(words, "$quiet")] if left > 0 else []
 
 
@@ -280,8 +278,8 @@ def _body(text: str) -> str:
     return "\n".join(lines[2:] if named else lines)
 
 
-def by_hand(steps: tuple[PlannedStep, ...]) -> Content:
-    """What a person would type for the same result. Of very many steps with something to type, the first `MOST`."""
+def manual_commands(steps: tuple[PlannedStep, ...]) -> Content:
+    """The manual commands for the same result, of at most `MOST` steps."""
     parts: list[Content] = []
     for number, step in enumerate(steps):
         lines = [line for change in step.changes for line in change.commands()]
@@ -292,4 +290,4 @@ def by_hand(steps: tuple[PlannedStep, ...]) -> Content:
             break
         title = f"# {inline(step.title)}, {at(step.host)}"
         parts.append(Content.assemble((title, "$quiet"), "\n", commands(lines)))
-    return Content("\n\n").join(parts) if parts else Content("Nothing to type for this step.")
+    return Content("\n\n").join(parts) if parts else Content("This step needs no command.")

@@ -1,1 +1,1 @@
-"""The probe console: one request put together by hand, and its result."""
+"""The probe console: a request builder, and the result of the request."""

@@ -1,6 +1,6 @@
-"""What came of one request, drawn: the verdict, where it fails, the certificates as boxes, what to do.
+"""The result of a request: the verdict, where it fails, the certificates as boxes, what to do.
 
-Every text from the wire passes through `safe` or `inline`.
+Every text from the network passes through `safe` or `inline`.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _NAME = re.compile(r"certificate is valid for|legacy Common Name|not valid for a
 
 
 def answer(answered: Answered, *, width: int, handshake: bool, closer: Diagnosis | None = None) -> Content:
-    """All of it, the most telling first.
+    """The whole result, the most important first.
 
     Args:
-        answered: what came.
+        answered: the result.
         width: cells that there are.
         handshake: with the handshake step by step, as curl's -v.
         closer: a diagnosis that the hosts have narrowed down meanwhile.
@@ -41,17 +41,17 @@ def answer(answered: Answered, *, width: int, handshake: bool, closer: Diagnosis
     ]
     listed = answered.ok and answered.what != "page"
     if listed:
-        parts += [_head("Its targets"), table(answered.targets, width, answered.meanings)]
+        parts += [_head("Targets"), table(answered.targets, width, answered.meanings)]
     found = closer or answered.diagnosis
     if found is not None:
-        parts.append(_head("What it means"))
+        parts.append(_head("Diagnosis"))
         parts.append(Content(hang(found.cause, width, 0)))
-        rows = (("Do", found.fix), ("Other end", found.other_end), ("To be sure", found.next))
+        rows = (("Do", found.fix), ("Other side", found.other_end), ("To check", found.next))
         parts += [_row(title, words, width) for title, words in rows if words]
-    parts += [_head("The same by hand (c copies)"), commands(answered.commands)]
+    parts += [_head("Command ('c' copies it)"), commands(answered.commands)]
     tls = attempt.tls
     if tls is not None and tls.chain:
-        parts.append(_head("Certificates that the server showed"))
+        parts.append(_head("Certificates of the server"))
         parts += boxes(attempt, min(width, 90))
     if tls is not None and handshake:
         parts += [_head("Handshake"), Content(inline(f"{tls.version}  {tls.cipher}".strip() or "not agreed"))]
@@ -61,7 +61,7 @@ def answer(answered: Answered, *, width: int, handshake: bool, closer: Diagnosis
         parts += [_head("Time"), Content(inline(times))]
     if attempt.body and not listed:
         lines = attempt.body.rstrip().splitlines()
-        parts += [_head("Answer, its first lines"), *(safe(inline(line, width)) for line in lines[:8])]
+        parts += [_head("Response, first lines"), *(safe(inline(line, width)) for line in lines[:8])]
     return Content("\n").join(parts)
 
 
@@ -70,18 +70,18 @@ def verdict(answered: Answered, width: int) -> Content:
     attempt = answered.attempt
     sign, colour = ("✓", "$success") if answered.ok else ("✗", "$error")
     words = {
-        "200": "200: Prometheus gets its answer" if answered.ok else "200, but no metrics",
-        "untrusted": "not believed: the server's certificate",
-        "refused": "refused: the server wants another client certificate",
-        "plain": "no TLS there: it answers http",
+        "200": "200: Prometheus can scrape it" if answered.ok else "200, but no metrics",
+        "untrusted": "the server's certificate is not trusted",
+        "refused": "rejected: the server does not accept the client certificate",
+        "plain": "no TLS: the server answers plain HTTP",
         "error": "no answer",
-        "other": "an answer, but another one",
-    }.get(attempt.outcome, f"{attempt.outcome}: the server answers, and says no")
+        "other": "an unexpected answer",
+    }.get(attempt.outcome, f"{attempt.outcome}: the server rejects the request")
     if answered.ok and answered.what != "page":
         bad, count = sum(one.health != "up" for one in answered.targets), len(answered.targets)
         words = f"{count} target{'' if count == 1 else 's'}, {f'{bad} not up' if bad else 'all up'}"
         if not count:
-            words = "it has no targets yet" if answered.what == "targets" else "it has scraped nothing yet"
+            words = "no targets" if answered.what == "targets" else "nothing scraped yet"
         if bad:
             sign, colour = "◐", "$warning"
     reason = f" · {attempt.reason}" if attempt.reason else ""
@@ -126,7 +126,7 @@ def boxes(attempt: Attempt, width: int) -> list[Content]:
         )
         after = chain[place + 1] if place + 1 < len(chain) else None
         if one.subject == one.issuer:
-            lines.append(_stem("signed by itself", ""))
+            lines.append(_stem("self-signed", ""))
         elif after is None:
             lines += [
                 _stem(f"signed by {inline(one.issuer, width - 20)}", ""),
@@ -135,12 +135,14 @@ def boxes(attempt: Attempt, width: int) -> list[Content]:
         elif after.subject == one.issuer:
             lines.append(_stem("signed by", ""))
         else:
-            lines.append(_stem(f"signed by {inline(one.issuer, 60)}, which is not the next one", "$warning"))
+            lines.append(
+                _stem(f"signed by {inline(one.issuer, 60)}, which is not the next certificate", "$warning")
+            )
     return lines
 
 
 def wrong(attempt: Attempt) -> tuple[int, str]:
-    """(place in the chain, why) of the certificate that was not believed; (-1, '') where all were.
+    """(place in the chain, why) of the certificate that is not trusted; (-1, '') where all are.
 
     The place after the last one is the CA that the CA file holds, or does not hold.
     """
@@ -151,15 +153,15 @@ def wrong(attempt: Attempt) -> tuple[int, str]:
         for place, one in enumerate(chain):
             if not one.not_before <= now <= one.not_after:
                 return place, "expired" if now > one.not_after else "not valid yet"
-        return len(chain), "expired, or not valid yet"
+        return len(chain), "expired or not valid yet"
     if _NAME.search(reason):
-        return 0, "not for the name that was asked for"
+        return 0, "not valid for the requested name"
     if "unknown authority" in reason:
         last = chain[-1] if chain else None
         if last is not None and last.subject == last.issuer:
             return len(chain) - 1, "not in the CA file"
         return len(chain), "not in the CA file"
-    return 0, "not good for this: see the reason"
+    return 0, "see the reason above"
 
 
 def _box(one: CertificateSummary, kind: str, width: int, bad: str) -> list[Content]:
@@ -173,7 +175,7 @@ def _box(one: CertificateSummary, kind: str, width: int, bad: str) -> list[Conte
         (f" {'─' * max(width - 5 - Content(title).cell_length, 0)}┐", colour),
     )
     rows = [("for", ", ".join(one.names) or "no name (no SAN)"), ("until", until), ("key", one.key)]
-    rows[2] = ("key", f"{one.key}; for {', '.join(one.usage) or 'nothing in particular'}")
+    rows[2] = ("key", f"{one.key}; for {', '.join(one.usage) or 'any use'}")
     inside: list[tuple[str, str]] = []
     for name, words in rows:
         first, *rest = hang(words, width - 11, 0).split("\n")
@@ -194,10 +196,10 @@ def _box(one: CertificateSummary, kind: str, width: int, bad: str) -> list[Conte
 
 def _anchor(attempt: Attempt, at: int, why: str, place: int) -> list[Content]:
     if at == place:
-        return [Content.assemble(("   ✗ ", "bold $error"), (f"that CA: {why}", "bold $error"))]
+        return [Content.assemble(("   ✗ ", "bold $error"), (f"this CA: {why}", "bold $error"))]
     if attempt.probe.insecure or attempt.outcome == "untrusted":
         return []
-    return [Content.assemble(("   ✓ ", "$success"), "it is in the CA file")]
+    return [Content.assemble(("   ✓ ", "$success"), "this CA is in the CA file")]
 
 
 def _stem(words: str, colour: str) -> Content:

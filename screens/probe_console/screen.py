@@ -1,4 +1,4 @@
-"""The probe console: one request put together as with curl's options, made as Prometheus would, and taken apart."""
+"""The probe console: a request built with curl's options, sent as Prometheus would, and shown in every detail."""
 
 from __future__ import annotations
 
@@ -33,34 +33,34 @@ ROWS = (
 )
 ASKS = {
     "page": ("F2", "scrape"),
-    "targets": ("F3", "its targets"),
+    "targets": ("F3", "targets"),
     "up": ("F4", "up"),
 }
 
 
 class ConsolePage(Page):
-    """A request builder above, what came of it beneath.
+    """A request builder above, its result below.
 
     Args:
-        probe: a request to begin with, from the proof.
-        known: URLs of what was found: the first stands there, the others are offered while one types.
+        probe: a request to start with, from the verification.
+        known: URLs of the components: the first is filled in, the others are suggested.
     """
 
-    PLACE = "Ask by hand"
+    PLACE = "Probe console"
     AUTO_FOCUS = "#url"
     HELP = """\
-Enter asks as Prometheus would: by Go's rules for certificates, following redirects, reading the answer.
+Enter sends the request as Prometheus would: with Go's rules for certificates, following redirects.
 
 --cacert   file with the CA that signed the server's certificate
---cert, --key   certificate that the client shows, and its key
---resolve  HOST:PORT:ADDR asks ADDR, and checks the name HOST
--u         user of basic authentication; the password is never shown
--k         check nothing of the certificate      -v  show the handshake
+--cert, --key   client certificate, and its private key
+--resolve  HOST:PORT:ADDR connects to ADDR, and checks the name HOST
+-u         user name of basic authentication; the password is never shown
+-k         do not verify the certificate         -v  show the handshake
 
-F3 and F4 ask a Prometheus at the URL: how its targets are, and `up`.
+F3 and F4 query the Prometheus at the URL: the state of its targets, and `up`.
 
-The command beneath asks the same and needs no answer: where a password is used, it stands in a file that only you \
-can read. Where curl would say something else than Prometheus, a line with ! says so."""
+The command below the result sends the same request. A password is in a file that only you can read, so the command \
+needs no prompt. Where curl and Prometheus differ, a line with ! explains how."""
 
     DEFAULT_CSS = """
     ConsolePage #form { height: auto; padding: 0 1; background: $surface; }
@@ -74,15 +74,15 @@ can read. Where curl would say something else than Prometheus, a line with ! say
     ConsolePage #came:focus { background-tint: $foreground 2%; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f2", "ask('page')", "Ask", tooltip="Ask for the URL itself"),
-        Binding("f3", "ask('targets')", "Targets", tooltip="What Prometheus says of its targets"),
-        Binding("f4", "ask('up')", "up", tooltip="What Prometheus says of `up`, as promtool asks"),
-        Binding("f5", "switch('insecure')", "-k", tooltip="-k: check nothing of the certificate"),
+        Binding("f2", "ask('page')", "Send", tooltip="Request the URL itself"),
+        Binding("f3", "ask('targets')", "Targets", tooltip="What Prometheus reports of its targets"),
+        Binding("f4", "ask('up')", "up", tooltip="What Prometheus reports as `up`, as with promtool"),
+        Binding("f5", "switch('insecure')", "-k", tooltip="-k: do not verify the certificate"),
         Binding("f6", "switch('handshake')", "-v", tooltip="-v: show the handshake"),
-        Binding("c", "copy(0)", "Copy", tooltip="Copy the curl command (from the answer; Tab leads there)"),
+        Binding("c", "copy(0)", "Copy", tooltip="Copy the curl command (Tab goes to the result)"),
         Binding("p", "copy(1)", "Copy promtool's command", show=False),
         Binding("e", "edit", "Edit the request", show=False),
-        Binding("m", "mend", "Mend it", tooltip="To the part of the wizard that mends what came"),
+        Binding("m", "fix", "Fix it", tooltip="Open the part of the wizard that fixes the cause"),
     ]
 
     def __init__(self, probe: Probe | None = None, known: Sequence[str] = ()) -> None:
@@ -100,7 +100,7 @@ can read. Where curl would say something else than Prometheus, a line with ! say
         self._closer: Diagnosis | None = None
 
     def body(self) -> ComposeResult:
-        """The form and the answer."""
+        """The form and the result."""
         with Vertical(id="form"):
             for row in ROWS:
                 with Horizontal(classes="row"):
@@ -109,7 +109,7 @@ can read. Where curl would say something else than Prometheus, a line with ! say
                         kept = name == "password" and self._secret is not None
                         yield Input(
                             self._first.get(name, ""),
-                            placeholder="the one of that request" if kept else hint,
+                            placeholder="as in that request" if kept else hint,
                             password=name == "password",
                             select_on_focus=False,
                             suggester=SuggestFromList(self._known) if name == "url" and self._known else None,
@@ -120,9 +120,9 @@ can read. Where curl would say something else than Prometheus, a line with ! say
             yield Static("", id="answer", markup=False)
 
     def on_mount(self) -> None:
-        """Says what Enter will do."""
+        """Says what Enter does."""
         self._draw_ways()
-        words = "Enter asks. Nothing is changed by asking."
+        words = "Enter sends the request, which changes nothing."
         self.query_one("#answer", Static).update(Content.styled(words, "$quiet"))
 
     def on_resize(self, event: events.Resize) -> None:
@@ -130,7 +130,7 @@ can read. Where curl would say something else than Prometheus, a line with ! say
         self._draw()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter asks."""
+        """Enter sends the request."""
         event.stop()
         self.action_ask(self._what)
 
@@ -141,11 +141,11 @@ can read. Where curl would say something else than Prometheus, a line with ! say
         self._asked += 1
         number = self._asked
         self._answered = self._closer = None
-        self.query_one("#answer", Static).update("▸ asking…")
+        self.query_one("#answer", Static).update("▸ sending the request…")
         request = self._request()
         client, scan = self.firescreen.client, self.firescreen.session.scan
         self.firescreen.ask(
-            lambda: client.ask_once(request(), scan.facts if scan else None),
+            lambda: client.send(request(), scan.facts if scan else None),
             self._came,
             self._refused,
             wanted=lambda: self.is_open and number == self._asked,
@@ -243,20 +243,20 @@ can read. Where curl would say something else than Prometheus, a line with ! say
         commands = self._answered.commands if self._answered else ()
         if number < len(commands):
             self.app.copy_to_clipboard(commands[number] + "\n")
-            self.app.notify("The command was given to the terminal's clipboard.")
+            self.app.notify("Command copied to the terminal's clipboard.")
         else:
-            self.app.notify("There is no such command yet: ask first.")
+            self.app.notify("No command yet. Send a request first.")
 
     @property
     def _found(self) -> Diagnosis | None:
         return self._closer or (self._answered.diagnosis if self._answered else None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Mending is offered where a part of the wizard does it."""
-        return bool(self._found and self._found.mend) if action == "mend" else True
+        """Offers the fix where a part of the wizard has one."""
+        return bool(self._found and self._found.mend) if action == "fix" else True
 
-    def action_mend(self) -> None:
-        """To the part that mends what the answer says."""
+    def action_fix(self) -> None:
+        """Opens the part of the wizard that fixes the cause."""
         if self._found is not None:
             self.firescreen.open_menu_entry(self._found.mend)
 

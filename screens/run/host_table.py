@@ -21,30 +21,30 @@ if TYPE_CHECKING:
 
 
 class HostTable(ScrollView, can_focus=True):
-    """Lists hosts, failures first; one of them is in hand and stays so wherever its line moves to."""
+    """Lists hosts, failures first; one of them is selected and stays so wherever its line moves to."""
 
     ALLOW_SELECT = False
     DEFAULT_CSS = """
     HostTable { height: auto; width: 1fr; padding: 0 1; overflow-x: hidden; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "move(-1)", "Host above", show=False),
-        Binding("down", "move(1)", "Host below", show=False),
+        Binding("up", "move(-1)", "Previous host", show=False),
+        Binding("down", "move(1)", "Next host", show=False),
         Binding("home", "edge(0)", "First host", show=False),
         Binding("end", "edge(-1)", "Last host", show=False),
-        Binding("enter,space", "open", "What happened there", show=False),
+        Binding("enter,space", "open", "Show what happened there", show=False),
     ]
 
     rows: reactive[tuple[HostRow, ...]] = reactive(())
     canary: reactive[str] = reactive("")
     selected: reactive[str] = reactive("")
-    """The host whose line is marked; '' until one was chosen."""
+    """The selected host; '' until one was chosen."""
 
     class Chosen(Message):
         """The person chose another host."""
 
     class Opened(Message):
-        """The person wants to know what happened on the host in hand."""
+        """The person wants to see what happened on the selected host."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class HostTable(ScrollView, can_focus=True):
         self._choose(self._at + pages * max(self.size.height - 1, 1))
 
     def action_open(self) -> None:
-        """What happened on the host in hand."""
+        """Shows what happened on the selected host."""
         if not self.selected and self._listed:
             self._choose(0)
         self.post_message(self.Opened())

@@ -1,4 +1,4 @@
-"""A run as it happens: its hosts and steps, how far it is, what it says; where it fails, what to do about it."""
+"""A run as it happens: its hosts, steps, progress and log; where it fails, what to do."""
 
 from __future__ import annotations
 
@@ -36,28 +36,29 @@ if TYPE_CHECKING:
 
 
 class RunPage(Page):
-    """Screen 5 of the storyboard."""
+    """Follows a run, and stops, repeats or undoes it."""
 
     PLACE = "Run · 4 of 5"
     HELP = """\
-The steps of the plan as they are done: · to do, ▸ now, ✓ done, ✗ failed, ↶ put back.
+The steps of the plan: · to do, ▸ now, ✓ done, ✗ failed, ↶ rolled back.
 
-With several hosts, a line for each stands above, error first. The arrow keys choose one: its steps and words \
-stand beneath then; Enter shows all that happened there. One host that fails is put back alone, and the others go on.
+With several hosts, the table on top has a line for each, failures first. The arrow keys select a host and show its \
+steps and log below; Enter shows everything that happened there. A host that fails is rolled back alone, and the \
+others continue.
 
-Stopping waits for the change in hand and then puts back what was done so far; nothing is ever left half done. \
-Where a change or the proof fails, the same happens by itself, and this screen says what, where and what to do."""
+Stopping finishes the current change and rolls back what was done so far. The same happens by itself where a change \
+or the verification fails; this screen then says what failed, where, and what to do."""
 
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "agree", "Stop and put back"),
-        Binding("n", "refuse", "Go on"),
-        Binding("x", "stop", "Stop", tooltip="Stop after the change in hand and put everything back"),
+        Binding("y", "agree", "Stop and roll back"),
+        Binding("n", "refuse", "Continue"),
+        Binding("x", "stop", "Stop", tooltip="Stop after the current change and roll back everything"),
         Binding("t", "again", "Try again"),
-        Binding("r", "recover", "Put back", tooltip="Put back the hosts that were out of reach"),
+        Binding("r", "recover", "Recover", tooltip="Roll back the hosts that were unreachable"),
         Binding("u", "undo", "Undo all"),
-        Binding("p", "proof", "Proof"),
-        Binding("c", "copy", "Copy", tooltip="Copy the commands that wait for you"),
+        Binding("p", "verification", "Verification"),
+        Binding("c", "copy", "Copy", tooltip="Copy the commands to run"),
         Binding("up", "row(-1)", show=False),
         Binding("down", "row(1)", "Choose a host", key_display="↑↓", show=False),
         Binding("pagedown", "turn(1)", "Scroll down", show=False, priority=True),
@@ -72,10 +73,10 @@ Where a change or the proof fails, the same happens by itself, and this screen s
         """The host that the person chose; '' to follow what is being done."""
         self._followed = ""
         self._looking = False
-        """Whether what happened on the chosen host stands in the box beneath."""
+        """Whether the box below shows what happened on the chosen host."""
 
     def body(self) -> ComposeResult:
-        """Progress and hosts on top, steps left, words right."""
+        """Progress and hosts on top, steps left, log right."""
         yield Static("", id="now", markup=False)
         yield RunProgress()
         yield Static("", id="count", markup=False)
@@ -88,17 +89,17 @@ Where a change or the proof fails, the same happens by itself, and this screen s
                     yield Static("", id="said", markup=False)
                 with Horizontal(id="buttons"):
                     yield ActionButton("Try again", id="again")
-                    yield ActionButton("Put back", id="recover")
+                    yield ActionButton("Recover", id="recover")
                     yield ActionButton("Undo all", id="undo")
-                    yield ActionButton("See the proof", id="proof")
-                    yield ActionButton("Home", id="home")
+                    yield ActionButton("Show verification", id="verification")
+                    yield ActionButton("Go home", id="home")
                 with VerticalScroll(id="log", can_focus=False):
                     yield Static("", id="lines", markup=False)
         with VerticalScroll(id="aside", can_focus=False):
             yield Static("", id="told", markup=False)
 
     def show_run(self, state: RunState) -> None:
-        """Redraws what differs: a redraw of all of it would make keys wait."""
+        """Redraws what differs: redrawing everything would delay keys."""
         before, self._shown = self._shown, state
         new = before is None or before.kind != state.kind
         if new:
@@ -119,21 +120,21 @@ Where a change or the proof fails, the same happens by itself, and this screen s
         self._name_host(state)
         if before is None or (before.phase, before.waiting) != (state.phase, state.waiting) or not state.busy:
             self.refresh_bindings()
-        self._perhaps_proof(state)
+        self._perhaps_verification(state)
 
     def on_mount(self) -> None:
-        """The work begins when this screen stands."""
+        """Starts the run once this screen is mounted."""
         self.call_after_refresh(self.call_later, self.firescreen.runs.go)
 
     def on_screen_resume(self) -> None:
-        """What could not be shown under a dialog is shown now."""
-        self._perhaps_proof(self.firescreen.run_state)
+        """Opens the verification that could not open below a dialog."""
+        self._perhaps_verification(self.firescreen.run_state)
 
-    def _perhaps_proof(self, state: RunState) -> None:
-        proven = state.kind == "apply" and state.phase == "finished" and state.result == "proven"
-        reading = self.has_class("-aside")  # who reads the help is not torn away from it
-        if proven and self.is_current and not self.firescreen.runs.working and not reading:
-            self.call_later(self.action_proof)
+    def _perhaps_verification(self, state: RunState) -> None:
+        verified = state.kind == "apply" and state.phase == "finished" and state.result == "proven"
+        reading = self.has_class("-aside")  # a person who reads the help stays on this screen
+        if verified and self.is_current and not self.firescreen.runs.working and not reading:
+            self.call_later(self.action_verification)
 
     # -- hosts ---------------------------------------------------------------------------------------------
 
@@ -157,7 +158,7 @@ Where a change or the proof fails, the same happens by itself, and this screen s
         return (self._chosen or self._followed) if len(state.hosts) > 1 else ""
 
     def _follow(self, state: RunState) -> bool:
-        """Stays with a host until all is done there, however many are at work; whether it went to another."""
+        """Follows a host until it is done, however many are running; returns whether it went to another."""
         row, step = state.row(self._followed), state.step
         wanted = self._followed
         if state.waiting_host and state.waiting:
@@ -168,7 +169,7 @@ Where a change or the proof fails, the same happens by itself, and this screen s
         return moved and not self._chosen
 
     def _name_host(self, state: RunState) -> None:
-        """The bar names the one host in hand: where something is to be typed, or done, or looked at."""
+        """Names one host in the title bar: where a command is to be run, or a step runs, or that is selected."""
         known, step = self.firescreen.session.hosts, state.step
         host = self._chosen
         if state.busy and not host:
@@ -176,7 +177,7 @@ Where a change or the proof fails, the same happens by itself, and this screen s
         self.set_hosts((host,) if host in known or host == OWN_FOLDER else known)
 
     def on_host_table_chosen(self) -> None:
-        """Another host is in hand: its steps and words are shown, whatever is done elsewhere."""
+        """Shows the steps and the log of another host."""
         self._chosen = self.query_one(HostTable).selected
         state = self.firescreen.run_state
         self._draw_steps(state)
@@ -186,7 +187,7 @@ Where a change or the proof fails, the same happens by itself, and this screen s
             self._tell_host(state)
 
     def on_host_table_opened(self) -> None:
-        """Enter on a host: what happened there; once more puts it away."""
+        """Shows what happened on the host; once more closes that."""
         if self._looking:
             self._put_aside()
         elif not self._asking:
@@ -196,17 +197,17 @@ Where a change or the proof fails, the same happens by itself, and this screen s
     def _tell_host(self, state: RunState) -> None:
         row = state.row(self._chosen)
         if row is not None:
-            self._aside(f"{place(row.host)} · ↑↓ another host · esc closes", host_details(row))
+            self._aside(f"{place(row.host)} · ↑↓ selects another host · Esc closes", host_details(row))
 
     def action_row(self, by: int) -> None:
-        """The arrow keys go to the hosts, wherever the focus is."""
+        """Moves in the table of hosts, wherever the focus is."""
         if self.has_class("-fleet"):
             fleet = self.query_one(HostTable)
             fleet.focus()
             fleet.action_move(by)
 
     def action_turn(self, pages: int) -> None:
-        """A page of what is in front: the box beneath, the hosts, or how it ended."""
+        """Scrolls what is in front by a page: the box below, the hosts, or how the run ended."""
         fleet = self.query_one(HostTable)
         if self.has_class("-fleet") and fleet.has_focus and not self.has_class("-aside"):
             fleet.action_turn(pages)
@@ -257,9 +258,9 @@ Where a change or the proof fails, the same happens by itself, and this screen s
             return
         self.query_one("#said", Static).update(ending(state))
         self.query_one("#again", ActionButton).label = (
-            "Try the failed again" if state.result == "partly" else "Try again"
+            "Retry failed hosts" if state.result == "partly" else "Try again"
         )
-        for name in ("again", "recover", "undo", "proof"):
+        for name in ("again", "recover", "undo", "verification"):
             self.query_one(f"#{name}", ActionButton).display = bool(self.check_action(name, ()))
         first = next((button for button in self.query(ActionButton) if button.display), None)
         if first is not None and not self.firescreen.runs.working and not self._looking:
@@ -279,9 +280,11 @@ Where a change or the proof fails, the same happens by itself, and this screen s
             "back": ended or self.has_class("-aside"),
             "again": mine and open_ended and not needs_recovery(state),
             "recover": mine
-            and needs_recovery(state),  # what is owed to a host comes before anything new is done there
+            and needs_recovery(
+                state
+            ),  # a host that needs recovery is rolled back before anything else is done there
             "undo": mine and bool(state.run) and state.result in ("failed", "applied", "changed", "partly"),
-            "proof": mine and bool(state.attempts),
+            "verification": mine and bool(state.attempts),
             "row": self.has_class("-fleet"),
         }
         return sensible.get(action, True)
@@ -292,7 +295,7 @@ Where a change or the proof fails, the same happens by itself, and this screen s
             "again": self.action_again,
             "recover": self.action_recover,
             "undo": self.action_undo,
-            "proof": self.action_proof,
+            "verification": self.action_verification,
         }
         name = event.button.id or ""
         if name == "home" and self.check_action("back", ()):
@@ -300,10 +303,10 @@ Where a change or the proof fails, the same happens by itself, and this screen s
         elif name in actions and self.check_action(name, ()):
             actions[name]()
 
-    # While a run goes on nothing opens a screen of its own: that takes the time of several key presses.
+    # While a run is in progress nothing opens a screen of its own: that would delay keys.
 
     def ask_to_leave(self) -> bool:
-        """Asks here: a dialog would take the time of several key presses."""
+        """Asks on this screen: opening a dialog would delay keys."""
         self.ask(leaving=True)
         return True
 
@@ -311,9 +314,9 @@ Where a change or the proof fails, the same happens by itself, and this screen s
         """Asks whether to stop; `leaving` closes Firescreen after that."""
         self._asking = "leave" if leaving else "stop"
         self._looking = False
-        words = "It stops after the change in hand, and what was done so far is put back."
-        self._aside("Stop the run?", Content(words + (" Firescreen closes after that." if leaving else "")))
-        # Not for the help: drawing the footer anew would take as long as all the rest of that key's answer.
+        words = "Firescreen finishes the current change and rolls back what was done so far."
+        self._aside("Stop the run?", Content(words + (" It closes after that." if leaving else "")))
+        # Not for the help: redrawing the footer would double the time that the key takes.
         self.refresh_bindings()
 
     def _aside(self, title: str, words: Content) -> None:
@@ -329,7 +332,7 @@ Where a change or the proof fails, the same happens by itself, and this screen s
         self.query_one("#aside", VerticalScroll).scroll_home(animate=False)
         if asked:
             self.refresh_bindings()
-        self._perhaps_proof(self.firescreen.run_state)
+        self._perhaps_verification(self.firescreen.run_state)
 
     def action_stop(self) -> None:
         """Asks, then stops between two changes."""
@@ -349,7 +352,7 @@ Where a change or the proof fails, the same happens by itself, and this screen s
         self._put_aside()
 
     def action_help(self) -> None:
-        """The same words as on every screen, but on this one."""
+        """Shows the help on this screen: opening a dialog would delay keys."""
         if self.has_class("-aside") and not self._looking:
             self._put_aside()
             return
@@ -360,30 +363,30 @@ Where a change or the proof fails, the same happens by itself, and this screen s
         self._aside(f"Help · {name}", Content("\n".join([self.HELP, "", *lines])))
 
     def action_again(self) -> None:
-        """A new plan for the same answers: the host may have changed meanwhile."""
+        """Opens a new plan for the same choices: the hosts may have changed."""
         self.firescreen.open_page(Route.PLAN, replace=True)
 
     def action_recover(self) -> None:
-        """Puts back the hosts that were out of reach when they had to be put back."""
+        """Rolls back the hosts that were unreachable when they failed."""
         self.firescreen.go_home()
         start_recovery(self.firescreen)
 
     def action_undo(self) -> None:
-        """Puts back what this run changed."""
+        """Undoes this run."""
         ask_to_undo(self.firescreen, self.firescreen.run_state.run)
 
-    def action_proof(self) -> None:
-        """To the matrix."""
+    def action_verification(self) -> None:
+        """Opens the verification of this run."""
         if self.is_current:
             self.firescreen.open_page(Route.VERIFICATION, replace=True)
 
     def action_copy(self) -> None:
-        """Copies the commands that wait."""
+        """Copies the commands to run."""
         self.app.copy_to_clipboard(self.firescreen.run_state.waiting + "\n")
-        self.app.notify("Given to the terminal's clipboard.")
+        self.app.notify("Copied to the terminal's clipboard.")
 
     def action_back(self) -> None:
-        """Home: what was a plan is done or put back."""
+        """Closes the box, or goes home."""
         if self.has_class("-aside"):
             self._put_aside()
             return

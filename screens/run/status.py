@@ -30,7 +30,7 @@ def needs_recovery(state: RunState) -> bool:
 def colour(state: RunState) -> str:
     """The colour of the progress bar."""
     if state.phase != "finished":
-        return "$warning" if state.activity == "putting back" else "$primary"
+        return "$warning" if state.activity == "rolling back" else "$primary"
     return RESULT.get(state.result, RESULT["failed"])[2]
 
 
@@ -41,15 +41,15 @@ def headline(state: RunState) -> Content:
         return Content.assemble((f"{sign} {word}", f"bold {colour}"))
     if state.phase == "stopping":
         return Content.assemble(
-            ("▸ ", "$warning"), "stopping; the change in hand is finished first, then all is put back"
+            ("▸ ", "$warning"), "stopping: finishing the current change, then rolling back"
         )
-    words = {"changing": "changing", "proving": "proving: each request as a client would make it"}
+    words = {"changing": "changing", "verifying": "verifying: running every probe"}
     step = state.step
-    if state.activity == "putting back":
-        return Content.assemble(("↶ ", "$warning bold"), "putting back what was there before")
+    if state.activity == "rolling back":
+        return Content.assemble(("↶ ", "$warning bold"), "rolling back")
     doing = (
         words[state.activity]
-        if state.activity == "proving" or step is None
+        if state.activity == "verifying" or step is None
         else f"{inline(step.title)}, {at(step.host)}"
     )
     return Content.assemble(("▸ ", "$primary bold"), doing)
@@ -97,7 +97,7 @@ def ending(state: RunState) -> Content:
     parts.extend(_what_keys_do(state))
     said = state.outcome.summary if state.outcome is not None else ()
     if not said and state.result in ("rolled-back", "cancelled", "undone"):
-        said = ("What was there before is back, and the services run as before.",)
+        said = ("Files and services are as before the run.",)
     sign, _, colour = RESULT.get(state.result, RESULT["failed"])
     if said:
         parts.append(Content.assemble((f"{sign} ", f"bold {colour}"), safe(said[0], 400)))
@@ -106,27 +106,27 @@ def ending(state: RunState) -> Content:
 
 
 def _what_keys_do(state: RunState) -> list[Content]:
-    """What a run in which some hosts failed amounts to, and what the keys do about it."""
+    """What the keys do about the hosts that failed."""
     failed = sum(row.needs_attention for row in state.hosts)
     if state.result != "partly" or not failed:
         return []
-    todo = "'t' plans again and does only what is missing."
+    todo = "'t' makes a new plan with only the missing changes."
     if needs_recovery(state):
-        todo = "'r' puts back the hosts that could not be reached for it, once they are there again."
+        todo = "'r' rolls back the hosts that need recovery, once they are reachable again."
     return [
         Content.styled(
-            f"Enter on a host above shows what happened there. {todo} 'u' puts back all the others too.",
+            f"Enter on a host above shows what happened there. {todo} 'u' undoes the run on all hosts.",
             "$quiet",
         )
     ]
 
 
 ORDER = ("stuck", "failed", "failing", "away", "working", "changed", "waiting", "proven", "rolled-back")
-"""Failures first, then what moves, then the rest; within each, as the plan has them."""
+"""Failures first, then hosts that run, then the rest; within each, in the plan's order."""
 
 COUNTED = ("proven", "failed", "failing", "stuck", "away", "rolled-back", "changed", "working", "waiting")
 
-_STATE = 12
+_STATE = 17
 _NAME = 24
 _BAR = 6
 _ROOMY = 100
@@ -139,7 +139,7 @@ def order_hosts(rows: Iterable[HostRow]) -> tuple[HostRow, ...]:
 
 
 def host_summary(rows: Iterable[HostRow]) -> Content:
-    """How many hosts are in which state: '17 proven, 1 failed, 2 waiting'."""
+    """How many hosts are in which state: '17 verified, 1 failed, 2 pending'."""
     counts = Counter(row.label for row in rows)
     parts = []
     for key in COUNTED:
@@ -175,23 +175,23 @@ def host_line(row: HostRow, *, width: int, names: int, canary: str = "") -> Cont
         (fit(f"{sign} {word}", _STATE), f"bold {colour}"),
         (f"{fit(row.host, names)} ", "bold"),
         bar,
-        (f"{numbers:>6}  ", "$quiet"),
+        (f"{numbers:>6} ", "$quiet"),
     )
     return Content.assemble(head, (fit(_said(row, canary), max(width - head.cell_length, 0)), _tone(row)))
 
 
 def _said(row: HostRow, canary: str) -> str:
-    """What is to be known of it now, in a line."""
+    """The error, the current step, or what the host waits for, in a line."""
     if row.error is not None:
         return row.error.what.partition("\n")[0]
     if row.now:
         return row.now
-    first = "goes first" if row.host == canary else ""
+    first = "canary" if row.host == canary else ""
     if row.state == "waiting":
-        return first or (f"waits until {canary} is proven" if canary else "")
+        return first or (f"waits for the canary {canary}" if canary else "")
     if row.state == "rolled-back" and row.done and not row.total:
-        return f"{row.done} change{'s' * (row.done != 1)} taken back"
-    return {"changed": "not proven yet", "proven": first and "went first"}.get(row.state, "")
+        return f"{row.done} change{'s' * (row.done != 1)} rolled back"
+    return {"changed": "not verified yet", "proven": first}.get(row.state, "")
 
 
 def _tone(row: HostRow) -> str:
@@ -199,17 +199,17 @@ def _tone(row: HostRow) -> str:
 
 
 def host_details(row: HostRow) -> Content:
-    """All that is known of a host: how it stands, what went wrong and what to do, and what was said there."""
+    """All that is known of a host: its state, its error, and its log."""
     sign, word, colour = HOST[row.label]
     changes = f"{row.done} of {row.total} changes made" if row.total else ""
-    back = "what was changed there is put back" if row.label == "failed" else ""
+    back = "changes there were rolled back" if row.label == "failed" else ""
     more = " · ".join(part for part in (changes, back) if part)
     parts = [Content.assemble((f"{sign} {word}", f"bold {colour}"), (f"  {more}", "$quiet"))]
     if row.error is not None:
         parts += [Content.styled(inline(row.error.title), "bold"), describe_error(row.error)]
     if row.lines:
-        parts.append(Content.styled("What was done and said there, the newest last", "$quiet"))
+        parts.append(Content.styled("Log of this host, the newest line last", "$quiet"))
         parts += [safe(text, 400) for text in row.lines]
     elif not row.error:
-        parts.append(Content("Nothing has been done there yet."))
+        parts.append(Content("Nothing was done there yet."))
     return Content("\n").join(parts)

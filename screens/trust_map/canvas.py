@@ -1,7 +1,7 @@
-"""The trust picture as lines of text: a box for each host, between them an arrow for each who asks whom.
+"""The trust map as lines of text: a box for each host, and between them an arrow for each connection.
 
-Drawn from data alone: the arrows of a plan, and what came of the probes that test them. Left stand those who ask,
-right those who answer; a heavy line is encrypted, a broken one is not; a sign and a word say what the colour says.
+Drawn from data alone: the connections of a plan, and the probes that test them. Clients are on the left, servers on
+the right; a heavy line is encrypted, a broken one is not; a sign and a word repeat what the colour says.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wizard.model import Arrow, Attempt
 
 NARROW = 90
-"""Cells below which the picture is drawn with shorter words."""
+"""Cells below which the map is drawn with shorter text."""
 
 HAND = "bold $block-cursor-foreground on $block-cursor-background"
 HAND_NO_COLOUR = "bold reverse"
@@ -34,7 +34,7 @@ class Drawing:
 
 
 def ordered(arrows: Sequence[Arrow]) -> tuple[Arrow, ...]:
-    """The arrows in the order in which they are drawn: who asks together, and whom they ask together."""
+    """The arrows in the order in which they are drawn: grouped by client, then by server."""
     askers = list(dict.fromkeys(one.client_host for one in arrows))
     asked = list(dict.fromkeys(one.server_host for one in arrows))
     clients = list(dict.fromkeys((one.client_host, one.client) for one in arrows))
@@ -51,16 +51,16 @@ def ordered(arrows: Sequence[Arrow]) -> tuple[Arrow, ...]:
 
 
 def mark(arrow: Arrow, attempt: Attempt | None) -> tuple[str, str, str]:
-    """(sign, word, colour) of an arrow: what its probe said, and whether anyone may read along."""
+    """(sign, word, colour) of an arrow: the outcome of its probe, and whether the connection is protected."""
     if attempt is not None and attempt.excused:
         return "–", "was down before", "$warning"
     if attempt is not None and not attempt.ok:
-        return "✗", "does not hold", "$error"
+        return "✗", "failed", "$error"
     if not arrow.encrypted:
-        return "●", "open", "$error"
+        return "●", "unprotected", "$error"
     if attempt is None:
-        return "·", "not asked yet", "$secondary"
-    return "✓", "proven", "$success"
+        return "·", "not probed", "$secondary"
+    return "✓", "verified", "$success"
 
 
 def guards(arrow: Arrow, *, short: bool) -> str:
@@ -83,16 +83,16 @@ def draw(
     apart: bool = False,
     colourless: bool = False,
 ) -> Drawing:
-    """The picture.
+    """The map.
 
     Args:
         arrows: as `ordered` gives them.
-        attempts: what came of each probe, by the probe's id.
+        attempts: the outcome of each probe, by the probe's id.
         width: cells that there are; 60 is the least that reads well.
         selected: the arrow that is chosen, or -1.
         notes: with the certificates written under each arrow.
         apart: with room between the boxes of two hosts.
-        colourless: there is no colour to show the arrow in hand with.
+        colourless: there is no colour to show the selected arrow with.
     """
     pen = _Pen.measured(arrows, width, HAND_NO_COLOUR if colourless else HAND)
     lines: list[Content] = []
@@ -125,7 +125,7 @@ class _Pen:
     right: int
     hand: str
     narrow: bool
-    """Without the ports, which stand beneath for the arrow in hand."""
+    """Without the ports, which stand beneath for the selected arrow."""
 
     @classmethod
     def measured(cls, arrows: Sequence[Arrow], width: int, hand: str) -> _Pen:
@@ -155,7 +155,7 @@ class _Pen:
         )
 
     def between(self, arrow: Arrow, *, apart: bool) -> list[Content]:
-        """From one server's host to the next, while the one who asks stays."""
+        """From one server's host to the next, for the same client."""
         left = Content.assemble(_box("", self.left), " " * self.middle)
         if not apart:
             return [Content.assemble(left, _edge("├", place(arrow.server_host), "┤", self.right))]
@@ -165,7 +165,7 @@ class _Pen:
         ]
 
     def lane(self, arrow: Arrow, attempt: Attempt | None, *, named: bool, selected: bool) -> Content:
-        """Who asks, the arrow with its sign and words, who answers."""
+        """Client, the arrow with its sign and text, server."""
         sign, _, colour = mark(arrow, attempt)
         line = "━" if arrow.encrypted else "╌"
         words = guards(arrow, short=self.narrow)
@@ -222,22 +222,22 @@ def _box(text: str, width: int) -> Content:
 
 
 def told(arrow: Arrow, attempt: Attempt | None, *, width: int = 200) -> Content:
-    """An arrow in full words: who asks whom, whether that is proven, who shows what and checks it against what.
+    """A connection as text: client and server, its probe, and what each side shows and checks.
 
     Args:
-        arrow: the one in hand.
-        attempt: what its probe said, if it was asked.
+        arrow: the connection.
+        attempt: what its probe said, if it was probed.
         width: cells that there are; a path that is longer loses its beginning.
     """
     sign, word, colour = mark(arrow, attempt)
     ended = ""
     if attempt is not None:
         came, expected = inline(attempt.outcome, 20), inline(attempt.probe.expect, 20)
-        ended = f" ({OUTCOME.get(came, came)})" if attempt.ok else f": {expected} was expected, {came} came"
+        ended = f" ({OUTCOME.get(came, came)})" if attempt.ok else f": expected {expected}, got {came}"
     parts = [
         Content.assemble(
             (f"{inline(arrow.client, 40)} on {place(arrow.client_host)}", "bold"),
-            " asks ",
+            " → ",
             (f"{inline(arrow.server, 40)} on {place(arrow.server_host)}", "bold"),
         ),
         Content.assemble(
@@ -248,7 +248,9 @@ def told(arrow: Arrow, attempt: Attempt | None, *, width: int = 200) -> Content:
     ]
     if not arrow.encrypted:
         parts.append(
-            Content("Nothing is encrypted: whoever is on the way reads along, and may answer instead.")
+            Content(
+                "Not encrypted: others on the network can read the traffic, or answer in the server's place."
+            )
         )
     facts = (
         ("server shows", arrow.server_shows if arrow.encrypted else ""),
@@ -270,7 +272,7 @@ def _tail(text: str, width: int) -> str:
 
 
 def summary(arrows: Sequence[Arrow], attempts: Mapping[str, Attempt]) -> Content:
-    """How many arrows there are, and how they stand."""
+    """How many connections there are, by state."""
     counted: dict[tuple[str, str, str], int] = {}
     for arrow in arrows:
         state = mark(arrow, attempts.get(arrow.probe))

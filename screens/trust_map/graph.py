@@ -1,4 +1,4 @@
-"""The trust picture on the screen: the arrows choose one of its arrows, and it scrolls to it."""
+"""The trust map as a widget: the arrow keys select a connection, and it scrolls there."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ WAYS = ((True, True), (True, False), (False, True), (False, False))
 
 
 class TrustGraph(Widget, can_focus=True):
-    """Draws arrows between hosts; one of them is in hand. It stands in a container that scrolls."""
+    """Draws arrows between hosts; one of them is selected. Its parent scrolls."""
 
     ALLOW_SELECT = False
     DEFAULT_CSS = """
     TrustGraph { height: auto; width: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "move(-1)", "Arrow above", show=False),
-        Binding("down", "move(1)", "Arrow below", show=False),
-        Binding("home", "edge(0)", "First arrow", show=False),
-        Binding("end", "edge(-1)", "Last arrow", show=False),
+        Binding("up", "move(-1)", "Previous connection", show=False),
+        Binding("down", "move(1)", "Next connection", show=False),
+        Binding("home", "edge(0)", "First connection", show=False),
+        Binding("end", "edge(-1)", "Last connection", show=False),
     ]
 
     arrows: reactive[tuple[Arrow, ...]] = reactive((), layout=True)
@@ -47,14 +47,14 @@ class TrustGraph(Widget, can_focus=True):
         self._room = 0
 
     class Chosen(Message):
-        """Another arrow is in hand."""
+        """Another arrow is selected."""
 
     class Opened(Message):
-        """A second click on the arrow in hand."""
+        """A second click on the selected arrow."""
 
     @property
     def arrow(self) -> Arrow | None:
-        """The arrow in hand."""
+        """The selected arrow."""
         return self.arrows[self.at] if self.at < len(self.arrows) else None
 
     def _drawing(self, width: int) -> Drawing:

@@ -1,4 +1,4 @@
-"""The trust picture: who asks whom, who shows which certificate, who checks it against what; and whether it holds."""
+"""The trust map: who connects to whom, which certificate each side shows, and whether the probes succeed."""
 
 from __future__ import annotations
 
@@ -21,34 +21,35 @@ if TYPE_CHECKING:
     from wizard.model import Arrow, Attempt
 
 WORDS = {
-    MapView.PLAN: "As it will be once the plan is applied; nothing of it is asked yet.",
-    MapView.RUN: "As the last proof found it.",
-    MapView.NOW: "As it is now, asked just now.",
+    MapView.PLAN: "As it will be once the plan is applied; nothing is probed yet.",
+    MapView.RUN: "As the last verification found it.",
+    MapView.NOW: "As it is now, probed just now.",
 }
 
 
 class TrustMapPage(Page):
-    """Screen 7 of the storyboard.
+    """Draws the connections between the components.
 
     Args:
         view: which connections are shown.
         arrows: those of the plan, for that view.
     """
 
-    PLACE = "Trust picture"
+    PLACE = "Trust map"
     HELP = """\
-Left stand the programs that ask, right those that answer, in a box for each host. An arrow is a connection:
+Clients are on the left, servers on the right, in a box for each host. An arrow is a connection:
 
 ━━▶  encrypted: the server shows a certificate, and the client checks it
-╌╌▶  plain: whoever is on the way reads along, and may answer in the server's place
+╌╌▶  not encrypted: others on the network can read the traffic
 
-✓ proven          the connection was made just so, and got through
-✗ does not hold   it ended otherwise; Enter says how
-● open            nothing protects it
-· not asked yet   nobody has tried it
+✓ verified      the probe of this connection succeeded
+✗ failed        the probe failed; Enter shows why
+● unprotected   no TLS
+· not probed    no probe was made
 
-'cert' says that the client shows a certificate too, 'password' that it logs in. The arrow keys choose a \
-connection; beneath stands who shows what, and what it is checked against. Enter looks inside its request."""
+'cert' means that the client shows a certificate too, 'password' that it sends a user name and password. The arrow \
+keys select a connection; the text below says what each side shows, and what it is checked against. Enter shows its \
+probe in detail."""
 
     CSS = """
     TrustMapPage #verdict { padding: 1 2 0 2; height: auto; }
@@ -56,8 +57,8 @@ connection; beneath stands who shows what, and what it is checked against. Enter
     TrustMapPage #detail { height: 9; padding: 0 2; border-top: solid $panel; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "inside", "Look inside"),
-        Binding("r", "again", "Ask again", tooltip="Make the requests again; changes nothing"),
+        Binding("enter", "inside", "Details"),
+        Binding("r", "again", "Probe again", tooltip="Run the probes again; changes nothing"),
         Binding("pagedown", "turn(1)", "Scroll down", show=False),
         Binding("pageup", "turn(-1)", "Scroll up", show=False),
     ]
@@ -68,7 +69,7 @@ connection; beneath stands who shows what, and what it is checked against. Enter
         self._attempts: dict[str, Attempt] = {}
 
     def body(self) -> ComposeResult:
-        """Verdict, picture, the arrow in hand."""
+        """Verdict, map, the selected connection."""
         yield Static("", id="verdict", markup=False)
         with VerticalScroll(id="frame", can_focus=False):
             yield TrustGraph()
@@ -90,11 +91,11 @@ connection; beneath stands who shows what, and what it is checked against. Enter
         asking = self._view is not MapView.PLAN and state.busy
         if not self._arrows:
             if asking:
-                return Content.assemble(("▸ ", "bold $primary"), "finding out who asks whom…")
+                return Content.assemble(("▸ ", "bold $primary"), "finding the connections…")
             if self._view is not MapView.PLAN and state.error is not None:
                 return describe_error(state.error)
-            return Content("Nobody of this stack asks anybody.")
-        words = "asking each of them…" if asking else WORDS[self._view]
+            return Content("No component of this stack connects to another.")
+        words = "probing each connection…" if asking else WORDS[self._view]
         lead = Content.styled(words, "$quiet")
         return Content("\n").join([summary(self._arrows, self._attempts), lead])
 
@@ -104,7 +105,7 @@ connection; beneath stands who shows what, and what it is checked against. Enter
             self._tell()
 
     def on_trust_graph_chosen(self) -> None:
-        """Another arrow is in hand."""
+        """Another connection is selected."""
         self._tell()
 
     def on_trust_graph_opened(self) -> None:
@@ -128,18 +129,18 @@ connection; beneath stands who shows what, and what it is checked against. Enter
         return True
 
     def action_inside(self) -> None:
-        """The request that tests this arrow, from the inside."""
+        """Shows the probe of the selected connection in detail."""
         arrow = self.query_one(TrustGraph).arrow
         attempt = self._attempts.get(arrow.probe) if arrow else None
         if attempt is None:
-            self.app.notify("Nobody has asked there yet.")
+            self.app.notify("This connection has not been probed.")
             return
         from screens.dialogs.attempt import AttemptDialog
 
         self.app.push_screen(AttemptDialog(attempt))
 
     def action_again(self) -> None:
-        """The same questions once more."""
+        """Runs the probes again."""
         self._view = MapView.NOW
         self.firescreen.runs.probe_connections()
 
@@ -147,12 +148,12 @@ connection; beneath stands who shows what, and what it is checked against. Enter
         """The map is open already."""
 
     def action_turn(self, pages: int) -> None:
-        """A page of the picture."""
+        """Scrolls the map by a page."""
         frame = self.query_one("#frame", VerticalScroll)
         frame.scroll_relative(y=pages * max(frame.size.height - 1, 1), animate=False)
 
     def action_back(self) -> None:
-        """To the screen that opened this one; what is still being asked for it is let be."""
+        """Goes back to the screen that opened this one; probes that still run for it are stopped."""
         if self._view is MapView.NOW and self.firescreen.runs.working:
             self.firescreen.runs.cancel()
         self.app.pop_screen()

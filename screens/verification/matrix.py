@@ -1,6 +1,6 @@
-"""The proof matrix as data and as words: rows are clients, columns targets, a cell what came of the request.
+"""The matrix of the verification: rows are clients, columns targets, a cell the outcome of a probe.
 
-Where there are many targets a cell says only sign and outcome; the full words stand beneath for the one in hand.
+Where there are many targets a cell has only sign and outcome; the text below the matrix describes the selected one.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from wizard.model import Attempt
 
-BRIEF = {"untrusted": "no trust", "error": "silence"}
-"""Outcomes whose own word is too long for a narrow column."""
+BRIEF = {"untrusted": "no trust"}
+"""Shorter names of outcomes for a narrow column."""
 
 ROWS = (
     "right client",
@@ -34,10 +34,10 @@ ROWS = (
 """The clients in the order in which their rows are read; answers come in any order."""
 
 LAST = "Prometheus"
-"""Its rows are the last, one for each of its jobs that asks the same server; rows that are not named here (places that ask, one by one) stand before it."""
+"""Its rows are the last, one for each of its jobs that asks the same server; rows that are not named here stand before it."""
 
 TOTAL = "as expected"
-"""What the first row is called: how many of a target's requests ended so."""
+"""Name of the first row: how many of a target's probes ended as expected."""
 
 FIRST, NARROW, WIDE = 20, 10, 40
 """Cells of the first column at most; of a target's at least and at most."""
@@ -98,7 +98,7 @@ def cell(attempt: Attempt | None, width: int, colours: Mapping[str, str]) -> Tex
         return Text("·", style=colours["faint"])
     sign, colour = ("–", colours["warning"]) if attempt.excused else mark(attempt.ok, colours)
     came, expected = inline(attempt.outcome, 12), inline(attempt.probe.expect, 10)
-    word = OUTCOME.get(attempt.outcome, "answered")
+    word = OUTCOME.get(attempt.outcome, "another answer")
     shown = came if came == expected else f"{expected} → {came}"
     head = Text.assemble((f"{sign} ", f"bold {colour}"))
     for text, more in ((shown, f"  {word}"), (shown, ""), (came, ""), (BRIEF.get(came, came), "")):
@@ -120,19 +120,19 @@ def mark(ok: bool, colours: Mapping[str, str]) -> tuple[str, str]:
 
 
 def told(attempt: Attempt) -> Content:
-    """The cell in hand in full words, two lines at most on 80 columns."""
+    """The selected probe as a sentence, two lines at most on 80 columns."""
     probe = attempt.probe
     sign, colour = (
         ("✓", "$success") if attempt.ok else ("–", "$warning") if attempt.excused else ("✗", "$error")
     )
-    word = OUTCOME.get(attempt.outcome, "answered")
+    word = OUTCOME.get(attempt.outcome, "another answer")
     came = inline(attempt.outcome, 20)
     if attempt.ok:
         ended = f"{came} ({word}), as expected"
     elif attempt.excused:
-        ended = f"{came}, and does not count: {inline(attempt.excused, 200)}"
+        ended = f"{came}, which does not count: {inline(attempt.excused, 200)}"
     else:
-        ended = f"{inline(probe.expect, 20)} was expected, {came} came: {word}"
+        ended = f"expected {inline(probe.expect, 20)}, got {came} ({word})"
     return Content.assemble(
         (f"{sign} ", f"bold {colour}"),
         (f"{inline(probe.client, 40)} → {inline(probe.server, 120)}: ", "bold"),
@@ -141,21 +141,21 @@ def told(attempt: Attempt) -> Content:
 
 
 def told_total(target: str, column: Sequence[Attempt]) -> Content:
-    """The total of a target in words."""
+    """The total of a target as a sentence."""
     wrong = sum(attempt.failed for attempt in column)
     if wrong:
         return Content.assemble(
             ("✗ ", "bold $error"),
             (f"{inline(target)}: ", "bold"),
-            f"{wrong} of {len(column)} ended otherwise",
+            f"{wrong} of {len(column)} probes failed",
         )
     return Content.assemble(
-        ("✓ ", "bold $success"), (f"{inline(target)}: ", "bold"), f"all {len(column)} requests as expected"
+        ("✓ ", "bold $success"), (f"{inline(target)}: ", "bold"), f"all {len(column)} probes as expected"
     )
 
 
 def ups(said: Sequence[tuple[str, tuple[str, ...]]], room: int) -> Content:
-    """Prometheus' own word about each instance, 0 turning to 1; in two columns where there are many.
+    """What Prometheus reports as `up` of each instance, the oldest value first; in columns where there are many.
 
     Args:
         said: (instance, 'up' or 'down' oldest first) of each.
@@ -166,7 +166,7 @@ def ups(said: Sequence[tuple[str, tuple[str, ...]]], room: int) -> Content:
     if len(said) <= 2:
         lines = [
             Content.assemble(
-                "Prometheus' own word: ",
+                "Prometheus reports ",
                 (f'up{{instance="{inline(instance, 40)}"}} ', "bold"),
                 _digits(words),
                 "  ",
@@ -177,7 +177,7 @@ def ups(said: Sequence[tuple[str, tuple[str, ...]]], room: int) -> Content:
         return Content("\n").join([*lines, Content("")])
     scraped = sum(words[-1] == "up" for _, words in said)
     sign = ("✓ ", "bold $success") if scraped == len(said) else ("✗ ", "bold $error")
-    head = Content.assemble("Prometheus' own word (up): ", sign, f"{scraped} of {len(said)} are scraped")
+    head = Content.assemble("Prometheus reports up: ", sign, f"{scraped} of {len(said)} targets are scraped")
     name = min(max(len(inline(instance, 30)) for instance, _ in said), 30) + 1
     columns = max(room // (name + 16), 1)
     entries = [_entry(instance, words, name) for instance, words in said]

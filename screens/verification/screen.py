@@ -1,4 +1,4 @@
-"""The proof: who asked whom, what had to come, what came; and Prometheus' own word turning from 0 to 1."""
+"""The verification: the outcome of every probe, and what Prometheus reports as `up`."""
 
 from __future__ import annotations
 
@@ -35,24 +35,26 @@ if TYPE_CHECKING:
 
 
 class VerificationPage(Page):
-    """Screen 6 of the storyboard."""
+    """Shows the probes of the last run and their outcomes."""
 
-    PLACE = "Proof · 5 of 5"
+    PLACE = "Verification · 5 of 5"
     HELP = """\
-Each row is a client, each column a target. A cell says what came and whether it had to (✓) or not (✗); the line \
-beneath says the cell in hand in full, and the row on top how many of a target's requests ended as they must. A \
-request that must be refused proves as much as one that must succeed: both were really made. A dot was not asked.
+Each row is a client, each column a target. A cell has the outcome of a probe: ✓ as expected, ✗ not as expected, a \
+dot for no probe. The line below describes the selected cell, and the top row counts the probes of each target. Some \
+probes are expected to succeed, others to be rejected; Firescreen makes all of them.
 
-Enter on a cell shows the same request as a curl command, the handshake, the certificates that the server showed, \
-and the answer; where it went wrong, what that means and how to mend it.
+Enter on a cell shows the same request as a curl command, the TLS handshake, the certificates of the server, and the \
+response; after a failure also its cause and what to do.
 
-Beneath stands what Prometheus itself says of each target: up 1 means that its own scrape succeeded."""
+The lines at the bottom have what Prometheus reports: up=1 means that its own scrape succeeded."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "detail", "Look inside", priority=False),
-        Binding("r", "again", "Prove again"),
-        Binding("t", "trust", "Trust picture", tooltip="Who asks whom, coloured by these answers"),
-        Binding("j", "journey", "Journey", tooltip="Where each certificate is now, read back from the hosts"),
+        Binding("enter", "detail", "Details", priority=False),
+        Binding("r", "again", "Verify again"),
+        Binding("t", "trust", "Trust map", tooltip="Who connects to whom, with these outcomes"),
+        Binding(
+            "j", "certificates", "Certificates", tooltip="Where each certificate is, read from the hosts"
+        ),
         Binding("u", "undo", "Undo"),
         Binding("x", "stop", "Stop"),
         Binding("escape", "back", "Home"),
@@ -67,7 +69,7 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
         self._drawn: tuple[Attempt, ...] | None = None
 
     def body(self) -> ComposeResult:
-        """Verdict, matrix, Prometheus' word, summary."""
+        """Verdict, matrix, `up`, summary."""
         yield Static("", id="verdict", markup=False)
         yield DataTable(id="matrix", cursor_type="cell", header_height=2, fixed_columns=1, cell_padding=0)
         yield Static("", id="cell", markup=False)
@@ -87,7 +89,7 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
         self.refresh_bindings()
 
     def show_session(self, session: Session) -> None:
-        """A look has ended: the bar still names the host of the cell in hand."""
+        """A scan has ended; the title bar still names the host of the selected cell."""
         if self._drawn is not None:
             at = self.query_one(DataTable).cursor_coordinate
             self._tell(at.row, at.column)
@@ -130,7 +132,7 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
         self._tell(row, max(place.column, 1))
 
     def on_data_table_cell_highlighted(self, event: DataTable.CellHighlighted) -> None:
-        """The cell in hand in full words."""
+        """Describes the selected cell."""
         self._tell(event.coordinate.row, event.coordinate.column)
 
     def _tell(self, row: int, column: int) -> None:
@@ -141,7 +143,7 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
             words = told_total(*self._columns[column - 1])
         else:
             words = (
-                Content.styled("not asked: this client has no business there", "$quiet")
+                Content.styled("No probe: this client does not connect to this target.", "$quiet")
                 if column
                 else Content("")
             )
@@ -150,7 +152,7 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
         self.set_hosts((attempt.probe.host,) if attempt and attempt.probe.host in known else known)
 
     def on_data_table_cell_selected(self, event: DataTable.CellSelected) -> None:
-        """Enter on a cell: the request from the inside."""
+        """Shows the selected probe in detail."""
         attempt = self._cells.get((event.coordinate.row, event.coordinate.column))
         if attempt is not None:
             from screens.dialogs.attempt import AttemptDialog
@@ -174,12 +176,12 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
                 )
             case "trust":
                 return bool(state.arrows)
-            case "journey":
+            case "certificates":
                 return not working
         return True
 
     def action_trust(self) -> None:
-        """The same answers as a picture."""
+        """Opens the trust map."""
         self.open_trust_map()
 
     def open_trust_map(self) -> None:
@@ -189,8 +191,8 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
         else:
             super().open_trust_map()
 
-    def action_journey(self) -> None:
-        """The way of each certificate, as it is now."""
+    def action_certificates(self) -> None:
+        """Opens the certificate distribution, read from the hosts."""
         self.firescreen.open_page(Route.CERTIFICATE_DISTRIBUTION, MapView.RUN)
 
     def action_detail(self) -> None:
@@ -198,24 +200,24 @@ Beneath stands what Prometheus itself says of each target: up 1 means that its o
         self.query_one(DataTable).action_select_cursor()
 
     def action_again(self) -> None:
-        """All the requests once more; nothing is changed."""
+        """Runs all probes again; changes nothing."""
         self.firescreen.runs.verify()
 
     def action_undo(self) -> None:
-        """Puts everything back."""
+        """Undoes the run."""
         ask_to_undo(self.firescreen, self.firescreen.run_state.run)
 
     def action_stop(self) -> None:
-        """Stops asking."""
+        """Stops the probes."""
         self.firescreen.runs.cancel()
 
     def action_scroll_text(self, pages: int) -> None:
-        """What stands beneath the matrix, a page."""
+        """Scrolls the text below the matrix by a page."""
         rest = self.query_one("#rest", VerticalScroll)
         rest.scroll_relative(y=pages * max(rest.size.height - 1, 1), animate=False)
 
     def action_back(self) -> None:
-        """Home, which looks again by then."""
+        """Goes home, where a scan is running by then."""
         self.firescreen.go_home()
 
 
@@ -224,38 +226,38 @@ def _verdict(state: RunState) -> Content:
     asked = len(state.attempts)
     if state.busy:
         return Content.assemble(
-            ("▸ ", "$primary bold"), f"proving: {asked} requests made so far, {right} as expected"
+            ("▸ ", "$primary bold"), f"verifying: {asked} probes so far, {right} as expected"
         )
     if not asked:
-        return describe_error(state.error) if state.error else Content("No request was made.")
-    look = Content.styled("Enter on a cell looks inside that request.", "$quiet")
+        return describe_error(state.error) if state.error else Content("No probe was made.")
+    look = Content.styled("Enter on a cell shows the probe in detail.", "$quiet")
     if right == asked and state.result == "partly":
         return Content("\n").join([_partly(state), look])
     if right == asked and state.result == "changed":
-        words = "Prometheus' own view is left for later: 'r' asks it, once it has scraped everything again."
+        words = "'r' verifies what Prometheus reports, once it has scraped every target again."
         said = [describe_error(state.error)] if state.error else []
         head = Content.assemble(("◐ changed, not verified  ", "bold $warning"), words)
         return Content("\n").join([head, *said, look])
     if right == asked and state.error is not None and state.result in ("rolled-back", "failed"):
-        head = Content.assemble(("✗ not proven  ", "bold $error"), "What had worked before broke.")
+        head = Content.assemble(
+            ("✗ not verified  ", "bold $error"), "Something that worked before the run fails now."
+        )
         return Content("\n").join([head, describe_error(state.error), look])
     if right == asked:
         unwanted = sum(not attempt.probe.wanted for attempt in state.attempts)
-        words = f"{asked} requests, all as expected: {asked - unwanted} got through, {unwanted} were refused."
-        return Content("\n").join([Content.assemble(("✓ proven  ", "bold $success"), words), look])
-    head = Content.assemble(
-        ("✗ not proven  ", "bold $error"), f"{asked - right} of {asked} requests ended otherwise."
-    )
+        words = f"{asked} probes as expected: {asked - unwanted} succeeded, {unwanted} were rejected."
+        return Content("\n").join([Content.assemble(("✓ verified  ", "bold $success"), words), look])
+    head = Content.assemble(("✗ not verified  ", "bold $error"), f"{asked - right} of {asked} probes failed.")
     return Content("\n").join([head, describe_error(state.error) if state.error else look])
 
 
 def _partly(state: RunState) -> Content:
-    """The requests that were made all ended well, and yet not every host is what it should be."""
+    """All probes are as expected, but some hosts could not be changed."""
     left = [row for row in state.hosts if row.needs_attention]
     names = ", ".join(place(row.host) for row in left[:3]) + (
         f" and {len(left) - 3} more" if len(left) > 3 else ""
     )
     return Content.assemble(
-        ("◐ partly proven  ", "bold $warning"),
-        f"{len(state.attempts)} requests, all as expected; not proven: {names}, as before.",
+        ("◐ partly verified  ", "bold $warning"),
+        f"{len(state.attempts)} probes as expected. Not changed: {names}.",
     )

@@ -1,4 +1,4 @@
-"""The line on top of every screen: the tool, where one is, and the host in hand in its own colour."""
+"""The line on top of every screen: Firescreen, the name of the screen, and the current hosts in their colours."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class TitleBar(Widget):
     place: reactive[str] = reactive("")
     """Where one is, e.g. 'Choices · 2 of 5'."""
     hosts: reactive[tuple[tuple[str, str], ...]] = reactive(())
-    """(name, its colour) of the hosts in hand; the name is always written, so the colour says nothing alone."""
+    """(name, its colour) of the current hosts; the name is always written, so the colour says nothing alone."""
     lead: reactive[str] = reactive("")
     """A word before the hosts, e.g. 'practice'."""
 

@@ -46,10 +46,10 @@ async def test_five_components_are_seen_at_once_with_what_there_is_now() -> None
         lines = drawn(pilot).splitlines()
         for host, name, _ in whole.PLACES:
             (line,) = [text for text in lines if name in text]
-            assert "● open" in line
+            assert "● none" in line
             assert "TLS + password" in line
             assert any(host in text for text in lines)
-        assert "Whoever asks it needs https with the CA certificate and user name and" in drawn(pilot)
+        assert "Clients then need https with the CA certificate and a user name and" in drawn(pilot)
 
 
 async def test_left_and_right_choose_and_equals_gives_it_to_all() -> None:
@@ -62,7 +62,7 @@ async def test_left_and_right_choose_and_equals_gives_it_to_all() -> None:
         await until(pilot, lambda: "Password" not in drawn(pilot))
         await pilot.press("left", "left", "left", "left")
         assert protection(app)["pushgateway"] == "", "it stays at the end"
-        await until(pilot, "Whoever asks it needs nothing new.")
+        await until(pilot, "Clients need nothing new.")
         await pilot.press("home", "equals_sign", "end", "right", "up", "right")
         assert protection(app)["prometheus"] == "tls+basic_auth"
         assert protection(app)["node_exporter"] == "tls"
@@ -81,9 +81,9 @@ async def test_fast_keys_are_not_overtaken_by_slow_questions() -> None:
 async def test_escape_keeps_the_levels_and_the_help_explains_the_table() -> None:
     async with at_the_choices() as (app, pilot):
         await pilot.press("left", "question_mark")
-        await until(pilot, "gives the level in hand to all of")
+        await until(pilot, "gives this level to")
         await pilot.press("escape", "escape")
-        await until(pilot, "What runs")
+        await until(pilot, "Components on")
         await pilot.press("s")
         await until(pilot, "◂ TLS ▸")
         assert protection(app)["node_exporter"] == "tls"
@@ -160,19 +160,19 @@ async def test_one_component_is_asked_as_a_list() -> None:
 def test_what_a_level_costs_names_every_part() -> None:
     needed, given = cost("tls+basic_auth+client_cert")
     assert needed == (
-        "Whoever asks it needs https with the CA certificate, user name and password and a certificate of its own."
+        "Clients then need https with the CA certificate, a user name and password and a client certificate."
     )
     assert given
-    assert cost("") == ("Whoever asks it needs nothing new.", "")
+    assert cost("") == ("Clients need nothing new.", "")
 
 
 def test_what_there_is_now_comes_from_the_wire() -> None:
     found = whole.exposures("secured")[0]
     assert protection_label(found) == "TLS + password"
-    assert protection_label(replace(found, client_certificate=True)) == "TLS + pw + cert"
+    assert protection_label(replace(found, client_certificate=True)) == "mutual TLS + password"
     assert protection_label(replace(found, password=False)) == "TLS"
     assert protection_label(replace(found, tls=False)) == "password only"
-    assert protection_label(replace(found, tls=False, password=False)) == "open"
+    assert protection_label(replace(found, tls=False, password=False)) == "none"
     assert protection_label(replace(found, state="down")) == "no answer"
     assert protection_label(None) == "no answer"
 

@@ -107,7 +107,7 @@ async def fill(pilot: Pilot[Any], **values: str) -> None:
 
 async def test_a_request_is_taken_apart(app: FirescreenApp, stand: Stand) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, "Nothing of Prometheus was found")
+        await until(pilot, "No Prometheus component was found")
         await pilot.press("a")
         await until(pilot, "--cacert")
         url = f"https://127.0.0.1:{stand.node}/metrics"
@@ -116,7 +116,7 @@ async def test_a_request_is_taken_apart(app: FirescreenApp, stand: Stand) -> Non
         await pilot.press("enter")
         text = await until(pilot, "✓ 200: Prometheus gets its answer")
         assert PASSWORD.reveal() not in text
-        assert "The same by hand" in text
+        assert "Command" in text
         await pilot.resize_terminal(120, 60)
         text = await until(pilot, "signed by CN=Console CA")
         for words in (
@@ -138,7 +138,7 @@ async def test_a_request_is_taken_apart(app: FirescreenApp, stand: Stand) -> Non
 
         await fill(pilot, cacert=f"{stand.folder}/other.crt")
         await pilot.press("f2")
-        text = await until(pilot, "not believed")
+        text = await until(pilot, "not trusted")
         assert "that CA: not in the CA file" in text
         assert "What it means" in text
 
@@ -154,14 +154,14 @@ async def test_a_request_is_taken_apart(app: FirescreenApp, stand: Stand) -> Non
 
 async def test_what_prometheus_says_of_its_targets(app: FirescreenApp, stand: Stand) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, "Nothing of Prometheus was found")
-        next(one for one in app.get_system_commands(app.screen) if one.title == "Ask by hand").callback()
+        await until(pilot, "No Prometheus component was found")
+        next(one for one in app.get_system_commands(app.screen) if one.title == "Probe console").callback()
         await until(pilot, "--cacert")
         await fill(pilot, url=f"http://127.0.0.1:{stand.prometheus}/targets")
 
         async def scraped() -> str:
             await pilot.press("f3")
-            return await until(pilot, "Its targets")  # Prometheus answers before it knows of any
+            return await until(pilot, "Targets")  # Prometheus answers before it knows of any
 
         text = await scraped()
         for _ in range(200):
@@ -207,9 +207,9 @@ def right_client(stand: Stand, **more: Any) -> Probe:
 async def test_a_cell_of_the_proof_opens_it_filled_in(app: FirescreenApp, stand: Stand) -> None:
     probe = right_client(stand)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, "Nothing of Prometheus was found")
+        await until(pilot, "No Prometheus component was found")
         app.push_screen(AttemptDialog(probes.run(probe)))
-        await until(pilot, "Ask it again by hand")
+        await until(pilot, "Open in probe console")
         await pilot.press("a")
         await until(pilot, lambda: isinstance(app.screen, ConsolePage))
         text = await until(pilot, "https://node.test")
@@ -235,10 +235,10 @@ async def test_what_goes_through_a_host_does_so_until_another_place_is_typed(
     )
     app = make_app(build=engine(leading))
     async with app.run_test(size=(80, 30)) as pilot:
-        await until(pilot, "Nothing of Prometheus was found")
+        await until(pilot, "No Prometheus component was found")
         app.push_screen(AttemptDialog(probes.run(probe, dial=leading.dial)))
         text = await until(pilot, f"through  the SSH connection to srv1, there 127.0.0.1:{stand.node}")
-        assert "asking for the password" not in text
+        assert "with a prompt for the password" not in text
         await pilot.press("a")
         await until(pilot, "https://node.test")
         await pilot.press("enter")
@@ -253,21 +253,21 @@ async def test_what_mends_it_is_a_key_away(app: FirescreenApp, stand: Stand) -> 
     nobody: dict[str, Any] = {"server_name": "", "user": "", "password": None}
     probe = right_client(stand, ca_file=f"{stand.folder}/other.crt", **nobody)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, "Nothing of Prometheus was found")
+        await until(pilot, "No Prometheus component was found")
         app.push_screen(AttemptDialog(probes.run(probe)))
-        text = await until(pilot, "Mend it")
-        assert "Ask it again by hand" in text
+        text = await until(pilot, "Fix it")
+        assert "Open in probe console" in text
         await pilot.press("m")
         # The part for it opens, which has nothing in hand on this machine.
-        await until(pilot, "There is nothing to secure here yet")
+        await until(pilot, "There is nothing to secure")
         await pilot.press("escape", "a")
         await until(pilot, "--cacert")
         assert not app.screen.check_action("mend", ()), "nothing was asked yet"
         await fill(pilot, url=probe.url, cacert=probe.ca_file)
         await pilot.press("f2")
-        await until(pilot, "m Mend it")
+        await until(pilot, "m Fix it")
         await pilot.press("m")
-        await until(pilot, "There is nothing to secure here yet")
+        await until(pilot, "There is nothing to secure")
 
 
 def test_which_certificate_is_not_trusted(stand: Stand) -> None:
@@ -282,7 +282,7 @@ def test_which_certificate_is_not_trusted(stand: Stand) -> None:
         resolve=f"127.0.0.2:{stand.node}:127.0.0.1",
         ca_file=f"{stand.folder}/ca.crt",
     )
-    assert wrong(probes.run(probe)) == (0, "not for the name that was asked for")
+    assert wrong(probes.run(probe)) == (0, "not valid for the requested name")
 
 
 def test_nothing_is_filled_in_without_a_request() -> None:

@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 
 from screens.app import FirescreenApp, make_app
 from screens.plan.screen import PlanPage
-from screens.plan.text import goes_first, may_go_first
+from screens.plan.text import canary_candidates, choose_canary
 from screens.run.host_table import HostTable
 from screens.run.screen import RunPage
 from screens.run.status import host_details, host_line, host_summary, order_hosts
@@ -164,7 +164,8 @@ def test_trouble_stands_first_then_what_moves_then_the_rest() -> None:
     assert [row.host for row in order_hosts(rows)] == ["e", "c", "f", "d", "b", "a", "g"]
     text = host_summary(rows).plain
     assert text == (
-        "7 hosts: ✓ 1 proven, ✗ 1 failed, ✗ 1 stuck, – 1 away, ↶ 1 put back, ▸ 1 working, · 1 waiting"
+        "7 hosts: ✓ 1 verified, ✗ 1 failed, ✗ 1 needs recovery, – 1 unreachable, ↶ 1 rolled back, ▸ 1 running, "
+        "· 1 pending"
     )
 
 
@@ -181,7 +182,7 @@ def test_a_line_is_as_wide_as_it_may_be_and_one_that_failed_says_why() -> None:
             assert "\x1b" not in text.plain
     assert "node_exporter ended at once" in host_line(rows[1], width=76, names=24).plain
     assert "✗ failed" in host_line(rows[1], width=76, names=24).plain
-    assert "waits until srv1 is proven" in host_line(rows[2], width=76, names=24, canary="srv1").plain
+    assert "waits for the canary srv1" in host_line(rows[2], width=76, names=24, canary="srv1").plain
     words = host_details(rows[1]).plain
     assert all(part in words for part in ERROR)
 
@@ -213,15 +214,15 @@ def test_white_reads_on_every_hosts_colour() -> None:
 
 
 def test_from_four_hosts_on_one_goes_first_and_never_one_that_asks_the_others() -> None:
-    assert goes_first(many.plan(3)) == ""
-    assert goes_first(many.plan(4)) == "srv001"
-    assert goes_first(many.plan(4), "none") == ""
-    assert goes_first(many.plan(4), "srv003") == "srv003"
-    assert goes_first(many.plan(3), "srv002") == "srv002", "asked for, one goes first also before few"
-    assert goes_first(many.plan(4), "monitor") == "srv001", "what cannot be is no choice"
-    assert goes_first(many.plan(4), "gone") == "srv001"
-    assert may_go_first(many.plan(4)) == ("srv001", "srv002", "srv003")
-    assert may_go_first(many.plan(1)) == ()
+    assert choose_canary(many.plan(3)) == ""
+    assert choose_canary(many.plan(4)) == "srv001"
+    assert choose_canary(many.plan(4), "none") == ""
+    assert choose_canary(many.plan(4), "srv003") == "srv003"
+    assert choose_canary(many.plan(3), "srv002") == "srv002", "asked for, one goes first also before few"
+    assert choose_canary(many.plan(4), "monitor") == "srv001", "what cannot be is no choice"
+    assert choose_canary(many.plan(4), "gone") == "srv001"
+    assert canary_candidates(many.plan(4)) == ("srv001", "srv002", "srv003")
+    assert canary_candidates(many.plan(1)) == ()
 
 
 # -- the screens ----------------------------------------------------------------------------------------------
@@ -262,18 +263,18 @@ async def test_the_plan_says_who_goes_first_who_is_left_alone_and_another_can_be
     async with at_the_plan(one) as (app, pilot):
         text = drawn(pilot)
         assert "srv001 is the canary" in text
-        assert "srv004 is unreachable and stays as it is" in text
+        assert "srv004 is unreachable and left alone" in text
         await pilot.press("f")
-        await until(pilot, "Which host goes first?")
+        await until(pilot, "Choose the canary")
         await pilot.press("end", "enter")
         await until(pilot, "srv005 is the canary")
         assert app.session.canary == "srv005"
         await pilot.press("f")
         await until(pilot, "• srv005")
         await pilot.press("home", "down", "enter")
-        await until(pilot, lambda: "is the canary" not in drawn(pilot))
+        await until(pilot, lambda: "the canary" not in drawn(pilot))
         await pilot.press("f")
-        await until(pilot, "Which host goes first?")
+        await until(pilot, "Choose the canary")
         await pilot.press("escape")
         await until(pilot, "Nothing has been written yet")
         assert app.session.canary == "none", "leaving it changes nothing"
@@ -288,11 +289,11 @@ async def test_a_few_hosts_stand_above_the_steps_and_one_that_failed_can_be_open
         await apply(pilot)
         text = await ended(app, pilot)
         assert one.canaries == ["srv001"]
-        assert "3 proven, ✗ 1 failed" in text
-        assert "◐ partly proven" in text
+        assert "3 verified, ✗ 1 failed" in text
+        assert "◐ partly verified" in text
         assert app.screen.query_one(HostTable).listed[0].host == "srv003", "the one that failed stands first"
         assert "node_exporter ended at once" in text
-        assert "Try the failed again" in text and "Undo all" in text and "See the proof" in text
+        assert "Retry failed hosts" in text and "Undo all" in text and "Show verification" in text
         await pilot.press("down", "enter")
         text = await until(pilot, "journalctl -u node_exporter")
         for part in ("A service did not come up", "permission denied", "put back /etc/web.yml"):
@@ -317,9 +318,9 @@ async def test_after_a_run_that_held_in_part_the_proof_does_not_call_it_proven()
         await ended(app, pilot)
         await pilot.press("p")
         text = await until(pilot, lambda: isinstance(app.screen, VerificationPage))
-        text = await until(pilot, "partly proven")
-        assert "not proven: srv003" in text
-        assert "✓ proven" not in text
+        text = await until(pilot, "partly verified")
+        assert "Not changed: srv003" in text
+        assert "✓ verified" not in text
 
 
 async def test_a_host_that_could_not_be_put_back_comes_before_another_try() -> None:
@@ -327,9 +328,9 @@ async def test_a_host_that_could_not_be_put_back_comes_before_another_try() -> N
     async with at_the_plan(one) as (app, pilot):
         await apply(pilot)
         text = await ended(app, pilot)
-        assert "✗ stuck" in text
-        assert "Put back" in text
-        assert "Try the failed again" not in text
+        assert "✗ needs recovery" in text
+        assert "Recover" in text
+        assert "Retry failed hosts" not in text
         await pilot.press("t")
         await pilot.pause()
         assert isinstance(app.screen, RunPage)
@@ -390,7 +391,7 @@ async def test_two_hundred_hosts_are_told_of_and_the_keys_answer() -> None:
             await pilot.press("question_mark")
         one.gate.set()
         text = await ended(app, pilot)
-        assert "198 proven, ✗ 2 failed" in text
+        assert "198 verified, ✗ 2 failed" in text
         assert {row.host for row in fleet.listed[:2]} == {"srv042", "srv137"}
         await pilot.press("up", "home", "enter")
         await until(pilot, "journalctl -u node_exporter")

@@ -18,7 +18,7 @@ async def test_five_components_and_the_whole_menu_fit() -> None:
         for _, name, listen in whole.PLACES:
             assert name in text
             assert listen in text
-        for entry in ("Secure this machine", "Trust picture", "Practise with the whole stack", "Other hosts"):
+        for entry in ("Secure this machine", "Trust map", "Practise with the whole stack", "Other hosts"):
             assert entry in text
 
 
@@ -28,15 +28,15 @@ async def test_the_whole_practice_stack_is_one_key_away() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
         await pilot.press("w")
-        await until(pilot, "What runs in practice")
+        await until(pilot, "Components of the practice stack")
         await until(pilot, lambda: one.practised == [True])
         text = await until(pilot, "End practice")
-        assert "Trust picture" in text
+        assert "Trust map" in text
         assert "Practise with" not in text, "it is whole already"
         session = app.session
         assert session.scan is not None
         app.session = replace(session, scan=replace(session.scan, exposures=session.scan.exposures[:2]))
-        await until(pilot, "three more programs join")
+        await until(pilot, "three more components join")
 
 
 async def test_of_many_hosts_the_open_ones_stand_first_and_the_rest_are_counted() -> None:
@@ -57,11 +57,11 @@ async def test_of_many_hosts_the_open_ones_stand_first_and_the_rest_are_counted(
 async def test_with_nothing_installed_practice_comes_first_and_there_is_no_picture() -> None:
     app = make_app(build=engine(QuietEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
-        text = await until(pilot, "Nothing of Prometheus was found")
+        text = await until(pilot, "No Prometheus component was found")
         assert (
             text.index("Practise ") < text.index("Practise with the whole stack") < text.index("Secure this")
         )
-        assert "Trust picture" not in text
+        assert "Trust map" not in text
         await pilot.press("t")
         assert not isinstance(app.screen, TrustMapPage)
 
@@ -72,8 +72,8 @@ async def test_the_picture_is_among_all_commands() -> None:
         await until(pilot, "Follow a lab")
         await until(pilot, lambda: not app.session.busy)
         names = {command.title for command in app.get_system_commands(app.screen)}
-        assert {"Trust picture", "Practise with the whole stack"} <= names
-        next(one for one in app.get_system_commands(app.screen) if one.title == "Trust picture").callback()
+        assert {"Trust map", "Practise with the whole stack"} <= names
+        next(one for one in app.get_system_commands(app.screen) if one.title == "Trust map").callback()
         await until(pilot, lambda: isinstance(app.screen, TrustMapPage))
 
 
@@ -95,7 +95,7 @@ async def test_what_the_table_does_not_tell_stands_below_it_and_nothing_is_calle
         )
         open_row = replace(missing, id="open-to-everyone", what="the table tells this")
         app.session = replace(session, scan=replace(session.scan, exposures=secured, findings=()))
-        await until(pilot, "All of it is encrypted")
+        await until(pilot, "All components are secured")
         for count, last in (
             (1, "there is no prometheus on srv9. Install and start it."),
             (5, "… and 3 more"),
@@ -103,6 +103,6 @@ async def test_what_the_table_does_not_tell_stands_below_it_and_nothing_is_calle
             found = (open_row, *[missing] * count)
             app.session = replace(session, scan=replace(session.scan, exposures=secured, findings=found))
             text = await until(pilot, last)
-            assert "All of it" not in text
+            assert "All components" not in text
             assert "the table tells this" not in text
             assert text.count("no prometheus on srv9") == min(count, 2)

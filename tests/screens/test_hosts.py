@@ -140,11 +140,11 @@ async def test_from_the_key_to_hosts_in_hand(far: FarEngine, size: tuple[int, in
     pictures = []
     async with app.run_test(size=size) as pilot:
         await add(pilot)
-        text = await until(pilot, "Is this that host's key?")
+        text = await until(pilot, "Accept this host key?")
         assert PRINT in text
         assert "ssh-ed25519" in text
         await pilot.press("y", "left", "right", "tab")
-        await until(pilot, "Is this that host's key?")
+        await until(pilot, "Accept this host key?")
         await pilot.press("enter")  # the focus has moved to yes, on purpose
         await until(pilot, "the password asks for a password")
         await pilot.press(*"wrong", "enter")
@@ -157,13 +157,13 @@ async def test_from_the_key_to_hosts_in_hand(far: FarEngine, size: tuple[int, in
         await pilot.press("enter")
         await until(pilot, "the sudo asks for a password")
         await pilot.press(*CANARY, "enter")
-        text = await until(pilot, "as root, by sudo")
+        text = await until(pilot, "as root, with sudo")
         assert "2 of 2 open" in text
         assert "pushgateway" in text
         assert app.screen.query_one(TitleBar).hosts == (("srv9", host_colours(["srv9"])["srv9"]),)
         pictures.append(svg_text(app.export_screenshot()))
         await pilot.press("u")
-        await until(pilot, "What runs on your hosts")
+        await until(pilot, "Components on your hosts")
         text = await until(pilot, "2 of 2")
         assert app.screen.query_one(TitleBar).hosts == (("srv9", host_colours(["srv9"])["srv9"]),)
         assert "Secure these hosts" in text
@@ -186,9 +186,9 @@ async def test_enter_by_accident_does_not_accept_a_key(far: FarEngine) -> None:
     app = build(far)
     async with app.run_test(size=(80, 24)) as pilot:
         await add(pilot)
-        await until(pilot, "Is this that host's key?")
+        await until(pilot, "Accept this host key?")
         await pilot.press("enter")
-        await until(pilot, "the test failed")
+        await until(pilot, "test failed")
         assert far.access.accepted("srv9") == ""
 
 
@@ -200,13 +200,13 @@ async def test_escape_stops_a_test_and_what_comes_later_is_dropped(far: FarEngin
         await until(pilot, "connecting…")
         await pilot.press("down", "up")
         await pilot.press("escape")
-        await until(pilot, "you stopped it")
+        await until(pilot, "test stopped")
         assert isinstance(app.screen, HostsPage), "the first Escape stops, the second leaves"
         far.held.set()
         for _ in range(20):
             await pilot.pause(0.01)
         assert isinstance(app.screen, HostsPage)
-        assert "the test failed" not in drawn(pilot)
+        assert "test failed" not in drawn(pilot)
         await pilot.press("escape")
         await until(pilot, lambda: len(app.screen_stack) == 1)
 
@@ -218,7 +218,7 @@ async def test_who_cannot_become_root_is_told_so(far: FarEngine) -> None:
         await add(pilot)
         await until(pilot, "Use sudo on srv9?")
         await pilot.press("enter")
-        text = await until(pilot, "no root's rights")
+        text = await until(pilot, "no root privileges")
         assert "this user may not use sudo" in text
         assert "nothing can be changed there" in text
         assert not app.host_list.taken
@@ -229,7 +229,7 @@ async def test_a_host_that_cannot_be_reached_says_what_to_do(far: FarEngine) -> 
     app = build(far)
     async with app.run_test(size=(80, 24)) as pilot:
         await add(pilot, "srv9:2222")
-        text = await until(pilot, "the test failed")
+        text = await until(pilot, "test failed")
         assert "nothing listens on" in text
         assert "Check the port" in text
 
@@ -266,7 +266,7 @@ async def test_the_hosts_of_a_file_are_added_and_tested_together(
         await pilot.press("enter")
         text = await until(pilot, "anna@node03")
         assert [entry.name for entry in app.hosts].count("srv1") == 1, "it is in ~/.ssh/config too"
-        assert "'t' all that you added" in text and text.count("from hosts.ini") == 4
+        assert "'t' tests all added hosts" in text and text.count("from hosts.ini") == 4
         assert {entry.state for entry in app.hosts} == {""}, "nothing is tested without being asked"
         await pilot.press("t")
         await until(pilot, lambda: len(app.host_list.taken) == 3)
@@ -281,10 +281,10 @@ async def test_the_hosts_of_last_time_are_offered(far: FarEngine) -> None:
     )
     app = build(far)
     async with app.run_test(size=(80, 24)) as pilot:
-        text = await until(pilot, "Go on with your hosts?")
+        text = await until(pilot, "Continue with your hosts?")
         assert "srv1" in text
         await pilot.press("enter")
-        await until(pilot, "What runs on your hosts")
+        await until(pilot, "Components on your hosts")
         assert app.session.hosts == ("srv1",)
 
 
@@ -318,7 +318,7 @@ async def test_a_password_is_for_one_host_or_for_all(far: FarEngine, everywhere:
         app.session = replace(app.session, stack=Stack(hosts=specs, components=()))
         for spec in specs:
             app.ask(functools.partial(app.client.reach, spec), heard.append)
-        await until(pilot, "For all hosts")
+        await until(pilot, "Use for all hosts")
         asked = 0
         for _ in specs:
             if len(heard) < len(specs):

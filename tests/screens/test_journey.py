@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from screens.certificate_distribution.data import Distribution, counted, found, planned, read_back
-from screens.certificate_distribution.screen import stays, way
+from screens.certificate_distribution.screen import describe_certificate, describe_keys
 from tests.screens.many import names, stack_of
 from wizard.certificates import issue
 from wizard.model import (
@@ -81,16 +81,16 @@ def afterwards(plan: Plan) -> dict[str, dict[str, FileState | None]]:
 
 
 def keys(travels: Distribution) -> str:
-    return " ".join(stays(travels, 60).plain.split())
+    return " ".join(describe_keys(travels, 60).plain.split())
 
 
 def test_each_certificate_is_told_once_with_every_place_that_it_goes_to(made: dict[str, bytes]) -> None:
-    ca, leaf = planned(the_plan(made)).journeys
+    ca, leaf = planned(the_plan(made)).certificates
     assert (ca.kind, ca.hosts) == ("CA certificate", ("monitor", "srv001"))
     assert ca.made is not None and ca.made.place == (WORKSPACE, CA)
     assert (leaf.kind, leaf.hosts, leaf.made) == ("server certificate", ("srv001",), None)
     assert {copy.state for one in (ca, leaf) for copy in one.copies} == {"planned"}
-    text = way(ca, 60).plain
+    text = describe_certificate(ca, 60).plain
     for part in ("/etc/prometheus/ca.crt", "0644 root:root", issue.summary(made["ca"]).fingerprint[:20], CA):
         assert part in text
 
@@ -98,29 +98,29 @@ def test_each_certificate_is_told_once_with_every_place_that_it_goes_to(made: di
 def test_what_lies_there_already_is_not_sent_again(made: dict[str, bytes]) -> None:
     plan = the_plan(made)
     again = replace(plan, facts=facts(afterwards(plan)))
-    assert counted(planned(again).journeys) == {"there": 3}
-    assert counted(found(again.facts).journeys) == {"there": 3}
+    assert counted(planned(again).certificates) == {"there": 3}
+    assert counted(found(again.facts).certificates) == {"there": 3}
 
 
 def test_what_arrived_is_compared_with_what_was_sent(made: dict[str, bytes]) -> None:
     plan = the_plan(made)
     files = afterwards(plan)
-    assert counted(read_back(plan, facts(files)).journeys) == {"arrived": 3}
+    assert counted(read_back(plan, facts(files)).certificates) == {"arrived": 3}
     stranger = issue.new_ca(name="A stranger", key_pem=issue.new_key("ec-p256"), days=5)
     files["monitor"]["/etc/prometheus/ca.crt"] = FileState(stranger, 0o644)
     files["srv001"]["/etc/node_exporter/client-ca.crt"] = None
     del files["srv001"]["/etc/node_exporter/node.crt"]
     travels = read_back(plan, facts(files))
-    assert counted(travels.journeys) == {"other": 1, "missing": 1, "unseen": 1}
-    text = way(travels.journeys[0], 60).plain
-    assert "✗ monitor: another certificate is there" in text
+    assert counted(travels.certificates) == {"other": 1, "missing": 1, "unseen": 1}
+    text = describe_certificate(travels.certificates[0], 60).plain
+    assert "✗ monitor: another certificate" in text
     assert issue.summary(stranger).fingerprint[:20] in text
-    assert "✗ srv001: it is not there" in text
+    assert "✗ srv001: missing" in text
 
 
 def test_a_bundle_is_read_certificate_by_certificate(made: dict[str, bytes]) -> None:
     bundle = {"monitor": {"/etc/bundle": FileState(made["leaf"] + made["ca"]), "/etc/bad": FileState(BROKEN)}}
-    assert [one.kind for one in found(facts(bundle)).journeys] == ["CA certificate", "server certificate"]  # type: ignore[arg-type]
+    assert [one.kind for one in found(facts(bundle)).certificates] == ["CA certificate", "server certificate"]  # type: ignore[arg-type]
 
 
 BROKEN = b"-----BEGIN CERTIFICATE-----\nbm90IG9uZQ==\n-----END CERTIFICATE-----\n"
@@ -128,8 +128,8 @@ BROKEN = b"-----BEGIN CERTIFICATE-----\nbm90IG9uZQ==\n-----END CERTIFICATE-----\
 
 def test_what_stays_is_said_and_a_key_that_travels_is_found(made: dict[str, bytes]) -> None:
     text = keys(planned(the_plan(made)))
-    assert "✓ The CA's key stays in Firescreen's own folder; no host gets it" in text
-    assert "✓ A key of srv001 lies there alone" in text
+    assert "✓ The CA's key is in the workspace only" in text
+    assert "✓ A key of srv001 is there only" in text
     assert "✗" not in text
     worse = the_plan(
         made,
@@ -137,6 +137,6 @@ def test_what_stays_is_said_and_a_key_that_travels_is_found(made: dict[str, byte
         write("srv002", "/etc/node.key", made["key"]),
     )
     text = keys(planned(worse))
-    assert "✗ The CA's key lies on srv002" in text
-    assert "! A shared key lies on srv001, srv002" in text
+    assert "✗ The CA's key is on srv002" in text
+    assert "! A shared key is on srv001, srv002" in text
     assert "PRIVATE KEY" not in text

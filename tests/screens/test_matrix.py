@@ -38,7 +38,7 @@ async def test_five_targets_and_nine_clients_fit() -> None:
         await until(pilot, "5 of 5")
         app.run_state = finished(whole.attempts())
         app.push_screen(VerificationPage())
-        text = await until(pilot, "✓ proven")
+        text = await until(pilot, "✓ verified")
         assert text.count("✓ 9/9") == 5
         assert text.count("✓ refused") == 15
         assert text.count("✓ no trust") == 5
@@ -50,16 +50,16 @@ async def test_five_targets_and_nine_clients_fit() -> None:
             "Prometheus it",
         ):
             assert client in text
-        assert "✓ 5 of 5 are scraped" in text
+        assert "✓ 5 of 5 targets are scraped" in text
         assert "127.0.0.2:9100 0 1" in text
         await pilot.press("down", "down", "right")
-        await until(pilot, "✓ no CA → srv1/pushgateway: untrusted (not believed), as expected")
+        await until(pilot, "✓ no CA → srv1/pushgateway: untrusted (not trusted), as expected")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, AttemptDialog))
         await pilot.press("escape", "up", "up", "up")
-        await until(pilot, "✓ srv1/pushgateway: all 9 requests as expected")
+        await until(pilot, "✓ srv1/pushgateway: all 9 probes as expected")
         await pilot.resize_terminal(160, 40)
-        await until(pilot, "✓ untrusted  not believed")
+        await until(pilot, "✓ untrusted  not trusted")
         await until(pilot, "blackbox_exporter")
 
 
@@ -70,11 +70,11 @@ async def test_what_went_wrong_is_seen_in_its_cell_its_total_and_in_words() -> N
         await until(pilot, "5 of 5")
         app.run_state = finished(whole.attempts(wrong=wrong))
         app.push_screen(VerificationPage())
-        text = await until(pilot, "✗ not proven")
+        text = await until(pilot, "✗ not verified")
         assert text.count("✗ 8/9") == 1
         assert text.count("✗ 200") == 1
         await pilot.press("down", "down", "down", "right")
-        await until(pilot, "401 was expected, 200 came: let in")
+        await until(pilot, "expected 401, got 200 (accepted)")
 
 
 async def test_more_targets_than_columns_scroll_beside_the_clients() -> None:
@@ -88,7 +88,7 @@ async def test_more_targets_than_columns_scroll_beside_the_clients() -> None:
         await until(pilot, "5 of 5")
         app.run_state = finished(many)
         app.push_screen(VerificationPage())
-        await until(pilot, "✓ proven")
+        await until(pilot, "✓ verified")
         await pilot.press(*["right"] * 14)
         text = await until(pilot, "monitorc")
         assert "no client cert" in text, "the clients stay"
@@ -114,12 +114,12 @@ def test_rows_stand_in_their_order_and_none_is_hidden() -> None:
 def test_a_cell_says_as_much_as_there_is_room_for() -> None:
     right = whole.attempts()[0]
     wrong = replace(right, ok=False, outcome="untrusted")
-    assert cell(right, 40, COLOURS).plain == "✓ 200  let in"
+    assert cell(right, 40, COLOURS).plain == "✓ 200  accepted"
     assert cell(right, NARROW + 1, COLOURS).plain == "✓ 200"
-    assert cell(wrong, 40, COLOURS).plain == "✗ 200 → untrusted  not believed"
+    assert cell(wrong, 40, COLOURS).plain == "✗ 200 → untrusted  not trusted"
     assert cell(wrong, NARROW + 1, COLOURS).plain == "✗ no trust"
     assert cell(None, 40, COLOURS).plain == "·"
-    assert "200 was expected, untrusted came" in told(wrong).plain
+    assert "expected 200, got untrusted" in told(wrong).plain
 
 
 def test_columns_share_the_room_and_name_what_fits() -> None:
@@ -139,7 +139,7 @@ def test_every_outcome_has_words() -> None:
 def test_prometheus_word_of_many_instances_names_each() -> None:
     said = tuple((f"10.0.0.{number}:9100", ("down", "up")) for number in range(20))
     text = ups(said, 74).plain
-    assert "✓ 20 of 20 are scraped" in text
+    assert "✓ 20 of 20 targets are scraped" in text
     assert all(f"10.0.0.{number}:9100 0 1" in text.replace("  ", " ") for number in range(20))
     assert len(text.splitlines()) < 14
     assert "✗ 19 of 20" in ups((*said[:-1], ("x:1", ("down",))), 74).plain

@@ -1,4 +1,4 @@
-"""'What does this mean?': a pasted error is explained, harmlessly, and what mends it is one key away."""
+"""'Explain an error': a pasted error is explained, harmlessly, and what mends it is one key away."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ class Asking(QuietEngine):
 async def test_a_pasted_error_is_explained_and_the_hosts_narrow_it_down() -> None:
     app = make_app(build=engine(Asking()))
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, "Nothing of Prometheus was found")
+        await until(pilot, "No Prometheus component was found")
         await pilot.press("x")
         await until(pilot, "Paste an error")
         app.screen.query_one(TextArea).post_message(
             events.Paste("x509: certificate has expired or is not yet valid: current time T is after T2")
         )
-        text = await until(pilot, "What it means")
+        text = await until(pilot, "Cause")
         assert "or a clock is" in " ".join(text.split())
-        await until(pilot, "Ask the hosts")
-        assert "Mend it" not in text
+        await until(pilot, "Check the hosts")
+        assert "Fix it" not in text
         await pilot.press("tab", "enter")
-        text = await until(pilot, "Asked the hosts")
+        text = await until(pilot, "Checked on the hosts")
         assert "The server's certificate has expired." in text
-        await until(pilot, "Mend it")
+        await until(pilot, "Fix it")
         await pilot.press("shift+tab", "tab")
-        await pilot.click("#mend")
+        await pilot.click("#fix")
         await until(pilot, lambda: isinstance(app.screen, InventoryPage))
 
 
@@ -49,14 +49,12 @@ async def test_what_is_pasted_can_style_and_move_nothing_and_shows_no_secret() -
     app = make_app(build=engine(whole.WholeEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
-        next(
-            one for one in app.get_system_commands(app.screen) if one.title == "What does this mean?"
-        ).callback()
+        next(one for one in app.get_system_commands(app.screen) if one.title == "Explain an error").callback()
         await until(pilot, "Paste an error")
         assert isinstance(app.screen, DiagnosisDialog)
         evil = "lookup [bold]\x1b[31mevil[/bold] on 1.1.1.1:53: no such host\nhttps://me:s3cretpw@srv1/"
         app.screen.query_one(TextArea).post_message(events.Paste(evil))
-        text = await until(pilot, "What it means")
+        text = await until(pilot, "Cause")
         assert "[bold]␛[31mevil" in text
         assert "\x1b" not in text and "s3cretpw" not in text
 
@@ -64,8 +62,8 @@ async def test_what_is_pasted_can_style_and_move_nothing_and_shows_no_secret() -
 async def test_an_unknown_text_says_so() -> None:
     app = make_app(build=engine(QuietEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, "Nothing of Prometheus was found")
+        await until(pilot, "No Prometheus component was found")
         await pilot.press("x", *"hello")
-        await until(pilot, "Nothing is known about this text")
+        await until(pilot, "No diagnosis for this text")
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, DiagnosisDialog))

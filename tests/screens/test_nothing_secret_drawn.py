@@ -43,7 +43,7 @@ async def test_a_typed_password_is_on_no_picture(practice: PracticeStack) -> Non
         await pilot.press("a")
         await until(pilot, "Apply this plan")
         await pilot.press("enter")
-        await until(pilot, "Prove again")
+        await until(pilot, "Verify again")
         keep()
         await pilot.press("enter")
         await until(pilot, "Handshake")

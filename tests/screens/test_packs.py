@@ -51,7 +51,7 @@ async def test_a_pack_is_shown_then_added_by_keyboard_alone(pack: Path, tmp_path
         await until(pilot, "cannot be read")
         app.screen.query_one(Input).value = str(pack)
         await pilot.press("enter")
-        await until(pilot, "may type this for you")
+        await until(pilot, "can run these commands as your user")
         seen = drawn(pilot)
         for _ in range(5):
             await pilot.press("pagedown")

@@ -22,10 +22,10 @@ from screens.plan.outline import (
 from screens.plan.screen import PlanPage
 from screens.plan.text import (
     MOST,
-    by_hand,
     counts,
     differences,
     grouped,
+    manual_commands,
     missed,
     overview,
 )
@@ -150,7 +150,7 @@ async def test_a_component_in_hand_shows_the_commands_of_all_its_steps() -> None
             await pilot.press("down")
         await pilot.press("3")
         text = await until(pilot, "systemctl restart blackbox_exporter")
-        assert "srv1" not in text.partition("By hand")[2].partition("# Create key")[0].partition("│")[0]
+        assert "srv1" not in text.partition("Commands")[2].partition("# Make a key")[0].partition("│")[0]
         await pilot.press("c")
         assert "/etc/web/srv2/blackbox_exporter" in app.clipboard
         assert "pushgateway" not in app.clipboard
@@ -198,7 +198,7 @@ def test_a_plan_for_200_hosts_says_what_is_alike_once_and_draws_no_more_than_can
     steps = (PlannedStep(id="", kind=StepKind.WEB_CONFIG, title="t", host="h", why="", changes=(made,)),) * (
         MOST + 7
     )
-    for draw in (differences, by_hand):
+    for draw in (differences, manual_commands):
         assert draw(steps).plain.splitlines()[-1].startswith("… and 7 more steps")
         assert "more steps" not in draw(steps[:MOST]).plain
 

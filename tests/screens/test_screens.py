@@ -99,7 +99,7 @@ async def test_hostile_text_in_an_attempt_is_plain() -> None:
     async with app.run_test(size=(120, 60)) as pilot:
         await until(pilot, "Follow a lab")
         app.push_screen(AttemptDialog(hostile_attempt()))
-        text = await until(pilot, "The same by hand")
+        text = await until(pilot, "Command")
         assert_harmless(app, text)
 
 
@@ -150,15 +150,15 @@ async def test_a_bad_stack_file_is_explained_and_nothing_is_touched(tmp_path: Pa
 async def test_a_small_terminal_is_told_and_can_be_used() -> None:
     app = quiet()
     async with app.run_test(size=(60, 16)) as pilot:
-        assert "80x24" in await until(pilot, "This terminal is small")
+        assert "80x24" in await until(pilot, "The terminal is too small")
         await pilot.press("escape")
         await until(pilot, "Practise")
         await pilot.resize_terminal(80, 24)
         await pilot.pause()
         await pilot.resize_terminal(70, 20)
-        await until(pilot, "This terminal is small")
+        await until(pilot, "The terminal is too small")
         await pilot.resize_terminal(90, 30)
-        await until(pilot, lambda: "This terminal is small" not in drawn(pilot))
+        await until(pilot, lambda: "The terminal is too small" not in drawn(pilot))
 
 
 async def test_home_is_there_before_the_scan_is() -> None:
@@ -172,17 +172,17 @@ async def test_home_is_there_before_the_scan_is() -> None:
     one.scan = scan  # type: ignore[method-assign]
     app = quiet(one)
     async with app.run_test(size=(80, 24)) as pilot:
-        text = await until(pilot, "looking at this machine")
+        text = await until(pilot, "scanning this machine")
         assert "Follow a lab" in text
         held.set()
-        await until(pilot, "Nothing of Prometheus was found")
+        await until(pilot, "No Prometheus component was found")
 
 
 async def test_only_one_run_at_a_time_and_leaving_waits_for_it() -> None:
     one = QuietEngine()
     app = quiet(one)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, "Nothing of Prometheus was found")
+        await until(pilot, "No Prometheus component was found")
         assert app.runs.start(begin("apply"), lambda emit, cancel: one.apply(NOTHING, emit, cancel))
         app.push_screen(RunPage())
         await until(pilot, "still at it")
@@ -208,14 +208,14 @@ async def test_stopping_shows_what_came_of_it() -> None:
     one = QuietEngine()
     app = quiet(one)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, "Nothing of Prometheus was found")
+        await until(pilot, "No Prometheus component was found")
         app.runs.start(begin("apply"), lambda emit, cancel: one.apply(NOTHING, emit, cancel))
         app.push_screen(RunPage())
         await until(pilot, "still at it")
         await pilot.press("x")
         await until(pilot, "Stop the run?")
         await pilot.press("y")
-        await until(pilot, "stopped, put back")
+        await until(pilot, "stopped, rolled back")
         await until(pilot, lambda: not app.runs.working)
         assert one.cancelled == [True]
 
@@ -226,7 +226,7 @@ async def test_a_run_that_was_cut_off_is_offered_at_the_start() -> None:
     one.cut_off = lambda: record  # type: ignore[method-assign]
     app = quiet(one)
     async with app.run_test(size=(80, 24)) as pilot:
-        text = await until(pilot, "A run was cut off")
+        text = await until(pilot, "A run was interrupted")
         assert "secure srv1" in text
         await pilot.press("escape")
         await until(pilot, "Practise")
@@ -241,7 +241,7 @@ async def test_a_fault_of_our_own_is_told_without_a_traceback() -> None:
     one.scan = scan  # type: ignore[method-assign]
     app = quiet(one)
     async with app.run_test(size=(80, 24)) as pilot:
-        text = await until(pilot, "Firescreen made a mistake")
+        text = await until(pilot, "Internal error")
         assert "hunter2secret" not in text
         assert "Traceback" not in text
         assert "test_screens.py" in text
@@ -256,7 +256,7 @@ async def test_each_part_opens_and_escape_comes_back(key: str) -> None:
     one = QuietEngine()
     app = quiet(one)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, "Nothing of Prometheus was found")
+        await until(pilot, "No Prometheus component was found")
         await pilot.press(key)
         await until(pilot, lambda: len(app.screen_stack) == 2)
         await pilot.press("escape")
@@ -267,7 +267,7 @@ async def test_no_colour_still_shows_the_focus(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("NO_COLOR", "1")
     app = quiet()
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, "Nothing of Prometheus was found")
+        await until(pilot, "No Prometheus component was found")
         strips = app.screen._compositor.render_strips()
         styles = {
             name: segment.style
@@ -294,12 +294,12 @@ async def test_without_root_sudo_is_offered_and_a_no_changes_nothing() -> None:
     one.scan = scan  # type: ignore[method-assign]
     app = quiet(one)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, "Nothing of Prometheus was found")
+        await until(pilot, "No Prometheus component was found")
         await pilot.press("s")
-        text = await until(pilot, "This needs root's rights")
-        assert "never sees it" in text
+        text = await until(pilot, "Root privileges are needed")
+        assert "never sees" in text
         await pilot.press("enter")
-        await until(pilot, "sudo cannot ask here")
+        await until(pilot, "sudo cannot ask for a password")
         await pilot.press("escape")
         await until(pilot, lambda: len(app.screen_stack) == 1)
         assert app.session.stack == mine
@@ -363,7 +363,7 @@ def test_a_terminal_that_goes_away_ends_the_wizard(tmp_path: Path) -> None:
 
 async def test_keys_work_at_once_in_a_window_that_gets_the_focus_late() -> None:
     async with quiet().run_test(size=(80, 24)) as pilot:
-        await until(pilot, "Nothing of Prometheus was found")
+        await until(pilot, "No Prometheus component was found")
         pilot.app.post_message(events.AppBlur())
         await until(pilot, lambda: pilot.app.screen.focused is None)
         pilot.app.push_screen(ErrorDialog(ErrorMessage("A title", "what")))
@@ -372,7 +372,7 @@ async def test_keys_work_at_once_in_a_window_that_gets_the_focus_late() -> None:
         pilot.app.post_message(events.AppFocus())
         await until(pilot, lambda: pilot.app.screen.focused is not None)
         await pilot.press("enter")
-        await until(pilot, "Nothing of Prometheus was found")
+        await until(pilot, "No Prometheus component was found")
         assert len(pilot.app.screen_stack) == 1
 
 
@@ -393,9 +393,9 @@ async def test_a_run_that_is_as_before_already_is_forgotten_after_a_comparison()
     one.forget = forget  # type: ignore[attr-defined]
     app = quiet(one)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, "A run was cut off")
+        await until(pilot, "A run was interrupted")
         await pilot.click("#compare")
-        await until(pilot, "every file is as it was before")
+        await until(pilot, "every file is as before the run")
         assert asked == [], "comparing changes nothing"
         await pilot.click("#forget")
         await until(pilot, lambda: asked == [False])
@@ -418,7 +418,7 @@ async def test_what_differs_is_shown_and_kept_only_by_a_choice_of_its_own() -> N
     one.forget = forget  # type: ignore[attr-defined]
     app = quiet(one)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, "A run was cut off")
+        await until(pilot, "A run was interrupted")
         await pilot.click("#compare")
         for shown in ("srv1: it is as the run left it", "/etc/x/web.yml", "/w/0001"):
             await until(pilot, shown)

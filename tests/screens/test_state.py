@@ -96,7 +96,7 @@ def test_probes_take_each_others_place_and_up_is_remembered() -> None:
     )
     assert [(one.probe.id, one.ok) for one in state.attempts] == [(PROBE.id, True), ("up", True)]
     assert state.ups == (("127.0.0.1:9100", ("down", "up")),)
-    assert state.activity == "proving"
+    assert state.activity == "verifying"
 
 
 def test_waiting_for_a_hand_ends_with_the_next_change() -> None:

@@ -51,7 +51,7 @@ async def test_secure_prove_undo_by_keyboard(app: FirescreenApp, workspace: Path
     async with app.run_test(size=(80, 24)) as pilot:
         home = await to_practice(pilot)
         assert "node_exporter" in home
-        assert "● open" in home
+        assert "● unprotected" in home
 
         await pilot.press("enter")
         await until(pilot, "TLS + password")
@@ -68,13 +68,13 @@ async def test_secure_prove_undo_by_keyboard(app: FirescreenApp, workspace: Path
         await pilot.press("2", "a")
         await until(pilot, "Apply this plan?")
         await pilot.press("enter")
-        proof = await until(pilot, "✓ proven")
-        assert "Prometheus' own word" in proof
+        proof = await until(pilot, "✓ verified")
+        assert "Prometheus reports" in proof
         assert proof.count("✓ 401") == 2
         assert "✗" not in proof
 
         await pilot.press("down", "enter")
-        inside = await until(pilot, "The same by hand")
+        inside = await until(pilot, "Command")
         assert "curl" in inside
         await pilot.press("escape")
 
@@ -105,7 +105,7 @@ async def test_a_plan_whose_file_changed_meanwhile_is_refused(app: FirescreenApp
         assert "A file changed since the preview" in failed
         assert app.run_state.error is not None
         assert app.run_state.error.where.endswith("prometheus.yml")
-        assert "Proof" not in drawn(pilot).splitlines()[0]
+        assert "Verification" not in drawn(pilot).splitlines()[0]
         assert files(workspace) == mine, "nothing but what somebody else wrote is different"
         await pilot.press("enter")
         await until(pilot, "Nothing has been written yet")
@@ -120,10 +120,10 @@ async def test_escape_keeps_the_answers(app: FirescreenApp) -> None:
         await pilot.press("left")
         await until(pilot, lambda: "Password" not in drawn(pilot))
         await pilot.press("escape")
-        await until(pilot, "What runs in practice")
+        await until(pilot, "Components of the practice stack")
         await pilot.press("enter")
         text = await until(pilot, "Names and addresses")
-        assert "TLS ▸" in text
+        assert "encrypted ▸" in text
         assert "TLS + password" not in text
 
 
@@ -152,7 +152,7 @@ async def test_a_lab_is_followed_checked_and_done_for_one(app: FirescreenApp, wo
         await pilot.press("n")
         await until(pilot, "TLS needs two files")
         await pilot.press("k")
-        await until(pilot, "✗ not yet")
+        await until(pilot, "✗ not done")
         await pilot.press("h")
         await until(pilot, "Hint ")
         await pilot.press("d")
@@ -167,7 +167,7 @@ async def test_a_lab_is_followed_checked_and_done_for_one(app: FirescreenApp, wo
         written.write_text(f"tls_server_config:\n  cert_file: {certificate}\n  key_file: {key}\n")
         await until(pilot, "2 of 4 done")  # it was done in another terminal, and is noticed
         await pilot.press("escape")
-        await until(pilot, "What runs in practice")
+        await until(pilot, "Components of the practice stack")
 
 
 async def test_a_lab_asks_before_it_ends_what_was_set_up_on_practice(
@@ -180,7 +180,7 @@ async def test_a_lab_asks_before_it_ends_what_was_set_up_on_practice(
         await pilot.press("l")
         await until(pilot, "about 15 minutes")
         await pilot.press("enter")
-        await until(pilot, "Begin this lab?")
+        await until(pilot, "Start this lab?")
         await pilot.press("enter")
         await until(pilot, "Follow a lab")
         assert mine.exists(), "the careful answer comes first"
@@ -199,6 +199,6 @@ async def test_a_fault_is_put_in_with_a_key(app: FirescreenApp) -> None:
         await pilot.press("b")
         await until(pilot, "The fault is in")
         await pilot.press("k")
-        await until(pilot, "✗ not yet")
+        await until(pilot, "✗ not done")
         await pilot.press("d")
         await until(pilot, "✓ Unknown authority")

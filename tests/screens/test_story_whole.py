@@ -59,15 +59,15 @@ async def test_five_components_with_both_guards_and_back(workspace: Path) -> Non
         await pilot.press("ctrl+s")
         plan = await until(pilot, "Nothing has been written yet")
         assert "restarts 5 services" in plan
-        assert "is the canary" not in plan, "with a password, all of them turn together"
+        assert "canary" not in plan, "with a password, all of them turn together"
         await pilot.press("j")
         journey = await until(pilot, "goes to 7 files")
-        assert "Nothing has been sent yet" in journey
+        assert "Not copied yet" in journey
         assert "✗" not in journey
         await pilot.press("escape")
         await until(pilot, "Nothing has been written yet")
         await pilot.press("t")
-        await until(pilot, "· 8 not asked yet")
+        await until(pilot, "· 8 not probed")
         assert configurations(workspace) == before, "neither a plan nor its picture writes anything"
         await pilot.press("escape")
 
@@ -76,7 +76,7 @@ async def test_five_components_with_both_guards_and_back(workspace: Path) -> Non
         await pilot.press("enter")
         await until(pilot, lambda: app.run_state.phase == "finished" and not app.runs.working)
         proof = await until(pilot, lambda: isinstance(app.screen, VerificationPage))
-        proof = await until(pilot, "✓ proven")
+        proof = await until(pilot, "✓ verified")
         assert "✗" not in proof
         assert proof.count("✓ 401") == 10
         assert proof.count("✓ refused") == 10
@@ -88,8 +88,8 @@ async def test_five_components_with_both_guards_and_back(workspace: Path) -> Non
         await pilot.press("j")
         await until(pilot, "✓ 14 arrived, the same")
         await pilot.press("end")
-        keys = await until(pilot, "What never leaves")
-        assert "no host gets it" in " ".join(keys.replace("│", " ").split())
+        keys = await until(pilot, "Private keys")
+        assert "is in the workspace only" in " ".join(keys.replace("│", " ").split())
         assert "✗" not in keys
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, VerificationPage))
@@ -97,7 +97,7 @@ async def test_five_components_with_both_guards_and_back(workspace: Path) -> Non
         await until(pilot, "✓ 8 proven")
         assert "●" not in drawn(pilot)
         await pilot.press("enter")
-        await until(pilot, "The same by hand")
+        await until(pilot, "Command")
         await pilot.press("escape", "escape")
 
         await until(pilot, lambda: isinstance(app.screen, VerificationPage))

@@ -53,19 +53,19 @@ def test_every_arrow_is_drawn_once_whatever_the_width() -> None:
 def test_an_arrow_says_by_sign_and_word_how_it_stands() -> None:
     arrow = whole.arrows()[0]
     (good,) = [one for one in whole.attempts() if one.probe.id == arrow.probe]
-    assert mark(arrow, None)[:2] == ("·", "not asked yet")
-    assert mark(arrow, good)[:2] == ("✓", "proven")
-    assert mark(arrow, replace(good, ok=False))[:2] == ("✗", "does not hold")
-    assert mark(replace(arrow, encrypted=False), good)[:2] == ("●", "open"), (
+    assert mark(arrow, None)[:2] == ("·", "not probed")
+    assert mark(arrow, good)[:2] == ("✓", "verified")
+    assert mark(arrow, replace(good, ok=False))[:2] == ("✗", "failed")
+    assert mark(replace(arrow, encrypted=False), good)[:2] == ("●", "unprotected"), (
         "what is plain is never called proven"
     )
-    assert "down came" in told(arrow, replace(good, ok=False, outcome="down")).plain
+    assert "got down" in told(arrow, replace(good, ok=False, outcome="down")).plain
 
 
 def test_the_words_name_both_certificates_and_what_checks_them() -> None:
     text = told(whole.arrows()[0], None).plain
     for part in (
-        "prometheus on monitor asks node_exporter on srv1",
+        "prometheus on monitor → node_exporter on srv1",
         "srv1, 127.0.0.2 (signed by your CA)",
         "/etc/prometheus/firescreen/ca.crt",
         "/etc/prometheus/firescreen/client.crt",
@@ -73,7 +73,7 @@ def test_the_words_name_both_certificates_and_what_checks_them() -> None:
         "prometheus, with a password",
     ):
         assert part in text
-    assert "Nothing is encrypted" in told(whole.arrows()[-1], None).plain
+    assert "Not encrypted" in told(whole.arrows()[-1], None).plain
 
 
 def test_without_colour_the_arrow_in_hand_is_reversed() -> None:
@@ -91,7 +91,7 @@ def test_the_summary_counts_each_kind() -> None:
     wrong = frozenset({"srv1/pushgateway/up@monitor/pushgateway"})
     text = summary(whole.arrows(), by_probe(wrong)).plain  # type: ignore[arg-type]
     assert text.startswith("6 connections:")
-    for part in ("✓ 4 proven", "✗ 1 does not hold", "● 1 open"):
+    for part in ("✓ 4 verified", "✗ 1 failed", "● 1 unprotected"):
         assert part in text
 
 
@@ -121,10 +121,10 @@ async def test_from_the_plan_it_shows_what_will_be_and_asks_nobody() -> None:
         await until(pilot, "Nothing has been written yet")
         await pilot.press("t")
         text = await until(pilot, "As it will be")
-        assert "· 5 not asked yet" in text
+        assert "· 5 not probed" in text
         assert "✓" not in text
         await pilot.press("down", "down", "enter")
-        await until(pilot, "asks blackbox_exporter on srv2")
+        await until(pilot, "→ blackbox_exporter on srv2")
         assert isinstance(app.screen, TrustMapPage), "there is nothing to look into yet"
         assert not one.proven
         await pilot.press("escape")
@@ -141,11 +141,11 @@ async def test_from_a_plan_without_steps_it_asks_what_is_there() -> None:
         await until(pilot, "There is nothing to change")
         await pilot.press("t")
         await settled(app, pilot)
-        text = await until(pilot, "✓ 5 proven")
+        text = await until(pilot, "✓ 5 verified")
         assert "As it is now" in text
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, PlanPage))
-        await until(pilot, "Prove now")
+        await until(pilot, "Verify")
 
 
 def test_a_password_behind_a_client_certificate_is_not_forgotten() -> None:
@@ -173,9 +173,9 @@ async def test_from_the_proof_it_is_coloured_by_its_answers_and_enter_looks_insi
             phase="finished", result="failed", attempts=whole.attempts(wrong=wrong), arrows=whole.arrows()
         )
         app.push_screen(VerificationPage())
-        await until(pilot, "not proven")
+        await until(pilot, "not verified")
         await pilot.press("t")
-        await until(pilot, "✗ 1 does not hold")
+        await until(pilot, "✗ 1 failed")
         await pilot.press("down", "down", "enter")
         await until(pilot, lambda: isinstance(app.screen, AttemptDialog))
         assert "blackbox_exporter" in drawn(pilot)
@@ -191,7 +191,7 @@ async def test_from_home_it_asks_what_the_arrows_need_and_nothing_else() -> None
         await until(pilot, lambda: not app.session.busy)
         await pilot.press("t")
         await settled(app, pilot)
-        text = await until(pilot, "✓ 5 proven")
+        text = await until(pilot, "✓ 5 verified")
         assert "As it is now" in text
         assert one.proven == [tuple(sorted(arrow.probe for arrow in whole.arrows() if arrow.probe))]
         await pilot.press("r")
@@ -211,7 +211,7 @@ async def test_what_is_wanted_and_not_there_yet_is_not_drawn_as_if_it_were() -> 
         text = drawn(pilot)
     assert [component.protect for component in one.planned[1].components] == [()] * 5, "what the wire said"
     assert one.proven == [tuple(sorted(arrow.probe for arrow in whole.arrows() if arrow.probe))]
-    assert "5 proven" in text, "this engine's plans have the same arrows whatever is asked of them"
+    assert "5 verified" in text, "this engine's plans have the same arrows whatever is asked of them"
 
 
 def test_what_stands_open_is_drawn_open() -> None:
@@ -244,7 +244,7 @@ async def test_the_last_arrow_scrolls_into_sight_and_a_wide_screen_shows_the_cer
         await settled(app, pilot)
         await pilot.press("end")
         await until(pilot, "module http_2xx")
-        await until(pilot, "blackbox_exporter on srv2 asks pushgateway on srv1")
+        await until(pilot, "blackbox_exporter on srv2 → pushgateway on srv1")
         assert app.screen.query_one(TrustGraph).at == 5
         await pilot.resize_terminal(120, 40)
         text = await until(pilot, "◂ srv1, 127.0.0.2 (signed by your CA)")
@@ -256,6 +256,6 @@ async def test_a_stack_in_which_nobody_asks_says_so() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
         app.push_screen(TrustMapPage(MapView.PLAN, ()))
-        await until(pilot, "Nobody of this stack asks anybody")
+        await until(pilot, "No component of this stack connects to another")
         await pilot.press("enter", "down", "up", "escape")
         await until(pilot, lambda: isinstance(app.screen, HomePage))

@@ -53,8 +53,8 @@ async def test_a_word_is_two_keys_away_from_every_screen() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")
         await pilot.press("question_mark")
-        await until(pilot, "Words explained")
-        await pilot.press("w")
+        await until(pilot, "Open glossary")
+        await pilot.press("g")
         await until(pilot, lambda: isinstance(app.screen, GlossaryDialog))
         await until(pilot, "Takes the alerts that Prometheus raises")
         await pilot.press("s", "s")
@@ -70,7 +70,7 @@ async def test_a_word_is_two_keys_away_from_every_screen() -> None:
         await until(pilot, last)
         await pilot.press("escape")
         await until(pilot, "Follow a lab")
-        assert "Words explained" not in drawn(pilot)
+        assert "Glossary" not in drawn(pilot)
 
 
 async def test_the_manual_is_read_by_keyboard_alone() -> None:
@@ -78,7 +78,7 @@ async def test_the_manual_is_read_by_keyboard_alone() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")
         await pilot.press("question_mark")
-        await until(pilot, "Manual")
+        await until(pilot, "Open manual")
         await pilot.press("m")
         await until(pilot, "Export to Ansible")
         await pilot.press("down", "down", "enter")

@@ -40,7 +40,7 @@ class Stop:
 
 
 WALK = (
-    Stop((), "What runs in practice"),
+    Stop((), "Components of the practice stack"),
     Stop((), "answer anyone who asks", "home"),
     Stop(("s",), "encrypted", "choices"),
     Stop(("ctrl+s",), "Nothing has been written"),
@@ -49,10 +49,10 @@ WALK = (
     Stop(("a",), "Apply this plan"),
     Stop(("enter",), "Run"),
     Stop((), "waiting until", "run"),
-    Stop((), "Prove again", "proof"),
+    Stop((), "Verify again", "proof"),
     Stop(("escape",), "TLS + password", "closed"),
     Stop(("l",), "minutes"),
-    Stop(("down", "enter"), "Begin this lab?"),
+    Stop(("down", "enter"), "Start this lab?"),
     Stop(("tab", "enter"), "About this lab"),
     Stop(("n",), "Check my work", "lab"),
 )
