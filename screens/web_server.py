@@ -130,7 +130,9 @@ def check(how: Serving) -> None:
         raise InputError("a certificate needs its private key", todo="Name both: --cert F --key F")
     if how.url and not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?", how.url):
         raise InputError(
-            "this is not the URL of a web server", where=how.url, todo="Give a URL like https://labs.example.org"
+            "this is not the URL of a web server",
+            where=how.url,
+            todo="Give a URL like https://labs.example.org",
         )
     reached = (how.listen, urlsplit(how.url).hostname or "") if how.url else (how.listen,)
     if not how.secure and not all(map(_is_loopback, reached)):

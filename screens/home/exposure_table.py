@@ -69,10 +69,8 @@ class ExposureTable(Widget):
     ) -> Content:
         sign, word, colour = EXPOSURE[row.state]
         host, component, address = (fit(text, width) for text, width in zip(texts, widths, strict=True))
-        words = next(
-            (text for text in (row.words, row.words.partition(":")[0]) if len(text) + _SIGN <= room),
-            _brief(row),
-        )
+        detail = row.words.removeprefix(f"{word}: ")
+        words = detail if len(detail) + _SIGN <= room else _brief(row)
         return Content.assemble(
             host if widths[0] > 2 else "",
             (component, "bold"),

@@ -318,7 +318,7 @@ def _detail(entry: HostEntry, instances: str) -> Content:
                 (fit(one.key.partition("/")[2], name), "bold"),
                 fit(one.address, address),
                 (f"{sign} {word}  ", colour),
-                inline(one.words.partition(":")[0], 120),  # what follows, the sign says
+                inline(one.words.removeprefix(f"{word}: "), 120),
             )
         )
     if entry.state == "known" and not entry.components:

@@ -49,12 +49,13 @@ def canary_and_unreachable(plan: Plan, canary: str) -> list[Content]:
     """Which host is the canary, and which hosts are left alone."""
     lines = []
     if canary:
-        more = " ('f')" if len(canary_candidates(plan)) > 1 else ""
+        more = " ('f' changes it)" if len(canary_candidates(plan)) > 1 else ""
         lines.append(
             Content.assemble(
                 ("▸ ", "bold $primary"),
+                "Canary: ",
                 (inline(canary, 40), "bold"),
-                f" is the canary: the other hosts follow once it is verified{more}.",
+                f"{more}. Other hosts follow once it is verified.",
             )
         )
     if away := plan.facts.away:

@@ -114,7 +114,7 @@ async def test_a_request_is_taken_apart(app: FirescreenApp, stand: Stand) -> Non
         await pilot.press(*url)
         await fill(pilot, cacert=f"{stand.folder}/ca.crt", user="prom", password=PASSWORD.reveal())
         await pilot.press("enter")
-        text = await until(pilot, "✓ 200: Prometheus gets its answer")
+        text = await until(pilot, "✓ 200: Prometheus can scrape it")
         assert PASSWORD.reveal() not in text
         assert "Command" in text
         await pilot.resize_terminal(120, 60)
@@ -215,7 +215,7 @@ async def test_a_cell_of_the_proof_opens_it_filled_in(app: FirescreenApp, stand:
         text = await until(pilot, "https://node.test")
         assert f"node.test:{stand.node}:127.0.0.1" in text
         await pilot.press("enter")
-        text = await until(pilot, "✓ 200: Prometheus gets its answer")
+        text = await until(pilot, "✓ 200: Prometheus can scrape it")
         assert PASSWORD.reveal() not in text
 
 
@@ -237,12 +237,12 @@ async def test_what_goes_through_a_host_does_so_until_another_place_is_typed(
     async with app.run_test(size=(80, 30)) as pilot:
         await until(pilot, "No Prometheus component was found")
         app.push_screen(AttemptDialog(probes.run(probe, dial=leading.dial)))
-        text = await until(pilot, f"through  the SSH connection to srv1, there 127.0.0.1:{stand.node}")
+        text = await until(pilot, f"through  the SSH connection to srv1, to 127.0.0.1:{stand.node}")
         assert "with a prompt for the password" not in text
         await pilot.press("a")
         await until(pilot, "https://node.test")
         await pilot.press("enter")
-        text = await until(pilot, "✓ 200: Prometheus gets its answer")
+        text = await until(pilot, "✓ 200: Prometheus can scrape it")
         assert "ssh -f -o ExitOnForwardFailure=yes" in text
         await fill(pilot, url="https://node.test:9101/metrics")
         await pilot.press("f2")
@@ -262,7 +262,7 @@ async def test_what_mends_it_is_a_key_away(app: FirescreenApp, stand: Stand) -> 
         await until(pilot, "There is nothing to secure")
         await pilot.press("escape", "a")
         await until(pilot, "--cacert")
-        assert not app.screen.check_action("mend", ()), "nothing was asked yet"
+        assert not app.screen.check_action("fix", ()), "nothing was asked yet"
         await fill(pilot, url=probe.url, cacert=probe.ca_file)
         await pilot.press("f2")
         await until(pilot, "m Fix it")

@@ -262,17 +262,17 @@ async def test_the_plan_says_who_goes_first_who_is_left_alone_and_another_can_be
     one = many.ManyEngine(6, away=("srv004",))
     async with at_the_plan(one) as (app, pilot):
         text = drawn(pilot)
-        assert "srv001 is the canary" in text
+        assert "Canary: srv001" in text
         assert "srv004 is unreachable and left alone" in text
         await pilot.press("f")
         await until(pilot, "Choose the canary")
         await pilot.press("end", "enter")
-        await until(pilot, "srv005 is the canary")
+        await until(pilot, "Canary: srv005")
         assert app.session.canary == "srv005"
         await pilot.press("f")
         await until(pilot, "• srv005")
         await pilot.press("home", "down", "enter")
-        await until(pilot, lambda: "the canary" not in drawn(pilot))
+        await until(pilot, lambda: "Canary:" not in drawn(pilot))
         await pilot.press("f")
         await until(pilot, "Choose the canary")
         await pilot.press("escape")

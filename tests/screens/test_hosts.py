@@ -158,7 +158,7 @@ async def test_from_the_key_to_hosts_in_hand(far: FarEngine, size: tuple[int, in
         await until(pilot, "the sudo asks for a password")
         await pilot.press(*CANARY, "enter")
         text = await until(pilot, "as root, with sudo")
-        assert "2 of 2 open" in text
+        assert "2 of 2 unprotected" in text
         assert "pushgateway" in text
         assert app.screen.query_one(TitleBar).hosts == (("srv9", host_colours(["srv9"])["srv9"]),)
         pictures.append(svg_text(app.export_screenshot()))

@@ -27,7 +27,7 @@ async def test_a_typed_password_is_on_no_picture(practice: PracticeStack) -> Non
 
         await until(pilot, "Practise")
         await pilot.press("p")
-        await until(pilot, "answer anyone who asks")
+        await until(pilot, "components are unprotected")
         await pilot.press("s")
         await until(pilot, "Leave it empty to generate a strong one")
         await until(pilot, lambda: isinstance(pilot.app.focused, LevelTable))

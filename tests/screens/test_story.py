@@ -43,7 +43,7 @@ async def to_practice(pilot: Pilot[int]) -> str:
     """From the first frame to the practice stack, by its key."""
     await until(pilot, "Follow a lab")
     await pilot.press("p")
-    return await until(pilot, "answer anyone who asks")
+    return await until(pilot, "components are unprotected")
 
 
 async def test_secure_prove_undo_by_keyboard(app: FirescreenApp, workspace: Path) -> None:
@@ -83,7 +83,7 @@ async def test_secure_prove_undo_by_keyboard(app: FirescreenApp, workspace: Path
         await pilot.press("enter")
         await until(pilot, "Every file is as it was")
         await pilot.press("enter")
-        await until(pilot, "answer anyone who asks")
+        await until(pilot, "components are unprotected")
     assert files(workspace) == before
 
 

@@ -40,7 +40,7 @@ async def test_five_components_with_both_guards_and_back(workspace: Path) -> Non
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")
         await pilot.press("w")
-        home = await until(pilot, "● 5 of 5 answer anyone who asks")
+        home = await until(pilot, "● 5 of 5 components are unprotected")
         assert all(name in home for name in PROGRAMS)
         before = configurations(workspace)
 
