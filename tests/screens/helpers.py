@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from wizard.engine import Engine
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 _TEXT = re.compile(r"<text[^>]*>([^<]*)</text>")
 
 
