@@ -68,9 +68,7 @@ def commands(app: Wizard) -> Iterable[SystemCommand]:
         "What exists, where, and until when",
         lambda: app.open_menu_entry("holdings"),
     )
-    yield SystemCommand(
-        "History", "Past runs, their reports, undo", lambda: app.open_menu_entry("history")
-    )
+    yield SystemCommand("History", "Past runs, their reports, undo", lambda: app.open_menu_entry("history"))
     yield SystemCommand("Explain an error", "Paste an error, read its cause", lambda: _explain(app))
     yield SystemCommand(
         "Probe console",

@@ -207,7 +207,7 @@ CHIP_TEXT = "#ffffff"
 HOST_COLOURS = ("#1d5870", "#6c3f7e", "#42601a", "#7d430f", "#3f4f95", "#7c3250")
 """Grounds on which `CHIP_TEXT` keeps a contrast of 7, in each theme."""
 NO_HOST = "#564c44"
-"""The ground for what is no host: Firescreen's own folder, or none yet."""
+"""The ground for what is no host: the workspace, or none yet."""
 
 
 def host_colours(names: Iterable[str]) -> dict[str, str]:
