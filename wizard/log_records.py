@@ -85,6 +85,10 @@ _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "/": "/", "\\": "\
 _QUOTES: Final = re.compile(r'\\+"')
 _HELD: Final = re.compile(r'\s*\{"|[^\n]{0,400}?\b(?:err|error|msg)="')
 _ENTITY: Final = re.compile(r"&(?:quot|amp|lt|gt|apos|nbsp|#\d{2,5}|#x[0-9a-fA-F]{2,4});")
+# The width at which pages and terminals wrap, how the rest of a wrapped line begins, and the mark of a quoted one.
+_WRAPPED_AT: Final = range(40, 131)
+_CONTINUED: Final = re.compile(r"(?:[>#|→] {0,2})?(?:x509: |\(?[a-z][a-z-]*(?: |$))")
+_MARK: Final = re.compile(r"^[>#|→] {1,2}")
 # The ways of programs and scripts that pass on what curl says.
 _CURL: Final = re.compile(
     r"(?i)\bcurl(?:[ _](?:error|request)[ _:]{1,2}\(?(\d{1,2})\)?(?:\]| - |:)[ =>]{0,4}"
@@ -126,22 +130,31 @@ def read(text: str) -> tuple[Record, ...]:
 def rejoined(text: str) -> str:
     """A short text with the lines put together again that a terminal, a mail or a web page has broken; '' if none was.
 
-    A line goes on where the next one is indented, or where it ends within quotes, in a blank, a colon or a comma.
+    A line goes on where the next one is indented, or where it ends within quotes, in a blank, a colon or a comma, or in
+    a word that the next line continues in small letters.
     """
     lines = text.splitlines()
     if not 2 <= len(lines) <= _PASTED or len(text) > _PASTED * 200:
         return ""
     joined: list[str] = []
     for before, line in zip(("", *lines), lines, strict=False):
-        if joined and line.strip() and not _FRAME.match(line) and (line[:1].isspace() or _goes_on(before)):
-            joined[-1] = f"{joined[-1].rstrip()} {line.strip()}"
+        if (
+            joined
+            and line.strip()
+            and not _FRAME.match(line)
+            and (line[:1].isspace() or _goes_on(before, line))
+        ):
+            start, rest = joined[-1].rstrip(), _MARK.sub("", line.strip())
+            joined[-1] = f"{start}{rest}" if start.endswith("-") else f"{start} {rest}"
         else:
             joined.append(line)
     return "\n".join(joined) if len(joined) < len(lines) else ""
 
 
-def _goes_on(line: str) -> bool:
-    return line.endswith((" ", ":", ",")) or line.replace('\\"', "").count('"') % 2 == 1
+def _goes_on(line: str, following: str) -> bool:
+    if line.endswith((" ", ":", ",")) or line.replace('\\"', "").count('"') % 2 == 1:
+        return True
+    return len(line) in _WRAPPED_AT and bool(re.search(r"[a-z'-]$", line) and _CONTINUED.match(following))
 
 
 def _tells(line: str) -> bool:
