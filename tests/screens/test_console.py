@@ -145,7 +145,7 @@ async def test_a_request_is_taken_apart(app: FirescreenApp, stand: Stand) -> Non
         await fill(pilot, cacert=f"{stand.folder}/ca.crt", password="wrong")
         await pilot.press("f2")
         text = await until(pilot, "✗ 401")
-        assert "! curl ends with 0 here" in text
+        assert "! curl exits with 0" in text
 
         await fill(pilot, cacert="/nowhere.crt")
         await pilot.press("f2")

@@ -56,7 +56,7 @@ _MOST_DAYS: Final = 36500
 
 
 def new_key(kind: KeyKind) -> bytes:
-    """A fresh private key, unencrypted PKCS#8 PEM (the toolkit in every exporter can take no passphrase)."""
+    """A fresh private key, unencrypted PKCS#8 PEM (the toolkit in every exporter cannot use a passphrase)."""
     if kind == "ec-p256":
         return _key_pem(ec.generate_private_key(ec.SECP256R1()))
     if kind in ("rsa-2048", "rsa-4096"):

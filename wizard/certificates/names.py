@@ -34,42 +34,44 @@ def general_names(names: Sequence[str]) -> list[x509.GeneralName]:
 def _general_name(name: str) -> x509.GeneralName:
     shown = one_line(name)
     if not name or name != name.strip() or any(c.isspace() or not c.isprintable() for c in name):
-        raise _refused(f"“{shown}” is not a name: it is empty or holds spaces", "write names apart")
+        raise _refused(
+            f"“{shown}” is not a name: it is empty or contains spaces", "Write each name by itself"
+        )
     if "://" in name:
-        raise _refused(f"“{shown}” is an address of a page", "leave the https:// out")
+        raise _refused(f"“{shown}” is a URL", "Leave out the https://")
     bare = name[1:-1] if name.startswith("[") and name.endswith("]") else name
     try:
         return x509.IPAddress(ipaddress.ip_address(bare))
     except ValueError:
         pass
     if "/" in name:
-        raise _refused(f"“{shown}” holds a path or a network", "give the bare name or address")
+        raise _refused(f"“{shown}” contains a path or a network", "Write the name or address only")
     if ":" in name:
-        raise _refused(f"“{shown}” holds a port", "leave the port out: certificates know names only")
+        raise _refused(f"“{shown}” contains a port", "Leave out the port: certificates contain names only")
     return x509.DNSName(_ascii_name(name, shown))
 
 
 def _ascii_name(name: str, shown: str) -> str:
     if _AMBIGUOUS.search(name):
         raise _refused(
-            f"“{shown}” has a letter that programs translate differently", "write it in its xn-- form"
+            f"“{shown}” has a letter that programs encode differently", "Write it in its xn-- form"
         )
     head, dot, rest = name.partition(".")
     wildcard = head == "*" and bool(dot)
     try:
         plain = (rest if wildcard else name).encode("idna").decode("ascii").lower().removesuffix(".")
     except UnicodeError as error:
-        raise _refused(f"“{shown}” is not a host name", "check its spelling") from error
+        raise _refused(f"“{shown}” is not a host name", "Check its spelling") from error
     if not plain or len(plain) > 250 or not all(_LABEL.match(label) for label in plain.split(".")):
         advice = (
-            "a wildcard stands only as the whole left-most part: *.example.org"
+            "A wildcard must be the whole left-most label: *.example.org"
             if "*" in name
-            else "use letters, digits, hyphens and dots"
+            else "Use letters, digits, hyphens and dots"
         )
         raise _refused(f"“{shown}” is not a host name", advice)
     # The top of a name is never a number: such a text is a mistyped address.
     if plain.split(".")[-1].isdigit():
-        raise _refused(f"“{shown}” is neither an address nor a host name", "check its numbers")
+        raise _refused(f"“{shown}” is neither an address nor a host name", "Check its numbers")
     return f"*.{plain}" if wildcard else plain
 
 

@@ -52,15 +52,15 @@ def _faults(content: bytes) -> Iterator[str]:
         if before == _MARK:
             yield (
                 f"it begins with a byte order mark, so Go does not find the first block ({kind}) "
-                "(take it away: sed -i '1s/^\\xEF\\xBB\\xBF//' FILE)"
+                "(remove it: sed -i '1s/^\\xEF\\xBB\\xBF//' FILE)"
             )
         elif before:
             yield (
-                f"something stands before a BEGIN line ({kind}), and Go does not find that block "
+                f"there is text before a BEGIN line ({kind}), so Go does not find that block "
                 "(begin the line with -----BEGIN)"
             )
         if kind == "TRUSTED CERTIFICATE":
             yield (
-                "it holds a TRUSTED CERTIFICATE, a form of OpenSSL that Go does not know "
+                "it contains a TRUSTED CERTIFICATE, a format of OpenSSL that Go cannot read "
                 "(convert it: openssl x509 -in FILE -out FILE.pem)"
             )

@@ -186,7 +186,7 @@ def _summary(certificate: x509.Certificate) -> CertificateSummary:
             )
     except (ValueError, x509.DuplicateExtension, OverflowError, UnsupportedAlgorithm) as error:
         raise CertificateError(
-            f"the certificate holds something that cannot be read: {one_line(str(error))}",
+            f"the certificate contains something that cannot be read: {one_line(str(error))}",
             todo="Make it again",
         ) from error
 

@@ -105,7 +105,7 @@ def problems(
     except CertificateError as error:
         return (Problem(f"The certificate cannot be used: {error.what}."),)
     except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension):
-        return (Problem("The certificate holds something that cannot be read."),)
+        return (Problem("The certificate contains something that cannot be read."),)
 
 
 def _problems(
@@ -127,7 +127,7 @@ def _problems(
     for name in names:
         fault = name_fault(leaf, name)
         if fault:
-            yield Problem(f"The certificate does not hold the name {one_line(name)} ({one_line(fault)}).")
+            yield Problem(f"The certificate does not contain the name {one_line(name)} ({one_line(fault)}).")
     # A chain of one that is its own anchor leaves only dates and key usage to be judged.
     inside = min(max(now, begin), end)
     alone = verdict([leaf], anchors=[leaf], name="", purpose=purpose, now=inside)
@@ -176,7 +176,7 @@ def _public(key_pem: bytes) -> object:
         key = serialization.load_pem_private_key(key_pem, None)
     except TypeError as error:
         raise CertificateError(
-            "it is encrypted, and Prometheus' programs can take no passphrase",
+            "it is encrypted, and Prometheus' components cannot use a passphrase",
             todo="Decrypt it: openssl pkey -in FILE -out FILE.plain",
         ) from error
     except (ValueError, UnsupportedAlgorithm) as error:

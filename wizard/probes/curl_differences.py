@@ -67,31 +67,31 @@ TABLE: Final = (
     Difference(
         "common-name",
         "curl with OpenSSL (curl -V names its library) accepts this certificate: it has no SAN, and curl falls back "
-        "to its CN. Prometheus never reads the CN. Make the certificate again with a SAN.",
+        "to its CN. Prometheus never reads the CN. Issue the certificate again with a SAN.",
         _says("relies on legacy Common Name"),
     ),
     Difference(
         "other-san",
-        "curl with OpenSSL (curl -V names its library) accepts this certificate by its CN, for its SANs hold no host "
-        "name and no address. Prometheus never reads the CN. Make the certificate again with the name as SAN.",
+        "curl with OpenSSL (curl -V names its library) accepts this certificate by its CN, as its SANs contain no host "
+        "name and no address. Prometheus never reads the CN. Issue the certificate again with the name as SAN.",
         _only_common_name,
     ),
     Difference(
         "no-metrics",
-        "curl shows 200 and is content: it does not read the answer. Prometheus does, and these are no metrics; "
-        "look at the path (/metrics, or what metrics_path says).",
+        "curl shows 200 and does not parse the response. Prometheus does, and these are not metrics; check the path "
+        "(/metrics, or metrics_path).",
         lambda attempt, _: bool(fault(attempt)),
     ),
     Difference(
         "status",
-        "curl ends with 0 here, as if all were well: any answer is one to it (with --fail it would say no). For "
-        "Prometheus every status other than 200 is a failed scrape.",
+        "curl exits with 0 for any HTTP status (unless --fail is given). For Prometheus every status other than 200 is "
+        "a failed scrape.",
         _unsuccessful,
     ),
     Difference(
         "proxy",
-        "curl goes through the proxy that this shell's environment names (https_proxy, http_proxy or all_proxy). "
-        "Prometheus does not, unless its job says so; add --noproxy '*' to curl to ask as Prometheus does.",
+        "curl uses the proxy in this shell's environment (https_proxy, http_proxy or all_proxy). Prometheus does not, "
+        "unless its job has proxy_url; add --noproxy '*' to the curl command.",
         _proxied,
     ),
 )

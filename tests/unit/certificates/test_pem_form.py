@@ -22,7 +22,7 @@ PARAMETERS = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARA
 UNREAD = {
     "byte order mark": (MARK + CA, "byte order mark"),
     "UTF-16": (CA.decode().encode("utf-16"), "UTF-16"),
-    "indented": (b"".join(b"  " + line for line in CA.splitlines(keepends=True)), "stands before"),
+    "indented": (b"".join(b"  " + line for line in CA.splitlines(keepends=True)), "text before"),
     "DER": (ssl.PEM_cert_to_DER_cert(CA.decode()), "DER form"),
 }
 READ = {
