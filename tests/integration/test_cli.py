@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,12 +66,22 @@ def test_the_main_job_from_a_pipe(run: Run, practice: PracticeStack, tmp_path: P
     assert "+    scheme: https" in change["diff"]
     assert differences(before, snapshot(workspace)) == []
 
+    summary, detailed = run("plan", "practice"), run("plan", "practice", "--diff")
+    assert summary.returncode == detailed.returncode == 3
+    assert "+    scheme: https" in detailed.stdout and "scheme: https" not in summary.stdout
+    assert re.search(r"^\d+ changes on 2 hosts\. Nothing was changed\.", summary.stderr, re.MULTILINE)
     refused = run("apply", "practice")
     assert refused.returncode == 2
+    assert "--yes is missing" in refused.stderr and "no terminal" in refused.stderr
     for entry in data(planned)["changes"]:
-        assert entry["path"] in refused.stderr, "also of a file whose content is not shown"
+        for ended in (summary, detailed, refused):
+            assert entry["path"] in ended.stdout, "also in a pipe, of a file whose content is not shown"
         for command in entry["commands"]:
-            assert f"\n{command}\n" in refused.stderr, "it can be copied whole: a here-document ends"
+            assert f"\n{command}\n" in detailed.stderr, "it can be copied whole: a here-document ends"
+    headings = [line for line in detailed.stdout.splitlines() if line.startswith("# ")]
+    assert {f"# {entry['host']}" for entry in data(planned)["changes"]} <= {
+        line.partition(":")[0] for line in headings
+    }
     assert differences(before, snapshot(workspace)) == []
 
     wrong = run("apply", "practice", "--yes", "--canary", "prometheus")
@@ -93,6 +106,7 @@ def test_the_main_job_from_a_pipe(run: Run, practice: PracticeStack, tmp_path: P
     verified = run("verify", "practice", "--json")
     assert verified.returncode == 0
     assert data(verified)["ok"]
+    assert run("verify", "practice").stderr.splitlines()[-1] == "Verified: 6 probes ended as expected."
     runs = data(run("history", "--json"))
     assert [entry["state"] for entry in runs] == ["proven"]
 
@@ -125,9 +139,45 @@ def test_the_main_job_from_a_pipe(run: Run, practice: PracticeStack, tmp_path: P
     assert run("recover", "--yes").returncode == 0
 
 
+def answered(words: list[str], answer: str, env: Mapping[str, str]) -> tuple[int, str]:
+    """A command at a terminal that a person answers: its exit code, and all that was shown."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(sys.executable, [sys.executable, "-m", "screens", *words], dict(env))
+    shown = ""
+    with suppress(OSError):  # the terminal closes with the command
+        while piece := os.read(terminal, 4096):
+            shown += piece.decode("utf-8", "replace")
+            if "[y/N]" in shown and answer:
+                os.write(terminal, f"{answer}\n".encode())
+                answer = ""
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown
+
+
+def test_apply_and_undo_ask_at_a_terminal(practice: PracticeStack, tmp_path: Path, cache: Path) -> None:
+    workspace = tmp_path / "workspace"
+    env = {**os.environ, "FIRESCREEN_CACHE": str(cache)}
+    words = ["--workspace", str(workspace)]
+    before = snapshot(workspace)
+    code, shown = answered([*words, "apply", "practice"], "n", env)
+    assert (
+        code == 2 and re.search(r"Apply \d+ changes on 2 hosts\?", shown) and "nothing was changed" in shown
+    )
+    assert differences(before, snapshot(workspace)) == []
+    code, shown = answered([*words, "apply", "practice"], "y", env)
+    assert code == 0 and "Applied and verified." in shown
+    code, shown = answered([*words, "undo"], "y", env)
+    assert code == 0 and "This would undo:" in shown
+    assert differences(before, snapshot(workspace)) == []
+
+
 def test_a_verify_that_does_not_hold_says_so(run: Run, practice: PracticeStack) -> None:
     ended = run("verify", "practice", "--json")
     assert ended.returncode == 1
+    assert re.fullmatch(
+        r"Not verified: \d of \d+ probes failed, on .*srv1.*\.", ended.stderr.splitlines()[-1]
+    )
     assert not data(ended)["ok"]
 
 

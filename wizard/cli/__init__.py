@@ -17,6 +17,7 @@ import click
 import wizard
 from wizard.cli import (
     certificates,
+    completion,
     docs,
     export,
     labs,
@@ -62,7 +63,7 @@ class _Front(click.Group):
 @click.group(
     cls=_Front, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
 )
-@click.version_option(wizard.__version__, prog_name="firescreen")
+@click.version_option(wizard.__version__, prog_name="firescreen", help="Show the version and exit")
 @click.option(
     "--workspace",
     "folder",
@@ -88,8 +89,8 @@ def firescreen(context: click.Context, folder: Path | None, practice: bool, plai
     Examples:
       firescreen scan --write stack.yaml     what runs on this machine
       firescreen plan stack.yaml             what would change
-      firescreen apply stack.yaml --yes      change it, and verify it
-      firescreen undo --yes                  undo that
+      firescreen apply stack.yaml            change it, and verify it
+      firescreen undo                        undo that
       firescreen practice up                 a small stack to try things on
     """
     from wizard.workspace import Workspace
@@ -144,6 +145,7 @@ for command in (
     export.export,
     serve.serve,
     docs.docs,
+    completion.completion,
 ):
     firescreen.add_command(command)
 
@@ -157,7 +159,7 @@ def main(open_wizard: OpenWizard | None = None, serve_wizard: serve.Serve | None
     _Front.open_wizard = staticmethod(open_wizard) if open_wizard else None
     _Front.serve_wizard = staticmethod(serve_wizard) if serve_wizard else None
     try:
-        firescreen(standalone_mode=False)
+        firescreen(prog_name="firescreen", standalone_mode=False)
     except click.exceptions.Abort:
         output.say("Stopped.")
         sys.exit(130)

@@ -25,6 +25,7 @@ _AHEAD = 16
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output")
 yes = click.option("--yes", is_flag=True, help="Do not ask before changes are made")
+diff = click.option("--diff", is_flag=True, help="Show the changes as diffs, and the commands for them")
 passphrase_file = click.option(
     "--passphrase-file",
     type=click.Path(path_type=Path),
@@ -156,6 +157,23 @@ def planned(
     except HostError as error:
         raise InputError(error.what, where=error.where, todo=error.todo) from error
     raise InputError("the passwords given are not enough for a plan", where=stack.source)
+
+
+def agreed(question: str, *, todo: str, as_json: bool = False) -> None:
+    """Asks at the terminal whether changes may be made.
+
+    Args:
+        todo: what to do where nobody can be asked.
+
+    Raises:
+        InputError: the answer is no, or there is no terminal.
+    """
+    if as_json or not sys.stdin.isatty():
+        raise InputError(
+            "nothing was changed: --yes is missing, and there is no terminal to ask at", todo=todo
+        )
+    if not click.confirm(question, err=True):
+        raise InputError("nothing was changed", todo=todo)
 
 
 def reached(machine: Engine, hosts: tuple[HostSpec, ...]) -> None:

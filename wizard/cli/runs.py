@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wizard.cli import output
-from wizard.cli.options import as_json, engine, reached, yes
+from wizard.cli.options import agreed, as_json, engine, reached, yes
 from wizard.cli.text_format import end, error_of, listening
 from wizard.errors import InputError
 from wizard.redact import plain, redact
@@ -29,14 +29,14 @@ def undo(workspace: Workspace, run: str, yes: bool, as_json: bool) -> None:
 
     \b
     Examples:
-      firescreen undo --yes
+      firescreen undo
       firescreen undo 20270101-120000-1a2b --yes
     """
     with output.explained():
         machine = engine(workspace)
         if not yes:
             _show_undo(machine, run)
-            raise InputError("nothing was changed", todo="Add --yes to undo it")
+            agreed("Undo this run?", todo="Add --yes to undo it", as_json=as_json)
         if machine.cut_off() is None:
             reached(machine, machine.hosts_of(run))
     outcome = machine.undo(run, *listening())
@@ -88,7 +88,8 @@ def recover(workspace: Workspace, run: str, yes: bool, forget: bool, as_it_is: b
             output.say(f"Run {cut.run} {how}:")
             for change in cut.changes:
                 output.say(f"  {plain(change)}")
-            raise InputError("nothing was changed", todo="Add --yes to roll it back")
+            agreed("Roll it back?", todo="Add --yes to roll it back", as_json=as_json)
+            yes = True
         if cut is not None:
             reached(machine, machine.hosts_of())
     outcomes = machine.recover(output.progress()) if yes else ()

@@ -11,7 +11,9 @@ import click
 from wizard.cli import output
 from wizard.cli.options import (
     accepting,
+    agreed,
     as_json,
+    diff,
     engine,
     known_broken,
     passphrase_file,
@@ -25,15 +27,17 @@ from wizard.cli.options import (
 from wizard.cli.text_format import (
     end,
     error_of,
+    extent_of,
     harmless,
     listening,
+    show_plan,
     shown_health,
     shown_hosts,
     shown_plan,
     shown_probes,
     tell_completed,
-    tell_plan,
     unit_of,
+    verification_line,
 )
 from wizard.errors import HostError, InputError
 from wizard.redact import plain, redact
@@ -178,6 +182,7 @@ def _write_stack(found: Scan, path: Path) -> None:
 
 @click.command()
 @click.argument("stack")
+@diff
 @as_json
 @password_file
 @passphrase_file
@@ -186,6 +191,7 @@ def _write_stack(found: Scan, path: Path) -> None:
 def plan(
     workspace: Workspace,
     stack: str,
+    diff: bool,
     as_json: bool,
     password_file: Path | None,
     passphrase_file: Path | None,
@@ -196,8 +202,9 @@ def plan(
     Exit 3: changes are pending.
 
     \b
-    Example:
+    Examples:
       firescreen plan stack.yaml
+      firescreen plan stack.yaml --diff > changes.diff
     """
     with output.explained():
         wanted = stack_of(stack, workspace)
@@ -213,10 +220,12 @@ def plan(
     if as_json:
         output.data(shown_plan(made))
     else:
-        tell_plan(made)
-        output.say(
-            "Nothing was changed." if made.changes else "Nothing to do: the hosts are as the stack says."
-        )
+        show_plan(made, diff=diff)
+        if made.changes:
+            hint = "" if diff else f" Show the changes with: firescreen plan {plain(stack)} --diff"
+            output.say(f"{extent_of(made)}. Nothing was changed.{hint}", bold=True)
+        else:
+            output.say("Nothing to do: the hosts are as the stack says.", bold=True)
     sys.exit(3 if made.changes else 0)
 
 
@@ -263,7 +272,7 @@ def apply(
 
     \b
     Examples:
-      firescreen apply stack.yaml --yes
+      firescreen apply stack.yaml
       firescreen apply practice --yes --renew passwords
     """
     with output.explained():
@@ -277,11 +286,8 @@ def apply(
         known_broken(made, accept_broken)
         machine.refuse_silent(made)
         first = canary_of(made, canary)
-        if not yes:
-            tell_plan(made)
-            if first:
-                output.say(f"{plain(first)} is the canary: the other hosts are changed after it is verified.")
-            raise InputError("nothing was changed", todo="Add --yes to apply the plan")
+        if made.changes and not yes:
+            _ask(made, stack, first, as_json=as_json)
         refuse_without_hands(made)
     outcome = machine.apply(made, *listening(), canary=first or "none", verify_later=verify_later)
     if as_json:
@@ -297,6 +303,20 @@ def apply(
             }
         )
     end(outcome)
+
+
+def _ask(plan: Plan, stack: str, canary: str, *, as_json: bool) -> None:
+    """Shows a plan, and asks whether to apply it.
+
+    Raises:
+        InputError: the answer is no, or there is no terminal.
+    """
+    if not as_json:
+        show_plan(plan)
+    if canary:
+        output.say(f"{plain(canary)} is the canary: the other hosts are changed after it is verified.")
+    todo = f"Add --yes to apply the plan, or show its changes with: firescreen plan {plain(stack)} --diff"
+    agreed(f"Apply {extent_of(plan)}?", todo=todo, as_json=as_json)
 
 
 def refuse_without_hands(plan: Plan) -> None:
@@ -369,4 +389,5 @@ def verify(
             f"✗ {plain(host)} is unreachable, so it is not verified: {redact(plain(why))}",
             colour="red",
         )
+    output.say(verification_line(attempts, away), bold=True, colour="green" if ok else "red")
     sys.exit(0 if ok else 1)

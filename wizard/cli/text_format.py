@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -99,27 +99,68 @@ def harmless(text: str) -> str:
     return plain(text, 10_000_000) if sys.stdout.isatty() or sys.stderr.isatty() else text
 
 
-def tell_plan(plan: Plan) -> None:
-    """Prints a plan: diffs on standard output, all other lines on standard error."""
+def show_plan(plan: Plan, *, diff: bool = False) -> None:
+    """Prints a plan: its steps with their files; with `diff`, the changes and their commands after them.
+
+    Files and diffs go to standard output, all other lines to standard error.
+    """
     for step in plan.steps:
-        output.say(f"{step.host}: {step.title}", bold=True)
-        output.say(f"  {step.why}")
+        click.echo(f"{step.host}: {plain(step.title)}")
         for change in step.changes:
-            here = step.host == WORKSPACE or (not isinstance(change, RunService) and change.typed_here)
-            where = "on this machine" if here else f"on {step.host}"
-            output.say(f"  {plain(change.title())}", bold=True)
-            click.echo(harmless(redact(change.diff(), plan.secrets)), nl=False)
-            if commands := change.commands():
-                # Not indented: the last line of a here-document ends it only at the beginning of a line.
-                output.say(f"  Commands, {where}:")
-                for command in commands:
-                    output.say(harmless(command), colour="cyan")
+            click.echo(f"  {plain(change.title())}")
+    if diff:
+        _show_changes(plan)
     for warning in plan.warnings:
         output.say(f"warning: {plain(warning.what)} ({plain(warning.mend)})", colour="yellow")
     for gap in plan.gaps:
         output.say(f"  {plain(gap.sentence)}")
     if plan.asked:
         output.say(f"  {plain(plan.asked)}")
+
+
+def _show_changes(plan: Plan) -> None:
+    for step in plan.steps:
+        output.say(f"\n{step.host}: {plain(step.title)}", bold=True)
+        output.say(f"  {step.why}")
+        for change in step.changes:
+            here = step.host == WORKSPACE or (not isinstance(change, RunService) and change.typed_here)
+            where = "on this machine" if here else f"on {step.host}"
+            click.echo(f"\n# {step.host}: {plain(change.title())}")
+            click.echo(harmless(redact(change.diff(), plan.secrets)), nl=False)
+            if commands := change.commands():
+                # Not indented: the last line of a here-document ends it only at the beginning of a line.
+                output.say(f"Commands, {where}:")
+                for command in commands:
+                    output.say(harmless(command), colour="cyan")
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, e.g. '1 host' or '2 hosts'."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def extent_of(plan: Plan) -> str:
+    """How much a plan changes, e.g. '12 changes on 2 hosts'."""
+    changes = [change for step in plan.steps for change in step.changes]
+    hosts = {step.host for step in plan.steps} - {WORKSPACE}
+    return f"{counted(len(changes), 'change')} on {counted(len(hosts), 'host')}"
+
+
+def verification_line(attempts: Sequence[Attempt], away: Collection[str]) -> str:
+    """The result of a verification in a line."""
+    failed = [attempt.probe.host for attempt in attempts if attempt.failed]
+    excused = sum(bool(attempt.excused) for attempt in attempts)
+    parts = []
+    if failed:
+        hosts = ", ".join(dict.fromkeys(failed))
+        parts.append(f"{len(failed)} of {counted(len(attempts), 'probe')} failed, on {plain(hosts)}")
+    elif attempts:
+        parts.append(f"{counted(len(attempts), 'probe')} ended as expected")
+    if excused:
+        parts.append(f"{excused} of them excused")
+    if away:
+        parts.append(f"{counted(len(away), 'host')} unreachable: {plain(', '.join(away))}")
+    return f"{'Not verified' if failed or away else 'Verified'}: {'; '.join(parts)}."
 
 
 def listening(tell: Callable[[Event], None] | None = None) -> tuple[Any, threading.Event]:
