@@ -159,7 +159,12 @@ def another_ca(bench: Bench) -> tuple[Stack, str, str, str]:
 
 def expired(bench: Bench) -> tuple[Stack, str, str, str]:
     pair = bench.leaf("expired", begin=LONG_AGO[0], end=LONG_AGO[1])
-    return bench.own(cert_file=pair.certificate, key_file=pair.key), "expired", str(pair.certificate), "Replace"
+    return (
+        bench.own(cert_file=pair.certificate, key_file=pair.key),
+        "expired",
+        str(pair.certificate),
+        "Replace",
+    )
 
 
 def not_yet_valid(bench: Bench) -> tuple[Stack, str, str, str]:
@@ -184,7 +189,12 @@ def missing_name(bench: Bench) -> tuple[Stack, str, str, str]:
 
 def for_clients(bench: Bench) -> tuple[Stack, str, str, str]:
     pair = bench.leaf("purpose", usage="clientAuth")
-    return bench.own(cert_file=pair.certificate, key_file=pair.key), "server", str(pair.certificate), "Replace"
+    return (
+        bench.own(cert_file=pair.certificate, key_file=pair.key),
+        "server",
+        str(pair.certificate),
+        "Replace",
+    )
 
 
 def encrypted(bench: Bench) -> tuple[Stack, str, str, str]:

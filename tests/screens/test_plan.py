@@ -208,6 +208,7 @@ BROKEN = BrokenClient(
     host="monitor",
     client="nginx",
     server="monitor/prometheus",
+    component="prometheus",
     where=("monitor:/etc/nginx/sites-enabled/monitor:5",),
     lines=("proxy_pass https://127.0.0.1:9090;", "proxy_ssl_verify on;"),
 )

@@ -245,6 +245,8 @@ class BrokenClient:
     """e.g. nginx, or 'job nodes' of a Prometheus."""
     server: str
     """`host/component` that it asks."""
+    component: str
+    """The component of that."""
     where: tuple[str, ...]
     """`host:file:line` of each place that asks."""
     lines: tuple[str, ...] = ()

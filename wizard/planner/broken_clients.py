@@ -84,7 +84,7 @@ def findings(broken: Sequence[BrokenClient], stack: Stack) -> tuple[Finding, ...
             severity="warning",
             id=BREAKS,
             host=each.host,
-            component=each.server.rpartition("/")[2],
+            component=each.component,
             what=f"{each.client} on {each.host} asks {each.server} ({', '.join(each.where)}) and will be rejected",
             why=(
                 "Firescreen does not change it. You have accepted that it is rejected until you do."
@@ -144,6 +144,7 @@ def _proxies(
                 host=host.spec.name,
                 client=program,
                 server=server.key,
+                component=server.spec.name,
                 where=tuple(dict.fromkeys(each.where for each in own)),
                 lines=proxies.cure(
                     own[0],
@@ -194,6 +195,7 @@ def _discovered(client: Client, targets: Sequence[TargetHealth], server: Server)
             host=host,
             client=f"job {pool}",
             server=server.key,
+            component=server.spec.name,
             where=(f"{host}:{config}",),
             lines=(f"give job {pool} the scheme, CA and login that the other job of {title} has",),
             job=pool,
@@ -212,6 +214,7 @@ def _probing(stack: Stack, facts: Facts) -> list[BrokenClient]:
             host=mixed.host,
             client=f"job {mixed.job} (through a blackbox exporter)",
             server=mixed.server.key,
+            component=mixed.server.spec.name,
             where=(mixed.where,),
             lines=("give the protected servers a job and a module of their own, with https URLs",),
             job=mixed.job,

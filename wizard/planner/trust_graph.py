@@ -23,9 +23,9 @@ def arrows(targets: Sequence[Target]) -> tuple[Arrow, ...]:
         found.append(
             Arrow(
                 client_host=target.client.host.spec.name,
-                client=target.client.key.partition("/")[2],
+                client=_name(target.client.service.component, target.client.service.instance),
                 server_host=plan.server.spec.host,
-                server=plan.server.key.partition("/")[2],
+                server=_name(plan.server.spec.name, plan.server.spec.unit),
                 how=target.place.how,
                 address=target.address,
                 encrypted=True,
@@ -38,6 +38,10 @@ def arrows(targets: Sequence[Target]) -> tuple[Arrow, ...]:
             )
         )
     return tuple(found)
+
+
+def _name(component: str, instance: str) -> str:
+    return f"{component}/{instance}" if instance else component
 
 
 def _said(target: Target, *keys: str) -> tuple[str, str]:

@@ -31,6 +31,7 @@ def test_a_client_that_breaks_needs_consent(make_site: Make) -> None:
         host="srv1",
         client="nginx",
         server="srv1/node_exporter",
+        component="node_exporter",
         where=("srv1:/etc/nginx/a:3",),
         lines=("proxy_pass https://…",),
     )

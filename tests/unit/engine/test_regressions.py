@@ -86,7 +86,7 @@ def test_a_target_that_is_down_now_is_its_hosts(three: tuple[Site, Plan]) -> Non
         assert comparison.report.broken == (broken.what,)
         assert compared(site, plan, before).regressions(watched, since=1.0, lost=["srv2"]) == ()
         accepted = BrokenClient(
-            key="a/b/c", host="prometheus", client="job node", server="srv2/node_exporter", where=(),
+            key="a/b/c", host="prometheus", client="job node", server="srv2/node_exporter", component="node_exporter", where=(),
             targets=tuple(each for each in before.prometheis[0].targets if "srv2" in each.address),
         )  # fmt: skip
         own = replace(plan, broken_clients=(accepted,), stack=replace(plan.stack, accept_broken=("a/b/c",)))
@@ -204,7 +204,13 @@ def test_sites_that_are_not_compared(three: tuple[Site, Plan], monkeypatch: pyte
     assert lost.regressions([], since=0.0) == ()
     assert "cannot be probed any more" in lost.report.not_checked[0]
     accepted = BrokenClient(
-        key="k", host="srv1", client="nginx", server="srv2/node_exporter", where=(), routes=(ROUTE,)
+        key="k",
+        host="srv1",
+        client="nginx",
+        server="srv2/node_exporter",
+        component="node_exporter",
+        where=(),
+        routes=(ROUTE,),
     )
     own = replace(plan, broken_clients=(accepted,), stack=replace(plan.stack, accept_broken=("k",)))
     assert (
@@ -236,7 +242,13 @@ def test_the_owner_of_an_endpoint(three: tuple[Site, Plan]) -> None:
 def test_a_probe_of_a_blackbox_exporter_may_be_accepted(three: tuple[Site, Plan]) -> None:
     site, plan = three
     accepted = BrokenClient(
-        key="k", host="prometheus", client="job probes", server="srv2/node_exporter", where=(), job="probes"
+        key="k",
+        host="prometheus",
+        client="job probes",
+        server="srv2/node_exporter",
+        component="node_exporter",
+        where=(),
+        job="probes",
     )
     own = replace(plan, broken_clients=(accepted,), stack=replace(plan.stack, accept_broken=("k",)))
     comparison = compared(site, own, Baseline())
