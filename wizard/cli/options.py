@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -112,6 +112,24 @@ def known_broken(plan: Plan, keys: Sequence[str]) -> None:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How a person is asked for what turns out to be needed: at a terminal, or in the plain mode's conversation."""
+
+    say: Callable[[str], None]
+    confirm: Callable[[str], bool]
+    secret: Callable[[str], Secret]
+
+
+def at_terminal() -> Asking:
+    """Asks with prompts on standard error."""
+    return Asking(
+        say=lambda line: click.echo(line, err=True),
+        confirm=lambda words: click.confirm(words, err=True),
+        secret=lambda words: ask(words, None),
+    )
+
+
 def planned(
     machine: Engine,
     stack: Stack,
@@ -120,11 +138,13 @@ def planned(
     passphrase_file: Path | None = None,
     renew: tuple[str, ...] = (),
     answers: Answers | None = None,
+    asking: Asking | None = None,
 ) -> Plan:
     """The plan for a stack; a missing password is asked for at the terminal, or read from a file or standard input.
 
     Args:
         answers: passwords and the passphrase that were given already.
+        asking: how a person is asked; by default at the terminal.
 
     Raises:
         InputError: a password is missing and there is no terminal, or a host cannot be read.
@@ -143,7 +163,8 @@ def planned(
         passwords[user] = ask(f"Password for user {user}", password_file)
     if passphrase_file is not None:
         passphrase = ask("Passphrase of the CA's private key", passphrase_file)
-    reached(machine, stack.hosts)
+    reached(machine, stack.hosts, asking)
+    secret = (asking or at_terminal()).secret
     try:
         facts = machine.inspect(stack)
         for _ in range(len(stack.users) + 2):
@@ -151,9 +172,9 @@ def planned(
                 return machine.plan(stack, Answers(passwords, passphrase, frozenset(renew)), facts=facts)
             except NeededError as needed:
                 if needed.user:
-                    passwords[needed.user] = ask(f"Password for user {needed.user}", None)
+                    passwords[needed.user] = secret(f"Password for user {needed.user}")
                 else:
-                    passphrase = ask("Passphrase of the CA's private key", None)
+                    passphrase = secret("Passphrase of the CA's private key")
     except HostError as error:
         raise InputError(error.what, where=error.where, todo=error.todo) from error
     raise InputError("the passwords given are not enough for a plan", where=stack.source)
@@ -176,8 +197,11 @@ def agreed(question: str, *, todo: str, as_json: bool = False) -> None:
         raise InputError("nothing was changed", todo=todo)
 
 
-def reached(machine: Engine, hosts: tuple[HostSpec, ...]) -> None:
-    """Connects to hosts; asks for passwords and host keys at the terminal, once each.
+def reached(machine: Engine, hosts: tuple[HostSpec, ...], asking: Asking | None = None) -> None:
+    """Connects to hosts; asks for passwords and host keys, once each.
+
+    Args:
+        asking: how a person is asked; by default at the terminal.
 
     Raises:
         InputError: a host cannot be reached, or an answer is needed and there is no terminal.
@@ -190,11 +214,12 @@ def reached(machine: Engine, hosts: tuple[HostSpec, ...]) -> None:
         except HostError as error:
             raise InputError(error.what, where=error.where, todo=error.todo) from error
         except NeededError as needed:
-            if not needed.kind or not sys.stdin.isatty():
+            if not needed.kind or (asking is None and not sys.stdin.isatty()):
                 raise
-            click.echo(f"{needed.where or needed.host}: {needed.what}", err=True)
+            person = asking or at_terminal()
+            person.say(f"{needed.where or needed.host}: {needed.what}")
             if needed.kind == "host-key":
-                if not click.confirm(f"Is {needed.fingerprint} the SSH host key of {needed.host}?", err=True):
+                if not person.confirm(f"Is {needed.fingerprint} the SSH host key of {needed.host}?"):
                     raise InputError("the SSH host key was not accepted", where=needed.host) from needed
                 machine.access.accept(needed.host, needed.fingerprint)
             else:
@@ -203,13 +228,12 @@ def reached(machine: Engine, hosts: tuple[HostSpec, ...]) -> None:
                     "key": "Passphrase of the SSH key",
                     "sudo": "Password for sudo",
                 }
-                given = ask(f"{kinds[needed.kind]} ({needed.host})", None)
+                given = person.secret(f"{kinds[needed.kind]} ({needed.host})")
                 kind = cast("SecretKind", needed.kind)
                 several = kind != "key" and len(hosts) > 1 and kind not in asked
                 asked.add(kind)
-                everywhere = several and click.confirm(
-                    "Use it on all hosts? (the other hosts get it after this one has accepted it)",
-                    err=True,
+                everywhere = several and person.confirm(
+                    "Use it on all hosts? (the other hosts get it after this one has accepted it)"
                 )
                 machine.access.give(kind, needed.host, given, everywhere=everywhere)
     raise InputError("the hosts reject every answer", todo="Read the logs of sshd on the hosts")

@@ -6,8 +6,9 @@ import getpass
 import sys
 from collections.abc import Callable, Sequence
 
+from wizard.cli.options import Asking
 from wizard.errors import FirescreenError, InputError
-from wizard.redact import plain, redact
+from wizard.redact import Secret, plain, redact
 
 MOST_TRIES = 5
 """Answers to one question that cannot be used before the conversation ends."""
@@ -65,8 +66,11 @@ def _unless_q(line: str) -> str:
     return line
 
 
-def read_secret() -> str:
-    """A line that is not shown: without echo at a terminal, and typed twice there if it is not empty.
+def read_secret(*, twice: bool) -> str:
+    """A line that is not shown: without echo at a terminal.
+
+    Args:
+        twice: asks for it again at a terminal if it is not empty, since it is new and nobody has seen it.
 
     Raises:
         Leave: as `read_line`. InputError: the two differ.
@@ -74,10 +78,8 @@ def read_secret() -> str:
     if not sys.stdin.isatty():
         return read_line()
     try:
-        first = _unless_q(getpass.getpass(""))
-        if first:
-            say("Type it again.")
-        if first and _unless_q(getpass.getpass("")) != first:
+        first = _unless_q(getpass.getpass("Not shown while you type: "))
+        if twice and first and _unless_q(getpass.getpass("The same again: ")) != first:
             raise InputError("the two passwords differ", todo="Type it again, the same twice")
     except EOFError:
         raise Leave("Standard input has ended.", 2) from None
@@ -100,7 +102,7 @@ def ask(title: str, take: Callable[[str], None], *, explain: Explain = tuple, se
     wrong = 0
     while wrong < MOST_TRIES:
         try:
-            line = read_secret() if secret else read_line()
+            line = read_secret(twice=True) if secret else read_line()
             if line.strip() == "?":
                 for each in explain() or ("There is no more to say about this question.",):
                     say(each)
@@ -150,3 +152,17 @@ def confirm(title: str, *, yes: str, no: str) -> bool:
 
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+def _confirm(title: str) -> bool:
+    return confirm(title, yes="Yes", no="No")
+
+
+def _known_secret(title: str) -> Secret:
+    """A password that exists already."""
+    say(f"{title}. Type it.")
+    return Secret(read_secret(twice=False))
+
+
+ASKING = Asking(say=say, confirm=_confirm, secret=_known_secret)
+"""Asks for what turns out to be needed on the way: passwords of hosts, SSH host keys."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from wizard.cli import plain_sentences as sentences
 from wizard.cli.options import planned, reached
-from wizard.cli.plain_dialog import Leave, ask, choose, complain, confirm, say
+from wizard.cli.plain_dialog import ASKING, Leave, ask, choose, complain, confirm, say
 from wizard.cli.stacks import refuse_without_hands
 from wizard.cli.text_format import OUTCOME_WORDS, exit_code, listening
 from wizard.errors import InputError
@@ -65,7 +65,7 @@ class PlainWizard:
             say("No component is to be protected. Nothing was changed.")
             return 0
         say("Planning.")
-        plan = planned(self._engine, stack, answers=self._answers(stack))
+        plan = planned(self._engine, stack, answers=self._answers(stack), asking=ASKING)
         self._engine.refuse_silent(plan)
         self._apply(plan)
         return self.exit_code
@@ -80,7 +80,7 @@ class PlainWizard:
             say(f"{change}.")
         if not confirm("Roll it back now?", yes="Roll it back", no="Leave it, and leave Firescreen"):
             raise Leave
-        reached(self._engine, self._engine.hosts_of())
+        reached(self._engine, self._engine.hosts_of(), ASKING)
         self.began = True
         for outcome in self._engine.recover(sentences.progress(say)):
             if outcome.error is not None:
@@ -90,7 +90,7 @@ class PlainWizard:
     def _scan(self) -> Scan:
         say("Scanning.")
         if self._wanted is not None:
-            reached(self._engine, self._wanted.hosts)
+            reached(self._engine, self._wanted.hosts, ASKING)
         found = self._engine.scan(self._wanted)
         if not found.stack.components:
             say("No component of Prometheus was found.")

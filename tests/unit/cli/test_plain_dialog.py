@@ -1,0 +1,116 @@
+"""What the plain mode asks on the way: passwords of hosts and SSH host keys, from a pipe and at a terminal."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import select
+import subprocess
+import sys
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from wizard.cli import plain_dialog
+from wizard.cli.options import reached
+from wizard.connections.credentials import Access
+from wizard.engine import Engine
+from wizard.errors import InputError, NeededError
+from wizard.model import HostSpec
+
+HOST = HostSpec(name="web1", connect="ssh")
+
+
+class Machine:
+    """An engine whose host wants its key accepted and then a password."""
+
+    def __init__(self) -> None:
+        self.access = Access()
+        self.wanted = [
+            NeededError("its host key is not known", kind="host-key", host="web1", fingerprint="SHA256:abc"),
+            NeededError("it asks for a password", kind="password", host="web1"),
+        ]
+
+    def reach(self, _: object) -> None:
+        """Raises the next of what is wanted."""
+        if self.wanted:
+            raise self.wanted.pop(0)
+
+
+def type_lines(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    """Puts lines on standard input."""
+    text = "".join(f"{line}\n" for line in lines).encode()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+
+
+def connect() -> None:
+    """Connects to a machine that asks."""
+    reached(cast(Engine, Machine()), (HOST,), plain_dialog.ASKING)
+
+
+def test_a_host_key_and_a_password_are_taken_from_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    type_lines(monkeypatch, "2", "the password")
+    connect()
+    said = capsys.readouterr().out
+    assert "Is SHA256:abc the SSH host key of web1?" in said
+    assert "Password (web1). Type it." in said
+    assert "the password" not in said.replace("the password of", "")
+
+
+def test_a_host_key_is_not_accepted_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    type_lines(monkeypatch, "")
+    with pytest.raises(InputError, match="the SSH host key was not accepted"):
+        connect()
+
+
+@pytest.mark.parametrize("lines", [("q",), ("2", "q"), ("2",), ()])
+def test_q_and_the_end_of_input_leave_there_too(
+    monkeypatch: pytest.MonkeyPatch, lines: tuple[str, ...]
+) -> None:
+    type_lines(monkeypatch, *lines)
+    with pytest.raises(plain_dialog.Leave) as left:
+        connect()
+    assert left.value.exit_code == (0 if "q" in lines else 2)
+
+
+def test_control_characters_are_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    plain_dialog.say("a host called \x1b[31mred")
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_a_password_at_a_terminal_is_not_echoed_and_is_typed_twice(tmp_path: Path) -> None:
+    program = tmp_path / "ask.py"
+    program.write_text(
+        "from wizard.cli.plain_dialog import ask\n"
+        "taken = []\n"
+        "ask('Password.', taken.append, secret=True)\n"
+        "assert taken == ['secret-one'], taken\n"
+        "print('taken')\n"
+    )
+    mine, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, str(program)], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    ) as asking:
+        os.close(theirs)
+        said = b""
+        for expected, typed in (
+            (b"Not shown while you type: ", b"secret-one\n"),
+            (b"The same again: ", b"secret-two\n"),
+            (b"Not shown while you type: ", b"secret-one\n"),
+            (b"The same again: ", b"secret-one\n"),
+            (b"taken\r\n", b""),
+        ):
+            part = b""
+            while expected not in part:
+                assert select.select([mine], [], [], 30)[0], said + part
+                part += os.read(mine, 1000)
+            said += part
+            os.write(mine, typed)
+        assert asking.wait(30) == 0
+    os.close(mine)
+    assert b"secret-" not in said
+    assert b"\x1b" not in said
