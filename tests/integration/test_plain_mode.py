@@ -62,7 +62,7 @@ def test_a_whole_securing_is_verified_and_undone(
     assert any(line.startswith("Done, 20 of 20, prometheus: ") for line in lines)
     assert lines.count("srv1 is verified.") == 1
     assert sum(line.startswith("As expected: srv1/node_exporter, ") for line in lines) == 6
-    assert "Verification: 6 of 6 probes ended as expected." in lines
+    assert "Verified: 6 probes ended as expected." in lines
     assert lines.index("Applied and verified.") < lines.index("Undoing.") < lines.index("Undone.")
     assert differences(before, snapshot(workspace)) == []
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from wizard.cli.output import HOST_WORDS
+from wizard.cli.text_format import counted, verification_line
 from wizard.model import WORKSPACE, RunService, WriteFile
 from wizard.redact import redact
 
@@ -23,7 +24,7 @@ def scan_lines(found: Scan) -> Iterator[str]:
         todo = f" What to do: {finding.mend}." if finding.mend and finding.mend != "firescreen" else ""
         yield f"Note: {finding.what}.{todo}"
     unprotected = sum(exposure.state == "open" for exposure in found.exposures)
-    yield f"{unprotected} of {_count(len(found.exposures), 'component')} unprotected."
+    yield f"{unprotected} of {counted(len(found.exposures), 'component')} unprotected."
 
 
 def exposure_sentence(exposure: Exposure) -> str:
@@ -37,8 +38,8 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     hosts = {step.host for step in plan.steps if step.host != WORKSPACE}
     files = sum(isinstance(change, WriteFile) for change in plan.changes)
     yield (
-        f"The plan has {_count(len(plan.steps), 'step')} on {_count(len(hosts), 'host')}: it writes "
-        f"{_count(files, 'file')}, and restarts or reloads {_count(len(plan.restarts), 'service')}."
+        f"The plan has {counted(len(plan.steps), 'step')} on {counted(len(hosts), 'host')}: it writes "
+        f"{counted(files, 'file')}, and restarts or reloads {counted(len(plan.restarts), 'service')}."
     )
     for number, step in enumerate(plan.steps, start=1):
         yield f"Step {number} of {len(plan.steps)}, {step_place(step)}: {step.title}. {_full_stop(step.why)}"
@@ -119,8 +120,12 @@ def event_lines(event: Event) -> Sequence[str]:
     return ()
 
 
-def attempt_lines(attempts: Sequence[Attempt]) -> Iterator[str]:
-    """A sentence for each probe, and one that sums up."""
+def attempt_lines(attempts: Sequence[Attempt], away: Collection[str]) -> Iterator[str]:
+    """A sentence for each probe, and one that sums up.
+
+    Args:
+        away: hosts that are unreachable.
+    """
     for attempt in attempts:
         probe = attempt.probe
         if attempt.ok:
@@ -132,12 +137,7 @@ def attempt_lines(attempts: Sequence[Attempt]) -> Iterator[str]:
                 f"{kind}: {probe.server}, {probe.name}: the answer is {attempt.outcome}, expected {probe.expect}."
                 + (f" Reason: {_full_stop(reason)}" if reason else "")
             )
-    good = sum(attempt.ok for attempt in attempts)
-    yield f"Verification: {good} of {_count(len(attempts), 'probe')} ended as expected."
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    yield verification_line(attempts, away)
 
 
 def _full_stop(text: str) -> str:

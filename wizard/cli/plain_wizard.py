@@ -183,7 +183,7 @@ class PlainWizard:
             say("Applying.")
         canary = canary_of(plan) or "none"
         outcome = self._run(lambda tell, cancel: self._engine.apply(plan, tell, cancel, canary=canary))
-        for line in sentences.attempt_lines(outcome.attempts) if outcome.attempts else ():
+        for line in sentences.attempt_lines(outcome.attempts, plan.facts.away) if outcome.attempts else ():
             say(line)
         self._tell(outcome)
         if outcome.run and outcome.state in ("proven", "applied", "changed", "partly"):
