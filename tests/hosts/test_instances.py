@@ -365,7 +365,7 @@ def test_what_does_not_answer_is_refused_and_every_recovery_ends(
     host.check("rm -rf /etc/node_exporter")
     assert host.check("cd /etc && find . -type f -exec sha256sum {} + | sort -k2") == before
     shown = cli(network, tmp_path, "recover", "--forget", cut.run)
-    assert shown.returncode == 2 and "every file is as it was before" in shown.stderr, shown.stderr
+    assert shown.returncode == 2 and "every file is as before the run" in shown.stderr, shown.stderr
     done = cli(network, tmp_path, "recover", "--forget", cut.run, "--yes", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["runs"][0]["state"] == "forgotten"
