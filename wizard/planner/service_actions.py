@@ -52,7 +52,7 @@ def reload(facts: Facts, client: Client, turns: Sequence[Probe] = ()) -> Planned
     """
     service = client.service
     title = find_component(service.component).title
-    mine = tuple(turn for turn in turns if turn.url.endswith(f"//{service.listen}"))
+    mine = tuple(turn for turn in turns if turn.asker == client.key)
     return client.step(
         StepKind.RELOAD,
         step_id=f"reload:{client.place}" if service.component == "prometheus" else "",
