@@ -16,7 +16,16 @@ from textual.widgets import Markdown, OptionList, Static
 from textual.widgets.option_list import Option
 
 from screens.base_screen import Page
-from screens.labs.step_text import commands_to_copy, ending, entries, preparation, step_commands
+from screens.labs.step_text import (
+    check_text,
+    commands_to_copy,
+    ending,
+    entries,
+    is_offered,
+    preparation,
+    report_text,
+    step_commands,
+)
 from screens.run_state import begin
 from screens.state_styles import describe_error, inline, safe
 
@@ -112,10 +121,6 @@ and your own answers ('w', at the end)."""
         steps.focus()
         self.set_interval(LOOK_EVERY, self._look)
 
-    @property
-    def _count(self) -> int:
-        return sum(step.id in self._done for step in self._lab.steps)
-
     def _draw_steps(self) -> None:
         steps = self.query_one("#steps", OptionList)
         for at, (words, shut) in enumerate(entries(self._lab, self._done)):
@@ -180,19 +185,9 @@ and your own answers ('w', at the end)."""
         """Offers only the keys that make sense for the selected step."""
         if not self.is_mounted or not self.is_open:
             return True
-        step = self.step
         if action == "copy":
             return bool(self._to_copy)
-        broken = step is not None and step.id in self._begun
-        if action == "begin":
-            return step is not None and bool(step.fault) and (not broken or step.id in self._done)
-        if action in ("check", "hint"):
-            return broken and step is not None and not (step.fault and step.id in self._done)
-        if action == "solve":
-            return step is not None
-        if action in ("answers", "respond"):
-            return self._count == len(self._lab.steps) and self.step is None and bool(self._lab.questions)
-        return True
+        return is_offered(action, self._lab, self.step, begun=self._begun, done=self._done)
 
     # -- checking ------------------------------------------------------------------------------------------
 
@@ -230,17 +225,9 @@ and your own answers ('w', at the end)."""
             self._draw_steps()
             self.refresh_bindings()
             if aloud or new:
-                self._say(
-                    Content.assemble(
-                        ("✓ done  ", "bold $success"), safe(result.what, 400), "  ('n' goes to the next step)"
-                    )
-                )
+                self._say(check_text(result))
         elif aloud:
-            self._say(
-                Content.assemble(
-                    ("✗ not done  ", "bold $error"), safe(result.what, 600), "\n", safe(result.todo, 600)
-                )
-            )
+            self._say(check_text(result))
 
     def _unchecked(self, error: ErrorMessage, *, aloud: bool) -> None:
 
@@ -389,10 +376,7 @@ and your own answers ('w', at the end)."""
         def written(path: Path) -> None:
             if not self.is_open:
                 return
-            files = (
-                f"{inline(str(path), 400)}\n  for a browser: {inline(str(path.with_suffix('.html')), 400)}"
-            )
-            self._say(Content.assemble(("✓ ", "bold $success"), f"Your report: {files}"))
+            self._say(report_text(path))
             if self.app.is_web:
                 self.app.deliver_text(path.with_suffix(".html"))
 

@@ -1,4 +1,4 @@
-"""What the screen of a lab shows: the list of its steps, the commands of each, and the questions at the end. Pure."""
+"""What the screen of a lab shows: the list of its steps, the commands of each, and the questions at the end, and which actions it offers. Pure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from screens.state_styles import commands, hang, inline
+from screens.state_styles import commands, hang, inline, safe
 
 if TYPE_CHECKING:
     from collections.abc import Set
+    from pathlib import Path
 
-    from wizard.labs import Lab, LabSession, LabStep
+    from wizard.labs import CheckResult, Lab, LabSession, LabStep
 
 
 def entries(lab: Lab, done: Set[str]) -> list[tuple[Content, bool]]:
@@ -76,6 +77,46 @@ def commands_to_copy(session: LabSession, step: LabStep | None, *, at_start: boo
     if step is not None:
         return (*step.commands, *session.answer(step.id))
     return (_setup_command(session),) if at_start and not session.on_real_hosts else ()
+
+
+def is_offered(action: str, lab: Lab, step: LabStep | None, *, begun: Set[str], done: Set[str]) -> bool:
+    """Whether an action makes sense for the selected step.
+
+    Args:
+        action: the name of the action.
+        lab: the lab.
+        step: the selected step; None before the first and at the end.
+        begun: ids of the steps whose fault is in place, or that have none.
+        done: ids of the steps that are done.
+    """
+    if action in ("answers", "respond"):
+        return step is None and bool(lab.questions) and all(each.id in done for each in lab.steps)
+    if action not in ("begin", "check", "hint", "solve"):
+        return True
+    if step is None:
+        return False
+    if action == "begin":
+        return bool(step.fault) and (step.id not in begun or step.id in done)
+    return action == "solve" or (step.id in begun and not (step.fault and step.id in done))
+
+
+def check_text(result: CheckResult) -> Content:
+    """The result of a check: done, or what is missing and what to do."""
+    if result.ok:
+        return Content.assemble(
+            ("✓ done  ", "bold $success"), safe(result.what, 400), "  ('n' goes to the next step)"
+        )
+    return Content.assemble(
+        ("✗ not done  ", "bold $error"), safe(result.what, 600), "\n", safe(result.todo, 600)
+    )
+
+
+def report_text(path: Path) -> Content:
+    """Where the report is, as Markdown and as a page."""
+    page = inline(str(path.with_suffix(".html")), 400)
+    return Content.assemble(
+        ("✓ ", "bold $success"), f"Your report: {inline(str(path), 400)}\n  for a browser: {page}"
+    )
 
 
 def ending(lab: Lab, *, answers: bool) -> str:

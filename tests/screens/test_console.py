@@ -123,7 +123,7 @@ async def test_a_request_is_taken_apart(app: FirescreenApp, stand: Stand) -> Non
             "┌─ leaf: CN=node",
             "localhost, node.test, 127.0.0.1",
             "in 9 days",
-            "✓ it is in the CA file",
+            "✓ this CA is in the CA file",
             "← Certificate",
             "connect",
             "# HELP",
@@ -139,8 +139,8 @@ async def test_a_request_is_taken_apart(app: FirescreenApp, stand: Stand) -> Non
         await fill(pilot, cacert=f"{stand.folder}/other.crt")
         await pilot.press("f2")
         text = await until(pilot, "not trusted")
-        assert "that CA: not in the CA file" in text
-        assert "What it means" in text
+        assert "this CA: not in the CA file" in text
+        assert "Diagnosis" in text
 
         await fill(pilot, cacert=f"{stand.folder}/ca.crt", password="wrong")
         await pilot.press("f2")

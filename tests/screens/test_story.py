@@ -123,7 +123,7 @@ async def test_escape_keeps_the_answers(app: FirescreenApp) -> None:
         await until(pilot, "Components of the practice stack")
         await pilot.press("enter")
         text = await until(pilot, "Names and addresses")
-        assert "encrypted ▸" in text
+        assert "TLS ▸" in text
         assert "TLS + password" not in text
 
 
@@ -159,7 +159,7 @@ async def test_a_lab_is_followed_checked_and_done_for_one(app: FirescreenApp, wo
         await until(pilot, "✓ done")
         await until(pilot, "1 of 4 done")
         await pilot.press("n")
-        await until(pilot, "one small file")
+        await until(pilot, "from a small file")
         home = workspace / "practice" / "srv1" / "etc" / "node_exporter"
         (key,), (certificate,) = home.rglob("*.key"), home.rglob("*.crt")
         written = home / "web.yml"

@@ -46,7 +46,7 @@ async def test_five_components_with_both_guards_and_back(workspace: Path) -> Non
 
         await pilot.press("t")
         await until(pilot, lambda: not app.runs.working)
-        picture = await until(pilot, "● 8 open")
+        picture = await until(pilot, "● 8 unprotected")
         assert "alertmanagers" in picture
         await pilot.press("escape")
         await until(pilot, lambda: not app.session.busy)
@@ -61,7 +61,7 @@ async def test_five_components_with_both_guards_and_back(workspace: Path) -> Non
         assert "restarts 5 services" in plan
         assert "canary" not in plan, "with a password, all of them turn together"
         await pilot.press("j")
-        journey = await until(pilot, "goes to 7 files")
+        journey = await until(pilot, "copied to 7 files")
         assert "Not copied yet" in journey
         assert "✗" not in journey
         await pilot.press("escape")
@@ -80,13 +80,13 @@ async def test_five_components_with_both_guards_and_back(workspace: Path) -> Non
         assert "✗" not in proof
         assert proof.count("✓ 401") == 10
         assert proof.count("✓ refused") == 10
-        assert "✓ 5 of 5 are scraped" in proof
+        assert "✓ 5 of 5 targets are scraped" in proof
         assert app.run_state.canary == "", "with a password, all of them turn together"
         rows = {row.host: row for row in app.run_state.hosts}
         assert {host: row.state for host, row in rows.items()} == dict.fromkeys(app.session.hosts, "proven")
         assert all(row.done == row.total and row.error is None for row in rows.values())
         await pilot.press("j")
-        await until(pilot, "✓ 14 arrived, the same")
+        await until(pilot, "✓ 14 in place, identical")
         await pilot.press("end")
         keys = await until(pilot, "Private keys")
         assert "is in the workspace only" in " ".join(keys.replace("│", " ").split())
@@ -94,7 +94,7 @@ async def test_five_components_with_both_guards_and_back(workspace: Path) -> Non
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, VerificationPage))
         await pilot.press("t")
-        await until(pilot, "✓ 8 proven")
+        await until(pilot, "✓ 8 verified")
         assert "●" not in drawn(pilot)
         await pilot.press("enter")
         await until(pilot, "Command")

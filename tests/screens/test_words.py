@@ -83,7 +83,7 @@ async def test_the_manual_is_read_by_keyboard_alone() -> None:
         await until(pilot, "Getting started")
         await pilot.press("down", "down", "down", "enter")
         await until(pilot, "Manual · Commands")
-        await pilot.press(*["pagedown"] * 20)
+        await pilot.press(*["pagedown"] * 60)
         await until(pilot, "changes are pending")
         await pilot.press("escape")
         await until(pilot, "Getting started")

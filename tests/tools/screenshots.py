@@ -41,8 +41,8 @@ class Stop:
 
 WALK = (
     Stop((), "Components of the practice stack"),
-    Stop((), "answer anyone who asks", "home"),
-    Stop(("s",), "encrypted", "choices"),
+    Stop((), "components are unprotected", "home"),
+    Stop(("s",), "TLS + password", "choices"),
     Stop(("ctrl+s",), "Nothing has been written"),
     Stop(("n",) * 9, "Tell Prometheus"),
     Stop(("2",), "scheme: https", "plan"),
