@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,7 +23,7 @@ from wizard.connections.base import Connection
 from wizard.engine import Engine
 from wizard.errors import ServiceError
 from wizard.model import ComponentSpec, FileState, FlagPlace, HostSpec, Service, Stack, UserSpec
-from wizard.service_managers import registry
+from wizard.service_managers import discovery, process_list, registry
 from wizard.service_managers.base import Answers, Ask
 from wizard.service_managers.process_list import Process
 from wizard.workspace import Workspace
@@ -124,14 +125,18 @@ class Toy:
 
 @pytest.fixture
 def toy(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toy]:
-    # Only the toy searches this machine: another test's Prometheus may scrape a port that is this service's now, and
-    # would be a client of it.
-    for other in registry.all_managers():
-        monkeypatch.setattr(other, "discover", lambda *_: ())
     (tmp_path / "toy/etc").mkdir(parents=True)
     made = Toy(tmp_path / "toy", binaries.find("node_exporter", cache=cache).path, free_port())
     registry.register(made)
     made.start()
+
+    def look(connection: Connection) -> tuple[tuple[Process, ...], bool]:
+        # Another test's Prometheus on this machine may scrape a port that is the toy's now: it would be a client.
+        found, _ = process_list.look(connection)
+        own = made.child.pid if made.child is not None else 0
+        return tuple(process for process in found if process.pid == own), False
+
+    monkeypatch.setattr(discovery, "process_list", SimpleNamespace(**(vars(process_list) | {"look": look})))
     try:
         yield made
     finally:
