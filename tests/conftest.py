@@ -99,3 +99,11 @@ def practice(tmp_path: Path, cache: Path) -> Iterator[PracticeStack]:
 def free_port() -> int:
     """A port of 127.0.0.1 that nothing listens on."""
     return stand.free_port()
+
+
+@pytest.fixture
+def own_host_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locks hosts in the test's folder: this machine is a host of other tests too, which run at the same time."""
+    from wizard.engine.hosts import Hosts
+
+    monkeypatch.setattr(Hosts, "lock_path", lambda self, name: str(tmp_path / f"{name}.lock"))

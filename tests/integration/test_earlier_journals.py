@@ -13,6 +13,8 @@ from wizard.workspace import Workspace
 
 DATA = Path(__file__).parents[1] / "unit" / "data" / "journals"
 
+pytestmark = pytest.mark.usefixtures("own_host_lock")
+
 
 class Site:
     """A workspace and a host's files as an earlier version left them.

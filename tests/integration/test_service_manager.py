@@ -28,6 +28,8 @@ from wizard.service_managers.base import Answers, Ask
 from wizard.service_managers.process_list import Process
 from wizard.workspace import Workspace
 
+pytestmark = pytest.mark.usefixtures("own_host_lock")
+
 
 class Toy:
     """Runs one program with the flags of a file of JSON, which no other service manager has."""
