@@ -188,6 +188,20 @@ async def test_every_text_on_the_way_to_the_plan_is_readable(theme: Theme, size:
         assert not {name: texts for name, texts in poor.items() if texts}
 
 
+async def test_without_colour_the_chosen_row_is_still_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = make_app(build=engine(whole.WholeEngine()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "5 of 5")
+        strips = app.screen._compositor.render_strips()
+        marked = {
+            part.text.strip() for strip in strips for part in strip if part.style and part.style.underline
+        }
+        assert "Secure this machine" in marked
+        assert not any("Practise" in text for text in marked)
+        assert not poor_texts(pilot, 4.5)
+
+
 # -- the choice -----------------------------------------------------------------------------------------------
 
 
