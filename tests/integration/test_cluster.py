@@ -203,7 +203,7 @@ def test_what_alertmanager_refuses_is_found(content: str, words: str, folder: Pa
         (f"tls_server_config: {{{PAIR}}}\n{CLIENT}", "anybody may join"),
         (
             SERVER.replace("file: A", "file: J") + CLIENT,
-            "/junk holds no PEM certificate, so no client would be",
+            "/junk holds no PEM certificate, so every client would be rejected",
         ),
         (
             SERVER + CLIENT.replace("ca_file", "insecure_skip_verify: true, ca_file"),
