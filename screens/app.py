@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable
@@ -158,7 +157,7 @@ class FirescreenApp(Wizard):
         else:
             self.stack_session.scan()
         self.ask(self.client.interrupted_run, self._offer_recovery)
-        if not self.is_headless and sys.__stdin__ is not None and sys.__stdin__.isatty():
+        if not self.is_headless:
             self.set_interval(3, self._end_with_terminal)
 
     def _end_with_terminal(self) -> None:
