@@ -60,9 +60,10 @@ bench: ## Measures, against a yardstick in the same run; fails past a limit
 	@.ci/setup dev
 	@status=0; for file in tests/bench/bench_*.py; do .venv/bin/python "$$file" || status=1; done; exit $$status
 
-screenshots: ## Draws the README's pictures from the running program
+screenshots: ## Draws the README's pictures and its recording from the running program
 	@.ci/setup dev
 	.venv/bin/python tests/tools/screenshots.py
+	.venv/bin/python tests/tools/recording.py
 
 deb: ## Builds a Debian package of this checkout in dist (on Debian and Ubuntu)
 	@.ci/setup dev
