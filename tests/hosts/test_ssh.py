@@ -242,7 +242,7 @@ def test_refusals_say_what_where_and_what_to_do(host: SshConnection, tmp_path: P
     staged = host.stage(path_in_the_way, FileState(b"x"), tag="t")
     with pytest.raises(HostError, match="folder stands where a file"):
         host.commit(staged, path_in_the_way)
-    with pytest.raises(HostError, match="file stands where a folder"):
+    with pytest.raises(HostError, match="there is a file where a folder is needed"):
         host.make_folder(str(tmp_path / "file"), mode=0o700, owner="root", group="root")
     with pytest.raises(HostError, match="cannot be part of a file name"):
         host.staged_name("/etc/x", tag="../x")

@@ -348,7 +348,7 @@ def test_two_jobs_for_one_target_with_different_credentials(bench: Bench, config
     for name in ("alice", "bob"):
         (config.parent / f"{name}.txt").write_text(f"{name}'s password")
     listen = bench.practice.host("srv1").listen
-    head, _, _ = config.read_text().partition("  # What runs on srv1.")
+    head, _, _ = config.read_text().partition("  # The components on srv1.")
     config.write_text(
         head
         + "".join(

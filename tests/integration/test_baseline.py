@@ -145,7 +145,7 @@ def test_what_was_down_for_a_reason_that_the_run_is_to_cure_must_come_up(hand: H
     all_known(hand, prometheus="up", node="down")
     plan = hand.engine.plan(hand.stack("tls", "basic_auth"))
     (told,) = (each for each in plan.warnings if each.id == "down-before")
-    assert "HTTP response to HTTPS client" in told.what and "cure" in told.why
+    assert "HTTP response to HTTPS client" in told.what and "repair" in told.why
     outcome = hand.engine.apply(plan)
     assert (outcome.state, outcome.error) == ("proven", None)
     assert all(each.ok for each in outcome.attempts)

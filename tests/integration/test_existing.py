@@ -100,7 +100,7 @@ class Hand:
 
     def replace_job(self, text: str) -> None:
         """Another job in place of 'node'."""
-        head, _, _ = self.config.read_text().partition("  # What runs on srv1.")
+        head, _, _ = self.config.read_text().partition("  # The components on srv1.")
         self.config.write_text(head + text)
         self.reload()
 

@@ -171,7 +171,7 @@ def test_a_folder_in_place_of_a_file_is_left_alone(host: LocalConnection, tmp_pa
     with pytest.raises(HostError, match="not a regular file"):
         host.read(path)
     (tmp_path / "file").write_text("x")
-    with pytest.raises(HostError, match="file stands where a folder"):
+    with pytest.raises(HostError, match="there is a file where a folder is needed"):
         host.make_folder(str(tmp_path / "file"), mode=0o700, owner=ME, group=GROUP)
 
 
