@@ -186,7 +186,7 @@ def test_what_cannot_be_written_is_refused_with_words(here: IncusConnection, ins
             (lambda: put(here, "/srv/t/dir", small), "a folder stands where"),
             (
                 lambda: here.make_folder("/srv/t/file", mode=0o755, owner="root", group="root"),
-                "a file stands",
+                "there is a file",
             ),
             (lambda: here.read("/srv/t/dir"), "not a regular file"),
             (lambda: here.remove_folder("/srv/t/file"), "it is a file"),
