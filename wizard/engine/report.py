@@ -21,20 +21,33 @@ from wizard.model import (
 )
 from wizard.planner import paths
 from wizard.planner.health_findings import shown
+from wizard.planner.questions import level_name
 from wizard.redact import plain, redact
 
+_RENEWED = {"ca": "CA replaced", "certificates": "certificates replaced", "passwords": "password replaced"}
+"""What was done, by what was to be replaced though it serves."""
 _FEW = 3
 """Hosts that are named one by one; of more hosts with the same line, so many are named and the rest counted."""
 
 
 def title(plan: Plan) -> str:
-    """One line for the history."""
-    parts = [
-        f"{component.key}: {' + '.join(component.protect)}"
-        for component in plan.stack.components
-        if component.protect
-    ]
-    return ", ".join(parts) or "nothing to protect"
+    """What the run does, in one line for the history: what is secured or replaced, and where."""
+    secured = [component for component in plan.stack.components if component.protect]
+    if not secured:
+        return "Nothing to protect"
+    renewed = plan.answers.renew
+    if renewed:
+        done = [words for name, words in _RENEWED.items() if name in renewed]
+        done += [f"certificate of {key} replaced" for key in sorted(renewed - _RENEWED.keys())]
+        hosts = len({component.host for component in secured})
+        return f"{done[0][:1].upper()}{', '.join(done)[1:]} ({hosts} host{'s' if hosts > 1 else ''})"
+    keys: dict[str, list[str]] = {}
+    for component in secured:
+        keys.setdefault(level_name(component), []).append(component.key)
+    return "; ".join(
+        f"{level}: {', '.join(named) if len(named) <= _FEW else f'{len(named)} components'}"
+        for level, named in keys.items()
+    )
 
 
 def details(plan: Plan) -> tuple[str, ...]:

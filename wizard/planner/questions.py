@@ -15,7 +15,7 @@ from wizard.planner.certificate_names import certificate_names
 
 LEVELS: tuple[tuple[str, str, str], ...] = (
     ("", "keep as is", "Nothing about it is changed."),
-    ("tls", "TLS", "Traffic is encrypted; every client is answered."),
+    ("tls", "TLS", "Traffic is encrypted, but everyone who reaches the port can still read the metrics."),
     (
         "tls+basic_auth",
         "TLS + password",
@@ -32,6 +32,11 @@ LEVELS: tuple[tuple[str, str, str], ...] = (
         "Clients must show a certificate of your CA, and send user name and password.",
     ),
 )
+
+
+def level_name(component: ComponentSpec) -> str:
+    """How a component is to be protected, in words; 'keep as is' for no change."""
+    return next(name for key, name, _ in LEVELS if set(key.split("+")) - {""} == set(component.protect))
 
 
 HEADERS = {"X-Frame-Options": "deny", "X-Content-Type-Options": "nosniff"}

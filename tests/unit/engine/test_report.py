@@ -1,0 +1,43 @@
+"""What the history says of a run."""
+
+from __future__ import annotations
+
+import pytest
+
+from wizard.engine import report
+from wizard.model import Answers, ComponentSpec, Facts, HostSpec, Plan, Protection, Stack
+
+BOTH: tuple[Protection, ...] = ("tls", "basic_auth")
+ALL: tuple[Protection, ...] = ("basic_auth", "tls", "client_cert")
+
+
+def _plan(*levels: tuple[Protection, ...], renew: frozenset[str] = frozenset()) -> Plan:
+    hosts = [f"srv{number}" for number in range(1, len(levels) + 1)]
+    components = tuple(
+        ComponentSpec(host=host, name="node_exporter", protect=protect)
+        for host, protect in zip(hosts, levels, strict=True)
+    )
+    stack = Stack(hosts=tuple(HostSpec(name=host, connect="local") for host in hosts), components=components)
+    return Plan(stack=stack, facts=Facts({}), steps=(), probes=(), answers=Answers(renew=renew))
+
+
+@pytest.mark.parametrize(
+    ("plan", "title"),
+    [
+        (_plan(()), "Nothing to protect"),
+        (_plan(BOTH, ()), "TLS + password: srv1/node_exporter"),
+        (_plan(BOTH, ("tls",)), "TLS + password: srv1/node_exporter; TLS: srv2/node_exporter"),
+        (_plan(*[ALL] * 5), "mutual TLS + password: 5 components"),
+        (_plan(*[BOTH] * 5, renew=frozenset({"passwords"})), "Password replaced (5 hosts)"),
+        (
+            _plan(BOTH, renew=frozenset({"ca", "certificates"})),
+            "CA replaced, certificates replaced (1 host)",
+        ),
+        (
+            _plan(BOTH, ("tls",), renew=frozenset({"srv2/node_exporter"})),
+            "Certificate of srv2/node_exporter replaced (2 hosts)",
+        ),
+    ],
+)
+def test_the_title_says_what_was_done(plan: Plan, title: str) -> None:
+    assert report.title(plan) == title
