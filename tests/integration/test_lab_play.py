@@ -153,7 +153,7 @@ def test_each_lab_begins_on_its_own_and_the_last_step_done_for_me_does_what_is_m
 ) -> None:
     told: list[str] = []
     session = LabSession.open(engine, "node-password", progress=told.append)
-    assert any("speaks TLS already" in line for line in told)
+    assert any("uses TLS already" in line for line in told)
     before = snapshot(engine.workspace.practice)
     secrets = engine.workspace.users / "prometheus.password"
     events: list[Event] = []
