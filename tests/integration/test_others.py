@@ -403,7 +403,7 @@ def there_and_foreign(whole: Whole) -> None:
     said = " ".join(each.what for each in plan.warnings if each.id == "grafana-by-hand")
     assert "broken.yml cannot be read" in said
     assert "data source B" in said
-    assert "reader's browser" in said
+    assert "browser of the reader" in said
     assert "oauthPassThru" in said
     for path in added:
         shutil.rmtree(path.parents[2], ignore_errors=True)

@@ -77,13 +77,13 @@ def test_a_pack_is_proven_both_ways_and_one_that_proves_nothing_is_refused(
     file = pack / "010-open-key" / "lab.yaml"
     whole = file.read_text()
     for old, new, words in (
-        ("mode: '0644'}", "mode: '0600'}", "before anything was done"),
-        ("chmod 0640", "chmod 0644", "still not so"),
-        ("chmod 0640", "chmod 0640 no.key && chmod 0640", "did not work"),
+        ("mode: '0644'}", "mode: '0600'}", "passes before the step is done"),
+        ("chmod 0640", "chmod 0644", "✗ not done: "),
+        ("chmod 0640", "chmod 0640 no.key && chmod 0640", "node.key' failed: "),
         (
             "'0644'}\n",
             "'0644'}\n    - file: {on: srv1, path: w.yml, text: 'ca_file: /etc/x'}\n",
-            "not of the",
+            "not part of the practice stack",
         ),
     ):
         file.write_text(whole.replace(old, new, 1))
