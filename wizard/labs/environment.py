@@ -63,6 +63,14 @@ class LabEnvironment(ABC):
         return state.load(self._folder / f"{lab_id}.json")
 
     @abstractmethod
+    def require(self, lab: Lab) -> None:
+        """Refuses a lab that cannot be done on these hosts.
+
+        Raises:
+            InputError: it cannot.
+        """
+
+    @abstractmethod
     def conflict(self, lab: Lab) -> str:
         """What would be lost if this lab began or went on, as a sentence without a full stop; '' for nothing."""
 

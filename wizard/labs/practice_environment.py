@@ -41,6 +41,9 @@ class PracticeEnvironment(LabEnvironment):
         self._root = engine.workspace.practice
         self._packs = engine.workspace.packs
 
+    def require(self, lab: Lab) -> None:
+        """Every lab can be done on the practice stack."""
+
     def conflict(self, lab: Lab) -> str:
         """What would be lost if this lab began or went on, as a sentence without a full stop; '' for nothing."""
         current = self._current_lab()

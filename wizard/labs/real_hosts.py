@@ -62,6 +62,28 @@ class RealHosts(LabEnvironment):
         self._versions: dict[str, str] = {}
         self._homes: dict[str, str] = {}
 
+    def require(self, lab: Lab) -> None:
+        """Refuses a lab that cannot be done in this classroom.
+
+        Raises:
+            InputError: it cannot.
+        """
+        if not lab.real_hosts:
+            others = ", ".join(each.id for each in labs() if each.real_hosts)
+            raise InputError(
+                f"the lab '{lab.title}' works on the practice stack only",
+                where=self.title,
+                todo=f"Choose a lab for real hosts ({others}), or the practice stack: "
+                f"firescreen lab start {lab.id} --practice",
+            )
+        for role in dict.fromkeys(("prometheus", lab.steps[0].host)):
+            if self._classroom.host(role) is None:
+                raise InputError(
+                    f"this classroom has no host '{role}', which the lab '{lab.title}' needs",
+                    where=str(self._classroom.path),
+                    todo=f"Add it under hosts: {role}: {{connect: ssh, address: …}}",
+                )
+
     def conflict(self, lab: Lab) -> str:
         """What would be lost if this lab began or went on, as a sentence without a full stop; '' for nothing."""
         current = state.current_lab(self._folder)
@@ -77,7 +99,6 @@ class RealHosts(LabEnvironment):
 
     def prepare(self, lab: Lab, say: Say, *, tools: bool, suite: str) -> bool:
         """Connects to the hosts and keeps a snapshot of them, or goes on where the student was."""
-        self._require(lab)
         say(f"Connecting to the hosts of {self.title}")
         self._engine.reach(self._classroom.hosts)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -215,28 +236,6 @@ class RealHosts(LabEnvironment):
 
     def _connections(self) -> Hosts:
         return self._engine.connections(self._classroom.hosts)
-
-    def _require(self, lab: Lab) -> None:
-        """Refuses a lab that cannot be done in this classroom.
-
-        Raises:
-            InputError: it cannot.
-        """
-        if not lab.real_hosts:
-            others = ", ".join(each.id for each in labs() if each.real_hosts)
-            raise InputError(
-                f"the lab '{lab.title}' works on the practice stack only",
-                where=self.title,
-                todo=f"Choose a lab for real hosts ({others}), or the practice stack: "
-                f"firescreen lab start {lab.id} --practice",
-            )
-        for role in dict.fromkeys(("prometheus", lab.steps[0].host)):
-            if self._classroom.host(role) is None:
-                raise InputError(
-                    f"this classroom has no host '{role}', which the lab '{lab.title}' needs",
-                    where=str(self._classroom.path),
-                    todo=f"Add it under hosts: {role}: {{connect: ssh, address: …}}",
-                )
 
     def _settle(self, lab: Lab, say: Say) -> None:
         """Brings the hosts to the beginning of the lab, and keeps a snapshot of them."""

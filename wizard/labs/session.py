@@ -89,6 +89,7 @@ class LabSession:
         lab = find(lab_id, engine.workspace.packs)
         engine.workspace.ensure()
         environment = environment_for(engine, classroom)
+        environment.require(lab)
         conflict = "" if anew else environment.conflict(lab)
         if conflict:
             raise LabInProgressError(
