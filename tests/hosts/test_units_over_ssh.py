@@ -47,7 +47,7 @@ def test_they_are_secured_and_put_back(
         plan = engine.plan(stack)
         told = [warning.what for warning in plan.warnings if warning.id == "asked-by-http"]
         assert len(told) == 1
-        assert told[0].startswith("prometheus:/etc/cron.d/watch:1 asks node_exporter")
+        assert told[0].startswith("prometheus:/etc/cron.d/watch:1 uses http for node_exporter")
         outcome = engine.apply(plan)
         assert outcome.state == "proven", (outcome.error, getattr(outcome.error, "log", ""))
         key = srv1.root / "etc/node_exporter/node_exporter.key"

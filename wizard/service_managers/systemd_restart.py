@@ -275,18 +275,25 @@ def _refuse_without_rights(stderr: str, unit: str) -> None:
         )
 
 
+_ERROR = re.compile(r"\berr(or)?\b|\bfatal\b|unknown long flag", re.IGNORECASE)
+"""What a line holds that says why a program ended."""
+
+
 def _failed(connection: Connection, service: Service, before: _Before, reason: str) -> ServiceError:
     # The last words of a program that just died may still be on their way to the journal.
     connection.run(["journalctl", "--sync"], timeout=10)
     lines = journald.lines(connection, service.unit, 200, since=before.since)
     own = [line for line in lines if line.own and line.pid != before.pid]
-    # systemd may have started it again by now: the first new process is the one that gave up.
-    first = [line.text for line in own if line.pid == own[0].pid]
+    # systemd may have started it again by now: the first new process that says why is the one that gave up. One that
+    # systemd had started before, and that this restart stopped, has said nothing of the kind.
+    processes: dict[str, list[str]] = {}
+    for line in own:
+        processes.setdefault(line.pid, []).append(line.text)
+    first = next(iter(processes.values()), [])
     # Where there was none, the old one may have failed by itself; its farewell is no reason.
-    spoken = first or [line.text for line in lines if line.own]
-    telling = [
-        text for text in spoken if re.search(r"\berr(or)?\b|\bfatal\b|unknown long flag", text, re.IGNORECASE)
-    ]
+    spoken = list(processes.values()) or [[line.text for line in lines if line.own]]
+    errors = ([text for text in texts if _ERROR.search(text)] for texts in spoken)
+    telling: list[str] = next((found for found in errors if found), [])
     said = journald.message((telling or first)[-1]) if telling or first else ""
     return ServiceError(
         f"{service.unit} does not stay up: {said or reason or 'it gave no reason'}",
