@@ -25,6 +25,8 @@ pytestmark = pytest.mark.spread
 ROOT = Path(__file__).resolve().parents[2]
 MANUAL = ROOT / "assets" / "docs"
 DOCUMENTS = [ROOT / "README.md", *sorted(MANUAL.glob("*.md"))]
+FIRST_READ = {"README", "getting-started", "plain-mode"}
+"""What a newcomer types from; the other documents' commands run in make matrix."""
 FENCE = re.compile(r"^(?P<indent> *)```sh\n(?P<body>.*?)^ *```$", re.DOTALL | re.MULTILINE)
 NOT_RUN = {
     "git clone": "there is no network in tests",
@@ -89,7 +91,12 @@ def shell(command: str, folder: Path, cache: Path) -> subprocess.CompletedProces
 
 
 @pytest.mark.parametrize(
-    "document", [path for path in DOCUMENTS if runnable(path)], ids=lambda path: path.stem
+    "document",
+    [
+        pytest.param(path, marks=() if path.stem in FIRST_READ else pytest.mark.matrix, id=path.stem)
+        for path in DOCUMENTS
+        if runnable(path)
+    ],
 )
 def test_the_commands_of_a_document_run_as_printed(document: Path, folder: Path, cache: Path) -> None:
     printed = runnable(document)
