@@ -34,8 +34,8 @@ _ESCAPE = re.compile(
     rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[PX^_].*?\x1b\\|[ -/]*[0-~])", re.DOTALL
 )
 _MODE_QUERY = re.compile(rb"\x1b\[\?(\d+)\$p")
-HELP = b"The steps of the plan as they are done"
-HOME_HELP = b"Nothing of yours is changed from this"
+HELP = b"The steps of the plan:"
+HOME_HELP = b"The table shows what runs and how it answers"
 """A line of the first screen's help."""
 
 
@@ -110,8 +110,8 @@ def one_round() -> tuple[list[float], list[float]]:
         practice.up(workspace.root, workspace.cache)
         terminal = Terminal(workspace.root)
         try:
-            terminal.press(b"", b"What runs in practice", b"2 of 2")
-            terminal.press(b"s", b"from now on", b"Leave it empty")
+            terminal.press(b"", b"Components of the practice stack", b"2 of 2")
+            terminal.press(b"s", b"new level", b"Leave it empty")
             terminal.press(b"\x13", b"Nothing has been written yet")
             terminal.press(b"a", b"Apply this plan?")
             terminal.press(b"\r", "✓".encode())  # the first step is done: the apply runs
@@ -121,12 +121,12 @@ def one_round() -> tuple[list[float], list[float]]:
                 if not waited:
                     break  # the run was over before the key came
                 busy.append(waited)
-                if b"proven" in terminal.back():
+                if b"verified" in terminal.back():
                     break
             else:
-                terminal.press(b"", b"proven")
+                terminal.press(b"", b"verified")
             terminal.settle(0.5)
-            for _ in range(2):  # from the proof, or from a dialog over it, back to the first screen
+            for _ in range(2):  # from the verification, or from a dialog over it, back to the first screen
                 terminal.back()
             idle = []
             for _ in busy:
