@@ -4,34 +4,31 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from wizard.config_files import prometheus as scrape
 from wizard.model import (
-    Change,
     ContentKind,
-    FileState,
     HostFacts,
     OwnFiles,
-    PlannedStep,
     Role,
     Service,
-    StepKind,
-    Typed,
     UserSpec,
-    WriteFile,
 )
 from wizard.planner import identity
 from wizard.planner.client_endpoints import Place, located, places
+from wizard.planner.participant import Participant
 from wizard.planner.server_facts import Server
 from wizard.planner.service_folders import comes_after, config_folder, file_stem
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class Client(Participant):
     """A component that asks others: a Prometheus by its jobs, a blackbox exporter by its modules."""
 
+    role: ClassVar[Role] = Role.CLIENT
     host: HostFacts
     service: Service
     own: OwnFiles
@@ -39,9 +36,14 @@ class Client:
     """Further instances that read the same configuration: they take an edit of it as well."""
 
     @property
-    def key(self) -> str:
-        """`host/component`, of a further instance `host/component/unit`."""
-        return self.service.key
+    def component(self) -> str:
+        """The name of its component."""
+        return self.service.component
+
+    @property
+    def instance(self) -> str:
+        """The unit of a further instance on its host; '' for the usual one."""
+        return self.service.instance
 
     @property
     def place(self) -> str:
@@ -110,45 +112,6 @@ class Client:
     def means(self, address: str, server: Server, *, scheme: str = "") -> bool:
         """Whether host:port, as this client has it, is that server as seen from the client's host."""
         return identity.means(self.host, address, server.listener, scheme=scheme)
-
-    def write(
-        self,
-        path: str,
-        after: FileState,
-        content_kind: ContentKind,
-        *,
-        why: str,
-        by_hand: tuple[Typed, ...],
-        about: tuple[str, ...] = (),
-    ) -> WriteFile:
-        """A change of one file on its host, from what was read there."""
-        return WriteFile(
-            host=self.host.spec.name,
-            path=path,
-            before=self.host.files.get(path),
-            after=after,
-            content_kind=content_kind,
-            why=why,
-            secret=content_kind in (ContentKind.PRIVATE_KEY, ContentKind.PASSWORD),
-            about=about,
-            by_hand=by_hand,
-        )
-
-    def step(
-        self, kind: StepKind, *, title: str, why: str, changes: Iterable[Change], step_id: str = ""
-    ) -> PlannedStep:
-        """A step that is about this client; its id is made of kind and key where none is given."""
-        return PlannedStep(
-            id=step_id or f"{kind}:{self.key}",
-            kind=kind,
-            title=title,
-            host=self.host.spec.name,
-            why=why,
-            changes=tuple(changes),
-            role=Role.CLIENT,
-            component=self.service.component,
-            instance=self.service.instance,
-        )
 
     @property
     def config_kind(self) -> ContentKind:

@@ -3,42 +3,42 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from wizard.components import component as find_component
 from wizard.config_files import unit_settings
 from wizard.errors import InputError
 from wizard.model import (
-    Change,
     ComponentSpec,
-    ContentKind,
-    FileState,
     HostFacts,
     MakeFolder,
-    PlannedStep,
     Role,
     Service,
-    StepKind,
-    Typed,
-    WriteFile,
 )
 from wizard.planner import identity, manual_commands
+from wizard.planner.participant import Participant
 from wizard.planner.service_folders import comes_after, file_stem, home_folder
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class Server(Participant):
     """A component that is to be protected, with what is known of it."""
 
+    role: ClassVar[Role] = Role.SERVER
     spec: ComponentSpec
     host: HostFacts
     service: Service
 
     @property
-    def key(self) -> str:
-        """`host/component`, of a further instance `host/component/unit`."""
-        return self.spec.key
+    def component(self) -> str:
+        """The name of its component."""
+        return self.spec.name
+
+    @property
+    def instance(self) -> str:
+        """The unit of a further instance on its host; '' for the usual one."""
+        return self.spec.unit
 
     @property
     def title(self) -> str:
@@ -197,45 +197,6 @@ class Server:
             by_hand=manual_commands.folder(path, mode=0o755, owner="root", group="root"),
         )
         return (made,)
-
-    def write(
-        self,
-        path: str,
-        after: FileState,
-        content_kind: ContentKind,
-        *,
-        why: str,
-        by_hand: tuple[Typed, ...],
-        about: tuple[str, ...] = (),
-    ) -> WriteFile:
-        """A change of one file on its host, from what was read there."""
-        return WriteFile(
-            host=self.host.spec.name,
-            path=path,
-            before=self.host.files.get(path),
-            after=after,
-            content_kind=content_kind,
-            why=why,
-            secret=content_kind in (ContentKind.PRIVATE_KEY, ContentKind.PASSWORD),
-            about=about,
-            by_hand=by_hand,
-        )
-
-    def step(
-        self, kind: StepKind, *, title: str, why: str, changes: Iterable[Change], step_id: str = ""
-    ) -> PlannedStep:
-        """A step that is about this server; its id is made of kind and key where none is given."""
-        return PlannedStep(
-            id=step_id or f"{kind}:{self.key}",
-            kind=kind,
-            title=title,
-            host=self.host.spec.name,
-            why=why,
-            changes=tuple(changes),
-            role=Role.SERVER,
-            component=self.spec.name,
-            instance=self.spec.unit,
-        )
 
 
 def refuse_out_of_reach(service: Service) -> None:
