@@ -11,7 +11,7 @@ from textual.widgets import Footer
 
 from screens.state_styles import place
 from screens.themes import NO_HOST, host_colours
-from screens.widgets.title_bar import TitleBar
+from screens.widgets.title_bar import Stage, TitleBar
 
 if TYPE_CHECKING:
     from screens.interface import Wizard
@@ -26,11 +26,13 @@ NOT_OURS = {"app.focus_next", "app.focus_previous", "screen.copy_text"}
 class Page(Screen[None]):
     """Base of the full screens.
 
-    `PLACE` stands in the bar, `HELP` is what `?` shows above the list of keys. A page that draws the run or
-    the session overrides `show_run` or `show_session`; both are called once when it mounts.
+    `PLACE` stands in the bar, or the stages of the way if it has a `STAGE`; `HELP` is what `?` shows above the
+    list of keys. A page that draws the run or the session overrides `show_run` or `show_session`; both are called
+    once when it mounts.
     """
 
     PLACE: ClassVar[str] = ""
+    STAGE: ClassVar[Stage | None] = None
     HELP: ClassVar[str] = ""
     AUTO_FOCUS = "*"
 
@@ -47,7 +49,7 @@ class Page(Screen[None]):
     def compose(self) -> ComposeResult:
         """The frame around `body`."""
         bar = TitleBar()
-        bar.place = self.PLACE
+        bar.place, bar.stage = self.PLACE, self.STAGE
         yield bar
         yield from self.body()
         yield Footer(show_command_palette=False)
@@ -78,9 +80,23 @@ class Page(Screen[None]):
         if self.is_open:
             self.show_run(state)
 
-    def set_place(self, place: str) -> None:
-        """Says in the bar where one is."""
-        self.query_one(TitleBar).place = place
+    def set_place(self, place: str, stage: Stage | None = None) -> None:
+        """Says in the bar where one is: by name, or on the way from scan to verification."""
+        bar = self.query_one(TitleBar)
+        bar.place, bar.stage = place, stage
+
+    def on_title_bar_stage_chosen(self, event: TitleBar.StageChosen) -> None:
+        """Back to the page of a stage that is done; Escape goes there one page at a time."""
+        pages = [page for page in self.app.screen_stack if isinstance(page, Page)]
+        if self.firescreen.runs.working:
+            self.app.notify("A run is in progress. Wait until it ends, or stop it.", severity="warning")
+        elif event.stage is Stage.SCAN:
+            self.firescreen.go_home()
+        elif any(page.STAGE is event.stage for page in pages):
+            while isinstance(self.app.screen, Page) and self.app.screen.STAGE is not event.stage:
+                self.app.pop_screen()
+        else:
+            self.app.notify("The plan was applied: choose again, and a new plan is made.")
 
     def set_hosts(self, names: tuple[str, ...]) -> None:
         """Names hosts in the title bar, each in its own colour."""

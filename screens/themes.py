@@ -142,6 +142,15 @@ LIGHT_16_TOKENS = Tokens(
 CONTRAST_16_TOKENS = replace(DARK_16_TOKENS, quiet="#ffffff", faint="#aaaaaa", line="#aaaaaa")
 
 
+LAYOUT = {
+    "panel-border": "round",
+    "panel-padding": "0 1",
+    "page-padding": "0 1",
+    "gap": "1",
+}
+"""The one border and the one scale of spaces, as variables of the style sheets: cells above and beside."""
+
+
 def _theme(name: str, tokens: Tokens, *, dark: bool) -> Theme:
     return Theme(
         name=name,
@@ -233,11 +242,11 @@ def preferred(environment: Mapping[str, str]) -> str:
 
 
 def extra_variables(theme: Theme) -> dict[str, str]:
-    """Our own two variables for a theme that is not ours, mixed from its text and its ground."""
+    """Our own variables: the layout, and for a theme that is not ours two colours mixed from its text and its ground."""
     if "quiet" in theme.variables:
-        return {}
+        return LAYOUT
     if theme.ansi:
-        return {"quiet": "ansi_default", "faint": "ansi_default"}
+        return {**LAYOUT, "quiet": "ansi_default", "faint": "ansi_default"}
     colours = theme.to_color_system().generate()
     text, ground = Color.parse(colours["foreground"]), Color.parse(colours["background"])
-    return {"quiet": text.blend(ground, 0.2).hex, "faint": text.blend(ground, 0.5).hex}
+    return {**LAYOUT, "quiet": text.blend(ground, 0.2).hex, "faint": text.blend(ground, 0.5).hex}

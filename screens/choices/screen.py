@@ -16,6 +16,7 @@ from screens.choices.levels import is_level, level_rows
 from screens.routes import Route
 from screens.widgets.button import ActionButton
 from screens.widgets.field import Field
+from screens.widgets.title_bar import Stage
 
 if TYPE_CHECKING:
     from wizard.model import Question, Stack
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 class ChoicesPage(Page):
     """Asks how the components are to be protected."""
 
-    PLACE = "Choices · 2 of 5"
+    PLACE = "Choices"
+    STAGE = Stage.CHOOSE
     HELP = """\
 Enter accepts an answer and goes to the next question; the arrow keys choose. Nothing is written yet: the next screen \
 shows every change, and asks before the first is made.

@@ -37,6 +37,7 @@ from screens.plan.text import (
 from screens.routes import MapView, Route
 from screens.state_styles import describe_error
 from screens.widgets.tabs import Tabs
+from screens.widgets.title_bar import Stage
 
 if TYPE_CHECKING:
     from screens.state import ErrorMessage, Session
@@ -46,7 +47,8 @@ if TYPE_CHECKING:
 class PlanPage(Page):
     """Shows every step of the plan, and applies it."""
 
-    PLACE = "Plan · 3 of 5"
+    PLACE = "Plan"
+    STAGE = Stage.PLAN
     HELP = """\
 Left: hosts, their components, and the steps of each. Steps are numbered in the order in which they are applied. Enter \
 folds and unfolds a host or a component; 'n' and 'b' go to the next and the previous step. Right: why a step is there, \

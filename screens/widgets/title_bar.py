@@ -1,8 +1,15 @@
-"""The line on top of every screen: Firescreen, the name of the screen, and the current hosts in their colours."""
+"""The line on top of every screen: Firescreen, the name of the screen, and the current hosts in their colours.
+
+While something is being secured, the stages of the way stand in place of the name.
+"""
 
 from __future__ import annotations
 
+from enum import IntEnum
+
+from textual import events
 from textual.content import Content
+from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
@@ -11,6 +18,18 @@ from screens.themes import CHIP_TEXT, NO_HOST
 
 MANY = 8
 """Hosts up to which each is named."""
+
+HEAD = " Firescreen "
+
+
+class Stage(IntEnum):
+    """A stage of the way from a scan to a verified stack."""
+
+    SCAN = 0
+    CHOOSE = 1
+    PLAN = 2
+    APPLY = 3
+    VERIFY = 4
 
 
 class TitleBar(Widget):
@@ -22,22 +41,59 @@ class TitleBar(Widget):
     """
 
     place: reactive[str] = reactive("")
-    """Where one is, e.g. 'Choices · 2 of 5'."""
+    """Where one is, e.g. 'History'; drawn where there is no stage."""
+    stage: reactive[Stage | None] = reactive(None)
+    """Where one is on the way from scan to verification; None elsewhere."""
     hosts: reactive[tuple[tuple[str, str], ...]] = reactive(())
     """(name, its colour) of the current hosts; the name is always written, so the colour says nothing alone."""
     lead: reactive[str] = reactive("")
     """A word before the hosts, e.g. 'practice'."""
 
+    class StageChosen(Message):
+        """A stage that is done was clicked."""
+
+        def __init__(self, stage: Stage) -> None:
+            super().__init__()
+            self.stage = stage
+
     def render(self) -> Content:
         """The whole line."""
         room = self.size.width
-        head = Content.assemble((" Firescreen ", "bold $primary"), ("│ ", "$quiet"))
-        right = self._tags(max(room - head.cell_length - 12, 0))
-        rest = max(room - head.cell_length - right.cell_length - 1, 0)
-        return Content.assemble(head, fit(self.place, rest), " ", right)
+        head = Content.assemble((HEAD, "bold $primary"), ("│ ", "$quiet"))
+        if self.stage is None:
+            right = self._tags(max(room - head.cell_length - 12, 0))
+            rest = max(room - head.cell_length - right.cell_length - 1, 0)
+            return Content.assemble(head, fit(self.place, rest), " ", right)
+        steps = Content.styled(" ─ ", "$faint").join(self._stage(stage) for stage in Stage)
+        right = self._tags(max(room - head.cell_length - steps.cell_length - 1, 0))
+        rest = max(room - head.cell_length - steps.cell_length - right.cell_length, 0)
+        return Content.assemble(head, steps, " " * rest, right)
+
+    def _stage(self, stage: Stage) -> Content:
+        """The current one reversed, those that are done with a tick."""
+        if stage == self.stage:
+            return Content.styled(f" {stage.name.capitalize()} ", "bold reverse $primary")
+        return Content.styled(self._words(stage), "$success" if self._is_done(stage) else "$quiet")
+
+    def _words(self, stage: Stage) -> str:
+        if stage == self.stage:
+            return f" {stage.name.capitalize()} "
+        return f"✓ {stage.name.capitalize()}" if self._is_done(stage) else stage.name.capitalize()
+
+    def _is_done(self, stage: Stage) -> bool:
+        return self.stage is not None and stage < self.stage
+
+    def on_click(self, event: events.Click) -> None:
+        """Goes back to the stage under the mouse."""
+        edge = len(HEAD) + 2
+        for stage in Stage if self.stage is not None else ():
+            end = edge + len(self._words(stage))
+            if edge <= event.x < end and self._is_done(stage):
+                self.post_message(self.StageChosen(stage))
+            edge = end + 3
 
     def _tags(self, room: int) -> Content:
-        lead = f"{self.lead} " if self.lead else ""
+        lead = f"{self.lead} " if self.lead and len(self.lead) < room else ""
         shown = Content.styled(lead, "$quiet")
         if len(self.hosts) > MANY:  # all of them: none is in hand
             return Content.assemble(shown, (f" {len(self.hosts)} hosts ", f"bold {CHIP_TEXT} on {NO_HOST}"))
