@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import bases
 import pytest
+from docker_stand import Docker
 from host_shapes import NEXT
 from incus_hosts import Incus, Instance
 from machines import Machine, Network
@@ -57,3 +58,10 @@ def instance(request: pytest.FixtureRequest, incus: Incus) -> Iterator[Instance]
     """A container with Prometheus as Debian sets it up (and node_exporter), once of each suite for all tests."""
     with Instance(str(request.param), "prometheus", incus) as instance:
         yield instance
+
+
+@pytest.fixture(scope="session")
+def docker(network: Network) -> Iterator[Docker]:
+    """A dockerd in this test run's network; programs find it by `Docker.environment`."""
+    with Docker(network) as docker:
+        yield docker

@@ -1,0 +1,369 @@
+"""A real dockerd in the test's own network, with socket and data of its own, and images made of real programs.
+
+    with Network() as network, Docker(network) as docker:
+        image = docker.image("prometheus")
+        docker.compose("up", "-d", folder=project, generation="trixie")
+
+Nothing is installed: Debian's packages are unpacked into the cache and run from there. Containers, daemon and folder
+end with the context. A test stands outside of the daemon's network (see `Network.entered`, `Network.enter`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+import bases
+from machines import Network, _call
+
+from wizard import binaries
+from wizard.binaries import apt
+from wizard.binaries.table import Row
+
+GENERATIONS = {"bookworm": 1, "trixie": 2, "sid": 2}
+"""Debian's suites by the major version of their compose: 1.29 in Python, then plugins of `docker`."""
+ENGINE_SUITE = "bookworm"
+_ENGINE = (
+    ("docker.io", "containerd", "runc", "tini", "iptables"),
+    ("libdevmapper1.02.1", "libseccomp2", "libip4tc2", "libip6tc2", "libxtables12"),
+    ("libmnl0", "libnetfilter-conntrack3", "libnfnetlink0", "libnftnl11"),
+)
+_COMPOSE_1 = (
+    ("docker-compose", "python3-docker", "python3-dockerpty", "python3-docopt", "python3-dotenv"),
+    ("python3-yaml", "python3-jsonschema", "python3-attr", "python3-pyrsistent", "python3-six"),
+    ("python3-requests", "python3-urllib3", "python3-certifi", "python3-chardet", "python3-idna"),
+    ("python3-texttable", "python3-websocket", "python3-cached-property", "python3-distro"),
+    ("python3-charset-normalizer", "python3-pkg-resources"),
+)
+_DEFAULTS = {
+    "prometheus": (
+        "--config.file=/etc/prometheus/prometheus.yml",
+        "--storage.tsdb.path=/prometheus",
+    ),
+    "alertmanager": ("--config.file=/etc/alertmanager/alertmanager.yml", "--storage.path=/alertmanager"),
+    "blackbox_exporter": ("--config.file=/etc/blackbox_exporter/config.yml",),
+    "node_exporter": (),
+    "pushgateway": (),
+}
+"""The default command (CMD) of each component's official image; their entry points are the programs themselves."""
+_PORTS = {
+    "prometheus": 9090,
+    "alertmanager": 9093,
+    "blackbox_exporter": 9115,
+    "node_exporter": 9100,
+    "pushgateway": 9091,
+}
+_FILES = {
+    "etc/prometheus/prometheus.yml": "scrape_configs:\n"
+    "  - job_name: prometheus\n    static_configs:\n      - targets: ['localhost:9090']\n",
+    "etc/alertmanager/alertmanager.yml": "route:\n  receiver: nobody\nreceivers:\n  - name: nobody\n",
+    "etc/blackbox_exporter/config.yml": "modules:\n  http_2xx:\n    prober: http\n",
+}
+_LIBRARY = re.compile(r"(?:=> )?(/\S+) \(0x")
+
+
+def packages(names: tuple[str, ...], suite: str) -> Path:
+    """The folder into which these packages of Debian's `suite` are unpacked, fetched if they are not there."""
+    row = Row(name=names[0], names=(names[0],), packages=tuple((name,) for name in names))
+    cache = bases.cache() / "programs"
+    apt.unpack(row, cache=cache, suite=suite, say=lambda _: None)
+    return apt.folder(cache, suite, row)
+
+
+def _sweep() -> None:
+    """Ends what a test run left behind that was killed; its folder goes with the next network."""
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            named = re.search(rb"/firescreen-(\d+)-docker-", (entry / "cmdline").read_bytes())
+            if named and entry.name.isdecimal() and not Path("/proc", named[1].decode()).exists():
+                os.kill(int(entry.name), signal.SIGKILL)
+    for folder in Path(tempfile.gettempdir()).glob("firescreen-*-docker-*"):
+        if not Path("/proc", folder.name.split("-")[1]).exists():
+            _unmount(folder)
+
+
+def _unmount(folder: Path) -> None:
+    for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+        place = line.split(" ")[1]
+        if place.startswith(f"{folder}/"):
+            subprocess.run(["umount", "-l", place], capture_output=True, timeout=30, check=False)
+
+
+class Docker:
+    """A daemon of its own, up while the context lasts."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.folder = Path(tempfile.mkdtemp(prefix=f"firescreen-{os.getpid()}-docker-"))
+        self.socket = self.folder / "docker.sock"
+        self._daemon: subprocess.Popen[bytes] | None = None
+        self._images: set[str] = set()
+        self._tools: set[str] = set()
+
+    def __enter__(self) -> Docker:
+        bases.require()
+        _sweep()
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._daemon is not None and self._daemon.poll() is None:
+                with suppress(RuntimeError, subprocess.TimeoutExpired):
+                    every = self.docker("ps", "-aq").split()
+                    if every:
+                        self.docker("rm", "--force", "--volumes", *every)
+        finally:
+            self.stop()
+            _unmount(self.folder)
+            _call(["rm", "-rf", "--one-file-system", self.folder])
+
+    def environment(self, generation: str = "bookworm") -> dict[str, str]:
+        """What `docker`, `docker-compose` and, from trixie on, `docker compose` need to be found and to find the daemon."""
+        tools = self._commands(generation)
+        return {
+            "PATH": f"{tools}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "DOCKER_HOST": f"unix://{self.socket}",
+            "DOCKER_CONFIG": str(tools / "settings"),
+        }
+
+    def docker(self, *words: str, timeout: float = 120) -> str:
+        """Runs `docker`; RuntimeError with what it said if it fails."""
+        return self._run(["docker", *words], "bookworm", timeout=timeout)
+
+    def compose(
+        self,
+        *words: str,
+        folder: Path,
+        generation: str = "bookworm",
+        environment: Mapping[str, str] | None = None,
+        timeout: float = 120,
+    ) -> str:
+        """Runs that generation's compose in `folder`; RuntimeError with what it said if it fails."""
+        command = ["docker-compose"] if GENERATIONS[generation] == 1 else ["docker", "compose"]
+        return self._run(
+            [*command, *words], generation, folder=folder, environment=environment, timeout=timeout
+        )
+
+    def image(self, component: str, *, user: str = "65534", suite: str = "") -> str:
+        """The name of an image with the real program as uid `user` ('' or 0: root), made when it is first asked for.
+
+        Entry point, default command, working folder and owner of the data folder are those of the official image;
+        like there, a busybox has `sh`, `wget` and `nc`.
+
+        Args:
+            component: as in `wizard.components`, e.g. node_exporter.
+            user: the uid that the image names.
+            suite: whose program; '' for this machine's own suite.
+        """
+        name = f"local/{component.replace('_', '-')}:{suite or 'own'}-{user or 'root'}"
+        if name not in self._images:
+            tree = self.folder / "tree"
+            program = Path(binaries.find(component, cache=bases.cache() / "programs", suite=suite).path)
+            if program.parent.name == "run":
+                # A script for a program that lies elsewhere than it expects; in an image it does not.
+                program = _unwrapped(program, tree)
+            _grow(tree, component, program, user)
+            data = {"prometheus": "/prometheus", "alertmanager": "/alertmanager"}.get(component, "/")
+            changes = [
+                f'ENTRYPOINT ["/bin/{component}"]',
+                f"EXPOSE {_PORTS[component]}",
+                f"WORKDIR {data}",
+                "ENV PATH=/bin",
+            ]
+            words = ", ".join(f'"{word}"' for word in _DEFAULTS[component])
+            changes += [f"CMD [{words}]"] if words else []
+            changes += [f"VOLUME {data}"] if data != "/" else []
+            changes += [f"USER {user}"] if user else []
+            packed = self.folder / "tree.tar"
+            _call(["tar", "-C", tree, "-cf", packed, "."])
+            self.docker(
+                "import", *(word for change in changes for word in ("--change", change)), str(packed), name
+            )
+            packed.unlink()
+            shutil.rmtree(tree)
+            self._images.add(name)
+        return name
+
+    def wait_for(self, url: str, *, seconds: float = 60) -> str:
+        """The body at `url` once somebody answers there with 200, asked from the daemon's network."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                with urllib.request.urlopen(url, timeout=5) as response:
+                    return str(response.read().decode("utf-8", "replace"))
+            except OSError as problem:
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"nobody answers at {url}: {problem}") from None
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Ends the daemon, and with it its containers."""
+        if self._daemon is not None and self._daemon.poll() is None:
+            self._daemon.send_signal(signal.SIGTERM)
+            try:
+                self._daemon.wait(60)
+            except subprocess.TimeoutExpired:
+                self._daemon.kill()
+                self._daemon.wait(20)
+
+    def restart(self) -> None:
+        """Ends the daemon and starts it again; containers come back as their restart policy says."""
+        self.stop()
+        self._start()
+
+    def _start(self) -> None:
+        engine, *libraries = (packages(names, ENGINE_SUITE) for names in _ENGINE)
+        tools = self.folder / "engine"
+        tools.mkdir(exist_ok=True)
+        (self.folder / "daemon.json").write_text("{}\n")
+        for name in ("iptables", "ip6tables", "iptables-save", "iptables-restore"):
+            _link(tools / name, engine / "usr/sbin/xtables-nft-multi")
+        path = f"{engine / 'usr/sbin'}:{engine / 'usr/bin'}:{tools}:{os.environ['PATH']}"
+        found = [folder for root in (engine, *libraries) for folder in root.glob("*/**/*-linux-gnu*")]
+        with (self.folder / "log").open("ab") as log:
+            self._daemon = subprocess.Popen(
+                [
+                    # Ends with this process, however that ends, and its containers with it.
+                    *("setpriv", "--pdeathsig", "TERM", "--", *self.network.enter),
+                    str(engine / "usr/sbin/dockerd"),
+                    *("--host", f"unix://{self.socket}", "--config-file", str(self.folder / "daemon.json")),
+                    *("--data-root", str(self.folder / "data"), "--exec-root", str(self.folder / "exec")),
+                    *("--pidfile", str(self.folder / "pid"), "--storage-driver", "overlay2"),
+                    *("--group", "root", "--shutdown-timeout", "5"),
+                ],
+                env={
+                    **os.environ,
+                    "PATH": path,
+                    "LD_LIBRARY_PATH": ":".join(map(str, found)),
+                    "XTABLES_LIBDIR": str(next(engine.glob("usr/lib/*/xtables"))),
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                self.docker("version", timeout=20)
+                return
+            except RuntimeError as problem:
+                if time.monotonic() > deadline or self._daemon.poll() is not None:
+                    said = (self.folder / "log").read_text(errors="replace")[-3000:]
+                    raise RuntimeError(f"dockerd did not start: {problem}\n{said}") from None
+            time.sleep(0.05)
+
+    def _commands(self, generation: str) -> Path:
+        """A folder with the commands of that generation."""
+        tools = self.folder / f"commands-{generation}"
+        if generation not in self._tools:
+            engine = packages(_ENGINE[0], ENGINE_SUITE)
+            plugins = tools / "settings/cli-plugins"
+            plugins.mkdir(parents=True, exist_ok=True)
+            (tools / "settings/config.json").write_text("{}\n")
+            _link(tools / "docker", engine / "usr/bin/docker")
+            if GENERATIONS[generation] == 1:
+                write_compose_1(tools / "docker-compose")
+            else:
+                plugin = compose_plugin(generation)
+                _link(tools / "docker-compose", plugin)
+                _link(plugins / "docker-compose", plugin)
+            self._tools.add(generation)
+        return tools
+
+    def _run(
+        self,
+        argv: list[str],
+        generation: str,
+        *,
+        folder: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        timeout: float,
+    ) -> str:
+        ended = subprocess.run(
+            argv,
+            cwd=folder,
+            env={**os.environ, **self.environment(generation), **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if ended.returncode:
+            raise RuntimeError(f"{shlex.join(argv)}: {(ended.stderr or ended.stdout).strip()[-3000:]}")
+        return ended.stdout
+
+
+def compose_plugin(suite: str) -> Path:
+    """The compose of trixie or sid, which runs without `docker` too; `config` needs no daemon."""
+    return packages(("docker-compose",), suite) / "usr/libexec/docker/cli-plugins/docker-compose"
+
+
+def write_compose_1(place: Path) -> None:
+    """Writes a command that runs bookworm's compose 1.29 from where its packages are unpacked."""
+    roots = [packages(names, ENGINE_SUITE) for names in _COMPOSE_1]
+    modules = ":".join(str(root / "usr/lib/python3/dist-packages") for root in roots)
+    place.write_text(
+        f"#!/bin/sh\nPYTHONPATH={shlex.quote(modules)} exec /usr/bin/python3 -s -W ignore -c "
+        '\'import sys; from compose.cli.main import main; sys.argv[0] = "docker-compose"; main()\' "$@"\n'
+    )
+    place.chmod(0o755)
+
+
+def _unwrapped(script: Path, tree: Path) -> Path:
+    """The program behind a script of `wizard.binaries`; the folder that it reads is put into `tree`."""
+    unpacked, row = script.parent.parent, binaries.load().row(script.name)
+    if row.reads:
+        shutil.copytree(unpacked / row.reads.lstrip("/"), tree / row.reads.lstrip("/"), symlinks=True)
+    return next(unpacked / path for path in apt.row_paths(row) if (unpacked / path).is_file())
+
+
+def _grow(tree: Path, component: str, program: Path, user: str) -> None:
+    """Makes the tree of an image: the program, the libraries that it names, and what the official image has beside it."""
+    for name in ("bin", "etc", "tmp"):
+        (tree / name).mkdir(parents=True, exist_ok=True)
+    (tree / "tmp").chmod(0o1777)
+    (tree / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n")
+    (tree / "etc/group").write_text("root:x:0:\nnobody:x:65534:\n")
+    shutil.copy(program, tree / "bin" / component)
+    box = packages(("busybox-static",), ENGINE_SUITE) / "bin/busybox"
+    shutil.copy(box, tree / "bin/busybox")
+    for name in ("sh", "cat", "wget", "nc", "grep", "sleep", "id", "ls"):
+        (tree / "bin" / name).symlink_to("busybox")
+    said = subprocess.run(["ldd", program], capture_output=True, text=True, timeout=30, check=False).stdout
+    for library in map(Path, _LIBRARY.findall(said)):
+        place = tree / library.relative_to("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(library, place)
+    for name, text in _FILES.items():
+        if name.startswith(f"etc/{component}/"):
+            (tree / name).parent.mkdir(parents=True)
+            (tree / name).write_text(text)
+    if component in ("prometheus", "alertmanager"):
+        (tree / component).mkdir()
+        if user.isdecimal():
+            os.chown(tree / component, int(user), int(user))
+
+
+def _link(place: Path, target: Path) -> None:
+    if not place.is_symlink():
+        place.symlink_to(target)
