@@ -65,8 +65,8 @@ class AttemptDialog(Dialog[None]):
 
             from screens.engine_client.client import lines_of
 
-            self._part = found.mend
-            self.query_one("#fix", ActionButton).display = bool(found.mend)
+            self._part = found.menu_entry
+            self.query_one("#fix", ActionButton).display = bool(found.menu_entry)
             told = Content("\n").join([safe(line, 600) for line in lines_of(found)])
             text = Content.assemble(inside(self._attempt), "\n\n", ("Diagnosis", "bold $primary"), "\n", told)
             self.query_one(".text Static", Static).update(text)

@@ -97,7 +97,7 @@ class DiagnosisDialog(Dialog[None]):
         self.query_one("#meaning", Static).update(words)
         open_still = found is not None and bool(found.questions) and not found.asked
         self.query_one("#ask", ActionButton).display = open_still
-        self.query_one("#fix", ActionButton).display = bool(found and found.mend)
+        self.query_one("#fix", ActionButton).display = bool(found and found.menu_entry)
 
     def chosen(self, name: str) -> None:
         """Checks the hosts, opens the fix, or closes."""
@@ -106,7 +106,7 @@ class DiagnosisDialog(Dialog[None]):
             self._ask()
         elif name == "fix" and found is not None:
             self.dismiss(None)
-            self.firescreen.open_menu_entry(found.mend)
+            self.firescreen.open_menu_entry(found.menu_entry)
         else:
             self.dismiss(None)
 

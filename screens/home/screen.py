@@ -216,7 +216,7 @@ def _through(scan: Scan) -> Content:
 
 def _todo(remark: Finding) -> str:
     """What to do about it, as a sentence; nothing where Firescreen does it."""
-    return "" if remark.mend == "firescreen" else f"{remark.mend[:1].upper()}{remark.mend[1:]}."
+    return f"{remark.remediation[:1].upper()}{remark.remediation[1:]}." if remark.remediation else ""
 
 
 def _menu(session: Session) -> tuple[str, ...]:

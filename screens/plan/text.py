@@ -225,7 +225,7 @@ def _finding(finding: Finding) -> Content:
             safe(f"{where}: {finding.what}" if where else finding.what),
         )
     ]
-    lines.extend(safe(text, style="$quiet") for text in (finding.why, finding.mend) if text)
+    lines.extend(safe(text, style="$quiet") for text in (finding.why, finding.remediation) if text)
     return Content("\n").join(lines)
 
 

@@ -253,12 +253,12 @@ needs no prompt. Where curl and Prometheus differ, a line with ! explains how.""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offers the fix where a part of the wizard has one."""
-        return bool(self._found and self._found.mend) if action == "fix" else True
+        return bool(self._found and self._found.menu_entry) if action == "fix" else True
 
     def action_fix(self) -> None:
         """Opens the part of the wizard that fixes the cause."""
         if self._found is not None:
-            self.firescreen.open_menu_entry(self._found.mend)
+            self.firescreen.open_menu_entry(self._found.menu_entry)
 
     def action_edit(self) -> None:
         """Back to the URL."""

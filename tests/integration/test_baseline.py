@@ -200,7 +200,9 @@ def test_a_job_that_is_scraped_seldom_is_waited_for_and_the_plan_says_how_long(h
     plan = hand.engine.plan(hand.stack("tls", "basic_auth"))
     (told,) = (each for each in plan.warnings if each.id == "slow-scrape")
     assert (
-        "job node every 100 s" in told.what and "up to 116 s" in told.what and "--verify-later" in told.mend
+        "job node every 100 s" in told.what
+        and "up to 116 s" in told.what
+        and "--verify-later" in told.remediation
     )
     assert plan.longest_wait == 116
     outcome = hand.engine.apply(plan)

@@ -533,7 +533,7 @@ def test_what_is_served_below_a_path_is_asked_there(hand: Hand) -> None:
     plan = hand.engine.plan(stack)
     urls = {probe.url.partition("://")[2].partition("/")[2] for probe in plan.probes}
     assert urls == {"node/metrics", "prom/metrics", "prom"}
-    assert any("/prom up" in warning.mend for warning in plan.warnings)
+    assert any("/prom up" in warning.remediation for warning in plan.warnings)
     hand.proven(plan)
     # That address is another program's (nothing of Prometheus listens on port 80): it stays.
     assert "--web.external-url=http://graphs.example.org/prom/" in hand.arguments("prometheus")

@@ -216,7 +216,7 @@ def get_in(whole: Whole, plan: Plan, *, certificate: bool) -> None:
     """The commands of the summary and of the warnings, run as they are printed; and each with a part left out."""
     said = commands(plan)
     assert sorted(said) == ["alertmanager", "prometheus", "pushgateway"]
-    mended = [each.mend for each in plan.warnings if each.id == "others-ask-it-too"]
+    mended = [each.remediation for each in plan.warnings if each.id == "others-ask-it-too"]
     assert len(mended) == 3
     assert all(any(mend.endswith(command) for mend in mended) for command in said.values())
 
@@ -246,7 +246,9 @@ def get_in(whole: Whole, plan: Plan, *, certificate: bool) -> None:
 
 def told(plan: Plan) -> dict[str, str]:
     """What the warnings say of Grafana, by id."""
-    return {each.id: f"{each.what}: {each.mend}" for each in plan.warnings if each.component == "grafana"}
+    return {
+        each.id: f"{each.what}: {each.remediation}" for each in plan.warnings if each.component == "grafana"
+    }
 
 
 def resolved(source: grafana.DataSource) -> dict[str, str]:

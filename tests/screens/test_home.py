@@ -91,7 +91,7 @@ async def test_what_the_table_does_not_tell_stands_below_it_and_nothing_is_calle
             component="prometheus",
             what="there is no prometheus on srv9",
             why="",
-            mend="Install and start it",
+            remediation="Install and start it",
         )
         open_row = replace(missing, id="open-to-everyone", what="the table tells this")
         app.session = replace(session, scan=replace(session.scan, exposures=secured, findings=()))

@@ -75,7 +75,7 @@ def export(
             raise remembered.error
         files = ready.write(folder, secret)
     for warning in made.warnings:
-        output.say(f"! {plain(warning.what)}; {plain(warning.mend)}")
+        output.say(f"! {plain(warning.what)}; {plain(warning.remediation)}")
     output.say(f"Wrote {len(files)} files to {plain(str(folder))}. No host was changed.")
     output.say(f"How to run it: {plain(str(folder / 'README.md'))}")
     click.echo(str(folder))

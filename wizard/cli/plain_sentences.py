@@ -21,7 +21,7 @@ def scan_lines(found: Scan) -> Iterator[str]:
     for exposure in found.exposures:
         yield exposure_sentence(exposure)
     for finding in found.remarks:
-        todo = f" What to do: {finding.mend}." if finding.mend and finding.mend != "firescreen" else ""
+        todo = f" What to do: {finding.remediation}." if finding.remediation else ""
         yield f"Note: {finding.what}.{todo}"
     unprotected = sum(exposure.state == "open" for exposure in found.exposures)
     yield f"{unprotected} of {counted(len(found.exposures), 'component')} unprotected."
@@ -44,7 +44,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     for number, step in enumerate(plan.steps, start=1):
         yield f"Step {number} of {len(plan.steps)}, {step_place(step)}: {step.title}. {_full_stop(step.why)}"
     for warning in plan.warnings:
-        yield f"Warning: {_full_stop(warning.what)} What to do: {_full_stop(warning.mend)}"
+        yield f"Warning: {_full_stop(warning.what)} What to do: {_full_stop(warning.remediation)}"
     for gap in plan.gaps:
         yield f"Interruption: {_full_stop(gap.sentence)}"
     if plan.asked:

@@ -98,7 +98,7 @@ def scan(
                 f"{exposure.host:12} {_named(exposure):14} {exposure.address:22} {plain(exposure.words)}"
             )
         for finding in found.remarks:
-            todo = f" ({finding.mend})" if finding.mend != "firescreen" else ""
+            todo = f" ({finding.remediation})" if finding.remediation else ""
             output.say(f"! {plain(finding.what)}{todo}", colour="yellow")
     sys.exit(3 if any(finding.severity != "ok" for finding in found.findings) else 0)
 

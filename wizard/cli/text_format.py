@@ -48,7 +48,8 @@ def shown_plan(plan: Plan) -> dict[str, Any]:
                 "host": warning.host,
                 **unit_of(warning),
                 "what": warning.what,
-                "mend": warning.mend,
+                "remediation": warning.remediation,
+                "mend": warning.remediation,  # The key of version 1, kept for one release more.
             }
             for warning in plan.warnings
         ],
@@ -111,7 +112,7 @@ def show_plan(plan: Plan, *, diff: bool = False) -> None:
     if diff:
         _show_changes(plan)
     for warning in plan.warnings:
-        output.say(f"warning: {plain(warning.what)} ({plain(warning.mend)})", colour="yellow")
+        output.say(f"warning: {plain(warning.what)} ({plain(warning.remediation)})", colour="yellow")
     for gap in plan.gaps:
         output.say(f"  {plain(gap.sentence)}")
     if plan.asked:

@@ -235,8 +235,8 @@ def explain(workspace: Workspace, text: str | None, stack: str | None, no_ask: b
         click.echo(f"At the other end: {found.other_end}")
     if found.next:
         click.echo(f"Next: {found.next}")
-    if found.mend:
-        click.echo(f"In the wizard: {catalogue.PARTS[found.mend]}")
+    if found.menu_entry:
+        click.echo(f"In the wizard: {catalogue.PARTS[found.menu_entry]}")
 
 
 def _log() -> str:

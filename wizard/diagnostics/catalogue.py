@@ -74,7 +74,7 @@ class Diagnosis:
     """Ids of the faults that this may be, where it is not known yet which."""
     questions: tuple[Question, ...] = ()
     """What tells them apart, in the order in which it is best asked."""
-    mend: str = ""
+    menu_entry: str = ""
     """The part of the wizard that mends it, by its name in Home's menu, or ''."""
     parts: Mapping[str, str] = field(default_factory=dict)
     """What the text names, e.g. `file`; as it stands there."""
@@ -126,7 +126,7 @@ class Fault:
     fix: str
     other_end: str
     check: str
-    mend: str
+    menu_entry: str
     faults: tuple[str, ...]
     ask: tuple[str, ...]
 
@@ -184,7 +184,7 @@ def of_fault(name: str, *, matched: str = "", parts: Mapping[str, str] | None = 
         fault=fault.id,
         possible=fault.faults,
         questions=tuple(questions()[each] for each in fault.ask),
-        mend=fault.mend,
+        menu_entry=fault.menu_entry,
         parts=parts or {},
     )
 
@@ -234,7 +234,7 @@ def faults() -> Mapping[str, Fault]:
             fix=row["fix"],
             other_end=row["other_end"],
             check=row["check"],
-            mend=row.get("mend", ""),
+            menu_entry=row.get("menu_entry", ""),
             faults=tuple(row.get("faults", ())),
             ask=tuple(row.get("ask", ())),
         )
@@ -280,7 +280,7 @@ def _told(entry: Entry, found: re.Match[str], record: Record) -> Diagnosis:
         fault=one if one or entry.faults else entry.id,
         possible=() if one else entry.faults,
         questions=tuple(questions()[each] for each in entry.ask),
-        mend=_common(faults()[each].mend for each in entry.faults),
+        menu_entry=_common(faults()[each].menu_entry for each in entry.faults),
         parts={name: _spaced(value) for name, value in found.groupdict().items() if value},
     )
     client = _client(record) if entry.cure else None
@@ -310,7 +310,7 @@ def _of_client(told: Diagnosis, client: Client, fix: str) -> Diagnosis:
         fault=told.id,
         possible=(),
         questions=(),
-        mend="",
+        menu_entry="",
     )
 
 

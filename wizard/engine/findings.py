@@ -107,7 +107,7 @@ def not_found(component: ComponentSpec) -> Finding:
         instance=component.unit,
         what=f"there is no {component.name}{unit} on {component.host}",
         why="The stack names it, and nothing of that kind runs or is installed there.",
-        mend="Install and start it, or remove it from the stack",
+        remediation="Install and start it, or remove it from the stack",
     )
 
 
@@ -124,7 +124,7 @@ def not_in_stack(exposure: Exposure, service: Service) -> Finding:
             f"({service.unit}): {exposure.words}"
         ),
         why="A plan for this stack leaves it as it is.",
-        mend=f"Add it to the stack: {{host: {service.host}, name: {service.component}, unit: {service.unit}}}",
+        remediation=f"Add it to the stack: {{host: {service.host}, name: {service.component}, unit: {service.unit}}}",
     )
 
 
@@ -137,7 +137,7 @@ def away(host: str, why: str) -> Finding:
         component="",
         what=f"{host} is unreachable: {why}",
         why="What runs there, and how it is protected, is not known.",
-        mend="Make it reachable and rescan",
+        remediation="Make it reachable and rescan",
     )
 
 
@@ -159,7 +159,7 @@ def _out_of_reach(service: Service) -> Finding:
         instance=service.instance,
         what=f"{service.component} on {service.host} cannot be probed from here: {service.out_of_reach}",
         why="How it is protected is not known, and nothing about it could be verified.",
-        mend="Run Firescreen on that host itself, or make it reachable from here",
+        remediation="Run Firescreen on that host itself, or make it reachable from here",
     )
 
 
@@ -176,7 +176,6 @@ def _powers(exposure: Exposure, service: Service) -> tuple[Finding, ...]:
             instance=exposure.instance,
             what=f"{exposure.component} on {exposure.address}: --{flag} is on and has no authentication",
             why=means,
-            mend="firescreen",
         )
         for flag, means in find_component(exposure.component).opened(service.arguments)
     )
@@ -201,6 +200,5 @@ def _openness(exposure: Exposure) -> tuple[Finding, ...]:
             instance=exposure.instance,
             what=f"{exposure.component} on {exposure.address}: {exposure.words}",
             why=why,
-            mend="firescreen",
         ),
     )

@@ -318,7 +318,7 @@ class Finding:
     component: str
     what: str
     why: str = ""
-    mend: str = ""
+    remediation: str = ""
     instance: str = ""
     """The unit of a further instance of that component on its host; '' for the usual one."""
 

@@ -111,7 +111,7 @@ def _unfamiliar(prober: Client) -> tuple[Finding, ...]:
             component="blackbox_exporter",
             what=f"{prober.service.config_file}, {said}",
             why="Firescreen does not know this prober; a newer exporter may. The exporter says so only at its first probe.",
-            mend="Check the spelling, or leave it if the exporter's documentation has it",
+            remediation="Check the spelling, or leave it if the exporter's documentation has it",
         )
         for said in blackbox.unfamiliar(prober.content)
     )
@@ -211,5 +211,5 @@ def _mixed(scraper: Client, where: str, server: Server, others: Sequence[str]) -
         component="prometheus",
         what=f"{where} probes {server.key}{beside} through a blackbox exporter, and is left as it is",
         why="One module has one CA and one login; what it asks of other sites must not change.",
-        mend="Give the protected servers a job and a module of their own, with https URLs",
+        remediation="Give the protected servers a job and a module of their own, with https URLs",
     )

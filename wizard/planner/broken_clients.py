@@ -92,7 +92,7 @@ def findings(broken: Sequence[BrokenClient], stack: Stack) -> tuple[Finding, ...
                 else "Firescreen does not change it, and does nothing until you accept that it is rejected."
             )
             + "".join(f"\n{line}" for line in each.lines),
-            mend=f"Change it when the run is done: {'; '.join(each.lines)}"
+            remediation=f"Change it when the run is done: {'; '.join(each.lines)}"
             + ("" if each.key in stack.accept_broken else f". Accept it with: --accept-broken '{each.key}'"),
         )
         for each in broken

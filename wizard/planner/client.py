@@ -268,7 +268,7 @@ def _warnings(client: Client, plans: Sequence[ServerPlan], targets: Sequence[Tar
                     component="prometheus",
                     what=f"no job names {plan.server.address}, and job {unknown[0].name} takes its targets from discovery",
                     why=f"If it discovers {title} on {plan.server.spec.host}, its scrapes of that target will be rejected.",
-                    mend="Check the targets page afterwards, and give that job the same scheme, CA and password",
+                    remediation="Check the targets page afterwards, and give that job the same scheme, CA and password",
                 )
             )
     dropping = [
@@ -282,7 +282,7 @@ def _warnings(client: Client, plans: Sequence[ServerPlan], targets: Sequence[Tar
             component="prometheus",
             what=f"{target.place.how} sends to {target.address}: samples that are answered with 400 or 401 are dropped",
             why="Prometheus retries after a network error or 5xx, but drops samples after a 4xx.",
-            mend="Change other programs that write there first, or they lose samples",
+            remediation="Change other programs that write there first, or they lose samples",
         )
         for target in dropping
     ]

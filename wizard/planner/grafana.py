@@ -250,7 +250,7 @@ def _yours(host: str, what: str) -> Finding:
         component="grafana",
         what=what,
         why="Its requests will be rejected as soon as the server changes.",
-        mend="Give it https, the CA certificate and the credentials that the server asks for",
+        remediation="Give it https, the CA certificate and the credentials that the server asks for",
     )
 
 

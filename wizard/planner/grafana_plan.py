@@ -75,7 +75,7 @@ def plan(
                 component="grafana",
                 what=f"Grafana on {host} has to be restarted by you after the run",
                 why="Grafana reads its data sources at its start only, and Firescreen does not restart it.",
-                mend=f"Restart it: systemctl restart {UNIT}",
+                remediation=f"Restart it: systemctl restart {UNIT}",
             )
         )
         if any(by_key[each.server.key].turn != "none" for each in mine):

@@ -86,7 +86,7 @@ def _not_asked(facts: Facts) -> list[Finding]:
             component=health.component,
             what=f"the API of {health.component} on {health.host} cannot be read: {health.unanswered}",
             why="Whether its targets stay up cannot be checked. Verification covers the components of the plan only.",
-            mend="Make its API reachable from this machine, or check its targets page before and after",
+            remediation="Make its API reachable from this machine, or check its targets page before and after",
         )
         for health in facts.health.values()
         if health.unanswered
@@ -99,7 +99,7 @@ def _not_asked(facts: Facts) -> list[Finding]:
             component="",
             what=f"{host}: {said}",
             why="Whether it passes requests to a component of the plan is not known.",
-            mend="Check whether it does: its requests are rejected once that component is protected",
+            remediation="Check whether it does: its requests are rejected once that component is protected",
         )
         for host, known in facts.proxies.items()
         for said in known.unread
@@ -126,7 +126,7 @@ def _down(facts: Facts, probes: Sequence[Probe]) -> list[Finding]:
                     why="This run should repair it, and verification demands that."
                     if cured
                     else "It was down before this run and does not count against it, unless its reason changes.",
-                    mend="Nothing to do" if cured else "Repair it first if it is to be verified too",
+                    remediation="Nothing to do" if cured else "Repair it first if it is to be verified too",
                 )
             )
         if len(down) > _MOST:
@@ -138,7 +138,7 @@ def _down(facts: Facts, probes: Sequence[Probe]) -> list[Finding]:
                     component=health.component,
                     what=f"{len(down) - _MOST} more targets of {health.component} on {health.host} are down already",
                     why="They were down before this run and do not count against it, unless their reasons change.",
-                    mend="See its targets page",
+                    remediation="See its targets page",
                 )
             )
     return found
@@ -158,7 +158,7 @@ def _unreachable(facts: Facts) -> list[Finding]:
             component="prometheus",
             what=f"prometheus on {host} cannot connect to {address}: {why}",
             why="It gets no scrape job for this target, which would be down.",
-            mend="Allow the connection (firewall, route, DNS), or use a Prometheus that can connect to it",
+            remediation="Allow the connection (firewall, route, DNS), or use a Prometheus that can connect to it",
         )
         for (host, address), why in facts.unreachable.items()
     ]
@@ -190,7 +190,7 @@ def _slow(stack: Stack, facts: Facts) -> list[Finding]:
                 component=health.component,
                 what=f"{key} scrapes job {job} every {shown(interval)}{others}: verification takes up to {shown(wait)}",
                 why="Only the next scrape shows whether a target is up.",
-                mend=f"Wait, or use --verify-later and run firescreen verify {source} afterwards",
+                remediation=f"Wait, or use --verify-later and run firescreen verify {source} afterwards",
             )
         )
     return found

@@ -72,6 +72,6 @@ def _told(
             component="prometheus",
             what=f"{place.how} of {client.key} asks {doubt.address}{more}, which may be {server.key}: {doubt.why}",
             why=then,
-            mend="Name the server there by a name or address that leads to its host alone, then plan again",
+            remediation="Name the server there by a name or address that leads to its host alone, then plan again",
         ),
     )

@@ -107,5 +107,5 @@ def _chosen(server: Server, chosen: Client, *, same: bool) -> Finding:
         component="prometheus",
         what=f"no Prometheus of the stack scrapes {server.key}: {chosen.key} gets a job for it, because {reason}",
         why="A server is scraped by one Prometheus; the others are left as they are.",
-        mend="If another one is to scrape it, add a job there first, then plan again",
+        remediation="If another one is to scrape it, add a job there first, then plan again",
     )

@@ -156,7 +156,7 @@ def _of(facts: Facts, server: Server) -> Iterator[Finding]:
             component=server.spec.name,
             what=f"{place} uses http for {server.spec.name} and will stop working: {text}",
             why="The plan changes the components of the stack only, not their other clients.",
-            mend="Change it to https with the CA certificate"
+            remediation="Change it to https with the CA certificate"
             + (", and with user and password" if "basic_auth" in server.spec.protect else ""),
         )
     if len(found) > _FEW:

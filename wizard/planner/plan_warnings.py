@@ -37,7 +37,7 @@ def of_servers(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str,
                     instance=service.instance,
                     what=f"{service.component} {service.version} has a bypass of basic authentication (CVE-2022-46146)",
                     why="An attacker who has seen a hash can poison the password cache of this version.",
-                    mend=f"Upgrade to {component.first_safe_version} or newer",
+                    remediation=f"Upgrade to {component.first_safe_version} or newer",
                 )
             )
         asked_for_ca = stack.certificates.issued_by == "ca"
@@ -51,7 +51,7 @@ def of_servers(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str,
                     instance=service.instance,
                     what=f"{server_plan.pair.certificate_file} is not issued by your CA and still valid, so it is kept",
                     why="A valid certificate is not replaced, although you chose your own CA for new ones.",
-                    mend="Move it away first if your CA is to issue this one too",
+                    remediation="Move it away first if your CA is to issue this one too",
                 )
             )
         if component.asked_by_others and server_plan.turn != "none":
@@ -64,7 +64,7 @@ def of_servers(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str,
                     instance=service.instance,
                     what=f"other clients of {component.title} (Grafana, scripts) will be rejected until they use the new credentials",
                     why="The plan changes its own clients only; other programs keep their settings.",
-                    mend="Give them https, the CA certificate and the password"
+                    remediation="Give them https, the CA certificate and the password"
                     + (f", as in: {example}" if (example := commands.get(server_plan.server.key)) else ""),
                 )
             )
@@ -82,7 +82,7 @@ def of_unreachable_hosts(facts: Facts) -> list[Finding]:
             component="",
             what=f"{name} is not changed: {why}",
             why="The run continues without it; its components stay as they are.",
-            mend="Make it reachable and apply again: only what is missing is changed",
+            remediation="Make it reachable and apply again: only what is missing is changed",
         )
         for name, why in facts.away.items()
     ]
@@ -114,7 +114,7 @@ def of_clocks(facts: Facts) -> list[Finding]:
                 component="",
                 what=what,
                 why="A certificate is valid from one hour before it is issued: with a larger difference it is not valid yet.",
-                mend="Synchronize the clock there: timedatectl set-ntp true",
+                remediation="Synchronize the clock there: timedatectl set-ntp true",
             )
         )
     return found
@@ -135,7 +135,7 @@ def _open_flags(server_plan: ServerPlan) -> list[Finding]:
             instance=service.instance,
             what=f"--{flag} is on, and neither a password nor a client certificate protects it",
             why=means,
-            mend="Add basic_auth or client_cert to its protection, or remove the flag",
+            remediation="Add basic_auth or client_cert to its protection, or remove the flag",
         )
         for flag, means in find_component(service.component).opened(service.arguments)
     ]

@@ -199,7 +199,7 @@ def _shared(server: Server, pair: Pair) -> tuple[Finding, ...]:
             f"{pair.key_file} and {server.web_file}; now: {others}",
             why="Whoever can read the private key can impersonate this server. LoadCredential= does not help: the copies "
             "belong to the same user.",
-            mend=f"Give it a user of its own: useradd --system {server.spec.name}; User={server.spec.name}",
+            remediation=f"Give it a user of its own: useradd --system {server.spec.name}; User={server.spec.name}",
         ),
     )
 

@@ -58,7 +58,7 @@ def unnamed(stack: Stack, facts: Facts) -> tuple[Finding, ...]:
                 "the stack does not name it"
             ),
             why="It stays as it is: whoever reaches it reads the same as before.",
-            mend=f"Add it to the stack: {{host: {service.host}, name: {service.component}, unit: {service.unit}}}",
+            remediation=f"Add it to the stack: {{host: {service.host}, name: {service.component}, unit: {service.unit}}}",
         )
         for known in facts.hosts.values()
         for service in known.services

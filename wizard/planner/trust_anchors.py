@@ -44,6 +44,6 @@ def unrooted(
                 f"{server} only as long as its certificate is issued by {own} (valid for {days} more days)"
             ),
             why="A certificate that is renewed under another intermediate CA of the same root is not trusted.",
-            mend=f"{first}use the certificate of the root ({root}) as ca_file",
+            remediation=f"{first}use the certificate of the root ({root}) as ca_file",
         ),
     )

@@ -148,7 +148,7 @@ def weak(server: Server, web_step: PlannedStep | None, before: FileState | None)
             component=server.spec.name,
             what=f"{server.web_file}, {said}",
             why="Firescreen does not know this setting; a newer component may.",
-            mend="Check the spelling, or leave it if the documentation of the component has it",
+            remediation="Check the spelling, or leave it if the documentation of the component has it",
         )
         for said in web.unfamiliar(state.content, toolkit=toolkit)
     )
@@ -161,7 +161,7 @@ def weak(server: Server, web_step: PlannedStep | None, before: FileState | None)
             instance=server.spec.unit,
             what=f"{server.web_file}, {said}",
             why="It works, but accepts or shows more than necessary.",
-            mend="Change that setting, unless it is intended",
+            remediation="Change that setting, unless it is intended",
         )
         for said in web.weak(state.content)
     )

@@ -276,7 +276,7 @@ def test_it_is_told_whose_connection_it_is(line: str, expected: str, client: str
     assert (found.id, found.client) == (expected, client)
     assert words in found.fix
     foreign = client in ("mail", "notification", "service-discovery", "caddy")
-    assert not (foreign and (found.questions or found.mend or found.fault != found.id))
+    assert not (foreign and (found.questions or found.menu_entry or found.fault != found.id))
     if client:
         told = next(each.told for each in catalogue.clients() if each.id == client)
         assert found.cause.startswith(f"{told} ")
@@ -323,7 +323,7 @@ def test_entries_lead_to_faults_that_are_known() -> None:
     assert reached == set(catalogue.faults())
     asked = {question for row in rows for question in row.ask}
     assert asked == set(catalogue.questions())
-    assert {fault.mend for fault in catalogue.faults().values()} <= {"", *catalogue.PARTS}
+    assert {fault.menu_entry for fault in catalogue.faults().values()} <= {"", *catalogue.PARTS}
 
 
 def test_an_answer_narrows_it_down_to_the_fault() -> None:
@@ -331,7 +331,7 @@ def test_an_answer_narrows_it_down_to_the_fault() -> None:
     assert found is not None and not found.fault and len(found.possible) > 3
     closest = catalogue.narrow(found, lambda question, _: "client-cert-expired")
     assert closest.fault == closest.id == "client-cert-expired"
-    assert closest.mend == "holdings" and closest.next and closest.other_end
+    assert closest.menu_entry == "holdings" and closest.next and closest.other_end
     assert closest.matched == found.matched
     assert [(asked.question.id, asked.answer) for asked in closest.asked] == [
         ("client-certificate", "client-cert-expired")

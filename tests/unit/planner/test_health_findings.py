@@ -64,7 +64,7 @@ def test_what_the_plan_cures_is_told_as_such() -> None:
     up = next(probe for probe in base.probes if probe.kind == "up")
     health = {up.asker: PrometheusHealth(host="prometheus", targets=(target(health="down", error=error),))}
     found = health_findings.findings(case.stack, replace(base.facts, health=health), (up,))
-    assert [each.mend for each in found] == ["Nothing to do"]
+    assert [each.remediation for each in found] == ["Nothing to do"]
 
 
 def test_many_that_are_down_are_counted() -> None:
@@ -128,11 +128,11 @@ def test_a_proxy_that_will_be_rejected_is_named_and_can_be_accepted() -> None:
     assert broken.where == ("srv1:/etc/nginx/sites-enabled/node:5", "srv1:/etc/nginx/sites-enabled/node:9")
     assert broken.lines
     (finding,) = (each for each in plan.warnings if each.id == broken_clients.BREAKS)
-    assert "--accept-broken 'srv1/nginx/node_exporter'" in finding.mend
+    assert "--accept-broken 'srv1/nginx/node_exporter'" in finding.remediation
     accepted = broken_clients.accepted(plan)
     assert accepted.unaccepted == ()
     (finding,) = (each for each in accepted.warnings if each.id == broken_clients.BREAKS)
-    assert "--accept-broken" not in finding.mend
+    assert "--accept-broken" not in finding.remediation
     assert len(broken_clients.routes(plan.stack, plan.facts)) == 2
 
 

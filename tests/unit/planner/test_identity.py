@@ -283,7 +283,7 @@ def test_what_is_not_certain_is_said_and_not_guessed(
     plan = planned(*site(target, on="node1", resolved=resolved, resolver=resolver))
     (said,) = (each for each in plan.warnings if each.id == "target-unclear")
     assert words in said.what and target in said.what and "node1/node_exporter" in said.what
-    assert said.host == "monitor" and said.mend
+    assert said.host == "monitor" and said.remediation
 
 
 def test_an_alertmanager_under_a_name_of_several_hosts_is_said() -> None:

@@ -96,12 +96,12 @@ def test_a_ca_file_of_the_stack_without_its_root_is_told_with_names_and_days() -
     (said,) = told(LEAF + MIDDLE[0], MIDDLE[0])
     assert said.host == "node1" and PATHS.ca_file in said.what
     assert "Example Issuing CA 3" in said.what and "42 more days" in said.what
-    assert said.mend == "use the certificate of the root (CN=Example Root CA) as ca_file"
+    assert said.remediation == "use the certificate of the root (CN=Example Root CA) as ca_file"
 
 
 def test_a_server_that_does_not_send_the_intermediate_has_to_first() -> None:
     (said,) = told(LEAF, MIDDLE[0])
-    assert said.mend.startswith(
+    assert said.remediation.startswith(
         "append the certificate of CN=Example Issuing CA 3 to the server's certificate"
     )
 
