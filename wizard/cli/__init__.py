@@ -1,7 +1,7 @@
 """The commands: the same as the wizard without a screen, for scripts, CI and people at a shell.
 
 Exit codes: 0 yes, or nothing to do; 1 it ran and the answer is no; 2 bad usage or bad input, nothing
-changed; 3 `plan`: changes are pending, `scan`: findings.
+changed; 3 `plan`: changes are pending, `scan` and `audit`: findings.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import click
 
 import wizard
 from wizard.cli import (
+    audit,
     certificates,
     completion,
     docs,
@@ -133,6 +134,7 @@ for command in (
     stacks.plan,
     stacks.apply,
     stacks.verify,
+    audit.audit,
     runs.undo,
     runs.recover,
     runs.history,
