@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 MASK = "•••"
+_SURE = 16
+"""Characters from which on a secret stands nowhere by chance."""
 
 _BCRYPT = re.compile(r"\$2[abxy]?\$(\d\d)\$[./A-Za-z0-9]{20,}")
 _OTHER_HASH = re.compile(r"\$(?:apr1|1|5|6|y)\$[^\s\"']{8,}")
@@ -84,12 +86,15 @@ def redact(text: str, secrets: Iterable[Secret] = ()) -> str:
 
     Args:
         text: anything that is about to be shown or stored.
-        secrets: values that are known to be secret and are masked wherever they stand.
+        secrets: values that are known to be secret and are masked wherever they stand; one that is short only where
+            it stands alone: masked within paths and words, its letters would tell what it is.
     """
     for secret in secrets:
         value = secret.reveal()
-        if value:
+        if len(value) >= _SURE:
             text = text.replace(value, MASK)
+        elif value:
+            text = re.sub(rf"(?<![\w/.-]){re.escape(value)}(?![\w/-]|\.\w)", MASK, text)
     text = _PRIVATE_KEY.sub(lambda m: f"[private key {MASK}]", text)
     text = _BCRYPT.sub(lambda m: f"$2y${m.group(1)}${MASK}{secret_fingerprint(m.group().encode())}", text)
     text = _OTHER_HASH.sub(lambda m: f"[hash {MASK}]", text)

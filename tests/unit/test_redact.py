@@ -62,6 +62,23 @@ def test_a_known_secret_is_masked_anywhere() -> None:
     assert redact("it was canary-4711!", [Secret("canary-4711")]) == "it was •••!"
 
 
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        ("s", "+ /etc/prometheus/tls/ca-bundle.pem (srv1, systems)"),
+        ("s", "--web.config.file=/srv/s/web.yml -s s.example.net"),
+        ("prometheus", "# srv1: /etc/prometheus/prometheus.yml of prometheus-node-exporter"),
+    ],
+)
+def test_letters_of_a_short_secret_stay_in_paths_and_words(secret: str, text: str) -> None:
+    assert redact(text, [Secret(secret)]) == text
+    assert redact(f"sent '{secret}' to b", [Secret(secret)]) == "sent '•••' to b"
+
+
+def test_a_long_secret_is_masked_within_words() -> None:
+    assert redact("x=Kq7vN3pWz8RtYb2MdKq7;y", [Secret("Kq7vN3pWz8RtYb2MdKq7")]) == "x=•••;y"
+
+
 def test_control_and_direction_characters_are_visible_and_length_is_bounded() -> None:
     hostile = "\x1b[31mred\x1b]52;c;aGk=\x07 \x1b]8;;http://x\x1b\\l \u202eabc\u2066 \x9b2J \r\b"
     shown = plain(hostile)
