@@ -22,6 +22,11 @@ from wizard.errors import HostError, LockedError
 
 _LAST_BREATH = 3.0
 """Seconds for which what a killed process leaves behind may still hold its lock."""
+_ROLLBACK = 60.0
+"""Seconds that a holder is waited for which rolls back what it did and then lets go."""
+_ENDING = "rolling back"
+_EXITING = 0x4
+"""PF_EXITING of the kernel: a process that still frees what it held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,22 +173,27 @@ class Workspace:
             # Closing it lets go of the lock; the name of the last holder may stand, it is only read under a lock.
             os.close(number)
 
+    def note_rollback(self) -> None:
+        """Writes for whoever waits that the lock's holder, this process, rolls back and then lets go of it."""
+        with suppress(OSError):
+            (self.root / "lock").write_text(f"{_ENDING} (process {os.getpid()})", encoding="utf-8")
+
     def _take(self, number: int) -> None:
         """Locks the open file.
 
-        A process that was killed while it started a program leaves the lock to that program for the moment until it
-        runs: then it is waited for.
+        A holder that is ending is waited for: one that rolls back what it did, or one that was killed. If that was
+        while it started a program, it leaves the lock to the program for the moment until it runs.
 
         Raises:
             LockedError: somebody who lives holds it.
         """
-        deadline = time.monotonic() + _LAST_BREATH
+        begin = time.monotonic()
         while True:
             try:
                 fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 holder = os.pread(number, 200, 0).decode("utf-8", "replace").strip() or "another process"
-                if _lives(holder) or time.monotonic() > deadline:
+                if time.monotonic() - begin > _patience(holder):
                     raise LockedError(
                         f"this workspace is in use by {holder}",
                         where=str(self.root),
@@ -216,13 +226,21 @@ class Workspace:
         )
 
 
-def _lives(holder: str) -> bool:
-    """Whether the process that the lock names is there; also where none is named."""
+def _patience(holder: str) -> float:
+    """Seconds to wait for the process that the lock names, which may be none."""
+    if holder.startswith(_ENDING):
+        return _ROLLBACK
     named = re.search(r"\(process ([0-9]{1,9})\)$", holder)
+    return 0.0 if named is None or _lives(int(named[1])) else _LAST_BREATH
+
+
+def _lives(process: int) -> bool:
+    """Whether a process is there, and not about to be gone."""
     try:
-        os.kill(int(named[1]) if named else os.getpid(), 0)
+        os.kill(process, 0)
+        state = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except OSError:  # another user's, or a machine without /proc
         return True
-    return True
+    return state[0] not in "ZX" and not int(state[6]) & _EXITING

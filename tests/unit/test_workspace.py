@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -72,3 +73,31 @@ def test_but_not_for_ever(tmp_path: Path) -> None:
     killed(held(tmp_path, 5.0))
     with pytest.raises(LockedError), Workspace(tmp_path).lock("a recover"):
         pass
+
+
+def test_a_killed_writer_that_nobody_has_waited_for_is_dead(tmp_path: Path) -> None:
+    process = held(tmp_path, 1.0)
+    try:
+        os.kill(process.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        with Workspace(tmp_path).lock("a recover"):
+            assert "a recover" in (tmp_path / "lock").read_text()
+    finally:
+        killed(process)
+
+
+def test_a_writer_that_rolls_back_is_waited_for(tmp_path: Path) -> None:
+    process = held(tmp_path, 0)
+    (tmp_path / "lock").write_text(f"rolling back (process {process.pid})")
+    ending = threading.Timer(0.5, killed, (process,))
+    ending.start()
+    with Workspace(tmp_path).lock("an apply"):
+        ending.join()
+        assert "an apply" in (tmp_path / "lock").read_text()
+
+
+def test_the_holder_says_that_it_rolls_back(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    with workspace.lock("an apply"):
+        workspace.note_rollback()
+        assert (tmp_path / "lock").read_text() == f"rolling back (process {os.getpid()})"

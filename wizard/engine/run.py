@@ -131,6 +131,7 @@ class Run:
         raise error
 
     def _roll_back(self, rollout: Rollout, log: Journal, error: FirescreenError) -> Outcome:
+        self.workspace.note_rollback()
         self.emit(
             Event(run=log.run, kind="rollback", state="running", text=error.what, error=error_fields(error))
         )
