@@ -28,7 +28,7 @@ from screens.engine_client.client import EngineClient
 from screens.home.screen import HomePage
 from screens.interface import Wizard
 from screens.messages import EventsWaiting, Progress, WorkDone
-from screens.state import ErrorMessage
+from screens.state import ErrorMessage, Notices
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from screens.controllers.host_list import HostList
     from screens.controllers.run_controller import RunController
     from screens.controllers.stack_session import StackSession
+    from screens.controllers.workspace_watch import WorkspaceWatch
     from screens.routes import Route
     from screens.run_state import RunState
     from wizard.engine import Engine
@@ -86,6 +87,13 @@ class FirescreenApp(Wizard):
         from screens.controllers.run_controller import RunController
 
         return RunController(self, self._run_ended)
+
+    @cached_property
+    def workspace_watch(self) -> WorkspaceWatch:
+        """Keeps the notices up to date."""
+        from screens.controllers.workspace_watch import WorkspaceWatch
+
+        return WorkspaceWatch(self, lambda: self.runs.working, self.stack_session.rescan)
 
     @cached_property
     def credential_prompts(self) -> CredentialPrompts:
@@ -283,8 +291,10 @@ class FirescreenApp(Wizard):
         if state.kind != "verify":
             self.session = replace(self.session, plan=None)
         self.stack_session.scan()
+        self.workspace_watch.refresh()
 
     def _offer_recovery(self, record: RunRecord | None) -> None:
+        self.workspace_watch.start(Notices(interrupted=record))
         if record is not None:
             from screens.navigation.recovery import offer_recovery
 

@@ -9,7 +9,7 @@ from textual.app import App
 from textual.reactive import reactive
 
 from screens.run_state import RunState
-from screens.state import ErrorMessage, HostEntry, Session
+from screens.state import ErrorMessage, HostEntry, Notices, Session
 
 if TYPE_CHECKING:
     from screens.engine_client.client import EngineClient
@@ -28,6 +28,7 @@ class BaseApp(App[int]):
     session: reactive[Session] = reactive(Session(busy="scanning this machine…"), always_update=True)
     run_state: reactive[RunState] = reactive(RunState())
     hosts: reactive[tuple[HostEntry, ...]] = reactive(())
+    notices: reactive[Notices] = reactive(Notices())
     client: EngineClient
     leaving: bool = False
     """Whether the wizard is being closed: the pages lose their widgets one after the other."""

@@ -11,12 +11,13 @@ from textual.widgets import Footer
 
 from screens.state_styles import place
 from screens.themes import NO_HOST, host_colours
+from screens.widgets.notice_bar import NoticeBar
 from screens.widgets.title_bar import Stage, TitleBar
 
 if TYPE_CHECKING:
     from screens.interface import Wizard
     from screens.run_state import RunState
-    from screens.state import Session
+    from screens.state import Notices, Session
 
 
 NOT_OURS = {"app.focus_next", "app.focus_previous", "screen.copy_text"}
@@ -35,10 +36,13 @@ class Page(Screen[None]):
     STAGE: ClassVar[Stage | None] = None
     HELP: ClassVar[str] = ""
     AUTO_FOCUS = "*"
+    HAS_NOTICES: ClassVar[bool] = False
+    """Whether the page tells of an interrupted run and of practice below its bar."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back", show=True),
         Binding("question_mark,f1", "help", "Help", key_display="?", show=True),
+        Binding("i", "recover_interrupted", show=False),
     ]
 
     @property
@@ -51,6 +55,8 @@ class Page(Screen[None]):
         bar = TitleBar()
         bar.place, bar.stage = self.PLACE, self.STAGE
         yield bar
+        if self.HAS_NOTICES:
+            yield NoticeBar()
         yield from self.body()
         yield Footer(show_command_palette=False)
 
@@ -65,6 +71,7 @@ class Page(Screen[None]):
         """
         self.watch(self.app, "session", self._follow_session)
         self.watch(self.app, "run_state", self._follow_run)
+        self.watch(self.app, "notices", self._follow_notices)
 
     @property
     def is_open(self) -> bool:
@@ -74,11 +81,32 @@ class Page(Screen[None]):
     def _follow_session(self, session: Session) -> None:
         if self.is_open:
             self.set_hosts(session.hosts)
+            for bar in self.query(NoticeBar):
+                bar.show(self.firescreen.notices, session)
             self.show_session(session)
 
     def _follow_run(self, state: RunState) -> None:
         if self.is_open:
             self.show_run(state)
+
+    def _follow_notices(self, notices: Notices) -> None:
+        if self.is_open:
+            for bar in self.query(NoticeBar):
+                bar.show(notices, self.firescreen.session)
+            self.show_notices(notices)
+
+    def on_notice_bar_pressed(self, event: NoticeBar.Pressed) -> None:
+        """The same as the key that the notice names."""
+        event.stop()
+        self.action_recover_interrupted()
+
+    def action_recover_interrupted(self) -> None:
+        """Offers to roll back the interrupted run, where the page tells of one."""
+        from screens.navigation.recovery import offer_recovery
+
+        run = self.firescreen.notices.interrupted
+        if self.HAS_NOTICES and run is not None and not self.firescreen.runs.working:
+            offer_recovery(self.firescreen, run)
 
     def set_place(self, place: str, stage: Stage | None = None) -> None:
         """Says in the bar where one is: by name, or on the way from scan to verification."""
@@ -113,6 +141,9 @@ class Page(Screen[None]):
 
     def show_session(self, session: Session) -> None:
         """Draws the current stack."""
+
+    def show_notices(self, notices: Notices) -> None:
+        """Follows what others did in the workspace."""
 
     def show_run(self, state: RunState) -> None:
         """Draws the current run."""

@@ -17,6 +17,7 @@ from screens.navigation.runs import ask_to_undo
 from screens.state_styles import RESULT, diff, hang, inline
 
 if TYPE_CHECKING:
+    from screens.state import Notices
     from wizard.model import RunRecord
 
 # The journal has one state for a run that failed and one that was stopped.
@@ -27,6 +28,7 @@ class HistoryPage(Page):
     """Lists the runs; undoes one, or writes its report."""
 
     PLACE = "History"
+    HAS_NOTICES = True
     HELP = """\
 Every run of Firescreen, the newest first, with the lines that it changed (secrets are masked).
 
@@ -54,6 +56,7 @@ Every run of Firescreen, the newest first, with the lines that it changed (secre
     def __init__(self) -> None:
         super().__init__()
         self._records: tuple[RunRecord, ...] = ()
+        self._read_at: object = None
 
     def body(self) -> ComposeResult:
         """Runs left, the selected one right."""
@@ -66,11 +69,17 @@ Every run of Firescreen, the newest first, with the lines that it changed (secre
     def on_mount(self) -> None:
         """Reads the journal."""
         self.query_one("#panes").display = False
-        self.firescreen.ask(self.firescreen.client.history, self._have)
+
+    def show_notices(self, notices: Notices) -> None:
+        """Reads the journal, at first and whenever a run was made or undone elsewhere."""
+        if notices.runs != self._read_at:
+            self._read_at = notices.runs
+            self.firescreen.ask(self.firescreen.client.history, self._have)
 
     def _have(self, records: tuple[RunRecord, ...]) -> None:
         if not self.is_open:
             return
+        selected = self.record.run if self.record else ""
         self._records = records
         count = len(records)
         words = (
@@ -83,7 +92,7 @@ Every run of Firescreen, the newest first, with the lines that it changed (secre
         listed.set_options(Option(_entry(record)) for record in records)
         self.query_one("#panes").display = bool(records)
         if records:
-            listed.highlighted = 0
+            listed.highlighted = next((at for at, each in enumerate(records) if each.run == selected), 0)
             listed.focus()
         self.refresh_bindings()
 

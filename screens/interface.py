@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from screens.controllers.host_list import HostList
     from screens.controllers.run_controller import RunController
     from screens.controllers.stack_session import StackSession
+    from screens.controllers.workspace_watch import WorkspaceWatch
 
 
 class Wizard(BaseApp):
@@ -28,6 +29,11 @@ class Wizard(BaseApp):
     @property
     def host_list(self) -> HostList:
         """The hosts to choose from."""
+        raise NotImplementedError
+
+    @property
+    def workspace_watch(self) -> WorkspaceWatch:
+        """Keeps the notices up to date."""
         raise NotImplementedError
 
     def prepare_run(self) -> None:

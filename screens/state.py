@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from wizard.engine import Exposure, Scan
     from wizard.errors import FirescreenError
-    from wizard.model import Answers, ComponentSpec, HostSpec, Plan, Stack
+    from wizard.model import Answers, ComponentSpec, HostSpec, Plan, RunRecord, Stack
     from wizard.redact import Secret
 
 OWN_FOLDER = "workspace"
@@ -69,6 +69,18 @@ class Session:
     def hosts(self) -> tuple[str, ...]:
         """Names of the stack's hosts, in its order."""
         return tuple(host.name for host in self.stack.hosts) if self.stack else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notices:
+    """What is told above the pages, and the state of the journals that it was read from."""
+
+    interrupted: RunRecord | None = None
+    """A run that was interrupted and is not rolled back yet."""
+    practice: bool = False
+    """Whether the practice stack runs."""
+    runs: tuple[tuple[str, int, int], ...] = ()
+    """Name, time and size of each journal: it differs when a run was made or undone, by whichever process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

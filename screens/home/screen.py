@@ -53,6 +53,7 @@ class HomePage(Page):
     """Shows the components and opens every other part."""
 
     PLACE = "Home"
+    HAS_NOTICES = True
     HELP = """\
 The table shows what runs and how it answers on the network, not what a configuration file says:
 

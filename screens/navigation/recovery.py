@@ -52,6 +52,7 @@ def _offer_to_forget(app: Wizard, left: tuple[Remains, ...]) -> None:
 
     def forgotten(_: None) -> None:
         app.notify("The run is forgotten. It can no longer be rolled back.")
+        app.workspace_watch.refresh()
 
     def answered(choice: str | None) -> None:
         if choice == "forget":

@@ -49,6 +49,7 @@ class PlanPage(Page):
 
     PLACE = "Plan"
     STAGE = Stage.PLAN
+    HAS_NOTICES = True
     HELP = """\
 Left: hosts, their components, and the steps of each. Steps are numbered in the order in which they are applied. Enter \
 folds and unfolds a host or a component; 'n' and 'b' go to the next and the previous step. Right: why a step is there, \

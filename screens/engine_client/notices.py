@@ -1,0 +1,39 @@
+"""Reads what the wizard tells above its pages: an interrupted run, whether practice runs, and the state of the journals."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from screens.state import Notices
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wizard.engine import Engine
+
+
+def read(engine: Engine, known: Notices) -> Notices:
+    """The notices now; the journals as `known` has them while somebody is at work in the workspace."""
+    from wizard import practice
+
+    workspace = engine.workspace
+    stack = practice.status(workspace.root)
+    running = stack is not None and any(host.active for host in stack.hosts)
+    if workspace.busy():
+        return replace(known, practice=running)
+    runs = _journals(workspace.runs)
+    interrupted = known.interrupted if runs == known.runs else engine.cut_off()
+    return Notices(interrupted=interrupted, practice=running, runs=runs)
+
+
+def _journals(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    found = []
+    with suppress(OSError), os.scandir(folder) as runs:
+        for run in runs:
+            with suppress(OSError):
+                state = (folder / run.name / "journal.jsonl").stat()
+                found.append((run.name, state.st_mtime_ns, state.st_size))
+    return tuple(sorted(found))

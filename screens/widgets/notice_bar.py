@@ -1,0 +1,67 @@
+"""What a person should not miss, below the title bar: a run that was interrupted, a practice stack that runs."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static
+
+from screens.state import Notices, Session
+from screens.state_styles import inline
+
+_TITLE = 40
+"""Characters of a run's title that are named."""
+
+
+class NoticeBar(Vertical):
+    """A line for each notice, with the key that acts on it; without notices it takes no room."""
+
+    DEFAULT_CSS = """
+    NoticeBar { height: auto; }
+    NoticeBar Static { height: auto; padding: 0 2; display: none; background: $panel; &.-on { display: block; } }
+    """
+
+    class Pressed(Message):
+        """The notice of an interrupted run was clicked."""
+
+    def compose(self) -> ComposeResult:
+        """The lines."""
+        yield Static("", id="interrupted", markup=False)
+        yield Static("", id="practice", markup=False)
+
+    def show(self, notices: Notices, session: Session) -> None:
+        """Draws what is to be said now."""
+        for name, words in (
+            ("#interrupted", interrupted_words(notices)),
+            ("#practice", practice_words(notices, session)),
+        ):
+            line = self.query_one(name, Static)
+            line.update(words)
+            line.set_class(bool(words), "-on")
+
+    def on_click(self) -> None:
+        """The same as the key."""
+        self.post_message(self.Pressed())
+
+
+def interrupted_words(notices: Notices) -> Content:
+    """That a run was interrupted, and the key; nothing where none was."""
+    run = notices.interrupted
+    if run is None:
+        return Content("")
+    title = inline(run.title, _TITLE)
+    words = "needs recovery on a host" if run.state == "owed" else "was interrupted"
+    return Content.assemble(
+        ("✗ ", "bold $error"), (title, "bold"), f" {words}. ", ("i", "bold $primary"), " roll back or compare"
+    )
+
+
+def practice_words(notices: Notices, session: Session) -> Content:
+    """That practice runs while this machine is shown; nothing elsewhere."""
+    if not notices.practice or session.place != "here":
+        return Content("")
+    return Content.assemble(
+        ("▸ ", "bold $primary"), "The practice stack is running. ", ("p", "bold $primary"), " opens it"
+    )
