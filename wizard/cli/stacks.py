@@ -25,6 +25,8 @@ from wizard.cli.options import (
     yes,
 )
 from wizard.cli.text_format import (
+    container_name,
+    container_of,
     end,
     error_of,
     extent_of,
@@ -95,7 +97,7 @@ def scan(
     else:
         for exposure in found.exposures:
             click.echo(
-                f"{exposure.host:12} {_named(exposure):14} {exposure.address:22} {plain(exposure.words)}"
+                f"{exposure.host:12} {_named(exposure):14} {exposure.address:22} {plain(exposure.words)}{container_name(exposure)}"
             )
         for finding in found.remarks:
             todo = f" ({finding.remediation})" if finding.remediation else ""
@@ -119,6 +121,7 @@ def _scan_data(found: Scan) -> dict[str, object]:
                 "client_certificate": exposure.client_certificate,
                 "state": exposure.state,
                 "through": exposure.through,
+                **container_of(exposure),
             }
             for exposure in found.exposures
         ],

@@ -17,7 +17,7 @@ from wizard.model import WORKSPACE, RunService
 from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
-    from wizard.engine import Outcome
+    from wizard.engine import Exposure, Outcome
     from wizard.model import Attempt, Event, Finding, HealthReport, Plan
 
 
@@ -65,6 +65,44 @@ def shown_plan(plan: Plan) -> dict[str, Any]:
             }
             for client in plan.broken_clients
         ],
+    }
+
+
+def container_name(exposure: Exposure) -> str:
+    """The container that a component runs in, in brackets; '' for none."""
+    return f" (container {plain(exposure.container.name)})" if exposure.container is not None else ""
+
+
+def container_of(exposure: Exposure) -> dict[str, Any]:
+    """The container that a component runs in, for JSON; nothing for one that runs in none."""
+    box = exposure.container
+    if box is None:
+        return {}
+    return {
+        "container": {
+            "name": box.name,
+            "image": box.image,
+            "project": box.project,
+            "service": box.service,
+            "compose_files": list(box.compose_files),
+            "state": box.state,
+            "health": box.health,
+            "uid": box.uid,
+            "gid": box.gid,
+            "network_mode": box.network_mode,
+            "networks": [
+                {"name": each.name, "address": each.address, "aliases": list(each.aliases)}
+                for each in box.networks
+            ],
+            "published": [
+                {"inside": each.inside, "address": each.address, "port": each.port} for each in box.published
+            ],
+            "mounts": [
+                {"kind": each.kind, "source": each.source, "target": each.target, "writable": each.writable}
+                for each in box.mounts
+            ],
+            "unchangeable": box.unchangeable,
+        }
     }
 
 

@@ -70,6 +70,7 @@ def _exposure(
         words=words,
         instance=service.instance,
         through=service.forward.host.name if service.forward else "",
+        container=service.container,
     )
 
 

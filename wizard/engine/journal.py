@@ -20,7 +20,7 @@ from typing import Any
 from wizard import ownfiles
 from wizard.engine.journal_reader import FORMAT, Entry, Image, digest
 from wizard.errors import JournalError
-from wizard.model import Change, FileState, HostSpec, MakeFolder, RunService, WriteFile
+from wizard.model import Change, FileState, HostSpec, MakeFolder, RunService, Service, WriteFile
 
 
 class Journal:
@@ -188,7 +188,19 @@ def _entry(key: str, number: int, change: Change) -> Entry:
         host=change.host,
         kind=change.kind,
         path=change.path,
-        service=replace(change.service, arguments=(), unit_text="", forward=None),
+        service=_kept(change.service),
+    )
+
+
+def _kept(service: Service) -> Service:
+    """A service without what may hold a secret: its flags, its unit, its container's health check."""
+    box = service.container
+    return replace(
+        service,
+        arguments=(),
+        unit_text="",
+        forward=None,
+        container=replace(box, healthcheck=()) if box is not None else None,
     )
 
 

@@ -16,7 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from wizard.errors import InputError, JournalError
-from wizard.model import FileState, FlagPlace, HostSpec, RunRecord, Service, Supervision
+from wizard.model import (
+    Container,
+    ContainerNetwork,
+    FileState,
+    FlagPlace,
+    HostSpec,
+    Mount,
+    PublishedPort,
+    RunRecord,
+    Service,
+    Supervision,
+)
 
 FORMAT = 1
 
@@ -304,5 +315,21 @@ def _read_service(data: Mapping[str, Any]) -> Service:
             key: tuple(value) if isinstance(value, list) else value for key, value in held.items()
         }
         values["supervision"] = Supervision(**told)
+    if box := values.get("container"):
+        values["container"] = _read_container(box)
     values["flags"] = FlagPlace(**values["flags"])
     return Service(**values)
+
+
+def _read_container(data: Mapping[str, Any]) -> Container:
+    known = {entry.name for entry in fields(Container)}
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key in known
+    }
+    values["mounts"] = tuple(Mount(**each) for each in values.get("mounts", ()))
+    values["published"] = tuple(PublishedPort(**each) for each in values.get("published", ()))
+    values["networks"] = tuple(
+        ContainerNetwork(**{**each, "aliases": tuple(each["aliases"])}) for each in values.get("networks", ())
+    )
+    values["extra_hosts"] = tuple((str(name), str(to)) for name, to in values.get("extra_hosts", ()))
+    return Container(**values)

@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from wizard.errors import FirescreenError
-from wizard.model import Attempt, Event, Facts, Finding, HealthReport, HostState, Stack, instance_key
+from wizard.model import (
+    Attempt,
+    Container,
+    Event,
+    Facts,
+    Finding,
+    HealthReport,
+    HostState,
+    Stack,
+    instance_key,
+)
 
 ExposureState: TypeAlias = Literal["open", "partly", "secured", "down"]
 State = Literal[
@@ -79,6 +89,8 @@ class Exposure:
     """'' for the usual one of its component on its host; of a further one its `unit`."""
     through: str = ""
     """The host through whose SSH connection it was probed, since this machine cannot reach it; '' for directly."""
+    container: Container | None = field(default=None, repr=False)
+    """The container that it runs in; None for none, or where no daemon can be asked."""
 
     @property
     def key(self) -> str:

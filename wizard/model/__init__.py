@@ -15,6 +15,7 @@ from wizard.model.changes import (
     WriteFile,
     facts_after,
 )
+from wizard.model.containers import Container, ContainerNetwork, Mount, PublishedPort
 from wizard.model.events import Event, HostState, RunRecord
 from wizard.model.facts import (
     MANUAL,
@@ -86,6 +87,8 @@ __all__ = [
     "ClientAuth",
     "Completed",
     "ComponentSpec",
+    "Container",
+    "ContainerNetwork",
     "ContentKind",
     "Event",
     "Examined",
@@ -101,6 +104,7 @@ __all__ = [
     "HostState",
     "MakeFolder",
     "ManualCommand",
+    "Mount",
     "OwnFiles",
     "PathInfo",
     "Plan",
@@ -113,6 +117,7 @@ __all__ = [
     "ProxyAnswer",
     "ProxyProgram",
     "ProxyRoute",
+    "PublishedPort",
     "Question",
     "RateLimit",
     "RemoteWriteHealth",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
+from wizard.model.containers import Container
 from wizard.model.health import PrometheusHealth, Proxies
 from wizard.model.probes import Forward
 from wizard.model.stack import HostSpec, instance_key
@@ -94,10 +95,11 @@ class FlagPlace:
     """Where a service's command-line flags are set.
 
     kind: 'envfile' (`variable` in `path`, e.g. ARGS in /etc/default/…), 'dropin' (a unit's ExecStart, `path` is
-    the drop-in to write), 'argfile' (a practice service's own file) or 'manual'.
+    the drop-in to write), 'argfile' (a practice service's own file), 'compose' (the service `variable` of the Compose
+    file `path`) or 'manual'.
     """
 
-    kind: Literal["envfile", "dropin", "argfile", "manual"]
+    kind: Literal["envfile", "dropin", "argfile", "compose", "manual"]
     path: str = ""
     variable: str = ""
     reader: Literal["systemd", "shell", "code"] = "systemd"
@@ -173,6 +175,8 @@ class Service:
     """What else runs as its user or in its group now, where these are nobody's own; () for a user of its own."""
     supervision: Supervision | None = None
     """What keeps it running, where that is another program."""
+    container: Container | None = field(default=None, repr=False)
+    """The container that it runs in, as the daemon describes it; None for none, or where no daemon can be asked."""
     unit_text: str = field(default="", repr=False)
     """The unit's files as `config_files.unit_settings.joined` puts them together; '' where systemd does not manage it."""
 

@@ -13,11 +13,12 @@ from wizard.components import component as find_component
 from wizard.errors import ConfigError, InputError
 from wizard.model import Facts, Finding, PlannedStep, Stack, StepKind, WriteFile
 from wizard.planner import (
-    credentials as material,
-)
-from wizard.planner import (
+    container_changes,
     manual_commands,
     new_jobs,
+)
+from wizard.planner import (
+    credentials as material,
 )
 from wizard.planner.client_endpoints import Place, located, secure
 from wizard.planner.client_facts import Client
@@ -107,6 +108,8 @@ def plan_client(
             Target(plan, client, place, address, ca_file, pair, login, known=place.how in known)
             for address, plan in asked.items()
         ]
+    if targets:
+        container_changes.refuse_unchangeable(client.service)
     _refuse_other_ports(client, now, targets)
     trust, narrow = work.trust_steps()
     return ClientPlan(

@@ -16,6 +16,7 @@ from wizard.model import Change, Facts, FileState, Finding, PlannedStep, Stack, 
 from wizard.planner import (
     alertmanager_cluster,
     client_authentication,
+    container_changes,
     plain_http_clients,
     server_certificates,
     service_flags,
@@ -136,6 +137,7 @@ def _there(facts: Facts, server: Server) -> tuple[FileState | None, web.WebConfi
     with located(server.spec.host, server.web_file):
         config = web.parse(before.content) if before is not None else None
     refuse_out_of_reach(server.service)
+    container_changes.refuse_unchangeable(server.service)
     credentials.refuse_no_owner(server)
     web_configuration.refuse_unsupported(server)
     return before, config

@@ -21,7 +21,11 @@ GOSSIP_PORT = "9094"
 
 def version(connection: Connection, program: str) -> str:
     """Its version as `--version` prints it, e.g. '2.42.0+ds', or ''."""
-    said = _ask(connection, program, "--version")
+    return version_in(_ask(connection, program, "--version"))
+
+
+def version_in(said: str) -> str:
+    """The version in what a program prints for `--version`, or ''."""
     match = re.search(r"\bversion v?(\d+\.\d+(?:\.\d+)?[^\s,)]*)", said)
     return match.group(1) if match else ""
 

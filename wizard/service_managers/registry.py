@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wizard.model import MANUAL, Service
 from wizard.service_managers.base import ServiceManager
+from wizard.service_managers.docker import Docker
 from wizard.service_managers.manual import Manual
 from wizard.service_managers.supervised import Supervised
 from wizard.service_managers.systemd import Systemd
@@ -31,6 +32,7 @@ def manager_of(service: Service) -> ServiceManager:
     return _MANAGERS.get(service.manager, _MANAGERS[MANUAL])
 
 
+register(Docker())
 register(Systemd())
 register(Supervised())
 register(Manual())

@@ -1,0 +1,271 @@
+"""Docker as a service manager: services of Compose projects, found, recreated and reloaded.
+
+A container is recreated by Compose from the project's own files, one service at a time, and never from a guess. Promises:
+a restart is over when the new container serves; one that does not stay up, or whose own health check fails, is a
+`ServiceError` with its last words.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from wizard.components import component
+from wizard.connections.base import Connection
+from wizard.errors import ConfigError, HostError, ServiceError
+from wizard.model import Completed, Container, FileState, Service
+from wizard.redact import plain, redact
+from wizard.service_managers import docker_discovery
+from wizard.service_managers.base import Answers, Ask
+from wizard.service_managers.process_list import Process
+
+_UP_TIMEOUT = 180.0
+"""Seconds for Compose: the old program may take its ten to end, and a slow disk as long for the rest."""
+_PATIENCE = 60.0
+"""Seconds in which a new container must serve."""
+_RELOAD_TIMEOUT = 60.0
+_SETTLED = 1.5
+"""Seconds after which a program that refuses its flags or files has ended."""
+_STEP = 0.1
+
+
+class Docker:
+    """See `base.ServiceManager`."""
+
+    name = "docker"
+    has_units = False
+
+    def discover(self, connection: Connection, running: tuple[Process, ...]) -> tuple[Service, ...]:
+        """The components in containers of the host's daemon."""
+        return docker_discovery.discover(connection, running)
+
+    def described(self, connection: Connection, service: Service) -> Service:
+        """As it is: `discover` asks for all."""
+        return service
+
+    def set_flag(
+        self, service: Service, *, wanted: Mapping[str, str], current: FileState | None
+    ) -> FileState:
+        """Refused: Compose files are not edited yet."""
+        raise ConfigError(
+            f"{service.unit} is a container of Docker Compose, whose file is not edited yet",
+            where=service.key,
+            todo=f"Take {service.key} out of the stack, or say `service: manual` for it there",
+        )
+
+    def flag_commands(
+        self, service: Service, *, wanted: Mapping[str, str], current: FileState | None
+    ) -> tuple[str, ...]:
+        """None: a Compose file is edited as a file."""
+        return ()
+
+    def restart(self, connection: Connection, service: Service, *, answers: Answers | None = None) -> None:
+        """Recreates the container where its Compose file says something new, else restarts it; waits until it serves."""
+        box = _box(service)
+        before = _state(connection, box.name)
+        _up(connection, service, box)
+        now = _state(connection, box.name)
+        if now.get("Id") == before.get("Id"):
+            _run(connection, service, ["docker", "restart", box.name], timeout=_UP_TIMEOUT, doing="restart")
+        _await_up(connection, service, box, answers)
+
+    def reload(self, connection: Connection, service: Service, *, ask: Ask | None = None) -> None:
+        """Recreates it where its Compose file says something new, restarts it where it holds an old file, else signals it.
+
+        A file that is mounted by itself stays the one that was there when the container was made: what was put in its
+        place since is seen after a restart only.
+        """
+        box, known = _box(service), component(service.component)
+        before = _state(connection, box.name)
+        _up(connection, service, box)
+        now = _state(connection, box.name)
+        if now.get("Id") != before.get("Id"):
+            _await_up(connection, service, box, None)
+        elif not known.reload_by or mounted_file(service):
+            _run(connection, service, ["docker", "restart", box.name], timeout=_UP_TIMEOUT, doing="restart")
+            _await_up(connection, service, box, None)
+        else:
+            _signal(connection, service, box, ask)
+
+    def is_active(self, connection: Connection, service: Service) -> bool:
+        """Whether the container runs, and is not being restarted."""
+        state = _state(connection, _box(service).name).get("State", {})
+        return bool(state.get("Running")) and not state.get("Restarting")
+
+    def logs(self, connection: Connection, service: Service, lines: int = 20) -> tuple[str, ...]:
+        """The last lines of what the container wrote."""
+        return _log(connection, _box(service).name, lines)
+
+    def manual_commands(self, service: Service, action: str, *, workspace: str = "") -> tuple[str, ...]:
+        """Compose, and where it makes no new container, a restart or a signal."""
+        box = _box(service)
+        up = f"cd {shlex.quote(box.folder or '/')} && {shlex.join(up_command(box))}"
+        if action == "restart":
+            return (up,)
+        if mounted_file(service):
+            return up, f"docker restart {shlex.quote(box.name)}"
+        return up, f"docker kill --signal=HUP {shlex.quote(box.name)}"
+
+
+def mounted_file(service: Service) -> bool:
+    """Whether its configuration is mounted as a file of its own, and not with its folder."""
+    box = service.container
+    return box is not None and any(each.source == service.config_file for each in box.mounts)
+
+
+def up_command(box: Container) -> list[str]:
+    """The words that have Compose recreate one service, and nothing else, if its files say something new of it."""
+    files = [word for path in box.compose_files for word in ("-f", path)]
+    # Compose makes a project's name of its folder's otherwise.
+    where = ["-p", box.project, "--project-directory", box.folder]
+    return [*box.command.split(), *files, *where, "up", "-d", "--no-deps", box.service]
+
+
+def _box(service: Service) -> Container:
+    if service.container is None:
+        raise ServiceError(f"{service.unit} is no container that is known", where=service.host)
+    return service.container
+
+
+def _up(connection: Connection, service: Service, box: Container) -> None:
+    """Has Compose bring one service up to date."""
+    _run(connection, service, up_command(box), timeout=_UP_TIMEOUT, doing="recreate", folder=box.folder)
+
+
+def _run(
+    connection: Connection,
+    service: Service,
+    argv: list[str],
+    *,
+    timeout: float,
+    doing: str,
+    folder: str = "",
+) -> Completed:
+    ended = (
+        # Compose reads the .env of the folder that it runs in.
+        connection.run(["sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", folder, *argv], timeout=timeout)
+        if folder
+        else connection.run(argv, timeout=timeout)
+    )
+    if ended.code:
+        lines = [line for line in (ended.stderr or ended.stdout).strip().splitlines() if line.strip()]
+        said = plain(redact(" ".join(lines[-3:])), 400)
+        raise ServiceError(
+            f"Docker did not {doing} {service.unit}: {said or f'exit code {ended.code}'}",
+            where=f"{connection.name}: {service.unit}",
+            todo="Mend what it names, and try again.",
+            log=_log(connection, service.unit, 20),
+        )
+    return ended
+
+
+def _state(connection: Connection, name: str) -> dict[str, Any]:
+    """What the daemon says of a container; {} for none of that name."""
+    ended = connection.run(["docker", "inspect", "--type", "container", name], timeout=20)
+    if ended.code:
+        if "No such" in ended.stderr:
+            return {}
+        raise HostError(
+            f"the Docker daemon does not answer: {plain(ended.stderr.strip(), 200)}",
+            where=connection.name,
+            todo="Start it (systemctl start docker), and try again.",
+        )
+    found: list[dict[str, Any]] = json.loads(ended.stdout)
+    return found[0]
+
+
+def _await_up(connection: Connection, service: Service, box: Container, answers: Answers | None) -> None:
+    """Back when the container serves: its health check says so, or its port answers, or it has stayed up.
+
+    Raises:
+        ServiceError: it ended, is started again and again, or its health check fails.
+    """
+    start = time.monotonic()
+    first = _state(connection, box.name).get("RestartCount", 0)
+    while True:
+        one = _state(connection, box.name)
+        state = one.get("State", {})
+        health = (state.get("Health") or {}).get("Status", "")
+        up_for = time.monotonic() - start
+        if state.get("Restarting") or one.get("RestartCount", 0) > first or not state.get("Running"):
+            raise _ended(connection, service, box, state)
+        if health == "unhealthy":
+            checks = (state.get("Health") or {}).get("Log") or [{}]
+            said = plain(redact(str(checks[-1].get("Output", ""))), 300)
+            raise ServiceError(
+                f"{service.unit} runs, and its own health check fails: {said or 'it says nothing'}",
+                where=f"{connection.name}: {service.unit}",
+                todo="Mend the healthcheck of its Compose file, then try again.",
+                log=_log(connection, box.name, 20),
+            )
+        # A health check's first round may take its half minute: the port says it sooner.
+        served = answers(0.5) if answers is not None else up_for > _SETTLED
+        if health == "healthy" or (served and up_for > _SETTLED):
+            return
+        if up_for > _PATIENCE:
+            return  # it runs: the probes say what is wrong
+        time.sleep(_STEP)
+
+
+def _ended(
+    connection: Connection, service: Service, box: Container, state: Mapping[str, Any]
+) -> ServiceError:
+    code = state.get("ExitCode", "")
+    return ServiceError(
+        f"{service.unit} did not stay up: its program ended with exit code {code}",
+        where=f"{connection.name}: {service.unit}",
+        todo="Read its last lines, mend what they name, and try again.",
+        log=_log(connection, box.name, 20),
+    )
+
+
+def _signal(connection: Connection, service: Service, box: Container, ask: Ask | None) -> None:
+    """Sends the signal to reload and waits for the program's own verdict.
+
+    Raises:
+        ServiceError: it refused the new configuration.
+    """
+    known = component(service.component)
+    since = _now(connection)
+    before = ask() if ask else None
+    _run(
+        connection,
+        service,
+        ["docker", "kill", f"--signal={known.reload_by}", box.name],
+        timeout=20,
+        doing="signal",
+    )
+    deadline = time.monotonic() + _RELOAD_TIMEOUT
+    while known.reload_done and time.monotonic() < deadline:
+        text = "\n".join(_log(connection, box.name, 400, since=since))
+        if known.reload_refused and known.reload_refused in text:
+            raise ServiceError(
+                f"{service.unit} keeps its old configuration",
+                where=f"{connection.name}: {service.unit}",
+                todo="Correct the configuration, then try again.",
+                log=_log(connection, box.name, 20),
+            )
+        if known.reload_done in text:
+            return
+        now = ask() if ask else None
+        if before and now and now.good and now.moment != before.moment:
+            return
+        time.sleep(_STEP)
+
+
+def _now(connection: Connection) -> str:
+    """The host's time as `docker logs --since` takes it."""
+    said = connection.run(["date", "-u", "+%Y-%m-%dT%H:%M:%S.%NZ"], timeout=10).stdout.strip()
+    return said if re.fullmatch(r"[0-9T:.Z-]+", said) else "0"
+
+
+def _log(connection: Connection, name: str, lines: int, *, since: str = "") -> tuple[str, ...]:
+    more = ["--since", since] if since else []
+    ended = connection.run(["docker", "logs", "--tail", str(max(1, lines)), *more, name], timeout=20)
+    if ended.code:
+        return ()
+    return tuple(plain(redact(line)) for line in (ended.stdout + ended.stderr).splitlines() if line.strip())

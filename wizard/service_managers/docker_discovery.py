@@ -1,0 +1,351 @@
+"""Containers of a host as its Docker daemon describes them, and the components in them.
+
+Asks the daemon twice, whatever runs there: one `docker inspect` of all containers, one `--version` for each image.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from wizard.components import Component, all_components
+from wizard.connections.base import Connection
+from wizard.model import MANUAL, Container, ContainerNetwork, FlagPlace, Mount, PublishedPort, Service
+from wizard.service_managers import program_facts
+from wizard.service_managers.process_list import Process
+
+# A host without a daemon is not kept waiting for one. The last two lines say how Compose is run there.
+_LOOK = r"""
+command -v docker >/dev/null 2>&1 || exit 0
+[ -n "$DOCKER_HOST" ] || [ -S /var/run/docker.sock ] ||
+  [ -S "${XDG_RUNTIME_DIR:-/run/user/$(id -u)}/docker.sock" ] || exit 0
+ids=$(docker ps -aq --no-trunc) || exit
+[ -n "$ids" ] || exit 0
+docker inspect $ids || exit
+printf '\036'
+if docker compose version >/dev/null 2>&1; then echo 'docker compose'
+elif command -v docker-compose >/dev/null 2>&1; then echo docker-compose
+fi
+"""
+# Each image once: name of a container, path of its program.
+_VERSIONS = r"""
+while [ $# -gt 1 ]; do
+  printf '\036%s\037' "$1"
+  docker exec "$1" "$2" --version 2>&1 </dev/null
+  shift 2
+done
+exit 0
+"""
+_OWNERS = r"""
+for pid; do
+  printf '%s %s\n' "$pid" "$(stat -c '%u %g' "/proc/$pid" 2>/dev/null)"
+done
+exit 0
+"""
+_LABEL = "com.docker.compose."
+_TIMEOUT = 20.0
+SHELL_NAMES = (
+    "sh",
+    "bash",
+    "ash",
+    "dash",
+    "tini",
+    "dumb-init",
+    "docker-init",
+    "catatonit",
+    "gosu",
+    "su-exec",
+)
+
+
+def discover(connection: Connection, running: tuple[Process, ...]) -> tuple[Service, ...]:
+    """The components in containers of the host's daemon, running or not; () where no daemon answers.
+
+    Args:
+        connection: the host.
+        running: the processes of known components there.
+    """
+    ended = connection.run_script(_LOOK, timeout=_TIMEOUT)
+    text, _, compose = ended.stdout.partition("\x1e")
+    try:
+        inspected: list[dict[str, Any]] = json.loads(text) if text.strip() else []
+    except ValueError:
+        return ()
+    found = [
+        (known, one, process)
+        for one in inspected
+        if (known := component_of(one, process := _process(one, running))) is not None
+    ]
+    if not found:
+        return ()
+    owners = _owners(connection, [one["State"].get("Pid", 0) for _, one, _ in found])
+    versions = _versions(connection, [(one, program_of(one, process)) for _, one, process in found])
+    many = _scaled(found)
+    return tuple(
+        _service(
+            connection.name,
+            known,
+            one,
+            process,
+            version=versions.get(one.get("Image", ""), "") or tag_version(one["Config"].get("Image", "")),
+            owner=owners.get(process.pid if process else one["State"].get("Pid", 0), (0, 0)),
+            compose=compose.strip(),
+            several=one["Id"] in many,
+        )
+        for known, one, process in found
+    )
+
+
+def component_of(inspected: Mapping[str, Any], process: Process | None) -> Component | None:
+    """Which component a container runs: by its process, else by its command, else by its image's name."""
+    words = [inspected.get("Path", ""), *inspected.get("Args", ())]
+    name = process.component if process else ""
+    while words and posixpath.basename(words[0]) in SHELL_NAMES:
+        words = [word for word in words[1:] if not word.startswith("-")][:1]
+    program = words[0] if words else ""
+    image = (
+        inspected.get("Config", {}).get("Image", "").rpartition("/")[2].partition(":")[0].partition("@")[0]
+    )
+    for one in all_components():
+        if name == one.name or (not name and program and one.matches(program)):
+            return one
+    for one in all_components():
+        # A wrapper of one's own: the image says what it is for.
+        if not name and image and one.matches(image):
+            return one
+    return None
+
+
+def program_of(inspected: Mapping[str, Any], process: Process | None) -> str:
+    """The path of its program in the container."""
+    if process is not None and process.program.startswith("/"):
+        return process.program
+    return str(inspected.get("Path", ""))
+
+
+def tag_version(image: str) -> str:
+    """The version that an image's tag names, '' for none: 'prom/prometheus:v2.53.3' says '2.53.3'."""
+    tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
+    match = re.match(r"v?(\d+\.\d+(?:\.\d+)?)(?=$|[-_.+a-z])", tag)
+    return match.group(1) if match else ""
+
+
+def container(
+    inspected: Mapping[str, Any], *, owner: tuple[int, int], compose: str, inside_port: int
+) -> Container:
+    """One answer of `docker inspect` in our own words."""
+    config, host = inspected.get("Config", {}), inspected.get("HostConfig", {})
+    state, network = inspected.get("State", {}), inspected.get("NetworkSettings", {})
+    labels: Mapping[str, str] = config.get("Labels") or {}
+    folder = labels.get(f"{_LABEL}project.working_dir", "")
+    files = [each for each in labels.get(f"{_LABEL}project.config_files", "").split(",") if each]
+    check = (config.get("Healthcheck") or {}).get("Test") or ()
+    return Container(
+        name=str(inspected.get("Name", "")).lstrip("/"),
+        image=str(config.get("Image", "")),
+        project=labels.get(f"{_LABEL}project", ""),
+        service=labels.get(f"{_LABEL}service", ""),
+        compose_files=tuple(posixpath.normpath(posixpath.join(folder, each)) for each in files),
+        folder=folder,
+        uid=owner[0],
+        gid=owner[1],
+        mounts=tuple(map(_mount, inspected.get("Mounts") or ())),
+        published=tuple(_published(network.get("Ports") or {})),
+        networks=tuple(_networks(network.get("Networks") or {}, inspected)),
+        network_mode=str(host.get("NetworkMode", "")),
+        inside_port=inside_port,
+        extra_hosts=tuple(_extra(host.get("ExtraHosts") or ())),
+        healthcheck=() if list(check)[:1] == ["NONE"] else tuple(map(str, check)),
+        health=str((state.get("Health") or {}).get("Status", "")),
+        state=str(state.get("Status", "")),
+        restarts=int(inspected.get("RestartCount", 0)),
+        command=compose,
+    )
+
+
+def _service(
+    host: str,
+    known: Component,
+    inspected: Mapping[str, Any],
+    process: Process | None,
+    *,
+    version: str,
+    owner: tuple[int, int],
+    compose: str,
+    several: bool,
+) -> Service:
+    arguments = process.arguments if process else _arguments(known, inspected)
+    inside = int(program_facts.listen(known, arguments).rpartition(":")[2] or known.default_port)
+    box = container(inspected, owner=owner, compose=compose, inside_port=inside)
+    workdir = inspected.get("Config", {}).get("WorkingDir") or "/"
+    web = _inside(workdir, program_facts.web_config(known, arguments, folder=workdir))
+    config = ""
+    if known.config_flag:
+        usual = f"{known.home}/{known.name.removesuffix('_exporter')}.yml"
+        config = _inside(workdir, program_facts.flag(arguments, known.config_flag) or usual)
+    user, group = (process.user, process.group) if process else (str(owner[0]), str(owner[1]))
+    held = tuple(f"{each.address or '0.0.0.0'}:{each.port}" for each in _of_port(box, inside))  # noqa: S104
+    if not box.has_own_network:
+        held = program_facts.web_sockets(known, arguments, process.sockets) if process else ()
+    box = _judged(box, web=web, several=several)
+    managed = box.is_compose
+    return Service(
+        host=host,
+        component=known.name,
+        manager="docker" if managed else MANUAL,
+        kind="" if managed else "container",
+        unit=box.name,
+        program=program_of(inspected, process),
+        version=version,
+        arguments=arguments,
+        listen=_listen(known, box, arguments, held),
+        sockets=held,
+        user=user,
+        group=group,
+        active=box.state == "running",
+        flags=FlagPlace("compose", box.compose_files[-1], box.service)
+        if managed and box.compose_files
+        else FlagPlace("manual"),
+        config_file=box.on_host(config) if config else "",
+        web_config=(box.on_host(web) or web) if web else "",
+        home=posixpath.join(box.folder, "firescreen", box.service) if managed else known.home,
+        pid=process.pid if process else int(inspected["State"].get("Pid", 0)),
+        container=box,
+    )
+
+
+def _judged(box: Container, *, web: str, several: bool) -> Container:
+    """The container with why it cannot be changed."""
+    why = ""
+    if box.state == "restarting":
+        why = "does not stay up: Docker starts it again and again"
+    elif box.state != "running":
+        why = "does not run"
+    elif box.is_compose and several:
+        why = f"is one of several of the service {box.service}"
+    elif box.is_compose and not box.compose_files:
+        why = "was made by a Compose that does not say from which file"
+    elif box.is_compose and not box.command:
+        why = "belongs to a Compose project, and neither `docker compose` nor docker-compose is installed"
+    elif web and not box.on_host(web):
+        why = f"has its web configuration {web} in its image"
+    elif web and (mount := box.mount_of(web)) is not None and mount.kind != "bind":
+        why = f"has its web configuration {web} in a volume"
+    return replace(box, unchangeable=why)
+
+
+def _listen(known: Component, box: Container, arguments: tuple[str, ...], held: Sequence[str]) -> str:
+    """address:port as a client on the host reaches it: where it is published, else its own address."""
+    if not box.has_own_network:
+        return program_facts.served_at(known, arguments, held)
+    found = program_facts.first_reachable(held)
+    if found:
+        return found
+    address = next((each.address for each in box.networks if each.address), "")
+    return f"{address}:{box.inside_port}" if address else ""
+
+
+def _of_port(box: Container, inside: int) -> tuple[PublishedPort, ...]:
+    """Where its web port is published, IPv4 first."""
+    found = [each for each in box.published if each.inside == inside]
+    return tuple(sorted((each for each in found if ":" not in each.address), key=lambda each: each.port))
+
+
+def _inside(folder: str, path: str) -> str:
+    return posixpath.normpath(posixpath.join(folder, path)) if path else ""
+
+
+def _arguments(known: Component, inspected: Mapping[str, Any]) -> tuple[str, ...]:
+    """The flags of a container that does not run, without what starts its program."""
+    words = [str(inspected.get("Path", "")), *map(str, inspected.get("Args") or ())]
+    at = next((number for number, word in enumerate(words) if known.matches(word)), 0)
+    return tuple(words[at + 1 :])
+
+
+def _process(inspected: Mapping[str, Any], running: Iterable[Process]) -> Process | None:
+    """The component's process in the container: its first one, or one that this started."""
+    pid = int(inspected.get("State", {}).get("Pid", 0))
+    if not pid:
+        return None
+    return next(
+        (each for each in running if pid in (each.pid, *(parent.pid for parent in each.parents))), None
+    )
+
+
+def _scaled(found: Sequence[tuple[Component, Mapping[str, Any], Process | None]]) -> set[str]:
+    """The ids of containers of one Compose service that has more than one."""
+    by_service: dict[tuple[str, str], list[str]] = {}
+    for _, one, _ in found:
+        labels = one["Config"].get("Labels") or {}
+        if service := labels.get(f"{_LABEL}service"):
+            by_service.setdefault((labels.get(f"{_LABEL}project", ""), service), []).append(one["Id"])
+    return {each for ids in by_service.values() if len(ids) > 1 for each in ids}
+
+
+def _owners(connection: Connection, pids: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """User and group number of each container's first process, as the host has them."""
+    ended = connection.run_script(_OWNERS, *(str(pid) for pid in pids if pid), timeout=10)
+    found = {}
+    for line in ended.stdout.splitlines():
+        words = line.split()
+        if len(words) == 3 and all(word.isdecimal() for word in words):
+            found[int(words[0])] = (int(words[1]), int(words[2]))
+    return found
+
+
+def _versions(connection: Connection, containers: Sequence[tuple[Mapping[str, Any], str]]) -> dict[str, str]:
+    """The version of the program in each image, by the image's id: asked in one running container of it."""
+    chosen: dict[str, tuple[str, str]] = {}
+    for one, program in containers:
+        if one["State"].get("Status") == "running" and program.startswith("/"):
+            chosen.setdefault(one.get("Image", ""), (one["Id"], program))
+    words = [word for pair in chosen.values() for word in pair]
+    if not words:
+        return {}
+    ended = connection.run_script(_VERSIONS, *words, timeout=5.0 + 5.0 * len(chosen))
+    said = dict(each.split("\x1f", 1) for each in ended.stdout.split("\x1e") if "\x1f" in each)
+    return {
+        image: program_facts.version_in(said.get(identity, "")) for image, (identity, _) in chosen.items()
+    }
+
+
+def _mount(one: Mapping[str, Any]) -> Mount:
+    return Mount(
+        kind=str(one.get("Type", "bind")),
+        source=str(one.get("Source", "")),
+        target=str(one.get("Destination", "")),
+        writable=bool(one.get("RW")),
+    )
+
+
+def _published(ports: Mapping[str, Any]) -> Iterable[PublishedPort]:
+    for inside, places in ports.items():
+        number, _, protocol = inside.partition("/")
+        for place in places or () if protocol in ("", "tcp") else ():
+            if str(place.get("HostPort", "")).isdecimal():
+                yield PublishedPort(int(number), str(place.get("HostIp", "")), int(place["HostPort"]))
+
+
+def _networks(networks: Mapping[str, Any], inspected: Mapping[str, Any]) -> Iterable[ContainerNetwork]:
+    name, identity = str(inspected.get("Name", "")).lstrip("/"), str(inspected.get("Id", ""))
+    for network, one in networks.items():
+        # Its short id is an alias that ends with the container.
+        aliases = [each for each in one.get("Aliases") or () if each != identity[:12]]
+        if network not in ("bridge", "host", "none"):
+            aliases = [*aliases, name]
+        yield ContainerNetwork(
+            name=network,
+            address=str(one.get("IPAddress", "")),
+            gateway=str(one.get("Gateway", "")),
+            aliases=tuple(dict.fromkeys(aliases)),
+        )
+
+
+def _extra(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
+    for line in lines:
+        name, _, address = line.replace("=", ":", 1).partition(":")
+        yield name, address
