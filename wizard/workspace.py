@@ -105,6 +105,11 @@ class Workspace:
         return self.root / "reports"
 
     @property
+    def upkeep(self) -> Path:
+        """What the upkeep remembers of each stack: its renewals, and how it was when it was last verified."""
+        return self.root / "upkeep"
+
+    @property
     def theme(self) -> Path:
         """The name of the wizard's theme that was chosen last."""
         return self.root / "theme"

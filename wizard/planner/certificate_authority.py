@@ -64,6 +64,13 @@ def _kept_authority(facts: Facts, answers: Answers, certificate: FileState, key:
 
 def _new_authority(stack: Stack, facts: Facts, answers: Answers) -> Authority:
     certificate_path, key_path = layout.ca_pair(facts)
+    kept = facts.file(WORKSPACE, key_path)
+    if kept is not None and b"ENCRYPTED" in kept.content and not answers.passphrase:
+        raise NeededError(
+            "the CA's key is encrypted, and so the key of its successor has to be",
+            where=key_path,
+            todo="Give a passphrase",
+        )
     if stack.certificates.passphrase and not answers.passphrase:
         raise NeededError(
             "the CA's key is to be encrypted, and no passphrase was given",

@@ -1,0 +1,97 @@
+"""Which certificates are due, on the stacks of the planner's own cases after their plan was carried out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.planner import planned
+from wizard import planner
+from wizard.model import Answers, Facts, OwnFiles, Stack
+from wizard.upkeep import lifetimes, renewal
+from wizard.upkeep.lifetimes import CertificateRole, Lifetime
+
+DAY = 86400.0
+
+
+def secured(name: str) -> tuple[Stack, Facts]:
+    """The stack of a case, and what a look finds once its plan is carried out."""
+    case = planned.case(name)
+    after = planned.carried_out(case.plan(), case.facts)
+    return case.stack, planned.looked_up(case.stack, after)
+
+
+def lifetime(*, days: float, renew: str = "srv1/node_exporter") -> Lifetime:
+    return Lifetime(
+        role=CertificateRole.SERVER,
+        host="srv1",
+        component="node_exporter",
+        path="/etc/node_exporter/node_exporter.crt",
+        not_before=0,
+        not_after=days * DAY,
+        fingerprint="AA",
+        subject="srv1",
+        renew=renew,
+    )
+
+
+@pytest.mark.parametrize(
+    ("life", "due_at"), [(365, 365 * 2 / 3), (90, 60), (10, 10 * 2 / 3), (9.9, 9.9 / 2), (1, 0.5)]
+)
+def test_due_is_a_third_left_and_half_under_ten_days(life: float, due_at: float) -> None:
+    known = lifetime(days=life)
+    assert known.due_at == pytest.approx(due_at * DAY)
+    assert not known.is_due(due_at * DAY - 1)
+    assert known.is_due(due_at * DAY + 1)
+    assert lifetimes.due([known, lifetime(days=life, renew="")], due_at * DAY + 1) == (known,)
+
+
+def test_what_others_issue_is_watched_and_never_renewed() -> None:
+    stack, facts = secured("all-tls")
+    made = lifetimes.lifetimes(stack, facts)
+    servers = {f"{each.host}/{each.component}": each.path for each in made if each.role == "server"}
+    assert lifetimes.next_due(made, 0) is not None
+    given = replace(
+        stack,
+        certificates=replace(stack.certificates, issued_by="files"),
+        components=tuple(
+            replace(each, files=OwnFiles(cert_file=servers[each.key], key_file="any"))
+            for each in stack.components
+        ),
+    )
+    known = lifetimes.lifetimes(given, facts)
+    assert {each.path for each in known} == set(servers.values())
+    assert {each.renew for each in known} == {""}
+    assert lifetimes.due(known, max(each.not_after for each in known)) == ()
+    assert lifetimes.next_due(known, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "roles"),
+    [
+        ("all-mutual-tls", {"ca", "server", "client"}),
+        ("alertmanager-cluster", {"ca", "server", "cluster"}),
+        ("shared-pair", {"server"}),
+    ],
+)
+def test_all_that_is_in_use_is_found_and_a_renewal_replaces_it_alone(name: str, roles: set[str]) -> None:
+    stack, facts = secured(name)
+    known = lifetimes.lifetimes(stack, facts)
+    assert roles <= {str(each.role) for each in known}
+    assert all(each.renew for each in known), [each for each in known if not each.renew]
+    later = max(each.due_at for each in known)
+    due = lifetimes.due(known, later)
+    assert due == known
+    answers = Answers(renew=renewal.names(due))
+    assert answers.renew == {"ca"} or "ca" not in roles
+    assert renewal.pending(planner.plan(stack, facts, Answers()), due, later) == ()
+
+    plan = planner.plan(stack, facts, answers)
+    restarted = {each.service.component for each in plan.restarts if each.action == "restart"}
+    assert restarted == ({"alertmanager"} if "cluster" in roles else set()), (
+        "gossip alone is read at the start"
+    )
+    after = planned.looked_up(stack, planned.carried_out(plan, facts))
+    fresh = {each.fingerprint for each in lifetimes.lifetimes(stack, after)}
+    assert fresh.isdisjoint(each.fingerprint for each in known)

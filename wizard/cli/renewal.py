@@ -1,0 +1,296 @@
+"""The command `renew`: replaces certificates before they expire, for a person or a timer."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wizard.cli import output
+from wizard.cli.options import agreed, as_json, ask, engine, passphrase_file, reached, stack_of, yes
+from wizard.cli.stacks import refuse_without_hands
+from wizard.cli.text_format import (
+    counted,
+    end,
+    error_of,
+    exit_code,
+    extent_of,
+    listening,
+    show_plan,
+    shown_health,
+    shown_hosts,
+    shown_probes,
+)
+from wizard.errors import FirescreenError, HostError, InputError, LockedError, NeededError
+from wizard.redact import Secret, plain, redact
+
+if TYPE_CHECKING:
+    from wizard.engine import Engine, Outcome
+    from wizard.model import Facts, Plan, Stack
+    from wizard.upkeep.lifetimes import Lifetime
+    from wizard.workspace import Workspace
+
+CREDENTIAL = "firescreen-passphrase"
+"""The name of the credential in which systemd hands a timer the passphrase of the CA's key."""
+_PATIENCE = 300.0
+"""Seconds to wait for another Firescreen that is at work."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a person, or a timer, asked for."""
+
+    stack: Stack
+    only_due: bool
+    yes: bool
+    as_json: bool
+    passphrase_file: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """How a renewal ended, and what it looked at."""
+
+    outcome: Outcome
+    renewed: tuple[Lifetime, ...]
+    known: tuple[Lifetime, ...]
+    facts: Facts
+    now: float
+
+
+@click.command()
+@click.argument("stack")
+@click.option(
+    "--due",
+    is_flag=True,
+    help="Only what has a third of its life left (half, where that is under ten days); the CA too",
+)
+@yes
+@as_json
+@passphrase_file
+@click.pass_obj
+def renew(
+    workspace: Workspace, stack: str, due: bool, yes: bool, as_json: bool, passphrase_file: Path | None
+) -> None:
+    """Renew certificates, and verify the result.
+
+    Without --due, renews all that Firescreen issued, except the CA. Nothing due: says when the next one is, and exits with 0.
+
+    Certificates that others issue are never renewed: those with little time left are listed.
+
+    \b
+    Examples:
+      firescreen renew stack.yaml --due
+      firescreen renew stack.yaml --due --yes --passphrase-file ca.passphrase
+    """
+    with output.explained():
+        asked = _Wanted(stack_of(stack, workspace), due, yes, as_json, passphrase_file)
+        machine = engine(workspace, asked.stack.hosts)
+        try:
+            result = _renewed(machine, asked)
+        except FirescreenError as error:
+            _remember(workspace, asked.stack, error.what)
+            raise
+    outcome = result.outcome
+    reason = "" if outcome.ok else (outcome.error.what if outcome.error else outcome.state)
+    _remember(workspace, asked.stack, reason)
+    if as_json:
+        output.data(_shown(result))
+    if result.renewed:
+        end(outcome)
+    if outcome.error is not None:
+        output.complain(outcome.error)
+    output.say("Nothing is due.", bold=True)
+    _tell_next(result)
+    sys.exit(exit_code(outcome))
+
+
+def _remember(workspace: Workspace, stack: Stack, failure: str) -> None:
+    """Counts a renewal that failed, or notes the time of one that did not (`failure` '')."""
+    from wizard.upkeep import record
+
+    known, now = record.load(workspace, stack), time.time()
+    made = known.after_failure(now, redact(failure)) if failure else known.after_success(now)
+    try:
+        record.save(workspace, stack, made)
+    except HostError as error:
+        output.complain(error)
+
+
+def _renewed(machine: Engine, asked: _Wanted) -> _Result:
+    """Renews what is due; waits for another Firescreen that is at work, then rescans for what is due.
+
+    Raises:
+        FirescreenError: nothing was touched, and why.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        while machine.workspace.busy() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        _recover(machine, asked)
+        result = _attempt(machine, asked)
+        if not isinstance(result.outcome.error, LockedError) or time.monotonic() > deadline:
+            return result
+        time.sleep(1)
+
+
+def _recover(machine: Engine, asked: _Wanted) -> None:
+    """Rolls back a run that was interrupted: nothing can be renewed before.
+
+    Raises:
+        FirescreenError: it cannot be rolled back.
+    """
+    cut = machine.cut_off() if asked.yes else None
+    if cut is None:
+        return
+    output.say(f"Run {cut.run} was interrupted: rolling it back first.")
+    reached(machine, machine.hosts_of())
+    for outcome in machine.recover(output.progress()):
+        if outcome.error is not None:
+            raise outcome.error
+
+
+def _attempt(machine: Engine, asked: _Wanted) -> _Result:
+    """Looks at what is due, and renews it once.
+
+    Raises:
+        FirescreenError: nothing was touched, and why.
+    """
+    from wizard.upkeep import lifetimes
+
+    now = time.time()
+    reached(machine, asked.stack.hosts)
+    facts = machine.inspect(asked.stack)
+    known = lifetimes.lifetimes(asked.stack, facts)
+    _tell_watched(known, now)
+    wanted = (
+        lifetimes.due(known, now)
+        if asked.only_due
+        else tuple(each for each in known if each.renew not in ("", "ca"))
+    )
+    if not wanted:
+        return _Result(_nothing(facts), (), known, facts, now)
+    plan = _planned(machine, asked, facts, wanted, now)
+    if not asked.yes:
+        if not asked.as_json:
+            show_plan(plan)
+        agreed(f"Apply {extent_of(plan)}?", todo="Add --yes to renew them", as_json=asked.as_json)
+    refuse_without_hands(plan)
+    outcome = machine.apply(plan, *listening())
+    return _Result(outcome, wanted, known, facts, now)
+
+
+def _nothing(facts: Facts) -> Outcome:
+    """The outcome where nothing is due; with an error where that is not certain."""
+    from wizard.engine import Outcome
+
+    if not facts.away:
+        return Outcome(run="", state="nothing")
+    host, why = next(iter(facts.away.items()))
+    error = HostError(
+        f"its certificates were not looked at: {why}", where=host, todo="Make the host reachable"
+    )
+    return Outcome(run="", state="nothing", error=error)
+
+
+def _planned(machine: Engine, asked: _Wanted, facts: Facts, wanted: Sequence[Lifetime], now: float) -> Plan:
+    """The plan that replaces these certificates, and nothing else.
+
+    Raises:
+        InputError: the stack has other changes pending, or a passphrase is missing.
+    """
+    from wizard.model import Answers
+    from wizard.upkeep import renewal
+
+    names = renewal.names(wanted)
+    passphrase = _passphrase(asked.passphrase_file)
+    try:
+        now_planned = machine.plan(asked.stack, Answers(passphrase=passphrase), facts=facts)
+        pending = renewal.pending(now_planned, wanted, now)
+        if pending:
+            titles = "; ".join(f"{step.host}: {step.title}" for step in pending[:3])
+            raise InputError(
+                f"the stack has other changes pending, and a renewal does not make them: {titles}",
+                where=asked.stack.source,
+                todo="Look at them with: firescreen plan STACK, and apply them first",
+            )
+        return machine.plan(asked.stack, Answers(passphrase=passphrase, renew=names), facts=facts)
+    except NeededError as needed:
+        if needed.user:
+            raise
+        if sys.stdin.isatty() and not asked.as_json:
+            passphrase = ask("Passphrase of the CA's private key", None)
+            return machine.plan(asked.stack, Answers(passphrase=passphrase, renew=names), facts=facts)
+        raise InputError(
+            "certificates are due, and the CA's key that signs them needs a passphrase",
+            where=needed.where,
+            todo=f"Give it with --passphrase-file FILE, or to a timer as systemd's credential {CREDENTIAL}",
+        ) from needed
+
+
+def _passphrase(file: Path | None) -> Secret | None:
+    """The passphrase of the CA's key: from the file, or from systemd's credential; None without either."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    handed = Path(folder) / CREDENTIAL
+    if file is None and folder and handed.exists():
+        file = handed
+    return ask("Passphrase of the CA's private key", file) if file is not None else None
+
+
+def _tell_watched(known: Sequence[Lifetime], now: float) -> None:
+    for each in known:
+        if not each.renew and each.is_due(now):
+            when = time.strftime("%Y-%m-%d", time.gmtime(each.not_after))
+            output.say(
+                f"! {_place(each)}: {'expired' if each.not_after < now else 'expires'} {when}. "
+                "Firescreen did not issue it: renew it where it was issued.",
+                colour="yellow",
+            )
+
+
+def _tell_next(result: _Result) -> None:
+    from wizard.upkeep import lifetimes
+
+    coming = lifetimes.next_due(result.known, result.now)
+    if coming is None:
+        output.say("  No certificate of this stack is renewed by Firescreen.")
+        return
+    due, ends = (time.strftime("%Y-%m-%d %H:%M", time.gmtime(at)) for at in (coming.due_at, coming.not_after))
+    days = int((coming.due_at - result.now) // 86400)
+    output.say(f"  Next: {_place(coming)}, due {due} UTC (in {counted(days, 'day')}), expires {ends} UTC.")
+
+
+def _place(each: Lifetime) -> str:
+    """Which certificate it is, for a person."""
+    role = {"ca": "the CA"}.get(each.role, f"{each.role} certificate")
+    whose = "/".join(part for part in (each.host, each.component) if part)
+    return plain(f"{role} of {whose} ({each.path})")
+
+
+def _shown(result: _Result) -> dict[str, Any]:
+    """A renewal as JSON."""
+    from wizard.upkeep import lifetimes
+
+    outcome, now = result.outcome, result.now
+    coming = lifetimes.next_due(result.known, now)
+    watched = [each for each in result.known if not each.renew and each.is_due(now)]
+    return {
+        "version": 1,
+        "renewed": [lifetimes.shown(each) for each in result.renewed],
+        "watched": [lifetimes.shown(each) for each in watched],
+        "next": lifetimes.shown(coming) if coming else None,
+        "away": [{"host": host, "why": redact(why)} for host, why in result.facts.away.items()],
+        "run": outcome.run,
+        "state": outcome.state,
+        **shown_probes(outcome.attempts),
+        "ok": outcome.ok,
+        "hosts": shown_hosts(outcome),
+        **shown_health(outcome.health),
+        **error_of(outcome),
+    }

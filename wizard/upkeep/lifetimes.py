@@ -1,0 +1,219 @@
+"""When the certificates of a stack expire, where each is used, and which of them is due to be renewed. Pure.
+
+Due is a certificate with a third of its life left; with half, where its life is under ten days.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from wizard.certificates import issue, signatures
+from wizard.config_files import web_config
+from wizard.errors import CertificateError, ConfigError
+from wizard.model import WORKSPACE, Facts, FileState, Stack
+from wizard.planner import credentials, paths
+from wizard.planner.client_facts import Client
+from wizard.planner.server_facts import Server
+from wizard.redact import plain
+
+SHORT_LIFE = 10 * 86400.0
+"""Seconds; a shorter life is renewed at half of it, a longer one at two thirds."""
+
+
+class CertificateRole(StrEnum):
+    """What a certificate is used for."""
+
+    CA = "ca"
+    SERVER = "server"
+    CLIENT = "client"
+    CLUSTER = "cluster"
+    """The gossip of Alertmanagers."""
+    SHARED = "shared"
+    """The pair of all nodes, as the workspace keeps it."""
+    TRUST = "trust"
+    """A CA of others that a client checks servers against."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetime:
+    """A certificate that is in use, and until when it is valid (Unix times)."""
+
+    role: CertificateRole
+    host: str
+    component: str
+    """`component` of the one that uses it, of a further instance `component/unit`; '' for the CA."""
+    path: str
+    not_before: float
+    not_after: float
+    fingerprint: str
+    """SHA-256, hexadecimal with colons."""
+    subject: str
+    renew: str
+    """What `Answers.renew` calls it; '' for a certificate that others issue: it is only watched."""
+
+    @property
+    def due_at(self) -> float:
+        """When it is due to be renewed."""
+        life = self.not_after - self.not_before
+        return self.not_after - (life / 2 if life < SHORT_LIFE else life / 3)
+
+    def is_due(self, now: float) -> bool:
+        """Whether it is to be renewed, by Firescreen or by whoever issued it."""
+        return now >= self.due_at
+
+
+def lifetimes(stack: Stack, facts: Facts) -> tuple[Lifetime, ...]:
+    """The certificates that the components of a stack use; unreachable hosts have none."""
+    found: dict[tuple[str, str, str], Lifetime] = {}
+    for each in (*_of_workspace(stack, facts), *_of_servers(stack, facts), *_of_clients(stack, facts)):
+        found.setdefault((each.host, each.path, each.component), each)
+    return tuple(found.values())
+
+
+def due(known: Iterable[Lifetime], now: float) -> tuple[Lifetime, ...]:
+    """Those that Firescreen is to renew now."""
+    return tuple(each for each in known if each.renew and each.is_due(now))
+
+
+def next_due(known: Iterable[Lifetime], now: float) -> Lifetime | None:
+    """The one that Firescreen renews next, of those that are not due yet; None if it renews none."""
+    later = [each for each in known if each.renew and not each.is_due(now)]
+    return min(later, key=lambda each: each.due_at, default=None)
+
+
+def shown(each: Lifetime) -> dict[str, Any]:
+    """A lifetime as JSON; times are Unix times."""
+    return {
+        "role": str(each.role),
+        "host": each.host,
+        "component": each.component,
+        "path": each.path,
+        "not_before": each.not_before,
+        "not_after": each.not_after,
+        "due_at": each.due_at,
+        "fingerprint": each.fingerprint,
+        "subject": plain(each.subject, 300),
+        "renewed_by_firescreen": bool(each.renew),
+    }
+
+
+def _of_workspace(stack: Stack, facts: Facts) -> Iterator[Lifetime]:
+    for role, path, renew, wanted in (
+        (CertificateRole.CA, paths.ca_pair(facts)[0], "ca", stack.certificates.issued_by == "ca"),
+        (CertificateRole.CLIENT, paths.probe_pair(facts)[0], "client:workspace", _asks_certificate(stack)),
+    ):
+        state = facts.hosts[WORKSPACE].files.get(path)
+        if state is not None and wanted:
+            yield from _lifetime(role, WORKSPACE, "", path, state, renew)
+
+
+def _asks_certificate(stack: Stack) -> bool:
+    return any("client_cert" in component.protect for component in stack.components)
+
+
+def _of_servers(stack: Stack, facts: Facts) -> Iterator[Lifetime]:
+    for server in paths.servers(stack, facts):
+        path = _shown(server)
+        state = server.host.files.get(path)
+        component = server.key.partition("/")[2]
+        if state is not None:
+            given = bool(server.spec.files.cert_file) or stack.certificates.issued_by == "files"
+            made = path in (server.pair[0], server.spare_pair[0]) and _is_ours(facts, state)
+            renew = server.key if made and not given else ""
+            yield from _lifetime(CertificateRole.SERVER, server.spec.host, component, path, state, renew)
+        gossip = server.host.files.get(server.cluster_pair[0]) if server.spec.cluster_tls else None
+        if gossip is not None:
+            renew = server.key if _is_ours(facts, gossip) else ""
+            where = server.cluster_pair[0]
+            yield from _lifetime(CertificateRole.CLUSTER, server.spec.host, component, where, gossip, renew)
+
+
+def _shown(server: Server) -> str:
+    """The path of the certificate that a server shows, or ''."""
+    state = server.host.files.get(server.web_file)
+    if state is None:
+        return ""
+    try:
+        named = web_config.parse(state.content).cert_file
+    except ConfigError:
+        return ""
+    return posixpath.join(server.home, named) if named else ""
+
+
+def _of_clients(stack: Stack, facts: Facts) -> Iterator[Lifetime]:
+    for client in (*paths.scrapers(stack, facts), *paths.probers(stack, facts)):
+        try:
+            places = client.places()
+        except ConfigError:
+            continue
+        for place in places:
+            if named := place.tls.get("cert_file"):
+                yield from _of_client(facts, client, client.resolve(place, named))
+            if named := place.tls.get("ca_file"):
+                yield from _of_trust(facts, client, client.resolve(place, named))
+
+
+def _of_client(facts: Facts, client: Client, path: str) -> Iterator[Lifetime]:
+    state = client.host.files.get(path)
+    if state is None:
+        return
+    made = path in (client.pair[0], client.spare_pair[0]) and not client.own.client_cert_file
+    renew = f"client:{client.key}" if made and _is_ours(facts, state) else ""
+    component = client.key.partition("/")[2]
+    yield from _lifetime(CertificateRole.CLIENT, client.service.host, component, path, state, renew)
+
+
+def _of_trust(facts: Facts, client: Client, path: str) -> Iterator[Lifetime]:
+    """The CA of others that a client trusts; our own, and pinned certificates of servers, are known already."""
+    state = client.host.files.get(path)
+    if state is None:
+        return
+    own = credentials.authority_certificate(facts) or b""
+    foreign = []
+    for pem in credentials.certificates_in(state.content):
+        try:
+            found = issue.summary(pem)
+        except CertificateError:
+            continue
+        if "CA" in found.usage and pem.strip() not in own:
+            foreign.append((found.not_after, pem))
+    if not foreign or (own.strip() and own.strip() in state.content):
+        return  # with ours in it, what else there is was replaced, or belongs to another server
+    latest = FileState(max(foreign)[1])
+    component = client.key.partition("/")[2]
+    yield from _lifetime(CertificateRole.TRUST, client.service.host, component, path, latest, "")
+
+
+def _is_ours(facts: Facts, state: FileState) -> bool:
+    """Whether the CA of the workspace signed a certificate, or it signs itself."""
+    own = credentials.authority_certificate(facts)
+    try:
+        signed = bool(own) and signatures.signed_by(state.content, own or b"")
+        return signed or signatures.is_self_signed(state.content)
+    except CertificateError:
+        return False
+
+
+def _lifetime(
+    role: CertificateRole, host: str, component: str, path: str, state: FileState, renew: str
+) -> Iterator[Lifetime]:
+    """The lifetime of a file's first certificate; nothing where there is none that can be read."""
+    try:
+        found = issue.summary(state.content)
+    except CertificateError:
+        return
+    yield Lifetime(
+        role=role,
+        host=host,
+        component=component,
+        path=path,
+        not_before=found.not_before,
+        not_after=found.not_after,
+        fingerprint=found.fingerprint,
+        subject=", ".join(found.names) or found.subject,
+        renew=renew,
+    )
