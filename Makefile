@@ -4,7 +4,7 @@ SHELL := /bin/sh
 # Tests start the program hundreds of times: without its bytecode each start would compile all of it anew.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help run test check matrix soak test-hosts hosts-up hosts-down bench lock screenshots deb clean
+.PHONY: help run test check matrix soak test-hosts hosts-up hosts-down bench lock snapshots screenshots deb clean
 
 # Most tests wait for a real program most of the time: six at once keep two processors busy.
 JOBS ?= 6
@@ -59,6 +59,10 @@ hosts-down: ## Ends the hosts of make hosts-up, and nothing else
 bench: ## Measures, against a yardstick in the same run; fails past a limit
 	@.ci/setup dev
 	@status=0; for file in tests/bench/bench_*.py; do .venv/bin/python "$$file" || status=1; done; exit $$status
+
+snapshots: ## Takes the snapshots of all screens anew, for tests/screens/test_snapshots.py
+	@.ci/setup dev
+	FIRESCREEN_RENEW_SNAPSHOTS=1 .venv/bin/python -m pytest -q -n 2 tests/screens/test_snapshots.py $(ARGS)
 
 screenshots: ## Draws the README's pictures and its recording from the running program
 	@.ci/setup dev

@@ -1,0 +1,343 @@
+"""Every screen in a state that is fixed: the whole stack made by hand, a run in mid-course, a lab, dialogs.
+
+Snapshots are taken of these, and pictures for whoever changes the look: `python -m tests.screens.pictures`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from screens.run_state import RunState, advance, begin
+from tests.screens import whole
+from tests.screens.helpers import QuietEngine, until
+from wizard.engine import InventoryItem, Outcome
+from wizard.errors import NeededError
+from wizard.model import Event, RunRecord
+from wizard.workspace import Workspace
+
+if TYPE_CHECKING:
+    from textual.pilot import Pilot
+
+    from screens.app import FirescreenApp
+    from wizard.labs import LabSession
+
+NOW = 1_800_000_000.0
+"""The instant at which every scene plays: 2027-01-15 08:00 UTC."""
+DAY = 86400.0
+REFUSED = (
+    "The service did not start",
+    "node_exporter ended at once: open /etc/node_exporter/firescreen/server.key: permission denied",
+    "node_exporter on srv1",
+    "Look at its log: journalctl -u node_exporter",
+)
+
+
+class SceneEngine(whole.WholeEngine):
+    """The whole stack, with a history and an inventory."""
+
+    def __init__(self, *, state: str = "open") -> None:
+        super().__init__(state=state)
+        self.workspace = Workspace(Path("/nowhere/firescreen"))
+
+    def history(self) -> tuple[RunRecord, ...]:
+        """Five runs: all the ways in which one ends."""
+        rows = (
+            ("proven", "Password replaced, 5 hosts", 8),
+            ("partly", "node_exporter and 3 more set to TLS + password", 31),
+            ("rolled-back", "prometheus on monitor set to mutual TLS", 6),
+            ("undone", "node_exporter on srv1 set to TLS", 7),
+            ("cut-off", "pushgateway on srv1 set to TLS + password", 3),
+        )
+        return tuple(
+            RunRecord(
+                run=str(number),
+                started=NOW - number * 5 * 3600,
+                state=state,
+                title=title,
+                changes=tuple(f"write /etc/file-{change}" for change in range(count)),
+                folder=f"/home/me/.local/share/firescreen/runs/{number}",
+            )
+            for number, (state, title, count) in enumerate(rows, start=1)
+        )
+
+    def run_details(self, run: str) -> tuple[str, ...]:
+        """One file that was changed and one restart."""
+        return (
+            "--- srv1:/etc/node_exporter/web.yml (as before)",
+            "+++ srv1:/etc/node_exporter/web.yml",
+            "@@ -0,0 +1,3 @@",
+            "+tls_server_config:",
+            "+  cert_file: /etc/node_exporter/firescreen/server.crt",
+            "+  key_file: /etc/node_exporter/firescreen/server.key",
+            "! restart node_exporter on srv1",
+        )
+
+    def inspect(self, *_: object, **__: object) -> Any:
+        """The same hosts."""
+        return whole.facts()
+
+    def inventory(self, *_: object) -> tuple[InventoryItem, ...]:
+        """A CA, a certificate for each component, one of them nearly expired, and a user."""
+        return inventory()
+
+
+def inventory() -> tuple[InventoryItem, ...]:
+    """What stands in the inventory of the scene."""
+
+    def item(kind: Any, whom: str, host: str, path: str, days: float, note: str) -> InventoryItem:
+        return InventoryItem(
+            kind=kind,
+            name=path.rpartition("/")[2],
+            for_whom=whom,
+            host=host,
+            path=path,
+            mode=0o600 if kind == "user" else 0o640,
+            not_after=NOW + days * DAY if days else 0.0,
+            note=note,
+        )
+
+    left = {"node_exporter": 364.5, "pushgateway": 12.5, "blackbox_exporter": -2.5}
+    servers = tuple(
+        item(
+            "certificate",
+            f"{host}, {listen.partition(':')[0]}",
+            host,
+            f"/etc/{name}/firescreen/server.crt",
+            left.get(name, 200.5),
+            "EC P-256, signed by Firescreen CA",
+        )
+        for host, name, listen in whole.PLACES
+    )
+    return (
+        item("authority", "Firescreen CA", "workspace", "/w/ca/ca.crt", 3649.5, "EC P-256, signed by itself"),
+        *servers,
+        item("user", "prometheus", "workspace", "/w/users/prometheus", 0, "password file"),
+        item(
+            "user",
+            "prometheus",
+            "monitor",
+            "/etc/prometheus/firescreen/password",
+            0,
+            "the copy that Prometheus sends",
+        ),
+    )
+
+
+# -- runs -----------------------------------------------------------------------------------------------------
+
+
+def running() -> RunState:
+    """A run that is half done: one host verified, one in hand, one pending."""
+    state = begin("apply", whole.steps(), canary="srv1")
+    state = _told(state, [step for step in whole.steps() if step.host in ("workspace", "srv1")])
+    state = advance(state, Event(run="7", kind="host", host="srv1", state="proven"))
+    mine = [step for step in whole.steps() if step.host == "srv2"]
+    state = _told(state, mine[:3])
+    step, change = mine[3], mine[3].changes[0]
+    change_event = Event(
+        run="7",
+        kind="change",
+        host="srv2",
+        step=step.id,
+        state="running",
+        done=31,
+        total=69,
+        text=change.title(),
+    )
+    state = advance(state, change_event)
+    line = "promtool check web-config: SUCCESS"
+    return advance(state, Event(run="7", kind="log", host="srv2", step=step.id, text=line))
+
+
+def _told(state: RunState, steps: list[Any]) -> RunState:
+    done = 0
+    for step in steps:
+        for change in step.changes:
+            done += 1
+            for what in ("running", "done"):
+                event = Event(
+                    run="7",
+                    kind="change",
+                    host=change.host,
+                    step=step.id,
+                    state=what,
+                    done=done,
+                    total=69,
+                    text=change.title(),
+                )
+                state = advance(state, event)
+    return state
+
+
+def failed() -> RunState:
+    """The same run at its end: one host failed and was rolled back, the others are verified."""
+    state = running()
+    state = advance(state, Event(run="7", kind="host", host="srv2", state="proven"))
+    state = advance(state, Event(run="7", kind="host", host="monitor", state="proven"))
+    state = advance(state, Event(run="7", kind="host", host="srv1", state="rolled-back", error=REFUSED))
+    for attempt in whole.attempts():
+        state = advance(state, Event(run="7", kind="probe", host=attempt.probe.host, attempt=attempt))
+    end = ("Some hosts were not changed", f"1 of 3 hosts: {REFUSED[1]}", *REFUSED[2:])
+    return advance(state, Event(run="7", kind="finished", state="partly", error=end))
+
+
+def verified(*, wrong: frozenset[str] = frozenset()) -> RunState:
+    """A run whose probes have all come, with what was made."""
+    state = begin("apply", whole.steps())
+    for attempt in whole.attempts(wrong=wrong):
+        state = advance(state, Event(run="7", kind="probe", host=attempt.probe.host, attempt=attempt))
+    state = advance(state, Event(run="7", kind="finished", state="failed" if wrong else "proven"))
+    summary = (
+        "Your CA is at /home/me/.local/share/firescreen/ca/ca.crt.",
+        "Clients need the user prometheus and its password: firescreen password show prometheus",
+        "Certificates expire on 2028-01-15 (in 365 days).",
+        "Undo with: firescreen undo --yes",
+    )
+    outcome = Outcome(run="7", state="proven", attempts=state.attempts, summary=summary)
+    return replace(state, outcome=outcome, arrows=whole.arrows())
+
+
+# -- scenes ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A screen, and how one gets there from Home.
+
+    Args:
+        show: opens it.
+        engine: what stands behind it.
+        box: whether it is a dialog, of which only the box is kept.
+    """
+
+    show: Callable[[Pilot[Any]], Awaitable[object]]
+    engine: Callable[[], QuietEngine] = SceneEngine
+    box: bool = False
+
+
+def _app(pilot: Pilot[Any]) -> FirescreenApp:
+    return cast("FirescreenApp", pilot.app)
+
+
+async def _home(pilot: Pilot[Any]) -> None:
+    await until(pilot, "unprotected")
+
+
+async def _nothing(pilot: Pilot[Any]) -> None:
+    await until(pilot, lambda: not _app(pilot).session.busy)
+
+
+def _keys(*keys: str, wanted: str) -> Callable[[Pilot[Any]], Awaitable[None]]:
+    async def show(pilot: Pilot[Any]) -> None:
+        await _home(pilot)
+        for key in keys:
+            await pilot.press(key)
+        await until(pilot, lambda: len(pilot.app.screen_stack) > 1)
+        await until(pilot, wanted)
+
+    return show
+
+
+def _route(name: str, wanted: str, state: Callable[[], RunState] | None = None) -> Any:
+    async def show(pilot: Pilot[Any]) -> None:
+        from screens.routes import MapView, Route
+
+        await until(pilot, lambda: not _app(pilot).session.busy)
+        if state is not None:
+            _app(pilot).run_state = state()
+        _app(pilot).open_page(Route[name], MapView.RUN if name == "TRUST_MAP" else None)
+        await until(pilot, wanted)
+
+    return show
+
+
+async def _plan(pilot: Pilot[Any]) -> None:
+    await _home(pilot)
+    await pilot.press("s")
+    await until(pilot, lambda: type(pilot.app.screen).__name__ == "ChoicesPage")
+    from screens.routes import Route
+
+    _app(pilot).open_page(Route.PLAN)
+    await until(pilot, lambda: type(pilot.app.screen).__name__ == "PlanPage")
+    await until(pilot, "Set the password")
+
+
+async def _lab(pilot: Pilot[Any]) -> None:
+    from screens.labs.screen import LabPage
+    from tests.screens.test_lab import Shown
+    from wizard import labs
+
+    await until(pilot, lambda: not _app(pilot).session.busy)
+    session = Shown(labs.find("node-password"))
+    session.done = frozenset({session.lab.steps[0].id})
+    await pilot.app.push_screen(LabPage(cast("LabSession", session)))
+    await until(pilot, session.lab.steps[1].title[:12])
+
+
+def _dialog(make: Callable[[], Any], wanted: str) -> Any:
+    async def show(pilot: Pilot[Any]) -> None:
+        await until(pilot, lambda: not _app(pilot).session.busy)
+        pilot.app.push_screen(make())
+        await until(pilot, wanted)
+
+    return show
+
+
+def _attempt() -> Any:
+    from screens.dialogs.attempt import AttemptDialog
+
+    return AttemptDialog(whole.attempts(wrong=frozenset({"srv1/node_exporter/right-client"}))[0])
+
+
+def _host_key() -> Any:
+    from screens.dialogs.credentials import host_key_dialog
+
+    needed = NeededError(
+        "The host key is new",
+        where="srv1",
+        todo="Compare it with the key on the host: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
+        kind="host-key",
+        host="srv1",
+        fingerprint="SHA256:Vq1hJ2mYk0Zr8s3t5u7w9yAbCdEfGhIjKlMnOpQrStU",
+        key_type="ssh-ed25519",
+    )
+    return host_key_dialog(needed)
+
+
+def _password() -> Any:
+    from screens.dialogs.credentials import SecretDialog
+
+    needed = NeededError(
+        "srv1 asks for the password of admin", where="admin@srv1", todo="", kind="password", host="srv1"
+    )
+    return SecretDialog(needed, several=True)
+
+
+def _diagnosis() -> Any:
+    from screens.dialogs.diagnosis import DiagnosisDialog
+
+    return DiagnosisDialog("x509: certificate signed by unknown authority")
+
+
+SCENES: dict[str, Scene] = {
+    "home": Scene(_home),
+    "home-empty": Scene(_nothing, QuietEngine),
+    "hosts": Scene(_route("HOSTS", "srv1")),
+    "choices": Scene(_keys("s", wanted="blackbox_exporter")),
+    "plan": Scene(_plan),
+    "run": Scene(_route("RUN", "srv2", running)),
+    "run-failed": Scene(_route("RUN", "permission denied", failed)),
+    "verification": Scene(_route("VERIFICATION", "verified", verified)),
+    "trust-map": Scene(_route("TRUST_MAP", "Trust map", verified)),
+    "inventory": Scene(_route("INVENTORY", "Firescreen CA")),
+    "history": Scene(_route("HISTORY", "cert_file")),
+    "lab": Scene(_lab),
+    "console": Scene(_route("PROBE_CONSOLE", "Enter sends")),
+    "dialog-attempt": Scene(_dialog(_attempt, "curl"), box=True),
+    "dialog-diagnosis": Scene(_dialog(_diagnosis, "What to do"), box=True),
+    "dialog-host-key": Scene(_dialog(_host_key, "SHA256"), box=True),
+    "dialog-password": Scene(_dialog(_password, "admin@srv1"), box=True),
+}

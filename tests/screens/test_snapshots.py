@@ -1,0 +1,55 @@
+"""Every screen looks as it did when somebody last looked at it: cells in three sizes, styles in dark and light.
+
+After a change of the look: `make snapshots`, then read what `git diff` says.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from screens.app import make_app
+from tests.screens.helpers import engine
+from tests.screens.scenes import NOW, SCENES
+from tests.screens.snapshot import SIZES, picture
+
+FOLDER = Path(__file__).parent / "snapshots"
+RENEW = bool(os.environ.get("FIRESCREEN_RENEW_SNAPSHOTS"))
+
+
+@pytest.fixture(autouse=True)
+def fixed_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The clock stands still, in UTC."""
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: NOW)
+        patch.setenv("TZ", "UTC")
+        patch.delenv("NO_COLOR", raising=False)
+        patch.delenv("COLORFGBG", raising=False)
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.parametrize("name", SCENES)
+async def test_a_screen_looks_as_before(name: str) -> None:
+    scene = SCENES[name]
+    app = make_app(build=engine(scene.engine()))
+    async with app.run_test(size=SIZES[0]) as pilot:
+        await scene.show(pilot)
+        taken = await picture(pilot, box=scene.box)
+    file = FOLDER / f"{name}.txt"
+    if RENEW:
+        FOLDER.mkdir(exist_ok=True)
+        file.write_text(taken, encoding="utf-8")
+    kept = file.read_text(encoding="utf-8") if file.exists() else ""
+    difference = difflib.unified_diff(kept.splitlines(), taken.splitlines(), "kept", "now", lineterm="", n=1)
+    assert taken == kept, "\n".join([*difference, "If this is wanted: make snapshots"])
+
+
+def test_no_snapshot_is_without_its_scene() -> None:
+    assert {file.stem for file in FOLDER.glob("*.txt")} == set(SCENES)
