@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from wizard.engine import Engine
 
 PATIENCE = 60.0
+SETTLING = 20
+"""How many looks a screen gets until it stays the same; what moves by itself never does."""
 _TEXT = re.compile(r"<text[^>]*>([^<]*)</text>")
 
 
@@ -34,14 +36,32 @@ def drawn(pilot: Pilot[Any]) -> str:
 
 
 async def until(pilot: Pilot[Any], wanted: str | Callable[[], bool]) -> str:
-    """Waits until a text is drawn, or something is so; fails with the screen's text if it never is."""
+    """Waits until a text is drawn, or something is so; fails with the screen's text if it never is.
+
+    What is returned is the whole screen: on a busy machine a part of it can be drawn before the rest.
+    """
     deadline = time.monotonic() + PATIENCE
+
+    def holds(text: str) -> bool:
+        return wanted in text if isinstance(wanted, str) else wanted()
+
     while True:
         await pilot.pause()
         text = drawn(pilot)
-        if (wanted in text) if isinstance(wanted, str) else wanted():
-            return text
+        if holds(text):
+            break
         assert time.monotonic() < deadline, f"{wanted!r} never came; the screen shows:\n{text}"
+    same = 0
+    for _ in range(SETTLING):
+        await pilot.pause()
+        later = drawn(pilot)
+        if not holds(later):
+            break
+        same = same + 1 if later == text else 0
+        text = later
+        if same == 2 and text.strip():
+            break
+    return text
 
 
 class QuietEngine:
