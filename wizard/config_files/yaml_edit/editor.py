@@ -16,12 +16,12 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from wizard.config_files.yaml_edit import emitter, positions
 from wizard.config_files.yaml_edit import style as _hand
 from wizard.config_files.yaml_edit.document import Data, Document, Path, compose, data, load, null, shared
-from wizard.config_files.yaml_edit.emitter import Inline, Plain, Value
+from wizard.config_files.yaml_edit.emitter import Block, Inline, Plain, Quoted, Value
 from wizard.config_files.yaml_edit.libyaml import without_anchors
 from wizard.config_files.yaml_edit.positions import Slot, slots
 from wizard.errors import ConfigError
 
-__all__ = ["Document", "Editor", "Inline", "Path", "Plain", "Value", "load"]
+__all__ = ["Block", "Document", "Editor", "Inline", "Path", "Plain", "Quoted", "Value", "load"]
 
 _PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
 
@@ -55,11 +55,26 @@ class Editor:
         parent, slot = self._slot(path)
         if slot.alias or null(slot.node):
             self._fill(parent, slot, value)
-        elif isinstance(slot.node, ScalarNode) and isinstance(value, (str, Plain)):
+        elif isinstance(slot.node, ScalarNode) and isinstance(value, (str, Plain, Quoted)):
             self._own(slot.node)
             self._replace_scalar(slot, value)
         else:
             raise self._refusal("a mapping or list stands where a single value was expected", slot.node)
+        self._expect(path, lambda _: emitter.bare(value))
+
+    def rewrite(self, path: Path, written: str, value: str) -> None:
+        """Puts `written` in place of the scalar at `path` as it stands in the text; it must read as `value`."""
+        _, slot = self._slot(path)
+        self._own(slot.node)
+        self._splice(slot.start, slot.end, written)
+        self._expect(path, lambda _: value)
+
+    def replace(self, path: Path, value: Value) -> None:
+        """Puts `value` in place of whatever stands at `path`, comments within it included."""
+        parent, slot = self._slot(path)
+        if not slot.alias:
+            self._own(slot.node)
+        self._fill(parent, slot, value)
         self._expect(path, lambda _: emitter.bare(value))
 
     def insert(self, path: Path, values: Mapping[str, Value]) -> None:
@@ -113,9 +128,9 @@ class Editor:
             raise self._refusal("it is the only key of its mapping", slot.key)
         start = slot.key.start_mark.index
         if parent.flow_style:
-            self._cut_flow([(_key_start(each), each.end) for each in places], {index})
+            self._cut_flow([(positions.key_start(each), each.end) for each in places], {index})
         elif self._text[positions.line_start(self._text, start) : start].strip():
-            self._splice(start, _key_start(places[index + 1]), "")
+            self._splice(start, positions.key_start(places[index + 1]), "")
         else:
             self._splice(
                 positions.line_start(self._text, start), positions.after_line(self._text, slot.end), ""
@@ -250,7 +265,7 @@ class Editor:
                 raise self._elsewhere(slot.node, path[:depth])
             assert node is not None
             self._own(node)
-            slot = _child(self._document, node, step)
+            slot = positions.child(self._document, node, step)
             if slot is None:
                 raise self._refusal(f"there is no {step!r} here", node)
             parent, node = node, slot.node
@@ -302,9 +317,9 @@ class Editor:
 
         self._expected = changed(self._expected, path)
 
-    def _replace_scalar(self, slot: Slot, value: str | Plain) -> None:
+    def _replace_scalar(self, slot: Slot, value: str | Plain | Quoted) -> None:
         style = getattr(slot.node, "style", "") or ""
-        text = value.word if isinstance(value, Plain) else emitter.quoted(value, style=style)
+        text = emitter.quoted(value, style=style) if isinstance(value, str) else emitter.flow(value)
         skipped = _PROPERTIES.match(self._text, slot.start, slot.end)
         start = skipped.end() if skipped and not style else slot.start
         self._splice(start, slot.end, text)
@@ -383,17 +398,3 @@ class Editor:
                 self._splice(places[first][0], places[last + 1][0], "")
             else:
                 self._splice(places[first - 1][1] if first else places[0][0], places[last][1], "")
-
-
-def _child(document: Document, node: Node, step: str | int) -> Slot | None:
-    if isinstance(node, MappingNode) and isinstance(step, str):
-        for place in slots(document, node):
-            if isinstance(place.key, ScalarNode) and place.key.value == step:
-                return place
-    elif isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
-        return slots(document, node)[step]
-    return None
-
-
-def _key_start(slot: Slot) -> int:
-    return int(slot.key.start_mark.index) if slot.key is not None else slot.start

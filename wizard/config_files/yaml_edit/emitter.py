@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-Value: TypeAlias = "str | Plain | Inline | Mapping[str, Value] | Sequence[Value]"
+Value: TypeAlias = "str | Plain | Quoted | Inline | Block | Mapping[str, Value] | Sequence[Value]"
 """What can be written: texts (quoted where they must be), mappings and sequences of them."""
 
 _SAFE = re.compile(r"[A-Za-z_/$.][A-Za-z0-9_/$.@%+=~-]*")
@@ -22,10 +22,25 @@ class Plain:
 
 
 @dataclass(frozen=True, slots=True)
+class Quoted:
+    """A text with the quote that it is to have: `'`, `"`, or '' for one only where it is needed."""
+
+    text: str
+    style: str
+
+
+@dataclass(frozen=True, slots=True)
 class Inline:
     """A value that is written in flow style, `{a: b}` or `[a, b]`, even where a block would do."""
 
     value: Mapping[str, Value] | Sequence[Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A list that is written as lines with dashes, even where `[a, b]` would do."""
+
+    items: Sequence[Value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +73,12 @@ def flow(value: Value, *, quote: str = "") -> str:
         return quoted(value, style=quote)
     if isinstance(value, Plain):
         return value.word
+    if isinstance(value, Quoted):
+        return quoted(value.text, style=value.style)
     if isinstance(value, Inline):
         return flow(value.value, quote=quote)
+    if isinstance(value, Block):
+        return flow(value.items, quote=quote)
     if isinstance(value, Mapping):
         pairs = (f"{quoted(key, style=quote)}: {flow(each, quote=quote)}" for key, each in value.items())
         return "{" + ", ".join(pairs) + "}"
@@ -71,6 +90,8 @@ def pair(key: str, value: Value, *, column: int, style: Style) -> str:
     lead = " " * column + quoted(key) + ":"
     if isinstance(value, Mapping) and value:
         return lead + style.newline + mapping(value, column=column + style.step, style=style)
+    if isinstance(value, Block):
+        return lead + style.newline + sequence(value.items, column=column + style.dash, style=style)
     if isinstance(value, Sequence) and not isinstance(value, str) and deep(value):
         return lead + style.newline + sequence(value, column=column + style.dash, style=style)
     return f"{lead} {flow(value)}{style.newline}"
@@ -97,10 +118,10 @@ def item(value: Value, *, column: int, style: Style, gap: int = 2) -> str:
 
 def deep(value: Value) -> bool:
     """Whether this is written as lines of its own below its key."""
-    if isinstance(value, (str, Plain, Inline)):
+    if isinstance(value, (str, Plain, Quoted, Inline)):
         return False
-    if isinstance(value, Mapping):
-        return bool(value)
+    if isinstance(value, (Mapping, Block)):
+        return bool(value if isinstance(value, Mapping) else value.items)
     return any(isinstance(each, (Mapping, Inline)) for each in value)
 
 
@@ -110,8 +131,12 @@ def bare(value: Value) -> object:
         return value
     if isinstance(value, Plain):
         return value.word
+    if isinstance(value, Quoted):
+        return value.text
     if isinstance(value, Inline):
         return bare(value.value)
+    if isinstance(value, Block):
+        return bare(value.items)
     if isinstance(value, Mapping):
         return {key: bare(each) for key, each in value.items()}
     return [bare(each) for each in value]

@@ -51,6 +51,22 @@ def _slots(document: Document, parent: Node) -> list[Slot]:
     return found
 
 
+def child(document: Document, node: Node, step: str | int) -> Slot | None:
+    """The child of a mapping under that key, or of a list at that index; None if there is none."""
+    if isinstance(node, MappingNode) and isinstance(step, str):
+        for place in slots(document, node):
+            if isinstance(place.key, ScalarNode) and place.key.value == step:
+                return place
+    elif isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return slots(document, node)[step]
+    return None
+
+
+def key_start(slot: Slot) -> int:
+    """Index of the first character of a child, its key included."""
+    return int(slot.key.start_mark.index) if slot.key is not None else slot.start
+
+
 def tail(document: Document, node: Node) -> int:
     """Index just after the last character of a node that is written here; comments do not count."""
     if isinstance(node, ScalarNode):

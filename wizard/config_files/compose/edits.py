@@ -1,0 +1,355 @@
+"""Edits of a service in a compose project: flags, mounts, published ports and the healthcheck.
+
+Promises that every other byte of every file stays, that a second edit changes nothing, and that a value which
+another service uses too is never changed under it: the value is written out where only this service reads it, or the
+edit is refused. Nothing secret belongs in a `Change`: who may read a compose file may read all of it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from wizard.config_files.compose import command, healthcheck, values
+from wizard.config_files.compose.command import Flags
+from wizard.config_files.compose.healthcheck import Demands
+from wizard.config_files.compose.interpolation import escaped, expanded
+from wizard.config_files.compose.project import Definition, Project, Service, merged, words_of
+from wizard.config_files.shell_syntax import find_flag
+from wizard.config_files.yaml_edit import positions
+from wizard.config_files.yaml_edit.document import Document, null, shared
+from wizard.config_files.yaml_edit.editor import Block, Editor, Path, Plain, Quoted, Value
+from wizard.errors import ConfigError
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A folder of the host that a container is to see."""
+
+    source: str
+    """As it is to stand in the file: absolute, or relative to the project's folder and beginning with `./`."""
+    target: str
+    read_only: bool = True
+    selinux: str = ""
+    """z or Z where the host enforces SELinux."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What is to become of a service; what is there already is left alone."""
+
+    flags: Mapping[str, str] = field(default_factory=dict)
+    """Values by the flags' names without dashes, as the program shall see them."""
+    image_command: tuple[str, ...] = ()
+    """The image's own command (Config.Cmd), which has to be repeated where the files set none."""
+    mounts: tuple[Mount, ...] = ()
+    loopback: tuple[int, ...] = ()
+    """Ports of the container that are to be published on 127.0.0.1 only."""
+    demands: Demands | None = None
+    """What the healthcheck has to cope with; None leaves it alone."""
+    image_healthcheck: tuple[str, ...] = ()
+    """The image's own test (Config.Healthcheck.Test), which counts where the files set none."""
+
+
+def edit(
+    project: Project, service: str, change: Change, variables: Mapping[str, str] | None = None
+) -> dict[str, bytes]:
+    """The new content of each file that has to change, by its path; empty where all is as wanted.
+
+    Args:
+        project: the project as it was read.
+        service: name of the service.
+        change: what is wanted.
+        variables: as for `project.read`.
+
+    Raises:
+        ConfigError: something cannot be changed safely; says what, where, and what to do.
+    """
+    editing = _Editing(project, project.service(service), dict(variables or {}))
+    if change.flags:
+        editing.set_flags(Flags(change.flags, editing.variables), change.image_command)
+    for mount in change.mounts:
+        editing.check_mount(mount)
+    editing.add_mounts([mount for mount in change.mounts if not editing.has_mount(mount)])
+    if change.loopback:
+        editing.bind_to_loopback(change.loopback)
+    if change.demands is not None:
+        editing.mend_healthcheck(change.demands, change.image_healthcheck)
+    return editing.contents()
+
+
+class _Editing:
+    """The edits of one service, gathered file by file."""
+
+    def __init__(self, project: Project, service: Service, variables: Mapping[str, str]) -> None:
+        self._project = project
+        self._service = service
+        self.variables = variables
+        self._editors: dict[str, Editor] = {}
+
+    def contents(self) -> dict[str, bytes]:
+        """What each file becomes, of those that change."""
+        after = {path: editor.apply().content for path, editor in self._editors.items()}
+        return {path: new for path, new in after.items() if new != self._project.documents[path].content}
+
+    # -- flags --------------------------------------------------------------------------------------------
+
+    def set_flags(self, flags: Flags, image_command: tuple[str, ...]) -> None:
+        """Sets flags under `command`, or under `entrypoint` where they stand there."""
+        entrypoint, words = self._words("entrypoint"), self._words("command")
+        if not flags.missing((*entrypoint, *(words or image_command))):
+            return
+        for each in (entrypoint, words):
+            if command.shell_script(each):
+                names = " ".join(f"--{name}={value}" for name, value in flags.wanted.items())
+                raise self._refusal(
+                    f"it is started by a shell script ({each[0]})", f"Add {names} to the script yourself"
+                )
+        under = {name for name in flags.wanted if find_flag(entrypoint, name)}
+        # With an entry point of its own, a service does not get the image's command.
+        if entrypoint and not words and any(word.startswith("-") for word in entrypoint[1:]):
+            under = set(flags.wanted)
+        self._set("entrypoint", Flags({name: flags.wanted[name] for name in under}, flags.variables), ())
+        rest = {name: value for name, value in flags.wanted.items() if name not in under}
+        default = () if entrypoint else tuple(escaped(word) for word in image_command)
+        self._set("command", Flags(rest, flags.variables), default)
+
+    def _words(self, key: str) -> tuple[str, ...]:
+        setting = self._service.setting(key)
+        return (words_of(setting.keys[key]) or ()) if setting is not None else ()
+
+    def _set(self, key: str, flags: Flags, default: tuple[str, ...]) -> None:
+        words = self._words(key) or default
+        if not flags.missing(words):
+            return
+        setting = self._service.setting(key)
+        if setting is not None and self._words(key) and self._here(setting, key):
+            node = setting.written[key]
+            self._own(setting, node)
+            path = (*setting.path, key)
+            command.set_flags(self._document(setting), self._editor(setting), path, node, flags)
+            return
+        like = setting.keys[key] if setting is not None else None
+        self._write(setting, key, command.listed(flags.added(words), like=like))
+
+    # -- mounts -------------------------------------------------------------------------------------------
+
+    def check_mount(self, mount: Mount) -> None:
+        """Refuses a mount where something else is mounted."""
+        for volume in self._service.volumes:
+            if posixpath.normpath(volume.target) == mount.target and not self._same(
+                volume.source, mount.source
+            ):
+                raise self._refusal(
+                    f"{mount.target} is mounted from {volume.source or 'a volume of its own'} already",
+                    "Choose another folder in the container",
+                )
+
+    def has_mount(self, mount: Mount) -> bool:
+        """Whether the container sees the folder there."""
+        return any(posixpath.normpath(volume.target) == mount.target for volume in self._service.volumes)
+
+    def add_mounts(self, mounts: Sequence[Mount]) -> None:
+        """Adds mounts to the service's list, in the form that the list has."""
+        if not mounts:
+            return
+        lists = [(each, node) for each, node in merged(self._service, "volumes") if each.direct]
+        for definition, node in reversed(lists):
+            if self._here(definition, "volumes") and isinstance(node, SequenceNode):
+                self._own(definition, node)
+                for mount in mounts:
+                    value = _mount(mount, node)
+                    self._editor(definition).append((*definition.path, "volumes"), value)
+                return
+        if lists:
+            definition, node = lists[-1]
+            present = [values.value_of(each) for each in node.value]
+            self._write(definition, "volumes", Block([*present, *(_mount(each, node) for each in mounts)]))
+        else:
+            self._write(None, "volumes", Block([_mount(each, None) for each in mounts]))
+
+    def _same(self, written: str, wanted: str) -> bool:
+        folder = posixpath.dirname(self._project.files[0])
+        one, other = (posixpath.normpath(posixpath.join(folder, each)) for each in (written, wanted))
+        return one == other
+
+    # -- ports --------------------------------------------------------------------------------------------
+
+    def bind_to_loopback(self, ports: Sequence[int]) -> None:
+        """Publishes these ports of the container on 127.0.0.1 only, each where it is written."""
+        for definition, node in merged(self._service, "ports"):
+            found = [index for index, each in enumerate(node.value) if self._published(each, ports)]
+            if not found:
+                continue
+            if not definition.direct:
+                raise self._refusal(
+                    "its ports are published by a service that it extends",
+                    f"Publish them on 127.0.0.1 there ({self._project.where(definition, node)})",
+                )
+            if not self._here(definition, "ports"):
+                changed = [
+                    _on_loopback(each) if index in found else values.value_of(each)
+                    for index, each in enumerate(node.value)
+                ]
+                self._write(definition, "ports", Block(changed))
+                continue
+            self._own(definition, node)
+            for index in found:
+                self._bind(definition, (*definition.path, "ports", index), node.value[index])
+
+    def _published(self, node: Node, ports: Sequence[int]) -> bool:
+        """Whether an entry publishes one of these ports on more than the loopback address."""
+        port = values.port(node)
+        if isinstance(node, ScalarNode) and port is not None:
+            port = values.short_port(expanded(str(node.value), self.variables))
+        if port is None or port.host_ip in _LOOPBACK:
+            return False
+        return any(port.covers(each) for each in ports)
+
+    def _bind(self, definition: Definition, path: Path, node: Node) -> None:
+        editor = self._editor(definition)
+        if isinstance(node, MappingNode):
+            key = (*path, "host_ip")
+            if "host_ip" in values.written(node):
+                editor.put(key, Plain("127.0.0.1"))
+            else:
+                editor.insert(path, {"host_ip": Plain("127.0.0.1")})
+            return
+        self._plain_port(definition, node)
+        editor.put(path, _on_loopback(node))
+
+    def _plain_port(self, definition: Definition, node: Node) -> None:
+        """Refuses an entry whose colons are within a variable."""
+        text = str(node.value)
+        if len(values.parted(text)) != len(values.parted(expanded(text, self.variables))):
+            raise self._refusal(
+                f"the published port {text} is put together from a variable",
+                f"Write 127.0.0.1: before it yourself ({self._project.where(definition, node)})",
+            )
+
+    # -- healthcheck --------------------------------------------------------------------------------------
+
+    def mend_healthcheck(self, demands: Demands, image_test: tuple[str, ...]) -> None:
+        """Changes the test so that the component's demands do not make the container unhealthy."""
+        check, definition = self._service.healthcheck, self._service.setting("healthcheck")
+        if check is not None and check.disabled:
+            return
+        own = [
+            each
+            for each in self._service.definitions
+            if "test" in values.mapping(each.keys.get("healthcheck"))
+        ]
+        node = values.mapping(own[-1].keys["healthcheck"])["test"] if own else None
+        present = tuple(expanded(word, {}) for word in _test(node)) if own else image_test
+        try:
+            wanted = healthcheck.mended(present, demands)
+        except ConfigError as problem:
+            raise self._refusal(problem.what, problem.todo) from problem
+        if wanted == present:
+            return
+        words = [escaped(word) for word in wanted]
+        value: Value = [Quoted(word, '"') for word in words]
+        if own and own[-1].direct and self._here(own[-1], "healthcheck"):
+            block = own[-1].written["healthcheck"]
+            self._own(own[-1], block)
+            if "test" in values.written(block):
+                self._editor(own[-1]).replace((*own[-1].path, "healthcheck", "test"), value)
+            else:
+                self._editor(own[-1]).insert((*own[-1].path, "healthcheck"), {"test": value})
+        elif definition is not None and definition.direct and self._here(definition, "healthcheck"):
+            self._editor(definition).insert((*definition.path, "healthcheck"), {"test": value})
+        else:
+            source = own[-1] if own else definition
+            before = values.mapping(source.keys["healthcheck"]) if source is not None else {}
+            written = {key: values.value_of(each) for key, each in before.items() if key != "test"}
+            self._write(source, "healthcheck", {"test": value, **written})
+
+    # -- where --------------------------------------------------------------------------------------------
+
+    def _write(self, setting: Definition | None, key: str, value: Value) -> None:
+        """Gives the service a value of its own: in the last file that may say so, or in place of an alias or null."""
+        definitions = self._service.definitions
+        first = definitions.index(setting) if setting is not None else 0
+        direct = [each for each in definitions[first:] if each.direct]
+        home = direct[-1] if setting is not None else direct[0]
+        self._own(home, None)
+        path = (*home.path, key)
+        if key in home.written:
+            self._editor(home).replace(path, value)
+        else:
+            self._editor(home).insert(home.path, {key: value})
+
+    def _here(self, definition: Definition, key: str) -> bool:
+        """Whether the service's own mapping holds the value itself: no alias, no merge key, no null."""
+        if not definition.direct or key not in definition.written:
+            return False
+        slot = positions.child(self._document(definition), definition.node, key)
+        return slot is not None and not slot.alias and not null(slot.node)
+
+    def _own(self, definition: Definition, node: Node | None) -> None:
+        """Refuses what another part of the file uses too, by an anchor."""
+        document = self._document(definition)
+        twice = shared(document)
+        for each in (definition.node, node):
+            if each is not None and id(each) in twice:
+                raise self._refusal(
+                    "another part of the file uses this too, by an anchor, so that a change of it would change both",
+                    f"Write out what stands at {document.where(each)} where its alias is used, then try again",
+                )
+
+    def _document(self, definition: Definition) -> Document:
+        return self._project.documents[definition.file]
+
+    def _editor(self, definition: Definition) -> Editor:
+        return self._editors.setdefault(definition.file, Editor(self._document(definition)))
+
+    def _refusal(self, what: str, todo: str) -> ConfigError:
+        last = self._service.definitions[-1]
+        return ConfigError(
+            f"the service {self._service.name} cannot be changed: {what}",
+            where=self._project.where(last),
+            todo=todo,
+        )
+
+
+def _test(node: Node | None) -> tuple[str, ...]:
+    found = values.texts(node)
+    return ("CMD-SHELL", *found) if isinstance(node, ScalarNode) and found else found
+
+
+def _mount(mount: Mount, like: Node | None) -> Value:
+    """A mount in the form of a list's last item, short where there is none."""
+    items = like.value if isinstance(like, SequenceNode) else []
+    long = bool(items) and isinstance(items[-1], MappingNode)
+    if long or ":" in mount.source or ":" in mount.target:
+        value: dict[str, Value] = {
+            "type": "bind",
+            "source": escaped(mount.source),
+            "target": escaped(mount.target),
+        }
+        if mount.read_only:
+            value["read_only"] = Plain("true")
+        if mount.selinux:
+            value["bind"] = {"selinux": mount.selinux}
+        return value
+    options = [*(["ro"] if mount.read_only else []), *([mount.selinux] if mount.selinux else [])]
+    text = escaped(":".join([mount.source, mount.target, *([",".join(options)] if options else [])]))
+    return command.item(text, command.quotes(like), flow=bool(getattr(like, "flow_style", False)))
+
+
+def _on_loopback(node: Node) -> Value:
+    """A published port, in its own form, on 127.0.0.1."""
+    if isinstance(node, MappingNode):
+        present = values.value_of(node)
+        assert isinstance(present, Mapping)
+        return {**present, "host_ip": Plain("127.0.0.1")}
+    assert isinstance(node, ScalarNode)
+    ports, slash, protocol = str(node.value).partition("/")
+    parts = values.parted(ports)[-2:]
+    text = ":".join(["127.0.0.1", *(parts if len(parts) > 1 else ["", *parts])]) + slash + protocol
+    return command.item(text, node.style if node.style in ("'", '"') else "", flow=True)

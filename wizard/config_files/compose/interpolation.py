@@ -1,0 +1,82 @@
+"""Variables in compose files: `$NAME`, `${NAME}`, `${NAME:-default}` and their kin, and `$$` for a dollar sign.
+
+A variable without a known value and without a default stays as it is written: Compose would put nothing there, but
+the environment that Compose was started with is not known here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OPERATOR = re.compile(r":?[-?+]")
+_DEEPEST = 20
+
+
+def escaped(text: str) -> str:
+    """`text` as it must stand in a compose file so that Compose takes it as it is: `$` doubled."""
+    return text.replace("$", "$$")
+
+
+def expanded(text: str, variables: Mapping[str, str], *, depth: int = 0) -> str:
+    """`text` as Compose passes it on.
+
+    Args:
+        text: a value as it stands in the file.
+        variables: what `.env` and the environment say, as far as it is known.
+        depth: of the default that this is, for defaults within defaults.
+    """
+    pieces: list[str] = []
+    at = 0
+    while at < len(text):
+        dollar = text.find("$", at)
+        if dollar < 0 or depth > _DEEPEST:
+            pieces.append(text[at:])
+            break
+        pieces.append(text[at:dollar])
+        end = variable_end(text, dollar)
+        if text.startswith("$$", dollar):
+            pieces.append("$")
+        else:
+            pieces.append(_value(text[dollar:end], variables, depth))
+        at = end
+    return "".join(pieces)
+
+
+def variable_end(text: str, dollar: int) -> int:
+    """Index just after the variable (or the `$$`, or the lone `$`) that begins at index `dollar`."""
+    if text.startswith("$$", dollar):
+        return dollar + 2
+    if not text.startswith("${", dollar):
+        name = _NAME.match(text, dollar + 1)
+        return name.end() if name else dollar + 1
+    deep, at = 0, dollar
+    while at < len(text):
+        if text.startswith("${", at):
+            deep, at = deep + 1, at + 2
+        elif text[at] == "}":
+            deep, at = deep - 1, at + 1
+            if deep == 0:
+                return at
+        else:
+            at += 1
+    return dollar + 1
+
+
+def _value(written: str, variables: Mapping[str, str], depth: int) -> str:
+    inner = written[2:-1] if written.startswith("${") else written[1:]
+    name = _NAME.match(inner)
+    if name is None:
+        return written
+    known = variables.get(name.group())
+    operator = _OPERATOR.match(inner, name.end())
+    if operator is None:
+        return written if known is None else known
+    kind, rest = operator.group(), inner[operator.end() :]
+    there = bool(known) if kind.startswith(":") else known is not None
+    if kind.endswith("+"):
+        return expanded(rest, variables, depth=depth + 1) if there else ""
+    if there and known is not None:
+        return known
+    return expanded(rest, variables, depth=depth + 1) if kind.endswith("-") else written
