@@ -30,6 +30,7 @@ from wizard.cli import (
     serve,
     stacks,
     tools,
+    upkeep,
 )
 from wizard.cli import (
     practice as practising,
@@ -137,6 +138,7 @@ for command in (
     stacks.verify,
     audit.audit,
     renewal.renew,
+    upkeep.upkeep,
     runs.undo,
     runs.recover,
     runs.history,

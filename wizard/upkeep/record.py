@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from wizard import ownfiles
+from wizard.engine import journal_reader
 from wizard.errors import HostError
 from wizard.model import Stack
 from wizard.workspace import Workspace
@@ -62,9 +63,19 @@ def save(workspace: Workspace, stack: Stack, record: RenewalRecord) -> None:
     """
     try:
         place = folder(workspace, stack)
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in (workspace.root, workspace.upkeep, place):
+            each.mkdir(mode=0o700, parents=True, exist_ok=True)
         ownfiles.replace(place / "renewals.json", json.dumps(asdict(record), indent=2), durable=True)
     except OSError as error:
         raise HostError(
             f"the record of renewals cannot be written: {error.strerror}", where=str(workspace.upkeep)
         ) from error
+
+
+def last_verified(workspace: Workspace, stack: Stack) -> float:
+    """When all probes of a stack last ended as expected, by the journal of its runs; 0 for never."""
+    hosts = set(stack.hosts)
+    for run in journal_reader.standing(workspace.runs):
+        if run.state == "proven" and hosts & set(run.hosts):
+            return run.started
+    return 0.0

@@ -1,0 +1,114 @@
+"""The commands `upkeep`: metrics, alert rules and a dashboard for what keeps a stack secured."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from wizard import assets, ownfiles
+from wizard.cli import output
+from wizard.cli.options import engine, reached, stack_of
+from wizard.errors import FirescreenError
+from wizard.redact import plain, redact
+
+if TYPE_CHECKING:
+    from wizard.workspace import Workspace
+
+_READABLE = 0o644
+"""The mode of what node_exporter, Prometheus and Grafana read; nothing secret is in it."""
+
+output_file = click.option(
+    "-o",
+    "--output",
+    "file",
+    type=click.Path(path_type=Path),
+    help="Write this file instead of standard output",
+)
+
+
+@click.group()
+def upkeep() -> None:
+    """Keep a secured stack secured: metrics, alert rules, a timer."""
+
+
+@upkeep.command()
+@click.argument("stack")
+@output_file
+@click.pass_obj
+def metrics(workspace: Workspace, stack: str, file: Path | None) -> None:
+    """Print when certificates expire, as metrics.
+
+    They are for node_exporter's textfile collector: FILE is in its folder and ends in .prom. It is replaced in one step.
+
+    Exit 1: a host is unreachable; its certificates are missing in the metrics.
+
+    \b
+    Example:
+      firescreen upkeep metrics stack.yaml -o /var/lib/prometheus/node-exporter/firescreen.prom
+    """
+    with output.explained():
+        from wizard.upkeep import lifetimes, record
+        from wizard.upkeep.metrics import Upkeep, exposition
+
+        wanted = stack_of(stack, workspace)
+        machine = engine(workspace, wanted.hosts)
+        reached(machine, wanted.hosts)
+        facts = machine.inspect(wanted)
+        known = Upkeep(
+            now=time.time(),
+            lifetimes=lifetimes.lifetimes(wanted, facts),
+            renewals=record.load(workspace, wanted),
+            verified=record.last_verified(workspace, wanted),
+            unreachable=len(facts.away),
+        )
+        _write(exposition(known), file)
+    for host, why in facts.away.items():
+        output.say(f"✗ {plain(host)} is unreachable: {redact(plain(why))}", colour="red")
+    sys.exit(1 if facts.away else 0)
+
+
+@upkeep.command()
+@output_file
+def rules(file: Path | None) -> None:
+    """Print alert rules for these metrics.
+
+    Name FILE in Prometheus' rule_files. The alerts are at 28, 14 and 3 days, past the date, and when a metric vanishes.
+
+    \b
+    Example:
+      firescreen upkeep rules -o /etc/prometheus/firescreen-rules.yml
+    """
+    with output.explained():
+        _write(assets.path("upkeep/rules.yml").read_text(encoding="utf-8"), file)
+
+
+@upkeep.command()
+@output_file
+def dashboard(file: Path | None) -> None:
+    """Print a dashboard of these metrics for Grafana, as JSON."""
+    with output.explained():
+        _write(assets.path("upkeep/dashboard.json").read_text(encoding="utf-8"), file)
+
+
+def _write(text: str, file: Path | None) -> None:
+    """Replaces a file in one step, or prints the text.
+
+    Raises:
+        FirescreenError: the file cannot be written; what was there still is.
+    """
+    if file is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        ownfiles.replace(file, text, _READABLE)
+    except OSError as error:
+        raise FirescreenError(
+            f"the file cannot be written: {error.strerror}",
+            where=str(file),
+            todo="Name a file in a folder that exists and that you may write",
+        ) from error
+    output.say(f"Wrote {file}")
