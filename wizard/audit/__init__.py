@@ -64,11 +64,12 @@ def run(
         for each in scan.findings
         if each.id == "not-found"
     ]
+    findings = runner.worst_first(finding for case in made for finding in case.findings)
     return AuditReport(
         stack=scan.stack,
         checked=sum(max(0, case.subjects - len(case.not_checked)) for case in made),
-        findings=runner.worst_first(finding for case in made for finding in case.findings),
+        findings=findings,
         could_not_check=(*away, *missing, *(each for case in made for each in case.not_checked)),
-        score=score(made),
+        score=score((each.key for each in seen.servers), findings),
         cases=made,
     )

@@ -11,6 +11,9 @@ from wizard.audit import (
     client_checks,
     exposure_checks,
     file_checks,
+    neighbour_checks,
+    password_checks,
+    tls_checks,
     version_checks,
 )
 from wizard.audit.report import Check
@@ -19,9 +22,12 @@ from wizard.errors import InputError
 CHECKS: Final[tuple[Check, ...]] = (
     *exposure_checks.CHECKS,
     *api_checks.CHECKS,
+    *tls_checks.CHECKS,
     *certificate_checks.CHECKS,
+    *password_checks.CHECKS,
     *file_checks.CHECKS,
     *client_checks.CHECKS,
+    *neighbour_checks.CHECKS,
     *version_checks.CHECKS,
 )
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 from wizard.audit.report import Check
-from wizard.audit.subjects import Found, ServerView, Unseen
+from wizard.audit.subjects import Found, Seen, ServerView, Skipped, Unseen
 
 
-def _metrics(server: ServerView) -> Iterator[Found | Unseen]:
+def _metrics(server: ServerView) -> Seen:
     if server.silent:
         yield Unseen(server.silent)
         return
@@ -18,7 +17,7 @@ def _metrics(server: ServerView) -> Iterator[Found | Unseen]:
         yield Found(evidence=evidence, severity=server.spared)
 
 
-def _plain_http(server: ServerView) -> Iterator[Found | Unseen]:
+def _plain_http(server: ServerView) -> Seen:
     if server.silent:
         yield Unseen(server.silent)
     elif not server.exposure.tls and not server.is_enclosed:
@@ -27,14 +26,14 @@ def _plain_http(server: ServerView) -> Iterator[Found | Unseen]:
         yield Found(evidence=f"{server.service.listen} answers plain HTTP{listening}")
 
 
-def _profiles(server: ServerView) -> Iterator[Found | Unseen]:
+def _profiles(server: ServerView) -> Seen:
     if server.silent:
         yield Unseen(server.silent)
     elif evidence := server.got("/debug/pprof/"):
         yield Found(evidence=evidence, severity=server.spared)
 
 
-def _settings(server: ServerView) -> Iterator[Found | Unseen]:
+def _settings(server: ServerView) -> Seen:
     if server.silent:
         yield Unseen(server.silent)
         return
@@ -42,6 +41,20 @@ def _settings(server: ServerView) -> Iterator[Found | Unseen]:
     open_pages = [evidence for page in pages if (evidence := server.got(page))]
     if open_pages:
         yield Found(evidence="; ".join(open_pages), severity=server.spared)
+
+
+def _published(server: ServerView) -> Seen:
+    box = server.service.container
+    if box is None:
+        yield Skipped()
+        return
+    for port in box.published:
+        if port.is_everywhere and port.inside == box.inside_port and server.is_open:
+            yield Found(
+                evidence=f"{box.words} publishes its port {port.inside} on {port.address or '0.0.0.0'}:{port.port}, "  # noqa: S104
+                "and it answers without authentication",
+                file=box.compose_files[-1] if box.compose_files else "",
+            )
 
 
 CHECKS: Final = (
@@ -93,5 +106,17 @@ CHECKS: Final = (
         components=("prometheus", "alertmanager"),
         step="secure",
         look=_settings,
+    ),
+    Check(
+        id="EXP-05",
+        severity="medium",
+        title="A container's port is published on all addresses, without authentication",
+        means=("configuration", "wire"),
+        looks_at="Looks at the published ports of each container, as its daemon describes them.",
+        why="Docker opens a published port past the host's firewall.",
+        remediation="Publish it on 127.0.0.1 only, or require authentication",
+        scope="server",
+        step="secure",
+        look=_published,
     ),
 )

@@ -119,25 +119,25 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScorePart:
-    """What one severity takes off the score."""
+    """The points of one component (of a host without components, of the host), and what took off the others."""
 
-    severity: Severity
-    failed: int
-    """Checks of that severity that found something; one that found it in five places counts once."""
-    applicable: int
-    weight: int
-    """Points of one check."""
+    where: str
+    """`host/component`, of a further instance `host/component/unit`."""
+    points: int
+    """0 to 100."""
+    high: int
+    """How many checks of that severity found something there."""
+    medium: int
+    low: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """100 times the points of the checks that found nothing, by the points of the checks that apply.
-
-    A check that found something on some of the components only gets its points in proportion.
-    """
+    """The mean of the points of all components, rounded down; 100 where nothing was found."""
 
     value: int
     parts: tuple[ScorePart, ...]
+    """The worst first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

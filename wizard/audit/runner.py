@@ -3,54 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
-from wizard.audit.report import SEVERITIES, AuditFinding, Case, Check, NotChecked, Scope
-from wizard.audit.subjects import ClientView, Evidence, Found, HostView, ServerView, Unseen
+from wizard.audit.report import SEVERITIES, AuditFinding, Case, Check, NotChecked
+from wizard.audit.subjects import ClientView, Evidence, Found, HostView, ServerView, Skipped, Unseen
 from wizard.errors import FirescreenError
 from wizard.redact import plain, redact
 
 Subject: TypeAlias = ServerView | ClientView | HostView | Evidence
-STACK: Final = ""
-"""The host of a case that is about all hosts together."""
 
 
 def cases(checks: Sequence[Check], seen: Evidence) -> tuple[Case, ...]:
     """Every check on every host."""
-    return tuple(_case(check, host, seen) for check in checks for host in _hosts(check.scope, seen))
-
-
-def _hosts(scope: Scope, seen: Evidence) -> Iterable[str]:
-    return (STACK,) if scope == "stack" else [view.name for view in seen.hosts]
+    return tuple(
+        case
+        for check in checks
+        for case in (
+            _of_stack(check, seen)
+            if check.scope == "stack"
+            else [_case(check, view.name, _subjects(check, view.name, seen)) for view in seen.hosts]
+        )
+    )
 
 
 def _subjects(check: Check, host: str, seen: Evidence) -> list[Subject]:
-    match check.scope:
-        case "server":
-            mine: Iterable[ServerView | ClientView] = (
-                each for each in seen.servers if each.service.host == host
-            )
-        case "client":
-            mine = (each for each in seen.clients if each.service.host == host)
-        case "host":
-            return [each for each in seen.hosts if each.name == host]
-        case "stack":
-            return [seen]
-    return [each for each in mine if not check.components or each.service.component in check.components]
+    if check.scope == "host":
+        return [each for each in seen.hosts if each.name == host]
+    mine: Iterable[ServerView | ClientView] = seen.servers if check.scope == "server" else seen.clients
+    return [
+        each
+        for each in mine
+        if each.service.host == host and (not check.components or each.service.component in check.components)
+    ]
 
 
-def _case(check: Check, host: str, seen: Evidence) -> Case:
+def _of_stack(check: Check, seen: Evidence) -> list[Case]:
+    """A check of all hosts together, whose findings each name their host."""
+    whole = _case(check, "", [seen])
+    return [
+        Case(
+            check=check,
+            host=view.name,
+            findings=tuple(each for each in whole.findings if each.host == view.name),
+            not_checked=tuple(each for each in whole.not_checked if each.host in ("", view.name)),
+            subjects=whole.subjects,
+        )
+        for view in seen.hosts
+    ]
+
+
+def _case(check: Check, host: str, subjects: Sequence[Subject]) -> Case:
     findings: list[AuditFinding] = []
     unseen: list[NotChecked] = []
-    subjects = _subjects(check, host, seen)
+    skipped = 0
     for subject in subjects:
         component, instance = _named(subject)
         try:
             for each in check.look(subject):
-                if isinstance(each, Found):
-                    findings.append(_finding(check, host, component, instance, each))
-                else:
-                    unseen.append(_not_checked(check, host, component, instance, each))
+                match each:
+                    case Found():
+                        findings.append(_finding(check, host, component, instance, each))
+                    case Unseen():
+                        unseen.append(_not_checked(check, host, component, instance, each))
+                    case Skipped():
+                        skipped += 1
         except FirescreenError as error:
             unseen.append(_not_checked(check, host, component, instance, Unseen(str(error))))
     return Case(
@@ -58,7 +74,7 @@ def _case(check: Check, host: str, seen: Evidence) -> Case:
         host=host,
         findings=tuple(dict.fromkeys(findings)),
         not_checked=tuple(dict.fromkeys(unseen)),
-        subjects=len(subjects),
+        subjects=len(subjects) - skipped,
     )
 
 
@@ -82,7 +98,7 @@ def _finding(check: Check, host: str, component: str, instance: str, found: Foun
         component=component,
         instance=instance,
         title=found.title or check.title,
-        evidence=redact(plain(found.evidence, 600)),
+        evidence=redact(plain(found.evidence, 900)),
         remediation=check.remediation,
         file=found.file,
         line=found.line,

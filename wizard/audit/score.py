@@ -2,48 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from wizard.audit.report import SEVERITIES, Case, Score, ScorePart, Severity
+from wizard.audit.report import SEVERITIES, AuditFinding, Score, ScorePart, Severity
+from wizard.model import instance_key
 
-WEIGHTS: Final[dict[Severity, int]] = {"high": 10, "medium": 4, "low": 1}
-"""Points of a check, by severity."""
+DEDUCTIONS: Final[Mapping[Severity, int]] = {"high": 40, "medium": 15, "low": 4}
+"""Points that a check takes off a component, by the worst severity of what it found there."""
 
 
-def score(cases: Sequence[Case]) -> Score:
-    """100 × (points of what was found well) / (points of what was checked), rounded down.
+def score(components: Iterable[str], findings: Sequence[AuditFinding]) -> Score:
+    """Each component begins with 100 points, and each check that found something there takes some off, down to 0.
 
-    What could not be checked counts neither way. What the baseline accepts counts as well. Of each check, each
-    component counts as much as another.
+    What is about a host as a whole counts against each of its components. What the baseline accepts counts for nothing,
+    and neither does what could not be checked.
+
+    Args:
+        components: `host/component` of all that were looked at.
     """
-    total = 0.0
-    lost = 0.0
-    applicable = dict.fromkeys(SEVERITIES, 0)
-    failed = dict.fromkeys(SEVERITIES, 0)
-    for case in cases:
-        subjects = case.subjects - len(case.not_checked)
-        if subjects <= 0:
+    known = list(dict.fromkeys(components))
+    worst: dict[str, dict[str, Severity]] = {each: {} for each in known}
+    for finding in findings:
+        if finding.baseline:
             continue
-        severity = case.check.severity
-        total += WEIGHTS[severity] * subjects
-        applicable[severity] += subjects
-        worst: dict[str, Severity] = {}
-        for finding in case.findings:
-            if not finding.baseline:
-                known = worst.get(finding.where, finding.severity)
-                worst[finding.where] = min(known, finding.severity, key=SEVERITIES.index)
-        # A finding may weigh less than its check: a certificate that has 20 days left, or a loopback address.
-        lost += sum(min(WEIGHTS[each], WEIGHTS[severity]) for each in worst.values())
-        failed[severity] += len(worst)
-    value = int(100 * (total - min(lost, total)) / total) if total else 100
-    parts = tuple(
-        ScorePart(
-            severity=severity,
-            failed=failed[severity],
-            applicable=applicable[severity],
-            weight=WEIGHTS[severity],
-        )
-        for severity in SEVERITIES
-    )
-    return Score(value=value, parts=parts)
+        for place in _places(finding, known):
+            held = worst.setdefault(place, {})
+            held[finding.id] = min(
+                held.get(finding.id, finding.severity), finding.severity, key=SEVERITIES.index
+            )
+    parts = [_part(where, list(held.values())) for where, held in worst.items()]
+    value = sum(part.points for part in parts) // len(parts) if parts else 100
+    return Score(value=value, parts=tuple(sorted(parts, key=lambda part: (part.points, part.where))))
+
+
+def _places(finding: AuditFinding, known: Sequence[str]) -> list[str]:
+    """The components that a finding counts against."""
+    if finding.where in known:
+        return [finding.where]
+    host = instance_key(finding.host, "")
+    return [each for each in known if each.startswith(f"{host}/")] or [finding.where]
+
+
+def _part(where: str, severities: Sequence[Severity]) -> ScorePart:
+    counts = {severity: sum(each == severity for each in severities) for severity in SEVERITIES}
+    lost = sum(DEDUCTIONS[severity] * count for severity, count in counts.items())
+    return ScorePart(where=where, points=max(0, 100 - lost), **counts)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
+from wizard import endpoints
 from wizard.audit.report import Severity
 from wizard.components import Component
 from wizard.components import component as find_component
 from wizard.config_files.web_config import WebConfig
+from wizard.config_files.yaml_edit import fields
 from wizard.engine import Exposure
 from wizard.model import Attempt, Facts, FileState, HostFacts, PathInfo, Service, Stack
+from wizard.planner.client_endpoints import Place
 from wizard.planner.client_facts import Client
+from wizard.planner.grafana import Grafana
 from wizard.probes.server_handshake import Handshake
 from wizard.service_managers import sockets
 
@@ -41,6 +46,59 @@ class Unseen:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A check that does not apply to its subject: it counts neither as passed nor as failed."""
+
+
+Seen: TypeAlias = Iterator[Found | Unseen | Skipped]
+"""What a check gives of one subject; nothing where it looked and found nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """One place in a client's configuration that asks a server, and how."""
+
+    client: Client = field(repr=False)
+    place: Place
+    address: str
+    """host:port as it stands there, after relabelling."""
+    scheme: str
+    file: str
+    line: int = 0
+    """Of the job or block; 0 where that is not known."""
+    honor_labels: bool = False
+
+    @property
+    def where(self) -> str:
+        """The client and its place, e.g. 'job node of srv2/prometheus'."""
+        return f"{self.place.how} of {self.client.key}"
+
+    @property
+    def name(self) -> str:
+        """The name that the server's certificate must hold for this client."""
+        return self.place.tls.get("server_name", "") or endpoints.split(self.address)[0]
+
+    @property
+    def verifies(self) -> bool:
+        """Whether it verifies the server's certificate."""
+        return self.scheme == "https" and not fields.truth(self.place.tls.get("insecure_skip_verify", ""))
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether it sends a password or a token."""
+        return bool(self.place.basic_auth or self.place.other_auth)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFile:
+    """A file that only a service and root may read: its path, what it is, and whose."""
+
+    path: str
+    noun: str
+    service: Service = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostView:
     """A host: what was read there for the audit, besides what discovery knows."""
@@ -50,10 +108,15 @@ class HostView:
     """Files that were read; None for one that is not there."""
     unread: Mapping[str, str] = field(repr=False)
     """Files that could not be read, and why."""
+    secrets: tuple[SecretFile, ...] = field(default=(), repr=False)
     infos: Mapping[str, PathInfo | None] = field(repr=False)
     """Mode and owner of files that hold secrets, and of the folders above them."""
     packages: Mapping[str, str] = field(default_factory=dict, repr=False)
     """By the path of a program, the package with its version that it comes from."""
+    grafana: Grafana | None = field(default=None, repr=False)
+    """Its Grafana, with the data sources of its provisioning; None where none is to be seen."""
+    grafana_version: str = ""
+    """Its version, with what says it; '' where nothing does."""
     inner: str = ""
     """The folder that stands for the root of a practice host's file system; '' for a real host."""
 
@@ -96,6 +159,8 @@ class ServerView:
     web: WebConfig | None = field(default=None, repr=False)
     """Its web configuration; None where it has none, or it could not be read (`web_problem`)."""
     web_problem: str = ""
+    uses: tuple[Use, ...] = field(default=(), repr=False)
+    """The clients of the stack that ask it."""
     now: float = 0.0
     """Unix time by this machine's clock."""
 
@@ -145,8 +210,25 @@ class ServerView:
         return f"GET {attempt.probe.url}: 200" if attempt is not None and attempt.status == 200 else ""
 
     def path_of(self, named: str) -> str:
-        """The absolute path of a file that its web configuration names."""
-        return posixpath.join(posixpath.dirname(self.service.web_config), named) if named else ""
+        """The absolute path, on its host, of a file that its web configuration names."""
+        return named_by(self.service, named) if named else ""
+
+    def certificate(self) -> tuple[bytes, Seen | None]:
+        """The certificate (DER) that it showed, or what to say instead."""
+        if self.silent:
+            return b"", iter((Unseen(self.silent),))
+        if self.handshake is None:
+            return b"", iter((Skipped(),))
+        if not self.handshake.chain:
+            return b"", iter((Unseen(f"it showed no certificate: {self.handshake.reason}"),))
+        return self.handshake.chain[0], None
+
+
+def named_by(service: Service, path: str) -> str:
+    """The absolute path, on the host, of a file that a web configuration names."""
+    if service.container is not None and path.startswith("/"):
+        return service.container.on_host(path) or path
+    return posixpath.join(posixpath.dirname(service.web_config), path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +241,14 @@ class ClientView:
     """By path, its own file first."""
     problem: str = ""
     """Why its configuration could not be read, or ''."""
+    rules: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """Its rule files, by path."""
+    places: tuple[Place, ...] = ()
+    """What it asks."""
+    asks_tls: bool = False
+    """Whether anything that it asks speaks TLS."""
+    pushgateway_ports: frozenset[int] = frozenset()
+    """The ports of the Pushgateways of the stack."""
 
     @property
     def service(self) -> Service:

@@ -1,52 +1,98 @@
-"""Known vulnerabilities by version. A distribution's version alone says little: it may have the fix without the number."""
+"""Known vulnerabilities by version. A distribution's version alone says little: it may have a fix under an old number."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
-from wizard.audit.report import Check
-from wizard.audit.subjects import Found, ServerView, Unseen
+from wizard.audit.report import SEVERITIES, Check
+from wizard.audit.subjects import Found, HostView, Seen, ServerView, Skipped, Unseen
 from wizard.audit.vulnerabilities import VULNERABILITIES, Vulnerability
 from wizard.components.base import numbers
+from wizard.model import Service
+from wizard.redact import plain
 
-_OF_DISTRIBUTION: Final = re.compile(r"\+ds|\+dfsg|~deb|ubuntu|\.el\d|\.fc\d|[-+~]\d*deb")
+_OF_DISTRIBUTION: Final = re.compile(r"\+ds|\+dfsg|~deb|ubuntu|\.el\d|\.fc\d|\+security")
 
 
 def affects(vulnerability: Vulnerability, version: str) -> bool:
-    """Whether a version has a vulnerability, by its number."""
+    """Whether a version has a vulnerability, by its number alone.
+
+    Of several fixed versions, each is that of its own line (8.0, 8.1 …); what is newer than the last has it fixed.
+    """
     mine = numbers(version)
     if vulnerability.since and mine < numbers(vulnerability.since):
         return False
-    for fixed in map(numbers, vulnerability.fixed):
-        if mine >= fixed and (mine[:2] == fixed[:2] or fixed == numbers(vulnerability.fixed[-1])):
-            return False
-    return True
+    floors = [numbers(each) for each in vulnerability.fixed]
+    if mine >= floors[-1]:
+        return False
+    return not any(mine[:2] == floor[:2] and mine >= floor for floor in floors)
 
 
-def _known(server: ServerView, check: str) -> Iterator[Found | Unseen]:
+def is_packaged(host: HostView, service: Service) -> bool:
+    """Whether a distribution built the program, as far as that can be told."""
+    practice = host.facts.spec.connect == "practice"
+    return bool(
+        host.packages.get(service.program)
+        or _OF_DISTRIBUTION.search(service.version)
+        or (practice and "/debian/" in service.program)
+    )
+
+
+def _tell(
+    listed: list[Vulnerability], component: str, version: str, package: str, *, packaged: bool
+) -> Found | None:
+    """One finding for all vulnerabilities of a version; None for none."""
+    mine = [each for each in listed if affects(each, version)]
+    if not mine:
+        return None
+    named = ", ".join(f"{each.cve} ({each.what}; fixed in {', '.join(each.fixed)})" for each in mine)
+    evidence = f"{component} {plain(version, 60)}: {named}"
+    if packaged:
+        of = f"the package {plain(package, 100)}" if package else "a distribution's version"
+        evidence = f"possibly: {evidence}. This is {of}, which may have a fix under an older number"
+    worst = min((each.severity for each in mine), key=SEVERITIES.index)
+    return Found(
+        evidence=evidence, severity="low" if packaged else worst, certain=not packaged, component=component
+    )
+
+
+def _known(server: ServerView, check: str) -> Seen:
     service = server.service
     listed = [each for each in VULNERABILITIES if each.check == check and each.component == service.component]
     if not listed:
-        return
-    if not service.version:
+        yield Skipped()
+    elif not service.version:
         yield Unseen("its version is not known")
-        return
-    package = server.host.packages.get(service.program, "")
-    packaged = package or (service.version if _OF_DISTRIBUTION.search(service.version) else "")
-    for each in listed:
-        if not affects(each, service.version):
-            continue
-        known = f"{service.component} {service.version}: {each.cve} ({each.what}), fixed in {', '.join(each.fixed)}"
-        if packaged:
-            of = f"package {package}" if package else "a distribution's version"
-            known = f"possibly: {known}; this is {of}, which may have the fix under an older number"
-        yield Found(evidence=known, severity=each.severity, certain=not packaged)
+    else:
+        package = server.host.packages.get(service.program, "")
+        packaged = is_packaged(server.host, service)
+        if found := _tell(listed, service.component, service.version, package, packaged=packaged):
+            yield replace(found, component="")
 
 
-def _authentication_bypass(server: ServerView) -> Iterator[Found | Unseen]:
+def _authentication_bypass(server: ServerView) -> Seen:
     yield from _known(server, "CVE-01")
+
+
+def _others(server: ServerView) -> Seen:
+    yield from _known(server, "CVE-02")
+
+
+def _grafana(host: HostView) -> Seen:
+    if host.grafana is None:
+        yield Skipped()
+        return
+    if not host.grafana_version:
+        yield Unseen("Grafana's version is not known: it is in no package of the host")
+        return
+    name, _, version = host.grafana_version.rpartition(" ")
+    listed = [each for each in VULNERABILITIES if each.check == "CVE-03"]
+    # Grafana's own package has Grafana's numbers; a fix of its own for an older line is marked as such.
+    packaged = bool(_OF_DISTRIBUTION.search(version))
+    if found := _tell(listed, "grafana", version, f"{name} {version}", packaged=packaged):
+        yield found
 
 
 CHECKS: Final = (
@@ -55,10 +101,35 @@ CHECKS: Final = (
         severity="high",
         title="Basic authentication can be bypassed (CVE-2022-46146)",
         means=("unit",),
-        looks_at="Compares each component's version with the first one that is fixed.",
+        looks_at="Compares each component's version with the first one that is fixed. A distribution's version is "
+        "answered with 'possibly', and low: it may have the fix under an older number.",
         why="Whoever knows a hash of web.yml is accepted without the password.",
         remediation="Update the program to a version that is fixed",
         scope="server",
         look=_authentication_bypass,
+    ),
+    Check(
+        id="CVE-02",
+        severity="medium",
+        title="A known vulnerability of this version",
+        means=("unit",),
+        looks_at="Compares the versions of Prometheus and Alertmanager with those in which vulnerabilities were fixed. "
+        "A distribution's version is answered with 'possibly', and low.",
+        why="See the advisory of the CVE that the evidence names.",
+        remediation="Update the program to a version that is fixed",
+        scope="server",
+        components=("prometheus", "alertmanager"),
+        look=_others,
+    ),
+    Check(
+        id="CVE-03",
+        severity="high",
+        title="A known vulnerability of this Grafana",
+        means=("unit",),
+        looks_at="Compares the version of Grafana's package with those in which vulnerabilities were fixed.",
+        why="Files of the host can be read, or a visitor's session be taken over.",
+        remediation="Update Grafana",
+        scope="host",
+        look=_grafana,
     ),
 )

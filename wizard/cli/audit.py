@@ -72,10 +72,11 @@ def document(report: AuditReport) -> dict[str, Any]:
         "score": report.score.value,
         "score_parts": [
             {
-                "severity": part.severity,
-                "failed": part.failed,
-                "checked": part.applicable,
-                "weight": part.weight,
+                "component": part.where,
+                "points": part.points,
+                "high": part.high,
+                "medium": part.medium,
+                "low": part.low,
             }
             for part in report.score.parts
         ],
@@ -109,7 +110,7 @@ def text(report: AuditReport) -> str:
         lines.append(f"{mark:8} {finding.id}  {plain(finding.where or 'all hosts')}: {finding.title}")
         place = f"{finding.file}:{finding.line}" if finding.line else finding.file
         seen = finding.evidence if not place or place in finding.evidence else f"{place}: {finding.evidence}"
-        lines.append(f"         {plain(seen, 600)}")
+        lines.append(f"         {plain(seen, 900)}")
         fix = f" (step: {plain(finding.step)})" if finding.step else ""
         lines.append(f"         {finding.remediation}{fix}")
     for missed in report.could_not_check:
@@ -117,15 +118,11 @@ def text(report: AuditReport) -> str:
         lines.append(f"not checked {name}{plain(missed.where)}: {plain(missed.why)}")
     counts = report.counts()
     said = ", ".join(f"{count} {severity}" for severity, count in counts.items() if count)
-    parts = ", ".join(
-        f"{part.severity} {part.applicable - part.failed} of {part.applicable}"
-        for part in report.score.parts
-        if part.applicable
-    )
+    parts = ", ".join(f"{plain(part.where)} {part.points}" for part in report.score.parts)
     findings = counted(len(report.counted), "finding") + (f" ({said})" if said else "")
     lines += [
         "",
         f"{counted(report.checked, 'check')} made, {findings}, {len(report.could_not_check)} not checked",
-        f"Score {report.score.value} of 100 (passed: {parts})" if parts else "Nothing was checked.",
+        f"Score {report.score.value} of 100 ({parts})" if parts else "No component of Prometheus was found.",
     ]
     return "\n".join(lines).lstrip("\n") + "\n"

@@ -1,0 +1,237 @@
+"""Reads the files of a host that the checks look at, besides those that discovery has read: nothing is changed."""
+
+from __future__ import annotations
+
+import fnmatch
+import posixpath
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from wizard.audit.config_settings import settings
+from wizard.audit.subjects import HostView, SecretFile, named_by
+from wizard.config_files import web_config
+from wizard.connections.base import Connection
+from wizard.engine.hosts import Hosts
+from wizard.errors import ConfigError, FirescreenError, PathError
+from wizard.model import FileState, HostFacts, PathInfo, Service
+from wizard.planner.client_facts import Client
+from wizard.planner.grafana import Grafana
+
+Files = dict[str, FileState | None]
+
+_MOST_KEYS: Final = 40
+"""Files that are compared with the certificates of CAs, on each host."""
+_KEY_NAMES: Final = ("*.key", "*.pem", "*-key*", "*_key*")
+_PACKAGES: Final = r"""
+for program; do
+  if command -v dpkg-query >/dev/null; then
+    owner=$(dpkg-query -S "$program" 2>/dev/null | head -n 1 | cut -d: -f1)
+    [ -n "$owner" ] && dpkg-query -W -f "$program"'\t${Package} ${Version}\n' "$owner" 2>/dev/null
+  elif command -v rpm >/dev/null; then
+    rpm -qf --qf "$program"'\t%{NAME} %{VERSION}-%{RELEASE}\n' "$program" 2>/dev/null
+  fi
+done
+for name in grafana grafana-enterprise; do
+  dpkg-query -W -f 'grafana\t${Package} ${Version}\n' "$name" 2>/dev/null ||
+    rpm -q --qf 'grafana\t%{NAME} %{VERSION}-%{RELEASE}\n' "$name" 2>/dev/null
+done
+exit 0
+"""
+
+
+def host_view(known: HostFacts, hosts: Hosts, clients: list[Client], grafana: Grafana | None) -> HostView:
+    """What is read of one host."""
+    unread = {path: why.problem for path, why in known.unreadable.items()}
+    if known.spec.connect == "manual":
+        why = "its files cannot be read from here, since a person changes this host"
+        named = [each.web_config for each in known.services if each.web_config]
+        return HostView(facts=known, files={}, unread=dict.fromkeys(named, why), infos={})
+    connection = hosts.connection(known.spec.name)
+    practice = known.spec.connect == "practice"
+    files: Files = dict(known.files)
+    wanted = [path for each in known.services for path in (each.web_config, _own_config(each))]
+    if grafana is not None:
+        wanted.append(grafana.service.config_file)
+    _read(connection, wanted, files, unread)
+    named = [path for each in known.services for path in _named_in_web(each, files)[::2]]
+    _read(connection, named, files, unread)
+    _read_rules(connection, clients, files, unread)
+    secrets = tuple(
+        secret
+        for secret in (
+            *(each for service in known.services for each in _secrets_of_server(service, files)),
+            *(each for client in clients for each in _secrets_of_client(client)),
+        )
+        if secret.path
+    )
+    _read_keys(connection, files, unread)
+    packages = {} if practice else _packages(connection, [each.program for each in known.services])
+    seen = grafana is not None and (grafana.files or files.get(grafana.service.config_file) is not None)
+    return HostView(
+        facts=known,
+        files=files,
+        unread=unread,
+        infos=_infos(connection, [each.path for each in secrets]),
+        packages=packages,
+        secrets=secrets,
+        grafana=grafana if seen else None,
+        grafana_version=packages.get("grafana", ""),
+        inner=posixpath.dirname(posixpath.dirname(known.services[0].home))
+        if practice and known.services
+        else "",
+    )
+
+
+def _secrets_of_server(service: Service, files: Files) -> list[SecretFile]:
+    """The web configuration and the private key of a server."""
+    if not service.web_config:
+        return []
+    keys = _named_in_web(service, files)[1:2]
+    return [
+        SecretFile(service.web_config, "web configuration", service),
+        *(SecretFile(path, "private key", service) for path in keys),
+    ]
+
+
+def _secrets_of_client(client: Client) -> list[SecretFile]:
+    """The keys and password files that a client's configuration names."""
+    try:
+        places = client.places()
+    except ConfigError:
+        return []
+    return [
+        SecretFile(client.resolve(place, name), noun, client.service)
+        for place in places
+        for noun, name in (
+            ("private key", place.tls.get("key_file", "")),
+            ("password file", place.basic_auth.get("password_file", "")),
+        )
+        if name
+    ]
+
+
+def _own_config(service: Service) -> str:
+    """The configuration of an Alertmanager, which no discovery reads."""
+    return service.config_file if service.component == "alertmanager" else ""
+
+
+def _named_in_web(service: Service, files: Mapping[str, FileState | None]) -> list[str]:
+    """Certificate, key and client CA that a web configuration names, absolute and in this order; '' for none."""
+    state = files.get(service.web_config) if service.web_config else None
+    if state is None:
+        return []
+    try:
+        web = web_config.parse(state.content)
+    except ConfigError:
+        return []
+    return [
+        named_by(service, name) if name else "" for name in (web.cert_file, web.key_file, web.client_ca_file)
+    ]
+
+
+def _read(connection: Connection, paths: Iterable[str], files: Files, unread: dict[str, str]) -> None:
+    """Adds files that are not known yet; what cannot be read is added to `unread` with the reason."""
+    missing = [path for path in dict.fromkeys(paths) if path and path not in files]
+    if not missing:
+        return
+    try:
+        files |= connection.read_many(missing)
+        return
+    except FirescreenError:
+        pass  # one of them: each by itself says which
+    for path in missing:
+        try:
+            files[path] = connection.read(path)
+        except FirescreenError as error:
+            files[path], unread[path] = None, error.what
+
+
+def rule_patterns(client: Client) -> list[str]:
+    """The paths and globs of a Prometheus' rule files, absolute."""
+    if client.service.component != "prometheus" or not client.content:
+        return []
+    try:
+        said = [each.text for each in settings(client.content) if each.path[:1] == ("rule_files",)]
+    except ConfigError:
+        return []
+    box = client.service.container
+    paths = [posixpath.join(client.folder, text) for text in said if text]
+    return [(box.on_host(path) or path) if box is not None else path for path in paths]
+
+
+def rule_files(client: Client, files: Mapping[str, FileState | None]) -> dict[str, bytes]:
+    """The rule files of a Prometheus among files that were read."""
+    found: dict[str, bytes] = {}
+    for pattern in rule_patterns(client):
+        for path, state in files.items():
+            if state is not None and fnmatch.fnmatch(path, pattern):
+                found[path] = state.content
+    return found
+
+
+def _read_rules(connection: Connection, clients: list[Client], files: Files, unread: dict[str, str]) -> None:
+    for client in clients:
+        for pattern in rule_patterns(client):
+            folder, last = posixpath.split(pattern)
+            if not any(sign in pattern for sign in "*?["):
+                _read(connection, [pattern], files, unread)
+                continue
+            names = fnmatch.filter(_names(connection, folder), last)
+            _read(connection, [posixpath.join(folder, name) for name in names], files, unread)
+
+
+def _names(connection: Connection, folder: str) -> tuple[str, ...]:
+    try:
+        return connection.names(folder)
+    except PathError:
+        return ()
+
+
+def _read_keys(connection: Connection, files: Files, unread: dict[str, str]) -> None:
+    """Reads what may be private keys in the folders of known certificates; whether one is a CA's is for a check."""
+    folders = dict.fromkeys(
+        posixpath.dirname(path)
+        for path, state in files.items()
+        if state is not None and b"-----BEGIN CERTIFICATE" in state.content
+    )
+    wanted = [
+        posixpath.join(folder, name)
+        for folder in folders
+        for name in _names(connection, folder)
+        if any(fnmatch.fnmatch(name.lower(), pattern) for pattern in _KEY_NAMES)
+    ]
+    _read(connection, wanted[:_MOST_KEYS], files, unread)
+
+
+def _infos(connection: Connection, secrets: Iterable[str]) -> dict[str, PathInfo | None]:
+    """Modes of files, and of all folders above them."""
+    paths: dict[str, None] = {}
+    for secret in dict.fromkeys(secrets):
+        path = secret
+        while path not in ("", "/") and path not in paths:
+            paths[path] = None
+            path = posixpath.dirname(path)
+    if not paths:
+        return {}
+    try:
+        return connection.stat_many(paths)
+    except PathError:
+        return {path: _info(connection, path) for path in paths}
+
+
+def _info(connection: Connection, path: str) -> PathInfo | None:
+    try:
+        return connection.stat(path)
+    except PathError:
+        return None
+
+
+def _packages(connection: Connection, programs: Iterable[str]) -> dict[str, str]:
+    """The distribution's package of each program, and of `grafana`; what is in none is left out."""
+    wanted = [path for path in dict.fromkeys(programs) if path.startswith("/")]
+    try:
+        said = connection.run_script(_PACKAGES, *wanted, timeout=20).stdout
+    except FirescreenError:
+        return {}
+    rows = (line.partition("\t") for line in said.splitlines())
+    return {path: package for path, tab, package in rows if tab}
