@@ -142,7 +142,7 @@ CHECKS: Final = (
     Check(
         id="GRF-01",
         severity="high",
-        title="Grafana does not verify, or lets anyone in",
+        title="Grafana does not verify Prometheus, or accepts anyone",
         means=("configuration",),
         looks_at="Reads the provisioned data sources and grafana.ini: tlsSkipVerify, anonymous access, the default "
         "password. No login is tried: a password that was changed in Grafana itself is not seen.",
