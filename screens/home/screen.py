@@ -9,44 +9,30 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from screens.base_screen import Page
-from screens.home.exposure_table import ExposureTable
+from screens.home.menu import entries, options, recommendation
+from screens.home.posture import posture, raised_by
+from screens.home.stack_rows import brief, columns, details, head, in_order, line
 from screens.routes import Route
-from screens.state_styles import fit, inline
+from screens.state_styles import EXPOSURE, place
+from screens.themes import NO_HOST, host_colours
+from screens.widgets.panel import Panel
 
 if TYPE_CHECKING:
     from screens.state import Session
-    from wizard.engine import Scan
-    from wizard.model import Finding
+    from wizard.engine import Exposure
 
-# name: (key, title, what it is for)
-MENU = {
-    "secure": ("s", "Secure this machine", "choose, review every change, then apply"),
-    "practise": ("p", "Practise", "real programs; your services stay as is"),
-    "whole": ("w", "Practise with the whole stack", "five components that use each other"),
-    "trust": ("t", "Trust map", "who connects to whom, what each checks"),
-    "lab": ("l", "Follow a lab", "type it yourself, checked as you go"),
-    "holdings": ("c", "Certificates and users", "what exists, where, and until when"),
-    "history": ("h", "History", "past runs, what they changed; undo"),
-    "hosts": ("o", "Other hosts", "over SSH and in containers"),
-    "leave": ("b", "Back to this machine", "your hosts stay as they are"),
-}
-PRACTISING = {
-    "secure": ("s", "Secure the practice stack", "choose, review every change, then apply"),
-    "whole": ("w", "Practise with the whole stack", "three more components join these two"),
-    "leave": ("b", "Back to this machine", "the practice stack keeps running"),
-    "stop": ("e", "End practice", "stops its programs, removes its folders"),
-}
-
-
-WHOLE = 5
-"""Components of the whole practice stack."""
-REMARKS = 3
-"""Lines for the remarks of the scan."""
+WIDE = 110
+"""Cells from which the menu stands beside the stack."""
+ROOMY = 34
+"""Lines from which the menu beside the stack has two lines for each entry."""
+NEXT = 46
+"""Cells of the menu beside the stack."""
 
 
 class HomePage(Page):
@@ -66,6 +52,8 @@ This screen changes nothing. 'Practise' starts a Prometheus and a node_exporter 
 everything first: real programs, without root, in the workspace. The whole stack adds an Alertmanager, a Pushgateway \
 and a blackbox_exporter."""
 
+    AUTO_FOCUS = "#menu"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012 - as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", show=False),
         Binding("s", "choose('secure')", "Secure", show=False),
@@ -88,36 +76,115 @@ and a blackbox_exporter."""
     def __init__(self) -> None:
         super().__init__()
         self._menu: tuple[str, ...] = ()
+        self._drawn: object = None
+        self._exposures: tuple[Exposure, ...] = ()
+        self._shown: tuple[Exposure, ...] = ()
 
     def body(self) -> ComposeResult:
-        """Table above, menu below."""
-        yield Static("Components", classes="heading", id="title")
-        yield ExposureTable(id="rows")
-        yield Static("  scanning this machine…", id="verdict", markup=False)
-        yield OptionList(id="menu", markup=False)
+        """The posture on top; the stack, and beside or below it the menu."""
+        yield Panel(
+            Static("▸ scanning this machine…", id="verdict", markup=False), title="Posture", id="posture"
+        )
+        with Horizontal(id="panes"):
+            with Vertical(id="left"):
+                with Panel(title="Components", id="stack"):
+                    yield Static("", id="head", markup=False)
+                    yield OptionList(id="rows", markup=False)
+                    yield Static("", id="brief", markup=False)
+                with Panel(title="Details", id="details"), VerticalScroll(can_focus=False):
+                    yield Static("", id="text", markup=False)
+            with Panel(title="What to do next", id="next"):
+                yield OptionList(id="menu", markup=False)
 
     def show_session(self, session: Session) -> None:
         """Fills in what is known by now."""
-        self.query_one("#title", Static).update(_title(session))
-        exposures = session.scan.exposures if session.scan else ()
-        self.query_one(ExposureTable).rows = exposures
-        self.query_one(ExposureTable).hosts = len(session.stack.hosts) if session.stack else 1
-        lines = (_verdict(session), *_remarks(session))
-        self.query_one("#verdict", Static).update(Content("\n").join(line for line in lines if line.plain))
+        self._exposures = session.scan.exposures if session.scan else ()
+        stack = self.query_one("#stack", Panel)
+        stack.set_title(_title(session))
+        stack.set_subtitle(_counts(self._exposures))
+        self._draw()
+
+    def on_resize(self) -> None:
+        """The columns follow the width."""
+        if self.is_open:
+            self._draw()
+
+    def _draw(self) -> None:
+        session, width = self.firescreen.session, self.app.size.width
+        self.query_one("#verdict", Static).update(posture(session, width - 4))
+        raised = "" if session.busy or session.error else raised_by(self._exposures)
+        self.query_one("#posture", Panel).set_subtitle(raised)
+        self._fill_rows()
         self._fill_menu(session)
 
+    def _fill_rows(self) -> None:
+        """Draws the components anew for the room that there is, the selected one stays so."""
+        listed, session = self.query_one("#rows", OptionList), self.firescreen.session
+        wide = self.app.size.width >= WIDE
+        rows = in_order(self._exposures, max(self.app.size.height - (20 if wide else 17), 4))
+        several = (len(session.stack.hosts) if session.stack else 1) > 1 or len(
+            {row.host for row in rows}
+        ) > 1
+        width = self.app.size.width - (NEXT + 8 if wide else 8)
+        self.query_one("#head", Static).update(
+            head(cells := columns(rows, width, several=several)) if rows else ""
+        )
+        before = self._shown[listed.highlighted].key if listed.highlighted is not None and self._shown else ""
+        self._shown = rows
+        keys = [row.key for row in rows]
+        hosts = ["", *(row.host for row in rows)]
+        colours = host_colours(session.hosts)
+        listed.set_options(
+            Option(
+                line(
+                    row,
+                    cells,
+                    chip=colours.get(row.host, NO_HOST) if row.host != hosts[place] else "",
+                    no_color=self.app.no_color,
+                )
+            )
+            for place, row in enumerate(rows)
+        )
+        self.query_one("#stack").styles.height = (
+            min(len(rows) + 3, self.app.size.height // 2) if wide and rows else "1fr"
+        )
+        listed.highlighted = (keys.index(before) if before in keys else 0) if rows else None
+        if not rows:
+            self._tell(None)
+
     def _fill_menu(self, session: Session) -> None:
-        ids = _menu(session)
-        if ids == self._menu:
+        roomy = self.app.size.width >= WIDE and self.app.size.height >= ROOMY
+        ids = entries(session)
+        drawn = (ids, recommendation(session), roomy, session.place)
+        if drawn == self._drawn:
             return
-        self._menu = ids
-        menu = self.query_one(OptionList)
-        menu.set_options(Option(_entry(name, session), id=name) for name in ids)
-        menu.highlighted = 0
+        menu = self.query_one("#menu", OptionList)
+        moved = self._menu != ids
+        before = menu.highlighted_option.id if menu.highlighted_option and not moved else ids[0]
+        self._drawn, self._menu = drawn, ids
+        menu.set_options(options(session, roomy=roomy))
+        menu.highlighted = menu.get_option_index(before or ids[0])
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """Another component, whose details are shown."""
+        if event.option_list.id == "rows" and event.option_index < len(self._shown):
+            self._tell(self._shown[event.option_index])
+
+    def _tell(self, row: Exposure | None) -> None:
+        nothing = _nothing(self.firescreen.session)
+        panel = self.query_one("#details", Panel)
+        panel.set_title(f"{row.key.partition('/')[2]} on {place(row.host)}" if row else "Details")
+        width = self.app.size.width - NEXT - 5
+        text = details(row, width, no_color=self.app.no_color) if row else nothing
+        self.query_one("#text", Static).update(text)
+        self.query_one("#brief", Static).update(brief(row) if row else nothing)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Opens what was chosen."""
-        self.action_choose(event.option_id or "")
+        """Opens what was chosen; of a component, the probe console."""
+        if event.option_list.id == "menu":
+            self.action_choose(event.option_id or "")
+        elif event.option_index < len(self._shown):
+            self._probe(self._shown[event.option_index])
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The menu's keys are those of the menu as it stands."""
@@ -137,6 +204,22 @@ and a blackbox_exporter."""
         """Opens the probe console."""
         self.firescreen.open_page(Route.PROBE_CONSOLE)
 
+    def _probe(self, row: Exposure) -> None:
+        """Opens the probe console for a component."""
+        from wizard.model import Probe
+
+        probe = Probe(
+            id=f"console/{row.key}",
+            host=row.host,
+            component=row.component,
+            unit=row.instance,
+            name="",
+            client="",
+            expect="200",
+            url=f"{'https' if row.tls else 'http'}://{row.address}/metrics",
+        )
+        self.firescreen.open_page(Route.PROBE_CONSOLE, probe)
+
     def action_rescan(self) -> None:
         """Scans the hosts again."""
         self.firescreen.stack_session.rescan()
@@ -154,87 +237,22 @@ def _title(session: Session) -> str:
     }[session.place]
 
 
-def _verdict(session: Session) -> Content:
-    if session.error:
-        error = session.error
-        return Content.assemble(("✗ ", "$error"), inline(f"{error.what}. {error.todo}", 300))
-    if session.busy:
-        said = [Content.styled(f"  {inline(line, 76)}", "$quiet") for line in session.told[-4:]]
-        return Content("\n").join([Content.assemble(("▸ ", "$primary"), session.busy), *said])
-    if session.scan is None:
-        return Content("")
-    if not session.scan.exposures and not session.scan.remarks:
-        nothing = "No Prometheus component was found on this machine. 'Practise' starts some of its own."
-        return Content(
-            nothing if session.place == "here" else "No Prometheus component was found on these hosts."
-        )
-    return _judged(session.scan)
+def _counts(rows: tuple[Exposure, ...]) -> Content:
+    """How many are in which state, for the panel's lower border."""
+    parts = []
+    for state, (sign, word, colour) in EXPOSURE.items():
+        count = sum(row.state == state for row in rows)
+        if count:
+            parts.append(Content.styled(f"{sign} {count} {word}", colour))
+    return Content(" · ").join(parts)
 
 
-def _judged(scan: Scan) -> Content:
-    """The protection of all components, in one line."""
-    rows = scan.exposures
-    unprotected = sum(row.state == "open" for row in rows)
-    partly = sum(row.state == "partly" for row in rows)
-    noun = f"component{'s' * (len(rows) != 1)}"
-    if unprotected:
-        verb = "is" if unprotected == 1 else "are"
-        return Content.assemble(
-            (f"● {unprotected} of {len(rows)} ", "$error bold"), f"{noun} {verb} unprotected."
-        )
-    if partly:
-        verb = "lacks" if partly == 1 else "lack"
-        return Content.assemble(
-            (f"◐ {partly} of {len(rows)} ", "$warning bold"), f"{noun} {verb} some protection."
-        )
-    if all(row.state == "secured" for row in rows) and not scan.remarks:
-        return Content.assemble(("✓ ", "$success bold"), "All components are secured.")
-    return Content("")
-
-
-def _remarks(session: Session) -> list[Content]:
-    """What the table does not show: the remarks of the scan, and what is probed through SSH."""
+def _nothing(session: Session) -> Content:
+    """What stands in place of the details where nothing was found."""
     if session.busy or session.error or session.scan is None:
-        return []
-    remarks = session.scan.remarks
-    shown = remarks if len(remarks) <= REMARKS else remarks[: REMARKS - 1]
-    lines = [
-        Content.assemble(("! ", "bold $warning"), f"{inline(each.what)}. {_todo(each)}") for each in shown
-    ]
-    if len(shown) < len(remarks):
-        lines.append(Content.styled(f"… and {len(remarks) - len(shown)} more: firescreen scan", "$quiet"))
-    return [*lines, _through(session.scan)]
-
-
-def _through(scan: Scan) -> Content:
-    """The components that this machine cannot reach directly."""
-    names = [row.key for row in scan.exposures if row.through]
-    if not names:
         return Content("")
-    shown = ", ".join(names) if len(names) <= REMARKS else f"{len(names)} of them"
-    return Content.styled(inline(f"Probed through SSH: {shown}", 300), "$quiet")
-
-
-def _todo(remark: Finding) -> str:
-    """What to do about it, as a sentence; nothing where Firescreen does it."""
-    return f"{remark.remediation[:1].upper()}{remark.remediation[1:]}." if remark.remediation else ""
-
-
-def _menu(session: Session) -> tuple[str, ...]:
-    if session.place == "practice":
-        small = session.scan is not None and len(session.scan.exposures) < WHOLE
-        more = ("whole",) if small else ()
-        return ("secure", "trust", *more, "lab", "holdings", "history", "leave", "stop")
-    found = session.scan is not None and bool(session.scan.exposures)
-    if session.place in ("file", "hosts"):
-        return ("secure", "trust", "hosts", "leave", "lab", "holdings", "history")
-    if found:
-        return ("secure", "trust", "practise", "whole", "lab", "holdings", "history", "hosts")
-    return ("practise", "whole", "secure", "lab", "holdings", "history", "hosts")
-
-
-def _entry(name: str, session: Session) -> Content:
-    key, title, words = {**MENU, **PRACTISING}[name] if session.place == "practice" else MENU[name]
-    if name == "secure" and session.place in ("file", "hosts"):
-        title = "Secure these hosts"
-    return Content.assemble((f"{key}  ", "$quiet"), (fit(title, 31), "bold"), (words, "$quiet"))
+    return Content.styled(
+        "Nothing runs here yet. 'Practise' (p) starts a Prometheus and a node_exporter of its own on this machine: "
+        "real programs, without root, gone again with one key. 'Other hosts' (o) connects over SSH.",
+        "$quiet",
+    )

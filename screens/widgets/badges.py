@@ -34,7 +34,7 @@ def badges(*, tls: bool, password: bool, client_certificate: bool, no_color: boo
 
 
 def exposure_badges(found: Exposure, *, no_color: bool = False) -> Content:
-    """The badges of a component as it answers now; 'PLAIN HTTP' for none, nothing where it does not answer."""
+    """The badges of a component as it answers now; 'plain HTTP' for none, nothing where it does not answer."""
     if found.state == "down":
         return Content(" " * WIDTH)
     if found.tls or found.password or found.client_certificate:
@@ -44,5 +44,5 @@ def exposure_badges(found: Exposure, *, no_color: bool = False) -> Content:
             client_certificate=found.client_certificate,
             no_color=no_color,
         )
-    plain = badge("PLAIN HTTP", "$error", no_color=no_color)
+    plain = Content.styled("plain HTTP", "$error")
     return Content.assemble(plain, " " * (WIDTH - plain.cell_length))

@@ -10,12 +10,13 @@ _SOON = 1 / 3
 """The share of a life below which a certificate is renewed."""
 
 
-def gauge(share: float, width: int, colour: str = "$primary") -> Content:
+def gauge(share: float, width: int, colour: str = "$primary", *, thick: bool = False) -> Content:
     """A bar of `width` cells, filled to `share` of 0 to 1. Only all is drawn as full, and only nothing as empty."""
     filled = round(width * min(max(share, 0.0), 1.0))
     if 0 < share < 1 and width > 1:
         filled = min(max(filled, 1), width - 1)
-    return Content.assemble(("━" * filled, colour), ("─" * (width - filled), "$faint"))
+    full, empty = "█░" if thick else "━─"
+    return Content.assemble((full * filled, colour), (empty * (width - filled), "$faint"))
 
 
 def expiry_colour(left: float, life: float) -> str:

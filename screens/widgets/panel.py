@@ -43,5 +43,4 @@ def _label(text: str | Content) -> Content | None:
     """A text for a border, as it stands: a name in brackets is no markup. A border cuts what is too long."""
     if not text:
         return None
-    content = Content(text) if isinstance(text, str) else text
-    return Content.assemble(" ", content, " ")
+    return Content(text) if isinstance(text, str) else text

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+
+import pytest
 
 from screens.app import make_app
 from screens.trust_map.screen import TrustMapPage
+from screens.widgets.gauge import DAY
 from tests.screens import whole
 from tests.screens.helpers import QuietEngine, engine, until
 from wizard.model import Finding
@@ -15,11 +19,64 @@ async def test_five_components_and_the_whole_menu_fit() -> None:
     app = make_app(build=engine(whole.WholeEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         text = await until(pilot, "5 of 5")
-        for _, name, listen in whole.PLACES:
+        for _, name, _ in whole.PLACES:
             assert name in text
-            assert listen in text
         for entry in ("Secure this machine", "Trust map", "Practise with the whole stack", "Other hosts"):
             assert entry in text
+        # An address has no column here: it is shown of the selected component.
+        await pilot.press("shift+tab")
+        for _, _, listen in whole.PLACES:
+            assert listen in await until(pilot, listen)
+            await pilot.press("down")
+
+
+@pytest.mark.parametrize("size", [(120, 40), (200, 50)], ids=str)
+async def test_a_large_terminal_shows_the_details_and_each_level_beside_the_menu(
+    size: tuple[int, int],
+) -> None:
+    app = make_app(build=engine(whole.WholeEngine(state="secured")))
+    async with app.run_test(size=size) as pilot:
+        text = await until(pilot, "node_exporter on srv1")
+        for words in ("Posture", "100 %", "All components are secured", "What to do next", "recommended"):
+            assert words in text
+        for words in ("127.0.0.2:9100", "reads the traffic", "▸ TLS + password", "Look after"):
+            assert words in text
+        assert "…" not in text, "nothing is cut"
+        if size[0] == 200:
+            assert all(listen in text for _, _, listen in whole.PLACES)
+            assert "clients need" in text
+
+
+async def test_enter_on_a_component_opens_the_probe_console_for_it() -> None:
+    app = make_app(build=engine(whole.WholeEngine()))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, "5 of 5")
+        await pilot.press("shift+tab", "down", "enter")
+        await until(pilot, "Probe console")
+        await until(pilot, "http://127.0.0.2:9091/metrics")
+
+
+async def test_what_expires_soon_is_recommended_for_renewal_and_scrapers_are_named() -> None:
+    app = make_app(build=engine(whole.WholeEngine(state="secured")))
+    async with app.run_test(size=(200, 50)) as pilot:
+        await until(pilot, "All components are secured")
+        session = app.session
+        assert session.scan is not None
+        now = time.time()
+        rows = [
+            replace(
+                row,
+                valid_from=now - 80 * DAY,
+                valid_until=now + 10 * DAY + 60,
+                scraped_by=("monitor/prometheus (job node)",),
+            )
+            for row in session.scan.exposures
+        ]
+        app.session = replace(session, scan=replace(session.scan, exposures=tuple(rows)))
+        text = await until(pilot, "A certificate expires in 10 d")
+        assert text.index("Certificates and users") < text.index("Trust map")
+        assert text.count("  10 d ━") == 6, "in each row, and in the details"
+        assert "monitor/prometheus (job node)" in text
 
 
 async def test_the_whole_practice_stack_is_one_key_away() -> None:
@@ -39,7 +96,7 @@ async def test_the_whole_practice_stack_is_one_key_away() -> None:
         await until(pilot, "three more components join")
 
 
-async def test_of_many_hosts_the_open_ones_stand_first_and_the_rest_are_counted() -> None:
+async def test_of_many_hosts_the_open_ones_stand_first_and_all_are_counted() -> None:
     app = make_app(build=engine(whole.WholeEngine(state="secured", made=())))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.session.scan is not None and not app.session.busy)
@@ -49,9 +106,11 @@ async def test_of_many_hosts_the_open_ones_stand_first_and_the_rest_are_counted(
         many = [replace(one, host=f"srv{number:03}") for number in range(200)]
         many[150] = replace(one, host="srv150", state="open")
         app.session = replace(session, scan=replace(session.scan, exposures=tuple(many)))
-        text = await until(pilot, "… and 191 more: 191 secured")
-        assert text.index("srv150") < text.index("srv000") < text.index("srv007")
-        assert "srv008" not in text
+        text = await until(pilot, "● 1 unprotected · ✓ 199 secured")
+        assert text.index(" srv150 ") < text.index(" srv000 ") < text.index(" srv003 ")
+        await pilot.press("shift+tab", "end")
+        text = await until(pilot, " srv199 ")
+        assert " srv150 " not in text, "the list scrolls"
 
 
 async def test_with_nothing_installed_practice_comes_first_and_there_is_no_picture() -> None:
@@ -59,7 +118,7 @@ async def test_with_nothing_installed_practice_comes_first_and_there_is_no_pictu
     async with app.run_test(size=(80, 24)) as pilot:
         text = await until(pilot, "No Prometheus component was found")
         assert (
-            text.index("Practise ") < text.index("Practise with the whole stack") < text.index("Secure this")
+            text.index("Practise  ") < text.index("Practise with the whole stack") < text.index("Secure this")
         )
         assert "Trust map" not in text
         await pilot.press("t")

@@ -69,7 +69,7 @@ def test_badges_keep_their_columns_and_say_what_there_is_without_colour(no_color
     assert only.cell_length == WIDTH
     assert only.plain.index("PASSWORD") == shown.plain.index("PASSWORD")
     assert "TLS" not in only.plain
-    for state, word in (("open", "PLAIN HTTP"), ("secured", "PASSWORD"), ("down", "")):
+    for state, word in (("open", "plain HTTP"), ("secured", "PASSWORD"), ("down", "")):
         found = replace(whole.exposures("open" if state != "secured" else "secured")[0], state=state)  # type: ignore[arg-type]
         drawn_badges = exposure_badges(found, no_color=no_color)
         assert drawn_badges.cell_length == WIDTH

@@ -68,7 +68,8 @@ async def test_secure_prove_undo_by_keyboard(app: FirescreenApp, workspace: Path
         await pilot.press("2", "a")
         await until(pilot, "Apply this plan?")
         await pilot.press("enter")
-        proof = await until(pilot, "✓ verified")
+        await until(pilot, "✓ verified")
+        proof = await until(pilot, "Prometheus reports")
         assert "Prometheus reports" in proof
         assert proof.count("✓ 401") == 2
         assert "✗" not in proof
@@ -139,7 +140,7 @@ async def test_an_answer_that_cannot_be_used_is_explained_beside_it(app: Firescr
         await until(pilot, "✗ a user name")
         await pilot.press("ctrl+s")
         await pilot.pause()
-        assert "Choices" in drawn(pilot).splitlines()[0], "it does not go on"
+        assert "✓ Scan ─  Choose  ─" in drawn(pilot), "it does not go on"
 
 
 async def test_a_lab_is_followed_checked_and_done_for_one(app: FirescreenApp, workspace: Path) -> None:

@@ -21,11 +21,15 @@ def exposure(service: Service, dial: probes.Dial | None = None) -> Exposure:
     place = service.listen
     plain = probes.run(_ask(service, f"http://{place}{path}"), dial=dial)
     tls = password = client = False
+    valid = (0.0, 0.0)
     down = plain.outcome == "error"
     if plain.outcome in {"400", "error"}:
         secure = probes.run(_ask(service, f"https://{place}{path}", insecure=True), dial=dial)
         # A server that hangs takes the connection and agrees on nothing.
         tls = secure.tls is not None and bool(secure.tls.version)
+        if secure.tls is not None and secure.tls.chain:
+            leaf = secure.tls.chain[0]
+            valid = leaf.not_before, leaf.not_after
         password = secure.status == 401
         client = secure.outcome == "refused"
         down = not tls and down
@@ -44,7 +48,7 @@ def exposure(service: Service, dial: probes.Dial | None = None) -> Exposure:
         state, words = "secured", "TLS + password"
     else:
         state, words = "partly", "TLS, no password"
-    return _exposure(service, state, words, tls=tls, password=password, client_certificate=client)
+    return _exposure(service, state, words, tls=tls, password=password, client_certificate=client, valid=valid)
 
 
 def _exposure(
@@ -55,6 +59,7 @@ def _exposure(
     tls: bool = False,
     password: bool = False,
     client_certificate: bool = False,
+    valid: tuple[float, float] = (0.0, 0.0),
 ) -> Exposure:
     return Exposure(
         host=service.host,
@@ -71,6 +76,8 @@ def _exposure(
         instance=service.instance,
         through=service.forward.host.name if service.forward else "",
         container=service.container,
+        valid_from=valid[0],
+        valid_until=valid[1],
     )
 
 

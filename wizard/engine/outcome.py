@@ -91,6 +91,11 @@ class Exposure:
     """The host through whose SSH connection it was probed, since this machine cannot reach it; '' for directly."""
     container: Container | None = field(default=None, repr=False)
     """The container that it runs in; None for none, or where no daemon can be asked."""
+    valid_from: float = 0.0
+    """Unix time at which its certificate begins to be valid; 0 where none was shown. `valid_until` likewise."""
+    valid_until: float = 0.0
+    scraped_by: tuple[str, ...] = ()
+    """Each Prometheus that scrapes it, as `host/component`, and the job: 'monitor/prometheus (job node)'."""
 
     @property
     def key(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from wizard import probes
 from wizard.components import all_components
@@ -11,6 +12,7 @@ from wizard.engine import findings
 from wizard.engine.exposure import exposure
 from wizard.engine.outcome import Exposure, Scan
 from wizard.engine.parallel import run_parallel
+from wizard.engine.scrapers import scraped_by
 from wizard.model import ComponentSpec, Event, Facts, Finding, Service, Stack
 
 
@@ -48,7 +50,9 @@ def scan(stack: Stack, facts: Facts, dial: probes.Dial, emit: Callable[[Event], 
         assert seen is not None
         found.append(findings.not_in_stack(seen, service))
         tell(seen)
-    return Scan(stack=stack, facts=facts, exposures=tuple(exposures), findings=tuple(found))
+    scrapers = scraped_by(stack, facts)
+    told = tuple(replace(seen, scraped_by=scrapers.get(seen.key, ())) for seen in exposures)
+    return Scan(stack=stack, facts=facts, exposures=told, findings=tuple(found))
 
 
 def proposed(services: Iterable[Service]) -> tuple[ComponentSpec, ...]:

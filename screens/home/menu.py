@@ -1,0 +1,152 @@
+"""Home's menu: what to do next, in three groups, the recommended entry on top with the reason."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+from textual.widgets.option_list import Option
+
+from screens.state_styles import fit
+from screens.widgets.gauge import days_left, expiry_colour
+
+if TYPE_CHECKING:
+    from screens.state import Session
+    from wizard.engine import Exposure
+
+WHOLE = 5
+"""Components of the whole practice stack."""
+
+# name: (key, title, what it is for)
+MENU = {
+    "secure": ("s", "Secure this machine", "choose, review, then apply"),
+    "practise": ("p", "Practise", "real programs, no risk"),
+    "whole": ("w", "Practise with the whole stack", "five components, wired up"),
+    "trust": ("t", "Trust map", "who connects to whom"),
+    "lab": ("l", "Follow a lab", "type it, checked as you go"),
+    "holdings": ("c", "Certificates and users", "what exists, until when"),
+    "history": ("h", "History", "past runs, and undo"),
+    "hosts": ("o", "Other hosts", "over SSH, in containers"),
+    "leave": ("b", "Back to this machine", "your hosts stay as they are"),
+}
+PRACTISING = {
+    "secure": ("s", "Secure the practice stack", "choose, review, then apply"),
+    "whole": ("w", "Practise with the whole stack", "three more components join"),
+    "leave": ("b", "Back to this machine", "practice keeps running"),
+    "stop": ("e", "End practice", "stops it, removes its folders"),
+}
+GROUPS = {
+    "Secure": ("secure", "trust", "hosts"),
+    "Learn": ("practise", "whole", "lab"),
+    "Look after": ("holdings", "history", "leave", "stop"),
+}
+_GROUP = 12
+_TITLE = 31
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """The entry to begin with, and why; `short` is the reason where there is little room."""
+
+    entry: str
+    reason: str
+    short: str
+    colour: str
+
+
+def entries(session: Session) -> tuple[str, ...]:
+    """The names of the entries that make sense now, group by group, that of the recommended one first."""
+    wanted = set(_offered(session))
+    first = recommendation(session).entry
+    groups = sorted(GROUPS.values(), key=lambda names: first not in names)
+    return tuple(
+        name for names in groups for name in sorted(names, key=lambda each: each != first) if name in wanted
+    )
+
+
+def _offered(session: Session) -> tuple[str, ...]:
+    if session.place == "practice":
+        small = session.scan is not None and len(session.scan.exposures) < WHOLE
+        more = ("whole",) if small else ()
+        return ("secure", "trust", *more, "lab", "holdings", "history", "leave", "stop")
+    if session.place in ("file", "hosts"):
+        return ("secure", "trust", "hosts", "leave", "lab", "holdings", "history")
+    found = session.scan is not None and bool(session.scan.exposures)
+    trust = ("trust",) if found else ()
+    return ("secure", *trust, "practise", "whole", "lab", "holdings", "history", "hosts")
+
+
+def recommendation(session: Session) -> Recommendation:
+    """What to begin with: securing what is not, renewing what expires soon, or practising where nothing runs."""
+    rows = session.scan.exposures if session.scan else ()
+    lacking = sum(row.state == "open" for row in rows)
+    partly = sum(row.state == "partly" for row in rows)
+    many = f"{len(rows)} component{'s' * (len(rows) != 1)}"
+    if lacking:
+        reason = f"{lacking} of {many} {'is' if lacking == 1 else 'are'} unprotected"
+        return Recommendation("secure", reason, f"{lacking} of {len(rows)} unprotected", "$error")
+    if partly:
+        reason = f"{partly} of {many} {'lacks' if partly == 1 else 'lack'} some protection"
+        return Recommendation("secure", reason, f"{partly} of {len(rows)} partly protected", "$warning")
+    if soon := [row for row in rows if row.valid_until and _expires_soon(row)]:
+        row = min(soon, key=lambda each: each.valid_until)
+        left = days_left(row.valid_until - time.time())
+        words = "has expired" if left == "expired" else f"expires in {left}"
+        return Recommendation("holdings", f"A certificate {words}", f"a certificate {words}", "$warning")
+    if rows:
+        return Recommendation(
+            "trust", "All is secured: see what each side checks", "see what each side checks", "$success"
+        )
+    if session.place == "here" and session.scan is not None:
+        return Recommendation(
+            "practise", "Nothing is installed here", "nothing is installed here", "$success"
+        )
+    return Recommendation("secure", "", "", "$quiet")
+
+
+def _expires_soon(row: Exposure) -> bool:
+    return expiry_colour(row.valid_until - time.time(), row.valid_until - row.valid_from) != "$success"
+
+
+def options(session: Session, *, roomy: bool) -> list[Option]:
+    """The menu. `roomy`: two lines for each entry and a heading for each group; else a line, the group beside it."""
+    found: list[Option] = []
+    first, before = recommendation(session), ""
+    for name in entries(session):
+        group = next(group for group, names in GROUPS.items() if name in names)
+        if roomy and group != before:
+            gap = "\n" if found else ""
+            mark = " · recommended" if first.reason and first.entry in GROUPS[group] else ""
+            title = Content.assemble(
+                gap, (group, "bold not italic $secondary"), (mark, "not italic $primary")
+            )
+            found.append(Option(title, disabled=True))
+        shown = _entry(
+            name,
+            session,
+            first if name == first.entry else None,
+            "" if group == before else group,
+            roomy=roomy,
+        )
+        found.append(Option(shown, id=name))
+        before = group
+    return found
+
+
+def _entry(name: str, session: Session, first: Recommendation | None, group: str, *, roomy: bool) -> Content:
+    key, title, words = {**MENU, **PRACTISING}[name] if session.place == "practice" else MENU[name]
+    if name == "secure" and session.place in ("file", "hosts"):
+        title = "Secure these hosts"
+    colour = "$quiet"
+    if first is not None and first.reason:
+        words, colour = first.reason if roomy else first.short, first.colour
+    if roomy:
+        return Content.assemble((f" {key}  ", "bold $primary"), (title, "bold"), "\n    ", (words, colour))
+    return Content.assemble(
+        (fit(group, _GROUP), "bold $secondary"),
+        (f"{key}  ", "bold $primary"),
+        (fit(title, _TITLE), "bold"),
+        (words, colour),
+    )

@@ -1,0 +1,125 @@
+"""The posture of a whole stack: a gauge, a number, and what would raise it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from screens.state_styles import inline
+from screens.widgets.gauge import gauge
+
+if TYPE_CHECKING:
+    from screens.state import Session
+    from wizard.engine import Exposure, Scan
+    from wizard.model import Finding
+
+REMARKS = 3
+"""Lines for the remarks of the scan."""
+_WORTH = {"secured": 1.0, "partly": 0.5}
+FEW = 2
+"""Components that are named; more of them are counted."""
+
+
+def share(rows: tuple[Exposure, ...]) -> float:
+    """How much of a stack is protected, 0 to 1: a component with some protection counts half.
+
+    What does not answer is left out: nobody knows how it is protected.
+    """
+    known = [row for row in rows if row.state != "down"]
+    return sum(_WORTH.get(row.state, 0.0) for row in known) / len(known) if known else 0.0
+
+
+def raised_by(rows: tuple[Exposure, ...]) -> str:
+    """What would raise the share to 100 %, in a few words; '' where nothing would."""
+    lacking = [row for row in rows if row.state in ("open", "partly")]
+    if not lacking:
+        return ""
+    lacking.sort(key=lambda row: row.state != "open")
+    names = [row.key if len({row.host for row in rows}) > 1 else row.key.partition("/")[2] for row in lacking]
+    more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
+    return inline(f"Secure {', '.join(names[:FEW])}{more}: 100 %", 200)
+
+
+def judged(rows: tuple[Exposure, ...], *, remarks: bool) -> Content:
+    """The protection of all components, in one sentence.
+
+    Args:
+        rows: how they answer.
+        remarks: whether the scan found something else, so that not all is said by this.
+    """
+    unprotected = sum(row.state == "open" for row in rows)
+    partly = sum(row.state == "partly" for row in rows)
+    noun = f"component{'s' * (len(rows) != 1)}"
+    if unprotected:
+        verb = "is" if unprotected == 1 else "are"
+        return Content.assemble(
+            (f"● {unprotected} of {len(rows)} ", "$error bold"), f"{noun} {verb} unprotected."
+        )
+    if partly:
+        verb = "lacks" if partly == 1 else "lack"
+        return Content.assemble(
+            (f"◐ {partly} of {len(rows)} ", "$warning bold"), f"{noun} {verb} some protection."
+        )
+    if all(row.state == "secured" for row in rows) and not remarks:
+        return Content.assemble(("✓ ", "$success bold"), "All components are secured.")
+    return Content("")
+
+
+def posture(session: Session, width: int) -> Content:
+    """The state of the stack, or what is being waited for; then the remarks of the scan.
+
+    Args:
+        session: the current stack.
+        width: cells; the gauge takes a third of them.
+    """
+    if session.error:
+        error = session.error
+        return Content.assemble(("✗ ", "$error"), inline(f"{error.what}. {error.todo}", 300))
+    if session.busy:
+        said = [Content.styled(f"  {inline(line, 76)}", "$quiet") for line in session.told[-4:]]
+        return Content("\n").join([Content.assemble(("▸ ", "$primary"), session.busy), *said])
+    scan = session.scan
+    if scan is None:
+        return Content("")
+    if not scan.exposures and not scan.remarks:
+        where = "on this machine" if session.place == "here" else "on these hosts"
+        return Content(f"No Prometheus component was found {where}.")
+    lines = [_gauge(scan, width)] if scan.exposures else []
+    return Content("\n").join(line for line in (*lines, *_remarks(scan)) if line.plain)
+
+
+def _gauge(scan: Scan, width: int) -> Content:
+    protected = share(scan.exposures)
+    colour = "$success" if protected > 0.99 else "$warning" if protected >= 0.5 else "$error"
+    return Content.assemble(
+        gauge(protected, max(width // 3, 10), colour, thick=True),
+        (f" {int(100 * protected):>3} %  ", f"bold {colour}"),
+        judged(scan.exposures, remarks=bool(scan.remarks)),
+    )
+
+
+def _remarks(scan: Scan) -> list[Content]:
+    """What the rows do not show: the remarks of the scan, and what is probed through SSH."""
+    remarks = scan.remarks
+    shown = remarks if len(remarks) <= REMARKS else remarks[: REMARKS - 1]
+    lines = [
+        Content.assemble(("! ", "bold $warning"), f"{inline(each.what)}. {_todo(each)}") for each in shown
+    ]
+    if len(shown) < len(remarks):
+        lines.append(Content.styled(f"… and {len(remarks) - len(shown)} more: firescreen scan", "$quiet"))
+    return [*lines, _through(scan)]
+
+
+def _through(scan: Scan) -> Content:
+    """The components that this machine cannot reach directly."""
+    names = [row.key for row in scan.exposures if row.through]
+    if not names:
+        return Content("")
+    shown = ", ".join(names) if len(names) <= REMARKS else f"{len(names)} of them"
+    return Content.styled(inline(f"Probed through SSH: {shown}", 300), "$quiet")
+
+
+def _todo(remark: Finding) -> str:
+    """What to do about it, as a sentence; nothing where Firescreen does it."""
+    return f"{remark.remediation[:1].upper()}{remark.remediation[1:]}." if remark.remediation else ""
