@@ -149,6 +149,7 @@ and a blackbox_exporter."""
             min(len(rows) + 3, self.app.size.height // 2) if wide and rows else "1fr"
         )
         listed.highlighted = (keys.index(before) if before in keys else 0) if rows else None
+        self.set_class(not rows, "-empty")
         if not rows:
             self._tell(None)
 

@@ -48,7 +48,9 @@ def exposure(service: Service, dial: probes.Dial | None = None) -> Exposure:
         state, words = "secured", "TLS + password"
     else:
         state, words = "partly", "TLS, no password"
-    return _exposure(service, state, words, tls=tls, password=password, client_certificate=client, valid=valid)
+    return _exposure(
+        service, state, words, tls=tls, password=password, client_certificate=client, valid=valid
+    )
 
 
 def _exposure(

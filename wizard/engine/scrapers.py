@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from wizard import endpoints
 from wizard.errors import ConfigError
 from wizard.model import Facts, Service, Stack
 from wizard.planner import identity, paths
+from wizard.planner.client_facts import Client
 
 
 def scraped_by(stack: Stack, facts: Facts) -> Mapping[str, tuple[str, ...]]:
@@ -24,15 +25,20 @@ def scraped_by(stack: Stack, facts: Facts) -> Mapping[str, tuple[str, ...]]:
                 listeners[port].append((service, listener))
     found: dict[str, dict[str, None]] = defaultdict(dict)
     for client in paths.scrapers(stack, facts):
-        try:
-            jobs = [place for place in client.places() if place.kind == "job"]
-        except ConfigError:
-            continue
-        for job in jobs:
-            name = f"{client.service.key} (job {job.name})"
-            for address in job.addresses:
-                port = endpoints.split(address, job.scheme)[1]
-                for service, listener in listeners[port] if port in listeners else ():
-                    if identity.means(client.host, address, listener, scheme=job.scheme):
-                        found[service.key][name] = None
+        for name, address, scheme in _targets(client):
+            for service, listener in listeners.get(endpoints.split(address, scheme)[1], ()):
+                if identity.means(client.host, address, listener, scheme=scheme):
+                    found[service.key][name] = None
     return {key: tuple(names) for key, names in found.items()}
+
+
+def _targets(client: Client) -> Iterator[tuple[str, str, str]]:
+    """(the client and its job, address, scheme) of all that its scrape jobs ask."""
+    try:
+        places = client.places()
+    except ConfigError:
+        return
+    for place in places:
+        if place.kind == "job":
+            name = f"{client.service.key} (job {place.name})"
+            yield from ((name, address, place.scheme) for address in place.addresses)
