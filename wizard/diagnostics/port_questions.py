@@ -54,7 +54,7 @@ class PortQuestions:
         """Both schemes are tried: which of them does the server speak?"""
         rest = self._view.of.url.partition("://")[2]
         # A slow server is not a silent one: it gets more time than its client gives it.
-        patience = min(max(PATIENCE, 1.5 * self._view.of.patience), LONGEST)
+        patience = min(PATIENCE + 2 * self._view.of.patience, LONGEST)
         with ThreadPoolExecutor(2, thread_name_prefix="question") as pool:
             ways = (f"http://{rest}", f"https://{rest}")
             plain, secure = pool.map(lambda url: self._view.ask(url, timeout=patience), ways)

@@ -99,6 +99,8 @@ class RemoteWriteHealth:
     delivered: float
     """May be a batch ahead: an attempt counts when it begins."""
     failed: float
+    pending: float = 0.0
+    """Samples in its shards: waiting, or in an attempt that has not ended."""
     newest: float = 0.0
     """Unix time of the newest sample that an endpoint took or rejected for good; 0 while nothing got through."""
 
@@ -108,8 +110,12 @@ class RemoteWriteHealth:
         return self.newest > 0 and self.delivered > 0 and self.failed <= self.delivered
 
     def is_ahead_of(self, other: RemoteWriteHealth) -> bool:
-        """Whether more was delivered than at another moment."""
-        return self.delivered > other.delivered and self.newest > other.newest
+        """Whether more was delivered than at another moment, and more of it than was dropped since.
+
+        What is pending may not have arrived: an endpoint that rejects everything has an attempt going most of the time.
+        """
+        arrived = self.delivered - self.pending - other.delivered
+        return arrived > max(0.0, self.failed - other.failed) and self.newest > other.newest
 
     @property
     def place(self) -> str:

@@ -32,7 +32,7 @@ _RULES: Final = "/api/v1/rules"
 _METRICS: Final = "/metrics"
 _PROBED: Final = "/api/v1/query?query=probe_success"
 _SAMPLE: Final = re.compile(
-    r"^(prometheus_(?:config_last_reload_successful|remote_storage_samples_(?:retried_|failed_)?total"
+    r"^(prometheus_(?:config_last_reload_successful|remote_storage_samples_(?:(?:retried_|failed_)?total|pending)"
     r"|remote_storage_queue_highest_sent_timestamp_seconds))"
     r"(\{[^}]*\})? (\S+)",
     re.MULTILINE,
@@ -157,6 +157,7 @@ class Monitor:
                 - each.get("failed_total", 0.0)
                 - each.get("retried_total", 0.0),
                 failed=each.get("failed_total", 0.0),
+                pending=each.get("pending", 0.0),
                 newest=each.get("queue_highest_sent_timestamp_seconds", 0.0),
             )
             for (name, url), each in queues.items()

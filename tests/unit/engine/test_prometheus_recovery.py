@@ -348,3 +348,19 @@ def test_a_remote_write_that_delivers_nothing(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch, Prometheus(queue_lists=[()]), health(remote_writes=(replace(QUEUE, delivered=0),))
     )
     assert idle.broken == [], "it delivered nothing before either"
+
+
+def test_a_remote_write_whose_every_batch_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a restart: a batch was dropped, the next is on its way; an attempt is counted when it begins."""
+    anew = replace(QUEUE, delivered=0, newest=0)
+    going = replace(QUEUE, delivered=4, failed=4, pending=4, newest=SINCE + 3)
+    told, _ = checked(
+        monkeypatch, Prometheus(queue_lists=[(anew,), (going,)]), health(remote_writes=(QUEUE,))
+    )
+    assert len(told.broken) == 1
+    more = replace(going, delivered=4, pending=0)
+    told, _ = checked(monkeypatch, Prometheus(queue_lists=[(anew,), (more,)]), health(remote_writes=(QUEUE,)))
+    assert len(told.broken) == 1, "more is dropped than can have arrived"
+    well = replace(QUEUE, delivered=9, pending=3, newest=SINCE + 3)
+    told, _ = checked(monkeypatch, Prometheus(queue_lists=[(anew,), (well,)]), health(remote_writes=(QUEUE,)))
+    assert told.broken == []
