@@ -6,7 +6,8 @@ the plan step that fixes each, `could_not_check`, `score` with its parts, `cases
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from wizard.audit import evidence, runner
 from wizard.audit.catalogue import CHECKS, check_of
@@ -25,7 +26,10 @@ from wizard.audit.report import (
 from wizard.audit.score import score
 from wizard.engine import Engine
 from wizard.engine.outcome import silent
+from wizard.engine.parallel import run_parallel
+from wizard.errors import HostError, NeededError
 from wizard.model import Event, Stack
+from wizard.redact import plain, redact
 
 __all__ = [
     "CHECKS",
@@ -49,27 +53,68 @@ def run(
 ) -> AuditReport:
     """All checks on the hosts of a stack; without one, on this machine. Blocks; call it from a worker thread.
 
+    A host that cannot be reached or read is in `could_not_check`, and the others are checked.
+
     Args:
         emit: told what is found while it is scanned.
 
     Raises:
-        HostError: no host can be reached.
+        NeededError: a connection needs a password or a confirmation; see `Engine.reach`.
     """
-    scan = machine.scan(stack, emit=emit)
-    seen = evidence.gather(machine, scan)
-    made = runner.cases(CHECKS, seen)
-    away = [NotChecked(host=host, why=f"it is unreachable: {why}") for host, why in scan.facts.away.items()]
-    missing = [
+    wanted = stack or machine.this_machine()
+    away = _unreachable(machine, wanted)
+    reachable = replace(
+        wanted,
+        hosts=tuple(host for host in wanted.hosts if host.name not in away),
+        components=tuple(each for each in wanted.components if each.host not in away),
+    )
+    missed = [NotChecked(host=host, why=f"it cannot be reached: {why}") for host, why in away.items()]
+    if not reachable.hosts:
+        return _report(wanted, (), (), missed)
+    try:
+        scan = machine.scan(reachable, emit=emit)
+        seen = evidence.gather(machine, scan)
+    except HostError as error:
+        missed += [NotChecked(host=host.name, why=str(error)) for host in reachable.hosts]
+        return _report(wanted, (), (), missed)
+    missed += [
+        NotChecked(host=host, why=f"it is unreachable: {why}") for host, why in scan.facts.away.items()
+    ]
+    missed += [
         NotChecked(host=each.host, component=each.component, instance=each.instance, why=each.what)
         for each in scan.findings
         if each.id == "not-found"
     ]
-    findings = runner.worst_first(finding for case in made for finding in case.findings)
+    return _report(wanted, runner.cases(CHECKS, seen), [each.key for each in seen.servers], missed)
+
+
+def _unreachable(machine: Engine, stack: Stack) -> dict[str, str]:
+    """The hosts of a stack that cannot be reached, and why."""
+    found = {}
+    with machine.connections(stack.hosts) as hosts:
+        names = [spec.name for spec in stack.hosts]
+        for name, error in zip(names, run_parallel(hosts.reach, names), strict=True):
+            if isinstance(error, NeededError):
+                raise error
+            if error is not None:
+                found[name] = redact(plain(error.what))
+    # What is reached through such a host cannot be reached either.
+    for spec in stack.hosts:
+        if spec.via in found and spec.name not in found:
+            found[spec.name] = f"{spec.via} cannot be reached"
+    return found
+
+
+def _report(
+    stack: Stack, cases: Sequence[Case], components: Sequence[str], missed: Sequence[NotChecked]
+) -> AuditReport:
+    findings = runner.worst_first(dict.fromkeys(finding for case in cases for finding in case.findings))
+    unseen = dict.fromkeys([*missed, *(each for case in cases for each in case.not_checked)])
     return AuditReport(
-        stack=scan.stack,
-        checked=sum(max(0, case.subjects - len(case.not_checked)) for case in made),
+        stack=stack,
+        checked=sum(max(0, case.subjects - len(case.not_checked)) for case in cases),
         findings=findings,
-        could_not_check=(*away, *missing, *(each for case in made for each in case.not_checked)),
-        score=score((each.key for each in seen.servers), findings),
-        cases=made,
+        could_not_check=tuple(unseen),
+        score=score(components, findings),
+        cases=tuple(cases),
     )

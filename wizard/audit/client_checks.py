@@ -107,21 +107,24 @@ def _redirects(client: ClientView) -> Seen:
             and isinstance(setting.path[1], int)
         ):
             jobs.setdefault((path, setting.path[1]), {}).setdefault(str(setting.path[2]), setting)
-    packaged = is_packaged(client.host, service)
+    sending: dict[str, list[tuple[str, int]]] = {}
     for (path, _), said in jobs.items():
         redirects = said.get("follow_redirects")
         known = [each for each in _CREDENTIALS if each in said]
         if known and (redirects is None or fields.truth(redirects.text)):
             name = said["job_name"].text if "job_name" in said else ""
-            maybe = "possibly: " if packaged else ""
-            yield Found(
-                evidence=f"{maybe}Prometheus {service.version} sends the credentials of job {plain(name, 80)} on to "
-                "where a target redirects it (CVE-2023-45289)",
-                file=path,
-                line=said[known[0]].line,
-                severity="low" if packaged else None,
-                certain=not packaged,
-            )
+            sending.setdefault(path, []).append((plain(name, 80), said[known[0]].line))
+    packaged = is_packaged(client.host, service)
+    for path, found in sending.items():
+        names = ", ".join(name for name, _ in found)
+        yield Found(
+            evidence=f"{'possibly: ' if packaged else ''}Prometheus {service.version} sends credentials on to where "
+            f"a target redirects it (CVE-2023-45289): {'job' if len(found) == 1 else 'jobs'} {names}",
+            file=path,
+            line=found[0][1],
+            severity="low" if packaged else None,
+            certain=not packaged,
+        )
 
 
 CHECKS: Final = (

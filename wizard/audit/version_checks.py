@@ -36,7 +36,7 @@ def is_packaged(host: HostView, service: Service) -> bool:
     return bool(
         host.packages.get(service.program)
         or _OF_DISTRIBUTION.search(service.version)
-        or (practice and "/debian/" in service.program)
+        or (practice and ("/packages/" in service.program or service.program.startswith("/usr/bin/")))
     )
 
 

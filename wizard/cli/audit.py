@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from wizard.cli import output
-from wizard.cli.options import as_json, engine, reached, stack_of
+from wizard.cli.options import engine, reached, stack_of
 from wizard.cli.text_format import counted
+from wizard.errors import InputError, NeededError
 from wizard.redact import plain
 
 if TYPE_CHECKING:
-    from wizard.audit import AuditFinding, AuditReport, FailOn
+    from wizard.audit import AuditReport, Check, FailOn
+    from wizard.engine import Engine
+    from wizard.model import Stack
     from wizard.workspace import Workspace
+
+file = click.Path(path_type=Path)
 
 
 @click.command()
 @click.argument("stack", required=False)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "sarif", "junit"]),
+    default="text",
+    show_default=True,
+    help="What to print on standard output",
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json")
 @click.option(
     "--fail-on",
     type=click.Choice(["high", "medium", "low", "none"]),
@@ -26,9 +42,24 @@ if TYPE_CHECKING:
     show_default=True,
     help="Exit 3 with a finding of that severity or above",
 )
-@as_json
+@click.option("--baseline", type=file, help="File with findings that are accepted")
+@click.option(
+    "--write-baseline",
+    type=file,
+    help="Accept all findings of now in this file; reasons and dates that are in it stay",
+)
+@click.option("--explain", metavar="ID", help="Say what a check looks at and why, without checking anything")
 @click.pass_obj
-def audit(workspace: Workspace, stack: str | None, fail_on: FailOn, as_json: bool) -> None:
+def audit(
+    workspace: Workspace,
+    stack: str | None,
+    form: str,
+    as_json: bool,
+    fail_on: FailOn,
+    baseline: Path | None,
+    write_baseline: Path | None,
+    explain: str | None,
+) -> None:
     """Find what is open, weak or due; change nothing.
 
     Without STACK, checks this machine. Exit 3: there are findings. Exit 1: something could not be checked.
@@ -36,73 +67,82 @@ def audit(workspace: Workspace, stack: str | None, fail_on: FailOn, as_json: boo
     \b
     Examples:
       firescreen audit
-      firescreen audit stack.yaml --fail-on high
+      firescreen audit stack.yaml --fail-on high --baseline accepted.yaml
+      firescreen audit stack.yaml --format sarif > audit.sarif
+      firescreen audit --explain EXP-01
     """
+    form = "json" if as_json else form
     with output.explained():
         from wizard import audit as auditing
+        from wizard.audit import baseline as accepted
 
+        if explain is not None:
+            _explain(auditing.check_of(explain), as_json=form == "json")
+            return
+        known = accepted.load(baseline) if baseline else ()
+        if write_baseline is not None and write_baseline.exists() and write_baseline != baseline:
+            known = (*known, *accepted.load(write_baseline))
         machine = engine(workspace)
         wanted = stack_of(stack, workspace) if stack else None
         if wanted is not None:
-            reached(machine, wanted.hosts)
+            _reach(machine, wanted)
+        today = datetime.now(UTC).date()
         report = auditing.run(machine, wanted)
-    if as_json:
-        output.data(document(report))
-    else:
-        click.echo(text(report), nl=False)
+        if write_baseline is not None:
+            known = accepted.save(write_baseline, report, today=today, known=known)
+            output.say(f"Wrote {write_baseline}: {counted(len(known), 'accepted finding')}.")
+        report = accepted.applied(report, known, today=today)
+    _print(report, form)
+    for note in report.baseline_notes if form != "text" else ():
+        output.say(plain(note), colour="yellow")
     sys.exit(report.exit_code(fail_on))
 
 
-def document(report: AuditReport) -> dict[str, Any]:
-    """A report as `audit --json` prints it."""
-    return {
-        "version": 1,
-        "stack": report.stack.source,
-        "checked": report.checked,
-        "could_not_check": [
-            {
-                "id": each.id,
-                "host": each.host,
-                "component": each.component,
-                **({"unit": each.instance} if each.instance else {}),
-                "why": each.why,
-            }
-            for each in report.could_not_check
-        ],
-        "score": report.score.value,
-        "score_parts": [
-            {
-                "component": part.where,
-                "points": part.points,
-                "high": part.high,
-                "medium": part.medium,
-                "low": part.low,
-            }
-            for part in report.score.parts
-        ],
-        "findings": [_shown(each) for each in report.findings],
-    }
+def _reach(machine: Engine, stack: Stack) -> None:
+    """Asks for what connections need; a host that cannot be reached is told in the report.
+
+    Raises:
+        NeededError: a password or a confirmation is needed, and there is no terminal.
+    """
+    try:
+        reached(machine, stack.hosts)
+    except NeededError:
+        raise
+    except InputError:
+        return
 
 
-def _shown(finding: AuditFinding) -> dict[str, Any]:
-    return {
-        "id": finding.id,
-        "severity": finding.severity,
-        "host": finding.host,
-        "component": finding.component,
-        **({"unit": finding.instance} if finding.instance else {}),
-        "title": finding.title,
-        "evidence": finding.evidence,
-        "file": finding.file,
-        "line": finding.line,
-        "remediation": finding.remediation,
-        "step": finding.step,
-        "certain": finding.certain,
-        "baseline": finding.baseline,
-    }
+def _print(report: AuditReport, form: str) -> None:
+    from wizard.audit import documents
+
+    match form:
+        case "json":
+            output.data(documents.as_json(report))
+        case "sarif":
+            output.data(documents.as_sarif(report))
+        case "junit":
+            click.echo(documents.as_junit(report), nl=False)
+        case _:
+            click.echo(_text(report), nl=False)
 
 
-def text(report: AuditReport) -> str:
+def _explain(check: Check, *, as_json: bool) -> None:
+    if as_json:
+        from wizard.audit import documents
+
+        output.data(documents.explained(check))
+        return
+    click.echo(f"{check.id} ({check.severity}): {check.title}\n")
+    for title, words in (
+        ("Looks at", f"{check.looks_at} ({', '.join(check.means)})"),
+        ("Why", check.why),
+        ("What to do", f"{check.remediation}."),
+        ("Plan step", f"{check.step} HOST/COMPONENT" if check.step else "none: a person changes it"),
+    ):
+        click.echo(f"{title + ':':12} {words}")
+
+
+def _text(report: AuditReport) -> str:
     """A report for a person."""
     lines: list[str] = []
     for finding in report.findings:
@@ -111,15 +151,20 @@ def text(report: AuditReport) -> str:
         place = f"{finding.file}:{finding.line}" if finding.line else finding.file
         seen = finding.evidence if not place or place in finding.evidence else f"{place}: {finding.evidence}"
         lines.append(f"         {plain(seen, 900)}")
+        if finding.baseline:
+            lines.append(f"         Accepted: {plain(finding.reason)}")
+            continue
         fix = f" (step: {plain(finding.step)})" if finding.step else ""
         lines.append(f"         {finding.remediation}{fix}")
     for missed in report.could_not_check:
         name = f"{missed.id}  " if missed.id else ""
         lines.append(f"not checked {name}{plain(missed.where)}: {plain(missed.why)}")
-    counts = report.counts()
-    said = ", ".join(f"{count} {severity}" for severity, count in counts.items() if count)
-    parts = ", ".join(f"{plain(part.where)} {part.points}" for part in report.score.parts)
+    lines += [f"baseline: {plain(note)}" for note in report.baseline_notes]
+    said = ", ".join(f"{count} {severity}" for severity, count in report.counts().items() if count)
     findings = counted(len(report.counted), "finding") + (f" ({said})" if said else "")
+    accepted = len(report.findings) - len(report.counted)
+    findings += f", {accepted} accepted" if accepted else ""
+    parts = ", ".join(f"{plain(part.where)} {part.points}" for part in report.score.parts)
     lines += [
         "",
         f"{counted(report.checked, 'check')} made, {findings}, {len(report.could_not_check)} not checked",

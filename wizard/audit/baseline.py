@@ -1,0 +1,172 @@
+"""The baseline: findings that somebody has accepted, with a reason, a date, and perhaps an end date."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cache
+from io import StringIO
+from pathlib import Path
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+
+from wizard import assets, ownfiles, yamlfile
+from wizard.audit.report import AuditFinding, AuditReport, Case, NotChecked
+from wizard.audit.score import score
+from wizard.errors import InputError
+from wizard.model import instance_key
+
+WRITTEN: Final = "accepted when the baseline was written"
+"""The reason of an entry that nobody has given one yet."""
+_HEADER: Final = (
+    "# Findings of `firescreen audit` that are accepted, each with its reason. An entry counts until its date `until`;\n"
+    "# one that matches nothing any more is told, so that it can be removed.\n"
+)
+_FORMAT: Final = yamlfile.Format(
+    noun="a baseline",
+    error=InputError,
+    largest=4_000_000,
+    start="write one with: firescreen audit --write-baseline FILE",
+    advice={"pattern": "write a date as 2027-03-31"},
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One accepted finding: a check on a component of a host."""
+
+    id: str
+    host: str
+    component: str = ""
+    unit: str = ""
+    reason: str
+    date: str
+    """When it was accepted, as 2026-11-29."""
+    until: str = ""
+    """The last day on which it counts; '' for no end."""
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What it matches."""
+        return self.id, self.host, self.component, self.unit
+
+    @property
+    def name(self) -> str:
+        """As a person names it."""
+        return f"{self.id} on {instance_key(self.host, self.component, self.unit) or 'all hosts'}"
+
+
+def load(path: Path) -> tuple[Entry, ...]:
+    """The entries of a baseline.
+
+    Raises:
+        InputError: the file cannot be read, is not YAML, or says something else, with file and line.
+    """
+    read = yamlfile.parse(yamlfile.text_of(path, _FORMAT), source=str(path), form=_FORMAT)
+    yamlfile.check(read, _schema(), _FORMAT)
+    entries = []
+    for number, each in enumerate(read.data["accepted"] or ()):
+        for key in ("date", "until"):
+            try:
+                date.fromisoformat(each.get(key) or "2000-01-01")
+            except ValueError as error:
+                where = read.where(("accepted", number, key))
+                raise InputError(f"{key} is not a date: {each[key]}", where=where) from error
+        entries.append(Entry(**each))
+    return tuple(entries)
+
+
+@cache
+def _schema() -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads(assets.path("audit-baseline.schema.json").read_text("utf-8"))
+    return found
+
+
+def save(path: Path, report: AuditReport, *, today: date, known: Sequence[Entry] = ()) -> tuple[Entry, ...]:
+    """Writes a baseline that accepts all findings; entries that are known keep their reason and dates.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    old = {entry.key: entry for entry in known if not is_expired(entry, today)}
+    entries: dict[tuple[str, str, str, str], Entry] = {}
+    for finding in report.findings:
+        key = _key(finding)
+        entries[key] = old.get(key) or Entry(
+            id=finding.id,
+            host=finding.host,
+            component=finding.component,
+            unit=finding.instance,
+            reason=WRITTEN,
+            date=today.isoformat(),
+        )
+    rows = [
+        {
+            name: value
+            for name in ("id", "host", "component", "unit", "reason", "date", "until")
+            if (value := getattr(entry, name)) or name == "host"
+        }
+        for entry in entries.values()
+    ]
+    text = StringIO()
+    yaml = YAML()
+    yaml.width = 4096
+    yaml.dump({"version": 1, "accepted": rows}, text)
+    try:
+        ownfiles.replace(path, _HEADER + text.getvalue(), 0o644)
+    except OSError as error:
+        raise InputError(
+            f"the baseline cannot be written: {error.strerror}", where=str(path), todo="Choose another place"
+        ) from error
+    return tuple(entries.values())
+
+
+def is_expired(entry: Entry, today: date) -> bool:
+    """Whether the last day of an entry is over."""
+    return bool(entry.until) and date.fromisoformat(entry.until) < today
+
+
+def applied(report: AuditReport, entries: Sequence[Entry], *, today: date) -> AuditReport:
+    """The report with the findings marked that a baseline accepts.
+
+    Entries that match nothing any more, or are past their date, are told; one whose host or check could not be looked at is
+    neither.
+    """
+    in_force = {entry.key: entry for entry in entries if not is_expired(entry, today)}
+
+    def marked(finding: AuditFinding) -> AuditFinding:
+        entry = in_force.get(_key(finding))
+        return replace(finding, baseline=True, reason=entry.reason) if entry else finding
+
+    cases = tuple(replace(case, findings=tuple(map(marked, case.findings))) for case in report.cases)
+    findings = tuple(sorted(map(marked, report.findings), key=lambda each: each.baseline))
+    found = {_key(finding) for finding in report.findings}
+    notes = []
+    for entry in entries:
+        if is_expired(entry, today):
+            notes.append(f"{entry.name}: accepted until {entry.until} only, it counts again")
+        elif entry.key not in found and not _unseen(entry, report.could_not_check):
+            notes.append(f"{entry.name}: this entry of the baseline matches nothing any more, remove it")
+    return replace(
+        report,
+        findings=findings,
+        cases=cases,
+        score=score((part.where for part in report.score.parts), findings),
+        baseline_notes=tuple(notes),
+    )
+
+
+def _key(finding: AuditFinding) -> tuple[str, str, str, str]:
+    return finding.id, finding.host, finding.component, finding.instance
+
+
+def _unseen(entry: Entry, missed: Sequence[NotChecked]) -> bool:
+    return any(each.host in ("", entry.host) and each.id in ("", entry.id) for each in missed)
+
+
+def accepted(case: Case) -> bool:
+    """Whether all that a check found on a host is accepted."""
+    return bool(case.findings) and all(finding.baseline for finding in case.findings)
