@@ -318,13 +318,16 @@ def compose_plugin(suite: str) -> Path:
     return packages(("docker-compose",), suite) / "usr/libexec/docker/cli-plugins/docker-compose"
 
 
-def write_compose_1(place: Path) -> None:
-    """Writes a command that runs bookworm's compose 1.29 from where its packages are unpacked."""
+_COMPOSE_1_MAIN = "import sys; from compose.cli.main import main; sys.argv[0] = 'docker-compose'; main()"
+
+
+def write_compose_1(place: Path, *, script: str = _COMPOSE_1_MAIN) -> None:
+    """Writes a command that runs bookworm's compose 1.29, or a script that imports it, from its unpacked packages."""
     roots = [packages(names, ENGINE_SUITE) for names in _COMPOSE_1]
     modules = ":".join(str(root / "usr/lib/python3/dist-packages") for root in roots)
     place.write_text(
         f"#!/bin/sh\nPYTHONPATH={shlex.quote(modules)} exec /usr/bin/python3 -s -W ignore -c "
-        '\'import sys; from compose.cli.main import main; sys.argv[0] = "docker-compose"; main()\' "$@"\n'
+        f'{shlex.quote(script)} "$@"\n'
     )
     place.chmod(0o755)
 

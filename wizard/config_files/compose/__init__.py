@@ -5,7 +5,8 @@ project.service("prometheus").command
 compose.edit(project, "prometheus", compose.Change(flags={"web.config.file": "/etc/prometheus/tls/web.yml"}))
 """
 
-from wizard.config_files.compose.edits import Change, Mount, edit
+from wizard.config_files.compose.edits import Change, edit
+from wizard.config_files.compose.forms import Mount
 from wizard.config_files.compose.healthcheck import Demands
 from wizard.config_files.compose.project import Definition, Project, Service, read
 from wizard.config_files.compose.values import Healthcheck, Port, Volume

@@ -122,10 +122,10 @@ def _with_flag(written: str, node: ScalarNode, name: str, new: str) -> str:
     if len(present.findall(written)) == 1:
         return present.sub(lambda _: new, written)
     if style in ("|", ">"):
-        lines = written.rstrip().splitlines()
-        lead = re.match(r"\s*", lines[-1])
+        body = written.rstrip()
+        lead = re.match(r"\s*", body.splitlines()[-1])
         assert lead is not None
-        return f"{written.rstrip()}{positions.newline(written)}{lead.group()}{new}"
+        return f"{body}{positions.newline(written)}{lead.group()}{new}{written[len(body) :]}"
     if style in ("'", '"'):
         return f"{written[:-1].rstrip()} {new}{style}"
     return f"{written} {new}"

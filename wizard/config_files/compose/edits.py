@@ -9,34 +9,23 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from wizard.config_files.compose import command, healthcheck, values
+from wizard.config_files.compose import command, forms, healthcheck, values
 from wizard.config_files.compose.command import Flags
+from wizard.config_files.compose.forms import Mount
 from wizard.config_files.compose.healthcheck import Demands
 from wizard.config_files.compose.interpolation import escaped, expanded
 from wizard.config_files.compose.project import Definition, Project, Service, merged, words_of
 from wizard.config_files.shell_syntax import find_flag
-from wizard.config_files.yaml_edit import positions
+from wizard.config_files.yaml_edit import positions, style
 from wizard.config_files.yaml_edit.document import Document, null, shared
-from wizard.config_files.yaml_edit.editor import Block, Editor, Path, Plain, Quoted, Value
+from wizard.config_files.yaml_edit.editor import Block, Editor, Path, Plain, Value
 from wizard.errors import ConfigError
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mount:
-    """A folder of the host that a container is to see."""
-
-    source: str
-    """As it is to stand in the file: absolute, or relative to the project's folder and beginning with `./`."""
-    target: str
-    read_only: bool = True
-    selinux: str = ""
-    """z or Z where the host enforces SELinux."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +41,8 @@ class Change:
     """Ports of the container that are to be published on 127.0.0.1 only."""
     demands: Demands | None = None
     """What the healthcheck has to cope with; None leaves it alone."""
+    compose_1: bool = False
+    """Whether Compose 1.x reads the files, which takes an address in short form only."""
     image_healthcheck: tuple[str, ...] = ()
     """The image's own test (Config.Healthcheck.Test), which counts where the files set none."""
 
@@ -70,7 +61,7 @@ def edit(
     Raises:
         ConfigError: something cannot be changed safely; says what, where, and what to do.
     """
-    editing = _Editing(project, project.service(service), dict(variables or {}))
+    editing = _Editing(project, project.service(service), dict(variables or {}), compose_1=change.compose_1)
     if change.flags:
         editing.set_flags(Flags(change.flags, editing.variables), change.image_command)
     for mount in change.mounts:
@@ -86,7 +77,10 @@ def edit(
 class _Editing:
     """The edits of one service, gathered file by file."""
 
-    def __init__(self, project: Project, service: Service, variables: Mapping[str, str]) -> None:
+    def __init__(
+        self, project: Project, service: Service, variables: Mapping[str, str], *, compose_1: bool
+    ) -> None:
+        self._compose_1 = compose_1
         self._project = project
         self._service = service
         self.variables = variables
@@ -141,18 +135,34 @@ class _Editing:
 
     def check_mount(self, mount: Mount) -> None:
         """Refuses a mount where something else is mounted."""
-        for volume in self._service.volumes:
-            if posixpath.normpath(volume.target) == mount.target and not self._same(
-                volume.source, mount.source
-            ):
-                raise self._refusal(
-                    f"{mount.target} is mounted from {volume.source or 'a volume of its own'} already",
-                    "Choose another folder in the container",
-                )
+        source = self._mounted().get(mount.target)
+        if source is not None and source != self._at(self._project.folder, mount.source):
+            raise self._refusal(
+                f"{mount.target} is mounted from {source or 'a volume of its own'} already",
+                "Choose another folder in the container",
+            )
 
     def has_mount(self, mount: Mount) -> bool:
-        """Whether the container sees the folder there."""
-        return any(posixpath.normpath(volume.target) == mount.target for volume in self._service.volumes)
+        """Whether something is mounted there."""
+        return mount.target in self._mounted()
+
+    def _mounted(self) -> dict[str, str]:
+        """What is mounted now: sources by their places in the container; relative paths begin at the working folder."""
+        found = {}
+        for definition, node in merged(self._service, "volumes"):
+            folder = self._project.folders.get(definition.file, self._project.folder)
+            if definition.file not in (*self._project.files, *self._project.folders):
+                folder = posixpath.dirname(definition.file)
+            for each in filter(None, map(values.volume, node.value)):
+                source, target = (expanded(path, self.variables) for path in (each.source, each.target))
+                found[posixpath.normpath(target)] = (
+                    self._at(folder, source) if each.kind == "bind" else source
+                )
+        return found
+
+    @staticmethod
+    def _at(folder: str, path: str) -> str:
+        return posixpath.normpath(posixpath.join(folder, path))
 
     def add_mounts(self, mounts: Sequence[Mount]) -> None:
         """Adds mounts to the service's list, in the form that the list has."""
@@ -163,20 +173,25 @@ class _Editing:
             if self._here(definition, "volumes") and isinstance(node, SequenceNode):
                 self._own(definition, node)
                 for mount in mounts:
-                    value = _mount(mount, node)
+                    value = self._mount(mount, definition, node)
                     self._editor(definition).append((*definition.path, "volumes"), value)
                 return
         if lists:
             definition, node = lists[-1]
             present = [values.value_of(each) for each in node.value]
-            self._write(definition, "volumes", Block([*present, *(_mount(each, node) for each in mounts)]))
+            added = [self._mount(each, definition, node) for each in mounts]
+            self._write(definition, "volumes", Block([*present, *added]))
         else:
-            self._write(None, "volumes", Block([_mount(each, None) for each in mounts]))
+            home = self._home(None)
+            self._write(None, "volumes", Block([self._mount(each, home, None) for each in mounts]))
 
-    def _same(self, written: str, wanted: str) -> bool:
-        folder = posixpath.dirname(self._project.files[0])
-        one, other = (posixpath.normpath(posixpath.join(folder, each)) for each in (written, wanted))
-        return one == other
+    def _mount(self, mount: Mount, home: Definition, like: Node | None) -> Value:
+        """A mount as it has to stand there: relative paths begin at different folders in included files."""
+        here, there = self._project.folder, self._project.folders.get(home.file, self._project.folder)
+        if not mount.source.startswith("/") and here != there:
+            path = posixpath.relpath(posixpath.join(here or ".", mount.source), there or ".")
+            mount = replace(mount, source=path if path.startswith(".") else f"./{path}")
+        return forms.mount_like(mount, like, compose_1=self._compose_1)
 
     # -- ports --------------------------------------------------------------------------------------------
 
@@ -193,7 +208,9 @@ class _Editing:
                 )
             if not self._here(definition, "ports"):
                 changed = [
-                    _on_loopback(each) if index in found else values.value_of(each)
+                    forms.on_loopback(each, compose_1=self._compose_1)
+                    if index in found
+                    else values.value_of(each)
                     for index, each in enumerate(node.value)
                 ]
                 self._write(definition, "ports", Block(changed))
@@ -213,15 +230,21 @@ class _Editing:
 
     def _bind(self, definition: Definition, path: Path, node: Node) -> None:
         editor = self._editor(definition)
+        if isinstance(node, MappingNode) and self._compose_1:
+            editor.replace(path, forms.short_port(node))
+            return
         if isinstance(node, MappingNode):
             key = (*path, "host_ip")
             if "host_ip" in values.written(node):
                 editor.put(key, Plain("127.0.0.1"))
             else:
-                editor.insert(path, {"host_ip": Plain("127.0.0.1")})
+                address: Value = Plain("127.0.0.1")
+                editor.insert(
+                    path, {"host_ip": forms.in_quotes(address) if style.key_quote(node) else address}
+                )
             return
         self._plain_port(definition, node)
-        editor.put(path, _on_loopback(node))
+        editor.put(path, forms.on_loopback(node, compose_1=self._compose_1))
 
     def _plain_port(self, definition: Definition, node: Node) -> None:
         """Refuses an entry whose colons are within a variable."""
@@ -245,15 +268,14 @@ class _Editing:
             if "test" in values.mapping(each.keys.get("healthcheck"))
         ]
         node = values.mapping(own[-1].keys["healthcheck"])["test"] if own else None
-        present = tuple(expanded(word, {}) for word in _test(node)) if own else image_test
+        present = tuple(expanded(word, {}) for word in forms.tested(node)) if own else image_test
         try:
             wanted = healthcheck.mended(present, demands)
         except ConfigError as problem:
             raise self._refusal(problem.what, problem.todo) from problem
         if wanted == present:
             return
-        words = [escaped(word) for word in wanted]
-        value: Value = [Quoted(word, '"') for word in words]
+        value = forms.test_like(node, [escaped(word) for word in wanted])
         if own and own[-1].direct and self._here(own[-1], "healthcheck"):
             block = own[-1].written["healthcheck"]
             self._own(own[-1], block)
@@ -273,16 +295,22 @@ class _Editing:
 
     def _write(self, setting: Definition | None, key: str, value: Value) -> None:
         """Gives the service a value of its own: in the last file that may say so, or in place of an alias or null."""
-        definitions = self._service.definitions
-        first = definitions.index(setting) if setting is not None else 0
-        direct = [each for each in definitions[first:] if each.direct]
-        home = direct[-1] if setting is not None else direct[0]
+        home = self._home(setting)
         self._own(home, None)
         path = (*home.path, key)
+        if style.key_quote(home.node):
+            value = forms.in_quotes(value)
         if key in home.written:
             self._editor(home).replace(path, value)
         else:
             self._editor(home).insert(home.path, {key: value})
+
+    def _home(self, setting: Definition | None) -> Definition:
+        """Where a value of the service's own goes: over `setting`, or with its first definition."""
+        definitions = self._service.definitions
+        first = definitions.index(setting) if setting is not None else 0
+        direct = [each for each in definitions[first:] if each.direct]
+        return direct[-1] if setting is not None else direct[0]
 
     def _here(self, definition: Definition, key: str) -> bool:
         """Whether the service's own mapping holds the value itself: no alias, no merge key, no null."""
@@ -315,41 +343,3 @@ class _Editing:
             where=self._project.where(last),
             todo=todo,
         )
-
-
-def _test(node: Node | None) -> tuple[str, ...]:
-    found = values.texts(node)
-    return ("CMD-SHELL", *found) if isinstance(node, ScalarNode) and found else found
-
-
-def _mount(mount: Mount, like: Node | None) -> Value:
-    """A mount in the form of a list's last item, short where there is none."""
-    items = like.value if isinstance(like, SequenceNode) else []
-    long = bool(items) and isinstance(items[-1], MappingNode)
-    if long or ":" in mount.source or ":" in mount.target:
-        value: dict[str, Value] = {
-            "type": "bind",
-            "source": escaped(mount.source),
-            "target": escaped(mount.target),
-        }
-        if mount.read_only:
-            value["read_only"] = Plain("true")
-        if mount.selinux:
-            value["bind"] = {"selinux": mount.selinux}
-        return value
-    options = [*(["ro"] if mount.read_only else []), *([mount.selinux] if mount.selinux else [])]
-    text = escaped(":".join([mount.source, mount.target, *([",".join(options)] if options else [])]))
-    return command.item(text, command.quotes(like), flow=bool(getattr(like, "flow_style", False)))
-
-
-def _on_loopback(node: Node) -> Value:
-    """A published port, in its own form, on 127.0.0.1."""
-    if isinstance(node, MappingNode):
-        present = values.value_of(node)
-        assert isinstance(present, Mapping)
-        return {**present, "host_ip": Plain("127.0.0.1")}
-    assert isinstance(node, ScalarNode)
-    ports, slash, protocol = str(node.value).partition("/")
-    parts = values.parted(ports)[-2:]
-    text = ":".join(["127.0.0.1", *(parts if len(parts) > 1 else ["", *parts])]) + slash + protocol
-    return command.item(text, node.style if node.style in ("'", '"') else "", flow=True)

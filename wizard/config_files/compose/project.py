@@ -88,6 +88,10 @@ class Project:
     documents: Mapping[str, Document] = field(repr=False)
     """By path: the main files, and those that `extends` and `include` name."""
     services: Mapping[str, Service]
+    folder: str
+    """The project's folder, at which relative paths of the main files begin."""
+    folders: Mapping[str, str] = field(default_factory=dict)
+    """The folder at which relative paths of an included file begin, by the file's path."""
     name: str = ""
     """What the files say; '' where Compose takes the folder's name."""
     missing: tuple[str, ...] = ()
@@ -113,7 +117,9 @@ class Project:
         return self.documents[definition.file].where(node or definition.node)
 
 
-def read(files: Sequence[str], fetch: Fetch, variables: Mapping[str, str] | None = None) -> Project:
+def read(
+    files: Sequence[str], fetch: Fetch, variables: Mapping[str, str] | None = None, *, folder: str = ""
+) -> Project:
     """Reads a project.
 
     Args:
@@ -122,6 +128,8 @@ def read(files: Sequence[str], fetch: Fetch, variables: Mapping[str, str] | None
         fetch: reads a file by its path; it is also asked for those that `extends` and `include` name, whose paths are
             made absolute by the folder of the file that names them.
         variables: what `.env` and the environment say, as far as it is known.
+        folder: the project's folder where it is not that of the first file (`--project-directory`; Docker's label
+            `com.docker.compose.project.working_dir` has it).
 
     Raises:
         ConfigError: a main file cannot be read, or a file is not the YAML that Compose wants.
@@ -144,6 +152,8 @@ def read(files: Sequence[str], fetch: Fetch, variables: Mapping[str, str] | None
         files=tuple(files),
         documents=reader.documents,
         services=services,
+        folder=folder or posixpath.dirname(files[0]),
+        folders=reader.folders,
         name=expanded(next(filter(None, named), ""), known),
         missing=tuple(dict.fromkeys(reader.missing)),
     )
@@ -156,6 +166,7 @@ class _Reader:
         self._fetch = fetch
         self.documents: dict[str, Document] = {}
         self.missing: list[str] = []
+        self.folders: dict[str, str] = {}
 
     def document(self, path: str) -> Document | None:
         if path not in self.documents:
@@ -192,6 +203,9 @@ class _Reader:
             for each in included.value if isinstance(included, SequenceNode) else ():
                 node = values.mapping(each).get("path") if isinstance(each, MappingNode) else each
                 named = [beside(path, text) for text in values.texts(node)]
+                folder = text_of(values.mapping(each).get("project_directory"))
+                for one in named:
+                    self.folders[one] = beside(path, folder) if folder else posixpath.dirname(named[0])
                 yield from self.with_included([one for one in named if one not in files], depth + 1)
             yield path
 
