@@ -12,7 +12,7 @@ import click
 from wizard import assets, ownfiles
 from wizard.cli import output
 from wizard.cli.options import engine, reached, stack_of
-from wizard.errors import FirescreenError
+from wizard.errors import FirescreenError, InputError
 from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def upkeep() -> None:
 @output_file
 @click.pass_obj
 def metrics(workspace: Workspace, stack: str, file: Path | None) -> None:
-    """Print when certificates expire, as metrics.
+    """Print expiry and drift as metrics.
 
     They are for node_exporter's textfile collector: FILE is in its folder and ends in .prom. It is replaced in one step.
 
@@ -51,18 +51,25 @@ def metrics(workspace: Workspace, stack: str, file: Path | None) -> None:
       firescreen upkeep metrics stack.yaml -o /var/lib/prometheus/node-exporter/firescreen.prom
     """
     with output.explained():
-        from wizard.upkeep import lifetimes, record
+        from wizard.upkeep import comparison, lifetimes, record
         from wizard.upkeep.metrics import Upkeep, exposition
 
         wanted = stack_of(stack, workspace)
         machine = engine(workspace, wanted.hosts)
         reached(machine, wanted.hosts)
-        facts = machine.inspect(wanted)
+        differing: int | None = None
+        try:
+            compared = comparison.compare(machine, wanted)
+            facts, differing = compared.facts, len(compared.differences)
+        except InputError as error:
+            output.say(f"! Drift is not in the metrics: {plain(error.what)}", colour="yellow")
+            facts = machine.inspect(wanted)
         known = Upkeep(
             now=time.time(),
             lifetimes=lifetimes.lifetimes(wanted, facts),
             renewals=record.load(workspace, wanted),
-            verified=record.last_verified(workspace, wanted),
+            verified=comparison.last_verified(workspace, wanted),
+            drift=differing,
             unreachable=len(facts.away),
         )
         _write(exposition(known), file)

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from wizard import ownfiles
-from wizard.engine import journal_reader
 from wizard.errors import HostError
 from wizard.model import Stack
 from wizard.workspace import Workspace
@@ -70,12 +69,3 @@ def save(workspace: Workspace, stack: Stack, record: RenewalRecord) -> None:
         raise HostError(
             f"the record of renewals cannot be written: {error.strerror}", where=str(workspace.upkeep)
         ) from error
-
-
-def last_verified(workspace: Workspace, stack: Stack) -> float:
-    """When all probes of a stack last ended as expected, by the journal of its runs; 0 for never."""
-    hosts = set(stack.hosts)
-    for run in journal_reader.standing(workspace.runs):
-        if run.state == "proven" and hosts & set(run.hosts):
-            return run.started
-    return 0.0

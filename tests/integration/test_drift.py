@@ -1,0 +1,103 @@
+"""`firescreen drift` on the practice stack: nothing differs 20 times, then each change is named, also on the wire."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from click.testing import CliRunner
+
+from wizard import assets
+from wizard.certificates import issue
+from wizard.cli import firescreen
+from wizard.practice import PracticeStack
+
+pytestmark = pytest.mark.matrix
+
+RUNNER = CliRunner()
+
+
+def run(workspace: Path, *words: str, code: int = 0) -> Any:
+    """What a command prints as JSON."""
+    ended = RUNNER.invoke(firescreen, ["--workspace", str(workspace), *words, "--json"])
+    assert ended.exit_code == code, ended.stderr
+    return json.loads(ended.stdout)
+
+
+def drift(workspace: Path, *words: str, code: int = 3) -> list[Mapping[str, Any]]:
+    """The differences, after a look at the schema."""
+    found = run(workspace, "drift", "practice", *words, code=code)
+    schema = json.loads(assets.path("upkeep.schema.json").read_text())
+    jsonschema.validate(found, {"$ref": "#/$defs/drift", "$defs": schema["$defs"]})
+    return list(found["differences"])
+
+
+def test_drift_of_the_practice_stack(practice: PracticeStack) -> None:
+    workspace = Path(practice.folder).parent
+    never = RUNNER.invoke(firescreen, ["--workspace", str(workspace), "drift", "practice"])
+    assert never.exit_code == 2 and "was never verified" in never.stderr
+    assert run(workspace, "apply", "practice", "--yes")["ok"]
+
+    node = Path(practice.folder) / "srv1" / "etc" / "node_exporter"
+    config = Path(practice.folder) / "prometheus" / "etc" / "prometheus" / "prometheus.yml"
+    web, key, certificate = (node / name for name in ("web.yml", "node_exporter.key", "node_exporter.crt"))
+
+    # Between the run and the first look, its journal tells what it wrote.
+    key.chmod(0o644)
+    first = drift(workspace)
+    assert [(each["kind"], each["path"], each["what"]) for each in first] == [
+        ("mode", str(key), "the mode was 0640 and is 0644")
+    ]
+    key.chmod(0o640)
+
+    for _ in range(20):
+        assert drift(workspace, code=0) == []
+
+    before = {path: path.read_bytes() for path in (web, config, certificate)}
+    lines = before[config].decode().splitlines(keepends=True)
+    number = next(n for n, line in enumerate(lines) if "scheme: https" in line)
+    lines[number] = lines[number].replace("https", "http")
+    job = "  - job_name: foreign\n    static_configs:\n      - targets: ['127.0.0.1:1']\n"
+    config.write_text("".join(lines).rstrip("\n") + "\n" + job)
+    web.write_bytes(
+        b"".join(line for line in before[web].splitlines(keepends=True) if b"$2" not in line).replace(
+            b"basic_auth_users:", b"basic_auth_users: {}"
+        )
+    )
+    other = issue.new_key("ec-p256")
+    certificate.write_bytes(issue.self_signed(key_pem=other, names=("srv1",), days=9, common_name="srv1"))
+    (workspace / "ca" / "ca.key").chmod(0o644)
+    found = drift(workspace)
+    named = {(each["kind"], each["host"], each["path"], each["line"]) for each in found}
+    assert {
+        ("file", "prometheus", str(config), number + 1),
+        ("job", "prometheus", str(config), len(lines) + 1),
+        ("certificate", "srv1", str(certificate), 0),
+        ("mode", "workspace", str(workspace / "ca" / "ca.key"), 0),
+    } <= named, found
+    assert {each["line"] for each in found if each["path"] == str(web)} & set(range(1, 20)), found
+    assert any(each["kind"] == "answer" and each["host"] == "srv1" for each in found), found
+    assert "$2" not in json.dumps(found) and "BEGIN" not in json.dumps(found)
+
+    for path, content in before.items():
+        path.write_bytes(content)
+    (workspace / "ca" / "ca.key").chmod(0o600)
+    assert drift(workspace, code=0) == []
+
+    # A service that was started with other flags, and one that stopped.
+    config.write_bytes(before[config] + b"# mine\n")
+    adopted = run(workspace, "drift", "practice", "--adopt", "--yes")
+    assert adopted["adopted"] and adopted["differences"] == []
+    assert drift(workspace, code=0) == []
+    asked = subprocess.run(["pgrep", "-f", f"{node}/web.yml"], capture_output=True, text=True, check=True)
+    os.kill(int(asked.stdout.split()[0]), 15)
+    stopped = drift(workspace)
+    assert ("service", "srv1", "the service does not run") in {
+        (each["kind"], each["host"], each["what"]) for each in stopped
+    }, stopped
