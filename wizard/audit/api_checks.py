@@ -11,9 +11,8 @@ from wizard.audit.subjects import Found, Seen, ServerView, Skipped, Unseen
 
 def _switched_on(server: ServerView, flag: str) -> Seen:
     """A finding if a flag is on and a stranger is accepted: by the unit, and by what the server itself says of its flags."""
-    said = server.answers.get("/api/v1/status/flags")
     by_unit = any(each in (f"--{flag}", f"--{flag}=true") for each in server.service.arguments)
-    by_wire = said is not None and f'"{flag}":"true"' in said.body
+    by_wire = server.flags.get(flag) == "true"
     if not by_unit and not by_wire:
         return
     if server.silent:

@@ -5,9 +5,11 @@ Changes nothing, and sends no password to anybody.
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from wizard import endpoints, probes
@@ -28,9 +30,10 @@ from wizard.planner import paths as layout
 from wizard.planner.client_facts import Client
 from wizard.probes.server_handshake import shake_hands
 
+FLAGS: Final = "/api/v1/status/flags"
 PAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "": ("/debug/pprof/",),
-    "prometheus": ("/api/v1/status/config", "/api/v1/status/flags"),
+    "prometheus": ("/api/v1/status/config", FLAGS),
     "alertmanager": ("/api/v2/silences", "/api/v2/status"),
     "blackbox_exporter": ("/probe",),
 }
@@ -172,15 +175,18 @@ def _server(
     pages |= {page: prefix + page for page in (*PAGES[""], *PAGES.get(service.component, ()))}
     scheme = "https" if seen.tls else "http"
     trusts = probes.Trusts()
+    bodies: dict[str, bytes] = {}
     answers = {
-        page: _ask(service, f"{scheme}://{service.listen}{path}", dial, trusts)
+        page: _ask(
+            service, f"{scheme}://{service.listen}{path}", dial, trusts, partial(bodies.__setitem__, page)
+        )
         for page, path in pages.items()
     }
+    view = replace(view, answers=answers, flags=_flags(bodies.get(FLAGS, b"")))
     if not seen.tls:
-        return replace(view, answers=answers)
+        return view
     return replace(
         view,
-        answers=answers,
         handshake=shake_hands(service.listen, forward=service.forward, dial=dial),
         old_handshake=shake_hands(service.listen, forward=service.forward, dial=dial, old=True),
     )
@@ -200,7 +206,22 @@ def _web(service: Service, host: HostView) -> tuple[web_config.WebConfig | None,
         return None, f"{path}: {error}"
 
 
-def _ask(service: Service, url: str, dial: probes.Dial, trusts: probes.Trusts) -> Attempt:
+def _flags(body: bytes) -> Mapping[str, str]:
+    """What Prometheus says of its flags; {} where it does not."""
+    try:
+        said = json.loads(body)["data"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return {str(name): str(value) for name, value in said.items()} if isinstance(said, dict) else {}
+
+
+def _ask(
+    service: Service,
+    url: str,
+    dial: probes.Dial,
+    trusts: probes.Trusts,
+    whole: Callable[[bytes], None],
+) -> Attempt:
     probe = Probe(
         id=f"audit/{service.key}",
         host=service.host,
@@ -214,4 +235,4 @@ def _ask(service: Service, url: str, dial: probes.Dial, trusts: probes.Trusts) -
         insecure=True,  # nothing is sent that would need a trusted server
         timeout=_PATIENCE,
     )
-    return probes.run(probe, dial=dial, trusts=trusts, follow=False)
+    return probes.run(probe, dial=dial, trusts=trusts, follow=False, whole=whole if FLAGS in url else None)

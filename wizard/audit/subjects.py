@@ -152,6 +152,8 @@ class ServerView:
     exposure: Exposure
     answers: Mapping[str, Attempt] = field(default_factory=dict, repr=False)
     """What it answered to requests without credentials, by path."""
+    flags: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Its flags as it says them to a stranger; {} where it does not."""
     handshake: Handshake | None = field(default=None, repr=False)
     """With what it shows; None where it does not speak TLS."""
     old_handshake: Handshake | None = field(default=None, repr=False)

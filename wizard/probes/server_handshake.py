@@ -75,7 +75,8 @@ def _offering(old: bool) -> SSL.Context:
     context.set_min_proto_version(SSL.TLS1_VERSION if old else SSL.TLS1_2_VERSION)
     if old:
         context.set_max_proto_version(SSL.TLS1_1_VERSION)
-        context.set_cipher_list(b"ALL:@SECLEVEL=0")  # OpenSSL offers none of those versions above level 0
+    # Above level 0, OpenSSL offers none of the old versions, and breaks off where it is shown a weak key.
+    context.set_cipher_list(b"ALL:@SECLEVEL=0")
     context.set_info_callback(_note)
     return context
 

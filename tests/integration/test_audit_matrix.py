@@ -1,0 +1,127 @@
+"""The audit's checks on real programs of three generations: each finds its fault, and is silent when it is mended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.integration import audit_stand
+from tests.integration.audit_stand import POWERS, Seen
+from tests.integration.whole_stand import SUITES
+
+pytestmark = [pytest.mark.matrix, pytest.mark.slow, pytest.mark.timeout(300)]
+
+FAULTS = (
+    # check, host, state with the fault, part of its evidence, end of its file, part of that line
+    ("EXP-01", "srv1", "open", "/metrics: 200", "", ""),
+    ("EXP-01", "blackbox", "open", "/metrics: 200", "", ""),
+    ("EXP-03", "pushgateway", "open", "/debug/pprof/: 200", "", ""),
+    ("EXP-04", "prometheus", "open", "/api/v1/status/config: 200", "", ""),
+    ("EXP-04", "alertmanager", "open", "/api/v2/status: 200", "", ""),
+    ("API-01", "prometheus", "open", "--web.enable-admin-api in the arguments", "", ""),
+    ("API-01", "prometheus", "open", "says web.enable-admin-api: true", "", ""),
+    ("API-02", "prometheus", "open", "says web.enable-lifecycle: true", "", ""),
+    ("API-03", "prometheus", "open", "--web.enable-remote-write-receiver", "", ""),
+    ("API-04", "pushgateway", "open", "honor_labels: true", "prometheus.yml", "job_name: pushgateway"),
+    ("API-05", "alertmanager", "open", "/api/v2/silences: 200", "", ""),
+    ("API-06", "blackbox", "open", "arget parameter", "", ""),
+    ("API-07", "prometheus", "open", "--web.cors.origin is '.*'", "", ""),
+    ("TLS-01", "srv1", "faulty", "TLS 1.1 was accepted", "web.yml", "min_version: TLS10"),
+    ("TLS-02", "srv1", "faulty", "VerifyClientCertIfGiven", "web.yml", "client_auth_type"),
+    ("TLS-04", "srv1", "faulty", "cipher_suites", "web.yml", "cipher_suites"),
+    ("CRT-01", "srv1", "faulty", "(in 10 days)", "node_exporter.crt", ""),
+    ("CRT-02", "srv1", "faulty", "job node of prometheus/prometheus asks for 127.", "prometheus.yml", "node"),
+    ("CRT-03", "srv1", "faulty", "it is a CA's", "node_exporter.crt", ""),
+    ("CRT-04", "srv1", "faulty", "RSA 1024, it is signed with SHA1", "node_exporter.crt", ""),
+    ("CRT-05", "srv1", "faulty", "is also that of pushgateway", "node_exporter.crt", ""),
+    ("CRT-05", "pushgateway", "faulty", "is also that of srv1", "pushgateway.crt", ""),
+    ("CRT-06", "prometheus", "secured", "rules.yml", "prometheus.yml", ""),
+    ("AUT-01", "srv1", "faulty", "job plain of prometheus/prometheus sends", "prometheus.yml", "plain"),
+    ("AUT-02", "srv1", "faulty", "Prometheus' guide", "web.yml", "prometheus: $2b$12$"),
+    ("AUT-03", "srv1", "faulty", "cost 12", "web.yml", "prometheus: $2b$12$"),
+    ("AUT-04", "srv1", "secured", "the same hash for alertmanager", "web.yml", "prometheus: $2y$"),
+    ("FIL-01", "srv1", "faulty", "mode 0644", "web.yml", ""),
+    ("FIL-02", "prometheus", "faulty", "password_file is possible", "prometheus.yml", "password: hunter2"),
+    ("FIL-02", "alertmanager", "faulty", "slack_api_url", "alertmanager.yml", "slack_api_url"),
+    ("FIL-03", "srv1", "faulty", "spare.key is the private key of the CA", "spare.key", ""),
+    (
+        "CFG-01",
+        "prometheus",
+        "faulty",
+        "insecure_skip_verify",
+        "prometheus.yml",
+        "insecure_skip_verify: true",
+    ),
+    ("CFG-02", "prometheus", "faulty", "holds a user and a password", "prometheus.yml", "https://me:"),
+    ("CFG-03", "prometheus", "faulty", "job plain", "prometheus.yml", "honor_labels: true"),
+    ("CFG-04", "prometheus", "secured", "CVE-2023-45289", "prometheus.yml", ""),
+)
+"""Where the state is 'secured', Firescreen itself leaves it so, and the state 'mended' has it mended."""
+LEFT = {"CRT-06", "AUT-04", "CFG-04", "CVE-01", "CVE-02"}
+"""What may be found on a stack that Firescreen has secured, and is so."""
+
+
+@pytest.fixture(scope="module", params=SUITES)
+def states(
+    request: pytest.FixtureRequest, cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, Seen]:
+    folder = tmp_path_factory.mktemp("audit")
+    with audit_stand.stand(folder, cache, request.param) as it:
+        found = {}
+        without = it.flags("prometheus", *POWERS)
+        found["open"] = it.audited()
+        without()
+        it.secure()
+        found["secured"] = it.audited()
+        audit_stand.mended_of_the_rest(it)
+        found["mended"] = it.audited()
+        it.mend()
+        audit_stand.put_faults_in(it, folder)
+        found["faulty"] = it.audited()
+        it.mend()
+        found["again"] = it.audited()
+    return found
+
+
+@pytest.mark.parametrize(("check", "host", "state", "evidence", "file", "line"), FAULTS)
+def test_a_fault_is_found_with_its_evidence(
+    states: Mapping[str, Seen], check: str, host: str, state: str, evidence: str, file: str, line: str
+) -> None:
+    seen = states[state]
+    found = seen.findings(check, host)
+    good = [each for each in found if evidence in each.evidence and each.file.endswith(file)]
+    assert good, [each.evidence for each in found]
+    assert any(line in seen.line(each) for each in good), [seen.line(each) for each in good]
+    assert "hunter2" not in "".join(each.evidence for each in seen.report.findings)
+
+
+@pytest.mark.parametrize(("check", "host", "state"), sorted({row[:3] for row in FAULTS}))
+def test_a_fault_that_is_mended_is_found_no_more(
+    states: Mapping[str, Seen], check: str, host: str, state: str
+) -> None:
+    if check == "CFG-04" and not states[state].findings(check):
+        return  # this generation has it mended already
+    assert states[state].findings(check, host)
+    mended = {"open": "secured", "faulty": "again", "secured": "mended"}[state]
+    if check == "AUT-04":  # another hash on one of them
+        mended = "faulty"
+    assert not states[mended].findings(check, host)
+
+
+def test_a_secured_stack_has_no_other_finding(states: Mapping[str, Seen]) -> None:
+    assert {each.id for each in states["secured"].report.findings} <= LEFT
+    assert states["again"].found == states["secured"].found
+    assert not any(seen.report.could_not_check for seen in states.values())
+    values = [states[name].report.score.value for name in ("open", "faulty", "secured", "mended")]
+    assert values == sorted(values), values
+    assert values[0] < 40 and values[2] > 80
+
+
+def test_all_checks_agree_on_what_a_distribution_built(states: Mapping[str, Seen]) -> None:
+    for seen in states.values():
+        for finding in seen.report.findings:
+            if finding.id.startswith("CVE"):
+                assert not finding.certain and finding.severity == "low"
+                assert finding.evidence.startswith("possibly: ")
