@@ -32,6 +32,7 @@ from wizard.cli import (
     stacks,
     tools,
     upkeep,
+    upkeep_timer,
 )
 from wizard.cli import (
     practice as practising,
@@ -156,6 +157,10 @@ for command in (
     completion.completion,
 ):
     firescreen.add_command(command)
+
+
+for command in (upkeep_timer.install, upkeep_timer.status, upkeep_timer.remove):
+    upkeep.upkeep.add_command(command)
 
 
 for command in (packs.add, packs.remove, packs.check_pack, packs.new):

@@ -33,6 +33,8 @@ _FEW = 3
 def title(plan: Plan) -> str:
     """What the run does, in one line for the history: what is secured or replaced, and where."""
     secured = [component for component in plan.stack.components if component.protect]
+    if plan.steps and all(step.kind is StepKind.UPKEEP for step in plan.steps):
+        return plan.steps[0].title
     if not secured:
         return "Nothing to protect"
     renewed = plan.answers.renew

@@ -186,7 +186,7 @@ def restart(connection: Connection, service: Service) -> None:
 def _asked(connection: Connection, service: Service) -> Callable[[float], bool] | None:
     """Whether a service answers, where an answer means that it has read its settings; None where it cannot be probed from here."""
     host = service.listen.rpartition(":")[0].strip("[]")
-    if service.forward is not None:
+    if service.forward is not None or not service.listen:
         return None
     here = connection.is_local or _is_far(service)
     if not here or host == "::1" or find_component(service.component).asks_others:

@@ -79,6 +79,8 @@ class StepKind(StrEnum):
     """Takes what was replaced out of a bundle."""
     ROTATE = "rotate"
     """Part of the replacement of a password that is in use."""
+    UPKEEP = "upkeep"
+    """The timer that renews, or what it needs."""
 
 
 class Role(StrEnum):

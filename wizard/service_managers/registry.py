@@ -8,6 +8,7 @@ from wizard.service_managers.docker import Docker
 from wizard.service_managers.manual import Manual
 from wizard.service_managers.supervised import Supervised
 from wizard.service_managers.systemd import Systemd
+from wizard.service_managers.systemd_timer import SystemdTimer
 
 _MANAGERS: dict[str, ServiceManager] = {}
 
@@ -34,5 +35,6 @@ def manager_of(service: Service) -> ServiceManager:
 
 register(Docker())
 register(Systemd())
+register(SystemdTimer())
 register(Supervised())
 register(Manual())

@@ -1,0 +1,161 @@
+"""The timer on real systemd hosts: it renews certificates that live minutes, and no scrape is lost."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from machines import Machine
+
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
+
+FIRESCREEN = "/opt/firescreen/bin/firescreen"
+WORKSPACE = "/root/.local/share/firescreen"
+STACK = """\
+version: 1
+hosts:
+  here: {connect: local}
+components:
+  - {host: here, name: node_exporter, protect: [tls, basic_auth]}
+  - {host: here, name: prometheus, protect: [tls, basic_auth]}
+"""
+METRICS = "/var/lib/prometheus/node-exporter/firescreen-stack.prom"
+FOLDER = "/etc/node_exporter"
+AGE = """
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from wizard.certificates import issue
+from wizard.config_files import web_config
+shown = Path(web_config.parse(Path("/etc/node_exporter/web.yml").read_bytes()).cert_file)
+old = issue.summary(shown.read_bytes())
+new = issue.issue(
+    ca_cert=Path("WORKSPACE/ca/ca.crt").read_bytes(), ca_key=Path("WORKSPACE/ca/ca.key").read_bytes(),
+    key_pem=shown.with_suffix(".key").read_bytes(), names=old.names, days=1, common_name="here",
+    now=datetime.now(UTC) - timedelta(days=1) + timedelta(minutes=3),
+)
+with shown.open("r+b") as file:
+    file.truncate()
+    file.write(new)
+""".replace("WORKSPACE", WORKSPACE)
+
+
+def firescreen(machine: Machine, *words: str, code: int = 0) -> Any:
+    """Runs it inside and gives its JSON."""
+    ended = machine.run([FIRESCREEN, *words, "--json"], timeout=240)
+    assert ended.returncode == code, f"{words}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
+    return json.loads(ended.stdout)
+
+
+def until(look: Callable[[], Any], what: str, *, limit: float = 150) -> Any:
+    """What `look` gives once it is true."""
+    deadline = time.monotonic() + limit
+    while not (found := look()):
+        assert time.monotonic() < deadline, what
+        time.sleep(0.5)
+    return found
+
+
+def ends(machine: Machine) -> float:
+    """When the certificate expires that node_exporter shows (Unix time)."""
+    shown = machine.check(
+        "openssl s_client -connect localhost:9100 </dev/null 2>/dev/null | openssl x509 -noout -enddate"
+    )
+    stamp = shown.strip().removeprefix("notAfter=")
+    return float(machine.check(["date", "-d", stamp, "+%s"]))
+
+
+def query(machine: Machine, expression: str) -> list[dict[str, Any]]:
+    """Prometheus' answer."""
+    curl = ["--cacert", f"{WORKSPACE}/ca/ca.crt", "--config", f"{WORKSPACE}/users/prometheus.curl"]
+    asked = ["--data-urlencode", f"query={expression}", "https://localhost:9090/api/v1/query"]
+    return list(json.loads(machine.check(["curl", "-sG", *curl, *asked]))["data"]["result"])
+
+
+def test_the_timer_renews_and_no_scrape_is_lost(machine: Machine) -> None:
+    machine.push("/root/stack.yaml", STACK.encode())
+    machine.check("sed -i 's/scrape_interval: .*/scrape_interval: 1s/; s/scrape_timeout: .*/scrape_timeout: 1s/' "
+                  "/etc/prometheus/prometheus.yml && systemctl reload prometheus")  # fmt: skip
+    assert firescreen(machine, "apply", "/root/stack.yaml", "--yes")["ok"]
+    begun = float(machine.check(["date", "+%s.%N"]))
+
+    words = ("upkeep", "install", "/root/stack.yaml", "--calendar", "*:*:0/15", "--delay", "0")
+    refused = machine.run([FIRESCREEN, *words], timeout=120)
+    assert refused.returncode == 2 and "--yes is missing" in refused.stderr
+    assert "firescreen-" not in machine.check("ls /etc/systemd/system")
+    installed = firescreen(machine, *words, "--yes")
+    assert installed["state"] == "applied", installed
+    assert firescreen(machine, *words, "--yes")["state"] == "nothing"
+    status = firescreen(machine, "upkeep", "status", "/root/stack.yaml")
+    assert status["installed"] and status["active"], status
+    unit = status["unit"].removesuffix(".timer")
+    machine.check(
+        f"systemd-analyze verify /etc/systemd/system/{unit}.service /etc/systemd/system/{unit}.timer"
+    )
+
+    def wrote() -> bool:
+        return machine.run(["test", "-s", METRICS]).returncode == 0
+
+    try:
+        until(wrote, "the timer did not fire")
+    except AssertionError:
+        print(machine.run(f"journalctl -u {unit}.service --no-pager | tail -40").stdout)
+        raise
+    assert machine.check(["stat", "-c", "%a", METRICS]).strip() == "644"
+    judged = machine.run(f"promtool check metrics < {METRICS}")
+    assert (judged.returncode, judged.stdout, judged.stderr) == (0, "", ""), judged
+    assert firescreen(machine, "upkeep", "status", "/root/stack.yaml")["ok"], "nothing due is a success"
+
+    rights = machine.check(f"stat -c '%a %U %G' {FOLDER}/node_exporter.crt {FOLDER}/node_exporter.key")
+    assert machine.python(AGE).returncode == 0
+    assert ends(machine) < time.time() + 300
+    until(lambda: ends(machine) > time.time() + 300 * 86400, "the certificate was not renewed")
+    assert (
+        machine.check(f"stat -c '%a %U %G' {FOLDER}/node_exporter.crt {FOLDER}/node_exporter.key") == rights
+    )
+    span = int(float(machine.check(["date", "+%s"])) - begun)
+    lowest = {row["metric"]["job"]: row["value"][1] for row in query(machine, f"min_over_time(up[{span}s])")}
+    assert lowest == {"prometheus": "1", "node": "1"}
+    exported = f'firescreen_certificate_not_after_seconds{{role="server"}} > {time.time() + 300 * 86400:.0f}'
+    until(lambda: query(machine, exported), "node_exporter does not export the metrics", limit=60)
+
+    # Two at once: one renews, and the other waits and finds nothing due.
+    assert machine.python(AGE).returncode == 0
+    both = machine.check(
+        f"{FIRESCREEN} renew /root/stack.yaml --due --yes --json >/tmp/one 2>/dev/null & one=$!; "
+        f"{FIRESCREEN} renew /root/stack.yaml --due --yes --json >/tmp/two 2>/dev/null; two=$?; wait $one; echo $? $two",
+        timeout=240,
+    )
+    assert both.split() == ["0", "0"]
+
+    removed = firescreen(machine, "upkeep", "remove", "/root/stack.yaml", "--yes")
+    assert removed["state"] == "applied"
+    gone = firescreen(machine, "upkeep", "status", "/root/stack.yaml", code=1)
+    assert not gone["installed"] and not gone["active"]
+    firescreen(machine, "undo", "--yes")
+    back = firescreen(machine, "upkeep", "status", "/root/stack.yaml")
+    assert back["installed"] and back["active"]
+    firescreen(machine, "upkeep", "remove", "/root/stack.yaml", "--yes")
+    assert machine.run(["systemctl", "is-active", f"{unit}.timer"]).returncode != 0
+
+    # What somebody changes behind its back is named.
+    assert firescreen(machine, "drift", "/root/stack.yaml", "--adopt", "--yes")["differences"] == []
+    assert firescreen(machine, "drift", "/root/stack.yaml")["differences"] == []
+    dropin = "/etc/systemd/system/prometheus-node-exporter.service.d/local.conf"
+    machine.push(dropin, b"[Service]\nNice=5\n")
+    machine.check("systemctl daemon-reload")
+    machine.check(f"chown nobody:nogroup {FOLDER}/node_exporter.key")
+    machine.check("sed -i 's/^ARGS=\"/ARGS=\"--no-collector.arp /' /etc/default/prometheus-node-exporter")
+    machine.check("systemctl stop prometheus-node-exporter")
+    named = {
+        (each["kind"], each["path"])
+        for each in firescreen(machine, "drift", "/root/stack.yaml", code=3)["differences"]
+    }
+    assert {
+        ("unit", dropin),
+        ("owner", f"{FOLDER}/node_exporter.key"),
+        ("file", "/etc/default/prometheus-node-exporter"),
+        ("service", ""),
+    } <= named, named

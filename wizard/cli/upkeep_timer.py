@@ -1,0 +1,280 @@
+"""The commands `upkeep install`, `status` and `remove`: the timer that renews what is due."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wizard.account import account
+from wizard.cli import output
+from wizard.cli.options import agreed, as_json, diff, engine, reached, stack_of, yes
+from wizard.cli.text_format import end, error_of, extent_of, listening, show_plan, shown_plan
+from wizard.errors import InputError
+from wizard.redact import plain
+
+if TYPE_CHECKING:
+    from wizard.engine import Engine
+    from wizard.model import FileState, PathInfo, Plan, Stack
+    from wizard.upkeep.timer import Timer
+    from wizard.workspace import Workspace
+
+_TEXTFILES = Path("/var/lib/prometheus/node-exporter")
+"""The folder of node_exporter's textfile collector as Debian has it."""
+
+
+@click.command()
+@click.argument("stack")
+@click.option("--user", "own", is_flag=True, help="A timer of your own systemd; the default for all but root")
+@click.option(
+    "--metrics",
+    type=click.Path(path_type=Path),
+    help="Textfile for the metrics; by default in node_exporter's folder, where that is there",
+)
+@click.option(
+    "--passphrase-file",
+    type=click.Path(path_type=Path),
+    help="File with the passphrase of the CA's key; systemd hands it to the timer",
+)
+@click.option(
+    "--calendar", default="*-*-* 00/6:00:00", show_default=True, help="When, as systemd's OnCalendar"
+)
+@click.option("--delay", default="30min", show_default=True, help="Up to how much later, at random")
+@diff
+@yes
+@as_json
+@click.pass_obj
+def install(
+    workspace: Workspace,
+    stack: str,
+    own: bool,
+    metrics: Path | None,
+    passphrase_file: Path | None,
+    calendar: str,
+    delay: str,
+    diff: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Install a timer that renews what is due.
+
+    It runs firescreen renew --due on this machine, which has the CA, and writes the metrics. Without systemd, root gets a
+    file in /etc/cron.d. It is previewed and undone like every change.
+
+    \b
+    Examples:
+      firescreen upkeep install stack.yaml --diff
+      firescreen upkeep install stack.yaml --yes
+    """
+    with output.explained():
+        from wizard.upkeep import timer
+
+        wanted = stack_of(stack, workspace)
+        machine = engine(workspace, wanted.hosts)
+        reached(machine, wanted.hosts)
+        found = _timer(
+            machine,
+            wanted,
+            own=own,
+            metrics=metrics,
+            passphrase_file=passphrase_file,
+            calendar=calendar,
+            delay=delay,
+        )
+        files, folders = _there(machine, found)
+        plan = timer.installation(found, files, folders, account())
+        _agree(plan, diff=diff, yes=yes, as_json=as_json)
+    _carry_out(machine, plan, as_json=as_json)
+
+
+@click.command()
+@click.argument("stack")
+@click.option("--user", "own", is_flag=True, help="The timer of your own systemd")
+@diff
+@yes
+@as_json
+@click.pass_obj
+def remove(workspace: Workspace, stack: str, own: bool, diff: bool, yes: bool, as_json: bool) -> None:
+    """Remove the timer."""
+    with output.explained():
+        from wizard.upkeep import timer
+
+        machine = engine(workspace)
+        found = _timer(machine, stack_of(stack, workspace), own=own, look=False)
+        plan = timer.removal(found, _there(machine, found)[0])
+        _agree(plan, diff=diff, yes=yes, as_json=as_json)
+    _carry_out(machine, plan, as_json=as_json)
+
+
+@click.command()
+@click.argument("stack")
+@click.option("--user", "own", is_flag=True, help="The timer of your own systemd")
+@as_json
+@click.pass_obj
+def status(workspace: Workspace, stack: str, own: bool, as_json: bool) -> None:
+    """Show the timer: when it ran, and when it runs next.
+
+    Exit 1: it is not installed, does not wait for its next time, or its last run failed.
+    """
+    with output.explained():
+        from wizard.upkeep import record
+
+        wanted = stack_of(stack, workspace)
+        machine = engine(workspace)
+        found = _timer(machine, wanted, own=own, look=False)
+        files, _ = _there(machine, found)
+        shown = _shown(machine, found, {path for path, state in files.items() if state is not None})
+        renewals = record.load(workspace, wanted)
+    shown |= {
+        "last_attempt": renewals.attempted,
+        "last_success": renewals.succeeded,
+        "failures": renewals.failures,
+        "reason": renewals.reason,
+    }
+    ok = bool(shown["installed"] and shown["active"] and shown["result"] in ("success", ""))
+    if as_json:
+        output.data({"version": 1, "ok": ok, **shown})
+    else:
+        for name in ("unit", "installed", "active", "last", "next", "result", "failures", "reason"):
+            click.echo(f"{name:10} {plain(str(shown[name]))}")
+    sys.exit(0 if ok else 1)
+
+
+def _timer(
+    machine: Engine,
+    stack: Stack,
+    *,
+    own: bool,
+    metrics: Path | None = None,
+    passphrase_file: Path | None = None,
+    look: bool = True,
+    calendar: str = "",
+    delay: str = "",
+) -> Timer:
+    """The timer of a stack on this machine.
+
+    Args:
+        look: whether the hosts are read for the folders that a renewal writes.
+
+    Raises:
+        InputError: there is neither systemd nor root's cron.
+    """
+    from wizard.upkeep import record, timer
+
+    root = os.geteuid() == 0
+    systemd = Path("/run/systemd/system").is_dir()
+    found = timer.Timer(
+        kind="cron" if not systemd else "user" if own or not root else "system",
+        stack=record.stack_name(stack),
+        workspace=str(machine.workspace.root),
+        program=_program(),
+        user=account()[0],
+        home=str(Path.home()),
+        metrics=str(metrics.absolute()) if metrics else _metrics(stack) if root or systemd else "",
+        passphrase_file=str(passphrase_file.absolute()) if passphrase_file else "",
+        calendar=calendar or timer.CALENDAR,
+        delay=delay or timer.DELAY,
+        writable=timer.writable_folders(stack, machine.inspect(stack)) if look else (),
+        sudo=not root and any(spec.connect == "local" and spec.become for spec in stack.hosts),
+    )
+    if found.kind == "cron" and not root:
+        line = " && ".join(shlex.join(each) for each in (found.renewal, found.measuring) if each)
+        raise InputError(
+            "there is no systemd here, and only root can write /etc/cron.d",
+            where=found.folder,
+            todo=f"Add this line with crontab -e: 17 */6 * * * {line}",
+        )
+    return found
+
+
+def _metrics(stack: Stack) -> str:
+    from wizard.upkeep import record
+
+    if not os.access(_TEXTFILES, os.W_OK):
+        return ""
+    return str(_TEXTFILES / f"firescreen-{Path(record.stack_name(stack)).stem}.prom")
+
+
+def _program() -> tuple[str, ...]:
+    """The command that starts this program again."""
+    named = shutil.which(sys.argv[0]) if sys.argv[0] else None
+    if named and Path(named).name == "firescreen":
+        return (str(Path(named).absolute()),)
+    return (sys.executable, "-m", "screens")
+
+
+def _there(machine: Engine, found: Timer) -> tuple[dict[str, FileState | None], dict[str, PathInfo | None]]:
+    """The timer's files and the folders above them, as they are."""
+    from wizard.model import HostSpec
+    from wizard.upkeep.timer import HERE
+
+    names = list(found.files())
+    above = list(dict.fromkeys(str(folder) for name in names for folder in Path(name).parents))
+    with machine.connections((HostSpec(name=HERE, connect="local"),)) as hosts:
+        connection = hosts.connection(HERE)
+        return dict(connection.read_many(names)), dict(connection.stat_many(above))
+
+
+def _agree(plan: Plan, *, diff: bool, yes: bool, as_json: bool) -> None:
+    """Shows the plan, and asks whether to apply it.
+
+    Raises:
+        InputError: the answer is no, or there is no terminal.
+    """
+    if not plan.changes:
+        output.say("Nothing to do.", bold=True)
+        if as_json:
+            output.data({"run": "", "state": "nothing", "ok": True, **shown_plan(plan)})
+        sys.exit(0)
+    if not as_json:
+        show_plan(plan, diff=diff)
+    if not yes:
+        agreed(f"Apply {extent_of(plan)}?", todo="Add --yes to apply it", as_json=as_json)
+
+
+def _carry_out(machine: Engine, plan: Plan, *, as_json: bool) -> None:
+    outcome = machine.apply(plan, *listening(), canary="none")
+    if as_json:
+        output.data(
+            {
+                "run": outcome.run,
+                "state": outcome.state,
+                "ok": outcome.ok,
+                **shown_plan(plan),
+                **error_of(outcome),
+            }
+        )
+    end(outcome)
+
+
+def _shown(machine: Engine, found: Timer, files: set[str]) -> dict[str, Any]:
+    """What systemd says of a timer."""
+    from wizard.model import HostSpec
+    from wizard.service_managers.systemd_timer import systemctl
+    from wizard.upkeep.timer import HERE
+
+    told = {"unit": found.service.unit, "installed": set(found.files()) == files, "files": sorted(files)}
+    if found.kind == "cron":
+        return {**told, "unit": found.name, "active": bool(files), "last": "", "next": "", "result": ""}
+    with machine.connections((HostSpec(name=HERE, connect="local"),)) as hosts:
+        connection = hosts.connection(HERE)
+
+        def asked(unit: str, *names: str) -> dict[str, str]:
+            argv = [*systemctl(found.service), "show", "-p", ",".join(names), "--", unit]
+            lines = connection.run(argv, timeout=20).stdout.splitlines()
+            return dict(line.partition("=")[::2] for line in lines)
+
+        timer = asked(found.service.unit, "ActiveState", "LastTriggerUSec", "NextElapseUSecRealtime")
+        service = asked(f"{found.name}.service", "Result")
+    return {
+        **told,
+        "active": timer.get("ActiveState") == "active",
+        "last": timer.get("LastTriggerUSec", ""),
+        "next": timer.get("NextElapseUSecRealtime", ""),
+        "result": service.get("Result", ""),
+    }

@@ -1,0 +1,77 @@
+"""systemd's timers as a service manager: what the upkeep installs is started, stopped and undone like any service."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wizard.connections.base import Connection
+from wizard.errors import ServiceError
+from wizard.model import Service
+from wizard.redact import plain
+from wizard.service_managers import journald
+from wizard.service_managers.base import Answers, Ask
+from wizard.service_managers.flags import FlagFiles
+from wizard.service_managers.process_list import Process
+
+NAME = "systemd-timer"
+USER = "user"
+"""`Service.kind` of a timer of the user's own systemd."""
+
+
+class SystemdTimer(FlagFiles):
+    """See `base.ServiceManager`. Nothing is discovered: a timer is no component."""
+
+    name = NAME
+    has_units = False
+
+    def discover(self, connection: Connection, running: tuple[Process, ...]) -> tuple[Service, ...]:
+        """None."""
+        return ()
+
+    def restart(self, connection: Connection, service: Service, *, answers: Answers | None = None) -> None:
+        """Has systemd read the unit's files; starts the timer, or stops it where its file is gone.
+
+        Raises:
+            ServiceError: systemd refuses it.
+        """
+        self._ask(connection, service, "daemon-reload")
+        loaded = connection.run(
+            [*systemctl(service), "show", "-p", "LoadState", "--value", "--", service.unit]
+        )
+        if loaded.stdout.strip() == "loaded":
+            self._ask(connection, service, "restart", "--", service.unit)
+        elif self.is_active(connection, service):
+            self._ask(connection, service, "stop", "--", service.unit)
+
+    def reload(self, connection: Connection, service: Service, *, ask: Ask | None = None) -> None:
+        """See `restart`."""
+        self.restart(connection, service)
+
+    def is_active(self, connection: Connection, service: Service) -> bool:
+        """Whether the timer waits for its next time."""
+        ended = connection.run([*systemctl(service), "is-active", "--quiet", "--", service.unit])
+        return ended.code == 0
+
+    def logs(self, connection: Connection, service: Service, lines: int = 20) -> tuple[str, ...]:
+        """The last lines of the unit's journal."""
+        return tuple(line.text for line in journald.lines(connection, service.unit, lines))
+
+    def manual_commands(self, service: Service, action: str, *, workspace: str = "") -> tuple[str, ...]:
+        """`systemctl`."""
+        command = " ".join(systemctl(service))
+        return f"{command} daemon-reload", f"{command} restart {service.unit}"
+
+    def _ask(self, connection: Connection, service: Service, *words: str) -> None:
+        ended = connection.run([*systemctl(service), *words], timeout=60)
+        if ended.code:
+            said = plain(ended.stderr.strip() or ended.stdout.strip(), 300)
+            raise ServiceError(
+                f"systemd refused: {said}",
+                where=f"{connection.name}: {service.unit}",
+                todo="Look at: systemd-analyze verify " + service.unit,
+            )
+
+
+def systemctl(service: Service) -> Sequence[str]:
+    """The command that speaks to the systemd of a timer: the system's or the user's."""
+    return ("systemctl", "--user") if service.kind == USER else ("systemctl",)
