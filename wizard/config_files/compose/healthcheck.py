@@ -89,7 +89,7 @@ def _any_answer(program: str, url: str, demands: Demands) -> tuple[str, ...]:
         insecure = "--no-check-certificate " if demands.tls else ""
         return (
             "CMD-SHELL",
-            f"wget {insecure}-T 5 -S -O /dev/null {url} 2>&1 | grep -qE 'HTTP/1.[01] (200|401)'",
+            f"wget {insecure}-S -O /dev/null {url} 2>&1 | grep -qE 'HTTP/1.[01] (200|401)'",
         )
     insecure = "-k " if demands.tls else ""
     return (
