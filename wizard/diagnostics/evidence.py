@@ -53,6 +53,8 @@ class Evidence:
     proxy: str = ""
     patience: float = 10.0
     """Seconds that the client waits for an answer."""
+    contained: bool = False
+    """Whether the client runs in a container with a network of its own, whose localhost is the container."""
     forward: Forward | None = None
     """How the server is asked where this machine cannot reach it itself."""
     dial: Dial | None = None

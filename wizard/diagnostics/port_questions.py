@@ -13,6 +13,7 @@ from wizard.diagnostics.connection_view import PATIENCE, ConnectionView
 from wizard.model import Attempt
 
 _LISTEN: Final = re.compile(r"^\s*\d+:\s([0-9A-F]{8,32}):([0-9A-F]{4})\s[0-9A-F:]+\s0A\s", re.MULTILINE)
+_LOOPBACK: Final = re.compile(r"localhost|127\.[\d.]+|::1")
 LONGEST: Final = 15.0
 """Seconds that a slow server gets at most."""
 
@@ -38,6 +39,8 @@ class PortQuestions:
             return ""
         if not host:
             return ""
+        if self._view.of.contained and _LOOPBACK.fullmatch(host):
+            return "localhost-in-container"
         try:
             greeting = _greeting(self._view.connected(host, port))
         except ConnectionRefusedError:

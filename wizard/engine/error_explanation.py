@@ -122,7 +122,8 @@ def _asks(one: _Served, places: tuple[str, ...], job: str) -> Evidence | None:
         for place in ("",) if job else places:
             found = of_job(content, folder=folder, address=place, client=one.connection, job=job)
             if found is not None:
-                return found
+                box = one.service.container
+                return replace(found, contained=box is not None and box.has_own_network)
     return None
 
 
