@@ -48,13 +48,18 @@ def _published(server: ServerView) -> Seen:
     if box is None:
         yield Skipped()
         return
-    for port in box.published:
-        if port.is_everywhere and port.inside == box.inside_port and server.is_open:
-            yield Found(
-                evidence=f"{box.words} publishes its port {port.inside} on {port.address or '0.0.0.0'}:{port.port}, "  # noqa: S104
-                "and it answers without authentication",
-                file=box.compose_files[-1] if box.compose_files else "",
-            )
+    if not server.is_open:
+        return
+    # The same port is published by IPv4 and by IPv6: one finding.
+    ports = {
+        port.port: port for port in box.published if port.is_everywhere and port.inside == box.inside_port
+    }
+    for port in ports.values():
+        yield Found(
+            evidence=f"{box.words} publishes its port {port.inside} as {port.port} on all addresses of the host, "
+            "and it answers without authentication",
+            file=box.compose_files[-1] if box.compose_files else "",
+        )
 
 
 CHECKS: Final = (

@@ -44,7 +44,7 @@ def _as_root(server: ServerView) -> Seen:
     box = server.service.container
     if box is None:
         yield Skipped()
-    elif box.is_root:
+    elif box.is_root and box.state == "running":
         yield Found(
             evidence=f"the main process of {box.words} has user number 0 on the host",
             file=box.compose_files[-1] if box.compose_files else "",
@@ -98,7 +98,7 @@ def _ini(text: str) -> Mapping[str, Mapping[str, str]]:
     """The sections of a grafana.ini that can be read; {} for a file that cannot."""
     parser = configparser.RawConfigParser(strict=False, default_section="", comment_prefixes=("#", ";"))
     try:
-        parser.read_string(f"[]\n{text}" if not text.lstrip().startswith("[") else text)
+        parser.read_string(f"[above all sections]\n{text}")
     except configparser.Error:
         return {}
     return {name: dict(parser.items(name)) for name in parser.sections()}

@@ -1,0 +1,245 @@
+"""Checks of what no practice stack has: other hosts' sockets, containers, proxies, Grafana, packages, missing files."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.audit.views import OPEN, SECURED, evidence, found, grafana, host, made, server
+from wizard.audit import CHECKS, check_of
+from wizard.audit.report import Check
+from wizard.audit.version_checks import affects
+from wizard.audit.vulnerabilities import VULNERABILITIES
+from wizard.components import component
+from wizard.errors import InputError
+from wizard.model import Attempt, Container, Probe, Proxies, ProxyRoute, PublishedPort
+
+GOSSIP = "--cluster.listen-address=0.0.0.0:9094"
+DOCKER: dict[str, Any] = {
+    "name": "mon-prometheus-1",
+    "image": "prom/prometheus:v3.5.0",
+    "project": "mon",
+    "service": "prometheus",
+    "compose_files": ("/srv/mon/compose.yaml",),
+    "inside_port": 9090,
+    "state": "running",
+    "uid": 65534,
+}
+SOURCES = "apiVersion: 1\ndatasources:\n  - name: Prometheus\n    type: prometheus\n    url: https://p:9090\n"
+ROUTE = ProxyRoute(
+    host="srv1",
+    program="nginx",
+    file="/etc/nginx/nginx.conf",
+    line=7,
+    upstream="127.0.0.1:9090",
+    scheme="http",
+)
+
+
+def box(**more: Any) -> Container:
+    return Container(**{**DOCKER, **more})
+
+
+def test_every_check_has_an_id_of_its_own_and_says_all() -> None:
+    assert len(CHECKS) == 40 == len({check.id for check in CHECKS})
+    for check in CHECKS:
+        assert re.fullmatch(r"[A-Z]{3}-\d\d", check.id)
+        assert check.title and check.why.endswith(".") and check.looks_at.endswith(".")
+        assert not check.remediation.endswith(".") and check.remediation[0].isupper()
+
+
+def test_a_check_is_found_by_its_id_and_the_nearest_is_named() -> None:
+    assert check_of(" exp-01 ").id == "EXP-01"
+    with pytest.raises(InputError, match="EXP-99") as caught:
+        check_of("EXP-99")
+    assert "Did you mean EXP-0" in caught.value.todo
+
+
+@pytest.mark.parametrize(
+    ("sockets", "exposed", "told"),
+    [
+        (("*:9100",), OPEN, True),
+        (("192.0.2.1:9100", "127.0.0.1:9100"), OPEN, True),
+        (("127.0.0.1:9100",), OPEN, False),
+        (("*:9100",), SECURED, False),
+    ],
+)
+def test_plain_http_beyond_the_host(sockets: tuple[str, ...], exposed: Any, told: bool) -> None:
+    some = found("EXP-02", evidence(server(sockets=sockets, exposed=exposed)))
+    assert bool(some) == told
+    if told:
+        assert some[0].evidence.startswith("192.0.2.1:9100 answers plain HTTP; it listens on ")
+        assert some[0].step == "secure srv1/node_exporter"
+
+
+def test_a_ports_publication_past_the_firewall() -> None:
+    everywhere = (PublishedPort(9090, "0.0.0.0", 9090), PublishedPort(9090, "::", 9090))
+    (told,) = found("EXP-05", evidence(server("prometheus", container=box(published=everywhere))))
+    assert "container mon-prometheus-1" in told.evidence and "port 9090" in told.evidence
+    assert told.file == "/srv/mon/compose.yaml"
+    near = (PublishedPort(9090, "127.0.0.1", 9090),)
+    for mended in (
+        server("prometheus", container=box(published=near)),
+        server("prometheus", container=box(published=everywhere), exposed=SECURED),
+    ):
+        assert not found("EXP-05", evidence(mended))
+    (case,) = made("EXP-05", evidence(server("prometheus")))
+    assert case.subjects == 0, "without a container it does not apply"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "0.0.0.0:9094 by default"),
+        ((GOSSIP,), "0.0.0.0:9094 by its flag"),
+        (("--cluster.listen-address=127.0.0.1:9094",), ""),
+        (("--cluster.listen-address=",), ""),
+        ((GOSSIP, "--cluster.tls-config=/etc/alertmanager/cluster.yml"), ""),
+    ],
+)
+def test_the_gossip_of_alertmanagers(arguments: tuple[str, ...], told: str) -> None:
+    some = found("API-08", evidence(server("alertmanager", arguments=arguments, version="0.27.0")))
+    assert [told in each.evidence for each in some] == ([True] if told else [])
+
+
+def test_a_container_that_runs_as_root() -> None:
+    (told,) = found("CTR-01", evidence(server("prometheus", container=box(uid=0))))
+    assert "user number 0" in told.evidence and told.file == "/srv/mon/compose.yaml"
+    assert not found("CTR-01", evidence(server("prometheus", container=box())))
+    assert not found("CTR-01", evidence(server("prometheus", container=box(uid=0, state="exited"))))
+
+
+def test_a_server_behind_a_proxy_that_is_reachable_past_it() -> None:
+    proxies = {"srv1": Proxies(routes=(ROUTE,))}
+    listening: dict[str, Any] = {"listen": "192.0.2.1:9090", "sockets": ("*:9090",)}
+    (told,) = found("PRX-01", evidence(server("prometheus", **listening), proxies=proxies))
+    assert told.file == "/etc/nginx/nginx.conf" and told.line == 7 and told.step == "secure srv1/prometheus"
+    assert "192.0.2.1:9090 answers a stranger past it" in told.evidence
+    enclosed: dict[str, Any] = {"listen": "127.0.0.1:9090", "sockets": ("127.0.0.1:9090",)}
+    assert not found("PRX-01", evidence(server("prometheus", **enclosed), proxies=proxies))
+    assert not found("PRX-01", evidence(server("prometheus", exposed=SECURED, **listening), proxies=proxies))
+    (case,) = made("PRX-01", evidence(server("prometheus", **listening)))
+    assert not case.subjects, "without a proxy it does not apply"
+    (unread,) = made("PRX-01", evidence(server("prometheus"), proxies={"srv1": Proxies(unread=("a.conf",))}))
+    assert unread.not_checked
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line", "told"),
+    [
+        (
+            "provisioning/datasources/p.yml",
+            SOURCES + "    jsonData: {tlsSkipVerify: true}\n",
+            3,
+            "tlsSkipVerify",
+        ),
+        ("grafana.ini", "[security]\nadmin_user = admin\nadmin_password = admin\n", 3, "admin_password"),
+        (
+            "grafana.ini",
+            "app_mode = production\n[auth.anonymous]\n;enabled = false\nenabled = true\n",
+            4,
+            "anonymous",
+        ),
+        ("provisioning/datasources/p.yml", SOURCES, 0, ""),
+        ("grafana.ini", "[auth.anonymous]\n;enabled = true\n[security]\n;admin_password = admin\n", 0, ""),
+        ("grafana.ini", "[security]\nadmin_password = a-long-one\n", 0, ""),
+    ],
+)
+def test_grafanas_own_doors(name: str, text: str, line: int, told: str) -> None:
+    some = found("GRF-01", evidence(hosts=(grafana({name: text}),)))
+    assert [(each.line, told in each.evidence) for each in some] == ([(line, True)] if told else [])
+
+
+@pytest.mark.parametrize(
+    ("check", "name", "version", "fixed"),
+    [
+        ("CVE-01", "prometheus", "2.40.3", "2.40.4"),
+        ("CVE-01", "node_exporter", "1.4.0", "1.4.1"),
+        ("CVE-01", "pushgateway", "1.5.0", "1.5.1"),
+        ("CVE-01", "blackbox_exporter", "0.22.0", "0.23.0"),
+        ("CVE-01", "alertmanager", "0.24.0", "0.25.0"),
+        ("CVE-02", "prometheus", "3.13.1", "3.13.2"),
+        ("CVE-02", "alertmanager", "0.25.0", "0.26.0"),
+    ],
+)
+def test_a_known_vulnerability_by_version(check: str, name: str, version: str, fixed: str) -> None:
+    program = "/usr/local/bin/x"
+    (told,) = found(check, evidence(server(name, version=version, program=program)))
+    assert told.evidence.startswith(f"{name} {version}: CVE-") and told.certain
+    assert told.severity == check_of(check).severity
+    assert not found(check, evidence(server(name, version=fixed, program=program)))
+    packaged = host(packages={program: f"{name} {version}-1+deb12u2"})
+    (maybe,) = found(check, evidence(server(name, at=packaged, version=version, program=program)))
+    assert maybe.evidence.startswith("possibly: ") and f"{version}-1+deb12u2" in maybe.evidence
+    assert not maybe.certain and maybe.severity == "low"
+
+
+def test_a_version_that_is_not_known_is_no_pass() -> None:
+    (case,) = made("CVE-01", evidence(server(version="")))
+    assert [each.why for each in case.not_checked] == ["its version is not known"] and not case.findings
+
+
+def test_the_floors_agree_with_the_components_own() -> None:
+    for each in VULNERABILITIES:
+        if each.check == "CVE-01":
+            assert each.fixed == (component(each.component).first_safe_version,)
+
+
+@pytest.mark.parametrize(
+    ("version", "affected"),
+    [("7.5.0", False), ("8.0.6", True), ("8.0.7", False), ("8.2.6", True), ("8.3.0", True), ("8.3.1", False)],
+)
+def test_a_fix_in_several_lines_of_versions(version: str, affected: bool) -> None:
+    (of,) = (each for each in VULNERABILITIES if each.cve == "CVE-2021-43798")
+    assert affects(of, version) == affected
+
+
+def test_grafanas_version_comes_from_its_package() -> None:
+    (told,) = found("CVE-03", evidence(hosts=(grafana({}, version="grafana 8.3.0"),)))
+    assert "CVE-2021-43798" in told.evidence and told.severity == "high" and told.component == "grafana"
+    assert not found("CVE-03", evidence(hosts=(grafana({}, version="grafana 12.0.1"),)))
+    (case,) = made("CVE-03", evidence(hosts=(grafana({}, version=""),)))
+    assert case.not_checked
+
+
+@pytest.mark.parametrize(
+    "check",
+    [check for check in CHECKS if "wire" in check.means and check.scope == "server" and check.id != "EXP-05"],
+    ids=lambda check: check.id,
+)
+def test_a_server_that_does_not_answer_is_no_pass(check: Check) -> None:
+    name = check.components[0] if check.components else "node_exporter"
+    flags = ("--web.enable-admin-api", "--web.enable-lifecycle", "--web.enable-otlp-receiver")
+    down = server(name, exposed={**OPEN, "state": "down"}, arguments=flags)
+    (case,) = made(check.id, evidence(down))
+    assert case.not_checked and not case.findings
+    beyond = replace(down, service=replace(down.service, out_of_reach="it listens on its own loopback"))
+    (case,) = made(check.id, evidence(beyond))
+    assert "cannot be probed from here" in case.not_checked[0].why
+
+
+def test_a_web_configuration_that_cannot_be_read_is_no_pass() -> None:
+    unread = replace(server(web_config="/etc/web.yml"), web_problem="/etc/web.yml: permission denied")
+    for check in ("TLS-01", "TLS-02", "TLS-04", "AUT-02", "AUT-03"):
+        (case,) = made(check, evidence(unread))
+        assert case.not_checked[0].why == "/etc/web.yml: permission denied"
+
+
+def test_what_only_the_own_machine_reaches_is_low() -> None:
+    page = component("node_exporter").metrics_path(lambda _: "")
+    probe = Probe(
+        id="",
+        host="srv1",
+        component="",
+        name="",
+        client="",
+        expect="200",
+        url="http://127.0.0.1:9100/metrics",
+    )
+    answers = {"answers": {page: Attempt(probe=probe, ok=True, outcome="200", status=200)}}
+    (near,) = found("EXP-01", evidence(server(sockets=("127.0.0.1:9100",), answers=answers)))
+    (far,) = found("EXP-01", evidence(server(sockets=("*:9100",), answers=answers)))
+    assert (near.severity, far.severity) == ("low", "high")
