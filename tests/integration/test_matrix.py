@@ -16,7 +16,7 @@ import pytest
 from tests.integration.snapshot import differences, snapshot
 from tests.integration.whole_stand import LEVELS, SUITES, Levels, whole
 from wizard import practice
-from wizard.engine import Engine
+from wizard.engine import Engine, Exposure
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,8 @@ def test_from_open_to_proven_and_back(
 
         asked = {(each.probe.component, each.probe.client): each.outcome for each in outcome.attempts}
         assert asked.items() >= expected(run.levels).items(), versions
+        seen = {each.component: protection(each) for each in stand.engine.scan(stack).exposures}
+        assert seen == {component: frozenset(kinds) for component, kinds in run.levels.items()}
         stand.all_up(now)
         stand.alerts_arrive(now)
         stand.probe_succeeds(now)
@@ -104,6 +106,12 @@ def test_from_open_to_proven_and_back(
         stand.alerts_arrive(time.time())
     record_property("cells", ",".join(run.cells))
     record_property("run", name)
+
+
+def protection(seen: Exposure) -> frozenset[str]:
+    """The protection of a component as a scan says it."""
+    parts = {"tls": seen.tls, "basic_auth": seen.password, "client_cert": seen.client_certificate}
+    return frozenset(name for name, there in parts.items() if there)
 
 
 def expected(levels: Levels) -> dict[tuple[str, str], str]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from wizard import probes
 from wizard.components import component as find_component
+from wizard.config_files import web_config
 from wizard.engine.outcome import Exposure, ExposureState
+from wizard.errors import ConfigError
 from wizard.model import Probe, Service
 
 
@@ -47,10 +51,25 @@ def exposure(service: Service, dial: probes.Dial | None = None) -> Exposure:
     elif password:
         state, words = "secured", "TLS + password"
     else:
-        state, words = "partly", "TLS, no password"
+        state, words = "partly", "TLS, but anyone can still read it"
     return _exposure(
         service, state, words, tls=tls, password=password, client_certificate=client, valid=valid
     )
+
+
+def with_configured_password(seen: Exposure, content: bytes) -> Exposure:
+    """The exposure with the password that its web configuration demands.
+
+    A server that rejects clients without a certificate never asks a stranger for the password.
+    """
+    if not seen.client_certificate or seen.password:
+        return seen
+    try:
+        has_users = bool(web_config.parse(content).users)
+    except ConfigError:
+        return seen
+    words = "TLS + password + client certificate"
+    return replace(seen, password=True, words=words) if has_users else seen
 
 
 def _exposure(

@@ -182,12 +182,16 @@ def _powers(exposure: Exposure, service: Service) -> tuple[Finding, ...]:
 
 
 def _openness(exposure: Exposure) -> tuple[Finding, ...]:
+    alone = "Traffic is encrypted, but everyone who reaches the port can still read the metrics."
     texts = {
         "open": (
             "open-to-everyone",
             "Every client that can reach it can read it, and the traffic is not encrypted.",
         ),
-        "partly": ("partly-protected", "It has either no TLS or no authentication."),
+        "partly": (
+            "partly-protected",
+            alone if exposure.tls else "Whoever sees the traffic can read the metrics and the password.",
+        ),
         "down": ("not-answering", "It is installed, but does not answer."),
     }
     identity, why = texts[exposure.state]

@@ -9,7 +9,7 @@ from wizard import probes
 from wizard.components import all_components
 from wizard.components import component as find_component
 from wizard.engine import findings
-from wizard.engine.exposure import exposure
+from wizard.engine.exposure import exposure, with_configured_password
 from wizard.engine.outcome import Exposure, Scan
 from wizard.engine.parallel import run_parallel
 from wizard.engine.scrapers import scraped_by
@@ -33,7 +33,10 @@ def scan(stack: Stack, facts: Facts, dial: probes.Dial, emit: Callable[[Event], 
     others = _unnamed(stack, facts)
 
     def asked(service: Service | None) -> Exposure | None:
-        return exposure(service, dial) if service is not None else None
+        if service is None:
+            return None
+        state = facts.hosts[service.host].files.get(service.web_config)
+        return with_configured_password(exposure(service, dial), state.content if state else b"")
 
     def tell(seen: Exposure) -> None:
         exposures.append(seen)

@@ -12,7 +12,7 @@ from tests.unit.engine.loopback import serving
 from tests.unit.engine.memory import MemoryConnection, Site, create, done, edit, folder, step, turn
 from wizard import probes
 from wizard.engine import consent, permission, readiness, runtime_info
-from wizard.engine.exposure import exposure
+from wizard.engine.exposure import exposure, with_configured_password
 from wizard.engine.resolver import MOST, resolve
 from wizard.engine.validation import validate
 from wizard.errors import AwayError, HostError, InputError, ValidationError
@@ -104,7 +104,7 @@ def test_what_is_restarted_has_to_answer_before(make_site: Make) -> None:
     [
         ("200", "", "open", "unprotected: no TLS, no password"),
         ("401", "", "partly", "password, but no TLS"),
-        ("400", "200", "partly", "TLS, no password"),
+        ("400", "200", "partly", "TLS, but anyone can still read it"),
         ("400", "401", "secured", "TLS + password"),
         ("400", "refused", "secured", "TLS + client certificate"),
         ("error", "error", "down", "does not answer"),
@@ -127,6 +127,17 @@ def test_how_open_a_service_is(
     found = exposure(make_site().service("srv1", listen="srv1:9100"))
     assert (found.state, found.words) == (state, words)
     assert found.tls == bool(secure and secure != "error")
+
+
+def test_the_password_behind_a_client_certificate_is_read_from_the_configuration(make_site: Make) -> None:
+    bare = exposure(make_site().service("srv1", out_of_reach="a firewall"))
+    shut = replace(bare, tls=True, client_certificate=True, state="secured", words="TLS + client certificate")
+    users = b"tls_server_config: {cert_file: a, key_file: b}\nbasic_auth_users: {prometheus: x}\n"
+    both = with_configured_password(shut, users)
+    assert (both.password, both.words) == (True, "TLS + password + client certificate")
+    for content in (b"", b"tls_server_config: {}\n", b": not yaml ["):
+        assert with_configured_password(shut, content) == shut
+    assert with_configured_password(bare, users) == bare
 
 
 def test_what_is_out_of_reach_is_not_asked(make_site: Make) -> None:
