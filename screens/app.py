@@ -289,7 +289,7 @@ class FirescreenApp(Wizard):
     def _run_ended(self, state: RunState) -> None:
         """Scans what a run has changed; the plan that was made before is out of date then."""
         if state.kind != "verify":
-            self.session = replace(self.session, plan=None)
+            self.session = replace(self.session, plan=None, renew=frozenset())
         self.stack_session.scan()
         self.workspace_watch.refresh()
 
@@ -333,6 +333,12 @@ class FirescreenApp(Wizard):
             from screens.navigation.runs import ask_to_stop
 
             ask_to_stop(self)
+
+    def action_help_quit(self) -> None:
+        """Ctrl+C."""
+        from screens.navigation.runs import say_how_to_stop
+
+        say_how_to_stop(self)
 
     def stop_and_leave(self) -> None:
         """Stops the current run and leaves when the engine has come back."""

@@ -1,15 +1,18 @@
-"""What the command palette lists: every part of Firescreen, from any screen."""
+"""What the command palette lists: every part of Firescreen, from any screen, by the words that people type for it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from textual.app import SystemCommand
 
 from screens import themes
 from screens.base_screen import Page
+from screens.navigation.pictures import save_picture
+from screens.navigation.renewal import renew
 from screens.routes import Route
 
 if TYPE_CHECKING:
@@ -31,58 +34,168 @@ THEME_WORDS = (
 """What people type into the palette to change colours, beside 'theme'."""
 
 
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One line of the palette; `also` are other words that find it, listed only when they are typed."""
+
+    title: str
+    help: str
+    run: Callable[[], None]
+    also: tuple[str, ...] = ()
+
+
 def commands(app: Wizard) -> Iterable[SystemCommand]:
     """What Ctrl+P lists."""
-    yield SystemCommand(
-        "Secure", "Choose levels, review every change, then apply", lambda: app.open_menu_entry("secure")
+    for each in (*_stacks(app), *_replacements(app), *_parts(app), *_texts(app), *_pictures(app)):
+        yield SystemCommand(each.title, each.help, each.run)
+        for words in each.also:
+            yield SystemCommand(words, f"{each.title}: {each.help}", each.run, discover=False)
+    for words, theme in THEME_WORDS:
+        yield SystemCommand(words, "Change the theme", partial(app.use_theme, theme.name), discover=False)
+
+
+def _stacks(app: Wizard) -> Iterable[Command]:
+    """Which hosts are in hand, and practice."""
+    yield Command(
+        "Secure",
+        "Choose levels, review every change, then apply",
+        lambda: app.open_menu_entry("secure"),
+        ("Protect", "Enable TLS", "Encrypt", "Basic auth", "Mutual TLS"),
     )
-    yield SystemCommand("Other hosts", "Test hosts and use them", lambda: app.open_menu_entry("hosts"))
+    yield Command(
+        "Other hosts",
+        "Test hosts and use them",
+        lambda: app.open_menu_entry("hosts"),
+        ("SSH", "Add a host", "Remote machines"),
+    )
     if app.session.place in ("file", "hosts"):
-        yield SystemCommand(
+        yield Command(
             "Back to this machine", "The hosts stay as they are", lambda: app.open_menu_entry("leave")
         )
     if app.session.place == "practice":
-        yield SystemCommand(
+        yield Command(
             "Back to this machine", "The practice stack keeps running", lambda: app.open_menu_entry("leave")
         )
-        yield SystemCommand(
-            "End practice", "Stop the programs, remove their folders", lambda: app.open_menu_entry("stop")
+        yield Command(
+            "End practice",
+            "Stop the programs, remove their folders",
+            lambda: app.open_menu_entry("stop"),
+            ("Stop practice", "Remove the practice stack"),
         )
-    else:
-        yield SystemCommand(
-            "Practise", "Start and open the practice stack", lambda: app.open_menu_entry("practise")
-        )
-        yield SystemCommand(
-            "Practise with the whole stack",
-            "Five components that use each other",
-            lambda: app.open_menu_entry("whole"),
-        )
-    yield SystemCommand(
-        "Trust map", "Who connects to whom, and what each side checks", lambda: _trust_map(app)
+        return
+    yield Command(
+        "Practise",
+        "Start and open the practice stack",
+        lambda: app.open_menu_entry("practise"),
+        ("Practice stack", "Sandbox", "Demo", "Try it"),
     )
-    yield SystemCommand(
-        "Follow a lab", "Type every step yourself, checked as you go", lambda: app.open_menu_entry("lab")
+    yield Command(
+        "Practise with the whole stack",
+        "Five components that use each other",
+        lambda: app.open_menu_entry("whole"),
     )
-    yield SystemCommand(
+
+
+def _replacements(app: Wizard) -> Iterable[Command]:
+    """What serves now and is to be replaced; each opens a plan first."""
+    yield Command(
+        "Renew certificates",
+        "A plan that replaces every certificate; the CA stays",
+        lambda: renew(app, "certificates"),
+        ("Expiring certificates", "Expired", "Replace certificates", "Rotate certificates"),
+    )
+    yield Command(
+        "Change the password",
+        "A plan with a new generated password on all hosts",
+        lambda: renew(app, "passwords"),
+        ("Rotate the password", "New password", "Replace the password", "Credentials"),
+    )
+    yield Command(
+        "Rotate the CA",
+        "A plan with a new CA and new certificates",
+        lambda: renew(app, "ca"),
+        ("Rotate CA", "Replace the CA", "New CA", "Renew the CA", "Certificate authority"),
+    )
+
+
+def _parts(app: Wizard) -> Iterable[Command]:
+    yield Command(
+        "Trust map",
+        "Who connects to whom, and what each side checks",
+        lambda: _trust_map(app),
+        ("Connections", "Graph"),
+    )
+    yield Command(
+        "Follow a lab",
+        "Type every step yourself, checked as you go",
+        lambda: app.open_menu_entry("lab"),
+        ("Learn", "Exercises", "Tutorial", "Training"),
+    )
+    yield Command(
         "Certificates and users",
         "What exists, where, and until when",
         lambda: app.open_menu_entry("holdings"),
+        ("Inventory", "Expiry dates", "Private keys", "Passwords"),
     )
-    yield SystemCommand("History", "Past runs, their reports, undo", lambda: app.open_menu_entry("history"))
-    yield SystemCommand("Explain an error", "Paste an error, read its cause", lambda: _explain(app))
-    yield SystemCommand(
+    interrupted = app.notices.interrupted
+    if interrupted is not None:
+        yield Command(
+            "Roll back the interrupted run",
+            "Or compare its files with those before it",
+            lambda: _interrupted(app),
+            ("Recover", "Recovery"),
+        )
+    yield Command(
+        "History",
+        "Past runs, their reports, undo",
+        lambda: app.open_menu_entry("history"),
+        ("Undo a run", "Rollback", "Roll back a run", "Revert", "Journal", "Report of a run"),
+    )
+    yield Command(
         "Probe console",
         "Send one request and see every detail",
         lambda: app.open_page(Route.PROBE_CONSOLE),
+        ("Request", "curl", "Test a URL"),
     )
-    yield SystemCommand("Glossary", "CA, SAN, bcrypt, scrape and other terms", lambda: _words(app))
-    yield SystemCommand("Rescan", "Scan the hosts again", app.stack_session.rescan)
-    yield SystemCommand("Change theme", "Dark, light, high contrast and more", app.search_themes)
-    for words, theme in THEME_WORDS:
-        yield SystemCommand(words, "Change the theme", partial(app.use_theme, theme.name), discover=False)
-    for words in ("Change colours", "Change colors", "Appearance"):
-        yield SystemCommand(words, "Change the theme", app.search_themes, discover=False)
-    yield SystemCommand("Quit", "Close Firescreen", lambda: app.call_later(app.action_quit))
+    yield Command("Rescan", "Scan the hosts again", app.stack_session.rescan, ("Refresh", "Reload"))
+
+
+def _texts(app: Wizard) -> Iterable[Command]:
+    yield Command(
+        "Explain an error",
+        "Paste an error, read its cause",
+        lambda: _explain(app),
+        ("Diagnosis", "Troubleshoot", "What does this message mean"),
+    )
+    yield Command("Help", "This screen and its keys", lambda: _help(app), ("Keys", "Shortcuts"))
+    yield Command("Manual", "Every topic, to read here", lambda: _manual(app), ("Documentation", "Docs"))
+    yield Command(
+        "Glossary",
+        "CA, SAN, bcrypt, scrape and other terms",
+        lambda: _words(app),
+        ("Terms", "Words", "Definitions"),
+    )
+
+
+def _pictures(app: Wizard) -> Iterable[Command]:
+    yield Command(
+        "Change theme",
+        "Dark, light, high contrast and more",
+        app.search_themes,
+        ("Change colours", "Change colors", "Appearance"),
+    )
+    yield Command(
+        "Screenshot as SVG",
+        "Save a picture of this screen to the workspace",
+        lambda: _picture(app, "svg"),
+        ("Save a picture", "Export the screen"),
+    )
+    yield Command(
+        "Screenshot as PNG",
+        "The same for a slide; needs rsvg-convert, Inkscape or ImageMagick",
+        lambda: _picture(app, "png"),
+    )
+    yield Command("Quit", "Close Firescreen", lambda: _quit(app), ("Exit", "Close"))
 
 
 def _explain(app: Wizard) -> None:
@@ -102,6 +215,33 @@ def _words(app: Wizard) -> None:
     from screens.dialogs.glossary import GlossaryDialog
 
     app.push_screen(GlossaryDialog())
+
+
+def _manual(app: Wizard) -> None:
+    from screens.dialogs.manual import ManualDialog
+
+    app.push_screen(ManualDialog())
+
+
+def _help(app: Wizard) -> None:
+    if isinstance(app.screen, Page):
+        app.screen.action_help()
+
+
+def _interrupted(app: Wizard) -> None:
+    from screens.navigation.recovery import offer_recovery
+
+    if app.notices.interrupted is not None:
+        offer_recovery(app, app.notices.interrupted)
+
+
+def _picture(app: Wizard, form: Literal["svg", "png"]) -> None:
+    # The palette is still drawn when a command is run.
+    app.call_after_refresh(save_picture, app, form)
+
+
+def _quit(app: Wizard) -> None:
+    app.call_later(app.action_quit)
 
 
 def theme_commands(app: Wizard) -> Iterable[tuple[str, Callable[[], None], str]]:

@@ -1,4 +1,4 @@
-"""The inventory of certificates and users: for whom, until when, and where. Changes nothing."""
+"""The inventory of certificates and users: for whom, until when, and where; the ways to replace them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from screens.base_screen import Page
+from screens.navigation.renewal import renew
 from screens.state_styles import describe_error, fit, inline, place, safe
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ Everything on the current hosts and in the workspace, as just read.
 
 A CA (certificate authority) has a key that signs certificates; this key never leaves the workspace. A certificate is \
 valid for the names it lists until it expires; after that, Prometheus does not trust the server. Servers store only a \
-hash of a password; Prometheus reads the password from a file that only it can read."""
+hash of a password; Prometheus reads the password from a file that only it can read.
+
+'n', 'p' and 'a' replace what is there: each opens a plan first, and no scrape is lost."""
 
     CSS = """
     InventoryPage #count { padding: 1 2 0 2; height: auto; }
@@ -41,7 +44,12 @@ hash of a password; Prometheus reads the password from a file that only it can r
     InventoryPage #detail { height: 9; padding: 0 2; border-top: solid $panel; }
     InventoryPage #text { height: auto; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("r", "read", "Read again")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "renew('certificates')", "Renew certificates", tooltip="Replace every certificate"),
+        Binding("p", "renew('passwords')", "New password", tooltip="Replace the password on all hosts"),
+        Binding("a", "renew('ca')", "Rotate the CA", tooltip="A new CA and new certificates"),
+        Binding("r", "read", "Read again"),
+    ]
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,8 +79,19 @@ hash of a password; Prometheus reads the password from a file that only it can r
             return
         self.firescreen.ask(lambda: self.firescreen.client.inventory(stack), self._have, self._refused)
 
+    def action_renew(self, what: str) -> None:
+        """Opens the plan that replaces it."""
+        renew(self.firescreen, what)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what exists can be replaced."""
+        kinds = {one.kind for one in self._found}
+        needed = {"certificates": "certificate", "passwords": "user", "ca": "authority"}
+        return action != "renew" or needed[str(parameters[0])] in kinds
+
     def _have(self, found: tuple[InventoryItem, ...]) -> None:
         self._found = found
+        self.refresh_bindings()
         self._draw()
 
     def _refused(self, error: ErrorMessage) -> None:

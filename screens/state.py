@@ -5,13 +5,14 @@ The app replaces them whole; screens redraw from them, and one that opens later 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from wizard.engine import Exposure, Scan
     from wizard.errors import FirescreenError
-    from wizard.model import Answers, ComponentSpec, HostSpec, Plan, RunRecord, Stack
+    from wizard.model import Answers, ComponentSpec, HostSpec, Plan, Protection, RunRecord, Stack
     from wizard.redact import Secret
 
 OWN_FOLDER = "workspace"
@@ -51,6 +52,8 @@ class Session:
     """(question's key, text) of passwords that were typed: they never go into the stack."""
     touched: frozenset[str] = field(default_factory=frozenset)
     """Keys of the questions that the person has answered: scanning again keeps the stack then."""
+    renew: frozenset[str] = frozenset()
+    """What the next plan replaces although it serves, as `Answers.renew`; nothing for a plan of the choices."""
     plan: Plan | None = None
     canary: str = ""
     """The chosen canary: a host, 'none', or '' for Firescreen's choice."""
@@ -63,12 +66,46 @@ class Session:
         typed = dict(self.typed)
         password = typed.get("users.password")
         user = self.stack.users[0].name if self.stack and self.stack.users else ""
-        return Answers({user: password} if password and user else {}, typed.get("certificates.passphrase"))
+        passwords = {user: password} if password and user else {}
+        return Answers(passwords, typed.get("certificates.passphrase"), self.renew)
+
+    @property
+    def wanted(self) -> Stack | None:
+        """The stack to plan for: the chosen one, or with something to replace the one that stands now."""
+        if self.stack is None or not self.renew:
+            return self.stack
+        seen = {one.key: one for one in self.scan.exposures} if self.scan else {}
+        return with_present_levels(self.stack, seen)
 
     @property
     def hosts(self) -> tuple[str, ...]:
         """Names of the stack's hosts, in its order."""
         return tuple(host.name for host in self.stack.hosts) if self.stack else ()
+
+
+def with_present_levels(stack: Stack, found: Mapping[str, Exposure]) -> Stack:
+    """The stack with the protection that the scan found, by the key of a component; TLS where nothing is known."""
+    parts = (
+        replace(one, protect=_level(one, found[one.key]) if one.key in found else ("tls",))
+        for one in stack.components
+    )
+    return replace(stack, components=tuple(parts))
+
+
+def _level(one: ComponentSpec, found: Exposure) -> tuple[Protection, ...]:
+    """The protection that a component has, by the scan.
+
+    A server that rejects clients without a certificate never asks for a password: where the scan could not read
+    its configuration, the stack says it.
+    """
+    if not found.tls:
+        return ()
+    parts: list[Protection] = ["tls"]
+    if found.password or (found.client_certificate and "basic_auth" in one.protect):
+        parts.append("basic_auth")
+    if found.client_certificate:
+        parts.append("client_cert")
+    return tuple(parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,8 +45,6 @@ other questions."""
     ChoicesPage #buttons { padding: 0; margin: 0 0 1 0; height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        # A field takes '?' as text, so the footer names the key that works in it too.
-        Binding("f1,question_mark", "help", "Help", key_display="F1"),
         Binding(
             "ctrl+s,ctrl+n",
             "go_on",
@@ -181,7 +179,9 @@ other questions."""
 
     def _keep(self, stack: Stack, keys: frozenset[str]) -> None:
         session = self.firescreen.session
-        self.firescreen.session = replace(session, stack=stack, plan=None, touched=session.touched | keys)
+        self.firescreen.session = replace(
+            session, stack=stack, plan=None, renew=frozenset(), touched=session.touched | keys
+        )
 
     def on_field_changed(self, event: Field.Changed) -> None:
         """Takes an answer in, or says beside it why it cannot be used; another answer may ask other questions."""

@@ -64,6 +64,6 @@ class HelpDialog(Dialog[None]):
         """Closes."""
         self.dismiss(None)
 
-    def key_question_mark(self) -> None:
+    def action_help(self) -> None:
         """The key that opened it closes it too."""
         self.dismiss(None)

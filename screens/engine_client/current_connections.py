@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from screens.state import with_present_levels
+
 if TYPE_CHECKING:
-    from wizard.engine import Engine, Exposure, Scan
-    from wizard.model import Answers, Arrow, ComponentSpec, Plan, Protection, Stack
+    from wizard.engine import Engine, Scan
+    from wizard.model import Answers, Arrow, Plan, Stack
 
 
 def plan_of_connections(engine: Engine, scan: Scan, stack: Stack, answers: Answers) -> Plan:
@@ -20,8 +21,8 @@ def plan_of_connections(engine: Engine, scan: Scan, stack: Stack, answers: Answe
     plan = engine.plan(stack, answers)
     found = {one.key: one for one in scan.exposures}
     if plan.steps or any(not one.protect for one in stack.components):
-        plan = engine.plan(_protected(stack, found), answers)
-        everyone = engine.plan(_protected(stack, {}), answers)
+        plan = engine.plan(with_present_levels(stack, found), answers)
+        everyone = engine.plan(with_present_levels(stack, {}), answers)
         there = {_ends(arrow) for arrow in plan.arrows}
         plain = tuple(
             replace(
@@ -42,30 +43,6 @@ def plan_of_connections(engine: Engine, scan: Scan, stack: Stack, answers: Answe
         plan = replace(plan, arrows=(*plan.arrows, *plain))
     asked = {arrow.probe for arrow in plan.arrows}
     return replace(plan, probes=tuple(probe for probe in plan.probes if probe.id in asked))
-
-
-def _protected(stack: Stack, found: Mapping[str, Exposure]) -> Stack:
-    """The stack with the protection that the scan found; TLS where nothing is known."""
-    parts = (
-        replace(one, protect=_protection(one, found[one.key]) if one.key in found else ("tls",))
-        for one in stack.components
-    )
-    return replace(stack, components=tuple(parts))
-
-
-def _protection(one: ComponentSpec, found: Exposure) -> tuple[Protection, ...]:
-    """The protection that a component has, by the scan.
-
-    A server that rejects clients without a certificate never asks for a password: there the stack says it.
-    """
-    if not found.tls:
-        return ()
-    parts: list[Protection] = ["tls"]
-    if found.password or (found.client_certificate and "basic_auth" in one.protect):
-        parts.append("basic_auth")
-    if found.client_certificate:
-        parts.append("client_cert")
-    return tuple(parts)
 
 
 def _ends(arrow: Arrow) -> tuple[str, ...]:

@@ -314,7 +314,7 @@ and your own answers ('w', at the end)."""
                 "Restart this lab?",
                 f"Everything that the lab changed on {inline(self._session.where, 100)} is undone, and no step counts as done.",
                 yes="Restart",
-                no="Cancel",
+                no="Continue the lab",
                 careful=True,
             ),
             answered,

@@ -52,7 +52,7 @@ def ask_to_end_practice(app: Wizard) -> None:
             "This stops the practice programs and removes their folders with everything in them. "
             "'Practise' creates new ones at any time.",
             yes="End practice",
-            no="Cancel",
+            no="Keep practising",
             careful=True,
         ),
         lambda yes: app.stack_session.stop_practice() if yes else None,
@@ -74,7 +74,7 @@ def open_lab(app: Wizard, lab: str) -> None:
                 "Start this lab?",
                 f"{inline(words[:1].upper() + words[1:], 300)}. This lab starts from the beginning, so that would be lost.",
                 yes="Start the lab",
-                no="Cancel",
+                no="Keep what is there",
                 careful=True,
             ),
             lambda yes: app.stack_session.begin_lab(lab, opened, anew=True) if yes else None,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
+
+from textual.content import Content
 
 from screens.dialogs.base import ConfirmDialog
 from screens.routes import MapView, Route
+from screens.state_styles import inline
 
 if TYPE_CHECKING:
     from screens.interface import Wizard
+    from wizard.model import RunRecord
 
 
 def show_current_connections(app: Wizard) -> None:
@@ -35,7 +40,7 @@ def ask_to_stop(app: Wizard) -> None:
             "Stop the run?",
             "Firescreen finishes the current change, rolls back what was done so far, and closes.",
             yes="Stop and roll back",
-            no="Continue",
+            no="Continue the run",
             careful=True,
         ),
         lambda yes: app.stop_and_leave() if yes else None,
@@ -43,14 +48,35 @@ def ask_to_stop(app: Wizard) -> None:
 
 
 def ask_to_undo(app: Wizard, run: str) -> None:
-    """Asks, then undoes a run."""
+    """Asks, naming the run, then undoes it."""
+    app.ask(app.client.history, lambda records: _ask_to_undo(app, run, records))
+
+
+def _ask_to_undo(app: Wizard, run: str, records: tuple[RunRecord, ...]) -> None:
+    record = next((each for each in records if each.run == run), None)
+    named = (
+        f"{inline(record.title, 200)}, {time.strftime('%Y-%m-%d %H:%M', time.localtime(record.started))}"
+        if record
+        else f"run {inline(run, 60)}"
+    )
     app.push_screen(
         ConfirmDialog(
             "Undo this run?",
-            "Every file gets its previous content, mode and owner, and the services that use it are restarted. "
-            "A file that has changed since the run is left as it is, and named.",
+            Content.assemble(
+                (named, "bold"),
+                "\n\nEvery file gets its previous content, mode and owner, and the services that use it are restarted. "
+                "A file that has changed since the run is left as it is, and named.",
+            ),
             yes="Undo",
-            no="Cancel",
+            no="Keep the run",
         ),
         lambda yes: app.open_page(Route.RUN, replace=True) if yes and app.runs.undo(run) else None,
     )
+
+
+def say_how_to_stop(app: Wizard) -> None:
+    """What Ctrl+C says, which neither copies nor closes here."""
+    if app.runs.working:
+        app.notify("'x' stops the run and rolls back. Ctrl+Q also closes the wizard.", timeout=12)
+    else:
+        app.notify("Ctrl+Q closes the wizard.")

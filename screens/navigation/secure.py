@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from screens.dialogs.base import ConfirmDialog
@@ -15,6 +17,13 @@ if TYPE_CHECKING:
 
 def secure(app: Wizard) -> None:
     """Opens the choices once the scan is there, and with the privileges that changes need."""
+    if app.session.renew:
+        app.session = replace(app.session, renew=frozenset(), plan=None)
+    with_privileges(app, lambda: app.open_page(Route.CHOICES))
+
+
+def with_privileges(app: Wizard, then: Callable[[], None]) -> None:
+    """Calls `then` once the scan is there, and with the privileges that changes need."""
     session = app.session
     if session.busy or session.scan is None:
         app.notify("The scan is still running. Try again in a moment.")
@@ -38,7 +47,7 @@ def secure(app: Wizard) -> None:
                 yes="Use sudo",
                 no="Cancel",
             ),
-            lambda yes: _ask_sudo(app) if yes else None,
+            lambda yes: _ask_sudo(app, then) if yes else None,
         )
         return
     if logins := logins_without_root(app):
@@ -51,10 +60,10 @@ def secure(app: Wizard) -> None:
                 yes="Use sudo",
                 no="Cancel",
             ),
-            lambda yes: _use_sudo(app, tuple(host for host, _ in logins)) if yes else None,
+            lambda yes: _use_sudo(app, tuple(host for host, _ in logins), then) if yes else None,
         )
         return
-    app.open_page(Route.CHOICES)
+    then()
 
 
 def logins_without_root(app: Wizard) -> tuple[tuple[str, str], ...]:
@@ -70,9 +79,9 @@ def logins_without_root(app: Wizard) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _use_sudo(app: Wizard, names: tuple[str, ...]) -> None:
+def _use_sudo(app: Wizard, names: tuple[str, ...], then: Callable[[], None]) -> None:
     app.stack_session.use_sudo(names)
-    app.stack_session.after_scan(lambda: secure(app))
+    app.stack_session.after_scan(lambda: with_privileges(app, then))
 
 
 def needs_root(app: Wizard) -> bool:
@@ -87,9 +96,9 @@ def needs_root(app: Wizard) -> bool:
     return False
 
 
-def _ask_sudo(app: Wizard) -> None:
+def _ask_sudo(app: Wizard, then: Callable[[], None]) -> None:
     error = app.stack_session.become_root()
     if error:
         app.show_error(error)
     else:
-        app.stack_session.after_scan(lambda: secure(app))
+        app.stack_session.after_scan(lambda: with_privileges(app, then))

@@ -130,8 +130,8 @@ it is made. If verification fails at the end, everything is rolled back."""
         session = self.firescreen.session
         if session.plan is not None:
             self._have(session.plan)
-        elif session.stack is not None:
-            stack, answers = session.stack, session.answers
+        elif (stack := session.wanted) is not None:
+            answers = session.answers
             self.firescreen.ask(
                 lambda: self.firescreen.client.planned(stack, answers), self._made, self._refused
             )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.events import Key
 from textual.message import Message
 from textual.widgets import Input, Static
 
@@ -18,6 +19,17 @@ from screens.widgets.choice import Choice
 
 if TYPE_CHECKING:
     from wizard.model import Question
+
+
+class _Text(Input):
+    """A line of text. '?' is the help's key here as everywhere: only a password may hold it."""
+
+    def on_key(self, event: Key) -> None:
+        """Opens the help."""
+        if event.key == "question_mark" and not self.password:
+            event.prevent_default()
+            event.stop()
+            self.app.simulate_key("f1")
 
 
 class Field(Vertical):
@@ -64,7 +76,7 @@ class Field(Vertical):
         if self.question.kind == "choice":
             yield Choice(self.question.choices, self.value)
         else:
-            yield Input(
+            yield _Text(
                 value=self.value,
                 password=self.question.kind == "password",
                 type="integer" if self.question.kind == "number" else "text",

@@ -1,0 +1,340 @@
+"""Everything is found: in the palette by the words that people type, on the inventory as actions, help by one key."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.system_commands import SystemCommandsProvider
+from textual.widgets import Input
+
+from screens.app import FirescreenApp, make_app
+from screens.dialogs.glossary import GlossaryDialog
+from screens.dialogs.help import HelpDialog
+from screens.dialogs.manual import ManualDialog
+from screens.engine_client import pictures
+from screens.inventory import InventoryPage
+from screens.navigation.runs import ask_to_undo
+from screens.run.screen import RunPage
+from screens.run_state import begin
+from screens.widgets.field import Field
+from tests.screens.helpers import QuietEngine, engine, until
+from wizard.engine import Exposure, InventoryItem, Scan
+from wizard.errors import HostError
+from wizard.model import (
+    Answers,
+    ComponentSpec,
+    Facts,
+    HostSpec,
+    Plan,
+    Question,
+    RunRecord,
+    Setting,
+    Stack,
+)
+from wizard.workspace import Workspace
+
+HERE = HostSpec(name="srv1", connect="practice")
+
+
+def level(component: str, *, tls: bool = True, password: bool = True, client: bool = False) -> Exposure:
+    """A component as a scan finds it."""
+    return Exposure(
+        host="srv1",
+        component=component,
+        address="127.0.0.1:9100",
+        version="1",
+        manager="",
+        unit=component,
+        tls=tls,
+        password=password,
+        client_certificate=client,
+        state="secured" if tls else "open",
+        words="",
+    )
+
+
+class Secured(QuietEngine):
+    """Two components, one of them secured; plans nothing, and notes what was asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.workspace = Workspace(folder).ensure()
+        self.planned: list[tuple[Stack, Answers]] = []
+        self.seen: tuple[Exposure, ...] = (
+            level("node_exporter", client=True),
+            level("prometheus", tls=False, password=False),
+        )
+
+    def scan(self, stack: Stack | None = None, **_: object) -> Scan:
+        """The two."""
+        found = Stack(
+            hosts=(HERE,),
+            components=(
+                ComponentSpec(host="srv1", name="node_exporter", protect=("tls",)),
+                ComponentSpec(host="srv1", name="prometheus", protect=("tls", "basic_auth")),
+            ),
+        )
+        return Scan(stack=stack or found, facts=Facts({}), exposures=self.seen, findings=())
+
+    def plan(self, stack: Stack, answers: Answers) -> Plan:
+        """Notes what is wanted."""
+        self.planned.append((stack, answers))
+        return Plan(stack=stack, facts=Facts({}), steps=(), probes=())
+
+    def inspect(self, stack: Stack) -> Facts:
+        """Nothing."""
+        return Facts({})
+
+    def inventory(self, stack: Stack, facts: Facts) -> tuple[InventoryItem, ...]:
+        """One of each kind."""
+        return tuple(
+            InventoryItem(
+                kind=kind,
+                name="x",
+                for_whom="srv1",
+                host="srv1",
+                path=f"/x/{kind}",
+                mode=0o600,
+                not_after=0,
+                note="",
+            )
+            for kind in ("authority", "certificate", "user")
+        )
+
+
+async def best(app: FirescreenApp, words: str) -> str:
+    """The first line of the palette for what is typed: its own title, or that of the command it stands for."""
+    provider = SystemCommandsProvider(app.screen, None)
+    hits = [hit async for hit in provider.search(words)]
+    assert hits, words
+    top = max(hits, key=lambda hit: hit.score)
+    titles = {one.title for one in app.get_system_commands(app.screen) if one.discover}
+    named = (top.help or "").partition(":")[0]
+    return named if named in titles else str(top.text)
+
+
+WORDS = (
+    ("renew", "Renew certificates"),
+    ("expire", "Renew certificates"),
+    ("expir", "Renew certificates"),
+    ("password", "Change the password"),
+    ("rotate", "Change the password|Rotate the CA|Renew certificates"),
+    ("rotate ca", "Rotate the CA"),
+    ("new ca", "Rotate the CA"),
+    ("rollback", "History"),
+    ("roll back", "History"),
+    ("undo", "History"),
+    ("revert", "History"),
+    ("dark", "Dark mode|Dark theme"),
+    ("theme", "Change theme|Dark theme|Light theme|High contrast theme"),
+    ("colours", "Change theme"),
+    ("screenshot", "Screenshot as SVG|Screenshot as PNG"),
+    ("png", "Screenshot as PNG"),
+    ("manual", "Manual"),
+    ("documentation", "Manual"),
+    ("help", "Help"),
+    ("keys", "Help|Certificates and users"),
+    ("inventory", "Certificates and users"),
+    ("demo", "Practise"),
+    ("sandbox", "Practise"),
+    ("tutorial", "Follow a lab"),
+    ("ssh", "Other hosts"),
+    ("curl", "Probe console"),
+    ("refresh", "Rescan"),
+    ("exit", "Quit"),
+)
+"""What people type, and the commands that may come first."""
+
+
+async def test_the_palette_finds_things_by_the_words_that_people_type() -> None:
+    app = make_app(build=engine())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "No Prometheus component was found")
+        found = {words: await best(app, words) for words, _ in WORDS}
+        assert {words: found[words] for words, titles in WORDS if found[words] not in titles.split("|")} == {}
+
+
+async def secured(tmp_path: Path, keys: Callable[[FirescreenApp], None]) -> tuple[Stack, Answers]:
+    """What is planned after something was chosen on a stack of which one component is secured."""
+    one = Secured(tmp_path)
+    app = make_app(build=engine(one))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "node_exporter")
+        keys(app)
+        await until(pilot, "There is nothing to change")
+        assert app.session.stack is not None
+        assert app.session.stack.components[1].protect == ("tls", "basic_auth"), "the choices stay"
+    return one.planned[-1]
+
+
+@pytest.mark.parametrize(
+    ("title", "what"),
+    [
+        ("Renew certificates", "certificates"),
+        ("Change the password", "passwords"),
+        ("Rotate the CA", "ca"),
+    ],
+)
+async def test_a_replacement_plans_the_present_levels_and_nothing_new(
+    title: str, what: str, tmp_path: Path
+) -> None:
+    def chosen(app: FirescreenApp) -> None:
+        next(one for one in app.get_system_commands(app.screen) if one.title == title).callback()
+
+    stack, answers = await secured(tmp_path, chosen)
+    assert answers.renew == {what}
+    assert [set(one.protect) for one in stack.components] == [{"tls", "basic_auth", "client_cert"}, set()]
+
+
+async def test_the_inventory_replaces_what_it_lists(tmp_path: Path) -> None:
+    one = Secured(tmp_path)
+    app = make_app(build=engine(one))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "node_exporter")
+        for key, what in (("n", "certificates"), ("p", "passwords"), ("a", "ca")):
+            app.push_screen(InventoryPage())
+            await until(pilot, "Rotate the CA")
+            await pilot.press(key)
+            await until(pilot, "There is nothing to change")
+            assert one.planned[-1][1].renew == {what}
+            await pilot.press("escape", "escape")
+
+
+async def test_choosing_levels_afterwards_replaces_nothing(tmp_path: Path) -> None:
+    app = make_app(build=engine(Secured(tmp_path)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "node_exporter")
+        app.session = replace(app.session, renew=frozenset({"ca"}))
+        app.open_menu_entry("secure")
+        assert not app.session.renew
+
+
+async def test_nothing_secured_is_nothing_to_replace(tmp_path: Path) -> None:
+    one = Secured(tmp_path)
+    one.seen = one.seen[1:]
+    app = make_app(build=engine(one))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "prometheus")
+        app.session = replace(
+            app.session, stack=replace(app.session.stack or Stack(hosts=(), components=()), components=())
+        )
+        next(one for one in app.get_system_commands(app.screen) if one.title == "Rotate the CA").callback()
+        await until(pilot, "There is nothing to")
+        assert not one.planned
+
+
+async def test_manual_glossary_and_help_open(tmp_path: Path) -> None:
+    app = make_app(build=engine())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "No Prometheus component was found")
+        for title, dialog in (("Manual", ManualDialog), ("Glossary", GlossaryDialog), ("Help", HelpDialog)):
+            next(one for one in app.get_system_commands(app.screen) if one.title == title).callback()
+            await until(pilot, lambda dialog=dialog: isinstance(app.screen, dialog))  # type: ignore[misc]
+            await pilot.press("escape")
+
+
+async def test_a_picture_is_saved_as_svg_and_png(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    converter = tmp_path / "rsvg-convert"
+    converter.write_text('#!/bin/sh\nprintf PNG > "$4"\n')
+    converter.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    app = make_app(build=engine(Secured(tmp_path / "workspace")))
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(pilot, "node_exporter")
+        for form, begin_of in (("SVG", b"<svg"), ("PNG", b"PNG")):
+            title = f"Screenshot as {form}"
+            next(one for one in app.get_system_commands(app.screen) if one.title == title).callback()
+            reports = tmp_path / "workspace" / "reports"
+            await until(pilot, partial(_any, reports, f"*.{form.lower()}"))
+            (saved,) = reports.glob(f"*.{form.lower()}")
+            assert saved.read_bytes().startswith(begin_of)
+            assert saved.stat().st_mode & 0o077 == 0 or form == "PNG"
+
+
+def _any(folder: Path, pattern: str) -> bool:
+    return any(folder.glob(pattern))
+
+
+def test_without_a_converter_the_svg_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(HostError, match="no program on this machine") as told:
+        pictures.save(Workspace(tmp_path), "<svg/>", "png")
+    assert Path(told.value.where).read_text() == "<svg/>"
+
+
+@pytest.mark.parametrize("key", ["question_mark", "f1"])
+async def test_one_key_is_help_on_pages_in_fields_and_in_dialogs(key: str, tmp_path: Path) -> None:
+    app = make_app(build=engine(Secured(tmp_path)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "node_exporter")
+        await pilot.press(key)
+        await until(pilot, "Help · Home")
+        await pilot.press(key)
+        app.push_screen(ManualDialog())
+        await until(pilot, lambda: isinstance(app.screen, ManualDialog))
+        await pilot.press(key)
+        await until(pilot, "Help · Manual")
+        await pilot.press("escape", "escape")
+        question = Question(
+            setting=Setting("users", "name"), title="User name", why="", more="", kind="text", default="x"
+        )
+        form = Field(question, "x", why="")
+        await app.screen.mount(form)
+        form.enter()
+        await pilot.press(key)
+        await until(pilot, "Help · Home")
+        assert form.query_one(Input).value == "x"
+
+
+async def test_a_password_may_hold_a_question_mark(tmp_path: Path) -> None:
+    app = make_app(build=engine(Secured(tmp_path)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "node_exporter")
+        question = Question(
+            setting=Setting("users", "password"), title="P", why="", more="", kind="password", default=""
+        )
+        form = Field(question, "", why="")
+        await app.screen.mount(form)
+        form.enter()
+        await pilot.press("question_mark")
+        await until(pilot, lambda: form.query_one(Input).value == "?")
+
+
+async def test_ctrl_c_says_how_to_stop_the_run(tmp_path: Path) -> None:
+    one = Secured(tmp_path)
+    app = make_app(build=engine(one))
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until(pilot, "node_exporter")
+        await pilot.press("ctrl+c")
+        await until(pilot, "Ctrl+Q closes the wizard")
+        nothing: Any = None
+        app.runs.start(begin("apply"), lambda emit, cancel: one.apply(nothing, emit, cancel))
+        app.push_screen(RunPage())
+        try:
+            await until(pilot, "still at it")
+            await pilot.press("ctrl+c")
+            await until(pilot, "'x' stops the run")
+            assert app.runs.working
+        finally:
+            one.gate.set()
+        await until(pilot, lambda: not app.runs.working)
+
+
+async def test_the_undo_dialog_names_its_run(tmp_path: Path) -> None:
+    one = Secured(tmp_path)
+    title = "Password replaced (5 hosts)"
+    record = RunRecord(run="7", started=0.0, state="proven", title=title, changes=(), folder="/x")
+    one.history = lambda: (record,)  # type: ignore[method-assign]
+    app = make_app(build=engine(one))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "node_exporter")
+        ask_to_undo(app, "7")
+        text = await until(pilot, "Undo this run?")
+        assert "Password replaced (5 hosts), 1970-01-01" in text
+        assert "Keep the run" in text
