@@ -71,8 +71,7 @@ class FirescreenApp(Wizard):
         for theme in themes.OWN:
             self.register_theme(theme)
         remembered = client.remembered_theme()
-        known = remembered in self.available_themes
-        self.theme = remembered if known else themes.preferred(os.environ)
+        self.theme = remembered if remembered in self.available_themes else themes.preferred(os.environ)
 
     @cached_property
     def stack_session(self) -> StackSession:
@@ -333,6 +332,12 @@ class FirescreenApp(Wizard):
             from screens.navigation.runs import ask_to_stop
 
             ask_to_stop(self)
+
+    def action_dialog_help(self) -> None:
+        """The keys of every dialog, for the one on top."""
+        from screens.dialogs.help import open_dialog_help
+
+        open_dialog_help(self)
 
     def action_help_quit(self) -> None:
         """Ctrl+C."""

@@ -45,7 +45,7 @@ hash of a password; Prometheus reads the password from a file that only it can r
     InventoryPage #text { height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "renew('certificates')", "Renew certificates", tooltip="Replace every certificate"),
+        Binding("n", "renew('certificates')", "Renew", tooltip="Replace every certificate"),
         Binding("p", "renew('passwords')", "New password", tooltip="Replace the password on all hosts"),
         Binding("a", "renew('ca')", "Rotate the CA", tooltip="A new CA and new certificates"),
         Binding("r", "read", "Read again"),

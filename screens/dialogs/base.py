@@ -18,14 +18,6 @@ if TYPE_CHECKING:
     from screens.base_app import BaseApp
 
 Result = TypeVar("Result")
-HELP = "A dialog asks for one thing, or says it. Escape closes it and changes nothing."
-KEYS = (
-    ("←→ tab", "the next or the previous button or field"),
-    ("enter", "press the button that is marked"),
-    ("↑↓", "scroll a long text"),
-    ("esc", "close"),
-)
-"""(key, what it does) in every dialog."""
 
 
 class Dialog(ModalScreen[Result]):
@@ -49,7 +41,7 @@ class Dialog(ModalScreen[Result]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "refuse", "Close", show=False),
-        Binding("question_mark,f1", "help", "Help", show=False),
+        Binding("question_mark,f1", "app.dialog_help", "Help", show=False),
         Binding("left", "app.focus_previous", "Previous", show=False),
         Binding("right", "app.focus_next", "Next", show=False),
         Binding("up", "scroll(-1)", "Up", show=False),
@@ -77,12 +69,6 @@ class Dialog(ModalScreen[Result]):
     def action_scroll(self, lines: int) -> None:
         """Moves the text where it is longer than the screen."""
         self.query_one(".text", VerticalScroll).scroll_relative(y=lines, animate=False)
-
-    def action_help(self) -> None:
-        """The keys of every dialog."""
-        from screens.dialogs.help import HelpDialog
-
-        self.app.push_screen(HelpDialog(self.title_text(), HELP, KEYS))
 
     def title_text(self) -> str:
         """What stands on the border."""

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from screens.dialogs.base import Dialog
 from screens.state_styles import fit
+
+if TYPE_CHECKING:
+    from screens.base_app import BaseApp
+
+DIALOG = "A dialog asks for one thing, or says it. Escape closes it and changes nothing."
+KEYS = (
+    ("←→ tab", "the next or the previous button or field"),
+    ("enter", "press the button that is marked"),
+    ("↑↓", "scroll a long text"),
+    ("esc", "close"),
+)
+"""(key, what it does) in every dialog."""
 
 
 class HelpDialog(Dialog[None]):
@@ -18,6 +33,8 @@ class HelpDialog(Dialog[None]):
     """
 
     DEFAULT_CSS = "HelpDialog .text { scrollbar-gutter: stable; }"
+    # The key that opened it closes it too.
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark,f1", "refuse", "Close", show=False)]
 
     def __init__(self, title: str, text: str, keys: tuple[tuple[str, str], ...]) -> None:
         super().__init__()
@@ -64,6 +81,8 @@ class HelpDialog(Dialog[None]):
         """Closes."""
         self.dismiss(None)
 
-    def action_help(self) -> None:
-        """The key that opened it closes it too."""
-        self.dismiss(None)
+
+def open_dialog_help(app: BaseApp) -> None:
+    """Opens the keys of every dialog, for the dialog on top."""
+    if isinstance(app.screen, Dialog):
+        app.push_screen(HelpDialog(app.screen.title_text(), DIALOG, KEYS))
