@@ -87,7 +87,7 @@ def _stacks(app: Wizard) -> Iterable[Command]:
         "Practise",
         "Start and open the practice stack",
         lambda: app.open_menu_entry("practise"),
-        ("Practice stack", "Sandbox", "Demo", "Try it"),
+        ("Practice stack", "Playground", "Demo", "Try it"),
     )
     yield Command(
         "Practise with the whole stack",

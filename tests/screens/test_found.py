@@ -142,7 +142,7 @@ WORDS = (
     ("keys", "Help|Certificates and users"),
     ("inventory", "Certificates and users"),
     ("demo", "Practise"),
-    ("sandbox", "Practise"),
+    ("playground", "Practise"),
     ("tutorial", "Follow a lab"),
     ("ssh", "Other hosts"),
     ("curl", "Probe console"),
