@@ -37,10 +37,8 @@ class PortQuestions:
             host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         except ValueError:
             return ""
-        if not host:
-            return ""
-        if self._view.of.contained and _LOOPBACK.fullmatch(host):
-            return "localhost-in-container"
+        if not host or (self._view.of.contained and _LOOPBACK.fullmatch(host)):
+            return "localhost-in-container" if host else ""
         try:
             greeting = _greeting(self._view.connected(host, port))
         except ConnectionRefusedError:
