@@ -116,8 +116,11 @@ def volume(node: Node) -> Volume | None:
             kind=fields.get("type", "volume"),
         )
     text = text_of(node)
-    if not text:
-        return None
+    return short_volume(text) if text else None
+
+
+def short_volume(text: str) -> Volume:
+    """`[source:]target[:options]`."""
     parts = parted(text)
     if len(parts) == 1:
         return Volume("", parts[0], kind="volume")
@@ -125,7 +128,7 @@ def volume(node: Node) -> Volume | None:
         # A drive of Windows.
         parts = [f"{parts[0]}:{parts[1]}", *parts[2:]]
     options = tuple(parts[2].split(",")) if len(parts) > 2 else ()
-    kind = "bind" if parts[0].startswith((".", "/", "~", "$")) or ":" in parts[0] else "volume"
+    kind = "bind" if parts[0].startswith((".", "/", "~", "$", "%")) or ":" in parts[0] else "volume"
     return Volume(parts[0], parts[1] if len(parts) > 1 else "", "ro" in options, kind, options)
 
 

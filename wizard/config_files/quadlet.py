@@ -1,0 +1,203 @@
+"""Podman's quadlets (`NAME.container`): read, and edited line by line.
+
+A quadlet is a systemd unit with a section [Container], from which Podman's generator makes a service. Promises that only
+the lines of the flag, the mount, the published port and the healthcheck change. Specifiers (`%h`) and variables in a value
+are systemd's and stay; `%` and `$` of a new value are doubled.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wizard.config_files import unit_settings
+from wizard.config_files.compose import healthcheck, values
+from wizard.config_files.compose.edits import Change
+from wizard.config_files.compose.forms import Mount
+from wizard.config_files.compose.values import Port, Volume
+from wizard.config_files.shell_syntax import find_flag, split, with_flag
+from wizard.config_files.systemd_unit import quote
+from wizard.config_files.unit_settings import Setting
+from wizard.errors import ConfigError
+
+_SECTION = "[Container]"
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_SHELLS = ("sh", "bash", "ash", "dash")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quadlet:
+    """What a quadlet says of its container."""
+
+    image: str = ""
+    command: tuple[str, ...] | None = None
+    """The words of Exec=; None where the image's own command counts."""
+    entrypoint: str = ""
+    container_name: str = ""
+    """'' for `systemd-NAME`."""
+    user: str = ""
+    volumes: tuple[Volume, ...] = ()
+    ports: tuple[Port, ...] = ()
+    networks: tuple[str, ...] = ()
+    healthcheck: str = ""
+
+
+def read(text: str) -> Quadlet:
+    """Reads the text of a `.container` file."""
+    found = _container(text)
+
+    def last(key: str) -> str:
+        return next((each.value for each in reversed(found) if each.key == key), "")
+
+    def every(key: str) -> list[str]:
+        return [each.value for each in found if each.key == key and each.value]
+
+    command = _words(last("Exec")) if any(each.key == "Exec" for each in found) else None
+    return Quadlet(
+        image=last("Image"),
+        command=command,
+        entrypoint=last("Entrypoint"),
+        container_name=last("ContainerName"),
+        user=last("User"),
+        volumes=tuple(values.short_volume(each) for each in every("Volume")),
+        ports=tuple(values.short_port(each) for each in every("PublishPort")),
+        networks=tuple(every("Network")),
+        healthcheck=_plain(last("HealthCmd")),
+    )
+
+
+def edit(text: str, change: Change) -> str:
+    """The file with what is wanted; the same text where all is so.
+
+    Args:
+        text: the file.
+        change: as for a compose project; an image's own healthcheck is not changed here.
+
+    Raises:
+        ConfigError: something cannot be changed safely.
+    """
+    if not _container(text):
+        raise ConfigError(
+            "there is no section [Container] in it", todo="Check whether this is the .container file"
+        )
+    if change.flags:
+        text = _with_flags(text, change)
+    for mount in change.mounts:
+        text = _with_mount(text, mount)
+    for index in range(len(read(text).ports)):
+        text = _on_loopback(text, index, change.loopback)
+    return _with_healthcheck(text, change)
+
+
+def _with_flags(text: str, change: Change) -> str:
+    present = [each for each in _container(text) if each.key == "Exec"]
+    shown = _words(present[-1].value) if present else change.image_command
+    missing = {name: value for name, value in change.flags.items() if _values(shown, name) != [value]}
+    if not missing:
+        return text
+    program = read(text).entrypoint or (shown[0] if shown else "")
+    if program.rsplit("/", 1)[-1] in _SHELLS:
+        names = " ".join(f"--{name}={value}" for name, value in missing.items())
+        raise ConfigError(
+            f"the container is started by a shell script ({program})",
+            todo=f"Add {names} to the script yourself",
+        )
+    if not present:
+        words = list(change.image_command)
+        for name, value in missing.items():
+            words = with_flag(words, flag=name, value=value)
+        return _added(text, f"Exec={' '.join(map(quote, words))}", behind=("Image",))
+    for name, value in missing.items():
+        text = _with_flag(text, name, quote(f"--{name}={value}"))
+    return text
+
+
+def _with_flag(text: str, name: str, argument: str) -> str:
+    """The last Exec= with a flag replaced where it stands, or added at its end."""
+    line = [each for each in _container(text) if each.key == "Exec"][-1]
+    written = text[line.start : line.end]
+    begin = written.index("=") + 1
+    # The words stand where a blank is put in place of each continuation: the length stays.
+    words = split(re.sub(r"\\(?=\r?\n)", " ", written[begin:]), c_escapes=True)
+    places = find_flag([word.text for word in words], name)
+    if not places:
+        return f"{text[: line.end]} {argument}{text[line.end :]}"
+    for number, (first, behind) in reversed(list(enumerate(places))):
+        start, end = begin + words[first].start, begin + words[behind - 1].end
+        if number:
+            start = begin + words[first - 1].end if first else start
+        written = written[:start] + (argument if number == 0 else "") + written[end:]
+    return text[: line.start] + written + text[line.end :]
+
+
+def _with_mount(text: str, mount: Mount) -> str:
+    for volume in read(text).volumes:
+        if posixpath.normpath(volume.target) != mount.target:
+            continue
+        if posixpath.normpath(volume.source) == posixpath.normpath(mount.source):
+            return text
+        raise ConfigError(
+            f"{mount.target} is mounted from {volume.source or 'a volume of its own'} already",
+            todo="Choose another folder in the container",
+        )
+    options = [*(["ro"] if mount.read_only else []), *([mount.selinux] if mount.selinux else [])]
+    parts = [mount.source, mount.target, *([",".join(options)] if options else [])]
+    return _added(text, "Volume=" + _doubled(":".join(parts)), behind=("Volume", "Exec", "Image"))
+
+
+def _on_loopback(text: str, index: int, ports: Sequence[int]) -> str:
+    line = [each for each in _container(text) if each.key == "PublishPort" and each.value][index]
+    port = values.short_port(line.value)
+    if port.host_ip in _LOOPBACK or not any(port.covers(each) for each in ports):
+        return text
+    return _replaced(text, line, f"127.0.0.1:{port.published}:{line.value.rsplit(':', 1)[-1]}")
+
+
+def _with_healthcheck(text: str, change: Change) -> str:
+    lines = [each for each in _container(text) if each.key == "HealthCmd"]
+    if change.demands is None or not lines or lines[-1].value in ("", "none"):
+        return text
+    present = ("CMD-SHELL", _plain(lines[-1].value))
+    wanted = healthcheck.mended(present, change.demands)
+    if wanted == present:
+        return text
+    command = wanted[1] if wanted[0] == "CMD-SHELL" else " ".join(wanted[1:])
+    return _replaced(text, lines[-1], _doubled(command))
+
+
+def _container(text: str) -> list[Setting]:
+    return [each for each in unit_settings.settings(text) if each.section == _SECTION]
+
+
+def _replaced(text: str, line: Setting, value: str) -> str:
+    return f"{text[: line.start]}{line.key}={value}{text[line.end :]}"
+
+
+def _added(text: str, line: str, *, behind: Sequence[str]) -> str:
+    """A new line behind the last one of the first of these keys that is there, or of the section."""
+    found = _container(text)
+    anchors = [[each for each in found if each.key == key] for key in behind]
+    end = next((each[-1].end for each in anchors if each), found[-1].end)
+    newline = "\r\n" if "\r\n" in text else "\n"
+    return f"{text[:end]}{newline}{line}{text[end:]}"
+
+
+def _words(value: str) -> tuple[str, ...]:
+    return tuple(_plain(word.text) for word in split(value, c_escapes=True))
+
+
+def _values(words: Sequence[str], flag: str) -> list[str]:
+    found = []
+    for first, behind in find_flag(words, flag):
+        found.append(words[first].partition("=")[2] if behind - first == 1 else words[behind - 1])
+    return found
+
+
+def _plain(text: str) -> str:
+    return text.replace("%%", "%").replace("$$", "$")
+
+
+def _doubled(text: str) -> str:
+    return text.replace("%", "%%").replace("$", "$$")
