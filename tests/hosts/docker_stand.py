@@ -217,12 +217,25 @@ class Docker:
     def stop(self) -> None:
         """Ends the daemon, and with it its containers."""
         if self._daemon is not None and self._daemon.poll() is None:
-            self._daemon.send_signal(signal.SIGTERM)
+            os.kill(self._inside, signal.SIGTERM)
             try:
                 self._daemon.wait(60)
             except subprocess.TimeoutExpired:
                 self._daemon.kill()
                 self._daemon.wait(20)
+
+    @property
+    def _inside(self) -> int:
+        """The daemon itself: the first process of its own process namespace. `unshare` takes no SIGTERM."""
+        assert self._daemon is not None
+        pid = self._daemon.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return int(children[0]) if children else pid
+
+    @property
+    def enter(self) -> list[str]:
+        """The words before a command that is to see the daemon's host: its network, and its processes alone."""
+        return ["nsenter", "--target", str(self._inside), "--net", "--pid", "--mount", "--"]
 
     def restart(self) -> None:
         """Ends the daemon and starts it again; containers come back as their restart policy says."""
@@ -242,7 +255,8 @@ class Docker:
             self._daemon = subprocess.Popen(
                 [
                     # Ends with this process, however that ends, and its containers with it.
-                    *("setpriv", "--pdeathsig", "TERM", "--", *self.network.enter),
+                    *("setpriv", "--pdeathsig", "KILL", "--", *self.network.enter),
+                    *("unshare", "--pid", "--mount-proc", "--fork", "--kill-child=TERM", "--"),
                     str(engine / "usr/sbin/dockerd"),
                     *("--host", f"unix://{self.socket}", "--config-file", str(self.folder / "daemon.json")),
                     *("--data-root", str(self.folder / "data"), "--exec-root", str(self.folder / "exec")),

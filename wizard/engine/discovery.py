@@ -25,6 +25,7 @@ from wizard.model import (
     HostFacts,
     HostSpec,
     PathInfo,
+    Service,
     Stack,
 )
 from wizard.service_managers import instances
@@ -116,10 +117,7 @@ def _with_names(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
 
 def _look(spec: HostSpec, stack: Stack, hosts: Hosts) -> HostFacts | AwayError:
     try:
-        protects = any(component.protect for component in stack.components)
-        return _host_facts(
-            spec, hosts, _wanted(stack, spec.name), _named(stack, spec.name), protects=protects
-        )
+        return _host_facts(spec, hosts, stack)
     except AwayError as error:
         return error
 
@@ -142,11 +140,15 @@ def _named(stack: Stack, host: str) -> dict[str, set[str]]:
     return found
 
 
-def _host_facts(
-    spec: HostSpec, hosts: Hosts, wanted: tuple[str, ...], named: dict[str, set[str]], *, protects: bool
-) -> HostFacts:
+def _host_facts(spec: HostSpec, hosts: Hosts, stack: Stack) -> HostFacts:
+    wanted, named = _wanted(stack, spec.name), _named(stack, spec.name)
+    usual = {each.name: each for each in stack.components if each.host == spec.name and not each.unit}
+
+    def meant(service: Service) -> bool:
+        return service.component not in usual or usual[service.component].means(service.container)
+
     services = instances.labelled(
-        (hosts.described(service) for service in hosts.services(spec.name, wanted)), named
+        (hosts.described(service) for service in hosts.services(spec.name, wanted)), named, meant
     )
     connection = hosts.connection(spec.name)
     user, group, root = connection.identity()
@@ -162,7 +164,9 @@ def _host_facts(
         promtool=hosts.promtool(spec.name, services),
         clock=clock - time.time(),
         services=services,
-        callers=hosts.callers(spec.name, services) if protects else (),
+        callers=hosts.callers(spec.name, services)
+        if any(component.protect for component in stack.components)
+        else (),
     )
 
 

@@ -193,14 +193,14 @@ def _entry(key: str, number: int, change: Change) -> Entry:
 
 
 def _kept(service: Service) -> Service:
-    """A service without what may hold a secret: its flags, its unit, its container's health check."""
+    """A service without what may hold a secret: its flags, its unit, its container's command and health check."""
     box = service.container
     return replace(
         service,
         arguments=(),
         unit_text="",
         forward=None,
-        container=replace(box, healthcheck=()) if box is not None else None,
+        container=replace(box, command=(), healthcheck=()) if box is not None else None,
     )
 
 

@@ -45,7 +45,17 @@ def validate(
     asker = _asker(change, facts)
     if change.check == "blackbox-config" and asker is not None:
         _exporter_check(connection, change, staged, facts, asker)
-    if host.promtool and change.check in ("web-config", "prometheus-config") and asker is not None:
+    inside = any(
+        each.container is not None and each.config_file == change.path and each.active
+        for each in host.services
+    )
+    # What a container's configuration names lies in the container; its program says what it thinks of it.
+    if (
+        host.promtool
+        and change.check in ("web-config", "prometheus-config")
+        and asker is not None
+        and not inside
+    ):
         words = "web-config" if change.check == "web-config" else "config"
         ended = connection.run([*asker, host.promtool, "check", words, staged], timeout=60)
         # A promtool older than the component does not know the newest settings; our own check does.
@@ -73,7 +83,12 @@ def _exporter_check(
         (each for each in found if each.component == "blackbox_exporter" and each.config_file == change.path),
         None,
     )
-    if service is None or service.kind or not posixpath.isabs(service.program):
+    if (
+        service is None
+        or service.kind
+        or service.container is not None
+        or not posixpath.isabs(service.program)
+    ):
         return  # its program is none that can be started here
 
     def checked(path: str) -> Completed:

@@ -35,11 +35,12 @@ class Export:
         plan: for the stack, with its facts.
 
     Raises:
-        InputError: the stack protects nothing, or a host is out of Ansible's reach.
+        InputError: the stack protects nothing, holds a container, or a host is out of Ansible's reach.
     """
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        _refuse_containers(plan)
         self._picture = Picture(plan)
         self.playbook = Playbook(plan, self._picture)
         if not self._picture.turns:
@@ -186,6 +187,24 @@ class Export:
             if brought
             else "",
         )
+
+
+def _refuse_containers(plan: Plan) -> None:
+    """Whether a playbook can restart all that has to be.
+
+    Raises:
+        InputError: something runs in a container.
+    """
+    for component in plan.stack.components:
+        host = plan.facts.hosts.get(component.host)
+        service = host.service(component.name, component.unit) if host is not None else None
+        if service is not None and service.container is not None:
+            raise InputError(
+                f"{component.key} runs in container {service.container.name}, and a playbook for containers cannot be "
+                "exported yet",
+                where=plan.stack.source,
+                todo="Leave it out of the stack that is exported, and use `firescreen apply` for that host",
+            )
 
 
 def refuse_folder(folder: Path) -> None:

@@ -77,10 +77,8 @@ def dump(stack: Stack) -> str:
         entry = {"host": component.host, "name": component.name, "protect": list(component.protect)}
         if component.names:
             entry["names"] = list(component.names)
-        if component.unit:
-            entry["unit"] = component.unit
-        if component.service:
-            entry["service"] = component.service
+        named = ("unit", "service", "project", "container")
+        entry |= {key: value for key in named if (value := getattr(component, key))}
         entry |= _dumped(component)
         components.append(entry)
     users: dict[str, Any] = {}
@@ -131,6 +129,8 @@ def _stack(data: Mapping[str, Any], source: str) -> Stack:
                 names=tuple(entry.get("names", ())),
                 unit=entry.get("unit", "").removesuffix(".service"),
                 service=entry.get("service", ""),
+                project=entry.get("project", ""),
+                container=entry.get("container", ""),
                 client_auth_type=entry.get("client_auth_type", "RequireAndVerifyClientCert"),
                 client_allowed_sans=tuple(entry.get("client_allowed_sans", ())),
                 min_version=entry.get("min_version", ""),
@@ -258,6 +258,12 @@ def _check_component(stack: Stack, component: ComponentSpec, where: str) -> None
             "'unit' needs a connection to its host, and this host has `connect: manual`",
             where=where,
             todo="Leave 'unit' out, or name each program's host with an entry of its own",
+        )
+    if (component.project or component.container) and component.service != "docker":
+        raise StackError(
+            "'project' and 'container' are for a component in a container",
+            where=where,
+            todo="Add service: docker",
         )
     if "client_cert" in component.protect and "tls" not in component.protect:
         raise StackError(

@@ -81,7 +81,9 @@ class Container:
     state: str = ""
     """running, restarting, exited, created or paused."""
     restarts: int = 0
-    command: str = ""
+    command: tuple[str, ...] = ()
+    """Its own command (CMD), which is its image's where no Compose file says another."""
+    compose: str = ""
     """The command that runs Compose there, such as 'docker compose'; '' where there is none."""
     unchangeable: str = ""
     """Why Firescreen does not change it, a clause with the container as its subject; '' where it does."""
@@ -120,6 +122,15 @@ class Container:
             return ""
         rest = posixpath.normpath(path)[len(mount.target.rstrip("/")) :].lstrip("/")
         return posixpath.join(mount.source, rest) if rest else mount.source
+
+    def inside(self, path: str) -> str:
+        """The container's path of what the host has at an absolute path; '' where the container does not have it."""
+        held = [each for each in self.mounts if each.source and _within(path, each.source)]
+        mount = max(held, key=lambda each: len(each.source), default=None)
+        if mount is None:
+            return ""
+        rest = posixpath.normpath(path)[len(mount.source.rstrip("/")) :].lstrip("/")
+        return posixpath.join(mount.target, rest) if rest else mount.target
 
     def sees(self, path: str) -> bool:
         """Whether an absolute path leads to the same file in the container as on the host."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
+from wizard.model.containers import Container
 from wizard.redact import Secret
 
 Protection: TypeAlias = Literal["tls", "basic_auth", "client_cert"]
@@ -96,7 +97,11 @@ class ComponentSpec:
     unit: str = ""
     """Which one, where a host has several: the unit's name without `.service`; '' for the usual one."""
     service: str = ""
-    """'' for found out, or 'manual': restarts are left to the person."""
+    """'' for found out, 'manual': restarts are left to the person, or 'docker': it runs in a container."""
+    project: str = ""
+    """With service docker: the Compose project; '' for any."""
+    container: str = ""
+    """With service docker: the service of that project, or the container's name; '' for any."""
     client_auth_type: ClientAuth = "RequireAndVerifyClientCert"
     """How client certificates are demanded, where `protect` holds client_cert."""
     client_allowed_sans: tuple[str, ...] = ()
@@ -110,6 +115,14 @@ class ComponentSpec:
     """Alertmanager: whether the gossip between its peers is to be encrypted too."""
     files: OwnFiles = OwnFiles()
     """With certificates issued_by 'files': what the person already has."""
+
+    def means(self, box: Container | None) -> bool:
+        """Whether it may be what runs in this container (None: in none)."""
+        if self.service != "docker":
+            return True
+        if box is None or self.project not in ("", box.project):
+            return False
+        return self.container in ("", box.service, box.name)
 
     @property
     def key(self) -> str:

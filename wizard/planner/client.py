@@ -13,7 +13,7 @@ from wizard.components import component as find_component
 from wizard.errors import ConfigError, InputError
 from wizard.model import Facts, Finding, PlannedStep, Stack, StepKind, WriteFile
 from wizard.planner import (
-    container_changes,
+    containers,
     manual_commands,
     new_jobs,
 )
@@ -109,7 +109,7 @@ def plan_client(
             for address, plan in asked.items()
         ]
     if targets:
-        container_changes.refuse_unchangeable(client.service)
+        containers.refuse_unknown_client(client.service)
     _refuse_other_ports(client, now, targets)
     trust, narrow = work.trust_steps()
     return ClientPlan(

@@ -17,7 +17,7 @@ from wizard.model import (
     Service,
     UserSpec,
 )
-from wizard.planner import identity
+from wizard.planner import container_names, identity
 from wizard.planner.client_endpoints import Place, located, places
 from wizard.planner.participant import Participant
 from wizard.planner.server_facts import Server
@@ -58,24 +58,32 @@ class Client(Participant):
     def _own(self, name: str) -> str:
         """The path of a file beside its configuration, under a name of its own where another client's lies there."""
         shared = self.service.instance or comes_after(self.host, self.service, config_folder)
-        return posixpath.join(self.folder, f"{self.stem}-{name}" if shared else name)
+        return posixpath.join(self.own_folder, f"{self.stem}-{name}" if shared else name)
 
     @property
     def folder(self) -> str:
-        """Where its configuration lies, and with it its CA bundle, certificate and password."""
+        """Where its configuration lies."""
         return posixpath.dirname(self.service.config_file)
+
+    @property
+    def own_folder(self) -> str:
+        """Where its CA bundle, certificate and password lie: beside its configuration.
+
+        A container has a folder for them that it sees under the same path as its host.
+        """
+        return self.service.home if self.service.container is not None else self.folder
 
     @property
     def pair(self) -> tuple[str, str]:
         """The certificate and key that it shows to servers, if they are made here."""
         name = f"{self.stem}-client"
-        return tuple(posixpath.join(self.folder, f"{name}.{end}") for end in ("crt", "key"))  # type: ignore[return-value]
+        return tuple(posixpath.join(self.own_folder, f"{name}.{end}") for end in ("crt", "key"))  # type: ignore[return-value]
 
     @property
     def spare_pair(self) -> tuple[str, str]:
         """The same where `pair` is taken, or in use while it is replaced."""
         name = f"{self.stem}-client-2"
-        return tuple(posixpath.join(self.folder, f"{name}.{end}") for end in ("crt", "key"))  # type: ignore[return-value]
+        return tuple(posixpath.join(self.own_folder, f"{name}.{end}") for end in ("crt", "key"))  # type: ignore[return-value]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -107,11 +115,12 @@ class Client(Participant):
     def password_file(self, user: UserSpec) -> str:
         """The file that the password is read from at every request."""
         plain = self.service.component == "prometheus" and not self.service.instance
-        return posixpath.join(self.folder, f"{'' if plain else f'{self.stem}-'}{user.name}.password")
+        return posixpath.join(self.own_folder, f"{'' if plain else f'{self.stem}-'}{user.name}.password")
 
     def means(self, address: str, server: Server, *, scheme: str = "") -> bool:
         """Whether host:port, as this client has it, is that server as seen from the client's host."""
-        return identity.means(self.host, address, server.listener, scheme=scheme)
+        own = identity.Listener(self.host, self.service)
+        return container_names.means(self.service, own, address, server.listener, scheme=scheme)
 
     @property
     def config_kind(self) -> ContentKind:
@@ -139,16 +148,23 @@ class Client(Participant):
             files = self._files
             with located(self.host.spec.name, self.service.config_file):
                 included = scrape.included_files(self.content, folder=self.folder, files=files)
-            found |= {path: content for path in included if (content := files[path]) is not None}
+            found |= {
+                on_host(self.service, path): content
+                for path in included
+                if (content := files[path]) is not None
+            }
         return found
 
     @property
     def _files(self) -> dict[str, bytes | None]:
-        return {path: found.content if found else None for path, found in self.host.files.items()}
+        found = {path: state.content if state else None for path, state in self.host.files.items()}
+        box = self.service.container
+        inside = ((box.inside(path), content) for path, content in found.items()) if box is not None else ()
+        return found | {path: content for path, content in inside if path}
 
     def resolve(self, place: Place, named: str) -> str:
         """The absolute path of a file that a place names: relative paths begin where the place stands."""
-        return posixpath.join(posixpath.dirname(place.path) or self.folder, named)
+        return on_host(self.service, posixpath.join(posixpath.dirname(place.path) or self.folder, named))
 
     def places(self, texts: Mapping[str, bytes] | None = None) -> tuple[Place, ...]:
         """The places of its configuration: as it was read, or as `texts` (by path, all of it) has it.
@@ -166,3 +182,9 @@ class Client(Participant):
                 mine = places(self.service.component, content, folder=folder, files=files, major=major)
             found += mine if own else (replace(each, path=path) for each in mine if each.kind == "job")
         return tuple(found)
+
+
+def on_host(service: Service, path: str) -> str:
+    """The host's path of a file that a component names by an absolute path: a container has its own."""
+    box = service.container
+    return (box.on_host(path) if box is not None else "") or path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from wizard import endpoints
 from wizard.model import Facts, Finding
 from wizard.planner import identity, paths
 from wizard.planner.client_endpoints import Place
@@ -53,7 +54,19 @@ def _doubtful(
     return [
         (place, doubt)
         for place in places
-        for doubt in identity.doubtful(client.host, place.addresses, server.listener, hosts)
+        for doubt in identity.doubtful(client.host, _unsettled(client, place, server), server.listener, hosts)
+    ]
+
+
+def _unsettled(client: Client, place: Place, server: Server) -> list[str]:
+    """The addresses of a place that the host's resolver is asked about; a container's names are none of its."""
+    box = client.service.container
+    if box is None or not box.has_own_network:
+        return list(place.addresses)
+    return [
+        address
+        for address in place.addresses
+        if "." in endpoints.split(address)[0] and not client.means(address, server)
     ]
 
 

@@ -57,6 +57,13 @@ def servers(stack: Stack, facts: Facts) -> tuple[Server, ...]:
                 where=stack.source or spec.host,
                 todo=f"Install and start it (unmask its unit, where that is masked), or take {spec.key} out of the stack",
             )
+        if not spec.means(service.container):
+            which = " of the project ".join(part for part in (spec.container, spec.project) if part)
+            raise InputError(
+                f"{spec.name} on {spec.host} runs in no container{f' {which}' if which else ''}",
+                where=stack.source or spec.host,
+                todo="Start it, or correct service, project and container in its entry: firescreen scan --json names them",
+            )
         # What starts its program in a way of its own cannot be given a flag from here.
         unset = not service.is_manual and service.flags.kind == "manual" and not service.web_config
         if spec.service == "manual" or unset:

@@ -42,6 +42,10 @@ def names(targets: Sequence[Target]) -> dict[str, tuple[str, str]]:
 def _asked_for(server: Server, address: str, tls: Mapping[str, str]) -> tuple[str, str]:
     host, port = endpoints.split(address)
     name = tls.get("server_name", "")
+    box = server.service.container
+    if box is not None and box.has_own_network and not endpoints.is_same(address, server.address):
+        # A name of the container's own network, and perhaps another port than the published one.
+        return server.address, name or host
     if server.host.spec.connect in ("ssh", "incus") and ":" in host:
         # curl's --resolve takes no IPv6 address in the place of a name.
         return server.address, name or ("" if endpoints.is_same(address, server.address) else host)

@@ -17,13 +17,14 @@ from wizard.model import (
     Stack,
 )
 from wizard.planner import (
+    compose_edits,
     grafana,
     identity,
     plain_http_clients,
     systemd_credentials,
 )
 from wizard.planner import paths as layout
-from wizard.planner.client_facts import Client
+from wizard.planner.client_facts import Client, on_host
 from wizard.planner.server_facts import Server
 
 
@@ -36,6 +37,7 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     return _together(
         _stack_files(stack, facts),
         grafana.wanted_files(stack, facts),
+        compose_edits.wanted_files(facts) if servers else {},
         plain_http_clients.wanted_files(servers),
         systemd_credentials.wanted_files(servers),
     )
@@ -141,6 +143,9 @@ def _stack_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
             for name in ("ca", "users", "trust", "clients", "shared", "tools")
         ]
     }
+    for client in (*layout.scrapers(stack, facts), *layout.probers(stack, facts)):
+        if client.service.container is not None:
+            wanted.setdefault(client.host.spec.name, []).append(client.service.home)
     for server in layout.servers(stack, facts):
         folders = list(server.homes)
         folders += server.flag_folders
@@ -204,4 +209,4 @@ def _named_in(client: Client, path: str, content: bytes) -> list[str]:
         return []
     named += [tls.get(key, "") for tls, _ in said for key in ("ca_file", "cert_file", "key_file")]
     named += [basic.get("password_file", "") for _, basic in said]
-    return [posixpath.join(folder, name) for name in named if name]
+    return [on_host(client.service, posixpath.join(folder, name)) for name in named if name]

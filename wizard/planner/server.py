@@ -5,8 +5,8 @@ What a person already has (a certificate that serves, users, headers) stays; onl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from wizard.components import component as find_component
@@ -16,7 +16,7 @@ from wizard.model import Change, Facts, FileState, Finding, PlannedStep, Stack, 
 from wizard.planner import (
     alertmanager_cluster,
     client_authentication,
-    container_changes,
+    containers,
     plain_http_clients,
     server_certificates,
     service_flags,
@@ -66,6 +66,8 @@ class ServerPlan:
     """Reloads its unit by a signal, where the unit asks it by http."""
     credentials: PlannedStep | None = None
     """Has systemd hand it its files."""
+    flags: Mapping[str, str] = field(default_factory=dict)
+    """Of a server in a container: the flags that its Compose file is to have, with their values."""
     cluster: PlannedStep | None = None
     """Alertmanager: the TLS of its gossip."""
     warnings: tuple[Finding, ...] = ()
@@ -122,6 +124,7 @@ def plan_server(
         narrow=demand.narrow if demand else None,
         reload_command=plain_http_clients.reload_step(facts, server, restarts=turn == "restart"),
         credentials=credentials_step,
+        flags=service_flags.of_container(server, pair, was_tls=was_tls),
         cluster=cluster_step,
         warnings=(
             *web_configuration.weak(server, web_step, before),
@@ -137,7 +140,7 @@ def _there(facts: Facts, server: Server) -> tuple[FileState | None, web.WebConfi
     with located(server.spec.host, server.web_file):
         config = web.parse(before.content) if before is not None else None
     refuse_out_of_reach(server.service)
-    container_changes.refuse_unchangeable(server.service)
+    containers.refuse_unchangeable(server.service)
     credentials.refuse_no_owner(server)
     web_configuration.refuse_unsupported(server)
     return before, config

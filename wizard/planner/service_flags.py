@@ -33,7 +33,7 @@ def flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | Non
     if place.kind == "manual":
         _refuse_unreachable_flags(server, flag, wanted)
         return None
-    if not wanted:
+    if not wanted or place.kind == "compose":
         return None
     before, manager = server.host.files.get(place.path), manager_of(server.service)
     typed = manager.flag_commands(server.service, wanted=wanted, current=before)
@@ -63,6 +63,13 @@ def flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | Non
         ),
         changes=(*folders, written),
     )
+
+
+def of_container(server: Server, pair: Pair, *, was_tls: bool) -> dict[str, str]:
+    """The flags that the Compose file of a server in a container is to have; {} for any other server."""
+    if server.service.flags.kind != "compose":
+        return {}
+    return _wanted(server, pair, _web_flag(server), was_tls=was_tls)
 
 
 def _web_flag(server: Server) -> str:

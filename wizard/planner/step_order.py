@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from wizard.model import (
@@ -11,6 +11,7 @@ from wizard.model import (
     Probe,
 )
 from wizard.planner import (
+    compose_edits,
     service_actions,
 )
 from wizard.planner.client import ClientPlan
@@ -27,18 +28,20 @@ def ordered(
     is re-read at once comes when the clients have all that will be asked of them; what only the old ones needed
     goes last.
     """
-    cold = [server for server in servers if not server.server.service.web_config]
-    hot = [server for server in servers if server.server.service.web_config]
+    cold, hot = _by_web_config(servers)
     restarts = [server for server in servers if server.turn == "restart"]
     own = [server for server in restarts if server.server.spec.name == "prometheus"]
-    turned = {server.server.key for server in restarts if server not in own}
+    others = [server for server in restarts if server not in own]
+    turned = {server.server.key for server in others}
     # The Prometheus that turns comes last: from that moment on, every second counts.
     turning = sorted(clients, key=lambda client: client.client.service.component == "prometheus")
+    compose = compose_edits.ComposeEdits(servers, clients)
     prepared = [
         step
         for server in cold
         for step in _steps(server.web, server.cluster, server.flag, server.credentials, server.reload_command)
     ]
+    prepared += compose.first()
     told = [step for client in clients for step in (*client.trust, *present(client.config))]
     for server in hot:
         told += _steps(server.cluster, server.credentials, server.reload_command)
@@ -57,22 +60,37 @@ def ordered(
         *reloads,
         # They ask by https now, so that the password is on no wire before the server proves who it is. A client
         # that turns itself reads it when it starts.
-        tuple(client.login for client in clients if client.login is not None and client.client.key in turned),
         (
-            *(
-                service_actions.login(facts, client.client, client.login)
-                for client in clients
-                if client.login is not None and client.client.key not in turned
-            ),
-            *(service_actions.restart(facts, server.server) for server in restarts if server not in own),
+            *(client.login for client in clients if client.login is not None and client.client.key in turned),
+            *compose.turning(others),
+        ),
+        (
+            *_logins(facts, clients, turned),
+            *(service_actions.restart(facts, server.server) for server in others),
         ),
         # What is re-read with the next request: the clients know already.
-        tuple(step for server in hot if server.turn != "restart" for step in present(server.web)),
+        (
+            *(step for server in hot if server.turn != "restart" for step in present(server.web)),
+            *compose.turning(own),
+        ),
         # Prometheus itself turns last: the others are scraped by then.
         tuple(service_actions.restart(facts, server.server) for server in own),
         tuple(step for client in clients for step in client.narrow),
         tuple(step for server in servers for step in _narrowed(facts, server)),
     )
+
+
+def _by_web_config(servers: Sequence[ServerPlan]) -> tuple[list[ServerPlan], list[ServerPlan]]:
+    """Those that run without a web configuration, and those that have one."""
+    hot = [server for server in servers if server.server.service.web_config]
+    return [server for server in servers if server not in hot], hot
+
+
+def _logins(facts: Facts, clients: Sequence[ClientPlan], turned: Collection[str]) -> Iterator[PlannedStep]:
+    """The second edits of the clients that are not restarted, each with the reload that takes it up."""
+    for client in clients:
+        if client.login is not None and client.client.key not in turned:
+            yield service_actions.login(facts, client.client, client.login)
 
 
 def _narrowed(facts: Facts, server: ServerPlan) -> tuple[PlannedStep, ...]:

@@ -72,7 +72,7 @@ def _bare(connection: Connection, process: Process) -> Service:
         else program_facts.expanded(connection, process.arguments, folder=folder)
     )
     config = (
-        program_facts.flag(arguments, known.config_flag)
+        ""
         if process.container
         else program_facts.config_file(connection, known, program, arguments, folder=folder)
     )

@@ -122,7 +122,7 @@ def up_command(box: Container) -> list[str]:
     files = [word for path in box.compose_files for word in ("-f", path)]
     # Compose makes a project's name of its folder's otherwise.
     where = ["-p", box.project, "--project-directory", box.folder]
-    return [*box.command.split(), *files, *where, "up", "-d", "--no-deps", box.service]
+    return [*box.compose.split(), *files, *where, "up", "-d", "--no-deps", box.service]
 
 
 def _box(service: Service) -> Container:

@@ -47,7 +47,8 @@ done
 exit 0
 """
 _LABEL = "com.docker.compose."
-_TIMEOUT = 20.0
+_TIMEOUT = 60.0
+"""Seconds for the daemon: a busy one takes its time, and one that hangs is an error and not a host without containers."""
 SHELL_NAMES = (
     "sh",
     "bash",
@@ -163,7 +164,8 @@ def container(
         health=str((state.get("Health") or {}).get("Status", "")),
         state=str(state.get("Status", "")),
         restarts=int(inspected.get("RestartCount", 0)),
-        command=compose,
+        command=tuple(map(str, config.get("Cmd") or ())),
+        compose=compose,
     )
 
 
@@ -212,7 +214,7 @@ def _service(
         else FlagPlace("manual"),
         config_file=box.on_host(config) if config else "",
         web_config=(box.on_host(web) or web) if web else "",
-        home=posixpath.join(box.folder, "firescreen", box.service) if managed else known.home,
+        home=posixpath.join(box.folder, f"firescreen-{box.service}") if managed else known.home,
         pid=process.pid if process else int(inspected["State"].get("Pid", 0)),
         container=box,
     )
@@ -229,7 +231,7 @@ def _judged(box: Container, *, web: str, several: bool) -> Container:
         why = f"is one of several of the service {box.service}"
     elif box.is_compose and not box.compose_files:
         why = "was made by a Compose that does not say from which file"
-    elif box.is_compose and not box.command:
+    elif box.is_compose and not box.compose:
         why = "belongs to a Compose project, and neither `docker compose` nor docker-compose is installed"
     elif web and not box.on_host(web):
         why = f"has its web configuration {web} in its image"
@@ -288,7 +290,7 @@ def _scaled(found: Sequence[tuple[Component, Mapping[str, Any], Process | None]]
 
 def _owners(connection: Connection, pids: Sequence[int]) -> dict[int, tuple[int, int]]:
     """User and group number of each container's first process, as the host has them."""
-    ended = connection.run_script(_OWNERS, *(str(pid) for pid in pids if pid), timeout=10)
+    ended = connection.run_script(_OWNERS, *(str(pid) for pid in pids if pid), timeout=30)
     found = {}
     for line in ended.stdout.splitlines():
         words = line.split()
@@ -306,7 +308,7 @@ def _versions(connection: Connection, containers: Sequence[tuple[Mapping[str, An
     words = [word for pair in chosen.values() for word in pair]
     if not words:
         return {}
-    ended = connection.run_script(_VERSIONS, *words, timeout=5.0 + 5.0 * len(chosen))
+    ended = connection.run_script(_VERSIONS, *words, timeout=_TIMEOUT)
     said = dict(each.split("\x1f", 1) for each in ended.stdout.split("\x1e") if "\x1f" in each)
     return {
         image: program_facts.version_in(said.get(identity, "")) for image, (identity, _) in chosen.items()

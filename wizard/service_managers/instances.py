@@ -6,7 +6,7 @@ The usual one has no label, so that what names it stays as it is; each further o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from wizard.components import component as find_component
@@ -34,17 +34,20 @@ def told_apart(services: Sequence[Service]) -> tuple[Service, ...]:
 
 
 def labelled(
-    services: Iterable[Service], named: Mapping[str, Collection[str]] | None = None
+    services: Iterable[Service],
+    named: Mapping[str, Collection[str]] | None = None,
+    meant: Callable[[Service], bool] = lambda _: True,
 ) -> tuple[Service, ...]:
     """The services of one host, each with its `instance`.
 
     Args:
         named: units that a stack names, by component. What it names without a unit is the usual one of the rest.
+        meant: whether a service is what a stack means by the usual one of its component; such a one comes first.
     """
     found = tuple(services)
     wanted = {(component, unit) for component, units in (named or {}).items() for unit in units if unit}
     usual: dict[str, Service] = {}
-    for service in sorted(found, key=_rank):
+    for service in sorted(found, key=lambda service: (not meant(service), _rank(service))):
         if (service.component, service.unit) not in wanted:
             usual.setdefault(service.component, service)
     return tuple(
@@ -53,9 +56,11 @@ def labelled(
     )
 
 
-def _rank(service: Service) -> tuple[bool, int, int, str]:
+def _rank(service: Service) -> tuple[bool, bool, int, int, str]:
     """The usual one comes first: that runs, by its unit's name, its port, in the end the alphabet."""
     known = find_component(service.component)
     by_name = known.units.index(service.unit) if service.unit in known.units else len(known.units)
     usual_port = service.listen.rpartition(":")[2] == str(known.default_port)
-    return not service.active, by_name, int(not usual_port), service.unit
+    # Of another daemon, or one that does not answer.
+    unknown = service.kind == "container" and service.container is None
+    return not service.active, unknown, by_name, int(not usual_port), service.unit

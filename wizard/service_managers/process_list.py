@@ -32,6 +32,7 @@ for d in /proc/[0-9]*; do
     case "$(tr '\0' ' ' 2>/dev/null < "/proc/$p/cmdline")" in */wizard/service_managers/supervisor.py* | */wizard/services/supervise.py*) continue ;; esac
   printf '\036%s\037%s\037' "${d#/proc/}" "$(stat -c '%U:%G:%u:%g' "$d" 2>/dev/null)"
   while IFS= read -r line; do printf '%s ' "$line"; done 2>/dev/null < "$d/cgroup"
+  if [ -r "$d/ns/pid" ] && ! [ "$d/ns/pid" -ef /proc/self/ns/pid ]; then printf 'other-namespace '; fi
   printf '\037%s\037' "$(readlink "$d/exe" 2>/dev/null)"
   # Its parents, the nearest first: who would start it again.
   for level in 1 2 3 4 5; do
@@ -54,7 +55,9 @@ exit 0
 """
 # The kernel keeps 15 characters of a program's name.
 _KEPT = 15
-_CONTAINER = re.compile(r"docker|containerd|libpod|podman|crio|kubepods|lxc\.payload|machine\.slice/machine-")
+_CONTAINER = re.compile(
+    r"other-namespace|docker|containerd|libpod|podman|crio|kubepods|lxc\.payload|machine\.slice/machine-"
+)
 _WRAPPERS = frozenset(
     (
         "sh",
@@ -124,7 +127,7 @@ def look(connection: Connection, components: tuple[Component, ...] = ()) -> tupl
     """As `find`, and whether something runs that listens in place of a container (see `PROXIES`)."""
     known = components or all_components()
     names = sorted({program[:_KEPT] for one in known for program in one.programs})
-    ended = connection.run_script(_SCRIPT, *names, timeout=10)
+    ended = connection.run_script(_SCRIPT, *names, timeout=30)
     text = ended.stdout.replace("\x1d", "")
     records = [record.split("\x1f") for record in text.split("\x1e")[1:]]
     listening = sockets.listening("\n".join(record[1] for record in records if not record[0]))

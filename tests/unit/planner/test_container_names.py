@@ -1,0 +1,137 @@
+"""Which server a target means where components are in containers: service names, ports inside and outside, the host."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from wizard.model import (
+    Container,
+    ContainerNetwork,
+    HostFacts,
+    HostSpec,
+    PublishedPort,
+    Service,
+)
+from wizard.planner.container_names import means
+from wizard.planner.identity import Listener
+
+NET = ContainerNetwork("mon", "172.18.0.3", "172.18.0.1", ("exporter", "mon-exporter-1"))
+EXPORTER = Service(
+    host="srv1",
+    component="node_exporter",
+    manager="docker",
+    unit="mon-exporter-1",
+    listen="127.0.0.1:19100",
+    sockets=("0.0.0.0:19100",),
+    container=Container(
+        name="mon-exporter-1",
+        image="x",
+        networks=(NET,),
+        published=(PublishedPort(9100, "0.0.0.0", 19100),),
+        inside_port=9100,
+    ),
+)
+PROMETHEUS = Service(
+    host="srv1",
+    component="prometheus",
+    manager="docker",
+    unit="mon-prometheus-1",
+    listen="127.0.0.1:9090",
+    container=Container(
+        name="mon-prometheus-1",
+        image="x",
+        networks=(ContainerNetwork("mon", "172.18.0.2", "172.18.0.1", ("prometheus",)),),
+        extra_hosts=(("host.docker.internal", "host-gateway"),),
+        inside_port=9090,
+    ),
+)
+ON_HOST = replace(
+    EXPORTER,
+    unit="node_exporter",
+    manager="systemd",
+    listen="127.0.0.1:9100",
+    sockets=("*:9100",),
+    container=None,
+)
+
+
+def host(*services: Service) -> HostFacts:
+    return HostFacts(
+        spec=HostSpec(name="srv1", connect="local"), names=("srv1", "192.0.2.1"), services=services
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "meant"),
+    [
+        ("exporter:9100", True),
+        ("mon-exporter-1:9100", True),
+        ("172.18.0.3:9100", True),
+        ("exporter:19100", False),  # the port inside counts in the network
+        ("localhost:9100", False),  # Prometheus itself
+        ("127.0.0.1:19100", False),
+        ("host.docker.internal:19100", True),
+        ("host.docker.internal:9100", False),
+        ("172.18.0.1:19100", True),
+        ("192.0.2.1:19100", True),  # published on all addresses
+        ("prometheus:9100", False),
+    ],
+)
+def test_a_container_asks_a_container(address: str, *, meant: bool) -> None:
+    known = host(PROMETHEUS, EXPORTER)
+    assert means(PROMETHEUS, Listener(known, PROMETHEUS), address, Listener(known, EXPORTER)) is meant
+
+
+@pytest.mark.parametrize(
+    ("address", "meant"),
+    [
+        ("host.docker.internal:9100", True),
+        ("172.18.0.1:9100", True),
+        ("192.0.2.1:9100", True),
+        ("localhost:9100", False),
+        ("exporter:9100", False),
+    ],
+)
+def test_a_container_asks_its_host(address: str, *, meant: bool) -> None:
+    known = host(PROMETHEUS, ON_HOST)
+    assert means(PROMETHEUS, Listener(known, PROMETHEUS), address, Listener(known, ON_HOST)) is meant
+
+
+def test_what_listens_on_loopback_alone_is_not_reached_from_a_container() -> None:
+    closed = replace(ON_HOST, sockets=("127.0.0.1:9100",))
+    known = host(PROMETHEUS, closed)
+    asked = means(
+        PROMETHEUS, Listener(known, PROMETHEUS), "host.docker.internal:9100", Listener(known, closed)
+    )
+    assert not asked
+
+
+@pytest.mark.parametrize(
+    ("address", "meant"),
+    [
+        ("localhost:19100", True),
+        ("172.18.0.3:9100", True),
+        ("localhost:9100", False),
+        ("exporter:9100", False),
+    ],
+)
+def test_the_host_asks_a_container(address: str, *, meant: bool) -> None:
+    asker = replace(PROMETHEUS, container=None, manager="systemd")
+    known = host(asker, EXPORTER)
+    assert means(asker, Listener(known, asker), address, Listener(known, EXPORTER)) is meant
+
+
+def test_the_loopback_address_of_a_container_is_its_own() -> None:
+    known = host(PROMETHEUS, EXPORTER)
+    own = Listener(known, PROMETHEUS)
+    assert means(PROMETHEUS, own, "localhost:9090", own)
+
+
+def test_a_container_of_the_hosts_network_asks_as_the_host_does() -> None:
+    box = PROMETHEUS.container
+    assert box is not None
+    asker = replace(PROMETHEUS, container=replace(box, network_mode="host", networks=()))
+    known = host(asker, ON_HOST)
+    assert means(asker, Listener(known, asker), "localhost:9100", Listener(known, ON_HOST))

@@ -1,0 +1,180 @@
+"""What a component in a container needs besides its files: flags and mounts in its Compose files. Pure.
+
+Its files lie in a folder beside the Compose file, mounted read-only under the same path: what a configuration names is
+the same in the container as on the host. Nothing in a Compose file counts before its service is recreated, so the edits
+come first, but for a component at both ends: its flags wait until it turns itself.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from wizard.config_files import compose
+from wizard.errors import ConfigError
+from wizard.model import (
+    Change,
+    Container,
+    ContentKind,
+    Facts,
+    FileState,
+    HostFacts,
+    MakeFolder,
+    PlannedStep,
+    Service,
+    StepKind,
+    WriteFile,
+)
+from wizard.planner import manual_commands
+from wizard.planner.client import ClientPlan
+from wizard.planner.client_authentication import STRICT
+from wizard.planner.participant import Participant
+from wizard.planner.server import ServerPlan
+
+
+def wanted_files(facts: Facts) -> dict[str, tuple[str, ...]]:
+    """The Compose files of the components in containers, and what those name, by host."""
+    found: dict[str, dict[str, None]] = {}
+    for name, host in facts.hosts.items():
+        for service in host.services:
+            box = service.container
+            if box is None or not box.is_compose:
+                continue
+            paths = found.setdefault(name, {})
+            paths[_variables_file(box)] = None
+
+            def fetch(path: str, host: HostFacts = host, paths: dict[str, None] = paths) -> bytes | None:
+                paths[path] = None
+                state = host.files.get(path)
+                return state.content if state is not None else None
+
+            try:
+                compose.read(box.compose_files, fetch, _variables(host, box))
+            except ConfigError:
+                continue  # not read yet; the planner says so where it stays like that
+    return {name: tuple(paths) for name, paths in found.items()}
+
+
+@dataclass(slots=True)
+class ComposeEdits:
+    """The edits of one plan's Compose files, each on top of the one before."""
+
+    servers: Sequence[ServerPlan]
+    clients: Sequence[ClientPlan]
+    _now: dict[tuple[str, str], FileState] = field(default_factory=dict)
+
+    def first(self) -> tuple[PlannedStep, ...]:
+        """The mounts of clients, and all that is for servers that are no clients."""
+        both = self._at_both_ends()
+        found = [
+            self._server_step(plan)
+            for plan in self.servers
+            if plan.server.key not in both and plan.turn == "restart"
+        ]
+        found += [
+            self._step(plan.client, plan.client.service, compose.Change())
+            for plan in self.clients
+            if plan.trust or plan.config is not None or plan.login is not None
+        ]
+        return tuple(step for step in found if step is not None)
+
+    def turning(self, servers: Sequence[ServerPlan]) -> tuple[PlannedStep, ...]:
+        """The flags of those servers that are clients too, right before they turn; to be asked for in the run's order."""
+        both = self._at_both_ends()
+        found = [self._server_step(each) for each in servers if each.server.key in both]
+        return tuple(step for step in found if step is not None)
+
+    def _at_both_ends(self) -> set[str]:
+        return {plan.client.key for plan in self.clients}
+
+    def _server_step(self, plan: ServerPlan) -> PlannedStep | None:
+        demands = compose.Demands(
+            tls=True,
+            password=plan.asks_password,
+            client_certificate=plan.client_auth_type in STRICT,
+        )
+        change = compose.Change(flags=plan.flags, demands=demands)
+        return self._step(plan.server, plan.server.service, change)
+
+    def _step(self, participant: Participant, service: Service, change: compose.Change) -> PlannedStep | None:
+        box, host = service.container, participant.host
+        if box is None or not box.is_compose:
+            return None
+        wanted = replace(
+            change,
+            image_command=box.command,
+            image_healthcheck=box.healthcheck,
+            mounts=()
+            if box.sees(service.home)
+            else (compose.Mount(source=service.home, target=service.home),),
+        )
+        variables = _variables(host, box)
+        project = compose.read(box.compose_files, lambda path: self._content(host, path), variables)
+        edited = compose.edit(project, box.service, wanted, variables)
+        written = tuple(self._written(host, path, content) for path, content in edited.items())
+        if not written:
+            return None
+        what = f"the flag --{next(iter(change.flags))}" if change.flags else "the folder with its files"
+        return participant.step(
+            StepKind.FLAGS,
+            title=f"Give the container of {service.component} {what}",
+            why=(
+                f"{posixpath.basename(written[0].path)} says how Compose makes the container {box.name}. This takes "
+                "effect when that container is made anew."
+            ),
+            changes=(*self._folder(participant, service), *written),
+        )
+
+    def _content(self, host: HostFacts, path: str) -> bytes | None:
+        state = self._now.get((host.spec.name, path)) or host.files.get(path)
+        return state.content if state is not None else None
+
+    def _written(self, host: HostFacts, path: str, content: bytes) -> WriteFile:
+        """The change of one Compose file, on top of those before."""
+        place = host.spec.name, path
+        before = self._now.get(place) or host.files[path]
+        assert before is not None  # it was read
+        after = self._now[place] = replace(before, content=content)
+        return WriteFile(
+            host=host.spec.name,
+            path=path,
+            before=before,
+            after=after,
+            content_kind=ContentKind.SERVICE_FLAGS,
+            why="Every other byte of the file stays as it is.",
+            by_hand=manual_commands.patch(path, before, after),
+        )
+
+    def _folder(self, participant: Participant, service: Service) -> tuple[Change, ...]:
+        """What makes the folder of the component's own files, where no other step does."""
+        host, path = participant.host, service.home
+        if participant.key in {plan.server.key for plan in self.servers} or host.folders.get(path):
+            return ()
+        owner, group = "root" if host.root else host.user, service.group
+        made = MakeFolder(
+            host=host.spec.name,
+            path=path,
+            mode=0o750,
+            owner=owner,
+            group=group,
+            why="The container gets this folder, read-only, under the same path.",
+            by_hand=manual_commands.folder(path, mode=0o750, owner=owner, group=group),
+        )
+        return (made,)
+
+
+def _variables_file(box: Container) -> str:
+    return posixpath.join(box.folder or "/", ".env")
+
+
+def _variables(host: HostFacts, box: Container) -> Mapping[str, str]:
+    """What the project's .env says."""
+    state = host.files.get(_variables_file(box))
+    lines = state.content.decode("utf-8", "replace").splitlines() if state is not None else []
+    pairs = (line.strip().removeprefix("export ").partition("=") for line in lines if "=" in line)
+    return {
+        name.strip(): value.strip().strip("'\"")
+        for name, _, value in pairs
+        if name and not name.startswith("#")
+    }

@@ -1,0 +1,76 @@
+"""Which server a target means that a component in a container asks, or that asks for one in a container. Pure.
+
+In a container the loopback address is the container's own; names of services, aliases and container names lead to the
+containers of a network that both are in, at the port inside; the gateway and host.docker.internal lead to the host.
+Everything else is as on the host.
+"""
+
+from __future__ import annotations
+
+from wizard import endpoints
+from wizard.model import Container, Service
+from wizard.planner import identity
+from wizard.planner.identity import Listener
+
+HOST_GATEWAY = "host-gateway"
+_DESKTOP = "host.docker.internal"
+
+
+def means(asker: Service, own: Listener, address: str, server: Listener, *, scheme: str = "") -> bool:
+    """Whether host:port, as a component has it, gets to a server.
+
+    Args:
+        asker: the component; in a container or not.
+        own: where it listens itself: tells its host.
+        server: where the server listens.
+    """
+    mine, theirs = asker.container, server.service.container
+    host, port = endpoints.split(address, scheme)
+    same_host = own.host.spec.name == server.host.spec.name
+    if same_host and theirs is not None and theirs.has_own_network:
+        names = _names(mine, theirs)
+        if host in names:
+            return port == theirs.inside_port
+    if mine is None or not mine.has_own_network:
+        return identity.means(own.host, address, server, scheme=scheme)
+    if endpoints.is_loopback(host) or host in _others(mine, own, theirs):
+        return False
+    if leads_to_host(mine, host):
+        return same_host and _accepts(mine, server, port)
+    return identity.means(own.host, address, server, scheme=scheme)
+
+
+def leads_to_host(box: Container, host: str) -> bool:
+    """Whether a name or address, used in a container, is its host's."""
+    given = {
+        name for name, address in box.extra_hosts if address == HOST_GATEWAY or _is_gateway(box, address)
+    }
+    return host in {endpoints.canonical(name) for name in given} or _is_gateway(box, host)
+
+
+def _is_gateway(box: Container, address: str) -> bool:
+    return bool(address) and address in {each.gateway for each in box.networks}
+
+
+def _names(mine: Container | None, theirs: Container) -> set[str]:
+    """The names by which a container is reached: from another one, or by its addresses from the host."""
+    if mine is not None and mine.has_own_network:
+        return {endpoints.canonical(name) for name in theirs.names_in(mine)}
+    return {each.address for each in theirs.networks if each.address}
+
+
+def _others(mine: Container, own: Listener, theirs: Container | None) -> set[str]:
+    """The names of the other containers of its networks: none of them means the host."""
+    boxes = (service.container for service in own.host.services)
+    return {
+        endpoints.canonical(name)
+        for box in boxes
+        if box is not None and box.has_own_network and box is not theirs
+        for name in box.names_in(mine)
+    }
+
+
+def _accepts(mine: Container, server: Listener, port: int) -> bool:
+    """Whether a server on the host takes what comes to the gateway's address."""
+    gateways = {each.gateway for each in mine.networks if each.gateway}
+    return any(own == port and (not host or host in gateways) for host, own in server.sockets)
