@@ -90,7 +90,16 @@ def test_drift_of_the_practice_stack(practice: PracticeStack) -> None:
     (workspace / "ca" / "ca.key").chmod(0o600)
     assert drift(workspace, code=0) == []
 
-    # A service that was started with other flags, and one that stopped.
+    held = run(workspace, "inventory", "practice")
+    schema = json.loads(assets.path("upkeep.schema.json").read_text())
+    jsonschema.validate(held, {"$ref": "#/$defs/inventory", "$defs": schema["$defs"]})
+    assert str(certificate) in {each["path"] for each in held["holdings"]}
+    table = RUNNER.invoke(
+        firescreen, ["--workspace", str(workspace), "inventory", "practice", "--csv"]
+    ).stdout
+    assert len(table.splitlines()) == len(held["holdings"]) + 1
+
+    # What is adopted is no drift any more; a service that stopped is.
     config.write_bytes(before[config] + b"# mine\n")
     adopted = run(workspace, "drift", "practice", "--adopt", "--yes")
     assert adopted["adopted"] and adopted["differences"] == []

@@ -27,7 +27,7 @@ from wizard.cli.text_format import (
     shown_hosts,
     shown_probes,
 )
-from wizard.errors import FirescreenError, HostError, InputError, LockedError, NeededError
+from wizard.errors import ChangedError, FirescreenError, HostError, InputError, LockedError, NeededError
 from wizard.redact import Secret, plain, redact
 
 if TYPE_CHECKING:
@@ -135,7 +135,9 @@ def _renewed(machine: Engine, asked: _Wanted) -> _Result:
             time.sleep(0.2)
         _recover(machine, asked)
         result = _attempt(machine, asked)
-        if not isinstance(result.outcome.error, LockedError) or time.monotonic() > deadline:
+        # The other one may have ended between our plan and our first change: then the files are no longer the same.
+        beaten = isinstance(result.outcome.error, LockedError | ChangedError) and not result.outcome.run
+        if not beaten or time.monotonic() > deadline:
             return result
         time.sleep(1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from wizard.engine import Engine, journal_reader
@@ -9,6 +10,9 @@ from wizard.errors import InputError, NeededError
 from wizard.model import Answers, Attempt, Facts, Plan, Stack
 from wizard.upkeep import drift, reference
 from wizard.workspace import Workspace
+
+_PATIENCE = 120.0
+"""Seconds to wait for a run that is under way: what it has half done is no drift."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,9 @@ def compare(
         InputError: the stack was never verified.
         FirescreenError: a host cannot be read, or a passphrase is needed.
     """
+    deadline = time.monotonic() + _PATIENCE
+    while machine.workspace.busy() and time.monotonic() < deadline:
+        time.sleep(0.2)
     facts = machine.inspect(stack)
     plan, unplanned = _planned(machine, stack, facts, answers)
     attempts = machine.run_probes(plan) if plan.probes else ()
