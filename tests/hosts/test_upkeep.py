@@ -74,6 +74,7 @@ def query(machine: Machine, expression: str) -> list[dict[str, Any]]:
     return list(json.loads(machine.check(["curl", "-sG", *curl, *asked]))["data"]["result"])
 
 
+@pytest.mark.parametrize("machine", ["bookworm"], indirect=True)
 def test_the_timer_renews_and_no_scrape_is_lost(machine: Machine) -> None:
     machine.push("/root/stack.yaml", STACK.encode())
     machine.check("sed -i 's/scrape_interval: .*/scrape_interval: 1s/; s/scrape_timeout: .*/scrape_timeout: 1s/' "
