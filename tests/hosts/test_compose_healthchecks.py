@@ -41,8 +41,9 @@ def write_web_config(folder: Path, demands: compose.Demands, *, hashed: str) -> 
     folder.mkdir()
     key, ca_key = issue.new_key("ec-p256"), issue.new_key("ec-p256")
     ca = issue.new_ca(name="Lab CA", key_pem=ca_key, days=100)
-    leaf = {"names": ["prometheus"], "days": 30, "common_name": "prometheus"}
-    made = issue.issue(ca_cert=ca, ca_key=ca_key, key_pem=key, **leaf)
+    made = issue.issue(
+        ca_cert=ca, ca_key=ca_key, key_pem=key, names=["prometheus"], days=30, common_name="prometheus"
+    )
     for name, content in {"node.key": key, "node.crt": made, "ca.crt": ca}.items():
         (folder / name).write_bytes(content)
     text = "tls_server_config:\n  cert_file: node.crt\n  key_file: node.key\n" if demands.tls else ""
