@@ -15,6 +15,8 @@ from screens.widgets.notice_bar import NoticeBar
 from screens.widgets.title_bar import Stage, TitleBar
 
 if TYPE_CHECKING:
+    from textual.binding import ActiveBinding
+
     from screens.interface import Wizard
     from screens.run_state import RunState
     from screens.state import Notices, Session
@@ -72,6 +74,15 @@ class Page(Screen[None]):
         self.watch(self.app, "session", self._follow_session)
         self.watch(self.app, "run_state", self._follow_run)
         self.watch(self.app, "notices", self._follow_notices)
+
+    @property
+    def active_bindings(self) -> dict[str, ActiveBinding]:
+        """The keys that work now; those that every page has come last, in the footer and in the help."""
+        found = super().active_bindings
+        for key in ("left", "right", "question_mark", "f1", "escape"):
+            if key in found:
+                found[key] = found.pop(key)
+        return found
 
     @property
     def is_open(self) -> bool:

@@ -44,6 +44,11 @@ class Tokens:
     """As `cursor`, while the focus is elsewhere."""
     selection: str
     """The ground of selected text."""
+    added: str
+    """The ground of a line that a diff adds; likewise `removed`, and those of the words that changed in a line."""
+    added_word: str
+    removed: str
+    removed_word: str
 
 
 DARK_TOKENS = Tokens(
@@ -63,6 +68,10 @@ DARK_TOKENS = Tokens(
     cursor_text="#fff6e8",
     cursor_blurred="#332c26",
     selection="#24394a",
+    added="#142a25",
+    added_word="#173a31",
+    removed="#331c14",
+    removed_word="#50281a",
 )
 LIGHT_TOKENS = Tokens(
     background="#fbf8f3",
@@ -81,6 +90,10 @@ LIGHT_TOKENS = Tokens(
     cursor_text="#221c17",
     cursor_blurred="#ddd2c2",
     selection="#c3dbea",
+    added="#e3f2ea",
+    added_word="#c4e4d4",
+    removed="#fae6dd",
+    removed_word="#f3cdbd",
 )
 CONTRAST_TOKENS = Tokens(
     background="#000000",
@@ -99,6 +112,10 @@ CONTRAST_TOKENS = Tokens(
     cursor_text="#ffffff",
     cursor_blurred="#333333",
     selection="#00306e",
+    added="#002418",
+    added_word="#003524",
+    removed="#330d00",
+    removed_word="#5c1a06",
 )
 
 # For a terminal of 16 colours, in these very colours: what is not one of them would land on its neighbour, and a
@@ -120,6 +137,10 @@ DARK_16_TOKENS = Tokens(
     cursor_text="#ffffff",
     cursor_blurred="#555555",
     selection="#0000aa",
+    added="#000000",
+    added_word="#0000aa",
+    removed="#000000",
+    removed_word="#0000aa",
 )
 LIGHT_16_TOKENS = Tokens(
     background="#ffffff",
@@ -138,6 +159,10 @@ LIGHT_16_TOKENS = Tokens(
     cursor_text="#000000",
     cursor_blurred="#aaaaaa",
     selection="#55ffff",
+    added="#ffffff",
+    added_word="#ffff55",
+    removed="#ffffff",
+    removed_word="#ffff55",
 )
 CONTRAST_16_TOKENS = replace(DARK_16_TOKENS, quiet="#ffffff", faint="#aaaaaa", line="#aaaaaa")
 
@@ -167,6 +192,10 @@ def _theme(name: str, tokens: Tokens, *, dark: bool) -> Theme:
         dark=dark,
         variables={
             "quiet": tokens.quiet,
+            "added": tokens.added,
+            "added-word": tokens.added_word,
+            "removed": tokens.removed,
+            "removed-word": tokens.removed_word,
             "faint": tokens.faint,
             "text": tokens.foreground,
             "text-muted": tokens.quiet,
@@ -241,12 +270,29 @@ def preferred(environment: Mapping[str, str]) -> str:
     return LIGHT.name if background in ("7", "15") else DARK.name
 
 
+_DIFF = {
+    "added": ("success", 0.1),
+    "added-word": ("success", 0.2),
+    "removed": ("error", 0.1),
+    "removed-word": ("error", 0.2),
+}
+"""The grounds of a diff in a theme that is not ours: so much of a colour in the ground."""
+
+
 def extra_variables(theme: Theme) -> dict[str, str]:
     """Our own variables: the layout, and for a theme that is not ours two colours mixed from its text and its ground."""
     if "quiet" in theme.variables:
         return LAYOUT
     if theme.ansi:
-        return {**LAYOUT, "quiet": "ansi_default", "faint": "ansi_default"}
+        return {**LAYOUT, "quiet": "ansi_default", "faint": "ansi_default"} | dict.fromkeys(
+            _DIFF, "ansi_default"
+        )
     colours = theme.to_color_system().generate()
     text, ground = Color.parse(colours["foreground"]), Color.parse(colours["background"])
-    return {**LAYOUT, "quiet": text.blend(ground, 0.2).hex, "faint": text.blend(ground, 0.5).hex}
+    tints = (ground.blend(Color.parse(colours[name]), part).hex for name, part in _DIFF.values())
+    return {
+        **LAYOUT,
+        "quiet": text.blend(ground, 0.2).hex,
+        "faint": text.blend(ground, 0.5).hex,
+        **dict(zip(_DIFF, tints, strict=True)),
+    }

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from textwrap import wrap
 from typing import ClassVar
 
 from textual import events
@@ -18,11 +17,8 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from screens.choices.levels import SHORT, LevelRow, cost
-from screens.state_styles import fit, inline, place
-
-TOLD = 4
-"""Lines beneath the table: what the selected level means and what clients need for it."""
+from screens.choices.levels import SHORT, LevelRow
+from screens.state_styles import EXPOSURE, fit, inline, place
 
 
 class LevelTable(Widget, can_focus=True):
@@ -30,12 +26,11 @@ class LevelTable(Widget, can_focus=True):
 
     Args:
         rows: the components.
-        meanings: what each level means, one sentence by its value.
     """
 
     ALLOW_SELECT = False
     DEFAULT_CSS = """
-    LevelTable { height: auto; width: 1fr; padding: 1 2 0 2; }
+    LevelTable { height: auto; width: 1fr; max-height: 100%; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", "Component above", show=False),
@@ -62,11 +57,17 @@ class LevelTable(Widget, can_focus=True):
             super().__init__()
             self.answers = answers
 
-    def __init__(self, rows: tuple[LevelRow, ...], meanings: Mapping[str, str]) -> None:
+    class Moved(Message):
+        """Another row was selected."""
+
+    def __init__(self, rows: tuple[LevelRow, ...]) -> None:
         super().__init__()
         self.set_reactive(LevelTable.rows, rows)
-        self._meanings = dict(meanings)
         self._top = 0
+
+    def watch_at(self) -> None:
+        """Tells the screen."""
+        self.post_message(self.Moved())
 
     @property
     def row(self) -> LevelRow:
@@ -74,20 +75,18 @@ class LevelTable(Widget, can_focus=True):
         return self.rows[min(self.at, len(self.rows) - 1)]
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """Head, rows, a line between, and the words beneath."""
-        return len(self.rows) + 2 + TOLD
+        """Head and rows."""
+        return len(self.rows) + 1
 
     def render(self) -> Content:
         """The table for the room there is."""
-        room = max(self.size.height - 2 - TOLD, 1)
+        room = max(self.size.height - 1, 1)
         self._top = _window(self.at, len(self.rows), room, self._top)
         shown = self.rows[self._top : self._top + room]
         lines = [self._head(room)]
         for number, row in enumerate(shown, start=self._top):
             again = number > self._top and self.rows[number - 1].host == row.host
             lines.append(self._line(row, selected=number == self.at, host="" if again else place(row.host)))
-        lines.append(Content(""))
-        lines.extend(self._told())
         return Content("\n").join(lines)
 
     def _widths(self) -> tuple[int, int, int, int, int]:
@@ -96,7 +95,8 @@ class LevelTable(Widget, can_focus=True):
         host = min(max(len(place(row.host)) for row in self.rows), 16) + 2 if several else 0
         name = min(max(len(inline(row.name)) for row in self.rows), 20) + 2
         now = max(len(row.now) for row in self.rows) + 4
-        level = max(len(_short(row.ways, value)) for row in self.rows for value, _ in row.ways) + 4
+        words = [_short(row.ways, value) for row in self.rows for value, _ in row.ways]
+        level = max(map(len, (*words, *map(_chosen, self.rows)))) + 4
         rest = self.size.width - 2 - name - now - level
         if host > max(rest, 0):
             host = max(rest, 0) if rest >= 6 else 0
@@ -120,7 +120,7 @@ class LevelTable(Widget, can_focus=True):
     def _line(self, row: LevelRow, *, selected: bool, host: str) -> Content:
         wide, name, address, now, level = self._widths()
         focus = selected and self.has_focus
-        chosen = _short(row.ways, row.value)
+        chosen = _chosen(row)
         style = (
             "bold reverse"
             if self.app.no_color
@@ -142,18 +142,6 @@ class LevelTable(Widget, can_focus=True):
         values = [value for value, _ in row.ways]
         where = values.index(row.value) if row.value in values else 0
         return where > 0, where < len(values) - 1
-
-    def _told(self) -> list[Content]:
-        """What the selected level means and asks of clients; the last sentence is left out where there is no room."""
-        row, width = self.row, max(self.size.width, 20)
-        meaning = self._meanings.get(row.value) or inline(dict(row.ways).get(row.value, row.value))
-        lines = [Content(line) for line in wrap(meaning, width)[:2]]
-        needed, given = cost(row.value)
-        for text in (f"{needed} {given}", needed):
-            quiet = [Content.styled(line, "$quiet") for line in wrap(text, width)]
-            if len(lines) + len(quiet) <= TOLD:
-                break
-        return [*lines, *quiet][:TOLD]
 
     def on_focus(self) -> None:
         """The selected row shows the focus."""
@@ -207,6 +195,13 @@ class LevelTable(Widget, can_focus=True):
 
 def _short(ways: tuple[tuple[str, str], ...], value: str) -> str:
     return SHORT.get(value) or inline(dict(ways).get(value, value), 30)
+
+
+def _chosen(row: LevelRow) -> str:
+    """The level that the row shows: what is protected already is shown as kept."""
+    if not row.value and row.sign == EXPOSURE["secured"][0]:
+        return f"keep {row.now}"
+    return _short(row.ways, row.value)
 
 
 def _window(at: int, count: int, room: int, top: int) -> int:

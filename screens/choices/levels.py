@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from textual.content import Content
+
 from screens.state_styles import EXPOSURE, protection_label
+from screens.widgets.level_meanings import MEANINGS, meaning
 
 if TYPE_CHECKING:
     from wizard.engine import Scan
@@ -20,15 +25,10 @@ SHORT = {
 }
 """The name of a level; one that is not here is named by the question's own text."""
 
+CLIENTS = "Firescreen configures the clients in this stack, but not your own scripts and dashboards."
+
 PARTS = ("tls", "basic_auth", "client_cert")
 """In the order in which a level names them."""
-
-NEEDED = {
-    "tls": "https with the CA certificate",
-    "basic_auth": "a user name and password",
-    "client_cert": "a client certificate",
-}
-"""What a client must have, for each part of a level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +85,22 @@ def level_rows(questions: tuple[Question, ...], stack: Stack, scan: Scan) -> tup
     return tuple(sorted(rows, key=lambda row: order.get(row.host, len(order))))
 
 
-def cost(value: str) -> tuple[str, str]:
-    """What clients then need, and which of them get it: two sentences."""
-    needed = [NEEDED[part] for part in value.split("+") if part in NEEDED]
-    if not needed:
-        return "Clients need nothing new.", ""
-    listed = needed[0] if len(needed) == 1 else f"{', '.join(needed[:-1])} and {needed[-1]}"
-    return (
-        f"Clients then need {listed}.",
-        "Firescreen configures the clients in this stack, but not your own scripts and dashboards.",
-    )
+def level_text(row: LevelRow, sentences: Mapping[str, str], width: int, *, roomy: bool) -> Content:
+    """What the level of a row means: a line for each question, in a large terminal with the sentence above.
+
+    Args:
+        row: the component.
+        sentences: what each level means, by its value.
+        width: cells.
+        roomy: whether there is room for sentences.
+    """
+    value = row.value or next((each for each, means in MEANINGS.items() if means.name == row.now), "")
+    lines = []
+    if roomy and (sentence := sentences.get(row.value, "")):
+        lines += [Content("\n").join(Content(part) for part in wrap(sentence, width)), Content("")]
+    elif not row.value:
+        lines.append(Content.assemble(("Now, and kept so: ", "$quiet"), (row.now, row.colour)))
+    lines.append(meaning(value, width))
+    if roomy and row.value:
+        lines += [Content(""), *(Content.styled(part, "$quiet") for part in wrap(CLIENTS, width))]
+    return Content("\n").join(lines)

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Container, Horizontal, VerticalScroll
 from textual.widgets import Static
 
 from screens.base_screen import Page, keys_of
 from screens.choices.level_table import LevelTable
-from screens.choices.levels import is_level, level_rows
+from screens.choices.levels import SHORT, is_level, level_rows, level_text
 from screens.routes import Route
+from screens.state_styles import inline
 from screens.widgets.button import ActionButton
 from screens.widgets.field import Field
+from screens.widgets.panel import Panel
 from screens.widgets.title_bar import Stage
 
 if TYPE_CHECKING:
@@ -40,10 +42,21 @@ all components. The text below says what the level means, and what clients need 
 other questions."""
 
     CSS = """
-    ChoicesPage LevelTable { max-height: 62%; }
-    ChoicesPage #form { height: 1fr; padding: 1 0 0 0; scrollbar-gutter: stable; }
-    ChoicesPage #buttons { padding: 0; margin: 0 0 1 0; height: auto; }
+    ChoicesPage {
+        #levels { layout: vertical; height: auto; max-height: 62%; display: none; }
+        #components { height: auto; max-height: 100%; }
+        #meaning { height: auto; }
+        #answers { height: 1fr; }
+        #form { height: 1fr; scrollbar-gutter: stable; }
+        #form > Field { padding: 0 0 1 0; }
+        #buttons { padding: 0; margin: 0 0 1 0; height: auto; }
+        &.-wide {
+            #levels { layout: horizontal; min-height: 14; }
+            #meaning { width: 46; height: 100%; }
+        }
+    }
     """
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "ctrl+s,ctrl+n",
@@ -77,8 +90,15 @@ other questions."""
         self._round = 0
 
     def body(self) -> ComposeResult:
-        """The form."""
-        with VerticalScroll(id="form", can_focus=False):
+        """The levels with what the selected one means, and the form."""
+        with Container(id="levels"):
+            yield Panel(title="Protection", id="components")
+            with Panel(id="meaning"):
+                yield Static("", id="means", markup=False)
+        with (
+            Panel(title="Certificates, names and users", id="answers"),
+            VerticalScroll(id="form", can_focus=False),
+        ):
             yield Static("loading the questions…", classes="quiet", id="wait")
 
     def on_mount(self) -> None:
@@ -117,7 +137,7 @@ other questions."""
                     ActionButton("", id="more"), ActionButton("Show the plan", id="next"), id="buttons"
                 )
             )
-        questions = await self._show_levels(form)
+        questions = await self._show_levels()
         visible = [question for question in questions if self._all or question.priority == "high"]
         keys = {question.key for question in visible}
         fields = {field.question.key: field for field in self.query(Field)}
@@ -153,7 +173,7 @@ other questions."""
         more.label = "Fewer choices" if self._all else f"More choices ({hidden})"
         more.display = self._all or hidden > 0
 
-    async def _show_levels(self, form: VerticalScroll) -> tuple[Question, ...]:
+    async def _show_levels(self) -> tuple[Question, ...]:
         """Draws the levels of several components as one table; returns the questions that are not in it."""
         session = self.firescreen.session
         asked = [question for question in self._questions if is_level(question)]
@@ -163,8 +183,33 @@ other questions."""
         if self.query(LevelTable):
             self.query_one(LevelTable).rows = rows
         else:
-            await self.mount(LevelTable(rows, self._meanings), before=form)
+            await self.query_one("#components").mount(LevelTable(rows))
+            self.query_one("#levels").display = True
+        self._tell()
         return tuple(question for question in self._questions if not is_level(question))
+
+    def on_level_table_moved(self) -> None:
+        """Another component, whose level is explained."""
+        self._tell()
+
+    def on_resize(self) -> None:
+        """The explanation follows the width."""
+        if self.is_open:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Says what the selected level means, and counts the levels that change."""
+        for table in self.query(LevelTable):
+            row, wide = table.row, self.has_class("-wide")
+            kept = sum(not each.value for each in table.rows)
+            many = len(table.rows)
+            said = f"{many - kept} of {many} change" + (f", {kept} kept" if kept else "")
+            self.query_one("#components", Panel).set_subtitle(said)
+            panel = self.query_one("#meaning", Panel)
+            panel.set_title(f"{inline(row.name)}: {SHORT.get(row.value, '') or 'keep as is'}")
+            width = 40 if wide else self.app.size.width - 6
+            text = level_text(row, self._meanings, width, roomy=wide)
+            self.query_one("#means", Static).update(text)
 
     def on_level_table_changed(self, event: LevelTable.Changed) -> None:
         """Takes the levels in; other levels may ask other questions."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Container, VerticalScroll
 from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
@@ -15,6 +15,8 @@ from screens.base_screen import Page
 from screens.controllers.host_list import PRACTICE
 from screens.state_styles import EXPOSURE, describe_error, fit, inline, safe
 from screens.themes import NO_HOST, host_colours
+from screens.widgets.badges import exposure_badges
+from screens.widgets.panel import Panel
 from screens.widgets.title_bar import TitleBar
 
 if TYPE_CHECKING:
@@ -35,6 +37,14 @@ RIGHTS = {
 }
 
 
+WIDE = 110
+"""Cells from which the selected host stands beside the list."""
+ABOUT = 48
+"""Cells of its panel then."""
+STATE = 24
+"""Cells for the state of a host."""
+
+
 class HostsPage(Page):
     """Tests hosts and chooses which are secured together."""
 
@@ -53,11 +63,21 @@ the next start; passwords are not.
 Escape stops a running test, or goes back if there is none."""
 
     CSS = """
-    HostsPage #lead { padding: 1 2 0 2; height: auto; color: $quiet; }
-    HostsPage #list { height: 1fr; margin: 1 1 0 1; }
-    HostsPage #detail { height: 9; padding: 0 2; border-top: solid $panel; }
-    HostsPage #text { height: auto; }
+    HostsPage {
+        #lead { padding: 0 2; height: auto; color: $quiet; }
+        #panes { layout: vertical; height: 1fr; }
+        #hosts { height: 1fr; }
+        #list { height: 1fr; padding: 0; }
+        #about { height: 11; }
+        #detail { height: 1fr; }
+        #text { height: auto; }
+        &.-wide {
+            #panes { layout: horizontal; }
+            #about { width: 48; height: 1fr; }
+        }
+    }
     """
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012 - as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "test", "Test", key_display="enter"),
         Binding("space", "choose", "Choose", key_display="space", tooltip="Choose or unchoose the host"),
@@ -70,11 +90,13 @@ Escape stops a running test, or goes back if there is none."""
     ]
 
     def body(self) -> ComposeResult:
-        """A list, and the selected host below."""
+        """A list, and the selected host beside or below it."""
         yield Static("", id="lead", markup=False)
-        yield OptionList(id="list", markup=False)
-        with VerticalScroll(id="detail", can_focus=False):
-            yield Static("", id="text", markup=False)
+        with Container(id="panes"):
+            with Panel(title="Hosts", id="hosts"):
+                yield OptionList(id="list", markup=False)
+            with Panel(id="about"), VerticalScroll(id="detail", can_focus=False):
+                yield Static("", id="text", markup=False)
 
     def on_mount(self) -> None:
         """Fills the list and follows it."""
@@ -91,6 +113,11 @@ Escape stops a running test, or goes back if there is none."""
         place, hosts = self.query_one("#list", OptionList).highlighted, self.firescreen.hosts
         return hosts[place] if place is not None and place < len(hosts) else None
 
+    @property
+    def _cells(self) -> int:
+        """Cells of the list's panel."""
+        return self.app.size.width - (ABOUT if self.app.size.width >= WIDE else 0)
+
     def _follow(self) -> None:
         if self.is_open:
             self._draw()
@@ -100,16 +127,20 @@ Escape stops a running test, or goes back if there is none."""
             return
         hosts = self.firescreen.hosts
         listed = self.query_one("#list", OptionList)
-        before, width = listed.highlighted or 0, max(self.app.size.width - 6, 60)
+        before, width = listed.highlighted or 0, max(self._cells - 8, 58)
+        name = min(max((len(_called(entry)) for entry in hosts), default=0) + 2, 36, width - STATE - 20)
         ids = [entry.name for entry in hosts]
         if [option.id for option in listed.options] == ids:
             for entry in hosts:
-                listed.replace_option_prompt(entry.name, _line(entry, width))
+                listed.replace_option_prompt(entry.name, _line(entry, width, name))
         else:
-            name = listed.options[before].id if before < listed.option_count else ""
-            listed.set_options(Option(_line(entry, width), id=entry.name) for entry in hosts)
-            listed.highlighted = ids.index(name) if name in ids else min(before, len(ids) - 1)
+            kept = listed.options[before].id if before < listed.option_count else ""
+            listed.set_options(Option(_line(entry, width, name), id=entry.name) for entry in hosts)
+            listed.highlighted = ids.index(kept) if kept in ids else min(before, len(ids) - 1)
         self.query_one("#lead", Static).update(self._lead())
+        chosen = len(self.firescreen.host_list.taken)
+        many = f"{len(hosts)} host{'s' * (len(hosts) != 1)}"
+        self.query_one("#hosts", Panel).set_subtitle(f"{many}, {chosen} chosen" if chosen else many)
         self._tell()
 
     def _lead(self) -> Content:
@@ -139,8 +170,9 @@ Escape stops a running test, or goes back if there is none."""
     def _tell(self) -> None:
         entry = self.entry
         if entry is not None:
-            words = _detail(entry, self.firescreen.host_list.error)
+            words = _detail(entry, self.firescreen.host_list.error, no_color=self.app.no_color)
             self.query_one("#text", Static).update(words)
+            self.query_one("#about", Panel).set_title(_called(entry))
             self._name_host()
             self.refresh_bindings()
 
@@ -225,16 +257,15 @@ def _called(entry: HostEntry) -> str:
     return {"here": "this machine", "practice": "practice"}.get(entry.source, entry.name)
 
 
-def _line(entry: HostEntry, width: int) -> Content:
-    """One host: whether it is chosen, its name, how it is reached, and its state."""
-    name = min(max(width - 54, 20), 36)
-    way = width - 4 - name - 27
+def _line(entry: HostEntry, width: int, name: int) -> Content:
+    """One host: whether it is chosen, its name of at most `name` cells, how it is reached, and its state."""
+    way = width - 4 - name - STATE
     sign, words, colour = _state(entry)
     return Content.assemble(
         ("[✓] " if entry.taken else "    ", "bold $success"),
         (fit(_called(entry), name), "bold"),
         (fit(_way(entry), way), "$quiet"),
-        (fit(f"{sign} {words}", 27), colour),
+        (fit(f"{sign} {words}", STATE), colour),
     )
 
 
@@ -283,7 +314,7 @@ def _guarded(entry: HostEntry) -> tuple[str, str, str]:
     return "✓", f"{many} of {many} secured", "$success"
 
 
-def _detail(entry: HostEntry, instances: str) -> Content:
+def _detail(entry: HostEntry, instances: str, *, no_color: bool) -> Content:
     """What is known of the selected host."""
     if entry.source == "practice":
         return Content(
@@ -304,21 +335,16 @@ def _detail(entry: HostEntry, instances: str) -> Content:
         lines += [Content.assemble(("Why    ", "$quiet"), safe(line, 400)) for line in entry.advice]
     elif entry.state == "" and not entry.user:
         lines.append(Content(f"Not tested{': ' + entry.note if entry.note else ''}. Enter tests the host."))
-    name, address = (
-        max((len(text) for text in texts), default=0) + 2
-        for texts in (
-            [one.key.partition("/")[2] for one in entry.exposures],
-            [one.address for one in entry.exposures],
-        )
-    )
+    name = max((len(one.key.partition("/")[2]) for one in entry.exposures), default=0) + 2
     for one in entry.exposures:
         sign, word, colour = EXPOSURE[one.state]
         lines.append(
             Content.assemble(
                 (fit(one.key.partition("/")[2], name), "bold"),
-                fit(one.address, address),
-                (f"{sign} {word}  ", colour),
-                inline(one.words.removeprefix(f"{word}: "), 120),
+                (fit(f"{sign} {word}", 15), colour),
+                exposure_badges(one, no_color=no_color),
+                "\n  ",
+                (inline(f"{one.address} · {one.words.removeprefix(f'{word}: ')}", 200), "$quiet"),
             )
         )
     if entry.state == "known" and not entry.components:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from screens.base_screen import Page
 from screens.navigation.runs import show_current_connections
+from screens.plan.diff_view import DiffOptions
 from screens.plan.outline import (
     WHOLE,
     Line,
@@ -34,8 +35,14 @@ from screens.plan.text import (
     waiting,
     why,
 )
+from screens.plan.text import (
+    cards as plan_cards,
+)
 from screens.routes import MapView, Route
-from screens.state_styles import describe_error
+from screens.state_styles import describe_error, inline
+from screens.themes import host_colours
+from screens.widgets.cards import Cards
+from screens.widgets.panel import Panel
 from screens.widgets.tabs import Tabs
 from screens.widgets.title_bar import Stage
 
@@ -66,15 +73,19 @@ Nothing has been written yet. 'a' asks once more, then applies the plan. Every c
 it is made. If verification fails at the end, everything is rolled back."""
 
     CSS = """
-    PlanPage #top { padding: 1 2 0 2; height: auto; }
-    PlanPage #panes { height: 1fr; padding: 1 0 0 0; }
-    PlanPage #left { width: 34; border-right: solid $panel; }
-    PlanPage #where { height: 1; padding: 0 1; color: $quiet; background: $panel; }
-    PlanPage #steps { height: 1fr; padding: 0; }
-    PlanPage #right { width: 1fr; }
-    PlanPage #detail { padding: 1 0 0 2; height: 1fr; scrollbar-gutter: stable; }
-    PlanPage #text { height: auto; }
-    PlanPage.-wide #left { display: none; }
+    PlanPage {
+        #cards { display: none; }
+        #top { padding: 0 2; height: auto; }
+        #panes { height: 1fr; }
+        #left { width: 36; padding: 0; }
+        &.-medium #left { width: 44; }
+        &.-large #left { width: 60; }
+        #steps { height: 1fr; padding: 0; }
+        #right { width: 1fr; }
+        #detail { padding: 1 0 0 0; height: 1fr; scrollbar-gutter: stable; }
+        #text { height: auto; }
+        &.-wide #left { display: none; }
+    }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "apply", "Apply"),
@@ -87,15 +98,32 @@ it is made. If verification fails at the end, everything is rolled back."""
         Binding("enter", "fold", "Fold", show=False),
         Binding("n", "go(1)", "Next step", show=False),
         Binding("b", "go(-1)", "Previous step", show=False),
-        Binding("t", "trust", "Trust map", tooltip="Who will connect to whom, and what each side checks"),
         Binding(
-            "j", "certificates", "Certificates", tooltip="Where each certificate is created and copied to"
+            "t",
+            "trust",
+            "Trust map",
+            show=False,
+            tooltip="Who will connect to whom, and what each side checks",
+        ),
+        Binding(
+            "j",
+            "certificates",
+            "Certificates",
+            show=False,
+            tooltip="Where each certificate is created and copied to",
         ),
         Binding(
             "f",
             "canary",
             "Choose the canary: the host that is changed and verified before the others",
             show=False,
+        ),
+        Binding(
+            "e",
+            "whole",
+            "Whole files",
+            show=False,
+            tooltip="Show or fold the lines of each file that do not change",
         ),
         Binding("c", "copy", "Copy", tooltip="Copy the commands of this step"),
         Binding("w", "wide", "Wide", tooltip="Hide or show the list of steps"),
@@ -105,21 +133,24 @@ it is made. If verification fails at the end, everything is rolled back."""
         Binding("down", "scroll_line(1)", show=False),
     ]
 
+    HORIZONTAL_BREAKPOINTS = [(0, "-small"), (110, "-medium"), (170, "-large")]  # noqa: RUF012 - as Textual declares it
+
     def __init__(self) -> None:
         super().__init__()
+        self._whole = False
         self._lines: tuple[Line, ...] = ()
         self._shown: tuple[Line, ...] = ()
         self._folded: frozenset[str] = frozenset()
 
     def body(self) -> ComposeResult:
-        """Summary on top, steps left, the selected step right."""
+        """Cards and summary on top, steps left, the selected step right."""
+        yield Cards(id="cards")
         yield Static("making the plan; nothing is written…", id="top", markup=False)
         with Horizontal(id="panes"):
-            with Vertical(id="left"):
-                yield Static("", id="where", markup=False)
+            with Panel(title="Steps", id="left"):
                 yield OptionList(id="steps", markup=False)
-            with Vertical(id="right"):
-                yield Tabs("Why", "Diff", "Commands")
+            with Panel(id="right"):
+                yield Tabs("Why", "Diff", "Manual commands")
                 with VerticalScroll(id="detail", can_focus=False):
                     yield Static("", id="text", markup=False)
 
@@ -161,12 +192,14 @@ it is made. If verification fails at the end, everything is rolled back."""
 
     def _have(self, plan: Plan) -> None:
         self.query_one("#top", Static).update(summary(plan, self.first))
+        cards = self.query_one("#cards", Cards)
+        cards.display, cards.cards = bool(plan.steps), plan_cards(plan)
         if not plan.steps:
             self.refresh_bindings()
             return
         self.query_one("#panes").display = True
         self._lines = outline(plan)
-        # Top, tabs, bar and footer stand above and below the list.
+        # Cards, summary, borders, bar and footer stand above and below the list.
         self._folded = folded_at_first(self._lines, self.app.size.height - 10)
         self._fill(WHOLE)
         self.query_one("#steps", OptionList).focus()
@@ -176,13 +209,25 @@ it is made. If verification fails at the end, everything is rolled back."""
         """Draws the outline as it is folded now, with that line selected."""
         steps = self.query_one("#steps", OptionList)
         self._shown = visible(self._lines, self._folded)
-        many = len(self._lines[0].steps)
+        many, width = len(self._lines[0].steps), self._list_width
         steps.set_options(
-            Option(draw(line, folded=line.id in self._folded, width=30, many=many), id=line.id)
+            Option(draw(line, folded=line.id in self._folded, width=width, many=many), id=line.id)
             for line in self._shown
         )
         ids = [line.id for line in self._shown]
         steps.highlighted = ids.index(selected) if selected in ids else 0
+
+    @property
+    def _list_width(self) -> int:
+        """Cells for a line of the outline: without borders, the list's own padding and its scrollbar."""
+        return {"-large": 60, "-medium": 44}.get(
+            next((name for name in ("-large", "-medium") if self.has_class(name)), ""), 36
+        ) - 5
+
+    def on_resize(self) -> None:
+        """The outline and the text follow the width."""
+        if self.is_open and self._lines and self.line is not None:
+            self.call_after_refresh(self._fill, self.line.id)
 
     @property
     def plan(self) -> Plan | None:
@@ -229,15 +274,31 @@ it is made. If verification fails at the end, everything is rolled back."""
                 else group_text(line, plan)
             )
         elif tab == 1:
-            text = differences(steps)
+            text = differences(steps, self._diff_options())
         else:
             text = manual_commands(steps)
         self.query_one("#text", Static).update(text)
         self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
         many = len(plan.steps)
         where = f"step {line.steps[0] + 1} of {many}" if line.is_step else f"{len(steps)} of {many} steps"
-        self.query_one("#where", Static).update(where)
+        self.query_one("#left", Panel).set_subtitle(where)
+        self.query_one("#right", Panel).set_title(inline(line.title, 200))
         self._name_hosts()
+
+    def _diff_options(self) -> DiffOptions:
+        detail = self.query_one("#detail", VerticalScroll)
+        return DiffOptions(
+            width=max(detail.scrollable_content_region.width - 1, 30),
+            whole=self._whole,
+            no_color=self.app.no_color,
+            colours=host_colours(self.firescreen.session.hosts),
+        )
+
+    def action_whole(self) -> None:
+        """Shows or folds the lines of each file that do not change."""
+        self._whole = not self._whole
+        self.query_one(Tabs).chosen = 1
+        self._draw()
 
     def _name_hosts(self) -> None:
         line, steps = self.line, self.steps
@@ -306,7 +367,7 @@ it is made. If verification fails at the end, everything is rolled back."""
             return plan is not None
         if action == "canary":
             return plan is not None and bool(canary_candidates(plan))
-        if action in ("apply", "copy", "wide", "tab", "fold", "go"):
+        if action in ("apply", "copy", "wide", "whole", "tab", "fold", "go"):
             return plan is not None and bool(plan.steps)
         return True
 
@@ -330,6 +391,7 @@ it is made. If verification fails at the end, everything is rolled back."""
     def action_wide(self) -> None:
         """Hides or shows the steps; a hidden list loses the focus."""
         self.toggle_class("-wide")
+        self.call_after_refresh(self._draw)
         if not self.has_class("-wide"):
             self.call_after_refresh(self.query_one("#steps", OptionList).focus)
 

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from screens.plan.diff_view import DiffOptions, diff_view
 from screens.plan.outline import Line, component_of
-from screens.state_styles import SEVERITY, at, commands, diff, inline, place, safe
+from screens.state_styles import SEVERITY, at, commands, inline, safe
+from screens.widgets.cards import Card
 
 if TYPE_CHECKING:
     from wizard.model import Finding, Gap, Plan, PlannedStep, Probe
 
+
+USUAL = DiffOptions()
+
+LONG = 60.0
+"""Seconds from which being down is a warning."""
+
+_FILE_WORDS = {"create": "created", "edit": "edited", "mode": "with other rights", "remove": "removed"}
 
 FEW = 3
 """Services that the line above a plan names; more of them are counted."""
@@ -88,8 +98,47 @@ def rejected(plan: Plan) -> list[Content]:
     return [Content.assemble(("! ", "bold $warning"), (names, "bold"), f" {words}.")]
 
 
+def cards(plan: Plan) -> tuple[Card, ...]:
+    """The plan in numbers: files, restarts, how long something is down, warnings."""
+    kinds = Counter(change.kind for change in plan.changes)
+    files = sum(kinds[kind] for kind in _FILE_WORDS)
+    words = ", ".join(f"{kinds[kind]} {word}" for kind, word in _FILE_WORDS.items() if kinds[kind])
+    restarts, reloads = (_units(plan, verb) for verb in ("restart", "reload"))
+    down = [gap for gap in plan.gaps if gap.seconds]
+    longest = max((gap.seconds for gap in down), default=0.0)
+    count = len(plan.warnings)
+    return (
+        Card(str(files), f"file{'s' * (files != 1)}", words),
+        Card(
+            str(len(restarts)),
+            f"restart{'s' * (len(restarts) != 1)}",
+            f"and {len(reloads)} reload{'s' * (len(reloads) != 1)}" if reloads else ", ".join(restarts[:1]),
+        ),
+        Card(
+            f"{longest:.0f} s" if longest else "0 s",
+            "down each" if len(down) > 1 else "down",
+            f"{len(down)} target{'s' * (len(down) != 1)}, one after the other"
+            if down
+            else "no scrape is lost",
+            "$warning" if longest >= LONG else "$primary",
+        ),
+        Card(
+            str(count),
+            f"warning{'s' * (count != 1)}",
+            "under 'The whole plan'" if count else "none",
+            "$warning" if count else "$success",
+        ),
+    )
+
+
+def _units(plan: Plan, verb: str) -> tuple[str, ...]:
+    """The services that are restarted or reloaded, each once."""
+    turns = [change for change in plan.restarts if change.action == verb]
+    return tuple(dict.fromkeys(f"{turn.service.unit} ({turn.host})" for turn in turns))
+
+
 def summary(plan: Plan, canary: str = "") -> Content:
-    """The summary above the plan: how many files, what restarts, scrape gaps, and that nothing was written.
+    """What the cards do not say: the canary, who is left alone or rejected, and that nothing was written.
 
     Args:
         plan: what would be done.
@@ -101,19 +150,8 @@ def summary(plan: Plan, canary: str = "") -> Content:
             "There is nothing to change: the hosts match your choices. 'v' verifies that with every probe.",
         )
         return Content("\n").join([nothing, *canary_and_unreachable(plan, "")])
-    lines = [Content(" · ").join(counts(plan))]
-    groups = grouped(plan.gaps)
-    lines.extend(_group(words, targets, short=True) for words, targets in groups[:2])
-    count = len(plan.warnings)
-    warned = (
-        Content.assemble((f"! {count} warning{'s' * (count > 1)}. ", "$warning bold"))
-        if count
-        else Content("")
-    )
-    lines.extend(canary_and_unreachable(plan, canary))
-    lines.extend(rejected(plan))
-    lines.append(Content.assemble(warned, ("Nothing has been written yet.", "bold $success")))
-    return Content("\n").join(lines)
+    written = Content.styled("✓ Nothing has been written yet.", "bold $success")
+    return Content("\n").join([*canary_and_unreachable(plan, canary), *rejected(plan), written])
 
 
 def before_apply(plan: Plan, canary: str) -> Content:
@@ -137,9 +175,8 @@ def counts(plan: Plan, *, listed: bool = False) -> list[Content]:
     parts = [Content(f"{files} file{'s' * (files != 1)}")]
     listed = listed or len(plan.restarts) <= FEW
     for verb in ("restart", "reload"):
-        turns = [change for change in plan.restarts if change.action == verb]
         # One that is reloaded twice on the way is one service.
-        units = list(dict.fromkeys(f"{turn.service.unit} ({turn.host})" for turn in turns))
+        units = _units(plan, verb)
         if units and listed:
             parts.append(Content(inline(f"{verb}s {', '.join(units)}", 600)))
         elif units:
@@ -176,8 +213,8 @@ def _group(words: str, targets: list[str], *, short: bool) -> Content:
 
 
 def overview(plan: Plan) -> Content:
-    """Warnings, scrape gaps, and the probes of the verification."""
-    parts: list[Content] = []
+    """What is written and restarted, warnings, scrape gaps, and the probes of the verification."""
+    parts: list[Content] = [*counts(plan, listed=len(plan.restarts) <= 4 * FEW), Content("")]
     for warning in plan.warnings:
         parts.extend((_finding(warning), Content("")))
     if plan.gaps:
@@ -252,31 +289,15 @@ def why(step: PlannedStep) -> Content:
     return Content("\n").join(parts)
 
 
-def differences(steps: tuple[PlannedStep, ...]) -> Content:
+def differences(steps: tuple[PlannedStep, ...], options: DiffOptions = USUAL) -> Content:
     """What changes in which file, to the byte; secrets as fingerprints. Of very many steps, the first `MOST`."""
-    parts = [
-        Content.assemble(
-            (f"{inline(change.title(), 300)}  ({place(change.host)})", "bold $primary"),
-            "\n",
-            diff(_body(change.diff())),
-        )
-        for step in steps[:MOST]
-        for change in step.changes
-    ]
-    return Content("\n\n").join([*parts, *_rest(len(steps) - MOST)])
+    return Content("\n\n").join([diff_view(steps[:MOST], options), *_rest(len(steps) - MOST)])
 
 
 def _rest(left: int) -> list[Content]:
     """Where to look for the steps that are not drawn."""
     words = f"… and {left} more steps: select a host on the left to see its steps."
     return [Content.styled(words, "$quiet")] if left > 0 else []
-
-
-def _body(text: str) -> str:
-    """A diff without the two lines that only repeat the file's name."""
-    lines = text.splitlines()
-    named = len(lines) > 1 and lines[0].startswith("--- ") and lines[1].startswith("+++ ")
-    return "\n".join(lines[2:] if named else lines)
 
 
 def manual_commands(steps: tuple[PlannedStep, ...]) -> Content:

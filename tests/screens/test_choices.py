@@ -12,9 +12,10 @@ from textual.screen import Screen
 
 from screens.app import FirescreenApp, make_app
 from screens.choices.level_table import LevelTable, _window
-from screens.choices.levels import LevelRow, cost
+from screens.choices.levels import SHORT, LevelRow
 from screens.state_styles import protection_label
 from screens.widgets.choice import Choice
+from screens.widgets.level_meanings import LADDER, MEANINGS, meaning
 from tests.screens import whole
 from tests.screens.helpers import drawn, engine, until
 
@@ -45,11 +46,11 @@ async def test_five_components_are_seen_at_once_with_what_there_is_now() -> None
     async with at_the_choices() as (_, pilot):
         lines = drawn(pilot).splitlines()
         for host, name, _ in whole.PLACES:
-            (line,) = [text for text in lines if name in text]
-            assert "● none" in line
+            (line,) = [text for text in lines if name in text and "● none" in text]
             assert "TLS + password" in line
             assert any(host in text for text in lines)
-        assert "Clients then need https with the CA certificate and a user name and" in drawn(pilot)
+        assert "Clients need       the CA certificate, user and password" in drawn(pilot)
+        assert "5 of 5 change" in drawn(pilot)
 
 
 async def test_left_and_right_choose_and_equals_gives_it_to_all() -> None:
@@ -62,7 +63,8 @@ async def test_left_and_right_choose_and_equals_gives_it_to_all() -> None:
         await until(pilot, lambda: "Password" not in drawn(pilot))
         await pilot.press("left", "left", "left", "left")
         assert protection(app)["pushgateway"] == "", "it stays at the end"
-        await until(pilot, "Clients need nothing new.")
+        await until(pilot, "Now, and kept so: none")
+        await until(pilot, "4 of 5 change, 1 kept")
         await pilot.press("home", "equals_sign", "end", "right", "up", "right")
         assert protection(app)["prometheus"] == "tls+basic_auth"
         assert protection(app)["node_exporter"] == "tls"
@@ -92,11 +94,11 @@ async def test_escape_keeps_the_levels_and_the_help_explains_the_table() -> None
 async def test_the_mouse_chooses_too() -> None:
     async with at_the_choices() as (app, pilot):
         table = app.screen.query_one(LevelTable)
-        # Padding above, then the table's head: the second component stands on the fourth line.
-        await pilot.click(LevelTable, offset=(20, 3))
+        # Below the table's head: the second component stands on the third line.
+        await pilot.click(LevelTable, offset=(20, 2))
         assert table.row.name == "pushgateway"
         assert protection(app)["pushgateway"] == "tls+basic_auth", "the first click only takes it in hand"
-        await pilot.click(LevelTable, offset=(table.size.width - 2, 3))
+        await pilot.click(LevelTable, offset=(table.size.width - 2, 2))
         assert protection(app)["pushgateway"] != "tls+basic_auth"
 
 
@@ -130,7 +132,7 @@ async def test_more_components_than_lines_scroll_and_say_where_one_is() -> None:
         await until(pilot, "5 of 5")
         bare: Screen[None] = Screen()
         await app.push_screen(bare)
-        table = LevelTable(rows, {"tls": "Nobody reads along."})
+        table = LevelTable(rows)
         await bare.mount(table)
         table.styles.height = 12
         table.focus()
@@ -157,13 +159,29 @@ async def test_one_component_is_asked_as_a_list() -> None:
         assert not app.screen.query(LevelTable)
 
 
-def test_what_a_level_costs_names_every_part() -> None:
-    needed, given = cost("tls+basic_auth+client_cert")
-    assert needed == (
-        "Clients then need https with the CA certificate, a user name and password and a client certificate."
-    )
-    assert given
-    assert cost("") == ("Clients need nothing new.", "")
+def test_what_a_level_means_names_every_part_in_each_width() -> None:
+    for width in (36, 76):
+        words = " ".join(meaning("tls+basic_auth+client_cert", width).plain.split())
+        assert "Clients need the CA certificate, a client certificate, user and password" in words
+        assert all(len(line) <= width for line in meaning("tls", width).plain.splitlines())
+    assert "nothing" in meaning("", 60).plain
+    assert set(LADDER) == {"", *SHORT}, "each level that can be chosen has its meaning"
+    assert {SHORT[value] for value in LADDER if value} == {MEANINGS[value].name for value in LADDER if value}
+
+
+async def test_what_is_protected_already_is_shown_as_kept() -> None:
+    app = make_app(build=engine(whole.WholeEngine(state="secured")))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, "All components are secured")
+        stack = app.session.stack
+        assert stack is not None
+        kept = tuple(replace(one, protect=()) for one in stack.components)
+        app.session = replace(app.session, stack=replace(stack, components=kept))
+        await pilot.press("s")
+        text = await until(pilot, "0 of 5 change, 5 kept")
+        assert text.count("keep TLS + password") == 5
+        await until(pilot, "Nothing about it is changed.")
+        assert "with the password" in drawn(pilot), "what the level that it keeps means"
 
 
 def test_what_there_is_now_comes_from_the_wire() -> None:

@@ -53,6 +53,16 @@ def selected(app: FirescreenApp) -> str:
     return (option.id or "") if option else ""
 
 
+def left_of(text: str) -> list[str]:
+    """What stands in the left panel, a line each."""
+    return [line.split("││")[0] for line in text.splitlines() if "││" in line]
+
+
+def right_of(text: str) -> list[str]:
+    """What stands in the right panel, a line each."""
+    return [line.split("││")[1] for line in text.splitlines() if "││" in line]
+
+
 def test_every_step_stands_under_its_host_and_component_once() -> None:
     plan = whole.plan()
     lines = outline(plan)
@@ -118,14 +128,17 @@ async def test_the_outline_fits_and_opens_with_enter() -> None:
         await pilot.press("down", "down", "down", "down", "down")
         assert selected(app) == "component:srv1/node_exporter"
         text = await until(pilot, "7 of 42 steps")
-        assert "srv1/node_exporter is down for about 1 s" in text
+        assert "srv1/node_exporter is down for about" in text
+        listed = app.screen.query_one("#steps", OptionList)
+        folded = listed.option_count
         await pilot.press("enter")
         await until(pilot, "Make a client certificate")
         assert selected(app) == "component:srv1/node_exporter", "it stays where it was"
         await pilot.press("down")
         await until(pilot, "step 3 of 42")
         await pilot.press("up", "enter")
-        await until(pilot, lambda: "Write the web configuration" not in drawn(pilot).partition("│")[0])
+        await until(pilot, lambda: listed.option_count == folded)
+        assert "Write the web configuration" not in "".join(left_of(drawn(pilot)))
 
 
 async def test_n_and_b_go_through_the_steps_in_their_order() -> None:
@@ -150,7 +163,7 @@ async def test_a_component_in_hand_shows_the_commands_of_all_its_steps() -> None
             await pilot.press("down")
         await pilot.press("3")
         text = await until(pilot, "systemctl restart blackbox_exporter")
-        assert "srv1" not in text.partition("Commands")[2].partition("# Make a key")[0].partition("│")[0]
+        assert "srv1" not in "".join(right_of(text))
         await pilot.press("c")
         assert "/etc/web/srv2/blackbox_exporter" in app.clipboard
         assert "pushgateway" not in app.clipboard

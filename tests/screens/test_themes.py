@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 TEXTS = ("foreground", "quiet", "primary", "secondary", "success", "warning", "error")
 """What is written in: also the lines of a diff and the signs of each state."""
-GROUNDS = ("background", "surface", "panel", "cursor", "cursor_blurred")
+DIFFS = ("added", "added_word", "removed", "removed_word")
+"""The grounds of lines and words in a diff."""
+GROUNDS = ("background", "surface", "panel", "cursor", "cursor_blurred", *DIFFS)
 """What is written on: pages, dialogs and keys, fields and buttons, the row under the cursor."""
 PAIRS = (
     ("background", "primary"),  # a button with the focus, a chosen tab

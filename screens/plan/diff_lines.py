@@ -1,0 +1,122 @@
+"""A unified diff as lines with numbers, words that changed, and stretches that did not: data, not yet drawn."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+_HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+_WORD = re.compile(r"\w+|\s+|[^\w\s]")
+_ALIKE = 0.3
+"""The share of two lines that must be the same for single words to be marked: else all of it changed."""
+
+Kind = Literal["same", "added", "removed", "fold", "note"]
+
+
+@dataclass(frozen=True, slots=True)
+class DiffLine:
+    """One line of a diff. `words` are the places (start, end) in `text` of what changed in a changed line."""
+
+    kind: Kind
+    text: str
+    old: int = 0
+    """Its number in the file as it is, counted from 1; 0 where it is not in there. `new` likewise, as it will be."""
+    new: int = 0
+    words: tuple[tuple[int, int], ...] = ()
+
+
+def parsed(text: str) -> tuple[DiffLine, ...]:
+    """The lines of a unified diff, its two lines of names left out; what is no diff is notes."""
+    found: list[DiffLine] = []
+    old = new = 0
+    names = inside = False
+    for line in text.splitlines():
+        hunk = _HUNK.match(line)
+        if hunk:
+            before = old
+            old, new = int(hunk[1]), int(hunk[3])
+            inside = True
+            if hidden := old - max(before, 1) if old else 0:
+                found.append(DiffLine("fold", f"{hidden} unchanged line{'s' * (hidden != 1)}"))
+        elif not inside and line.startswith(("--- ", "+++ ")) and (names or line.startswith("--- ")):
+            names = True
+        elif inside and line[:1] == " ":
+            found.append(DiffLine("same", line[1:], old, new))
+            old, new = old + 1, new + 1
+        elif inside and line[:1] == "-":
+            found.append(DiffLine("removed", line[1:], old=old))
+            old += 1
+        elif inside and line[:1] == "+":
+            found.append(DiffLine("added", line[1:], new=new))
+            new += 1
+        else:
+            found.append(DiffLine("note", line))
+    return tuple(_marked(found))
+
+
+def _marked(lines: list[DiffLine]) -> Iterator[DiffLine]:
+    """The lines with their changed words: of a block of removed and added lines the first goes with the first."""
+    at = 0
+    while at < len(lines):
+        removed = _run(lines, at, "removed")
+        added = _run(lines, at + len(removed), "added")
+        if not removed or not added:
+            yield lines[at]
+            at += 1
+            continue
+        pairs = [_words(one, other) for one, other in zip(removed, added, strict=False)]
+        yield from (one for one, _ in pairs)
+        yield from removed[len(pairs) :]
+        yield from (other for _, other in pairs)
+        yield from added[len(pairs) :]
+        at += len(removed) + len(added)
+
+
+def _run(lines: list[DiffLine], start: int, kind: Kind) -> list[DiffLine]:
+    end = start
+    while end < len(lines) and lines[end].kind == kind:
+        end += 1
+    return lines[start:end]
+
+
+def _words(one: DiffLine, other: DiffLine) -> tuple[DiffLine, DiffLine]:
+    before, after = _WORD.findall(one.text), _WORD.findall(other.text)
+    match = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    if match.ratio() < _ALIKE:
+        return one, other
+    removed, added = [], []
+    for tag, start, end, first, last in match.get_opcodes():
+        if tag != "equal":
+            removed.append(_span(before, start, end))
+            added.append(_span(after, first, last))
+    return (
+        replace(one, words=tuple(span for span in removed if span[0] < span[1])),
+        replace(other, words=tuple(span for span in added if span[0] < span[1])),
+    )
+
+
+def _span(words: list[str], start: int, end: int) -> tuple[int, int]:
+    begin = sum(map(len, words[:start]))
+    return begin, begin + sum(map(len, words[start:end]))
+
+
+def side_by_side(lines: tuple[DiffLine, ...]) -> tuple[tuple[DiffLine | None, DiffLine | None], ...]:
+    """(as it is, as it will be) of each row; folds and notes stand on both sides."""
+    rows: list[tuple[DiffLine | None, DiffLine | None]] = []
+    at, found = 0, list(lines)
+    while at < len(found):
+        removed = _run(found, at, "removed")
+        added = _run(found, at + len(removed), "added")
+        if removed or added:
+            longer = max(len(removed), len(added))
+            left = [*removed, *[None] * (longer - len(removed))]
+            right = [*added, *[None] * (longer - len(added))]
+            rows += zip(left, right, strict=True)
+            at += len(removed) + len(added)
+        else:
+            rows.append((found[at], found[at]))
+            at += 1
+    return tuple(rows)

@@ -1,0 +1,170 @@
+"""The diffs of a plan as they are drawn: by folder and file, with line numbers, syntax colours and changed words.
+
+Side by side where there is room for two columns; a line that is too long goes on below, and nothing is cut.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from screens.plan.diff_lines import DiffLine, parsed, side_by_side
+from screens.state_styles import inline, place
+from screens.themes import CHIP_TEXT, NO_HOST
+from screens.widgets.syntax import highlighted
+from wizard.redact import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from wizard.model import Change, PlannedStep
+
+SIDE_BY_SIDE = 100
+"""Cells from which old and new stand side by side."""
+BOTH_NUMBERS = 70
+"""Cells from which a line has both its numbers."""
+WHOLE_FILE = 100_000
+"""Lines around a change that show all of a file."""
+
+_SIGNS = {"create": ("+", "created", "$success"), "remove": ("-", "removed", "$error")}
+_STYLES = {
+    "added": ("+", "$success", "on $added", "on $added-word"),
+    "removed": ("-", "$error", "on $removed", "on $removed-word"),
+    "same": (" ", "$quiet", "", ""),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DiffOptions:
+    """How diffs are drawn."""
+
+    width: int = 80
+    whole: bool = False
+    """Whether unchanged stretches are shown too."""
+    no_color: bool = False
+    colours: Mapping[str, str] | None = None
+    """The colour of each host."""
+
+
+def diff_view(steps: Sequence[PlannedStep], options: DiffOptions) -> Content:
+    """What the steps change in which file, to the byte; secrets as fingerprints."""
+    parts: list[Content] = []
+    before = ("", "")
+    for step in steps:
+        for change in step.changes:
+            folder = change.host, _folder(change)
+            lines = [_heading(*folder, options)] if folder != before and folder[1] else []
+            before = folder
+            parts.append(Content("\n").join([*lines, *_change(change, options)]))
+    return Content("\n\n").join(parts)
+
+
+def _folder(change: Change) -> str:
+    return posixpath.dirname(change.path) if change.kind not in ("restart", "reload") else ""
+
+
+def _heading(host: str, folder: str, options: DiffOptions) -> Content:
+    """The host's chip and the folder in which the files beneath it are."""
+    colour = (options.colours or {}).get(host, NO_HOST)
+    chip = Content.styled(f" {place(host)} ", f"bold {CHIP_TEXT} on {colour}")
+    return Content.assemble(chip, (f" {inline(folder, 300)}/", "$primary"))
+
+
+def _change(change: Change, options: DiffOptions) -> Iterator[Content]:
+    text = plain(change.diff(WHOLE_FILE if options.whole else 3), 200_000).expandtabs(8)
+    if change.kind in ("restart", "reload"):
+        yield Content.assemble(
+            ("! ", "bold $warning"), (inline(change.title(), 200), "bold"), f" on {place(change.host)}"
+        )
+        return
+    sign, word, colour = _SIGNS.get(
+        change.kind, ("~", {"mode": "rights"}.get(change.kind, change.kind), "$warning")
+    )
+    name = posixpath.basename(change.path)
+    if change.kind == "folder":
+        yield Content.assemble(
+            ("+ ", "bold $success"),
+            (f"{inline(name, 200)}/", "bold"),
+            f"  {text.partition('/  ')[2].strip()}",
+        )
+        return
+    lines = parsed(text)
+    rights = "".join(
+        line.text.removeprefix("mode and owner: ") for line in lines if line.text.startswith("mode and owner")
+    )
+    yield Content.assemble(
+        (f"{sign} ", f"bold {colour}"),
+        (inline(name, 200), "bold"),
+        (f"  {word}", colour),
+        (f"  {inline(rights, 100)}", "$quiet"),
+    )
+    shown = tuple(line for line in lines if not line.text.startswith("mode and owner"))
+    paired = any(line.old for line in shown) and any(line.new for line in shown)
+    if options.width >= SIDE_BY_SIDE and paired:
+        yield from _beside(shown, options)
+    else:
+        yield from _below(shown, options)
+
+
+def _below(lines: tuple[DiffLine, ...], options: DiffOptions) -> Iterator[Content]:
+    digits = _digits(lines)
+    for line in lines:
+        if line.kind in ("fold", "note"):
+            yield from _aside(line, options.width)
+            continue
+        numbers = (line.old, line.new) if options.width >= BOTH_NUMBERS else (line.new or line.old,)
+        gutter = " ".join(f"{number or '':>{digits}}" for number in numbers)
+        yield from _drawn(line, gutter, options.width, options)
+
+
+def _beside(lines: tuple[DiffLine, ...], options: DiffOptions) -> Iterator[Content]:
+    digits, width = _digits(lines), (options.width - 3) // 2
+    for old, new in side_by_side(lines):
+        if old is not None and old.kind in ("fold", "note"):
+            yield from _aside(old, options.width)
+            continue
+        left = list(_drawn(old, f"{old.old:>{digits}}", width, options)) if old else []
+        right = list(_drawn(new, f"{new.new:>{digits}}", width, options)) if new else []
+        blank = Content(" " * width)
+        for row in range(max(len(left), len(right))):
+            yield Content.assemble(
+                left[row] if row < len(left) else blank,
+                (" │ ", "$faint"),
+                right[row] if row < len(right) else blank,
+            )
+
+
+def _aside(line: DiffLine, width: int) -> Iterator[Content]:
+    """A fold across the page, or a note."""
+    if line.kind == "fold":
+        words = f"⋯ {line.text} "
+        yield Content.assemble((words, "$quiet"), ("─" * max(width - len(words), 0), "$faint"))
+    else:
+        yield Content.styled(line.text, "bold $warning" if line.text.startswith("!") else _note(line.text))
+
+
+def _note(text: str) -> str:
+    return {"+": "$success", "-": "$error"}.get(text[:1], "$quiet")
+
+
+def _drawn(line: DiffLine, gutter: str, width: int, options: DiffOptions) -> Iterator[Content]:
+    """A line with its number and sign, on as many lines as it needs, each exactly `width` cells."""
+    sign, colour, ground, mark = _STYLES[line.kind]
+    text = highlighted(line.text)
+    for start, end in line.words:
+        text = text.stylize("bold underline" if options.no_color else f"bold {mark}", start, end)
+    room = max(width - len(gutter) - 3, 10)
+    for number, start in enumerate(range(0, max(len(line.text), 1), room)):
+        head = gutter if number == 0 else " " * len(gutter)
+        part = text[start : start + room]
+        padding = " " * max(width - len(head) - 3 - part.cell_length, 0)
+        body = Content.assemble((f"{sign} ", f"bold {colour}"), part, padding)
+        yield Content.assemble((f"{head} ", "$quiet"), body.stylize_before(ground) if ground else body)
+
+
+def _digits(lines: tuple[DiffLine, ...]) -> int:
+    return len(str(max((max(line.old, line.new) for line in lines), default=0)))

@@ -1,0 +1,32 @@
+"""Colours for YAML, environment files and shell, a line at a time: enough to find the key, the value and the remark."""
+
+from __future__ import annotations
+
+import re
+
+from textual.content import Content
+
+_TOKEN = re.compile(
+    r"""(?P<remark>(?:^|(?<=\s))\#.*$)
+    | (?P<text>"(?:\\.|[^"\\])*"|'(?:''|[^'])*')
+    | (?P<key>(?:^|(?<=[\s{,]))[A-Za-z_][\w.-]*(?=:(?:\s|$)|=))
+    | (?P<flag>(?<!\S)--?[A-Za-z][\w.-]*)
+    | (?P<number>(?<![\w./-])(?:true|false|null|\d+(?:\.\d+)?(?:ms|[smhd])?)(?![\w./-]))
+    """,
+    re.VERBOSE,
+)
+_STYLES = {
+    "remark": "italic $quiet",
+    "text": "$success",
+    "key": "$secondary",
+    "flag": "$primary",
+    "number": "$warning",
+}
+
+
+def highlighted(line: str) -> Content:
+    """One line, which is shown as it stands: no markup in it is read."""
+    content = Content(line)
+    for match in _TOKEN.finditer(line):
+        content = content.stylize(_STYLES[match.lastgroup or ""], match.start(), match.end())
+    return content
