@@ -13,6 +13,7 @@ from textual.widgets.option_list import Option
 
 from screens.base_screen import Page
 from screens.navigation.runs import show_current_connections
+from screens.plan import confirmation
 from screens.plan.diff_view import DiffOptions
 from screens.plan.outline import (
     WHOLE,
@@ -24,16 +25,10 @@ from screens.plan.outline import (
     visible,
 )
 from screens.plan.text import (
-    before_apply,
     canary_candidates,
     choose_canary,
-    differences,
-    group_text,
-    manual_commands,
-    overview,
     summary,
-    waiting,
-    why,
+    tab_text,
 )
 from screens.plan.text import (
     cards as plan_cards,
@@ -51,6 +46,10 @@ if TYPE_CHECKING:
     from wizard.model import Plan, PlannedStep
 
 
+LISTS = (("-large", 60), ("-medium", 44))
+"""Cells of the list's panel in a large terminal, as in the style sheet."""
+
+
 class PlanPage(Page):
     """Shows every step of the plan, and applies it."""
 
@@ -61,7 +60,7 @@ class PlanPage(Page):
 Left: hosts, their components, and the steps of each. Steps are numbered in the order in which they are applied. Enter \
 folds and unfolds a host or a component; 'n' and 'b' go to the next and the previous step. Right: why a step is there, \
 the diff of each file, and the commands to type for the same result, which 'c' copies. 'j' shows where each \
-certificate is created and copied to.
+certificate is created and copied to, 'e' shows the lines of a file that do not change.
 
 Where a client will be rejected afterwards (a reverse proxy that Firescreen does not change), 'a' names it with the \
 lines to change there, and nothing is applied until you accept that.
@@ -173,7 +172,6 @@ it is made. If verification fails at the end, everything is rolled back."""
             self._have(plan)
 
     def _refused(self, error: ErrorMessage) -> None:
-
         self.firescreen.show_error(error)
         if self.is_open:
             self.query_one("#top", Static).update(describe_error(error))
@@ -220,9 +218,7 @@ it is made. If verification fails at the end, everything is rolled back."""
     @property
     def _list_width(self) -> int:
         """Cells for a line of the outline: without borders, the list's own padding and its scrollbar."""
-        return {"-large": 60, "-medium": 44}.get(
-            next((name for name in ("-large", "-medium") if self.has_class(name)), ""), 36
-        ) - 5
+        return next((cells for name, cells in LISTS if self.has_class(name)), 36) - 5
 
     def on_resize(self) -> None:
         """The outline and the text follow the width."""
@@ -264,19 +260,7 @@ it is made. If verification fails at the end, everything is rolled back."""
         plan, line, steps = self.plan, self.line, self.steps
         if plan is None or line is None:
             return
-        tab = self.query_one(Tabs).chosen
-        if tab == 0:
-            text = (
-                overview(plan)
-                if line.id == WHOLE
-                else why(steps[0])
-                if line.is_step
-                else group_text(line, plan)
-            )
-        elif tab == 1:
-            text = differences(steps, self._diff_options())
-        else:
-            text = manual_commands(steps)
+        text = tab_text(self.query_one(Tabs).chosen, line, plan, self._diff_options())
         self.query_one("#text", Static).update(text)
         self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
         many = len(plan.steps)
@@ -345,18 +329,8 @@ it is made. If verification fails at the end, everything is rolled back."""
 
     def action_canary(self) -> None:
         """Asks for the canary, and remembers it for this stack."""
-        from screens.dialogs.canary import CanaryDialog
-
-        plan, session = self.plan, self.firescreen.session
-        if plan is None:
-            return
-
-        def chosen(wanted: str | None) -> None:
-            if wanted is not None:
-                self.firescreen.session = replace(self.firescreen.session, canary=wanted)
-
-        dialog = CanaryDialog(canary_candidates(plan), ours=choose_canary(plan), now=session.canary)
-        self.app.push_screen(dialog, chosen)
+        if self.plan is not None:
+            confirmation.ask_for_canary(self.firescreen, self.plan)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offers only the keys that make sense for the plan."""
@@ -414,48 +388,4 @@ it is made. If verification fails at the end, everything is rolled back."""
         plan = self.plan
         if plan is None or not plan.steps:
             return
-        if not plan.unaccepted:
-            self._confirm(plan)
-            return
-        from screens.dialogs.apply import AcceptDialog
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self._confirm(self._accept_broken(plan))
-
-        self.app.push_screen(AcceptDialog(plan.unaccepted), answered)
-
-    def _accept_broken(self, plan: Plan) -> Plan:
-        """The plan with all the clients accepted that it breaks; the current stack remembers it."""
-        from wizard.planner.broken_clients import accepted
-
-        plan, session = accepted(plan), self.firescreen.session
-        stack = session.stack
-        if stack is not None:
-            stack = replace(stack, accept_broken=plan.stack.accept_broken)
-        self.firescreen.session = replace(session, plan=plan, stack=stack)
-        return plan
-
-    def _apply(self, plan: Plan, *, later: bool = False) -> None:
-        """Applies the plan. `later`: verification is left for later."""
-        app = self.firescreen
-        if app.session.place == "hosts":
-            app.stack_session.remember(plan.stack)
-        if app.runs.apply(plan, self.first, later=later):
-            app.open_page(Route.RUN, replace=True)
-
-    def _confirm(self, plan: Plan) -> None:
-        from screens.dialogs.apply import ApplyDialog
-        from screens.dialogs.base import ConfirmDialog
-
-        text = before_apply(plan, self.first)
-        if waiting(plan):
-            self.app.push_screen(
-                ApplyDialog(text),
-                lambda when: self._apply(plan, later=when == "later") if when else None,
-            )
-        else:
-            self.app.push_screen(
-                ConfirmDialog("Apply this plan?", text, yes="Apply", no="Cancel"),
-                lambda yes: self._apply(plan) if yes else None,
-            )
+        confirmation.ask(self.firescreen, plan, self.first)

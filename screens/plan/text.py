@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from screens.plan.diff_view import DiffOptions, diff_view
-from screens.plan.outline import Line, component_of
+from screens.plan.outline import WHOLE, Line, component_of
 from screens.state_styles import SEVERITY, at, commands, inline, safe
 from screens.widgets.cards import Card
 
@@ -287,6 +287,18 @@ def why(step: PlannedStep) -> Content:
         if change.why and change.why != step.why:
             parts.append(safe(f"  {change.why}"))
     return Content("\n").join(parts)
+
+
+def tab_text(tab: int, line: Line, plan: Plan, options: DiffOptions) -> Content:
+    """What a tab shows of a line of the outline: 0 why, 1 the diffs, 2 the manual commands."""
+    steps = tuple(plan.steps[number] for number in line.steps)
+    if tab == 1:
+        return differences(steps, options)
+    if tab == 2:
+        return manual_commands(steps)
+    if line.id == WHOLE:
+        return overview(plan)
+    return why(steps[0]) if line.is_step else group_text(line, plan)
 
 
 def differences(steps: tuple[PlannedStep, ...], options: DiffOptions = USUAL) -> Content:

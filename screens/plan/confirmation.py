@@ -1,0 +1,82 @@
+"""The questions before a plan is applied: who goes first, who will be rejected, and whether to begin."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from screens.plan.text import before_apply, canary_candidates, choose_canary, waiting
+from screens.routes import Route
+
+if TYPE_CHECKING:
+    from screens.interface import Wizard
+    from wizard.model import Plan
+
+
+def ask(app: Wizard, plan: Plan, canary: str) -> None:
+    """Asks for what has to be accepted, asks once more, then applies.
+
+    Args:
+        app: the wizard.
+        plan: what is applied.
+        canary: the host that is changed first; '' for none.
+    """
+    if not plan.unaccepted:
+        _confirm(app, plan, canary)
+        return
+    from screens.dialogs.apply import AcceptDialog
+
+    def answered(yes: bool | None) -> None:
+        if yes:
+            _confirm(app, _accept_broken(app, plan), canary)
+
+    app.push_screen(AcceptDialog(plan.unaccepted), answered)
+
+
+def ask_for_canary(app: Wizard, plan: Plan) -> None:
+    """Asks for the canary, and remembers it for this stack."""
+    from screens.dialogs.canary import CanaryDialog
+
+    def chosen(wanted: str | None) -> None:
+        if wanted is not None:
+            app.session = replace(app.session, canary=wanted)
+
+    dialog = CanaryDialog(canary_candidates(plan), ours=choose_canary(plan), now=app.session.canary)
+    app.push_screen(dialog, chosen)
+
+
+def _accept_broken(app: Wizard, plan: Plan) -> Plan:
+    """The plan with all the clients accepted that it breaks; the current stack remembers it."""
+    from wizard.planner.broken_clients import accepted
+
+    plan, session = accepted(plan), app.session
+    stack = session.stack
+    if stack is not None:
+        stack = replace(stack, accept_broken=plan.stack.accept_broken)
+    app.session = replace(session, plan=plan, stack=stack)
+    return plan
+
+
+def _confirm(app: Wizard, plan: Plan, canary: str) -> None:
+    from screens.dialogs.apply import ApplyDialog
+    from screens.dialogs.base import ConfirmDialog
+
+    text = before_apply(plan, canary)
+    if waiting(plan):
+        app.push_screen(
+            ApplyDialog(text),
+            lambda when: _apply(app, plan, canary, later=when == "later") if when else None,
+        )
+    else:
+        app.push_screen(
+            ConfirmDialog("Apply this plan?", text, yes="Apply", no="Cancel"),
+            lambda yes: _apply(app, plan, canary) if yes else None,
+        )
+
+
+def _apply(app: Wizard, plan: Plan, canary: str, *, later: bool = False) -> None:
+    """Applies the plan. `later`: verification is left for later."""
+    if app.session.place == "hosts":
+        app.stack_session.remember(plan.stack)
+    if app.runs.apply(plan, canary, later=later):
+        app.open_page(Route.RUN, replace=True)
