@@ -11,11 +11,14 @@ import click
 
 from wizard import assets, ownfiles
 from wizard.cli import output
-from wizard.cli.options import engine, reached, stack_of
+from wizard.cli.options import as_json, diff, engine, planned, reached, stack_of, yes
+from wizard.cli.upkeep_timer import agree, carry_out
 from wizard.errors import FirescreenError, InputError
 from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
+    from wizard.engine import Engine
+    from wizard.model import Plan
     from wizard.workspace import Workspace
 
 _READABLE = 0o644
@@ -80,17 +83,53 @@ def metrics(workspace: Workspace, stack: str, file: Path | None) -> None:
 
 @upkeep.command()
 @output_file
-def rules(file: Path | None) -> None:
+@click.option(
+    "--stack", default="", help="Give the rules to each Prometheus of this stack, as a run that can be undone"
+)
+@diff
+@yes
+@as_json
+@click.pass_obj
+def rules(workspace: Workspace, file: Path | None, stack: str, diff: bool, yes: bool, as_json: bool) -> None:
     """Print alert rules for these metrics.
 
-    Name FILE in Prometheus' rule_files. The alerts are at 28, 14 and 3 days, past the date, and when a metric vanishes.
+    The alerts are at 28, 14 and 3 days, past the date, and when a metric vanishes. Name FILE in Prometheus' rule_files;
+    --stack does that, and reloads Prometheus.
 
     \b
-    Example:
-      firescreen upkeep rules -o /etc/prometheus/firescreen-rules.yml
+    Examples:
+      firescreen upkeep rules -o firescreen-rules.yml
+      firescreen upkeep rules --stack stack.yaml --diff
     """
     with output.explained():
-        _write(assets.path("upkeep/rules.yml").read_text(encoding="utf-8"), file)
+        text = assets.path("upkeep/rules.yml").read_text(encoding="utf-8")
+        if not stack:
+            if as_json or diff or yes:
+                raise InputError("--json, --diff and --yes go with --stack", todo="Add --stack STACK")
+            _write(text, file)
+            return
+        wanted = stack_of(stack, workspace)
+        machine = engine(workspace, wanted.hosts)
+        plan = _with_rules(machine, planned(machine, wanted), text.encode())
+        agree(plan, diff=diff, yes=yes, as_json=as_json)
+    carry_out(machine, plan, as_json=as_json)
+
+
+def _with_rules(machine: Engine, plan: Plan, rules: bytes) -> Plan:
+    """The plan that gives the rules to each Prometheus.
+
+    Raises:
+        FirescreenError: a host cannot be read, or the stack has other changes pending.
+    """
+    from wizard.planner import paths
+    from wizard.upkeep import rule_plan
+
+    with machine.connections(plan.stack.hosts) as hosts:
+        there = {
+            client.host.spec.name: hosts.connection(client.host.spec.name).read(rule_plan.rules_path(client))
+            for client in paths.scrapers(plan.stack, plan.facts)
+        }
+    return rule_plan.with_rules(plan, rules, there)
 
 
 @upkeep.command()

@@ -88,8 +88,8 @@ def install(
         )
         files, folders = _there(machine, found)
         plan = timer.installation(found, files, folders, account())
-        _agree(plan, diff=diff, yes=yes, as_json=as_json)
-    _carry_out(machine, plan, as_json=as_json)
+        agree(plan, diff=diff, yes=yes, as_json=as_json)
+    carry_out(machine, plan, as_json=as_json)
 
 
 @click.command()
@@ -107,8 +107,8 @@ def remove(workspace: Workspace, stack: str, own: bool, diff: bool, yes: bool, a
         machine = engine(workspace)
         found = _timer(machine, stack_of(stack, workspace), own=own, look=False)
         plan = timer.removal(found, _there(machine, found)[0])
-        _agree(plan, diff=diff, yes=yes, as_json=as_json)
-    _carry_out(machine, plan, as_json=as_json)
+        agree(plan, diff=diff, yes=yes, as_json=as_json)
+    carry_out(machine, plan, as_json=as_json)
 
 
 @click.command()
@@ -220,7 +220,7 @@ def _there(machine: Engine, found: Timer) -> tuple[dict[str, FileState | None], 
         return dict(connection.read_many(names)), dict(connection.stat_many(above))
 
 
-def _agree(plan: Plan, *, diff: bool, yes: bool, as_json: bool) -> None:
+def agree(plan: Plan, *, diff: bool, yes: bool, as_json: bool) -> None:
     """Shows the plan, and asks whether to apply it.
 
     Raises:
@@ -237,7 +237,8 @@ def _agree(plan: Plan, *, diff: bool, yes: bool, as_json: bool) -> None:
         agreed(f"Apply {extent_of(plan)}?", todo="Add --yes to apply it", as_json=as_json)
 
 
-def _carry_out(machine: Engine, plan: Plan, *, as_json: bool) -> None:
+def carry_out(machine: Engine, plan: Plan, *, as_json: bool) -> None:
+    """Applies a plan, prints how that ended, and exits."""
     outcome = machine.apply(plan, *listening(), canary="none")
     if as_json:
         output.data(

@@ -31,6 +31,7 @@ class ContentKind(StrEnum):
     """The TLS of Alertmanager's gossip."""
     PROMETHEUS_CONFIG = "prometheus-config"
     BLACKBOX_CONFIG = "blackbox-config"
+    ALERT_RULES = "alert-rules"
     DATA_SOURCES = "data-sources"
     """Grafana's provisioning."""
     SERVICE_FLAGS = "service-flags"
