@@ -247,6 +247,7 @@ other questions."""
             field.show_error(f"{error.what}: {error.todo}" if error.todo else error.what)
             return False
         field.show_error("")
+        field.show_doubt()
         if field.question.kind == "password":
             others = tuple(pair for pair in session.typed if pair[0] != key)
             typed = (*others, (key, Secret(value))) if value else others

@@ -5,9 +5,10 @@ Enter accepts what stands there and goes on to the next field.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.events import Key
@@ -26,7 +27,7 @@ class _Text(Input):
 
     def on_key(self, event: Key) -> None:
         """Opens the help."""
-        if event.key == "question_mark" and not self.password:
+        if event.key == "question_mark" and not self.has_class("secret"):
             event.prevent_default()
             event.stop()
             self.app.simulate_key("f1")
@@ -48,6 +49,7 @@ class Field(Vertical):
         .why { color: $quiet; height: auto; }
         .wrong { color: $error; height: auto; display: none; }
         &.-wrong .wrong { display: block; }
+        .again { display: none; margin: 1 0 0 0; &.-on { display: block; } }
         .hint { color: $quiet; height: auto; display: none; &.-on { display: block; } }
         Input { height: 1; border: none; padding: 0 1; background: $panel; width: 1fr; max-width: 90; }
         Input:focus { border: none; background-tint: $foreground 8%; }
@@ -64,8 +66,14 @@ class Field(Vertical):
             self.field = field
             self.value = value
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+r", "reveal", "Show the password", show=False, priority=True)
+    ]
+
     def __init__(self, question: Question, value: str, *, why: str) -> None:
         super().__init__()
+        self._is_sure = bool(value)
+        """Whether the person has seen or repeated the password that stands there."""
         self.question = question
         self.value = value
         self._why = why
@@ -85,10 +93,12 @@ class Field(Vertical):
                     "password": "leave it empty",
                 }.get(self.question.kind, ""),
                 select_on_focus=False,
+                classes="secret" if self.question.kind == "password" else None,
             )
         yield Static("", classes="wrong", markup=False)
         if self.question.kind == "password":
             yield Static("", classes="hint", markup=False)
+            yield _Text(password=True, placeholder="type it again", classes="again secret")
         if self._why:
             yield Static(safe(self._why), classes="why")
 
@@ -102,9 +112,29 @@ class Field(Vertical):
         """Whether a complaint stands there."""
         return self.has_class("-wrong")
 
+    def show_doubt(self) -> None:
+        """Complains of a password that is guessed at once, until the person has repeated or seen it."""
+        doubtful = self.question.kind == "password" and is_guessed(self.value) and not self._is_sure
+        for again in self.query(".again"):
+            again.set_class(doubtful, "-on")
+        if doubtful:
+            self.show_error("Guessed within seconds. To use it all the same, type it again, or ^r shows it")
+
+    def action_reveal(self) -> None:
+        """Shows the password, or hides it again."""
+        for text in self.query("Input.secret").results(Input):
+            text.password = not text.password
+        if self.question.kind == "password" and self.value and not self._is_sure:
+            self._accept()
+
+    def _accept(self) -> None:
+        self._is_sure = True
+        self.show_error("")
+        self.show_doubt()
+
     def enter(self) -> None:
         """Puts the focus on the control."""
-        self.query_one("Input, Choice").focus()
+        self.query("Input, Choice").first().focus()
 
     def on_choice_changed(self, event: Choice.Changed) -> None:
         """Another choice."""
@@ -114,7 +144,12 @@ class Field(Vertical):
     def on_input_changed(self, event: Input.Changed) -> None:
         """Another text."""
         event.stop()
+        if event.input.has_class("again"):
+            if event.value == self.value and event.value:
+                self._accept()
+            return
         if self.question.kind == "password":
+            self._is_sure = not event.input.password
             hint = self.query_one(".hint", Static)
             hint.update(strength(event.value))
             hint.set_class(bool(event.value), "-on")
@@ -140,3 +175,11 @@ def strength(password: str) -> str:
 
     score, words = passwords.strength(Secret(password))
     return f"{'●' * score}{'○' * (4 - score)} {words}"
+
+
+def is_guessed(password: str) -> bool:
+    """Whether a password is guessed within seconds; not where there is none."""
+    from wizard import passwords
+    from wizard.redact import Secret
+
+    return bool(password) and passwords.strength(Secret(password))[0] == 0

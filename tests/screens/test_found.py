@@ -14,6 +14,7 @@ from textual.system_commands import SystemCommandsProvider
 from textual.widgets import Input
 
 from screens.app import FirescreenApp, make_app
+from screens.choices.screen import ChoicesPage
 from screens.dialogs.glossary import GlossaryDialog
 from screens.dialogs.help import HelpDialog
 from screens.dialogs.manual import ManualDialog
@@ -30,10 +31,12 @@ from wizard.model import (
     Answers,
     ComponentSpec,
     Facts,
+    HostFacts,
     HostSpec,
     Plan,
     Question,
     RunRecord,
+    Service,
     Setting,
     Stack,
 )
@@ -303,6 +306,40 @@ async def test_a_password_may_hold_a_question_mark(tmp_path: Path) -> None:
         form.enter()
         await pilot.press("question_mark")
         await until(pilot, lambda: form.query_one(Input).value == "?")
+
+
+@pytest.mark.parametrize("sure", ["again", "seen"])
+async def test_a_password_that_is_guessed_at_once_is_repeated_or_seen(sure: str, tmp_path: Path) -> None:
+    one = Secured(tmp_path)
+    component = ComponentSpec(host="srv1", name="node_exporter", protect=("tls", "basic_auth"))
+    stack = Stack(hosts=(HERE,), components=(component,))
+    service = Service(host="srv1", component="node_exporter", manager="", unit="node_exporter")
+    facts = Facts({"srv1": HostFacts(spec=HERE, services=(service,))})
+    one.scan = lambda stack=None, **_: Scan(  # type: ignore[method-assign]
+        stack=stack or Stack(hosts=(HERE,), components=(component,)), facts=facts, exposures=(), findings=()
+    )
+    app = make_app(build=engine(one))
+    async with app.run_test(size=(80, 40)) as pilot:
+        await until(pilot, lambda: app.session.scan is not None)
+        app.session = replace(app.session, stack=stack)
+        app.push_screen(ChoicesPage())
+        await until(pilot, "Password")
+        field = next(each for each in app.screen.query(Field) if each.question.setting.name == "password")
+        field.enter()
+        await pilot.press("s")
+        await until(pilot, "Guessed within seconds")
+        await pilot.press("ctrl+s")
+        await pilot.pause()
+        assert isinstance(app.screen, ChoicesPage), "no plan with such a password"
+        if sure == "seen":
+            await pilot.press("ctrl+r")
+        else:
+            await pilot.press("enter", "s")
+        await until(pilot, lambda: not field.wrong)
+        assert app.session.answers.passwords[stack.users[0].name].reveal() == "s"
+        field.enter()
+        await pilot.press("end", *"x-long-horse-battery-9")
+        await until(pilot, lambda: not field.wrong)
 
 
 async def test_ctrl_c_says_how_to_stop_the_run(tmp_path: Path) -> None:
