@@ -424,3 +424,28 @@ def test_what_runs_a_process_is_read_from_its_cgroup() -> None:
 def test_time_spans_are_read_as_systemd_prints_them(span: str, found: float) -> None:
     assert systemd_properties.seconds(span) == found
     assert systemd_properties.seconds("infinity") > 86400
+
+
+def test_a_program_in_a_container_with_its_own_network_is_none_of_this_machine(node_exporter: str) -> None:
+    """In pid and network namespaces of its own, a Prometheus is another host's; on this machine it would look dead."""
+    here = LocalConnection("here")
+    command = [node_exporter, "--web.listen-address=127.0.0.1:0"]
+    apart = ["unshare", "--map-root-user", "--user", "--pid", "--net", "--fork", "--kill-child"]
+    shared = ["unshare", "--map-root-user", "--user", "--pid", "--fork", "--kill-child"]
+    for around, listed in ((shared, True), (apart, False)):
+        process = subprocess.Popen([*around, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            deadline = time.monotonic() + 60
+            found: list[process_list.Process] = []
+            while not found:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+                found = [
+                    each for each in process_list.find(here) if process.pid in {p.pid for p in each.parents}
+                ]
+            assert [(each.container, each.apart) for each in found] == [(True, not listed)]
+            services = {each.pid for each in discovery.discover(here)}
+            assert (found[0].pid in services) is listed
+        finally:
+            process.kill()
+            process.wait(30)

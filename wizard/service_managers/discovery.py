@@ -38,7 +38,9 @@ def discover(connection: Connection, *, practice_folder: str = "") -> tuple[Serv
     bare = [
         _bare(connection, process)
         for process in running
-        if process.pid not in pids
+        # What a manager does not know belongs to its container, a host of its own; a published port is found below.
+        if not process.apart
+        and process.pid not in pids
         and covered.isdisjoint(
             (process.unit, pid) for pid in (process.pid, *(each.pid for each in process.parents))
         )

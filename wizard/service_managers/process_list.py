@@ -27,12 +27,15 @@ for d in /proc/[0-9]*; do
     case $c in docker-pr*|com.docker*|rootlessport*|rootlessp|conmon*|slirp4netns*|pasta*) printf '\035' ;; esac
     continue ;;
   esac
-  p=; while read -r k v; do [ "$k" = PPid: ] && p=$v && break; done 2>/dev/null < "$d/status"
+  p= inner=
+  while read -r k v w; do case $k in PPid:) p=$v ;; NSpid:) inner=$w; break ;; esac; done 2>/dev/null < "$d/status"
   [ "$p" = 1 ] ||
     case "$(tr '\0' ' ' 2>/dev/null < "/proc/$p/cmdline")" in */wizard/service_managers/supervisor.py* | */wizard/services/supervise.py*) continue ;; esac
   printf '\036%s\037%s\037' "${d#/proc/}" "$(stat -c '%U:%G:%u:%g' "$d" 2>/dev/null)"
   while IFS= read -r line; do printf '%s ' "$line"; done 2>/dev/null < "$d/cgroup"
-  if [ -r "$d/ns/pid" ] && ! [ "$d/ns/pid" -ef /proc/self/ns/pid ]; then printf 'other-namespace '; fi
+  # A process with a number of its own in another namespace too is in a container.
+  [ -z "$inner" ] || printf 'other-namespace '
+  if [ -r "$d/ns/net" ] && ! [ "$d/ns/net" -ef /proc/self/ns/net ]; then printf 'other-network '; fi
   printf '\037%s\037' "$(readlink "$d/exe" 2>/dev/null)"
   # Its parents, the nearest first: who would start it again.
   for level in 1 2 3 4 5; do
@@ -113,6 +116,8 @@ class Process:
     """The nearest first, without process 1."""
     sockets: tuple[str, ...] = ()
     """address:port of each TCP socket that it listens on, `*` for all; () where that cannot be seen."""
+    apart: bool = False
+    """Whether it is in a container with a network of its own: nothing listens for it at this host's addresses."""
 
 
 def find(connection: Connection, components: tuple[Component, ...] = ()) -> tuple[Process, ...]:
@@ -159,6 +164,7 @@ def _process(record: list[str], known: tuple[Component, ...], listening: Mapping
                 bool(_CONTAINER.search(cgroup)),
                 _parents(parents),
                 sockets.held({**listening, **sockets.listening(own)}, held.split()),
+                apart="other-namespace " in cgroup and "other-network " in cgroup,
             )
     return None
 
