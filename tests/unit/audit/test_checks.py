@@ -7,15 +7,18 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.unit.audit.views import OPEN, SECURED, evidence, found, grafana, host, made, server
 from wizard.audit import CHECKS, check_of
 from wizard.audit.report import Check
 from wizard.audit.version_checks import affects
 from wizard.audit.vulnerabilities import VULNERABILITIES
+from wizard.certificates import issue, load
 from wizard.components import component
 from wizard.errors import InputError
 from wizard.model import Attempt, Container, Probe, Proxies, ProxyRoute, PublishedPort
+from wizard.probes.server_handshake import Handshake
 
 GOSSIP = "--cluster.listen-address=0.0.0.0:9094"
 DOCKER: dict[str, Any] = {
@@ -243,3 +246,38 @@ def test_what_only_the_own_machine_reaches_is_low() -> None:
     (near,) = found("EXP-01", evidence(server(sockets=("127.0.0.1:9100",), answers=answers)))
     (far,) = found("EXP-01", evidence(server(sockets=("*:9100",), answers=answers)))
     assert (near.severity, far.severity) == ("low", "high")
+
+
+def _pem(name: str, *, client: bool, ca: tuple[bytes, bytes]) -> bytes:
+    key = issue.new_key("ec-p256")
+    return issue.issue(
+        ca_cert=ca[0], ca_key=ca[1], key_pem=key, names=[name], days=30, common_name=name, client=client
+    )
+
+
+@pytest.mark.parametrize(
+    ("both_uses", "allowed", "bundles", "told"),
+    [
+        (True, "", 1, "also signed the certificate of srv2/node_exporter"),
+        (False, "", 2, "holds 2 CAs"),
+        (True, "  client_allowed_sans: [prometheus]\n", 1, ""),
+        (False, "", 1, ""),
+    ],
+)
+def test_a_client_ca_that_others_have_certificates_of(
+    both_uses: bool, allowed: str, bundles: int, told: str
+) -> None:
+    key = issue.new_key("ec-p256")
+    ca = issue.new_ca(name="Test CA", key_pem=key, days=30)
+    web = f"tls_server_config:\n  client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n{allowed}"
+    at = host(files={"/etc/x/ca.crt": ca.decode() * bundles})
+    one = server(at=at, exposed=SECURED, web=web, web_config="/etc/x/web.yml")
+    shown = load(_pem("srv2", client=both_uses, ca=(ca, key))).public_bytes(Encoding.DER)
+    other = server(
+        at=host("srv2"), exposed=SECURED, answers={"handshake": Handshake(chain=(shown,), answered=True)}
+    )
+    some = found("TLS-03", evidence(one, other))
+    assert [told in each.evidence for each in some] == ([True] if told else [])
+    if told:
+        assert (some[0].host, some[0].file, some[0].line) == ("srv1", "/etc/x/web.yml", 2)
+        assert some[0].step == "secure srv1/node_exporter"
