@@ -7,13 +7,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from docker_stand import Docker
 from machines import Network
+
+from wizard.service_managers import docker_discovery, docker_run
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 
@@ -193,3 +195,80 @@ def test_a_project_is_secured_verified_and_undone(
         assert mine.files() == files
         assert mine.shape() == shape
         assert {each["state"] for each in mine.scan(code=3).values()} == {"open"}
+
+
+MIXED = """\
+services:
+  prometheus:
+    image: {prometheus}
+    volumes:
+      - ./prometheus/prometheus.yml:/etc/prometheus/prometheus.yml
+    ports: ["127.0.0.1:9090:9090"]
+    extra_hosts: ["host.docker.internal:host-gateway"]
+  exporter:
+    image: local/gone:1
+    pull_policy: never
+    network_mode: host
+    command: --collector.disable-defaults
+"""
+
+
+def test_what_fails_is_rolled_back_and_the_host_is_a_target_too(
+    docker: Docker, network: Network, tmp_path: Path
+) -> None:
+    images = {"prometheus": docker.image("prometheus"), "exporter": docker.image("node_exporter")}
+    docker.docker("tag", images["exporter"], "local/gone:1")
+    with project(docker, network, tmp_path, "trixie") as mine:
+        mine.write(MIXED.format(**images), SCRAPE.format(target="host.docker.internal:9100"))
+        mine.up(9090, 9100)
+        files, shape = mine.files(), mine.shape()
+        docker.docker("rmi", "local/gone:1")
+        failed = mine.run("apply", str(mine.stack), "--yes", "--json", code=1)
+        assert failed["state"] == "rolled-back"
+        assert "Docker did not recreate mon-exporter-1" in failed["error"]["what"]
+        assert mine.files() == files
+        assert mine.shape() == shape
+
+        docker.docker("tag", images["exporter"], "local/gone:1")
+        done = mine.run("apply", str(mine.stack), "--yes", "--json")
+        assert done["state"] == "proven"
+        assert mine.run("plan", str(mine.stack), "--json")["changes"] == []
+        mine.run("undo", "--yes")
+        assert mine.files() == files
+        assert mine.shape() == shape
+
+
+def test_the_docker_run_of_a_container_makes_its_like(docker: Docker, tmp_path: Path) -> None:
+    image = docker.image("node_exporter")
+    first = ["run", "-d", "--name", "lone", "--publish", "127.0.0.1:9111:9100", "--restart", "unless-stopped"]
+    more = [
+        "--volume",
+        f"{tmp_path}:/host:ro",
+        "--pid",
+        "host",
+        "--cap-add",
+        "SYS_TIME",
+        "--env",
+        "COLOUR=secret",
+    ]
+    docker.docker(*first, *more, "--memory", "256m", image, "--path.rootfs=/host")
+    try:
+        before = json.loads(docker.docker("inspect", "lone"))[0]
+        box = docker_discovery.container(before, owner=(65534, 65534), compose="", inside_port=9100)
+        told = docker_run.lines(
+            box, ["--path.rootfs=/host", "--web.config.file=/srv/x/web.yml"], folder="/srv/x"
+        )
+        assert "secret" not in "\n".join(told)
+        text = "COLOUR=secret; export COLOUR\n" + "\n".join(told)
+        env = {**os.environ, **docker.environment()}
+        subprocess.run(["sh", "-e", "-c", text], env=env, check=True, capture_output=True, timeout=120)
+        after = json.loads(docker.docker("inspect", "lone"))[0]
+        assert after["Args"] == ["--path.rootfs=/host", "--web.config.file=/srv/x/web.yml"]
+        assert sorted(after["HostConfig"].pop("Binds")) == ["/srv/x:/srv/x:ro", f"{tmp_path}:/host:ro"]
+        before["HostConfig"].pop("Binds")
+        assert after["HostConfig"] == before["HostConfig"]
+        assert after["Config"]["Env"] == before["Config"]["Env"]
+    finally:
+        for name in ("lone", "lone-before"):
+            with suppress(RuntimeError):
+                docker.docker("rm", "-f", "-v", name)

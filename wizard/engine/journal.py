@@ -200,7 +200,7 @@ def _kept(service: Service) -> Service:
         arguments=(),
         unit_text="",
         forward=None,
-        container=replace(box, command=(), healthcheck=()) if box is not None else None,
+        container=replace(box, command=(), run_options=(), healthcheck=()) if box is not None else None,
     )
 
 

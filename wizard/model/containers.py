@@ -83,6 +83,8 @@ class Container:
     restarts: int = 0
     command: tuple[str, ...] = ()
     """Its own command (CMD), which is its image's where no Compose file says another."""
+    run_options: tuple[str, ...] = ()
+    """Of a container that no Compose file describes: the options of the `docker run` that makes its like."""
     compose: str = ""
     """The command that runs Compose there, such as 'docker compose'; '' where there is none."""
     unchangeable: str = ""

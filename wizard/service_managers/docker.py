@@ -119,10 +119,14 @@ def mounted_file(service: Service) -> bool:
 
 def up_command(box: Container) -> list[str]:
     """The words that have Compose recreate one service, and nothing else, if its files say something new of it."""
+    return [*_compose(box), "up", "-d", "--no-deps", box.service]
+
+
+def _compose(box: Container) -> list[str]:
     files = [word for path in box.compose_files for word in ("-f", path)]
     # Compose makes a project's name of its folder's otherwise.
     where = ["-p", box.project, "--project-directory", box.folder]
-    return [*box.compose.split(), *files, *where, "up", "-d", "--no-deps", box.service]
+    return [*box.compose.split(), *files, *where]
 
 
 def _box(service: Service) -> Container:
@@ -133,7 +137,23 @@ def _box(service: Service) -> Container:
 
 def _up(connection: Connection, service: Service, box: Container) -> None:
     """Has Compose bring one service up to date."""
-    _run(connection, service, up_command(box), timeout=_UP_TIMEOUT, doing="recreate", folder=box.folder)
+    try:
+        _run(connection, service, up_command(box), timeout=_UP_TIMEOUT, doing="recreate", folder=box.folder)
+    except ServiceError:
+        # Compose wants the image even where nothing is to be made anew: one that is gone must not keep a roll-back.
+        if not _is_up_to_date(connection, service, box):
+            raise
+
+
+def _is_up_to_date(connection: Connection, service: Service, box: Container) -> bool:
+    """Whether the container runs and is as its Compose files say."""
+    one = _state(connection, box.name)
+    if not one.get("State", {}).get("Running"):
+        return False
+    labels = one.get("Config", {}).get("Labels") or {}
+    asked = [*_compose(box), "config", "--hash", box.service]
+    said = _run(connection, service, asked, timeout=60, doing="compare", folder=box.folder).stdout.split()
+    return said[-1:] == [labels.get("com.docker.compose.config-hash")]
 
 
 def _run(

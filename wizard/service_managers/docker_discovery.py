@@ -15,7 +15,7 @@ from typing import Any
 from wizard.components import Component, all_components
 from wizard.connections.base import Connection
 from wizard.model import MANUAL, Container, ContainerNetwork, FlagPlace, Mount, PublishedPort, Service
-from wizard.service_managers import program_facts
+from wizard.service_managers import docker_run, program_facts
 from wizard.service_managers.process_list import Process
 
 # A host without a daemon is not kept waiting for one. The last two lines say how Compose is run there.
@@ -166,6 +166,7 @@ def container(
         restarts=int(inspected.get("RestartCount", 0)),
         command=tuple(map(str, config.get("Cmd") or ())),
         compose=compose,
+        run_options=() if labels.get(f"{_LABEL}service") else docker_run.options(inspected),
     )
 
 
@@ -214,7 +215,9 @@ def _service(
         else FlagPlace("manual"),
         config_file=box.on_host(config) if config else "",
         web_config=(box.on_host(web) or web) if web else "",
-        home=posixpath.join(box.folder, f"firescreen-{box.service}") if managed else known.home,
+        home=posixpath.join(box.folder, f"firescreen-{box.service}")
+        if managed
+        else f"/etc/firescreen/{box.name}",
         pid=process.pid if process else int(inspected["State"].get("Pid", 0)),
         container=box,
     )

@@ -14,7 +14,7 @@ from wizard.components import Component, component
 from wizard.config_files.shell_syntax import with_flag
 from wizard.connections.base import Connection
 from wizard.model import MANUAL, Service, Supervision
-from wizard.service_managers import powershell
+from wizard.service_managers import docker_run, powershell
 from wizard.service_managers.base import Answers, Ask
 from wizard.service_managers.flags import FlagFiles
 from wizard.service_managers.process_list import Process
@@ -44,6 +44,8 @@ def command(
     arguments = list(service.arguments)
     for name, value in {flag: web_config, **more}.items():
         arguments = with_flag(arguments, flag=name, value=value)
+    if service.container is not None:
+        return docker_run.lines(service.container, arguments, folder=posixpath.dirname(web_config))
     if service.kind == "container":
         return _container(service, known, arguments, web_config)
     program = service.program or known.programs[0]
@@ -58,6 +60,12 @@ def back(service: Service) -> tuple[str, ...]:
     if service.kind == "windows":
         known = component(service.component)
         return powershell.back(service, [known.web_flag(service.version) or known.web_flag()])
+    if service.container is not None:
+        name = shlex.quote(service.container.name)
+        return (
+            f"docker rm -f {name} && docker rename {name}-before {name} && docker start {name}",
+            "# if it was replaced; else nothing is to be done",
+        )
     return (f"{service.unit} was not started by a service manager: start it again as it was before",)
 
 
