@@ -34,6 +34,7 @@ class StepState:
     id: str
     title: str
     host: str
+    component: str = ""
     state: str = ""
 
 
@@ -146,7 +147,10 @@ def begin(
         else "verifying"
         if kind == "verify"
         else "changing",
-        steps=tuple(StepState(id=step.id, title=step.title, host=step.host) for step in steps),
+        steps=tuple(
+            StepState(id=step.id, title=step.title, host=step.host, component=step.component)
+            for step in steps
+        ),
         hosts=(
             *(HostRow(host=host, total=total) for host, total in totals.items()),
             *(

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class HostTable(ScrollView, can_focus=True):
-    """Lists hosts, failures first; one of them is selected and stays so wherever its line moves to."""
+    """Lists hosts, failures first; one of them is selected and stays so wherever its line moves to.
+
+    Its style is in `app.tcss`.
+    """
 
     ALLOW_SELECT = False
-    DEFAULT_CSS = """
-    HostTable { height: auto; width: 1fr; padding: 0 1; overflow-x: hidden; }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", "Previous host", show=False),
         Binding("down", "move(1)", "Next host", show=False),

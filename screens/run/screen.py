@@ -14,22 +14,27 @@ from screens.base_screen import Page, keys_of
 from screens.navigation.runs import ask_to_undo, start_recovery
 from screens.routes import Route
 from screens.run.host_table import HostTable
+from screens.run.progress_panel import ProgressPanel
 from screens.run.status import (
     NAMES,
-    colour,
+    actions_after,
     ending,
     headline,
     host_details,
     host_summary,
+    host_to_follow,
     log,
-    needs_recovery,
-    step_line,
+    run_cards,
+    step_log,
     step_part,
 )
+from screens.run.step_list import StepList
 from screens.state import OWN_FOLDER
-from screens.state_styles import at, place
+from screens.state_styles import at, inline, place
 from screens.widgets.button import ActionButton
-from screens.widgets.progress import RunProgress
+from screens.widgets.cards import Cards
+from screens.widgets.panel import Panel
+from screens.widgets.title_bar import Stage
 
 if TYPE_CHECKING:
     from screens.run_state import RunState
@@ -38,18 +43,20 @@ if TYPE_CHECKING:
 class RunPage(Page):
     """Follows a run, and stops, repeats or undoes it."""
 
-    PLACE = "Run · 4 of 5"
+    PLACE = "Apply"
+    STAGE = Stage.APPLY
     HELP = """\
 The steps of the plan: · to do, ▸ now, ✓ done, ✗ failed, ↶ rolled back.
 
 With several hosts, the table on top has a line for each, failures first. The arrow keys select a host and show its \
-steps and log below; Enter shows everything that happened there. A host that fails is rolled back alone, and the \
-others continue.
+steps and log below; Enter shows everything that happened there. Tab goes to the steps: the log is that of the selected \
+one. A host that fails is rolled back alone, and the others continue.
 
 Stopping finishes the current change and rolls back what was done so far. The same happens by itself where a change \
 or the verification fails; this screen then says what failed, where, and what to do."""
 
     AUTO_FOCUS = ""
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (130, "-roomy")]  # noqa: RUF012 - as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "agree", "Stop and roll back"),
         Binding("n", "refuse", "Continue"),
@@ -76,24 +83,23 @@ or the verification fails; this screen then says what failed, where, and what to
         """Whether the box below shows what happened on the chosen host."""
 
     def body(self) -> ComposeResult:
-        """Progress and hosts on top, steps left, log right."""
-        yield Static("", id="now", markup=False)
-        yield RunProgress()
-        yield Static("", id="count", markup=False)
-        yield HostTable()
+        """Numbers and progress on top, then the hosts; the tree of steps left, how it ended and the log right."""
+        yield Cards(*run_cards(self.firescreen.run_state), id="numbers")
+        yield ProgressPanel()
+        yield Panel(HostTable(), title="Hosts", id="hosts")
         with Horizontal(id="panes"):
-            with VerticalScroll(id="steps", can_focus=False):
-                yield Static("", id="list", markup=False)
+            yield Panel(StepList(), title="Steps", id="tree")
             with Vertical(id="right"):
-                with VerticalScroll(id="end", can_focus=False):
-                    yield Static("", id="said", markup=False)
-                with Horizontal(id="buttons"):
-                    yield ActionButton("Try again", id="again")
-                    yield ActionButton("Recover", id="recover")
-                    yield ActionButton("Undo all", id="undo")
-                    yield ActionButton("Show verification", id="verification")
-                    yield ActionButton("Go home", id="home")
-                with VerticalScroll(id="log", can_focus=False):
+                with Panel(title="What happened", id="outcome"):
+                    with VerticalScroll(id="end", can_focus=False):
+                        yield Static("", id="said", markup=False)
+                    with Horizontal(id="buttons"):
+                        yield ActionButton("Try again", id="again")
+                        yield ActionButton("Recover", id="recover")
+                        yield ActionButton("Undo all", id="undo")
+                        yield ActionButton("Show verification", id="verification")
+                        yield ActionButton("Go home", id="home")
+                with Panel(title="Log", id="logged"), VerticalScroll(id="log", can_focus=False):
                     yield Static("", id="lines", markup=False)
         with VerticalScroll(id="aside", can_focus=False):
             yield Static("", id="told", markup=False)
@@ -101,14 +107,10 @@ or the verification fails; this screen then says what failed, where, and what to
     def show_run(self, state: RunState) -> None:
         """Redraws what differs: redrawing everything would delay keys."""
         before, self._shown = self._shown, state
-        new = before is None or before.kind != state.kind
-        if new:
-            self.set_place(NAMES[state.kind])
-        head = headline(state)
-        if before is None or head != headline(before):
-            self.query_one("#now", Static).update(head)
-        gauge = self.query_one(RunProgress)
-        gauge.done, gauge.total, gauge.colour = state.done, state.total, colour(state)
+        if before is None or before.kind != state.kind:
+            self.set_place(NAMES[state.kind], Stage.APPLY if state.kind == "apply" else None)
+        self.query_one(ProgressPanel).show(state)
+        self._draw_numbers(state)
         if before is None or before.hosts != state.hosts:
             self._draw_hosts(state)
         elsewhere = self._follow(state)
@@ -121,6 +123,12 @@ or the verification fails; this screen then says what failed, where, and what to
         if before is None or (before.phase, before.waiting) != (state.phase, state.waiting) or not state.busy:
             self.refresh_bindings()
         self._perhaps_verification(state)
+
+    def _draw_numbers(self, state: RunState) -> None:
+        cards, found = self.query_one(Cards), run_cards(state)
+        if found != cards.cards:
+            cards.set_reactive(Cards.cards, found)  # of the same height: no layout, which would delay keys
+            cards.refresh()
 
     def on_mount(self) -> None:
         """Starts the run once this screen is mounted."""
@@ -139,17 +147,14 @@ or the verification fails; this screen then says what failed, where, and what to
     # -- hosts ---------------------------------------------------------------------------------------------
 
     def _draw_hosts(self, state: RunState) -> None:
-        several = len(state.hosts) > 1
-        fleet = self.query_one(HostTable)
-        if several and not self.has_class("-fleet"):
-            self.add_class("-fleet")
-            fleet.focus()
-        elif not several:
-            self.remove_class("-fleet")
-        if several:
+        fleet, was = self.query_one(HostTable), self.has_class("-fleet")
+        self.set_class(len(state.hosts) > 1, "-fleet")
+        if self.has_class("-fleet"):
+            if not was:
+                fleet.focus()
             fleet.canary = state.canary
             fleet.rows = state.hosts
-            self.query_one("#count", Static).update(host_summary(state.hosts), layout=False)
+            self.query_one("#hosts", Panel).set_title(host_summary(state.hosts).plain)
             if self._looking:
                 self._tell_host(state)
 
@@ -158,18 +163,13 @@ or the verification fails; this screen then says what failed, where, and what to
         return (self._chosen or self._followed) if len(state.hosts) > 1 else ""
 
     def _follow(self, state: RunState) -> bool:
-        """Follows a host until it is done, however many are running; returns whether it went to another."""
-        row, step = state.row(self._followed), state.step
-        wanted = self._followed
-        if state.waiting_host and state.waiting:
-            wanted = state.waiting_host
-        elif step is not None and (row is None or row.state != "working"):
-            wanted = step.host
+        """Follows a host until it is done; returns whether another one is shown now."""
+        wanted = host_to_follow(state, self._followed)
         moved, self._followed = wanted != self._followed, wanted
         return moved and not self._chosen
 
     def _name_host(self, state: RunState) -> None:
-        """Names one host in the title bar: where a command is to be run, or a step runs, or that is selected."""
+        """Names one host in the title bar."""
         known, step = self.firescreen.session.hosts, state.step
         host = self._chosen
         if state.busy and not host:
@@ -179,6 +179,7 @@ or the verification fails; this screen then says what failed, where, and what to
     def on_host_table_chosen(self) -> None:
         """Shows the steps and the log of another host."""
         self._chosen = self.query_one(HostTable).selected
+        self.query_one(StepList).selected = ""
         state = self.firescreen.run_state
         self._draw_steps(state)
         self._draw_lines(state)
@@ -200,11 +201,10 @@ or the verification fails; this screen then says what failed, where, and what to
             self._aside(f"{place(row.host)} · ↑↓ selects another host · Esc closes", host_details(row))
 
     def action_row(self, by: int) -> None:
-        """Moves in the table of hosts, wherever the focus is."""
-        if self.has_class("-fleet"):
-            fleet = self.query_one(HostTable)
-            fleet.focus()
-            fleet.action_move(by)
+        """Moves in the hosts, or in the steps of one, wherever the focus is."""
+        listed = self.query_one(HostTable if self.has_class("-fleet") else StepList)
+        listed.focus()
+        listed.action_move(by)
 
     def action_turn(self, pages: int) -> None:
         """Scrolls what is in front by a page: the box below, the hosts, or how the run ended."""
@@ -221,22 +221,13 @@ or the verification fails; this screen then says what failed, where, and what to
     # -- drawing -------------------------------------------------------------------------------------------
 
     def _draw_steps(self, state: RunState) -> None:
-        host, lines = "", []
-        current = 0
-        width = self.query_one("#steps").size.width - 4 or 30
         shown = self._host(state)
-        for step in state.steps:
-            if shown and step.host != shown:
-                continue
-            if step.host != host:
-                host = step.host
-                lines.append(Content.styled(f"{at(host)}", "italic $quiet"))
-            if step.id == state.current:
-                current = len(lines)
-            lines.append(step_line(step, current=step.id == state.current and state.busy, width=width))
-        self.query_one("#list", Static).update(Content("\n").join(lines))
-        pane = self.query_one("#steps", VerticalScroll)
-        pane.scroll_to(y=max(0, current - pane.size.height // 2), animate=False)
+        steps = tuple(step for step in state.steps if step.host == shown) if shown else state.steps
+        self.query_one(StepList).show(steps, current=state.current if state.busy else "")
+        done = sum(step.state == "done" for step in steps)
+        tree = self.query_one("#tree", Panel)
+        tree.set_title(f"Steps {at(shown)}" if shown else "Steps")
+        tree.set_subtitle(f"{done} of {len(steps)}")
 
     def _heard(self, state: RunState) -> tuple[object, ...]:
         row = state.row(self._host(state))
@@ -244,10 +235,23 @@ or the verification fails; this screen then says what failed, where, and what to
 
     def _draw_lines(self, state: RunState) -> None:
         row = state.row(self._host(state))
-        text = log(state, row if state.busy or self._chosen else None)
+        panel = self.query_one("#logged", Panel)
+        selected = self.query_one(StepList).selected
+        step = next((step for step in state.steps if step.id == selected), None)
+        if step is not None and not state.waiting:
+            text, name = step_log(state, selected), step.title
+        else:
+            shown = row if state.busy or self._chosen else None
+            text, name = log(state, shown), at(row.host) if shown and row else ""
+        panel.set_title("Run this yourself" if state.waiting else "Log")
+        panel.set_subtitle(inline(name, 60))
         self.query_one("#lines", Static).update(text)
         pane = self.query_one("#log", VerticalScroll)
-        pane.call_after_refresh(pane.scroll_home if state.waiting else pane.scroll_end, animate=False)
+        pane.call_after_refresh(pane.scroll_home if state.waiting or step else pane.scroll_end, animate=False)
+
+    def on_step_list_chosen(self) -> None:
+        """Shows the log of another step."""
+        self._draw_lines(self.firescreen.run_state)
 
     def _draw_end(self, state: RunState) -> None:
         ended = state.phase == "finished"
@@ -257,6 +261,10 @@ or the verification fails; this screen then says what failed, where, and what to
         if not ended:
             return
         self.query_one("#said", Static).update(ending(state))
+        panel, end = self.query_one("#outcome", Panel), self.query_one("#end")
+        panel.set_title(headline(state).plain)
+        # The buttons below the text stay in sight however long it is.
+        end.styles.max_height = max(self.query_one("#right").size.height * 3 // 4 - 4, 3)
         self.query_one("#again", ActionButton).label = (
             "Retry failed hosts" if state.result == "partly" else "Try again"
         )
@@ -270,24 +278,18 @@ or the verification fails; this screen then says what failed, where, and what to
         """Only what makes sense now."""
         state = self.firescreen.run_state
         ended = state.phase == "finished" and not self.firescreen.runs.working
-        mine = ended and state.kind == "apply"
-        open_ended = state.result not in ("proven", "applied", "nothing")
-        sensible = {
-            "agree": bool(self._asking),
-            "refuse": bool(self._asking),
-            "stop": state.phase == "running" and not self._asking,
-            "copy": bool(state.waiting),
-            "back": ended or self.has_class("-aside"),
-            "again": mine and open_ended and not needs_recovery(state),
-            "recover": mine
-            and needs_recovery(
-                state
-            ),  # a host that needs recovery is rolled back before anything else is done there
-            "undo": mine and bool(state.run) and state.result in ("failed", "applied", "changed", "partly"),
-            "verification": mine and bool(state.attempts),
-            "row": self.has_class("-fleet"),
-        }
-        return sensible.get(action, True)
+        match action:
+            case "agree" | "refuse":
+                return bool(self._asking)
+            case "stop":
+                return state.phase == "running" and not self._asking
+            case "back":
+                return ended or self.has_class("-aside")
+            case "copy":
+                return bool(state.waiting)
+            case "again" | "recover" | "undo" | "verification":
+                return ended and state.kind == "apply" and action in actions_after(state)
+        return True
 
     def on_action_button_pressed(self, event: ActionButton.Pressed) -> None:
         """The button's key does the same."""
@@ -302,6 +304,11 @@ or the verification fails; this screen then says what failed, where, and what to
             self.action_back()
         elif name in actions and self.check_action(name, ()):
             actions[name]()
+
+    def on_resize(self) -> None:
+        """Another height: another part of it is for how the run ended."""
+        if self.is_open and self.has_class("-ended"):
+            self.call_after_refresh(self._draw_end, self.firescreen.run_state)
 
     # While a run is in progress nothing opens a screen of its own: that would delay keys.
 

@@ -8,12 +8,27 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from screens.state_styles import HOST, RESULT, STEP, at, commands, describe_error, fit, hang, inline, safe
+from screens.state_styles import (
+    HOST,
+    RESULT,
+    STEP,
+    at,
+    commands,
+    describe_error,
+    fit,
+    hang,
+    inline,
+    place,
+    safe,
+)
+from screens.widgets.cards import Card
 
 if TYPE_CHECKING:
     from screens.run_state import HostRow, RunState, StepState
 
-NAMES = {"apply": "Run · 4 of 5", "undo": "Undo", "verify": "Verification · 5 of 5", "recover": "Recover"}
+NAMES = {"apply": "Apply", "undo": "Undo", "verify": "Verification", "recover": "Recover"}
+DOING = {"changing": "Applying", "verifying": "Verifying", "rolling back": "Rolling back"}
+SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 SHOWN_LINES = 60
 
 
@@ -25,6 +40,31 @@ def step_part(state: RunState) -> tuple[object, ...]:
 def needs_recovery(state: RunState) -> bool:
     """Whether a host failed and could not be rolled back."""
     return any(row.state == "stuck" for row in state.hosts)
+
+
+def actions_after(state: RunState) -> set[str]:
+    """What can be done about an apply that has ended.
+
+    A host that needs recovery is rolled back before anything else is done there.
+    """
+    found = {"verification"} if state.attempts else set()
+    if needs_recovery(state):
+        found.add("recover")
+    elif state.result not in ("proven", "applied", "nothing"):
+        found.add("again")
+    if state.run and state.result in ("failed", "applied", "changed", "partly"):
+        found.add("undo")
+    return found
+
+
+def host_to_follow(state: RunState, followed: str) -> str:
+    """The host that is shown while the person has selected none: the same until it is done, however many run."""
+    row, step = state.row(followed), state.step
+    if state.waiting_host and state.waiting:
+        return state.waiting_host
+    if step is not None and (row is None or row.state != "working"):
+        return step.host
+    return followed
 
 
 def colour(state: RunState) -> str:
@@ -55,6 +95,49 @@ def headline(state: RunState) -> Content:
     return Content.assemble(("▸ ", "$primary bold"), doing)
 
 
+def elapsed(seconds: float) -> str:
+    """A duration as a person reads it: '12 s', '2 min 5 s'."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def run_cards(state: RunState) -> tuple[Card, ...]:
+    """How far the run is, in numbers."""
+    failed = sum(row.needs_attention or row.failing for row in state.hosts)
+    probes = len(state.attempts)
+    right = sum(not attempt.failed for attempt in state.attempts)
+    hosts = Card("0", "hosts verified")
+    if state.hosts:
+        verified = sum(row.state == "proven" for row in state.hosts)
+        name = "host" if len(state.hosts) == 1 else "hosts"
+        hosts = Card(f"{verified}/{len(state.hosts)}", f"{name} verified", colour="$success")
+    changes = f"{state.done}/{state.total}" if state.total else str(state.done)
+    went = "$success" if right == probes else "$error"
+    return (
+        Card(changes, "changes" if state.kind == "apply" else "changes undone"),
+        hosts,
+        Card(str(failed), "failed", colour="$error" if failed else "$quiet"),
+        Card(f"{right}/{probes}", "probes as expected", colour=went) if probes else Card("0", "probes yet"),
+    )
+
+
+def step_log(state: RunState, step: str) -> Content:
+    """What was said while a step was carried out, below the changes that it consists of."""
+    planned = next((one for one in state.plan.steps if one.id == step), None) if state.plan else None
+    parts = []
+    if planned is not None:
+        parts += [safe(planned.why, 400), Content("")] if planned.why else []
+        parts += [
+            Content.assemble(("• ", "$primary"), inline(change.title(), 300)) for change in planned.changes
+        ]
+        parts.append(Content(""))
+    said = [line.text for line in state.lines if line.step == step]
+    parts += [safe(text, 500, "$quiet") for text in said[-SHOWN_LINES:]]
+    if not said:
+        parts.append(Content.styled("Nothing was logged for this step yet.", "$quiet"))
+    return Content("\n").join(parts)
+
+
 def log(state: RunState, row: HostRow | None) -> Content:
     """The last lines of the log, the commands that wait for the person above them.
 
@@ -81,19 +164,46 @@ def log(state: RunState, row: HostRow | None) -> Content:
     )
 
 
-def step_line(step: StepState, *, current: bool, width: int) -> Content:
-    """A step with its sign; the current one in bold."""
+def group_steps(steps: Iterable[StepState]) -> list[tuple[str, list[StepState]]]:
+    """The steps by host and component, in the order in which each is first worked on."""
+    found: dict[tuple[str, str], list[StepState]] = {}
+    for step in steps:
+        found.setdefault((step.host, step.component), []).append(step)
+    return [
+        (f"{place(host)} · {inline(component, 40)}" if component else place(host), of_it)
+        for (host, component), of_it in found.items()
+    ]
+
+
+def group_line(name: str, steps: list[StepState], *, width: int) -> Content:
+    """The heading of a group: how far it is."""
+    done = sum(step.state == "done" for step in steps)
+    states = {step.state for step in steps}
+    key = next((key for key in ("failed", "undone", "running") if key in states), "")
+    sign, _, colour = STEP["done" if done == len(steps) else key]
+    count = f" {done}/{len(steps)}"
+    head = fit(name, max(width - len(count) - 2, 4))
+    return Content.assemble((f"{sign} ", f"bold {colour}"), (head, "bold $primary"), (count, "$quiet"))
+
+
+def step_lines(step: StepState, *, current: bool, width: int) -> list[Content]:
+    """A step with its sign, indented below its group; a long title goes on beneath itself."""
     sign, _, colour = STEP.get(step.state, STEP[""])
     style = "bold" if current else "$quiet" if not step.state else ""
-    return Content.assemble((f"{sign} ", f"bold {colour}"), (hang(step.title, width, 2), style))
+    first, *rest = hang(step.title, width - 4, 0).split("\n")
+    head = Content.assemble((f"  {sign} ", f"bold {colour}"), (first, style))
+    return [head, *(Content.assemble("    ", (line, style)) for line in rest)]
 
 
 def ending(state: RunState) -> Content:
-    """How the run ended: the error, what the keys do about it, and the summary."""
+    """How the run ended: what happened, what was rolled back, what to do, and the summary."""
     parts: list[Content] = []
     if state.error is not None:
         parts.append(Content.styled(inline(state.error.title), "bold"))
         parts.append(describe_error(state.error))
+    back = _rolled_back(state)
+    if back:
+        parts.append(Content.assemble(("↶ ", "bold $warning"), back))
     parts.extend(_what_keys_do(state))
     said = state.outcome.summary if state.outcome is not None else ()
     if not said and state.result in ("rolled-back", "cancelled", "undone"):
@@ -103,6 +213,17 @@ def ending(state: RunState) -> Content:
         parts.append(Content.assemble((f"{sign} ", f"bold {colour}"), safe(said[0], 400)))
         parts.extend(safe(line, 400) for line in said[1:])
     return Content("\n").join(parts)
+
+
+def _rolled_back(state: RunState) -> str:
+    """Where a run that went on elsewhere rolled back what it had done."""
+    if state.result != "partly":
+        return ""
+    names = [place(row.host) for row in state.hosts if row.state == "rolled-back"]
+    if not names:
+        return ""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"Rolled back: {', '.join(names[:3])}{more}. The other hosts keep their changes."
 
 
 def _what_keys_do(state: RunState) -> list[Content]:

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     from wizard.model import Attempt
 
-BRIEF = {"untrusted": "no trust"}
-"""Shorter names of outcomes for a narrow column."""
-
 ROWS = (
     "right client",
     "no TLS",
@@ -39,8 +36,11 @@ LAST = "Prometheus"
 TOTAL = "as expected"
 """Name of the first row: how many of a target's probes ended as expected."""
 
-FIRST, NARROW, WIDE = 20, 10, 40
+FIRST, NARROW, WIDE = 23, 12, 40
 """Cells of the first column at most; of a target's at least and at most."""
+
+LEGEND = "✓ as expected  ✗ failed  – does not count  · no probe"
+"""What the signs of the cells mean."""
 
 
 def arrange(attempts: Sequence[Attempt]) -> tuple[list[tuple[str, dict[str, Attempt]]], list[str]]:
@@ -71,11 +71,17 @@ def _rank(client: str) -> int:
     return ROWS.index(client) if client in ROWS else len(ROWS)
 
 
-def widths(room: int, clients: Sequence[str], targets: Sequence[str]) -> tuple[int, int]:
-    """Of the first column and of each target's, so that as many stand in `room` cells as can be read."""
+def widths(room: int, clients: Sequence[str], targets: Sequence[str]) -> tuple[int, tuple[int, ...]]:
+    """Of the first column and of each target's: no name is cut, the columns scroll where there are too many.
+
+    Where there is room they are equally wide.
+    """
     first = min(max(len(each) for each in (TOTAL, *map(client_name, clients))), FIRST) + 1
-    each = (room - first) // max(len(targets), 1)
-    return first, min(max(each, NARROW + 1), WIDE)
+    each = [max(NARROW, *(len(line) + 1 for line in _names(target))) for target in targets]
+    same = (room - first) // max(len(each), 1)
+    if each and same >= max(each):
+        return first, (min(same, max(WIDE, *each)),) * len(each)
+    return first, tuple(each)
 
 
 def client_name(client: str) -> str:
@@ -83,13 +89,16 @@ def client_name(client: str) -> str:
     return inline(client.replace("certificate", "cert") if len(client) > FIRST else client, FIRST)
 
 
-def heading(target: str, width: int) -> Text:
-    """A column's head, two lines: the host, and the component shortened to what still tells it apart."""
+def _names(target: str) -> tuple[str, str]:
     host, _, component = target.partition("/")
-    component = component.rpartition("/")[2]  # of a further instance, the unit tells it apart
-    if len(component) >= width:
-        component = component.removesuffix("_exporter")
-    return Text(f"{fit(host, width - 1)}\n{fit(component, width - 1)}")
+    return inline(host, WIDE), inline(
+        component.rpartition("/")[2], WIDE
+    )  # the unit tells a further instance apart
+
+
+def heading(target: str) -> Text:
+    """A column's head, two lines: the host and the component."""
+    return Text("\n".join(_names(target)))
 
 
 def cell(attempt: Attempt | None, width: int, colours: Mapping[str, str]) -> Text:
@@ -101,7 +110,7 @@ def cell(attempt: Attempt | None, width: int, colours: Mapping[str, str]) -> Tex
     word = OUTCOME.get(attempt.outcome, "another answer")
     shown = came if came == expected else f"{expected} → {came}"
     head = Text.assemble((f"{sign} ", f"bold {colour}"))
-    for text, more in ((shown, f"  {word}"), (shown, ""), (came, ""), (BRIEF.get(came, came), "")):
+    for text, more in ((shown, f"  {word}"), (shown, ""), (came, "")):
         if len(text) + len(more) + 3 <= width:
             return Text.assemble(head, text, (more, colour))
     return Text.assemble(head, fit(came, width - 3))
@@ -177,7 +186,7 @@ def ups(said: Sequence[tuple[str, tuple[str, ...]]], room: int) -> Content:
         return Content("\n").join([*lines, Content("")])
     scraped = sum(words[-1] == "up" for _, words in said)
     sign = ("✓ ", "bold $success") if scraped == len(said) else ("✗ ", "bold $error")
-    head = Content.assemble("Prometheus reports up: ", sign, f"{scraped} of {len(said)} targets are scraped")
+    head = Content.assemble(sign, f"{scraped} of {len(said)} targets are scraped")
     name = min(max(len(inline(instance, 30)) for instance, _ in said), 30) + 1
     columns = max(room // (name + 16), 1)
     entries = [_entry(instance, words, name) for instance, words in said]

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.widgets import DataTable, Static
 
 from screens.base_screen import Page
 from screens.navigation.runs import ask_to_undo
 from screens.routes import MapView, Route
-from screens.state_styles import describe_error, place, safe
+from screens.state_styles import safe
 from screens.verification.matrix import (
+    LEGEND,
     TOTAL,
     arrange,
     cell,
@@ -27,17 +28,27 @@ from screens.verification.matrix import (
     ups,
     widths,
 )
+from screens.verification.verdict import tone, verdict, verification_cards
+from screens.widgets.cards import Cards
+from screens.widgets.panel import Panel
+from screens.widgets.title_bar import Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from screens.run_state import RunState
     from screens.state import Session
     from wizard.model import Attempt
 
 
+_NO_UPS = Content.styled("Nothing yet: Prometheus says it with its next scrape.", "$quiet")
+
+
 class VerificationPage(Page):
     """Shows the probes of the last run and their outcomes."""
 
-    PLACE = "Verification · 5 of 5"
+    PLACE = "Verification"
+    STAGE = Stage.VERIFY
     HELP = """\
 Each row is a client, each column a target. A cell has the outcome of a probe: ✓ as expected, ✗ not as expected, a \
 dot for no probe. The line below describes the selected cell, and the top row counts the probes of each target. Some \
@@ -66,25 +77,34 @@ The lines at the bottom have what Prometheus reports: up=1 means that its own sc
         super().__init__()
         self._cells: dict[tuple[int, int], Attempt] = {}
         self._columns: list[tuple[str, list[Attempt]]] = []
-        self._drawn: tuple[Attempt, ...] | None = None
+        self._drawn: tuple[object, ...] | None = None
 
     def body(self) -> ComposeResult:
-        """Verdict, matrix, `up`, summary."""
+        """Verdict and numbers, the matrix, and below it what Prometheus reports and what was made."""
         yield Static("", id="verdict", markup=False)
-        yield DataTable(id="matrix", cursor_type="cell", header_height=2, fixed_columns=1, cell_padding=0)
-        yield Static("", id="cell", markup=False)
-        with VerticalScroll(id="rest", can_focus=False):
-            yield Static("", id="ups", markup=False)
-            yield Static("", id="summary", markup=False)
+        yield Cards(*verification_cards(()), id="numbers")
+        with Panel(title="Clients and components", id="probes"):
+            yield DataTable(id="matrix", cursor_type="cell", header_height=2, fixed_columns=1, cell_padding=0)
+            yield Static("", id="cell", markup=False)
+        with Horizontal(id="below"):
+            with Panel(title="Prometheus reports", id="reports"), VerticalScroll(id="rest", can_focus=False):
+                yield Static("", id="ups", markup=False)
+            with Panel(title="What was made", id="made"), VerticalScroll(id="more", can_focus=False):
+                yield Static("", id="summary", markup=False)
 
     def show_run(self, state: RunState) -> None:
         """Draws what came so far."""
-        self.query_one("#verdict", Static).update(_verdict(state))
-        if state.attempts != self._drawn:
-            self._drawn = state.attempts
-            self._draw_matrix(state.attempts)
-        self.query_one("#ups", Static).update(ups(state.ups, self.app.size.width - 6))
+        self.query_one("#verdict", Static).update(verdict(state))
+        self.set_classes(f"-{tone(state)}")
+        self.query_one(Cards).cards = verification_cards(state.attempts)
+        colours = self.app.theme_variables
+        if (state.attempts, colours["success"]) != self._drawn:
+            self._drawn = (state.attempts, colours["success"])
+            self._draw_matrix(state.attempts, colours)
+        said = ups(state.ups, max(self.query_one("#rest").content_size.width, 30)) if state.ups else _NO_UPS
+        self.query_one("#ups", Static).update(said)
         lines = state.outcome.summary if state.outcome is not None and state.phase == "finished" else ()
+        self.query_one("#made").display = bool(lines)
         self.query_one("#summary", Static).update(Content("\n").join([safe(line, 400) for line in lines]))
         self.refresh_bindings()
 
@@ -94,17 +114,24 @@ The lines at the bottom have what Prometheus reports: up=1 means that its own sc
             at = self.query_one(DataTable).cursor_coordinate
             self._tell(at.row, at.column)
 
+    def on_mount(self) -> None:
+        """The cells of the table have the colours of the theme."""
+        self.watch(self.app, "theme", lambda _: self.call_after_refresh(self._redraw), init=False)
+
     def on_resize(self) -> None:
         """Other columns fit now."""
-        if self._drawn is not None and self.is_open:
+        if self._drawn is not None:
             self._drawn = None
+            self.call_after_refresh(self._redraw)
+
+    def _redraw(self) -> None:
+        if self.is_open:
             self.show_run(self.firescreen.run_state)
 
-    def _draw_matrix(self, attempts: tuple[Attempt, ...]) -> None:
+    def _draw_matrix(self, attempts: tuple[Attempt, ...], colours: Mapping[str, str]) -> None:
         table: DataTable[Text] = self.query_one(DataTable)
         place = table.cursor_coordinate
         first_time = not table.row_count
-        colours = self.app.theme_variables
         rows, targets = arrange(attempts)
         table.fixed_rows = 0  # a table without rows cannot keep one in place
         table.clear(columns=True)
@@ -112,17 +139,21 @@ The lines at the bottom have what Prometheus reports: up=1 means that its own sc
         self._columns = [
             (target, [found[target] for _, found in rows if target in found]) for target in targets
         ]
-        first, wide = widths(self.app.size.width - 4, [client for client, _ in rows], targets)
+        first, wide = widths(self.app.size.width - 6, [client for client, _ in rows], targets)
         table.add_column(Text("\nclient"), width=first)
-        for target in targets:
-            table.add_column(heading(target, wide), width=wide)
+        for target, width in zip(targets, wide, strict=True):
+            table.add_column(heading(target), width=width)
+        beyond = first + sum(wide) > self.app.size.width - 6
+        panel = self.query_one("#probes", Panel)
+        panel.set_title("Clients and components" + (" · ←→ for more" if beyond else ""))
+        panel.set_subtitle(LEGEND)
         if rows:
             table.add_row(Text(TOTAL, "italic"), *(total(column, colours) for _, column in self._columns))
         for row, (client, found) in enumerate(rows, start=1):
             cells = [Text(client_name(client), style="bold")]
             for column, target in enumerate(targets, start=1):
                 attempt = found.get(target)
-                cells.append(cell(attempt, wide, colours))
+                cells.append(cell(attempt, wide[column - 1], colours))
                 if attempt is not None:
                     self._cells[row, column] = attempt
             table.add_row(*cells)
@@ -213,51 +244,9 @@ The lines at the bottom have what Prometheus reports: up=1 means that its own sc
 
     def action_scroll_text(self, pages: int) -> None:
         """Scrolls the text below the matrix by a page."""
-        rest = self.query_one("#rest", VerticalScroll)
-        rest.scroll_relative(y=pages * max(rest.size.height - 1, 1), animate=False)
+        for rest in self.query("#rest, #more"):
+            rest.scroll_relative(y=pages * max(rest.size.height - 1, 1), animate=False)
 
     def action_back(self) -> None:
         """Goes home, where a scan is running by then."""
         self.firescreen.go_home()
-
-
-def _verdict(state: RunState) -> Content:
-    right = sum(not attempt.failed for attempt in state.attempts)
-    asked = len(state.attempts)
-    if state.busy:
-        return Content.assemble(
-            ("▸ ", "$primary bold"), f"verifying: {asked} probes so far, {right} as expected"
-        )
-    if not asked:
-        return describe_error(state.error) if state.error else Content("No probe was made.")
-    look = Content.styled("Enter on a cell shows the probe in detail.", "$quiet")
-    if right == asked and state.result == "partly":
-        return Content("\n").join([_partly(state), look])
-    if right == asked and state.result == "changed":
-        words = "'r' verifies what Prometheus reports, once it has scraped every target again."
-        said = [describe_error(state.error)] if state.error else []
-        head = Content.assemble(("◐ changed, not verified  ", "bold $warning"), words)
-        return Content("\n").join([head, *said, look])
-    if right == asked and state.error is not None and state.result in ("rolled-back", "failed"):
-        head = Content.assemble(
-            ("✗ not verified  ", "bold $error"), "Something that worked before the run fails now."
-        )
-        return Content("\n").join([head, describe_error(state.error), look])
-    if right == asked:
-        unwanted = sum(not attempt.probe.wanted for attempt in state.attempts)
-        words = f"{asked} probes as expected: {asked - unwanted} succeeded, {unwanted} were rejected."
-        return Content("\n").join([Content.assemble(("✓ verified  ", "bold $success"), words), look])
-    head = Content.assemble(("✗ not verified  ", "bold $error"), f"{asked - right} of {asked} probes failed.")
-    return Content("\n").join([head, describe_error(state.error) if state.error else look])
-
-
-def _partly(state: RunState) -> Content:
-    """All probes are as expected, but some hosts could not be changed."""
-    left = [row for row in state.hosts if row.needs_attention]
-    names = ", ".join(place(row.host) for row in left[:3]) + (
-        f" and {len(left) - 3} more" if len(left) > 3 else ""
-    )
-    return Content.assemble(
-        ("◐ partly verified  ", "bold $warning"),
-        f"{len(state.attempts)} probes as expected. Not changed: {names}.",
-    )

@@ -32,7 +32,9 @@ async def draw(name: str, folder: Path) -> None:
                 await resized(pilot, size)
                 kind = "dark" if theme.dark else "light"
                 file = folder / f"{name}-{size[0]}x{size[1]}-{kind}.svg"
-                file.write_text(app.export_screenshot(), encoding="utf-8")
+                # Blanks at either end of a text would be dropped.
+                svg = app.export_screenshot().replace("<text ", '<text xml:space="preserve" ')
+                file.write_text(svg, encoding="utf-8")
 
 
 def main() -> None:

@@ -1,0 +1,53 @@
+"""What a run does at the moment, how far it is, since when, and how to stop it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from textual.app import ComposeResult
+from textual.widgets import Static
+
+from screens.run.status import DOING, colour, elapsed, headline
+from screens.widgets.panel import Panel
+from screens.widgets.progress import RunProgress
+
+if TYPE_CHECKING:
+    from screens.run_state import RunState
+
+
+class ProgressPanel(Panel):
+    """Redraws what differs, at most ten times a second. Its style is in `app.tcss`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began = time.monotonic()
+        self._shown: RunState | None = None
+
+    def compose(self) -> ComposeResult:
+        """The current step, and a bar."""
+        yield Static("", id="now", markup=False)
+        yield RunProgress()
+
+    def on_mount(self) -> None:
+        """The time goes on where nothing else happens."""
+        self.set_interval(1.0, self._draw_time)
+
+    def show(self, state: RunState) -> None:
+        """Draws a state."""
+        before, self._shown = self._shown, state
+        head = headline(state)
+        if before is None or head != headline(before):
+            self.query_one("#now", Static).update(head)
+        bar = self.query_one(RunProgress)
+        bar.done, bar.total, bar.colour = state.done, state.total, colour(state)
+        self._draw_time()
+
+    def _draw_time(self) -> None:
+        state = self._shown
+        if state is None or not state.busy:
+            return
+        stopping = state.phase == "stopping"
+        words = "" if stopping else " · x stops"
+        self.set_title("Stopping" if stopping else DOING[state.activity])
+        self.set_subtitle(f"for {elapsed(time.monotonic() - self._began)}{words}")

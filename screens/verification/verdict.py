@@ -1,0 +1,87 @@
+"""The verdict on a verification: a banner, and how many probes ended as expected. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from screens.state_styles import describe_error, place
+from screens.widgets.cards import Card
+
+if TYPE_CHECKING:
+    from screens.run_state import RunState
+    from wizard.model import Attempt
+
+
+def verification_cards(attempts: Sequence[Attempt]) -> tuple[Card, ...]:
+    """How many probes succeeded that had to, and how many were rejected that had to be."""
+    wanted = [attempt for attempt in attempts if attempt.probe.wanted]
+    unwanted = [attempt for attempt in attempts if not attempt.probe.wanted]
+    failed = sum(attempt.failed for attempt in attempts)
+    return (
+        _share(wanted, "succeeded as expected"),
+        _share(unwanted, "rejected as expected"),
+        Card(str(failed), "failed", colour="$error" if failed else "$quiet"),
+    )
+
+
+def _share(attempts: Sequence[Attempt], label: str) -> Card:
+    right = sum(not attempt.failed for attempt in attempts)
+    colour = "$success" if right == len(attempts) else "$error"
+    return Card(f"{right}/{len(attempts)}", label, colour=colour if attempts else "$quiet")
+
+
+def tone(state: RunState) -> str:
+    """How the banner looks: 'running', 'good', 'part' or 'bad'."""
+    if state.busy:
+        return "running"
+    if not state.attempts or any(attempt.failed for attempt in state.attempts):
+        return "bad"
+    if state.result in ("partly", "changed"):
+        return "part"
+    return "bad" if state.error is not None and state.result in ("rolled-back", "failed") else "good"
+
+
+def verdict(state: RunState) -> Content:
+    """Whether everything is as expected; if not, what is wrong and what to do."""
+    right = sum(not attempt.failed for attempt in state.attempts)
+    asked = len(state.attempts)
+    if state.busy:
+        return Content.assemble(
+            ("▸ ", "$primary bold"), f"verifying: {asked} probes so far, {right} as expected. 'x' stops."
+        )
+    if not asked:
+        return describe_error(state.error) if state.error else Content("No probe was made.")
+    look = Content.styled("Enter on a cell shows the probe in detail.", "$quiet")
+    if right == asked and state.result == "partly":
+        return _partly(state)
+    if right == asked and state.result == "changed":
+        words = "'r' verifies what Prometheus reports, once it has scraped every target again."
+        said = [describe_error(state.error)] if state.error else []
+        head = Content.assemble(("◐ changed, not verified  ", "bold $warning"), words)
+        return Content("\n").join([head, *said])
+    if right == asked and state.error is not None and state.result in ("rolled-back", "failed"):
+        head = Content.assemble(
+            ("✗ not verified  ", "bold $error"), "Something that worked before the run fails now."
+        )
+        return Content("\n").join([head, describe_error(state.error)])
+    if right == asked:
+        unwanted = sum(not attempt.probe.wanted for attempt in state.attempts)
+        words = f"{asked} probes as expected: {asked - unwanted} succeeded, {unwanted} were rejected."
+        return Content.assemble(("✓ verified  ", "bold $success"), words)
+    head = Content.assemble(("✗ not verified  ", "bold $error"), f"{asked - right} of {asked} probes failed.")
+    return Content("\n").join([head, describe_error(state.error) if state.error else look])
+
+
+def _partly(state: RunState) -> Content:
+    """All probes are as expected, but some hosts could not be changed."""
+    left = [row for row in state.hosts if row.needs_attention]
+    names = ", ".join(place(row.host) for row in left[:3]) + (
+        f" and {len(left) - 3} more" if len(left) > 3 else ""
+    )
+    return Content.assemble(
+        ("◐ partly verified  ", "bold $warning"),
+        f"{len(state.attempts)} probes as expected. Not changed: {names}.",
+    )
