@@ -14,7 +14,9 @@ from textual.widgets.option_list import Option
 
 from screens.base_screen import Page
 from screens.navigation.runs import ask_to_undo
-from screens.state_styles import RESULT, diff, hang, inline
+from screens.state_styles import RESULT, diff, fit, hang, inline
+from screens.widgets.cards import Card, Cards
+from screens.widgets.panel import Panel
 
 if TYPE_CHECKING:
     from screens.state import Notices
@@ -22,6 +24,19 @@ if TYPE_CHECKING:
 
 # The journal has one state for a run that failed and one that was stopped.
 ENDED = {**RESULT, "rolled-back": ("↶", "rolled back", "$warning")}
+
+
+_VERIFIED = {
+    "proven": "yes, every probe was as expected",
+    "partly": "yes, on the hosts that were not rolled back",
+    "changed": "not yet",
+    "undone": "as before the run",
+    "rolled-back": "as before the run",
+}
+_NONE = """\
+Every run will be listed here with what it changed and how its verification ended, and can be undone or reported.
+
+Go back with Esc and choose Secure, or Practise to try it on programs of its own."""
 
 
 class HistoryPage(Page):
@@ -36,12 +51,16 @@ Every run of Firescreen, the newest first, with the lines that it changed (secre
 (Markdown) to the workspace and shows its path."""
 
     CSS = """
-    HistoryPage #count { padding: 1 2 0 2; height: auto; }
-    HistoryPage #panes { height: 1fr; padding: 1 0 0 0; }
-    HistoryPage #list { width: 42; height: 1fr; padding: 0; border-right: solid $panel; }
-    HistoryPage #detail { width: 1fr; padding: 0 0 0 2; scrollbar-gutter: stable; }
+    HistoryPage #panes { height: 1fr; }
+    HistoryPage #runs { width: 40%; min-width: 41; max-width: 64; }
+    HistoryPage #list { height: 1fr; padding: 0; }
+    HistoryPage #run { width: 1fr; }
+    HistoryPage #detail { height: 1fr; scrollbar-gutter: stable; }
     HistoryPage #text { height: auto; }
-    HistoryPage.-wide #list { display: none; }
+    HistoryPage.-wide #runs { display: none; }
+    HistoryPage.-empty #panes { display: none; }
+    HistoryPage #none { height: auto; display: none; }
+    HistoryPage.-empty #none { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("u", "undo", "Undo"),
@@ -59,16 +78,15 @@ Every run of Firescreen, the newest first, with the lines that it changed (secre
         self._read_at: object = None
 
     def body(self) -> ComposeResult:
-        """Runs left, the selected one right."""
-        yield Static("reading the journal…", id="count", markup=False)
+        """Numbers on top, runs left, the selected one right."""
+        yield Cards(id="numbers")
+        with Panel(title="No runs yet", id="none"):
+            yield Static(_NONE, markup=False)
         with Horizontal(id="panes"):
-            yield OptionList(id="list", markup=False)
-            with VerticalScroll(id="detail", can_focus=False):
+            with Panel(title="Runs", id="runs"):
+                yield OptionList(Option("reading the journal…", disabled=True), id="list", markup=False)
+            with Panel(id="run"), VerticalScroll(id="detail", can_focus=False):
                 yield Static("", id="text", markup=False)
-
-    def on_mount(self) -> None:
-        """Reads the journal."""
-        self.query_one("#panes").display = False
 
     def show_notices(self, notices: Notices) -> None:
         """Reads the journal, at first and whenever a run was made or undone elsewhere."""
@@ -81,16 +99,12 @@ Every run of Firescreen, the newest first, with the lines that it changed (secre
             return
         selected = self.record.run if self.record else ""
         self._records = records
-        count = len(records)
-        words = (
-            f"{count} run{'s' * (count != 1)}, the newest first."
-            if count
-            else ("No runs yet. Every run will be listed here with its changes, and can be undone.")
-        )
-        self.query_one("#count", Static).update(words)
+        self.set_class(not records, "-empty")
+        self.query_one(Cards).cards = _cards(records)
+        self.query_one("#runs", Panel).set_subtitle("newest first" if len(records) > 1 else "")
         listed = self.query_one("#list", OptionList)
-        listed.set_options(Option(_entry(record)) for record in records)
-        self.query_one("#panes").display = bool(records)
+        width = max(listed.content_size.width - 2, 30)
+        listed.set_options(Option(_entry(record, width)) for record in records)
         if records:
             listed.highlighted = next((at for at, each in enumerate(records) if each.run == selected), 0)
             listed.focus()
@@ -108,6 +122,7 @@ Every run of Firescreen, the newest first, with the lines that it changed (secre
         self.refresh_bindings()
         if record is None:
             return
+        self.query_one("#run", Panel).set_title(inline(record.title, 60))
         self.query_one("#text", Static).update(_head(record))
         self.firescreen.ask(
             lambda: self.firescreen.client.engine.run_details(record.run),
@@ -165,22 +180,42 @@ def _when(record: RunRecord) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(record.started))
 
 
-def _entry(record: RunRecord) -> Content:
+def _cards(records: tuple[RunRecord, ...]) -> tuple[Card, ...]:
+    """How the runs ended, in numbers."""
+    if not records:
+        return ()
+    states = [record.state for record in records]
+    kept = sum(state in ("proven", "applied", "changed", "partly") for state in states)
+    back = sum(state in ("undone", "rolled-back") for state in states)
+    lost = sum(state in ("cut-off", "owed") for state in states)
+    return (
+        Card(str(len(records)), "run" if len(records) == 1 else "runs"),
+        Card(str(kept), "in force", colour="$success" if kept else "$quiet"),
+        Card(str(back), "undone or rolled back", colour="$warning" if back else "$quiet"),
+        Card(str(lost), "interrupted", colour="$error" if lost else "$quiet"),
+    )
+
+
+def _entry(record: RunRecord, width: int) -> Content:
     sign, word, colour = ENDED.get(record.state, ("·", record.state, "$quiet"))
+    room = max(width - len(_when(record)) - 1, 1)
     return Content.assemble(
-        _when(record), "  ", (f"{sign} {word}", colour), "\n", (hang(record.title, 36, 0), "$quiet")
+        (fit(f"{sign} {word}", room), f"bold {colour}"),
+        (f" {_when(record)}", "$quiet"),
+        "\n",
+        hang(record.title, width, 0),
     )
 
 
 def _head(record: RunRecord) -> Content:
     sign, word, colour = ENDED.get(record.state, ("·", record.state, "$quiet"))
     count = len(record.changes)
-    return Content("\n").join(
-        [
-            Content.styled(inline(record.title, 200), "bold"),
-            Content.assemble(
-                f"{_when(record)}  ", (f"{sign} {word}", f"bold {colour}"), f"  {count} changes"
-            ),
-            Content.styled(inline(record.folder, 300), "$quiet"),
-        ]
+    rows = (
+        ("Run", Content.styled(inline(record.title, 200), "bold")),
+        ("When", Content(_when(record))),
+        ("Ended", Content.styled(f"{sign} {word}", f"bold {colour}")),
+        ("Verified", Content(_VERIFIED.get(record.state, "no"))),
+        ("Changes", Content(f"{count} change{'s' * (count != 1)}, below")),
+        ("Journal", Content.styled(inline(record.folder, 300), "$quiet")),
     )
+    return Content("\n").join(Content.assemble((f"{name:<9}", "$quiet"), text) for name, text in rows)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
@@ -15,13 +16,23 @@ from textual.widgets.option_list import Option
 from screens.base_screen import Page
 from screens.navigation.renewal import renew
 from screens.state_styles import describe_error, fit, inline, place, safe
+from screens.widgets.cards import Card, Cards
+from screens.widgets.gauge import days_left, expiry, expiry_colour
+from screens.widgets.panel import Panel
 
 if TYPE_CHECKING:
     from screens.state import ErrorMessage
     from wizard.engine import InventoryItem
 
 KINDS = {"authority": "CA", "certificate": "certificate", "user": "user"}
-SOON = 30 * 86400.0
+WIDE = 110
+"""Cells from which the details stand beside the list."""
+BAR = 17
+"""Cells of the days that are left and their bar."""
+_NONE = """\
+None yet. Securing a component creates a CA, certificates and a user, which are listed here.
+
+Go back with Esc and choose Secure, or Practise to try it on programs of its own."""
 
 
 class InventoryPage(Page):
@@ -38,12 +49,19 @@ hash of a password; Prometheus reads the password from a file that only it can r
 'n', 'p' and 'a' replace what is there: each opens a plan first, and no scrape is lost."""
 
     CSS = """
-    InventoryPage #count { padding: 1 2 0 2; height: auto; }
-    InventoryPage #head { padding: 1 2 0 2; height: auto; color: $primary; text-style: bold; }
-    InventoryPage #list { height: 1fr; padding: 0; margin: 0 1; }
-    InventoryPage #detail { height: 9; padding: 0 2; border-top: solid $panel; }
+    InventoryPage #panes { height: 1fr; }
+    InventoryPage #found { height: 1fr; width: 1fr; }
+    InventoryPage #head { height: 1; padding: 0 1; color: $quiet; }
+    InventoryPage #list { height: 1fr; padding: 0; }
+    InventoryPage #detail { height: 10; }
     InventoryPage #text { height: auto; }
+    InventoryPage #none { height: auto; display: none; }
+    InventoryPage.-empty #none { display: block; }
+    InventoryPage.-empty #panes { display: none; }
+    InventoryPage.-wide #panes { layout: horizontal; }
+    InventoryPage.-wide #detail { width: 44; height: 1fr; }
     """
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012 - as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "renew('certificates')", "Renew", tooltip="Replace every certificate"),
         Binding("p", "renew('passwords')", "New password", tooltip="Replace the password on all hosts"),
@@ -56,20 +74,26 @@ hash of a password; Prometheus reads the password from a file that only it can r
         self._found: tuple[InventoryItem, ...] = ()
 
     def body(self) -> ComposeResult:
-        """A list, and the selected entry below."""
-        yield Static("reading certificates and users…", id="count", markup=False)
-        yield Static("", id="head", markup=False)
-        yield OptionList(id="list", markup=False)
-        with VerticalScroll(id="detail", can_focus=False):
-            yield Static("", id="text", markup=False)
+        """Numbers on top, the list, and the selected entry beside or below it."""
+        yield Cards(id="numbers")
+        with Panel(title="Certificates and users", id="none"):
+            yield Static("reading certificates and users…", id="count", markup=False)
+        with Vertical(id="panes"):
+            with Panel(title="Certificates and users", id="found"):
+                yield Static("", id="head", markup=False)
+                yield OptionList(id="list", markup=False)
+            with Panel(title="Details", id="detail"), VerticalScroll(can_focus=False):
+                yield Static("", id="text", markup=False)
 
     def on_mount(self) -> None:
         """Reads what there is."""
+        self.add_class("-empty")
         self.action_read()
 
     def on_resize(self) -> None:
         """The columns follow the width."""
-        self._draw()
+        if self._found:
+            self.call_after_refresh(self._draw)
 
     def action_read(self) -> None:
         """Reads it once more."""
@@ -104,25 +128,18 @@ hash of a password; Prometheus reads the password from a file that only it can r
             return
         if self.firescreen.session.stack is None:
             return
-        if self._found:
-            certificates = sum(one.kind != "user" for one in self._found)
-            words = f"Certificates: {certificates}. Files with a user's password: {len(self._found) - certificates}."
-        else:
-            words = (
-                "None yet. Securing a component creates a CA, certificates and a user, which are listed here."
-            )
-        self.query_one("#count", Static).update(words)
-        self.query_one("#detail").display = bool(self._found)
-        room = max(self.size.width - 6, 40)
-        self.query_one("#head", Static).update(
-            _columns(room, "kind", "for", "host", "expires") if self._found else ""
-        )
+        self.set_class(not self._found, "-empty")
+        self.query_one(Cards).cards = _cards(self._found)
+        if not self._found:
+            self.query_one("#count", Static).update(_NONE)
+            return
         listed = self.query_one("#list", OptionList)
+        room = max(listed.content_size.width - 2, 40)
+        self.query_one("#head", Static).update(_columns(room, "kind", "for", "host") + "  valid for")
         at = listed.highlighted or 0
         listed.set_options(Option(_line(room, one)) for one in self._found)
-        if self._found:
-            listed.highlighted = min(at, len(self._found) - 1)
-            listed.focus()
+        listed.highlighted = min(at, len(self._found) - 1)
+        listed.focus()
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Another one."""
@@ -130,40 +147,71 @@ hash of a password; Prometheus reads the password from a file that only it can r
             self.query_one("#text", Static).update(_detail(self._found[event.option_index]))
 
 
-def _columns(room: int, kind: str, whom: str, host: str, until: str) -> str:
-    rest = room - 13 - 16 - 18
-    return f"{fit(kind, 12)} {fit(whom, rest)} {fit(host, 15)} {fit(until, 18)}"
+def _cards(found: tuple[InventoryItem, ...]) -> tuple[Card, ...]:
+    """What there is, and how much of it expires."""
+    if not found:
+        return ()
+    count = Counter(one.kind for one in found)
+    dated = [one for one in found if one.not_after]
+    expired = sum(one.not_after <= time.time() for one in dated)
+    soon = sum(_tone(one) == "$warning" for one in dated)
+    return (
+        _counted(count["authority"], "CA", "CAs"),
+        _counted(count["certificate"], "certificate", "certificates"),
+        Card(str(soon), "to renew", colour="$warning" if soon else "$quiet"),
+        Card(str(expired), "expired", colour="$error" if expired else "$quiet"),
+        _counted(count["user"], "password file", "password files"),
+    )
+
+
+def _counted(count: int, one: str, more: str) -> Card:
+    return Card(str(count), one if count == 1 else more)
+
+
+def _tone(one: InventoryItem) -> str:
+    return expiry_colour(one.not_after - time.time(), _life(one))
+
+
+def _life(one: InventoryItem) -> float:
+    """Seconds from its first to its last valid moment; 0 where that is not known."""
+    return one.not_after - one.not_before if one.not_before else 0.0
+
+
+def _columns(room: int, kind: str, whom: str, host: str) -> str:
+    rest = room - 12 - 10 - BAR - 2
+    return f"{fit(kind, 11)} {fit(whom, rest)} {fit(host, 9)}"
 
 
 def _line(room: int, one: InventoryItem) -> Content:
-    until, colour = _until(one)
-    text = _columns(
-        room, KINDS[one.kind], one.for_whom, "workspace" if one.host == "workspace" else one.host, ""
-    )[: room - 18]
-    return Content.assemble(text, (fit(until, 18), colour))
+    text = _columns(room, KINDS[one.kind], one.for_whom, place(one.host))
+    if not one.not_after:
+        return Content.assemble(text, "  ", (f"{'–':>7}", "$quiet"), " " * (BAR - 7))
+    return Content.assemble(text, "  ", expiry(one.not_after - time.time(), _life(one), BAR))
 
 
 def _until(one: InventoryItem) -> tuple[str, str]:
     if not one.not_after:
-        return "–", "$quiet"
+        return "– does not expire", "$quiet"
     day = time.strftime("%Y-%m-%d", time.gmtime(one.not_after))
     left = one.not_after - time.time()
-    if left < 0:
-        return f"✗ expired {day}", "$error"
-    if left < SOON:
-        return f"! {day}", "$warning"
-    return f"✓ {day}", "$success"
+    sign = {"$error": "✗", "$warning": "!"}.get(_tone(one), "✓")
+    if left <= 0:
+        return f"{sign} expired {day}", "$error"
+    return f"{sign} {day} (in {days_left(left).replace(' d', ' days')})", _tone(one)
 
 
 def _detail(one: InventoryItem) -> Content:
     until, colour = _until(one)
+    folder, _, name = one.path.rpartition("/")
+    rows = [
+        ("for", safe(one.for_whom, 300)),
+        ("on", Content(place(one.host))),
+        ("folder", Content(inline(folder, 400))),
+        ("file", Content.assemble((inline(name, 200), "bold"), (f"  mode {one.mode:04o}", "$quiet"))),
+        ("expires", Content.styled(until, colour)),
+        ("note", safe(one.note, 300)),
+    ]
+    head = Content.styled(f"{KINDS[one.kind][:1].upper()}{KINDS[one.kind][1:]}", "bold $primary")
     return Content("\n").join(
-        [
-            Content.assemble((KINDS[one.kind], "bold"), " for ", safe(one.for_whom, 300)),
-            Content.assemble(("file   ", "$quiet"), inline(one.path, 400)),
-            Content.assemble(("on     ", "$quiet"), place(one.host)),
-            Content.assemble(("mode   ", "$quiet"), f"{one.mode:04o}"),
-            Content.assemble(("expires", "$quiet"), " ", (until, colour)),
-            Content.assemble(("note   ", "$quiet"), safe(one.note, 300)),
-        ]
+        [head, *(Content.assemble((f"{key:<8}", "$quiet"), text) for key, text in rows)]
     )

@@ -201,8 +201,9 @@ or the verification fails; this screen then says what failed, where, and what to
             self._aside(f"{place(row.host)} · ↑↓ selects another host · Esc closes", host_details(row))
 
     def action_row(self, by: int) -> None:
-        """Moves in the hosts, or in the steps of one, wherever the focus is."""
-        listed = self.query_one(HostTable if self.has_class("-fleet") else StepList)
+        """Moves in the hosts, or in the steps of one."""
+        fleet, steps = self.query_one(HostTable), self.query_one(StepList)
+        listed: HostTable | StepList = fleet if self.has_class("-fleet") else steps
         listed.focus()
         listed.action_move(by)
 
@@ -225,8 +226,7 @@ or the verification fails; this screen then says what failed, where, and what to
         steps = tuple(step for step in state.steps if step.host == shown) if shown else state.steps
         self.query_one(StepList).show(steps, current=state.current if state.busy else "")
         done = sum(step.state == "done" for step in steps)
-        tree = self.query_one("#tree", Panel)
-        tree.set_title(f"Steps {at(shown)}" if shown else "Steps")
+        (tree := self.query_one("#tree", Panel)).set_title(f"Steps {at(shown)}" if shown else "Steps")
         tree.set_subtitle(f"{done} of {len(steps)}")
 
     def _heard(self, state: RunState) -> tuple[object, ...]:

@@ -116,7 +116,10 @@ The lines at the bottom have what Prometheus reports: up=1 means that its own sc
 
     def on_mount(self) -> None:
         """The cells of the table have the colours of the theme."""
-        self.watch(self.app, "theme", lambda _: self.call_after_refresh(self._redraw), init=False)
+        self.watch(self.app, "theme", self._follow_theme, init=False)
+
+    def _follow_theme(self, _theme: str) -> None:
+        self.call_after_refresh(self._redraw)
 
     def on_resize(self) -> None:
         """Other columns fit now."""

@@ -97,6 +97,7 @@ def inventory() -> tuple[InventoryItem, ...]:
             mode=0o600 if kind == "user" else 0o640,
             not_after=NOW + days * DAY if days else 0.0,
             note=note,
+            not_before=NOW + (days - 365 if days < 400 else days - 3650) * DAY if days else 0.0,
         )
 
     left = {"node_exporter": 364.5, "pushgateway": 12.5, "blackbox_exporter": -2.5}

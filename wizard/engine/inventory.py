@@ -33,6 +33,7 @@ def inventory(stack: Stack, facts: Facts) -> tuple[InventoryItem, ...]:
                     names,
                     certificate.not_after,
                     f"{certificate.key}, signed by {certificate.issuer}",
+                    certificate.not_before,
                 )
             )
     for user in stack.users:
@@ -50,7 +51,14 @@ def inventory(stack: Stack, facts: Facts) -> tuple[InventoryItem, ...]:
 
 
 def _item(
-    kind: str, host: str, path: str, mode: int, whom: str, not_after: float, note: str
+    kind: str,
+    host: str,
+    path: str,
+    mode: int,
+    whom: str,
+    not_after: float,
+    note: str,
+    not_before: float = 0.0,
 ) -> InventoryItem:
     return InventoryItem(
         kind=kind,  # type: ignore[arg-type]
@@ -61,4 +69,5 @@ def _item(
         mode=mode,
         not_after=not_after,
         note=plain(note, 200),
+        not_before=not_before,
     )

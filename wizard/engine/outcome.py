@@ -134,6 +134,8 @@ class InventoryItem:
     not_after: float
     """Unix time; 0 for what does not expire."""
     note: str
+    not_before: float = 0.0
+    """Unix time; 0 where that is not known."""
 
 
 def error_fields(error: FirescreenError) -> tuple[str, str, str, str]:
