@@ -146,6 +146,12 @@ def _parts(app: Wizard) -> Iterable[Command]:
             ("Recover", "Recovery"),
         )
     yield Command(
+        "Audit",
+        "What is open, weak or due, and what fixes it",
+        lambda: app.open_menu_entry("audit"),
+        ("Findings", "Check the stack", "Score", "Baseline", "Compliance"),
+    )
+    yield Command(
         "History",
         "Past runs, their reports, undo",
         lambda: app.open_menu_entry("history"),

@@ -97,6 +97,12 @@ def _history(_app: Wizard, _subject: Subject) -> Page:
     return HistoryPage()
 
 
+def _audit(_app: Wizard, _subject: Subject) -> Page:
+    from screens.audit.screen import AuditPage
+
+    return AuditPage()
+
+
 PAGES: dict[Route, Callable[[Wizard, Subject], Page]] = {
     Route.HOSTS: _hosts,
     Route.CHOICES: _choices,
@@ -109,4 +115,5 @@ PAGES: dict[Route, Callable[[Wizard, Subject], Page]] = {
     Route.PROBE_CONSOLE: _console,
     Route.INVENTORY: _inventory,
     Route.HISTORY: _history,
+    Route.AUDIT: _audit,
 }

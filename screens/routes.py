@@ -19,6 +19,7 @@ class Route(Enum):
     PROBE_CONSOLE = auto()
     INVENTORY = auto()
     HISTORY = auto()
+    AUDIT = auto()
 
 
 class MapView(Enum):

@@ -27,6 +27,7 @@ MENU = {
     "trust": ("t", "Trust map", "who connects to whom"),
     "lab": ("l", "Follow a lab", "type it, checked as you go"),
     "holdings": ("c", "Certificates and users", "what exists, until when"),
+    "audit": ("f", "Audit", "what is open, weak or due"),
     "history": ("h", "History", "past runs, and undo"),
     "hosts": ("o", "Other hosts", "over SSH, in containers"),
     "leave": ("b", "Back to this machine", "your hosts stay as they are"),
@@ -40,7 +41,7 @@ PRACTISING = {
 GROUPS = {
     "Secure": ("secure", "trust", "hosts"),
     "Learn": ("practise", "whole", "lab"),
-    "Look after": ("holdings", "history", "leave", "stop"),
+    "Look after": ("audit", "holdings", "history", "leave", "stop"),
 }
 _GROUP = 12
 _TITLE = 31
@@ -70,12 +71,12 @@ def _offered(session: Session) -> tuple[str, ...]:
     if session.place == "practice":
         small = session.scan is not None and len(session.scan.exposures) < WHOLE
         more = ("whole",) if small else ()
-        return ("secure", "trust", *more, "lab", "holdings", "history", "leave", "stop")
+        return ("secure", "trust", *more, "lab", "audit", "holdings", "history", "leave", "stop")
     if session.place in ("file", "hosts"):
-        return ("secure", "trust", "hosts", "leave", "lab", "holdings", "history")
+        return ("secure", "trust", "hosts", "leave", "lab", "audit", "holdings", "history")
     found = session.scan is not None and bool(session.scan.exposures)
     trust = ("trust",) if found else ()
-    return ("secure", *trust, "practise", "whole", "lab", "holdings", "history", "hosts")
+    return ("secure", *trust, "practise", "whole", "lab", "audit", "holdings", "history", "hosts")
 
 
 def recommendation(session: Session) -> Recommendation:

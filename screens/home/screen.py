@@ -63,6 +63,7 @@ and a blackbox_exporter."""
         Binding("l", "choose('lab')", "Follow a lab", show=False),
         Binding("c", "choose('holdings')", "Certificates and users", show=False),
         Binding("h", "choose('history')", "History", show=False),
+        Binding("f", "choose('audit')", "Audit: findings", show=False),
         Binding("o", "choose('hosts')", "Other hosts", show=False),
         Binding("b", "choose('leave')", "Back to this machine", show=False),
         Binding("e", "choose('stop')", "End practice", show=False),

@@ -36,6 +36,8 @@ def open_entry(app: Wizard, name: str) -> None:
             app.open_page(Route.INVENTORY)
         case "history":
             app.open_page(Route.HISTORY)
+        case "audit":
+            app.open_page(Route.AUDIT)
         case "lab":
             from screens.dialogs.labs import LabsDialog
 

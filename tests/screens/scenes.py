@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from screens.run_state import RunState, advance, begin
 from tests.screens import whole
 from tests.screens.helpers import QuietEngine, until
+from wizard.audit import AuditFinding, AuditReport, NotChecked, Score, ScorePart
 from wizard.engine import InventoryItem, Outcome
 from wizard.errors import NeededError
 from wizard.model import Event, RunRecord
@@ -124,6 +125,76 @@ def inventory() -> tuple[InventoryItem, ...]:
             0,
             "the copy that Prometheus sends",
         ),
+    )
+
+
+def audit_report(stack: Any = None) -> AuditReport:
+    """An audit with a finding of each severity, one that is accepted, and something that could not be checked."""
+
+    def finding(
+        name: str, severity: Any, host: str, component: str, title: str, evidence: str, **more: Any
+    ) -> Any:
+        return AuditFinding(
+            id=name, severity=severity, host=host, component=component, title=title, evidence=evidence, **more
+        )
+
+    findings = (
+        finding(
+            "EXP-01",
+            "high",
+            "srv1",
+            "node_exporter",
+            "Anyone can read its metrics",
+            "GET http://127.0.0.2:9100/metrics without credentials: 200, 1203 lines",
+            remediation="Demand TLS and a password",
+            step="secure srv1/node_exporter",
+        ),
+        finding(
+            "CRT-01",
+            "medium",
+            "srv1",
+            "pushgateway",
+            "The certificate expires soon",
+            "valid until 2027-01-27, in 12 days",
+            remediation="Renew it",
+            step="renew srv1/pushgateway",
+            file="/etc/pushgateway/firescreen/server.crt",
+        ),
+        finding(
+            "FIL-01",
+            "low",
+            "monitor",
+            "prometheus",
+            "A password stands in the configuration itself",
+            "basic_auth.password is set in the text of the file",
+            remediation="Move it to a file that only Prometheus reads",
+            file="/etc/prometheus/prometheus.yml",
+            line=27,
+        ),
+        finding(
+            "API-02",
+            "low",
+            "monitor",
+            "prometheus",
+            "Anyone who can reach it may reload it",
+            "--web.enable-lifecycle",
+            remediation="Leave the flag out",
+            baseline=True,
+            reason="Only our deployment reaches this port",
+        ),
+    )
+    parts = (
+        ScorePart(where="srv1/node_exporter", points=60, high=1, medium=0, low=0),
+        ScorePart(where="srv1/pushgateway", points=85, high=0, medium=1, low=0),
+        ScorePart(where="monitor/prometheus", points=96, high=0, medium=0, low=1),
+    )
+    return AuditReport(
+        stack=stack or whole.five(),
+        checked=187,
+        findings=findings,
+        could_not_check=(NotChecked(host="srv2", why="it cannot be reached: connection refused"),),
+        score=Score(value=80, parts=parts),
+        cases=(),
     )
 
 
@@ -278,6 +349,17 @@ async def _lab(pilot: Pilot[Any]) -> None:
     await until(pilot, session.lab.steps[1].title[:12])
 
 
+async def _audit(pilot: Pilot[Any]) -> None:
+    from screens.audit.screen import AuditPage
+
+    await until(pilot, lambda: not _app(pilot).session.busy)
+    page = AuditPage()
+    page._report = audit_report()
+    await pilot.app.push_screen(page)
+    page._have(audit_report())
+    await until(pilot, "EXP-01")
+
+
 def _dialog(make: Callable[[], Any], wanted: str) -> Any:
     async def show(pilot: Pilot[Any]) -> None:
         await until(pilot, lambda: not _app(pilot).session.busy)
@@ -335,6 +417,7 @@ SCENES: dict[str, Scene] = {
     "trust-map": Scene(_route("TRUST_MAP", "Trust map", verified)),
     "inventory": Scene(_route("INVENTORY", "Firescreen CA")),
     "history": Scene(_route("HISTORY", "cert_file")),
+    "audit": Scene(_audit),
     "lab": Scene(_lab),
     "console": Scene(_route("PROBE_CONSOLE", "Enter sends")),
     "dialog-attempt": Scene(_dialog(_attempt, "curl"), box=True),

@@ -1,0 +1,117 @@
+"""What the audit's screen shows: numbers, a line for each finding, and all that is known of one. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from screens.state_styles import fit, hang, inline
+from screens.widgets.cards import Card
+from screens.widgets.gauge import gauge
+
+if TYPE_CHECKING:
+    from wizard.audit import AuditFinding, AuditReport, Check, NotChecked
+
+SEVERITY = {
+    "high": ("●", "high", "$error"),
+    "medium": ("◐", "medium", "$warning"),
+    "low": ("○", "low", "$secondary"),
+}
+ACCEPTED = ("–", "accepted", "$quiet")
+UNSEEN = ("?", "not checked", "$warning")
+GAUGE = 24
+"""Cells of the score's bar."""
+_STATE = 14
+_PLACE = 24
+_GOOD, _FAIR = 90, 60
+"""Points from which a score is good, and from which it is fair."""
+
+
+def audit_cards(report: AuditReport) -> tuple[Card, ...]:
+    """How many findings of each severity, and what is left out of them."""
+    counts = report.counts()
+    cards = [
+        Card(str(count), name, colour=SEVERITY[name][2] if count else "$quiet")
+        for name, count in counts.items()
+    ]
+    unseen, accepted = len(report.could_not_check), len(report.findings) - len(report.counted)
+    return (
+        *cards,
+        Card(str(accepted), "accepted", colour="$quiet"),
+        Card(str(unseen), "not checked", colour="$warning" if unseen else "$quiet"),
+        Card(str(report.checked), "checks made"),
+    )
+
+
+def score_line(report: AuditReport) -> Content:
+    """The score as a number and a bar, and what costs most."""
+    value = report.score.value
+    colour = "$success" if value >= _GOOD else "$warning" if value >= _FAIR else "$error"
+    if not report.score.parts:
+        return Content("No component of Prometheus was found on these hosts.")
+    worst = report.score.parts[0]
+    more = (
+        f"  lowest: {inline(worst.where, 40)} with {worst.points}"
+        if worst.points < value or value < 100
+        else ""
+    )
+    return Content.assemble(
+        (f"{value} of 100 ", f"bold {colour}"), gauge(value / 100, GAUGE, colour), (more, "$quiet")
+    )
+
+
+def finding_line(finding: AuditFinding, width: int) -> Content:
+    """A finding in a line: severity, where, what."""
+    sign, word, colour = ACCEPTED if finding.baseline else SEVERITY[finding.severity]
+    return _line(sign, word, colour, finding.where or "all hosts", finding.title, width)
+
+
+def unseen_line(missed: NotChecked, width: int) -> Content:
+    """What could not be looked at: it counts as no pass."""
+    return _line(*UNSEEN, missed.where or "all hosts", missed.why, width)
+
+
+def _line(sign: str, word: str, colour: str, where: str, what: str, width: int) -> Content:
+    head = Content.assemble(
+        (fit(f"{sign} {word}", _STATE), f"bold {colour}"), (fit(where, _PLACE - 1), "bold"), " "
+    )
+    return Content.assemble(head, fit(what, max(width - head.cell_length, 8)))
+
+
+def finding_details(finding: AuditFinding, check: Check | None, width: int) -> Content:
+    """Evidence, why it matters, and what fixes it, broken to `width` cells."""
+    place = f"{finding.file}:{finding.line}" if finding.line else finding.file
+    sign, word, colour = ACCEPTED if finding.baseline else SEVERITY[finding.severity]
+    head = Content.assemble(
+        (f"{sign} {word}", f"bold {colour}"),
+        (f"  {inline(finding.id)}  ", "$quiet"),
+        (inline(finding.title), "bold"),
+    )
+    rows = (
+        ("Where", finding.where or "all hosts"),
+        ("File", place if place not in finding.evidence else ""),
+        ("Evidence", finding.evidence),
+        ("Why", check.why if check is not None else ""),
+        ("Note", "" if finding.certain else "A distribution may have fixed this in an older version."),
+        ("Fix", f"{finding.remediation}."),
+        ("Step", f"{finding.step} ('f' leads there)" if finding.step else ""),
+        ("Accepted", finding.reason if finding.baseline else ""),
+    )
+    return Content("\n").join([head, *(_part(name, text, width) for name, text in rows if text)])
+
+
+def unseen_details(missed: NotChecked, width: int) -> Content:
+    """What could not be looked at, and why."""
+    rows = (
+        ("Where", missed.where or "all hosts"),
+        ("Why", missed.why),
+        ("Fix", "Make it reachable or readable, then audit again with 'r'."),
+    )
+    head = Content.assemble(("? not checked", "bold $warning"), f"  {inline(missed.id)}")
+    return Content("\n").join([head, *(_part(name, text, width) for name, text in rows)])
+
+
+def _part(name: str, text: str, width: int) -> Content:
+    colour = "bold $success" if name == "Fix" else "$quiet"
+    return Content.assemble((f"{name:<10}", colour), hang(text, width, 10))

@@ -1,0 +1,87 @@
+"""The audit's screen: it begins by itself, shows evidence, leads to the fix, and keeps what was accepted."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from textual.widgets import OptionList
+
+from screens.app import make_app
+from screens.audit.screen import AuditPage
+from screens.choices.screen import ChoicesPage
+from screens.engine_client import audits
+from tests.screens.helpers import engine, until
+from tests.screens.scenes import SceneEngine, audit_report
+from wizard.audit import AuditReport, baseline
+from wizard.errors import HostError
+from wizard.workspace import Workspace
+
+
+async def test_an_audit_says_what_is_waited_for_then_leads_to_the_step_that_fixes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate = threading.Event()
+
+    def run(*_: object) -> AuditReport:
+        assert gate.wait(60)
+        return audit_report()
+
+    monkeypatch.setattr(audits, "run", run)
+    app = make_app(build=engine(SceneEngine()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "unprotected")
+        await pilot.press("f")
+        await until(pilot, lambda: isinstance(app.screen, AuditPage))
+        text = await until(pilot, "auditing srv1, srv2, monitor for")
+        assert "Esc leaves" in text
+        gate.set()
+        text = await until(pilot, "80 of 100")
+        for part in ("3 findings", "1 high", "without credentials: 200", "Demand TLS", "not checked srv2"):
+            assert part in text, part
+        await pilot.press("end")
+        await until(pilot, "connection refused")
+        assert app.screen.check_action("fix", ()) is False, "what could not be checked has no step"
+        await pilot.press("home")
+        await until(pilot, "secure srv1/node_exporter")
+        await pilot.press("f")
+        await until(pilot, lambda: isinstance(app.screen, ChoicesPage))
+
+
+async def test_an_accepted_finding_is_in_the_baseline_until_it_is_taken_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shown = audits._unmarked(audit_report())
+    monkeypatch.setattr(audits, "run", lambda *_: shown)
+    one = SceneEngine()
+    one.workspace = Workspace(tmp_path / "workspace")
+    file = tmp_path / "workspace" / audits.NAME
+    app = make_app(build=engine(one))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, "unprotected")
+        await pilot.press("f")
+        await until(pilot, "4 findings")
+        await pilot.press("b")
+        await until(pilot, "3 findings")
+        assert [entry.id for entry in baseline.load(file)] == ["EXP-01"]
+        listed = app.screen.query_one(OptionList)
+        await pilot.press("home", "down", "down", "down")
+        await until(pilot, lambda: listed.highlighted == 3)
+        await until(pilot, baseline.WRITTEN)
+        await pilot.press("b")
+        await until(pilot, "4 findings")
+        assert baseline.load(file) == ()
+
+
+async def test_an_audit_that_cannot_be_made_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object) -> AuditReport:
+        raise HostError("the host hung up", where="srv1", todo="Try again")
+
+    monkeypatch.setattr(audits, "run", run)
+    app = make_app(build=engine(SceneEngine()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "unprotected")
+        await pilot.press("f")
+        await until(pilot, "the host hung up")
+        assert app.screen.check_action("audit", ()) is True
