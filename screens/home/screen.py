@@ -164,8 +164,10 @@ and a blackbox_exporter."""
         moved = self._menu != ids
         before = menu.highlighted_option.id if menu.highlighted_option and not moved else ids[0]
         self._drawn, self._menu = drawn, ids
-        menu.set_options(options(session, roomy=roomy))
-        menu.highlighted = menu.get_option_index(before or ids[0])
+        listed = options(session, roomy=roomy)
+        menu.set_options(listed)
+        there = any(option.id == before for option in listed)
+        menu.highlighted = menu.get_option_index(before if before and there else ids[0])
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Another component, whose details are shown."""
