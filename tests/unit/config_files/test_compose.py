@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
+import json
 import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from compose_corpus import Case, cases
+from ruamel.yaml import YAML
 
+from wizard.config_files import compose
 from wizard.errors import ConfigError
 
 CASES = cases()
@@ -53,3 +61,46 @@ def test_what_is_not_ours_stays_as_it_was(case: Case) -> None:
         assert (content.count(b"\r\n") == content.count(b"\n")) == (
             crlf == case.before[name].count(b"\n") > 0
         )
+
+
+@pytest.mark.parametrize("value", ["/with space", '/it\'s "here"', "/fire$creen#1"])
+def test_the_program_gets_the_very_value(value: str) -> None:
+    for case in CASES:
+        if case.refused:
+            continue
+        change = replace(case.wanted, flags={"web.config.file": value})
+        before = compose.read(case.files, case.before.get, case.variables)
+        changed = compose.edit(before, case.service, change, case.variables)
+        after = compose.read(case.files, {**case.before, **changed}.get, case.variables)
+        service = after.service(case.service)
+        words = [*(service.entrypoint or ()), *(service.command or ())]
+        assert words.count(f"--web.config.file={value}") == 1, case.name
+        assert compose.edit(after, case.service, change, case.variables) == {}, case.name
+
+
+@pytest.mark.parametrize("name", ["alias-volumes", "ports-long", "healthcheck-block-list"])
+def test_no_shape_of_a_file_is_a_traceback(name: str) -> None:
+    """Whatever stands in place of any value: the edit is made or refused in words."""
+    (case,) = (case for case in CASES if case.name == name)
+    whole = YAML(typ="safe", pure=True).load(case.before["compose.yaml"].decode())
+    for path in list(places(whole)):
+        for odd in (None, "x", [], ["a"], {}, {"a": "b"}, [{"a": ["b"]}], [[1]]):
+            changed = with_value(whole, path, odd)
+            with suppress(ConfigError):
+                case.edited({"compose.yaml": json.dumps(changed).encode()})
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    for key, each in (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    ):
+        yield from places(each, (*path, key))
+
+
+def with_value(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    if not path:
+        return new
+    changed = copy.copy(value)
+    changed[path[0]] = with_value(value[path[0]], path[1:], new)
+    return changed

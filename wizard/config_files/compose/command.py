@@ -118,6 +118,10 @@ def _in_text(document: Document, editor: Editor, path: Path, node: ScalarNode, f
 def _with_flag(written: str, node: ScalarNode, name: str, new: str) -> str:
     """The scalar as it stands in the file, with the flag replaced or added behind the last word."""
     style = node.style or ""
+    if style == "'":
+        new = new.replace("'", "''")
+    elif style == '"':
+        new = new.replace("\\", "\\\\").replace('"', '\\"')
     present = re.compile(rf"(?<![\w-])--{re.escape(name)}(?:=|[ \t]+(?!-))[^\s'\"]*")
     if len(present.findall(written)) == 1:
         return present.sub(lambda _: new, written)
@@ -151,7 +155,8 @@ def quotes(node: Node | None) -> str:
     """The quotes around most of a list's items."""
     if not isinstance(node, SequenceNode) or not node.value:
         return ""
-    styles: list[str] = [each.style if each.style in ("'", '"') else "" for each in node.value]
+    found = [each.style if isinstance(each, ScalarNode) else "" for each in node.value]
+    styles: list[str] = [style if style in ("'", '"') else "" for style in found]
     return max(dict.fromkeys(reversed(styles)), key=styles.count)
 
 

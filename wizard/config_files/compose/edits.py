@@ -11,7 +11,7 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
 from wizard.config_files.compose import command, forms, healthcheck, values
 from wizard.config_files.compose.command import Flags
@@ -170,7 +170,7 @@ class _Editing:
             return
         lists = [(each, node) for each, node in merged(self._service, "volumes") if each.direct]
         for definition, node in reversed(lists):
-            if self._here(definition, "volumes") and isinstance(node, SequenceNode):
+            if self._here(definition, "volumes"):
                 self._own(definition, node)
                 for mount in mounts:
                     value = self._mount(mount, definition, node)

@@ -254,7 +254,7 @@ def _service(name: str, definitions: tuple[Definition, ...], variables: Mapping[
 
     def every(key: str) -> Iterator[Node]:
         for each in merged(bare, key):
-            yield from each[1].value if isinstance(each[1], SequenceNode) else ()
+            yield from each[1].value
 
     networks = [each.keys["networks"] for each in definitions if "networks" in each.keys]
     environment = dict(pair for each in definitions for pair in values.pairs(each.keys.get("environment")))
@@ -296,19 +296,19 @@ def _service(name: str, definitions: tuple[Definition, ...], variables: Mapping[
     )
 
 
-def merged(service: Service, key: str) -> list[tuple[Definition, Node]]:
+def merged(service: Service, key: str) -> list[tuple[Definition, SequenceNode]]:
     """The values of a list that is put together from all definitions (volumes, ports), by where they are written.
 
     The tags `!reset` and `!override` drop what came before.
     """
-    found: list[tuple[Definition, Node]] = []
+    found: list[tuple[Definition, SequenceNode]] = []
     for definition in service.definitions:
         node = definition.keys.get(key)
         if node is None:
             continue
         if str(node.tag or "") in ("!reset", "!override"):
             found = []
-        if str(node.tag or "") != "!reset":
+        if str(node.tag or "") != "!reset" and isinstance(node, SequenceNode):
             found.append((definition, node))
     return found
 
