@@ -44,7 +44,7 @@ _COMPOSE_1 = (
     ("python3-yaml", "python3-jsonschema", "python3-attr", "python3-pyrsistent", "python3-six"),
     ("python3-requests", "python3-urllib3", "python3-certifi", "python3-chardet", "python3-idna"),
     ("python3-texttable", "python3-websocket", "python3-cached-property", "python3-distro"),
-    ("python3-charset-normalizer", "python3-pkg-resources"),
+    ("python3-charset-normalizer", "python3-pkg-resources", "python3-distutils"),
 )
 _DEFAULTS = {
     "prometheus": (
@@ -338,7 +338,8 @@ _COMPOSE_1_MAIN = "import sys; from compose.cli.main import main; sys.argv[0] = 
 def write_compose_1(place: Path, *, script: str = _COMPOSE_1_MAIN) -> None:
     """Writes a command that runs bookworm's compose 1.29, or a script that imports it, from its unpacked packages."""
     roots = [packages(names, ENGINE_SUITE) for names in _COMPOSE_1]
-    modules = ":".join(str(root / "usr/lib/python3/dist-packages") for root in roots)
+    found = [str(path) for root in roots for path in root.glob("usr/lib/python3*")]
+    modules = ":".join(f"{path}/dist-packages" if path.endswith("python3") else path for path in found)
     place.write_text(
         f"#!/bin/sh\nPYTHONPATH={shlex.quote(modules)} exec /usr/bin/python3 -s -W ignore -c "
         f'{shlex.quote(script)} "$@"\n'
