@@ -52,6 +52,7 @@ other questions."""
         #buttons { padding: 0; margin: 0 0 1 0; height: auto; }
         &.-wide {
             #levels { layout: horizontal; min-height: 14; }
+            #components { height: 100%; }
             #meaning { width: 46; height: 100%; }
         }
     }

@@ -98,7 +98,7 @@ def recommendation(session: Session) -> Recommendation:
         return Recommendation("holdings", f"A certificate {words}", f"a certificate {words}", "$warning")
     if rows:
         return Recommendation(
-            "trust", "All is secured: see what each side checks", "see what each side checks", "$success"
+            "trust", "All is secured: see who checks what", "see what each side checks", "$success"
         )
     if session.place == "here" and session.scan is not None:
         return Recommendation(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
@@ -31,7 +31,7 @@ WIDE = 110
 """Cells from which the menu stands beside the stack."""
 ROOMY = 34
 """Lines from which the menu beside the stack has two lines for each entry."""
-NEXT = 46
+NEXT = 45
 """Cells of the menu beside the stack."""
 
 
@@ -41,12 +41,15 @@ class HomePage(Page):
     PLACE = "Home"
     HAS_NOTICES = True
     HELP = """\
-The table shows what runs and how it answers on the network, not what a configuration file says:
+The rows show what runs and how it answers on the network, not what a configuration file says:
 
 ● unprotected   no TLS and no password
 ◐ partial       some protection is missing
 ✓ secured       TLS, and clients must authenticate
 – no answer     nothing listens at that address
+
+The posture is the share of components that are secured; one with some protection counts half. Tab goes from the menu \
+to the rows, where Enter opens the probe console for a component.
 
 This screen changes nothing. 'Practise' starts a Prometheus and a node_exporter on this machine, so that you can try \
 everything first: real programs, without root, in the workspace. The whole stack adds an Alertmanager, a Pushgateway \
@@ -80,20 +83,18 @@ and a blackbox_exporter."""
         self._drawn: object = None
         self._exposures: tuple[Exposure, ...] = ()
         self._shown: tuple[Exposure, ...] = ()
+        self._text = Static("", id="text", markup=False)
 
     def body(self) -> ComposeResult:
         """The posture on top; the stack, and beside or below it the menu."""
         yield Panel(
             Static("▸ scanning this machine…", id="verdict", markup=False), title="Posture", id="posture"
         )
-        with Horizontal(id="panes"):
-            with Vertical(id="left"):
-                with Panel(title="Components", id="stack"):
-                    yield Static("", id="head", markup=False)
-                    yield OptionList(id="rows", markup=False)
-                    yield Static("", id="brief", markup=False)
-                with Panel(title="Details", id="details"), VerticalScroll(can_focus=False):
-                    yield Static("", id="text", markup=False)
+        with Vertical(id="panes"):
+            with Vertical(id="left"), Panel(title="Components", id="stack"):
+                yield Static("", id="head", markup=False)
+                yield OptionList(id="rows", markup=False)
+                yield Static("", id="brief", markup=False)
             with Panel(title="What to do next", id="next"):
                 yield OptionList(id="menu", markup=False)
 
@@ -107,7 +108,7 @@ and a blackbox_exporter."""
 
     def on_resize(self) -> None:
         """The columns follow the width."""
-        if self.is_open:
+        if self.is_open and self._drawn is not None:
             self._draw()
 
     def _draw(self) -> None:
@@ -126,7 +127,7 @@ and a blackbox_exporter."""
         several = (len(session.stack.hosts) if session.stack else 1) > 1 or len(
             {row.host for row in rows}
         ) > 1
-        width = self.app.size.width - (NEXT + 8 if wide else 8)
+        width = self.app.size.width - (NEXT + 7 if wide else 7)
         self.query_one("#head", Static).update(
             head(cells := columns(rows, width, several=several)) if rows else ""
         )
@@ -176,12 +177,15 @@ and a blackbox_exporter."""
 
     def _tell(self, row: Exposure | None) -> None:
         nothing = _nothing(self.firescreen.session)
-        panel = self.query_one("#details", Panel)
-        panel.set_title(f"{row.key.partition('/')[2]} on {place(row.host)}" if row else "Details")
-        width = self.app.size.width - NEXT - 5
-        text = details(row, width, no_color=self.app.no_color) if row else nothing
-        self.query_one("#text", Static).update(text)
         self.query_one("#brief", Static).update(brief(row) if row else nothing)
+        if row is None or self.app.size.width < WIDE:
+            return
+        if not self.query("#details"):  # the first frame does without
+            from textual.containers import VerticalScroll
+
+            self.query_one("#left").mount(Panel(VerticalScroll(self._text, can_focus=False), id="details"))
+        self.query_one("#details", Panel).set_title(f"{row.key.partition('/')[2]} on {place(row.host)}")
+        self._text.update(details(row, self.app.size.width - NEXT - 5, no_color=self.app.no_color))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Opens what was chosen; of a component, the probe console."""
