@@ -1,4 +1,4 @@
-"""The questions before a plan is applied: who goes first, who will be rejected, and whether to begin."""
+"""The questions before a plan is applied: which host is the canary, who will be rejected, and whether to begin."""
 
 from __future__ import annotations
 
