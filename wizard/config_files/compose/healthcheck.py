@@ -121,12 +121,14 @@ def _promtool(words: tuple[str, ...], demands: Demands) -> tuple[str, ...]:
     rest = given[2] if given else "://localhost:9090"
     if not (demands.tls or demands.password):
         return words
-    if not demands.client_config:
+    own = re.search(r"--http\.config\.file(?:=|\s+)['\"]?([^\s'\"]+)", line)
+    config = demands.client_config or (own[1] if own else "")
+    if not config:
         raise ConfigError(
             "promtool in the healthcheck needs a file that says how to log in",
             todo="Give it one by --http.config.file, with password_file in it, or ask for an answer by wget",
         )
-    if f"--http.config.file={demands.client_config}" in line and f"{scheme}{rest}" in line:
+    if own and own[1] == config and f"{scheme}{rest}" in line:
         return words
     program = re.search(r"\S*promtool(?=\s)", line)
     assert program is not None
@@ -136,5 +138,5 @@ def _promtool(words: tuple[str, ...], demands: Demands) -> tuple[str, ...]:
         "check",
         checked[1],
         f"--url={scheme}{rest}",
-        f"--http.config.file={demands.client_config}",
+        f"--http.config.file={config}",
     )
