@@ -98,7 +98,10 @@ def test_the_finished_labs_have_no_false_finding(
         assert report.could_not_check == (), lab
         for finding in report.findings:
             true = finding.id in left or (finding.id in open_ones and finding.where in unprotected)
-            assert true or (finding.id, lab) == ("CRT-05", "workshop"), f"{lab}: {finding}"
+            # The workshop's way shares one key, and where the lab makes a CA, it makes it on Prometheus' host.
+            true |= (finding.id, lab) == ("CRT-05", "workshop")
+            true |= finding.id == "FIL-03" and finding.file.endswith("/prometheus/ca/ca.key")
+            assert true, f"{lab}: {finding}"
 
 
 def _audited_at_its_end(folder: Path, lab: str) -> tuple[AuditReport, set[str]]:

@@ -72,10 +72,15 @@ def run(
     if not reachable.hosts:
         return _report(wanted, (), (), missed)
     try:
-        scan = machine.scan(reachable, emit=emit)
+        try:
+            scan = machine.scan(reachable, emit=emit)
+        except HostError as error:
+            # A file that may not be read ends a scan; what is seen from outside can still be told.
+            missed.append(NotChecked(host="", why=redact(plain(str(error)))))
+            scan = evidence.scan_from_outside(machine, reachable, str(error), emit)
         seen = evidence.gather(machine, scan)
     except HostError as error:
-        missed += [NotChecked(host=host.name, why=str(error)) for host in reachable.hosts]
+        missed += [NotChecked(host=host.name, why=redact(plain(str(error)))) for host in reachable.hosts]
         return _report(wanted, (), (), missed)
     missed += [
         NotChecked(host=host, why=f"it is unreachable: {why}") for host, why in scan.facts.away.items()
@@ -115,6 +120,6 @@ def _report(
         checked=sum(max(0, case.subjects - len(case.not_checked)) for case in cases),
         findings=findings,
         could_not_check=tuple(unseen),
-        score=score(components, findings),
+        score=score(components, findings, nothing=0 if unseen else 100),
         cases=tuple(cases),
     )

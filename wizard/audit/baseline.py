@@ -154,7 +154,7 @@ def applied(report: AuditReport, entries: Sequence[Entry], *, today: date) -> Au
         report,
         findings=findings,
         cases=cases,
-        score=score((part.where for part in report.score.parts), findings),
+        score=score((part.where for part in report.score.parts), findings, nothing=report.score.value),
         baseline_notes=tuple(notes),
     )
 

@@ -21,10 +21,22 @@ from wizard.config_files import prometheus as scrape
 from wizard.config_files import web_config
 from wizard.config_files.yaml_edit import fields
 from wizard.engine import Engine, Exposure, Scan
+from wizard.engine import scan as scanner
 from wizard.engine.exposure import exposure
 from wizard.engine.parallel import run_parallel
 from wizard.errors import ConfigError
-from wizard.model import WORKSPACE, Attempt, Probe, Service
+from wizard.model import (
+    WORKSPACE,
+    Attempt,
+    Event,
+    Examined,
+    Facts,
+    HostFacts,
+    HostSpec,
+    Probe,
+    Service,
+    Stack,
+)
 from wizard.planner import grafana, identity
 from wizard.planner import paths as layout
 from wizard.planner.client_facts import Client
@@ -90,6 +102,28 @@ def gather(machine: Engine, found: Scan) -> Evidence:
         hosts=tuple(views),
         now=time.time(),
     )
+
+
+def scan_from_outside(machine: Engine, stack: Stack, why: str, emit: Callable[[Event], None]) -> Scan:
+    """A scan that reads no configuration, where one of them may not be read: services and what they answer.
+
+    Args:
+        why: what kept the usual scan from its end.
+
+    Raises:
+        HostError: not even the services can be listed.
+    """
+    with machine.connections(stack.hosts) as hosts:
+
+        def facts_of(spec: HostSpec) -> HostFacts:
+            wanted = tuple(each.name for each in stack.components if each.host == spec.name)
+            services = hosts.services(spec.name, wanted)
+            unread = {each.config_file: Examined(problem=why) for each in services if each.config_file}
+            return HostFacts(spec=spec, names=hosts.names(spec.name), services=services, unreadable=unread)
+
+        known = run_parallel(facts_of, stack.hosts)
+    facts = Facts(hosts={each.spec.name: each for each in known}, workspace=str(machine.workspace.root))
+    return scanner.scan(stack, facts, machine.dial, emit)
 
 
 # -- who asks ------------------------------------------------------------------------------------------------

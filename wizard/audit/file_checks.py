@@ -177,7 +177,8 @@ CHECKS: Final = (
         severity="high",
         title="The CA's private key lies on a server",
         means=("file",),
-        looks_at="Compares private keys beside the certificates that are used with the CAs that the host knows.",
+        looks_at="Compares private keys beside the certificates that are used, and in folders such as ca and private "
+        "there, with the CAs that the host knows.",
         why="Whoever takes over that server can issue certificates for every name.",
         remediation="Move the key to the machine that issues certificates, and remove it here",
         scope="host",

@@ -21,6 +21,7 @@ Files = dict[str, FileState | None]
 
 _MOST_KEYS: Final = 40
 """Files that are compared with the certificates of CAs, on each host."""
+_FOLDERS_OF_KEYS: Final = ("ca", "CA", "certs", "pki", "private", "ssl", "tls")
 _KEY_NAMES: Final = ("*.key", "*.pem", "*-key*", "*_key*")
 _PACKAGES: Final = r"""
 for program; do
@@ -48,7 +49,7 @@ def host_view(known: HostFacts, hosts: Hosts, clients: list[Client], grafana: Gr
         return HostView(facts=known, files={}, unread=dict.fromkeys(named, why), infos={})
     connection = hosts.connection(known.spec.name)
     practice = known.spec.connect == "practice"
-    files: Files = dict(known.files)
+    files: Files = {**dict.fromkeys(unread), **known.files}
     wanted = [path for each in known.services for path in (each.web_config, _own_config(each))]
     if grafana is not None:
         wanted.append(grafana.service.config_file)
@@ -189,11 +190,18 @@ def _names(connection: Connection, folder: str) -> tuple[str, ...]:
 
 def _read_keys(connection: Connection, files: Files, unread: dict[str, str]) -> None:
     """Reads what may be private keys in the folders of known certificates; whether one is a CA's is for a check."""
-    folders = dict.fromkeys(
+    beside = dict.fromkeys(
         posixpath.dirname(path)
         for path, state in files.items()
         if state is not None and b"-----BEGIN CERTIFICATE" in state.content
     )
+    below = (
+        posixpath.join(folder, name)
+        for folder in beside
+        for name in _names(connection, folder)
+        if name in _FOLDERS_OF_KEYS
+    )
+    folders = dict.fromkeys((*beside, *below))
     wanted = [
         posixpath.join(folder, name)
         for folder in folders

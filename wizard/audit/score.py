@@ -12,7 +12,7 @@ DEDUCTIONS: Final[Mapping[Severity, int]] = {"high": 40, "medium": 15, "low": 4}
 """Points that a check takes off a component, by the worst severity of what it found there."""
 
 
-def score(components: Iterable[str], findings: Sequence[AuditFinding]) -> Score:
+def score(components: Iterable[str], findings: Sequence[AuditFinding], *, nothing: int = 100) -> Score:
     """Each component begins with 100 points, and each check that found something there takes some off, down to 0.
 
     What is about a host as a whole counts against each of its components. What the baseline accepts counts for nothing,
@@ -20,6 +20,7 @@ def score(components: Iterable[str], findings: Sequence[AuditFinding]) -> Score:
 
     Args:
         components: `host/component` of all that were looked at.
+        nothing: the score where there are none.
     """
     known = list(dict.fromkeys(components))
     worst: dict[str, dict[str, Severity]] = {each: {} for each in known}
@@ -32,7 +33,7 @@ def score(components: Iterable[str], findings: Sequence[AuditFinding]) -> Score:
                 held.get(finding.id, finding.severity), finding.severity, key=SEVERITIES.index
             )
     parts = [_part(where, list(held.values())) for where, held in worst.items()]
-    value = sum(part.points for part in parts) // len(parts) if parts else 100
+    value = sum(part.points for part in parts) // len(parts) if parts else nothing
     return Score(value=value, parts=tuple(sorted(parts, key=lambda part: (part.points, part.where))))
 
 

@@ -27,3 +27,7 @@ def test_what_is_accepted_counts_for_nothing_and_points_end_at_zero() -> None:
     many = [finding(check) for check in ("EXP-01", "EXP-02", "API-01", "API-02")]
     assert score(["srv1/node_exporter"], many).value == 0
     assert score([], []).value == 100
+
+
+def test_where_nothing_could_be_looked_at_there_is_no_good_score() -> None:
+    assert score([], [], nothing=0).value == 0
