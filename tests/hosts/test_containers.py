@@ -197,6 +197,73 @@ def test_a_project_is_secured_verified_and_undone(
         assert {each["state"] for each in mine.scan(code=3).values()} == {"open"}
 
 
+ALL = """\
+services:
+  prometheus:
+    image: {prometheus}
+    volumes: ["./prometheus:/etc/prometheus"]
+    ports: ["9090:9090"]
+  alertmanager:
+    image: {alertmanager}
+    command: ["--config.file=/etc/alertmanager/alertmanager.yml", "--cluster.listen-address="]
+    ports: ["127.0.0.1:9093:9093"]
+  exporter:
+    image: {node_exporter}
+    ports: ["127.0.0.1:9100:9100"]
+  push:
+    image: {pushgateway}
+    ports: ["127.0.0.1:9091:9091"]
+  blackbox:
+    image: {blackbox_exporter}
+    volumes: ["./blackbox:/etc/blackbox_exporter"]
+    ports: ["127.0.0.1:9115:9115"]
+"""
+SCRAPE_ALL = """\
+global: {scrape_interval: 1s}
+alerting:
+  alertmanagers:
+    - static_configs: [{targets: ['alertmanager:9093']}]
+scrape_configs:
+  - job_name: all
+    static_configs: [{targets: ['localhost:9090', 'exporter:9100', 'push:9091', 'alertmanager:9093', 'blackbox:9115']}]
+  - job_name: probed
+    metrics_path: /probe
+    params: {module: [http_2xx]}
+    static_configs: [{targets: ['http://exporter:9100/metrics']}]
+    relabel_configs:
+      - {source_labels: [__address__], target_label: __param_target}
+      - {source_labels: [__param_target], target_label: instance}
+      - {target_label: __address__, replacement: 'blackbox:9115'}
+"""
+COMPONENTS = ("prometheus", "alertmanager", "node_exporter", "pushgateway", "blackbox_exporter")
+
+
+def test_five_components_demand_password_and_client_certificate(
+    docker: Docker, network: Network, tmp_path: Path
+) -> None:
+    images = {name: docker.image(name, user="") for name in COMPONENTS}
+    wanted = "".join(
+        f"  - {{host: here, name: {name}, protect: [tls, basic_auth, client_cert], service: docker}}\n"
+        for name in COMPONENTS
+    )
+    with project(docker, network, tmp_path, "sid") as mine:
+        mine.write(
+            ALL.format(**images), SCRAPE_ALL, STACK.partition("components:")[0] + "components:\n" + wanted
+        )
+        (mine.folder / "blackbox").mkdir()
+        (mine.folder / "blackbox/config.yml").write_text("modules:\n  http_2xx:\n    prober: http\n")
+        mine.up(9090, 9093, 9100, 9091, 9115)
+        assert all(each["container"]["uid"] == 0 for each in mine.scan(code=3).values())
+        files, shape = mine.files(), mine.shape()
+        done = mine.run("apply", str(mine.stack), "--yes", "--json")
+        assert done["state"] == "proven"
+        assert {probe["component"] for probe in done["probes"]} == set(COMPONENTS)
+        assert mine.run("plan", str(mine.stack), "--json")["changes"] == []
+        mine.run("undo", "--yes")
+        assert mine.files() == files
+        assert mine.shape() == shape
+
+
 MIXED = """\
 services:
   prometheus:

@@ -108,6 +108,11 @@ class Container:
         return self.network_mode != "host"
 
     @property
+    def is_reachable(self) -> bool:
+        """Whether its host reaches the component at a place that stays when the container is made anew."""
+        return not self.has_own_network or any(each.inside == self.inside_port for each in self.published)
+
+    @property
     def is_root(self) -> bool:
         """Whether its main process runs as root on the host."""
         return self.uid == 0

@@ -1,0 +1,59 @@
+"""Which containers a plan refuses, with what to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from wizard.errors import InputError
+from wizard.model import Container, Mount, PublishedPort, Service
+from wizard.planner import containers
+
+BOX = Container(
+    name="mon-exporter-1",
+    image="x",
+    project="mon",
+    service="exporter",
+    inside_port=9100,
+    published=(PublishedPort(9100, "127.0.0.1", 9100),),
+)
+SERVICE = Service(
+    host="srv1", component="node_exporter", manager="docker", unit=BOX.name, active=True, container=BOX
+)
+
+
+def test_what_is_published_or_in_the_hosts_network_is_changed() -> None:
+    containers.refuse_unknown_client(SERVICE)
+    containers.refuse_unknown_client(replace(SERVICE, container=None))
+    containers.refuse_unknown_client(
+        replace(SERVICE, container=replace(BOX, published=(), network_mode="host"))
+    )
+
+
+@pytest.mark.parametrize(
+    ("service", "said"),
+    [
+        (replace(SERVICE, container=replace(BOX, unchangeable="does not run")), "does not run"),
+        (replace(SERVICE, container=replace(BOX, published=())), "publishes no port"),
+        (
+            replace(
+                SERVICE,
+                web_config="/srv/web/web.yml",
+                container=replace(BOX, mounts=(Mount("bind", "/srv/web", "/etc/web"),)),
+            ),
+            "under another path inside",
+        ),
+    ],
+)
+def test_what_cannot_be_changed_or_verified_is_refused(service: Service, said: str) -> None:
+    with pytest.raises(InputError, match=said) as refused:
+        containers.refuse_unchangeable(service)
+    assert refused.value.todo
+
+
+def test_a_client_that_no_compose_file_describes_is_refused() -> None:
+    alone = replace(SERVICE, container=replace(BOX, project="", service=""))
+    containers.refuse_unchangeable(alone)
+    with pytest.raises(InputError, match="no Compose file describes"):
+        containers.refuse_unknown_client(alone)
