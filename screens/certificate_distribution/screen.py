@@ -15,6 +15,7 @@ from textual.widgets.option_list import Option
 from screens.base_screen import Page
 from screens.state import OWN_FOLDER
 from screens.state_styles import describe_error, fit, hang, inline, place
+from screens.widgets.panel import Panel
 
 if TYPE_CHECKING:
     from screens.certificate_distribution.data import CertificateFiles, Copy, Distribution, PrivateKey
@@ -51,10 +52,12 @@ left shows where the keys are. The fingerprint is a hash of the certificate: if 
 fingerprint, they are identical."""
 
     CSS = """
-    DistributionPage #head { padding: 1 2 0 2; height: auto; }
-    DistributionPage #panes { height: 1fr; padding: 1 0 0 0; }
-    DistributionPage #list { width: 30; height: 1fr; padding: 0; border-right: solid $panel; }
-    DistributionPage #detail { width: 1fr; padding: 0 0 0 2; scrollbar-gutter: stable; }
+    DistributionPage #head { padding: 0 2; height: auto; }
+    DistributionPage #panes { height: 1fr; }
+    DistributionPage #found { width: 30; height: 1fr; padding: 0; }
+    DistributionPage #list { height: 1fr; padding: 0; }
+    DistributionPage #files { width: 1fr; height: 1fr; padding: 0 0 0 1; }
+    DistributionPage #detail { height: 1fr; scrollbar-gutter: stable; }
     DistributionPage #text { height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -73,8 +76,8 @@ fingerprint, they are identical."""
         """Certificates left, all files of the selected one right."""
         yield Static("reading the certificates…", id="head", markup=False)
         with Horizontal(id="panes"):
-            yield OptionList(id="list", markup=False)
-            with VerticalScroll(id="detail", can_focus=False):
+            yield Panel(OptionList(id="list", markup=False), title="Certificates", id="found")
+            with Panel(title="Files", id="files"), VerticalScroll(id="detail", can_focus=False):
                 yield Static("", id="text", markup=False)
 
     def on_mount(self) -> None:

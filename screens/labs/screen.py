@@ -22,12 +22,15 @@ from screens.labs.step_text import (
     ending,
     entries,
     is_offered,
+    page_title,
     preparation,
+    progress,
     report_text,
     step_commands,
 )
 from screens.run_state import begin
 from screens.state_styles import describe_error, inline, safe
+from screens.widgets.panel import Panel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,18 +65,8 @@ screen notices when the step is done; 'k' checks at once and says what is missin
 copies the commands. 'o' writes a report at any time, to keep or to hand in: what was done, when, with how many hints, \
 and your own answers ('w', at the end)."""
 
-    CSS = """
-    LabPage #panes { height: 1fr; }
-    LabPage #steps { width: 28; height: 1fr; padding: 1 0 0 0; border-right: solid $panel; }
-    LabPage #right { width: 1fr; }
-    LabPage #detail { height: 1fr; padding: 1 0 0 2; scrollbar-gutter: stable; }
-    LabPage Markdown { padding: 0 1 0 0; margin: 0; background: $background; height: auto; }
-    LabPage MarkdownH1, LabPage MarkdownH2 { content-align: left middle; color: $primary; text-style: bold;
-        margin: 0 0 1 0; }
-    LabPage #commands { height: auto; padding: 0 1 1 0; }
-    LabPage #said { height: auto; max-height: 11; padding: 0 0 0 2; border-top: solid $panel; }
-    LabPage #words { height: auto; }
-    """
+    CSS_PATH = "lab.tcss"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("k", "check", "Check my work"),
         Binding("b", "begin", "Break it", tooltip="Put the fault of this step in place"),
@@ -103,12 +96,12 @@ and your own answers ('w', at the end)."""
     def body(self) -> ComposeResult:
         """Steps left, the selected one right, the last message below."""
         with Horizontal(id="panes"):
-            yield OptionList(id="steps", markup=False)
+            yield Panel(OptionList(id="steps", markup=False), title="Steps", id="outline")
             with Vertical(id="right"):
-                with VerticalScroll(id="detail", can_focus=False):
+                with Panel(id="page"), VerticalScroll(id="detail", can_focus=False):
                     yield Markdown("", id="text", open_links=False)
                     yield Static("", id="commands", markup=False)
-                with VerticalScroll(id="said", can_focus=False):
+                with Panel(title="Your work", id="said"), VerticalScroll(can_focus=False):
                     yield Static("", id="words", markup=False)
 
     def on_mount(self) -> None:
@@ -119,10 +112,12 @@ and your own answers ('w', at the end)."""
         undone = [at for at, step in enumerate(self._lab.steps, start=1) if step.id not in self._done]
         steps.highlighted = 0 if not self._done else undone[0] if undone else len(self._lab.steps) + 1
         steps.focus()
+        self._draw_steps()
         self.set_interval(LOOK_EVERY, self._look)
 
     def _draw_steps(self) -> None:
         steps = self.query_one("#steps", OptionList)
+        self.query_one("#outline", Panel).set_subtitle(progress(self._lab, self._done))
         for at, (words, shut) in enumerate(entries(self._lab, self._done)):
             steps.replace_option_prompt_at_index(at, words)
             # Textual moves the highlight off an option that is enabled anew, so only what differs is touched.
@@ -164,6 +159,7 @@ and your own answers ('w', at the end)."""
             text.update(ending(self._lab, answers=self._answers))
             typed.update("")
         self._name_hosts()
+        self.query_one("#page", Panel).set_title(page_title(self._lab, step, at_start=self._at_start))
         self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
         done = step is not None and step.id in self._done
         self._say(Content.assemble(("✓ ", "bold $success"), "This step is done.") if done else Content(""))

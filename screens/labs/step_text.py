@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from screens.state_styles import commands, hang, inline, safe
+from screens.widgets.gauge import gauge
 
 if TYPE_CHECKING:
     from collections.abc import Set
@@ -27,6 +28,21 @@ def entries(lab: Lab, done: Set[str]) -> list[tuple[Content, bool]]:
     text = "★ Questions" if ended else f"  {count} of {len(lab.steps)} done"
     lines.append((Content.styled(text, "$primary" if ended else "$quiet"), not ended))
     return lines
+
+
+def progress(lab: Lab, done: Set[str]) -> Content:
+    """How many steps are done, as a bar and a number."""
+    count = sum(step.id in done for step in lab.steps)
+    share = count / max(len(lab.steps), 1)
+    colour = "$success" if share == 1 else "$primary"
+    return Content.assemble(gauge(share, 8, colour), f" {count} of {len(lab.steps)} done")
+
+
+def page_title(lab: Lab, step: LabStep | None, *, at_start: bool) -> str:
+    """What stands above the page of a step, of the text about the lab, or of its end."""
+    if step is None:
+        return "About this lab" if at_start else "The end"
+    return f"Step {lab.steps.index(step) + 1} of {len(lab.steps)}"
 
 
 def step_commands(session: LabSession, step: LabStep, *, broken: bool) -> Content:

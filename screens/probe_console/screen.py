@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.suggester import SuggestFromList
 from textual.widgets import Input, Static
@@ -18,6 +18,7 @@ from screens.base_screen import Page
 from screens.probe_console.result import answer
 from screens.state import ErrorMessage
 from screens.state_styles import inline
+from screens.widgets.panel import Panel
 
 if TYPE_CHECKING:
     from wizard.diagnostics.catalogue import Diagnosis
@@ -63,13 +64,14 @@ The command below the result sends the same request. A password is in a file tha
 needs no prompt. Where curl and Prometheus differ, a line with ! explains how."""
 
     DEFAULT_CSS = """
-    ConsolePage #form { height: auto; padding: 0 1; background: $surface; }
+    ConsolePage #form { height: auto; padding: 0; }
+    ConsolePage #result { height: 1fr; }
     ConsolePage .row { height: 1; }
     ConsolePage .row Static { width: 11; color: $quiet; padding: 0 1; }
     ConsolePage Input { height: 1; border: none; padding: 0 1; background: $panel; width: 1fr; margin: 0 1 0 0; }
     ConsolePage Input:focus { border: none; background-tint: $foreground 12%; }
     ConsolePage #ways { height: 1; padding: 0 1; }
-    ConsolePage #came { height: 1fr; padding: 0 0 0 2; scrollbar-gutter: stable; }
+    ConsolePage #came { height: 1fr; scrollbar-gutter: stable; }
     ConsolePage #came Static { height: auto; }
     ConsolePage #came:focus { background-tint: $foreground 2%; }
     """
@@ -101,7 +103,7 @@ needs no prompt. Where curl and Prometheus differ, a line with ! explains how.""
 
     def body(self) -> ComposeResult:
         """The form and the result."""
-        with Vertical(id="form"):
+        with Panel(title="Request", id="form"):
             for row in ROWS:
                 with Horizontal(classes="row"):
                     for name, label, hint in row:
@@ -116,7 +118,7 @@ needs no prompt. Where curl and Prometheus differ, a line with ! explains how.""
                             id=name,
                         )
             yield Static("", id="ways")
-        with VerticalScroll(id="came"):
+        with Panel(title="Result", id="result"), VerticalScroll(id="came"):
             yield Static("", id="answer", markup=False)
 
     def on_mount(self) -> None:

@@ -15,6 +15,7 @@ from screens.routes import MapView
 from screens.state_styles import describe_error
 from screens.trust_map.canvas import ordered, summary, told
 from screens.trust_map.graph import TrustGraph
+from screens.widgets.panel import Panel
 
 if TYPE_CHECKING:
     from screens.run_state import RunState
@@ -52,9 +53,10 @@ keys select a connection; the text below says what each side shows, and what it 
 probe in detail."""
 
     CSS = """
-    TrustMapPage #verdict { padding: 1 2 0 2; height: auto; }
-    TrustMapPage #frame { height: 1fr; padding: 0 2; margin: 1 0 0 0; }
-    TrustMapPage #detail { height: 9; padding: 0 2; border-top: solid $panel; }
+    TrustMapPage #verdict { padding: 0 2; height: auto; }
+    TrustMapPage #map, TrustMapPage #frame { height: 1fr; }
+    TrustMapPage #selected { height: 9; }
+    TrustMapPage #detail { height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "inside", "Details"),
@@ -71,9 +73,9 @@ probe in detail."""
     def body(self) -> ComposeResult:
         """Verdict, map, the selected connection."""
         yield Static("", id="verdict", markup=False)
-        with VerticalScroll(id="frame", can_focus=False):
+        with Panel(title="Clients and servers", id="map"), VerticalScroll(id="frame", can_focus=False):
             yield TrustGraph()
-        yield Static("", id="detail", markup=False)
+        yield Panel(Static("", id="detail", markup=False), title="Connection", id="selected")
 
     def show_run(self, state: RunState) -> None:
         """Draws what is known by now."""

@@ -39,9 +39,6 @@ TOTAL = "as expected"
 FIRST, NARROW, WIDE = 23, 12, 40
 """Cells of the first column at most; of a target's at least and at most."""
 
-LEGEND = "✓ as expected  ✗ failed  – does not count  · no probe"
-"""What the signs of the cells mean."""
-
 
 def arrange(attempts: Sequence[Attempt]) -> tuple[list[tuple[str, dict[str, Attempt]]], list[str]]:
     """The matrix: rows of (client, {target: attempt}) in the order of `ROWS`, targets in that of first appearance.
@@ -126,6 +123,17 @@ def total(column: Sequence[Attempt], colours: Mapping[str, str]) -> Text:
 def mark(ok: bool, colours: Mapping[str, str]) -> tuple[str, str]:
     """Sign and colour of what ended as expected, or otherwise."""
     return ("✓", colours["success"]) if ok else ("✗", colours["error"])
+
+
+def legend(attempts: Sequence[Attempt]) -> str:
+    """What the signs of the cells mean, those that there are."""
+    signs = [
+        ("✓ as expected", any(attempt.ok for attempt in attempts)),
+        ("✗ failed", any(attempt.failed for attempt in attempts)),
+        ("– does not count", any(attempt.excused for attempt in attempts)),
+        ("· no probe", True),
+    ]
+    return "  ".join(words for words, there in signs if there)
 
 
 def told(attempt: Attempt) -> Content:

@@ -16,12 +16,12 @@ from screens.navigation.runs import ask_to_undo
 from screens.routes import MapView, Route
 from screens.state_styles import safe
 from screens.verification.matrix import (
-    LEGEND,
     TOTAL,
     arrange,
     cell,
     client_name,
     heading,
+    legend,
     told,
     told_total,
     total,
@@ -149,7 +149,7 @@ The lines at the bottom have what Prometheus reports: up=1 means that its own sc
         beyond = first + sum(wide) > self.app.size.width - 6
         panel = self.query_one("#probes", Panel)
         panel.set_title("Clients and components" + (" · ←→ for more" if beyond else ""))
-        panel.set_subtitle(LEGEND)
+        panel.set_subtitle(legend(attempts))
         if rows:
             table.add_row(Text(TOTAL, "italic"), *(total(column, colours) for _, column in self._columns))
         for row, (client, found) in enumerate(rows, start=1):
