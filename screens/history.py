@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -13,14 +14,17 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from screens.base_screen import Page
+from screens.dialogs.base import ConfirmDialog
 from screens.navigation.runs import ask_to_undo
-from screens.state_styles import RESULT, diff, fit, hang, inline
+from screens.state_styles import RESULT, describe_error, diff, fit, hang, inline, safe
 from screens.widgets.cards import Card, Cards
 from screens.widgets.panel import Panel
+from wizard.redact import redact
 
 if TYPE_CHECKING:
-    from screens.state import Notices
+    from screens.state import ErrorMessage, Notices
     from wizard.model import RunRecord
+    from wizard.upkeep.comparison import Comparison
 
 # The journal has one state for a run that failed and one that was stopped.
 ENDED = {**RESULT, "rolled-back": ("↶", "rolled back", "$warning")}
@@ -48,7 +52,10 @@ class HistoryPage(Page):
 Every run of Firescreen, the newest first, with the lines that it changed (secrets are masked).
 
 'u' undoes a run: the content, mode and owner of every file, and the services. 'o' writes a report of the run \
-(Markdown) to the workspace and shows its path."""
+(Markdown) to the workspace and shows its path.
+
+'d' compares the hosts with the state that was last verified: what somebody else has changed since is listed with host, \
+file and line. 'm' takes what is there now as the verified state, if it is meant so."""
 
     CSS = """
     HistoryPage #panes { height: 1fr; }
@@ -65,6 +72,8 @@ Every run of Firescreen, the newest first, with the lines that it changed (secre
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("u", "undo", "Undo"),
         Binding("o", "report", "Report"),
+        Binding("d", "drift", "Drift", tooltip="What differs from the last verified state"),
+        Binding("m", "adopt", "Meant so", tooltip="Take what is there now as the verified state"),
         Binding("w", "wide", "Wide", tooltip="Hide or show the list of runs"),
         Binding("pagedown", "scroll_text(1)", "Scroll down", show=False, priority=True),
         Binding("pageup", "scroll_text(-1)", "Scroll up", show=False, priority=True),
@@ -76,6 +85,8 @@ Every run of Firescreen, the newest first, with the lines that it changed (secre
         super().__init__()
         self._records: tuple[RunRecord, ...] = ()
         self._read_at: object = None
+        self._drift: Comparison | None = None
+        """What the right pane shows in place of a run, once it was asked for."""
 
     def body(self) -> ComposeResult:
         """Numbers on top, runs left, the selected one right."""
@@ -118,6 +129,7 @@ Every run of Firescreen, the newest first, with the lines that it changed (secre
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Another run."""
+        self._drift = None
         record = self.record
         self.refresh_bindings()
         if record is None:
@@ -130,7 +142,7 @@ Every run of Firescreen, the newest first, with the lines that it changed (secre
         )
 
     def _details(self, record: RunRecord, lines: tuple[str, ...]) -> None:
-        if self.is_open and self.record == record:
+        if self.is_open and self.record == record and self._drift is None:
             text = Content.assemble(_head(record), "\n\n", diff("\n".join(lines)))
             self.query_one("#text", Static).update(text)
             self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
@@ -142,7 +154,54 @@ Every run of Firescreen, the newest first, with the lines that it changed (secre
             return record is not None and record.state in ("proven", "applied", "changed", "partly")
         if action in ("report", "wide"):
             return record is not None
+        if action == "drift":
+            return record is not None
+        if action == "adopt":
+            return self._drift is not None and bool(self._drift.differences)
         return True
+
+    def action_drift(self) -> None:
+        """Compares the hosts with the state that was last verified."""
+        self._compare(adopt=False)
+
+    def action_adopt(self) -> None:
+        """Asks, then takes what is there now as the verified state."""
+        self.app.push_screen(
+            ConfirmDialog(
+                "Is it meant so?",
+                "What is on the hosts now becomes the verified state, and is no drift any more. Nothing is changed there.",
+                yes="Adopt",
+                no="Keep the old state",
+            ),
+            lambda yes: self._compare(adopt=True) if yes else None,
+        )
+
+    def _compare(self, *, adopt: bool) -> None:
+        session = self.firescreen.session
+        stack, answers = session.stack, replace(session.answers, renew=frozenset())
+        if stack is None:
+            self.app.notify("The scan is still running. Try again in a moment.")
+            return
+        engine = self.firescreen.client.engine
+
+        def compare() -> Comparison:
+            from wizard.upkeep import comparison
+
+            return comparison.compare(engine, stack, answers, adopt=adopt)
+
+        self.query_one("#text", Static).update("comparing with the last verified state…")
+        self.firescreen.ask(compare, self._compared, self._not_compared)
+
+    def _compared(self, found: Comparison) -> None:
+        if self.is_open:
+            self._drift = found
+            self.query_one("#text", Static).update(_differences(found))
+            self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
+            self.refresh_bindings()
+
+    def _not_compared(self, error: ErrorMessage) -> None:
+        if self.is_open:
+            self.query_one("#text", Static).update(describe_error(error))
 
     def action_undo(self) -> None:
         """Undoes the run."""
@@ -205,6 +264,31 @@ def _entry(record: RunRecord, width: int) -> Content:
         "\n",
         hang(record.title, width, 0),
     )
+
+
+def _differences(found: Comparison) -> Content:
+    """What differs, one thing below the other: where, then what."""
+    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.since)) if found.since else "the last run"
+    count = len(found.differences)
+    away = [
+        Content.styled(f"! {inline(host)} is unreachable: {inline(why, 200)}", "$warning")
+        for host, why in found.facts.away.items()
+    ]
+    if not count:
+        return Content("\n").join(
+            [Content.styled(f"✓ Nothing differs since {since}.", "bold $success"), *away]
+        )
+    lines = [Content.styled(f"✗ {count} difference{'s' * (count != 1)} since {since}", "bold $error"), *away]
+    for each in found.differences:
+        where = each.place if each.path else "/".join(filter(None, (each.host, each.component)))
+        lines.append(Content.assemble("\n", (f"{each.kind:12}", "bold"), (inline(where, 300), "$quiet")))
+        lines.append(safe(redact(each.what), 400))
+    lines.append(
+        Content.styled(
+            "\nPress m if it is meant so. To restore what the stack says, plan and apply it again.", "$quiet"
+        )
+    )
+    return Content("\n").join(lines)
 
 
 def _head(record: RunRecord) -> Content:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -147,3 +149,39 @@ def test_the_ca_is_replaced_long_before_its_end(practice: PracticeStack) -> None
     assert new.strip() in trusted and old.strip() not in trusted
     again = renewed(workspace)
     assert again["renewed"] == [] and again["next"]["role"] == "server"
+
+
+def test_a_renewal_that_is_killed_is_ended_well_by_the_next_one(practice: PracticeStack) -> None:
+    workspace = Path(practice.folder).parent
+    assert run(workspace, "apply", "practice", "--yes").returncode == 0
+    folder = Path(practice.folder) / "srv1" / "etc" / "node_exporter"
+    chance = random.Random(os.environ.get("FIRESCREEN_SEED", "upkeep"))
+    for _ in range(int(os.environ.get("FIRESCREEN_RENEWAL_KILLS", "3"))):
+        web = (folder / "web.yml").read_bytes()
+        age(
+            workspace,
+            next(path for path in folder.glob("*.crt") if path.name.encode() in web),
+            left=timedelta(hours=4),
+        )
+        words = ["--workspace", str(workspace), "renew", "practice", "--due", "--yes"]
+        killed = subprocess.Popen(
+            [sys.executable, "-m", "screens", *words], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        # From its first change on: what it does before leaves nothing behind.
+        assert killed.stderr is not None
+        for line in killed.stderr:
+            if b"[1/" in line:
+                break
+        with suppress(subprocess.TimeoutExpired):
+            killed.wait(chance.uniform(0, 1))
+        killed.kill()
+        killed.communicate(timeout=60)
+
+        found = renewed(workspace)
+        assert found["ok"], found
+        after = (folder / "web.yml").read_bytes()
+        shown = next(path for path in folder.glob("*.crt") if path.name.encode() in after)
+        assert issue.summary(shown.read_bytes()).not_after > datetime.now(UTC).timestamp() + 300 * 86400
+        verified = run(workspace, "verify", "practice", "--json")
+        assert verified.returncode == 0, verified.stderr
+        assert renewed(workspace)["renewed"] == []

@@ -36,8 +36,12 @@ class RenewalRecord:
 
 
 def stack_name(stack: Stack) -> str:
-    """How a stack is told from the others of a workspace: the absolute path of its file, or `practice`."""
-    return str(Path(stack.source).absolute()) if stack.source else "practice"
+    """How a stack is told from the others of a workspace: the absolute path of its file, `practice`, or its hosts."""
+    if stack.source:
+        return str(Path(stack.source).absolute())
+    if all(host.connect == "practice" for host in stack.hosts):
+        return "practice"
+    return "hosts " + " ".join(sorted(host.name for host in stack.hosts))
 
 
 def folder(workspace: Workspace, stack: Stack) -> Path:
