@@ -116,8 +116,6 @@ def options(session: Session, *, roomy: bool) -> list[Option]:
     found: list[Option] = []
     first, before = recommendation(session), ""
     for name in entries(session):
-        if name == "audit" and not roomy and first.entry == "secure":
-            continue  # its line is a component's; the key and the palette open it all the same
         group = next(group for group, names in GROUPS.items() if name in names)
         if roomy and group != before:
             gap = "\n" if found else ""

@@ -103,7 +103,6 @@ and a blackbox_exporter."""
         self._exposures = session.scan.exposures if session.scan else ()
         stack = self.query_one("#stack", Panel)
         stack.set_title(_title(session))
-        stack.set_subtitle(_counts(self._exposures))
         self._draw()
 
     def on_resize(self) -> None:
@@ -177,8 +176,11 @@ and a blackbox_exporter."""
 
     def _tell(self, row: Exposure | None) -> None:
         nothing = _nothing(self.firescreen.session)
-        self.query_one("#brief", Static).update(brief(row) if row else nothing)
-        if row is None or self.app.size.width < WIDE:
+        self.query_one("#brief", Static).update("" if row else nothing)
+        wide = self.app.size.width >= WIDE
+        subtitle = _counts(self._exposures) if wide or row is None else brief(row)
+        self.query_one("#stack", Panel).set_subtitle(subtitle)
+        if row is None or not wide:
             return
         if not self.query("#details"):  # the first frame does without
             from textual.containers import VerticalScroll

@@ -106,11 +106,13 @@ async def test_of_many_hosts_the_open_ones_stand_first_and_all_are_counted() -> 
         many = [replace(one, host=f"srv{number:03}") for number in range(200)]
         many[150] = replace(one, host="srv150", state="open")
         app.session = replace(session, scan=replace(session.scan, exposures=tuple(many)))
-        text = await until(pilot, "● 1 unprotected · ✓ 199 secured")
+        text = await until(pilot, "● 1 of 200 components is unprotected")
         assert text.index(" srv150 ") < text.index(" srv000 ") < text.index(" srv003 ")
         await pilot.press("shift+tab", "end")
         text = await until(pilot, " srv199 ")
         assert " srv150 " not in text, "the list scrolls"
+        await pilot.resize_terminal(120, 40)
+        await until(pilot, "● 1 unprotected · ✓ 199 secured")
 
 
 async def test_with_nothing_installed_practice_comes_first_and_there_is_no_picture() -> None:

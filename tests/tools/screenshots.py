@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from textual.pilot import Pilot
 
 PICTURES = Path(__file__).resolve().parents[2] / "assets" / "pictures"
-SIZE = (110, 34)
-PATIENCE = 120.0
+SIZE = (120, 36)
+PATIENCE = 90.0
 
 _FONT = re.compile(r"@font-face\s*\{.*?\}\s*", re.DOTALL)
 _TAG = re.compile(r"<style>.*?</style>|<[^>]*>", re.DOTALL)
@@ -45,10 +45,9 @@ WALK = (
     Stop(("s",), "TLS + password", "choices"),
     Stop(("ctrl+s",), "Nothing has been written"),
     Stop(("n",) * 9, "Switch Prometheus to https"),
-    Stop(("2",), "scheme: https", "plan"),
+    Stop(("2",), "unchanged lines", "plan"),
     Stop(("a",), "Apply this plan"),
-    Stop(("enter",), "Run"),
-    Stop((), "waiting until", "run"),
+    Stop(("enter",), "waiting until", "run"),
     Stop((), "Verify again", "verification"),
     Stop(("escape",), "TLS + password", "closed"),
     Stop(("l",), "minutes"),
