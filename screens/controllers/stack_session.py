@@ -32,9 +32,14 @@ class StackSession:
         self._round = 0
         self._when_scanned: Callable[[], None] | None = None
 
+    def _replace(self, session: Session) -> None:
+        """Begins with another stack: a scan of the one before that still runs counts no more."""
+        self._round += 1
+        self._app.session = session
+
     def open_file(self, path: Path) -> None:
         """Opens a stack file; an error in it is shown in a dialog."""
-        self._app.session = Session(place="file", busy=f"reading {path.name}…")
+        self._replace(Session(place="file", busy=f"reading {path.name}…"))
         self._app.ask(lambda: self._app.client.load(path), self._take, self._bad_file)
 
     def take_hosts(self, stack: Stack) -> None:
@@ -75,7 +80,7 @@ class StackSession:
         Args:
             whole: with all five components, instead of a Prometheus and a node_exporter.
         """
-        self._app.session = Session(place="practice", busy="preparing the practice stack…")
+        self._replace(Session(place="practice", busy="preparing the practice stack…"))
 
         def say(line: str) -> None:
             self._app.post_message(Progress(line))
@@ -90,7 +95,7 @@ class StackSession:
             then: gets the lab.
             anew: whether another lab or run on the practice stack may be ended.
         """
-        self._app.session = Session(place="practice", busy="preparing the lab…")
+        self._replace(Session(place="practice", busy="preparing the lab…"))
 
         def say(line: str) -> None:
             self._app.post_message(Progress(line))
@@ -105,7 +110,7 @@ class StackSession:
 
     def stop_practice(self) -> None:
         """Ends the practice programs and goes back to this machine."""
-        self._app.session = Session(place="practice", busy="stopping the practice stack…")
+        self._replace(Session(place="practice", busy="stopping the practice stack…"))
         self._app.ask(self._app.client.stop_practice, lambda _: self.here())
 
     def show_progress(self, line: str) -> None:

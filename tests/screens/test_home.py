@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import replace
 
@@ -12,7 +13,8 @@ from screens.trust_map.screen import TrustMapPage
 from screens.widgets.gauge import DAY
 from tests.screens import whole
 from tests.screens.helpers import QuietEngine, engine, until
-from wizard.model import Finding
+from wizard.engine import Scan
+from wizard.model import Finding, Stack
 
 
 async def test_five_components_and_the_whole_menu_fit() -> None:
@@ -167,3 +169,35 @@ async def test_what_the_table_does_not_tell_stands_below_it_and_nothing_is_calle
             assert "All components" not in text
             assert "the table tells this" not in text
             assert text.count("no prometheus on srv9") == min(count, 2)
+
+
+class SlowEngine(whole.WholeEngine):
+    """Scans this machine, and prepares the practice stack, only when a test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scanned, self.prepared = threading.Event(), threading.Event()
+
+    def scan(self, stack: Stack | None = None, **more: object) -> Scan:
+        if stack is None:
+            self.scanned.wait(60)
+        return super().scan(stack, **more)
+
+    def practice(self, progress: object = None, *, suite: str = "", whole: bool = False) -> Stack:
+        self.prepared.wait(60)
+        return super().practice(progress, suite=suite, whole=whole)
+
+
+async def test_a_scan_of_this_machine_that_ends_late_is_not_taken_for_the_practice_stack() -> None:
+    slow = SlowEngine()
+    app = make_app(build=engine(slow))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "scanning this machine")
+        await pilot.press("p")
+        await until(pilot, "preparing the practice stack")
+        slow.scanned.set()
+        await pilot.pause(0.2)
+        assert app.session.scan is None and app.session.busy, "it is still being prepared"
+        slow.prepared.set()
+        await until(pilot, "5 of 5")
+        assert app.session.place == "practice"

@@ -36,7 +36,7 @@ LONGEST = 3.0
 """Seconds that nothing changes in the recording, at most."""
 WALK = (
     ("Practise", "p"),
-    ("unprotected", "s"),
+    ("2 of 2 components are unprotected", "s"),
     ("Password", "\x13"),
     ("Nothing has been written", "a"),
     ("Apply this plan", "\r"),
