@@ -106,8 +106,11 @@ def _port_open(program: str, url: str) -> tuple[str, ...]:
     host, port = found["host"].strip("[]"), found["port"] or "443"
     if program == "wget":
         return ("CMD-SHELL", f"nc -w 5 {host} {port} </dev/null")
-    # 35 and 56: the server ended the TLS handshake, or the connection right after it.
-    return ("CMD-SHELL", f"curl -k -s -m 5 -o /dev/null {url}; case $? in 0|35|56) exit 0;; esac; exit 1")
+    # The server ended the TLS handshake (35), or the connection right after it: seen while reading (56) or sending (16, 55).
+    return (
+        "CMD-SHELL",
+        f"curl -k -s -m 5 -o /dev/null {url}; case $? in 0|16|35|55|56) exit 0;; esac; exit 1",
+    )
 
 
 def _promtool(words: tuple[str, ...], demands: Demands) -> tuple[str, ...]:
