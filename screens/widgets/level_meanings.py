@@ -1,4 +1,4 @@
-"""What each level of protection means, as a small table: who reads the traffic, who gets in, what clients need."""
+"""What each level of protection means, as a small table: who reads the traffic, who is accepted, what clients need."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def ladder(now: str, width: int) -> Content:
         )
     )
     needs = needs if name + reads + gets_in + needs <= width else 0
-    cells = ("  level", name), ("reads the traffic", reads), ("gets in", gets_in), ("clients need", needs)
+    cells = ("  level", name), ("reads the traffic", reads), ("accepted", gets_in), ("clients need", needs)
     lines = [Content.styled("".join(fit(*cell) for cell in cells), "$quiet")]
     for each in meanings:
         here = each.name == now
@@ -93,7 +93,7 @@ def meaning(value: str, width: int) -> Content:
         return Content("")
     rows = (
         ("Reads the traffic", each.reads, _colour(each.reads)),
-        ("Gets in", each.gets_in, _colour(each.gets_in)),
+        ("Accepted", each.gets_in, _colour(each.gets_in)),
         ("Clients need", each.needs, ""),
     )
     label = max(len(title) for title, _, _ in rows) + 2
