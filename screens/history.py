@@ -55,7 +55,7 @@ Every run of Firescreen, the newest first, with the lines that it changed (secre
 (Markdown) to the workspace and shows its path.
 
 'd' compares the hosts with the state that was last verified: what somebody else has changed since is listed with host, \
-file and line. 'm' takes what is there now as the verified state, if it is meant so."""
+file and line; 'd' again shows the run. 'm' takes what is there now as the verified state, if it is meant so."""
 
     CSS = """
     HistoryPage #panes { height: 1fr; }
@@ -129,6 +129,10 @@ file and line. 'm' takes what is there now as the verified state, if it is meant
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Another run."""
+        self._show_run()
+
+    def _show_run(self) -> None:
+        """The selected run in the right pane."""
         self._drift = None
         record = self.record
         self.refresh_bindings()
@@ -152,17 +156,18 @@ file and line. 'm' takes what is there now as the verified state, if it is meant
         record = self.record if self.is_mounted and self.is_open else None
         if action == "undo":
             return record is not None and record.state in ("proven", "applied", "changed", "partly")
-        if action in ("report", "wide"):
-            return record is not None
-        if action == "drift":
+        if action in ("report", "wide", "drift"):
             return record is not None
         if action == "adopt":
             return self._drift is not None and bool(self._drift.differences)
         return True
 
     def action_drift(self) -> None:
-        """Compares the hosts with the state that was last verified."""
-        self._compare(adopt=False)
+        """Compares the hosts with the state that was last verified; goes back to the run where that is shown."""
+        if self._drift is not None:
+            self._show_run()
+        else:
+            self._compare(adopt=False)
 
     def action_adopt(self) -> None:
         """Asks, then takes what is there now as the verified state."""
@@ -195,6 +200,7 @@ file and line. 'm' takes what is there now as the verified state, if it is meant
     def _compared(self, found: Comparison) -> None:
         if self.is_open:
             self._drift = found
+            self.query_one("#run", Panel).set_title("Drift")
             self.query_one("#text", Static).update(_differences(found))
             self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
             self.refresh_bindings()

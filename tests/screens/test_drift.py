@@ -58,4 +58,6 @@ async def test_what_differs_is_listed_and_adopted(monkeypatch: pytest.MonkeyPatc
         await until(pilot, "Is it meant so?")
         await pilot.press("enter")
         await until(pilot, "Nothing differs since")
+        await pilot.press("d")
+        await until(pilot, "scheme: https")
     assert asked == [False, True]
