@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from textual.pilot import Pilot
 
@@ -14,7 +15,17 @@ from screens.plan.screen import PlanPage
 from screens.plan.text import canary_candidates, choose_canary
 from screens.run.host_table import HostTable
 from screens.run.screen import RunPage
-from screens.run.status import host_details, host_line, host_summary, order_hosts
+from screens.run.status import (
+    SPINNER,
+    group_line,
+    group_steps,
+    host_details,
+    host_line,
+    host_summary,
+    order_hosts,
+    step_lines,
+)
+from screens.run.step_list import StepList
 from screens.run_state import HostRow, RunState, advance, begin, settled
 from screens.state import ErrorMessage
 from screens.themes import HOST_COLOURS, host_colours
@@ -395,3 +406,46 @@ async def test_two_hundred_hosts_are_told_of_and_the_keys_answer() -> None:
         assert {row.host for row in fleet.listed[:2]} == {"srv042", "srv137"}
         await pilot.press("up", "home", "enter")
         await until(pilot, "journalctl -u node_exporter")
+
+
+async def test_a_selected_step_shows_its_changes_and_its_log_and_a_running_one_spins() -> None:
+    one = many.ManyEngine(3, many.Script(pause_at="srv002"))
+    async with at_the_plan(one, (120, 40)) as (app, pilot):
+        await apply(pilot)
+        await until(pilot, " s · x stops")
+        await until(pilot, lambda: _state(app, "srv001") == "changed")
+        steps = app.screen.query_one(StepList)
+        steps.focus()
+        await pilot.press("home")
+        assert steps.selected.endswith("srv001"), "of the host that is followed"
+        text = await until(pilot, "• create /etc/key")
+        assert "▸ running" in text, "the run goes on"
+        step = app.run_state.steps[-3].id  # the last of srv001: its restart
+        app.run_state = advance(
+            app.run_state, said("change", "srv001", step=step, state="running", text="restart")
+        )
+        await until(pilot, lambda: bool(_spinners(pilot)))
+        first = _spinners(pilot)
+        await until(pilot, lambda: _spinners(pilot) != first)
+        one.gate.set()
+        await ended(app, pilot)
+
+
+def _spinners(pilot: Pilot[int]) -> str:
+    return "".join(sign for sign in drawn(pilot) if sign in SPINNER)
+
+
+def test_steps_stand_under_their_host_and_component_with_their_count() -> None:
+    planned = many.plan(3).steps
+    first = next(step.id for step in planned if step.host == "srv001")
+    state = play(
+        begin("apply", planned), said("change", "srv001", step=first, state="done", text="create /etc/key")
+    )
+    groups = group_steps(state.steps)
+    assert [name for name, _ in groups][:2] == ["workspace", "srv001 · node_exporter"]
+    line = group_line(*groups[1], width=40)
+    assert line.cell_length == 40
+    assert line.plain.endswith("1/2")
+    lines = step_lines(replace(groups[1][1][0], title="Write " * 20), current=False, width=30)
+    assert all(each.cell_length <= 30 for each in lines)
+    assert len(lines) > 3, "a long title is broken, not cut"
