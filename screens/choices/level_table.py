@@ -17,7 +17,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from screens.choices.levels import SHORT, LevelRow
+from screens.choices.levels import SHORT, USUAL, LevelRow
 from screens.state_styles import EXPOSURE, fit, inline, place
 
 
@@ -40,6 +40,13 @@ class LevelTable(Widget, can_focus=True):
         Binding("home", "edge(0)", "First component", show=False),
         Binding("end", "edge(-1)", "Last component", show=False),
         Binding("enter", "accept", "Accept", show=False),
+        Binding(
+            "space",
+            "leave_out",
+            "Leave out",
+            key_display="Space",
+            tooltip="Leave this component as it is; again, and it is protected as before",
+        ),
     ]
 
     rows: reactive[tuple[LevelRow, ...]] = reactive((), layout=True)
@@ -64,6 +71,8 @@ class LevelTable(Widget, can_focus=True):
         super().__init__()
         self.set_reactive(LevelTable.rows, rows)
         self._top = 0
+        self._left: dict[str, str] = {}
+        """The level that a component had before it was left out."""
 
     def watch_at(self) -> None:
         """Tells the screen."""
@@ -165,6 +174,12 @@ class LevelTable(Widget, can_focus=True):
         where = values.index(self.row.value) + by if self.row.value in values else 0
         if 0 <= where < len(values):
             self._choose({self.row.key: values[where]})
+
+    def action_leave_out(self) -> None:
+        """Leaves the selected component as it is, or gives it back the level that it had."""
+        key, value = self.row.key, self.row.value
+        self._choose({key: "" if value else self._left.get(key, USUAL)})
+        self._left[key] = value or USUAL
 
     def all_alike(self) -> None:
         """Every component that can have it gets the level of the selected row."""

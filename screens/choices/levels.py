@@ -27,6 +27,9 @@ SHORT = {
 
 CLIENTS = "Firescreen configures the clients in this stack, but not your own scripts and dashboards."
 
+USUAL = "tls+basic_auth"
+"""The level of a component that is taken in again and never had one."""
+
 PARTS = ("tls", "basic_auth", "client_cert")
 """In the order in which a level names them."""
 
@@ -48,6 +51,8 @@ class LevelRow:
     """(value, text) of each level that it can have."""
     value: str
     """The level that the stack says."""
+    cost: str = ""
+    """What any protection of it interrupts, and who else then needs credentials."""
 
 
 def is_level(question: Question) -> bool:
@@ -79,6 +84,7 @@ def level_rows(questions: tuple[Question, ...], stack: Stack, scan: Scan) -> tup
                 colour,
                 question.choices,
                 "+".join(part for part in PARTS if part in wanted.get(where, ())),
+                question.cost,
             )
         )
     order = {host.name: place for place, host in enumerate(stack.hosts)}
@@ -100,7 +106,7 @@ def level_text(row: LevelRow, sentences: Mapping[str, str], width: int, *, roomy
         lines += [Content("\n").join(Content(part) for part in wrap(sentence, width)), Content("")]
     elif not row.value:
         lines.append(Content.assemble(("Now, and kept so: ", "$quiet"), (row.now, row.colour)))
-    lines.append(meaning(value, width))
+    lines.append(meaning(value, width, cost=row.cost if row.value else ""))
     if roomy and row.value:
         lines += [Content(""), *(Content.styled(part, "$quiet") for part in wrap(CLIENTS, width))]
     return Content("\n").join(lines)

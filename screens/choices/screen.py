@@ -38,7 +38,7 @@ send a user name and password. With mutual TLS, clients must show a certificate 
 
     TABLE = """\
 Each row is a component: the up and down keys select it, left and right choose its level, '=' gives this level to \
-all components. The text below says what the level means, and what clients need for it. Tab or Enter goes on to the \
+all components. Space leaves a component out, and takes it in again. The text below says what the level means, and what clients need for it. Tab or Enter goes on to the \
 other questions."""
 
     CSS = """

@@ -86,8 +86,12 @@ def _colour(who: str) -> str:
     return "$error" if who.startswith("anyone") else "$success"
 
 
-def meaning(value: str, width: int) -> Content:
-    """What a level means, a line for each question; what is too long for `width` goes on below."""
+def meaning(value: str, width: int, *, cost: str = "") -> Content:
+    """What a level means, a line for each question; what is too long for `width` goes on below.
+
+    Args:
+        cost: what the change to it costs, a sentence or two; '' for nothing.
+    """
     each = MEANINGS.get(value)
     if each is None:
         return Content("")
@@ -95,6 +99,7 @@ def meaning(value: str, width: int) -> Content:
         ("Reads the traffic", each.reads, _colour(each.reads)),
         ("Accepted", each.gets_in, _colour(each.gets_in)),
         ("Clients need", each.needs, ""),
+        *([("Costs", cost, "")] if cost else []),
     )
     label = max(len(title) for title, _, _ in rows) + 2
     lines = []

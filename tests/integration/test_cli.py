@@ -61,7 +61,9 @@ def test_the_main_job_from_a_pipe(run: Run, practice: PracticeStack, tmp_path: P
     planned = run("plan", "practice", "--json")
     assert planned.returncode == 3
     assert {"changes", "restarts", "warnings"} <= data(planned).keys()
-    change = next(entry for entry in data(planned)["changes"] if entry["path"].endswith("prometheus.yml"))
+    change = next(
+        entry for entry in data(planned)["changes"] if entry["path"].endswith("etc/prometheus/prometheus.yml")
+    )
     assert {"host", "kind", "path", "diff", "commands"} <= change.keys()
     assert "+    scheme: https" in change["diff"]
     assert differences(before, snapshot(workspace)) == []
@@ -97,7 +99,7 @@ def test_the_main_job_from_a_pipe(run: Run, practice: PracticeStack, tmp_path: P
     ]
     assert done.stderr.count("✓ srv1 is verified") == 1
     assert proof["ok"]
-    assert len(proof["probes"]) == 6
+    assert len(proof["probes"]) == 12
     assert {"host", "component", "name", "expect", "outcome", "ok", "detail", "curl"} <= proof["probes"][
         0
     ].keys()
@@ -106,7 +108,7 @@ def test_the_main_job_from_a_pipe(run: Run, practice: PracticeStack, tmp_path: P
     verified = run("verify", "practice", "--json")
     assert verified.returncode == 0
     assert data(verified)["ok"]
-    assert run("verify", "practice").stderr.splitlines()[-1] == "Verified: 6 probes ended as expected."
+    assert run("verify", "practice").stderr.splitlines()[-1] == "Verified: 12 probes ended as expected."
     runs = data(run("history", "--json"))
     assert [entry["state"] for entry in runs] == ["proven"]
 
@@ -176,7 +178,7 @@ def test_a_verify_that_does_not_hold_says_so(run: Run, practice: PracticeStack) 
     ended = run("verify", "practice", "--json")
     assert ended.returncode == 1
     assert re.fullmatch(
-        r"Not verified: \d of \d+ probes failed, on .*srv1.*\.", ended.stderr.splitlines()[-1]
+        r"Not verified: \d+ of \d+ probes failed, on .*srv1.*\.", ended.stderr.splitlines()[-1]
     )
     assert not data(ended)["ok"]
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.exporters_only import exporters_only
 from tests.integration.snapshot import differences, snapshot
 from wizard import passwords
-from wizard import practice as practice_stack
 from wizard.config_files import prometheus as scrape
 from wizard.engine import Engine, Outcome
 from wizard.errors import ChangedError, ServiceError, ValidationError
@@ -37,7 +37,7 @@ def engine(practice: PracticeStack, cache: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.fixture
 def stack(engine: Engine) -> Stack:
     """What the practice stack is to become."""
-    return practice_stack.stack(engine.workspace.root)
+    return exporters_only(engine.workspace.root)
 
 
 def targets(practice: PracticeStack) -> dict[str, dict[str, str]]:

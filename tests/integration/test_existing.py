@@ -116,7 +116,7 @@ class Hand:
         node, prometheus = plain.components
         return replace(
             plain,
-            components=(replace(node, protect=protect, **settings), prometheus),  # type: ignore[arg-type]
+            components=(replace(node, protect=protect, **settings), replace(prometheus, protect=())),  # type: ignore[arg-type]
             users=(user,) if user else plain.users,
         )
 

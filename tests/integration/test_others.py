@@ -533,7 +533,9 @@ def test_the_gossip_that_is_planned_is_spoken_by_real_alertmanagers(
         stack = replace(
             stack,
             components=tuple(
-                replace(each, protect=("tls",), cluster_tls=True) if each.name == "alertmanager" else each
+                replace(each, protect=("tls",), cluster_tls=True)
+                if each.name == "alertmanager"
+                else replace(each, protect=())
                 for each in stack.components
             ),
         )

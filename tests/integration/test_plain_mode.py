@@ -19,8 +19,8 @@ from wizard.practice import PracticeStack
 Shell = subprocess.CompletedProcess[str]
 Converse = Callable[..., Shell]
 
-DEFAULTS = ("", "", "", "", "", "")
-"""Enter for every question about the practice stack: two levels, password, certificates, names, and no more."""
+DEFAULTS = ("", "", "", "", "", "", "")
+"""Enter for every question about the practice stack: two levels, password, certificates, names twice, and no more."""
 
 
 @pytest.fixture
@@ -51,18 +51,25 @@ def test_a_whole_securing_is_verified_and_undone(
 ) -> None:
     workspace = tmp_path / "workspace"
     before = snapshot(workspace)
-    done = plain(*DEFAULTS, "?", "d 9", "c 4", "p", "yes", "2")
+    done = plain(*DEFAULTS, "?", "d 13", "c 5", "p", "yes", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert "2 of 2 components unprotected." in lines
-    assert any(line.startswith("The plan has 12 steps on 2 hosts: it writes 14 files") for line in lines)
-    assert sum(line.startswith("Step 12 of 12, on srv1: ") for line in lines) == 2, "p shows the plan again"
+    assert sum(text.startswith("srv1/node_exporter at ") for text in lines) == 1, (
+        "its protection is said once"
+    )
+    assert any("Grafana, promtool and browsers need new settings too." in text for text in lines)
+    assert any(line.startswith("The plan has 17 steps on 2 hosts: it writes 20 files") for line in lines)
+    assert sum(line.startswith("Step 17 of 17, on prometheus: ") for line in lines) == 2, (
+        "p shows the plan again"
+    )
     assert "+    scheme: https" in lines
     assert any(line.startswith("install -d -m 0700 ") for line in lines)
-    assert any(line.startswith("Done, 20 of 20, ") for line in lines)
+    assert any(line.startswith("Done, 28 of 28, ") for line in lines)
     assert lines.count("srv1 is verified.") == 1
     assert sum(line.startswith("As expected: srv1/node_exporter, ") for line in lines) == 6
-    assert "Verified: 6 probes ended as expected." in lines
+    assert sum(line.startswith("As expected: prometheus/prometheus, ") for line in lines) == 6
+    assert "Verified: 12 probes ended as expected." in lines
     assert lines.index("Applied and verified.") < lines.index("Undoing.") < lines.index("Undone.")
     assert differences(before, snapshot(workspace)) == []
 
@@ -70,8 +77,8 @@ def test_a_whole_securing_is_verified_and_undone(
 def test_typed_answers_are_planned_and_what_is_kept_can_be_verified(
     plain: Converse, practice: PracticeStack, tmp_path: Path
 ) -> None:
-    # Levels: TLS + password for both; a password of one's own; self-signed; the names as they are; the defaults.
-    done = plain("3", "3", "long enough for a test", "2", "", "", "", "yes", "")
+    # Levels: TLS + password, Prometheus left out; a password of one's own; self-signed; the names as they are; the defaults.
+    done = plain("3", "1", "long enough for a test", "2", "", "", "", "yes", "")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "long enough for a test" not in done.stdout + done.stderr
     assert (tmp_path / "workspace/users/prometheus.password").read_text().strip() == "long enough for a test"

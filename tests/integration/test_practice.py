@@ -204,9 +204,7 @@ def test_a_stack_of_two_is_widened_and_what_a_person_wrote_stays(
     assert config.read_bytes() == widened
     made = practice_stack.stack(workspace)
     assert [part.key for part in made.components] == [f"{host.name}/{host.component}" for host in stack.hosts]
-    assert [part.protect for part in made.components if part.name != "prometheus"] == [
-        ("tls", "basic_auth")
-    ] * 4
+    assert [part.protect for part in made.components] == [("tls", "basic_auth")] * 5
     with pytest.raises(InputError, match="grafana"):
         practice_stack.up(workspace, cache, components=["grafana"])
 
@@ -245,7 +243,7 @@ def test_the_default_stack_names_its_addresses(practice: PracticeStack) -> None:
     assert {host.name: host.address for host in stack.hosts} == {h.name: h.address for h in practice.hosts}
     assert {part.key: part.protect for part in stack.components} == {
         "srv1/node_exporter": ("tls", "basic_auth"),
-        "prometheus/prometheus": (),
+        "prometheus/prometheus": ("tls", "basic_auth"),
     }
 
 

@@ -85,7 +85,7 @@ def test_canaries_are_found_nowhere(
         for path in engine.workspace.root.rglob("*.key")
         if "PRIVATE KEY" in path.read_text()
     ]
-    assert len(keys) == 2
+    assert len(keys) == 3
     canaries = [CANARY, found.group(1), *keys]
 
     report = engine.report(outcome.run).read_text()

@@ -70,6 +70,27 @@ async def test_left_and_right_choose_and_equals_gives_it_to_all() -> None:
         assert protection(app)["node_exporter"] == "tls"
 
 
+async def test_prometheus_is_preset_too_with_its_cost_and_space_leaves_one_out_and_takes_it_in_again() -> (
+    None
+):
+    async with at_the_choices() as (app, pilot):
+        everything = dict.fromkeys(protection(app), "tls+basic_auth")
+        assert protection(app) == everything
+        for _ in protection(app):
+            if app.screen.query_one(LevelTable).row.name == "prometheus":
+                break
+            await pilot.press("down")
+        told = " ".join(drawn(pilot).split())
+        assert "Prometheus restarts: no scrapes for about 7 s." in told
+        assert "Grafana, promtool and browsers need new settings too." in told
+        await pilot.press("left")
+        await pilot.press("space")
+        assert protection(app) == {**everything, "prometheus": ""}
+        await until(pilot, "Clients need nothing new.")
+        await pilot.press("space")
+        assert protection(app) == {**everything, "prometheus": "tls"}
+
+
 async def test_fast_keys_are_not_overtaken_by_slow_questions() -> None:
     async with at_the_choices() as (app, pilot):
         await pilot.press("left", "down", "left", "down", "left", "left", "right")

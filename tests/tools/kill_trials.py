@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.integration.exporters_only import exporters_only
 from tests.integration.snapshot import Snapshot, differences, snapshot
 from wizard import practice as practice_stack
 from wizard import probes
@@ -33,7 +34,7 @@ class Trial:
 
     def __init__(self, workspace: Path) -> None:
         self.engine = Engine(Workspace(workspace))
-        self.stack = practice_stack.stack(workspace)
+        self.stack = exporters_only(workspace)
         self.before: Snapshot = snapshot(workspace)
 
     def kill(self, arm: Callable[[], None], wait: Callable[[int], None]) -> bool:

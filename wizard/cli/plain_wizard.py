@@ -107,13 +107,12 @@ class PlainWizard:
         from wizard import planner
 
         stack, asked, everything = found.stack, set[str](), False
-        exposures = {exposure.key: sentences.exposure_sentence(exposure) for exposure in found.exposures}
         while True:
             left = [each for each in planner.questions(stack, found.facts) if each.key not in asked]
             shown = [each for each in left if everything or each.priority == "high"]
             if shown:
                 asked.add(shown[0].key)
-                stack = self._ask(stack, shown[0], exposures.get(shown[0].setting.of, ""))
+                stack = self._ask(stack, shown[0])
             elif left and not everything:
                 everything = confirm(
                     f"There are {len(left)} more questions, with defaults that fit most stacks.",
@@ -124,7 +123,7 @@ class PlainWizard:
             else:
                 return stack
 
-    def _ask(self, stack: Stack, question: Question, state: str) -> Stack:
+    def _ask(self, stack: Stack, question: Question) -> Stack:
         """The stack with one question answered; Enter leaves it as it is."""
         from wizard import planner
 
@@ -145,9 +144,7 @@ class PlainWizard:
                 self._typed[question.key] = Secret(line)
 
         if question.kind == "choice":
-            if question.setting.name == "protect" and state:
-                say(f"Found: {state}")
-            title = f"{question.title}. {question.why}"
+            title = " ".join(part for part in (f"{question.title}.", question.why, question.cost) if part)
             value = choose(title, question.choices, question.default, explain=lambda: tuple(explain()))
             return stack if value == question.default else planner.answer(stack, question.setting, value)
         ask(

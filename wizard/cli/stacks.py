@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wizard.cli import output
+from wizard.cli.new_stack_file import write_stack
 from wizard.cli.options import (
     accepting,
     agreed,
@@ -62,10 +63,21 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Write a stack file with what was found, and with the recommended protection",
 )
+@click.option(
+    "--leave-out",
+    multiple=True,
+    metavar="HOST/COMPONENT",
+    help="With --write: leave this component as it is; repeatable",
+)
 @as_json
 @click.pass_obj
 def scan(
-    workspace: Workspace, stack: str | None, hosts: Path | None, write: Path | None, as_json: bool
+    workspace: Workspace,
+    stack: str | None,
+    hosts: Path | None,
+    write: Path | None,
+    leave_out: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Show what runs on the hosts, and how it is protected.
 
@@ -81,6 +93,10 @@ def scan(
             raise InputError("STACK and --hosts both name hosts", todo="Leave out one of them")
         if write is not None and write.exists():
             raise InputError("the file exists already", where=str(write), todo="Choose another name")
+        if leave_out and write is None:
+            raise InputError(
+                "--leave-out changes only what is written", todo="Add --write FILE, or leave out --leave-out"
+            )
         machine = engine(workspace)
         wanted = stack_of(stack, workspace) if stack else None
         if wanted is not None:
@@ -89,7 +105,7 @@ def scan(
             wanted = _stack_of_hosts(machine, hosts)
         found = machine.scan(wanted)
         if write is not None:
-            _write_stack(found, write)
+            write_stack(found, write, leave_out=leave_out)
     if as_json:
         output.data(_scan_data(found))
     elif not found.exposures and not found.findings:
@@ -159,28 +175,6 @@ def _stack_of_hosts(machine: Engine, file: Path) -> Stack:
     # The scan reports the unreachable hosts.
     services = [service for host in bare.hosts if host.name in known for service in known[host.name].services]
     return Stack(hosts=bare.hosts, components=proposed(services))
-
-
-def _write_stack(found: Scan, path: Path) -> None:
-    from wizard.inventory.stack_file import dump
-
-    if not found.stack.components:
-        silent = ", ".join(found.facts.away)
-        raise InputError(
-            "no component of Prometheus was found, so there is no stack to write"
-            + (f" (unreachable: {plain(silent)})" if silent else ""),
-            where=str(path),
-            todo="Make these hosts reachable and scan again" if silent else "",
-        )
-    try:
-        path.write_text(dump(found.stack), encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"the stack file cannot be written: {error.strerror}",
-            where=str(path),
-            todo="Choose another place",
-        ) from error
-    output.say(f"Wrote {path}. Next: firescreen plan {path}")
 
 
 @click.command()

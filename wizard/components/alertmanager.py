@@ -35,5 +35,5 @@ COMPONENT = Component(
     url_flag="web.external-url",
     prefix_flags=("web.route-prefix", "web.external-url"),
     cluster_flags=(("0.24.0", "cluster.tls-config"),),
-    asked_by_others=True,
+    other_clients=("Grafana", "amtool", "browsers"),
 )

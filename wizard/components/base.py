@@ -76,8 +76,10 @@ class Component:
     """Whether Prometheus scrapes it."""
     asks_others: bool = False
     """Whether it asks other components and so needs their CA, password and perhaps a client certificate."""
-    asked_by_others: bool = False
-    """Whether more than Prometheus asks it (people, Grafana, scripts that push): they must be told of a change."""
+    restart_seconds: float = 1.0
+    """About how long a restart interrupts it: until it answers again, and scrapes again if it is a Prometheus."""
+    other_clients: tuple[str, ...] = ()
+    """Who queries it besides Prometheus and what Firescreen configures: they need the new credentials too."""
 
     def web_flag(self, version: str = "") -> str:
         """The flag for its web configuration, without dashes; '' if that version has none.

@@ -31,5 +31,5 @@ COMPONENT = Component(
         ("web.enable-lifecycle", "Whoever reaches it may stop it."),
         ("web.enable-admin-api", "Whoever reaches it may delete all that was pushed."),
     ),
-    asked_by_others=True,
+    other_clients=("scripts that push", "browsers"),
 )

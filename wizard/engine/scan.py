@@ -7,13 +7,12 @@ from dataclasses import replace
 
 from wizard import probes
 from wizard.components import all_components
-from wizard.components import component as find_component
 from wizard.engine import findings
 from wizard.engine.exposure import exposure, with_configured_password
 from wizard.engine.outcome import Exposure, Scan
 from wizard.engine.parallel import run_parallel
 from wizard.engine.scrapers import scraped_by
-from wizard.model import ComponentSpec, Event, Facts, Finding, Service, Stack
+from wizard.model import RECOMMENDED, ComponentSpec, Event, Facts, Finding, Service, Stack
 
 
 def scan(stack: Stack, facts: Facts, dial: probes.Dial, emit: Callable[[Event], None]) -> Scan:
@@ -59,10 +58,7 @@ def scan(stack: Stack, facts: Facts, dial: probes.Dial, emit: Callable[[Event], 
 
 
 def proposed(services: Iterable[Service]) -> tuple[ComponentSpec, ...]:
-    """The components of services in their usual order, with the protection that is proposed for each.
-
-    That is all of it for what only Prometheus connects to, and nothing for what others (Grafana, say) connect to too.
-    """
+    """The components of services in their usual order, each with the recommended protection."""
     order = [component.name for component in all_components()]
     keys = dict.fromkeys((service.host, service.component, service.instance) for service in services)
     return tuple(
@@ -70,7 +66,7 @@ def proposed(services: Iterable[Service]) -> tuple[ComponentSpec, ...]:
             host=host,
             name=name,
             unit=unit,
-            protect=() if find_component(name).asked_by_others else ("tls", "basic_auth"),
+            protect=RECOMMENDED,
         )
         for host, name, unit in sorted(keys, key=lambda key: order.index(key[1]))
     )

@@ -85,7 +85,7 @@ class _Verification:
         """One probe, made until its outcome is settled."""
         if probe.kind == "up":
             fresh = replace(probe, not_before=self._since)
-            attempt = self._wait(fresh, probe.timeout, settled=lambda look: bool(self._excuse(look)))
+            attempt = self._wait(fresh, probe.timeout, settled=self._is_settled)
             attempt = replace(attempt, excused=self._excuse(attempt))
         else:
             attempt = probes.run(probe, cancel=self._cancel, trusts=self._trusts, dial=self._dial)
@@ -97,6 +97,13 @@ class _Verification:
             done = self._finished
         self._tell(attempt, "failed" if attempt.failed else "done", done)
         return attempt
+
+    def _is_settled(self, look: Attempt) -> bool:
+        """Whether waiting for the next scrape cannot change a failure: nothing has changed, or it is excused.
+
+        Without a change before, a Prometheus that answers by plain http, or not at all, stays like that.
+        """
+        return bool(self._excuse(look)) or (not self._since and look.outcome != "down")
 
     def _wait(
         self, probe: Probe, seconds: float, *, settled: Callable[[Attempt], bool] | None = None

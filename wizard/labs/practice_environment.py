@@ -77,12 +77,12 @@ class PracticeEnvironment(LabEnvironment):
         return replace(filled, steps=tuple(fit_versions(step, versions) for step in filled.steps))
 
     def stack(self, lab: Lab, protect: tuple[Protection, ...]) -> Stack:
-        """The practice stack with all that can be protected protected like this."""
+        """The practice stack with all components but Prometheus protected like this."""
         wanted = practice.stack(self._engine.workspace.root)
         return replace(
             wanted,
             components=tuple(
-                replace(component, protect=protect if component.protect else ())
+                replace(component, protect=() if component.name == "prometheus" else protect)
                 for component in wanted.components
             ),
             certificates=CertificateSpec(issued_by=cast(Any, lab.certificates)),

@@ -123,7 +123,7 @@ class RealHosts(LabEnvironment):
         components = []
         for of in self._components(lab):
             host, _, name = of.partition("/")
-            others = find_component(name).asked_by_others
+            others = find_component(name).other_clients
             components.append(ComponentSpec(host=host, name=name, protect=() if others else protect))
         return Stack(
             hosts=self._classroom.hosts,

@@ -55,6 +55,7 @@ from wizard.model.manual_commands import ManualCommand, Route, SignedCertificate
 from wizard.model.plan import Gap, Plan
 from wizard.model.probes import Attempt, CertificateSummary, Forward, Probe, TlsReport
 from wizard.model.stack import (
+    RECOMMENDED,
     Answers,
     CertificateSpec,
     ClientAuth,
@@ -73,6 +74,7 @@ from wizard.model.trust_graph import Arrow
 
 __all__ = [
     "MANUAL",
+    "RECOMMENDED",
     "WORKSPACE",
     "AlertmanagerHealth",
     "Answers",

@@ -11,6 +11,9 @@ from wizard.redact import Secret
 
 Protection: TypeAlias = Literal["tls", "basic_auth", "client_cert"]
 
+RECOMMENDED: tuple[Protection, ...] = ("tls", "basic_auth")
+"""What is proposed for every component that is found: it asks the least of clients that keeps strangers out."""
+
 ClientAuth: TypeAlias = Literal[
     "RequireAndVerifyClientCert", "VerifyClientCertIfGiven", "RequireAnyClientCert", "RequestClientCert"
 ]
@@ -217,6 +220,8 @@ class Question:
     choices: tuple[tuple[str, str], ...] = ()
     """(value, what a person reads)"""
     priority: Literal["high", "low"] = "high"
+    cost: str = ""
+    """Of the protection of a component: what is interrupted, and who else then needs credentials."""
 
     @property
     def key(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+from wizard.components import component
 from wizard.model import (
     Gap,
 )
@@ -40,11 +41,11 @@ def _own_gaps(plan: ServerPlan, *, scraped: bool) -> Iterator[Gap]:
     told = partial(
         Gap, host=plan.server.spec.host, component=plan.server.spec.name, instance=plan.server.spec.unit
     )
+    missing = component(plan.server.spec.name).restart_seconds
     if not scraped:
         yield told(message="is scraped by no Prometheus of this stack")
     elif plan.turn == "restart" and plan.server.spec.name == "prometheus":
-        # Its discovery finds the first targets with a tick of five seconds.
-        yield told(message="restarts: it scrapes nothing for about 7 s", seconds=7.0)
+        yield told(message=f"restarts: it scrapes nothing for about {missing:.0f} s", seconds=missing)
         if (longest := service_actions.longest_stop(plan.server)) > 0:
             yield told(
                 message=f"may take up to {longest:.0f} s to stop: it first sends the remaining samples to its "
@@ -52,6 +53,6 @@ def _own_gaps(plan: ServerPlan, *, scraped: bool) -> Iterator[Gap]:
                 seconds=longest,
             )
     elif plan.turn == "restart":
-        yield told(message="is down for about 1 s: at most one scrape is lost", seconds=1.0)
+        yield told(message=f"is down for about {missing:.0f} s: at most one scrape is lost", seconds=missing)
     elif plan.turn == "reread":
         yield told(message="is not interrupted: it reads the new configuration by itself")

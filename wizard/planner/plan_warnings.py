@@ -54,7 +54,7 @@ def of_servers(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str,
                     remediation="Move it away first if your CA is to issue this one too",
                 )
             )
-        if component.asked_by_others and server_plan.turn != "none":
+        if component.other_clients and server_plan.turn != "none":
             found.append(
                 Finding(
                     severity="warning",
@@ -62,7 +62,7 @@ def of_servers(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str,
                     host=service.host,
                     component=service.component,
                     instance=service.instance,
-                    what=f"other clients of {component.title} (Grafana, scripts) will be rejected until they use the new credentials",
+                    what=f"other clients of {component.title} ({', '.join(component.other_clients)}) will be rejected until they use the new credentials",
                     why="The plan changes its own clients only; other programs keep their settings.",
                     remediation="Give them https, the CA certificate and the password"
                     + (f", as in: {example}" if (example := commands.get(server_plan.server.key)) else ""),

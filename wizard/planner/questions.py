@@ -6,6 +6,7 @@ Every question has a default that can be taken without a thought, one line of wh
 from __future__ import annotations
 
 from wizard import passwords
+from wizard.components import Component
 from wizard.components import component as find_component
 from wizard.config_files import web_config
 from wizard.model import BrokenClient, ComponentSpec, Facts, Question, RateLimit, Setting, Stack
@@ -131,7 +132,20 @@ def _level(stack: Stack, component: ComponentSpec) -> Question:
         kind="choice",
         default="+".join(kind for kind in ("tls", "basic_auth", "client_cert") if kind in component.protect),
         choices=tuple((value, words) for value, words, _ in LEVELS),
+        cost=protection_cost(find_component(component.name)),
     )
+
+
+def protection_cost(component: Component) -> str:
+    """What the protection of a component interrupts, and who besides the configured clients needs credentials."""
+    seconds = f"{component.restart_seconds:.0f} s"
+    missed = (
+        f"no scrapes for about {seconds}" if component.name == "prometheus" else f"down for about {seconds}"
+    )
+    *others, last = component.other_clients or ("",)
+    listed = f"{', '.join(others)} and {last}" if others else last
+    needed = f" {listed[:1].upper()}{listed[1:]} need new settings too." if listed else ""
+    return f"{component.title} restarts: {missed}.{needed}"
 
 
 def _client_questions(stack: Stack, component: ComponentSpec) -> list[Question]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from wizard.connections import loopback
 from wizard.connections.practice import PracticeConnection
 from wizard.errors import FirescreenError, InputError, LockedError, ServiceError
-from wizard.model import ComponentSpec, HostSpec, Stack
+from wizard.model import RECOMMENDED, ComponentSpec, HostSpec, Stack
 from wizard.practice.layout import configuration, lay_out
 from wizard.practice.record import (
     FIRST,
@@ -162,7 +162,7 @@ def down(workspace: Path, *, remove: bool = False) -> None:
 
 
 def stack(workspace: Path) -> Stack:
-    """The practice stack with TLS + password for all components except Prometheus."""
+    """The practice stack with the recommended protection for all components."""
     known = load(_root(workspace))
     addresses = {host.name: host.address for host in known.hosts} if known else {}
     there = known.components if known else FIRST
@@ -179,7 +179,7 @@ def stack(workspace: Path) -> Stack:
             ComponentSpec(
                 host=name,
                 name=component,
-                protect=() if component == "prometheus" else ("tls", "basic_auth"),
+                protect=RECOMMENDED,
             )
             for name, component in places
         ),

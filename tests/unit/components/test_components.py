@@ -83,7 +83,7 @@ def test_the_gossip_has_its_own_flag_since_0_24() -> None:
 def test_who_asks_whom() -> None:
     found = all_components()
     assert {one.name for one in found if one.asks_others} == {"prometheus", "blackbox_exporter"}
-    assert {one.name for one in found if one.asked_by_others} == {"prometheus", "alertmanager", "pushgateway"}
+    assert {one.name for one in found if one.other_clients} == {"prometheus", "alertmanager", "pushgateway"}
     assert {one.name for one in found if one.url_flag} == {"prometheus", "alertmanager"}
     assert {one.name for one in found if one.open_flags} == {"prometheus", "pushgateway"}
 

@@ -1,0 +1,61 @@
+"""Writes what a scan found into a stack file, with the recommended protection."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wizard.cli import output
+from wizard.errors import InputError
+from wizard.redact import plain
+
+if TYPE_CHECKING:
+    from wizard.engine import Scan
+
+
+def write_stack(found: Scan, path: Path, *, leave_out: Collection[str] = ()) -> None:
+    """Writes the stack file, and prints the level of each component and what it costs.
+
+    Args:
+        leave_out: `host/component` of each component that is left as it is.
+
+    Raises:
+        InputError: nothing was found, a component is unknown, or the file cannot be written.
+    """
+    from wizard.components import component as find_component
+    from wizard.inventory.stack_file import dump
+    from wizard.planner.questions import level_name, protection_cost
+
+    if not found.stack.components:
+        silent = ", ".join(found.facts.away)
+        raise InputError(
+            "no component of Prometheus was found, so there is no stack to write"
+            + (f" (unreachable: {plain(silent)})" if silent else ""),
+            where=str(path),
+            todo="Make these hosts reachable and scan again" if silent else "",
+        )
+    known = [component.key for component in found.stack.components]
+    if unknown := [key for key in leave_out if key not in known]:
+        raise InputError(
+            f"--leave-out: there is no component {plain(unknown[0])}",
+            where=str(path),
+            todo=f"Choose from: {plain(', '.join(known))}",
+        )
+    components = tuple(
+        replace(component, protect=()) if component.key in leave_out else component
+        for component in found.stack.components
+    )
+    try:
+        path.write_text(dump(replace(found.stack, components=components)), encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"the stack file cannot be written: {error.strerror}",
+            where=str(path),
+            todo="Choose another place",
+        ) from error
+    for component in components:
+        cost = f" {protection_cost(find_component(component.name))}" if component.protect else ""
+        output.say(f"  {plain(component.key)}: {level_name(component)}.{cost}")
+    output.say(f"Wrote {path}. Next: firescreen plan {path}")
