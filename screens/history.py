@@ -20,6 +20,7 @@ from screens.state_styles import RESULT, describe_error, diff, fit, hang, inline
 from screens.widgets.cards import Card, Cards
 from screens.widgets.panel import Panel
 from wizard.redact import redact
+from wizard.plurals import counted
 
 if TYPE_CHECKING:
     from screens.state import ErrorMessage, Notices
@@ -305,7 +306,7 @@ def _head(record: RunRecord) -> Content:
         ("When", Content(_when(record))),
         ("Ended", Content.styled(f"{sign} {word}", f"bold {colour}")),
         ("Verified", Content(_VERIFIED.get(record.state, "no"))),
-        ("Changes", Content(f"{count} change{'s' * (count != 1)}, below")),
+        ("Changes", Content(f"{counted(count, 'change')}, below")),
         ("Journal", Content.styled(inline(record.folder, 300), "$quiet")),
     )
     return Content("\n").join(Content.assemble((f"{name:<9}", "$quiet"), text) for name, text in rows)

@@ -12,12 +12,16 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from screens.dialogs.base import Dialog
+from screens.engine_client.lab_list import lab_list
 from screens.state_styles import fit, inline, safe
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from screens.state import ErrorMessage
     from wizard.labs import Lab
     from wizard.labs.classroom import Classroom
+    from wizard.labs.finished import Mark
 
 
 class LabsDialog(Dialog[str]):
@@ -61,17 +65,15 @@ class LabsDialog(Dialog[str]):
 
     def _look(self) -> None:
         app = self.firescreen
-        app.ask(
-            lambda: (app.client.labs(), app.client.classroom()), lambda found: self._have(*found), self._lost
-        )
+        app.ask(lambda: lab_list(app.client), lambda found: self._have(*found), self._lost)
 
     def _lost(self, error: ErrorMessage) -> None:
         """The classroom file is gone or spoilt: it is said, and the practice stack is there all the same."""
         app = self.firescreen
         app.show_error(error)
-        app.ask(app.client.labs, lambda labs: self._have(labs, None))
+        app.ask(app.client.labs, lambda labs: self._have(labs, None, {}))
 
-    def _have(self, labs: tuple[Lab, ...], room: Classroom | None) -> None:
+    def _have(self, labs: tuple[Lab, ...], room: Classroom | None, marks: Mapping[str, Mark]) -> None:
         if self not in self.app.screen_stack:
             return
         words = "Labs run on the practice stack: real programs on this machine, apart from your services."
@@ -87,7 +89,8 @@ class LabsDialog(Dialog[str]):
         self._known = frozenset(lab.id for lab in labs)
         self._about = {lab.id: _about(lab) for lab in labs}
         listed.set_options(
-            Option(_entry(lab, shut=lab.id in shut), id=lab.id, disabled=lab.id in shut) for lab in labs
+            Option(_entry(lab, marks.get(lab.id), shut=lab.id in shut), id=lab.id, disabled=lab.id in shut)
+            for lab in labs
         )
         if able:
             listed.highlighted = new[0] if new else able[0]
@@ -124,12 +127,14 @@ class LabsDialog(Dialog[str]):
         self.dismiss("")
 
 
-def _entry(lab: Lab, *, shut: bool) -> Content:
-    words = f"about {lab.minutes} minutes, {len(lab.steps)} steps"
-    title = fit(lab.title, 41)
+def _entry(lab: Lab, mark: Mark | None, *, shut: bool) -> Content:
+    """A line: whether it is finished, its title, its steps and how long it takes."""
+    words = mark.text if mark else ""
+    title = fit(lab.title, 43)
+    sign = (f"{mark.sign if mark else ' '} ", "bold $success")
     if shut:
-        return Content.assemble(title, "practice stack only")
-    return Content.assemble((title, "bold"), (words, "$quiet"))
+        return Content.assemble(sign, title, "practice stack only")
+    return Content.assemble(sign, (title, "bold"), (words, "$quiet"))
 
 
 def _about(lab: Lab) -> str:

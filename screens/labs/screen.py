@@ -74,7 +74,7 @@ and your own answers ('w', at the end)."""
         Binding("d", "solve", "Do it for me"),
         Binding("c", "copy", "Copy", tooltip="Copy the commands of this step"),
         Binding("a", "answers", "Answers", tooltip="Show the answers to the questions at the end"),
-        Binding("n", "next", "Next", show=False),
+        Binding("n", "next", "Next"),
         Binding("w", "respond", "Your answers", tooltip="Answer the questions at the end, for your report"),
         Binding("o", "report", "Report", show=False, tooltip="Write a report to hand in, and show its path"),
         Binding("z", "reset", "Restart", show=False, tooltip="Restart the lab from the beginning"),
@@ -91,7 +91,11 @@ and your own answers ('w', at the end)."""
         self._helping = False
         self._breaking = False
         self._answers = False
-        self._begun = frozenset(step.id for step in self._lab.steps if session.has_begun(step.id))
+        self._begun = self._placed()
+
+    def _placed(self) -> frozenset[str]:
+        """Ids of the steps whose fault is in place, or that have none."""
+        return frozenset(step.id for step in self._lab.steps if self._session.has_begun(step.id))
 
     def body(self) -> ComposeResult:
         """Steps left, the selected one right, the last message below."""
@@ -162,7 +166,9 @@ and your own answers ('w', at the end)."""
         self.query_one("#page", Panel).set_title(page_title(self._lab, step, at_start=self._at_start))
         self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
         done = step is not None and step.id in self._done
-        self._say(Content.assemble(("✓ ", "bold $success"), "This step is done.") if done else Content(""))
+        found = f" Found: {step.found}" if step is not None and step.found else ""
+        words = Content.assemble(("✓ ", "bold $success"), f"This step is done.{found}")
+        self._say(words if done else Content(""))
         self.refresh_bindings()
 
     def show_session(self, session: Session) -> None:
@@ -221,12 +227,11 @@ and your own answers ('w', at the end)."""
             self._draw_steps()
             self.refresh_bindings()
             if aloud or new:
-                self._say(check_text(result))
+                self._say(check_text(result, last=all(each.id in self._done for each in self._lab.steps)))
         elif aloud:
             self._say(check_text(result))
 
     def _unchecked(self, error: ErrorMessage, *, aloud: bool) -> None:
-
         self._looking = False
         if self.is_open and aloud:
             self._say(describe_error(error))
@@ -287,14 +292,13 @@ and your own answers ('w', at the end)."""
         elif state.kind == "undo":
             self._begin_again()
         elif breaking and self.step is not None:
-            self._begun |= {self.step.id}
+            self._begun = self._placed()
             self._done = self._session.done
             self._draw_steps()
             self._draw()
             self._say(Content.assemble(("● ", "bold $error"), "The fault is in place. Find it."))
         elif self.step is not None:
-            if self._session.has_begun(self.step.id):
-                self._begun |= {self.step.id}
+            self._begun = self._placed()
             self._check(self.step, aloud=True, patience=PATIENCE)
 
     def action_reset(self) -> None:
@@ -322,7 +326,7 @@ and your own answers ('w', at the end)."""
     def _begin_again(self) -> None:
         self._done = self._session.done
         self._lab = self._session.lab
-        self._begun = frozenset(step.id for step in self._lab.steps if self._session.has_begun(step.id))
+        self._begun = self._placed()
         self._draw_steps()
         self.query_one("#steps", OptionList).highlighted = 1
         self._draw()

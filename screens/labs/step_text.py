@@ -113,14 +113,24 @@ def is_offered(action: str, lab: Lab, step: LabStep | None, *, begun: Set[str], 
         return False
     if action == "begin":
         return bool(step.fault) and (step.id not in begun or step.id in done)
+    if action == "hint":
+        return step.id in begun and step.id not in done
     return action == "solve" or (step.id in begun and not (step.fault and step.id in done))
 
 
-def check_text(result: CheckResult) -> Content:
-    """The result of a check: done, or what is missing and what to do."""
+def check_text(result: CheckResult, *, last: bool = False) -> Content:
+    """The result of a check: done, or what is missing and what to do.
+
+    Args:
+        last: whether all steps of the lab are done now.
+    """
     if result.ok:
+        what = f"{result.found} Now: {result.seen[0]}" if result.found and result.seen else result.what
         return Content.assemble(
-            ("✓ done  ", "bold $success"), safe(result.what, 400), "  ('n' goes to the next step)"
+            ("✓ done  ", "bold $success"),
+            ("Found: ", "bold") if result.found else "",
+            safe(what, 400),
+            "  (all steps are done: 'end' goes to the end)" if last else "  ('n' goes to the next step)",
         )
     return Content.assemble(
         ("✗ not done  ", "bold $error"), safe(result.what, 600), "\n", safe(result.todo, 600)

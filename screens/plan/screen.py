@@ -40,6 +40,7 @@ from screens.widgets.cards import Cards
 from screens.widgets.panel import Panel
 from screens.widgets.tabs import Tabs
 from screens.widgets.title_bar import Stage
+from wizard.plurals import counted
 
 if TYPE_CHECKING:
     from screens.state import ErrorMessage, Session
@@ -376,7 +377,7 @@ it is made. If verification fails at the end, everything is rolled back."""
             return
         lines = [line for step in self.steps for change in step.changes for line in change.commands()]
         self.app.copy_to_clipboard("\n".join(lines) + "\n")
-        self.app.notify(f"{len(lines)} commands copied to the terminal's clipboard.")
+        self.app.notify(f"{counted(len(lines), 'command')} copied to the terminal's clipboard.")
 
     def action_verify(self) -> None:
         """Verifies that there is nothing to change."""

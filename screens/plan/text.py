@@ -12,6 +12,7 @@ from screens.plan.diff_view import DiffOptions, diff_view
 from screens.plan.outline import WHOLE, Line, component_of
 from screens.state_styles import SEVERITY, at, commands, inline, safe
 from screens.widgets.cards import Card
+from wizard.plurals import counted
 
 if TYPE_CHECKING:
     from wizard.model import Finding, Gap, Plan, PlannedStep, Probe
@@ -220,7 +221,7 @@ def overview(plan: Plan) -> Content:
         parts.extend(missed(plan.gaps))
         parts.append(Content(""))
     if plan.probes:
-        parts.append(Content.styled(f"Verification: {len(plan.probes)} probes", "bold"))
+        parts.append(Content.styled(f"Verification: {counted(len(plan.probes), 'probe')}", "bold"))
         if plan.asked:
             parts.append(safe(plan.asked, style="$quiet"))
         for targets, probes in _asked_alike(plan.probes):

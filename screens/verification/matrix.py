@@ -12,6 +12,7 @@ from rich.text import Text
 from textual.content import Content
 
 from screens.state_styles import OUTCOME, fit, inline
+from wizard.plurals import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -164,7 +165,7 @@ def told_total(target: str, column: Sequence[Attempt]) -> Content:
         return Content.assemble(
             ("✗ ", "bold $error"),
             (f"{inline(target)}: ", "bold"),
-            f"{wrong} of {len(column)} probes failed",
+            f"{wrong} of {counted(len(column), 'probe')} failed",
         )
     return Content.assemble(
         ("✓ ", "bold $success"), (f"{inline(target)}: ", "bold"), f"all {len(column)} probes as expected"

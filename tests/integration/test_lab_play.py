@@ -387,6 +387,24 @@ def test_a_fault_is_put_in_when_asked_and_the_next_one_begins_on_a_healthy_stack
     assert LabSession.open(engine, "faults", tools=False).done == {"fault-6"}
 
 
+@pytest.mark.matrix
+def test_a_wrong_fix_is_repaired_when_firescreen_does_the_step(engine: Engine) -> None:
+    session = LabSession.open(engine, "faults")
+    home = next(engine.workspace.practice.glob("srv1/etc/node_exporter"))
+    session.begin("fault-2")
+    (home / "web.yml").write_text("tls_server_config: [")
+    next(engine.workspace.practice.glob("prometheus/etc/prometheus/ca/node.ext")).unlink()
+    assert session.solve("fault-2").ok
+    result = session.check("fault-2", patience=PATIENCE)
+    assert result.ok and result.found == "The certificate of srv1 had no SAN."
+    hints = session.hint("fault-2")
+    assert hints == "This step is done: it needs no hint."
+    session.begin("fault-6")
+    assert session.has_begun("fault-2"), "it is done, and stays so"
+    session.begin("fault-4")
+    assert not session.has_begun("fault-6"), "its fault went with the repair"
+
+
 def test_the_command_line_follows_a_lab(engine: Engine) -> None:
     root = engine.workspace.root
     listed = fire("lab", "list", workspace=root)
@@ -403,7 +421,7 @@ def test_the_command_line_follows_a_lab(engine: Engine) -> None:
     assert fire("lab", "check", "nonsense", workspace=root).returncode == 2
     assert fire("lab", "play", "look", "--all", workspace=root).returncode == 2
     assert fire("lab", "reset", workspace=root).returncode == 0
-    assert "0 of 3" in fire("lab", "list", workspace=root).stdout
+    assert "(3 steps, about" in fire("lab", "list", workspace=root).stdout
     shown = fire("lab", "start", "node-tls", "2", workspace=root).stdout
     assert " <<END\n" in shown and "\nEND\n" in shown, "a here-document can be copied as it stands"
 

@@ -159,7 +159,7 @@ def test_the_first_lab_from_a_pipe(plain: Converse, tmp_path: Path) -> None:
     for number in (1, 2, 3):
         assert any(line.startswith(f"Step {number} of 3, on host ") for line in lines)
     assert "This step is done, and with it all steps of the lab." in lines
-    assert "3 of 3 steps are done. Your progress is kept." in lines
+    assert "3 of 3 steps done. Your progress is kept." in lines
     assert "**" not in ended.stdout
     assert again.returncode == 0
     assert "'nonsense' does nothing here" in again.stdout

@@ -29,6 +29,7 @@ from wizard.certificates import (
 from wizard.certificates.names import general_names
 from wizard.certificates.reader import extension, is_ca
 from wizard.errors import CertificateError
+from wizard.plurals import counted
 from wizard.redact import Secret
 
 __all__ = [
@@ -305,7 +306,7 @@ def _subject(name: str) -> x509.Name:
 def _dates(days: int, now: datetime | None) -> tuple[datetime, datetime]:
     if not 1 <= days <= _MOST_DAYS:
         raise CertificateError(
-            f"{days} days is not a usable lifetime", todo=f"Take 1 to {_MOST_DAYS}; 365 is usual"
+            f"{counted(days, 'day')} is not a usable lifetime", todo=f"Take 1 to {_MOST_DAYS}; 365 is usual"
         )
     moment = (now or datetime.now(UTC)).astimezone(UTC).replace(microsecond=0)
     return moment - _BACKDATED, moment + timedelta(days=days)

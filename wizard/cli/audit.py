@@ -11,8 +11,8 @@ import click
 
 from wizard.cli import output
 from wizard.cli.options import engine, reached, stack_of
-from wizard.cli.text_format import counted
 from wizard.errors import InputError, NeededError
+from wizard.plurals import counted
 from wizard.redact import plain
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from wizard.cli.options import (
     stack_of,
 )
 from wizard.errors import InputError
+from wizard.plurals import counted
 from wizard.redact import Secret, plain
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def export(
         files = ready.write(folder, secret)
     for warning in made.warnings:
         output.say(f"! {plain(warning.what)}; {plain(warning.remediation)}")
-    output.say(f"Wrote {len(files)} files to {plain(str(folder))}. No host was changed.")
+    output.say(f"Wrote {counted(len(files), 'file')} to {plain(str(folder))}. No host was changed.")
     output.say(f"How to run it: {plain(str(folder / 'README.md'))}")
     click.echo(str(folder))
 

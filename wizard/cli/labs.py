@@ -32,26 +32,25 @@ def lab() -> None:
 @click.pass_obj
 def list_labs(workspace: Workspace) -> None:
     """List the labs."""
-    from wizard.labs import labs, packs
+    from wizard.labs import finished, labs, packs
     from wizard.labs.classroom import progress_folder
-    from wizard.labs.state import load
 
     with output.explained():
         added = packs.names(workspace)
         for name in (name for name, ids in added.items() if not ids):
             output.say(f"The pack {name} can no longer be used. Remove it with: firescreen lab remove {name}")
         room = chosen_classroom(workspace)
-        folder = progress_folder(workspace, room)
+        known = labs(workspace.packs)
+        marks = finished.marks(progress_folder(workspace, room), known)
         if room is not None:
             output.say(f"On the hosts of {plain(room.title)}. For the practice stack: --practice")
-        for each in labs(workspace.packs):
-            known = load(folder / f"{each.id}.json")
-            done = sum(bool(known.step(step.id).done) for step in each.steps) if known else 0
-            how_far = f"{done} of {len(each.steps)} steps done" if known else f"{len(each.steps)} steps"
+        for each in known:
+            mark = marks[each.id]
+            how_far = mark.text
             if room is not None and not each.real_hosts:
                 how_far = "on the practice stack only"
             pack = next((f", from the pack {name}" for name, ids in added.items() if each.id in ids), "")
-            click.echo(f"{each.id:20} {plain(each.title)} (about {each.minutes} minutes, {how_far}{pack})")
+            click.echo(f"{mark.sign} {each.id:20} {plain(each.title)} ({how_far}{pack})")
 
 
 @lab.command()
@@ -109,6 +108,8 @@ def check(workspace: Workspace, named: tuple[str, ...]) -> None:
             click.echo(f"  ✗ not done yet: {result.what}")
             click.echo(f"    {result.todo}")
             sys.exit(1)
+        if result.found:
+            click.echo(f"Found: {result.found}")
         following = session.current
         if following is None:
             show_end(session)

@@ -14,6 +14,7 @@ import click
 from wizard.cli import output
 from wizard.cli.lab_play import played, stop
 from wizard.errors import FirescreenError, InputError
+from wizard.plurals import counted
 from wizard.redact import plain
 
 if TYPE_CHECKING:
@@ -102,7 +103,10 @@ def check_pack(workspace: Workspace, folder: Path, yes: bool, no_play: bool, sui
     with output.explained():
         pack = _sound(packs.read(folder, taken=_own_ids()))
         steps = sum(len(each.steps) for each in pack.labs)
-        output.say(f"✓ inspected: {len(pack.labs)} lab(s), {steps} steps, no errors", colour="green")
+        output.say(
+            f"✓ inspected: {counted(len(pack.labs), 'lab')}, {counted(steps, 'step')}, no errors",
+            colour="green",
+        )
         if no_play:
             return
         _agree(

@@ -7,9 +7,10 @@ import shlex
 from typing import TYPE_CHECKING
 
 from wizard.cli import plain_sentences as sentences
-from wizard.cli.lab_selection import current_lab_id, open_session
+from wizard.cli.lab_selection import chosen_classroom, current_lab_id, open_session
 from wizard.cli.plain_dialog import Leave, ask, choose, complain, confirm, say
 from wizard.errors import FirescreenError, InputError
+from wizard.plurals import counted
 
 if TYPE_CHECKING:
     from wizard.labs import CheckResult, LabSession, LabStep
@@ -29,13 +30,15 @@ def choose_lab(workspace: Workspace) -> int:
     Raises:
         Leave: the person leaves before the lab has begun.
     """
-    from wizard.labs import labs
+    from wizard.labs import finished, labs
+    from wizard.labs.classroom import progress_folder
     from wizard.labs.environment import LabInProgressError
 
     known = labs(workspace.packs)
+    marks = finished.marks(progress_folder(workspace, chosen_classroom(workspace)), known)
     wanted = choose(
         "Which lab?",
-        tuple((lab.id, f"{lab.title}, about {lab.minutes} minutes, {len(lab.steps)} steps") for lab in known),
+        tuple((lab.id, f"{lab.title}, {marks[lab.id].text}") for lab in known),
         current_lab_id(workspace) or known[0].id,
         explain=lambda: ("A lab is done on the practice stack on this machine. It needs no root.",),
     )
@@ -74,7 +77,7 @@ class PlainLab:
         except Leave as leave:
             if leave.why:
                 say(leave.why)
-        say(f"{len(session.done)} of {len(session.lab.steps)} steps are done. Your progress is kept.")
+        say(f"{len(session.done)} of {counted(len(session.lab.steps), 'step')} done. Your progress is kept.")
         say("To stop the practice stack, type: firescreen practice down")
         return 0 if session.current is None else 1
 
@@ -151,6 +154,8 @@ class PlainLab:
     def _say_result(self, result: CheckResult) -> None:
         for line in result.seen:
             say(f"As it should be: {line}.")
+        if result.found:
+            say(f"Found: {result.found}")
         if not result.ok:
             say(f"Not done yet: {result.what}.")
             say(f"What to do: {result.todo}")

@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from wizard.cli.output import HOST_WORDS
-from wizard.cli.text_format import counted, verification_line
+from wizard.cli.text_format import verification_line
 from wizard.model import WORKSPACE, RunService, WriteFile
+from wizard.plurals import counted
 from wizard.redact import redact
 
 if TYPE_CHECKING:

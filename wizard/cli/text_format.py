@@ -14,6 +14,7 @@ import click
 from wizard.cli import output
 from wizard.errors import FirescreenError
 from wizard.model import WORKSPACE, RunService
+from wizard.plurals import counted
 from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
@@ -171,11 +172,6 @@ def _show_changes(plan: Plan) -> None:
                 output.say(f"Commands, {where}:")
                 for command in commands:
                     output.say(harmless(command), colour="cyan")
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun, e.g. '1 host' or '2 hosts'."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def extent_of(plan: Plan) -> str:

@@ -13,6 +13,7 @@ from wizard.errors import VerificationError
 from wizard.model import ProbedHealth, PrometheusHealth, RemoteWriteHealth, TargetHealth, Watched
 from wizard.planner import health_findings
 from wizard.planner.health_findings import SLACK, wait_of
+from wizard.plurals import counted
 from wizard.probes import Monitor, cause_of
 from wizard.redact import redact
 
@@ -153,7 +154,7 @@ class MonitorCheck:
                 longest = max((wait_of(each.interval, each.timeout) for each in waiting), default=_AGAIN)
                 self._whole.say(
                     self._watched.host,
-                    f"waiting until {len(waiting)} targets that were up before are scraped again "
+                    f"waiting for the next scrape of {counted(len(waiting), 'target')} that Prometheus reported as up "
                     f"(up to {health_findings.shown(longest)})",
                 )
             # A Prometheus with thousands of targets is not queried all the time.

@@ -100,6 +100,8 @@ class LabStep:
     """Commands that solve the step: shown with the last hint."""
     fault: tuple[Fixture, ...] = ()
     """The fault to find and repair, placed when the step begins."""
+    found: str = ""
+    """What the fault was, as a sentence: shown when it is repaired."""
     needs: Needs | None = None
     missing: str = ""
     """Why the step cannot be done here, or ''."""
@@ -185,6 +187,7 @@ class Lab:
                     step,
                     text=fill(step.text, values),
                     note=fill(step.note, values),
+                    found=fill(step.found, values),
                     hints=tuple(fill(hint, values) for hint in step.hints),
                     commands=tuple(fill(command, values, quoted=True) for command in step.commands),
                     answer=tuple(fill(command, values, quoted=True) for command in step.answer),
@@ -199,7 +202,13 @@ class Lab:
         texts = (
             text
             for step in self.steps
-            for text in (step.text, *step.hints, *step.typed, *(str(check.options) for check in step.checks))
+            for text in (
+                step.text,
+                step.found,
+                *step.hints,
+                *step.typed,
+                *(str(check.options) for check in step.checks),
+            )
         )
         return frozenset(name for text in texts for name in _PLACEHOLDER.findall(text))
 

@@ -118,6 +118,10 @@ class LabEnvironment(ABC):
             FirescreenError: a file cannot be written.
         """
 
+    def fingerprints(self) -> dict[str, str]:
+        """Fingerprint and mode of every file that a lab may change, by its path; {} on real hosts."""
+        return {}
+
     @abstractmethod
     def type_commands(self, step: LabStep) -> Iterator[Typed]:
         """Runs the commands of a step as they are shown, each on its host.

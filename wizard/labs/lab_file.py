@@ -120,6 +120,7 @@ def _step(folder: Path, read: yamlfile.Read, index: int) -> LabStep:
         on_hosts=tuple(_on_hosts(entry.get("commands", ()), entry["host"])),
         answer=_commands(entry.get("answer", ())),
         fault=_fixtures(entry.get("fault", ())),
+        found=" ".join(entry.get("found", "").split()),
         needs=Needs(needs["of"], needs["version"]) if needs else None,
         checks=tuple(_check(one) for one in entry["check"]),
         hints=tuple(" ".join(hint.split()) for hint in entry["hints"]),

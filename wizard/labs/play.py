@@ -25,6 +25,7 @@ from wizard.labs.content import Lab, LabStep
 from wizard.labs.environment import PATIENCE
 from wizard.labs.session import LabSession
 from wizard.model import Event
+from wizard.plurals import counted
 from wizard.redact import plain, redact
 from wizard.workspace import Workspace
 
@@ -123,7 +124,7 @@ def _lab(
         for part in _wrapped(line) or [""]:
             say(Line("end", part))
     missing = sum(bool(step.missing) for step in session.lab.steps)
-    count = f"All {len(lab.steps)} steps" if not missing else f"{len(lab.steps) - missing} steps"
+    count = f"All {len(lab.steps)} steps" if not missing else counted(len(lab.steps) - missing, "step")
     say(Line("text", ""))
     say(
         Line("ok", f"{count} are done; each check failed before its step ({time.monotonic() - began:.0f} s).")

@@ -95,13 +95,13 @@ class PracticeEnvironment(LabEnvironment):
 
     def new_state(self) -> LabState:
         """The progress of a lab that begins now, with the fingerprints of its files."""
-        return LabState(started=time.time(), beginning=self._fingerprints())
+        return LabState(started=time.time(), beginning=self.fingerprints())
 
     def is_stale(self, lab: Lab, known: LabState) -> bool:
         """Whether the stack was made anew or taken by another lab, or everything was undone."""
         if state.current_lab(self._root) not in ("", lab.id):
             return True
-        return bool(known.done) and self._fingerprints() == known.beginning
+        return bool(known.done) and self.fingerprints() == known.beginning
 
     def place_fault(self, lab: Lab, step: LabStep) -> None:
         """Restores the beginning of the lab and places the fault of a step."""
@@ -156,12 +156,19 @@ class PracticeEnvironment(LabEnvironment):
                 say(f"This lab goes on where '{find(current, self._packs).title}' ended")
         else:
             self._make_anew(lab, say, suite=suite)
+            self._forget_unfinished(current)
         workspace = self._engine.workspace
         state.set_current_lab(self._root, lab.id)
         (self._root / "notes").mkdir(mode=0o700, exist_ok=True)
         snapshot.save(self._snapshot_file(lab), self._take())
         (workspace.labs / f"{lab.id}.json").unlink(missing_ok=True)
         return True
+
+    def _forget_unfinished(self, lab_id: str) -> None:
+        """Removes the progress of a lab whose files are gone, so that no list shows steps that have to be done again."""
+        known = self._progress(lab_id) if lab_id else None
+        if known is not None and not known.complete(find(lab_id, self._packs)):
+            (self._folder / f"{lab_id}.json").unlink(missing_ok=True)
 
     def _start(self, say: Say, *, suite: str) -> None:
         workspace = self._engine.workspace
@@ -215,7 +222,7 @@ class PracticeEnvironment(LabEnvironment):
         with self._connections() as hosts:
             return snapshot.take(hosts, places)
 
-    def _fingerprints(self) -> dict[str, str]:
+    def fingerprints(self) -> dict[str, str]:
         """Fingerprint and mode of every file that a lab may change, by its path in the practice folder."""
         return {
             str(Path(path).relative_to(self._root)): f"{fingerprint(file.content)} {file.mode:04o}"

@@ -24,6 +24,8 @@ class CheckResult:
     todo: str = ""
     seen: tuple[str, ...] = ()
     """Findings, one line each."""
+    found: str = ""
+    """What the fault of the step was, once it is repaired."""
 
 
 class NotYet(Exception):  # noqa: N818 - not an error: the step is not done yet

@@ -15,7 +15,7 @@ from pathlib import Path
 from wizard.engine import Engine, Outcome
 from wizard.engine.outcome import silent
 from wizard.errors import FirescreenError
-from wizard.labs import checks, shell, state
+from wizard.labs import checks, finished, shell, state
 from wizard.labs import report as reporting
 from wizard.labs.catalogue import find
 from wizard.labs.checks import CheckResult, prometheus
@@ -164,7 +164,11 @@ class LabSession:
             return
         with self._lock:
             self._environment.place_fault(self._raw, step)
-            self._keep(self._state.with_step(step_id, begun=time.time(), done=0.0, solved=False, seen=()))
+            new = self._state.with_step(step_id, begun=time.time(), done=0.0, solved=False, seen=())
+            for other in self.lab.steps:  # their faults are gone: the stack was repaired first
+                if other.fault and other is not step and other.id not in new.done:
+                    new = new.with_step(other.id, begun=0.0)
+            self._keep(replace(new, placed=self._environment.fingerprints()))
         self._await_scrape(step)
 
     def _await_scrape(self, step: LabStep) -> None:
@@ -199,7 +203,7 @@ class LabSession:
         with self._lock:
             self._read_again()
             self._remember(step, result)
-        return result
+        return replace(result, found=step.found) if result.ok else result
 
     def _remember(self, step: LabStep, result: CheckResult) -> None:
         now = time.time()
@@ -207,6 +211,8 @@ class LabSession:
         if result.ok and not self._state.step(step.id).done:
             new = new.with_step(step.id, done=now, seen=result.seen)
         if new is not self._state:
+            if new.complete(self.lab) and not self._state.complete(self.lab):
+                finished.mark(self._path.parent, self.lab.id, seconds=now - new.started)
             self._keep(new)
 
     @property
@@ -233,6 +239,8 @@ class LabSession:
     def hint(self, step_id: str) -> str:
         """The next hint of a step; the last one again when there are no more."""
         step = self.lab.step(step_id)
+        if step_id in self.done:
+            return "This step is done: it needs no hint."
         with self._lock:
             self._read_again()
             used = min(self._state.step(step_id).hints + 1, len(step.hints))
@@ -260,8 +268,10 @@ class LabSession:
     def _solve(self, step: LabStep, emit: Emit, cancel: threading.Event | None) -> Outcome:
         if step.missing:
             return Outcome(run="", state="nothing", summary=(step.missing,))
-        if not self.has_begun(step.id):
-            self.begin(step.id)
+        if step.fault and (
+            not self.has_begun(step.id) or self._environment.fingerprints() != self._state.placed
+        ):
+            self.begin(step.id)  # again, where something else was tried: the commands repair this fault only
         outcome = self._by_plan(step, emit, cancel) if step.solve else self._by_typing(step, emit)
         with self._lock:
             if outcome.ok:

@@ -48,6 +48,8 @@ class LabState:
     """The practice stack's files as the lab found them: path -> fingerprint and mode."""
     answers: dict[str, str] = field(default_factory=dict)
     """What the student answered: question -> text."""
+    placed: dict[str, str] = field(default_factory=dict)
+    """The files as the last fault left them, as in `beginning`."""
 
     @property
     def done(self) -> frozenset[str]:
@@ -94,6 +96,7 @@ def load(path: Path) -> LabState | None:
             runs=tuple(map(str, data["runs"])),
             beginning={str(name): str(value) for name, value in data["beginning"].items()},
             answers={str(name): str(value) for name, value in data.get("answers", {}).items()},
+            placed={str(name): str(value) for name, value in data.get("placed", {}).items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # the checks find out again what is done

@@ -178,7 +178,7 @@ def test_a_target_is_waited_for_until_its_next_scrape(monkeypatch: pytest.Monkey
     told, whole = checked(monkeypatch, Prometheus(target_lists=[*[(early,)] * 8, (UP,)]), health())
     assert told.broken == []
     assert whole.now >= 4
-    assert "waiting until 1 targets" in whole.said[0]
+    assert "the next scrape of 1 target that" in whole.said[0]
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,7 @@ def test_every_fault_is_another_one_and_does_not_give_itself_away() -> None:
     steps = labs.find("faults").steps
     assert len(steps) >= 15
     assert all(step.fault and step.answer for step in steps)
+    assert all(step.found.endswith(".") for step in steps), "what it was is said when it is repaired"
     assert len({str(step.fault) for step in steps}) == len({step.title for step in steps}) == len(steps)
     for step in steps:
         shown = f"{step.text} {step.commands} {step.hints[0]}"

@@ -1,0 +1,89 @@
+"""Which labs were finished, and in which time. It outlives the progress of a lab, which restarts with the lab."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from wizard import ownfiles
+from wizard.errors import FirescreenError
+from wizard.labs import state
+from wizard.labs.content import Lab
+from wizard.plurals import counted
+
+_NAME = "finished"
+_LONGEST = 24 * 3600.0
+"""Seconds after which the time says more about pauses than about the lab."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """When a lab was last finished (unix time), and seconds since its beginning."""
+
+    at: float
+    seconds: float
+
+
+def load(folder: Path) -> dict[str, Finished]:
+    """The finished labs by id; none where the file is missing or cannot be read.
+
+    Args:
+        folder: where the progress of labs is kept.
+    """
+    try:
+        found = json.loads((folder / _NAME).read_text(encoding="utf-8"))
+        return {
+            str(name): Finished(float(entry["at"]), float(entry["seconds"])) for name, entry in found.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def mark(folder: Path, lab_id: str, *, seconds: float) -> None:
+    """Remembers that a lab is finished now.
+
+    Raises:
+        FirescreenError: the file cannot be written.
+    """
+    known = {**load(folder), lab_id: Finished(time.time(), seconds)}
+    try:
+        ownfiles.replace(folder / _NAME, json.dumps({name: asdict(one) for name, one in known.items()}))
+    except OSError as error:
+        raise FirescreenError(
+            f"it cannot be saved that the lab is finished: {error.strerror}",
+            where=str(folder / _NAME),
+            todo="Free some space, or choose another folder with --workspace",
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a lab is, for a list of labs."""
+
+    sign: str
+    """A check mark for a finished lab, a triangle for one in progress, else a space."""
+    text: str
+    """Steps and time, e.g. '2 of 4 steps, about 15 min'."""
+
+
+def marks(folder: Path, labs: tuple[Lab, ...]) -> dict[str, Mark]:
+    """How far each lab is, by its id.
+
+    Args:
+        folder: where the progress of labs is kept.
+    """
+    ended = load(folder)
+    return {lab.id: _mark(lab, state.load(folder / f"{lab.id}.json"), ended.get(lab.id)) for lab in labs}
+
+
+def _mark(lab: Lab, known: state.LabState | None, ended: Finished | None) -> Mark:
+    all_steps, about = counted(len(lab.steps), "step"), f"about {counted(lab.minutes, 'minute')}"
+    done = len(known.done) if known is not None else 0
+    if 0 < done < len(lab.steps):
+        return Mark("✓" if ended else "▸", f"{done} of {all_steps}, {about}")
+    if not ended and not done:
+        return Mark(" ", f"{all_steps}, {about}")
+    took = ended is not None and ended.seconds < _LONGEST and round(ended.seconds / 60)
+    return Mark("✓", f"{all_steps} done" + (f" in {counted(took, 'minute')}" if took else ""))
