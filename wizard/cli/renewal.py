@@ -16,7 +16,6 @@ from wizard.cli import output
 from wizard.cli.options import agreed, as_json, ask, engine, passphrase_file, reached, stack_of, yes
 from wizard.cli.stacks import refuse_without_hands
 from wizard.cli.text_format import (
-    counted,
     end,
     error_of,
     exit_code,
@@ -28,6 +27,7 @@ from wizard.cli.text_format import (
     shown_probes,
 )
 from wizard.errors import ChangedError, FirescreenError, HostError, InputError, LockedError, NeededError
+from wizard.plurals import counted
 from wizard.redact import Secret, plain, redact
 
 if TYPE_CHECKING:
