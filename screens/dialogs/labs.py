@@ -130,7 +130,7 @@ class LabsDialog(Dialog[str]):
 def _entry(lab: Lab, mark: Mark | None, *, shut: bool) -> Content:
     """A line: whether it is finished, its title, its steps and how long it takes."""
     words = mark.text if mark else ""
-    title = fit(lab.title, 43)
+    title = fit(lab.title, 41)
     sign = (f"{mark.sign if mark else ' '} ", "bold $success")
     if shut:
         return Content.assemble(sign, title, "practice stack only")

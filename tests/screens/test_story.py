@@ -147,7 +147,7 @@ async def test_a_lab_is_followed_checked_and_done_for_one(app: FirescreenApp, wo
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")
         await pilot.press("l")
-        await until(pilot, "about 15 minutes")
+        await until(pilot, "about 15 min")
         await pilot.press("down", "enter")
         await until(pilot, "About this lab")
         await pilot.press("n")
@@ -179,7 +179,7 @@ async def test_a_lab_asks_before_it_ends_what_was_set_up_on_practice(
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")
         await pilot.press("l")
-        await until(pilot, "about 15 minutes")
+        await until(pilot, "about 15 min")
         await pilot.press("enter")
         await until(pilot, "Start this lab?")
         await pilot.press("enter")
@@ -192,7 +192,7 @@ async def test_a_fault_is_put_in_with_a_key(app: FirescreenApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")
         await pilot.press("l")
-        await until(pilot, "about 15 minutes")
+        await until(pilot, "about 15 min")
         await pilot.press("end", "enter")
         await until(pilot, "About this lab")
         await pilot.press("n")

@@ -65,7 +65,7 @@ class Mark:
     sign: str
     """A check mark for a finished lab, a triangle for one in progress, else a space."""
     text: str
-    """Steps and time, e.g. '2 of 4 steps, about 15 min'."""
+    """Steps and time, e.g. '2 of 4 steps done'."""
 
 
 def marks(folder: Path, labs: tuple[Lab, ...]) -> dict[str, Mark]:
@@ -79,11 +79,11 @@ def marks(folder: Path, labs: tuple[Lab, ...]) -> dict[str, Mark]:
 
 
 def _mark(lab: Lab, known: state.LabState | None, ended: Finished | None) -> Mark:
-    all_steps, about = counted(len(lab.steps), "step"), f"about {counted(lab.minutes, 'minute')}"
+    all_steps = counted(len(lab.steps), "step")
     done = len(known.done) if known is not None else 0
     if 0 < done < len(lab.steps):
-        return Mark("✓" if ended else "▸", f"{done} of {all_steps}, {about}")
+        return Mark("✓" if ended else "▸", f"{done} of {all_steps} done")
     if not ended and not done:
-        return Mark(" ", f"{all_steps}, {about}")
-    took = ended is not None and ended.seconds < _LONGEST and round(ended.seconds / 60)
-    return Mark("✓", f"{all_steps} done" + (f" in {counted(took, 'minute')}" if took else ""))
+        return Mark(" ", f"{all_steps}, about {lab.minutes} min")
+    took = f" in {max(round(ended.seconds / 60), 1)} min" if ended and ended.seconds < _LONGEST else ""
+    return Mark("✓", f"{all_steps} done{took}")
