@@ -14,7 +14,7 @@ import click
 from wizard.cli import output
 from wizard.errors import FirescreenError
 from wizard.model import WORKSPACE, RunService
-from wizard.plurals import counted
+from wizard.plurals import counted as counted  # noqa: PLC0414 - commands take it from here too
 from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
