@@ -112,7 +112,7 @@ class Shown:
 
 def squeezed(text: str) -> str:
     """Without blanks and stars, so that where a line was broken or what is emphasised does not matter."""
-    return re.sub(r"[\s▁▂▃▄▅▆▇█▌▐│*]", "", text)
+    return re.sub(r"[\s▁▂▃▄▅▆▇█▌▐│─╭╮╰╯*]", "", text)
 
 
 def shows(pilot: Pilot[Any], *ends: str) -> Callable[[], bool]:
