@@ -86,7 +86,7 @@ async def test_prometheus_is_preset_too_with_its_cost_and_space_leaves_one_out_a
         await pilot.press("left")
         await pilot.press("space")
         assert protection(app) == {**everything, "prometheus": ""}
-        await until(pilot, "Clients need nothing new.")
+        await until(pilot, "Now, and kept so")
         await pilot.press("space")
         assert protection(app) == {**everything, "prometheus": "tls"}
 
