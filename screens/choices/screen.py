@@ -38,12 +38,12 @@ send a user name and password. With mutual TLS, clients must show a certificate 
 
     TABLE = """\
 Each row is a component: the up and down keys select it, left and right choose its level, '=' gives this level to \
-all components. Space leaves a component out, and takes it in again. The text below says what the level means, and what clients need for it. Tab or Enter goes on to the \
-other questions."""
+all components. Space leaves a component out, and takes it in again. The text below says what the level means, and \
+what clients need for it. Tab or Enter goes on to the other questions."""
 
     CSS = """
     ChoicesPage {
-        #levels { layout: vertical; height: auto; max-height: 62%; display: none; }
+        #levels { layout: vertical; height: auto; max-height: 71%; display: none; }
         #components { height: auto; max-height: 100%; }
         #meaning { height: auto; }
         #answers { height: 1fr; }
@@ -51,7 +51,7 @@ other questions."""
         #form > Field { padding: 0 0 1 0; }
         #buttons { padding: 0; margin: 0 0 1 0; height: auto; }
         &.-wide {
-            #levels { layout: horizontal; min-height: 14; }
+            #levels { layout: horizontal; min-height: 17; }
             #components { height: 100%; }
             #meaning { width: 46; height: 100%; }
         }
@@ -69,7 +69,7 @@ other questions."""
         Binding(
             "equals_sign",
             "all_alike",
-            "Level for all",
+            "Set all",
             key_display="=",
             tooltip="Give this level to all components",
         ),

@@ -68,7 +68,7 @@ and your own answers ('w', at the end)."""
     CSS_PATH = "lab.tcss"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("k", "check", "Check my work"),
+        Binding("k", "check", "Check"),
         Binding("b", "begin", "Break it", tooltip="Put the fault of this step in place"),
         Binding("h", "hint", "Hint"),
         Binding("d", "solve", "Do it for me"),

@@ -112,7 +112,7 @@ async def test_a_stage_that_is_done_is_one_click_away() -> None:
         await pilot.press("s")
         await until(pilot, lambda: isinstance(app.screen, ChoicesPage))
         await until(pilot, "✓ Scan ─  Choose  ─ Plan ─ Apply ─ Verify")
-        await until(pilot, "Level for all")
+        await until(pilot, "Set all")
         await pilot.press("ctrl+s")
         await until(pilot, lambda: isinstance(app.screen, PlanPage))
         text = await until(pilot, "✓ Scan ─ ✓ Choose ─  Plan  ─ Apply ─ Verify")

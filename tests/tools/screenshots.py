@@ -53,7 +53,7 @@ WALK = (
     Stop(("l",), "minutes"),
     Stop(("down", "enter"), "Start this lab?"),
     Stop(("tab", "enter"), "About this lab"),
-    Stop(("n",), "Check my work", "lab"),
+    Stop(("n",), "Hint", "lab"),
 )
 
 
