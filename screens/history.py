@@ -19,8 +19,8 @@ from screens.navigation.runs import ask_to_undo
 from screens.state_styles import RESULT, describe_error, diff, fit, hang, inline, safe
 from screens.widgets.cards import Card, Cards
 from screens.widgets.panel import Panel
-from wizard.redact import redact
 from wizard.plurals import counted
+from wizard.redact import redact
 
 if TYPE_CHECKING:
     from screens.state import ErrorMessage, Notices
