@@ -67,7 +67,6 @@ def ladder(now: str, width: int) -> Content:
     )
     needs = needs if name + reads + gets_in + needs <= width else 0
     cells = ("  level", name), ("reads the traffic", reads), ("accepted", gets_in), ("clients need", needs)
-    cells = ("  level", name), ("reads the traffic", reads), ("accepts", gets_in), ("clients need", needs)
     lines = [Content.styled("".join(fit(*cell) for cell in cells), "$quiet")]
     for each in meanings:
         here = each.name == now
@@ -99,7 +98,6 @@ def meaning(value: str, width: int, *, cost: str = "") -> Content:
     rows = (
         ("Reads the traffic", each.reads, _colour(each.reads)),
         ("Accepted", each.gets_in, _colour(each.gets_in)),
-        ("Accepts", each.gets_in, _colour(each.gets_in)),
         ("Clients need", each.needs, ""),
         *([("Costs", cost, "")] if cost else []),
     )
