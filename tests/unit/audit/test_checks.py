@@ -7,14 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.unit.audit.views import OPEN, SECURED, evidence, found, grafana, host, made, server
 from wizard.audit import CHECKS, check_of
+from wizard.audit.certificate_checks import _warns
 from wizard.audit.report import Check
 from wizard.audit.version_checks import affects
 from wizard.audit.vulnerabilities import VULNERABILITIES
 from wizard.certificates import issue, load
+from wizard.cli import firescreen
 from wizard.components import component
 from wizard.errors import InputError
 from wizard.model import Attempt, Container, Probe, Proxies, ProxyRoute, PublishedPort
@@ -281,3 +284,10 @@ def test_a_client_ca_that_others_have_certificates_of(
     if told:
         assert (some[0].host, some[0].file, some[0].line) == ("srv1", "/etc/x/web.yml", 2)
         assert some[0].step == "secure srv1/node_exporter"
+
+
+def test_firescreens_own_rules_are_seen_as_a_warning() -> None:
+    printed = CliRunner().invoke(firescreen, ["upkeep", "rules"])
+    assert printed.exit_code == 0
+    assert _warns(printed.stdout_bytes)
+    assert not _warns(b"groups:\n  - name: a\n    rules:\n      - alert: Down\n        expr: up == 0\n")
