@@ -156,7 +156,7 @@ def test_a_renewal_that_is_killed_is_ended_well_by_the_next_one(practice: Practi
     assert run(workspace, "apply", "practice", "--yes").returncode == 0
     folder = Path(practice.folder) / "srv1" / "etc" / "node_exporter"
     chance = random.Random(os.environ.get("FIRESCREEN_SEED", "upkeep"))
-    for _ in range(int(os.environ.get("FIRESCREEN_RENEWAL_KILLS", "3"))):
+    for _ in range(int(os.environ.get("FIRESCREEN_RENEWAL_KILLS", "2"))):
         web = (folder / "web.yml").read_bytes()
         age(
             workspace,

@@ -113,7 +113,13 @@ def test_no_pem_marker_tells_what_a_planned_file_is() -> None:
     assert found == []
 
 
-FOUND_ON_HOSTS = ("wizard/engine/inventory.py", "wizard/labs/", "wizard/connections/ssh/")
+FOUND_ON_HOSTS = (
+    "wizard/engine/inventory.py",
+    "wizard/labs/",
+    "wizard/connections/ssh/",
+    "wizard/audit/",
+    "wizard/upkeep/",
+)
 """Where files that were read from a host, and not planned, are sorted by what they hold."""
 
 
