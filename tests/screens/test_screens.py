@@ -279,7 +279,7 @@ async def test_no_colour_still_shows_the_focus(monkeypatch: pytest.MonkeyPatch) 
         chosen, other = styles["Practise   "], styles["History"]
         assert chosen is not None
         assert other is not None
-        assert chosen.bgcolor != other.bgcolor or chosen.reverse != other.reverse
+        assert chosen.reverse != other.reverse or chosen.underline != other.underline
 
 
 async def test_without_root_sudo_is_offered_and_a_no_changes_nothing() -> None:

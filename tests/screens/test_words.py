@@ -81,7 +81,7 @@ async def test_the_manual_is_read_by_keyboard_alone() -> None:
         await until(pilot, "Open manual")
         await pilot.press("m")
         await until(pilot, "Getting started")
-        await pilot.press("down", "down", "down", "enter")
+        await pilot.press("down", "down", "down", "down", "enter")
         await until(pilot, "Manual · Commands")
         await pilot.press(*["pagedown"] * 60)
         await until(pilot, "changes are pending")
