@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from screens.widgets.shell_lines import folded
 from wizard.redact import plain
 
 if TYPE_CHECKING:
@@ -130,14 +131,21 @@ def _diff_style(line: str) -> str:
     return {"+": "$success", "-": "$error", "!": "$warning"}.get(line[:1], "")
 
 
-def commands(lines: Iterable[str]) -> Content:
-    """Commands to type, each behind a coloured prompt; what follows a line end is indented under it."""
-    parts = []
+def commands(lines: Iterable[str], width: int = 0) -> Content:
+    """Commands as they are typed: nothing stands before them, and each line fits the width where one is given."""
+    parts: list[Content] = []
     for line in lines:
-        first, *rest = _lines(line, 4000) or [""]
-        parts.append(Content.assemble(("$ ", "$primary bold"), first))
-        parts.extend(Content(f"  {more}") for more in rest)
+        said = "\n".join(_lines(line))
+        parts += [
+            Content.styled(part, "$quiet" if part.startswith("#") else "$foreground on $panel")
+            for part in (folded(said, width) if width else said.split("\n"))
+        ]
     return Content("\n").join(parts)
+
+
+def shell_note(text: str, width: int) -> Content:
+    """A remark between commands, as a comment of the shell: pasted with them, it does nothing."""
+    return Content.styled("\n".join(folded(f"# {inline(text, 600)}", width)), "$quiet")
 
 
 def _lines(text: str, limit: int = 40_000) -> list[str]:

@@ -22,6 +22,7 @@ from screens.labs.step_text import (
     ending,
     entries,
     is_offered,
+    line_width,
     page_title,
     preparation,
     progress,
@@ -151,14 +152,14 @@ and your own answers ('w', at the end)."""
         self._draw()
 
     def _draw(self) -> None:
-        step = self.step
+        step, width = self.step, line_width(self.query_one("#detail"))
         text, typed = self.query_one("#text", Markdown), self.query_one("#commands", Static)
         if step is not None:
             text.update(f"## {step.title}\n\n{step.text}")
-            typed.update(step_commands(self._session, step, broken=step.id in self._begun))
+            typed.update(step_commands(self._session, step, broken=step.id in self._begun, width=width))
         elif self._at_start:
             text.update(f"## {self._lab.title}\n\n{self._lab.intro}\n\n**n** goes to the first step.")
-            typed.update(preparation(self._session))
+            typed.update(preparation(self._session, width))
         else:
             text.update(ending(self._lab, answers=self._answers))
             typed.update("")
@@ -170,6 +171,10 @@ and your own answers ('w', at the end)."""
         words = Content.assemble(("✓ ", "bold $success"), f"This step is done.{found}")
         self._say(words if done else Content(""))
         self.refresh_bindings()
+
+    def on_resize(self) -> None:
+        """Lines of commands follow the width."""
+        self._draw()
 
     def show_session(self, session: Session) -> None:
         """A scan has ended; the title bar still names the host of the selected step."""
@@ -268,7 +273,6 @@ and your own answers ('w', at the end)."""
     def action_solve(self) -> None:
         """Lets the engine do the step, and shows its log below."""
         step, session = self.step, self._session
-
         if step is None:
             return
 

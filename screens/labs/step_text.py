@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from screens.state_styles import commands, hang, inline, safe
+from screens.state_styles import commands, hang, inline, safe, shell_note
 from screens.widgets.gauge import gauge
 
 if TYPE_CHECKING:
     from collections.abc import Set
     from pathlib import Path
+
+    from textual.widget import Widget
 
     from wizard.labs import CheckResult, Lab, LabSession, LabStep
 
@@ -45,33 +47,37 @@ def page_title(lab: Lab, step: LabStep | None, *, at_start: bool) -> str:
     return f"Step {lab.steps.index(step) + 1} of {len(lab.steps)}"
 
 
-def step_commands(session: LabSession, step: LabStep, *, broken: bool) -> Content:
+def line_width(pane: Widget) -> int:
+    """Columns that a line of commands may have in a pane, which may not be laid out yet."""
+    return (pane.scrollable_content_region.width or pane.app.size.width - 32) - 1
+
+
+def step_commands(session: LabSession, step: LabStep, *, broken: bool, width: int) -> Content:
     """The commands of a step, each part with the terminal that it is for.
 
     Args:
         session: the lab.
         step: one of its steps.
         broken: whether the step's fault is in place; always so where it has none.
+        width: columns that a line may have.
     """
-    parts = (
-        [] if broken else [Content.styled("The fault is not in place yet: 'b' puts it there.", "$warning")]
-    )
+    note = "# The fault is not in place yet: 'b' puts it there."
+    parts = [] if broken else [Content.styled(note, "$warning")]
     for where, lines in step.stretches:
         lead = "On" if session.on_real_hosts else "Type this in"
-        head = Content.styled(f"{lead} {inline(session.terminal(where), 200)}:", "$quiet")
-        parts += [head, commands(lines)]
+        parts += [shell_note(f"{lead} {session.terminal(where)}:", width), commands(lines, width)]
     if answer := session.answer(step.id):
-        parts += [Content.styled("To repair it:", "$quiet"), commands(answer)]
+        parts += [shell_note("To repair it:", width), commands(answer, width)]
     return Content("\n").join(parts)
 
 
-def preparation(session: LabSession) -> Content:
+def preparation(session: LabSession, width: int) -> Content:
     """What a person needs before the first step: which hosts, or how to set up the other terminal."""
     if session.on_real_hosts:
         text = f"On the hosts of {inline(session.where, 200)}. Open a terminal for each of them."
         return Content.styled(text, "$quiet")
-    head = Content.styled("Type this once in the other terminal, so that it finds the programs:", "$quiet")
-    return Content("\n").join([head, commands([_setup_command(session)])])
+    head = shell_note("Type this once in the other terminal, so that it finds the programs:", width)
+    return Content("\n").join([head, commands([_setup_command(session)], width)])
 
 
 def _setup_command(session: LabSession) -> str:

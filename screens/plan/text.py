@@ -10,7 +10,7 @@ from textual.content import Content
 
 from screens.plan.diff_view import DiffOptions, diff_view
 from screens.plan.outline import WHOLE, Line, component_of
-from screens.state_styles import SEVERITY, at, commands, inline, safe
+from screens.state_styles import SEVERITY, at, commands, inline, safe, shell_note
 from screens.widgets.cards import Card
 from wizard.plurals import counted
 
@@ -294,7 +294,7 @@ def tab_text(tab: int, line: Line, plan: Plan, options: DiffOptions) -> Content:
     if tab == 1:
         return differences(steps, options)
     if tab == 2:
-        return manual_commands(steps)
+        return manual_commands(steps, options)
     if line.id == WHOLE:
         return overview(plan)
     return why(steps[0]) if line.is_step else group_text(line, plan)
@@ -311,8 +311,9 @@ def _rest(left: int) -> list[Content]:
     return [Content.styled(words, "$quiet")] if left > 0 else []
 
 
-def manual_commands(steps: tuple[PlannedStep, ...]) -> Content:
-    """The manual commands for the same result, of at most `MOST` steps."""
+def manual_commands(steps: tuple[PlannedStep, ...], options: DiffOptions = USUAL) -> Content:
+    """The manual commands for the same result, of at most `MOST` steps, as they can be typed or pasted."""
+    width = options.width
     parts: list[Content] = []
     for number, step in enumerate(steps):
         lines = [line for change in step.changes for line in change.commands()]
@@ -321,6 +322,6 @@ def manual_commands(steps: tuple[PlannedStep, ...]) -> Content:
         if len(parts) == MOST:
             parts.extend(_rest(len(steps) - number))
             break
-        title = f"# {inline(step.title)}, {at(step.host)}"
-        parts.append(Content.assemble((title, "$quiet"), "\n", commands(lines)))
+        title = shell_note(f"{step.title}, {at(step.host)}", width)
+        parts.append(Content("\n").join([title, commands(lines, width)]))
     return Content("\n\n").join(parts) if parts else Content("This step needs no command.")

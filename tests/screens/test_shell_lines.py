@@ -1,0 +1,49 @@
+"""What is folded to a width does in a real shell what the whole command does."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+
+import pytest
+
+from screens.widgets.shell_lines import folded
+
+LONG = "/root/.local/share/firescreen/practice/srv1/etc/prometheus/tls/node exporter's key.pem"
+COMMANDS = (
+    shlex.join(
+        ["printf", "%s|", "a", LONG, "--web.config.file=" + "x" * 90, "it's", 'say "so"', "$HOME", "a\\b", ""]
+    ),
+    'printf "%s|" "$(printf %s '
+    + "y" * 70
+    + ')" "0x$(printf 12)" "\\"quoted\\" $((1 + 2)) and more words than fit here"',
+    "cat <<'END' | tr a b\nshort\n\n  indented 'quoted' $HOME \\\nEND",
+    "tr a b <<'END'\n" + "subjectAltName = DNS:a.example.net, " * 6 + '\n  it\'s "so" $HOME `date` \\\n\nEND',
+    "tr \\\n  a \\\n  b <<'END'\n"
+    + "a line that is too long for any of the widths, " * 3
+    + "\nEND\nprintf done",
+    """printf 'user = "%s"' "$(printf %s ' """
+    + "q" * 90
+    + """ ' | sed 's/[\\\\"]/\\\\&/g')" 'and "more" in single quotes'""",
+    "{ printf one; printf two\n} | tr o 0 && printf '%s\\n' " + " ".join(["word"] * 40),
+    "printf %s \\\n  " + "z" * 60 + " \\\n  -end",
+    "# a comment that is longer than the width, so that it stands in several lines of its own\nprintf done",
+    "printf '%s\\n' one\nprintf '%s\\n' two",
+)
+
+
+def said(script: str) -> str:
+    return subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, timeout=30).stdout
+
+
+@pytest.mark.parametrize("width", [24, 42, 76])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_folded_commands_do_the_same(command: str, width: int) -> None:
+    lines = folded(command, width)
+    assert max(map(len, lines)) <= width
+    assert said("\n".join(lines)) == said(command)
+
+
+def test_what_fits_stays_as_it_is() -> None:
+    short = "install -m 0600 /dev/stdin x <<'END'\nkey: 1\nEND"
+    assert folded(short, 60) == short.split("\n")
