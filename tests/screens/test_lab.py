@@ -17,6 +17,8 @@ from textual.widgets import OptionList
 
 from screens.app import make_app
 from screens.labs.screen import LabPage
+from screens.labs.step_text import line_width
+from screens.widgets.shell_lines import folded
 from tests.screens.helpers import QuietEngine, drawn, engine, until
 from wizard import labs
 from wizard.labs import CheckResult, Lab, LabSession, classroom
@@ -128,6 +130,11 @@ def right_pane(pilot: Pilot[Any]) -> str:
     return "\n".join(line[region.x : region.right] for line in lines)
 
 
+def as_folded(pilot: Pilot[Any], command: str) -> str:
+    """A command as it stands in the right pane, squeezed."""
+    return squeezed("\n".join(folded(command, line_width(pilot.app.screen.query_one("#detail")))))
+
+
 async def read_through(pilot: Pilot[Any]) -> str:
     """All that can be seen of the step in hand by paging down."""
     detail = pilot.app.screen.query_one("#detail", VerticalScroll)
@@ -165,7 +172,7 @@ async def test_every_line_stands_whole_in_80_columns_and_commands_are_copied_who
     session = Shown(lab)
     # As wide as a small terminal and higher than any page, so that one frame shows all of a step.
     async with opened(session, height=150) as pilot:
-        await until(pilot, lambda: squeezed(str(session.shell_file)) in squeezed(right_pane(pilot)))
+        await until(pilot, lambda: as_folded(pilot, f". {session.shell_file}") in squeezed(right_pane(pilot)))
         seen = squeezed(right_pane(pilot))
         assert [line for line in written(session.lab.intro) if line not in seen] == []
         page = cast(LabPage, pilot.app.screen)
@@ -174,10 +181,10 @@ async def test_every_line_stands_whole_in_80_columns_and_commands_are_copied_who
             assert page.step is step
             typed = (*step.commands, *step.answer)
             assert pilot.app.clipboard == "\n".join(typed) + "\n"
-            await until(pilot, shows(pilot, written(step.text)[-1], squeezed(typed[-1])))
+            await until(pilot, shows(pilot, written(step.text)[-1], as_folded(pilot, typed[-1])))
             seen = squeezed(right_pane(pilot))
             assert [line for line in written(step.text) if line not in seen] == [], step.id
-            assert [command for command in typed if squeezed(command) not in seen] == [], step.id
+            assert [command for command in typed if as_folded(pilot, command) not in seen] == [], step.id
             assert page.query_one("#detail", VerticalScroll).max_scroll_y == 0, "the frame shows all of it"
             width = page.query_one("#detail", VerticalScroll).content_size.width
             for hint in step.hints:
@@ -195,7 +202,7 @@ async def test_a_long_step_is_read_to_its_end_at_80x24_with_one_key() -> None:
         await until(pilot, lambda: pilot.app.screen.query_one("#detail").max_scroll_y > 24)
         seen = await read_through(pilot)
         assert [line for line in written(step.text) if line not in seen] == []
-        assert [command for command in step.commands if squeezed(command) not in seen] == []
+        assert [command for command in step.commands if as_folded(pilot, command) not in seen] == []
 
 
 async def test_all_labs_are_listed_at_80x24_and_the_one_in_hand_says_what_it_is_about() -> None:
