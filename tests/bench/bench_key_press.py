@@ -35,7 +35,7 @@ _ESCAPE = re.compile(
 )
 _MODE_QUERY = re.compile(rb"\x1b\[\?(\d+)\$p")
 HELP = b"The steps of the plan:"
-HOME_HELP = b"The table shows what runs and how it answers"
+HOME_HELP = b"This screen changes nothing"
 """A line of the first screen's help."""
 
 
@@ -114,17 +114,17 @@ def one_round() -> tuple[list[float], list[float]]:
             terminal.press(b"s", b"new level", b"Leave it empty")
             terminal.press(b"\x13", b"Nothing has been written yet")
             terminal.press(b"a", b"Apply this plan?")
-            terminal.press(b"\r", "✓".encode())  # the first step is done: the apply runs
+            terminal.press(b"\r", b"Applying")  # the apply has begun
             busy: list[float] = []
             while len(busy) < 20:
                 waited = terminal.press(b"?", HELP, unless=b"Each row is a client")
                 if not waited:
                     break  # the run was over before the key came
                 busy.append(waited)
-                if b"verified" in terminal.back():
+                if b"Clients and components" in terminal.back():
                     break
             else:
-                terminal.press(b"", b"verified")
+                terminal.press(b"", b"Clients and components")
             terminal.settle(0.5)
             for _ in range(2):  # from the verification, or from a dialog over it, back to the first screen
                 terminal.back()
