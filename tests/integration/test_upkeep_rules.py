@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.integration.whole_stand import Whole, until
+from wizard import practice as practice_stack
 from wizard.cli import firescreen
 from wizard.config_files.prometheus.rule_files import add_rule_file, rule_files
 from wizard.engine import Engine
@@ -61,6 +62,7 @@ def test_a_real_prometheus_has_the_rules_until_the_undo(practice: PracticeStack)
         return json.loads(ended.stdout)
 
     assert run("apply", "practice", "--yes")["ok"]
+    stand.now = {each.name: each.protect for each in practice_stack.stack(workspace).components}
     config = Path(practice.folder) / "prometheus" / "etc" / "prometheus" / "prometheus.yml"
     before = config.read_bytes()
     preview = RUNNER.invoke(
