@@ -60,7 +60,7 @@ async def test_secure_prove_undo_by_keyboard(app: FirescreenApp, workspace: Path
         await until(pilot, "Password")
         await pilot.press("ctrl+s")
         plan = await until(pilot, "Nothing has been written yet")
-        assert "restarts 2 services" in plan
+        assert "2 restarts" in plan
         assert files(workspace) == before, "a plan writes nothing"
 
         await pilot.press("3")
