@@ -61,7 +61,7 @@ file and line; 'd' again shows the run. 'm' takes what is there now as the verif
     CSS = """
     HistoryPage #panes { height: 1fr; }
     HistoryPage #runs { width: 40%; min-width: 41; max-width: 64; }
-    HistoryPage #list { height: 1fr; padding: 0; }
+    HistoryPage #list { height: 1fr; padding: 0; scrollbar-gutter: stable; }
     HistoryPage #run { width: 1fr; }
     HistoryPage #detail { height: 1fr; scrollbar-gutter: stable; }
     HistoryPage #text { height: auto; }
@@ -115,7 +115,7 @@ file and line; 'd' again shows the run. 'm' takes what is there now as the verif
         self.query_one(Cards).cards = _cards(records)
         self.query_one("#runs", Panel).set_subtitle("newest first" if len(records) > 1 else "")
         listed = self.query_one("#list", OptionList)
-        width = max(listed.content_size.width - 2, 30)
+        width = max(listed.scrollable_content_region.width - 2, 30)
         listed.set_options(Option(_entry(record, width)) for record in records)
         if records:
             listed.highlighted = next((at for at, each in enumerate(records) if each.run == selected), 0)

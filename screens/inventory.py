@@ -52,7 +52,7 @@ hash of a password; Prometheus reads the password from a file that only it can r
     InventoryPage #panes { height: 1fr; }
     InventoryPage #found { height: 1fr; width: 1fr; }
     InventoryPage #head { height: 1; padding: 0 1; color: $quiet; }
-    InventoryPage #list { height: 1fr; padding: 0; }
+    InventoryPage #list { height: 1fr; padding: 0; scrollbar-gutter: stable; }
     InventoryPage #detail { height: 10; }
     InventoryPage #text { height: auto; }
     InventoryPage #none { height: auto; display: none; }
@@ -134,7 +134,7 @@ hash of a password; Prometheus reads the password from a file that only it can r
             self.query_one("#count", Static).update(_NONE)
             return
         listed = self.query_one("#list", OptionList)
-        room = max(listed.content_size.width - 2, 40)
+        room = max(listed.scrollable_content_region.width - 2, 40)
         self.query_one("#head", Static).update(_columns(room, "kind", "for", "host") + "  valid for")
         at = listed.highlighted or 0
         listed.set_options(Option(_line(room, one)) for one in self._found)

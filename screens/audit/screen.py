@@ -58,7 +58,7 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
     AuditPage #score { height: auto; }
     AuditPage #panes { height: 1fr; }
     AuditPage #findings { height: 1fr; width: 1fr; }
-    AuditPage #list { height: 1fr; padding: 0; }
+    AuditPage #list { height: 1fr; padding: 0; scrollbar-gutter: stable; }
     AuditPage #detail { height: 11; }
     AuditPage #text { height: auto; }
     AuditPage.-wide #panes { layout: horizontal; }
@@ -176,7 +176,7 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
         from wizard.audit import AuditFinding
 
         listed = self.query_one("#list", OptionList)
-        width = max(listed.content_size.width - 2, 40)
+        width = max(listed.scrollable_content_region.width - 2, 40)
         at = listed.highlighted or 0
         listed.set_options(
             Option(finding_line(row, width) if isinstance(row, AuditFinding) else unseen_line(row, width))
