@@ -60,7 +60,7 @@ async def test_a_typed_password_is_on_no_picture(practice: PracticeStack) -> Non
     found = re.search(r"\$2[aby]\$\d\d\$(\S{53})", web)
     assert found is not None
     keys = [path.read_text().splitlines()[1] for path in workspace.rglob("*.key")]
-    assert len(keys) == 2
+    assert len(keys) == 3
     assert len(pictures) == 7
     for picture in pictures:
         assert len(picture) > 500
