@@ -326,14 +326,15 @@ def test_a_plan_is_made_applied_and_undone_from_what_was_found(
     assert len(engine.verify(stack)) == len(plan.probes)
 
 
-def test_what_is_proposed_depends_on_who_else_connects(pair: Site) -> None:
+def test_the_recommended_protection_is_proposed_for_all_that_is_found(pair: Site) -> None:
     found = proposed(
         [pair.service("srv1"), pair.service("srv1", "alertmanager"), pair.service("prom", "prometheus")]
     )
+    recommended = ("tls", "basic_auth")
     assert {each.name: each.protect for each in found} == {
-        "node_exporter": ("tls", "basic_auth"),
-        "alertmanager": (),
-        "prometheus": (),
+        "node_exporter": recommended,
+        "alertmanager": recommended,
+        "prometheus": recommended,
     }
     assert proposed(()) == ()
 
