@@ -172,7 +172,7 @@ async def test_from_the_key_to_hosts_in_hand(far: FarEngine, size: tuple[int, in
         assert stack.hosts[0].become == "sudo"
         assert {one.name: one.protect for one in stack.components} == {
             "node_exporter": ("tls", "basic_auth"),
-            "pushgateway": (),
+            "pushgateway": ("tls", "basic_auth"),
         }
         kept = far.workspace.root / "stack.yaml"
         await until(pilot, kept.exists)

@@ -60,7 +60,7 @@ async def test_a_pack_is_shown_then_added_by_keyboard_alone(pack: Path, tmp_path
         assert "[@click=app.quit]a key[/] [red]of[/red]" in seen and "$ ls '[red]x'" in seen
         assert not (tmp_path / "w" / "packs").exists(), "nothing is kept before the yes"
         await pilot.press("left", "enter")
-        await until(pilot, "10 minutes, 2 steps")
+        await until(pilot, "2 steps, about 10 min")
         assert "[@click=app.quit]a key" in drawn(pilot)
     assert packs.names(quiet.workspace) == {"my-pack": ("open-key",)}
 

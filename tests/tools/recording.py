@@ -41,7 +41,7 @@ WALK = (
     ("Nothing has been written", "a"),
     ("Apply this plan", "\r"),
     ("Prometheus reports", "\x1b"),
-    ("1 of 2 components", ""),
+    ("All components are secured", ""),
 )
 """The text that is waited for, and the key that is pressed then."""
 GROUND, TEXT = "#121212", "#e0e0e0"

@@ -37,6 +37,8 @@ class Stop:
     keys: tuple[str, ...]
     text: str
     picture: str = ""
+    until: str = ""
+    """A key that is pressed again and again until the text is there: to a step, however many are before it."""
 
 
 WALK = (
@@ -44,7 +46,7 @@ WALK = (
     Stop((), "components are unprotected", "home"),
     Stop(("s",), "TLS + password", "choices"),
     Stop(("ctrl+s",), "Nothing has been written"),
-    Stop(("n",) * 9, "Switch Prometheus to https"),
+    Stop((), "Switch Prometheus to https", until="n"),
     Stop(("2",), "unchanged lines", "plan"),
     Stop(("a",), "Apply this plan"),
     Stop(("enter",), "waiting until", "run"),
@@ -72,6 +74,8 @@ async def visit(pilot: Pilot[int], stop: Stop) -> None:
     while stop.text not in text:
         if time.monotonic() > deadline:
             raise SystemExit(f"screenshots: '{stop.text}' never appeared; the screen shows:\n{text}")
+        if stop.until:
+            await pilot.press(stop.until)
         await pilot.pause(0.1)
         svg, text = drawn(pilot)
     if stop.picture:
