@@ -157,6 +157,7 @@ def test_each_lab_begins_on_its_own_and_the_last_step_done_for_me_does_what_is_m
     before = snapshot(engine.workspace.practice)
     secrets = engine.workspace.users / "prometheus.password"
     events: list[Event] = []
+    session.hint("close")
 
     outcome = session.solve("close", events.append)
 
@@ -164,7 +165,6 @@ def test_each_lab_begins_on_its_own_and_the_last_step_done_for_me_does_what_is_m
     assert session.check("close", patience=PATIENCE).ok
     assert session.current is None, "every step before it counts as done"
     assert [event.kind for event in events].count("finished") == 1
-    session.hint("close")
     report = session.report()
     assert report.stat().st_mode & 0o777 == 0o600
     text = report.read_text()

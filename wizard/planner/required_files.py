@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from urllib.parse import urlsplit
 
@@ -132,6 +132,8 @@ def _stack_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
         paths += _own_files(client.own)
         wanted[WORKSPACE].append(layout.trust_copy(facts, layout.as_server(client)))
         wanted.setdefault(client.host.spec.name, []).extend(paths)
+    for host, path in _web_configurations(stack, facts):
+        wanted.setdefault(host, []).append(path)
     return {host: tuple(dict.fromkeys(paths)) for host, paths in wanted.items()}
 
 
@@ -151,6 +153,15 @@ def _stack_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
         folders += server.flag_folders
         wanted.setdefault(server.spec.host, []).extend(folders)
     return {host: tuple(dict.fromkeys(paths)) for host, paths in wanted.items()}
+
+
+def _web_configurations(stack: Stack, facts: Facts) -> Iterator[tuple[str, str]]:
+    """Host and path of each that is in use: behind a client certificate nothing else says whether a password is asked."""
+    for component in stack.components:
+        host = facts.hosts.get(component.host)
+        service = host.service(component.name, component.unit) if host else None
+        if service is not None and service.web_config and service.container is None:
+            yield component.host, service.web_config
 
 
 def _named_in_web_config(server: Server) -> list[str]:
