@@ -242,15 +242,28 @@ class Docker:
         self.stop()
         self._start()
 
-    def _start(self) -> None:
+    def engine_environment(self) -> dict[str, str]:
+        """What the daemon and its tools, iptables among them, need to be found and to run."""
         engine, *libraries = (packages(names, ENGINE_SUITE) for names in _ENGINE)
         tools = self.folder / "engine"
         tools.mkdir(exist_ok=True)
-        (self.folder / "daemon.json").write_text("{}\n")
         for name in ("iptables", "ip6tables", "iptables-save", "iptables-restore"):
             _link(tools / name, engine / "usr/sbin/xtables-nft-multi")
-        path = f"{engine / 'usr/sbin'}:{engine / 'usr/bin'}:{tools}:{os.environ['PATH']}"
         found = [folder for root in (engine, *libraries) for folder in root.glob("*/**/*-linux-gnu*")]
+        return {
+            **os.environ,
+            "PATH": f"{engine / 'usr/sbin'}:{engine / 'usr/bin'}:{tools}:{os.environ['PATH']}",
+            "LD_LIBRARY_PATH": ":".join(map(str, found)),
+            "XTABLES_LIBDIR": str(next(engine.glob("usr/lib/*/xtables"))),
+        }
+
+    def _start(self) -> None:
+        engine = packages(_ENGINE[0], ENGINE_SUITE)
+        (self.folder / "daemon.json").write_text("{}\n")
+        # A daemon that has to enable forwarding drops all that is forwarded but its own: also what hosts in this network
+        # send to each other through its bridge.
+        forwarding = "echo 1 >/proc/sys/net/ipv4/ip_forward"
+        subprocess.run([*self.network.enter, "sh", "-c", forwarding], check=True)
         with (self.folder / "log").open("ab") as log:
             self._daemon = subprocess.Popen(
                 [
@@ -263,12 +276,7 @@ class Docker:
                     *("--pidfile", str(self.folder / "pid"), "--storage-driver", "overlay2"),
                     *("--group", "root", "--shutdown-timeout", "5"),
                 ],
-                env={
-                    **os.environ,
-                    "PATH": path,
-                    "LD_LIBRARY_PATH": ":".join(map(str, found)),
-                    "XTABLES_LIBDIR": str(next(engine.glob("usr/lib/*/xtables"))),
-                },
+                env=self.engine_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,16 @@ def test_every_component_runs_as_root_too(docker: Docker, component: str) -> Non
         assert json.loads(docker.docker("inspect", name))[0]["State"]["Running"]
     finally:
         docker.docker("rm", "-f", "-v", name)
+
+
+def test_hosts_in_the_network_still_reach_each_other(docker: Docker, network: Network) -> None:
+    """A daemon that enables forwarding itself drops what it does not know, also on the hosts' bridge."""
+    said = subprocess.run(
+        [*network.enter, "iptables", "-S", "FORWARD"],
+        env=docker.engine_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "-P FORWARD ACCEPT" in said
+    assert "DOCKER-USER" in said, "it is the daemon's table that was read"
