@@ -28,6 +28,7 @@ hosts:
 """
 
 
+@pytest.mark.matrix
 def test_an_open_stack_and_a_secured_one(run: Run, practice: PracticeStack, tmp_path: Path) -> None:
     found = run("audit", "practice", "--json")
     assert found.returncode == 3
@@ -60,6 +61,7 @@ def test_an_open_stack_and_a_secured_one(run: Run, practice: PracticeStack, tmp_
     assert [each["ruleId"] for each in results if "suppressions" not in each] == ["CRT-06"]
 
 
+@pytest.mark.matrix
 def test_a_host_that_is_away_leaves_the_document_whole(run: Run, tmp_path: Path, free_port: int) -> None:
     stack = tmp_path / "stack.yaml"
     stack.write_text(
