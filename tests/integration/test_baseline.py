@@ -94,6 +94,7 @@ def job(name: str, target: str, *lines: str) -> str:
     return f"  - job_name: {name}\n{more}    static_configs: [{{targets: ['{target}']}}]\n"
 
 
+@pytest.mark.matrix
 def test_a_target_that_the_plan_does_not_know_breaks_and_the_run_is_rolled_back(hand: Hand) -> None:
     with relay(hand.node) as other:
         more_jobs(hand, job("other-way", other))
@@ -151,6 +152,7 @@ def test_what_was_down_for_a_reason_that_the_run_is_to_cure_must_come_up(hand: H
     assert all(each.ok for each in outcome.attempts)
 
 
+@pytest.mark.matrix
 def test_verification_that_is_left_for_later_is_completed_by_verify(hand: Hand) -> None:
     with relay(hand.node) as other:
         hand.job("    scrape_interval: 20s\n")

@@ -101,7 +101,7 @@ def _labels(program: str, folder: Path, content: bytes, count: int) -> list[dict
     raise AssertionError(found)
 
 
-@pytest.mark.parametrize("suite", ["bookworm", "sid"])
+@pytest.mark.parametrize("suite", [pytest.param("bookworm", marks=pytest.mark.matrix), "sid"])
 @pytest.mark.parametrize("name", SHARED)
 def test_a_divided_job_keeps_the_labels_of_its_targets(
     name: str, suite: str, cache: Path, tmp_path: Path

@@ -15,5 +15,6 @@ def test_by_hand(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -
     play_all(tmp_path, cache, monkeypatch, suite="trixie", by_hand=True)
 
 
+@pytest.mark.matrix
 def test_done_for_you(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     play_all(tmp_path, cache, monkeypatch, suite="trixie", by_hand=False)
