@@ -78,7 +78,8 @@ and a blackbox_exporter."""
     ]
 
     def __init__(self) -> None:
-        super().__init__()
+        # Set from the start: a class that comes later has the whole page styled anew before its first frame.
+        super().__init__(classes="-empty")
         self._menu: tuple[str, ...] = ()
         self._drawn: object = None
         self._exposures: tuple[Exposure, ...] = ()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
-from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
@@ -15,31 +13,21 @@ _TITLE = 40
 """Characters of a run's title that are named."""
 
 
-class NoticeBar(Vertical):
+class NoticeBar(Static):
     """A line for each notice, with the key that acts on it; without notices it takes no room."""
 
     DEFAULT_CSS = """
-    NoticeBar { height: auto; }
-    NoticeBar Static { height: auto; padding: 0 2; display: none; background: $panel; &.-on { display: block; } }
+    NoticeBar { height: auto; padding: 0 2; display: none; background: $panel; &.-on { display: block; } }
     """
 
     class Pressed(Message):
         """The notice of an interrupted run was clicked."""
 
-    def compose(self) -> ComposeResult:
-        """The lines."""
-        yield Static("", id="interrupted", markup=False)
-        yield Static("", id="practice", markup=False)
-
     def show(self, notices: Notices, session: Session) -> None:
-        """Draws what is to be said now."""
-        for name, words in (
-            ("#interrupted", interrupted_words(notices)),
-            ("#practice", practice_words(notices, session)),
-        ):
-            line = self.query_one(name, Static)
-            line.update(words)
-            line.set_class(bool(words), "-on")
+        """Draws what is to be said now, a line each."""
+        lines = [words for words in (interrupted_words(notices), practice_words(notices, session)) if words]
+        self.update(Content("\n").join(lines))
+        self.set_class(bool(lines), "-on")
 
     def on_click(self) -> None:
         """The same as the key."""
