@@ -58,6 +58,7 @@ class FirescreenApp(Wizard):
 
     TITLE = "Firescreen"
     CSS_PATH = "app.tcss"
+    RUNNING_CSS = Path(__file__).with_name("running.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", show=False, priority=True),
         Binding("ctrl+p", "command_palette", "Commands", show=False),
@@ -156,6 +157,9 @@ class FirescreenApp(Wizard):
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
+        # For the pages that open while the engine is at work: read as they open, it would make keys wait.
+        self.stylesheet.read(self.RUNNING_CSS)
+        self.stylesheet.parse()
         self._check_size(self.size.width, self.size.height)
         if self._first_practice:
             self.stack_session.practise()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class HostTable(ScrollView, can_focus=True):
     """Lists hosts, failures first; one of them is selected and stays so wherever its line moves to.
 
-    Its style is in `app.tcss`.
+    Its style is in `running.tcss`.
     """
 
     ALLOW_SELECT = False

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ProgressPanel(Panel):
-    """Redraws what differs, at most ten times a second. Its style is in `app.tcss`."""
+    """Redraws what differs, at most ten times a second. Its style is in `running.tcss`."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 class RunPage(Page):
     """Follows a run, and stops, repeats or undoes it."""
 
+    CSS_PATH = "../running.tcss"
     PLACE = "Apply"
     STAGE = Stage.APPLY
     HELP = """\

@@ -33,7 +33,7 @@ class _Line:
 
 
 class StepList(ScrollView, can_focus=True):
-    """Lists steps; one of them can be selected, to read its log. Its style is in `app.tcss`."""
+    """Lists steps; one of them can be selected, to read its log. Its style is in `running.tcss`."""
 
     ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -47,6 +47,7 @@ _NO_UPS = Content.styled("Nothing yet: Prometheus says it with its next scrape."
 class VerificationPage(Page):
     """Shows the probes of the last run and their outcomes."""
 
+    CSS_PATH = "../running.tcss"
     PLACE = "Verification"
     STAGE = Stage.VERIFY
     HELP = """\
