@@ -52,7 +52,7 @@ WALK = (
     Stop(("enter",), "waiting until", "run"),
     Stop((), "Verify again", "verification"),
     Stop(("escape",), "TLS + password", "closed"),
-    Stop(("l",), "minutes"),
+    Stop(("l",), "about 25 min"),
     Stop(("down", "enter"), "Start this lab?"),
     Stop(("tab", "enter"), "About this lab"),
     Stop(("n",), "Hint", "lab"),
