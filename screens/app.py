@@ -58,7 +58,6 @@ class FirescreenApp(Wizard):
 
     TITLE = "Firescreen"
     CSS_PATH = "app.tcss"
-    RUNNING_CSS = Path(__file__).with_name("running.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", show=False, priority=True),
         Binding("ctrl+p", "command_palette", "Commands", show=False),
@@ -157,9 +156,7 @@ class FirescreenApp(Wizard):
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
-        # For the pages that open while the engine is at work: read as they open, it would make keys wait.
-        self.stylesheet.read(self.RUNNING_CSS)
-        self.stylesheet.parse()
+        self.read_running_styles()
         self._check_size(self.size.width, self.size.height)
         if self._first_practice:
             self.stack_session.practise()
@@ -397,8 +394,7 @@ def make_app(
 def run(*, stack: Path | None, practice: bool, workspace: Path | None) -> int:
     """Opens the wizard on this terminal and returns the exit code."""
     app = make_app(stack=stack, practice=practice, workspace=workspace)
-    if app.console.color_system == "standard":
-        for theme in themes.OWN_16:
-            app.register_theme(theme)
+    for theme in themes.OWN_16 if app.console.color_system == "standard" else ():
+        app.register_theme(theme)
     code = app.run()
     return app.return_code or code or 0

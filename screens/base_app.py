@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from textual.app import App
@@ -55,6 +56,11 @@ class BaseApp(App[int]):
                 closing the wizard does not wait for it either.
         """
         raise NotImplementedError
+
+    def read_running_styles(self) -> None:
+        """Reads the styles of the pages that open while the engine is at work: read as they open, keys would wait."""
+        self.stylesheet.read(Path(__file__).with_name("running.tcss"))
+        self.stylesheet.parse()
 
     def show_error(self, error: ErrorMessage) -> None:
         """Shows an error in a dialog."""

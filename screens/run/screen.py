@@ -395,7 +395,5 @@ or the verification fails; this screen then says what failed, where, and what to
 
     def action_back(self) -> None:
         """Closes the box, or goes home."""
-        if self.has_class("-aside"):
-            self._put_aside()
-            return
-        self.firescreen.go_home()
+        leave = self._put_aside if self.has_class("-aside") else self.firescreen.go_home
+        leave()
