@@ -153,6 +153,7 @@ what clients need for it. Tab or Enter goes on to the other questions."""
                     question, self._known(question), why="" if question.why == said else question.why
                 )
                 await (form.mount(field, after=before) if before else form.mount(field, before=0))
+            field.show_warning(question.warning)
             before = field
         self._label_more(len(questions) - len(visible))
         self.refresh_bindings()

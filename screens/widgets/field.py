@@ -49,6 +49,7 @@ class Field(Vertical):
         .why { color: $quiet; height: auto; }
         .wrong { color: $error; height: auto; display: none; }
         &.-wrong .wrong { display: block; }
+        .warning { color: $warning; height: auto; display: none; &.-on { display: block; } }
         .again { display: none; margin: 1 0 0 0; &.-on { display: block; } }
         .hint { color: $quiet; height: auto; display: none; &.-on { display: block; } }
         Input { height: 1; border: none; padding: 0 1; background: $panel; width: 1fr; max-width: 90; }
@@ -96,6 +97,7 @@ class Field(Vertical):
                 classes="secret" if self.question.kind == "password" else None,
             )
         yield Static("", classes="wrong", markup=False)
+        yield Static("", classes="warning", markup=False)
         if self.question.kind == "password":
             yield Static("", classes="hint", markup=False)
             yield _Text(password=True, placeholder="type it again", classes="again secret")
@@ -106,6 +108,12 @@ class Field(Vertical):
         """Shows what is wrong with the answer; '' takes it away."""
         self.query_one(".wrong", Static).update(Content.assemble("✗ ", safe(what, 400)))
         self.set_class(bool(what), "-wrong")
+
+    def show_warning(self, what: str) -> None:
+        """Shows what the answer would break, though it can be used; '' takes it away."""
+        warning = self.query_one(".warning", Static)
+        warning.update(Content.assemble("! ", safe(what, 400)))
+        warning.set_class(bool(what), "-on")
 
     @property
     def wrong(self) -> bool:

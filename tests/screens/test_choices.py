@@ -15,9 +15,13 @@ from screens.choices.level_table import LevelTable, _window
 from screens.choices.levels import SHORT, LevelRow
 from screens.state_styles import protection_label
 from screens.widgets.choice import Choice
+from screens.widgets.field import Field
 from screens.widgets.level_meanings import LADDER, MEANINGS, meaning
 from tests.screens import whole
 from tests.screens.helpers import drawn, engine, until
+from tests.unit.planner.test_identity import site
+from wizard.engine import Scan
+from wizard.model import Stack
 
 WAYS = (("", "keep as is"), ("tls", "TLS"), ("tls+basic_auth", "TLS + password"))
 
@@ -220,3 +224,31 @@ def test_the_window_follows_the_row_in_hand() -> None:
     assert _window(9, 10, 4, 0) == 6
     assert _window(5, 10, 4, 6) == 5
     assert _window(9, 10, 4, 9) == 6, "no room is wasted below"
+
+
+async def test_a_name_that_a_client_uses_is_missed_beside_its_field_and_in_the_plan() -> None:
+    stack, known = site("node1:9100", on="node1")
+    found = Scan(
+        stack=stack,
+        facts=known,
+        exposures=whole.exposures()[:1],
+        findings=(),
+    )
+
+    class Site(whole.WholeEngine):
+        def scan(self, stack: Stack | None = None, **_: object) -> Scan:
+            return replace(found, stack=stack or found.stack)
+
+    app = make_app(build=engine(Site()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "unprotected")
+        await pilot.press("s")
+        await until(pilot, lambda: any(each.question.kind == "names" for each in app.screen.query(Field)))
+        field = next(each for each in app.screen.query(Field) if each.question.kind == "names")
+        field.enter()
+        assert "without that name" not in drawn(pilot)
+        await pilot.press("ctrl+u", *"else.example.org")
+        await until(pilot, lambda: "! Prometheus on monitor (job site) connects to node1" in drawn(pilot))
+        assert not field.wrong, "it can be used all the same"
+        await pilot.press(*" node1")
+        await until(pilot, lambda: "without that name" not in drawn(pilot))

@@ -222,6 +222,8 @@ class Question:
     priority: Literal["high", "low"] = "high"
     cost: str = ""
     """Of the protection of a component: what is interrupted, and who else then needs credentials."""
+    warning: str = ""
+    """What the present answer would break, in one sentence; it can be used all the same."""
 
     @property
     def key(self) -> str:

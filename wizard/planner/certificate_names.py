@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from wizard import endpoints
-from wizard.model import Facts, Stack
+from wizard.certificates.go.hostnames import matches_name
+from wizard.components import component as find_component
+from wizard.model import Facts, Finding, Stack
 from wizard.planner import paths
 from wizard.planner.client_endpoints import Place
 from wizard.planner.client_facts import Client
 from wizard.planner.paths import LOOPBACK
 from wizard.planner.server_facts import Server
+from wizard.redact import plain
 
 
 def certificate_names(stack: Stack, facts: Facts, server: Server) -> tuple[str, ...]:
@@ -47,16 +50,59 @@ def needed_names(stack: Stack, facts: Facts, server: Server) -> tuple[str, ...]:
     """
     if server.spec.names:
         return server.spec.names
-    found: dict[str, None] = {}
+    return tuple(_used_names(stack, facts, server)) or (_bare(server.address),)
+
+
+def missing_names(stack: Stack, facts: Facts, server: Server) -> dict[str, str]:
+    """The names that clients connect with and that the person has left out of the certificate, with who uses each.
+
+    A client rejects a certificate that does not hold the name that it connects with: the verification would fail.
+    """
+    if not server.spec.names or server.spec.files.cert_file or stack.certificates.issued_by == "files":
+        return {}
+    used = _used_names(stack, facts, server)
+    held = tuple(map(endpoints.canonical, server.spec.names))
+    return {
+        name: client
+        for name, client in used.items()
+        if endpoints.canonical(name) not in held and not any(matches_name(each, name) for each in held)
+    }
+
+
+def missing_name_findings(stack: Stack, facts: Facts, servers: Sequence[Server]) -> tuple[Finding, ...]:
+    """What a plan says of them, before anything is written."""
+    return tuple(
+        Finding(
+            severity="warning",
+            id="name-missing",
+            host=server.spec.host,
+            component=server.spec.name,
+            instance=server.spec.unit,
+            what=f"{client} connects to {server.title} as {plain(name)}, which its certificate will not name",
+            why="A client rejects a certificate without the name that it connects with: the verification will fail.",
+            remediation=f"Add {plain(name)} to the names of {server.title}",
+        )
+        for server in servers
+        for name, client in missing_names(stack, facts, server).items()
+    )
+
+
+def _used_names(stack: Stack, facts: Facts, server: Server) -> dict[str, str]:
+    """The names that clients check the server's certificate for, each with the first client that does."""
+    found: dict[str, str] = {}
     scrapers = paths.scrapers(stack, facts)
     clients = (*scrapers, *paths.probers(stack, facts))
     for scraper in scrapers:
         for place in scraper.places():
             asked = [address for address in place.addresses if scraper.means(address, server)]
             name = place.tls.get("server_name")  # checked in place of the address
-            found |= dict.fromkeys([endpoints.canonical(name)] if asked and name else map(_bare, asked))
-            found |= _probed(clients, place, server)
-    return tuple(found) or (_bare(server.address),)
+            used = [endpoints.canonical(name)] if asked and name else map(_bare, asked)
+            title = (
+                f"{find_component(scraper.component).title} on {scraper.host.spec.name} ({plain(place.how)})"
+            )
+            for each in (*used, *_probed(clients, place, server)):
+                found.setdefault(each, title)
+    return found
 
 
 def _probed(clients: Sequence[Client], place: Place, server: Server) -> dict[str, None]:

@@ -23,6 +23,7 @@ from wizard.model import (
 from wizard.planner import (
     blackbox,
     broken_clients,
+    certificate_names,
     command_line_tools,
     credentials,
     gaps,
@@ -131,6 +132,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         arrows=trust_graph.arrows((*targets, *ends.onlookers.targets)),
         warnings=(
             *broken_clients.findings(broken, stack),
+            *certificate_names.missing_name_findings(stack, facts, paths.servers(stack, facts)),
             *plan_warnings.of_unreachable_hosts(facts),
             *plan_warnings.of_clocks(facts),
             *shared_configurations.unnamed(stack, facts),

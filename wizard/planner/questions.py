@@ -12,7 +12,9 @@ from wizard.config_files import web_config
 from wizard.model import BrokenClient, ComponentSpec, Facts, Question, RateLimit, Setting, Stack
 from wizard.planner import paths
 from wizard.planner.broken_clients import broken_clients
-from wizard.planner.certificate_names import certificate_names
+from wizard.planner.certificate_names import certificate_names, missing_names
+from wizard.planner.server_facts import Server
+from wizard.redact import plain
 
 LEVELS: tuple[tuple[str, str, str], ...] = (
     ("", "keep as is", "Nothing about it is changed."),
@@ -91,12 +93,24 @@ def questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
                 ),
                 kind="names",
                 default=" ".join(certificate_names(stack, facts, server)),
+                warning=_left_out(stack, facts, server),
             )
         )
     asked += _certificate_questions(stack)
     for component in protected:
         asked += _tuning_questions(stack, facts, component)
     return tuple(asked)
+
+
+def _left_out(stack: Stack, facts: Facts, server: Server) -> str:
+    """Which clients would reject a certificate with these names; '' for none."""
+    missing = missing_names(stack, facts, server)
+    if not missing:
+        return ""
+    client = next(iter(missing.values()))
+    return (
+        f"{client} connects to {plain(' and '.join(missing))}: without that name it rejects the certificate"
+    )
 
 
 def _broken_question(stack: Stack, client: BrokenClient) -> Question:

@@ -7,11 +7,14 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.planner import planned
+from tests.unit.planner.test_identity import site
 from wizard import planner
 from wizard.errors import InputError
 from wizard.model import (
+    Answers,
     CertificateSpec,
     Facts,
+    Finding,
     Proxies,
     ProxyRoute,
     Question,
@@ -228,3 +231,38 @@ def test_an_answer_about_certificates_is_kept(
 def test_certificates_that_cannot_be_are_refused(stack: Stack, name: str, value: str) -> None:
     with pytest.raises(InputError):
         planner.answer(stack, Setting("certificates", name), value)
+
+
+def test_a_name_that_a_client_uses_is_missed_in_its_question_and_in_the_plan() -> None:
+    stack, facts = site("node1:9100", on="node1")
+    setting = Setting("components", "names", "node1/node_exporter")
+
+    def named(value: str) -> tuple[Question, list[Finding]]:
+        answered = planner.answer(stack, setting, value)
+        question = next(each for each in planner.questions(answered, facts) if each.setting == setting)
+        plan = planner.plan(answered, facts, Answers())
+        return question, [each for each in plan.warnings if each.id == "name-missing"]
+
+    fine, none = named("node1 else.example.org")
+    assert not fine.warning and not none
+    short, (finding,) = named("else.example.org")
+    assert short.warning.startswith("Prometheus on monitor (job site) connects to node1")
+    assert finding.where == "node1/node_exporter"
+    assert "job site" in finding.what
+    assert finding.remediation == "Add node1 to the names of node_exporter"
+
+
+@pytest.mark.parametrize(
+    ("names", "missing"),
+    [
+        ("*.example.org NODE1", ""),
+        ("node1 *.example.net", "node1.example.org"),
+        ("*.example.org", "node1"),
+    ],
+)
+def test_a_wildcard_and_another_spelling_hold_a_name(names: str, missing: str) -> None:
+    stack, facts = site("Node1.example.org.:9100", "node1:9100", on="node1")
+    setting = Setting("components", "names", "node1/node_exporter")
+    answered = planner.answer(stack, setting, names)
+    warning = next(each for each in planner.questions(answered, facts) if each.setting == setting).warning
+    assert f"connects to {missing}:" in warning if missing else not warning
