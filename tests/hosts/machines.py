@@ -194,6 +194,7 @@ class Machine:
         programs: which of `PROGRAMS` it has; the others are not on its disk.
         bound: files of this machine that it sees, read-only: path here -> path there.
         label: what it is called from outside, where two hosts of one name are up; at most 12 signs.
+        system_calls: those that it may make beside what systemd-nspawn allows.
     """
 
     def __init__(
@@ -205,6 +206,7 @@ class Machine:
         programs: Sequence[str] = ("prometheus", "node_exporter"),
         bound: dict[str, str] | None = None,
         label: str = "",
+        system_calls: Sequence[str] = (),
     ) -> None:
         self.suite = suite
         self.name = name
@@ -212,6 +214,7 @@ class Machine:
         self.network = network
         self.programs = tuple(programs)
         self._bound = {str(bases.PROJECT): f"{bases.HOME}/source"} | (bound or {})
+        self._system_calls = " ".join(system_calls)
         self.address = network.address(name)
         self._folder = Path(tempfile.mkdtemp(prefix=f"firescreen-{os.getpid()}-{self.label}-"))
         self.root = self._folder / "root"
@@ -376,6 +379,7 @@ class Machine:
                     *("-D", str(self.root), "-b", "-M", self.label, f"--hostname={self.name}"),
                     f"--network-bridge={BRIDGE}",
                     *("--console=pipe", "--resolv-conf=off", "--timezone=off"),
+                    *([f"--system-call-filter={self._system_calls}"] if self._system_calls else ()),
                     *(f"--bind-ro={here}:{there}" for here, there in self._bound.items()),
                 ],
                 stdin=subprocess.DEVNULL,

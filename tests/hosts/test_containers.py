@@ -15,7 +15,11 @@ import pytest
 from docker_stand import Docker
 from machines import Network
 
+from wizard.engine import container_addresses
+from wizard.engine.hosts import Hosts
+from wizard.model import Facts, HostFacts, HostSpec, Probe
 from wizard.service_managers import docker_discovery, docker_run
+from wizard.workspace import Workspace
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 
@@ -339,3 +343,92 @@ def test_the_docker_run_of_a_container_makes_its_like(docker: Docker, tmp_path: 
         for name in ("lone", "lone-before"):
             with suppress(RuntimeError):
                 docker.docker("rm", "-f", "-v", name)
+
+
+CLOSED = """\
+services:
+  prometheus:
+    image: {prometheus}
+    volumes: ["./prometheus:/etc/prometheus"]
+    ports: ["127.0.0.1:9090:9090"]
+  exporter:
+    image: {exporter}
+  push:
+    image: {push}
+"""
+
+
+def test_what_publishes_no_port_is_verified_at_the_address_of_its_container(
+    docker: Docker, network: Network, tmp_path: Path
+) -> None:
+    images = {
+        "prometheus": docker.image("prometheus"),
+        "exporter": docker.image("node_exporter"),
+        "push": docker.image("pushgateway"),
+    }
+    stack = STACK + "  - {host: here, name: pushgateway, protect: [tls, basic_auth], service: docker}\n"
+    with project(docker, network, tmp_path, "sid") as mine:
+        mine.write(CLOSED.format(**images), SCRAPE.format(target="exporter:9100"), stack)
+        mine.up(9090)
+        files, shape = mine.files(), mine.shape()
+        seen = mine.scan(code=3)
+        assert {each["state"] for each in seen.values()} == {"open"}
+        assert seen["node_exporter"]["address"].endswith(":9100")
+        done = mine.run("apply", str(mine.stack), "--yes", "--json")
+        assert done["state"] == "proven"
+        assert {each["component"] for each in done["probes"]} == {
+            "node_exporter",
+            "prometheus",
+            "pushgateway",
+        }
+        assert mine.run("plan", str(mine.stack), "--json")["changes"] == []
+        (certificate,) = (mine.folder / "firescreen-push").glob("*.crt")
+        told = subprocess.run(
+            ["openssl", "x509", "-in", certificate, "-noout", "-ext", "subjectAltName"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert "DNS:push" in told
+        assert seen["pushgateway"]["address"].partition(":")[0] not in told
+        mine.run("undo", "--yes")
+        assert mine.files() == files
+        assert mine.shape() == shape
+
+
+def test_a_container_with_another_address_is_probed_there(
+    docker: Docker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Docker may do when it makes one anew; here it is attached again, with an address that was asked for."""
+    for name, value in docker.environment().items():
+        monkeypatch.setenv(name, value)
+    docker.docker("network", "create", "--subnet", "10.77.0.0/24", "moving")
+    try:
+        docker.docker("run", "-d", "--name", "moved", "--network", "moving", docker.image("node_exporter"))
+        spec = HostSpec(name="here", connect="local")
+        with Hosts(Workspace(tmp_path), (spec,)) as hosts:
+            service = next(
+                each
+                for each in docker_discovery.discover(hosts.connection("here"), ())
+                if each.unit == "moved"
+            )
+            assert service.listen == "10.77.0.2:9100"
+            facts = Facts(hosts={"here": HostFacts(spec=spec, services=(service,))})
+            probe = Probe(
+                id="x",
+                host="here",
+                component="node_exporter",
+                name="x",
+                client="x",
+                expect="200",
+                url="https://10.77.0.2:9100/metrics",
+                server_name="moved",
+            )
+            assert container_addresses.current([probe], facts, hosts) == [probe]
+            docker.docker("network", "disconnect", "moving", "moved")
+            docker.docker("network", "connect", "--ip", "10.77.0.9", "moving", "moved")
+            (now,) = container_addresses.current([probe], facts, hosts)
+            assert (now.url, now.server_name) == ("https://10.77.0.9:9100/metrics", "moved")
+    finally:
+        docker.docker("rm", "-f", "-v", "moved")
+        docker.docker("network", "rm", "moving")

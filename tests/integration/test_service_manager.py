@@ -115,6 +115,9 @@ class Toy:
     def reload(self, connection: Connection, service: Service, *, ask: Ask | None = None) -> None:
         raise ServiceError("it knows no reload", where="toy", todo="Restart it.")
 
+    def address(self, connection: Connection, service: Service) -> str:
+        return service.listen
+
     def is_active(self, connection: Connection, service: Service) -> bool:
         return self.child is not None and self.child.poll() is None
 

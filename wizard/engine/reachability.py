@@ -45,6 +45,8 @@ def seen_from_here(service: Service, way: Way, dial: Callable[[Forward, float], 
         service = replace(service, listen=sockets.reached(open_to_all))
     host, _, port = service.listen.rpartition(":")
     enclosed = not open_to_all if service.sockets else _is_enclosed(service.flag("web.listen-address"))
+    if service.container is not None and not service.container.is_reachable:
+        enclosed = True  # a network of containers is its own host's
     # What is reached by a loopback address itself is this machine, or forwarded by other means.
     near = not enclosed or is_loopback(way.address)
     found = service

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from wizard import planner
-from wizard.engine import findings, journal_reader, verification
+from wizard.engine import container_addresses, findings, journal_reader, verification
 from wizard.engine.executor import Executor
 from wizard.engine.hosts import Hosts
 from wizard.engine.journal import Journal
@@ -155,7 +155,7 @@ class Rollout:
         ]
         self._since = findings.turned(target)
         found = verification.run_probes(
-            asked,
+            container_addresses.current(asked, self._plan.facts, self._hosts),
             run=self._log.run,
             emit=self._emit,
             cancel=self._cancel,

@@ -188,6 +188,8 @@ def _asked(connection: Connection, service: Service) -> Callable[[float], bool] 
     host = service.listen.rpartition(":")[0].strip("[]")
     if service.forward is not None or not service.listen:
         return None
+    if service.container is not None and not service.container.is_reachable:
+        return None  # the address of a container that is made anew may be another
     here = connection.is_local or _is_far(service)
     if not here or host == "::1" or find_component(service.component).asks_others:
         return None  # Prometheus answers while it still reads

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 _EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
@@ -113,6 +114,11 @@ class Container:
         return not self.has_own_network or any(each.inside == self.inside_port for each in self.published)
 
     @property
+    def own_names(self) -> tuple[str, ...]:
+        """Its names in its networks: service, aliases, container name; () in the host's network and Docker's own."""
+        return self._best_first(alias for network in self.networks for alias in network.aliases)
+
+    @property
     def is_root(self) -> bool:
         """Whether its main process runs as root on the host."""
         return self.uid == 0
@@ -146,13 +152,18 @@ class Container:
     def names_in(self, other: Container) -> tuple[str, ...]:
         """The names and addresses by which another container reaches this one through a network of both."""
         shared = {each.name for each in other.networks}
-        found: dict[str, None] = {}
+        found: list[str] = []
         for network in self.networks:
             if network.name in shared:
-                found |= dict.fromkeys((*network.aliases, network.address))
+                found += network.aliases
+        found += [each.address for each in self.networks if each.name in shared]
         if other.name == self.name:
-            found |= dict.fromkeys(("localhost", "127.0.0.1"))
-        return tuple(each for each in found if each)
+            found += ["localhost", "127.0.0.1"]
+        return self._best_first(filter(None, found))
+
+    def _best_first(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Each once; the service's name, which stays whatever the container is called, before all."""
+        return tuple(sorted(dict.fromkeys(names), key=lambda name: name != self.service))
 
 
 def _within(path: str, folder: str) -> bool:

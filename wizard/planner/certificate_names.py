@@ -34,7 +34,7 @@ def certificate_names(stack: Stack, facts: Facts, server: Server) -> tuple[str, 
             if asked and place.tls.get("server_name"):
                 found[endpoints.canonical(place.tls["server_name"])] = None
             found |= _probed(clients, place, server)
-    address = _bare(server.address)
+    address = endpoints.canonical(own_name(server))
     practice = server.host.spec.connect == "practice"
     for name in (address, server.host.spec.address, server.spec.host if practice else "", *server.host.names):
         if name and not (practice and name in LOOPBACK):
@@ -50,7 +50,7 @@ def needed_names(stack: Stack, facts: Facts, server: Server) -> tuple[str, ...]:
     """
     if server.spec.names:
         return server.spec.names
-    return tuple(_used_names(stack, facts, server)) or (_bare(server.address),)
+    return tuple(_used_names(stack, facts, server)) or (endpoints.canonical(own_name(server)),)
 
 
 def missing_names(stack: Stack, facts: Facts, server: Server) -> dict[str, str]:
@@ -103,6 +103,17 @@ def _used_names(stack: Stack, facts: Facts, server: Server) -> dict[str, str]:
             for each in (*used, *_probed(clients, place, server)):
                 found.setdefault(each, title)
     return found
+
+
+def own_name(server: Server) -> str:
+    """The name or address of a server that nobody's configuration names.
+
+    Of a container that publishes no port, its name in its network: its address may be another when it is made anew.
+    """
+    box = server.service.container
+    if box is not None and not box.is_reachable:
+        return next(iter(box.own_names), box.name)
+    return _bare(server.address)
 
 
 def _probed(clients: Sequence[Client], place: Place, server: Server) -> dict[str, None]:

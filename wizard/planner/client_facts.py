@@ -122,6 +122,11 @@ class Client(Participant):
         own = identity.Listener(self.host, self.service)
         return container_names.means(self.service, own, address, server.listener, scheme=scheme)
 
+    def target_of(self, server: Server) -> str:
+        """host:port by which this client is to scrape a server that it does not scrape yet."""
+        own = identity.Listener(self.host, self.service)
+        return container_names.target(self.service, own, server.listener, server.address)
+
     @property
     def config_kind(self) -> ContentKind:
         """What its configuration is."""

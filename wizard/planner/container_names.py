@@ -40,6 +40,29 @@ def means(asker: Service, own: Listener, address: str, server: Listener, *, sche
     return identity.means(own.host, address, server, scheme=scheme)
 
 
+def target(asker: Service, own: Listener, server: Listener, usual: str) -> str:
+    """host:port by which a component is to scrape a server: one in a container uses the names of its networks.
+
+    Args:
+        asker: the component; in a container or not.
+        own: where it listens itself: tells its host.
+        server: where the server listens.
+        usual: host:port as this machine has it.
+    """
+    mine, theirs = asker.container, server.service.container
+    if mine is None or not mine.has_own_network or own.host.spec.name != server.host.spec.name:
+        return usual
+    port = endpoints.split(usual)[1]
+    if theirs is not None and theirs.has_own_network:
+        shared = next(iter(theirs.names_in(mine)), "")
+        if shared:
+            return f"{shared}:{theirs.inside_port}"
+        port = next((each.port for each in theirs.published if each.inside == theirs.inside_port), port)
+    gateway = next((name for name, _ in mine.extra_hosts if leads_to_host(mine, name)), "")
+    gateway = gateway or next((each.gateway for each in mine.networks if each.gateway), "")
+    return f"{gateway}:{port}" if gateway else usual
+
+
 def leads_to_host(box: Container, host: str) -> bool:
     """Whether a name or address, used in a container, is its host's."""
     given = {

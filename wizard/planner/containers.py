@@ -24,11 +24,11 @@ def refuse_unchangeable(service: Service) -> None:
             where=service.key,
             todo=f"Correct that, or leave {service.key} unprotected in the stack (protect: [])",
         )
-    if not box.is_reachable:
+    if not box.is_reachable and not service.listen:
         port = box.inside_port
         raise InputError(
-            f"container {box.name} publishes no port for {service.component}: its address changes when it is made anew, so "
-            "that it could not be verified",
+            f"container {box.name} publishes no port for {service.component} and has no address of its own, so that it "
+            "could not be verified",
             where=service.key,
             todo=f'Publish it on this host alone (ports: ["127.0.0.1:{port}:{port}"] in its Compose file), then plan again',
         )

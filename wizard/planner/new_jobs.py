@@ -88,7 +88,9 @@ def add(texts: Mapping[str, bytes], client: Client, servers: Sequence[Server]) -
         taken = {place.name for place in client.places(found) if place.kind == "job"}
         name = free_name(component, f"{component}-{server.spec.host}", taken)
         with located(client.host.spec.name, path):
-            found[path] = scrape.add_job(found[path], job=name, target=server.address, scheme="https")
+            found[path] = scrape.add_job(
+                found[path], job=name, target=client.target_of(server), scheme="https"
+            )
     return found
 
 

@@ -15,6 +15,7 @@ from wizard.components import component as find_component
 from wizard.model import Facts, Probe, Service, Stack
 from wizard.planner import paths
 from wizard.planner.blackbox import Probing
+from wizard.planner.certificate_names import own_name
 from wizard.planner.client import Target
 from wizard.planner.client_authentication import STRICT, VERIFYING
 from wizard.planner.client_facts import Client
@@ -52,6 +53,12 @@ def _asked_for(server: Server, address: str, tls: Mapping[str, str]) -> tuple[st
     return endpoints.joined(host, port), name
 
 
+def _by_itself(server: Server) -> tuple[str, str]:
+    """As `_asked_for`, of a server that no Prometheus names."""
+    box = server.service.container
+    return server.address, "" if box is None or box.is_reachable else own_name(server)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inquiry:
     """The probes of the servers of one plan."""
@@ -74,7 +81,7 @@ class Inquiry:
         return tuple(
             probe
             for plan in self.servers.values()
-            for probe in self._of(plan, *named.get(plan.server.key, (plan.server.address, "")))
+            for probe in self._of(plan, *named.get(plan.server.key, _by_itself(plan.server)))
         )
 
     def _of(self, plan: ServerPlan, place: str, server_name: str) -> list[Probe]:

@@ -100,6 +100,10 @@ class ServiceManager(Protocol):
         """Whether it runs now."""
         ...
 
+    def address(self, connection: Connection, service: Service) -> str:
+        """address:port where its host reaches it now: as `Service.listen`, where that does not change with a restart."""
+        ...
+
     def logs(self, connection: Connection, service: Service, lines: int = 20) -> tuple[str, ...]:
         """The last lines of its log, oldest first, harmless to show; () where nobody keeps them."""
         ...

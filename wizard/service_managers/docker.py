@@ -96,6 +96,10 @@ class Docker:
         state = _state(connection, _box(service).name).get("State", {})
         return bool(state.get("Running")) and not state.get("Restarting")
 
+    def address(self, connection: Connection, service: Service) -> str:
+        """See `address`."""
+        return address(connection, service)
+
     def logs(self, connection: Connection, service: Service, lines: int = 20) -> tuple[str, ...]:
         """The last lines of what the container wrote."""
         return _log(connection, _box(service).name, lines)
@@ -109,6 +113,16 @@ class Docker:
         if mounted_file(service):
             return up, f"docker restart {shlex.quote(box.name)}"
         return up, f"docker kill --signal=HUP {shlex.quote(box.name)}"
+
+
+def address(connection: Connection, service: Service) -> str:
+    """Of one that publishes no port: its container's own address, which Docker may give anew with the container."""
+    box = service.container
+    if box is None or box.is_reachable:
+        return service.listen
+    networks = _state(connection, box.name).get("NetworkSettings", {}).get("Networks") or {}
+    found = next((str(one["IPAddress"]) for one in networks.values() if one.get("IPAddress")), "")
+    return f"{found}:{box.inside_port}" if found else service.listen
 
 
 def mounted_file(service: Service) -> bool:

@@ -28,6 +28,10 @@ class FlagFiles:
         """See `base.ServiceManager.described`; as it is."""
         return service
 
+    def address(self, connection: Connection, service: Service) -> str:
+        """See `base.ServiceManager.address`; as it was found: a restart does not change it."""
+        return service.listen
+
     def set_flag(
         self, service: Service, *, wanted: Mapping[str, str], current: FileState | None
     ) -> FileState:

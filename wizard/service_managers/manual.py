@@ -14,7 +14,7 @@ from wizard.components import Component, component
 from wizard.config_files.shell_syntax import with_flag
 from wizard.connections.base import Connection
 from wizard.model import MANUAL, Service, Supervision
-from wizard.service_managers import docker_run, powershell
+from wizard.service_managers import docker, docker_run, powershell
 from wizard.service_managers.base import Answers, Ask
 from wizard.service_managers.flags import FlagFiles
 from wizard.service_managers.process_list import Process
@@ -191,6 +191,10 @@ class Manual(FlagFiles):
     def discover(self, connection: Connection, running: tuple[Process, ...]) -> tuple[Service, ...]:
         """None: what no other manager knows is found by its process."""
         return ()
+
+    def address(self, connection: Connection, service: Service) -> str:
+        """Of a container, where it is reached now: a person has made it anew."""
+        return docker.address(connection, service)
 
     def restart(self, connection: Connection, service: Service, *, answers: Answers | None = None) -> None:
         """Nothing: a person does it."""

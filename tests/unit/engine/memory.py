@@ -262,6 +262,9 @@ class MemoryManager:
         """Unless it is down."""
         return (service.host, service.unit) not in self.down
 
+    def address(self, connection: Connection, service: Service) -> str:
+        return service.listen
+
     def logs(self, connection: Connection, service: Service, lines: int = 20) -> tuple[str, ...]:
         """One line."""
         return (f"{service.unit} says hello",)

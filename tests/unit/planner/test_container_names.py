@@ -14,7 +14,7 @@ from wizard.model import (
     PublishedPort,
     Service,
 )
-from wizard.planner.container_names import means
+from wizard.planner.container_names import means, target
 from wizard.planner.identity import Listener
 
 NET = ContainerNetwork("mon", "172.18.0.3", "172.18.0.1", ("exporter", "mon-exporter-1"))
@@ -135,3 +135,28 @@ def test_a_container_of_the_hosts_network_asks_as_the_host_does() -> None:
     asker = replace(PROMETHEUS, container=replace(box, network_mode="host", networks=()))
     known = host(asker, ON_HOST)
     assert means(asker, Listener(known, asker), "localhost:9100", Listener(known, ON_HOST))
+
+
+def test_a_new_job_has_the_address_that_counts_inside_of_the_container() -> None:
+    here = host(EXPORTER, PROMETHEUS, ON_HOST)
+    own = Listener(here, PROMETHEUS)
+
+    def asked(server: Service, asker: Service = PROMETHEUS) -> str:
+        return target(asker, own, Listener(here, server), server.listen)
+
+    assert asked(EXPORTER) == "exporter:9100"
+    assert asked(PROMETHEUS) == "prometheus:9090"
+    assert asked(ON_HOST) == "host.docker.internal:9100"
+    assert asked(EXPORTER, ON_HOST) == "127.0.0.1:19100"
+    alone = replace(EXPORTER.container, networks=())  # type: ignore[type-var]
+    assert asked(replace(EXPORTER, container=alone)) == "host.docker.internal:19100"
+    closed = replace(PROMETHEUS, container=replace(PROMETHEUS.container, extra_hosts=()))  # type: ignore[type-var]
+    assert asked(ON_HOST, closed) == "172.18.0.1:9100"
+    far = Listener(replace(here, spec=HostSpec(name="srv2", connect="ssh")), ON_HOST)
+    assert target(PROMETHEUS, own, far, "192.0.2.9:9100") == "192.0.2.9:9100"
+
+
+def test_what_publishes_no_port_is_named_as_in_its_network() -> None:
+    closed = replace(EXPORTER, container=replace(EXPORTER.container, published=()))  # type: ignore[type-var]
+    assert closed.container is not None and not closed.container.is_reachable
+    assert closed.container.own_names == ("exporter", "mon-exporter-1")

@@ -35,7 +35,10 @@ def test_what_is_published_or_in_the_hosts_network_is_changed() -> None:
     ("service", "said"),
     [
         (replace(SERVICE, container=replace(BOX, unchangeable="does not run")), "does not run"),
-        (replace(SERVICE, container=replace(BOX, published=())), "publishes no port"),
+        (
+            replace(SERVICE, container=replace(BOX, published=())),
+            "publishes no port for node_exporter and has no",
+        ),
         (
             replace(
                 SERVICE,

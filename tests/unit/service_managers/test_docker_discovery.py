@@ -94,7 +94,7 @@ def test_paths_lead_through_the_nearest_mount() -> None:
 def test_names_count_in_networks_that_both_are_in() -> None:
     other = Container(name="a", image="x", networks=(ContainerNetwork("mon_default"),))
     stranger = Container(name="b", image="x", networks=(ContainerNetwork("else"),))
-    assert box().names_in(other) == ("mon-prometheus-1", "prometheus", "172.18.0.3")
+    assert box().names_in(other) == ("prometheus", "mon-prometheus-1", "172.18.0.3")
     assert box().names_in(stranger) == ()
     assert "localhost" in box().names_in(box())
 
