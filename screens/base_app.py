@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias, TypeVar
 
 from textual.app import App
+from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 
 from screens.run_state import RunState
@@ -26,6 +27,12 @@ Subject: TypeAlias = "MapView | Probe | LabSession | None"
 class BaseApp(App[int]):
     """What the wizard's app offers to everything below the pages."""
 
+    # At once: without priority, Tab goes through the focused widget first, and who types on without a pause types there.
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "focus_next", show=False, priority=True),
+        Binding("shift+tab", "focus_previous", show=False, priority=True),
+    ]
+
     session: reactive[Session] = reactive(Session(busy="scanning this machine…"), always_update=True)
     run_state: reactive[RunState] = reactive(RunState())
     hosts: reactive[tuple[HostEntry, ...]] = reactive(())
@@ -33,6 +40,10 @@ class BaseApp(App[int]):
     client: EngineClient
     leaving: bool = False
     """Whether the wizard is being closed: the pages lose their widgets one after the other."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A page that is not complete yet has nowhere to move the focus: it keeps Tab with the other keys."""
+        return not (action.startswith("focus_") and self.screen.has_class("-waiting"))
 
     def ask(
         self,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, VerticalScroll
+from textual.events import Key
 from textual.widgets import Static
 
 from screens.base_screen import Page, keys_of
@@ -89,6 +90,9 @@ what clients need for it. Tab or Enter goes on to the other questions."""
         self._meanings: dict[str, str] = {}
         self._all = False
         self._round = 0
+        self.add_class("-waiting")
+        self._early: list[Key] = []
+        """What was typed before the fields were there."""
 
     def body(self) -> ComposeResult:
         """The levels with what the selected one means, and the form."""
@@ -109,6 +113,28 @@ what clients need for it. Tab or Enter goes on to the other questions."""
             self.app.pop_screen()
             return
         self._ask_again()
+
+    def on_key(self, event: Key) -> None:
+        """Keeps what is typed until the fields are there; Escape leaves at once."""
+        if self.has_class("-waiting") and event.key != "escape":
+            event.stop()
+            self._early.append(event)
+
+    def _type_early_keys(self) -> None:
+        """Puts the focus where it belongs, then types what was typed meanwhile."""
+        self.remove_class("-waiting")
+        self._focus_first()
+        early, self._early = self._early, []
+        for event in early:
+            self.app.post_message(Key(event.key, event.character))
+
+    def _focus_first(self) -> None:
+        if self.query(LevelTable):
+            self.query_one(LevelTable).focus()
+        elif self.query(Field):
+            self.query(Field).first().enter()
+        else:
+            self.query_one("#next").focus()
 
     def _ask_again(self) -> None:
         session, client = self.firescreen.session, self.firescreen.client
@@ -157,13 +183,11 @@ what clients need for it. Tab or Enter goes on to the other questions."""
             before = field
         self._label_more(len(questions) - len(visible))
         self.refresh_bindings()
-        if self.focused is None:
-            if self.query(LevelTable):
-                self.query_one(LevelTable).focus()
-            elif visible:
-                self.query(Field).first().enter()
-            else:
-                self.query_one("#next").focus()
+        if self.has_class("-waiting"):
+            # Behind the keys that wait for this page already.
+            self.call_later(self._type_early_keys)
+        elif self.focused is None:
+            self._focus_first()
 
     def _known(self, question: Question) -> str:
         """What was typed before, or the default."""

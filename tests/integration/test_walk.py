@@ -1,4 +1,5 @@
-"""A new user's walk in a real terminal (tmux), by keyboard alone: secured, verified, undone. It counts keys."""
+"""A new user's walk in a real terminal (tmux), by keyboard alone: from a clone to a verified stack, to another password,
+and back. It counts keys."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ PATIENCE = 150.0
 """Seconds for a text to appear; processors may be busy."""
 MOST_TO_FIRST, MOST_TO_WHOLE = 10, 14
 """Keys from the first frame to a verified exporter, and to the verified whole practice stack."""
+PASSWORD = "seven-otters-by-the-weir"
 
 
 class Terminal:
@@ -62,24 +65,47 @@ class Terminal:
         self.keys += len(keys)
         self._call("send-keys", *keys)
 
+    def type(self, text: str) -> None:
+        """Types a text; how many letters it has is the person's own choice."""
+        self._call("send-keys", "-l", text)
+
     def close(self) -> None:
         """Ends the window and its server."""
         subprocess.run([*self._tmux, "kill-server"], timeout=30, check=False, capture_output=True)
 
 
-@pytest.fixture(params=[(80, 24), (120, 40)], ids=["80x24", "120x40"])
-def terminal(request: pytest.FixtureRequest, tmp_path: Path, cache: Path) -> Iterator[Terminal]:
-    """The wizard in a new workspace; its practice stack ends with the test."""
+SIZES = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+
+
+@contextmanager
+def opened(
+    tmp_path: Path, cache: Path, size: tuple[int, int], *, clone: Path | None = None
+) -> Iterator[Terminal]:
+    """The wizard in a new workspace; its practice stack ends with the test.
+
+    Args:
+        clone: a clone to start it from with `make run`; None for the code under test.
+    """
     workspace = tmp_path / "workspace"
     argv = [sys.executable, "-m", "screens", "--workspace", str(workspace)]
-    window = Terminal(
-        tmp_path, request.param, argv, {"FIRESCREEN_CACHE": str(cache), "TERM": "xterm-256color"}
-    )
+    if clone is not None:
+        argv = ["make", "-C", str(clone), "run", f"ARGS=--workspace {workspace}"]
+    window = Terminal(tmp_path, size, argv, {"FIRESCREEN_CACHE": str(cache), "TERM": "xterm-256color"})
     try:
         yield window
     finally:
         window.close()
         practice_stack.down(workspace, remove=True)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh clone of what is committed, which nothing has set up yet."""
+    folder = tmp_path_factory.mktemp("clone") / "firescreen"
+    source = f"file://{Path(__file__).parents[2]}"
+    git = ["git", "-c", "safe.directory=*", "clone", "--quiet", "--depth", "1", source, str(folder)]
+    subprocess.run(git, check=True, timeout=60)
+    return folder
 
 
 def secured(window: Terminal, practise: str) -> None:
@@ -97,22 +123,81 @@ def secured(window: Terminal, practise: str) -> None:
     window.until("✓ verified")
 
 
-def test_from_nothing_to_a_verified_exporter_and_back(terminal: Terminal, tmp_path: Path) -> None:
-    folder = tmp_path / "workspace" / "practice"
-    secured(terminal, "p")
-    print(f"{terminal.keys} keys to the first verified exporter")
-    assert terminal.keys <= MOST_TO_FIRST
-    terminal.press("u")
-    terminal.until("Undo this run?")
-    terminal.press("Enter")
-    terminal.until("Every file is as it was")
-    web_configs = [path for path in folder.rglob("web.yml") if path.is_file()]
+def rotated(window: Terminal, password: str) -> None:
+    """From a verified stack to one with another password, typed right behind Tab."""
+    window.press("Escape")
+    window.until("All components are secured")
+    window.press("s")
+    window.until("Certificates, names and users")
+    window.press("Tab")
+    window.type(password)
+    window.until("●●●● strong")
+    window.press("C-s")
+    window.until("Add the new password")
+    window.press("a")
+    window.until("Apply this plan?")
+    window.press("Enter")
+    window.until("✓ verified")
+
+
+def undone(window: Terminal) -> None:
+    """Undoes the run whose verification is shown."""
+    window.press("u")
+    window.until("Undo this run?")
+    window.press("Enter")
+    window.until("Every file is as it was")
+
+
+def status(workspace: Path, password: str) -> str:
+    """What node_exporter of the practice stack answers to curl with that password."""
+    known = practice_stack.status(workspace)
+    assert known is not None
+    host = known.host("srv1")
+    ca = workspace / "ca" / "ca.crt"
+    request = f'user = "prometheus:{password}"\n'
+    argv = ["curl", "-sS", "-K", "-", "--cacert", str(ca), "-o", "/dev/null", "-w", "%{http_code}"]
+    argv.append(f"https://{host.address}:{host.port}/metrics")
+    ended = subprocess.run(argv, input=request, capture_output=True, text=True, timeout=30, check=False)
+    return ended.stdout + ended.stderr
+
+
+@SIZES
+@pytest.mark.timeout(600)
+def test_from_a_fresh_clone_to_a_verified_exporter_to_another_password_and_back(
+    size: tuple[int, int], tmp_path: Path, cache: Path, clone: Path
+) -> None:
+    workspace = tmp_path / "workspace"
+    with opened(tmp_path, cache, size, clone=clone) as terminal:
+        secured(terminal, "p")
+        print(f"{terminal.keys} keys to the first verified exporter")
+        assert terminal.keys <= MOST_TO_FIRST
+        first = (workspace / "users" / "prometheus.password").read_text().strip()
+        assert status(workspace, first) == "200"
+        rotated(terminal, PASSWORD)
+        print(f"{terminal.keys} keys to the other password, without its letters")
+        assert (status(workspace, PASSWORD), status(workspace, first)) == ("200", "401")
+        undone(terminal)
+        assert (status(workspace, PASSWORD), status(workspace, first)) == ("401", "200")
+
+
+@SIZES
+def test_from_nothing_to_a_verified_exporter_and_back(
+    size: tuple[int, int], tmp_path: Path, cache: Path
+) -> None:
+    with opened(tmp_path, cache, size) as terminal:
+        secured(terminal, "p")
+        undone(terminal)
+    web_configs = [path for path in (tmp_path / "workspace").rglob("web.yml") if path.is_file()]
     assert web_configs == []
 
 
-def test_from_nothing_to_the_whole_practice_stack_verified(terminal: Terminal) -> None:
-    secured(terminal, "w")
-    print(f"{terminal.keys} keys to the whole practice stack")
-    assert terminal.keys <= MOST_TO_WHOLE
-    terminal.press("Escape")
-    terminal.until("All components are secured")
+@SIZES
+def test_from_nothing_to_the_whole_practice_stack_verified(
+    size: tuple[int, int], tmp_path: Path, cache: Path
+) -> None:
+    with opened(tmp_path, cache, size) as terminal:
+        secured(terminal, "w")
+        print(f"{terminal.keys} keys to the whole practice stack")
+        assert terminal.keys <= MOST_TO_WHOLE
+        terminal.press("Escape")
+        terminal.until("All components are secured")

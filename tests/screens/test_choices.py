@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 from textual.screen import Screen
 
@@ -55,6 +56,29 @@ async def test_five_components_are_seen_at_once_with_what_there_is_now() -> None
             assert any(host in text for text in lines)
         assert "Clients need       the CA certificate, user and password" in drawn(pilot)
         assert "5 of 5 change" in drawn(pilot)
+
+
+def typed_in_one_go(app: FirescreenApp, password: str) -> None:
+    """Tab and a password, as a terminal hands on what is typed or pasted fast: nothing is drawn in between."""
+    for key in ("tab", *password):
+        app.post_message(Key(key, None if key == "tab" else key))
+
+
+async def test_a_password_typed_right_behind_tab_is_taken() -> None:
+    async with at_the_choices(size=(120, 40)) as (app, pilot):
+        typed_in_one_go(app, "correct-horse")
+        await until(pilot, "●●●")
+        assert app.screen.query(Field).first().value == "correct-horse"
+
+
+async def test_what_is_typed_before_the_fields_are_there_is_taken_then() -> None:
+    app = make_app(build=engine(whole.WholeEngine()))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, "5 of 5")
+        app.open_menu_entry("secure")
+        typed_in_one_go(app, "correct-horse")
+        await until(pilot, "●●●")
+        assert app.screen.query(Field).first().value == "correct-horse"
 
 
 async def test_left_and_right_choose_and_equals_gives_it_to_all() -> None:
