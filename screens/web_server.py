@@ -7,17 +7,14 @@ web page of the same browser and every user of the machine can connect; and othe
 from __future__ import annotations
 
 import asyncio
-import hmac
 import html
 import re
 import secrets
 import shlex
 import signal
-import ssl
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
@@ -25,6 +22,15 @@ from urllib.parse import urlsplit
 
 from wizard import assets
 from wizard.errors import FirescreenError, InputError, ProgramsError
+from wizard.web_access import (
+    Listener,
+    base_url,
+    check_options,
+    cookie_name,
+    is_same_origin,
+    known_secret,
+    tls_context,
+)
 from wizard.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -36,30 +42,16 @@ _ANSWER = "Open the whole link that firescreen serve printed.\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Serving:
+class Serving(Listener):
     """How the wizard is offered.
 
     Args:
         workspaces: one for each link.
         stack: a stack file, 'practice', or ''.
-        listen: the address to bind to.
-        port: 0 for any.
-        cert: certificate of this server, '' for plain http; with `key`.
-        url: where browsers find it, if something stands before it: https://labs.example.org
     """
 
     workspaces: tuple[Workspace, ...]
     stack: str = ""
-    listen: str = "127.0.0.1"
-    port: int = 8000
-    cert: str = ""
-    key: str = ""
-    url: str = ""
-
-    @property
-    def secure(self) -> bool:
-        """Whether browsers speak https with it."""
-        return bool(self.cert) or self.url.startswith("https://")
 
 
 def serve(how: Serving, say: Callable[[str], None]) -> int:
@@ -83,7 +75,7 @@ def serve(how: Serving, say: Callable[[str], None]) -> int:
             todo=f"Install it: {shlex.quote(sys.executable)} -m pip install 'textual-serve>=1.1.3,<2' (or, where "
             "Firescreen itself came by pip: pip install 'firescreen[serve]')",
         ) from error
-    tls = _tls(how)
+    tls = tls_context(how.cert, how.key)
     links = {secrets.token_urlsafe(18): workspace for workspace in how.workspaces}
     for workspace in how.workspaces:
         workspace.ensure()
@@ -97,7 +89,7 @@ def serve(how: Serving, say: Callable[[str], None]) -> int:
             port = runner.addresses[0][1]
             for number, secret in enumerate(links, start=1):
                 name = f"student {number}: " if len(links) > 1 else ""
-                say(f"{name}{_base(how, port)}/?token={secret}")
+                say(f"{name}{base_url(how, port)}/?token={secret}")
             await _wait_for_signal()
         finally:
             await runner.cleanup()
@@ -126,16 +118,8 @@ def check(how: Serving) -> None:
     Raises:
         InputError: with what to do instead.
     """
-    if bool(how.cert) != bool(how.key):
-        raise InputError("a certificate needs its private key", todo="Name both: --cert F --key F")
-    if how.url and not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?", how.url):
-        raise InputError(
-            "this is not the URL of a web server",
-            where=how.url,
-            todo="Give a URL like https://labs.example.org",
-        )
-    reached = (how.listen, urlsplit(how.url).hostname or "") if how.url else (how.listen,)
-    if not how.secure and not all(map(_is_loopback, reached)):
+    check_options(how)
+    if not how.secure and not how.is_local:
         raise InputError(
             "without TLS, others on the network can read the link and use this wizard, which works on your hosts as your "
             "user",
@@ -146,53 +130,10 @@ def check(how: Serving) -> None:
         )
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _tls(how: Serving) -> ssl.SSLContext | None:
-    if not how.cert:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(how.cert, how.key)
-    except (OSError, ssl.SSLError) as error:
-        raise InputError(
-            f"this certificate cannot be served: {error.strerror or error.args[-1]}",
-            where=f"{how.cert}, {how.key}",
-            todo="Give two PEM files, a certificate and its private key",
-        ) from error
-    return context
-
-
-def _base(how: Serving, port: int) -> str:
-    if how.url:
-        return how.url.rstrip("/")
-    host = f"[{how.listen}]" if ":" in how.listen else how.listen
-    if how.listen in ("0.0.0.0", "::"):  # noqa: S104 - it is compared, and nothing bound
-        import socket
-
-        host = socket.gethostname()
-    return f"{'https' if how.cert else 'http'}://{host}:{port}"
-
-
 def command(workspace: Workspace, stack: str) -> str:
     """What opens one wizard; textual-serve hands it to a shell, which is not to stay in between."""
     words = [sys.executable, "-m", "screens", "--workspace", str(workspace.root)]
     return f"exec {shlex.join([*words, *([stack] if stack else [])])}"
-
-
-def _cookie_name(request: web.Request) -> str:
-    # Cookies do not know ports: two Firescreens on one machine would take each other's.
-    return f"firescreen-{urlsplit(f'//{request.host}').port or ''}"
-
-
-def _known_secret(links: Mapping[str, Workspace], secret: str) -> str:
-    """The link's own secret that equals this one; empty if none does. Compares in constant time."""
-    return next((each for each in links if hmac.compare_digest(each.encode(), secret.encode())), "")
 
 
 def _app(how: Serving, links: Mapping[str, Workspace]) -> web.Application:
@@ -210,19 +151,19 @@ def _app(how: Serving, links: Mapping[str, Workspace]) -> web.Application:
     prefix = urlsplit(how.url).path.rstrip("/")
 
     def link_of(request: web.Request) -> str:
-        secret = _known_secret(links, request.cookies.get(_cookie_name(request), ""))
+        secret = known_secret(links, request.cookies.get(cookie_name(request), ""))
         if not secret:
             raise web.HTTPForbidden(text=_ANSWER)
         return secret
 
     async def index(request: web.Request) -> web.StreamResponse:
         if "token" in request.query:
-            secret = _known_secret(links, request.query["token"])
+            secret = known_secret(links, request.query["token"])
             if not secret:
                 raise web.HTTPForbidden(text=_ANSWER)
             # The secret leaves the address bar: it is not to be seen over a shoulder, or in a history.
             answer = web.Response(status=303, headers={"Location": f"{prefix}/"})
-            name, path = _cookie_name(request), f"{prefix}/"
+            name, path = cookie_name(request), f"{prefix}/"
             answer.set_cookie(name, secret, httponly=True, samesite="Lax", secure=how.secure, path=path)
             return answer
         link_of(request)
@@ -230,7 +171,7 @@ def _app(how: Serving, links: Mapping[str, Workspace]) -> web.Application:
 
     async def socket(request: web.Request) -> web.StreamResponse:
         secret = link_of(request)
-        if not _same_origin(request, how):
+        if not is_same_origin(request.headers.get("Origin"), request, how):
             raise web.HTTPForbidden(text="The request comes from another page.\n")
         if open_windows[secret] >= MOST_WINDOWS:
             raise web.HTTPServiceUnavailable(text="Too many windows are open with this link. Close one.\n")
@@ -283,14 +224,6 @@ def _socket(request: web.Request, how: Serving, path: str) -> str:
     if how.url:
         return f"ws{urlsplit(how.url).scheme.removeprefix('http')}://{urlsplit(how.url).netloc}{path}"
     return f"ws{'s' if how.cert else ''}://{_host(request)}{path}"
-
-
-def _same_origin(request: web.Request, how: Serving) -> bool:
-    """Whether the request comes from our own page: the browser says so in Origin, which cookies do not."""
-    origin = request.headers.get("Origin")
-    if origin is None:
-        return True  # no browser
-    return urlsplit(origin).netloc == (urlsplit(how.url).netloc if how.url else request.host)
 
 
 def _drawn(template: str, request: web.Request, how: Serving, prefix: str) -> str:

@@ -17,6 +17,7 @@ import click
 import wizard
 from wizard.cli import (
     audit,
+    board,
     certificates,
     completion,
     docs,
@@ -51,6 +52,7 @@ class _Front(click.Group):
 
     open_wizard: OpenWizard | None = None
     serve_wizard: serve.Serve | None = None
+    open_board: board.OpenBoard | None = None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -165,14 +167,28 @@ for command in (upkeep_timer.install, upkeep_timer.status, upkeep_timer.remove):
     upkeep.upkeep.add_command(command)
 
 
-for command in (packs.add, packs.remove, packs.check_pack, packs.new):
+for command in (
+    packs.add,
+    packs.remove,
+    packs.check_pack,
+    packs.new,
+    board.board,
+    board.join,
+    board.leave,
+    board.signal,
+):
     labs.lab.add_command(command)
 
 
-def main(open_wizard: OpenWizard | None = None, serve_wizard: serve.Serve | None = None) -> None:
-    """Runs the command line; `open_wizard` and `serve_wizard` come from the package with the screens."""
+def main(
+    open_wizard: OpenWizard | None = None,
+    serve_wizard: serve.Serve | None = None,
+    open_board: board.OpenBoard | None = None,
+) -> None:
+    """Runs the command line; what opens the wizard, serves it and opens a board comes from the package with the screens."""
     _Front.open_wizard = staticmethod(open_wizard) if open_wizard else None
     _Front.serve_wizard = staticmethod(serve_wizard) if serve_wizard else None
+    _Front.open_board = staticmethod(open_board) if open_board else None
     try:
         firescreen(prog_name="firescreen", standalone_mode=False)
     except click.exceptions.Abort:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wizard.cli import output
+from wizard.cli.board import report_progress
 from wizard.cli.lab_play import play
 from wizard.cli.lab_selection import chosen_classroom, current_lab_id, on_hosts, open_session, open_step
 from wizard.cli.lab_text import show_commands, show_end, show_step, step_number, wrap_markdown
@@ -23,8 +24,10 @@ which = click.argument("lab_id", metavar="[LAB]", required=False, default="")
 
 
 @click.group()
-def lab() -> None:
+@click.pass_context
+def lab(context: click.Context) -> None:
     """Exercises with checks and hints."""
+    context.call_on_close(lambda: report_progress(context.obj))
 
 
 @lab.command(name="list")
@@ -100,7 +103,7 @@ def check(workspace: Workspace, named: tuple[str, ...]) -> None:
         if wanted is None:
             click.echo("All steps are done.")
             return
-        result = session.check(wanted.id, patience=PATIENCE)
+        result = session.check(wanted.id, patience=PATIENCE, asked=True)
         click.secho(f"{step_number(session, wanted)}  {wanted.title}", bold=True)
         for line in result.seen:
             click.echo(f"  ✓ {line}")

@@ -176,11 +176,12 @@ class LabSession:
         with self._environment.look(self._raw) as look:
             prometheus.await_scrape(step.checks, look, PATIENCE)
 
-    def check(self, step_id: str, *, patience: float = 0.0) -> CheckResult:
+    def check(self, step_id: str, *, patience: float = 0.0, asked: bool = False) -> CheckResult:
         """Checks whether a step is done, and remembers it.
 
         Args:
             patience: seconds to wait for what takes its time by nature, such as a scrape.
+            asked: whether the student asked for it; counted until the step is done.
 
         Raises:
             FirescreenError: there is no such step, or a host cannot be inspected.
@@ -202,12 +203,12 @@ class LabSession:
                 )
         with self._lock:
             self._read_again()
-            self._remember(step, result)
+            self._remember(step, result, asked=asked)
         return replace(result, found=step.found) if result.ok else result
 
-    def _remember(self, step: LabStep, result: CheckResult) -> None:
+    def _remember(self, step: LabStep, result: CheckResult, *, asked: bool) -> None:
         now = time.time()
-        new = self._state.with_check(step.id, held=result.ok, said=redact(result.what), now=now)
+        new = self._state.with_check(step.id, held=result.ok, said=redact(result.what), now=now, asked=asked)
         if result.ok and not self._state.step(step.id).done:
             new = new.with_step(step.id, done=now, seen=result.seen)
         if new is not self._state:

@@ -34,6 +34,8 @@ class StepState:
     """Whether the check passed then."""
     said: str = ""
     """What the check said then."""
+    checks: int = 0
+    """How often the student asked for a check before the step was done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +71,19 @@ class LabState:
         answers = {name: value for name, value in self.answers.items() if name != question}
         return replace(self, answers={**answers, question: text[:LONGEST_ANSWER]} if text else answers)
 
-    def with_check(self, step_id: str, *, held: bool, said: str, now: float) -> LabState:
-        """The same with the result of a check; itself, if the result is the same within a minute."""
+    def with_check(self, step_id: str, *, held: bool, said: str, now: float, asked: bool = False) -> LabState:
+        """The same with the result of a check; itself, if the result is the same within a minute.
+
+        Args:
+            asked: whether the student asked for it; counted until the step is done.
+        """
         known = self.step(step_id)
-        if (known.held, known.said) == (held, said) and now - known.checked < _MINUTE:
+        counts = asked and not known.done
+        if not counts and (known.held, known.said) == (held, said) and now - known.checked < _MINUTE:
             return self
-        return self.with_step(step_id, checked=now, held=held, said=said)
+        return self.with_step(
+            step_id, checked=now, held=held, said=said, checks=known.checks + 1 if counts else known.checks
+        )
 
     def with_step(self, step_id: str, **values: Any) -> LabState:
         """The same with one step changed."""
@@ -84,7 +93,15 @@ class LabState:
 def load(path: Path) -> LabState | None:
     """The state in a file; None if there is none, or none that can be read."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        return parse(path.read_bytes())
+    except OSError:
+        return None
+
+
+def parse(content: bytes) -> LabState | None:
+    """The state that a file holds; None if it cannot be read: the checks find out again what is done."""
+    try:
+        data = json.loads(content)
         if data["format"] != FORMAT:
             return None
         return LabState(
@@ -98,8 +115,8 @@ def load(path: Path) -> LabState | None:
             answers={str(name): str(value) for name, value in data.get("answers", {}).items()},
             placed={str(name): str(value) for name, value in data.get("placed", {}).items()},
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # the checks find out again what is done
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def save(path: Path, state: LabState) -> None:

@@ -1,0 +1,385 @@
+"""The commands for a class: the instructor's board, and joining, leaving and signalling as a student."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wizard import ownfiles
+from wizard.cli import output
+from wizard.cli.options import as_json
+from wizard.errors import FirescreenError, InputError
+from wizard.redact import plain
+
+if TYPE_CHECKING:
+    from wizard.labs.board.board import Board
+    from wizard.labs.board.class_view import ClassView
+    from wizard.labs.board.reporter import Joined
+    from wizard.web_access import Listener
+    from wizard.workspace import Workspace
+
+OpenBoard = Callable[["Board", "Workspace"], int]
+"""Opens the board as a screen of the wizard; returns the exit code."""
+PORT = 8090
+a_file = click.Path(exists=True, dir_okay=False, readable=True)
+
+
+@click.command()
+@click.argument("folders", metavar="[FOLDER]...", nargs=-1, type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--listen",
+    default="",
+    metavar="ADDRESS[:PORT]",
+    help="Serve the board to browsers, and let students join from other machines",
+)
+@click.option("--cert", type=a_file, help="Certificate for https; one is created by default")
+@click.option("--key", type=a_file, help="Private key of the certificate")
+@click.option("--url", default="", metavar="URL", help="URL for browsers, if a proxy with https is in front")
+@click.option("--name", default="", help="Name of the class")
+@click.option("--numbers-only", is_flag=True, help="Show numbers in place of names")
+@click.option(
+    "--csv",
+    "csv_file",
+    default="",
+    metavar="FILE",
+    help="Write the class as a table, and exit; - for standard output",
+)
+@as_json
+@click.pass_context
+def board(context: click.Context, /, folders: tuple[Path, ...], as_json: bool, **options: Any) -> None:
+    """Show how far each student of a class is.
+
+    FOLDER is a student's workspace, or a folder of such; by default, the workspaces of firescreen serve --students.
+    On a terminal, the board opens as a screen of the wizard. Each student sees that the board is open, and can decide
+    not to be shown: firescreen lab leave.
+
+    With --listen, prints a link for the instructor's browser. Students on other machines join with the command, the
+    code and the fingerprint that the board shows. Only the progress of labs is sent.
+
+    \b
+    Examples:
+      firescreen lab board
+      firescreen lab board --listen 192.0.2.4:8090 --name "Network management"
+      firescreen lab board --csv class.csv
+      firescreen lab board /home/*/.local/share/firescreen
+    """
+    from wizard.labs.board import class_table
+
+    workspace: Workspace = context.obj
+    opener: OpenBoard | None = getattr(context.find_root().command, "open_board", None)
+    csv_file, listen = options["csv_file"], options["listen"]
+    if sum(map(bool, (as_json, csv_file, listen))) > 1:
+        raise click.UsageError("Use only one of --listen, --csv and --json.")
+    with output.explained():
+        shown = _board(workspace, folders, options, may_be_empty=bool(listen))
+        if listen:
+            _serve(shown, workspace, options)
+        elif csv_file:
+            text = class_table.as_csv(shown.view(), numbers_only=shown.numbers_only)
+            if csv_file == "-":
+                click.echo(text, nl=False)
+            else:
+                _write(Path(csv_file), text)
+                output.say(f"Wrote {plain(csv_file, 400)}")
+        elif as_json:
+            output.data(class_table.as_json(shown.view(), numbers_only=shown.numbers_only))
+        elif opener is not None and sys.stdin.isatty() and sys.stdout.isatty():
+            sys.exit(opener(shown, workspace))
+        else:
+            for line in table(shown.view()):
+                click.echo(line)
+        for line in shown.unreadable:
+            output.say(f"Cannot be read: {plain(line, 400)}")
+
+
+def _board(
+    workspace: Workspace, folders: Sequence[Path], options: dict[str, Any], *, may_be_empty: bool
+) -> Board:
+    from wizard.labs import labs
+    from wizard.labs.board.board import Board
+
+    workspace.ensure()
+    rooms = [folder.absolute() for folder in folders]
+    missing = next((folder for folder in rooms if not folder.is_dir()), None)
+    if missing is not None:
+        raise InputError(
+            "there is no such folder", where=str(missing), todo="Name the workspaces of students"
+        )
+    usual = workspace.root / "students"
+    if not rooms and usual.is_dir():
+        rooms = [usual]
+    made = Board(
+        workspace.root / "board",
+        rooms,
+        labs(workspace.packs),
+        name=plain(options["name"][:80], 80),
+        numbers_only=options["numbers_only"],
+    )
+    if not may_be_empty and not made.view().rows:
+        raise InputError(
+            "there is no class here",
+            where=", ".join(map(str, rooms)) or str(usual),
+            todo="Name the workspaces of the students, give each a link (firescreen serve --students 20), or let them "
+            f"join: firescreen lab board --listen ADDRESS:{PORT}",
+        )
+    return made
+
+
+def table(view: ClassView) -> list[str]:
+    """The board as lines for a terminal or a pipe."""
+    lines = [view.title or "No lab was started yet."]
+    width = max((len(row.label) for row in view.rows), default=0)
+    for row in view.rows:
+        steps = row.lab.steps if row.lab else ()
+        done = sum(step.is_done for step in steps)
+        current = f", step {row.step_number}: {row.step.title}" if row.step else ""
+        how_far = f"{done} of {len(steps)} steps{current}" if steps else ""
+        lines.append(f"{row.label:{width}}  {row.state:11}  {how_far}".rstrip())
+    return lines
+
+
+def _serve(shown: Board, workspace: Workspace, options: dict[str, Any]) -> None:
+    from wizard.labs.board import reporter
+    from wizard.labs.board.board_server import BoardServer, serve
+
+    how = _listener(workspace, options)
+    secret = _kept_secret(workspace.root / "board" / "link")
+    mark = reporter.certificate_fingerprint(Path(how.cert)) if how.cert else ""
+    server = BoardServer(shown, how, secret, mark)
+
+    def say(link: str) -> None:
+        output.say(
+            "The instructor's link. Everybody who has it sees the class and can send messages:", bold=True
+        )
+        click.echo(link)
+        output.say("Students join from their machines with:", bold=True)
+        output.say(f"  firescreen lab join {server.url}")
+        output.say(f"  the code         {shown.members.code}")
+        if mark:
+            output.say(f"  the certificate  {reporter.shown_fingerprint(mark)}")
+        output.say("Ctrl+C closes the board; what was reported is kept.")
+
+    serve(server, how, say)
+
+
+def _listener(workspace: Workspace, options: dict[str, Any]) -> Listener:
+    """Where the board is served; with a certificate of its own where other machines reach it.
+
+    Raises:
+        InputError: the options contradict each other.
+    """
+    from dataclasses import replace
+
+    from wizard.web_access import Listener, check_options
+
+    address, _, port = options["listen"].rpartition(":")
+    if not port.isdecimal() or not address or (":" in address and not address.startswith("[")):
+        address, port = options["listen"], str(PORT)
+    if int(port) > 65535:
+        raise InputError("there is no such port", where=port, todo="Give a port from 0 to 65535")
+    how = Listener(
+        listen=address.strip("[]"),
+        port=int(port),
+        cert=options["cert"] or "",
+        key=options["key"] or "",
+        url=options["url"],
+    )
+    check_options(how)
+    if how.secure or how.is_local:
+        return how
+    if how.url:
+        raise InputError("a proxy in front needs https", where=how.url, todo="Give its https:// URL")
+    cert, key = _own_certificate(workspace.root / "board", how.listen)
+    return replace(how, cert=str(cert), key=str(key))
+
+
+def _own_certificate(folder: Path, address: str) -> tuple[Path, Path]:
+    """A self-signed certificate, kept so that its fingerprint stays the same."""
+    import socket
+
+    from wizard.certificates import issue as pki
+
+    cert, key = folder / "board.crt", folder / "board.key"
+    if not (cert.is_file() and key.is_file()):
+        names = [socket.gethostname(), "localhost"]
+        if address not in ("0.0.0.0", "::"):  # noqa: S104 - it is compared, and nothing bound
+            names.insert(0, address)
+        pem = pki.new_key("ec-p256")
+        made = pki.self_signed(key_pem=pem, names=names, days=365, common_name=names[0])
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            ownfiles.replace(key, pem)
+            ownfiles.replace(cert, made)
+        except OSError as error:
+            raise FirescreenError(
+                f"the certificate of the board cannot be written: {error.strerror}", where=str(folder)
+            ) from error
+    return cert, key
+
+
+def _kept_secret(path: Path) -> str:
+    """The secret of the link, kept so that an open page goes on when the board is started again."""
+    try:
+        kept = path.read_text(encoding="ascii").strip()
+        if len(kept) >= 24:
+            return kept
+    except (OSError, UnicodeDecodeError):
+        pass
+    made = secrets.token_urlsafe(18)
+    _write(path, made)
+    return made
+
+
+def _write(path: Path, text: str) -> None:
+    from wizard.labs import report
+
+    report.save(path, text)
+
+
+# -- as a student ------------------------------------------------------------------------------------------
+
+
+@click.command()
+@click.argument("url", required=False, default="")
+@click.option("--code", default="", help="Code of the class, as the board shows it")
+@click.option("--name", default="", help="Your name on the board; your number only by default")
+@click.option(
+    "--fingerprint", default="", help="Fingerprint of the board's certificate, as the board shows it"
+)
+@click.option("--ca", type=a_file, help="CA that issued the board's certificate")
+@click.option("--yes", is_flag=True, help="Do not ask before you are shown on the board")
+@click.pass_obj
+def join(
+    workspace: Workspace, /, url: str, code: str, name: str, fingerprint: str, ca: str | None, yes: bool
+) -> None:
+    """Join a class: your instructor's board shows how far you are in the labs.
+
+    URL, code and fingerprint are on the board. Without URL, joins the class of this machine again after lab leave.
+    Shows what is sent, and asks.
+
+    \b
+    Example:
+      firescreen lab join https://192.0.2.4:8090 --name Ada
+    """
+    from wizard.labs.board import member, reporter
+
+    with output.explained():
+        if not url:
+            member.wish(workspace, shown=True, **({"name": member.clean_name(name)} if name else {}))
+            output.say("The board of this machine shows your progress in the labs.")
+            return
+        to = _trusted_board(url, fingerprint, ca)
+        code = code or _asked("Code of the class", "--code CODE")
+        _show_what_is_sent(workspace)
+        if not yes and not (sys.stdin.isatty() and click.confirm("Join?", default=True, err=True)):
+            raise InputError("nothing was sent", todo="Join with: firescreen lab join URL --yes")
+        done = reporter.join(workspace, to, code, member.clean_name(name))
+        report_progress(workspace)
+        output.say(f"You are on the board at {done.url}. Your wizard and the lab commands report to it.")
+        output.say("Leave the class with: firescreen lab leave")
+
+
+def _trusted_board(url: str, fingerprint: str, ca: str | None) -> Joined:
+    """The board, with what its certificate is trusted by."""
+    from wizard.labs.board import reporter
+
+    address = reporter.board_url(url)
+    if ca:
+        return reporter.Joined(url=address, ca=str(Path(ca).absolute()))
+    presented = reporter.presented_fingerprint(address)
+    if presented and not fingerprint:
+        output.say(
+            f"The certificate of the board has the fingerprint {reporter.shown_fingerprint(presented)}"
+        )
+        if not sys.stdin.isatty():
+            raise InputError(
+                "nobody can compare the fingerprint with the one on the board",
+                todo="Give it: --fingerprint '…'. Or name the CA: --ca FILE",
+            )
+        if not click.confirm("Does the board show the same?", default=False, err=True):
+            raise InputError("this is not the board", todo="Ask the instructor for the URL")
+    elif presented and not reporter.is_fingerprint(fingerprint, presented):
+        raise InputError(
+            "the certificate of this server has another fingerprint",
+            where=reporter.shown_fingerprint(presented),
+            todo="Check the URL and the fingerprint on the board. Somebody may be in between",
+        )
+    return reporter.Joined(url=address, fingerprint=presented)
+
+
+def _asked(words: str, option: str) -> str:
+    if not sys.stdin.isatty():
+        raise InputError("the code of the class is missing", todo=f"Give it: {option}")
+    return str(click.prompt(words, err=True))
+
+
+def _show_what_is_sent(workspace: Workspace) -> None:
+    from wizard.labs import labs
+    from wizard.labs.board.student_folder import own_progress
+
+    output.say("The board is sent, as long as you are in the class:", bold=True)
+    output.say("  your name on the board, and whether you need help or are ready")
+    output.say(
+        "  for each lab that you start: its steps, when each was done, hints, checks, what the last check said,"
+    )
+    output.say("  and your answers to its questions. No password, key, file or command.")
+    try:
+        found = own_progress(workspace.ensure().root, labs(workspace.packs)).labs
+    except OSError:
+        found = ()
+    started = ", ".join(plain(lab.title, 60) for lab in found) or "none"
+    output.say(f"Labs that you started so far: {started}")
+
+
+@click.command()
+@click.pass_obj
+def leave(workspace: Workspace) -> None:
+    """Leave a class: the board no longer shows your progress, and nothing is sent."""
+    from wizard.labs.board import member, reporter
+
+    with output.explained():
+        was = reporter.joined(workspace)
+        reporter.leave(workspace)
+        member.wish(workspace, shown=False, signal="")
+        where = f" at {plain(was.url, 200)}" if was else ""
+        output.say(f"The board{where} no longer shows your progress. Come back with: firescreen lab join")
+
+
+@click.command()
+@click.argument("what", type=click.Choice(["help", "ready", "none"]))
+@click.pass_obj
+def signal(workspace: Workspace, what: str) -> None:
+    """Tell the instructor that you need help or are ready to go on.
+
+    "none" takes it back.
+    """
+    from wizard.labs.board import member
+
+    with output.explained():
+        member.wish(workspace, signal="" if what == "none" else what)
+        report_progress(workspace)
+        said = {"help": "The board shows that you need help.", "ready": "The board shows that you are ready."}
+        output.say(said.get(what, "The board shows neither any more."))
+
+
+def report_progress(workspace: Workspace) -> None:
+    """Reports to a class that was joined, and prints what the instructor has written since."""
+    if not (workspace.labs / "class" / "joined.json").is_file():
+        return  # the usual case, without the imports for it
+    from wizard.labs.board import member, reporter
+
+    if reporter.joined(workspace) is None:
+        return
+    from wizard.labs import labs
+
+    before = member.news(workspace)
+    told = reporter.report_now(workspace, labs(workspace.packs))
+    known = {message.number for message in before.messages} if before else set()
+    for message in told.messages if told else ():
+        if message.number not in known:
+            output.say(f"From your instructor: {plain(message.text)}", bold=True)
