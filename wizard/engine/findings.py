@@ -9,8 +9,8 @@ from dataclasses import replace
 from wizard.components import component as find_component
 from wizard.engine import report
 from wizard.engine.outcome import Exposure, Outcome
-from wizard.errors import PartError, VerificationError
-from wizard.model import WORKSPACE, Attempt, ComponentSpec, Finding, Plan, Service, WriteFile
+from wizard.errors import FirescreenError, PartError, VerificationError
+from wizard.model import WORKSPACE, Attempt, ComponentSpec, Finding, MakeFolder, Plan, Service, WriteFile
 from wizard.redact import redact
 
 
@@ -53,6 +53,14 @@ def failure(failed: Sequence[Attempt], host: str = "") -> VerificationError:
         where=worst.probe.server,
         todo=f"Run it yourself: {worst.curl}" if worst.curl else "",
     )
+
+
+def after_rollback(error: FirescreenError, plan: Plan) -> FirescreenError:
+    """The error of a run that is rolled back: its files are gone, so nothing may be done with them."""
+    written = (change.path for change in plan.changes if isinstance(change, WriteFile | MakeFolder))
+    if any(path in error.todo for path in written):
+        error.todo = "Correct that, then make a new plan and apply it"
+    return error
 
 
 def judged(outcome: Outcome, plan: Plan) -> Outcome:

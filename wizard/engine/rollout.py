@@ -224,6 +224,7 @@ class Rollout:
     def _put_back(self, host: str, error: FirescreenError) -> None:
         record = journal_reader.read(self._log.folder)
         assert record is not None
+        error = findings.after_rollback(error, self._plan)
         try:
             Executor(self._hosts, self._log, self._emit).roll_back(record.for_hosts((host,)))
             self._log.mark_rolled_back(host)

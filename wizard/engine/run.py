@@ -132,6 +132,7 @@ class Run:
 
     def _roll_back(self, rollout: Rollout, log: Journal, error: FirescreenError) -> Outcome:
         self.workspace.note_rollback()
+        error = findings.after_rollback(error, self.plan)
         self.emit(
             Event(run=log.run, kind="rollback", state="running", text=error.what, error=error_fields(error))
         )

@@ -24,6 +24,7 @@ from wizard.engine.canary import canary_of, may_go_first, reason_for_none
 from wizard.engine.journal import Journal
 from wizard.errors import AwayError, CancelledError, InputError, JournalError, LockedError, RestoreError
 from wizard.model import WORKSPACE, Answers, Attempt, FileState, Plan, Probe
+from wizard.probes.curl import curl
 
 UNIT = "prometheus-node-exporter"
 
@@ -240,6 +241,26 @@ def test_a_probe_of_the_prometheus_that_fails_rolls_all_back(three: tuple[Site, 
     outcome = site.engine().apply(replace(plan, probes=(*plan.probes, asked)))
     assert outcome.state == "rolled-back"
     assert site.files() == fleet_files(plan)
+
+
+@pytest.mark.parametrize("broken", [{"srv2"}, {"srv1", "srv2", "srv3"}])
+def test_what_to_do_names_no_file_that_was_rolled_back(
+    three: tuple[Site, Plan], wire: Wire, broken: set[str]
+) -> None:
+    site, plan = three
+    wire.answer = lambda each: (
+        attempt(each, "error", reason="x509: unknown authority", curl=curl(each))
+        if each.host in broken and each.kind == "http" and each.wanted
+        else None
+    )
+    outcome = site.engine().apply(plan, site.emit)
+    errors = [each.error for each in outcome.hosts if each.host in broken]
+    said = [outcome.error, *errors]
+    told = [event.error for event in site.told("host") + site.told("rollback") if event.error]
+    assert any(said)
+    for todo in (*(error.todo for error in said if error), *(todo for *_, todo in told)):
+        assert todo
+        assert not [change.path for change in plan.changes if getattr(change, "path", "\n") in todo], todo
 
 
 def test_all_hosts_failing_fails_the_run(three: tuple[Site, Plan], wire: Wire) -> None:
