@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wizard.model import Probe
 
 Answer = TypeVar("Answer")
-Subject: TypeAlias = "MapView | Probe | LabSession | None"
+Subject: TypeAlias = "MapView | Probe | LabSession | str | None"
 """What a page is opened for, where its route alone does not say it."""
 
 

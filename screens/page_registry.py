@@ -26,10 +26,10 @@ def _hosts(_app: Wizard, _subject: Subject) -> Page:
     return HostsPage()
 
 
-def _choices(_app: Wizard, _subject: Subject) -> Page:
+def _choices(_app: Wizard, subject: Subject) -> Page:
     from screens.choices.screen import ChoicesPage
 
-    return ChoicesPage()
+    return ChoicesPage(cast("str | None", subject) or "")
 
 
 def _plan(_app: Wizard, _subject: Subject) -> Page:

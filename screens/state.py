@@ -86,13 +86,13 @@ class Session:
 def with_present_levels(stack: Stack, found: Mapping[str, Exposure]) -> Stack:
     """The stack with the protection that the scan found, by the key of a component; TLS where nothing is known."""
     parts = (
-        replace(one, protect=_level(one, found[one.key]) if one.key in found else ("tls",))
+        replace(one, protect=present_level(one, found[one.key]) if one.key in found else ("tls",))
         for one in stack.components
     )
     return replace(stack, components=tuple(parts))
 
 
-def _level(one: ComponentSpec, found: Exposure) -> tuple[Protection, ...]:
+def present_level(one: ComponentSpec, found: Exposure) -> tuple[Protection, ...]:
     """The protection that a component has, by the scan.
 
     A server that rejects clients without a certificate never asks for a password: where the scan could not read

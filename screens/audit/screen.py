@@ -16,6 +16,7 @@ from screens.audit.text import (
     audit_cards,
     finding_details,
     finding_line,
+    place_width,
     score_line,
     unseen_details,
     unseen_line,
@@ -23,6 +24,7 @@ from screens.audit.text import (
 from screens.base_screen import Page
 from screens.engine_client import audits
 from screens.navigation.renewal import renew
+from screens.navigation.secure import secure
 from screens.state_styles import describe_error, inline
 from screens.widgets.cards import Cards
 from screens.widgets.panel import Panel
@@ -59,7 +61,7 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
     AuditPage #panes { height: 1fr; }
     AuditPage #findings { height: 1fr; width: 1fr; }
     AuditPage #list { height: 1fr; padding: 0; scrollbar-gutter: stable; }
-    AuditPage #detail { height: 11; }
+    AuditPage #detail { height: 10; }
     AuditPage #text { height: auto; }
     AuditPage.-wide #panes { layout: horizontal; }
     AuditPage.-wide #detail { width: 45%; height: 1fr; }
@@ -178,8 +180,13 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
         listed = self.query_one("#list", OptionList)
         width = max(listed.scrollable_content_region.width - 2, 40)
         at = listed.highlighted or 0
+        place = place_width(self._rows, width)
         listed.set_options(
-            Option(finding_line(row, width) if isinstance(row, AuditFinding) else unseen_line(row, width))
+            Option(
+                finding_line(row, width, place)
+                if isinstance(row, AuditFinding)
+                else unseen_line(row, width, place)
+            )
             for row in self._rows
         )
         listed.highlighted = min(at, len(self._rows) - 1)
@@ -236,7 +243,7 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
         if finding.action == "renew":
             renew(self.firescreen, finding.target)
         else:
-            self.firescreen.open_menu_entry("secure")
+            secure(self.firescreen, finding.target)
 
     def action_accept(self) -> None:
         """Accepts the finding in the workspace's baseline, or takes it out again."""

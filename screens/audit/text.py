@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from textual.content import Content
 
 from screens.state_styles import fit, hang, inline
@@ -23,7 +25,6 @@ UNSEEN = ("?", "not checked", "$warning")
 GAUGE = 24
 """Cells of the score's bar."""
 _STATE = 14
-_PLACE = 24
 _GOOD, _FAIR = 90, 60
 """Points from which a score is good, and from which it is fair."""
 
@@ -61,22 +62,37 @@ def score_line(report: AuditReport) -> Content:
     )
 
 
-def finding_line(finding: AuditFinding, width: int) -> Content:
-    """A finding in a line: severity, where, what."""
+def place_width(rows: Sequence[AuditFinding | NotChecked], width: int) -> int:
+    """Cells of the column that says where: as wide as the longest place, at most half of the list."""
+    widest = max((cell_len(inline(_place(row))) for row in rows), default=0)
+    return min(widest + 1, width // 2)
+
+
+def finding_line(finding: AuditFinding, width: int, place: int) -> Content:
+    """A finding: severity, where, what; a long title goes on below itself.
+
+    Args:
+        finding: what was found.
+        width: cells.
+        place: of them for where it is.
+    """
     sign, word, colour = ACCEPTED if finding.baseline else SEVERITY[finding.severity]
-    return _line(sign, word, colour, finding.where or "all hosts", finding.title, width)
+    return _line(f"{sign} {word}", colour, fit(_place(finding), place), finding.title, width)
 
 
-def unseen_line(missed: NotChecked, width: int) -> Content:
-    """What could not be looked at: it counts as no pass."""
-    return _line(*UNSEEN, missed.where or "all hosts", missed.why, width)
+def unseen_line(missed: NotChecked, width: int, place: int) -> Content:
+    """What could not be looked at, as `finding_line`: it counts as no pass."""
+    sign, word, colour = UNSEEN
+    return _line(f"{sign} {word}", colour, fit(_place(missed), place), missed.why, width)
 
 
-def _line(sign: str, word: str, colour: str, where: str, what: str, width: int) -> Content:
-    head = Content.assemble(
-        (fit(f"{sign} {word}", _STATE), f"bold {colour}"), (fit(where, _PLACE - 1), "bold"), " "
-    )
-    return Content.assemble(head, fit(what, max(width - head.cell_length, 8)))
+def _place(row: AuditFinding | NotChecked) -> str:
+    return row.where or "all hosts"
+
+
+def _line(state: str, colour: str, where: str, what: str, width: int) -> Content:
+    head = Content.assemble((fit(state, _STATE), f"bold {colour}"), (where, "bold"))
+    return Content.assemble(head, hang(what, width, head.cell_length))
 
 
 def finding_details(finding: AuditFinding, check: Check | None, width: int) -> Content:

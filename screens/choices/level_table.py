@@ -139,11 +139,11 @@ class LevelTable(Widget, can_focus=True):
         shown = f"{'◂' if focus and left else ' '} {chosen} {'▸' if focus and right else ' '}"
         return Content.assemble(
             ("▸ " if selected else "  ", "bold $primary"),
-            (fit(host, wide), "italic"),
+            (f"{fit(host, max(wide - 2, 0))}  " if wide else "", "italic"),
             (fit(row.name, name), "bold" if selected else ""),
             (fit(row.address, address), "$quiet"),
             (fit(f"{row.sign} {row.now}", now), row.colour),
-            (fit(shown, level), style if focus else "bold" if row.value else "$quiet"),
+            (fit(shown, level), style if focus else "$quiet" if row.is_kept else "bold"),
         )
 
     def _ends(self, row: LevelRow) -> tuple[bool, bool]:
@@ -214,7 +214,7 @@ def _short(ways: tuple[tuple[str, str], ...], value: str) -> str:
 
 def _chosen(row: LevelRow) -> str:
     """The level that the row shows: what is protected already is shown as kept."""
-    if not row.value and row.sign == EXPOSURE["secured"][0]:
+    if row.is_kept and row.sign == EXPOSURE["secured"][0]:
         return f"keep {row.now}"
     return _short(row.ways, row.value)
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from screens.state import present_level
 from screens.state_styles import EXPOSURE, protection_label
 from screens.widgets.level_meanings import MEANINGS, meaning
 
 if TYPE_CHECKING:
     from wizard.engine import Scan
-    from wizard.model import Question, Stack
+    from wizard.model import Protection, Question, Stack
 
 SHORT = {
     "": "keep as is",
@@ -53,6 +54,13 @@ class LevelRow:
     """The level that the stack says."""
     cost: str = ""
     """What any protection of it interrupts, and who else then needs credentials."""
+    present: str = ""
+    """The level that it has now, where it is secured; '' otherwise."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether nothing about it changes."""
+        return self.value in ("", self.present)
 
 
 def is_level(question: Question) -> bool:
@@ -63,7 +71,7 @@ def is_level(question: Question) -> bool:
 def level_rows(questions: tuple[Question, ...], stack: Stack, scan: Scan) -> tuple[LevelRow, ...]:
     """A row for each question about a level, those of one host together, hosts in the stack's order."""
     seen = {one.key: one for one in scan.exposures}
-    wanted = {component.key: component.protect for component in stack.components}
+    wanted = {component.key: component for component in stack.components}
     rows = []
     for question in questions:
         if not is_level(question):
@@ -83,12 +91,19 @@ def level_rows(questions: tuple[Question, ...], stack: Stack, scan: Scan) -> tup
                 protection_label(found),
                 colour,
                 question.choices,
-                "+".join(part for part in PARTS if part in wanted.get(where, ())),
+                _value(wanted[where].protect) if where in wanted else "",
                 question.cost,
+                _value(present_level(wanted[where], found))
+                if found and found.state == "secured" and where in wanted
+                else "",
             )
         )
     order = {host.name: place for place, host in enumerate(stack.hosts)}
     return tuple(sorted(rows, key=lambda row: order.get(row.host, len(order))))
+
+
+def _value(protect: tuple[Protection, ...]) -> str:
+    return "+".join(part for part in PARTS if part in protect)
 
 
 def level_text(row: LevelRow, sentences: Mapping[str, str], width: int, *, roomy: bool) -> Content:
@@ -102,11 +117,12 @@ def level_text(row: LevelRow, sentences: Mapping[str, str], width: int, *, roomy
     """
     value = row.value or next((each for each, means in MEANINGS.items() if means.name == row.now), "")
     lines = []
-    if roomy and (sentence := sentences.get(row.value, "")):
+    said = "" if row.is_kept else row.value
+    if roomy and (sentence := sentences.get(said, "")):
         lines += [Content("\n").join(Content(part) for part in wrap(sentence, width)), Content("")]
-    elif not row.value:
+    elif row.is_kept:
         lines.append(Content.assemble(("Now, and kept so: ", "$quiet"), (row.now, row.colour)))
-    lines.append(meaning(value, width, cost=row.cost if row.value else ""))
-    if roomy and row.value:
+    lines.append(meaning(value, width, cost="" if row.is_kept else row.cost))
+    if roomy and not row.is_kept:
         lines += [Content(""), *(Content.styled(part, "$quiet") for part in wrap(CLIENTS, width))]
     return Content("\n").join(lines)

@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 
 class ChoicesPage(Page):
-    """Asks how the components are to be protected."""
+    """Asks how the components are to be protected.
+
+    Args:
+        component: the key of the one that is selected at first; '' for the first.
+    """
 
     PLACE = "Choices"
     STAGE = Stage.CHOOSE
@@ -54,7 +58,8 @@ what clients need for it. Tab or Enter goes on to the other questions."""
         &.-wide {
             #levels { layout: horizontal; min-height: 17; }
             #components { height: 100%; }
-            #meaning { width: 46; height: 100%; }
+            #meaning { width: 1fr; min-width: 42; height: 100%; }
+            #components { width: 2fr; }
         }
     }
     """
@@ -84,8 +89,9 @@ what clients need for it. Tab or Enter goes on to the other questions."""
         ),
     ]
 
-    def __init__(self) -> None:
+    def __init__(self, component: str = "") -> None:
         super().__init__()
+        self._component = component
         self._questions: tuple[Question, ...] = ()
         self._meanings: dict[str, str] = {}
         self._all = False
@@ -209,7 +215,10 @@ what clients need for it. Tab or Enter goes on to the other questions."""
         if self.query(LevelTable):
             self.query_one(LevelTable).rows = rows
         else:
-            await self.query_one("#components").mount(LevelTable(rows))
+            table = LevelTable(rows)
+            await self.query_one("#components").mount(table)
+            keys = [f"{row.host}/{row.name}" for row in rows]
+            table.at = keys.index(self._component) if self._component in keys else 0
             self.query_one("#levels").display = True
         self._tell()
         return tuple(question for question in self._questions if not is_level(question))
@@ -227,13 +236,15 @@ what clients need for it. Tab or Enter goes on to the other questions."""
         """Says what the selected level means, and counts the levels that change."""
         for table in self.query(LevelTable):
             row, wide = table.row, self.has_class("-wide")
-            kept = sum(not each.value for each in table.rows)
+            kept = sum(each.is_kept for each in table.rows)
             many = len(table.rows)
             said = f"{many - kept} of {many} change" + (f", {kept} kept" if kept else "")
             self.query_one("#components", Panel).set_subtitle(said)
             panel = self.query_one("#meaning", Panel)
-            panel.set_title(f"{inline(row.name)}: {SHORT.get(row.value, '') or 'keep as is'}")
-            width = 40 if wide else self.app.size.width - 6
+            panel.set_title(
+                f"{inline(row.name)}: {SHORT[''] if row.is_kept else SHORT.get(row.value, SHORT[''])}"
+            )
+            width = max(self.app.size.width // 3, 42) - 6 if wide else self.app.size.width - 6
             text = level_text(row, self._meanings, width, roomy=wide)
             self.query_one("#means", Static).update(text)
 

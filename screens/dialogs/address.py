@@ -59,7 +59,7 @@ class AddressDialog(Dialog[tuple[str, ...]]):
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """Go on or stop."""
-        return (("add", "Add"), ("stop", "Cancel"))
+        return (("add", "Add"), ("stop", "Add nothing"))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter adds it."""

@@ -48,7 +48,7 @@ class AnswersDialog(Dialog[tuple[str, ...] | None]):
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """Keep or leave."""
-        return (("keep", "Save"), ("stop", "Cancel"))
+        return (("keep", "Save"), ("stop", "Discard"))
 
     def chosen(self, name: str) -> None:
         """Answers, or closes."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from wizard.model import BrokenClient
 
 Choice: TypeAlias = Literal["", "now", "later"]
-"""Cancel; apply and verify; apply and verify later."""
+"""Stay on the plan; apply and verify; apply and verify later."""
 
 
 class ApplyDialog(Dialog[Choice]):
@@ -35,7 +35,7 @@ class ApplyDialog(Dialog[Choice]):
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """Three."""
-        return ("now", "Apply"), ("later", "Apply, verify later"), ("no", "Cancel")
+        return ("now", "Apply"), ("later", "Apply, verify later"), ("no", "Stay on the plan")
 
     def chosen(self, name: str) -> None:
         """The button's answer."""
@@ -79,7 +79,7 @@ class AcceptDialog(Dialog[bool]):
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """Two."""
-        return ("no", "Cancel"), ("yes", "Accept")
+        return ("no", "Stay on the plan"), ("yes", "Accept")
 
     def chosen(self, name: str) -> None:
         """Yes or no."""

@@ -61,7 +61,7 @@ class CanaryDialog(Dialog["str | None"]):
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """One, to leave."""
-        return (("keep", "Cancel"),)
+        return (("keep", "Keep as is"),)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """That one."""

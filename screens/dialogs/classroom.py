@@ -50,7 +50,7 @@ class ClassroomDialog(Dialog[bool]):
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """Go on or stop."""
-        return (("take", "Use these hosts"), ("stop", "Cancel"))
+        return (("take", "Use these hosts"), ("stop", "Keep present hosts"))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter goes on: from the file to the number, from there to the labs."""

@@ -95,7 +95,7 @@ class SecretDialog(Dialog[Any]):
         """Words, field, and where the answer goes."""
         yield from super().inside()
         yield Input(password=True)
-        yield Static("✗ Type it first, or press Escape to cancel.", id="missing", markup=False)
+        yield Static("✗ Type it first, or press Escape to stop connecting.", id="missing", markup=False)
         words = "Firescreen keeps it in memory until it ends, and never writes it to disk."
         if self._several:
             words += " 'Use for all hosts' sends it to other hosts once this one has accepted it."
@@ -105,7 +105,7 @@ class SecretDialog(Dialog[Any]):
         """Go on, here or everywhere, do without that key, or stop."""
         everywhere = (("everywhere", "Use for all hosts"),) if self._several else ()
         without = (("without", "Skip this key"),) if self._needed.kind == "key" else ()
-        return (("give", "Continue"), *everywhere, *without, ("stop", "Cancel"))
+        return (("give", "Continue"), *everywhere, *without, ("stop", "Stop connecting"))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter gives it."""

@@ -56,7 +56,7 @@ class LabsDialog(Dialog[str]):
             ("hosts", "Use real hosts…"),
             ("practice", "Use practice stack"),
             ("add", "Add labs…"),
-            ("none", "Cancel"),
+            ("none", "Stay here"),
         )
 
     def on_mount(self) -> None:

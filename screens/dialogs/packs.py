@@ -52,7 +52,7 @@ class PackDialog(Dialog[bool]):
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """Look, and then add."""
-        return (("look", "Inspect"), ("add", "Add these labs"), ("stop", "Cancel"))
+        return (("look", "Inspect"), ("add", "Add these labs"), ("stop", "Add nothing"))
 
     def on_mount(self) -> None:
         """Nothing to add yet."""

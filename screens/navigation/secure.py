@@ -8,18 +8,59 @@ from typing import TYPE_CHECKING
 
 from screens.dialogs.base import ConfirmDialog
 from screens.routes import Route
-from screens.state import ErrorMessage
+from screens.state import ErrorMessage, present_level
 from screens.state_styles import inline
 
 if TYPE_CHECKING:
     from screens.interface import Wizard
+    from wizard.model import ComponentSpec, Protection
 
 
-def secure(app: Wizard) -> None:
-    """Opens the choices once the scan is there, and with the privileges that changes need."""
+def secure(app: Wizard, only: str = "") -> None:
+    """Opens the choices once the scan is there, and with the privileges that changes need.
+
+    Args:
+        app: the wizard.
+        only: the key of the component that is to change while all others are kept as they are; '' for all.
+    """
+    if app.runs.working:
+        app.notify("A run is in progress. Wait until it ends, or stop it.", severity="warning")
+        return
     if app.session.renew:
         app.session = replace(app.session, renew=frozenset(), plan=None)
-    with_privileges(app, lambda: app.open_page(Route.CHOICES))
+
+    def opened() -> None:
+        _preset(app, only)
+        app.open_page(Route.CHOICES, only)
+
+    with_privileges(app, opened)
+
+
+def _preset(app: Wizard, only: str) -> None:
+    """The levels that the choices begin with: what was chosen, else what is recommended, of all components or one."""
+    session = app.session
+    if session.stack is None or session.scan is None:
+        return
+    components = session.stack.components
+    if not session.touched:
+        seen = {one.key: one for one in session.scan.exposures if one.state == "secured"}
+        # A stack file says itself what is wanted.
+        components = tuple(
+            replace(one, protect=present_level(one, seen[one.key]))
+            if one.key in seen and session.place != "file"
+            else one
+            for one in session.scan.stack.components
+        )
+    if only in {one.key for one in components}:
+        components = tuple(
+            replace(one, protect=_at_least_recommended(one) if one.key == only else ()) for one in components
+        )
+    if components != session.stack.components:
+        app.session = replace(session, stack=replace(session.stack, components=components), plan=None)
+
+
+def _at_least_recommended(one: ComponentSpec) -> tuple[Protection, ...]:
+    return one.protect if len(one.protect) > 1 else ("tls", "basic_auth")
 
 
 def with_privileges(app: Wizard, then: Callable[[], None]) -> None:
@@ -45,7 +86,7 @@ def with_privileges(app: Wizard, then: Callable[[], None]) -> None:
                 "Configuration files and services of this machine belong to root. Firescreen can use sudo: sudo asks for "
                 "your password, which Firescreen never sees.",
                 yes="Use sudo",
-                no="Cancel",
+                no="Stay here",
             ),
             lambda yes: _ask_sudo(app, then) if yes else None,
         )
@@ -58,7 +99,7 @@ def with_privileges(app: Wizard, then: Callable[[], None]) -> None:
                 f"You are logged in as {inline(names, 300)}. Configuration files and services belong to root. Firescreen "
                 "can use sudo, and asks you for the password if sudo needs one.",
                 yes="Use sudo",
-                no="Cancel",
+                no="Stay here",
             ),
             lambda yes: _use_sudo(app, tuple(host for host, _ in logins), then) if yes else None,
         )

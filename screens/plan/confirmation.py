@@ -69,7 +69,7 @@ def _confirm(app: Wizard, plan: Plan, canary: str) -> None:
         )
     else:
         app.push_screen(
-            ConfirmDialog("Apply this plan?", text, yes="Apply", no="Cancel"),
+            ConfirmDialog("Apply this plan?", text, yes="Apply", no="Stay on the plan"),
             lambda yes: _apply(app, plan, canary) if yes else None,
         )
 

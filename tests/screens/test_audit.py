@@ -10,6 +10,7 @@ from textual.widgets import OptionList
 
 from screens.app import make_app
 from screens.audit.screen import AuditPage
+from screens.choices.level_table import LevelTable
 from screens.choices.screen import ChoicesPage
 from screens.engine_client import audits
 from tests.screens.helpers import engine, until
@@ -38,15 +39,25 @@ async def test_an_audit_says_what_is_waited_for_then_leads_to_the_step_that_fixe
         assert "Esc leaves" in text
         gate.set()
         text = await until(pilot, "80 of 100")
-        for part in ("3 findings", "1 high", "without credentials: 200", "Demand TLS", "not checked srv2"):
+        for part in ("3 findings", "1 high", "without credentials: 200", "Demand TLS"):
             assert part in text, part
+        listed = text.partition("3 findings")[2].partition("Evidence and")[0]
+        assert "…" not in listed, "titles are not cut: they go on below"
         await pilot.press("end")
-        await until(pilot, "connection refused")
+        assert "not checked srv2" in await until(pilot, "connection refused")
         assert app.screen.check_action("fix", ()) is False, "what could not be checked has no step"
         await pilot.press("home")
         await until(pilot, "secure srv1/node_exporter")
         await pilot.press("f")
         await until(pilot, lambda: isinstance(app.screen, ChoicesPage))
+        await until(pilot, "1 of 5 change, 4 kept")
+        assert app.screen.query_one(LevelTable).row.name == "node_exporter"
+        assert app.session.stack is not None
+        assert {one.key for one in app.session.stack.components if one.protect} == {"srv1/node_exporter"}
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, AuditPage))
+        await pilot.press("escape", "s")
+        await until(pilot, "5 of 5 change")
 
 
 async def test_an_accepted_finding_is_in_the_baseline_until_it_is_taken_out(

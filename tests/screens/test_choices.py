@@ -221,15 +221,28 @@ async def test_what_is_protected_already_is_shown_as_kept() -> None:
     app = make_app(build=engine(whole.WholeEngine(state="secured")))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, "All components are secured")
-        stack = app.session.stack
-        assert stack is not None
-        kept = tuple(replace(one, protect=()) for one in stack.components)
-        app.session = replace(app.session, stack=replace(stack, components=kept))
         await pilot.press("s")
         text = await until(pilot, "0 of 5 change, 5 kept")
         assert text.count("keep TLS + password") == 5
         await until(pilot, "Nothing about it is changed.")
         assert "with the password" in drawn(pilot), "what the level that it keeps means"
+        assert set(protection(app).values()) == {"tls+basic_auth"}, "and it is verified with the others"
+
+
+async def test_mutual_tls_is_not_preset_to_anything_weaker() -> None:
+    class Mutual(whole.WholeEngine):
+        def scan(self, stack: Stack | None = None, **more: object) -> Scan:
+            found = super().scan(stack, **more)
+            return replace(
+                found, exposures=tuple(replace(one, client_certificate=True) for one in found.exposures)
+            )
+
+    app = make_app(build=engine(Mutual(state="secured")))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "All components are secured")
+        await pilot.press("s")
+        text = await until(pilot, "0 of 5 change, 5 kept")
+        assert text.count("keep mutual TLS + password") == 5
 
 
 def test_what_there_is_now_comes_from_the_wire() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
+from pathlib import Path
 
 from textual.widgets import OptionList
 
@@ -89,3 +91,24 @@ async def test_the_manual_is_read_by_keyboard_alone() -> None:
         await until(pilot, "Getting started")
         await pilot.press("escape")
         await until(pilot, "Follow a lab")
+
+
+def labels() -> list[tuple[str, str]]:
+    """(file, label) of each button of a dialog, as the source has it."""
+    found = []
+    for path in sorted(Path(screens.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            texts: list[ast.expr] = []
+            if isinstance(node, ast.Call):
+                texts = [word.value for word in node.keywords if word.arg in ("yes", "no")]
+            elif isinstance(node, ast.FunctionDef) and node.name == "buttons":
+                pairs = [each for each in ast.walk(node) if isinstance(each, ast.Tuple)]
+                texts = [pair.elts[1] for pair in pairs if len(pair.elts) == 2]
+            found += [(path.name, text.value) for text in texts if isinstance(text, ast.Constant)]
+    return [(name, text) for name, text in found if isinstance(text, str)]
+
+
+def test_every_button_names_what_it_does() -> None:
+    assert len(labels()) > 40
+    silent = {"Cancel", "OK", "Yes", "No", "Not yet", "Later", "Abort"}
+    assert not [(name, text) for name, text in labels() if text in silent or not text[:1].isupper()]
