@@ -15,6 +15,7 @@ from textual.widgets.option_list import Option
 
 from screens.base_screen import Page
 from screens.dialogs.base import ConfirmDialog
+from screens.navigation.restoration import restore
 from screens.navigation.runs import ask_to_undo
 from screens.state_styles import RESULT, describe_error, diff, fit, hang, inline, safe
 from screens.widgets.cards import Card, Cards
@@ -56,7 +57,8 @@ Every run of Firescreen, the newest first, with the lines that it changed (secre
 (Markdown) to the workspace and shows its path.
 
 'd' compares the hosts with the state that was last verified: what somebody else has changed since is listed with host, \
-file and line; 'd' again shows the run. 'm' takes what is there now as the verified state, if it is meant so."""
+file and line; 'd' again shows the run. 'm' takes what is there now as the verified state, if it is meant so; 'r' \
+opens the plan that restores what was verified."""
 
     CSS = """
     HistoryPage #panes { height: 1fr; }
@@ -75,6 +77,7 @@ file and line; 'd' again shows the run. 'm' takes what is there now as the verif
         Binding("o", "report", "Report"),
         Binding("d", "drift", "Drift", tooltip="What differs from the last verified state"),
         Binding("m", "adopt", "Meant so", tooltip="Take what is there now as the verified state"),
+        Binding("r", "restore", "Restore", tooltip="Open the plan that restores what was verified"),
         Binding("w", "wide", "Wide", tooltip="Hide or show the list of runs"),
         Binding("pagedown", "scroll_text(1)", "Scroll down", show=False, priority=True),
         Binding("pageup", "scroll_text(-1)", "Scroll up", show=False, priority=True),
@@ -159,7 +162,7 @@ file and line; 'd' again shows the run. 'm' takes what is there now as the verif
             return record is not None and record.state in ("proven", "applied", "changed", "partly")
         if action in ("report", "wide", "drift"):
             return record is not None
-        if action == "adopt":
+        if action in ("adopt", "restore"):
             return self._drift is not None and bool(self._drift.differences)
         return True
 
@@ -181,6 +184,10 @@ file and line; 'd' again shows the run. 'm' takes what is there now as the verif
             ),
             lambda yes: self._compare(adopt=True) if yes else None,
         )
+
+    def action_restore(self) -> None:
+        """Opens the plan that restores what was verified."""
+        restore(self.firescreen)
 
     def _compare(self, *, adopt: bool) -> None:
         session = self.firescreen.session
@@ -292,7 +299,7 @@ def _differences(found: Comparison) -> Content:
         lines.append(safe(redact(each.what), 400))
     lines.append(
         Content.styled(
-            "\nPress m if it is meant so. To restore what the stack says, plan and apply it again.", "$quiet"
+            "\nPress m if it is meant so, r to see the plan that restores what was verified.", "$quiet"
         )
     )
     return Content("\n").join(lines)

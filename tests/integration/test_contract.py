@@ -35,6 +35,10 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("plan, nothing to do", ("plan", "practice", "--json")),
     ("scan, secured", ("scan", "practice", "--json")),
     ("verify", ("verify", "practice", "--json")),
+    ("audit", ("audit", "practice", "--format", "json")),
+    ("drift, nothing differs", ("drift", "practice", "--json")),
+    ("inventory", ("inventory", "practice", "--json")),
+    ("renew, nothing due", ("renew", "practice", "--due", "--yes", "--json")),
     ("history", ("history", "--json")),
     ("probe, rejected", ("probe", "http://NODE/metrics", "--json")),
     (

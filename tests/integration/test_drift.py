@@ -30,11 +30,15 @@ def run(workspace: Path, *words: str, code: int = 0) -> Any:
     return json.loads(ended.stdout)
 
 
+def schema() -> Any:
+    """The shapes of what these commands print."""
+    return json.loads(assets.path("upkeep.schema.json").read_text())
+
+
 def drift(workspace: Path, *words: str, code: int = 3) -> list[Mapping[str, Any]]:
     """The differences, after a look at the schema."""
     found = run(workspace, "drift", "practice", *words, code=code)
-    schema = json.loads(assets.path("upkeep.schema.json").read_text())
-    jsonschema.validate(found, {"$ref": "#/$defs/drift", "$defs": schema["$defs"]})
+    jsonschema.validate(found, {"$ref": "#/$defs/drift", "$defs": schema()["$defs"]})
     return list(found["differences"])
 
 
@@ -70,8 +74,9 @@ def test_drift_of_the_practice_stack(practice: PracticeStack) -> None:
             b"basic_auth_users:", b"basic_auth_users: {}"
         )
     )
-    other = issue.new_key("ec-p256")
-    certificate.write_bytes(issue.self_signed(key_pem=other, names=("srv1",), days=9, common_name="srv1"))
+    certificate.write_bytes(
+        issue.self_signed(key_pem=key.read_bytes(), names=("srv1",), days=9, common_name="srv1")
+    )
     (workspace / "ca" / "ca.key").chmod(0o644)
     found = drift(workspace)
     named = {(each["kind"], each["host"], each["path"], each["line"]) for each in found}
@@ -85,14 +90,25 @@ def test_drift_of_the_practice_stack(practice: PracticeStack) -> None:
     assert any(each["kind"] == "answer" and each["host"] == "srv1" for each in found), found
     assert "$2" not in json.dumps(found) and "BEGIN" not in json.dumps(found)
 
-    for path, content in before.items():
-        path.write_bytes(content)
-    (workspace / "ca" / "ca.key").chmod(0o600)
-    assert drift(workspace, code=0) == []
+    # All of it is restored, to the byte; undo brings back what somebody had changed, and that is restored again.
+    changed = {path: path.read_bytes() for path in before}
+    refused = RUNNER.invoke(firescreen, ["--workspace", str(workspace), "drift", "practice", "--restore"])
+    assert refused.exit_code == 2 and "Add --yes" in refused.stderr
+    assert {path: path.read_bytes() for path in before} == changed
+    for _ in range(2):
+        put_back = run(workspace, "drift", "practice", "--restore", "--yes")
+        jsonschema.validate(put_back, {"$ref": "#/$defs/restoration", "$defs": schema()["$defs"]})
+        assert put_back["ok"] and put_back["left"] == [], put_back
+        assert {path: path.read_bytes() for path in before} == before
+        assert (workspace / "ca" / "ca.key").stat().st_mode & 0o777 == 0o600
+        assert drift(workspace, code=0) == []
+        assert run(workspace, "undo", "--yes")["state"] == "undone"
+        assert {path: path.read_bytes() for path in before} == changed
+    assert run(workspace, "drift", "practice", "--restore", "--yes")["ok"]
+    assert run(workspace, "drift", "practice", "--restore", "--yes")["state"] == "nothing"
 
     held = run(workspace, "inventory", "practice")
-    schema = json.loads(assets.path("upkeep.schema.json").read_text())
-    jsonschema.validate(held, {"$ref": "#/$defs/inventory", "$defs": schema["$defs"]})
+    jsonschema.validate(held, {"$ref": "#/$defs/inventory", "$defs": schema()["$defs"]})
     assert str(certificate) in {each["path"] for each in held["holdings"]}
     table = RUNNER.invoke(
         firescreen, ["--workspace", str(workspace), "inventory", "practice", "--csv"]
@@ -110,3 +126,5 @@ def test_drift_of_the_practice_stack(practice: PracticeStack) -> None:
     assert ("service", "srv1", "the service does not run") in {
         (each["kind"], each["host"], each["what"]) for each in stopped
     }, stopped
+    assert run(workspace, "drift", "practice", "--restore", "--yes")["ok"]
+    assert drift(workspace, code=0) == []

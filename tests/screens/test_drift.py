@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from screens.app import make_app
 from screens.history import HistoryPage
-from tests.screens.helpers import QuietEngine, engine, until
-from wizard.model import Answers, Facts, Plan, RunRecord, Stack
+from screens.plan.screen import PlanPage
+from tests.screens.helpers import engine, until
+from tests.screens.scenes import SceneEngine
+from wizard.model import (
+    Answers,
+    ContentKind,
+    Facts,
+    FileState,
+    Plan,
+    PlannedStep,
+    RunRecord,
+    Stack,
+    StepKind,
+    WriteFile,
+)
 from wizard.upkeep import comparison
 from wizard.upkeep.comparison import Comparison
 from wizard.upkeep.drift import Difference
+from wizard.upkeep.restoration import Restoration
 
 RUN = RunRecord(run="7", started=0.0, state="proven", title="TLS: srv1", changes=(), folder="/x")
 NOTHING = Plan(stack=Stack(hosts=(), components=()), facts=Facts({}), steps=(), probes=())
@@ -25,8 +40,8 @@ FOUND = Difference(
 )
 
 
-class OneRun(QuietEngine):
-    """One run that stands."""
+class OneRun(SceneEngine):
+    """A secured stack, and one run that stands."""
 
     def history(self) -> tuple[RunRecord, ...]:
         """It."""
@@ -48,7 +63,7 @@ async def test_what_differs_is_listed_and_adopted(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(comparison, "compare", compare)
     app: Any = make_app(build=engine(OneRun()))
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.session.stack is not None)
+        await until(pilot, lambda: app.session.scan is not None)
         app.push_screen(HistoryPage())
         await until(pilot, "scheme: https")
         await pilot.press("d")
@@ -61,3 +76,45 @@ async def test_what_differs_is_listed_and_adopted(monkeypatch: pytest.MonkeyPatc
         await pilot.press("d")
         await until(pilot, "scheme: https")
     assert asked == [False, True]
+
+
+async def test_what_was_verified_is_restored_by_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    change = WriteFile(
+        host="srv1",
+        path=FOUND.path,
+        before=FileState(b"a: 2\n"),
+        after=FileState(b"a: 1\n"),
+        why="It was so when the stack was last verified.",
+        content_kind=ContentKind.BACKUP,
+    )
+    step = PlannedStep(
+        id="restore:srv1/node_exporter",
+        kind=StepKind.RESTORE,
+        title="Restore the files of srv1/node_exporter",
+        host="srv1",
+        why=change.why,
+        changes=(change,),
+    )
+
+    def compare(*_: object, **__: object) -> Comparison:
+        return Comparison(NOTHING.facts, NOTHING, (), (FOUND,), 0.0)
+
+    def restoration(_: object, stack: Stack, answers: Answers) -> Restoration:
+        return Restoration(replace(NOTHING, stack=stack, steps=(step,)), ())
+
+    monkeypatch.setattr(comparison, "compare", compare)
+    monkeypatch.setattr("wizard.upkeep.restoration.restoration", restoration)
+    app: Any = make_app(build=engine(OneRun()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.session.scan is not None)
+        app.push_screen(HistoryPage())
+        await until(pilot, "scheme: https")
+        assert "Restore" not in await until(pilot, "Drift")
+        await pilot.press("d")
+        await until(pilot, "1 difference since the last run")
+        await pilot.press("r")
+        await until(pilot, lambda: isinstance(app.screen, PlanPage))
+        await until(pilot, "Restore the files")
+        await pilot.press("right")
+        await until(pilot, "a: 1")
+        assert app.session.plan.steps == (step,)

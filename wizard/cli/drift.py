@@ -1,33 +1,44 @@
-"""The command `drift`: what differs from the last verified state."""
+"""The command `drift`: what differs from the last verified state, and its restoration."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
 
 from wizard.cli import output
-from wizard.cli.options import agreed, as_json, engine, reached, stack_of, yes
-from wizard.cli.text_format import counted
+from wizard.cli.options import agreed, as_json, diff, engine, reached, stack_of, yes
+from wizard.cli.text_format import counted, end, error_of, extent_of, listening, show_plan, shown_plan
+from wizard.errors import InputError
 from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from wizard.engine import Engine
+    from wizard.model import Stack
+    from wizard.upkeep.drift import Difference
     from wizard.workspace import Workspace
 
 
 @click.command()
 @click.argument("stack")
 @click.option("--adopt", is_flag=True, help="Take what is there now as the verified state: it is meant so")
+@click.option("--restore", is_flag=True, help="Restore what was verified, as a run that can be undone")
+@diff
 @yes
 @as_json
 @click.pass_obj
-def drift(workspace: Workspace, stack: str, adopt: bool, yes: bool, as_json: bool) -> None:
+def drift(
+    workspace: Workspace, stack: str, adopt: bool, restore: bool, diff: bool, yes: bool, as_json: bool
+) -> None:
     """Show what differs from the last verified state.
 
     Compares files, their modes and owners, flags, unit files, certificates, jobs, and the answers of the components.
-    Nothing is changed on the hosts. To restore what the stack says: firescreen apply.
+    Nothing is changed on the hosts unless --restore is given: it shows a plan, and asks.
 
     Exit 3: something differs. Exit 1: a host is unreachable, and nothing differs on the others.
 
@@ -35,11 +46,13 @@ def drift(workspace: Workspace, stack: str, adopt: bool, yes: bool, as_json: boo
     Examples:
       firescreen drift stack.yaml
       firescreen drift stack.yaml --adopt --yes
+      firescreen drift stack.yaml --restore --diff
     """
     with output.explained():
-        from wizard.upkeep import comparison
-        from wizard.upkeep import drift as found_drift
-
+        if adopt and restore:
+            raise InputError("--adopt and --restore exclude each other", todo="Leave one of them out")
+        if diff and not restore:
+            raise InputError("--diff goes with --restore", todo="Add --restore")
         wanted = stack_of(stack, workspace)
         machine = engine(workspace, wanted.hosts)
         if adopt and not yes:
@@ -47,6 +60,16 @@ def drift(workspace: Workspace, stack: str, adopt: bool, yes: bool, as_json: boo
                 "Take what is there now as the verified state?", todo="Add --yes to adopt it", as_json=as_json
             )
         reached(machine, wanted.hosts)
+    if restore:
+        _restore(machine, wanted, diff=diff, yes=yes, as_json=as_json)
+    _compare(machine, wanted, adopt=adopt, as_json=as_json)
+
+
+def _compare(machine: Engine, wanted: Stack, *, adopt: bool, as_json: bool) -> None:
+    with output.explained():
+        from wizard.upkeep import comparison
+        from wizard.upkeep import drift as found_drift
+
         found = comparison.compare(machine, wanted, adopt=adopt)
     away = found.facts.away
     if as_json:
@@ -61,16 +84,75 @@ def drift(workspace: Workspace, stack: str, adopt: bool, yes: bool, as_json: boo
             }
         )
     else:
-        for each in found.differences:
-            click.echo(f"{plain(each.place)}: {each.kind}: {redact(plain(each.what, 400))}")
-    for host, why in away.items():
-        output.say(f"✗ {plain(host)} is unreachable: {redact(plain(why))}", colour="red")
+        _tell(found.differences)
+    _tell_away(away)
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.since)) if found.since else "the last run"
     if found.differences:
         output.say(f"{counted(len(found.differences), 'difference')} since {when}.", bold=True, colour="red")
         output.say(
-            "  Meant so: firescreen drift STACK --adopt. Restore what the stack says: firescreen apply STACK."
+            "  Meant so: firescreen drift STACK --adopt. Restore it: firescreen drift STACK --restore."
         )
     else:
         output.say(f"Nothing differs since {when}.", bold=True, colour="green")
     sys.exit(3 if found.differences else 1 if away else 0)
+
+
+def _restore(machine: Engine, wanted: Stack, *, diff: bool, yes: bool, as_json: bool) -> None:
+    """Shows the plan that restores what was verified, and applies it.
+
+    Exits 0 when all is as it was, 1 when something is left that a person must restore.
+    """
+    with output.explained():
+        from wizard.upkeep import drift as found_drift
+        from wizard.upkeep.restoration import restoration
+
+        found = restoration(machine, wanted)
+        left = [found_drift.shown(each) for each in found.left]
+        if not found.plan.changes:
+            _tell_left(found.left)
+            _tell_away(found.plan.facts.away)
+            if not left:
+                output.say("Nothing to restore.", bold=True)
+            if as_json:
+                output.data(
+                    {"run": "", "state": "nothing", "ok": not left, "left": left, **shown_plan(found.plan)}
+                )
+            sys.exit(1 if left or found.plan.facts.away else 0)
+        if not as_json:
+            show_plan(found.plan, diff=diff)
+        if not yes:
+            agreed(f"Apply {extent_of(found.plan)}?", todo="Add --yes to apply it", as_json=as_json)
+    outcome = machine.apply(found.plan, *listening(), canary="none")
+    if as_json:
+        output.data(
+            {
+                "run": outcome.run,
+                "state": outcome.state,
+                "ok": outcome.ok,
+                "left": left,
+                **shown_plan(found.plan),
+                **error_of(outcome),
+            }
+        )
+    if outcome.ok and left:
+        _tell_left(found.left)
+        sys.exit(1)
+    end(outcome)
+
+
+def _tell(differences: Iterable[Difference]) -> None:
+    for each in differences:
+        click.echo(f"{plain(each.place)}: {each.kind}: {redact(plain(each.what, 400))}")
+
+
+def _tell_left(left: Iterable[Difference]) -> None:
+    """What a restoration does not reach."""
+    for each in left:
+        output.say(
+            f"! Restore it yourself: {plain(each.place)}: {redact(plain(each.what, 400))}", colour="yellow"
+        )
+
+
+def _tell_away(away: Mapping[str, str]) -> None:
+    for host, why in away.items():
+        output.say(f"✗ {plain(host)} is unreachable: {redact(plain(why))}", colour="red")

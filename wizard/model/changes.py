@@ -82,6 +82,8 @@ class StepKind(StrEnum):
     """Part of the replacement of a password that is in use."""
     UPKEEP = "upkeep"
     """The timer that renews, or what it needs."""
+    RESTORE = "restore"
+    """Restores what somebody else has changed."""
 
 
 class Role(StrEnum):

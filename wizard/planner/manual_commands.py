@@ -157,6 +157,14 @@ def text(path: str, state: FileState) -> tuple[ManualCommand, ...]:
     return (ManualCommand(argv=_install(state, STDIN, path), stdin=content),)
 
 
+def rights(path: str, state: FileState) -> tuple[ManualCommand, ...]:
+    """Owner, group and mode of a file whose content stays."""
+    return (
+        ManualCommand(argv=("chown", f"{state.owner}:{state.group}", path)),
+        ManualCommand(argv=("chmod", f"{state.mode:04o}", path)),
+    )
+
+
 def removed(path: str) -> tuple[ManualCommand, ...]:
     """A file that goes."""
     return (ManualCommand(argv=("rm", path)),)

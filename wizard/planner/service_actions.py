@@ -70,6 +70,11 @@ def reload(facts: Facts, client: Client, turns: Sequence[Probe] = ()) -> Planned
     )
 
 
+def run_alone(facts: Facts, service: Service, action: str) -> RunService:
+    """A restart or a reload for which no more is planned."""
+    return _run(service, action, workspace=facts.workspace_option)
+
+
 def login(facts: Facts, client: Client, edit: PlannedStep) -> PlannedStep:
     """The second edit of a client, and the reload that takes it up."""
     return replace(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wizard.engine import Engine, journal_reader
 from wizard.errors import InputError, NeededError
 from wizard.model import Answers, Attempt, Facts, Plan, Stack
-from wizard.upkeep import drift, reference
+from wizard.upkeep import copies, drift, reference
 from wizard.workspace import Workspace
 
 _PATIENCE = 120.0
 """Seconds to wait for a run that is under way: what it has half done is no drift."""
+_DOWN = 15.0
+"""Seconds after which a target that Prometheus reports as down counts as down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,10 @@ class Comparison:
     differences: tuple[drift.Difference, ...]
     since: float
     """When the state was verified that is compared with (Unix time)."""
+    known: reference.Reference | None = None
+    """The state that is compared with."""
+    records: tuple[journal_reader.Record, ...] = ()
+    """The standing runs of the stack, the newest first."""
 
     @property
     def verified(self) -> bool:
@@ -51,7 +57,7 @@ def compare(
         time.sleep(0.2)
     facts = machine.inspect(stack)
     plan, unplanned = _planned(machine, stack, facts, answers)
-    attempts = machine.run_probes(plan) if plan.probes else ()
+    attempts = machine.run_probes(_impatient(plan)) if plan.probes else ()
     records = tuple(
         record
         for record in journal_reader.standing(machine.workspace.runs)
@@ -61,10 +67,20 @@ def compare(
     if known is None or adopt:
         known = _first(stack, facts, records, adopt=adopt)
     found = (*drift.differences(known, facts, plan, attempts, () if adopt else records), *unplanned)
-    compared = Comparison(facts, plan, attempts, found, known.at)
+    compared = Comparison(facts, plan, attempts, found, known.at, known, records)
     if (compared.verified or adopt) and not facts.away:
         reference.save(machine.workspace, stack, reference.taken(stack, facts, known.key))
+        copies.keep(machine.workspace, stack, facts)
     return compared
+
+
+def _impatient(plan: Plan) -> Plan:
+    """The plan whose probes wait no longer than a scrape takes: nothing was changed a moment ago."""
+    probes = (
+        replace(probe, timeout=min(probe.timeout, _DOWN)) if probe.kind == "up" else probe
+        for probe in plan.probes
+    )
+    return replace(plan, probes=tuple(probes))
 
 
 def _planned(

@@ -17,6 +17,7 @@ from wizard.errors import ConfigError
 from wizard.model import Attempt, Facts, FileState, HostFacts, Plan, RunService
 from wizard.planner import paths
 from wizard.redact import plain, redact
+from wizard.upkeep.copies import is_opaque
 from wizard.upkeep.reference import (
     KnownFile,
     KnownHost,
@@ -180,7 +181,7 @@ def _of_content(
             what = "the file holds other certificates behind the first one"
         yield Difference(kind="certificate", host=name, path=path, what=what)
         return
-    if _is_opaque(path, state):
+    if is_opaque(path, state.content):
         yield Difference(kind="file", host=name, path=path, what="the content has changed (not shown)")
         return
     text = state.content.decode("utf-8", "replace").splitlines() if _SHOWN.search(path) else []
@@ -221,11 +222,6 @@ def _lines(count: int) -> str:
 
 def _short(known: KnownFile) -> str:
     return known.fingerprint[:23] or "none"
-
-
-def _is_opaque(path: str, state: FileState) -> bool:
-    """Whether a file holds nothing but a secret."""
-    return b"PRIVATE KEY" in state.content or path.endswith((".password", ".curl", ".key"))
 
 
 def _of_folders(name: str, known: KnownHost, host: HostFacts) -> Iterator[Difference]:

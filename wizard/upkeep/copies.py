@@ -1,0 +1,77 @@
+"""Copies of what the files of a stack held when it was last verified: what a restore restores.
+
+They lie in the workspace beside the reference, as the journals' copies do, and are read by their owner alone. Of files that hold
+nothing but a key or a password there is none: a renewal makes new ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from wizard import ownfiles
+from wizard.config_files import unit_settings
+from wizard.errors import HostError
+from wizard.model import Facts, Stack
+from wizard.upkeep.record import folder
+from wizard.workspace import Workspace
+
+_LARGEST = 1_000_000
+"""Bytes of a file of which a copy is kept."""
+
+
+def is_opaque(path: str, content: bytes) -> bool:
+    """Whether a file holds nothing but a secret."""
+    return b"PRIVATE KEY" in content or path.endswith((".password", ".curl", ".key"))
+
+
+def keep(workspace: Workspace, stack: Stack, facts: Facts) -> None:
+    """Keeps what was read from the hosts in place of what was kept before.
+
+    Raises:
+        HostError: it cannot be written.
+    """
+    place = _place(workspace, stack)
+    try:
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        names = set()
+        for host, path, content in _contents(facts):
+            name = _name(host, path)
+            names.add(name)
+            if not (place / name).exists() or (place / name).read_bytes() != content:
+                ownfiles.replace(place / name, content)
+        for old in place.iterdir():
+            if old.name not in names:
+                old.unlink()
+    except OSError as error:
+        raise HostError(f"the verified files cannot be kept: {error.strerror}", where=str(place)) from error
+
+
+def load(workspace: Workspace, stack: Stack, host: str, path: str) -> bytes | None:
+    """What is kept of a file; None for nothing."""
+    with suppress(OSError):
+        return (_place(workspace, stack) / _name(host, path)).read_bytes()
+    return None
+
+
+def _contents(facts: Facts) -> Iterator[tuple[str, str, bytes]]:
+    """(host, path, content) of all files that are kept, those of units among them."""
+    for name, host in facts.hosts.items():
+        found = {path: state.content for path, state in host.files.items() if state is not None}
+        for service in host.services:
+            for path, text in unit_settings.split_files(service.unit_text):
+                if path:
+                    found.setdefault(path, text.encode("utf-8", "surrogateescape"))
+        for path, content in found.items():
+            if len(content) <= _LARGEST and not is_opaque(path, content):
+                yield name, path, content
+
+
+def _place(workspace: Workspace, stack: Stack) -> Path:
+    return folder(workspace, stack) / "verified"
+
+
+def _name(host: str, path: str) -> str:
+    return hashlib.sha256(f"{host}\0{path}".encode()).hexdigest()[:32]

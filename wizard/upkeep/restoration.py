@@ -1,0 +1,369 @@
+"""The plan that restores a stack to its last verified state: the files as they were, then what the stack says.
+
+Files of which the verified state has a copy get their lines, mode and owner back. The rest, keys and certificates above all, is
+planned from the stack as always. What neither of them restores is named as left.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from wizard.config_files import unit_settings
+from wizard.engine import Engine, journal_reader
+from wizard.errors import ConfigError
+from wizard.model import (
+    WORKSPACE,
+    Answers,
+    ContentKind,
+    Facts,
+    FileState,
+    Finding,
+    HostFacts,
+    ManualCommand,
+    Plan,
+    PlannedStep,
+    Role,
+    RunService,
+    Service,
+    Stack,
+    StepKind,
+    WriteFile,
+    facts_after,
+    instance_key,
+)
+from wizard.planner import manual_commands, paths, remote_commands, service_actions
+from wizard.planner.client_facts import Client
+from wizard.redact import plain, redact
+from wizard.upkeep import copies, drift
+from wizard.upkeep.comparison import Comparison, compare
+from wizard.upkeep.reference import KnownFile, KnownHost, Reference, digests
+
+_WHY = "It was so when the stack was last verified, and no run of Firescreen has changed it since."
+Copy: TypeAlias = Callable[[str, str], bytes | None]
+"""What is kept of a file, by host and path."""
+Units: TypeAlias = Mapping[tuple[str, str], FileState | None]
+Later: TypeAlias = Mapping[tuple[str, str], tuple[journal_reader.Record, journal_reader.Image | None]]
+"""What runs have left of each file since the verified state, by host and path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restoration:
+    """A plan, and what differs and is not in it."""
+
+    plan: Plan
+    left: tuple[drift.Difference, ...]
+
+
+@dataclass(slots=True)
+class _Group:
+    """What is restored for one service, or of a host's other files."""
+
+    service: Service | None
+    changes: list[WriteFile] = field(default_factory=list)
+    action: str = ""
+
+
+def restoration(machine: Engine, stack: Stack, answers: Answers | None = None) -> Restoration:
+    """The plan that restores the last verified state of a stack; no steps where nothing differs.
+
+    Raises:
+        InputError: the stack was never verified. FirescreenError: a host cannot be read, or nothing can be planned.
+    """
+    found = compare(machine, stack, answers)
+    if found.known is None or not found.differences:
+        return Restoration(replace(found.plan, steps=()), ())
+    read = _units_now(machine, found)
+    steps = steps_of(found, read, lambda host, path: copies.load(machine.workspace, stack, host, path))
+    changes = [change for step in steps for change in step.changes]
+    wanted = answers or Answers()
+    wanted = replace(wanted, renew=wanted.renew | renewed(found))
+    rest = machine.plan(stack, wanted, facts=facts_after(found.facts, changes))
+    return combined(found, steps, rest)
+
+
+def renewed(found: Comparison) -> frozenset[str]:
+    """The components whose private key is another than before: whoever put it there has it, so it is replaced."""
+    keys = {
+        (each.host, each.path)
+        for each in found.differences
+        if each.kind == "file" and each.path.endswith(".key")
+    }
+    return frozenset(
+        spec.key
+        for spec in found.plan.stack.components
+        if spec.host in found.facts.hosts
+        for service in found.facts.hosts[spec.host].services
+        if service.key == spec.key
+        and any(host == spec.host and posixpath.dirname(path) == service.home for host, path in keys)
+    )
+
+
+def combined(found: Comparison, steps: Iterable[PlannedStep], rest: Plan) -> Restoration:
+    """The files as they were, the rest of the plan, then the services that nothing in it restarts or reloads.
+
+    A service turns last: until then it may lack a file without which it would not start.
+    """
+    taken = {(each.host, each.service.unit) for each in rest.restarts}
+    files = [step for step in steps if not _turns(step)]
+    services = [
+        step
+        for step in steps
+        if _turns(step)
+        and not any(
+            isinstance(each, RunService) and (each.host, each.service.unit) in taken for each in step.changes
+        )
+    ]
+    last = len(files) + max((step.stage for step in rest.steps), default=0) + 1
+    ordered = (
+        *(replace(step, stage=number) for number, step in enumerate(files)),
+        *(replace(step, stage=step.stage + len(files)) for step in rest.steps),
+        *(replace(step, stage=last + number) for number, step in enumerate(services)),
+    )
+    plan = replace(rest, facts=found.facts, steps=ordered)
+    left = _left(found.differences, plan)
+    return Restoration(replace(plan, warnings=(*map(_warning, left), *plan.warnings)), left)
+
+
+def _warning(each: drift.Difference) -> Finding:
+    """What the plan does not restore, for the person who reads it."""
+    return Finding(
+        severity="warning",
+        id="drift-left",
+        host=each.host,
+        component=each.component,
+        what=f"Not restored: {each.place}: {redact(plain(each.what, 400))}",
+        remediation="Restore it yourself, or adopt it with firescreen drift STACK --adopt",
+    )
+
+
+def _turns(step: PlannedStep) -> bool:
+    return step.kind in (StepKind.RESTART, StepKind.RELOAD)
+
+
+def _left(differences: Iterable[drift.Difference], plan: Plan) -> tuple[drift.Difference, ...]:
+    """What the plan does not reach. Answers, and what the stack would change, follow from the rest."""
+    written = {(each.host, each.path) for each in plan.changes}
+    turned = {instance_key(step.host, step.component, step.instance) for step in plan.steps}
+    keyed = {
+        (each.host, posixpath.dirname(each.path))
+        for each in plan.changes
+        if isinstance(each, WriteFile) and each.content_kind is ContentKind.PRIVATE_KEY
+    }
+
+    def is_reached(each: drift.Difference) -> bool:
+        if each.kind in ("answer", "stack"):
+            return True
+        if not each.path:
+            return instance_key(each.host, each.component, "") in turned
+        # A new key lies beside the one that is not trusted any more.
+        new = each.path.endswith(".key") and (each.host, posixpath.dirname(each.path)) in keyed
+        return new or (each.host, each.path) in written
+
+    return tuple(each for each in differences if not is_reached(each))
+
+
+def steps_of(found: Comparison, units: Units, copy: Copy) -> tuple[PlannedStep, ...]:
+    """The steps that restore what is known of the verified state."""
+    assert found.known is not None
+    later = drift.written(found.records, found.known.at)
+    steps: list[PlannedStep] = []
+    for name, host in found.facts.hosts.items():
+        known = found.known.hosts.get(name)
+        if known is None:
+            continue
+        groups: dict[str, _Group] = {}
+        readers = _readers(found, host, known)
+        changes = (
+            *_files(host, known, found.known, copy, later),
+            *_rights(host, later),
+            *_units(host, known, found.known, copy, units),
+        )
+        for each in changes:
+            service, action = readers.get(each.path, (None, ""))
+            group = groups.setdefault(service.key if service else "", _Group(service))
+            group.changes.append(each)
+            group.action = max(group.action, action if _has_new_content(each) else "")
+        _turn(found, host, known, groups)
+        steps += (_files_step(found.facts, name, group) for group in groups.values() if group.changes)
+        steps += (
+            _service_step(found.facts, group.service, group.action)
+            for group in groups.values()
+            if group.service is not None and group.action
+        )
+    return tuple(steps)
+
+
+def _has_new_content(change: WriteFile) -> bool:
+    return change.kind != "mode"
+
+
+def _readers(found: Comparison, host: HostFacts, known: KnownHost) -> dict[str, tuple[Service, str]]:
+    """Which service reads a file, and what it takes for it to do so again: a reload, a restart ('' for nothing)."""
+    readers: dict[str, tuple[Service, str]] = {}
+    for service in host.services:
+        before = known.services.get(service.key)
+        for path in before.unit_files if before is not None else ():
+            readers[path] = (service, "restart")
+        for path in dict(unit_settings.split_files(service.unit_text)):
+            readers[path] = (service, "restart")
+        readers |= {path: (service, "") for path in (service.web_config,) if path}
+        readers |= {path: (service, "restart") for path in (service.flags.path,) if path}
+        readers |= {path: (service, "reload") for path in (service.config_file,) if path}
+    for client in paths.scrapers(found.plan.stack, found.facts):
+        if client.host.spec.name == host.spec.name:
+            readers |= dict.fromkeys(_included(client), (client.service, "reload"))
+    return readers
+
+
+def _included(client: Client) -> Iterable[str]:
+    try:
+        return tuple(client.texts)
+    except ConfigError:
+        return ()
+
+
+def _turn(found: Comparison, host: HostFacts, known: KnownHost, groups: dict[str, _Group]) -> None:
+    """Services that do not run, run otherwise, or answer otherwise than verified are restarted."""
+    name = host.spec.name
+    off = {
+        each.component
+        for each in found.differences
+        if each.host == name and each.kind in ("flag", "service", "answer") and not each.path
+    }
+    for service in host.services:
+        # A difference in flags or of the service itself names it by `component` or `component/unit`.
+        if service.key.partition("/")[2] in off and service.key in known.services:
+            groups.setdefault(service.key, _Group(service)).action = "restart"
+
+
+def _files(
+    host: HostFacts, known: KnownHost, reference: Reference, copy: Copy, later: Later
+) -> Iterable[WriteFile]:
+    """The files of a host as they were, which no later run has written."""
+    name = host.spec.name
+    for path, before in known.files.items():
+        if path not in host.files or (name, path) in later:
+            continue
+        state = host.files[path]
+        if before is None:
+            if state is not None:
+                yield _write(name, path, state, None)
+            continue
+        after = _as_known(before, state, reference.key, copy(name, path))
+        if after is not None and after != state:
+            yield _write(name, path, state, after)
+
+
+def _rights(host: HostFacts, later: Later) -> Iterable[WriteFile]:
+    """Mode and owner of the files that later runs wrote: of their content, a journal keeps a digest alone."""
+    for (name, path), (record, image) in later.items():
+        state = host.files.get(path) if name == host.spec.name else None
+        if state is not None and image is not None and record.is_image(state, image):
+            after = replace(state, mode=image.mode, owner=image.owner, group=image.group)
+            if after != state:
+                yield _write(name, path, state, after)
+
+
+def _units(
+    host: HostFacts, known: KnownHost, reference: Reference, copy: Copy, now: Units
+) -> Iterable[WriteFile]:
+    """Unit files and drop-ins as they were; those that are new go."""
+    wanted = {path: lines for each in known.services.values() for path, lines in each.unit_files.items()}
+    for (name, path), state in now.items():
+        if name != host.spec.name:
+            continue
+        kept = copy(name, path)
+        if path not in wanted:
+            yield _write(name, path, state, None)
+        elif kept is not None and digests(kept, reference.key) == wanted[path]:
+            yield _write(name, path, state, replace(state or FileState(b""), content=kept))
+
+
+def _as_known(before: KnownFile, state: FileState | None, key: str, kept: bytes | None) -> FileState | None:
+    """A file as it was; None where its content is not known any more."""
+    if state is not None and digests(state.content, key) == before.lines:
+        kept = state.content
+    if kept is None or digests(kept, key) != before.lines:
+        return None
+    return FileState(kept, before.mode, before.owner, before.group, state.attributes if state else ())
+
+
+def _units_now(machine: Engine, found: Comparison) -> dict[tuple[str, str], FileState | None]:
+    """The unit files that differ, as they are now, by host and path."""
+    wanted: dict[str, list[str]] = {}
+    for each in found.differences:
+        if each.kind == "unit" and each.path not in wanted.setdefault(each.host, []):
+            wanted[each.host].append(each.path)
+    read: dict[tuple[str, str], FileState | None] = {}
+    if wanted:
+        with machine.connections(found.plan.stack.hosts) as hosts:
+            for host, names in wanted.items():
+                read |= {
+                    (host, path): state for path, state in hosts.connection(host).read_many(names).items()
+                }
+    return read
+
+
+def _write(host: str, path: str, before: FileState | None, after: FileState | None) -> WriteFile:
+    if after is None:
+        typed = manual_commands.removed(path)
+    elif before is None:
+        text = after.content.decode("utf-8", "replace")
+        typed = (
+            manual_commands.text(path, after)
+            if redact(text) == text
+            else (
+                ManualCommand(
+                    note=f"Create {path} as the diff shows: what stands there is not fit for typing here."
+                ),
+            )
+        )
+    elif before.content == after.content:
+        typed = manual_commands.rights(path, after)
+    else:
+        typed = manual_commands.patch(path, before, after)
+    return WriteFile(
+        host=host,
+        path=path,
+        before=before,
+        after=after,
+        why=_WHY,
+        content_kind=ContentKind.BACKUP,
+        secret=any(each is not None and copies.is_opaque(path, each.content) for each in (before, after)),
+        by_hand=typed,
+    )
+
+
+def _files_step(facts: Facts, host: str, group: _Group) -> PlannedStep:
+    service = group.service
+    name = service.key if service is not None else host
+    step = PlannedStep(
+        id=f"{StepKind.RESTORE}:{name}",
+        kind=StepKind.RESTORE,
+        title=f"Restore the files of {name}",
+        host=host,
+        why=_WHY,
+        changes=tuple(group.changes),
+        role=Role.WORKSPACE if host == WORKSPACE else Role.CLIENT,
+        component=service.component if service is not None else "",
+        instance=service.instance if service is not None else "",
+    )
+    return remote_commands.routed(facts, step)
+
+
+def _service_step(facts: Facts, service: Service, action: str) -> PlannedStep:
+    kind = StepKind.RESTART if action == "restart" else StepKind.RELOAD
+    return PlannedStep(
+        id=f"{kind}:{service.key}",
+        kind=kind,
+        title=f"{action.capitalize()} {service.unit}",
+        host=service.host,
+        why="It reads its configuration and its flags as they were verified.",
+        changes=(service_actions.run_alone(facts, service, action),),
+        role=Role.CLIENT,
+        component=service.component,
+        instance=service.instance,
+    )
