@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wizard.labs.board.board import Board
     from wizard.workspace import Workspace
 
 
@@ -62,6 +63,13 @@ def serve_wizard(
     return serve(Serving(workspaces=workspaces, stack=stack, **options), say)
 
 
+def open_board(board: Board, workspace: Workspace) -> int:
+    """Opens the board of a class for the command line; returns its exit code."""
+    from screens.board_app import run
+
+    return run(board, workspace.root)
+
+
 def main() -> None:
     """What the console script `firescreen` runs."""
     words = direct(sys.argv[1:])
@@ -71,7 +79,7 @@ def main() -> None:
         sys.exit(_open(*words))
     from wizard import cli
 
-    cli.main(open_wizard, serve_wizard)
+    cli.main(open_wizard, serve_wizard, open_board)
 
 
 if __name__ == "__main__":

@@ -11,16 +11,17 @@ from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 
 from screens.run_state import RunState
-from screens.state import ErrorMessage, HostEntry, Notices, Session
+from screens.state import ClassState, ErrorMessage, HostEntry, Notices, Session
 
 if TYPE_CHECKING:
     from screens.engine_client.client import EngineClient
     from screens.routes import MapView, Route
     from wizard.labs import LabSession
+    from wizard.labs.board.board import Board
     from wizard.model import Probe
 
 Answer = TypeVar("Answer")
-Subject: TypeAlias = "MapView | Probe | LabSession | str | None"
+Subject: TypeAlias = "MapView | Probe | LabSession | Board | str | None"
 """What a page is opened for, where its route alone does not say it."""
 
 
@@ -37,6 +38,7 @@ class BaseApp(App[int]):
     run_state: reactive[RunState] = reactive(RunState())
     hosts: reactive[tuple[HostEntry, ...]] = reactive(())
     notices: reactive[Notices] = reactive(Notices())
+    class_state: reactive[ClassState] = reactive(ClassState())
     client: EngineClient
     leaving: bool = False
     """Whether the wizard is being closed: the pages lose their widgets one after the other."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from screens.base_app import Subject
     from screens.interface import Wizard
     from wizard.labs import LabSession
+    from wizard.labs.board.board import Board
     from wizard.model import Probe
 
 
@@ -103,6 +104,12 @@ def _audit(_app: Wizard, _subject: Subject) -> Page:
     return AuditPage()
 
 
+def _board(_app: Wizard, subject: Subject) -> Page:
+    from screens.board.screen import BoardPage
+
+    return BoardPage(cast("Board", subject))
+
+
 PAGES: dict[Route, Callable[[Wizard, Subject], Page]] = {
     Route.HOSTS: _hosts,
     Route.CHOICES: _choices,
@@ -116,4 +123,5 @@ PAGES: dict[Route, Callable[[Wizard, Subject], Page]] = {
     Route.INVENTORY: _inventory,
     Route.HISTORY: _history,
     Route.AUDIT: _audit,
+    Route.BOARD: _board,
 }

@@ -20,6 +20,7 @@ class Route(Enum):
     INVENTORY = auto()
     HISTORY = auto()
     AUDIT = auto()
+    BOARD = auto()
 
 
 class MapView(Enum):

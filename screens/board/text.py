@@ -1,0 +1,161 @@
+"""What the board of a class shows: numbers, a line for each student, all that is known of one. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from screens.state_styles import fit, hang, inline, safe
+from screens.widgets.cards import Card
+
+if TYPE_CHECKING:
+    from wizard.labs.board.board import Pace
+    from wizard.labs.board.class_view import ClassView, Row, StepSummary, StudentState
+    from wizard.labs.board.progress import LabProgress, StepProgress
+
+# state: (sign, words, colour)
+STATES = {
+    "help": ("?", "needs help", "$error"),
+    "stuck": ("!", "long on it", "$warning"),
+    "working": ("▸", "working", "$primary"),
+    "ready": ("✓", "ready", "$success"),
+    "finished": ("★", "finished", "$success"),
+    "not started": ("·", "not started", "$quiet"),
+    "away": ("✗", "away", "$warning"),
+    "left": ("–", "left", "$quiet"),
+    "not shown": ("○", "not shown", "$quiet"),
+}
+STEPS = {
+    "open": ("·", "not begun", "$quiet"),
+    "begun": ("▸", "begun", "$primary"),
+    "done": ("✓", "done", "$success"),
+    "solved": ("+", "done by Firescreen", "$warning"),
+    "impossible": ("–", "not possible with these versions", "$quiet"),
+}
+LEGEND = "  ".join(f"{sign} {words}" for sign, words, _ in STEPS.values())
+_COUNTED: tuple[StudentState, ...] = ("help", "stuck", "working", "ready", "finished")
+_NAME, _STATE, _SINCE = 18, 14, 8
+_TITLE = 12
+"""Cells from which the title of the current step is worth its room."""
+
+
+def board_cards(view: ClassView) -> tuple[Card, ...]:
+    """How many students are in each state that matters now."""
+    counts = view.counts
+    states = [
+        Card(
+            str(counts.get(state, 0)),
+            STATES[state][1],
+            colour=STATES[state][2] if state in counts else "$quiet",
+        )
+        for state in _COUNTED
+    ]
+    return (*states, Card(str(len(view.rows)), "students"))
+
+
+def head_line(view: ClassView, width: int) -> str:
+    """The heads of the columns; the steps by their numbers."""
+    count = max((len(row.lab.steps) for row in view.rows if row.lab), default=0)
+    numbers = "".join(f"{number:<3}" for number in range(1, count + 1))
+    return fit(f"{'student':{_NAME}}{'state':{_STATE}}{'for':{_SINCE}}{numbers}", width)
+
+
+def row_line(row: Row, now: float, width: int) -> Content:
+    """A student in a line: who, in which state, since when, the sign of each step, and where there is room its title."""
+    sign, words, colour = STATES[row.state]
+    parts: list[Content] = [
+        Content.styled(fit(row.label, _NAME - 1) + " ", "bold"),
+        Content.styled(fit(f"{sign} {words}", _STATE), colour),
+        Content(fit(ago(now - row.since) if row.since else "", _SINCE)),
+    ]
+    for step in row.lab.steps if row.lab else ():
+        mark, _, shade = STEPS[step.state]
+        here = step == row.step
+        parts.append(Content.styled(f"{mark}", f"bold reverse {shade}" if here else shade))
+        parts.append(Content("  "))
+    line = Content("").join(parts)
+    room = width - line.cell_length
+    title = fit(row.step.title, room) if row.step is not None and room >= _TITLE else ""
+    return Content.assemble(line, (title, "$quiet"))
+
+
+def details(row: Row, now: float, width: int) -> Content:
+    """All that is known of a student: each lab's steps with times, checks, hints and what the last check said."""
+    sign, words, colour = STATES[row.state]
+    lines = [Content.styled(inline(row.label, 80), "bold")]
+    since = f" for {ago(now - row.since)}" if row.since else ""
+    lines.append(Content.styled(f"{sign} {words}{since}", colour))
+    if row.state == "not shown":
+        lines.append(Content("This student does not want to be shown."))
+    for lab in row.student.progress.labs:
+        lines += _lab(lab, now, width)
+    if not row.student.progress.labs and row.state != "not shown":
+        lines.append(Content("No lab was started yet."))
+    return Content("\n").join(lines)
+
+
+def _lab(lab: LabProgress, now: float, width: int) -> list[Content]:
+    lines = [
+        Content(""),
+        Content.styled(hang(f"{lab.title}, begun {ago(now - lab.started)} ago", width, 0), "bold"),
+    ]
+    for number, step in enumerate(lab.steps, start=1):
+        mark, words, colour = STEPS[step.state]
+        said = [words, *_counts(lab, step)]
+        lines.append(
+            Content.assemble(
+                (f"{mark} ", colour), hang(f"{number} {step.title}: {', '.join(said)}", width, 4)
+            )
+        )
+        if step.said:
+            lines.append(Content.styled(f"    {hang(f'last check: {step.said}', width, 4)}", "$quiet"))
+    for ask, answer in lab.answers:
+        lines += [Content.styled(f"? {hang(ask, width, 2)}", "bold"), safe(answer, 2000)]
+    return lines
+
+
+def _counts(lab: LabProgress, step: StepProgress) -> list[str]:
+    found = [ago(lab.seconds(step))] if step.done_at else []
+    for count, word in ((step.checks, "check"), (step.hints, "hint")):
+        if count:
+            found.append(f"{count} {word}{'s' * (count != 1)}")
+    return found
+
+
+def summary(steps: tuple[StepSummary, ...], width: int) -> Content:
+    """How each step went in the class: who did it, in which time, with how many checks and hints."""
+    lines = [Content.styled("Steps of the class", "bold")]
+    for number, step in enumerate(steps, start=1):
+        own = step.done - step.solved
+        said = [f"{step.done} done"]
+        if step.solved:
+            said.append(f"{step.solved} by Firescreen")
+        if own:
+            said.append(
+                f"medians: {ago(step.median_seconds)}, checks {step.median_checks:g}, hints {step.median_hints:g}"
+            )
+        lines.append(Content(hang(f"{number} {step.title}: {', '.join(said)}", width, 4)))
+    return Content("\n").join(lines)
+
+
+def pace_line(view: ClassView, pace: Pace, now: float) -> str:
+    """What holds for the whole class: which steps are open, and the clock."""
+    count = len(view.steps)
+    words = [
+        f"open: {pace.open_steps} of {count} steps"
+        if pace.lab and pace.lab == view.lab
+        else "all steps are open"
+    ]
+    if pace.clock_until:
+        left = pace.clock_until - now
+        words.append(f"{ago(left)} left" if left > 0 else "the time is up")
+    return " · ".join(words)
+
+
+def ago(seconds: float) -> str:
+    """A length of time as people say it: '40 s', '12 min', '3 h'."""
+    whole = max(round(seconds), 0)
+    if whole < 90:
+        return f"{whole} s"
+    return f"{whole // 60} min" if whole < 5400 else f"{whole // 3600} h"
