@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from wizard.engine import Exposure, Scan
     from wizard.errors import FirescreenError
+    from wizard.labs.board.class_news import News
     from wizard.model import Answers, ComponentSpec, HostSpec, Plan, Protection, RunRecord, Stack
     from wizard.redact import Secret
 
@@ -34,6 +35,22 @@ class ErrorMessage:
         log: tuple[str, ...] = getattr(error, "log", ())
         said = "\n".join(("", "Last lines of its log:", *log[-6:])) if log else ""
         return cls(error.title, error.what + said, error.where, error.todo)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassState:
+    """The class that a student is in, as the student's wizard knows it."""
+
+    news: News | None = None
+    """Messages, pace and clock; None outside of a class."""
+    watched: bool = False
+    """Whether the instructor's board shows this student's progress now."""
+    shown: bool = True
+    """Whether the student lets it."""
+    signal: str = ""
+    """'help', 'ready' or ''."""
+    error: str = ""
+    """Why the board on another machine cannot be asked; '' if it can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

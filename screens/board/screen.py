@@ -33,8 +33,11 @@ WIDE = 120
 _EMPTY = """\
 No student is here yet.
 
-Give each student a link to a wizard on this machine: firescreen serve --students 20
-Or let them join from their own machines: firescreen lab board --listen ADDRESS:8090"""
+Give each student a link to a wizard on this machine:
+  firescreen serve --students 20
+
+Or let them join from their own machines:
+  firescreen lab board --listen ADDRESS:8090"""
 
 
 class BoardPage(Page):
@@ -65,7 +68,7 @@ decide not to be shown."""
     BoardPage #text { height: auto; }
     BoardPage.-wide #panes { layout: horizontal; }
     BoardPage.-wide #detail { width: 46%; height: 1fr; }
-    BoardPage.-empty #head, BoardPage.-empty #students { display: none; }
+    BoardPage.-empty #head, BoardPage.-empty #students, BoardPage.-empty #detail { display: none; }
     BoardPage.-empty #none { display: block; }
     """
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012 - as Textual declares it

@@ -1,18 +1,24 @@
-"""Watches the workspace: what another window or command did there is shown here too, and an interrupted run is told of."""
+"""Watches the workspace: what another window, a command or an instructor did there is shown here too."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from screens.engine_client import notices
-from screens.state import Notices
+from screens.engine_client.class_membership import ClassMembership
+from screens.state import ClassState, Notices
 
 if TYPE_CHECKING:
     from screens.base_app import BaseApp
 
 EVERY = 2.0
 """Seconds between two looks at the journals."""
+CLASS_EVERY = 1.0
+"""Seconds between two looks at the class of a student."""
+_SHOWN = 20.0
+"""Seconds for which a message of the instructor stands in a corner, whatever the page."""
 
 
 class WorkspaceWatch:
@@ -27,11 +33,14 @@ class WorkspaceWatch:
     def __init__(self, app: BaseApp, is_working: Callable[[], bool], changed: Callable[[], None]) -> None:
         self._app, self._is_working, self._changed = app, is_working, changed
         self._is_waiting = False
+        self._membership: ClassMembership | None = None
+        self._is_following = False
 
     def start(self, known: Notices) -> None:
         """Begins with what is known now."""
         self._app.notices = known
         self._app.set_interval(EVERY, self._look)
+        self._app.set_interval(CLASS_EVERY, self._follow_class)
         self.refresh()
 
     def refresh(self) -> None:
@@ -59,6 +68,44 @@ class WorkspaceWatch:
     def _keep(self, found: Notices) -> None:
         if found != self._app.notices:
             self._app.notices = found
+
+    # -- the class of a student ----------------------------------------------------------------------------
+
+    @property
+    def membership(self) -> ClassMembership:
+        """The class that the workspace's student is in. Its methods block."""
+        if self._membership is None:
+            self._membership = ClassMembership(self._app.client.engine.workspace)
+        return self._membership
+
+    def _follow_class(self) -> None:
+        def read() -> ClassState:
+            return self.membership.read()  # in the thread: the first time, it builds the engine
+
+        if not self._is_following:
+            self._is_following = True
+            self._app.ask(
+                read,
+                self._have_class,
+                lambda _: self._have_class(self._app.class_state),
+                wanted=lambda: True,
+            )
+
+    def _have_class(self, found: ClassState) -> None:
+        self._is_following = False
+        before = self._app.class_state
+        if found == before:
+            return
+        self._app.class_state = found
+        known = {message.number for message in before.news.messages} if before.news else set()
+        for message in found.news.messages if found.news else ():
+            # What was said before this wizard was opened stands on the lab's page.
+            if message.number not in known and (before.news or self._is_recent(message.at)):
+                self._app.notify(message.text, title="From your instructor", timeout=_SHOWN, markup=False)
+
+    @staticmethod
+    def _is_recent(moment: float) -> bool:
+        return time.time() - moment < _SHOWN
 
     def _compare(self, found: Notices) -> None:
         before = self._app.notices.runs

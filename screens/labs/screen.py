@@ -6,16 +6,16 @@ The text of a lab is drawn as Markdown; everything else is plain.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Markdown, OptionList, Static
 from textual.widgets.option_list import Option
 
-from screens.base_screen import Page
+from screens.labs.class_page import ClassBar, ClassPage
+from screens.labs.keys import BINDINGS, HELP
 from screens.labs.step_text import (
     check_text,
     commands_to_copy,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from screens.engine_client.client import Emit
     from screens.run_state import RunState
-    from screens.state import ErrorMessage, Session
+    from screens.state import ClassState, ErrorMessage, Session
     from wizard.engine import Outcome
     from wizard.labs import CheckResult, LabSession, LabStep
 
@@ -50,7 +50,7 @@ LOOK_EVERY = 2.0
 """Seconds between two checks whether the selected step was done in another terminal."""
 
 
-class LabPage(Page):
+class LabPage(ClassPage):
     """Guides through the steps of a lab.
 
     Args:
@@ -58,30 +58,11 @@ class LabPage(Page):
     """
 
     PLACE = "Lab"
-    HELP = """\
-Left: the steps. Right: what the step is about, and the commands to type in another terminal on this machine. This \
-screen notices when the step is done; 'k' checks at once and says what is missing.
-
-'h' gives a hint; each further hint says more. 'd' does the step for you. 'z' restarts the lab from the beginning. 'c' \
-copies the commands. 'o' writes a report at any time, to keep or to hand in: what was done, when, with how many hints, \
-and your own answers ('w', at the end)."""
+    HELP = HELP
 
     CSS_PATH = "lab.tcss"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - as Textual declares it
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("k", "check", "Check"),
-        Binding("b", "begin", "Break it", tooltip="Put the fault of this step in place"),
-        Binding("h", "hint", "Hint"),
-        Binding("d", "solve", "Do it for me"),
-        Binding("c", "copy", "Copy", tooltip="Copy the commands of this step"),
-        Binding("a", "answers", "Answers", tooltip="Show the answers to the questions at the end"),
-        Binding("n", "next", "Next"),
-        Binding("w", "respond", "Your answers", tooltip="Answer the questions at the end, for your report"),
-        Binding("o", "report", "Report", show=False, tooltip="Write a report to hand in, and show its path"),
-        Binding("z", "reset", "Restart", show=False, tooltip="Restart the lab from the beginning"),
-        Binding("pagedown,space", "scroll_text(1)", "More", key_display="pgdn", priority=True),
-        Binding("pageup", "scroll_text(-1)", "Scroll up", show=False, priority=True),
-    ]
+    BINDINGS = BINDINGS
 
     def __init__(self, session: LabSession) -> None:
         super().__init__()
@@ -100,6 +81,7 @@ and your own answers ('w', at the end)."""
 
     def body(self) -> ComposeResult:
         """Steps left, the selected one right, the last message below."""
+        yield ClassBar()
         with Horizontal(id="panes"):
             yield Panel(OptionList(id="steps", markup=False), title="Steps", id="outline")
             with Vertical(id="right"):
@@ -113,17 +95,25 @@ and your own answers ('w', at the end)."""
         """Shows the first step that is not done."""
         self.set_place(f"Lab · {inline(self._lab.title, 44)}")
         steps = self.query_one("#steps", OptionList)
-        steps.set_options(Option(words, disabled=shut) for words, shut in entries(self._lab, self._done))
+        steps.set_options(Option(words, disabled=shut) for words, shut in self._entries())
         undone = [at for at, step in enumerate(self._lab.steps, start=1) if step.id not in self._done]
         steps.highlighted = 0 if not self._done else undone[0] if undone else len(self._lab.steps) + 1
         steps.focus()
         self._draw_steps()
         self.set_interval(LOOK_EVERY, self._look)
 
+    def _entries(self) -> list[tuple[Content, bool]]:
+        news = self.firescreen.class_state.news
+        return entries(self._lab, self._done, news.open_in(self._lab.id) if news else None)
+
+    def show_class(self, state: ClassState) -> None:
+        """The instructor opens the steps one by one."""
+        self._draw_steps()
+
     def _draw_steps(self) -> None:
         steps = self.query_one("#steps", OptionList)
         self.query_one("#outline", Panel).set_subtitle(progress(self._lab, self._done))
-        for at, (words, shut) in enumerate(entries(self._lab, self._done)):
+        for at, (words, shut) in enumerate(self._entries()):
             steps.replace_option_prompt_at_index(at, words)
             # Textual moves the highlight off an option that is enabled anew, so only what differs is touched.
             if steps.get_option_at_index(at).disabled and not shut:
@@ -194,6 +184,8 @@ and your own answers ('w', at the end)."""
             return True
         if action == "copy":
             return bool(self._to_copy)
+        if action == "signal":
+            return self.offers_signal()
         return is_offered(action, self._lab, self.step, begun=self._begun, done=self._done)
 
     # -- checking ------------------------------------------------------------------------------------------
@@ -210,14 +202,14 @@ and your own answers ('w', at the end)."""
         """Checks, and says what is missing."""
         if self.step is not None:
             self._say(Content.styled("checking…", "$quiet"))
-            self._check(self.step, aloud=True, patience=PATIENCE)
+            self._check(self.step, aloud=True, patience=PATIENCE, asked=True)
 
-    def _check(self, step: LabStep, *, aloud: bool, patience: float = 0.0) -> None:
+    def _check(self, step: LabStep, *, aloud: bool, patience: float = 0.0, asked: bool = False) -> None:
         if self._looking and not aloud:
             return
         self._looking = True
         self.firescreen.ask(
-            lambda: self._session.check(step.id, patience=patience),
+            lambda: self._session.check(step.id, patience=patience, asked=asked),
             lambda result: self._checked(step, result, aloud=aloud),
             lambda error: self._unchecked(error, aloud=aloud),
         )

@@ -19,12 +19,20 @@ if TYPE_CHECKING:
     from wizard.labs import CheckResult, Lab, LabSession, LabStep
 
 
-def entries(lab: Lab, done: Set[str]) -> list[tuple[Content, bool]]:
-    """The list on the left: (text, whether it cannot be chosen yet). First the lab itself, last its end."""
+def entries(lab: Lab, done: Set[str], opened: int | None = None) -> list[tuple[Content, bool]]:
+    """The list on the left: (text, whether it cannot be chosen yet). First the lab itself, last its end.
+
+    Args:
+        opened: how many steps the instructor has opened for the class; None for all.
+    """
     lines = [(Content.styled("About this lab", "bold"), False)]
     for number, step in enumerate(lab.steps, start=1):
         sign = Content.styled("✓ ", "bold $success") if step.id in done else Content(f"{number} ")
-        lines.append((Content.assemble(sign, hang(step.title, 22, 2)), False))
+        shut = opened is not None and number > opened and step.id not in done
+        title = Content(hang(step.title, 22, 2))
+        if shut:
+            title = Content.assemble((title.plain, "$quiet"), ("\n  opens later", "$quiet italic"))
+        lines.append((Content.assemble(sign, title), shut))
     count = sum(step.id in done for step in lab.steps)
     ended = count == len(lab.steps)
     text = "★ Questions" if ended else f"  {count} of {len(lab.steps)} done"

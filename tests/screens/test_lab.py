@@ -86,7 +86,7 @@ class Shown:
         """No fault is put in here."""
         return True
 
-    def check(self, step_id: str, *, patience: float = 0.0) -> CheckResult:
+    def check(self, step_id: str, *, patience: float = 0.0, asked: bool = False) -> CheckResult:
         """Not yet."""
         return CheckResult(False, "not yet", "go on")
 

@@ -46,13 +46,9 @@ class News:
         """The same with one more message; the oldest ones are forgotten."""
         return replace(self, messages=(*self.messages, message)[-MOST_MESSAGES:])
 
-    def is_open(self, lab_id: str, number: int) -> bool:
-        """Whether a step may be begun.
-
-        Args:
-            number: of the step, from 1.
-        """
-        return self.lab != lab_id or number <= self.open_steps
+    def open_in(self, lab_id: str) -> int | None:
+        """How many steps of a lab may be begun; None for all."""
+        return self.open_steps if self.lab == lab_id else None
 
 
 def message_text(text: str) -> str:

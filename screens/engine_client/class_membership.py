@@ -1,0 +1,72 @@
+"""A student's membership in a class, once a second: reports what is due, and reads what the instructor says. Blocks."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from screens.state import ClassState
+
+if TYPE_CHECKING:
+    from wizard.labs.board.member import Wishes
+    from wizard.labs.board.reporter import LiveReporter
+    from wizard.workspace import Workspace
+
+_PRESENT_EVERY = 5.0
+"""Seconds after which the wizard says again that it is open."""
+
+
+class ClassMembership:
+    """Follows the class of a workspace, if it has one.
+
+    Args:
+        workspace: the student's.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._reporter: LiveReporter | None = None
+        self._present_at = 0.0
+
+    def read(self) -> ClassState:
+        """What holds now; an empty state where there is no class."""
+        if not (self._workspace.labs / "class").is_dir():
+            return ClassState()  # the usual case, without the imports for it
+        from wizard.labs import labs
+        from wizard.labs.board import member, reporter
+
+        to = reporter.joined(self._workspace)
+        own = member.wishes(self._workspace)
+        if to is not None:
+            if self._reporter is None:
+                self._reporter = reporter.LiveReporter(self._workspace, labs(self._workspace.packs))
+            self._reporter.tick()
+        news = member.news(self._workspace)
+        watched = member.is_watched(news) if to is None else not (self._reporter and self._reporter.error)
+        if watched and own.shown:
+            self._note_presence()
+        return ClassState(
+            news=news,
+            watched=bool(news) and watched and own.shown,
+            shown=own.shown,
+            signal=own.signal,
+            error=self._reporter.error if to is not None and self._reporter else "",
+        )
+
+    def _note_presence(self) -> None:
+        from wizard.labs.board import member
+
+        now = time.monotonic()
+        if now - self._present_at > _PRESENT_EVERY:
+            member.note_presence(self._workspace)
+            self._present_at = now
+
+    def wish(self, **changes: object) -> Wishes:
+        """Keeps what the student decides: `signal`, `shown`.
+
+        Raises:
+            FirescreenError: it cannot be kept.
+        """
+        from wizard.labs.board import member
+
+        return member.wish(self._workspace, **changes)

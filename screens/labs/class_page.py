@@ -1,0 +1,102 @@
+"""What a page of a lab has in a class: the instructor's words and clock above it, and keys for help and ready."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import Static
+
+from screens.base_screen import Page
+from screens.state_styles import safe
+
+if TYPE_CHECKING:
+    from screens.interface import Wizard
+    from screens.state import ClassState
+
+_RECENT = 900.0
+"""Seconds for which the last message stands above the page."""
+_SIGNALS = {"help": "you asked for help", "ready": "you are ready"}
+
+
+class ClassBar(Static):
+    """Lines about the class; outside of one it takes no room."""
+
+    DEFAULT_CSS = """
+    ClassBar { height: auto; padding: 0 2; display: none; background: $panel; &.-on { display: block; } }
+    """
+
+    def show(self, state: ClassState) -> None:
+        """Draws what is to be said now."""
+        lines = class_lines(state, time.time())
+        self.update(Content("\n").join(lines))
+        self.set_class(bool(lines), "-on")
+
+
+def class_lines(state: ClassState, now: float) -> list[Content]:
+    """The lines about a class: that the board is open, the student's own signal, the clock, the last message."""
+    news = state.news
+    if news is None or not (state.watched or state.error):
+        return []
+    words = ["Your instructor sees your progress"]
+    if state.error:
+        words = ["The class board cannot be reached; the lab goes on without it"]
+    if state.signal in _SIGNALS:
+        words.append(_SIGNALS[state.signal])
+    if news.clock_until:
+        left = round(news.clock_until - now)
+        words.append(f"{left // 60}:{left % 60:02} left" if left > 0 else "the time is up")
+    sign = ("✗ ", "bold $warning") if state.error else ("◉ ", "bold $primary")
+    lines = [Content.assemble(sign, " · ".join(words))]
+    if news.messages and now - news.messages[-1].at < _RECENT:
+        lines.append(Content.assemble(("✉ ", "bold $primary"), safe(news.messages[-1].text, 500)))
+    return lines
+
+
+class ClassPage(Page):
+    """A page that a class follows."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "exclamation_mark",
+            "signal('help')",
+            "Need help",
+            show=False,
+            tooltip="Tell the instructor, or take it back",
+        ),
+        Binding("y", "signal('ready')", "Ready", show=False, tooltip="Tell the instructor, or take it back"),
+    ]
+
+    def on_mount(self) -> None:
+        """Follows the class."""
+        self.watch(self.app, "class_state", self._follow_class)
+        self.set_interval(1.0, self._draw_class)
+
+    def _follow_class(self, state: ClassState) -> None:
+        if self.is_open:
+            self._draw_class()
+            self.refresh_bindings()
+            self.show_class(state)
+
+    def _draw_class(self) -> None:
+        for bar in self.query(ClassBar):
+            bar.show(self.firescreen.class_state)
+
+    def show_class(self, state: ClassState) -> None:
+        """Draws what the instructor has opened."""
+
+    def offers_signal(self) -> bool:
+        """Whether there is an instructor to tell."""
+        return self.firescreen.class_state.watched
+
+    def action_signal(self, signal: str) -> None:
+        """Tells the instructor, or takes it back."""
+        app: Wizard = self.firescreen
+        wanted = "" if app.class_state.signal == signal else signal
+        said = {"help": "The board shows that you need help.", "ready": "The board shows that you are ready."}
+        app.ask(
+            lambda: app.workspace_watch.membership.wish(signal=wanted),
+            lambda _: app.notify(said.get(wanted, "The board shows neither any more.")),
+        )
