@@ -176,22 +176,7 @@ class Docker:
         name = f"local/{component.replace('_', '-')}:{suite or 'own'}-{user or 'root'}"
         if name not in self._images:
             tree = self.folder / "tree"
-            program = Path(binaries.find(component, cache=bases.cache() / "programs", suite=suite).path)
-            if program.parent.name == "run":
-                # A script for a program that lies elsewhere than it expects; in an image it does not.
-                program = _unwrapped(program, tree)
-            _grow(tree, component, program, user)
-            data = {"prometheus": "/prometheus", "alertmanager": "/alertmanager"}.get(component, "/")
-            changes = [
-                f'ENTRYPOINT ["/bin/{component}"]',
-                f"EXPOSE {_PORTS[component]}",
-                f"WORKDIR {data}",
-                "ENV PATH=/bin",
-            ]
-            words = ", ".join(f'"{word}"' for word in _DEFAULTS[component])
-            changes += [f"CMD [{words}]"] if words else []
-            changes += [f"VOLUME {data}"] if data != "/" else []
-            changes += [f"USER {user}"] if user else []
+            changes = image_tree(tree, component, user=user, suite=suite)
             packed = self.folder / "tree.tar"
             _call(["tar", "-C", tree, "-cf", packed, "."])
             self.docker(
@@ -236,6 +221,24 @@ class Docker:
     def enter(self) -> list[str]:
         """The words before a command that is to see the daemon's host: its network, and its processes alone."""
         return ["nsenter", "--target", str(self._inside), "--net", "--pid", "--mount", "--"]
+
+    def install(self, generation: str) -> None:
+        """Has programs that enter its host find Docker as usual: commands, Compose and the socket where Debian puts them.
+
+        Only there: what is mounted is seen by nobody else on this machine.
+        """
+        tools = self._commands(generation)
+        script = """
+            for place in /usr/local/sbin /run; do mount -t tmpfs -o mode=755 tmpfs "$place"; done
+            mkdir /run/sshd /run/lock
+            for tool in "$1"/docker*; do
+                # Its own folder of settings, in which its plugin for Compose lies, for every user.
+                printf '#!/bin/sh\nDOCKER_CONFIG=%s exec %s "$@"\n' "$1/settings" "$tool" >"/usr/local/sbin/${tool##*/}"
+            done
+            chmod 755 /usr/local/sbin/*
+            ln -s "$2" /run/docker.sock
+        """
+        _call([*self.enter, "sh", "-ec", script, "sh", tools, self.socket])
 
     def restart(self) -> None:
         """Ends the daemon and starts it again; containers come back as their restart policy says."""
@@ -353,6 +356,27 @@ def write_compose_1(place: Path, *, script: str = _COMPOSE_1_MAIN) -> None:
         f'{shlex.quote(script)} "$@"\n'
     )
     place.chmod(0o755)
+
+
+def image_tree(tree: Path, component: str, *, user: str, suite: str = "") -> list[str]:
+    """Makes the tree of an image, and gives what the image says of it, as a Dockerfile does; see `Docker.image`."""
+    program = Path(binaries.find(component, cache=bases.cache() / "programs", suite=suite).path)
+    if program.parent.name == "run":
+        # A script for a program that lies elsewhere than it expects; in an image it does not.
+        program = _unwrapped(program, tree)
+    _grow(tree, component, program, user)
+    data = {"prometheus": "/prometheus", "alertmanager": "/alertmanager"}.get(component, "/")
+    changes = [
+        f'ENTRYPOINT ["/bin/{component}"]',
+        f"EXPOSE {_PORTS[component]}",
+        f"WORKDIR {data}",
+        "ENV PATH=/bin",
+    ]
+    words = ", ".join(f'"{word}"' for word in _DEFAULTS[component])
+    changes += [f"CMD [{words}]"] if words else []
+    changes += [f"VOLUME {data}"] if data != "/" else []
+    changes += [f"USER {user}"] if user else []
+    return changes
 
 
 def _unwrapped(script: Path, tree: Path) -> Path:

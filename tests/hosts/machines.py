@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import bases
 
@@ -224,7 +225,7 @@ class Machine:
         self._group = _groups() / f"firescreen-{os.getpid()}-{self.label}"
         self._leader = 0
 
-    def __enter__(self) -> Machine:
+    def __enter__(self) -> Self:
         try:
             self.prepare()
             self.start()

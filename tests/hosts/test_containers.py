@@ -19,6 +19,7 @@ from wizard.engine import container_addresses
 from wizard.engine.hosts import Hosts
 from wizard.model import Facts, HostFacts, HostSpec, Probe
 from wizard.service_managers import docker_discovery, docker_run
+from wizard.service_managers.container_engines import Engine
 from wizard.workspace import Workspace
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
@@ -325,7 +326,9 @@ def test_the_docker_run_of_a_container_makes_its_like(docker: Docker, tmp_path: 
     docker.docker(*first, *more, "--memory", "256m", image, "--path.rootfs=/host")
     try:
         before = json.loads(docker.docker("inspect", "lone"))[0]
-        box = docker_discovery.container(before, owner=(65534, 65534), compose="", inside_port=9100)
+        box = docker_discovery.container(
+            before, owner=(65534, 65534), engine=Engine("docker", "", (before,)), inside_port=9100
+        )
         told = docker_run.lines(
             box, ["--path.rootfs=/host", "--web.config.file=/srv/x/web.yml"], folder="/srv/x"
         )

@@ -1,13 +1,20 @@
-"""What Podman's own generator makes of each quadlet of the corpus, before and after its edit."""
+"""Quadlets: what Podman's own generator makes of each of the corpus, and real ones that are secured under real systemd."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import bases
 import pytest
 from docker_stand import packages
+from machines import Network
+from podman_stand import Podman
 
 from wizard.config_files.shell_syntax import split
 
@@ -64,3 +71,141 @@ def foreign(words: list[str]) -> list[str]:
             continue
         kept.append(word)
     return kept
+
+
+PROMETHEUS = """\
+# Ours.
+[Unit]
+Description=Prometheus in a container
+
+[Container]
+Image=localhost/prometheus:1
+ContainerName=prometheus
+Network=mon.network
+PublishPort=127.0.0.1:9090:9090
+Volume=/srv/prometheus:/etc/prometheus
+HealthCmd=wget -qO- http://localhost:9090/-/healthy
+HealthInterval=2s
+
+[Install]
+WantedBy=multi-user.target
+"""
+EXPORTER = """\
+[Container]
+Image=localhost/node-exporter:1
+ContainerName=exporter
+Network=mon.network
+Exec=--collector.disable-defaults \\
+    --web.disable-exporter-metrics
+"""
+SCRAPE = """\
+global: {scrape_interval: 1s}
+scrape_configs:
+  - job_name: prometheus
+    static_configs: [{targets: ['localhost:9090']}]
+  - job_name: node
+    static_configs: [{targets: ['exporter:9100']}]
+"""
+STACK = """\
+version: 1
+hosts: {here: {connect: local}}
+components:
+  - {host: here, name: node_exporter, protect: [tls, basic_auth]}
+  - {host: here, name: prometheus, protect: [tls, basic_auth]}
+"""
+
+
+@pytest.fixture
+def pod(network: Network) -> Iterator[Podman]:
+    """A host whose systemd runs two containers of Podman from quadlets."""
+    with Podman(network) as pod:
+        pod.image("prometheus")
+        pod.image("node_exporter")
+        pod.push("/srv/prometheus/prometheus.yml", SCRAPE.encode())
+        pod.quadlet("mon.network", "[Network]\n")
+        pod.quadlet("exporter", EXPORTER)
+        pod.quadlet("prometheus", PROMETHEUS)
+        pod.push("/root/stack.yaml", STACK.encode())
+        started = pod.run("systemctl daemon-reload && systemctl start exporter prometheus", timeout=90)
+        assert started.returncode == 0, pod.run(["journalctl", "-b", "--no-pager", "-n", "60"]).stdout
+        pod.check("curl -s --retry 40 --retry-delay 1 --retry-connrefused http://127.0.0.1:9090/-/ready")
+        yield pod
+
+
+def firescreen(pod: Podman, *words: str, code: int = 0) -> Any:
+    """Runs it on the host and gives its JSON."""
+    ended = pod.run([f"{bases.HOME}/bin/python", "-m", "screens", *words], timeout=300)
+    assert ended.returncode == code, f"{words}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
+    return json.loads(ended.stdout) if "--json" in words else ended.stdout
+
+
+def files(pod: Podman) -> str:
+    """Mode, owner and digest of every file that counts."""
+    return pod.check(
+        "find /etc/containers /srv /etc/firescreen -printf '%m %u %g %p\\n' 2>/dev/null | sort;"
+        " find /etc/containers /srv /etc/firescreen -type f -exec sha256sum {} + 2>/dev/null | sort"
+    )
+
+
+def named(binds: list[str]) -> list[str]:
+    """Those of a path or a name: a volume without one is another with each container."""
+    return [bind for bind in binds if not re.match(r"[0-9a-f]{64}:", bind)]
+
+
+def shape(pod: Podman) -> list[Any]:
+    """What of the containers must be as before after an undo."""
+    found = json.loads(pod.check(["podman", "inspect", "exporter", "prometheus"]))
+    return [
+        (one["Name"], one["Args"], named(one["HostConfig"]["Binds"]), one["Config"].get("Healthcheck"))
+        for one in found
+    ]
+
+
+@pytest.mark.timeout(900)
+def test_quadlets_are_secured_verified_and_undone(pod: Podman) -> None:
+    seen = {
+        each["component"]: each
+        for each in firescreen(pod, "scan", "/root/stack.yaml", "--json", code=3)["components"]
+    }
+    assert {name: each["state"] for name, each in seen.items()} == {
+        "node_exporter": "open",
+        "prometheus": "open",
+    }
+    box = seen["prometheus"]["container"]
+    assert (box["engine"], box["quadlet"]) == ("podman", "/etc/containers/systemd/prometheus.container")
+    assert (box["unit"], box["uid"], box["state"]) == ("prometheus.service", 65534, "running")
+    before, was = files(pod), shape(pod)
+
+    told = firescreen(pod, "plan", "/root/stack.yaml", "--diff", code=3)
+    assert "prometheus.container" in told
+    assert "(200|401)'" in told
+    assert files(pod) == before
+    done = firescreen(pod, "apply", "/root/stack.yaml", "--yes", "--json")
+    assert done["state"] == "proven"
+    assert {each["component"] for each in done["probes"]} == {"node_exporter", "prometheus"}
+    assert sum(each["expect"] == "up" and each["ok"] for each in done["probes"]) == 2
+    quadlet = pod.read("/etc/containers/systemd/exporter.container").decode()
+    assert quadlet.startswith(EXPORTER.split("Exec=", maxsplit=1)[0])
+    assert "--web.config.file=/etc/firescreen/exporter/web.yml" in quadlet
+    inspected = pod.check(["podman", "inspect", "exporter", "prometheus"])
+    secret = pod.check("cat /root/.local/share/firescreen/users/*.password").strip()
+    assert secret and secret not in inspected and "$2y$" not in inspected
+    pod.check("until podman healthcheck run prometheus; do sleep 1; done", timeout=30)
+    assert firescreen(pod, "plan", "/root/stack.yaml", "--json")["changes"] == []
+
+    firescreen(pod, "undo", "--yes")
+    assert files(pod) == before
+    assert shape(pod) == was
+
+
+@pytest.mark.timeout(900)
+def test_a_quadlet_whose_image_is_gone_is_rolled_back(pod: Podman) -> None:
+    before, was = files(pod), shape(pod)
+    pod.check(
+        "podman tag localhost/node-exporter:1 localhost/kept:1 && podman untag localhost/node-exporter:1 localhost/node-exporter:1"
+    )
+    failed = firescreen(pod, "apply", "/root/stack.yaml", "--yes", "--json", code=1)
+    assert "exporter.service" in failed["error"]["what"]
+    assert files(pod) == before
+    pod.check("podman tag localhost/kept:1 localhost/node-exporter:1 && systemctl restart exporter")
+    assert shape(pod) == was

@@ -58,7 +58,7 @@ def _published(server: ServerView) -> Seen:
         yield Found(
             evidence=f"{box.words} publishes its port {port.inside} as {port.port} on all addresses of the host, "
             "and it answers without authentication",
-            file=box.compose_files[-1] if box.compose_files else "",
+            file=box.file,
         )
 
 

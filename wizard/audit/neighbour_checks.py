@@ -47,7 +47,7 @@ def _as_root(server: ServerView) -> Seen:
     elif box.is_root and box.state == "running":
         yield Found(
             evidence=f"the main process of {box.words} has user number 0 on the host",
-            file=box.compose_files[-1] if box.compose_files else "",
+            file=box.file,
         )
 
 

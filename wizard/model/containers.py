@@ -88,12 +88,20 @@ class Container:
     """Of a container that no Compose file describes: the options of the `docker run` that makes its like."""
     compose: str = ""
     """The command that runs Compose there, such as 'docker compose'; '' where there is none."""
+    engine: str = "docker"
+    """The command that asks its engine, such as 'docker', 'docker -H unix:///run/user/1000/docker.sock' or 'podman'."""
+    quadlet: str = ""
+    """The `.container` file from which Podman has systemd run it; '' for none."""
+    unit: str = ""
+    """With Podman: the systemd unit that runs it, with its `.service`."""
     unchangeable: str = ""
     """Why Firescreen does not change it, a clause with the container as its subject; '' where it does."""
 
     @property
     def words(self) -> str:
         """What it is, e.g. 'container monitoring-prometheus-1 (Compose project monitoring, service prometheus)'."""
+        if self.quadlet:
+            return f"container {self.name} (quadlet {posixpath.basename(self.quadlet)})"
         if not self.is_compose:
             return f"container {self.name}"
         return f"container {self.name} (Compose project {self.project}, service {self.service})"
@@ -102,6 +110,21 @@ class Container:
     def is_compose(self) -> bool:
         """Whether a Compose file describes it."""
         return bool(self.project and self.service)
+
+    @property
+    def is_described(self) -> bool:
+        """Whether a file that can be edited describes it: a Compose file, or a quadlet."""
+        return self.is_compose or bool(self.quadlet)
+
+    @property
+    def file(self) -> str:
+        """The file that describes it and counts last; '' for none."""
+        return self.quadlet or (self.compose_files[-1] if self.compose_files else "")
+
+    @property
+    def command_words(self) -> list[str]:
+        """The words before what its engine is asked."""
+        return self.engine.split()
 
     @property
     def has_own_network(self) -> bool:

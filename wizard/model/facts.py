@@ -96,10 +96,10 @@ class FlagPlace:
 
     kind: 'envfile' (`variable` in `path`, e.g. ARGS in /etc/default/…), 'dropin' (a unit's ExecStart, `path` is
     the drop-in to write), 'argfile' (a practice service's own file), 'compose' (the service `variable` of the Compose
-    file `path`) or 'manual'.
+    file `path`), 'quadlet' (Podman's `.container` file `path`) or 'manual'.
     """
 
-    kind: Literal["envfile", "dropin", "argfile", "compose", "manual"]
+    kind: Literal["envfile", "dropin", "argfile", "compose", "quadlet", "manual"]
     path: str = ""
     variable: str = ""
     reader: Literal["systemd", "shell", "code"] = "systemd"

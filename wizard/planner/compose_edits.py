@@ -1,4 +1,4 @@
-"""What a component in a container needs besides its files: flags and mounts in its Compose files. Pure.
+"""What a component in a container needs besides its files: flags and mounts in its Compose files or its quadlet. Pure.
 
 Its files lie in a folder beside the Compose file, mounted read-only under the same path: what a configuration names is
 the same in the container as on the host. Nothing in a Compose file counts before its service is recreated, so the edits
@@ -11,7 +11,7 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from wizard.config_files import compose
+from wizard.config_files import compose, quadlet
 from wizard.errors import ConfigError
 from wizard.model import (
     Change,
@@ -39,9 +39,12 @@ def wanted_files(facts: Facts) -> dict[str, tuple[str, ...]]:
     for name, host in facts.hosts.items():
         for service in host.services:
             box = service.container
-            if box is None or not box.is_compose:
+            if box is None or not box.is_described:
                 continue
             paths = found.setdefault(name, {})
+            if box.quadlet:
+                paths[box.quadlet] = None
+                continue
             paths[_variables_file(box)] = None
 
             def fetch(path: str, host: HostFacts = host, paths: dict[str, None] = paths) -> bytes | None:
@@ -99,7 +102,7 @@ class ComposeEdits:
 
     def _step(self, participant: Participant, service: Service, change: compose.Change) -> PlannedStep | None:
         box, host = service.container, participant.host
-        if box is None or not box.is_compose:
+        if box is None or not box.is_described:
             return None
         wanted = replace(
             change,
@@ -109,22 +112,42 @@ class ComposeEdits:
             if box.sees(service.home)
             else (compose.Mount(source=service.home, target=service.home),),
         )
-        variables = _variables(host, box)
-        project = compose.read(box.compose_files, lambda path: self._content(host, path), variables)
-        edited = compose.edit(project, box.service, wanted, variables)
+        edited = self._quadlet(host, box, wanted) if box.quadlet else self._compose(host, box, wanted)
         written = tuple(self._written(host, path, content) for path, content in edited.items())
         if not written:
             return None
+        maker = "Podman" if box.quadlet else "Compose"
         what = f"the flag --{next(iter(change.flags))}" if change.flags else "the folder with its files"
         return participant.step(
             StepKind.FLAGS,
             title=f"Give the container of {service.component} {what}",
             why=(
-                f"{posixpath.basename(written[0].path)} says how Compose makes the container {box.name}. This takes "
+                f"{posixpath.basename(written[0].path)} says how {maker} makes the container {box.name}. This takes "
                 "effect when that container is made anew."
             ),
             changes=(*self._folder(participant, service), *written),
         )
+
+    def _compose(self, host: HostFacts, box: Container, wanted: compose.Change) -> dict[str, bytes]:
+        variables = _variables(host, box)
+        project = compose.read(box.compose_files, lambda path: self._content(host, path), variables)
+        return compose.edit(project, box.service, wanted, variables)
+
+    def _quadlet(self, host: HostFacts, box: Container, wanted: compose.Change) -> dict[str, bytes]:
+        content = self._content(host, box.quadlet)
+        if content is None:
+            raise ConfigError(
+                "the quadlet is not there any more",
+                where=f"{host.spec.name}:{box.quadlet}",
+                todo="Run systemctl daemon-reload there, then plan again",
+            )
+        try:
+            edited = quadlet.edit(content.decode("utf-8", "surrogateescape"), wanted)
+        except ConfigError as problem:
+            where = f"{host.spec.name}:{box.quadlet}"
+            raise ConfigError(problem.what, where=where, todo=problem.todo) from None
+        after = edited.encode("utf-8", "surrogateescape")
+        return {box.quadlet: after} if after != content else {}
 
     def _content(self, host: HostFacts, path: str) -> bytes | None:
         state = self._now.get((host.spec.name, path)) or host.files.get(path)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from wizard.errors import InputError
-from wizard.model import Service
+from wizard.model import Finding, Service
+
+_ANONYMOUS = re.compile(r"/[0-9a-f]{64}(?:/|$)")
 
 
 def refuse_unchangeable(service: Service) -> None:
@@ -42,10 +46,31 @@ def refuse_unknown_client(service: Service) -> None:
     """
     refuse_unchangeable(service)
     box = service.container
-    if box is not None and not box.is_compose:
+    if box is not None and not box.is_described:
         raise InputError(
-            f"{service.component} runs in container {box.name}, which no Compose file describes: it cannot be given the "
+            f"{service.component} runs in container {box.name}, which no Compose file or quadlet describes: it cannot be given the "
             "CA certificate and the password of its servers",
             where=service.key,
             todo="Put it into a Compose file, or leave the servers that it asks unprotected (protect: [])",
         )
+
+
+def lost_volumes(service: Service) -> tuple[Finding, ...]:
+    """A warning where data end with the container that is made anew: a quadlet's volumes without a name."""
+    box = service.container
+    if box is None or not box.quadlet:
+        return ()
+    lost = [each.target for each in box.mounts if each.kind == "volume" and _ANONYMOUS.search(each.source)]
+    if not lost:
+        return ()
+    finding = Finding(
+        severity="warning",
+        id="anonymous-volume",
+        host=service.host,
+        component=service.component,
+        instance=service.instance,
+        what=f"{lost[0]} of container {box.name} is a volume without a name, which Podman removes with the container",
+        why="Each restart of its unit makes the container anew, this one too: what is stored there is lost.",
+        remediation=f"Give it a name in {box.quadlet} first if you need the data: Volume={box.name}-data:{lost[0]}",
+    )
+    return (finding,)

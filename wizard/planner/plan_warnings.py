@@ -11,6 +11,7 @@ from wizard.model import (
     Finding,
     Stack,
 )
+from wizard.planner import containers
 from wizard.planner.server import ServerPlan
 
 CLOCK_TOLD = 30.0
@@ -40,6 +41,8 @@ def of_servers(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str,
                     remediation=f"Upgrade to {component.first_safe_version} or newer",
                 )
             )
+        if server_plan.turn == "restart":
+            found += containers.lost_volumes(service)
         asked_for_ca = stack.certificates.issued_by == "ca"
         if not server_plan.pair.changes and asked_for_ca and not server_plan.pair.own_ca:
             found.append(

@@ -22,6 +22,9 @@ from wizard.planner.client_facts import Client
 from wizard.planner.server_facts import Server
 from wizard.service_managers.registry import manager_of
 
+CONTAINER_FILES = ("compose", "quadlet")
+"""Kinds of files that say how a container is made: `compose_edits` edits them."""
+
 
 def flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | None:
     """The flags that name the web configuration and follow from it, where the service's flags are set."""
@@ -33,7 +36,7 @@ def flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | Non
     if place.kind == "manual":
         _refuse_unreachable_flags(server, flag, wanted)
         return None
-    if not wanted or place.kind == "compose":
+    if not wanted or place.kind in CONTAINER_FILES:
         return None
     before, manager = server.host.files.get(place.path), manager_of(server.service)
     typed = manager.flag_commands(server.service, wanted=wanted, current=before)
@@ -66,8 +69,8 @@ def flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | Non
 
 
 def of_container(server: Server, pair: Pair, *, was_tls: bool) -> dict[str, str]:
-    """The flags that the Compose file of a server in a container is to have; {} for any other server."""
-    if server.service.flags.kind != "compose":
+    """The flags that the Compose file, or quadlet, of a server in a container is to have; {} for any other server."""
+    if server.service.flags.kind not in CONTAINER_FILES:
         return {}
     return _wanted(server, pair, _web_flag(server), was_tls=was_tls)
 

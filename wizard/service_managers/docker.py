@@ -50,9 +50,9 @@ class Docker:
     def set_flag(
         self, service: Service, *, wanted: Mapping[str, str], current: FileState | None
     ) -> FileState:
-        """Refused: Compose files are not edited yet."""
+        """Refused: flags, mounts and healthcheck of a Compose file are edited together, by the planner."""
         raise ConfigError(
-            f"{service.unit} is a container of Docker Compose, whose file is not edited yet",
+            f"the flags of {service.unit} are set with its mounts",
             where=service.key,
             todo=f"Take {service.key} out of the stack, or say `service: manual` for it there",
         )
@@ -66,12 +66,18 @@ class Docker:
     def restart(self, connection: Connection, service: Service, *, answers: Answers | None = None) -> None:
         """Recreates the container where its Compose file says something new, else restarts it; waits until it serves."""
         box = _box(service)
-        before = _state(connection, box.name)
+        before = state(connection, box)
         _up(connection, service, box)
-        now = _state(connection, box.name)
+        now = state(connection, box)
         if now.get("Id") == before.get("Id"):
-            _run(connection, service, ["docker", "restart", box.name], timeout=_UP_TIMEOUT, doing="restart")
-        _await_up(connection, service, box, answers)
+            _run(
+                connection,
+                service,
+                [*box.command_words, "restart", box.name],
+                timeout=_UP_TIMEOUT,
+                doing="restart",
+            )
+        await_up(connection, service, box, answers)
 
     def reload(self, connection: Connection, service: Service, *, ask: Ask | None = None) -> None:
         """Recreates it where its Compose file says something new, restarts it where it holds an old file, else signals it.
@@ -80,21 +86,27 @@ class Docker:
         place since is seen after a restart only.
         """
         box, known = _box(service), component(service.component)
-        before = _state(connection, box.name)
+        before = state(connection, box)
         _up(connection, service, box)
-        now = _state(connection, box.name)
+        now = state(connection, box)
         if now.get("Id") != before.get("Id"):
-            _await_up(connection, service, box, None)
+            await_up(connection, service, box, None)
         elif not known.reload_by or mounted_file(service):
-            _run(connection, service, ["docker", "restart", box.name], timeout=_UP_TIMEOUT, doing="restart")
-            _await_up(connection, service, box, None)
+            _run(
+                connection,
+                service,
+                [*box.command_words, "restart", box.name],
+                timeout=_UP_TIMEOUT,
+                doing="restart",
+            )
+            await_up(connection, service, box, None)
         else:
-            _signal(connection, service, box, ask)
+            signal(connection, service, box, ask)
 
     def is_active(self, connection: Connection, service: Service) -> bool:
         """Whether the container runs, and is not being restarted."""
-        state = _state(connection, _box(service).name).get("State", {})
-        return bool(state.get("Running")) and not state.get("Restarting")
+        now = state(connection, _box(service)).get("State", {})
+        return bool(now.get("Running")) and not now.get("Restarting")
 
     def address(self, connection: Connection, service: Service) -> str:
         """See `address`."""
@@ -102,7 +114,7 @@ class Docker:
 
     def logs(self, connection: Connection, service: Service, lines: int = 20) -> tuple[str, ...]:
         """The last lines of what the container wrote."""
-        return _log(connection, _box(service).name, lines)
+        return log(connection, _box(service), lines)
 
     def manual_commands(self, service: Service, action: str, *, workspace: str = "") -> tuple[str, ...]:
         """Compose, and where it makes no new container, a restart or a signal."""
@@ -111,8 +123,8 @@ class Docker:
         if action == "restart":
             return (up,)
         if mounted_file(service):
-            return up, f"docker restart {shlex.quote(box.name)}"
-        return up, f"docker kill --signal=HUP {shlex.quote(box.name)}"
+            return up, f"{box.engine} restart {shlex.quote(box.name)}"
+        return up, f"{box.engine} kill --signal=HUP {shlex.quote(box.name)}"
 
 
 def address(connection: Connection, service: Service) -> str:
@@ -120,7 +132,7 @@ def address(connection: Connection, service: Service) -> str:
     box = service.container
     if box is None or box.is_reachable:
         return service.listen
-    networks = _state(connection, box.name).get("NetworkSettings", {}).get("Networks") or {}
+    networks = state(connection, box).get("NetworkSettings", {}).get("Networks") or {}
     found = next((str(one["IPAddress"]) for one in networks.values() if one.get("IPAddress")), "")
     return f"{found}:{box.inside_port}" if found else service.listen
 
@@ -161,7 +173,7 @@ def _up(connection: Connection, service: Service, box: Container) -> None:
 
 def _is_up_to_date(connection: Connection, service: Service, box: Container) -> bool:
     """Whether the container runs and is as its Compose files say."""
-    one = _state(connection, box.name)
+    one = state(connection, box)
     if not one.get("State", {}).get("Running"):
         return False
     labels = one.get("Config", {}).get("Labels") or {}
@@ -192,16 +204,16 @@ def _run(
             f"Docker did not {doing} {service.unit}: {said or f'exit code {ended.code}'}",
             where=f"{connection.name}: {service.unit}",
             todo="Mend what it names, and try again.",
-            log=_log(connection, service.unit, 20),
+            log=log(connection, _box(service), 20),
         )
     return ended
 
 
-def _state(connection: Connection, name: str) -> dict[str, Any]:
+def state(connection: Connection, box: Container) -> dict[str, Any]:
     """What the daemon says of a container; {} for none of that name."""
-    ended = connection.run(["docker", "inspect", "--type", "container", name], timeout=20)
+    ended = connection.run([*box.command_words, "inspect", "--type", "container", box.name], timeout=20)
     if ended.code:
-        if "No such" in ended.stderr:
+        if "no such" in ended.stderr.lower():
             return {}
         raise HostError(
             f"the Docker daemon does not answer: {plain(ended.stderr.strip(), 200)}",
@@ -212,29 +224,29 @@ def _state(connection: Connection, name: str) -> dict[str, Any]:
     return found[0]
 
 
-def _await_up(connection: Connection, service: Service, box: Container, answers: Answers | None) -> None:
+def await_up(connection: Connection, service: Service, box: Container, answers: Answers | None) -> None:
     """Back when the container serves: its health check says so, or its port answers, or it has stayed up.
 
     Raises:
         ServiceError: it ended, is started again and again, or its health check fails.
     """
     start = time.monotonic()
-    first = _state(connection, box.name).get("RestartCount", 0)
+    first = state(connection, box).get("RestartCount", 0)
     while True:
-        one = _state(connection, box.name)
-        state = one.get("State", {})
-        health = (state.get("Health") or {}).get("Status", "")
+        one = state(connection, box)
+        now = one.get("State", {})
+        health = (now.get("Health") or {}).get("Status", "")
         up_for = time.monotonic() - start
-        if state.get("Restarting") or one.get("RestartCount", 0) > first or not state.get("Running"):
-            raise _ended(connection, service, box, state)
+        if now.get("Restarting") or one.get("RestartCount", 0) > first or not now.get("Running"):
+            raise _ended(connection, service, box, now)
         if health == "unhealthy":
-            checks = (state.get("Health") or {}).get("Log") or [{}]
+            checks = (now.get("Health") or {}).get("Log") or [{}]
             said = plain(redact(str(checks[-1].get("Output", ""))), 300)
             raise ServiceError(
                 f"{service.unit} runs, and its own health check fails: {said or 'it says nothing'}",
                 where=f"{connection.name}: {service.unit}",
                 todo="Mend the healthcheck of its Compose file, then try again.",
-                log=_log(connection, box.name, 20),
+                log=log(connection, box, 20),
             )
         # A health check's first round may take its half minute: the port says it sooner.
         served = answers(0.5) if answers is not None else up_for > _SETTLED
@@ -246,18 +258,18 @@ def _await_up(connection: Connection, service: Service, box: Container, answers:
 
 
 def _ended(
-    connection: Connection, service: Service, box: Container, state: Mapping[str, Any]
+    connection: Connection, service: Service, box: Container, ended: Mapping[str, Any]
 ) -> ServiceError:
-    code = state.get("ExitCode", "")
+    code = ended.get("ExitCode", "")
     return ServiceError(
         f"{service.unit} did not stay up: its program ended with exit code {code}",
         where=f"{connection.name}: {service.unit}",
         todo="Read its last lines, mend what they name, and try again.",
-        log=_log(connection, box.name, 20),
+        log=log(connection, box, 20),
     )
 
 
-def _signal(connection: Connection, service: Service, box: Container, ask: Ask | None) -> None:
+def signal(connection: Connection, service: Service, box: Container, ask: Ask | None) -> None:
     """Sends the signal to reload and waits for the program's own verdict.
 
     Raises:
@@ -269,19 +281,19 @@ def _signal(connection: Connection, service: Service, box: Container, ask: Ask |
     _run(
         connection,
         service,
-        ["docker", "kill", f"--signal={known.reload_by}", box.name],
+        [*box.command_words, "kill", f"--signal={known.reload_by}", box.name],
         timeout=20,
         doing="signal",
     )
     deadline = time.monotonic() + _RELOAD_TIMEOUT
     while known.reload_done and time.monotonic() < deadline:
-        text = "\n".join(_log(connection, box.name, 400, since=since))
+        text = "\n".join(log(connection, box, 400, since=since))
         if known.reload_refused and known.reload_refused in text:
             raise ServiceError(
                 f"{service.unit} keeps its old configuration",
                 where=f"{connection.name}: {service.unit}",
                 todo="Correct the configuration, then try again.",
-                log=_log(connection, box.name, 20),
+                log=log(connection, box, 20),
             )
         if known.reload_done in text:
             return
@@ -297,9 +309,12 @@ def _now(connection: Connection) -> str:
     return said if re.fullmatch(r"[0-9T:.Z-]+", said) else "0"
 
 
-def _log(connection: Connection, name: str, lines: int, *, since: str = "") -> tuple[str, ...]:
+def log(connection: Connection, box: Container, lines: int, *, since: str = "") -> tuple[str, ...]:
+    """The last lines of what a container wrote, harmless to show."""
     more = ["--since", since] if since else []
-    ended = connection.run(["docker", "logs", "--tail", str(max(1, lines)), *more, name], timeout=20)
+    ended = connection.run(
+        [*box.command_words, "logs", "--tail", str(max(1, lines)), *more, box.name], timeout=20
+    )
     if ended.code:
         return ()
     return tuple(plain(redact(line)) for line in (ended.stdout + ended.stderr).splitlines() if line.strip())

@@ -1,11 +1,10 @@
 """Containers of a host as its Docker daemon describes them, and the components in them.
 
-Asks the daemon twice, whatever runs there: one `docker inspect` of all containers, one `--version` for each image.
+Asks each engine twice, whatever runs there: one `inspect` of all containers, one `--version` for each image.
 """
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,28 +14,16 @@ from typing import Any
 from wizard.components import Component, all_components
 from wizard.connections.base import Connection
 from wizard.model import MANUAL, Container, ContainerNetwork, FlagPlace, Mount, PublishedPort, Service
-from wizard.service_managers import docker_run, program_facts
+from wizard.service_managers import container_engines, docker_run, program_facts
+from wizard.service_managers.container_engines import Engine, Quadlet
 from wizard.service_managers.process_list import Process
 
-# A host without a daemon is not kept waiting for one. The last two lines say how Compose is run there.
-_LOOK = r"""
-command -v docker >/dev/null 2>&1 || exit 0
-[ -n "$DOCKER_HOST" ] || [ -S /var/run/docker.sock ] ||
-  [ -S "${XDG_RUNTIME_DIR:-/run/user/$(id -u)}/docker.sock" ] || exit 0
-ids=$(docker ps -aq --no-trunc) || exit
-[ -n "$ids" ] || exit 0
-docker inspect $ids || exit
-printf '\036'
-if docker compose version >/dev/null 2>&1; then echo 'docker compose'
-elif command -v docker-compose >/dev/null 2>&1; then echo docker-compose
-fi
-"""
-# Each image once: name of a container, path of its program.
+# Each image once: the engine's command, name of a container, path of its program.
 _VERSIONS = r"""
-while [ $# -gt 1 ]; do
-  printf '\036%s\037' "$1"
-  docker exec "$1" "$2" --version 2>&1 </dev/null
-  shift 2
+while [ $# -gt 2 ]; do
+  printf '\036%s\037' "$2"
+  $1 exec "$2" "$3" --version 2>&1 </dev/null
+  shift 3
 done
 exit 0
 """
@@ -70,22 +57,25 @@ def discover(connection: Connection, running: tuple[Process, ...]) -> tuple[Serv
         connection: the host.
         running: the processes of known components there.
     """
-    ended = connection.run_script(_LOOK, timeout=_TIMEOUT)
-    text, _, compose = ended.stdout.partition("\x1e")
-    try:
-        inspected: list[dict[str, Any]] = json.loads(text) if text.strip() else []
-    except ValueError:
-        return ()
     found = [
-        (known, one, process)
-        for one in inspected
+        (engine, known, one, process)
+        for engine in container_engines.find(connection)
+        for one in engine.containers
         if (known := component_of(one, process := _process(one, running))) is not None
     ]
     if not found:
         return ()
-    owners = _owners(connection, [one["State"].get("Pid", 0) for _, one, _ in found])
-    versions = _versions(connection, [(one, program_of(one, process)) for _, one, process in found])
-    many = _scaled(found)
+    owners = _owners(connection, [one["State"].get("Pid", 0) for _, _, one, _ in found])
+    versions = _versions(
+        connection, [(engine.words, one, program_of(one, process)) for engine, _, one, process in found]
+    )
+    many = _scaled([one for _, _, one, _ in found])
+    quadlets = {
+        unit: quadlet
+        for engine in {engine.words: engine for engine, *_ in found}.values()
+        if engine.words == "podman"
+        for unit, quadlet in container_engines.quadlets(connection, engine).items()
+    }
     return tuple(
         _service(
             connection.name,
@@ -94,10 +84,11 @@ def discover(connection: Connection, running: tuple[Process, ...]) -> tuple[Serv
             process,
             version=versions.get(one.get("Image", ""), "") or tag_version(one["Config"].get("Image", "")),
             owner=owners.get(process.pid if process else one["State"].get("Pid", 0), (0, 0)),
-            compose=compose.strip(),
+            engine=engine,
+            quadlet=quadlets.get(container_engines.unit_of(one)),
             several=one["Id"] in many,
         )
-        for known, one, process in found
+        for engine, known, one, process in found
     )
 
 
@@ -136,9 +127,14 @@ def tag_version(image: str) -> str:
 
 
 def container(
-    inspected: Mapping[str, Any], *, owner: tuple[int, int], compose: str, inside_port: int
+    inspected: Mapping[str, Any],
+    *,
+    owner: tuple[int, int],
+    engine: Engine,
+    inside_port: int,
+    quadlet: Quadlet | None = None,
 ) -> Container:
-    """One answer of `docker inspect` in our own words."""
+    """One answer of `docker inspect`, or Podman's, in our own words."""
     config, host = inspected.get("Config", {}), inspected.get("HostConfig", {})
     state, network = inspected.get("State", {}), inspected.get("NetworkSettings", {})
     labels: Mapping[str, str] = config.get("Labels") or {}
@@ -165,8 +161,11 @@ def container(
         state=str(state.get("Status", "")),
         restarts=int(inspected.get("RestartCount", 0)),
         command=tuple(map(str, config.get("Cmd") or ())),
-        compose=compose,
-        run_options=() if labels.get(f"{_LABEL}service") else docker_run.options(inspected),
+        compose=engine.compose,
+        run_options=() if labels.get(f"{_LABEL}service") or quadlet else docker_run.options(inspected),
+        engine=engine.words,
+        quadlet=quadlet.path if quadlet is not None else "",
+        unit=container_engines.unit_of(inspected),
     )
 
 
@@ -178,12 +177,13 @@ def _service(
     *,
     version: str,
     owner: tuple[int, int],
-    compose: str,
+    engine: Engine,
+    quadlet: Quadlet | None,
     several: bool,
 ) -> Service:
     arguments = process.arguments if process else _arguments(known, inspected)
     inside = int(program_facts.listen(known, arguments).rpartition(":")[2] or known.default_port)
-    box = container(inspected, owner=owner, compose=compose, inside_port=inside)
+    box = container(inspected, owner=owner, engine=engine, inside_port=inside, quadlet=quadlet)
     workdir = inspected.get("Config", {}).get("WorkingDir") or "/"
     web = _inside(workdir, program_facts.web_config(known, arguments, folder=workdir))
     config = ""
@@ -194,40 +194,46 @@ def _service(
     held = tuple(f"{each.address or '0.0.0.0'}:{each.port}" for each in _of_port(box, inside))  # noqa: S104
     if not box.has_own_network:
         held = program_facts.web_sockets(known, arguments, process.sockets) if process else ()
-    box = _judged(box, web=web, several=several)
-    managed = box.is_compose
+    box = _judged(box, web=web, several=several, dropins=quadlet is not None and quadlet.has_dropins)
+    managed = box.is_described
     return Service(
         host=host,
         component=known.name,
-        manager="docker" if managed else MANUAL,
+        manager="quadlet" if box.quadlet else "docker" if managed else MANUAL,
         kind="" if managed else "container",
         unit=box.name,
         program=program_of(inspected, process),
         version=version,
         arguments=arguments,
-        listen=_listen(known, box, arguments, held),
+        listen="" if engine.is_rootless and not box.is_reachable else _listen(known, box, arguments, held),
         sockets=held,
         user=user,
         group=group,
         active=box.state == "running",
-        flags=FlagPlace("compose", box.compose_files[-1], box.service)
-        if managed and box.compose_files
-        else FlagPlace("manual"),
+        flags=_flag_place(box),
         config_file=box.on_host(config) if config else "",
         web_config=(box.on_host(web) or web) if web else "",
         home=posixpath.join(box.folder, f"firescreen-{box.service}")
-        if managed
+        if box.is_compose
         else f"/etc/firescreen/{box.name}",
         pid=process.pid if process else int(inspected["State"].get("Pid", 0)),
         container=box,
     )
 
 
-def _judged(box: Container, *, web: str, several: bool) -> Container:
+def _flag_place(box: Container) -> FlagPlace:
+    if box.quadlet:
+        return FlagPlace("quadlet", box.quadlet)
+    if box.is_compose and box.compose_files:
+        return FlagPlace("compose", box.compose_files[-1], box.service)
+    return FlagPlace("manual")
+
+
+def _judged(box: Container, *, web: str, several: bool, dropins: bool) -> Container:
     """The container with why it cannot be changed."""
     why = ""
     if box.state == "restarting":
-        why = "does not stay up: Docker starts it again and again"
+        why = "does not stay up: it is started again and again"
     elif box.state != "running":
         why = "does not run"
     elif box.is_compose and several:
@@ -236,6 +242,10 @@ def _judged(box: Container, *, web: str, several: bool) -> Container:
         why = "was made by a Compose that does not say from which file"
     elif box.is_compose and not box.compose:
         why = "belongs to a Compose project, and neither `docker compose` nor docker-compose is installed"
+    elif box.unit and not box.is_described:
+        why = f"is run by the unit {box.unit}, which no quadlet of this host describes"
+    elif dropins:
+        why = f"is made by {box.quadlet} and drop-ins beside it, which are not edited"
     elif web and not box.on_host(web):
         why = f"has its web configuration {web} in its image"
     elif web and (mount := box.mount_of(web)) is not None and mount.kind != "bind":
@@ -281,10 +291,10 @@ def _process(inspected: Mapping[str, Any], running: Iterable[Process]) -> Proces
     )
 
 
-def _scaled(found: Sequence[tuple[Component, Mapping[str, Any], Process | None]]) -> set[str]:
+def _scaled(found: Sequence[Mapping[str, Any]]) -> set[str]:
     """The ids of containers of one Compose service that has more than one."""
     by_service: dict[tuple[str, str], list[str]] = {}
-    for _, one, _ in found:
+    for one in found:
         labels = one["Config"].get("Labels") or {}
         if service := labels.get(f"{_LABEL}service"):
             by_service.setdefault((labels.get(f"{_LABEL}project", ""), service), []).append(one["Id"])
@@ -302,19 +312,25 @@ def _owners(connection: Connection, pids: Sequence[int]) -> dict[int, tuple[int,
     return found
 
 
-def _versions(connection: Connection, containers: Sequence[tuple[Mapping[str, Any], str]]) -> dict[str, str]:
-    """The version of the program in each image, by the image's id: asked in one running container of it."""
-    chosen: dict[str, tuple[str, str]] = {}
-    for one, program in containers:
+def _versions(
+    connection: Connection, containers: Sequence[tuple[str, Mapping[str, Any], str]]
+) -> dict[str, str]:
+    """The version of the program in each image, by the image's id: asked in one running container of it.
+
+    Args:
+        containers: the engine's command, what it says of the container, and the path of the program.
+    """
+    chosen: dict[str, tuple[str, str, str]] = {}
+    for engine, one, program in containers:
         if one["State"].get("Status") == "running" and program.startswith("/"):
-            chosen.setdefault(one.get("Image", ""), (one["Id"], program))
-    words = [word for pair in chosen.values() for word in pair]
+            chosen.setdefault(one.get("Image", ""), (engine, one["Id"], program))
+    words = [word for each in chosen.values() for word in each]
     if not words:
         return {}
     ended = connection.run_script(_VERSIONS, *words, timeout=_TIMEOUT)
     said = dict(each.split("\x1f", 1) for each in ended.stdout.split("\x1e") if "\x1f" in each)
     return {
-        image: program_facts.version_in(said.get(identity, "")) for image, (identity, _) in chosen.items()
+        image: program_facts.version_in(said.get(identity, "")) for image, (_, identity, _) in chosen.items()
     }
 
 
@@ -340,7 +356,7 @@ def _networks(networks: Mapping[str, Any], inspected: Mapping[str, Any]) -> Iter
     for network, one in networks.items():
         # Its short id is an alias that ends with the container.
         aliases = [each for each in one.get("Aliases") or () if each != identity[:12]]
-        if network not in ("bridge", "host", "none"):
+        if network not in ("bridge", "host", "none", "podman"):
             aliases = [*aliases, name]
         yield ContainerNetwork(
             name=network,

@@ -48,7 +48,7 @@ def lines(box: Container, arguments: Sequence[str], *, folder: str) -> tuple[str
         word for flag, word in zip(box.run_options, box.run_options[1:], strict=False) if flag == "--env"
     ]
     mount = [] if box.sees(folder) else ["--volume", f"{folder}:{folder}:ro"]
-    run = ["docker", "run", "-d", "--name", name, *box.run_options, *mount, box.image, *arguments]
+    run = [*box.command_words, "run", "-d", "--name", name, *box.run_options, *mount, box.image, *arguments]
     set_first = (
         (f"# First set {', '.join(needed)} in this shell as they are in the container, and export them.",)
         if needed
@@ -57,9 +57,9 @@ def lines(box: Container, arguments: Sequence[str], *, folder: str) -> tuple[str
     return (
         f"# No Compose file describes the container {name}. Check that nothing of your own is missing in this:",
         *set_first,
-        f"docker stop {shlex.quote(name)} && docker rename {shlex.quote(name)} {shlex.quote(before)}",
+        f"{box.engine} stop {shlex.quote(name)} && {box.engine} rename {shlex.quote(name)} {shlex.quote(before)}",
         shlex.join(run),
-        f"# Once all is verified: docker rm {shlex.quote(before)}",
+        f"# Once all is verified: {box.engine} rm {shlex.quote(before)}",
     )
 
 

@@ -61,9 +61,9 @@ def back(service: Service) -> tuple[str, ...]:
         known = component(service.component)
         return powershell.back(service, [known.web_flag(service.version) or known.web_flag()])
     if service.container is not None:
-        name = shlex.quote(service.container.name)
+        name, engine = shlex.quote(service.container.name), service.container.engine
         return (
-            f"docker rm -f {name} && docker rename {name}-before {name} && docker start {name}",
+            f"{engine} rm -f {name} && {engine} rename {name}-before {name} && {engine} start {name}",
             "# if it was replaced; else nothing is to be done",
         )
     return (f"{service.unit} was not started by a service manager: start it again as it was before",)

@@ -58,5 +58,5 @@ def test_what_cannot_be_changed_or_verified_is_refused(service: Service, said: s
 def test_a_client_that_no_compose_file_describes_is_refused() -> None:
     alone = replace(SERVICE, container=replace(BOX, project="", service=""))
     containers.refuse_unchangeable(alone)
-    with pytest.raises(InputError, match="no Compose file describes"):
+    with pytest.raises(InputError, match="no Compose file or quadlet describes"):
         containers.refuse_unknown_client(alone)

@@ -10,6 +10,7 @@ import pytest
 from wizard.engine.journal_reader import _read_service
 from wizard.model import Container, ContainerNetwork, Mount, PublishedPort, Service
 from wizard.service_managers import docker_discovery
+from wizard.service_managers.container_engines import Engine
 from wizard.service_managers.docker import up_command
 
 INSPECTED: dict[str, Any] = {
@@ -61,7 +62,10 @@ INSPECTED: dict[str, Any] = {
 
 def box() -> Container:
     return docker_discovery.container(
-        INSPECTED, owner=(65534, 65534), compose="docker compose", inside_port=9091
+        INSPECTED,
+        owner=(65534, 65534),
+        engine=Engine("docker", "docker compose", (INSPECTED,)),
+        inside_port=9091,
     )
 
 

@@ -1,0 +1,81 @@
+"""A host on which Podman of Debian's sid runs, with images of real programs, as `docker_stand` makes them.
+
+    with Network() as network, Podman(network) as podman:
+        podman.image("prometheus")
+        podman.quadlet("prometheus", "[Container]\\nImage=...")
+
+Nothing is installed: the packages are unpacked into the host, whose own systemd runs what the quadlets say.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from docker_stand import image_tree, packages
+from machines import Machine, Network
+
+SUITE = "sid"
+_PACKAGES = (
+    *("podman", "crun", "conmon", "netavark", "aardvark-dns", "catatonit", "passt", "uidmap", "nftables"),
+    *("golang-github-containers-common", "golang-github-containers-image"),
+    *("libgpgme45", "libgpg-error0", "libassuan9", "libsubid6", "libyajl2", "libseccomp2", "libsqlite3-0"),
+    *("libnftables1", "libnftnl11", "libmnl0", "libjansson4", "libedit2", "libjson-c5", "libbpf1"),
+    *("libglib2.0-0t64", "libpcre2-8-0", "libffi8", "libblake3-0", "libtbb12", "libelf1t64", "libatomic1"),
+)
+_SETTINGS = {
+    # A host of these tests stands on an overlay, on which there is no other one.
+    "/etc/containers/storage.conf": '[storage]\ndriver = "vfs"\nrunroot = "/run/containers/storage"\n'
+    'graphroot = "/var/lib/containers/storage"\n',
+    # The machine below may have no such controller to give.
+    "/etc/containers/containers.conf": "[containers]\npids_limit = 0\n",
+}
+
+
+class Podman(Machine):
+    """One host, up while the context lasts; it runs no component but in containers."""
+
+    def __init__(self, network: Network, *, name: str = "pod") -> None:
+        super().__init__(SUITE, name, network, programs=(), system_calls=("bpf", "keyctl", "add_key"))
+
+    def prepare(self) -> None:
+        """Makes its file system, Podman's packages in it."""
+        super().prepare()
+        for package in _PACKAGES:
+            root = packages((package,), SUITE)
+            with subprocess.Popen(["tar", "-C", root, "-c", "."], stdout=subprocess.PIPE) as packed:
+                subprocess.run(
+                    ["tar", "-C", self.root, "-x", "--keep-directory-symlink"],
+                    stdin=packed.stdout,
+                    check=True,
+                    timeout=120,
+                )
+
+    def settle(self) -> None:
+        """Waits until it is up, and makes Podman's settings."""
+        super().settle()
+        for path, text in _SETTINGS.items():
+            self.push(path, text.encode())
+
+    def image(self, component: str, *, user: str = "65534") -> str:
+        """As `docker_stand.Docker.image`, of this machine's own programs."""
+        name = f"localhost/{component.replace('_', '-')}:1"
+        folder = Path(tempfile.mkdtemp(prefix="firescreen-image-"))
+        try:
+            changes = image_tree(folder / "tree", component, user=user)
+            packed = subprocess.run(
+                ["tar", "-C", folder / "tree", "-c", "."], stdout=subprocess.PIPE, check=True, timeout=60
+            ).stdout
+        finally:
+            shutil.rmtree(folder)
+        self.push("/image.tar", packed)
+        words = [word for change in changes for word in ("--change", change)]
+        self.check(["podman", "import", *words, "/image.tar", name], timeout=120)
+        return name
+
+    def quadlet(self, name: str, text: str) -> None:
+        """Writes `NAME.container` (or a file with another ending), which counts from the next daemon-reload on."""
+        path = name if "." in name else f"{name}.container"
+        self.push(f"/etc/containers/systemd/{path}", text.encode())

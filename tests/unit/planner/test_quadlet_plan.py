@@ -1,0 +1,64 @@
+"""Containers of Podman's quadlets in a plan: which file is edited, and what is warned of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from wizard.config_files import compose
+from wizard.errors import ConfigError
+from wizard.model import Container, Facts, FileState, HostFacts, HostSpec, Mount, Service
+from wizard.planner import compose_edits, containers
+
+PATH = "/etc/containers/systemd/exporter.container"
+BOX = Container(
+    name="exporter",
+    image="localhost/node-exporter:1",
+    engine="podman",
+    quadlet=PATH,
+    unit="exporter.service",
+    inside_port=9100,
+    network_mode="host",
+    mounts=(Mount("volume", f"/var/lib/containers/storage/volumes/{'0a' * 32}/_data", "/data"),),
+)
+SERVICE = Service(
+    host="srv1", component="node_exporter", manager="quadlet", unit="exporter", active=True, container=BOX
+)
+HOST = HostFacts(spec=HostSpec(name="srv1", connect="local"), services=(SERVICE,))
+WANTED = compose.Change(flags={"web.config.file": "/etc/firescreen/exporter/web.yml"})
+
+
+def test_its_file_is_read_and_edited() -> None:
+    assert compose_edits.wanted_files(Facts(hosts={"srv1": HOST})) == {"srv1": (PATH,)}
+    text = b"[Container]\nImage=x\nExec=--collector.disable-defaults\n"
+    here = replace(HOST, files={PATH: FileState(text)})
+    edits = compose_edits.ComposeEdits((), ())
+    found = edits._quadlet(here, BOX, WANTED)
+    assert found == {PATH: text[:-1] + b" --web.config.file=/etc/firescreen/exporter/web.yml\n"}
+    again = replace(HOST, files={PATH: FileState(found[PATH])})
+    assert edits._quadlet(again, BOX, WANTED) == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "is not there any more"), (b"[Service]\n", "no section")]
+)
+def test_what_cannot_be_edited_names_the_file(content: bytes | None, said: str) -> None:
+    here = replace(HOST, files={PATH: FileState(content) if content is not None else None})
+    with pytest.raises(ConfigError, match=said) as refused:
+        compose_edits.ComposeEdits((), ())._quadlet(here, BOX, WANTED)
+    assert PATH in refused.value.where and refused.value.todo
+
+
+def test_data_in_a_volume_without_a_name_are_warned_of() -> None:
+    (finding,) = containers.lost_volumes(SERVICE)
+    assert finding.id == "anonymous-volume" and "/data" in finding.what and PATH in finding.remediation
+    kept = replace(BOX, mounts=(Mount("volume", "/var/lib/containers/storage/volumes/data/_data", "/data"),))
+    assert containers.lost_volumes(replace(SERVICE, container=kept)) == ()
+    assert containers.lost_volumes(replace(SERVICE, container=replace(BOX, quadlet=""))) == ()
+
+
+def test_a_quadlet_can_be_changed_as_a_client_too() -> None:
+    containers.refuse_unknown_client(SERVICE)
+    assert BOX.words == "container exporter (quadlet exporter.container)"
+    assert BOX.file == PATH

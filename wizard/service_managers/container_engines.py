@@ -1,0 +1,125 @@
+"""Which container engines of a host can be asked, and what each says of its containers.
+
+Docker's own daemon, those of users without root (a socket in their runtime folder), and Podman, which answers `ps` and
+`inspect` alike. One script, whatever runs there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from wizard.connections.base import Connection
+
+# A host without a daemon is not kept waiting for one. What Compose is called there depends on the engine: a plugin of
+# `docker`, docker-compose 1.x with the same daemon, or a program that Podman starts, which takes the same words if it is
+# Docker's.
+_LOOK = r"""
+ask() {
+  ids=$("$@" ps -aq --no-trunc </dev/null) || return 0
+  [ -n "$ids" ] || return 0
+  printf '\036%s\037' "$*"
+  "$@" inspect --type container $ids </dev/null
+  printf '\037'
+  case $1 in
+  podman) case $(podman compose version 2>/dev/null </dev/null) in *'Docker Compose'*) echo 'podman compose' ;; esac ;;
+  *)
+    if "$@" compose version >/dev/null 2>&1 </dev/null; then echo "$* compose"
+    elif command -v docker-compose >/dev/null 2>&1; then shift; echo "docker-compose${*:+ $*}"
+    fi ;;
+  esac
+}
+if command -v docker >/dev/null 2>&1; then
+  if [ -n "$DOCKER_HOST" ]; then ask docker
+  else
+    [ ! -S /var/run/docker.sock ] || ask docker -H unix:///var/run/docker.sock
+    for socket in /run/user/*/docker.sock; do
+      if [ -S "$socket" ] && [ -w "$socket" ]; then ask docker -H "unix://$socket"; fi
+    done
+  fi
+fi
+if command -v podman >/dev/null 2>&1; then ask podman; fi
+exit 0
+"""
+_SOURCES = r"""
+for unit; do
+  printf '\036%s\037' "$unit"
+  path=$(systemctl show --no-pager -p SourcePath --value -- "$unit" 2>/dev/null)
+  printf '%s\037' "$path"
+  [ -z "$path" ] || ls -d "$path".d/*.conf 2>/dev/null
+done
+exit 0
+"""
+UNIT_LABEL = "PODMAN_SYSTEMD_UNIT"
+_OWN_SOCKET = " -H unix:///var/run/docker.sock"
+_TIMEOUT = 60.0
+"""Seconds for the daemon: a busy one takes its time, and one that hangs is an error and not a host without containers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One engine of a host.
+
+    words: the command that asks it, e.g. `docker`, `docker -H unix:///run/user/1000/docker.sock`, `podman`.
+    compose: the command that runs Compose with it; '' where there is none.
+    containers: what `inspect` says of each.
+    is_rootless: whether a user runs it without root: its networks are none of the host's.
+    """
+
+    words: str
+    compose: str
+    containers: tuple[Mapping[str, Any], ...] = field(hash=False)
+    is_rootless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Quadlet:
+    """The file from which Podman's generator made a unit, and whether drop-ins change it."""
+
+    path: str
+    has_dropins: bool
+
+
+def find(connection: Connection) -> tuple[Engine, ...]:
+    """The engines with containers; a container that two commands tell of belongs to the first."""
+    seen: set[str] = set()
+    found = []
+    for words, text, compose in _parts(connection.run_script(_LOOK, timeout=_TIMEOUT).stdout):
+        try:
+            inspected: list[dict[str, Any]] = json.loads(text) if text.strip() else []
+        except ValueError:
+            continue
+        new = tuple(each for each in inspected if each.get("Id") not in seen)
+        seen |= {each.get("Id", "") for each in new}
+        if new:
+            rootless = "/run/user/" in words or (words == "podman" and not connection.identity()[2])
+            command, up = (each.replace(_OWN_SOCKET, "").strip() for each in (words, compose))
+            found.append(Engine(command, up, new, rootless))
+    return tuple(found)
+
+
+def quadlets(connection: Connection, engine: Engine) -> dict[str, Quadlet]:
+    """The files of those units of systemd that run containers of an engine, by the unit's full name."""
+    units = dict.fromkeys(filter(None, map(unit_of, engine.containers)))
+    if not units:
+        return {}
+    ended = connection.run_script(_SOURCES, *units, timeout=20)
+    return {
+        unit: Quadlet(path.strip(), bool(dropins.strip()))
+        for unit, path, dropins in _parts(ended.stdout)
+        if path.strip().endswith(".container")
+    }
+
+
+def unit_of(inspected: Mapping[str, Any]) -> str:
+    """The unit of systemd that runs a container of Podman; '' for none."""
+    return str((inspected.get("Config", {}).get("Labels") or {}).get(UNIT_LABEL, ""))
+
+
+def _parts(text: str) -> Iterator[tuple[str, str, str]]:
+    for record in text.split("\x1e")[1:]:
+        first, _, rest = record.partition("\x1f")
+        second, _, third = rest.partition("\x1f")
+        yield first, second, third

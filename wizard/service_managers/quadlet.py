@@ -1,0 +1,124 @@
+"""Quadlets as a service manager: containers that systemd runs with Podman, from a `.container` file.
+
+Podman's generator makes the unit of the file whenever systemd reads its units. Promises as for systemd and Docker: a restart
+is over when the new container serves, and one that does not stay up is a `ServiceError` with its last words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from wizard.components import component
+from wizard.connections.base import Connection
+from wizard.errors import ConfigError, ServiceError
+from wizard.model import Container, FileState, Service
+from wizard.redact import plain
+from wizard.service_managers import docker, journald
+from wizard.service_managers.base import Answers, Ask
+from wizard.service_managers.process_list import Process
+
+_TIMEOUT = 120.0
+"""Seconds for systemd: the old program may take its ten to end, and Podman as long for the rest."""
+
+
+class Quadlets:
+    """See `base.ServiceManager`. `docker_discovery` finds them beside the containers of all engines."""
+
+    name = "quadlet"
+    has_units = False
+
+    def discover(self, connection: Connection, running: tuple[Process, ...]) -> tuple[Service, ...]:
+        """None: the manager of containers asks Podman too."""
+        return ()
+
+    def described(self, connection: Connection, service: Service) -> Service:
+        """As it is: discovery asks for all."""
+        return service
+
+    def set_flag(
+        self, service: Service, *, wanted: Mapping[str, str], current: FileState | None
+    ) -> FileState:
+        """Refused: flags, mount and healthcheck of a quadlet are edited together, by the planner."""
+        raise ConfigError(
+            f"the flags of {service.unit} are set with its mounts",
+            where=service.flags.path,
+            todo=f"Take {service.key} out of the stack, or say `service: manual` for it there",
+        )
+
+    def flag_commands(
+        self, service: Service, *, wanted: Mapping[str, str], current: FileState | None
+    ) -> tuple[str, ...]:
+        """None: a quadlet is edited as a file."""
+        return ()
+
+    def restart(self, connection: Connection, service: Service, *, answers: Answers | None = None) -> None:
+        """Has systemd make the unit anew of its file and restart it; back when the new container serves.
+
+        Raises:
+            ServiceError: Podman's generator makes no unit of the file, or the container does not stay up.
+        """
+        box = _box(service)
+        _ask_systemd(connection, service, "daemon-reload")
+        loaded = _shown(connection, box, "LoadState")
+        if loaded != "loaded":
+            raise ServiceError(
+                f"Podman makes no unit {box.unit} of {box.quadlet}",
+                where=f"{connection.name}: {box.quadlet}",
+                todo="Run /usr/libexec/podman/quadlet --dryrun, and correct what it names.",
+            )
+        _ask_systemd(connection, service, "restart", "--", box.unit)
+        docker.await_up(connection, service, box, answers)
+
+    def reload(self, connection: Connection, service: Service, *, ask: Ask | None = None) -> None:
+        """Restarts it where its file says something new or it holds an old file, else signals the program."""
+        box = _box(service)
+        changed = _shown(connection, box, "NeedDaemonReload") == "yes"
+        if changed or not component(service.component).reload_by or docker.mounted_file(service):
+            self.restart(connection, service)
+        else:
+            docker.signal(connection, service, box, ask)
+
+    def is_active(self, connection: Connection, service: Service) -> bool:
+        """Whether systemd calls the unit active."""
+        return _shown(connection, _box(service), "ActiveState") in ("active", "reloading")
+
+    def address(self, connection: Connection, service: Service) -> str:
+        """See `docker.address`."""
+        return docker.address(connection, service)
+
+    def logs(self, connection: Connection, service: Service, lines: int = 20) -> tuple[str, ...]:
+        """The last lines of the unit's journal: the container itself is gone once it ends."""
+        return tuple(line.text for line in journald.lines(connection, _box(service).unit, lines))
+
+    def manual_commands(self, service: Service, action: str, *, workspace: str = "") -> tuple[str, ...]:
+        """`systemctl`, for a reload a signal."""
+        box = _box(service)
+        if action == "restart" or docker.mounted_file(service):
+            return "systemctl daemon-reload", f"systemctl restart {box.unit}"
+        return (f"podman kill --signal=HUP {box.name}",)
+
+
+def _box(service: Service) -> Container:
+    if service.container is None or not service.container.unit:
+        raise ServiceError(f"{service.unit} is no container that systemd runs", where=service.host)
+    return service.container
+
+
+def _shown(connection: Connection, box: Container, name: str) -> str:
+    """A property of the unit as systemd has it."""
+    ended = connection.run(
+        ["systemctl", "show", "--no-pager", "-p", name, "--value", "--", box.unit], timeout=20
+    )
+    return ended.stdout.strip()
+
+
+def _ask_systemd(connection: Connection, service: Service, *words: str) -> None:
+    ended = connection.run(["systemctl", *words], timeout=_TIMEOUT)
+    if ended.code:
+        box = _box(service)
+        raise ServiceError(
+            f"systemd did not {words[0]} {box.unit}: {plain(ended.stderr.strip(), 300)}",
+            where=f"{connection.name}: {box.unit}",
+            todo="Read its last lines, mend what they name, and try again.",
+            log=tuple(line.text for line in journald.lines(connection, box.unit, 20)),
+        )
