@@ -31,6 +31,7 @@ from screens.labs.step_text import (
 )
 from screens.run_state import begin
 from screens.state_styles import describe_error, inline, safe
+from screens.widgets.command_block import CommandBlock
 from screens.widgets.panel import Panel
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class LabPage(ClassPage):
             with Vertical(id="right"):
                 with Panel(id="page"), VerticalScroll(id="detail", can_focus=False):
                     yield Markdown("", id="text", open_links=False)
-                    yield Static("", id="commands", markup=False)
+                    yield CommandBlock(id="commands")
                 with Panel(title="Your work", id="said"), VerticalScroll(can_focus=False):
                     yield Static("", id="words", markup=False)
 
@@ -143,16 +144,16 @@ class LabPage(ClassPage):
 
     def _draw(self) -> None:
         step, width = self.step, line_width(self.query_one("#detail"))
-        text, typed = self.query_one("#text", Markdown), self.query_one("#commands", Static)
+        text, typed = self.query_one("#text", Markdown), self.query_one(CommandBlock)
         if step is not None:
             text.update(f"## {step.title}\n\n{step.text}")
-            typed.update(step_commands(self._session, step, broken=step.id in self._begun, width=width))
+            typed.show(step_commands(self._session, step, broken=step.id in self._begun, width=width))
         elif self._at_start:
             text.update(f"## {self._lab.title}\n\n{self._lab.intro}\n\n**n** goes to the first step.")
-            typed.update(preparation(self._session, width))
+            typed.show(preparation(self._session, width))
         else:
             text.update(ending(self._lab, answers=self._answers))
-            typed.update("")
+            typed.show(None)
         self._name_hosts()
         self.query_one("#page", Panel).set_title(page_title(self._lab, step, at_start=self._at_start))
         self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
@@ -330,10 +331,9 @@ class LabPage(ClassPage):
         self.call_after_refresh(self._say, said)
 
     def action_copy(self) -> None:
-        """Copies the commands of the step (OSC 52)."""
+        """Copies the commands of the step."""
         if self._to_copy:
-            self.app.copy_to_clipboard("\n".join(self._to_copy) + "\n")
-            self.app.notify("Copied to the terminal's clipboard.")
+            self.query_one(CommandBlock).copy(self._to_copy)
 
     def action_next(self) -> None:
         """The next step."""

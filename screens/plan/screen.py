@@ -29,6 +29,7 @@ from screens.plan.text import (
     choose_canary,
     summary,
     tab_text,
+    typed,
 )
 from screens.plan.text import (
     cards as plan_cards,
@@ -37,16 +38,18 @@ from screens.routes import MapView, Route
 from screens.state_styles import describe_error, inline
 from screens.themes import host_colours
 from screens.widgets.cards import Cards
+from screens.widgets.command_block import CommandBlock
 from screens.widgets.panel import Panel
 from screens.widgets.tabs import Tabs
 from screens.widgets.title_bar import Stage
-from wizard.plurals import counted
 
 if TYPE_CHECKING:
     from screens.state import ErrorMessage, Session
     from wizard.model import Plan, PlannedStep
 
 
+COMMANDS = 2
+"""The tab of the manual commands; in a small terminal it has the whole width."""
 LISTS = (("-large", 60), ("-medium", 44))
 """Cells of the list's panel in a large terminal, as in the style sheet."""
 
@@ -84,7 +87,7 @@ it is made. If verification fails at the end, everything is rolled back."""
         #right { width: 1fr; }
         #detail { padding: 1 0 0 0; height: 1fr; scrollbar-gutter: stable; }
         #text { height: auto; }
-        &.-wide #left { display: none; }
+        &.-wide #left, &.-small.-commands #left { display: none; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -153,6 +156,7 @@ it is made. If verification fails at the end, everything is rolled back."""
                 yield Tabs("Why", "Diff", "Manual commands")
                 with VerticalScroll(id="detail", can_focus=False):
                     yield Static("", id="text", markup=False)
+                    yield CommandBlock(id="commands")
 
     def on_mount(self) -> None:
         """Asks for the plan, unless there is one for these very answers."""
@@ -254,20 +258,29 @@ it is made. If verification fails at the end, everything is rolled back."""
         self.action_fold()
 
     def on_tabs_changed(self) -> None:
-        """Another tab."""
-        self._draw()
+        """Another tab; in a small terminal the commands take the place of the list, which loses the focus."""
+        chosen = self.query_one(Tabs).chosen
+        self.set_class(chosen == COMMANDS, "-commands")
+        self.call_after_refresh(self._draw)
+        if chosen != COMMANDS and self.focused is None:
+            self.call_after_refresh(self.query_one("#steps", OptionList).focus)
 
     def _draw(self) -> None:
         plan, line, steps = self.plan, self.line, self.steps
         if plan is None or line is None:
             return
-        text = tab_text(self.query_one(Tabs).chosen, line, plan, self._diff_options())
-        self.query_one("#text", Static).update(text)
+        tab = self.query_one(Tabs).chosen
+        text = tab_text(tab, line, plan, self._diff_options())
+        self.query_one(CommandBlock).show(text if tab == COMMANDS else None)
+        self.query_one("#text", Static).display = tab != COMMANDS
+        self.query_one("#text", Static).update("" if tab == COMMANDS else text)
         self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
         many = len(plan.steps)
         where = f"step {line.steps[0] + 1} of {many}" if line.is_step else f"{len(steps)} of {many} steps"
         self.query_one("#left", Panel).set_subtitle(where)
-        self.query_one("#right", Panel).set_title(inline(line.title, 200))
+        right = self.query_one("#right", Panel)
+        right.set_title(inline(line.title, 200))
+        right.set_subtitle("" if self.query_one("#left").display else f"{where}: n next, b back")
         self._name_hosts()
 
     def _diff_options(self) -> DiffOptions:
@@ -371,13 +384,8 @@ it is made. If verification fails at the end, everything is rolled back."""
             self.call_after_refresh(self.query_one("#steps", OptionList).focus)
 
     def action_copy(self) -> None:
-        """Copies the commands of the selected steps to the terminal's clipboard (OSC 52)."""
-        plan = self.plan
-        if plan is None:
-            return
-        lines = [line for step in self.steps for change in step.changes for line in change.commands()]
-        self.app.copy_to_clipboard("\n".join(lines) + "\n")
-        self.app.notify(f"{counted(len(lines), 'command')} copied to the terminal's clipboard.")
+        """Copies the commands of the selected steps."""
+        self.query_one(CommandBlock).copy([line for step in self.steps for line in typed(step)])
 
     def action_verify(self) -> None:
         """Verifies that there is nothing to change."""

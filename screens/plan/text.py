@@ -10,6 +10,7 @@ from textual.content import Content
 
 from screens.plan.diff_view import DiffOptions, diff_view
 from screens.plan.outline import WHOLE, Line, component_of
+from screens.plan.short_names import with_short_names
 from screens.state_styles import SEVERITY, at, commands, inline, safe, shell_note
 from screens.widgets.cards import Card
 from wizard.plurals import counted
@@ -311,12 +312,17 @@ def _rest(left: int) -> list[Content]:
     return [Content.styled(words, "$quiet")] if left > 0 else []
 
 
+def typed(step: PlannedStep) -> tuple[str, ...]:
+    """What a person types for the result of a step, each command whole."""
+    return with_short_names([line for change in step.changes for line in change.commands()])
+
+
 def manual_commands(steps: tuple[PlannedStep, ...], options: DiffOptions = USUAL) -> Content:
     """The manual commands for the same result, of at most `MOST` steps, as they can be typed or pasted."""
     width = options.width
     parts: list[Content] = []
     for number, step in enumerate(steps):
-        lines = [line for change in step.changes for line in change.commands()]
+        lines = typed(step)
         if not lines:
             continue
         if len(parts) == MOST:

@@ -114,7 +114,9 @@ async def test_a_plan_is_done_from_the_text_on_the_screen(level: str, tmp_path: 
             await pilot.press("3", "n")
             for step in plan.steps:
                 await until(pilot, lambda step=step: page.steps == (step,))  # type: ignore[misc]
-                text = await shown(pilot, page.query_one("#text"), page.query_one("#detail", VerticalScroll))
+                text = await shown(
+                    pilot, page.query_one("#commands"), page.query_one("#detail", VerticalScroll)
+                )
                 if any(change.commands() for change in step.changes):
                     pasted(text, before=path)
                 await pilot.press("n")

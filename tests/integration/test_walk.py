@@ -3,75 +3,22 @@ and back. It counts keys."""
 
 from __future__ import annotations
 
-import os
-import shlex
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.integration.terminal import Terminal
 from wizard import practice as practice_stack
 
 pytestmark = pytest.mark.matrix
 
-PATIENCE = 150.0
-"""Seconds for a text to appear; processors may be busy."""
 MOST_TO_FIRST, MOST_TO_WHOLE = 10, 14
 """Keys from the first frame to a verified exporter, and to the verified whole practice stack."""
 PASSWORD = "seven-otters-by-the-weir"
-
-
-class Terminal:
-    """The wizard in a tmux window of its own server.
-
-    Args:
-        folder: for the server's socket.
-        size: columns and rows.
-        argv: the program.
-        env: variables for it, beside those of this process.
-    """
-
-    def __init__(self, folder: Path, size: tuple[int, int], argv: list[str], env: dict[str, str]) -> None:
-        self._tmux = ["tmux", "-S", str(folder / "tmux"), "-f", "/dev/null"]
-        self.keys = 0
-        columns, rows = map(str, size)
-        self._call("new-session", "-d", "-x", columns, "-y", rows, shlex.join(argv), env=os.environ | env)
-
-    def _call(self, *words: str, env: dict[str, str] | None = None) -> str:
-        ended = subprocess.run(
-            [*self._tmux, *words], capture_output=True, text=True, timeout=30, check=True, env=env
-        )
-        return ended.stdout
-
-    def shown(self) -> str:
-        """The text in the window, white space and borders as single blanks."""
-        text = self._call("capture-pane", "-p")
-        return " ".join(text.replace("│", " ").split())
-
-    def until(self, *texts: str) -> str:
-        """Waits until all of these are in the window; what it shows then."""
-        deadline = time.monotonic() + PATIENCE
-        while not all(text in (seen := self.shown()) for text in texts):
-            assert time.monotonic() < deadline, f"{texts} never came; the window shows:\n{seen}"
-            time.sleep(0.1)
-        return seen
-
-    def press(self, *keys: str) -> None:
-        """Presses keys, by their names in tmux; each counts."""
-        self.keys += len(keys)
-        self._call("send-keys", *keys)
-
-    def type(self, text: str) -> None:
-        """Types a text; how many letters it has is the person's own choice."""
-        self._call("send-keys", "-l", text)
-
-    def close(self) -> None:
-        """Ends the window and its server."""
-        subprocess.run([*self._tmux, "kill-server"], timeout=30, check=False, capture_output=True)
 
 
 SIZES = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])

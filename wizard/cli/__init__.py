@@ -6,6 +6,7 @@ changed; 3 `plan`: changes are pending, `scan` and `audit`: findings.
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from wizard.cli import (
     export,
     inventory,
     labs,
+    options,
     output,
     packs,
     plain_mode,
@@ -103,6 +105,8 @@ def firescreen(context: click.Context, folder: Path | None, practice: bool, plai
     """
     from wizard.workspace import Workspace
 
+    if os.environ.get("NO_COLOR"):
+        context.color = False
     context.obj = Workspace.at(folder) if folder else Workspace.default()
     if plain and context.invoked_subcommand not in (None, "open"):
         raise click.UsageError("--plain goes without a command: firescreen --plain [STACK]")
@@ -178,6 +182,19 @@ for command in (
     board.signal,
 ):
     labs.lab.add_command(command)
+
+
+def _complete_help(command: click.Command) -> None:
+    """Says in the help of each command below this one what STACK is, and shows the first lines whole in lists."""
+    for inner in command.commands.values() if isinstance(command, click.Group) else ():
+        _complete_help(inner)
+    first, _, rest = inspect.cleandoc(command.help or "").partition("\n\n")
+    command.short_help = first
+    if any(isinstance(each, click.Argument) and each.name == "stack" for each in command.params):
+        command.help = "\n\n".join(part for part in (first, options.STACK, rest) if part)
+
+
+_complete_help(firescreen)
 
 
 def main(

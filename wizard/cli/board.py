@@ -339,7 +339,12 @@ def _show_what_is_sent(workspace: Workspace) -> None:
 @click.command()
 @click.pass_obj
 def leave(workspace: Workspace) -> None:
-    """Leave a class: the board no longer shows your progress, and nothing is sent."""
+    """Leave a class: the board no longer shows your progress, and nothing is sent.
+
+    \b
+    Example:
+      firescreen lab leave
+    """
     from wizard.labs.board import member, reporter
 
     with output.explained():
@@ -357,6 +362,11 @@ def signal(workspace: Workspace, what: str) -> None:
     """Tell the instructor that you need help or are ready to go on.
 
     "none" takes it back.
+
+    \b
+    Examples:
+      firescreen lab signal help
+      firescreen lab signal none
     """
     from wizard.labs.board import member
 

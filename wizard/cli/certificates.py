@@ -46,7 +46,13 @@ days_option = click.option(
     help="File with a passphrase that encrypts the private key; - for standard input",
 )
 def ca(folder: Path, name: str, days: int, kind: str, passphrase_file: Path | None) -> None:
-    """Create a CA: FOLDER/ca.key and FOLDER/ca.crt."""
+    """Create a CA: FOLDER/ca.key and FOLDER/ca.crt.
+
+    \b
+    Examples:
+      firescreen cert ca ca
+      firescreen cert ca ca --name "Example CA" --days 1825 --passphrase-file FILE
+    """
     from wizard.certificates import issue as pki
 
     with output.explained():
@@ -117,6 +123,10 @@ def inspect(file: Path, as_json: bool) -> None:
     """Show a certificate.
 
     Exit 1: Go, and so Prometheus, cannot read the file; the reasons are printed.
+
+    \b
+    Example:
+      firescreen cert inspect /etc/node_exporter/node_exporter.crt
     """
     from wizard.certificates import issue as pki
     from wizard.certificates import pem_form

@@ -8,6 +8,8 @@ from click.shell_completion import get_completion_class
 VARIABLE = "_FIRESCREEN_COMPLETE"
 """The environment variable by which the script asks for completions."""
 
+_FIRST_TIME = "$zsh_eval_context[-1] == loadautofunc"
+
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -15,13 +17,19 @@ VARIABLE = "_FIRESCREEN_COMPLETE"
 def completion(context: click.Context, shell: str) -> None:
     """Print a script for completion in bash, zsh or fish.
 
+    Write it where your shell looks for such scripts (for zsh a folder of fpath), then open another shell.
+
     \b
     Examples:
-      firescreen completion bash > ~/.local/share/bash-completion/completions/firescreen
-      firescreen completion zsh > ~/.zfunc/_firescreen        (a folder of fpath)
+      firescreen completion bash \\
+        > ~/.local/share/bash-completion/completions/firescreen
+      firescreen completion zsh > ~/.zfunc/_firescreen
       firescreen completion fish > ~/.config/fish/completions/firescreen.fish
     """
     found = get_completion_class(shell)
     assert found is not None
     root = context.find_root()
-    click.echo(found(root.command, {}, "firescreen", VARIABLE).source())
+    script = found(root.command, {}, "firescreen", VARIABLE).source()
+    # zsh runs a file of fpath as a function each time, and only the first time in the context that Click looks for.
+    script = script.replace(_FIRST_TIME, f"{_FIRST_TIME} || $funcstack[1] == _firescreen")
+    click.echo(script)

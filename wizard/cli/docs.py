@@ -16,7 +16,13 @@ from wizard.errors import InputError
 @click.argument("topic", required=False)
 @as_json
 def docs(topic: str | None, as_json: bool) -> None:
-    """Print a topic of the manual; without TOPIC, list the topics."""
+    """Print a topic of the manual; without TOPIC, list the topics.
+
+    \b
+    Examples:
+      firescreen docs
+      firescreen docs upkeep
+    """
     with output.explained():
         topics = glossary.manual()
         if topic is None:

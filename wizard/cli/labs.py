@@ -34,7 +34,12 @@ def lab(context: click.Context) -> None:
 @on_hosts
 @click.pass_obj
 def list_labs(workspace: Workspace) -> None:
-    """List the labs."""
+    """List the labs.
+
+    \b
+    Example:
+      firescreen lab list
+    """
     from wizard.labs import finished, labs, packs
     from wizard.labs.classroom import progress_folder
 
@@ -95,6 +100,11 @@ def check(workspace: Workspace, named: tuple[str, ...]) -> None:
     """Check whether a step is done.
 
     STEP is a number or an id; the current step by default. Exit 1: not done yet.
+
+    \b
+    Examples:
+      firescreen lab check
+      firescreen lab check node-tls 2
     """
     with output.explained():
         from wizard.labs.environment import PATIENCE
@@ -125,7 +135,15 @@ def check(workspace: Workspace, named: tuple[str, ...]) -> None:
 @lab_and_step
 @click.pass_obj
 def hint(workspace: Workspace, named: tuple[str, ...]) -> None:
-    """Show the next hint for a step."""
+    """Show the next hint for a step.
+
+    STEP is a number or an id; the current step by default. Each hint says more than the one before.
+
+    \b
+    Examples:
+      firescreen lab hint
+      firescreen lab hint node-tls 2
+    """
     with output.explained():
         session, wanted = open_step(workspace, named)
         click.echo(session.hint(wanted.id) if wanted else "All steps are done.")
@@ -138,7 +156,15 @@ def hint(workspace: Workspace, named: tuple[str, ...]) -> None:
 @lab_and_step
 @click.pass_obj
 def solve(workspace: Workspace, named: tuple[str, ...]) -> None:
-    """Let Firescreen do a step, and earlier steps that are not done."""
+    """Let Firescreen do a step, and earlier steps that are not done.
+
+    STEP is a number or an id; the current step by default.
+
+    \b
+    Examples:
+      firescreen lab solve
+      firescreen lab solve node-tls 3
+    """
     with output.explained():
         from wizard.labs.environment import PATIENCE
 
@@ -164,7 +190,12 @@ def solve(workspace: Workspace, named: tuple[str, ...]) -> None:
 @which
 @click.pass_obj
 def reset(workspace: Workspace, lab_id: str) -> None:
-    """Restore the hosts to the beginning of a lab."""
+    """Restore the hosts to the beginning of a lab.
+
+    \b
+    Example:
+      firescreen lab reset node-tls
+    """
     with output.explained():
         open_session(workspace, lab_id, tools=False).reset(output.progress())
         output.say("The hosts are as at the beginning of the lab.")
@@ -179,6 +210,10 @@ def answer(workspace: Workspace, named: tuple[str, ...]) -> None:
 
     NUMBER counts the questions at the end of the lab. TEXT is your answer; standard input by default. An empty text
     deletes the answer. The report of the lab contains it.
+
+    \b
+    Example:
+      firescreen lab answer 1 "The CA file lets Prometheus verify the server."
     """
     from wizard.labs import find, labs, state
     from wizard.labs.classroom import progress_folder
@@ -220,6 +255,11 @@ def report(workspace: Workspace, lab_id: str, as_page: bool, path: Path | None, 
     """Write a report of a lab, and print its path.
 
     Without LAB, the report has all labs that were started.
+
+    \b
+    Examples:
+      firescreen lab report
+      firescreen lab report node-tls --html --name "A. Student"
     """
     from wizard.labs import find, labs
     from wizard.labs import report as reporting

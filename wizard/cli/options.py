@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from wizard.workspace import Workspace
 
 
+STACK = 'STACK is a stack file, or "practice" for the practice stack.'
+"""What the help of each command with a STACK says of it."""
 _AHEAD = 16
 """Hosts that are connected to at the same time."""
 

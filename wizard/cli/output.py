@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -23,6 +24,17 @@ def data(value: Mapping[str, Any] | list[Any]) -> None:
 def say(text: str = "", *, bold: bool = False, colour: str | None = None) -> None:
     """Prints a line on standard error; text from outside must have gone through `plain`."""
     click.secho(text, err=True, bold=bold, fg=colour)
+
+
+def coloured(line: str) -> str:
+    """A line whose first sign has its colour; the sign says the same without it."""
+    colour = {"✓": "green", "✗": "red", "●": "red", "◐": "yellow", "–": "yellow"}.get(line[:1])
+    return click.style(line[:1], fg=colour, bold=True) + line[1:] if colour else line
+
+
+def say_marked(line: str) -> None:
+    """Prints a line that begins with a sign, indented, on standard error."""
+    click.echo(f"  {coloured(line)}", err=True)
 
 
 def complain(error: FirescreenError) -> None:
@@ -73,18 +85,37 @@ def host_line(event: Event) -> str:
     return ""
 
 
+_SOON = 3.0
+"""Seconds from which it is said how long the rest may take; what is quicker needs no estimate."""
+
+
+def estimate(done: int, total: int, seconds: float) -> str:
+    """How long the rest may take at the pace so far, e.g. ', about 20 s left'; '' where that is not known or soon.
+
+    Args:
+        done: changes that are made, of `total`.
+        seconds: since the run began.
+    """
+    left = seconds / done * (total - done) if done else 0.0
+    if seconds < _SOON or left < _SOON:
+        return ""
+    return f", about {left / 60:.0f} min left" if left >= 90 else f", about {left:.0f} s left"
+
+
 def progress() -> Callable[[Event], None]:
     """A listener that prints a line for each event."""
     told: set[str] = set()
+    began = time.monotonic()
 
     def tell(event: Event) -> None:
         if event.kind == "change" and event.state in ("done", "failed"):
             mark = "✓" if event.state == "done" else "✗"
-            say(f"  {mark} [{event.done}/{event.total}] {event.host}: {plain(event.text)}")
+            pace = f"{event.done}/{event.total}{estimate(event.done, event.total, time.monotonic() - began)}"
+            say_marked(f"{mark} [{pace}] {event.host}: {plain(event.text)}")
         elif event.kind == "probe" and event.state == "waiting":
             say(f"  … {event.host}: waiting for the next scrape by Prometheus")
         elif event.kind == "probe" and event.attempt is not None:
-            say(f"  {attempt_line(event.attempt)}")
+            say_marked(attempt_line(event.attempt))
         elif event.kind == "rollback" and event.state == "running":
             say(f"  ✗ {redact(plain(event.text))}", colour="red")
             say("  Rolling back …")

@@ -27,7 +27,12 @@ a_folder = click.argument("folder", type=click.Path(path_type=Path))
 @click.command()
 @a_folder
 def new(folder: Path) -> None:
-    """Create a lab pack in FOLDER, with a small lab to change."""
+    """Create a lab pack in FOLDER, with a small lab to change.
+
+    \b
+    Example:
+      firescreen lab new my-labs
+    """
     from wizard import assets
 
     with output.explained():
@@ -56,6 +61,10 @@ def add(workspace: Workspace, folder: Path, yes: bool) -> None:
 
     Inspects the pack, shows all commands and files of its labs, and asks. Firescreen keeps a copy of what was shown:
     add the pack again after changes in FOLDER.
+
+    \b
+    Example:
+      firescreen lab add my-labs
     """
     from wizard.labs import packs
 
@@ -75,6 +84,10 @@ def remove(workspace: Workspace, pack: str) -> None:
     """Remove a lab pack, and the progress of its labs.
 
     PACK is its name in `firescreen lab list`. Reports are kept.
+
+    \b
+    Example:
+      firescreen lab remove my-labs
     """
     from wizard.labs import packs
 
@@ -96,6 +109,11 @@ def check_pack(workspace: Workspace, folder: Path, yes: bool, no_play: bool, sui
     must fail its check before and pass it after. Uses a practice stack of its own and removes it at the end.
 
     Exit 0: the pack works. 1: a step does not work. 2: the pack has errors.
+
+    \b
+    Examples:
+      firescreen lab check-pack my-labs
+      firescreen lab check-pack my-labs --no-play
     """
     from wizard.labs import packs
 

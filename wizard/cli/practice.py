@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
 @click.group()
 def practice() -> None:
-    """The practice stack: real programs on this machine, without root."""
+    """Start and stop the practice stack, on this machine.
+
+    Its programs are real (Prometheus, node_exporter and others), run without root, and listen on loopback only.
+
+    \b
+    Examples:
+      firescreen practice up
+      firescreen practice down --remove
+    """
 
 
 @practice.command()
@@ -27,7 +35,13 @@ def practice() -> None:
 @as_json
 @click.pass_obj
 def up(workspace: Workspace, suite: str, whole: bool, more: tuple[str, ...], as_json: bool) -> None:
-    """Start the practice stack: Prometheus, and a node_exporter."""
+    """Start the practice stack: Prometheus, and a node_exporter.
+
+    \b
+    Examples:
+      firescreen practice up
+      firescreen practice up --whole
+    """
     from wizard import practice as stack
 
     with output.explained():
@@ -46,7 +60,12 @@ def up(workspace: Workspace, suite: str, whole: bool, more: tuple[str, ...], as_
 @as_json
 @click.pass_obj
 def status(workspace: Workspace, as_json: bool) -> None:
-    """Show what runs in the practice stack."""
+    """Show what runs in the practice stack.
+
+    \b
+    Example:
+      firescreen practice status
+    """
     with output.explained():
         _show(workspace, as_json=as_json)
 
@@ -55,7 +74,13 @@ def status(workspace: Workspace, as_json: bool) -> None:
 @click.option("--remove", is_flag=True, help="Also remove its files")
 @click.pass_obj
 def down(workspace: Workspace, remove: bool) -> None:
-    """Stop the practice stack."""
+    """Stop the practice stack.
+
+    \b
+    Examples:
+      firescreen practice down
+      firescreen practice down --remove
+    """
     from wizard import practice as stack
 
     with output.explained():
@@ -76,6 +101,10 @@ def restart(workspace: Workspace, service: str) -> None:
     """Restart a program of the practice stack.
 
     SERVICE is a component, with its host where several have one: node_exporter, srv2/node_exporter.
+
+    \b
+    Example:
+      firescreen practice restart node_exporter
     """
     _tell(workspace, service, "restart")
 
@@ -84,7 +113,14 @@ def restart(workspace: Workspace, service: str) -> None:
 @click.argument("service")
 @click.pass_obj
 def reload(workspace: Workspace, service: str) -> None:
-    """Reload a program of the practice stack."""
+    """Reload a program of the practice stack.
+
+    SERVICE is a component, as for restart.
+
+    \b
+    Example:
+      firescreen practice reload prometheus
+    """
     _tell(workspace, service, "reload")
 
 

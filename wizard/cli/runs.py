@@ -71,7 +71,15 @@ def _show_undo(machine: Engine, run: str) -> None:
 @as_json
 @click.pass_obj
 def recover(workspace: Workspace, run: str, yes: bool, forget: bool, as_it_is: bool, as_json: bool) -> None:
-    """Roll back an interrupted run, and hosts that need recovery."""
+    """Roll back an interrupted run, and hosts that need recovery.
+
+    RUN is an id from firescreen history; by default, all that is left to roll back.
+
+    \b
+    Examples:
+      firescreen recover
+      firescreen recover --forget      (if the host does not exist any more)
+    """
     with output.explained():
         if not forget and (run or as_it_is):
             raise InputError("RUN and --as-it-is go with --forget", todo="Add --forget, or leave them out")
@@ -182,7 +190,13 @@ def _tell_remains(left: Remains) -> None:
 @as_json
 @click.pass_obj
 def history(workspace: Workspace, as_json: bool) -> None:
-    """List the runs, the newest first."""
+    """List the runs, the newest first.
+
+    \b
+    Examples:
+      firescreen history
+      firescreen history --json
+    """
     with output.explained():
         runs = engine(workspace).history()
     if as_json:

@@ -52,7 +52,8 @@ def serve(
     \b
     Examples:
       firescreen serve stack.yaml
-      firescreen serve --students 12 --listen 192.0.2.4 --cert server.crt --key server.key
+      firescreen serve --students 12 --listen 192.0.2.4 \\
+        --cert server.crt --key server.key
     """
     opener: Serve | None = getattr(context.find_root().command, "serve_wizard", None)
     workspace: Workspace = context.obj

@@ -51,6 +51,10 @@ if TYPE_CHECKING:
     from wizard.workspace import Workspace
 
 
+_COLOURS = {"open": "red", "partly": "yellow", "secured": "green"}
+"""The colour of a state of protection; its words say the same without it."""
+
+
 @click.command()
 @click.argument("stack", required=False)
 @click.option(
@@ -113,7 +117,8 @@ def scan(
     else:
         for exposure in found.exposures:
             click.echo(
-                f"{exposure.host:12} {_named(exposure):14} {exposure.address:22} {plain(exposure.words)}{container_name(exposure)}"
+                f"{exposure.host:12} {_named(exposure):14} {exposure.address:22} "
+                f"{click.style(plain(exposure.words), fg=_COLOURS.get(exposure.state))}{container_name(exposure)}"
             )
         for finding in found.remarks:
             todo = f" ({finding.remediation})" if finding.remediation else ""
@@ -378,7 +383,7 @@ def verify(
         output.data({**shown, "ok": ok, "away": unreachable, **more, **health})
     else:
         for attempt in attempts:
-            click.echo(output.attempt_line(attempt))
+            click.echo(output.coloured(output.attempt_line(attempt)))
     if completed is not None:
         tell_completed(completed)
     for host, why in away.items():

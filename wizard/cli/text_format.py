@@ -148,7 +148,7 @@ def show_plan(plan: Plan, *, diff: bool = False) -> None:
     Files and diffs go to standard output, all other lines to standard error.
     """
     for step in plan.steps:
-        click.echo(f"{step.host}: {plain(step.title)}")
+        click.secho(f"{step.host}: {plain(step.title)}", bold=True)
         for change in step.changes:
             click.echo(f"  {plain(change.title())}")
     if diff:

@@ -258,6 +258,11 @@ def hash_command(cost: int) -> None:
     """Print the bcrypt hash of a password.
 
     Reads the password from standard input, or asks for it.
+
+    \b
+    Examples:
+      firescreen hash
+      firescreen hash --cost 12 < password.txt
     """
     from wizard import passwords
 

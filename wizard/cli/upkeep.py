@@ -51,7 +51,8 @@ def metrics(workspace: Workspace, stack: str, file: Path | None) -> None:
 
     \b
     Example:
-      firescreen upkeep metrics stack.yaml -o /var/lib/prometheus/node-exporter/firescreen.prom
+      firescreen upkeep metrics stack.yaml \\
+        -o /var/lib/prometheus/node-exporter/firescreen.prom
     """
     with output.explained():
         from wizard.upkeep import comparison, lifetimes, record
@@ -135,7 +136,12 @@ def _with_rules(machine: Engine, plan: Plan, rules: bytes) -> Plan:
 @upkeep.command()
 @output_file
 def dashboard(file: Path | None) -> None:
-    """Print a dashboard of these metrics for Grafana, as JSON."""
+    """Print a dashboard of these metrics for Grafana, as JSON.
+
+    \b
+    Example:
+      firescreen upkeep dashboard -o firescreen.json
+    """
     with output.explained():
         _write(assets.path("upkeep/dashboard.json").read_text(encoding="utf-8"), file)
 

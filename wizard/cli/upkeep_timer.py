@@ -100,7 +100,13 @@ def install(
 @as_json
 @click.pass_obj
 def remove(workspace: Workspace, stack: str, own: bool, diff: bool, yes: bool, as_json: bool) -> None:
-    """Remove the timer."""
+    """Remove the timer.
+
+    \b
+    Examples:
+      firescreen upkeep remove stack.yaml --diff
+      firescreen upkeep remove stack.yaml --yes
+    """
     with output.explained():
         from wizard.upkeep import timer
 
@@ -120,6 +126,10 @@ def status(workspace: Workspace, stack: str, own: bool, as_json: bool) -> None:
     """Show the timer: when it ran, and when it runs next.
 
     Exit 1: it is not installed, does not wait for its next time, or its last run failed.
+
+    \b
+    Example:
+      firescreen upkeep status stack.yaml
     """
     with output.explained():
         from wizard.upkeep import record

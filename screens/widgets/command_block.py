@@ -1,0 +1,63 @@
+"""Commands on a ground of their own, with a control that copies them whole, by keyboard and by mouse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from screens.widgets.button import ActionButton
+
+COPIED_FOR = 2.0
+"""Seconds for which the control says that it copied."""
+
+
+class CommandBlock(Vertical):
+    """Commands as they are typed; its page has an action `copy`, which calls `copy` here.
+
+    Args:
+        id: of the text.
+    """
+
+    DEFAULT_CSS = """
+    CommandBlock {
+        height: auto; background: $panel; display: none;
+        .head { height: 1; align-horizontal: right; }
+        .head ActionButton { background: $surface-lighten-2; &:focus { background: $primary; } }
+        .typed { height: auto; padding: 0 1 0 0; }
+        &.-shown { display: block; }
+    }
+    """
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's own word
+        super().__init__()
+        self._text_id = id
+
+    def compose(self) -> ComposeResult:
+        """The control above the text."""
+        with Horizontal(classes="head"):
+            yield ActionButton("Copy", id="copy")
+        yield Static("", id=self._text_id, classes="typed", markup=False)
+
+    def show(self, text: Content | None) -> None:
+        """Shows these commands; None for none."""
+        self.set_class(text is not None, "-shown")
+        self.query_one(".typed", Static).update(text or "")
+
+    def copy(self, lines: Sequence[str]) -> None:
+        """Copies the lines to the terminal's clipboard (OSC 52), and says so."""
+        self.app.copy_to_clipboard("\n".join(lines) + "\n")
+        self.app.notify("Copied")
+        self._label("Copied")
+        self.set_timer(COPIED_FOR, lambda: self._label("Copy"))
+
+    def _label(self, word: str) -> None:
+        self.query_one(ActionButton).label = word
+
+    async def on_action_button_pressed(self, event: ActionButton.Pressed) -> None:
+        """The same as the page's key."""
+        event.stop()
+        await self.app.run_action("screen.copy")

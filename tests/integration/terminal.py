@@ -1,0 +1,61 @@
+"""A terminal (tmux) with a program in it, for tests that press keys and read what is shown."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import time
+from pathlib import Path
+
+PATIENCE = 150.0
+"""Seconds for a text to appear; processors may be busy."""
+
+
+class Terminal:
+    """A program in a tmux window of its own server.
+
+    Args:
+        folder: for the server's socket.
+        size: columns and rows.
+        argv: the program.
+        env: variables for it, beside those of this process.
+    """
+
+    def __init__(self, folder: Path, size: tuple[int, int], argv: list[str], env: dict[str, str]) -> None:
+        self._tmux = ["tmux", "-S", str(folder / "tmux"), "-f", "/dev/null"]
+        self.keys = 0
+        columns, rows = map(str, size)
+        self._call("new-session", "-d", "-x", columns, "-y", rows, shlex.join(argv), env=os.environ | env)
+
+    def _call(self, *words: str, env: dict[str, str] | None = None) -> str:
+        ended = subprocess.run(
+            [*self._tmux, *words], capture_output=True, text=True, timeout=30, check=True, env=env
+        )
+        return ended.stdout
+
+    def shown(self) -> str:
+        """The text in the window, white space and borders as single blanks."""
+        text = self._call("capture-pane", "-p")
+        return " ".join(text.replace("│", " ").split())
+
+    def until(self, *texts: str) -> str:
+        """Waits until all of these are in the window; what it shows then."""
+        deadline = time.monotonic() + PATIENCE
+        while not all(text in (seen := self.shown()) for text in texts):
+            assert time.monotonic() < deadline, f"{texts} never came; the window shows:\n{seen}"
+            time.sleep(0.1)
+        return seen
+
+    def press(self, *keys: str) -> None:
+        """Presses keys, by their names in tmux; each counts."""
+        self.keys += len(keys)
+        self._call("send-keys", *keys)
+
+    def type(self, text: str) -> None:
+        """Types a text; how many letters it has is the person's own choice."""
+        self._call("send-keys", "-l", text)
+
+    def close(self) -> None:
+        """Ends the window and its server."""
+        subprocess.run([*self._tmux, "kill-server"], timeout=30, check=False, capture_output=True)

@@ -1,0 +1,61 @@
+"""Colour repeats what signs and words say, only on a terminal and not with NO_COLOR; and how long the rest takes."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from wizard.cli.output import coloured, estimate
+
+
+@pytest.mark.parametrize(
+    ("done", "seconds", "words"),
+    [
+        (0, 10.0, ""),
+        (1, 1.0, ""),
+        (10, 10.0, ", about 18 s left"),
+        (28, 60.0, ""),
+        (7, 60.0, ", about 3 min left"),
+    ],
+)
+def test_an_estimate_is_given_once_there_is_something_to_go_by(done: int, seconds: float, words: str) -> None:
+    assert estimate(done, 28, seconds) == words
+
+
+def test_the_words_of_a_line_are_the_same_without_colour() -> None:
+    for line in ("✓ accepted", "✗ not accepted", "– excused", "nothing"):
+        assert click.unstyle(coloured(line)) == line
+
+
+@pytest.mark.parametrize(
+    ("terminal", "settings", "colour"),
+    [(True, {}, True), (False, {}, False), (True, {"NO_COLOR": "1"}, False)],
+)
+def test_colour_is_for_terminals_only_and_no_color_turns_it_off(
+    terminal: bool, settings: dict[str, str], colour: bool, tmp_path: Path
+) -> None:
+    leader, follower = pty.openpty()
+    environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"} | settings
+    argv = [sys.executable, "-m", "screens", "--workspace", str(tmp_path), "scan", "practice"]
+    stream = follower if terminal else subprocess.PIPE
+    ended = subprocess.run(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=follower,
+        stderr=stream,
+        env=environment,
+        timeout=60,
+        check=False,
+    )
+    os.close(follower)
+    text = os.read(leader, 65536) if terminal else ended.stderr
+    os.close(leader)
+    assert ended.returncode == 2
+    assert b"practice stack does not run" in text
+    assert (b"\x1b[31m" in text) == colour
