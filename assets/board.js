@@ -98,7 +98,7 @@ function drawRows() {
   const steps = stepTitles();
   const head = [element("th", "Student"), element("th", "State"), element("th", "For")];
   for (const [at, step] of steps.entries()) head.push(element("th", `${at + 1} ${step.title}`, "step"));
-  head.push(element("th", "Hints"), element("th", "Checks"));
+  head.push(element("th", "Hints", "sum"), element("th", "Checks", "sum"));
   for (const cell of head) cell.scope = "col";
   $("head").replaceChildren(...head);
   $("rows").replaceChildren(...students().map((student) => row(student, steps)));
@@ -122,7 +122,7 @@ function row(student, steps) {
   name.title = name.textContent;
   const at = lab ? lab.steps.findIndex((step) => step.id === student.step) : -1;
   const state = element("td", `${sign} ${word}`, student.state.replace(" ", "-"));
-  state.append(element("span", lab ? ` · ${at < 0 ? lab.steps.length : at} of ${lab.steps.length} done` : "", "small"));
+  state.append(element("span", lab ? `${at < 0 ? lab.steps.length : at} of ${lab.steps.length} done` : "", "small"));
   const since = element("td", ago(student.since), "since");
   since.dataset.since = student.since;
   made.append(name, state, since);
@@ -136,7 +136,7 @@ function row(student, steps) {
     made.append(cell);
   }
   const sum = (key) => (lab ? lab.steps.reduce((total, step) => total + step[key], 0) : "");
-  made.append(element("td", String(sum("hints"))), element("td", String(sum("checks"))));
+  made.append(element("td", String(sum("hints")), "sum"), element("td", String(sum("checks")), "sum"));
   return made;
 }
 

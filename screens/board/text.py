@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # state: (sign, words, colour)
 STATES = {
     "help": ("?", "needs help", "$error"),
-    "stuck": ("!", "long on it", "$warning"),
+    "stuck": ("!", "stuck", "$warning"),
     "working": ("▸", "working", "$primary"),
     "ready": ("✓", "ready", "$success"),
     "finished": ("★", "finished", "$success"),
