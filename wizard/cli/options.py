@@ -64,12 +64,18 @@ def engine(workspace: Workspace, hosts: Sequence[HostSpec] = ()) -> Engine:
 
         begun = {host: SshConnection(host, access, early=early[host]) for host in far}
         for connection in begun.values():
-            connection.begin()
+            connection.begin(_requests)
     from wizard.engine import Engine
 
     made = Engine(workspace, access, begun)
     click.get_current_context().call_on_close(made.close)
     return made
+
+
+def _requests() -> Sequence[Sequence[str]]:
+    from wizard.service_managers import discovery
+
+    return discovery.requests()
 
 
 def stack_of(argument: str, workspace: Workspace) -> Stack:

@@ -213,6 +213,12 @@ class Connection(ABC):
         """
         return [self.run_script(*script, timeout=timeout) for script in scripts]
 
+    def ask_ahead(self, scripts: Sequence[Sequence[str]]) -> None:  # noqa: B027
+        """Has scripts run that `run_script` is about to be asked for, in one round trip where that saves any.
+
+        Each outcome is given once, to the next `run_script` of the same text and arguments, if it comes soon.
+        """
+
     def open_program(self, argv: Sequence[str]) -> Stream:
         """Starts a program that stays open, with both its outputs in one; the caller closes it."""
         raise HostError(

@@ -1,6 +1,7 @@
 """Examines files before a plan: whether each can be replaced, and which attributes a rename would lose.
 
-Two round trips for any number of files: whether their paths are safe, then one call of each tool for all of them.
+One round trip for any number of files whose folders only root can change: whether their paths are safe, then one call
+of each tool for all of them. Where there are others, each path is looked at alone.
 """
 
 from __future__ import annotations
@@ -49,6 +50,34 @@ else
 fi
 """
 _ATTRIBUTES = f'{_TOOLS}\ntools "$@" 2>/dev/null\n'
+_GUARDED = 3
+"""Exit code of `_TOGETHER`: others than root can change a folder, and it is to be held while it is looked at."""
+# All paths, and the tools for them. In a folder that is held already, what stands at a name costs no process.
+_TOGETHER = f"""{_TOOLS}
+count=$# kept= missing= last=
+for path; do
+  if [ -n "$kept" ] && [ "${{path%/*}}" = "$kept" ] && [ ! -L "./${{path##*/}}" ]; then
+    name=${{path##*/}}
+    [ -f "./$name" ] || name=
+  elif [ -n "$missing" ] && [ "${{path%/*}}" = "$missing" ] && [ ! -e "$missing" ]; then
+    printf '=nowhere\n\n\036'
+    continue
+  else
+    kept= slow= reached=
+    held "$path" && reached=1
+    [ -z "$guarded" ] || exit {_GUARDED}
+    [ -n "$reached" ] || {{ missing=${{path%/*}}; printf '=nowhere\n\n\036'; continue; }}
+    [ -n "$slow" ] || kept=$at
+    case $entry in 8*) ;; *) name= ;; esac
+  fi
+  printf '=place\n%s\n%s\036' "${{at:-/}}" "$name"
+  [ "$at" = "$last" ] || set -- "$@" "${{at:-/}}"
+  last=$at
+  [ -z "$name" ] || set -- "$@" "$at/$name"
+done
+shift "$count"
+[ $# = 0 ] || tools 0 "$@" 2>/dev/null
+"""
 
 _PLACE_MARK = "=place\n"
 _ENTRY = re.compile(r"(?:user|group|mask|other):\d*:[r-][w-][x-]")
@@ -70,8 +99,20 @@ class Asked(Protocol):
 
 def examine(host: Asked, paths: Sequence[str]) -> dict[str, Examined]:
     """See `Connection.examine`."""
+    if not paths:
+        return {}
+    code, out, _ = host.script(_TOGETHER, *map(posixpath.normpath, paths))
+    *said, tools = os.fsdecode(out).split("\x1e")
+    if code or len(said) != len(paths):
+        return _one_by_one(host, paths)
+    said_of = _Said(tools)
+    return {path: _placed(path, place, said_of) for path, place in zip(paths, said, strict=True)}
+
+
+def _one_by_one(host: Asked, paths: Sequence[str]) -> dict[str, Examined]:
+    """As `examine`, where a path is refused or leads through a folder that others can change."""
     found: dict[str, Examined] = {}
-    places: dict[str, tuple[str, str]] = {}
+    places: dict[str, str] = {}
     for path, (code, out, err) in zip(paths, host.scripts(_PLACE, paths), strict=True):
         said = os.fsdecode(out)
         try:
@@ -79,20 +120,31 @@ def examine(host: Asked, paths: Sequence[str]) -> dict[str, Examined]:
             if code:
                 raise errors.from_words(err, doing="look at", path=path)
             if said.startswith(_PLACE_MARK):
-                at, _, name = said.removeprefix(_PLACE_MARK).partition("\n")
-                places[path] = at, posixpath.join(at, name) if name else ""
+                places[path] = said
             else:
                 found[path] = _examined(path, (".", "."), _Said(said))
         except HostError as problem:
             found[path] = refused(problem)
     if places:
-        folders = tuple(dict.fromkeys(at for at, _ in places.values()))
-        files = tuple(dict.fromkeys(file for _, file in places.values() if file))
+        at = tuple(map(_place, places.values()))
+        folders = tuple(dict.fromkeys(folder for folder, _ in at))
+        files = tuple(dict.fromkeys(file for _, file in at if file))
         _, out, _ = host.script(_ATTRIBUTES, str(len(folders)), *folders, *files)
         said_of = _Said(os.fsdecode(out))
-        for path, place in places.items():
-            found[path] = _examined(path, place, said_of)
+        found |= {path: _placed(path, said, said_of) for path, said in places.items()}
     return {path: found[path] for path in paths}
+
+
+def _place(said: str) -> tuple[str, str]:
+    """Folder and file that a script found behind a path; '' for no file."""
+    at, _, name = said.removeprefix(_PLACE_MARK).partition("\n")
+    return at, posixpath.join(at, name) if name else ""
+
+
+def _placed(path: str, said: str, tools: _Said) -> Examined:
+    if not said.startswith(_PLACE_MARK):  # its folder is not there yet
+        return _examined(path, (".", "."), _Said(""))
+    return _examined(path, _place(said), tools)
 
 
 def refused(problem: HostError) -> Examined:

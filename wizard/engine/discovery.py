@@ -29,6 +29,7 @@ from wizard.model import (
     Stack,
 )
 from wizard.service_managers import instances
+from wizard.service_managers.discovery import requests
 from wizard.workspace import Workspace
 
 _ROUNDS = 4
@@ -142,6 +143,9 @@ def _named(stack: Stack, host: str) -> dict[str, set[str]]:
 
 def _host_facts(spec: HostSpec, hosts: Hosts, stack: Stack) -> HostFacts:
     wanted, named = _wanted(stack, spec.name), _named(stack, spec.name)
+    connection = hosts.connection(spec.name)
+    if spec.connect not in ("practice", "manual"):
+        connection.ask_ahead(requests())
     usual = {each.name: each for each in stack.components if each.host == spec.name and not each.unit}
 
     def meant(service: Service) -> bool:
@@ -150,7 +154,6 @@ def _host_facts(spec: HostSpec, hosts: Hosts, stack: Stack) -> HostFacts:
     services = instances.labelled(
         (hosts.described(service) for service in hosts.services(spec.name, wanted)), named, meant
     )
-    connection = hosts.connection(spec.name)
     user, group, root = connection.identity()
     # A practice host has no accounts of its own, and a person changes a manual one.
     root = root and spec.connect not in ("practice", "manual")

@@ -9,7 +9,6 @@ import threading
 from dataclasses import replace
 
 from wizard.account import account
-from wizard.components import all_components
 from wizard.components import component as find_component
 from wizard.connections.base import Connection
 from wizard.connections.credentials import Access
@@ -189,7 +188,7 @@ class Hosts:
         """Lines on a host that connect to a component by plain http, at a usual port or at one of these services."""
         if self._specs[name].connect in ("practice", "manual"):
             return ()
-        ports = {known.default_port for known in all_components()}
+        ports = discovery.usual_ports()
         ports |= {int(port) for one in services if (port := one.listen.rpartition(":")[2]).isdecimal()}
         return callers.find(self.connection(name), ports)
 

@@ -13,14 +13,30 @@ from wizard.model import MANUAL, FlagPlace, Service
 from wizard.service_managers import (
     instances,
     other_supervisors,
+    plain_http_clients,
     process_list,
     program_facts,
+    reverse_proxies,
 )
 from wizard.service_managers.process_list import Process
 from wizard.service_managers.registry import all_managers
 
 # What listens in place of a container whose own process cannot be seen from here.
 _PROXIES = re.compile(f'"({process_list.PROXIES})')
+
+
+def requests() -> tuple[tuple[str, ...], ...]:
+    """The scripts that a host is asked whatever is found on it: see `Connection.ask_ahead`."""
+    return (
+        process_list.request(all_components()),
+        plain_http_clients.request(usual_ports()),
+        reverse_proxies.REQUEST,
+    )
+
+
+def usual_ports() -> set[int]:
+    """The ports at which components listen unless they are told otherwise."""
+    return {known.default_port for known in all_components()}
 
 
 def discover(connection: Connection, *, practice_folder: str = "") -> tuple[Service, ...]:

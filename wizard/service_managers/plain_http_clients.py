@@ -20,11 +20,10 @@ _MOST = 100
 # What a line must hold at least is looked for there; whether it asks by http is decided here.
 _SEARCH = r"""
 pattern=":($1)([^0-9.:]|\$)"
+holds() { head -c 65536 -- "$@" 2>/dev/null | grep -aE -- "$pattern" >/dev/null 2>&1; }
 search() {
   kind=$1
   shift
-  # Most groups hold nothing of the kind, which two processes tell of all their files.
-  head -c 65536 -- "$@" 2>/dev/null | grep -aE -- "$pattern" >/dev/null 2>&1 || return 0
   for file; do
     [ -f "$file" ] && [ -r "$file" ] || continue
     found=$(head -c 65536 -- "$file" 2>/dev/null | grep -anE -- "$pattern" 2>/dev/null | head -n 20) || continue
@@ -32,33 +31,46 @@ search() {
   done
 }
 units='/etc/systemd/system/*.service /etc/systemd/system/*.service.d/*.conf'
-search unit $units /run/systemd/system/*.service /run/systemd/system/*.service.d/*.conf \
-  /usr/local/lib/systemd/system/*.service
-# Hundreds of units come with packages: one look tells which of them are worth a closer one.
-search unit $(grep -lE -- "$pattern" /usr/lib/systemd/system/*.service /usr/lib/systemd/system/*.service.d/*.conf \
-  2>/dev/null | head -n 50)
+made='/run/systemd/system/*.service /run/systemd/system/*.service.d/*.conf /usr/local/lib/systemd/system/*.service'
+packaged='/usr/lib/systemd/system/*.service /usr/lib/systemd/system/*.service.d/*.conf'
 crons='/etc/crontab /etc/anacrontab /etc/cron.d/* /var/spool/cron/* /var/spool/cron/crontabs/*'
-search cron $crons /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/*
-search check /etc/monit/monitrc /etc/monitrc /etc/monit/conf.d/* /etc/monit.d/* /etc/keepalived/*.conf \
-  /etc/consul.d/* /etc/consul/*.json /etc/nagios/nrpe.cfg /etc/nagios/nrpe.d/* /etc/prometheus/*.sh
-named=$(cat $units $crons 2>/dev/null | head -c 1000000 | grep -aoE '/[A-Za-z0-9_./-]+' | sort -u | head -n 500)
+often='/etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/*'
+checks='/etc/monit/monitrc /etc/monitrc /etc/monit/conf.d/* /etc/monit.d/* /etc/keepalived/*.conf
+  /etc/consul.d/* /etc/consul/*.json /etc/nagios/nrpe.cfg /etc/nagios/nrpe.d/* /etc/prometheus/*.sh'
+# Most hosts have nothing of the kind, which two processes tell of all these files.
+if holds $units $made $packaged $crons $often $checks; then
+  search unit $units $made
+  # Hundreds of units come with packages: one look tells which of them are worth a closer one.
+  search unit $(grep -lE -- "$pattern" $packaged 2>/dev/null | head -n 50)
+  search cron $crons $often
+  search check $checks
+fi
+named=$(head -qc 65536 -- $units $crons 2>/dev/null | grep -aoE '/[A-Za-z0-9_./-]+' | sort -u)
+left=2000
 set --
 for file in /usr/local/bin/* /usr/local/sbin/* $named; do
+  left=$((left - 1))
+  [ "$left" -ge 0 ] || break
   case $file in /etc/cron*|/proc/*|/dev/*|/sys/*) continue ;; esac
   # A link of somebody else's could lead anywhere.
   [ -f "$file" ] && [ ! -L "$file" ] && IFS= read -r first 2>/dev/null < "$file" || continue
   case $first in '#!'*) set -- "$@" "$file" ;; esac
 done
-search script "$@"
+[ $# = 0 ] || ! holds "$@" || search script "$@"
 exit 0
 """
+
+
+def request(ports: Collection[int]) -> tuple[str, ...]:
+    """The script that `find` runs, with its arguments."""
+    return _SEARCH, "|".join(map(str, sorted(ports)))
 
 
 def find(connection: Connection, ports: Collection[int]) -> tuple[Caller, ...]:
     """Every line on the host that asks one of these ports by plain http, file by file."""
     if not ports:
         return ()
-    ended = connection.run_script(_SEARCH, "|".join(map(str, sorted(ports))), timeout=30)
+    ended = connection.run_script(*request(ports), timeout=30)
     found: dict[tuple[str, int], Caller] = {}
     for record in ended.stdout.split("\x1e")[1:]:
         kind, path, *lines = record.splitlines()

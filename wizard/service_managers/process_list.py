@@ -128,11 +128,15 @@ def find(connection: Connection, components: tuple[Component, ...] = ()) -> tupl
     return look(connection, components)[0]
 
 
+def request(components: tuple[Component, ...]) -> tuple[str, ...]:
+    """The script that `look` runs, with its arguments."""
+    return (_SCRIPT, *sorted({program[:_KEPT] for one in components for program in one.programs}))
+
+
 def look(connection: Connection, components: tuple[Component, ...] = ()) -> tuple[tuple[Process, ...], bool]:
     """As `find`, and whether something runs that listens in place of a container (see `PROXIES`)."""
     known = components or all_components()
-    names = sorted({program[:_KEPT] for one in known for program in one.programs})
-    ended = connection.run_script(_SCRIPT, *names, timeout=30)
+    ended = connection.run_script(*request(known), timeout=30)
     text = ended.stdout.replace("\x1d", "")
     records = [record.split("\x1f") for record in text.split("\x1e")[1:]]
     listening = sockets.listening("\n".join(record[1] for record in records if not record[0]))

@@ -31,6 +31,8 @@ for d in /proc/[0-9]*; do
 done
 exit 0
 """
+REQUEST: Final = (_SCRIPT,)
+"""The script that `discover` begins with."""
 _NAMES: Final[dict[str, ProxyProgram]] = {
     "nginx": "nginx",
     "apache2": "apache",
@@ -77,7 +79,7 @@ def discover(connection: Connection) -> Proxies:
 
 
 def _running(connection: Connection) -> tuple[_Running, ...]:
-    ended = connection.run_script(_SCRIPT, timeout=10)
+    ended = connection.run_script(*REQUEST, timeout=10)
     found = []
     for record in ended.stdout.split("\x1e")[1:]:
         name, *words = record.split("\x1f")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from wizard.connections.attributes import ACL, acl_text, acl_value
-from wizard.connections.examination import examine
+from wizard.connections.examination import _one_by_one, examine
 from wizard.connections.local import LocalConnection
-from wizard.connections.path_script import UNSAFE, refused
+from wizard.connections.path_script import FUNCTIONS, UNSAFE, refused
 from wizard.engine import journal, journal_reader
 from wizard.model import ContentKind, FileState, WriteFile
 
@@ -138,6 +140,57 @@ def test_what_the_tools_say_is_understood(name: str) -> None:
     assert problem in found.problem
     assert bool(found.problem) == bool(problem)
     assert [key for key, _ in found.attributes] == names
+
+
+class Here:
+    """This machine, asked by a real sh: as root with care, else with the user's rights."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def scripts(self, script: str, paths: Sequence[str]) -> Iterator[tuple[int, bytes, str]]:
+        return (self.script(script, path) for path in paths)
+
+    def script(self, script: str, *arguments: str) -> tuple[int, bytes, str]:
+        self.asked += 1
+        careful = "" if os.getuid() else "1"
+        ended = subprocess.run(
+            ["sh", "-c", f"careful={careful} bound=1\n{FUNCTIONS}{script}", "sh", *arguments],
+            capture_output=True,
+            timeout=30,
+            check=False,
+        )
+        return ended.returncode, ended.stdout, ended.stderr.decode()
+
+
+def test_files_of_root_are_examined_in_one_request() -> None:
+    paths = [
+        "/etc/passwd",
+        "/etc/nothing here",
+        "/etc/group",
+        "/etc",
+        "/nowhere/x",
+        "/nowhere/y",
+        "/etc/os-release",
+    ]
+    host = Here()
+    found = examine(host, paths)
+    assert host.asked == 1
+    assert found == _one_by_one(host, paths)
+    assert list(found) == paths
+    assert not any(each.problem or each.guarded for path, each in found.items() if "nowhere" not in path)
+
+
+def test_a_path_that_is_refused_leaves_the_others_their_answer(tmp_path: Path) -> None:
+    (tmp_path / "web.yml").write_text("")
+    (tmp_path / "loop").symlink_to("loop")
+    os.setxattr(tmp_path / "web.yml", "user.comment", b"mine")
+    tmp_path.chmod(0o777)
+    paths = [f"{tmp_path}/web.yml", f"{tmp_path}/none", f"{tmp_path}/loop", "/etc/passwd"]
+    found = examine(Here(), paths)
+    assert found == _one_by_one(Here(), paths)
+    assert found[paths[0]].attributes == (("user.comment", b"mine".hex()),)
+    assert found[paths[-1]].problem == ""
 
 
 def test_a_refusal_says_what_where_and_what_to_do() -> None:

@@ -106,7 +106,7 @@ class SshConnection(RemoteShellConnection):
         self._sftp: paramiko.SFTPClient | None = None
         self._uploads: str | None = None
         """The private folder there; '' where SFTP cannot be used."""
-        self._ahead: FirescreenError | None = None
+        self._failed: FirescreenError | None = None
         """Why `begin` came to nothing, for the operation that comes next."""
 
     # -- the connection ----------------------------------------------------------------------------------
@@ -115,16 +115,22 @@ class SshConnection(RemoteShellConnection):
         """Connects, logs in and becomes root where that is wanted; nothing if that is done."""
         self.ready()
 
-    def begin(self) -> None:
-        """Connects in a thread of its own; the next operation waits for it, and raises what went wrong."""
-        threading.Thread(target=self._begin, name=f"connect-{self.name}", daemon=True).start()
+    def begin(self, ahead: Callable[[], Sequence[Sequence[str]]] = tuple) -> None:
+        """Connects in a thread of its own; the next operation waits for it, and raises what went wrong.
 
-    def _begin(self) -> None:
+        Args:
+            ahead: gives the scripts to ask ahead then.
+        """
+        threading.Thread(target=self._begin, args=(ahead,), name=f"connect-{self.name}", daemon=True).start()
+
+    def _begin(self, ahead: Callable[[], Sequence[Sequence[str]]]) -> None:
         with self._lock:
             try:
                 self.ready()
+                if scripts := ahead():
+                    self.ask_ahead(scripts)
             except FirescreenError as error:
-                self._ahead = error
+                self._failed = error
 
     @property
     def address(self) -> str:
@@ -170,7 +176,7 @@ class SshConnection(RemoteShellConnection):
                 raise HostError("the connection was closed", where=self.name)
             if self._shell is not None and self._login and self._login.transport.is_active():
                 return self._shell
-            error, self._ahead = self._ahead, None
+            error, self._failed = self._failed, None
             if error is not None:
                 raise error
             self._drop()

@@ -1,0 +1,97 @@
+"""Scripts that are asked ahead: one round trip for all of them, and each outcome given once and while it is fresh."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from wizard.connections import remote_connection
+from wizard.connections.remote_connection import RemoteShellConnection
+from wizard.connections.remote_shell import START, Call, RemoteShell
+from wizard.connections.subprocess_runner import Ended
+
+
+class _Pipe:
+    """A `Stream` of a program on this machine."""
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self.process = subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    def send(self, data: memoryview) -> int:
+        assert self.process.stdin is not None
+        return os.write(self.process.stdin.fileno(), data)
+
+    def receive(self, seconds: float) -> bytes | None:
+        assert self.process.stdout is not None
+        number = self.process.stdout.fileno()
+        return os.read(number, 65536) if select.select([number], [], [], seconds)[0] else None
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate(timeout=10)
+
+
+class Here(RemoteShellConnection):
+    """This machine by a shell that stays open; counts the requests."""
+
+    def __init__(self) -> None:
+        super().__init__("here")
+        self.pipe = _Pipe(["sh", "-c", START])
+        self._shell = RemoteShell("here", self.pipe)
+        self._shell.begin()
+        self.requests = 0
+
+    def ready(self) -> RemoteShell:
+        return self._shell
+
+    def ask(self, calls: Sequence[Call], *, stdin: bytes = b"") -> list[Ended]:
+        self.requests += 1
+        return self._shell.ask(calls, stdin=stdin)
+
+    def close(self) -> None:
+        self.pipe.close()
+
+
+@pytest.fixture
+def here() -> Iterator[Here]:
+    connection = Here()
+    yield connection
+    connection.close()
+
+
+def test_scripts_that_are_asked_ahead_take_one_round_trip_together(here: Here) -> None:
+    here.ask_ahead([("echo $1", "one"), ("echo two; exit 3",)])
+    assert here.run_script("echo $1", "one").stdout == "one\n"
+    second = here.run_script("echo two; exit 3")
+    assert (second.stdout, second.code) == ("two\n", 3)
+    names = here.host_names()
+    assert "localhost" in names
+    assert here.requests == 1
+
+
+def test_another_argument_is_another_script(here: Here) -> None:
+    here.ask_ahead([("echo $1", "one")])
+    assert here.run_script("echo $1", "two").stdout == "two\n"
+    assert here.requests == 2
+
+
+def test_an_outcome_is_given_once(here: Here) -> None:
+    here.ask_ahead([("echo",)])
+    here.ask_ahead([("echo",)])
+    assert here.requests == 1, "it is known already"
+    here.run_script("echo")
+    here.run_script("echo")
+    assert here.requests == 2
+
+
+def test_an_outcome_that_is_no_longer_fresh_is_not_given(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    here.ask_ahead([("echo",)])
+    monkeypatch.setattr(remote_connection, "_FRESH", 0.0)
+    here.run_script("echo")
+    assert here.requests == 2
