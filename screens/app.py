@@ -148,12 +148,12 @@ class FirescreenApp(Wizard):
                 return
 
     def on_ready(self) -> None:
-        """The first frame stands; now the slow things may begin."""
+        """Lets the slow things begin once the first frame stands."""
         if self.is_web:
             # A terminal that goes away ends what is in it; a server that was killed cannot.
             server = os.getppid()
             self.set_interval(1.0, lambda: None if os.getppid() == server else self.stop_and_leave())
-        self.call_after_refresh(self._begin)
+        self.when_drawn(self._begin)
 
     def _begin(self) -> None:
         self.read_running_styles()

@@ -12,6 +12,7 @@ from textual.reactive import reactive
 
 from screens.run_state import RunState
 from screens.state import ClassState, ErrorMessage, HostEntry, Notices, Session
+from screens.widgets.key_footer import KeyFooter
 
 if TYPE_CHECKING:
     from screens.engine_client.client import EngineClient
@@ -69,6 +70,11 @@ class BaseApp(App[int]):
                 closing the wizard does not wait for it either.
         """
         raise NotImplementedError
+
+    def when_drawn(self, then: Callable[[], None]) -> None:
+        """Calls `then` once when Home has been drawn with its keys, which Textual adds last."""
+        # A dialog may lie on it already: a terminal may be too small.
+        self.screen_stack[0].query_one(KeyFooter).when_drawn(then)
 
     def read_running_styles(self) -> None:
         """Reads the styles of the pages that open while the engine is at work: read as they open, keys would wait."""

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from screens.state_styles import place
 from screens.themes import NO_HOST, host_colours
+from screens.widgets.key_footer import KeyFooter
 from screens.widgets.notice_bar import NoticeBar
 from screens.widgets.title_bar import Stage, TitleBar
 
@@ -60,7 +60,7 @@ class Page(Screen[None]):
         if self.HAS_NOTICES:
             yield NoticeBar()
         yield from self.body()
-        yield Footer(show_command_palette=False)
+        yield KeyFooter(show_command_palette=False)
 
     def body(self) -> ComposeResult:
         """What stands between the bar and the keys."""

@@ -24,6 +24,8 @@ from screens.themes import NO_HOST, host_colours
 from screens.widgets.panel import Panel
 
 if TYPE_CHECKING:
+    from textual.geometry import Size
+
     from screens.state import Session
     from wizard.engine import Exposure
 
@@ -82,12 +84,15 @@ and a blackbox_exporter."""
         super().__init__(classes="-empty")
         self._menu: tuple[str, ...] = ()
         self._drawn: object = None
+        self._drawn_for: Size | None = None
         self._exposures: tuple[Exposure, ...] = ()
         self._shown: tuple[Exposure, ...] = ()
         self._text = Static("", id="text", markup=False)
 
     def body(self) -> ComposeResult:
         """The posture on top; the stack, and beside or below it the menu."""
+        # Before its parts are styled: Textual gives the class of the width after, and styles all of them anew.
+        self.add_class("-wide" if self.app.size.width >= WIDE else "-narrow", update=False)
         yield Panel(
             Static("▸ scanning this machine…", id="verdict", markup=False), title="Posture", id="posture"
         )
@@ -108,10 +113,11 @@ and a blackbox_exporter."""
 
     def on_resize(self) -> None:
         """The columns follow the width."""
-        if self.is_open and self._drawn is not None:
+        if self.is_open and self._drawn is not None and self._drawn_for != self.app.size:
             self._draw()
 
     def _draw(self) -> None:
+        self._drawn_for = self.app.size
         session, width = self.firescreen.session, self.app.size.width
         self.query_one("#verdict", Static).update(posture(session, width - 4))
         raised = "" if session.busy or session.error else raised_by(self._exposures)

@@ -1,0 +1,39 @@
+"""The keys of a page, in its last line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from textual.app import ComposeResult
+from textual.widgets import Footer
+from textual.widgets._footer import FooterKey
+
+_NO_FOCUS = 0.5
+"""Seconds after which no keys are waited for: a window without the focus, or below a dialog, is given none."""
+
+
+class KeyFooter(Footer):
+    """Textual's footer, with keys that have its density from the start, where Textual styles each of them a second time."""
+
+    _when_drawn: Callable[[], None] | None = None
+
+    def compose(self) -> ComposeResult:
+        """The keys as Textual has them; none before the page knows which."""
+        keys = 0
+        for child in super().compose():
+            if isinstance(child, FooterKey):
+                child.set_reactive(FooterKey.compact, self.compact)
+                keys += 1
+            yield child
+        if keys:
+            self.call_after_refresh(self.call_after_refresh, self._drawn)
+
+    def when_drawn(self, then: Callable[[], None]) -> None:
+        """Calls `then` once when the keys have been drawn, and with them the whole page."""
+        self._when_drawn = then
+        self.set_timer(_NO_FOCUS, self._drawn)
+
+    def _drawn(self) -> None:
+        then, self._when_drawn = self._when_drawn, None
+        if then is not None:
+            then()
