@@ -28,6 +28,8 @@ _UP_TIMEOUT = 180.0
 _PATIENCE = 60.0
 """Seconds in which a new container must serve."""
 _RELOAD_TIMEOUT = 60.0
+_DAEMON_TIMEOUT = 30.0
+"""Seconds in which a daemon that does not answer must be back: an upgrade of its package restarts it."""
 _SETTLED = 1.5
 """Seconds after which a program that refuses its flags or files has ended."""
 _STEP = 0.1
@@ -164,11 +166,21 @@ def _box(service: Service) -> Container:
 def _up(connection: Connection, service: Service, box: Container) -> None:
     """Has Compose bring one service up to date."""
     try:
-        _run(connection, service, up_command(box), timeout=_UP_TIMEOUT, doing="recreate", folder=box.folder)
+        _compose_up(connection, service, box)
     except ServiceError:
         # Compose wants the image even where nothing is to be made anew: one that is gone must not keep a roll-back.
         if not _is_up_to_date(connection, service, box):
             raise
+
+
+def _compose_up(connection: Connection, service: Service, box: Container) -> None:
+    """Runs `up`; a second time where a container that Compose had listed was gone a moment later."""
+    try:
+        _run(connection, service, up_command(box), timeout=_UP_TIMEOUT, doing="recreate", folder=box.folder)
+    except ServiceError as error:
+        if "No such container" not in error.what:
+            raise
+        _run(connection, service, up_command(box), timeout=_UP_TIMEOUT, doing="recreate", folder=box.folder)
 
 
 def _is_up_to_date(connection: Connection, service: Service, box: Container) -> bool:
@@ -210,8 +222,13 @@ def _run(
 
 
 def state(connection: Connection, box: Container) -> dict[str, Any]:
-    """What the daemon says of a container; {} for none of that name."""
-    ended = connection.run([*box.command_words, "inspect", "--type", "container", box.name], timeout=20)
+    """What the daemon says of a container; {} for none of that name. One that is being restarted is waited for."""
+    deadline = time.monotonic() + _DAEMON_TIMEOUT
+    while True:
+        ended = connection.run([*box.command_words, "inspect", "--type", "container", box.name], timeout=20)
+        if not ended.code or "connect" not in ended.stderr.lower() or time.monotonic() > deadline:
+            break
+        time.sleep(0.5)
     if ended.code:
         if "no such" in ended.stderr.lower():
             return {}
