@@ -70,6 +70,18 @@ _FILES = {
     "etc/alertmanager/alertmanager.yml": "route:\n  receiver: nobody\nreceivers:\n  - name: nobody\n",
     "etc/blackbox_exporter/config.yml": "modules:\n  http_2xx:\n    prober: http\n",
 }
+# The first process of the daemon's host, which outlives a restart of the daemon. A host has its own /run: two at once
+# would be one host to Firescreen's lock.
+_HOST = """
+again=$1; shift
+mount -t tmpfs -o mode=0755 tmpfs /run && mkdir /run/sshd
+trap 'kill "$pid"' TERM
+while :; do
+  "$@" & pid=$!
+  while kill -0 "$pid" 2>/dev/null; do wait "$pid"; done
+  rm "$again" 2>/dev/null || exit
+done
+"""
 _LIBRARY = re.compile(r"(?:=> )?(/\S+) \(0x")
 
 
@@ -211,7 +223,7 @@ class Docker:
 
     @property
     def _inside(self) -> int:
-        """The daemon itself: the first process of its own process namespace. `unshare` takes no SIGTERM."""
+        """The first process of the daemon's process namespace, which ends with it. `unshare` takes no SIGTERM."""
         assert self._daemon is not None
         pid = self._daemon.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -219,7 +231,7 @@ class Docker:
 
     @property
     def enter(self) -> list[str]:
-        """The words before a command that is to see the daemon's host: its network, and its processes alone."""
+        """The words before a command that is to see the daemon's host: its network, its /run, and its processes alone."""
         return ["nsenter", "--target", str(self._inside), "--net", "--pid", "--mount", "--"]
 
     def install(self, generation: str) -> None:
@@ -241,9 +253,22 @@ class Docker:
         _call([*self.enter, "sh", "-ec", script, "sh", tools, self.socket])
 
     def restart(self) -> None:
-        """Ends the daemon and starts it again; containers come back as their restart policy says."""
-        self.stop()
-        self._start()
+        """Ends the daemon and starts it again, as systemd does; what else runs on its host goes on. Back when it answers."""
+        (self.folder / "again").touch()
+        first = (self.folder / "pid").read_text()
+        _call([*self.enter, "kill", first])
+        deadline = time.monotonic() + 60
+        while (self.folder / "again").exists() or not self._answers():
+            if time.monotonic() > deadline:
+                raise RuntimeError("dockerd did not come back")
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        try:
+            self.docker("version", timeout=20)
+        except RuntimeError:
+            return False
+        return True
 
     def engine_environment(self) -> dict[str, str]:
         """What the daemon and its tools, iptables among them, need to be found and to run."""
@@ -273,6 +298,7 @@ class Docker:
                     # Ends with this process, however that ends, and its containers with it.
                     *("setpriv", "--pdeathsig", "KILL", "--", *self.network.enter),
                     *("unshare", "--pid", "--mount-proc", "--fork", "--kill-child=TERM", "--"),
+                    *("sh", "-c", _HOST, "sh", str(self.folder / "again")),
                     str(engine / "usr/sbin/dockerd"),
                     *("--host", f"unix://{self.socket}", "--config-file", str(self.folder / "daemon.json")),
                     *("--data-root", str(self.folder / "data"), "--exec-root", str(self.folder / "exec")),

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
+from compose_projects import SCRAPE, STACK, project
 from docker_stand import Docker
 from machines import Network
 
@@ -43,132 +41,14 @@ services:
     ports:
       - "19100:9100"
 """
-SCRAPE = """\
-global: {{scrape_interval: 1s}}
-scrape_configs:
-  - job_name: prometheus
-    static_configs: [{{targets: ['localhost:9090']}}]
-  - job_name: node
-    static_configs:
-      - targets: ['{target}']
-"""
-STACK = """\
-version: 1
-hosts: {here: {connect: local}}
-components:
-  - {host: here, name: node_exporter, protect: [tls, basic_auth], service: docker, project: mon, container: exporter}
-  - {host: here, name: prometheus, protect: [tls, basic_auth], service: docker, project: mon}
-"""
 
 
-class Project:
-    """A Compose project that is up, and Firescreen beside its daemon."""
-
-    def __init__(self, docker: Docker, network: Network, folder: Path, generation: str) -> None:
-        self.docker, self.generation = docker, generation
-        self.folder = folder / "mon"
-        self.workspace = folder / "workspace"
-        self._network = network
-        self.stack = folder / "stack.yaml"
-
-    def write(self, compose: str, scrape: str = "", stack: str = STACK) -> None:
-        """Its files."""
-        (self.folder / "prometheus").mkdir(parents=True)
-        (self.folder / "compose.yaml").write_text(compose)
-        (self.folder / "prometheus/prometheus.yml").write_text(scrape)
-        self.stack.write_text(stack)
-
-    def up(self, *ports: int) -> None:
-        """Starts it; back when its ports answer."""
-        self.compose("up", "-d")
-        with self._network.entered():
-            for port in ports:
-                self.docker.wait_for(f"http://127.0.0.1:{port}/metrics", seconds=120)
-
-    def compose(self, *words: str) -> str:
-        """This generation's compose, in the project."""
-        call = ("-f", "compose.yaml", "-p", "mon")
-        return self.docker.compose(*call, *words, folder=self.folder, generation=self.generation)
-
-    def run(self, *words: str, code: int = 0) -> Any:
-        """Runs Firescreen and gives its JSON."""
-        argv = [
-            *self.docker.enter,
-            sys.executable,
-            "-m",
-            "screens",
-            "--workspace",
-            str(self.workspace),
-            *words,
-        ]
-        ended = subprocess.run(
-            argv,
-            env={**os.environ, **self.docker.environment(self.generation)},
-            capture_output=True,
-            text=True,
-            timeout=400,
-            check=False,
-        )
-        assert ended.returncode == code, f"{words}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
-        return json.loads(ended.stdout) if "--json" in words else ended.stdout + ended.stderr
-
-    def scan(self, *, code: int) -> dict[str, Any]:
-        """What a scan says of the project's components, by component: other tests' are on this machine too."""
-        found = self.run("scan", str(self.stack), "--json", code=code)["components"]
-        return {
-            each["component"]: each for each in found if each.get("container", {}).get("project") == "mon"
-        }
-
-    def files(self) -> dict[str, tuple[int, int, int, bytes]]:
-        """Everything in the project's folder, with mode, owner and content."""
-        return {
-            str(path.relative_to(self.folder)): (
-                path.stat().st_mode,
-                path.stat().st_uid,
-                path.stat().st_gid,
-                path.read_bytes() if path.is_file() else b"",
-            )
-            for path in sorted(self.folder.rglob("*"))
-        }
-
-    def containers(self) -> dict[str, Any]:
-        """What the daemon says of each, by the project's service."""
-        found = json.loads(self.docker.docker("inspect", *self.docker.docker("ps", "-aq").split()))
-        return {one["Config"]["Labels"]["com.docker.compose.service"]: one for one in found}
-
-    def shape(self) -> dict[str, Any]:
-        """What of the containers must be as before after an undo."""
-        return {
-            name: (
-                one["Path"],
-                one["Args"],
-                sorted(one["HostConfig"]["Binds"] or ()),
-                one["Config"].get("Healthcheck"),
-            )
-            for name, one in self.containers().items()
-        }
-
-
-@contextmanager
-def project(docker: Docker, network: Network, folder: Path, generation: str) -> Iterator[Project]:
-    """A project whose containers are gone afterwards."""
-    made = Project(docker, network, folder, generation)
-    try:
-        yield made
-    finally:
-        if (made.folder / "compose.yaml").exists():
-            made.compose("down", "-v")
-
-
-@pytest.mark.parametrize("generation", ["bookworm", "trixie"])
-def test_a_project_is_secured_verified_and_undone(
-    docker: Docker, network: Network, tmp_path: Path, generation: str
-) -> None:
+def test_a_project_is_secured_verified_and_undone(docker: Docker, network: Network, tmp_path: Path) -> None:
     images = {
         "prometheus": docker.image("prometheus"),
         "exporter": docker.image("node_exporter", user="65532"),
     }
-    with project(docker, network, tmp_path, generation) as mine:
+    with project(docker, network, tmp_path, "bookworm") as mine:
         mine.write(COMPOSE.format(**images), SCRAPE.format(target="exporter:9100"))
         mine.up(9090, 19100)
         seen = mine.scan(code=3)
@@ -200,73 +80,6 @@ def test_a_project_is_secured_verified_and_undone(
         assert mine.files() == files
         assert mine.shape() == shape
         assert {each["state"] for each in mine.scan(code=3).values()} == {"open"}
-
-
-ALL = """\
-services:
-  prometheus:
-    image: {prometheus}
-    volumes: ["./prometheus:/etc/prometheus"]
-    ports: ["9090:9090"]
-  alertmanager:
-    image: {alertmanager}
-    command: ["--config.file=/etc/alertmanager/alertmanager.yml", "--cluster.listen-address="]
-    ports: ["127.0.0.1:9093:9093"]
-  exporter:
-    image: {node_exporter}
-    ports: ["127.0.0.1:9100:9100"]
-  push:
-    image: {pushgateway}
-    ports: ["127.0.0.1:9091:9091"]
-  blackbox:
-    image: {blackbox_exporter}
-    volumes: ["./blackbox:/etc/blackbox_exporter"]
-    ports: ["127.0.0.1:9115:9115"]
-"""
-SCRAPE_ALL = """\
-global: {scrape_interval: 1s}
-alerting:
-  alertmanagers:
-    - static_configs: [{targets: ['alertmanager:9093']}]
-scrape_configs:
-  - job_name: all
-    static_configs: [{targets: ['localhost:9090', 'exporter:9100', 'push:9091', 'alertmanager:9093', 'blackbox:9115']}]
-  - job_name: probed
-    metrics_path: /probe
-    params: {module: [http_2xx]}
-    static_configs: [{targets: ['http://exporter:9100/metrics']}]
-    relabel_configs:
-      - {source_labels: [__address__], target_label: __param_target}
-      - {source_labels: [__param_target], target_label: instance}
-      - {target_label: __address__, replacement: 'blackbox:9115'}
-"""
-COMPONENTS = ("prometheus", "alertmanager", "node_exporter", "pushgateway", "blackbox_exporter")
-
-
-def test_five_components_demand_password_and_client_certificate(
-    docker: Docker, network: Network, tmp_path: Path
-) -> None:
-    images = {name: docker.image(name, user="") for name in COMPONENTS}
-    wanted = "".join(
-        f"  - {{host: here, name: {name}, protect: [tls, basic_auth, client_cert], service: docker}}\n"
-        for name in COMPONENTS
-    )
-    with project(docker, network, tmp_path, "sid") as mine:
-        mine.write(
-            ALL.format(**images), SCRAPE_ALL, STACK.partition("components:")[0] + "components:\n" + wanted
-        )
-        (mine.folder / "blackbox").mkdir()
-        (mine.folder / "blackbox/config.yml").write_text("modules:\n  http_2xx:\n    prober: http\n")
-        mine.up(9090, 9093, 9100, 9091, 9115)
-        assert all(each["container"]["uid"] == 0 for each in mine.scan(code=3).values())
-        files, shape = mine.files(), mine.shape()
-        done = mine.run("apply", str(mine.stack), "--yes", "--json")
-        assert done["state"] == "proven"
-        assert {probe["component"] for probe in done["probes"]} == set(COMPONENTS)
-        assert mine.run("plan", str(mine.stack), "--json")["changes"] == []
-        mine.run("undo", "--yes")
-        assert mine.files() == files
-        assert mine.shape() == shape
 
 
 MIXED = """\

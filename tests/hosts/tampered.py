@@ -1,0 +1,85 @@
+"""Runs the command line with something going wrong at a chosen moment, in the process itself.
+
+tampered.py kill 7 -- apply stack.yaml --yes      dies by SIGKILL once the journal has seven lines
+tampered.py append PATH -- apply stack.yaml --yes   somebody adds a comment to a file after the plan was shown
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from screens.__main__ import main
+from wizard.engine.journal import Journal
+
+
+def kill_after(count: int) -> None:
+    """Has this process die once that many lines of the journal are on the disk."""
+    written = 0
+    real = Journal._append
+
+    def counted(self: Journal, line: Any) -> None:
+        nonlocal written
+        real(self, line)
+        written += 1
+        if written == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Journal._append = counted  # type: ignore[method-assign]
+
+
+def kill_at_event(name: str) -> None:
+    """Has this process die once the daemon tells of an event of a container, such as `create`."""
+    words = ["docker", "events", "--filter", "type=container", "--filter", f"event={name}"]
+    events = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+
+    def wait() -> None:
+        if events.stdout is not None and events.stdout.readline():
+            events.kill()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def before_apply(happens: Callable[[], None]) -> None:
+    """Has something happen between the plan and its apply, after all that is looked at before the first change."""
+    real = Journal.create
+
+    def late(*words: Any, **more: Any) -> Journal:
+        happens()
+        return real(*words, **more)
+
+    Journal.create = late  # type: ignore[method-assign]
+
+
+def append(path: Path) -> None:
+    """Adds a comment."""
+    with path.open("a") as file:
+        file.write("# mine\n")
+
+
+def fill(folder: Path) -> None:
+    """Writes until the disk is full."""
+    with suppress(OSError), (folder / "filler").open("wb", buffering=0) as file:
+        while file.write(bytes(1024)):
+            pass
+
+
+if __name__ == "__main__":
+    kind, value, _, *words = sys.argv[1:]
+    if kind == "kill":
+        kill_after(int(value))
+    elif kind == "event":
+        kill_at_event(value)
+    else:
+        before_apply(partial({"append": append, "fill": fill}[kind], Path(value)))
+    sys.argv[1:] = words
+    main()

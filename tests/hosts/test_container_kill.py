@@ -1,0 +1,73 @@
+"""The wizard is killed while it secures containers: `recover` brings files and containers back, whenever that was.
+
+After some lines of the journal in `make test-hosts`, those of a container's turn among them; FIRESCREEN_CONTAINER_KILLS=1
+asks for each line.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from compose_projects import SCRAPE, Project, project, stack_of
+from docker_stand import Docker
+from machines import Network
+
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(3600)]
+
+COMPOSE = """\
+services:
+  prometheus:
+    image: {prometheus}
+    volumes: ["./prometheus:/etc/prometheus"]
+    ports: ["127.0.0.1:9090:9090"]
+  exporter:
+    image: {exporter}
+    command: ["--collector.disable-defaults"]
+    ports: ["127.0.0.1:9100:9100"]
+"""
+EVERY = int(os.environ.get("FIRESCREEN_CONTAINER_KILLS", "6"))
+"""One of how many lines."""
+SIGKILLED = -9
+
+
+def test_killed_after_lines_of_the_journal_and_while_compose_works(
+    docker: Docker, network: Network, tmp_path: Path
+) -> None:
+    images = {
+        "prometheus": docker.image("prometheus"),
+        "exporter": docker.image("node_exporter", user="65532"),
+    }
+    stack = stack_of(("node_exporter",), ("tls", "basic_auth"))
+    stack += stack_of(("prometheus",), ()).splitlines()[-1] + "\n"
+    with project(docker, network, tmp_path, "sid") as mine:
+        mine.write(COMPOSE.format(**images), SCRAPE.format(target="exporter:9100"), stack)
+        mine.up(9090, 9100)
+        before = mine.files(), mine.shape()
+        for kind in ("create", "die"):
+            assert is_killed(mine, "event", kind)
+            recovered(mine, before, kind)
+        last = 0
+        for line in itertools.count(EVERY, EVERY):
+            if not is_killed(mine, "kill", str(line)):
+                break
+            recovered(mine, before, str(line))
+            last = line
+        assert last > 30
+
+
+def is_killed(mine: Project, *tampered: str) -> bool:
+    """Whether an apply died of it; else it succeeded."""
+    ended = mine.start("apply", str(mine.stack), "--yes", tampered=tampered)
+    assert ended.returncode in (0, SIGKILLED), (tampered, ended.stderr[-3000:])
+    return ended.returncode == SIGKILLED
+
+
+def recovered(mine: Project, before: tuple[Any, Any], when: str) -> None:
+    """Recovers; all is as it was and answers."""
+    mine.run("recover", "--yes")
+    assert (mine.files(), mine.shape()) == before, when
+    mine.answers(9090, 9100)
