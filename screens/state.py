@@ -100,13 +100,30 @@ class Session:
         return tuple(host.name for host in self.stack.hosts) if self.stack else ()
 
 
+def wholly_protected(stack: Stack) -> Stack:
+    """The stack with a level for every component: what no front door protects is asked for it itself."""
+    return replace(
+        stack,
+        components=tuple(
+            one
+            if one.protect or stack.doors_to(one.host, one.name)
+            else replace(one, protect=("tls", "basic_auth"))
+            for one in stack.components
+        ),
+    )
+
+
 def with_present_levels(stack: Stack, found: Mapping[str, Exposure]) -> Stack:
     """The stack with the protection that the scan found, by the key of a component; TLS where nothing is known."""
     parts = (
-        replace(one, protect=present_level(one, found[one.key]) if one.key in found else ("tls",))
+        replace(one, protect=() if stack.doors_to(one.host, one.name) else _present(one, found))
         for one in stack.components
     )
     return replace(stack, components=tuple(parts))
+
+
+def _present(one: ComponentSpec, found: Mapping[str, Exposure]) -> tuple[Protection, ...]:
+    return present_level(one, found[one.key]) if one.key in found else ("tls",)
 
 
 def present_level(one: ComponentSpec, found: Exposure) -> tuple[Protection, ...]:

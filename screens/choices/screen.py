@@ -210,6 +210,9 @@ what clients need for it. Tab or Enter goes on to the other questions."""
         session = self.firescreen.session
         asked = [question for question in self._questions if is_level(question)]
         if len(asked) < 2 or session.stack is None or session.scan is None:
+            # A front door protects what is behind it: those components have no level of their own.
+            await self.query(LevelTable).remove()
+            self.query_one("#levels").display = False
             return self._questions
         rows = level_rows(self._questions, session.stack, session.scan)
         if self.query(LevelTable):

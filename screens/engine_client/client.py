@@ -12,6 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
+from screens.state import wholly_protected
+
 if TYPE_CHECKING:
     from wizard.connections.credentials import SecretKind
     from wizard.diagnostics.catalogue import Diagnosis
@@ -249,10 +251,8 @@ class EngineClient:
 
     def inventory(self, stack: Stack) -> tuple[InventoryItem, ...]:
         """The certificates and users that exist, also where the current stack does not ask for any."""
-        engine = self.engine
-        asked = tuple(replace(one, protect=one.protect or ("tls", "basic_auth")) for one in stack.components)
-        whole = replace(stack, components=asked)
-        return engine.inventory(whole, engine.inspect(whole))
+        whole = wholly_protected(stack)
+        return self.engine.inventory(whole, self.engine.inspect(whole))
 
     def current_connections(self, scan: Scan, stack: Stack, answers: Answers) -> Plan:
         """The present connections: a plan with the probes that test them, and no others."""

@@ -20,7 +20,9 @@ def plan_of_connections(engine: Engine, scan: Scan, stack: Stack, answers: Answe
     """
     plan = engine.plan(stack, answers)
     found = {one.key: one for one in scan.exposures}
-    if plan.steps or any(not one.protect for one in stack.components):
+    if plan.steps or any(
+        not one.protect for one in stack.components if not stack.doors_to(one.host, one.name)
+    ):
         plan = engine.plan(with_present_levels(stack, found), answers)
         everyone = engine.plan(with_present_levels(stack, {}), answers)
         there = {_ends(arrow) for arrow in plan.arrows}

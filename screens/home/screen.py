@@ -17,7 +17,7 @@ from textual.widgets.option_list import Option
 from screens.base_screen import Page
 from screens.home.menu import entries, options, recommendation
 from screens.home.posture import posture, raised_by
-from screens.home.stack_rows import brief, columns, details, head, in_order, line
+from screens.home.stack_rows import brief, columns, details, head, in_order, line, proxy_line
 from screens.routes import Route
 from screens.state_styles import EXPOSURE, place
 from screens.themes import NO_HOST, host_colours
@@ -142,19 +142,23 @@ and a blackbox_exporter."""
         keys = [row.key for row in rows]
         hosts = ["", *(row.host for row in rows)]
         colours = host_colours(session.hosts)
+        proxies = session.scan.proxies if session.scan and rows else ()
         listed.set_options(
-            Option(
-                line(
-                    row,
-                    cells,
-                    chip=colours.get(row.host, NO_HOST) if row.host != hosts[place] else "",
-                    no_color=self.app.no_color,
+            [
+                Option(
+                    line(
+                        row,
+                        cells,
+                        chip=colours.get(row.host, NO_HOST) if row.host != hosts[place] else "",
+                        no_color=self.app.no_color,
+                    )
                 )
-            )
-            for place, row in enumerate(rows)
+                for place, row in enumerate(rows)
+            ]
+            + [Option(proxy_line(each, cells), disabled=True) for each in proxies]
         )
         self.query_one("#stack").styles.height = (
-            min(len(rows) + 3, self.app.size.height // 2) if wide and rows else "1fr"
+            min(len(rows) + len(proxies) + 3, self.app.size.height // 2) if wide and rows else "1fr"
         )
         listed.highlighted = (keys.index(before) if before in keys else 0) if rows else None
         self.set_class(not rows, "-empty")

@@ -16,7 +16,7 @@ from screens.widgets.gauge import expiry
 from screens.widgets.level_meanings import ladder
 
 if TYPE_CHECKING:
-    from wizard.engine import Exposure
+    from wizard.engine import Exposure, FoundProxy
 
 _WORST = ("open", "partly", "down", "secured")
 _STATE = 13
@@ -104,6 +104,16 @@ def line(row: Exposure, columns: Columns, *, chip: str, no_color: bool) -> Conte
         exposure_badges(row, no_color=no_color),
         _expiry(row, columns.expiry),
         Content.styled(fit(_scrapers(row), columns.scraped_by), "$quiet"),
+    ]
+    return Content(" " * _GAP).join(part for part in parts if part.cell_length)
+
+
+def proxy_line(found: FoundProxy, columns: Columns) -> Content:
+    """A reverse proxy below the components: it is none of them, and can be their front door."""
+    parts = [
+        Content(" " * columns.host) if columns.host else Content(""),
+        Content.styled(fit(found.name, columns.name), "bold"),
+        Content.styled(inline(found.words.partition(":")[0], 60), "$quiet"),
     ]
     return Content(" " * _GAP).join(part for part in parts if part.cell_length)
 

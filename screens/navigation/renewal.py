@@ -29,7 +29,7 @@ def renew(app: Wizard, what: str) -> None:
 def _open_plan(app: Wizard, what: str) -> None:
     session = replace(app.session, renew=frozenset({what}), plan=None)
     stack = session.wanted
-    if stack is None or not any(one.protect for one in stack.components):
+    if stack is None or not stack.changes_hosts:
         app.show_error(
             ErrorMessage(
                 "There is nothing to replace",

@@ -161,6 +161,7 @@ def planned(
     from wizard.model import Answers
 
     known = {"ca", "certificates", "passwords", *(component.key for component in stack.components)}
+    known |= {door.certificate for door in stack.front_doors}
     for what in renew:
         if what not in known:
             raise InputError(f"{what!r} cannot be renewed", todo=f"Choose from: {', '.join(sorted(known))}")

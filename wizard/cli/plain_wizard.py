@@ -61,7 +61,7 @@ class PlainWizard:
         if not found.stack.components:
             return 0
         stack = self._answered(found)
-        if not any(component.protect for component in stack.components):
+        if not stack.changes_hosts:
             say("No component is to be protected. Nothing was changed.")
             return 0
         say("Planning.")

@@ -33,6 +33,7 @@ from wizard.cli.text_format import (
     extent_of,
     harmless,
     listening,
+    proxy_of,
     show_plan,
     shown_health,
     shown_hosts,
@@ -112,7 +113,7 @@ def scan(
             write_stack(found, write, leave_out=leave_out)
     if as_json:
         output.data(_scan_data(found))
-    elif not found.exposures and not found.findings:
+    elif not found.exposures and not found.findings and not found.proxies:
         output.say("No component of Prometheus was found. To try Firescreen out: firescreen practice up")
     else:
         for exposure in found.exposures:
@@ -120,6 +121,8 @@ def scan(
                 f"{exposure.host:12} {_named(exposure):14} {exposure.address:22} "
                 f"{click.style(plain(exposure.words), fg=_COLOURS.get(exposure.state))}{container_name(exposure)}"
             )
+        for proxy in found.proxies:
+            click.echo(f"{proxy.host:12} {proxy.name:14} {plain(proxy.words)}")
         for finding in found.remarks:
             todo = f" ({finding.remediation})" if finding.remediation else ""
             output.say(f"! {plain(finding.what)}{todo}", colour="yellow")
@@ -146,6 +149,7 @@ def _scan_data(found: Scan) -> dict[str, object]:
             }
             for exposure in found.exposures
         ],
+        "proxies": [proxy_of(proxy) for proxy in found.proxies],
         "findings": [
             {
                 "severity": finding.severity,

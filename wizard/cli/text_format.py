@@ -18,7 +18,7 @@ from wizard.plurals import counted as counted  # noqa: PLC0414 - commands take i
 from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
-    from wizard.engine import Exposure, Outcome
+    from wizard.engine import Exposure, FoundProxy, Outcome
     from wizard.model import Attempt, Event, Finding, HealthReport, Plan
 
 
@@ -107,6 +107,18 @@ def container_of(exposure: Exposure) -> dict[str, Any]:
             ],
             "unchangeable": box.unchangeable,
         }
+    }
+
+
+def proxy_of(found: FoundProxy) -> dict[str, Any]:
+    """A reverse proxy as JSON."""
+    return {
+        "host": found.host,
+        "proxy": found.name,
+        "version": found.version,
+        "unit": found.unit,
+        "running": found.running,
+        "sites": [{"name": name, "port": port} for name, port in found.sites],
     }
 
 

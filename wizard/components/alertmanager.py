@@ -33,7 +33,9 @@ COMPONENT = Component(
     reload_done="Completed loading of configuration file",
     reload_refused="Loading configuration file failed",
     url_flag="web.external-url",
+    api_path="/api/v2/status",
     prefix_flags=("web.route-prefix", "web.external-url"),
     cluster_flags=(("0.24.0", "cluster.tls-config"),),
+    gossip=("cluster.listen-address", "cluster.peer", 9094),
     other_clients=("Grafana", "amtool", "browsers"),
 )

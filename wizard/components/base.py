@@ -62,6 +62,10 @@ class Component:
     """The flag (without dashes) that names the TLS configuration of the gossip between its peers."""
     open_flags: tuple[tuple[str, str], ...] = ()
     """Flags (without dashes) that open endpoints with power, each with one sentence on what they let anyone do."""
+    gossip: tuple[str, str, int] = ("", "", 0)
+    """The flags (without dashes) for the address of that gossip and for its peers, and its usual port."""
+    api_path: str = ""
+    """A page of its API, below its prefix, that answers 200; '' for what cannot be served below a path."""
     prefix_flags: tuple[str, ...] = ()
     """Flags (without dashes), each a path or a URL, that put all it serves below a path; the first given counts."""
     path_flag: str = ""

@@ -28,6 +28,7 @@ COMPONENT = Component(
     reload_by="HUP",
     reload_done="Reloaded config file",
     reload_refused="Error reloading config",
+    api_path="/config",
     prefix_flags=("web.route-prefix", "web.external-url"),
     asks_others=True,
 )

@@ -33,6 +33,7 @@ COMPONENT = Component(
     reload_done="Completed loading of configuration file",
     reload_refused="Error reloading config",
     url_flag="web.external-url",
+    api_path="/api/v1/status/buildinfo",
     prefix_flags=("web.route-prefix", "web.external-url"),
     open_flags=(
         ("web.enable-lifecycle", "Whoever reaches it may stop or reload it."),

@@ -24,6 +24,7 @@ COMPONENT = Component(
     first_safe_version="1.5.1",
     home="/etc/pushgateway",
     image="prom/pushgateway",
+    api_path="/api/v1/status",
     prefix_flags=("web.route-prefix", "web.external-url"),
     path_flag="web.telemetry-path",
     # It has no configuration of its own, and nothing to read again: SIGHUP ends it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wizard.engine.engine import Engine
-from wizard.engine.outcome import Exposure, HostOutcome, InventoryItem, Outcome, Scan
+from wizard.engine.outcome import Exposure, FoundProxy, HostOutcome, InventoryItem, Outcome, Scan
 from wizard.engine.scan import proposed
 from wizard.engine.unfinished_runs import Difference, Remains
 
@@ -11,6 +11,7 @@ __all__ = [
     "Difference",
     "Engine",
     "Exposure",
+    "FoundProxy",
     "HostOutcome",
     "InventoryItem",
     "Outcome",

@@ -45,14 +45,16 @@ _HEALTHY: Final = "/-/healthy"
 
 def with_health(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
     """The facts with the state before a plan: targets, reverse proxies, and which host cannot connect to which server."""
-    if not any(component.protect for component in stack.components):
-        return facts
     known = [host for host in facts.hosts.values() if host.spec.name != WORKSPACE]
+    if not stack.changes_hosts:
+        return _with_proxies(
+            facts, [host for host in known if any(each.active for each in host.proxies)], hosts
+        )
     asked = monitors.monitors(stack, facts)
     found = run_parallel(
         lambda one: _targets(one[0], one[1].host.spec.name, monitors.now(stack, facts, one[1]), hosts), asked
     )
-    behind = run_parallel(lambda host: _proxies(host, hosts), known)
+    facts = _with_proxies(facts, known, hosts)
     pairs = [
         (client.host.spec.name, server.address)
         for client, server in health_findings.unscraped(stack, facts)
@@ -62,11 +64,6 @@ def with_health(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
     return replace(
         facts,
         health={each.key: each for each in found},
-        proxies={
-            host.spec.name: mine
-            for host, mine in zip(known, behind, strict=True)
-            if mine.routes or mine.unread
-        },
         unreachable={pair: why for pair, why in zip(pairs, refusals, strict=True) if why},
     )
 
@@ -74,6 +71,12 @@ def with_health(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
 def _targets(name: str, host: str, ways: Sequence[Probe], hosts: Hosts) -> PrometheusHealth:
     why, targets = probes.Monitor(host, name, ways, dial=hosts.dial).targets()
     return PrometheusHealth(host=host, component=name, unanswered=why, targets=targets)
+
+
+def _with_proxies(facts: Facts, known: Sequence[HostFacts], hosts: Hosts) -> Facts:
+    behind = run_parallel(lambda host: _proxies(host, hosts), known)
+    found = {host.spec.name: mine for host, mine in zip(known, behind, strict=True) if mine != Proxies()}
+    return replace(facts, proxies=found) if found else facts
 
 
 def _proxies(host: HostFacts, hosts: Hosts) -> Proxies:

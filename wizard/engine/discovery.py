@@ -28,10 +28,12 @@ from wizard.model import (
     Service,
     Stack,
 )
-from wizard.service_managers import instances
+from wizard.service_managers import instances, proxy_services
 from wizard.service_managers.discovery import requests
 from wizard.workspace import Workspace
 
+_WITH_SYSTEMD = ("local", "ssh", "incus")
+"""How hosts are reached that may have a systemd of their own."""
 _ROUNDS = 4
 """Files name other files: a web configuration its key, a job its CA. Deeper than this nothing goes."""
 
@@ -81,7 +83,7 @@ def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
         facts.hosts.values(),
     )
     facts = replace(facts, hosts={known.spec.name: known for known in looked})
-    if not any(component.protect for component in stack.components):
+    if not stack.changes_hosts:
         return facts  # nothing is to be written
     examined = run_parallel(lambda known: _examined(known, hosts), facts.hosts.values())
     return replace(facts, hosts={known.spec.name: known for known in examined})
@@ -167,9 +169,8 @@ def _host_facts(spec: HostSpec, hosts: Hosts, stack: Stack) -> HostFacts:
         promtool=hosts.promtool(spec.name, services),
         clock=clock - time.time(),
         services=services,
-        callers=hosts.callers(spec.name, services)
-        if any(component.protect for component in stack.components)
-        else (),
+        proxies=proxy_services.discover(connection) if spec.connect in _WITH_SYSTEMD else (),
+        callers=hosts.callers(spec.name, services) if stack.changes_hosts else (),
     )
 
 

@@ -124,7 +124,7 @@ class Engine:
     def _inspect_unprotected(self, stack: Stack) -> Facts:
         """What is there, whatever the stack wants."""
         bare = tuple(replace(component, protect=()) for component in stack.components)
-        return self.inspect(replace(stack, components=bare))
+        return self.inspect(replace(stack, components=bare, front_doors=()))
 
     def forward_to(self, url: str, stack: Stack) -> Forward | None:
         """How this machine connects to the server of a stack that a URL names, if it cannot reach it directly.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from wizard import probes
+from wizard import endpoints, probes
 from wizard.components import component as find_component
 from wizard.config_files import web_config
 from wizard.engine.outcome import Exposure, ExposureState
 from wizard.errors import ConfigError
-from wizard.model import Probe, Service
+from wizard.model import DoorRoute, FrontDoor, HostFacts, Probe, Service
+from wizard.planner.front_door_facts import probe_resolution
 
 
 def exposure(service: Service, dial: probes.Dial | None = None) -> Exposure:
@@ -55,6 +56,41 @@ def exposure(service: Service, dial: probes.Dial | None = None) -> Exposure:
     return _exposure(
         service, state, words, tls=tls, password=password, client_certificate=client, valid=valid
     )
+
+
+def behind_door(
+    seen: Exposure, service: Service, host: HostFacts, door: FrontDoor, route: DoorRoute
+) -> Exposure:
+    """The exposure of a component that a front door leads to: what the door answers to a stranger.
+
+    One that others still reach beside the door is as it was found.
+    """
+    held = service.sockets or (service.flag("web.listen-address"),)
+    if seen.state == "down" or not all(endpoints.is_loopback(endpoints.split(each)[0]) for each in held):
+        return seen
+    reached = probe_resolution(host.spec, host.names, door)
+    path = find_component(service.component).api_path
+    asked = replace(_ask(service, f"{door.url(route)}{path}", insecure=True), forward=None, **reached)
+    found = probes.run(asked)
+    chain = found.tls.chain if found.tls is not None else ()
+    words = f"at the front door {door.url(route)}"
+    shown = replace(
+        seen,
+        address=f"{door.authority}{route.prefix}",
+        through="",
+        tls=bool(chain),
+        valid_from=chain[0].not_before if chain else 0.0,
+        valid_until=chain[0].not_after if chain else 0.0,
+    )
+    if found.status == 401:
+        return replace(shown, password=True, state="secured", words=f"TLS + password {words}")
+    if found.outcome == "refused" or found.status == 400:
+        return replace(
+            shown, client_certificate=True, state="secured", words=f"TLS + client certificate {words}"
+        )
+    if found.outcome == "error":
+        return replace(shown, state="down", words=f"does not answer {words}")
+    return replace(shown, state="partly", words=f"TLS, but anyone can still read it {words}")
 
 
 def with_configured_password(seen: Exposure, content: bytes) -> Exposure:

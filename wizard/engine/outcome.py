@@ -15,9 +15,11 @@ from wizard.model import (
     Finding,
     HealthReport,
     HostState,
+    Proxies,
     Stack,
     instance_key,
 )
+from wizard.plurals import counted
 
 ExposureState: TypeAlias = Literal["open", "partly", "secured", "down"]
 State = Literal[
@@ -103,6 +105,28 @@ class Exposure:
         return instance_key(self.host, self.component, self.instance)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundProxy:
+    """A reverse proxy that a host's systemd knows, with the names and ports that it answers to."""
+
+    host: str
+    name: str
+    version: str
+    unit: str
+    running: bool
+    sites: tuple[tuple[str, int], ...] = ()
+    """(name, port) of each site; the name is '' for all that no other site has."""
+
+    @property
+    def words(self) -> str:
+        """Its version, whether it runs, and its sites, for a person."""
+        if not self.running:
+            return f"{self.version}, installed, does not run"
+        named = [f"{name or 'any name'}:{port}" for name, port in self.sites]
+        shown = f": {', '.join(named[:4])}{' …' if len(named) > 4 else ''}" if named else ""
+        return f"{self.version}, reverse proxy, {counted(len(named), 'site')}{shown}"
+
+
 _REMARKS = ("host-away", "not-found", "not-in-stack", "out-of-reach", "powerful-endpoint-open")
 
 
@@ -114,6 +138,26 @@ class Scan:
     facts: Facts = field(repr=False)
     exposures: tuple[Exposure, ...]
     findings: tuple[Finding, ...]
+
+    @property
+    def proxies(self) -> tuple[FoundProxy, ...]:
+        """The reverse proxies on the hosts."""
+        found = []
+        for host in self.facts.hosts.values():
+            known = self.facts.proxies.get(host.spec.name, Proxies())
+            for one in host.proxies:
+                sites = [(each.name, each.port) for each in known.sites if each.program == one.component]
+                found.append(
+                    FoundProxy(
+                        host=host.spec.name,
+                        name=one.component,
+                        version=one.version,
+                        unit=one.unit,
+                        running=one.active,
+                        sites=tuple(dict.fromkeys(sites)),
+                    )
+                )
+        return tuple(found)
 
     @property
     def remarks(self) -> tuple[Finding, ...]:

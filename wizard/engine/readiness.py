@@ -7,6 +7,7 @@ from wizard.engine.exposure import exposure
 from wizard.engine.parallel import run_parallel
 from wizard.errors import InputError
 from wizard.model import Plan, RunService, Service
+from wizard.service_managers import proxy_services
 
 _SHORT = 1.0
 """Seconds for the short question."""
@@ -54,4 +55,5 @@ def _is_asked(plan: Plan, service: Service) -> bool:
         reached_by in ("local", "ssh", "incus")
         and not service.out_of_reach
         and service.component != "grafana"
+        and service.manager != proxy_services.NAME
     )

@@ -35,6 +35,8 @@ def title(plan: Plan) -> str:
     secured = [component for component in plan.stack.components if component.protect]
     if plan.steps and all(step.kind is StepKind.UPKEEP for step in plan.steps):
         return plan.steps[0].title
+    if not secured and plan.stack.front_doors:
+        return f"Front door: {', '.join(door.root for door in plan.stack.front_doors)}"
     if not secured:
         return "Nothing to protect"
     renewed = plan.answers.renew

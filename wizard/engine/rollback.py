@@ -16,7 +16,7 @@ from wizard.engine.journal_reader import Entry, Record
 from wizard.engine.parallel import run_parallel
 from wizard.errors import ChangedError, FirescreenError, RestoreError, ServiceError
 from wizard.model import ContentKind, FileState, RunService, WriteFile
-from wizard.service_managers import manual
+from wizard.service_managers import manual, proxy_services
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +72,19 @@ def phases(record: Record) -> tuple[tuple[Lane, ...], ...]:
     services = [entry for entry in reversed(begun) if entry.service is not None]
     found = (
         _by_host([entry for entry in places if (entry.host, entry.path) not in made]),
-        *_turns([entry for entry in services if entry.kind != "restart"]),
+        *_turns([entry for entry in services if not _turns_last(entry)]),
         _by_host([entry for entry in places if (entry.host, entry.path) in made]),
+        # A reverse proxy reads whole folders: what the run made is gone by then, and nobody is led to a server that moves.
+        *_turns([entry for entry in services if _turns_last(entry) and entry.kind != "restart"]),
         *_turns([entry for entry in services if entry.kind == "restart"]),
     )
     return tuple(phase for phase in found if phase)
+
+
+def _turns_last(entry: Entry) -> bool:
+    """Whether a service takes its configuration when what the run made is removed."""
+    proxy = entry.service is not None and entry.service.manager == proxy_services.NAME
+    return proxy or entry.kind == "restart"
 
 
 def _made(begun: Sequence[Entry]) -> frozenset[tuple[str, str]]:

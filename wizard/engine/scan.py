@@ -8,7 +8,7 @@ from dataclasses import replace
 from wizard import probes
 from wizard.components import all_components
 from wizard.engine import findings
-from wizard.engine.exposure import exposure, with_configured_password
+from wizard.engine.exposure import behind_door, exposure, with_configured_password
 from wizard.engine.outcome import Exposure, Scan
 from wizard.engine.parallel import run_parallel
 from wizard.engine.scrapers import scraped_by
@@ -35,7 +35,9 @@ def scan(stack: Stack, facts: Facts, dial: probes.Dial, emit: Callable[[Event], 
         if service is None:
             return None
         state = facts.hosts[service.host].files.get(service.web_config)
-        return with_configured_password(exposure(service, dial), state.content if state else b"")
+        seen = with_configured_password(exposure(service, dial), state.content if state else b"")
+        doors = stack.doors_to(service.host, service.component) if not service.instance else ()
+        return behind_door(seen, service, facts.hosts[service.host], *doors[0]) if doors else seen
 
     def tell(seen: Exposure) -> None:
         exposures.append(seen)

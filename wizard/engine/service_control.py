@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from wizard import probes
@@ -15,6 +16,7 @@ from wizard.engine.hosts import Hosts
 from wizard.engine.parallel import run_parallel
 from wizard.errors import CancelledError, HostError
 from wizard.model import Event, Probe, RunService, Service
+from wizard.service_managers import proxy_services
 from wizard.service_managers.registry import manager_of
 
 Emit = Callable[[Event], None]
@@ -60,7 +62,7 @@ class ServiceControl:
             return
         connection = self._hosts.connection(change.host)
         if change.action == "restart":
-            restart(connection, service)
+            restart(connection, replace(service, listen=change.moves_to) if change.moves_to else service)
             return
         reload(connection, service, self._probes, self._hosts.dial)
         deadline = time.monotonic() + TURN_TIMEOUT
@@ -210,6 +212,9 @@ def reload(
     Raises:
         ServiceError: it refused the new configuration, or has not read it; it goes on with the old.
     """
+    if service.manager == proxy_services.NAME:
+        manager_of(service).reload(connection, service)
+        return
     if service.is_manual or not find_component(service.component).reload_by:
         return
     here = connection.is_local or service.forward is not None or _is_far(service)

@@ -14,8 +14,7 @@ from wizard.workspace import Workspace
 @contextmanager
 def spares(stack: Stack, workspace: Workspace) -> Iterator[Callable[[], Mapping[str, Spare]]]:
     """Begins to make what a plan for the stack will want; gives what waits for it, by user."""
-    asked = any("basic_auth" in component.protect for component in stack.components)
-    wanted = [user for user in stack.users if asked and _new(user, workspace)]
+    wanted = [user for user in stack.users if stack.asks_password and _new(user, workspace)]
     if not wanted:
         yield dict
         return

@@ -10,8 +10,9 @@ from wizard.components import component as find_component
 from wizard.config_files import alertmanager_cluster, blackbox, web_config
 from wizard.config_files import prometheus as scrape
 from wizard.connections.base import Connection
+from wizard.engine import proxy_check
 from wizard.errors import ValidationError
-from wizard.model import Completed, Facts, WriteFile
+from wizard.model import Completed, ContentKind, Facts, WriteFile
 from wizard.redact import plain, redact
 
 
@@ -27,6 +28,9 @@ def validate(
         ValidationError: the file would not do.
     """
     if not change.check or change.after is None:
+        return
+    if change.content_kind is ContentKind.PROXY_CONFIG:
+        proxy_check.check(connection, change, staged, facts)
         return
 
     def read(path: str) -> bytes | None:

@@ -41,6 +41,12 @@ class Export:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         _refuse_containers(plan)
+        if plan.stack.front_doors:
+            raise InputError(
+                "front doors cannot be exported to a playbook",
+                where=plan.stack.source,
+                todo="Take front_doors out of a copy of the stack file and export that; apply the doors with Firescreen",
+            )
         self._picture = Picture(plan)
         self.playbook = Playbook(plan, self._picture)
         if not self._picture.turns:

@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 
 from wizard import assets, yamlfile
 from wizard.errors import StackError
+from wizard.inventory import front_doors
 from wizard.model import CertificateSpec, ComponentSpec, HostSpec, OwnFiles, RateLimit, Stack, UserSpec
 
 LARGEST_FILE = 1_000_000
@@ -100,6 +101,8 @@ def dump(stack: Stack) -> str:
         "components": components,
         "users": users,
     }
+    if stack.front_doors:
+        document["front_doors"] = front_doors.dumped(stack.front_doors)
     if stack.accept_broken:
         document["accept_broken"] = list(stack.accept_broken)
     out = StringIO()
@@ -145,6 +148,7 @@ def _stack(data: Mapping[str, Any], source: str) -> Stack:
         users=users,
         source=source,
         accept_broken=tuple(data.get("accept_broken", ())),
+        front_doors=front_doors.read(data.get("front_doors", ())),
     )
 
 
@@ -216,6 +220,7 @@ def _check_references(stack: Stack, read: yamlfile.Read) -> None:
                 todo="Use protect: [tls, basic_auth]",
             )
     _check_hosts(stack, read)
+    front_doors.check(stack, read)
 
 
 def _check_hosts(stack: Stack, read: yamlfile.Read) -> None:

@@ -32,6 +32,10 @@ class ContentKind(StrEnum):
     PROMETHEUS_CONFIG = "prometheus-config"
     BLACKBOX_CONFIG = "blackbox-config"
     ALERT_RULES = "alert-rules"
+    PROXY_CONFIG = "proxy-config"
+    """A front door, as a reverse proxy reads it."""
+    PASSWORD_HASHES = "password-hashes"
+    """Users and bcrypt hashes of a front door, as htpasswd writes them."""
     DATA_SOURCES = "data-sources"
     """Grafana's provisioning."""
     SERVICE_FLAGS = "service-flags"
@@ -45,6 +49,7 @@ _VALIDATED = (
     ContentKind.CLUSTER_CONFIG,
     ContentKind.PROMETHEUS_CONFIG,
     ContentKind.BLACKBOX_CONFIG,
+    ContentKind.PROXY_CONFIG,
 )
 """What is validated as a staged file before it replaces the old one."""
 
@@ -80,6 +85,11 @@ class StepKind(StrEnum):
     """Takes what was replaced out of a bundle."""
     ROTATE = "rotate"
     """Part of the replacement of a password that is in use."""
+    FRONT_DOOR = "door"
+    """The configuration of a reverse proxy, and what it names."""
+    FRONT_DOOR_PATHS = "paths"
+    """Where a Prometheus scrapes, or sends alerts to, below a path."""
+    FRONT_DOOR_RELOAD = "open-door"
     UPKEEP = "upkeep"
     """The timer that renews, or what it needs."""
     RESTORE = "restore"
@@ -213,6 +223,8 @@ class RunService:
     why: str
     by_hand: tuple[str, ...] = ()
     """As its service manager prints it."""
+    moves_to: str = ""
+    """Of a restart: address:port on its own host at which it listens after it, where that is another; else ''."""
     turns: tuple[Probe, ...] = ()
     """After a reload: the targets that Prometheus must ask by https before the next change is made.
 

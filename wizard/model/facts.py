@@ -247,6 +247,8 @@ class HostFacts:
     clock: float = 0.0
     """Seconds by which its clock is ahead of this machine's."""
     services: tuple[Service, ...] = ()
+    proxies: tuple[Service, ...] = ()
+    """The reverse proxies that are installed here and can be front doors; `component` is the proxy's name."""
     callers: tuple[Caller, ...] = ()
     """What asks a component by plain http and is no component: it stops working when that speaks https."""
     files: Mapping[str, FileState | None] = field(default_factory=dict)

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from wizard.model.front_door import ProxyProgram
 from wizard.model.probes import Probe
 
-ProxyProgram: TypeAlias = Literal["nginx", "apache", "caddy", "haproxy"]
 Health: TypeAlias = Literal["up", "down", "unknown"]
 
 _SCHEME = re.compile(r"^https?(?=://|$)")
@@ -73,8 +73,8 @@ class AlertmanagerHealth:
 
     @property
     def place(self) -> str:
-        """Its URL without the scheme."""
-        return self.url.partition("://")[2]
+        """Its host:port: the same before and after a change of scheme or of the path below which it is served."""
+        return self.url.partition("://")[2].partition("/")[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,10 +209,22 @@ class ProxyRoute:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProxySite:
+    """One name that a reverse proxy answers to, on one port; `name` is '' for every other name."""
+
+    program: ProxyProgram
+    name: str
+    port: int
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Proxies:
     """The reverse proxies of one host: their routes, and what of their configurations could not be read."""
 
     routes: tuple[ProxyRoute, ...] = ()
+    sites: tuple[ProxySite, ...] = ()
     unread: tuple[str, ...] = ()
 
 

@@ -25,9 +25,11 @@ class Forward:
 class Probe:
     """One request as a client would make it, and how it must end.
 
-    `kind`: 'http' asks `url`; 'up' asks the Prometheus at `url` whether it scrapes `instance`.
+    `kind`: 'http' asks `url`; 'page' asks `url` and the first script or style sheet that the page names; 'up' asks the
+    Prometheus at `url` whether it scrapes `instance`.
     `expect` is an HTTP status ('200', '401', '400'), 'untrusted' (the client must refuse the server's
-    certificate), 'refused' (the server must refuse the client's certificate, or its absence) or 'up'.
+    certificate), 'refused' (the server must refuse the client's certificate, or its absence), 'closed' (no connection may
+    come about) or 'up'.
     """
 
     id: str
@@ -39,7 +41,7 @@ class Probe:
     """The row of the verification matrix, e.g. 'wrong password'."""
     expect: str
     url: str
-    kind: Literal["http", "up"] = "http"
+    kind: Literal["http", "page", "up"] = "http"
     ca_file: str = ""
     """Path of the CA bundle on this machine; '' with https: the system's roots."""
     cert_file: str = ""
@@ -119,7 +121,8 @@ class Attempt:
     """Whether it ended as expected."""
     outcome: str
     """An HTTP status, 'untrusted', 'refused', 'up', 'down', 'plain' (http where https was asked), 'other' (an answer
-    without the text that it must hold), or 'error'."""
+    without the text that it must hold, or a page whose script cannot be loaded), 'closed' (no connection, where none may
+    be) or 'error'."""
     status: int = 0
     reason: str = ""
     """The text that Prometheus would show, e.g. 'x509: certificate signed by unknown authority'."""

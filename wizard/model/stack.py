@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
 from wizard.model.containers import Container
+from wizard.model.front_door import DoorRoute, FrontDoor
 from wizard.redact import Secret
 
 Protection: TypeAlias = Literal["tls", "basic_auth", "client_cert"]
@@ -167,6 +168,29 @@ class Stack:
     accept_broken: tuple[str, ...] = ()
     """HOST/CLIENT/COMPONENT of clients that will be rejected after the run, and that the person accepts as such."""
 
+    front_doors: tuple[FrontDoor, ...] = ()
+    """Reverse proxies that serve components under one name."""
+
+    @property
+    def changes_hosts(self) -> bool:
+        """Whether it wants anything of its hosts."""
+        return bool(self.front_doors) or any(component.protect for component in self.components)
+
+    @property
+    def asks_password(self) -> bool:
+        """Whether any component or front door is to ask for one."""
+        protected = any("basic_auth" in component.protect for component in self.components)
+        return protected or any(door.users for door in self.front_doors)
+
+    def doors_to(self, host: str, component: str) -> tuple[tuple[FrontDoor, DoorRoute], ...]:
+        """The front doors that lead to a component of a host, with the route of each."""
+        return tuple(
+            (door, route)
+            for door in self.front_doors
+            for route in door.routes
+            if (door.host, route.to) == (host, component)
+        )
+
     def host(self, name: str) -> HostSpec:
         """The host of that name; KeyError if there is none (the loader checks)."""
         for host in self.hosts:
@@ -191,10 +215,11 @@ class Answers:
 class Setting(NamedTuple):
     """A place in a stack: its section, there a name, and what it is set for.
 
-    of: the key of the component, or of the client that will be rejected; '' in the other sections.
+    of: the key of the component, the host of the front door, or the key of the client that will be rejected; '' in the
+    other sections.
     """
 
-    section: Literal["components", "users", "certificates", "accept_broken"]
+    section: Literal["components", "users", "certificates", "front_doors", "accept_broken"]
     name: str = ""
     of: str = ""
 

@@ -256,3 +256,11 @@ def _leaf_extensions(names: tuple[str, ...], usage: str) -> str:
         "basicConstraints = critical, CA:FALSE\nkeyUsage = critical, digitalSignature\n"
         f"extendedKeyUsage = {usage}\nsubjectKeyIdentifier = hash\nsubjectAltName = {', '.join(entries)}\n"
     )
+
+
+def htpasswd(
+    path: str, state: FileState, users: tuple[tuple[str, int, str], ...]
+) -> tuple[ManualCommand, ...]:
+    """A file of users and bcrypt hashes: each user's name, the cost, and the file that holds the password."""
+    lines = (f"htpasswd -niBC {cost} {_q(name)} < {_q(source)} | head -n 1" for name, cost, source in users)
+    return (ManualCommand(argv=_install(state, STDIN, path), script="\n".join(lines)),)

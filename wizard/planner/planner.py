@@ -15,6 +15,7 @@ from wizard.model import (
     Facts,
     Finding,
     Gap,
+    MakeFolder,
     Plan,
     PlannedStep,
     Stack,
@@ -26,6 +27,7 @@ from wizard.planner import (
     certificate_names,
     command_line_tools,
     credentials,
+    front_doors,
     gaps,
     grafana,
     grafana_plan,
@@ -96,7 +98,8 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     factory = credentials.CredentialFactory(stack, facts, answers)
     ends = _ends(stack, facts, factory)
     targets, named = ends.targets, probes.names(ends.targets)
-    secrets = tuple(given.password for given in factory.credentials()) if ends.ask_password else ()
+    asks_password = ends.ask_password or any(door.users for door in stack.front_doors)
+    secrets = tuple(given.password for given in factory.credentials()) if asks_password else ()
     inquiry = probes.Inquiry(
         stack=stack,
         facts=facts,
@@ -105,27 +108,30 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         other_pair=stack.certificates.issued_by == "ca",
     )
     tools = command_line_tools.step(stack, facts, ends.servers, named)
+    ordered = step_order.ordered(facts, ends.servers, ends.clients, inquiry.turns(targets))
+    moved = facts_after(facts, (change for stage in ordered for step in stage for change in step.changes))
+    doors = front_doors.plan_doors(stack, moved, factory)
+    at_doors = front_doors.inquiry(stack, facts, factory, doors)
     stages = (
-        *_prepared(stack, facts, factory, ends, tools),
-        *step_order.ordered(facts, ends.servers, ends.clients, inquiry.turns(targets)),
+        *_prepared(stack, facts, factory, ends, (*tools, *doors.prepared), asks_password=asks_password),
+        *ordered,
+        *doors.stages,
     )
-    steps = tuple(
-        remote_commands.routed(facts, replace(step, stage=number))
-        for number, stage in enumerate(stages)
-        for step in stage
-        if step.changes
-    )
+    steps = _numbered(facts, stages)
     transfers.refuse(stack, facts, steps)
     storage.refuse(facts, steps)
-    wanted = (*inquiry.server_probes(targets), *inquiry.up_probes(targets), *inquiry.probed(ends.probings))
-    broken = broken_clients.broken_clients(stack, facts)
+    wanted = at_doors.through_doors(
+        (*inquiry.server_probes(targets), *inquiry.up_probes(targets), *inquiry.probed(ends.probings))
+    )
+    wanted += (*at_doors.probes(), *at_doors.up_probes(doors.clients))
+    broken = (*broken_clients.broken_clients(stack, facts), *doors.broken)
     commands = command_line_tools.commands(stack, facts, ends.servers, named)
     return Plan(
         stack=stack,
         facts=facts,
         steps=transfers.told(stack, facts, steps),
         probes=wanted,
-        watched=monitors.watched(stack, facts, inquiry.access) if wanted else (),
+        watched=at_doors.watched(monitors.watched(stack, facts, inquiry.access)) if wanted else (),
         broken_clients=broken,
         longest_wait=health_findings.longest_wait(facts, wanted),
         asked=_by_ssh(stack, facts),
@@ -139,11 +145,33 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
             *health_findings.findings(stack, facts, wanted),
             *plan_warnings.of_servers(stack, ends.servers, commands),
             *ends.warnings,
+            *front_doors.strict_transport(doors),
         ),
-        gaps=(*gaps.gaps(ends.servers, targets), *ends.onlookers.gaps),
-        hints=command_line_tools.sentences(ends.servers, commands),
+        gaps=(*gaps.gaps(ends.servers, targets), *ends.onlookers.gaps, *doors.gaps),
+        hints=(*command_line_tools.sentences(ends.servers, commands), *doors.hints),
         secrets=secrets,
     )
+
+
+def _numbered(facts: Facts, stages: Sequence[Sequence[PlannedStep]]) -> tuple[PlannedStep, ...]:
+    """The steps that change something, with their stage; a folder is made once."""
+    made: set[tuple[str, str]] = set()
+    found = []
+    for number, stage in enumerate(stages):
+        for step in stage:
+            changes = []
+            for change in step.changes:
+                place = change.host, change.path
+                if isinstance(change, MakeFolder) and place in made:
+                    continue
+                if isinstance(change, MakeFolder):
+                    made.add(place)
+                changes.append(change)
+            if changes:
+                found.append(
+                    remote_commands.routed(facts, replace(step, stage=number, changes=tuple(changes)))
+                )
+    return tuple(found)
 
 
 def _ends(stack: Stack, facts: Facts, factory: credentials.CredentialFactory) -> _Ends:
@@ -193,16 +221,18 @@ def _prepared(
     factory: credentials.CredentialFactory,
     ends: _Ends,
     tools: tuple[PlannedStep, ...],
+    *,
+    asks_password: bool,
 ) -> tuple[tuple[PlannedStep, ...], tuple[PlannedStep, ...]]:
     """The first two stages: what is made in the workspace, and what each host gets of it without being changed."""
     made = (
         *factory.steps,
         *workspace_steps.certificate_steps(stack, facts, factory, ends.servers),
-        *(workspace_steps.user_step(stack, facts, factory) if ends.ask_password else ()),
+        *(workspace_steps.user_step(stack, facts, factory) if asks_password else ()),
     )
     given = (
         *(step for each in ends.servers for step in step_order.present(each.material)),
-        *workspace_steps.trust_copies(facts, ends.servers),
+        *workspace_steps.trust_copies(facts, [(each.server, each.pair) for each in ends.servers]),
         *tools,
         *ends.onlookers.steps,
     )

@@ -10,7 +10,7 @@ from wizard.components import Component
 from wizard.components import component as find_component
 from wizard.config_files import web_config
 from wizard.model import BrokenClient, ComponentSpec, Facts, Question, RateLimit, Setting, Stack
-from wizard.planner import paths
+from wizard.planner import front_door_questions, paths
 from wizard.planner.broken_clients import broken_clients
 from wizard.planner.certificate_names import certificate_names, missing_names
 from wizard.planner.server_facts import Server
@@ -48,12 +48,17 @@ HEADERS = {"X-Frame-Options": "deny", "X-Content-Type-Options": "nosniff"}
 
 def questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
     """What to ask for this stack, in order; `default` is what the stack says now."""
-    asked = [_level(stack, component) for component in stack.components]
+    asked = [
+        _level(stack, component)
+        for component in stack.components
+        if not stack.doors_to(component.host, component.name)
+    ]
+    asked += front_door_questions.questions(stack, facts)
     protected = [component for component in stack.components if component.protect]
-    if not protected:
+    if not stack.changes_hosts:
         return tuple(asked)
     asked += [_broken_question(stack, client) for client in broken_clients(stack, facts)]
-    if any("basic_auth" in component.protect for component in protected):
+    if stack.asks_password:
         asked += _user_questions(stack)
     asked.append(
         Question(

@@ -18,6 +18,7 @@ from wizard.model import (
 )
 from wizard.planner import (
     compose_edits,
+    front_door_facts,
     grafana,
     identity,
     plain_http_clients,
@@ -40,6 +41,7 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
         compose_edits.wanted_files(facts) if servers else {},
         plain_http_clients.wanted_files(servers),
         systemd_credentials.wanted_files(servers),
+        front_door_facts.wanted_files(stack, facts),
     )
 
 
@@ -51,6 +53,7 @@ def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
         grafana.wanted_folders(facts),
         plain_http_clients.wanted_folders(servers),
         systemd_credentials.wanted_folders(servers),
+        front_door_facts.wanted_folders(stack, facts),
     )
 
 

@@ -39,6 +39,7 @@ _MADE_ONCE = (
     ContentKind.PRIVATE_KEY,
     ContentKind.WEB_CONFIG,
     ContentKind.CLUSTER_CONFIG,
+    ContentKind.PASSWORD_HASHES,
 )
 """What another plan for the same would hold otherwise: it is random, or made with what is."""
 

@@ -21,7 +21,9 @@ from wizard.planner import (
     shared_certificate,
     workspace_files,
 )
+from wizard.planner.certificates import Pair
 from wizard.planner.server import ServerPlan
+from wizard.planner.server_facts import Server
 from wizard.probes import curl_config
 
 
@@ -66,25 +68,27 @@ def user_step(stack: Stack, facts: Facts, factory: credentials.CredentialFactory
     )
 
 
-def trust_copies(facts: Facts, plans: Sequence[ServerPlan]) -> tuple[PlannedStep, ...]:
-    """What the probes check each server against."""
+def trust_copies(facts: Facts, pairs: Sequence[tuple[Server, Pair]]) -> tuple[PlannedStep, ...]:
+    """What the probes check each server against, from the pair that it shows."""
+    if not pairs:
+        return ()
     changes = list(
         workspace_files.workspace_folder(
             facts, "trust", "The probes check the certificates of servers against these."
         )
     )
-    for server_plan in plans:
-        path = paths.trust_copy(facts, server_plan.server)
-        source = paths.ca_pair(facts)[0] if server_plan.pair.own_ca else server_plan.pair.trust_file
+    for server, pair in pairs:
+        path = paths.trust_copy(facts, server)
+        source = paths.ca_pair(facts)[0] if pair.own_ca else pair.trust_file
         changes += workspace_files.private(
             facts,
             path,
-            server_plan.pair.trust,
+            pair.trust,
             ContentKind.CERTIFICATE,
-            why=f"The probes check {server_plan.server.key} against it, as Prometheus will.",
+            why=f"The probes check {server.key} against it, as its clients will.",
             by_hand=manual_commands.copy_there(source, path, FileState(b"", 0o600, "", ""))
             if source
-            else manual_commands.text(path, FileState(server_plan.pair.trust, 0o600, "", "")),
+            else manual_commands.text(path, FileState(pair.trust, 0o600, "", "")),
             secret=False,
         )
     if not changes:

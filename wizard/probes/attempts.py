@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from html import unescape
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import urljoin
 
 from wizard.model import Attempt, Probe
 from wizard.probes.curl import curl
@@ -21,6 +24,7 @@ _BODY: Final = 65536
 # Five thousand targets with their labels make some 8 MB.
 _TARGETS: Final = 64 << 20
 _PAUSE: Final = 0.2
+_ASSET: Final = re.compile(r"""(?:src|href)\s*=\s*["']([^"'#]+\.(?:js|css|ico|svg|png)(?:\?[^"']*)?)["']""")
 
 
 def reaches(address: str, seconds: float) -> bool:
@@ -87,11 +91,12 @@ def run(
             dial=dial,
             follow=follow,
         )
+        if probe.kind == "page" and exchange.status == HTTPStatus.OK:
+            _load_asset(probe, exchange, cancel=cancel, trusts=trusts, dial=dial)
     except EndedError as ended:
         shown = plain(ended.reason)
-        return _attempt(
-            probe, exchange, outcome=ended.outcome, reason=shown, detail=_line(exchange, url, shown)
-        )
+        outcome = "closed" if probe.expect == "closed" and _is_closed(ended) else ended.outcome
+        return _attempt(probe, exchange, outcome=outcome, reason=shown, detail=_line(exchange, url, shown))
     if upward and exchange.status == HTTPStatus.OK:
         state = judge(probe, exchange.body)
         attempt = _attempt(
@@ -140,6 +145,34 @@ def wait(
             meanwhile(attempt)
         if attempt.ok or left <= 0 or (settled and settled(attempt)) or idle.wait(min(_PAUSE, left)):
             return attempt
+
+
+def _is_closed(ended: EndedError) -> bool:
+    """Whether no connection came about, at an address that is known."""
+    return ended.outcome == "error" and bool(re.match(r"dial tcp (?!lookup)\S+:\d+: ", ended.reason))
+
+
+def _load_asset(
+    probe: Probe,
+    exchange: Exchange,
+    *,
+    cancel: threading.Event | None,
+    trusts: Trusts | None,
+    dial: Dial | None,
+) -> None:
+    """Requests the first script, style sheet or picture that a page names.
+
+    Raises:
+        EndedError: it is not served.
+    """
+    found = _ASSET.search(exchange.body.decode("utf-8", "replace"))
+    if found is None:
+        return
+    url = urljoin(exchange.url or probe.url, unescape(found[1]))
+    loaded = Exchange()
+    fetch(probe, url, loaded, limit=_BODY, accept="*/*", cancel=cancel, trusts=trusts, dial=dial)
+    if loaded.status != HTTPStatus.OK:
+        raise EndedError("other", f"the page names {plain(url, 200)}, which answers {loaded.status}")
 
 
 def _attempt(

@@ -16,6 +16,7 @@ from wizard.service_managers import (
     plain_http_clients,
     process_list,
     program_facts,
+    proxy_services,
     reverse_proxies,
 )
 from wizard.service_managers.process_list import Process
@@ -31,6 +32,7 @@ def requests() -> tuple[tuple[str, ...], ...]:
         process_list.request(all_components()),
         plain_http_clients.request(usual_ports()),
         reverse_proxies.REQUEST,
+        proxy_services.request(),
     )
 
 

@@ -6,6 +6,7 @@ from wizard.model import MANUAL, Service
 from wizard.service_managers.base import ServiceManager
 from wizard.service_managers.docker import Docker
 from wizard.service_managers.manual import Manual
+from wizard.service_managers.proxy_services import ReverseProxy
 from wizard.service_managers.quadlet import Quadlets
 from wizard.service_managers.supervised import Supervised
 from wizard.service_managers.systemd import Systemd
@@ -38,5 +39,6 @@ register(Docker())
 register(Quadlets())
 register(Systemd())
 register(SystemdTimer())
+register(ReverseProxy())
 register(Supervised())
 register(Manual())

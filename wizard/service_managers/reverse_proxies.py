@@ -74,7 +74,11 @@ def discover(connection: Connection) -> Proxies:
             mine = Proxies(
                 unread=(f"{each.program} runs, and its configuration cannot be read: {error.what}",)
             )
-        found = Proxies(routes=(*found.routes, *mine.routes), unread=(*found.unread, *mine.unread))
+        found = Proxies(
+            routes=(*found.routes, *mine.routes),
+            sites=(*found.sites, *mine.sites),
+            unread=(*found.unread, *mine.unread),
+        )
     return replace(found, routes=tuple(replace(each, host=connection.name) for each in found.routes))
 
 
@@ -132,7 +136,7 @@ def _read(connection: Connection, running: _Running) -> Proxies:
                 new.append(path)
         if not new:
             break
-    return Proxies(routes=proxies.routes(program, main, files))
+    return Proxies(routes=proxies.routes(program, main, files), sites=proxies.sites(program, main, files))
 
 
 def _folder(connection: Connection, program: ProxyProgram, folder: str) -> Proxies:
@@ -143,7 +147,7 @@ def _folder(connection: Connection, program: ProxyProgram, folder: str) -> Proxi
         state = connection.read(path) if name.endswith(".cfg") else None
         if state is not None:
             files[path] = state.content
-    return Proxies(routes=proxies.routes(program, folder, files))
+    return Proxies(routes=proxies.routes(program, folder, files), sites=proxies.sites(program, folder, files))
 
 
 def _matching(connection: Connection, pattern: str) -> list[str]:

@@ -15,7 +15,7 @@ from wizard.certificates import issue, signatures
 from wizard.config_files import web_config
 from wizard.errors import CertificateError, ConfigError
 from wizard.model import WORKSPACE, Facts, FileState, Stack
-from wizard.planner import credentials, paths
+from wizard.planner import credentials, front_door_facts, paths
 from wizard.planner.client_facts import Client
 from wizard.planner.server_facts import Server
 from wizard.redact import plain
@@ -69,7 +69,8 @@ class Lifetime:
 def lifetimes(stack: Stack, facts: Facts) -> tuple[Lifetime, ...]:
     """The certificates that the components of a stack use; unreachable hosts have none."""
     found: dict[tuple[str, str, str], Lifetime] = {}
-    for each in (*_of_workspace(stack, facts), *_of_servers(stack, facts), *_of_clients(stack, facts)):
+    servers = (*_of_servers(stack, facts), *_of_front_doors(stack, facts))
+    for each in (*_of_workspace(stack, facts), *servers, *_of_clients(stack, facts)):
         found.setdefault((each.host, each.path, each.component), each)
     return tuple(found.values())
 
@@ -112,7 +113,9 @@ def _of_workspace(stack: Stack, facts: Facts) -> Iterator[Lifetime]:
 
 
 def _asks_certificate(stack: Stack) -> bool:
-    return any("client_cert" in component.protect for component in stack.components)
+    return any("client_cert" in component.protect for component in stack.components) or any(
+        door.client_cert for door in stack.front_doors
+    )
 
 
 def _of_servers(stack: Stack, facts: Facts) -> Iterator[Lifetime]:
@@ -130,6 +133,16 @@ def _of_servers(stack: Stack, facts: Facts) -> Iterator[Lifetime]:
             renew = server.key if _is_ours(facts, gossip) else ""
             where = server.cluster_pair[0]
             yield from _lifetime(CertificateRole.CLUSTER, server.spec.host, component, where, gossip, renew)
+
+
+def _of_front_doors(stack: Stack, facts: Facts) -> Iterator[Lifetime]:
+    for known in front_door_facts.doors(stack, facts):
+        path = known.door.cert_file or known.shown[0]
+        state = known.host.files.get(path)
+        if state is not None:
+            renew = known.door.certificate if not known.door.cert_file and _is_ours(facts, state) else ""
+            component = known.key.partition("/")[2]
+            yield from _lifetime(CertificateRole.SERVER, known.door.host, component, path, state, renew)
 
 
 def _shown(server: Server) -> str:

@@ -20,6 +20,7 @@ from wizard.certificates import issue
 from wizard.components import component as find_component
 from wizard.config_files.unit_settings import joined
 from wizard.errors import FirescreenError
+from wizard.front_doors import proxy
 from wizard.inventory import stack_file as stack
 from wizard.model import (
     WORKSPACE,
@@ -33,6 +34,9 @@ from wizard.model import (
     MakeFolder,
     PathInfo,
     Plan,
+    Proxies,
+    ProxyRoute,
+    ProxySite,
     RunService,
     Service,
     Stack,
@@ -128,7 +132,15 @@ def _facts(
         group="ada",
         files={path: FileState(text.encode(), 0o600, "ada", "ada") for path, text in workspace.items()},
     )
-    return Facts(hosts={WORKSPACE: own, **known}, workspace=ROOM, away=away)
+    sites = {
+        name: Proxies(
+            routes=tuple(ProxyRoute(host=name, **each) for each in found.get("routes", ())),
+            sites=tuple(ProxySite(**each) for each in found.get("sites", ())),
+        )
+        for name in known
+        if (found := hosts.get(name, {}))
+    }
+    return Facts(hosts={WORKSPACE: own, **known}, workspace=ROOM, away=away, proxies=sites)
 
 
 def _host(wanted: Stack, name: str, described: Mapping[str, Any]) -> HostFacts:
@@ -142,6 +154,7 @@ def _host(wanted: Stack, name: str, described: Mapping[str, Any]) -> HostFacts:
         promtool=described.get("promtool", ""),
         clock=described.get("clock", 0.0),
         services=tuple(_service(name, each) for each in described.get("services", ())),
+        proxies=tuple(_proxy(name, each) for each in described.get("proxies", ())),
         callers=tuple(Caller(**each) for each in described.get("callers", ())),
         files={path: _state(text, root) for path, text in described.get("files", {}).items()},
         folders={
@@ -190,6 +203,23 @@ def _service(host: str, described: Mapping[str, Any]) -> Service:
     )
 
 
+def _proxy(host: str, described: Mapping[str, Any]) -> Service:
+    known = proxy(described["name"])
+    assert known is not None
+    return Service(
+        host=host,
+        component=known.name,
+        manager="reverse-proxy",
+        unit=known.unit,
+        program=known.programs[0],
+        version=described["version"],
+        group=known.group,
+        active=described.get("active", True),
+        config_file=known.main,
+        home=known.home,
+    )
+
+
 def looked_up(wanted: Stack, facts: Facts) -> Facts:
     """The same facts after a look at all files and folders that the planner asks for: what is not named is absent."""
     for _ in range(4):  # files name other files
@@ -212,6 +242,7 @@ def carried_out(plan: Plan, facts: Facts) -> Facts:
     files = {name: dict(known.files) for name, known in facts.hosts.items()}
     folders = {name: dict(known.folders) for name, known in facts.hosts.items()}
     restarted = set()
+    moved: set[tuple[str, str]] = set()
     for change in plan.changes:
         if isinstance(change, WriteFile):
             files[change.host][change.path] = change.after
@@ -221,17 +252,20 @@ def carried_out(plan: Plan, facts: Facts) -> Facts:
             )
         elif change.action == "restart":
             restarted.add((change.host, change.service.component))
+            moved |= {(change.host, change.service.component)} if change.moves_to else set()
     hosts = {}
     for name, known in facts.hosts.items():
         services = tuple(
-            _restarted(service, files[name]) if (name, service.component) in restarted else service
+            _restarted(service, files[name], web=(name, service.component) not in moved)
+            if (name, service.component) in restarted
+            else service
             for service in known.services
         )
         hosts[name] = replace(known, files=files[name], folders=folders[name], services=services)
     return replace(facts, hosts=hosts)
 
 
-def _restarted(service: Service, files: Mapping[str, FileState | None]) -> Service:
+def _restarted(service: Service, files: Mapping[str, FileState | None], *, web: bool) -> Service:
     """The service as it runs with the flags that its file has by now."""
     known = find_component(service.component)
     state = files.get(service.flags.path)
@@ -239,11 +273,13 @@ def _restarted(service: Service, files: Mapping[str, FileState | None]) -> Servi
     given = {f"--{name}": f"--{name}={value}" for name, value in told}
     kept = tuple(each for each in service.arguments if each.partition("=")[0] not in given)
     running = replace(service, arguments=(*kept, *given.values()))
+    if not web:
+        return running
     # What a person starts by hand has no file of flags: the plan's words told them which web configuration.
-    web = running.flag(known.web_flag(service.version)) or f"{service.home}/web.yml"
+    path = running.flag(known.web_flag(service.version)) or f"{service.home}/web.yml"
     if service.credentials:  # a copy, which the discovery leads back to the file
-        web = web.replace(service.credentials, service.home)
-    return replace(running, web_config=web)
+        path = path.replace(service.credentials, service.home)
+    return replace(running, web_config=path)
 
 
 # -- a plan as text -----------------------------------------------------------------------------------------

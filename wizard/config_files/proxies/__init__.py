@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Final
 
 from wizard.config_files.proxies import apache, caddy, haproxy, nginx
-from wizard.model import ProxyProgram, ProxyRoute
+from wizard.model import ProxyProgram, ProxyRoute, ProxySite
 
 MAIN: Final[Mapping[ProxyProgram, tuple[str, ...]]] = {
     "nginx": ("/etc/nginx/nginx.conf", "/usr/local/nginx/conf/nginx.conf", "/usr/local/etc/nginx/nginx.conf"),
@@ -51,6 +51,18 @@ def routes(program: ProxyProgram, main: str, files: Mapping[str, bytes]) -> tupl
     """
     found: tuple[ProxyRoute, ...] = _READERS[program].routes(main, files)
     return found
+
+
+def sites(program: ProxyProgram, main: str, files: Mapping[str, bytes]) -> tuple[ProxySite, ...]:
+    """Every name that a configuration answers to, with its port; of a proxy other than nginx, those that pass on."""
+    if program == "nginx":
+        return nginx.sites(main, files)
+    return tuple(
+        dict.fromkeys(
+            ProxySite(program=program, name=each.site, port=each.port, file=each.file, line=each.line)
+            for each in routes(program, main, files)
+        )
+    )
 
 
 def cure(route: ProxyRoute, *, ca_file: str, name: str, password: bool, certificate: bool) -> tuple[str, ...]:

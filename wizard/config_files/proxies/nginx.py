@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from wizard.config_files.proxies.included_files import DEEPEST, Files, named, text, upstream
-from wizard.model import ProxyRoute
+from wizard.model import ProxyRoute, ProxySite
 
 _TOKEN: Final = re.compile(
     r"""#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[{};]|(?:\\.|\$\{[^}]*\}|[^\s{};"'#\\])+"""
@@ -54,6 +54,28 @@ def routes(main: str, files: Files) -> tuple[ProxyRoute, ...]:
         name = each.words[0] if each.words else ""
         groups[name] = [(one.words[0], one) for one in each.block if one.name == "server" and one.words]
     return tuple(_walk(tree, _Context(variables={}), groups))
+
+
+def sites(main: str, files: Files) -> tuple[ProxySite, ...]:
+    """Every name that a server block answers to, on each of its ports."""
+    tree = _read(main, posixpath.dirname(main), files, 0)
+    found = []
+    for server in (each for http in _all(tree, "http") for each in _all(http.block, "server") if each.block):
+        names = [word for each in server.block if each.name == "server_name" for word in each.words]
+        listens = [each.words[0] for each in server.block if each.name == "listen" and each.words] or ["80"]
+        ports = [int(port[1]) for each in listens if (port := re.search(r"(?:^|:)(\d+)$", each))]
+        found += [
+            ProxySite(
+                program="nginx",
+                name="" if name in ("_", '""') else name,
+                port=port,
+                file=server.file,
+                line=server.line,
+            )
+            for name in names or ["_"]
+            for port in ports or [80]
+        ]
+    return tuple(dict.fromkeys(found))
 
 
 def _walk(

@@ -1,0 +1,274 @@
+"""Front doors: what cannot be set up is refused with its place, and what breaks is told; the plans are golden files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.planner import planned
+from wizard import planner
+from wizard.errors import FirescreenError, InputError
+from wizard.model import (
+    Answers,
+    ComponentSpec,
+    Facts,
+    FileState,
+    HostFacts,
+    HostSpec,
+    Plan,
+    Proxies,
+    ProxyRoute,
+    ProxySite,
+    Setting,
+    Stack,
+    WriteFile,
+)
+
+SITE = "/etc/nginx/conf.d/firescreen-noc.example.net.conf"
+CONFIG = "/etc/prometheus/prometheus.yml"
+
+
+def plan_for(stack: Stack, facts: Facts) -> Plan:
+    return planner.plan(stack, planned.looked_up(stack, facts), Answers())
+
+
+def web1(facts: Facts, **changed: object) -> Facts:
+    return replace(
+        facts,
+        hosts={**facts.hosts, "web1": replace(facts.hosts["web1"], **changed)},  # type: ignore[arg-type]
+    )
+
+
+def service(facts: Facts, component: str, **changed: object) -> Facts:
+    services = (
+        replace(each, **changed) if each.component == component else each  # type: ignore[arg-type]
+        for each in facts.hosts["web1"].services
+    )
+    return web1(facts, services=tuple(services))
+
+
+def text(facts: Facts, path: str, content: str) -> Facts:
+    files = {**facts.hosts["web1"].files, path: FileState(content.encode())}
+    return web1(facts, files=files)
+
+
+def edited(facts: Facts, path: str, old: str, new: str) -> Facts:
+    state = facts.hosts["web1"].files[path]
+    assert state is not None
+    assert old in state.content.decode()
+    return text(facts, path, state.content.decode().replace(old, new))
+
+
+REFUSED: dict[str, tuple[Callable[[Facts], Facts], str]] = {
+    "no nginx": (lambda facts: web1(facts, proxies=()), "there is no nginx on web1"),
+    "nginx is stopped": (
+        lambda facts: web1(
+            facts, proxies=tuple(replace(e, active=False) for e in facts.hosts["web1"].proxies)
+        ),
+        "does not run",
+    ),
+    "no root": (lambda facts: web1(facts, root=False, user="ada"), "set up as root"),
+    "a component is stopped": (
+        lambda facts: service(facts, "pushgateway", active=False),
+        "does not run on web1",
+    ),
+    "a component serves TLS": (
+        lambda facts: service(facts, "prometheus", web_config="/etc/prometheus/web.yml"),
+        "web configuration",
+    ),
+    "a person starts a component": (lambda facts: service(facts, "alertmanager", manager="manual"), "flags"),
+    "two addresses": (
+        lambda facts: service(
+            facts, "prometheus", arguments=("--web.listen-address=:1", "--web.listen-address=:2")
+        ),
+        "several --web.listen-address",
+    ),
+    "sites are not included": (
+        lambda facts: edited(facts, "/etc/nginx/nginx.conf", "include /etc/nginx/conf.d/*.conf;", ""),
+        "does not include /etc/nginx/conf.d/*.conf",
+    ),
+    "no main configuration": (
+        lambda facts: web1(facts, files={**facts.hosts["web1"].files, "/etc/nginx/nginx.conf": None}),
+        "main configuration is not there",
+    ),
+    "a foreign file": (lambda facts: text(facts, SITE, "server {}\n"), "did not write"),
+    "the name is taken": (
+        lambda facts: replace(
+            facts,
+            proxies={
+                "web1": Proxies(
+                    sites=(
+                        ProxySite(
+                            program="nginx", name="NOC.example.net", port=443, file="/etc/nginx/x", line=3
+                        ),
+                    )
+                )
+            },
+        ),
+        "has the name noc.example.net",
+    ),
+    "scraped at another address": (
+        lambda facts: edited(facts, CONFIG, "localhost:9090", "192.0.2.11:9090"),
+        "at 192.0.2.11:9090",
+    ),
+    "a job has others too": (
+        lambda facts: edited(facts, CONFIG, "'127.0.0.1:9091'", "'127.0.0.1:9091', 'else:9091'"),
+        "and others too",
+    ),
+    "alertmanagers have others too": (
+        lambda facts: edited(facts, CONFIG, "'localhost:9093'", "'localhost:9093', 'else:9093'"),
+        "and others too",
+    ),
+    "remote_write": (
+        lambda facts: edited(
+            facts,
+            CONFIG,
+            "scrape_configs:",
+            "remote_write: [{url: 'http://localhost:9090/w'}]\nscrape_configs:",
+        ),
+        "whose path changes",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_set_up_is_refused(name: str) -> None:
+    case = planned.case("front-door")
+    change, words = REFUSED[name]
+    with pytest.raises(FirescreenError) as refused:
+        plan_for(case.stack, change(case.facts))
+    assert words in refused.value.what
+    assert refused.value.where
+    assert refused.value.todo
+
+
+def test_a_prometheus_of_another_host_keeps_its_target() -> None:
+    case = planned.case("front-door")
+    spec = HostSpec(name="monitor", connect="ssh", address="192.0.2.12")
+    stack = replace(
+        case.stack,
+        hosts=(*case.stack.hosts, spec),
+        components=(*case.stack.components, ComponentSpec(host="monitor", name="prometheus")),
+    )
+    known = case.facts.hosts["web1"]
+    asking = replace(
+        known.services[0],
+        host="monitor",
+        listen="192.0.2.12:9090",
+        config_file="/etc/prometheus/prometheus.yml",
+    )
+    config = "scrape_configs: [{job_name: push, static_configs: [{targets: ['192.0.2.11:9091']}]}]\n"
+    other = HostFacts(
+        spec=spec,
+        names=("192.0.2.12",),
+        root=True,
+        services=(asking,),
+        files={CONFIG: FileState(config.encode())},
+    )
+    facts = replace(case.facts, hosts={**case.facts.hosts, "monitor": other})
+    with pytest.raises(InputError, match="from another host"):
+        plan_for(stack, facts)
+
+
+def test_a_site_that_leads_to_the_old_path_needs_consent() -> None:
+    case = planned.case("front-door")
+    route = ProxyRoute(
+        host="web1",
+        program="nginx",
+        file="/etc/nginx/sites-enabled/old",
+        line=4,
+        upstream="localhost:9090",
+        scheme="http",
+        text="proxy_pass http://localhost:9090;",
+        site="old.example.net",
+        port=80,
+        tls=False,
+        path="/",
+    )
+    plan = plan_for(case.stack, replace(case.facts, proxies={"web1": Proxies(routes=(route,))}))
+    assert [each.key for each in plan.unaccepted] == ["web1/nginx/prometheus"]
+    assert "https://noc.example.net/prometheus/" in plan.unaccepted[0].lines[0]
+
+
+def test_a_hash_that_fits_its_password_stays() -> None:
+    case = planned.case("front-door")
+    plan = plan_for(case.stack, case.facts)
+    after = planned.carried_out(plan, plan.facts)
+    state = after.hosts["web1"].files["/etc/nginx/firescreen/noc.example.net.htpasswd"]
+    assert state is not None
+    assert [line.split(b"$")[2] for line in state.content.splitlines()] == [b"08", b"08"]
+    files = {**after.hosts["web1"].files, SITE: None}
+    again = plan_for(case.stack, web1(after, files=files))
+    assert [change.path for change in again.changes if isinstance(change, WriteFile)] == [SITE]
+
+
+def test_no_secret_is_printed_or_in_the_site() -> None:
+    plan = plan_for((case := planned.case("front-door-names")).stack, case.facts)
+    for change in plan.changes:
+        for secret in plan.secrets:
+            assert secret.reveal() not in change.diff()
+            assert not any(secret.reveal() in command for command in change.commands())
+
+
+# -- the questions -------------------------------------------------------------------------------------------
+
+
+def bare() -> tuple[Stack, Facts]:
+    case = planned.case("front-door")
+    components = tuple(replace(each, protect=("tls", "basic_auth")) for each in case.stack.components)
+    return replace(case.stack, front_doors=(), components=components), case.facts
+
+
+def keys(stack: Stack, facts: Facts) -> dict[str, str]:
+    looked = planned.looked_up(stack, facts)
+    return {each.key: each.default for each in planner.questions(stack, looked)}
+
+
+def test_a_name_makes_a_front_door_and_no_name_takes_it_away() -> None:
+    stack, facts = bare()
+    name = Setting("front_doors", "name", "web1")
+    assert keys(stack, facts)[str(name)] == ""
+    made = planner.answer(stack, name, " NOC.example.net. ")
+    asked = keys(made, facts)
+    assert asked[str(name)] == "noc.example.net"
+    assert asked["front_doors.web1.access"] == "password"
+    assert not any(key.endswith(".protect") for key in asked)
+    assert {each.protect for each in made.components} == {()}
+    assert made.front_doors[0].routes[0].path == "/prometheus"
+    assert plan_for(made, facts).steps
+    assert planner.answer(made, name, "other.example.net").front_doors[0].name == "other.example.net"
+    assert planner.answer(made, name, "") == stack
+
+
+@pytest.mark.parametrize(
+    ("way", "users", "certificate"), [("client_cert", 0, True), ("either", 1, True), ("password", 1, False)]
+)
+def test_who_passes_is_asked(way: str, users: int, certificate: bool) -> None:
+    stack, facts = bare()
+    made = planner.answer(stack, Setting("front_doors", "name", "web1"), "noc.example.net")
+    made = planner.answer(made, Setting("front_doors", "access", "web1"), way)
+    assert (len(made.front_doors[0].users), made.front_doors[0].client_cert) == (users, certificate)
+    assert keys(made, facts)["front_doors.web1.access"] == way
+    renamed = planner.answer(made, Setting("users", "name"), "eve")
+    assert renamed.front_doors[0].people == (("eve",) if users else ())
+    assert plan_for(renamed, facts).steps
+
+
+@pytest.mark.parametrize("value", ["two words", "-x", "a..b", "a" * 201, "http://x"])
+def test_what_is_no_name_is_refused(value: str) -> None:
+    with pytest.raises(InputError):
+        planner.answer(bare()[0], Setting("front_doors", "name", "web1"), value)
+    with pytest.raises(InputError):
+        planner.answer(bare()[0], Setting("front_doors", "access", "web1"), "key under the mat")
+
+
+def test_it_is_not_asked_where_it_cannot_be() -> None:
+    stack, facts = bare()
+    for hindered in (
+        web1(facts, proxies=()),
+        service(facts, "prometheus", web_config="/etc/web.yml"),
+        service(facts, "alertmanager", active=False),
+    ):
+        assert not any(key.startswith("front_doors") for key in keys(stack, hindered))

@@ -1,0 +1,32 @@
+"""The reverse proxies that Firescreen can configure as front doors, one module each, found by their place.
+
+A further one is one more module here that defines `PROXY`: its facts, its configuration as a template, its checker.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+
+from wizard.front_doors.base import Door, Opening, Proxy
+
+__all__ = ["Door", "Opening", "Proxy", "all_proxies", "proxy"]
+
+_OTHERS = ("base", "settings")
+
+
+@cache
+def all_proxies() -> tuple[Proxy, ...]:
+    """Every reverse proxy, by name."""
+    found: list[Proxy] = [
+        importlib.import_module(f"{__name__}.{module.name}").PROXY
+        for module in pkgutil.iter_modules(__path__)
+        if module.name not in _OTHERS
+    ]
+    return tuple(sorted(found, key=lambda one: one.name))
+
+
+def proxy(name: str) -> Proxy | None:
+    """The reverse proxy of that name; None if it cannot be configured."""
+    return next((one for one in all_proxies() if one.name == name), None)

@@ -1,0 +1,87 @@
+"""The facts about a reverse proxy that the rest of Firescreen asks for, as data, and what its template is given."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wizard.model import ProxyProgram
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """One component behind a front door, as the template of a proxy needs it."""
+
+    prefix: str
+    """'/prometheus', or '' for the whole name."""
+    backend: str
+    """host:port at which the proxy asks it by plain http."""
+    blocked: tuple[str, ...] = ()
+    """Paths, prefix included, that are answered with 403."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """A front door as the template of a proxy needs it; paths are absolute, on the host."""
+
+    name: str
+    port: int
+    ipv6: bool
+    """Whether the host has IPv6 addresses to listen on."""
+    version: str
+    """Of the proxy."""
+    certificate: str
+    key: str
+    openings: tuple[Opening, ...]
+    passwords: str = ""
+    """The file with users and hashes, or ''."""
+    hashes: tuple[tuple[str, str], ...] = ()
+    """The same, for a proxy that has them in its configuration."""
+    client_ca: str = ""
+    """What client certificates are checked against, or ''."""
+    max_body_size: int = 16
+    hsts_days: int = 0
+    headers: tuple[tuple[str, str], ...] = ()
+    timeout: int = 130
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxy:
+    """One reverse proxy, across its packagings."""
+
+    name: ProxyProgram
+    title: str
+    unit: str
+    """The systemd unit, without `.service`."""
+    programs: tuple[str, ...]
+    """Paths of the executable, the usual one first."""
+    version: tuple[str, ...]
+    """The words after the program that make it print its version."""
+    main: str
+    """Its usual main configuration."""
+    home: str
+    """The folder for certificates, keys and passwords of front doors."""
+    group: str
+    """Who reads certificate and key, besides root."""
+    password_group: Callable[[str], str]
+    """Who reads the passwords, besides root, from the text of the main configuration."""
+    site: str
+    """The path of a front door's configuration; `{name}` stands for its name."""
+    included: str
+    """The pattern by which the main configuration must include `site`."""
+    render: Callable[[Door], str]
+    """The configuration of a front door."""
+    shadow: Callable[[str, str], str]
+    """The main configuration (text) with another file (path) taken in, for checking that before it is in place."""
+    check: tuple[str, ...]
+    """The words after the program that check a configuration; `{main}` stands for its path."""
+    forks: bool = True
+    """Whether a reload starts new processes below the main one."""
+    no_certificate: str = "400"
+    """How a client without an accepted certificate is rejected, see `Probe.expect`."""
+
+    def version_in(self, said: str) -> str:
+        """The version in what the program prints of itself, e.g. '1.22.1'; '' if there is none."""
+        found = re.search(r"\d+\.\d+(?:\.\d+)?", said)
+        return found[0] if found else ""

@@ -1,0 +1,119 @@
+"""nginx as a front door: one server block of ours in conf.d, beside the sites that are there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from wizard.front_doors.base import Door, Opening, Proxy
+
+
+def render(door: Door) -> str:
+    """The server block. It names no upstream and no map: so it may be checked beside an older one of itself."""
+    return "\n".join(_lines(door)) + "\n"
+
+
+def _lines(door: Door) -> Iterator[str]:
+    yield "# Written by Firescreen, which undoes it too. Other sites belong into files of their own."
+    yield "server {"
+    yield f"    listen {door.port} ssl;"
+    if door.ipv6:
+        yield f"    listen [::]:{door.port} ssl;"
+    yield f"    server_name {door.name};"
+    yield ""
+    yield f"    ssl_certificate {door.certificate};"
+    yield f"    ssl_certificate_key {door.key};"
+    yield "    ssl_protocols TLSv1.2 TLSv1.3;"
+    yield from _who(door)
+    yield ""
+    yield f"    client_max_body_size {door.max_body_size}m;"
+    yield f"    proxy_read_timeout {door.timeout}s;"
+    yield "    proxy_http_version 1.1;"
+    yield "    proxy_set_header Host $http_host;"
+    yield "    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
+    yield "    proxy_set_header X-Forwarded-Proto https;"
+    yield "    # The password is for this server and not for what is behind it."
+    yield '    proxy_set_header Authorization "";'
+    if door.hsts_days:
+        yield f'    add_header Strict-Transport-Security "max-age={door.hsts_days * 86400}" always;'
+    for name, value in door.headers:
+        yield f"    add_header {name} {value} always;"
+    for opening in door.openings:
+        yield from _location(opening)
+    if all(opening.prefix for opening in door.openings):
+        yield ""
+        yield "    location / {"
+        yield "        return 404;"
+        yield "    }"
+    yield "}"
+
+
+def _who(door: Door) -> Iterator[str]:
+    if door.client_ca:
+        yield f"    ssl_client_certificate {door.client_ca};"
+        # Either opens the door, where there are passwords too.
+        yield f"    ssl_verify_client {'optional' if door.passwords else 'on'};"
+    if door.passwords:
+        realm = f'"{door.name}"'
+        if door.client_ca:
+            yield f"    set $firescreen_realm {realm};"
+            yield "    if ($ssl_client_verify = SUCCESS) {"
+            yield "        set $firescreen_realm off;"
+            yield "    }"
+            realm = "$firescreen_realm"
+        yield f"    auth_basic {realm};"
+        yield f"    auth_basic_user_file {door.passwords};"
+
+
+def _location(opening: Opening) -> Iterator[str]:
+    for path in opening.blocked:
+        yield ""
+        # ^~: no regular expression of an include may win over it.
+        yield f"    location ^~ {path} {{"
+        yield "        return 403;"
+        yield "    }"
+    if opening.prefix:
+        yield ""
+        yield f"    location = {opening.prefix} {{"
+        yield f"        return 301 {opening.prefix}/;"
+        yield "    }"
+    yield ""
+    yield f"    location {opening.prefix}/ {{"
+    yield f"        proxy_pass http://{opening.backend};"
+    yield "    }"
+
+
+def shadow(main: str, path: str) -> str:
+    """The main configuration with another file at the beginning of its http block."""
+    return re.sub(
+        r"^([^#\n]*\bhttp\s*\{)",
+        lambda found: f"{found[1]}\n    include {path};",
+        main,
+        count=1,
+        flags=re.MULTILINE,
+    )
+
+
+def worker_group(main: str) -> str:
+    """The group of its workers: the second word of `user`, or the first."""
+    found = re.search(r"^\s*user\s+([\w.-]+)(?:\s+([\w.-]+))?\s*;", main, re.MULTILINE)
+    return (found[2] or found[1]) if found else "nogroup"
+
+
+PROXY = Proxy(
+    name="nginx",
+    title="nginx",
+    unit="nginx",
+    programs=("/usr/sbin/nginx", "/usr/local/sbin/nginx"),
+    version=("-v",),
+    main="/etc/nginx/nginx.conf",
+    home="/etc/nginx/firescreen",
+    # The main process reads all files as root, but for the passwords, which its workers read.
+    group="root",
+    password_group=worker_group,
+    site="/etc/nginx/conf.d/firescreen-{name}.conf",
+    included="/etc/nginx/conf.d/*.conf",
+    render=render,
+    shadow=shadow,
+    check=("-t", "-q", "-c", "{main}"),
+)

@@ -1,0 +1,70 @@
+"""What a front door can do beyond TLS and a login, as data: each setting with what it is for and what it can break."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from wizard.model import Blocked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hardening:
+    """One setting of a front door in the stack file."""
+
+    key: str
+    title: str
+    why: str
+    breaks: str = ""
+    """What it can break; '' for nothing."""
+
+
+SETTINGS: Final[tuple[Hardening, ...]] = (
+    Hardening(
+        key="block: lifecycle",
+        title="Block reload and shutdown",
+        why="/-/reload and /-/quit reload or stop a component that runs with --web.enable-lifecycle.",
+        breaks="A program that reloads Prometheus through the front door.",
+    ),
+    Hardening(
+        key="block: admin_api",
+        title="Block the admin API",
+        why="/api/v1/admin deletes measurements of a Prometheus or all groups of a Pushgateway, where it is enabled.",
+        breaks="A program that takes snapshots through the front door.",
+    ),
+    Hardening(
+        key="max_body_size",
+        title="Largest request, in MB",
+        why="nginx answers 413 above 1 MB by default: remote_write and large pushes then lose samples.",
+    ),
+    Hardening(
+        key="hsts_days",
+        title="Strict-Transport-Security, in days",
+        why="Browsers use nothing but https for this name, on every port, until the days are over.",
+        breaks="Every other http service under the same name, for as long as browsers remember it.",
+    ),
+    Hardening(
+        key="headers",
+        title="Security headers",
+        why="Other sites cannot show the pages in a frame, and browsers do not guess the type of a response.",
+        breaks="Pages of Prometheus or Alertmanager in a frame of another site.",
+    ),
+    Hardening(
+        key="timeout",
+        title="Longest response, in seconds",
+        why="Prometheus works on a query for up to 2 minutes; a proxy gives up after one by default.",
+    ),
+)
+
+BLOCKED: Final[dict[Blocked, tuple[str, ...]]] = {
+    "lifecycle": ("/-/reload", "/-/quit"),
+    "admin_api": ("/api/v1/admin",),
+}
+"""The paths that each kind of block closes, below the prefix; with all that is below them."""
+
+HEADERS: Final[tuple[tuple[str, str], ...]] = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "SAMEORIGIN"),
+    ("Referrer-Policy", "same-origin"),
+)
+"""What `headers` adds to every response."""

@@ -1,0 +1,140 @@
+"""The front doors of a stack file: read, checked with the place of a mistake, and written back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from wizard import yamlfile
+from wizard.errors import StackError
+from wizard.model import DoorRoute, FrontDoor, Stack
+
+_PLAIN = ("port", "max_body_size", "hsts_days", "headers", "timeout")
+_FILES = ("cert_file", "key_file", "ca_file")
+
+
+def read(entries: Iterable[Mapping[str, Any]]) -> tuple[FrontDoor, ...]:
+    """The front doors of data that the schema has accepted."""
+    found = []
+    for entry in entries:
+        machines = entry.get("machines", {})
+        more = {key: entry[key] for key in _PLAIN if key in entry} | dict(entry.get("files", {}))
+        if "block" in entry:
+            more["block"] = tuple(entry["block"])
+        found.append(
+            FrontDoor(
+                host=entry["host"],
+                proxy=entry["proxy"],
+                name=entry["name"].lower(),
+                routes=tuple(
+                    DoorRoute(to=route["to"], path=route.get("path", "/")) for route in entry["routes"]
+                ),
+                people=tuple(entry.get("people", {}).get("basic_auth", ())),
+                machines=tuple(machines.get("basic_auth", ())),
+                client_cert=bool(machines.get("client_cert")),
+                **more,
+            )
+        )
+    return tuple(found)
+
+
+def dumped(doors: Iterable[FrontDoor]) -> list[dict[str, Any]]:
+    """Front doors as `read` takes them, without what is as it is by default."""
+    found = []
+    for door in doors:
+        usual = FrontDoor(host="", proxy=door.proxy, name="", routes=())
+        entry: dict[str, Any] = {"host": door.host, "proxy": door.proxy, "name": door.name}
+        if door.people:
+            entry["people"] = {"basic_auth": list(door.people)}
+        if door.machines:
+            entry["machines"] = {"basic_auth": list(door.machines)}
+        if door.client_cert:
+            entry["machines"] = {"client_cert": True}
+        entry |= {key: value for key in _PLAIN if (value := getattr(door, key)) != getattr(usual, key)}
+        if door.block != usual.block:
+            entry["block"] = list(door.block)
+        if door.cert_file:
+            entry["files"] = {key: path for key in _FILES if (path := getattr(door, key))}
+        entry["routes"] = [{"to": route.to, "path": route.path} for route in door.routes]
+        found.append(entry)
+    return found
+
+
+def check(stack: Stack, read: yamlfile.Read) -> None:
+    """What a schema cannot see of front doors: names that point nowhere, and what does not go together.
+
+    Raises:
+        StackError: the first such mistake.
+    """
+    seen: set[tuple[str, str, int]] = set()
+    for index, door in enumerate(stack.front_doors):
+        where = read.where(("front_doors", index))
+        if door.host not in {host.name for host in stack.hosts}:
+            raise StackError(
+                f"there is no host '{door.host}'",
+                where=where,
+                todo=f"Known hosts: {', '.join(host.name for host in stack.hosts)}",
+            )
+        if stack.host(door.host).connect not in ("local", "ssh", "incus"):
+            raise StackError(
+                f"a front door needs a host with systemd, and {door.host} has connect: {stack.host(door.host).connect}",
+                where=where,
+                todo="Use a host with connect: local, ssh or incus",
+            )
+        place = door.host, door.name, door.port
+        if place in seen:
+            raise StackError(
+                f"{door.name}:{door.port} on {door.host} is listed twice",
+                where=where,
+                todo="Put the routes of both into one entry",
+            )
+        seen.add(place)
+        _check_users(stack, door, where)
+        for number in range(len(door.routes)):
+            _check_route(stack, door, number, read.where(("front_doors", index, "routes", number)))
+
+
+def _check_users(stack: Stack, door: FrontDoor, where: str) -> None:
+    known = [user.name for user in stack.users]
+    for name in door.users:
+        if name not in known:
+            raise StackError(
+                f"there is no user '{name}'",
+                where=where,
+                todo=f"Add it to users:, or use one of: {', '.join(known)}",
+            )
+    if door.client_cert and stack.certificates.issued_by != "ca":
+        raise StackError(
+            "client certificates at a front door need a CA",
+            where=where,
+            todo="Use certificates: {issued_by: ca}, or machines: {basic_auth: […]}",
+        )
+
+
+def _check_route(stack: Stack, door: FrontDoor, number: int, where: str) -> None:
+    route, others = door.routes[number], door.routes[:number]
+    spec = next((each for each in stack.components if (each.host, each.name) == (door.host, route.to)), None)
+    if spec is None:
+        raise StackError(
+            f"there is no {route.to} on {door.host} in components",
+            where=where,
+            todo=f"Add {{host: {door.host}, name: {route.to}, protect: []}} to components",
+        )
+    if spec.protect:
+        raise StackError(
+            f"{spec.key} is behind a front door and has protect: [{', '.join(spec.protect)}]",
+            where=where,
+            todo="Use protect: []: it then listens on the loopback address alone, and the front door protects it",
+        )
+    if any(each.prefix == route.prefix or each.to == route.to for each in others):
+        raise StackError(
+            f"the front door {door.name} has two routes for {route.prefix or '/'} or for {route.to}",
+            where=where,
+            todo="Keep one of them",
+        )
+    if any((other, way) != (door, route) for other, way in stack.doors_to(door.host, route.to)):
+        raise StackError(
+            f"{route.to} on {door.host} is behind two front doors, and can have only one path",
+            where=where,
+            todo="Keep one of them",
+        )

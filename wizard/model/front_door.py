@@ -1,0 +1,94 @@
+"""A reverse proxy in front of components, as a person wants it: names, paths, who may log in, what is hardened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+ProxyProgram: TypeAlias = Literal["nginx", "apache", "caddy", "haproxy"]
+Blocked: TypeAlias = Literal["lifecycle", "admin_api"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorRoute:
+    """One component behind a front door."""
+
+    to: str
+    """The component, on the front door's own host."""
+    path: str = "/"
+    """The path below which it is served, e.g. '/prometheus'; '/' where it has the whole name."""
+
+    @property
+    def prefix(self) -> str:
+        """The path as it stands before others: '/prometheus', or '' for the whole name."""
+        bare = self.path.strip("/")
+        return f"/{bare}" if bare else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontDoor:
+    """One name under which a reverse proxy serves components of its host, over TLS, to those who authenticate.
+
+    With users and client certificates, either of the two opens it.
+    """
+
+    host: str
+    proxy: ProxyProgram
+    name: str
+    """The DNS name that people and machines use, e.g. noc.example.net."""
+    routes: tuple[DoorRoute, ...]
+    port: int = 443
+    people: tuple[str, ...] = ()
+    """Users with a password, for people."""
+    machines: tuple[str, ...] = ()
+    """Users with a password, for programs."""
+    client_cert: bool = False
+    """Whether programs show a client certificate of the CA."""
+    cert_file: str = ""
+    """A certificate that is there, with its chain; '' for one of the CA. An absolute path on the host, as the others."""
+    key_file: str = ""
+    ca_file: str = ""
+    """What clients check `cert_file` against."""
+    block: tuple[Blocked, ...] = ("lifecycle", "admin_api")
+    max_body_size: int = 16
+    """MB that a request may have: remote_write and pushes are larger than a proxy's usual 1 MB."""
+    hsts_days: int = 0
+    """How long browsers use nothing but https for the name; 0 for no such header."""
+    headers: bool = True
+    """Whether responses forbid frames of other sites and guesses of their type."""
+    timeout: int = 130
+    """Seconds that a response may take: longer than the 2 minutes of Prometheus' own query.timeout."""
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """Everyone with a password, people first."""
+        return tuple(dict.fromkeys((*self.people, *self.machines)))
+
+    @property
+    def key(self) -> str:
+        """`host/name`: the way messages name it."""
+        return f"{self.host}/{self.name}"
+
+    @property
+    def instance(self) -> str:
+        """Its name, with the port where that is not the usual one: what its files are called by."""
+        return self.name if self.port == 443 else f"{self.name}-{self.port}"
+
+    @property
+    def certificate(self) -> str:
+        """`host/proxy/name`: what its certificate is called where it is to be replaced."""
+        return f"{self.host}/{self.proxy}/{self.instance}"
+
+    @property
+    def root(self) -> str:
+        """Its URL, without a slash at the end."""
+        return f"https://{self.authority}"
+
+    @property
+    def authority(self) -> str:
+        """Its name, with the port where that is not the usual one."""
+        return self.name if self.port == 443 else f"{self.name}:{self.port}"
+
+    def url(self, route: DoorRoute) -> str:
+        """Where a component is served, without a slash at the end."""
+        return f"{self.root}{route.prefix}"

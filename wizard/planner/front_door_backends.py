@@ -1,0 +1,254 @@
+"""What is behind a front door: flags, restarts, and the paths at which a Prometheus asks it, from the one route. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from wizard import endpoints
+from wizard.config_files import prometheus as scrape
+from wizard.config_files.prometheus import url_paths
+from wizard.errors import InputError
+from wizard.model import (
+    Change,
+    ContentKind,
+    Facts,
+    ManualCommand,
+    PlannedStep,
+    RunService,
+    StepKind,
+    WriteFile,
+)
+from wizard.planner import manual_commands
+from wizard.planner.client_endpoints import Place, located
+from wizard.planner.client_facts import Client
+from wizard.planner.front_door_facts import Backend
+from wizard.service_managers.registry import manager_of
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """What moves behind front doors, and who asks it there."""
+
+    flags: tuple[PlannedStep, ...]
+    edits: tuple[PlannedStep, ...]
+    reloads: tuple[PlannedStep, ...]
+    restarts: tuple[PlannedStep, ...]
+    """Of what does not ask others."""
+    scrapers: tuple[PlannedStep, ...]
+    """Of the Prometheus servers that move themselves: they read their configuration as they start."""
+
+
+def plan_moves(facts: Facts, backends: Sequence[Backend], clients: Sequence[Client]) -> Moves:
+    """The steps for all backends of a plan.
+
+    Raises:
+        InputError: something asks one of them in a way that would break.
+    """
+    moving = {each.key: wanted for each in backends if (wanted := wanted_flags(each))}
+    edits = tuple(step for client in clients if (step := _edit(client, backends)) is not None)
+    restarted = [each for each in backends if each.key in moving]
+    reloaded = [
+        client
+        for client in clients
+        if any(step.key == client.key for step in edits) and client.key not in moving
+    ]
+    return Moves(
+        flags=tuple(_flags(each, moving[each.key]) for each in restarted),
+        edits=edits,
+        reloads=tuple(_reload(facts, client) for client in reloaded),
+        restarts=tuple(_restart(facts, each) for each in restarted if each.component != "prometheus"),
+        scrapers=tuple(_restart(facts, each) for each in restarted if each.component == "prometheus"),
+    )
+
+
+def wanted_flags(backend: Backend) -> dict[str, str]:
+    """The flags that are missing or say something else: both ends of the path, and the loopback address."""
+    service = backend.service
+    wanted = {
+        "web.listen-address": backend.address,
+        "web.external-url": f"{backend.url}/",
+        "web.route-prefix": backend.route.prefix or "/",
+    }
+    address, peers, port = backend.facts.gossip
+    alone = address and not service.flag(peers)
+    if alone and not endpoints.is_loopback(endpoints.split(service.flag(address))[0]):
+        wanted[address] = f"127.0.0.1:{port}"
+    return {name: value for name, value in wanted.items() if service.flag(name) != value}
+
+
+def _flags(backend: Backend, wanted: Mapping[str, str]) -> PlannedStep:
+    service, server = backend.service, backend.server
+    manager, place = manager_of(service), service.flags
+    before = server.host.files.get(place.path)
+    typed = manager.flag_commands(service, wanted=wanted, current=before)
+    folders = (
+        change
+        for folder in server.flag_folders
+        for change in server.system_folder(
+            folder, why=f"{service.unit} reads its flags from a file in this folder."
+        )
+    )
+    written = server.write(
+        place.path,
+        manager.set_flag(service, wanted=wanted, current=before),
+        ContentKind.SERVICE_FLAGS,
+        why="All other flags stay as they are.",
+        by_hand=tuple(ManualCommand(script=line) for line in typed),
+    )
+    return backend.step(
+        StepKind.FLAGS,
+        title=f"Put {server.title} behind {backend.door.authority}",
+        why=(
+            f"--web.external-url and --web.route-prefix say where {backend.facts.title} is reached and below which path it "
+            f"serves; the front door passes the path on as it is. With --web.listen-address={backend.address} nobody "
+            "reaches it beside the front door."
+        ),
+        changes=(*folders, written),
+    )
+
+
+def _restart(facts: Facts, backend: Backend) -> PlannedStep:
+    service = backend.service
+    run = RunService(
+        host=service.host,
+        service=service,
+        action="restart",
+        why="It takes effect with this.",
+        by_hand=manager_of(service).manual_commands(service, "restart", workspace=facts.workspace_option),
+        moves_to=backend.address,
+    )
+    return backend.step(
+        StepKind.RESTART,
+        title=f"Restart {service.unit}",
+        why=f"{backend.facts.title} reads its flags when it starts: from then on it listens on {backend.address} alone.",
+        changes=(run,),
+    )
+
+
+def _reload(facts: Facts, client: Client) -> PlannedStep:
+    runs = tuple(
+        RunService(
+            host=service.host,
+            service=service,
+            action="reload",
+            why="It takes effect with this.",
+            by_hand=manager_of(service).manual_commands(service, "reload", workspace=facts.workspace_option),
+        )
+        for service in (client.service, *client.beside)
+    )
+    return client.step(
+        StepKind.RELOAD,
+        step_id=f"{StepKind.FRONT_DOOR_PATHS}-reload:{client.place}",
+        title="Reload Prometheus",
+        why="Prometheus keeps running while it reads the new paths.",
+        changes=runs,
+    )
+
+
+def _edit(client: Client, backends: Sequence[Backend]) -> PlannedStep | None:
+    """The edit of a Prometheus' configuration by which it asks what moves at its new path; None for nothing to edit."""
+    before = client.texts
+    after = dict(before)
+    for place in client.places():
+        asked = [each for each in backends if any(client.means(at, each.server) for at in place.addresses)]
+        if asked:
+            _refuse_closed(client, place, asked)
+            path = place.path or client.service.config_file
+            with located(client.host.spec.name, path):
+                after[path] = _moved(client, place, asked, after[path])
+    changes: list[Change] = []
+    for path, content in after.items():
+        state = client.host.files[path]
+        if content != before[path] and state is not None:
+            states = replace(state, content=before[path]), replace(state, content=content)
+            changes.append(
+                WriteFile(
+                    host=client.host.spec.name,
+                    path=path,
+                    before=states[0],
+                    after=states[1],
+                    why="Every other byte of the file stays as it is.",
+                    content_kind=client.config_kind,
+                    by_hand=manual_commands.patch(path, *states),
+                )
+            )
+    if not changes:
+        return None
+    return client.step(
+        StepKind.FRONT_DOOR_PATHS,
+        title="Set the new paths in Prometheus",
+        why=(
+            "What is behind a front door serves below its path on the loopback address too: jobs need it in metrics_path, "
+            "alertmanagers in path_prefix."
+        ),
+        changes=changes,
+    )
+
+
+def _refuse_closed(client: Client, place: Place, asked: Sequence[Backend]) -> None:
+    """A client that asks by an address at which nobody will answer.
+
+    Raises:
+        InputError: names the first.
+    """
+    for backend in asked:
+        for address in place.addresses:
+            if not client.means(address, backend.server):
+                continue
+            if client.host.spec.name != backend.host.spec.name:
+                raise InputError(
+                    f"{place.how} of {client.key} asks {backend.key} at {address} from another host, and behind the front "
+                    f"door {backend.door.name} it listens on the loopback address alone",
+                    where=f"{client.host.spec.name}:{place.path or client.service.config_file}",
+                    todo=f"Leave {backend.component} out of the front door, or take it out of {place.how}",
+                )
+            if not endpoints.is_loopback(endpoints.split(address)[0]):
+                raise InputError(
+                    f"{place.how} asks {backend.key} at {address}, and behind the front door {backend.door.name} it "
+                    "listens on the loopback address alone",
+                    where=f"{client.host.spec.name}:{place.path or client.service.config_file}",
+                    todo=f"Write localhost:{backend.server.port} there, then plan again",
+                )
+
+
+def _moved(client: Client, place: Place, asked: Sequence[Backend], content: bytes) -> bytes:
+    """The file with one place that asks at the new path."""
+    where = f"{client.host.spec.name}:{place.path or client.service.config_file}"
+    backend = asked[0]
+    others = [at for at in place.addresses if not any(client.means(at, each.server) for each in asked)]
+    prefixes = {(each.old_prefix, each.route.prefix) for each in asked}
+    moves = any(each.old_prefix != each.route.prefix for each in asked)
+    if place.kind == "job":
+        job = next(each for each in scrape.jobs(content) if each.name == place.name)
+        own = job.metrics_path
+        if backend.old_prefix and own.startswith(f"{backend.old_prefix}/"):
+            own = own.removeprefix(backend.old_prefix)
+        path = f"{backend.route.prefix}{own}"
+        if path == job.metrics_path:
+            return content
+        _refuse_mixed(place, backend, where, mixed=bool(others) or len(prefixes) > 1)
+        return url_paths.set_metrics_path(content, job=place.name, path=path)
+    if place.kind == "alertmanagers":
+        assert place.block is not None
+        if url_paths.path_prefix(content, place.block).strip("/") == backend.route.prefix.strip("/"):
+            return content
+        _refuse_mixed(place, backend, where, mixed=bool(others) or len(prefixes) > 1)
+        return url_paths.set_path_prefix(content, place.block, backend.route.prefix or "/")
+    if moves:
+        raise InputError(
+            f"{place.how} asks {backend.key}, whose path changes to {backend.route.prefix or '/'}",
+            where=where,
+            todo=f"Give {backend.component} a front door with a name of its own (path: /), or take {place.how} out",
+        )
+    return content
+
+
+def _refuse_mixed(place: Place, backend: Backend, where: str, *, mixed: bool) -> None:
+    if mixed:
+        raise InputError(
+            f"{place.how} asks {backend.key} and others too, and only {backend.component} moves to "
+            f"{backend.route.prefix or '/'}",
+            where=where,
+            todo=f"Give {backend.component} an entry of its own there, then plan again",
+        )

@@ -1,0 +1,327 @@
+"""A front door with what is known of it: its proxy, the components behind it, where each of its files goes. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from wizard import endpoints
+from wizard.components import Component
+from wizard.components import component as find_component
+from wizard.config_files import proxies
+from wizard.errors import InputError
+from wizard.front_doors import Proxy, proxy
+from wizard.model import (
+    WORKSPACE,
+    ComponentSpec,
+    DoorRoute,
+    Facts,
+    FrontDoor,
+    HostFacts,
+    HostSpec,
+    OwnFiles,
+    Role,
+    Service,
+    Stack,
+    UserSpec,
+)
+from wizard.planner import paths
+from wizard.planner.participant import Participant
+from wizard.planner.server_facts import Server
+
+HEAD = b"# Written by Firescreen"
+"""How every file of a front door begins that a person might take for one of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend(Participant):
+    """A component behind a front door."""
+
+    role: ClassVar[Role] = Role.CLIENT
+    door: FrontDoor
+    route: DoorRoute
+    server: Server
+
+    @property
+    def host(self) -> HostFacts:  # type: ignore[override]
+        """Its host, which is the front door's."""
+        return self.server.host
+
+    @property
+    def service(self) -> Service:
+        """It as a service."""
+        return self.server.service
+
+    @property
+    def facts(self) -> Component:
+        """Its component."""
+        return find_component(self.server.spec.name)
+
+    @property
+    def component(self) -> str:
+        """The name of its component."""
+        return self.server.spec.name
+
+    @property
+    def instance(self) -> str:
+        """The unit of a further instance on its host; '' for the usual one."""
+        return self.server.spec.unit
+
+    @property
+    def address(self) -> str:
+        """host:port at which it listens behind the front door."""
+        return f"127.0.0.1:{self.server.port}"
+
+    @property
+    def url(self) -> str:
+        """Where it is served, without a slash at the end."""
+        return self.door.url(self.route)
+
+    @property
+    def old_prefix(self) -> str:
+        """The path below which it serves now, or ''."""
+        return self.facts.prefix(self.service.flag)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it listens on loopback addresses alone, as far as its sockets or its flags say."""
+        held = self.service.sockets or (self.service.flag("web.listen-address"),)
+        return all(endpoints.is_loopback(endpoints.split(each)[0]) for each in held)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDoor(Participant):
+    """A front door that can be set up."""
+
+    role: ClassVar[Role] = Role.CLIENT
+    door: FrontDoor
+    proxy: Proxy
+    host: HostFacts
+    service: Service
+    backends: tuple[Backend, ...]
+
+    @property
+    def component(self) -> str:
+        """The name of the proxy."""
+        return self.proxy.name
+
+    @property
+    def instance(self) -> str:
+        """The name of the front door, with its port where that is not the usual one."""
+        return self.door.instance
+
+    @property
+    def title(self) -> str:
+        """As a person names it."""
+        return f"{self.door.authority} in {self.proxy.title}"
+
+    @property
+    def site(self) -> str:
+        """Its configuration."""
+        return self.proxy.site.format(name=self.instance)
+
+    @property
+    def passwords(self) -> str:
+        """Its users and their hashes."""
+        return posixpath.join(self.proxy.home, f"{self.instance}.htpasswd")
+
+    @property
+    def client_ca(self) -> str:
+        """What it checks client certificates against."""
+        return posixpath.join(self.proxy.home, f"{self.instance}-client-ca.crt")
+
+    @property
+    def main(self) -> str:
+        """The text of the proxy's main configuration; '' where it is not there."""
+        state = self.host.files.get(self.service.config_file)
+        return state.content.decode("utf-8", "replace") if state is not None else ""
+
+    @property
+    def server(self) -> Server:
+        """As a server with a certificate."""
+        door = self.door
+        spec = ComponentSpec(
+            host=door.host,
+            name=self.proxy.name,
+            unit=self.instance,
+            names=(door.name,),
+            files=OwnFiles(cert_file=door.cert_file, key_file=door.key_file, ca_file=door.ca_file),
+        )
+        address = self.host.spec.address or "127.0.0.1"
+        service = replace(self.service, listen=f"{address}:{door.port}", instance=self.instance)
+        return Server(spec, self.host, service)
+
+    @property
+    def shown(self) -> tuple[str, str]:
+        """Certificate and key that its configuration names, if Firescreen has made them; ('', '') for none."""
+        state = self.host.files.get(self.site)
+        text = state.content.decode("utf-8", "replace") if state is not None else ""
+        server = self.server
+        return next((pair for pair in (server.pair, server.spare_pair) if pair[0] in text), ("", ""))
+
+    @property
+    def ipv6(self) -> bool:
+        """Whether its host has an IPv6 address to listen on, besides those of its own links."""
+        found = (endpoints.parsed(name) for name in self.host.names)
+        return any(each is not None and each.version == 6 and not each.is_link_local for each in found)
+
+    def user(self, stack: Stack) -> UserSpec | None:
+        """The user as whom the probes log in; None where there are no passwords."""
+        mine = [user for user in stack.users if user.name in self.door.users]
+        return mine[0] if mine else None
+
+
+def doors(stack: Stack, facts: Facts) -> tuple[KnownDoor, ...]:
+    """The front doors of a stack whose hosts could be read.
+
+    Raises:
+        InputError: one of them cannot be set up.
+    """
+    return tuple(_door(stack, facts, door) for door in stack.front_doors if door.host not in facts.away)
+
+
+def _door(stack: Stack, facts: Facts, door: FrontDoor) -> KnownDoor:
+    known, host = proxy(door.proxy), facts.hosts[door.host]
+    service = next((each for each in host.proxies if each.component == door.proxy), None)
+    if known is None or service is None:
+        raise InputError(
+            f"there is no {door.proxy} on {door.host} that systemd runs",
+            where=stack.source or door.key,
+            todo=f"Install {door.proxy} there and start it, then plan again",
+        )
+    if not service.active:
+        raise InputError(
+            f"{known.title} is installed on {door.host} and does not run",
+            where=stack.source or door.key,
+            todo=f"Start it: systemctl enable --now {known.unit}",
+        )
+    if not host.root:
+        raise InputError(
+            f"a front door in {known.title} is set up as root, and {door.host} is used as {host.user}",
+            where=stack.source or door.key,
+            todo="Log in as root, or set become: sudo for this host",
+        )
+    backends = tuple(_backend(stack, host, door, route) for route in door.routes)
+    return KnownDoor(door, known, host, service, backends)
+
+
+def _backend(stack: Stack, host: HostFacts, door: FrontDoor, route: DoorRoute) -> Backend:
+    spec = next(each for each in stack.components if (each.host, each.name) == (door.host, route.to))
+    service = host.service(spec.name, spec.unit)
+    if service is None or not service.active:
+        raise InputError(
+            f"{spec.name} does not run on {spec.host}",
+            where=stack.source or spec.key,
+            todo=f"Install and start it, or take its route out of the front door {door.name}",
+        )
+    if service.is_manual or service.container is not None or service.flags.kind not in ("envfile", "dropin"):
+        raise InputError(
+            f"the flags of {spec.name} on {spec.host} cannot be set from here, so it cannot be put behind a front door",
+            where=spec.key,
+            todo="Run it as a systemd unit that starts the program itself",
+        )
+    if service.web_config:
+        raise InputError(
+            f"{spec.name} on {spec.host} serves by its web configuration {service.web_config}, and the front door "
+            "asks it by plain http on the loopback address",
+            where=spec.key,
+            todo="Take --web.config.file out of its flags first (firescreen undo, if Firescreen added it)",
+        )
+    listens = [each for each in service.arguments if each.partition("=")[0].endswith("web.listen-address")]
+    if len(listens) > 1:
+        raise InputError(
+            f"{spec.name} on {spec.host} is started with several --web.listen-address",
+            where=spec.key,
+            todo="Keep one of them",
+        )
+    return Backend(door, route, Server(spec, host, service))
+
+
+def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
+    """What keeps the proxy from serving our site beside the others.
+
+    Raises:
+        InputError: its main configuration does not include it, a file of somebody else is there, or another site has
+            the name.
+    """
+    door, place = known.door, f"{known.door.host}:{known.service.config_file}"
+    if not known.main:
+        raise InputError(
+            f"{known.title}: its main configuration is not there",
+            where=place,
+            todo=f"Use {known.proxy.title} with its configuration at {known.proxy.main}",
+        )
+    included = proxies.includes(known.proxy.name, known.service.config_file, known.main.encode())
+    if known.proxy.included not in included:
+        raise InputError(
+            f"{known.proxy.title} does not include {known.proxy.included}, where the front door would be written",
+            where=place,
+            todo=f"Add `include {known.proxy.included};` to its http block",
+        )
+    there = known.host.files.get(known.site)
+    if there is not None and not there.content.startswith(HEAD):
+        raise InputError(
+            "a file that Firescreen did not write is in the place of the front door's configuration",
+            where=f"{door.host}:{known.site}",
+            todo="Rename it, then plan again",
+        )
+    found = facts.proxies.get(door.host)
+    for site in found.sites if found is not None else ():
+        if (site.name.lower(), site.port, site.program) == (door.name, door.port, known.proxy.name) and (
+            site.file != known.site
+        ):
+            raise InputError(
+                f"another site of {known.proxy.title} has the name {door.name} on port {door.port} already",
+                where=f"{door.host}:{site.file}:{site.line}",
+                todo="Choose another name for the front door, or take that site away",
+            )
+
+
+def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
+    """Paths to read for the front doors, by host."""
+    wanted: dict[str, tuple[str, ...]] = {}
+    for known in doors(stack, facts):
+        own = (known.door.cert_file, known.door.key_file, known.door.ca_file)
+        found = [known.service.config_file, known.site, known.passwords, known.client_ca]
+        found += [*known.server.pair, *known.server.spare_pair, *(path for path in own if path)]
+        found += [path for each in known.backends if (path := each.service.flags.path)]
+        wanted[known.door.host] = (*wanted.get(known.door.host, ()), *found)
+        tools = tuple(paths.tools_file(facts, each.server) for each in known.backends)
+        trust = paths.trust_copy(facts, known.server)
+        wanted[WORKSPACE] = (*wanted.get(WORKSPACE, ()), trust, *tools)
+    return wanted
+
+
+def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
+    """Folders whose existence matters for the front doors, by host."""
+    wanted: dict[str, tuple[str, ...]] = {}
+    for known in doors(stack, facts):
+        folders = [known.proxy.home, *(each for one in known.backends for each in one.server.flag_folders)]
+        wanted[known.door.host] = (*wanted.get(known.door.host, ()), *folders)
+    return wanted
+
+
+def addresses(spec: HostSpec, names: Sequence[str]) -> tuple[str, ...]:
+    """The addresses of a host by which others may reach it: none of the loopback, none of a link alone."""
+    found: dict[str, None] = {}
+    for name in (spec.address, *names):
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            continue
+        if not (address.is_loopback or address.is_link_local):
+            found[str(address)] = None
+    return tuple(found)
+
+
+def probe_resolution(spec: HostSpec, names: Sequence[str], door: FrontDoor) -> dict[str, Any]:
+    """How a probe resolves the name of a front door: it need not be in any name server yet."""
+    address = endpoints.parsed(spec.address) if spec.address else None
+    if spec.connect == "local":
+        place = "127.0.0.1"
+    else:
+        place = str(address) if address is not None else next(iter(addresses(spec, names)), "")
+    return {"resolve": f"{door.name}:{door.port}:{place}"} if place else {}

@@ -1,0 +1,216 @@
+"""What verifies a front door: page, asset and API below the path; strangers rejected there and beside it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from wizard import endpoints
+from wizard.front_doors.settings import BLOCKED
+from wizard.model import Facts, Probe, Stack, Watched
+from wizard.planner import paths
+from wizard.planner.client_facts import Client
+from wizard.planner.front_door_facts import Backend, KnownDoor, addresses, probe_resolution
+from wizard.planner.front_door_site import Site
+from wizard.planner.health_findings import wait_of
+from wizard.planner.monitors import scrape_intervals
+from wizard.planner.probes import UP_TIMEOUT, WRONG_PASSWORD
+from wizard.redact import Secret
+
+_CLOSED_TIMEOUT = 3.0
+"""Seconds after which an address that says nothing counts as closed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorInquiry:
+    """The probes of the front doors of one plan."""
+
+    stack: Stack
+    facts: Facts
+    sites: Sequence[Site]
+    passwords: Mapping[str, Secret]
+    """By user."""
+
+    def probes(self) -> Iterator[Probe]:
+        """All requests to and beside the front doors."""
+        for site in self.sites:
+            for backend in site.known.backends:
+                yield from self._at_door(site, backend)
+                yield from _beside(backend)
+
+    def up_probes(self, clients: Sequence[Client]) -> Iterator[Probe]:
+        """What each Prometheus reports of the components behind front doors that it scrapes."""
+        for client in clients:
+            for backend in (each for site in self.sites for each in site.known.backends):
+                for place in client.places():
+                    asked = [at for at in place.addresses if client.means(at, backend.server)]
+                    # What a blackbox exporter is told to probe has a success of its own.
+                    if asked and place.kind == "job" and not any(each.param_target for each in place.targets):
+                        yield self._up(client, backend, place.name, asked[0])
+
+    def through_doors(self, probes: Sequence[Probe]) -> tuple[Probe, ...]:
+        """Other probes, those that ask a Prometheus behind a front door asked there."""
+        return tuple(
+            replace(probe, forward=None, **access)
+            if probe.kind == "up" and (access := self.access(probe.asker))
+            else probe
+            for probe in probes
+        )
+
+    def watched(self, found: Sequence[Watched]) -> tuple[Watched, ...]:
+        """What is watched, a Prometheus behind a front door asked there after the plan."""
+        return tuple(
+            replace(each, after=(replace(each.before[0], forward=None, **access),))
+            if each.before and (access := self.access(each.key))
+            else each
+            for each in found
+        )
+
+    def access(self, key: str) -> dict[str, Any]:
+        """URL and credentials for `host/component` behind a front door; {} for any other."""
+        for site in self.sites:
+            for backend in site.known.backends:
+                if backend.key == key:
+                    return {"url": backend.url, **_reached(site.known), **self.login(site)}
+        return {}
+
+    def login(self, site: Site) -> dict[str, Any]:
+        """CA, and user and password or client certificate, of who may pass."""
+        known = site.known
+        found: dict[str, Any] = {"ca_file": paths.trust_copy(self.facts, known.server)}
+        user = known.user(self.stack)
+        if user is not None:
+            found |= {"user": user.name, "password": self.passwords.get(user.name)}
+            found["curl_config"] = paths.user_files(self.facts, user)[1]
+        else:
+            found |= _shown(paths.probe_pair(self.facts))
+        return found
+
+    def _at_door(self, site: Site, backend: Backend) -> Iterator[Probe]:
+        known, url = site.known, backend.url
+        login = self.login(site)
+        trust = {"ca_file": login["ca_file"]}
+        path = f"{url}{backend.facts.api_path}"
+        yield _probe(
+            known, backend, "its page and assets are served", "page", "200", f"{url}/", kind="page", **login
+        )
+        yield _probe(known, backend, "its API is served", "API", "200", path, **login)
+        yield _probe(
+            known,
+            backend,
+            "a client without the CA does not trust the certificate",
+            "no CA",
+            "untrusted",
+            path,
+            **{key: value for key, value in login.items() if key != "ca_file"},
+        )
+        user = known.user(self.stack)
+        if user is not None:
+            wrong = {
+                "user": user.name,
+                "password": WRONG_PASSWORD,
+                "curl_config": paths.wrong_user_file(self.facts, user),
+            }
+            yield _probe(
+                known, backend, "without a password it is rejected", "no password", "401", path, **trust
+            )
+            yield _probe(
+                known,
+                backend,
+                "a wrong password is rejected",
+                "wrong password",
+                "401",
+                path,
+                **trust,
+                **wrong,
+            )
+        if known.door.client_cert:
+            rejected = known.proxy.no_certificate
+            pair, stranger = paths.probe_pair(self.facts), paths.stranger_pair(self.facts)
+            if user is None:
+                name, client = "without a client certificate it is rejected", "no client certificate"
+                yield _probe(known, backend, name, client, rejected, path, **trust)
+            else:
+                name, client = "a client certificate is accepted", "client certificate"
+                yield _probe(known, backend, name, client, "200", path, **trust, **_shown(pair))
+            name, client = "a stranger's certificate is rejected", "stranger's certificate"
+            yield _probe(known, backend, name, client, rejected, path, **trust, **_shown(stranger))
+        for kind in known.door.block:
+            for closed in BLOCKED[kind]:
+                client = f"blocked {closed}"
+                yield _probe(known, backend, f"{closed} is blocked", client, "403", f"{url}{closed}", **login)
+
+    def _up(self, client: Client, backend: Backend, job: str, address: str) -> Probe:
+        service = client.service
+        asked = self.access(client.key) or {
+            "url": f"http://{service.listen}{backend.facts.prefix(service.flag)}",
+            "forward": service.forward,
+        }
+        targets = [each for place in client.places() if place.name == job for each in place.targets]
+        mine = next((each for each in targets if each.address == address), None)
+        return Probe(
+            id=f"{backend.key}/up@{client.place}/{job}",
+            host=backend.host.spec.name,
+            component=backend.component,
+            unit=backend.instance,
+            name=f"Prometheus scrapes it (job {job})",
+            client="Prometheus itself" if job == "prometheus" else f"Prometheus, {job}",
+            expect="up",
+            kind="up",
+            instance=address,
+            job=job,
+            asker=client.key,
+            instance_label=mine.instance if mine is not None and mine.instance != address else "",
+            job_label=mine.job_label if mine is not None and mine.job_label != job else "",
+            agent=service.agent,
+            timeout=max(UP_TIMEOUT, wait_of(*scrape_intervals(client).of(job))),
+            **asked,
+        )
+
+
+def _beside(backend: Backend) -> Iterator[Probe]:
+    """Requests at every address of the host that pass the front door by."""
+    ports = [backend.server.port]
+    address, peers, port = backend.facts.gossip
+    if address and not backend.service.flag(peers):
+        ports.append(port)
+    for at in addresses(backend.host.spec, backend.host.names):
+        for number in ports:
+            place = endpoints.joined(at, number)
+            yield Probe(
+                id=f"{backend.key}/beside@{place}",
+                host=backend.host.spec.name,
+                component=backend.component,
+                unit=backend.instance,
+                name=f"beside the front door, {place} takes no connection",
+                client=f"beside, {at}" if number == backend.server.port else f"beside, {at} gossip",
+                expect="closed",
+                url=f"http://{place}/",
+                timeout=_CLOSED_TIMEOUT,
+            )
+
+
+def _probe(
+    known: KnownDoor, backend: Backend, name: str, client: str, expect: str, url: str, **options: Any
+) -> Probe:
+    return Probe(
+        id=f"{backend.key}/door/{client.replace(' ', '-')}",
+        host=backend.host.spec.name,
+        component=backend.component,
+        unit=backend.instance,
+        name=name,
+        client=client,
+        expect=expect,
+        url=url,
+        **_reached(known),
+        **options,
+    )
+
+
+def _reached(known: KnownDoor) -> dict[str, Any]:
+    return probe_resolution(known.host.spec, known.host.names, known.door)
+
+
+def _shown(pair: tuple[str, str]) -> dict[str, str]:
+    return {"cert_file": pair[0], "key_file": pair[1]}

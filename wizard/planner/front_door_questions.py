@@ -1,0 +1,178 @@
+"""Front doors as questions: a host with a reverse proxy is asked for a name, and then for who may log in. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from wizard.components import component as find_component
+from wizard.errors import InputError
+from wizard.front_doors import proxy
+from wizard.model import (
+    RECOMMENDED,
+    ComponentSpec,
+    DoorRoute,
+    Facts,
+    FrontDoor,
+    HostFacts,
+    Question,
+    Service,
+    Setting,
+    Stack,
+)
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+_ACCESS = (
+    ("password", "user and password"),
+    ("client_cert", "client certificate of your CA"),
+    ("either", "either of them"),
+)
+
+
+def questions(stack: Stack, facts: Facts) -> Iterator[Question]:
+    """What is asked about front doors: nothing for hosts without a proxy, or with what cannot be put behind one."""
+    for spec in stack.hosts:
+        host, mine = (
+            facts.hosts.get(spec.name),
+            [each for each in stack.front_doors if each.host == spec.name],
+        )
+        service = _proxy(host)
+        if host is None or service is None or len(mine) > 1 or not _fits(stack, host):
+            continue
+        titles = [find_component(each.name).title for each in candidates(stack, spec.name)]
+        place = f"on {spec.name}" if len(stack.hosts) > 1 else "on this host"
+        yield Question(
+            setting=Setting("front_doors", "name", spec.name),
+            title=f"Name of a front door in {service.component} {place}",
+            why=f"{service.component} serves {', '.join(titles)} under one https name, and asks for the login. "
+            "Leave it empty for none.",
+            more=(
+                f"{service.component} {service.version} runs {place}. With a name such as noc.example.net, each component "
+                "is served below a path of it: https://noc.example.net/prometheus and so on. The components themselves "
+                "listen on the loopback address alone, so that nobody passes the front door by. Other sites of "
+                f"{service.component} stay as they are. The name must lead to this host in your DNS."
+            ),
+            kind="text",
+            default=mine[0].name if mine else "",
+        )
+        if mine:
+            yield _access(mine[0])
+
+
+def candidates(stack: Stack, host: str) -> tuple[ComponentSpec, ...]:
+    """The components of a host that can be behind a front door."""
+    return tuple(
+        each
+        for each in stack.components
+        if each.host == host and not each.unit and not each.service and find_component(each.name).api_path
+    )
+
+
+def answer(stack: Stack, host: str, name: str, value: str) -> Stack:
+    """The stack with one of these questions answered.
+
+    Raises:
+        InputError: it is no DNS name, or no way to log in.
+    """
+    if name == "access":
+        return _with_access(stack, host, value)
+    wanted = value.strip().lower().rstrip(".")
+    others = tuple(each for each in stack.front_doors if each.host != host)
+    there = next((each for each in stack.front_doors if each.host == host), None)
+    if not wanted:
+        behind = {route.to for route in there.routes} if there is not None else set()
+        components = tuple(
+            replace(each, protect=RECOMMENDED) if each.host == host and each.name in behind else each
+            for each in stack.components
+        )
+        return replace(stack, components=components, front_doors=others)
+    if not _NAME.fullmatch(wanted) or len(wanted) > 200:
+        raise InputError("this is not a DNS name", todo="Type a name such as noc.example.net")
+    if there is not None:
+        return replace(stack, front_doors=(*others, replace(there, name=wanted)))
+    behind = {each.name for each in candidates(stack, host)}
+    door = FrontDoor(
+        host=host,
+        proxy="nginx",
+        name=wanted,
+        people=(stack.users[0].name,),
+        routes=tuple(DoorRoute(to=each, path=f"/{each}") for each in sorted(behind, key=_order)),
+    )
+    components = tuple(
+        replace(each, protect=()) if each.host == host and each.name in behind else each
+        for each in stack.components
+    )
+    return replace(stack, components=components, front_doors=(*others, door))
+
+
+def renamed(stack: Stack, old: str, new: str) -> Stack:
+    """The stack with a user of its front doors under another name."""
+
+    def users(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(new if each == old else each for each in names)
+
+    return replace(
+        stack,
+        front_doors=tuple(
+            replace(each, people=users(each.people), machines=users(each.machines))
+            for each in stack.front_doors
+        ),
+    )
+
+
+def _order(name: str) -> tuple[bool, str]:
+    return name != "prometheus", name
+
+
+def _access(door: FrontDoor) -> Question:
+    now = "either" if door.users and door.client_cert else "client_cert" if door.client_cert else "password"
+    return Question(
+        setting=Setting("front_doors", "access", door.host),
+        title=f"Who passes the front door {door.name}",
+        why="People usually log in with a password; programs can show a client certificate instead.",
+        more=(
+            "The front door asks before anything reaches a component. With a password, browsers ask for it. With a client "
+            "certificate, people have to import one into their browser. With either, the one or the other is enough."
+        ),
+        kind="choice",
+        default=now,
+        choices=_ACCESS,
+    )
+
+
+def _with_access(stack: Stack, host: str, value: str) -> Stack:
+    if value not in dict(_ACCESS):
+        raise InputError(f"'{value}' cannot be chosen here", todo="Choose one from the list")
+    user = stack.users[0].name
+
+    def changed(door: FrontDoor) -> FrontDoor:
+        people = () if value == "client_cert" else door.people or (user,)
+        machines = () if value == "client_cert" else door.machines
+        return replace(door, people=people, machines=machines, client_cert=value != "password")
+
+    return replace(
+        stack,
+        front_doors=tuple(changed(each) if each.host == host else each for each in stack.front_doors),
+    )
+
+
+def _proxy(host: HostFacts | None) -> Service | None:
+    found = host.proxies if host is not None else ()
+    return next(
+        (each for each in found if each.active and each.component == "nginx" and proxy("nginx")), None
+    )
+
+
+def _fits(stack: Stack, host: HostFacts) -> bool:
+    """Whether all that could be behind a front door can: it runs, its flags can be set, and it serves plain http."""
+    services = [host.service(each.name) for each in candidates(stack, host.spec.name)]
+    return bool(services) and all(
+        each is not None
+        and each.active
+        and not each.is_manual
+        and each.container is None
+        and not each.web_config
+        and each.flags.kind in ("envfile", "dropin")
+        for each in services
+    )

@@ -1,0 +1,334 @@
+"""Front doors: from a name and its routes to both ends of each path, the proxy's site and the backend's flags. Pure.
+
+Everything that has to know a path (flags, location, jobs, alertmanagers, probes, printed commands) is derived from the
+one route, so that none can be forgotten.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from wizard.config_files import http_client
+from wizard.model import (
+    BrokenClient,
+    Change,
+    ContentKind,
+    Facts,
+    FileState,
+    Finding,
+    Gap,
+    PlannedStep,
+    ProxyRoute,
+    RunService,
+    Stack,
+    StepKind,
+)
+from wizard.planner import (
+    credentials,
+    front_door_backends,
+    front_door_facts,
+    front_door_site,
+    grafana,
+    manual_commands,
+    paths,
+    probe_certificates,
+    workspace_files,
+    workspace_steps,
+)
+from wizard.planner.client_facts import Client
+from wizard.planner.front_door_backends import Moves
+from wizard.planner.front_door_facts import Backend, KnownDoor
+from wizard.planner.front_door_probes import DoorInquiry
+from wizard.planner.front_door_site import Site
+from wizard.service_managers.registry import manager_of
+
+
+@dataclass(frozen=True, slots=True)
+class DoorPlan:
+    """What the front doors of a plan need."""
+
+    sites: tuple[Site, ...] = ()
+    clients: tuple[Client, ...] = ()
+    moves: Moves | None = None
+    broken: tuple[BrokenClient, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    hints: tuple[str, ...] = ()
+    prepared: tuple[PlannedStep, ...] = ()
+    """Files of the workspace."""
+
+    @property
+    def asks_password(self) -> bool:
+        """Whether one of them has users."""
+        return any(site.known.door.users for site in self.sites)
+
+    @property
+    def stages(self) -> tuple[tuple[PlannedStep, ...], ...]:
+        """The steps on the hosts, in the order that keeps what is behind a door reachable for as long as can be.
+
+        The proxy checks its site before anything moves; a Prometheus reads the new paths in the moment in which its
+        targets move; the door opens last, to servers that are there.
+        """
+        if self.moves is None:
+            return ()
+        moves = self.moves
+        # One reload takes all front doors of a proxy.
+        present = {
+            (site.known.door.host, site.known.proxy.name): site
+            for site in self.sites
+            if site.material or site.config
+        }
+        return (
+            tuple(site.material for site in self.sites if site.material is not None),
+            tuple(site.config for site in self.sites if site.config is not None),
+            (*moves.flags, *moves.edits),
+            (*moves.reloads, *moves.restarts),
+            moves.scrapers,
+            tuple(_reload(site.known) for site in present.values()),
+        )
+
+
+def plan_doors(stack: Stack, facts: Facts, factory: credentials.CredentialFactory) -> DoorPlan:
+    """What the front doors of a stack need.
+
+    Args:
+        facts: as they are when the rest of the plan is done.
+
+    Raises:
+        InputError (and the kinds below it): one of them cannot be set up as the hosts are.
+    """
+    known = front_door_facts.doors(stack, facts)
+    if not known:
+        return DoorPlan()
+    for each in known:
+        front_door_facts.refuse_unfit(facts, each)
+    sites = tuple(front_door_site.plan_site(stack, facts, factory, each) for each in known)
+    backends = tuple(backend for each in known for backend in each.backends)
+    clients = paths.scrapers(stack, facts)
+    moves = front_door_backends.plan_moves(facts, backends, clients)
+    return DoorPlan(
+        sites=sites,
+        clients=clients,
+        moves=moves,
+        broken=(*_data_sources(facts, backends), *_routes(facts, known)),
+        gaps=_gaps(backends),
+        hints=tuple(_hints(facts, known)),
+        prepared=_prepared(stack, facts, factory, sites),
+    )
+
+
+def inquiry(
+    stack: Stack, facts: Facts, factory: credentials.CredentialFactory, found: DoorPlan
+) -> DoorInquiry:
+    """What verifies them."""
+    users = {each.user.name: each.password for each in factory.credentials()} if found.asks_password else {}
+    return DoorInquiry(stack=stack, facts=facts, sites=found.sites, passwords=users)
+
+
+def _prepared(
+    stack: Stack, facts: Facts, factory: credentials.CredentialFactory, sites: Sequence[Site]
+) -> tuple[PlannedStep, ...]:
+    steps = list(workspace_steps.trust_copies(facts, [(site.known.server, site.pair) for site in sites]))
+    if any(site.known.door.client_cert for site in sites):
+        steps += probe_certificates.probe_step(stack, facts, factory, names_checked=False)
+    changes: list[Change] = []
+    for site in sites:
+        for backend in site.known.backends:
+            if backend.component in paths.TOOLS:
+                changes += _tool(stack, facts, site.known, backend)
+    if changes:
+        folder = workspace_files.workspace_folder(
+            facts, "tools", "The settings of your command-line tools are in one folder."
+        )
+        steps.append(
+            workspace_files.workspace_step(
+                StepKind.COMMAND_LINE_TOOLS,
+                title="Write client settings for promtool and amtool",
+                why="With --http.config.file they read CA, user and client certificate for the front door from a file.",
+                changes=(*folder, *changes),
+            )
+        )
+    return tuple(steps)
+
+
+def _tool(stack: Stack, facts: Facts, known: KnownDoor, backend: Backend) -> tuple[Change, ...]:
+    path, content = (
+        paths.tools_file(facts, backend.server),
+        http_client.text(**_settings(stack, facts, known)),
+    )
+    return workspace_files.private(
+        facts,
+        path,
+        content,
+        ContentKind.HTTP_CLIENT_CONFIG,
+        why="It holds no secret, only the paths of the files that do.",
+        by_hand=manual_commands.text(path, FileState(content, 0o600, "", "")),
+        secret=False,
+    )
+
+
+def _settings(stack: Stack, facts: Facts, known: KnownDoor) -> dict[str, str]:
+    settings = {"ca_file": paths.trust_copy(facts, known.server)}
+    user = known.user(stack)
+    if user is not None:
+        return settings | {"username": user.name, "password_file": paths.user_files(facts, user)[0]}
+    certificate, key = paths.probe_pair(facts)
+    return settings | {"cert_file": certificate, "key_file": key}
+
+
+def _hints(facts: Facts, doors: Sequence[KnownDoor]) -> list[str]:
+    """The addresses for people and their tools."""
+    found = []
+    for known in doors:
+        for backend in known.backends:
+            found.append(
+                f"{backend.facts.title} is at {backend.url}/ for those who log in at the front door."
+            )
+            config = f"--http.config.file={paths.tools_file(facts, backend.server)}"
+            if backend.component == "prometheus" and not backend.service.agent:
+                command = ["promtool", "query", "instant", config, backend.url, "up"]
+                found.append(f"To query {backend.key}: {shlex.join(command)}")
+            elif backend.component == "alertmanager":
+                command = ["amtool", config, f"--alertmanager.url={backend.url}", "alert"]
+                found.append(f"To ask {backend.key}: {shlex.join(command)}")
+    return found
+
+
+def _reload(known: KnownDoor) -> PlannedStep:
+    service = known.service
+    run = RunService(
+        host=service.host,
+        service=service,
+        action="reload",
+        why="It takes effect with this.",
+        by_hand=manager_of(service).manual_commands(service, "reload"),
+    )
+    return known.step(
+        StepKind.FRONT_DOOR_RELOAD,
+        title=f"Reload {known.proxy.title}",
+        why=f"{known.proxy.title} answers by the new configuration from then on; no request to its other sites is lost.",
+        changes=(run,),
+    )
+
+
+def _moves(backend: Backend) -> bool:
+    return backend.old_prefix != backend.route.prefix
+
+
+def _gaps(backends: Sequence[Backend]) -> tuple[Gap, ...]:
+    """How long each component that moves is down, and for how long nobody reaches it."""
+    found = []
+    for backend in backends:
+        if not front_door_backends.wanted_flags(backend):
+            continue
+        missing = backend.facts.restart_seconds
+        scrapes = backend.component == "prometheus"
+        found.append(
+            Gap(
+                message=f"restarts: it scrapes nothing for about {missing:.0f} s"
+                if scrapes
+                else f"is down for about {missing:.0f} s: at most one scrape is lost",
+                seconds=missing,
+                host=backend.host.spec.name,
+                component=backend.component,
+                instance=backend.instance,
+            )
+        )
+        found.append(
+            Gap(
+                message=f"is reached by others at {backend.url}/ alone from then on",
+                host=backend.host.spec.name,
+                component=backend.component,
+                instance=backend.instance,
+            )
+        )
+    return tuple(found)
+
+
+def _data_sources(facts: Facts, backends: Sequence[Backend]) -> list[BrokenClient]:
+    """Grafana's data sources that ask a component at the path that it leaves."""
+    found = []
+    for client in grafana.clients(facts):
+        for backend in backends:
+            mine = [
+                place
+                for place in client.places()
+                if any(client.means(at, backend.server) for at in place.addresses)
+            ]
+            near = client.host.spec.name == backend.host.spec.name
+            if not mine or not (_moves(backend) or (not near and not backend.is_closed)):
+                continue
+            url = f"http://localhost:{backend.server.port}{backend.route.prefix}" if near else backend.url
+            found.append(
+                _broken(
+                    client.host.spec.name,
+                    "grafana",
+                    backend,
+                    where=tuple(f"{client.host.spec.name}:{place.path or place.name}" for place in mine),
+                    lines=(f"url: {url}",),
+                )
+            )
+    return found
+
+
+def _routes(facts: Facts, doors: Sequence[KnownDoor]) -> list[BrokenClient]:
+    """Sites that are there already and lead to a component at the path that it leaves."""
+    found = []
+    for known in doors:
+        there = facts.proxies.get(known.door.host)
+        for backend in known.backends:
+            asking = Client(backend.host, backend.service, backend.server.spec.files)
+            mine: list[ProxyRoute] = [
+                route
+                for route in (there.routes if there is not None else ())
+                if route.file != known.site and asking.means(route.upstream, backend.server)
+            ]
+            for program in dict.fromkeys(route.program for route in mine) if _moves(backend) else ():
+                own = tuple(route for route in mine if route.program == program)
+                found.append(
+                    replace(
+                        _broken(
+                            known.door.host,
+                            program,
+                            backend,
+                            where=tuple(dict.fromkeys(each.where for each in own)),
+                            lines=(f"{own[0].text} -> redirect to {backend.url}/",),
+                        ),
+                        routes=own,
+                    )
+                )
+    return found
+
+
+def _broken(
+    host: str, client: str, backend: Backend, *, where: tuple[str, ...], lines: tuple[str, ...]
+) -> BrokenClient:
+    name = backend.component if backend.host.spec.name == host else backend.key
+    return BrokenClient(
+        key=f"{host}/{client}/{name}",
+        host=host,
+        client=client,
+        server=backend.key,
+        component=backend.component,
+        where=where,
+        lines=lines,
+    )
+
+
+def strict_transport(found: DoorPlan) -> list[Finding]:
+    """The warnings about Strict-Transport-Security."""
+    return [
+        Finding(
+            severity="warning",
+            id="hsts",
+            host=site.known.door.host,
+            component=site.known.proxy.name,
+            what=f"browsers will use nothing but https for {site.known.door.name} for {site.known.door.hsts_days} days, "
+            "on every port",
+            why="They remember it, also when this is undone: other http services under that name cannot be opened then.",
+            remediation="Begin with hsts_days: 1",
+        )
+        for site in found.sites
+        if site.known.door.hsts_days and site.config is not None
+    ]

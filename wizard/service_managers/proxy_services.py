@@ -1,0 +1,141 @@
+"""Reverse proxies as services: finds those that systemd runs, and has them take a new configuration."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from wizard.connections.base import Connection
+from wizard.errors import ServiceError
+from wizard.front_doors import Proxy, all_proxies, proxy
+from wizard.model import Service
+from wizard.redact import plain
+from wizard.service_managers import journald, systemd_restart
+from wizard.service_managers.base import Answers, Ask
+from wizard.service_managers.flags import FlagFiles
+from wizard.service_managers.process_list import Process
+
+NAME: Final = "reverse-proxy"
+
+# One line a proxy: what is there of it costs a host a look at a few paths, and systemd is asked about that alone.
+_LOOK: Final = r"""
+[ -e /run/systemd/system ] || exit 0
+while [ $# -gt 0 ]; do
+  name=$1 unit=$2 version=$3 programs=$4
+  shift 4
+  for program in $programs; do
+    [ -x "$program" ] || continue
+    shown=$(systemctl show --no-pager -p LoadState,ActiveState,MainPID -- "$unit.service" | tr '\n' ' ')
+    case $shown in *LoadState=loaded*) ;; *) break ;; esac
+    printf '%s\037%s\037%s\037%s\n' "$name" "$program" "$shown" "$("$program" $version 2>&1 | tr '\n' ' ')"
+    break
+  done
+done
+"""
+# The main process of most proxies starts new ones at a reload and lets the old ones end: only the new ones have read
+# the configuration. Its children are looked at, since it says so nowhere.
+_RELOAD: Final = r"""
+unit=$1 forks=$2
+pid=$(systemctl show --no-pager -p MainPID --value -- "$unit.service")
+children() { cat "/proc/$pid/task/$pid/children" 2>/dev/null; }
+old=" $(children) "
+systemctl reload -- "$unit.service" || exit
+[ "$forks" = yes ] || exit 0
+tries=0
+while [ $tries -lt 200 ]; do
+  for child in $(children); do
+    case $old in *" $child "*) ;; *) sleep 0.3; exit 0 ;; esac
+  done
+  tries=$((tries + 1))
+  sleep 0.05
+done
+echo "it started no new process" >&2
+exit 1
+"""
+
+
+class ReverseProxy(FlagFiles):
+    """See `base.ServiceManager`. It discovers nothing: a reverse proxy is no component, see `discover`."""
+
+    name = NAME
+    has_units = False
+
+    def discover(self, connection: Connection, running: tuple[Process, ...]) -> tuple[Service, ...]:
+        """None."""
+        return ()
+
+    def restart(self, connection: Connection, service: Service, *, answers: Answers | None = None) -> None:
+        """As `reload`, since other sites are served meanwhile; one that is stopped is started."""
+        if self.is_active(connection, service):
+            self.reload(connection, service)
+        else:
+            systemd_restart.systemctl(connection, "start", unit=service.unit)
+
+    def reload(self, connection: Connection, service: Service, *, ask: Ask | None = None) -> None:
+        """Has it read its configuration; returns when new requests are answered by it. One that is stopped stays so.
+
+        Raises:
+            ServiceError: it rejects the configuration, and goes on with the old.
+        """
+        if not self.is_active(connection, service):
+            return
+        known = proxy(service.component)
+        forks = "yes" if known is not None and known.forks else "no"
+        ended = connection.run_script(_RELOAD, service.unit, forks, timeout=60)
+        if ended.code:
+            said = plain(ended.stderr.strip() or ended.stdout.strip(), 300)
+            raise ServiceError(
+                f"{service.unit} did not reload: {said}",
+                where=f"{connection.name}: {service.unit}",
+                todo=f"Look at `journalctl -u {service.unit}`, then plan again",
+                log=self.logs(connection, service),
+            )
+
+    def is_active(self, connection: Connection, service: Service) -> bool:
+        """Whether the unit is active and has a process."""
+        return systemd_restart.is_active(connection, service)
+
+    def logs(self, connection: Connection, service: Service, lines: int = 20) -> tuple[str, ...]:
+        """The last lines of the unit's journal."""
+        return tuple(line.text for line in journald.lines(connection, service.unit, lines))
+
+    def manual_commands(self, service: Service, action: str, *, workspace: str = "") -> tuple[str, ...]:
+        """`systemctl reload`."""
+        return (f"systemctl reload {service.unit}",)
+
+
+def discover(connection: Connection) -> tuple[Service, ...]:
+    """The reverse proxies that a host's systemd knows, running or not, and that can be front doors."""
+    known: dict[str, Proxy] = {each.name: each for each in all_proxies()}
+    ended = connection.run_script(*request(), timeout=15)
+    return tuple(
+        _service(connection, known[fields[0]], fields)
+        for line in ended.stdout.splitlines()
+        if len(fields := line.split("\x1f")) == 4
+    )
+
+
+def request() -> tuple[str, ...]:
+    """The script that `discover` runs, with its arguments."""
+    words = (
+        (each.name, each.unit, " ".join(each.version), " ".join(each.programs)) for each in all_proxies()
+    )
+    return (_LOOK, *(word for each in words for word in each))
+
+
+def _service(connection: Connection, known: Proxy, fields: list[str]) -> Service:
+    _, program, shown, version = fields
+    state = dict(word.split("=", 1) for word in shown.split() if "=" in word)
+    return Service(
+        host=connection.name,
+        component=known.name,
+        manager=NAME,
+        unit=known.unit,
+        program=program,
+        version=known.version_in(version),
+        user="root",
+        group=known.group,
+        active=state.get("ActiveState") in ("active", "reloading"),
+        config_file=known.main,
+        home=known.home,
+        pid=int(state.get("MainPID") or 0),
+    )
