@@ -2,7 +2,8 @@
 
 One append-only file a run, each line on the disk before the change it speaks of is made. With it, a run that was
 interrupted at any instant can be rolled back, and a finished one undone. It holds keyed digests, never contents; the
-contents that were replaced lie beside it, 0600 in a 0700 folder, and are removed once they are back in place.
+contents that were replaced lie beside it, 0600 in a 0700 folder, and are removed once they are back in place. So do those
+that were written, keys and passwords left out: what somebody changes later is restored from them.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ class Journal:
         folder = runs / run
         try:
             (folder / "before").mkdir(mode=0o700, parents=True)
+            (folder / "after").mkdir(mode=0o700)
             folder.chmod(0o700)
             key = secrets.token_hex(16)
             entries = _entries(folder, key, 0, changes)
@@ -131,8 +133,9 @@ class Journal:
         self._append({"line": "state", "state": word, "at": time.time()})
 
     def forget_images(self) -> None:
-        """Removes the before-images once everything is back in place."""
-        shutil.rmtree(self.folder / "before", ignore_errors=True)
+        """Removes the images once everything is back in place."""
+        for name in ("before", "after"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def discard(self) -> None:
         """Removes the journal of a run that touched nothing."""
@@ -167,6 +170,9 @@ def _entries(folder: Path, key: str, first: int, changes: Sequence[Change]) -> l
     for entry, change in zip(entries, changes, strict=True):
         if isinstance(change, WriteFile) and change.before is not None and entry.before:
             ownfiles.create(folder / "before" / entry.before.name, change.before.content, durable=True)
+        if isinstance(change, WriteFile) and change.after is not None and entry.after and entry.after.name:
+            # No rollback needs it, so nothing waits for the disk.
+            ownfiles.create(folder / "after" / entry.after.name, change.after.content)
     return entries
 
 
@@ -178,7 +184,7 @@ def _entry(key: str, number: int, change: Change) -> Entry:
             kind=change.kind,
             path=change.path,
             before=_image(key, change.before, f"{number:04d}"),
-            after=_image(key, change.after, ""),
+            after=_image(key, change.after, "" if change.secret else f"{number:04d}"),
         )
     if isinstance(change, MakeFolder):
         return Entry(number=number, host=change.host, kind=change.kind, path=change.path)

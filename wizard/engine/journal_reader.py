@@ -38,7 +38,7 @@ FINAL = (*STANDING, "undone", "rolled-back", "ended", "forgotten")
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A file as it was or will be: a keyed digest and its rights; `name` is the before-image's file."""
+    """A file as it was or will be: a keyed digest and its rights; `name` is the file of its content, '' for none."""
 
     digest: str
     mode: int
@@ -113,6 +113,15 @@ class Record:
         if not hmac.compare_digest(digest(self.key, content), image.digest):
             raise JournalError("the copy of what was there before was altered", where=str(path))
         return FileState(content, image.mode, image.owner, image.group, image.attributes)
+
+    def written(self, image: Image) -> bytes | None:
+        """The content that the run wrote; None where no copy is kept, or it was altered."""
+        try:
+            content = (self.folder / "after" / image.name).read_bytes() if image.name else None
+        except OSError:
+            return None
+        known = content is not None and hmac.compare_digest(digest(self.key, content), image.digest)
+        return content if known else None
 
     def summary(self) -> RunRecord:
         """What the history shows."""

@@ -145,7 +145,7 @@ def _of_files(
 def _by_journal(
     name: str, path: str, state: FileState | None, record: Record, image: Image | None
 ) -> Iterator[Difference]:
-    """What differs from what a run wrote: its journal knows the content by its digest alone."""
+    """What differs from what a run wrote: by its lines where the journal has a copy, else by its digest."""
     if image is None or state is None:
         if (image is None) != (state is None):
             what = (
@@ -154,9 +154,14 @@ def _by_journal(
             yield Difference(kind="file", host=name, path=path, what=what)
         return
     if not record.is_image(state, image):
-        yield Difference(
-            kind="file", host=name, path=path, what=f"the file is not as run {record.run} wrote it"
-        )
+        content = record.written(image)
+        before = known_file(FileState(content), record.key) if content is not None else None
+        after = known_file(state, record.key)
+        if before is not None and after is not None:
+            yield from _of_content(name, path, before, after, state)
+        else:
+            what = f"the file is not as run {record.run} wrote it"
+            yield Difference(kind="file", host=name, path=path, what=what)
     yield from _of_rights(name, path, image, state)
 
 

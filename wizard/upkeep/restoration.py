@@ -178,7 +178,7 @@ def steps_of(found: Comparison, units: Units, copy: Copy) -> tuple[PlannedStep, 
         readers = _readers(found, host, known)
         changes = (
             *_files(host, known, found.known, copy, later),
-            *_rights(host, later),
+            *_files_of_runs(host, later),
             *_units(host, known, found.known, copy, units),
         )
         for each in changes:
@@ -257,14 +257,24 @@ def _files(
             yield _write(name, path, state, after)
 
 
-def _rights(host: HostFacts, later: Later) -> Iterable[WriteFile]:
-    """Mode and owner of the files that later runs wrote: of their content, a journal keeps a digest alone."""
+def _files_of_runs(host: HostFacts, later: Later) -> Iterable[WriteFile]:
+    """The files of a host as later runs wrote them, as far as a journal has a copy; else their mode and owner."""
     for (name, path), (record, image) in later.items():
-        state = host.files.get(path) if name == host.spec.name else None
-        if state is not None and image is not None and record.is_image(state, image):
-            after = replace(state, mode=image.mode, owner=image.owner, group=image.group)
-            if after != state:
-                yield _write(name, path, state, after)
+        if name != host.spec.name or path not in host.files:
+            continue
+        state = host.files[path]
+        if image is None:
+            if state is not None:
+                yield _write(name, path, state, None)
+            continue
+        content = record.written(image)
+        if state is not None and record.is_image(state, image):
+            content = state.content
+        if content is None:
+            continue
+        after = FileState(content, image.mode, image.owner, image.group, state.attributes if state else ())
+        if after != state:
+            yield _write(name, path, state, after)
 
 
 def _units(

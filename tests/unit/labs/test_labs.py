@@ -45,7 +45,7 @@ USUAL = {
         "reload": f"firescreen practice reload {component}",
     }.items()
 }
-IDS = ["look", "node-tls", "node-password", "prometheus", "mutual-tls", "workshop", "stack", "faults"]
+IDS = ["look", "node-tls", "node-password", "prometheus", "mutual-tls", "workshop", "stack", "faults", "keep"]
 
 
 @pytest.fixture
