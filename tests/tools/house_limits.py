@@ -38,17 +38,25 @@ def long_modules(files: list[Path]) -> Iterator[str]:
             yield f"{path.relative_to(ROOT)}: {lines} lines (limit {MODULE_LINES})"
 
 
-def _functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            yield node
+def _children(node: ast.AST) -> Iterator[ast.AST]:
+    """The statements inside a statement; no function, block or import stands in an expression."""
+    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+        yield from getattr(node, name, ())
+
+
+def _statements(path: Path) -> Iterator[ast.AST]:
+    left: list[ast.AST] = [*ast.parse(path.read_text()).body]
+    while left:
+        node = left.pop(0)
+        yield node
+        left.extend(_children(node))
 
 
 def _depth(node: ast.AST, level: int = 0) -> int:
     """How deep blocks are nested in a function: an `elif` is on its `if`'s level, an inner function begins anew."""
     deepest = level
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+    for child in _children(node):
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             continue
         is_elif = isinstance(node, ast.If) and isinstance(child, ast.If) and node.orelse == [child]
         deeper = isinstance(child, BLOCKS) and not is_elif
@@ -59,7 +67,9 @@ def _depth(node: ast.AST, level: int = 0) -> int:
 def long_or_deep_functions(files: list[Path]) -> Iterator[str]:
     """Functions over 60 lines, and those whose blocks are nested deeper than 4."""
     for path in files:
-        for function in _functions(ast.parse(path.read_text())):
+        for function in _statements(path):
+            if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                continue
             where = f"{path.relative_to(ROOT)}:{function.lineno} {function.name}"
             lines = (function.end_lineno or function.lineno) - function.lineno + 1
             if lines > FUNCTION_LINES:
@@ -92,7 +102,7 @@ def imports(files: list[Path]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for module, path in known.items():
         found[module] = set()
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in _statements(path):
             if isinstance(node, ast.Import):
                 found[module].update(each.name for each in node.names if each.name in known)
             elif isinstance(node, ast.ImportFrom) and node.module:

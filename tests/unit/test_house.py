@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.house_limits import circles, imports, module_files
+from tests.tools import house_limits
+from tests.tools.house_limits import circles, imports, problems
 
 ROOT = Path(__file__).resolve().parents[2]
 SLOW = {"bcrypt", "cryptography", "paramiko", "ruamel"}
@@ -92,6 +93,19 @@ def test_every_arrow_points_down() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+DOCSTRING = '"""A room that has no place yet."""\n'
+
+
+@pytest.fixture(scope="module")
+def product_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the product, which each test leaves as it found it."""
+    folder = tmp_path_factory.mktemp("product")
+    for room in ("wizard", "screens"):
+        shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
 @pytest.mark.parametrize(
     ("module", "statement", "contract"),
     [
@@ -109,26 +123,44 @@ def test_every_arrow_points_down() -> None:
     ],
 )
 def test_an_arrow_that_points_up_is_refused(
-    tmp_path: Path, module: str, statement: str, contract: str
+    product_copy: Path, module: str, statement: str, contract: str
 ) -> None:
-    for room in ("wizard", "screens"):
-        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    place = tmp_path / module
+    place = product_copy / module
     if not place.exists() and module == "wizard/engine.py":
-        place = tmp_path / "wizard/engine/__init__.py"
-    before = place.read_text() if place.exists() else '"""A room that has no place yet."""\n'
-    place.write_text(f"{before}\n{statement}\n")
-
-    done = lint_imports(tmp_path)
+        place = product_copy / "wizard/engine/__init__.py"
+    before = place.read_text() if place.exists() else None
+    place.write_text(f"{before or DOCSTRING}\n{statement}\n")
+    try:
+        done = lint_imports(product_copy)
+    finally:
+        if before is None:
+            place.unlink()
+        else:
+            place.write_text(before)
 
     assert done.returncode != 0
     broken = [line for line in done.stdout.splitlines() if " BROKEN" in line]
     assert any(contract in line for line in broken), done.stdout + done.stderr
 
 
-def test_no_modules_import_each_other() -> None:
-    assert circles(imports(module_files())) == []
+def test_the_product_keeps_its_limits() -> None:
+    assert problems() == [], (
+        "modules, functions, nesting, names and import circles: tests/tools/house_limits.py"
+    )
+
+
+def test_what_is_over_a_limit_would_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(house_limits, "ROOT", tmp_path)
+    deep = "".join(f"{'    ' * level}if {level}:\n" for level in range(1, 6))
+    (tmp_path / "wizard").mkdir()
+    (tmp_path / "wizard/told.py").write_text(f"def deep():\n{deep}{'    ' * 6}pass\n" + "x = 1\n" * 400)
+    (tmp_path / "wizard/long.py").write_text("import wizard.told\ndef f():\n" + "    x = 1\n" * 60)
+    assert [problem.partition(" (")[0] for problem in problems(("wizard",))] == [
+        "wizard/told.py: 407 lines",
+        "wizard/long.py:2 f: 61 lines",
+        "wizard/told.py:1 deep: nested 5 deep",
+        "wizard/told.py: the name says not what it holds",
+    ]
 
 
 def test_a_late_import_and_one_for_types_alone_count_in_a_circle() -> None:
