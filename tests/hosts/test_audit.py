@@ -67,9 +67,21 @@ def test_a_real_host_open_secured_and_with_faults(machine: Machine) -> None:
     machine.check("chmod 0640 /etc/node_exporter/*.key")
     assert found(audit(machine, "/root/stack.yaml", code=3)) == found(secured)
 
+    # Without rights, each file that cannot be read is named, and the checks that it keeps from looking; the others look.
     machine.check("cp /root/stack.yaml /tmp && useradd -m student")
+    readable = audit(machine, "/tmp/stack.yaml", code=3, user="student")
+    assert not {each["id"] for each in readable["could_not_check"]} & {"CFG-01", "CFG-04", "CRT-06"}, readable
+    assert "CRT-06" in {check for check, _ in found(readable)}, "prometheus.yml is there for everyone to read"
+    assert all("/etc/node_exporter" in why or "/etc/prometheus" in why for why in reasons(readable)), readable
+    machine.check("chmod 0640 /etc/prometheus/prometheus.yml")
     without_rights = audit(machine, "/tmp/stack.yaml", code=1, user="student")
+    new = reasons(without_rights) - reasons(readable)
+    assert new and all("/etc/prometheus/prometheus.yml" in why for why in new), new
     missed = without_rights["could_not_check"]
-    assert any("cannot read it: permission denied" in each["why"] for each in missed)
+    assert any("permission denied" in each["why"].lower() for each in missed)
     assert {each["id"] for each in missed} >= {"CFG-01", "CRT-06"}, "what reads a configuration is no pass"
     assert without_rights["checked"] > 10, "what is asked on the wire is checked all the same"
+
+
+def reasons(report: Any) -> set[str]:
+    return {each["why"] for each in report["could_not_check"]}

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from wizard.audit import evidence, runner
 from wizard.audit.catalogue import CHECKS, check_of
+from wizard.audit.partial_scan import partial_scan
 from wizard.audit.report import (
     SEVERITIES,
     AuditFinding,
@@ -24,7 +25,7 @@ from wizard.audit.report import (
     Severity,
 )
 from wizard.audit.score import score
-from wizard.engine import Engine
+from wizard.engine import Engine, Scan
 from wizard.engine.outcome import silent
 from wizard.engine.parallel import run_parallel
 from wizard.errors import HostError, NeededError
@@ -75,9 +76,9 @@ def run(
         try:
             scan = machine.scan(reachable, emit=emit)
         except HostError as error:
-            # A file that may not be read ends a scan; what is seen from outside can still be told.
-            missed.append(NotChecked(host="", why=redact(plain(str(error)))))
-            scan = evidence.scan_from_outside(machine, reachable, str(error), emit)
+            # A file that may not be read ends a scan; what the others say can still be told.
+            scan = partial_scan(machine, reachable, emit)
+            missed += _unreadable(scan) or [NotChecked(host="", why=redact(plain(str(error))))]
         seen = evidence.gather(machine, scan)
     except HostError as error:
         missed += [NotChecked(host=host.name, why=redact(plain(str(error)))) for host in reachable.hosts]
@@ -91,6 +92,15 @@ def run(
         if each.id == "not-found"
     ]
     return _report(wanted, runner.cases(CHECKS, seen), [each.key for each in seen.servers], missed)
+
+
+def _unreadable(scan: Scan) -> list[NotChecked]:
+    """The files that no check can look at."""
+    return [
+        NotChecked(host=name, why=redact(plain(f"{path}: {why.problem}")))
+        for name, host in scan.facts.hosts.items()
+        for path, why in host.unreadable.items()
+    ]
 
 
 def _unreachable(machine: Engine, stack: Stack) -> dict[str, str]:

@@ -21,21 +21,14 @@ from wizard.config_files import prometheus as scrape
 from wizard.config_files import web_config
 from wizard.config_files.yaml_edit import fields
 from wizard.engine import Engine, Exposure, Scan
-from wizard.engine import scan as scanner
 from wizard.engine.exposure import exposure
 from wizard.engine.parallel import run_parallel
 from wizard.errors import ConfigError
 from wizard.model import (
     WORKSPACE,
     Attempt,
-    Event,
-    Examined,
-    Facts,
-    HostFacts,
-    HostSpec,
     Probe,
     Service,
-    Stack,
 )
 from wizard.planner import grafana, identity
 from wizard.planner import paths as layout
@@ -104,28 +97,6 @@ def gather(machine: Engine, found: Scan) -> Evidence:
     )
 
 
-def scan_from_outside(machine: Engine, stack: Stack, why: str, emit: Callable[[Event], None]) -> Scan:
-    """A scan that reads no configuration, where one of them may not be read: services and what they answer.
-
-    Args:
-        why: what kept the usual scan from its end.
-
-    Raises:
-        HostError: not even the services can be listed.
-    """
-    with machine.connections(stack.hosts) as hosts:
-
-        def facts_of(spec: HostSpec) -> HostFacts:
-            wanted = tuple(each.name for each in stack.components if each.host == spec.name)
-            services = hosts.services(spec.name, wanted)
-            unread = {each.config_file: Examined(problem=why) for each in services if each.config_file}
-            return HostFacts(spec=spec, names=hosts.names(spec.name), services=services, unreadable=unread)
-
-        known = run_parallel(facts_of, stack.hosts)
-    facts = Facts(hosts={each.spec.name: each for each in known}, workspace=str(machine.workspace.root))
-    return scanner.scan(stack, facts, machine.dial, emit)
-
-
 # -- who asks ------------------------------------------------------------------------------------------------
 
 
@@ -136,7 +107,7 @@ def _client(client: Client, host: HostView) -> ClientView:
     except ConfigError as error:
         return ClientView(client=client, host=host, problem=str(error))
     path = client.service.config_file
-    problem = "" if texts else host.unread.get(path, f"{path} is not there")
+    problem = "" if texts else host.why_unread(path)
     return ClientView(
         client=client,
         host=host,
@@ -233,7 +204,7 @@ def _web(service: Service, host: HostView) -> tuple[web_config.WebConfig | None,
         return None, ""
     state = host.read(path)
     if state is None:
-        return None, host.unread.get(path, f"{path} is not there")
+        return None, host.why_unread(path)
     try:
         return web_config.parse(state.content), ""
     except ConfigError as error:

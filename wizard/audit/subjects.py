@@ -129,6 +129,11 @@ class HostView:
         """The file as it was read; None where it is not there, or could not be read."""
         return self.files.get(path)
 
+    def why_unread(self, path: str) -> str:
+        """Why a file could not be read, with its path."""
+        why = self.unread.get(path, "")
+        return f"{path}: {why}" if why else f"{path} is not there"
+
     def readable_by_others(self, path: str) -> PathInfo | None:
         """The file at a path if users that are neither its owner nor in its group can read it."""
         info = self.infos.get(path)
