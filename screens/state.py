@@ -152,6 +152,8 @@ class Notices:
     """Whether the practice stack runs."""
     runs: tuple[tuple[str, int, int], ...] = ()
     """Name, time and size of each journal: it differs when a run was made or undone, by whichever process."""
+    labs: tuple[int, int] = (0, 0)
+    """How many labs were finished on the practice stack, and how many there are; zeros before the first one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,11 +22,25 @@ def read(engine: Engine, known: Notices) -> Notices:
     workspace = engine.workspace
     stack = practice.status(workspace.root)
     running = stack is not None and any(host.active for host in stack.hosts)
+    labs = _finished_labs(engine)
     if workspace.busy():
-        return replace(known, practice=running)
+        return replace(known, practice=running, labs=labs)
     runs = _journals(workspace.runs)
     interrupted = known.interrupted if runs == known.runs else engine.cut_off()
-    return Notices(interrupted=interrupted, practice=running, runs=runs)
+    return Notices(interrupted=interrupted, practice=running, runs=runs, labs=labs)
+
+
+def _finished_labs(engine: Engine) -> tuple[int, int]:
+    """How many labs were finished, and how many there are; zeros, without reading the labs, where none was."""
+    from wizard.labs import finished
+
+    ended = finished.load(engine.workspace.labs)
+    if not ended:
+        return (0, 0)
+    from wizard.labs import labs
+
+    known = [lab.id for lab in labs(engine.workspace.packs)]
+    return (sum(name in ended for name in known), len(known))
 
 
 def _journals(folder: Path) -> tuple[tuple[str, int, int], ...]:

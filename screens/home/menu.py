@@ -111,8 +111,13 @@ def _expires_soon(row: Exposure) -> bool:
     return expiry_colour(row.valid_until - time.time(), row.valid_until - row.valid_from) != "$success"
 
 
-def options(session: Session, *, roomy: bool) -> list[Option]:
-    """The menu. `roomy`: two lines for each entry and a heading for each group; else a line, the group beside it."""
+def options(session: Session, *, roomy: bool, labs: tuple[int, int] = (0, 0)) -> list[Option]:
+    """The menu.
+
+    Args:
+        roomy: two lines for each entry and a heading for each group; else a line, the group beside it.
+        labs: how many labs were finished, and how many there are.
+    """
     found: list[Option] = []
     first, before = recommendation(session), ""
     for name in entries(session):
@@ -130,16 +135,27 @@ def options(session: Session, *, roomy: bool) -> list[Option]:
             first if name == first.entry else None,
             "" if group == before else group,
             roomy=roomy,
+            labs=labs,
         )
         found.append(Option(shown, id=name))
         before = group
     return found
 
 
-def _entry(name: str, session: Session, first: Recommendation | None, group: str, *, roomy: bool) -> Content:
+def _entry(
+    name: str,
+    session: Session,
+    first: Recommendation | None,
+    group: str,
+    *,
+    roomy: bool,
+    labs: tuple[int, int],
+) -> Content:
     key, title, words = {**MENU, **PRACTISING}[name] if session.place == "practice" else MENU[name]
     if name == "secure" and session.place in ("file", "hosts"):
         title = "Secure these hosts"
+    if name == "lab" and labs[0]:
+        words = f"{labs[0]} of {labs[1]} labs finished"
     colour = "$quiet"
     if first is not None and first.reason:
         words, colour = first.reason if roomy else first.short, first.colour

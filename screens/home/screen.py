@@ -26,7 +26,7 @@ from screens.widgets.panel import Panel
 if TYPE_CHECKING:
     from textual.geometry import Size
 
-    from screens.state import Session
+    from screens.state import Notices, Session
     from wizard.engine import Exposure
 
 WIDE = 110
@@ -104,6 +104,11 @@ and a blackbox_exporter."""
             with Panel(title="What to do next", id="next"):
                 yield OptionList(id="menu", markup=False)
 
+    def show_notices(self, notices: Notices) -> None:
+        """How many labs were finished stands in the menu."""
+        if self._drawn is not None:
+            self._fill_menu(self.firescreen.session)
+
     def show_session(self, session: Session) -> None:
         """Fills in what is known by now."""
         self._exposures = session.scan.exposures if session.scan else ()
@@ -168,14 +173,15 @@ and a blackbox_exporter."""
     def _fill_menu(self, session: Session) -> None:
         roomy = self.app.size.width >= WIDE and self.app.size.height >= ROOMY
         ids = entries(session)
-        drawn = (ids, recommendation(session), roomy, session.place)
+        labs = self.firescreen.notices.labs
+        drawn = (ids, recommendation(session), roomy, session.place, labs)
         if drawn == self._drawn:
             return
         menu = self.query_one("#menu", OptionList)
         moved = self._menu != ids
         before = menu.highlighted_option.id if menu.highlighted_option and not moved else ids[0]
         self._drawn, self._menu = drawn, ids
-        listed = options(session, roomy=roomy)
+        listed = options(session, roomy=roomy, labs=labs)
         menu.set_options(listed)
         there = any(option.id == before for option in listed)
         menu.highlighted = menu.get_option_index(before if before and there else ids[0])

@@ -8,7 +8,7 @@ HELP = """\
 Left: the steps. Right: what the step is about, and the commands to type in another terminal on this machine. This \
 screen notices when the step is done; 'k' checks at once and says what is missing.
 
-'h' gives a hint; each further hint says more. 'd' does the step for you. 'z' restarts the lab from the beginning. 'c' \
+'h' gives a hint; each further hint says more. 'd' does the step for you. 'j' does the steps before it. 'z' restarts the lab from the beginning. 'c' \
 copies the commands. 'o' writes a report at any time, to keep or to hand in: what was done, when, with how many hints, \
 and your own answers ('w', at the end).
 
@@ -24,6 +24,7 @@ BINDINGS: list[BindingType] = [
     Binding("n", "next", "Next"),
     Binding("w", "respond", "Your answers", tooltip="Answer the questions at the end, for your report"),
     Binding("o", "report", "Report", show=False, tooltip="Write a report to hand in, and show its path"),
+    Binding("j", "jump", "Jump here", show=False, tooltip="Let Firescreen do the steps before this one"),
     Binding("z", "reset", "Restart", show=False, tooltip="Restart the lab from the beginning"),
     Binding("pagedown,space", "scroll_text(1)", "More", key_display="pgdn", priority=True),
     Binding("pageup", "scroll_text(-1)", "Scroll up", show=False, priority=True),

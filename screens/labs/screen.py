@@ -14,6 +14,7 @@ from textual.content import Content
 from textual.widgets import Markdown, OptionList, Static
 from textual.widgets.option_list import Option
 
+from screens.labs.answers import offer_report, take_answers
 from screens.labs.class_page import ClassBar, ClassPage
 from screens.labs.keys import BINDINGS, HELP
 from screens.labs.step_text import (
@@ -73,6 +74,7 @@ class LabPage(ClassPage):
         self._done: frozenset[str] = session.done
         self._helping = False
         self._breaking = False
+        self._jumping = False
         self._answers = False
         self._begun = self._placed()
 
@@ -274,6 +276,14 @@ class LabPage(ClassPage):
 
         self._helping = self.firescreen.runs.start(begin("apply"), work)
 
+    def action_jump(self) -> None:
+        """Lets the engine do the steps before the selected one."""
+        step, session = self.step, self._session
+        if step is not None:
+            self._jumping = self._helping = self.firescreen.runs.start(
+                begin("apply"), lambda emit, cancel: session.jump(step.id, emit, cancel)
+            )
+
     def show_run(self, state: RunState) -> None:
         """Shows the log of a step that the engine does; then checks the step."""
         if not self._helping:
@@ -283,6 +293,7 @@ class LabPage(ClassPage):
             self._say(Content.assemble(("▸ ", "bold $primary"), safe(last, 300)))
             return
         self._helping, breaking, self._breaking = False, self._breaking, False
+        jumped, self._jumping = self._jumping, False
         self._lab = self._session.lab
         if state.error is not None:
             self._say(describe_error(state.error))
@@ -294,6 +305,11 @@ class LabPage(ClassPage):
             self._draw_steps()
             self._draw()
             self._say(Content.assemble(("● ", "bold $error"), "The fault is in place. Find it."))
+        elif jumped:
+            self._done = self._session.done
+            self._draw_steps()
+            self._draw()
+            self._say(Content.assemble(("✓ ", "bold $success"), "The steps before this one are done."))
         elif self.step is not None:
             self._begun = self._placed()
             self._check(self.step, aloud=True, patience=PATIENCE)
@@ -350,31 +366,15 @@ class LabPage(ClassPage):
 
     def action_respond(self) -> None:
         """Takes the student's own answers."""
-        from screens.dialogs.answers import AnswersDialog
-
-        session = self._session
-
-        def keep(texts: tuple[str, ...]) -> None:
-            for number, text in enumerate(texts):
-                session.respond(number, text)
-
-        def answered(texts: tuple[str, ...] | None) -> None:
-            if texts is not None:
-                kept = Content.assemble(("✓ ", "bold $success"), "Saved. 'o' writes your report.")
-                self.firescreen.ask(lambda: keep(texts), lambda _: self._say(kept))
-
-        asked = tuple(question.ask for question in self._lab.questions)
-        self.app.push_screen(AnswersDialog(asked, session.answers), answered)
+        take_answers(self.firescreen, self._session, self._say)
 
     def action_report(self) -> None:
         """Writes the report and says where it is; in a browser, gives it to the browser."""
 
         def written(path: Path) -> None:
-            if not self.is_open:
-                return
-            self._say(report_text(path))
-            if self.app.is_web:
-                self.app.deliver_text(path.with_suffix(".html"))
+            if self.is_open:
+                self._say(report_text(path))
+                offer_report(self.app, path)
 
         self.firescreen.ask(self._session.report, written)
 

@@ -121,10 +121,13 @@ def is_offered(action: str, lab: Lab, step: LabStep | None, *, begun: Set[str], 
     """
     if action in ("answers", "respond"):
         return step is None and bool(lab.questions) and all(each.id in done for each in lab.steps)
-    if action not in ("begin", "check", "hint", "solve"):
+    if action not in ("begin", "check", "hint", "solve", "jump"):
         return True
     if step is None:
         return False
+    if action == "jump":
+        before = lab.steps[: lab.steps.index(step)]
+        return not step.fault and any(each.id not in done for each in before)
     if action == "begin":
         return bool(step.fault) and (step.id not in begun or step.id in done)
     if action == "hint":

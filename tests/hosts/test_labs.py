@@ -7,6 +7,7 @@ for the student; a reset puts back every file below /etc of both hosts.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from wizard.errors import InputError
 from wizard.labs import LabSession, classroom
 from wizard.labs.classroom import Classroom
 from wizard.labs.environment import LabInProgressError
+from wizard.labs.rehearsal import rehearse
+from wizard.model import HostSpec
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
@@ -208,3 +211,36 @@ def test_a_prometheus_that_only_its_own_host_reaches_is_asked_through_it(
         assert all_back(site, before)
     finally:
         listen(site["prometheus"], "prometheus", "0.0.0.0:9090")
+
+
+@pytest.mark.parametrize("site", ["bookworm"], indirect=True)
+def test_a_rehearsal_says_which_host_is_not_ready_and_restores_all(
+    site: dict[str, Machine],
+    engine: Engine,
+    before: dict[str, dict[str, tuple[str, int]]],
+    tmp_path: Path,
+) -> None:
+    where = room(site, tmp_path)
+    found = list(rehearse(engine, where, ("node-tls", "node-password"), lambda _: None))
+    assert [(each.lab, each.ok, each.why) for each in found] == [
+        ("node-tls", True, ""),
+        ("node-password", True, ""),
+    ]
+    assert all_back(site, before)
+    # A host whose exporter cannot start again.
+    program = "/usr/bin/prometheus-node-exporter"
+    site["srv1"].check(["mv", program, f"{program}.away"])
+    try:
+        bad, unrestored = rehearse(engine, where, ("node-tls",), lambda _: None)
+    finally:
+        site["srv1"].check(["mv", f"{program}.away", program])
+        site["srv1"].check(["systemctl", "restart", "prometheus-node-exporter"])
+    assert not bad.ok and (bad.lab, bad.host) == ("node-tls", "srv1") and "No such file" in bad.why
+    assert not unrestored.ok and "does not stay up" in unrestored.why, (
+        "its service could not be started again"
+    )
+    assert all_back(site, before)
+    # A host that does not answer at all is named before any lab is begun.
+    gone = replace(where, hosts=(*where.hosts, HostSpec(name="srv9", connect="ssh", address="192.0.2.254")))
+    found = list(rehearse(engine, gone, (), lambda _: None))
+    assert [(each.host, each.lab, each.ok) for each in found] == [("srv9", "", False)]

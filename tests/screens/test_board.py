@@ -16,7 +16,8 @@ from screens.labs.screen import LabPage
 from screens.routes import Route
 from tests.screens.helpers import QuietEngine, drawn, engine, until
 from tests.screens.test_lab import Shown
-from wizard.labs import LabSession, find, labs, state
+from wizard.engine import Outcome
+from wizard.labs import LabSession, find, finished, labs, state
 from wizard.labs.board import member
 from wizard.labs.board.board import Board
 from wizard.labs.board.class_news import News
@@ -134,3 +135,36 @@ async def test_outside_of_a_class_nothing_of_it_is_shown(tmp_path: Path) -> None
         await until(pilot, "About this lab")
         assert not app.screen.query_one(ClassBar).display
         assert app.screen.check_action("signal", ("help",)) is False
+
+
+async def test_home_says_how_many_labs_are_finished(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "student").ensure()
+    finished.mark(workspace.labs, "look", seconds=60.0)
+    app = make_app(build=engine(_at(workspace)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, f"1 of {len(labs())} labs finished")
+
+
+async def test_the_steps_before_one_are_done_by_a_key(tmp_path: Path) -> None:
+    shown = Shown(find("node-tls"))
+    asked: list[str] = []
+
+    def jump(step_id: str, *_: object) -> Outcome:
+        asked.append(step_id)
+        shown.done = frozenset(step.id for step in shown.lab.steps[:2])
+        return Outcome(run="", state="applied")
+
+    shown.jump = jump  # type: ignore[attr-defined]
+    app = make_app(build=engine(_at(Workspace(tmp_path / "student").ensure())))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "What to do next")
+        app.push_screen(LabPage(cast("LabSession", shown)))
+        await until(pilot, "About this lab")
+        await pilot.press("down")
+        assert app.screen.check_action("jump", ()) is False, "nothing stands before the first step"
+        await pilot.press("down", "down")
+        await until(pilot, "Step 3 of 4")
+        await pilot.press("j")
+        text = await until(pilot, "The steps before this one are done")
+        assert "2 of 4 done" in text
+        assert asked == [shown.lab.steps[2].id]

@@ -30,6 +30,7 @@ from wizard.cli import (
     output,
     packs,
     plain_mode,
+    rehearsal,
     renewal,
     runs,
     serve,
@@ -180,6 +181,7 @@ for command in (
     board.join,
     board.leave,
     board.signal,
+    rehearsal.rehearse,
 ):
     labs.lab.add_command(command)
 

@@ -65,8 +65,9 @@ def list_labs(workspace: Workspace) -> None:
 @on_hosts
 @lab_and_step
 @click.option("--anew", is_flag=True, help="Discard another lab that is in progress")
+@click.option("--jump", is_flag=True, help="Let Firescreen do the steps before STEP")
 @click.pass_obj
-def start(workspace: Workspace, named: tuple[str, ...], anew: bool) -> None:
+def start(workspace: Workspace, named: tuple[str, ...], anew: bool, jump: bool) -> None:
     """Start or continue a lab, and show its current step, or STEP.
 
     Brings the practice stack to the beginning of the lab. A step of the lab 'faults' places its fault.
@@ -76,9 +77,14 @@ def start(workspace: Workspace, named: tuple[str, ...], anew: bool) -> None:
       firescreen lab start
       firescreen lab start node-tls
       firescreen lab start faults fault-3
+      firescreen lab start node-tls 3 --jump
     """
     with output.explained():
         session, current = open_step(workspace, named, tools=True, anew=anew)
+        if jump and current is not None:
+            outcome = session.jump(current.id, output.progress())
+            if outcome.error is not None:
+                raise outcome.error
         click.secho(session.lab.title, bold=True)
         if current is None:
             show_end(session)

@@ -99,6 +99,16 @@ def load(path: Path, campus: int = 0) -> Classroom:
     return _classroom(path, first, campus)
 
 
+def campuses(path: Path) -> tuple[int, ...]:
+    """The numbers of a classroom file; (0,) where it has none.
+
+    Raises:
+        ClassroomError: the file cannot be read.
+    """
+    wanted = _campuses(_read(_filled(yamlfile.text_of(path, _FORMAT), 1), str(path)))
+    return (0,) if wanted is None else tuple(wanted)
+
+
 class CampusError(ClassroomError):
     """The student's number is not known, or is none of this classroom's."""
 

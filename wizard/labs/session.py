@@ -24,9 +24,9 @@ from wizard.labs.content import Lab, LabStep
 from wizard.labs.environment import PATIENCE, Emit, LabEnvironment, LabInProgressError, Say, inner_events
 from wizard.labs.practice_environment import PracticeEnvironment
 from wizard.labs.real_hosts import RealHosts
-from wizard.model import Event, Plan, PlannedStep, Role, RunService, Stack, StepKind
+from wizard.labs.step_plan import with_restarts
+from wizard.model import Event, Stack
 from wizard.redact import redact
-from wizard.service_managers.registry import manager_of
 
 
 def environment_for(engine: Engine, classroom: Classroom | None) -> LabEnvironment:
@@ -266,6 +266,21 @@ class LabSession:
                 self.check(step.id, patience=PATIENCE)
         raise AssertionError(step_id)
 
+    def jump(self, step_id: str, emit: Emit = silent, cancel: threading.Event | None = None) -> Outcome:
+        """Does the steps before a step, so that it can be begun. Failures on hosts are in the outcome.
+
+        Raises:
+            FirescreenError: see `solve`.
+        """
+        wanted = self.lab.step(step_id)
+        before = self.lab.steps[: self.lab.steps.index(wanted)]
+        if wanted.fault or not before or {step.id for step in before} <= self.done:
+            return Outcome(run="", state="nothing")
+        outcome = self.solve(before[-1].id, emit, cancel)
+        if outcome.ok:
+            self.check(before[-1].id, patience=PATIENCE)
+        return outcome
+
     def _solve(self, step: LabStep, emit: Emit, cancel: threading.Event | None) -> Outcome:
         if step.missing:
             return Outcome(run="", state="nothing", summary=(step.missing,))
@@ -287,7 +302,7 @@ class LabSession:
         whole = self._engine.plan(self._environment.stack(self._raw, step.solve.protect))
         plan = whole.only(step.solve.steps)
         if not self.check(step.id).ok:
-            plan = _with_turns(plan, step.solve.steps)
+            plan = with_restarts(plan, step.solve.steps)
         return self._engine.apply(plan, emit, cancel)
 
     def _by_typing(self, step: LabStep, emit: Emit) -> Outcome:
@@ -355,45 +370,3 @@ class LabSession:
     def _keep(self, new: state.LabState) -> None:
         self._state = new
         state.save(self._path, new)
-
-
-def _with_turns(plan: Plan, wanted: tuple[str, ...]) -> Plan:
-    """The plan with the restarts and reloads that the step names, where the engine plans none.
-
-    The engine plans nothing for a file that is right already, even if the program has not read it yet.
-    """
-    steps = list(plan.steps)
-    for name in wanted:
-        kind, _, place = name.partition(":")
-        if kind not in ("switch", "reload") or any(step.id == name for step in steps):
-            continue
-        host, _, component = place.partition("/")
-        known = plan.facts.hosts.get(host)
-        service = known.service(component or "prometheus") if known else None
-        if service is None:
-            continue
-        action = "restart" if kind == "switch" else "reload"
-        steps.append(
-            PlannedStep(
-                id=name,
-                kind=StepKind(kind),
-                role=Role.SERVER if kind == StepKind.RESTART else Role.CLIENT,
-                component=service.component,
-                instance=service.instance,
-                title=f"{action.capitalize()} {service.unit}",
-                host=host,
-                why="It has to read its changed files.",
-                changes=(
-                    RunService(
-                        host=host,
-                        service=service,
-                        action="restart" if kind == "switch" else "reload",
-                        why="This applies the changed files.",
-                        by_hand=manager_of(service).manual_commands(
-                            service, action, workspace=plan.facts.workspace_option
-                        ),
-                    ),
-                ),
-            )
-        )
-    return replace(plan, steps=tuple(steps))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from typing import Any
 
+import jsonschema
 import pytest
 
+from wizard import assets
 from wizard.labs.board import class_table
 from wizard.labs.board.class_view import AWAY, STUCK_TIME, Student, view
 from wizard.labs.board.progress import LabProgress, Progress, StepProgress
@@ -127,3 +130,11 @@ def test_the_table_has_a_line_a_step_and_no_formula() -> None:
     assert rows[1][1] == "'=1+1"
     assert rows[2][-1].startswith("'=cmd")
     assert all(not cell.startswith(("=", "+", "@")) for row in rows for cell in row)
+
+
+def test_the_document_is_that_of_the_schema() -> None:
+    schema = json.loads(assets.path("board.schema.json").read_text(encoding="utf-8"))
+    students = [_student(1, _lab("done", "begun", checks=2)), _student(2), _student(3, shown=False)]
+    document = json.loads(json.dumps(class_table.as_json(view(students, now=NOW))))
+    jsonschema.validate(document, schema)
+    assert document["students"][0]["labs"][0]["steps"][0]["seconds"] == 10.0

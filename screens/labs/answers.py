@@ -1,0 +1,40 @@
+"""The end of a lab: takes the student's own answers, and gives the report to a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from screens.dialogs.answers import AnswersDialog
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from textual.app import App
+
+    from screens.interface import Wizard
+    from wizard.labs import LabSession
+
+
+def take_answers(app: Wizard, session: LabSession, say: Callable[[Content], None]) -> None:
+    """Asks for an answer to each question, and keeps them for the report."""
+
+    def keep(texts: tuple[str, ...]) -> None:
+        for number, text in enumerate(texts):
+            session.respond(number, text)
+
+    def answered(texts: tuple[str, ...] | None) -> None:
+        if texts is not None:
+            kept = Content.assemble(("✓ ", "bold $success"), "Saved. 'o' writes your report.")
+            app.ask(lambda: keep(texts), lambda _: say(kept))
+
+    asked = tuple(question.ask for question in session.lab.questions)
+    app.push_screen(AnswersDialog(asked, session.answers), answered)
+
+
+def offer_report(app: App[int], path: Path) -> None:
+    """Gives a report to the browser that shows the wizard; nothing on a terminal."""
+    if app.is_web:
+        app.deliver_text(path.with_suffix(".html"))
