@@ -1,9 +1,9 @@
 """A machine over SSH: its files and programs as the login, or as root by way of sudo there.
 
-Promises: one connection and one open shell a host, asked in one round trip for each operation, from any thread;
-keys, certificates and what is large travel by SFTP into a private folder (other contents, and where there is no
-SFTP, on the shell's standard input); each takes its place in one atomic step; what is lost in the middle is a
-HostError, and the next operation connects anew.
+Promises: one connection and one open shell a host, asked in one round trip for each operation, from any thread; private
+keys and what is large travel by SFTP into a private folder (other contents, and where there is no SFTP, on the shell's
+standard input); each takes its place in one atomic step; what is lost in the middle is a HostError, and the next
+operation connects anew.
 """
 
 from __future__ import annotations
@@ -302,8 +302,8 @@ class SshConnection(RemoteShellConnection):
 
         with self._lock:
             shell = self.ready()
-            # What is small comes with the request; keys and certificates go their own way all the same.
-            alone = len(state.content) > _SMALL or b"-----BEGIN" in state.content
+            # What is small comes with the request; private keys go their own way all the same.
+            alone = len(state.content) > _SMALL or b"PRIVATE KEY-----" in state.content
             uploaded = self._upload(shell, state.content) if alone else ""
             # Asked of this very shell: a connection that was lost meanwhile is not made anew halfway.
             inside = not alone and b"\0" not in state.content
