@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -185,3 +186,19 @@ def test_a_renewal_that_is_killed_is_ended_well_by_the_next_one(practice: Practi
         verified = run(workspace, "verify", "practice", "--json")
         assert verified.returncode == 0, verified.stderr
         assert renewed(workspace)["renewed"] == []
+
+
+def test_passwords_are_replaced_by_age_if_asked(practice: PracticeStack) -> None:
+    workspace = Path(practice.folder).parent
+    assert run(workspace, "apply", "practice", "--yes").returncode == 0
+    secret = workspace / "users" / "prometheus.password"
+    first = secret.read_bytes()
+    then = time.time() - 100 * 86400
+    os.utime(secret, (then, then))
+    assert renewed(workspace)["passwords"] == [] and secret.read_bytes() == first, "nobody has asked"
+    assert renewed(workspace, "--passwords", "200")["passwords"] == [] and secret.read_bytes() == first
+    found = renewed(workspace, "--passwords", "90")
+    assert found["ok"] and found["passwords"] == ["prometheus"] and found["renewed"] == [], found
+    assert secret.read_bytes() != first
+    assert renewed(workspace, "--passwords", "90")["run"] == "", "it is new now"
+    assert run(workspace, "verify", "practice", "--json").returncode == 0

@@ -51,6 +51,8 @@ class _Wanted:
     yes: bool
     as_json: bool
     passphrase_file: Path | None
+    password_days: int = 0
+    """Passwords older than that are replaced as well; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class _Result:
     known: tuple[Lifetime, ...]
     facts: Facts
     now: float
+    passwords: tuple[str, ...] = ()
+    """The users whose password was replaced."""
 
 
 @click.command()
@@ -71,12 +75,25 @@ class _Result:
     is_flag=True,
     help="Only what has a third of its life left (half, where that is under ten days); the CA too",
 )
+@click.option(
+    "--passwords",
+    "password_days",
+    type=click.IntRange(min=1),
+    metavar="DAYS",
+    help="Also replace all generated passwords, if one of them is older than that",
+)
 @yes
 @as_json
 @passphrase_file
 @click.pass_obj
 def renew(
-    workspace: Workspace, stack: str, due: bool, yes: bool, as_json: bool, passphrase_file: Path | None
+    workspace: Workspace,
+    stack: str,
+    due: bool,
+    password_days: int | None,
+    yes: bool,
+    as_json: bool,
+    passphrase_file: Path | None,
 ) -> None:
     """Renew certificates, and verify the result.
 
@@ -88,9 +105,10 @@ def renew(
     Examples:
       firescreen renew stack.yaml --due
       firescreen renew stack.yaml --due --yes --passphrase-file ca.passphrase
+      firescreen renew stack.yaml --due --passwords 365
     """
     with output.explained():
-        asked = _Wanted(stack_of(stack, workspace), due, yes, as_json, passphrase_file)
+        asked = _Wanted(stack_of(stack, workspace), due, yes, as_json, passphrase_file, password_days or 0)
         machine = engine(workspace, asked.stack.hosts)
         try:
             result = _renewed(machine, asked)
@@ -102,7 +120,7 @@ def renew(
     _remember(workspace, asked.stack, reason)
     if as_json:
         output.data(_shown(result))
-    if result.renewed:
+    if result.renewed or result.passwords:
         end(outcome)
     if outcome.error is not None:
         output.complain(outcome.error)
@@ -176,16 +194,17 @@ def _attempt(machine: Engine, asked: _Wanted) -> _Result:
         if asked.only_due
         else tuple(each for each in known if each.renew not in ("", "ca"))
     )
-    if not wanted:
+    old = lifetimes.old_passwords(asked.stack, machine.workspace, now=now, days=asked.password_days)
+    if not wanted and not old:
         return _Result(_nothing(facts), (), known, facts, now)
-    plan = _planned(machine, asked, facts, wanted, now)
+    plan = _planned(machine, asked, facts, wanted, now, passwords=bool(old))
     if not asked.yes:
         if not asked.as_json:
             show_plan(plan)
         agreed(f"Apply {extent_of(plan)}?", todo="Add --yes to renew them", as_json=asked.as_json)
     refuse_without_hands(plan)
     outcome = machine.apply(plan, *listening())
-    return _Result(outcome, wanted, known, facts, now)
+    return _Result(outcome, wanted, known, facts, now, old)
 
 
 def _nothing(facts: Facts) -> Outcome:
@@ -201,8 +220,10 @@ def _nothing(facts: Facts) -> Outcome:
     return Outcome(run="", state="nothing", error=error)
 
 
-def _planned(machine: Engine, asked: _Wanted, facts: Facts, wanted: Sequence[Lifetime], now: float) -> Plan:
-    """The plan that replaces these certificates, and nothing else.
+def _planned(
+    machine: Engine, asked: _Wanted, facts: Facts, wanted: Sequence[Lifetime], now: float, *, passwords: bool
+) -> Plan:
+    """The plan that replaces these certificates, with `passwords` also these, and nothing else.
 
     Raises:
         InputError: the stack has other changes pending, or a passphrase is missing.
@@ -210,7 +231,7 @@ def _planned(machine: Engine, asked: _Wanted, facts: Facts, wanted: Sequence[Lif
     from wizard.model import Answers
     from wizard.upkeep import renewal
 
-    names = renewal.names(wanted)
+    names = renewal.names(wanted) | (frozenset({"passwords"}) if passwords else frozenset())
     passphrase = _passphrase(asked.passphrase_file)
     try:
         now_planned = machine.plan(asked.stack, Answers(passphrase=passphrase), facts=facts)
@@ -285,6 +306,7 @@ def _shown(result: _Result) -> dict[str, Any]:
     return {
         "version": 1,
         "renewed": [lifetimes.shown(each) for each in result.renewed],
+        "passwords": list(result.passwords),
         "watched": [lifetimes.shown(each) for each in watched],
         "next": lifetimes.shown(coming) if coming else None,
         "away": [{"host": host, "why": redact(why)} for host, why in result.facts.away.items()],

@@ -19,6 +19,7 @@ from wizard.planner import credentials, front_door_facts, paths
 from wizard.planner.client_facts import Client
 from wizard.planner.server_facts import Server
 from wizard.redact import plain
+from wizard.workspace import Workspace
 
 SHORT_LIFE = 10 * 86400.0
 """Seconds; a shorter life is renewed at half of it, a longer one at two thirds."""
@@ -78,6 +79,26 @@ def lifetimes(stack: Stack, facts: Facts) -> tuple[Lifetime, ...]:
 def due(known: Iterable[Lifetime], now: float) -> tuple[Lifetime, ...]:
     """Those that Firescreen is to renew now."""
     return tuple(each for each in known if each.renew and each.is_due(now))
+
+
+def old_passwords(stack: Stack, workspace: Workspace, *, now: float, days: int) -> tuple[str, ...]:
+    """The users whose passwords are replaced by age: all that Firescreen made, once one is older than `days`.
+
+    A password that a person has chosen is theirs to replace.
+
+    Args:
+        now: Unix time.
+        days: 0 for never.
+    """
+    if not days or not stack.asks_password:
+        return ()
+    made: dict[str, float] = {}
+    for user in stack.users:
+        path = workspace.users / f"{user.name}.password"
+        if user.password == "generate" and path.exists():
+            made[user.name] = path.stat().st_mtime
+    is_old = any(now - at > days * 86400 for at in made.values())
+    return tuple(made) if is_old else ()
 
 
 def next_due(known: Iterable[Lifetime], now: float) -> Lifetime | None:
