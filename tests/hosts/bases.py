@@ -108,8 +108,8 @@ def cache() -> Path:
 
 def base(suite: str) -> Path:
     """The root of that Debian suite, made if the cache has none (about a minute)."""
-    name = f"{suite}-{_short(' '.join((*PACKAGES, FURNISH)))}"
-    with _locked(name):
+    name = f"{suite}-{short(' '.join((*PACKAGES, FURNISH)))}"
+    with locked(name):
         root = cache() / name
         if not root.exists():
             work = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=cache()))
@@ -126,7 +126,7 @@ def archive(suite: str) -> Path:
     """The root of that suite as a tar archive, without what only people read; for instances of incus."""
     root = base(suite)
     place = cache() / f"{root.name}.tar"
-    with _locked(place.name):
+    with locked(place.name):
         if not place.exists():
             work = cache() / f".{place.name}.part"
             left_out = (
@@ -154,8 +154,8 @@ def application(root: Path) -> Path:
     """A layer with a virtual environment in `/opt/firescreen` for the Python of `root`."""
     version = next(path.name.removeprefix("python") for path in sorted((root / "usr/lib").glob("python3.*")))
     lock = PROJECT / "requirements.lock"
-    name = f"application-{version}-{_short(lock.read_text())}"
-    with _locked(name):
+    name = f"application-{version}-{short(lock.read_text())}"
+    with locked(name):
         layer = cache() / name
         if not layer.exists():
             work = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=cache()))
@@ -243,12 +243,12 @@ def _install(home: Path, version: str, lock: Path) -> None:
 
 
 @contextmanager
-def _locked(name: str) -> Iterator[None]:
+def locked(name: str) -> Iterator[None]:
     """One process at a time makes the same thing."""
     with (cache() / f".{name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:10]

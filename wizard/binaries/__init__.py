@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from wizard.binaries import apt, releases
@@ -16,10 +16,18 @@ from wizard.binaries.table import Program, Row, Table, load
 from wizard.binaries.versions import version_of
 from wizard.errors import ProgramsError
 
-__all__ = ["Program", "Table", "available", "find", "load", "version_of"]
+__all__ = ["Program", "Table", "available", "find", "find_all", "load", "version_of"]
 
 # Debian's exporters lie in /usr/bin; other packagings use folders that an ordinary user's PATH leaves out.
 _MORE_FOLDERS = ("/usr/local/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
+
+
+class _MissingError(ProgramsError):
+    """A program that can be neither found nor fetched, with what was tried."""
+
+    def __init__(self, what: str, *, todo: str, tried: Sequence[str]) -> None:
+        super().__init__(what, todo=todo)
+        self.tried = tried
 
 
 def find(
@@ -74,11 +82,40 @@ def find(
             tried.append("what was fetched does not hold it")
     else:
         tried.append("nothing was fetched, as asked")
-    raise ProgramsError(
+    raise _MissingError(
         f"{name} cannot be found or fetched: {'; '.join(tried)}",
+        tried=tried,
         todo=f"Install {' or '.join(row.names)}, or connect this machine to its package mirror, "
         "or put the program on PATH, then try again.",
     )
+
+
+def find_all(
+    names: Sequence[str], *, cache: Path, suite: str = "", progress: Callable[[str], None] | None = None
+) -> dict[str, Program]:
+    """Several programs by name, see `find`.
+
+    Raises:
+        ProgramsError: one of them can be neither found nor fetched; names all that are missing, and how to get them.
+    """
+    table = load()
+    found: dict[str, Program] = {}
+    for name in names:
+        try:
+            found[name] = find(name, cache=cache, suite=suite, table=table, progress=progress)
+        except _MissingError as error:
+            rows = [
+                row for row in map(table.row, names) if not _here(row, cache=cache, suite=suite, table=table)
+            ]
+            packages = dict.fromkeys(row.packages[0][0] for row in rows)
+            raise ProgramsError(
+                f"these programs are needed and not here: {', '.join(row.name for row in rows)}. "
+                f"{name} cannot be fetched: {'; '.join(error.tried[1:])}",
+                todo=f"Install them (Debian, Ubuntu: apt install {' '.join(packages)}), put them on PATH, or connect this "
+                "machine to its package mirror, then try again. Without a network, copy the folder "
+                f"{cache} from a machine of the same kind where `firescreen practice up` has run.",
+            ) from error
+    return found
 
 
 def available(name: str, cache: Path) -> Program | None:

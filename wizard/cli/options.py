@@ -245,7 +245,10 @@ def reached(machine: Engine, hosts: tuple[HostSpec, ...], asking: Asking | None 
                     "Use it on all hosts? (the other hosts get it after this one has accepted it)"
                 )
                 machine.access.give(kind, needed.host, given, everywhere=everywhere)
-    raise InputError("the hosts reject every answer", todo="Read the logs of sshd on the hosts")
+    raise InputError(
+        "no answer was accepted",
+        todo="Check the user and the password; the hosts' logs of sshd and sudo say more",
+    )
 
 
 def ask(words: str, file: Path | None, *, alone: bool = False, trimmed: bool = False) -> Secret:

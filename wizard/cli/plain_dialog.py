@@ -120,7 +120,7 @@ def ask(title: str, take: Callable[[str], None], *, explain: Explain = tuple, se
 
 
 def choose(title: str, choices: Sequence[tuple[str, str]], default: str, *, explain: Explain = tuple) -> str:
-    """Asks for one of numbered choices; Enter takes the default.
+    """Asks for one of numbered choices; its number or its own words choose it, and Enter takes the default.
 
     Args:
         title: the question.
@@ -128,15 +128,17 @@ def choose(title: str, choices: Sequence[tuple[str, str]], default: str, *, expl
         default: a value of these.
     """
     values = [value for value, _ in choices]
+    known = {words.casefold(): value for value, words in choices}
+    known |= {str(number): value for number, value in enumerate(values, start=1)}
     chosen = default
 
     def take(line: str) -> None:
         nonlocal chosen
-        if line and not (line.isdecimal() and 1 <= int(line) <= len(values)):
+        if line and line.casefold() not in known:
             raise InputError(
                 f"there is no choice '{plain(line, 60)}'", todo=f"Type a number from 1 to {len(values)}"
             )
-        chosen = values[int(line) - 1] if line else default
+        chosen = known[line.casefold()] if line else default
 
     say(title)
     for number, (value, words) in enumerate(choices, start=1):

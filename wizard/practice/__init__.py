@@ -101,10 +101,8 @@ def up(
         before = load(root)
         suite = suite or (before.suite if before else "")
         wanted = {*FIRST, *components, *(before.components if before else ())}
-        found = {
-            name: binaries.find(name, cache=cache, suite=suite, progress=say)
-            for name in (*(each for each in practice_components() if each in wanted), "promtool")
-        }
+        needed = (*(each for each in practice_components() if each in wanted), "promtool")
+        found = binaries.find_all(needed, cache=cache, suite=suite, progress=say)
         try:
             return _bring_up(root, before, suite=suite, found=found, hosts=hosts, say=say)
         except BaseException:

@@ -242,6 +242,14 @@ def test_nothing_to_be_had_says_what_was_tried(tmp_path: Path) -> None:
         binaries.find("bash", cache=tmp_path)
 
 
+@pytest.mark.usefixtures("no_apt")
+def test_all_programs_that_are_missing_are_named_with_their_packages(tmp_path: Path) -> None:
+    with pytest.raises(ProgramsError, match=r"needed and not here: htpasswd\.") as refused:
+        binaries.find_all(["htpasswd"], cache=tmp_path)
+    assert "apt install apache2-utils" in refused.value.todo
+    assert f"copy the folder {tmp_path}" in refused.value.todo
+
+
 def test_two_processes_at_once_and_one_that_was_killed(tmp_path: Path) -> None:
     """One fills, the others wait and find it; what a killed one left is cleared away."""
     folder = tmp_path / "programs"
