@@ -96,7 +96,7 @@ def test_every_arrow_points_down() -> None:
 DOCSTRING = '"""A room that has no place yet."""\n'
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def product_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the product, which each test leaves as it found it."""
     folder = tmp_path_factory.mktemp("product")

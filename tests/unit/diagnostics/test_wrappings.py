@@ -98,15 +98,18 @@ def _texts() -> Iterator[tuple[str, str]]:
                 yield line, found.id
 
 
-TEXTS = tuple(_texts())
+@pytest.fixture(scope="module")
+def texts() -> tuple[tuple[str, str], ...]:
+    """See `_texts`: made once, by the one process that runs these tests."""
+    return tuple(_texts())
 
 
 @pytest.mark.parametrize("number", range(len(WRAPPINGS)), ids=list(WRAPPINGS))
-def test_a_wrapping_changes_no_cause(number: int) -> None:
+def test_a_wrapping_changes_no_cause(number: int, texts: tuple[tuple[str, str], ...]) -> None:
     """Each wrapping gets another fifth of the texts."""
     wrap = tuple(WRAPPINGS.values())[number]
     different = {}
-    for line, alone in TEXTS[number % STRIPES :: STRIPES]:
+    for line, alone in texts[number % STRIPES :: STRIPES]:
         found = catalogue.diagnose(wrap(line))
         if found is None or found.id != alone:
             different[line] = (alone, found.id if found else None)
