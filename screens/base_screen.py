@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from screens.state import Notices, Session
 
 
+FOOTER_KEYS = 6
+"""Keys that the footer shows; the help lists all."""
 NOT_OURS = {"app.focus_next", "app.focus_previous", "screen.copy_text"}
 """Keys that every Textual program has; a screen's help is about the screen."""
 
@@ -82,7 +85,21 @@ class Page(Screen[None]):
         for key in ("left", "right", "question_mark", "f1", "escape"):
             if key in found:
                 found[key] = found.pop(key)
-        return found
+        shown = dict.fromkeys(each.binding.action for each in found.values() if each.binding.show)
+        last = [action for action in shown if action in ("help", "back")]
+        first = sorted((action for action in shown if action not in last), key=self.footer_rank)
+        kept = {*first[: FOOTER_KEYS - len(last)], *last}
+        return {
+            key: each
+            if each.binding.action in kept
+            else each._replace(binding=replace(each.binding, show=False))
+            for key, each in found.items()
+        }
+
+    def footer_rank(self, action: str) -> int:
+        """How soon the footer does without an action where there are too many: the highest first, then the last."""
+        del action
+        return 0
 
     @property
     def is_open(self) -> bool:

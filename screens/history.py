@@ -17,7 +17,7 @@ from screens.base_screen import Page
 from screens.dialogs.base import ConfirmDialog
 from screens.navigation.restoration import restore
 from screens.navigation.runs import ask_to_undo
-from screens.state_styles import RESULT, describe_error, diff, fit, hang, inline, safe
+from screens.state_styles import ENDED, describe_error, diff, fit, hang, inline, safe
 from screens.widgets.cards import Card, Cards
 from screens.widgets.panel import Panel
 from wizard.plurals import counted
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from screens.state import ErrorMessage, Notices
     from wizard.model import RunRecord
     from wizard.upkeep.comparison import Comparison
-
-# The journal has one state for a run that failed and one that was stopped.
-ENDED = {**RESULT, "rolled-back": ("↶", "rolled back", "$warning")}
 
 
 _VERIFIED = {
@@ -42,7 +39,7 @@ _VERIFIED = {
 _NONE = """\
 Every run will be listed here with what it changed and how its verification ended, and can be undone or reported.
 
-Go back with Esc and choose Secure, or Practise to try it on programs of its own."""
+Press s to secure what is found here. Esc goes back, where Practise tries it on programs of its own."""
 
 
 class HistoryPage(Page):
@@ -69,14 +66,16 @@ opens the plan that restores what was verified."""
     HistoryPage #text { height: auto; }
     HistoryPage.-wide #runs { display: none; }
     HistoryPage.-empty #panes { display: none; }
-    HistoryPage #none { height: auto; display: none; }
+    HistoryPage #none { height: 1fr; display: none; align: center middle; }
+    HistoryPage #none Static { width: 72; max-width: 100%; height: auto; }
     HistoryPage.-empty #none { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "secure", "Secure"),
         Binding("u", "undo", "Undo"),
         Binding("o", "report", "Report"),
         Binding("d", "drift", "Drift", tooltip="What differs from the last verified state"),
-        Binding("m", "adopt", "Meant so", tooltip="Take what is there now as the verified state"),
+        Binding("m", "adopt", "Adopt", tooltip="Take what is there now as the verified state"),
         Binding("r", "restore", "Restore", tooltip="Open the plan that restores what was verified"),
         Binding("w", "wide", "Wide", tooltip="Hide or show the list of runs"),
         Binding("pagedown", "scroll_text(1)", "Scroll down", show=False, priority=True),
@@ -158,6 +157,8 @@ opens the plan that restores what was verified."""
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offers only the keys that make sense for the selected run."""
         record = self.record if self.is_mounted and self.is_open else None
+        if action == "secure":
+            return self._read_at is not None and not self._records
         if action == "undo":
             return record is not None and record.state in ("proven", "applied", "changed", "partly")
         if action in ("report", "wide", "drift"):
@@ -165,6 +166,14 @@ opens the plan that restores what was verified."""
         if action in ("adopt", "restore"):
             return self._drift is not None and bool(self._drift.differences)
         return True
+
+    def footer_rank(self, action: str) -> int:
+        """Beside differences, what can be done about them comes first."""
+        return int(self._drift is not None and action in ("undo", "report", "wide"))
+
+    def action_secure(self) -> None:
+        """To the choices, where no run was made yet."""
+        self.firescreen.open_menu_entry("secure")
 
     def action_drift(self) -> None:
         """Compares the hosts with the state that was last verified; goes back to the run where that is shown."""

@@ -30,9 +30,15 @@ WIDE = 110
 BAR = 17
 """Cells of the days that are left and their bar."""
 _NONE = """\
-None yet. Securing a component creates a CA, certificates and a user, which are listed here.
+None yet. Securing a component creates them:
 
-Go back with Esc and choose Secure, or Practise to try it on programs of its own."""
+CA            signs the certificates; its key never leaves the workspace
+certificate   one for each server, valid for the names that its clients use
+user          its password in a file that Prometheus reads; servers keep a hash
+
+Here you see for how long each is valid, and renew it.
+
+Press s to secure what is found here. Esc goes back, where Practise tries it on programs of its own."""
 
 
 class InventoryPage(Page):
@@ -55,7 +61,8 @@ hash of a password; Prometheus reads the password from a file that only it can r
     InventoryPage #list { height: 1fr; padding: 0; scrollbar-gutter: stable; }
     InventoryPage #detail { height: 10; }
     InventoryPage #text { height: auto; }
-    InventoryPage #none { height: auto; display: none; }
+    InventoryPage #none { height: 1fr; display: none; align: center middle; }
+    InventoryPage #none Static { width: 80; max-width: 100%; height: auto; }
     InventoryPage.-empty #none { display: block; }
     InventoryPage.-empty #panes { display: none; }
     InventoryPage.-wide #panes { layout: horizontal; }
@@ -66,12 +73,14 @@ hash of a password; Prometheus reads the password from a file that only it can r
         Binding("n", "renew('certificates')", "Renew", tooltip="Replace every certificate"),
         Binding("p", "renew('passwords')", "New password", tooltip="Replace the password on all hosts"),
         Binding("a", "renew('ca')", "Rotate the CA", tooltip="A new CA and new certificates"),
+        Binding("s", "secure", "Secure"),
         Binding("r", "read", "Read again"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
         self._found: tuple[InventoryItem, ...] = ()
+        self._is_read = False
 
     def body(self) -> ComposeResult:
         """Numbers on top, the list, and the selected entry beside or below it."""
@@ -107,14 +116,20 @@ hash of a password; Prometheus reads the password from a file that only it can r
         """Opens the plan that replaces it."""
         renew(self.firescreen, what)
 
+    def action_secure(self) -> None:
+        """To the choices, where nothing was created yet."""
+        self.firescreen.open_menu_entry("secure")
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what exists can be replaced."""
+        if action == "secure":
+            return self._is_read and not self._found
         kinds = {one.kind for one in self._found}
         needed = {"certificates": "certificate", "passwords": "user", "ca": "authority"}
         return action != "renew" or needed[str(parameters[0])] in kinds
 
     def _have(self, found: tuple[InventoryItem, ...]) -> None:
-        self._found = found
+        self._found, self._is_read = found, True
         self.refresh_bindings()
         self._draw()
 

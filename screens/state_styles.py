@@ -46,6 +46,8 @@ RESULT = {
     "cut-off": ("✗", "interrupted", "$error"),
     "forgotten": ("–", "forgotten", "$warning"),
 }
+ENDED = {**RESULT, "rolled-back": ("↶", "rolled back", "$warning")}
+"""How a run ended by its journal, which has one state for a run that failed and one that was stopped."""
 HOST = {
     "waiting": ("·", "pending", "$quiet"),
     "working": ("▸", "running", "$primary"),

@@ -66,6 +66,7 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
     AuditPage.-wide #panes { layout: horizontal; }
     AuditPage.-wide #detail { width: 45%; height: 1fr; }
     AuditPage.-empty #panes { display: none; }
+    AuditPage.-empty #posture { height: 1fr; }
     """
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012 - as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [

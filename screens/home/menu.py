@@ -36,7 +36,7 @@ PRACTISING = {
     "secure": ("s", "Secure the practice stack", "choose, review, then apply"),
     "whole": ("w", "Practise with the whole stack", "three more components join"),
     "leave": ("b", "Back to this machine", "practice keeps running"),
-    "stop": ("e", "End practice", "stops it, removes its folders"),
+    "stop": ("e", "End practice", "removes its folders"),
 }
 GROUPS = {
     "Secure": ("secure", "trust", "hosts"),

@@ -17,6 +17,7 @@ from textual.widgets.option_list import Option
 from screens.base_screen import Page
 from screens.home.menu import entries, options, recommendation
 from screens.home.posture import posture, raised_by
+from screens.home.recent import LEAST, recent
 from screens.home.stack_rows import brief, columns, details, head, in_order, line, proxy_line
 from screens.routes import Route
 from screens.state_styles import EXPOSURE, place
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from screens.state import Notices, Session
     from wizard.engine import Exposure
+    from wizard.model import RunRecord
 
 WIDE = 110
 """Cells from which the menu stands beside the stack."""
@@ -88,6 +90,11 @@ and a blackbox_exporter."""
         self._exposures: tuple[Exposure, ...] = ()
         self._shown: tuple[Exposure, ...] = ()
         self._text = Static("", id="text", markup=False)
+        self._recent = Static("", markup=False)
+        self._runs: tuple[RunRecord, ...] | None = None
+        self._runs_at: object = None
+        self._lines = 15
+        """Of the details of the selected component, with their border."""
 
     def body(self) -> ComposeResult:
         """The posture on top; the stack, and beside or below it the menu."""
@@ -104,17 +111,48 @@ and a blackbox_exporter."""
             with Panel(title="What to do next", id="next"):
                 yield OptionList(id="menu", markup=False)
 
-    def show_notices(self, notices: Notices) -> None:
-        """How many labs were finished stands in the menu."""
-        if self._drawn is not None:
-            self._fill_menu(self.firescreen.session)
-
     def show_session(self, session: Session) -> None:
         """Fills in what is known by now."""
         self._exposures = session.scan.exposures if session.scan else ()
         stack = self.query_one("#stack", Panel)
         stack.set_title(_title(session))
         self._draw()
+
+    def show_notices(self, notices: Notices) -> None:
+        """Counts the labs that were finished, and reads the runs whenever one was made or undone, by whoever."""
+        if self._drawn is not None:
+            self._fill_menu(self.firescreen.session)
+        if notices.runs != self._runs_at:
+            self._runs_at = notices.runs
+            self.firescreen.ask(self.firescreen.client.history, self._have_runs)
+
+    def _have_runs(self, records: tuple[RunRecord, ...]) -> None:
+        self._runs = records
+        self._draw_recent()
+
+    def _draw_recent(self) -> None:
+        """The last runs below the details, where a large terminal has room for them."""
+        if not self.is_open or self._runs is None or self.firescreen.session.scan is None:
+            return
+        size = self.app.size
+        wide = size.width >= WIDE
+        used = min(len(self._shown) + 3, size.height // 2) + self._lines if self._shown else 8
+        room = size.height - 6 - used
+        shown = wide and room >= LEAST
+        if not self.query("#recent"):
+            if not shown:
+                return
+            self.query_one("#left").mount(Panel(self._recent, id="recent"))
+        panel = self.query_one("#recent", Panel)
+        panel.display = shown
+        for pane in self.query("#details"):
+            pane.styles.height = self._lines if shown else "1fr"
+        if not self._shown:
+            self.query_one("#stack").styles.height = "auto" if shown else "1fr"
+        title, subtitle, text = recent(self._runs, size.width - NEXT - 7, room - 2, levels=not self._shown)
+        panel.set_title(title)
+        panel.set_subtitle(subtitle)
+        self._recent.update(text)
 
     def on_resize(self) -> None:
         """The columns follow the width."""
@@ -129,6 +167,7 @@ and a blackbox_exporter."""
         self.query_one("#posture", Panel).set_subtitle(raised)
         self._fill_rows()
         self._fill_menu(session)
+        self._draw_recent()
 
     def _fill_rows(self) -> None:
         """Draws the components anew for the room that there is, the selected one stays so."""
@@ -202,9 +241,13 @@ and a blackbox_exporter."""
         if not self.query("#details"):  # the first frame does without
             from textual.containers import VerticalScroll
 
-            self.query_one("#left").mount(Panel(VerticalScroll(self._text, can_focus=False), id="details"))
+            pane = Panel(VerticalScroll(self._text, can_focus=False), id="details")
+            self.query_one("#left").mount(pane, after="#stack")
         self.query_one("#details", Panel).set_title(f"{row.key.partition('/')[2]} on {place(row.host)}")
-        self._text.update(details(row, self.app.size.width - NEXT - 5, no_color=self.app.no_color))
+        text = details(row, self.app.size.width - NEXT - 5, no_color=self.app.no_color)
+        self._lines = text.plain.count("\n") + 3
+        self._text.update(text)
+        self._draw_recent()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Opens what was chosen; of a component, the probe console."""

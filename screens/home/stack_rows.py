@@ -56,12 +56,13 @@ def columns(rows: tuple[Exposure, ...], width: int, *, several: bool) -> Columns
     """
     name = _widest([_name(row) for row in rows], 26)
     room = width - name - _STATE - BADGES - 2 * _GAP
+    dated = any(row.valid_until for row in rows)
     found = {"host": 0, "expiry": 0, "address": 0, "scraped_by": 0}
     wanted = [
         ("host", _widest([place(row.host) for row in rows], 20) + 2 if several else 0),
-        ("expiry", _DAYS),
+        ("expiry", dated and _DAYS),
         ("address", _widest([row.address for row in rows], 28)),
-        ("expiry", _BAR),
+        ("expiry", dated and _BAR),
         ("scraped_by", _widest([_scrapers(row) for row in rows], 40)),
     ]
     for column, cells in wanted:

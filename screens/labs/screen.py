@@ -24,6 +24,7 @@ from screens.labs.step_text import (
     entries,
     is_offered,
     line_width,
+    next_words,
     page_title,
     preparation,
     progress,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from screens.engine_client.client import Emit
     from screens.run_state import RunState
     from screens.state import ClassState, ErrorMessage, Session
-    from wizard.engine import Outcome
     from wizard.labs import CheckResult, LabSession, LabStep
 
 PATIENCE = 12.0
@@ -107,7 +107,9 @@ class LabPage(ClassPage):
 
     def _entries(self) -> list[tuple[Content, bool]]:
         news = self.firescreen.class_state.news
-        return entries(self._lab, self._done, news.open_in(self._lab.id) if news else None)
+        opened = news.open_in(self._lab.id) if news else None
+        room = self.query_one("#steps", OptionList).scrollable_content_region.width
+        return entries(self._lab, self._done, max(room - 2, 22), opened)
 
     def show_class(self, state: ClassState) -> None:
         """The instructor opens the steps one by one."""
@@ -166,8 +168,13 @@ class LabPage(ClassPage):
         self.refresh_bindings()
 
     def on_resize(self) -> None:
-        """Lines of commands follow the width."""
-        self._draw()
+        """Titles and lines of commands follow the width."""
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        if self.is_open:
+            self._draw_steps()
+            self._draw()
 
     def show_session(self, session: Session) -> None:
         """A scan has ended; the title bar still names the host of the selected step."""
@@ -189,7 +196,13 @@ class LabPage(ClassPage):
             return bool(self._to_copy)
         if action == "signal":
             return self.offers_signal()
-        return is_offered(action, self._lab, self.step, begun=self._begun, done=self._done)
+        at_end = self.step is None and not self._at_start
+        return is_offered(action, self._lab, self.step, begun=self._begun, done=self._done, at_end=at_end)
+
+    def footer_rank(self, action: str) -> int:
+        """More text is seen by its scrollbar, and the next step comes when this one is done."""
+        is_left = self.step is not None and self.step.id not in self._done
+        return int(action.startswith("scroll_text") or (action == "next" and is_left))
 
     # -- checking ------------------------------------------------------------------------------------------
 
@@ -227,7 +240,7 @@ class LabPage(ClassPage):
             self._draw_steps()
             self.refresh_bindings()
             if aloud or new:
-                self._say(check_text(result, last=all(each.id in self._done for each in self._lab.steps)))
+                self._say(check_text(result, after=next_words(self._lab, step, self._done)))
         elif aloud:
             self._say(check_text(result))
 
@@ -240,8 +253,7 @@ class LabPage(ClassPage):
 
     def action_hint(self) -> None:
         """The next hint; each says more."""
-        step = self.step
-        if step is None:
+        if (step := self.step) is None:
             return
 
         def given(hint: str) -> None:
@@ -268,13 +280,10 @@ class LabPage(ClassPage):
     def action_solve(self) -> None:
         """Lets the engine do the step, and shows its log below."""
         step, session = self.step, self._session
-        if step is None:
-            return
-
-        def work(emit: Emit, cancel: Event) -> Outcome:
-            return session.solve(step.id, emit, cancel)
-
-        self._helping = self.firescreen.runs.start(begin("apply"), work)
+        if step is not None:
+            self._helping = self.firescreen.runs.start(
+                begin("apply"), lambda emit, cancel: session.solve(step.id, emit, cancel)
+            )
 
     def action_jump(self) -> None:
         """Lets the engine do the steps before the selected one."""
@@ -293,8 +302,7 @@ class LabPage(ClassPage):
             self._say(Content.assemble(("▸ ", "bold $primary"), safe(last, 300)))
             return
         self._helping, breaking, self._breaking = False, self._breaking, False
-        jumped, self._jumping = self._jumping, False
-        self._lab = self._session.lab
+        jumped, self._jumping, self._lab = self._jumping, False, self._session.lab
         if state.error is not None:
             self._say(describe_error(state.error))
         elif state.kind == "undo":

@@ -19,24 +19,28 @@ if TYPE_CHECKING:
     from wizard.labs import CheckResult, Lab, LabSession, LabStep
 
 
-def entries(lab: Lab, done: Set[str], opened: int | None = None) -> list[tuple[Content, bool]]:
+def entries(lab: Lab, done: Set[str], width: int, opened: int | None = None) -> list[tuple[Content, bool]]:
     """The list on the left: (text, whether it cannot be chosen yet). First the lab itself, last its end.
 
     Args:
+        lab: the lab.
+        done: ids of the steps that are done.
+        width: cells of a line.
         opened: how many steps the instructor has opened for the class; None for all.
     """
     lines = [(Content.styled("About this lab", "bold"), False)]
     for number, step in enumerate(lab.steps, start=1):
         sign = Content.styled("✓ ", "bold $success") if step.id in done else Content(f"{number} ")
         shut = opened is not None and number > opened and step.id not in done
-        title = Content(hang(step.title, 22, 2))
+        title = Content(hang(step.title, width, 2))
         if shut:
             title = Content.assemble((title.plain, "$quiet"), ("\n  opens later", "$quiet italic"))
         lines.append((Content.assemble(sign, title), shut))
-    count = sum(step.id in done for step in lab.steps)
-    ended = count == len(lab.steps)
-    text = "★ Questions" if ended else f"  {count} of {len(lab.steps)} done"
-    lines.append((Content.styled(text, "$primary" if ended else "$quiet"), not ended))
+    ended = all(step.id in done for step in lab.steps)
+    text = "Questions" if lab.questions else "The end"
+    lines.append(
+        (Content.styled(f"{'★' if ended else '·'} {text}", "$primary" if ended else "$quiet"), not ended)
+    )
     return lines
 
 
@@ -109,7 +113,9 @@ def commands_to_copy(session: LabSession, step: LabStep | None, *, at_start: boo
     return (_setup_command(session),) if at_start and not session.on_real_hosts else ()
 
 
-def is_offered(action: str, lab: Lab, step: LabStep | None, *, begun: Set[str], done: Set[str]) -> bool:
+def is_offered(
+    action: str, lab: Lab, step: LabStep | None, *, begun: Set[str], done: Set[str], at_end: bool = False
+) -> bool:
     """Whether an action makes sense for the selected step.
 
     Args:
@@ -118,9 +124,13 @@ def is_offered(action: str, lab: Lab, step: LabStep | None, *, begun: Set[str], 
         step: the selected step; None before the first and at the end.
         begun: ids of the steps whose fault is in place, or that have none.
         done: ids of the steps that are done.
+        at_end: whether the end of the lab is selected.
     """
+    ended = all(each.id in done for each in lab.steps)
     if action in ("answers", "respond"):
-        return step is None and bool(lab.questions) and all(each.id in done for each in lab.steps)
+        return at_end and bool(lab.questions)
+    if action == "next":
+        return not at_end and (ended or step is None or step is not lab.steps[-1])
     if action not in ("begin", "check", "hint", "solve", "jump"):
         return True
     if step is None:
@@ -135,11 +145,20 @@ def is_offered(action: str, lab: Lab, step: LabStep | None, *, begun: Set[str], 
     return action == "solve" or (step.id in begun and not (step.fault and step.id in done))
 
 
-def check_text(result: CheckResult, *, last: bool = False) -> Content:
+def next_words(lab: Lab, step: LabStep, done: Set[str]) -> str:
+    """Where to go from a step that is done: the end, the next step, or the first that is left."""
+    left = [number for number, each in enumerate(lab.steps, start=1) if each.id not in done]
+    if not left:
+        return "all steps are done: 'end' goes to the end"
+    return "'n' goes to the next step" if step is not lab.steps[-1] else f"step {left[0]} is left"
+
+
+def check_text(result: CheckResult, *, after: str = "") -> Content:
     """The result of a check: done, or what is missing and what to do.
 
     Args:
-        last: whether all steps of the lab are done now.
+        result: of the check.
+        after: where to go from a step that is done.
     """
     if result.ok:
         what = f"{result.found} Now: {result.seen[0]}" if result.found and result.seen else result.what
@@ -147,7 +166,7 @@ def check_text(result: CheckResult, *, last: bool = False) -> Content:
             ("✓ done  ", "bold $success"),
             ("Found: ", "bold") if result.found else "",
             safe(what, 400),
-            "  (all steps are done: 'end' goes to the end)" if last else "  ('n' goes to the next step)",
+            f"  ({after})" if after else "",
         )
     return Content.assemble(
         ("✗ not done  ", "bold $error"), safe(result.what, 600), "\n", safe(result.todo, 600)

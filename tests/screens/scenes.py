@@ -85,6 +85,18 @@ class SceneEngine(whole.WholeEngine):
         return inventory()
 
 
+class EarlyEngine(SceneEngine):
+    """The whole stack, before anything was done to it."""
+
+    def history(self) -> tuple[RunRecord, ...]:
+        """None yet."""
+        return ()
+
+    def inventory(self, *_: object) -> tuple[InventoryItem, ...]:
+        """Nothing yet."""
+        return ()
+
+
 def inventory() -> tuple[InventoryItem, ...]:
     """What stands in the inventory of the scene."""
 
@@ -416,6 +428,8 @@ SCENES: dict[str, Scene] = {
     "verification": Scene(_route("VERIFICATION", "verified", verified)),
     "trust-map": Scene(_route("TRUST_MAP", "Trust map", verified)),
     "inventory": Scene(_route("INVENTORY", "Firescreen CA")),
+    "inventory-empty": Scene(_route("INVENTORY", "None yet"), EarlyEngine),
+    "history-empty": Scene(_route("HISTORY", "No runs yet"), EarlyEngine),
     "history": Scene(_route("HISTORY", "cert_file")),
     "audit": Scene(_audit),
     "lab": Scene(_lab),

@@ -9,10 +9,12 @@ from dataclasses import replace
 import pytest
 
 from screens.app import make_app
+from screens.home.menu import MENU, PRACTISING
 from screens.trust_map.screen import TrustMapPage
 from screens.widgets.gauge import DAY
 from tests.screens import whole
-from tests.screens.helpers import QuietEngine, engine, until
+from tests.screens.helpers import QuietEngine, drawn, engine, until
+from tests.screens.scenes import SceneEngine
 from wizard.engine import Scan
 from wizard.model import Finding, Stack
 
@@ -201,3 +203,25 @@ async def test_a_scan_of_this_machine_that_ends_late_is_not_taken_for_the_practi
         slow.prepared.set()
         await until(pilot, "5 of 5")
         assert app.session.place == "practice"
+
+
+async def test_a_large_terminal_shows_the_last_runs_or_how_securing_goes() -> None:
+    one = SceneEngine()
+    app = make_app(build=engine(one))
+    async with app.run_test(size=(120, 40)) as pilot:
+        text = await until(pilot, "Last runs")
+        for words in ("Password replaced, 5 hosts", "rolled back", "h shows what each changed"):
+            assert words in text
+        assert "…" not in text, "nothing is cut"
+        one.history = lambda: ()  # type: ignore[method-assign]
+        app.notices = replace(app.notices, runs=(("8", 1, 1),))
+        text = await until(pilot, "How it goes")
+        assert "requests that must be" in text
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: "How it goes" not in drawn(pilot))
+
+
+def test_the_menu_fits_a_line_at_80_columns() -> None:
+    for key, title, words in (*MENU.values(), *PRACTISING.values()):
+        assert len(key) == 1 and len(title) < 31
+        assert len(words) <= 27, words

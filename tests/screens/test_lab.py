@@ -14,10 +14,11 @@ import pytest
 from textual.containers import VerticalScroll
 from textual.pilot import Pilot
 from textual.widgets import OptionList
+from textual.widgets._footer import FooterKey
 
 from screens.app import make_app
 from screens.labs.screen import LabPage
-from screens.labs.step_text import line_width
+from screens.labs.step_text import entries, is_offered, line_width, next_words
 from screens.widgets.shell_lines import folded
 from tests.screens.helpers import QuietEngine, drawn, engine, until
 from wizard import labs
@@ -76,6 +77,7 @@ class Shown:
         self.typed: dict[int, str] = {}
 
     on_real_hosts = False
+    is_solved = False
     where = "the practice stack"
 
     def terminal(self, place: str) -> str:
@@ -87,8 +89,8 @@ class Shown:
         return True
 
     def check(self, step_id: str, *, patience: float = 0.0, asked: bool = False) -> CheckResult:
-        """Not yet."""
-        return CheckResult(False, "not yet", "go on")
+        """Not yet, unless a test says so."""
+        return CheckResult(self.is_solved, "not yet", "go on")
 
     def hint(self, step_id: str) -> str:
         """The last one."""
@@ -275,3 +277,45 @@ async def test_the_hosts_of_a_classroom_are_taken_and_left_by_keyboard(tmp_path:
         await pilot.press("tab", "tab", "enter")
         await until(pilot, "Labs run on the practice stack")
         assert classroom.remembered(quiet.workspace) is None
+
+
+def keys(pilot: Pilot[Any]) -> list[str]:
+    """The keys in the footer."""
+    return [key.key_display for key in pilot.app.screen.query(FooterKey)]
+
+
+async def test_the_footer_shows_the_keys_that_the_step_and_its_texts_name() -> None:
+    session = Shown(labs.find("look"))
+    async with opened(session, height=24) as pilot:
+        await until(pilot, lambda: "n" in keys(pilot))  # as the text about the lab says
+        await pilot.press("n")
+        await until(pilot, lambda: keys(pilot) == ["k", "h", "d", "c", "?", "esc"])
+        session.is_solved = True
+        await pilot.press("k")
+        await until(pilot, shows_whole(pilot, squeezed("'n' goes to the next step")))
+        await until(pilot, lambda: "n" in keys(pilot) and "h" not in keys(pilot))
+        await pilot.press("h")
+        await pilot.pause()
+        assert "Hint" not in drawn(pilot), "no hint for a step that is done"
+        for _ in session.lab.steps[1:]:
+            await pilot.press("n", "k")
+            await pilot.pause()
+        await until(pilot, shows_whole(pilot, squeezed("all steps are done")))
+        await pilot.press("end")
+        await until(pilot, lambda: {"w", "a", "o"} <= set(keys(pilot)))
+        assert len(keys(pilot)) <= 6
+
+
+def test_after_a_step_the_text_names_only_steps_that_the_lab_has() -> None:
+    lab = labs.find("look")
+    first, *middle, last = (step.id for step in lab.steps)
+    everything = {first, *middle, last}
+    assert next_words(lab, lab.steps[0], {first}) == "'n' goes to the next step"
+    assert next_words(lab, lab.steps[-1], {last}) == "step 1 is left"
+    assert next_words(lab, lab.steps[-1], everything).startswith("all steps are done")
+    assert not is_offered("next", lab, lab.steps[-1], begun=everything, done={last})
+    assert is_offered("next", lab, lab.steps[-1], begun=everything, done=everything)
+    words = [text.plain for text, _ in entries(replace(lab, questions=()), everything, 22)]
+    assert words[-1] == "★ The end"
+    for each in labs.labs():
+        assert "next step" not in each.steps[-1].text.lower(), each.id

@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from textual.widgets._footer import FooterKey
 
 from screens.app import make_app
+from screens.base_screen import FOOTER_KEYS
 from tests.screens.helpers import engine
 from tests.screens.scenes import NOW, SCENES
 from tests.screens.snapshot import SIZES, picture
@@ -41,6 +43,7 @@ async def test_a_screen_looks_as_before(name: str) -> None:
     app = make_app(build=engine(scene.engine()))
     async with app.run_test(size=SIZES[0]) as pilot:
         await scene.show(pilot)
+        assert len(app.screen.query(FooterKey)) <= FOOTER_KEYS
         taken = await picture(pilot, box=scene.box)
     file = FOLDER / f"{name}.txt"
     if RENEW:
