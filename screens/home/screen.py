@@ -136,7 +136,8 @@ and a blackbox_exporter."""
             return
         size = self.app.size
         wide = size.width >= WIDE
-        used = min(len(self._shown) + 3, size.height // 2) + self._lines if self._shown else 8
+        listed = self.query_one("#rows", OptionList).option_count
+        used = min(listed + 3, size.height // 2) + self._lines if self._shown else 8
         room = size.height - 6 - used
         shown = wide and room >= LEAST
         if not self.query("#recent"):
