@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import bases
 from machines import Network, _call
@@ -34,7 +35,7 @@ from wizard.binaries.table import Row
 GENERATIONS = {"bookworm": 1, "trixie": 2, "sid": 2}
 """Debian's suites by the major version of their compose: 1.29 in Python, then plugins of `docker`."""
 ENGINE_SUITE = "bookworm"
-_ENGINE = (
+ENGINE_PACKAGES = (
     ("docker.io", "containerd", "runc", "tini", "iptables"),
     ("libdevmapper1.02.1", "libseccomp2", "libip4tc2", "libip6tc2", "libxtables12"),
     ("libmnl0", "libnetfilter-conntrack3", "libnfnetlink0", "libnftnl11"),
@@ -123,7 +124,7 @@ class Docker:
         self._images: set[str] = set()
         self._tools: set[str] = set()
 
-    def __enter__(self) -> Docker:
+    def __enter__(self) -> Self:
         bases.require()
         _sweep()
         try:
@@ -272,7 +273,7 @@ class Docker:
 
     def engine_environment(self) -> dict[str, str]:
         """What the daemon and its tools, iptables among them, need to be found and to run."""
-        engine, *libraries = (packages(names, ENGINE_SUITE) for names in _ENGINE)
+        engine, *libraries = (packages(names, ENGINE_SUITE) for names in ENGINE_PACKAGES)
         tools = self.folder / "engine"
         tools.mkdir(exist_ok=True)
         for name in ("iptables", "ip6tables", "iptables-save", "iptables-restore"):
@@ -286,7 +287,7 @@ class Docker:
         }
 
     def _start(self) -> None:
-        engine = packages(_ENGINE[0], ENGINE_SUITE)
+        engine = packages(ENGINE_PACKAGES[0], ENGINE_SUITE)
         (self.folder / "daemon.json").write_text("{}\n")
         # A daemon that has to enable forwarding drops all that is forwarded but its own: also what hosts in this network
         # send to each other through its bridge.
@@ -326,7 +327,7 @@ class Docker:
         """A folder with the commands of that generation."""
         tools = self.folder / f"commands-{generation}"
         if generation not in self._tools:
-            engine = packages(_ENGINE[0], ENGINE_SUITE)
+            engine = packages(ENGINE_PACKAGES[0], ENGINE_SUITE)
             plugins = tools / "settings/cli-plugins"
             plugins.mkdir(parents=True, exist_ok=True)
             (tools / "settings/config.json").write_text("{}\n")
@@ -390,7 +391,7 @@ def image_tree(tree: Path, component: str, *, user: str, suite: str = "") -> lis
     if program.parent.name == "run":
         # A script for a program that lies elsewhere than it expects; in an image it does not.
         program = _unwrapped(program, tree)
-    _grow(tree, component, program, user)
+    _grow(tree, component, program, user, suite)
     data = {"prometheus": "/prometheus", "alertmanager": "/alertmanager"}.get(component, "/")
     changes = [
         f'ENTRYPOINT ["/bin/{component}"]',
@@ -413,7 +414,7 @@ def _unwrapped(script: Path, tree: Path) -> Path:
     return next(unpacked / path for path in apt.row_paths(row) if (unpacked / path).is_file())
 
 
-def _grow(tree: Path, component: str, program: Path, user: str) -> None:
+def _grow(tree: Path, component: str, program: Path, user: str, suite: str) -> None:
     """Makes the tree of an image: the program, the libraries that it names, and what the official image has beside it."""
     for name in ("bin", "etc", "tmp"):
         (tree / name).mkdir(parents=True, exist_ok=True)
@@ -434,6 +435,9 @@ def _grow(tree: Path, component: str, program: Path, user: str) -> None:
         if name.startswith(f"etc/{component}/"):
             (tree / name).parent.mkdir(parents=True)
             (tree / name).write_text(text)
+    if component == "prometheus":
+        promtool = binaries.find("promtool", cache=bases.cache() / "programs", suite=suite).path
+        shutil.copy(promtool, tree / "bin/promtool")
     if component in ("prometheus", "alertmanager"):
         (tree / component).mkdir()
         if user.isdecimal():

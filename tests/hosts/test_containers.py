@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -248,3 +249,48 @@ def test_a_container_with_another_address_is_probed_there(
     finally:
         docker.docker("rm", "-f", "-v", "moved")
         docker.docker("network", "rm", "moving")
+
+
+CHECKED = """\
+services:
+  prometheus:
+    image: {prometheus}
+    volumes: ["./prometheus:/etc/prometheus"]
+    ports: ["127.0.0.1:9090:9090"]
+    healthcheck:
+      test: ["CMD", "promtool", "check", "healthy", "--url=http://localhost:9090"]
+      interval: 1s
+"""
+ALONE = """\
+global: {scrape_interval: 1s}
+scrape_configs:
+  - job_name: prometheus
+    static_configs: [{targets: ['prometheus:9090']}]
+"""
+
+
+def test_promtool_in_a_healthcheck_logs_in_by_a_file(
+    docker: Docker, network: Network, tmp_path: Path
+) -> None:
+    level = "  - {host: here, name: prometheus, protect: [tls, basic_auth, client_cert], service: docker}\n"
+    with project(docker, network, tmp_path, "sid") as mine:
+        mine.write(
+            CHECKED.format(prometheus=docker.image("prometheus", suite="sid")),
+            ALONE,
+            STACK.partition("components:")[0] + "components:\n" + level,
+        )
+        mine.up(9090)
+        files, shape = mine.files(), mine.shape()
+        done = mine.run("apply", str(mine.stack), "--yes", "--json")
+        assert done["state"] == "proven"
+        login = (mine.folder / "firescreen-prometheus/healthcheck.yml").read_text()
+        secret = (mine.workspace / "users/prometheus.password").read_text().strip()
+        assert "password_file:" in login and secret not in login
+        deadline = time.monotonic() + 30
+        while mine.containers()["prometheus"]["State"]["Health"]["Status"] != "healthy":
+            assert time.monotonic() < deadline, mine.containers()["prometheus"]["State"]["Health"]
+            time.sleep(0.2)
+        assert mine.run("plan", str(mine.stack), "--json")["changes"] == []
+        mine.run("undo", "--yes")
+        assert mine.files() == files
+        assert mine.shape() == shape

@@ -28,7 +28,7 @@ from wizard.model import (
     Service,
     Stack,
 )
-from wizard.service_managers import instances, proxy_services
+from wizard.service_managers import container_engines, instances, proxy_services
 from wizard.service_managers.discovery import requests
 from wizard.workspace import Workspace
 
@@ -164,6 +164,8 @@ def _host_facts(spec: HostSpec, hosts: Hosts, stack: Stack) -> HostFacts:
         spec=spec,
         names=hosts.names(spec.name),
         root=root,
+        selinux=any(each.container is not None for each in services)
+        and container_engines.enforces_selinux(connection),
         user="root" if root else user,
         group="root" if root else group,
         promtool=hosts.promtool(spec.name, services),

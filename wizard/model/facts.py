@@ -239,6 +239,8 @@ class HostFacts:
     names: tuple[str, ...] = ()
     """Names and addresses that the host answers to, best first."""
     root: bool = False
+    selinux: bool = False
+    """Whether SELinux is enforced; only asked where something runs in a container."""
     user: str = ""
     """Who we are there, and our primary group: they own what is made without root."""
     group: str = ""

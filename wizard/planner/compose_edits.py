@@ -26,7 +26,7 @@ from wizard.model import (
     StepKind,
     WriteFile,
 )
-from wizard.planner import manual_commands
+from wizard.planner import healthcheck_login, manual_commands
 from wizard.planner.client import ClientPlan
 from wizard.planner.client_authentication import STRICT
 from wizard.planner.participant import Participant
@@ -42,6 +42,8 @@ def wanted_files(facts: Facts) -> dict[str, tuple[str, ...]]:
             if box is None or not box.is_described:
                 continue
             paths = found.setdefault(name, {})
+            if healthcheck_login.is_needed(box):
+                paths[healthcheck_login.path(service)] = None
             if box.quadlet:
                 paths[box.quadlet] = None
                 continue
@@ -92,15 +94,23 @@ class ComposeEdits:
         return {plan.client.key for plan in self.clients}
 
     def _server_step(self, plan: ServerPlan) -> PlannedStep | None:
+        login = healthcheck_login.written(plan, self.clients)
         demands = compose.Demands(
             tls=True,
             password=plan.asks_password,
             client_certificate=plan.client_auth_type in STRICT,
+            client_config=healthcheck_login.path(plan.server.service) if login else "",
         )
         change = compose.Change(flags=plan.flags, demands=demands)
-        return self._step(plan.server, plan.server.service, change)
+        return self._step(plan.server, plan.server.service, change, login)
 
-    def _step(self, participant: Participant, service: Service, change: compose.Change) -> PlannedStep | None:
+    def _step(
+        self,
+        participant: Participant,
+        service: Service,
+        change: compose.Change,
+        more: tuple[WriteFile, ...] = (),
+    ) -> PlannedStep | None:
         box, host = service.container, participant.host
         if box is None or not box.is_described:
             return None
@@ -110,7 +120,9 @@ class ComposeEdits:
             image_healthcheck=box.healthcheck,
             mounts=()
             if box.sees(service.home)
-            else (compose.Mount(source=service.home, target=service.home),),
+            else (
+                compose.Mount(source=service.home, target=service.home, selinux="Z" if host.selinux else ""),
+            ),
         )
         edited = self._quadlet(host, box, wanted) if box.quadlet else self._compose(host, box, wanted)
         written = tuple(self._written(host, path, content) for path, content in edited.items())
@@ -125,7 +137,7 @@ class ComposeEdits:
                 f"{posixpath.basename(written[0].path)} says how {maker} makes the container {box.name}. This takes "
                 "effect when that container is made anew."
             ),
-            changes=(*self._folder(participant, service), *written),
+            changes=(*self._folder(participant, service), *more, *written),
         )
 
     def _compose(self, host: HostFacts, box: Container, wanted: compose.Change) -> dict[str, bytes]:

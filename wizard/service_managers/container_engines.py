@@ -17,10 +17,11 @@ from wizard.connections.base import Connection
 # `docker`, docker-compose 1.x with the same daemon, or a program that Podman starts, which takes the same words if it is
 # Docker's.
 _LOOK = r"""
+owner=
 ask() {
   ids=$("$@" ps -aq --no-trunc </dev/null) || return 0
   [ -n "$ids" ] || return 0
-  printf '\036%s\037' "$*"
+  printf '\036%s\037%s\037' "$*" "$owner"
   "$@" inspect --type container $ids </dev/null
   printf '\037'
   case $1 in
@@ -36,11 +37,18 @@ if command -v docker >/dev/null 2>&1; then
   else
     [ ! -S /var/run/docker.sock ] || ask docker -H unix:///var/run/docker.sock
     for socket in /run/user/*/docker.sock; do
-      if [ -S "$socket" ] && [ -w "$socket" ]; then ask docker -H "unix://$socket"; fi
+      if [ -S "$socket" ] && [ -w "$socket" ]; then
+        owner=$(stat -c %U "$socket")
+        ask docker -H "unix://$socket"
+        owner=
+      fi
     done
   fi
 fi
-if command -v podman >/dev/null 2>&1; then ask podman; fi
+if command -v podman >/dev/null 2>&1; then
+  [ "$(id -u)" = 0 ] || owner=$(id -un)
+  ask podman
+fi
 exit 0
 """
 _SOURCES = r"""
@@ -65,13 +73,13 @@ class Engine:
     words: the command that asks it, e.g. `docker`, `docker -H unix:///run/user/1000/docker.sock`, `podman`.
     compose: the command that runs Compose with it; '' where there is none.
     containers: what `inspect` says of each.
-    is_rootless: whether a user runs it without root: its networks are none of the host's.
+    owner: the user who runs it without root, whose networks are none of the host's; '' for root's.
     """
 
     words: str
     compose: str
     containers: tuple[Mapping[str, Any], ...] = field(hash=False)
-    is_rootless: bool = False
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +94,7 @@ def find(connection: Connection) -> tuple[Engine, ...]:
     """The engines with containers; a container that two commands tell of belongs to the first."""
     seen: set[str] = set()
     found = []
-    for words, text, compose in _parts(connection.run_script(_LOOK, timeout=_TIMEOUT).stdout):
+    for words, owner, text, compose in _parts(4, connection.run_script(_LOOK, timeout=_TIMEOUT).stdout):
         try:
             inspected: list[dict[str, Any]] = json.loads(text) if text.strip() else []
         except ValueError:
@@ -94,9 +102,8 @@ def find(connection: Connection) -> tuple[Engine, ...]:
         new = tuple(each for each in inspected if each.get("Id") not in seen)
         seen |= {each.get("Id", "") for each in new}
         if new:
-            rootless = "/run/user/" in words or (words == "podman" and not connection.identity()[2])
             command, up = (each.replace(_OWN_SOCKET, "").strip() for each in (words, compose))
-            found.append(Engine(command, up, new, rootless))
+            found.append(Engine(command, up, new, owner))
     return tuple(found)
 
 
@@ -108,9 +115,14 @@ def quadlets(connection: Connection, engine: Engine) -> dict[str, Quadlet]:
     ended = connection.run_script(_SOURCES, *units, timeout=20)
     return {
         unit: Quadlet(path.strip(), bool(dropins.strip()))
-        for unit, path, dropins in _parts(ended.stdout)
+        for unit, path, dropins in _parts(3, ended.stdout)
         if path.strip().endswith(".container")
     }
+
+
+def enforces_selinux(connection: Connection, *, path: str = "/sys/fs/selinux/enforce") -> bool:
+    """Whether SELinux keeps containers from files that do not carry their label; the kernel says so in a file."""
+    return connection.run(["cat", path], timeout=10).stdout.strip() == "1"
 
 
 def unit_of(inspected: Mapping[str, Any]) -> str:
@@ -118,8 +130,7 @@ def unit_of(inspected: Mapping[str, Any]) -> str:
     return str((inspected.get("Config", {}).get("Labels") or {}).get(UNIT_LABEL, ""))
 
 
-def _parts(text: str) -> Iterator[tuple[str, str, str]]:
+def _parts(count: int, text: str) -> Iterator[list[str]]:
     for record in text.split("\x1e")[1:]:
-        first, _, rest = record.partition("\x1f")
-        second, _, third = rest.partition("\x1f")
-        yield first, second, third
+        parts = record.split("\x1f", count - 1)
+        yield [*parts, *[""] * (count - len(parts))]

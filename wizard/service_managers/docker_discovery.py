@@ -205,7 +205,7 @@ def _service(
         program=program_of(inspected, process),
         version=version,
         arguments=arguments,
-        listen="" if engine.is_rootless and not box.is_reachable else _listen(known, box, arguments, held),
+        listen="" if engine.owner and not box.is_reachable else _listen(known, box, arguments, held),
         sockets=held,
         user=user,
         group=group,

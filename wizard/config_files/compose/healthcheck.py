@@ -67,6 +67,15 @@ def mended(test: Sequence[str], demands: Demands) -> tuple[str, ...]:
     return _over_tls(words, program[1], url, new_url)
 
 
+def asks_by_promtool(test: Sequence[str]) -> bool:
+    """Whether a test is `promtool check healthy` or `ready` without a file that says how to log in."""
+    line = " ".join(test[1:])
+    return (
+        re.search(r"promtool\s+check\s+(healthy|ready)\b", line) is not None
+        and "--http.config.file" not in line
+    )
+
+
 def _over_tls(words: tuple[str, ...], program: str, url: str, new_url: str) -> tuple[str, ...]:
     """The test as it is, over https, with the certificate left unchecked: it is the program's own host."""
     option = "--no-check-certificate" if program == "wget" else "-k"
