@@ -1,9 +1,10 @@
 """Turns a line of error text into its cause, its cure and the next thing to look at.
 
-The knowledge is four tables that anyone can extend: `assets/diagnoses.yaml` knows the texts (the first entry that
-matches wins, so the table goes from the special to the general), `assets/clients.yaml` who else than a scrape job
-may have written such a text, `assets/faults.yaml` what is really wrong, and `assets/questions.yaml` what is to be
-asked where one text has several causes. Nothing here asks anybody: `narrow` is handed the one who does.
+The knowledge is tables that anyone can extend: `assets/diagnoses.yaml` knows the texts (the first entry that
+matches wins, so the table goes from the special to the general), `assets/error_families.yaml` and
+`assets/system_errors.yaml` whole families of them, `assets/error_kinds.yaml` what is left, `assets/clients.yaml` who
+else than a scrape job may have written such a text, `assets/faults.yaml` what is really wrong, and
+`assets/questions.yaml` what is to be asked where one text has several causes. Nothing here asks anybody: `narrow` is handed the one who does.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import bisect
 import functools
 import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 from ruamel.yaml import YAML
 
 from wizard import assets, log_records
+from wizard.diagnostics.system_errors import SystemErrors, unmarked
 from wizard.log_records import Record
 from wizard.redact import plain
 
@@ -27,6 +29,8 @@ _PLACE: Final = re.compile(r"\{(\w+)(?:\|([^{}]*))?\}")
 _SCRAPE: Final = re.compile(r"scrape_pool=|component=\"?scrape manager|Scrape failed")
 # A fault may have reasons of its own (nothing listens: why did it not start?); deeper than this nothing goes.
 _DEPTH: Final = 3
+
+_TABLES: Final = ("diagnoses.yaml", "error_families.yaml", "error_kinds.yaml")
 
 PARTS: Final = {
     "secure": "Secure this machine (s on Home): it makes both ends agree",
@@ -144,16 +148,53 @@ def diagnose(text: str) -> Diagnosis | None:
 def _search(text: str) -> tuple[int, Diagnosis] | None:
     """The first entry that matches: its number in the table, and what it means."""
     records = log_records.read(text)
-    ends = tuple(itertools.accumulate(len(record.text) + 1 for record in records))
-    if not records:
-        return None
+    known, families = _borders()
+    # A family of texts counts only in lines that are meant as errors.
+    errors = tuple(each for each in records if _system().means_an_error(each.text))
+    return (
+        _first(range(known), records)
+        or _first(range(known, families), errors)
+        or _of_system(families, errors)
+        or _innermost(range(families, len(table())), errors)
+    )
+
+
+def _first(numbers: Iterable[int], records: tuple[Record, ...]) -> tuple[int, Diagnosis] | None:
+    """What the first entry that matches means."""
+    return next((_hit(number, found, records) for number, found in _found(numbers, records)), None)
+
+
+def _innermost(numbers: Iterable[int], records: tuple[Record, ...]) -> tuple[int, Diagnosis] | None:
+    """What the entry means whose words stand last: of a chain of errors the last one is the cause."""
+    found = max(_found(numbers, records), key=lambda each: each[1].start(1), default=None)
+    return _hit(*found, records) if found else None
+
+
+def _found(numbers: Iterable[int], records: tuple[Record, ...]) -> Iterator[tuple[int, re.Match[str]]]:
     searched = "\n".join(record.text for record in records)
-    for number, entry in enumerate(table()):
-        for pattern in entry.patterns:
-            found = pattern.search(searched)
-            if found:
-                return number, _told(entry, found, records[bisect.bisect_right(ends, found.start())])
-    return None
+    for number in numbers if records else ():
+        for pattern in table()[number].patterns:
+            if found := pattern.search(searched):
+                yield number, found
+                break
+
+
+def _hit(number: int, found: re.Match[str], records: tuple[Record, ...]) -> tuple[int, Diagnosis]:
+    ends = tuple(itertools.accumulate(len(record.text) + 1 for record in records))
+    return number, _told(table()[number], found, records[bisect.bisect_right(ends, found.start())])
+
+
+def _of_system(number: int, records: tuple[Record, ...]) -> tuple[int, Diagnosis] | None:
+    """What an operating system answered, whoever passes it on."""
+    marked = tuple(_system().marked(record.text) for record in records)
+    found = _system().search("\n".join(marked))
+    if not found:
+        return None
+    ends = tuple(itertools.accumulate(len(text) + 1 for text in marked))
+    told = _told(_entry(found[0]), found[1], records[bisect.bisect_right(ends, found[1].start())])
+    parts = {name: value for name, value in told.parts.items() if name != "error"}
+    matched = plain(_spaced(unmarked(found[1].group())), 300)
+    return number, replace(told, matched=matched, parts=parts)
 
 
 def narrow(found: Diagnosis, ask: Ask) -> Diagnosis:
@@ -191,22 +232,35 @@ def of_fault(name: str, *, matched: str = "", parts: Mapping[str, str] | None = 
 
 @functools.cache
 def table() -> tuple[Entry, ...]:
-    """All texts, the most special first; read once."""
-    return tuple(
-        Entry(
-            id=row["id"],
-            where=row["where"],
-            patterns=tuple(re.compile(pattern) for pattern in row["match"]),
-            cause=row["cause"],
-            fix=row["fix"],
-            other_end=row.get("other_end", ""),
-            next=row.get("next", ""),
-            faults=tuple(row.get("faults", ())),
-            ask=tuple(row.get("ask", ())),
-            cure=row.get("cure", ""),
-        )
-        for row in _rows("diagnoses.yaml")
+    """All texts: whole sentences, then families of them, then mere kinds; the most special first. Read once."""
+    return tuple(_entry(row) for name in _TABLES for row in _rows(name))
+
+
+def _entry(row: Row) -> Entry:
+    return Entry(
+        id=row["id"],
+        where=row["where"],
+        patterns=tuple(re.compile(pattern) for pattern in row["match"]),
+        cause=row["cause"],
+        fix=row["fix"],
+        other_end=row.get("other_end", ""),
+        next=row.get("next", ""),
+        faults=tuple(row.get("faults", ())),
+        ask=tuple(row.get("ask", ())),
+        cure=row.get("cure", ""),
     )
+
+
+@functools.cache
+def _borders() -> tuple[int, int]:
+    """The numbers of the first entry that tells a family of texts, and of the first that tells a mere kind."""
+    known = len(_rows(_TABLES[0]))
+    return known, known + len(_rows(_TABLES[1]))
+
+
+@functools.cache
+def _system() -> SystemErrors:
+    return SystemErrors(_loaded("system_errors.yaml"))
 
 
 @functools.cache
@@ -248,9 +302,14 @@ def questions() -> Mapping[str, Question]:
     return {row["id"]: Question(row["id"], row["told"]) for row in _rows("questions.yaml")}
 
 
-def _rows(name: str) -> list[Row]:
+@functools.cache
+def _loaded(name: str) -> Any:
     with assets.path(name).open("rb") as file:
-        rows: list[Row] = YAML(typ="safe").load(file)
+        return YAML(typ="safe").load(file)
+
+
+def _rows(name: str) -> list[Row]:
+    rows: list[Row] = _loaded(name)
     return rows
 
 

@@ -1,0 +1,169 @@
+"""All that a library can say gets a cause: its whole list of errors, not the lines that happened to be seen.
+
+The lists are those of the libraries themselves (`data/error_inventory`, each with its source in its head).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from wizard import assets
+from wizard.diagnostics import catalogue
+from wizard.diagnostics.system_errors import SystemErrors
+
+DATA = Path(__file__).parents[1] / "data/error_inventory"
+TABLE = YAML(typ="safe").load(assets.path("system_errors.yaml").read_text())
+PROGRAMS = [tuple(row) for row in YAML(typ="safe").load((DATA / "programs.yaml").read_text())]
+
+
+def _listed(name: str) -> list[str]:
+    return (DATA / f"{name}.txt").read_text().splitlines()[1:]
+
+
+ERRNO = [tuple(line.split(" ", 1)) for line in _listed("errno")]
+# What may be told of each list; a word that stands in the id of a cause.
+FAMILIES = {
+    "curl": ("curl", "proxy", "openssl", "scrape", "connection", "go-", "http", "answer", "name", "tls-weak"),
+    "openssl": ("openssl", "curl", "tls", "python", "web-pair", "client-certificate-refused"),
+    "go client": ("go-", "x509", "tls", "scrape", "server-", "client-", "web-", "pem", "grpc", "openssl"),
+    "go server": ("go-", "server-", "client-", "tls", "web-", "x509", "pem", "etcd"),
+    "go http": (
+        "go-",
+        "http",
+        "scrape",
+        "client",
+        "request",
+        "header",
+        "connection",
+        "address",
+        "grpc",
+        "json",
+        "web-",
+    ),
+}
+LINES: dict[str, tuple[str, str, Callable[[str], str]]] = {
+    "curl's exit codes": ("curl", "curl", lambda t: f"curl: ({t.split(' ', 1)[0]}) {t.split(' ', 1)[1]}"),
+    "verification by curl": ("curl", "openssl_verify", lambda t: f"curl: (60) SSL certificate problem: {t}"),
+    "verification by Python": (
+        "openssl",
+        "openssl_verify",
+        lambda t: f"[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: {t} (_ssl.c:1007)",
+    ),
+    "reasons in Python": (
+        "openssl",
+        "openssl_reasons",
+        lambda t: f"ssl.SSLError: [SSL: {t}] {t.lower().replace('_', ' ')} (_ssl.c:1000)",
+    ),
+    "reasons in C": (
+        "openssl",
+        "openssl_reasons",
+        lambda t: f"4047:error:0A000126:SSL routines::{t.lower().replace('_', ' ')}:ssl/record.c:308:",
+    ),
+    "alerts to a client": ("go client", "go_alerts", lambda t: f'Get "https://h:1/": remote error: tls: {t}'),
+    "alerts to a server": (
+        "go server",
+        "go_alerts",
+        lambda t: f"http: TLS handshake error from 10.0.0.1:1: remote error: tls: {t}",
+    ),
+    "Go's client": ("go client", "go_tls", lambda t: f'Get "https://h:1/": {t}'),
+    "Go's server": ("go server", "go_tls", lambda t: f"http: TLS handshake error from 10.0.0.1:1: {t}"),
+    "Go's certificates": (
+        "go client",
+        "go_x509",
+        lambda t: f'Get "https://h:1/": tls: failed to verify: {t}',
+    ),
+    "Go's requests": ("go http", "go_http", lambda t: f'level=error err="Get \\"https://h:1/\\": {t}"'),
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_each_error_of_a_library_gets_a_cause_of_its_kind(name: str) -> None:
+    family, listed, line = LINES[name]
+    told = {text: catalogue.diagnose(line(text)) for text in _listed(listed)}
+    assert len(told) >= 32
+    assert not [text for text, found in told.items() if found is None]
+    assert not {
+        text: found.id for text, found in told.items() if found and not found.id.startswith(FAMILIES[family])
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"), PROGRAMS, ids=[f"{n}-{row[1]}" for n, row in enumerate(PROGRAMS)]
+)
+def test_what_programs_say(line: str, expected: str) -> None:
+    found = catalogue.diagnose(line)
+    assert found is not None
+    assert found.id == expected
+
+
+# How each language writes what the system answered: by operation, with {name} and {text} of the error.
+CALLS = {
+    "file": (
+        'level=error msg=Failed err="open /srv/x/a.db: {low}"',
+        "OSError: [Errno 5] {text}: '/srv/x/a.db'",
+        "Error: {name}: {low}, open '/srv/x/a.db'",
+        '[crit] 7#7: open() "/srv/x/a.db" failed (5: {text})',
+        "java.io.FileNotFoundException: /srv/x/a.db ({text})",
+        "tar: /srv/x/a.db: {text}",
+    ),
+    "connect": (
+        'err="Get \\"https://h:1/metrics\\": dial tcp 10.0.0.1:1: connect: {low}"',
+        "Error: connect {name} 10.0.0.1:1",
+        "[error] 7#7: *1 connect() failed (5: {text}) while connecting to upstream",
+    ),
+    "listen": (
+        'err="listen tcp 10.0.0.1:9: bind: {low}"',
+        "nginx: [emerg] bind() to 10.0.0.1:9 failed (5: {text})",
+    ),
+    "transfer": (
+        'err="read tcp 10.0.0.1:1->10.0.0.2:2: read: {low}"',
+        "recv() failed (5: {text}) while reading",
+    ),
+    "run": ('err="fork/exec /usr/bin/x: {low}"', "Error: spawn /usr/bin/x {name}"),
+    "call": ("Error: {text} (os error 5)", "OSError: [Errno 5] {text}"),
+}
+
+
+@pytest.mark.parametrize("operation", CALLS)
+def test_each_answer_of_the_system_gets_a_cause(operation: str) -> None:
+    """Whatever was to be done, and in whichever language: by the two lists alone, and in the whole table."""
+    system = SystemErrors(TABLE)
+    errors = {name: error["id"] for error in TABLE["errors"] for name in error["names"]}
+    different, silent = {}, []
+    assert len(ERRNO) >= 130
+    for name, text in ERRNO:
+        for form in CALLS[operation]:
+            line = form.format(name=name, text=text, low=text[0].lower() + text[1:])
+            found = system.search(system.marked(line))
+            told = found and found[0]["id"]
+            if told != f"system-{operation}-{errors[name]}":
+                different[line] = told
+            if catalogue.diagnose(line) is None:
+                silent.append(line)
+    assert not different
+    assert not silent
+
+
+def test_a_denial_without_a_call_may_be_any_programs() -> None:
+    """A server says "permission denied" of a token as the kernel does of a file."""
+    found = catalogue.diagnose('level=error err="googleapi: Error 403: Permission denied"')
+    assert found is not None and found.id == "kind-login"
+    found = catalogue.diagnose("error: could not go on: input/output error")
+    assert found is not None and found.id == "system-call-damaged"
+
+
+def test_an_answer_of_the_system_names_what_it_is_about() -> None:
+    found = catalogue.diagnose('level=error err="rename /srv/a.tmp /srv/a: invalid cross-device link"')
+    assert found is not None
+    assert (found.id, found.parts) == ("system-file-path", {"file": "/srv/a.tmp"})
+    assert found.matched == "rename /srv/a.tmp /srv/a: invalid cross-device link"
+    assert found.cause.startswith("The program could not use /srv/a.tmp: the path")
+
+
+@pytest.mark.parametrize("level", ["level=debug", "level=info", "[info] 7#7:"])
+def test_what_a_program_calls_information_is_no_error(level: str) -> None:
+    assert catalogue.diagnose(f'{level} msg=x err="open /srv/a: structure needs cleaning"') is None
