@@ -23,6 +23,7 @@ from screens.audit.text import (
 )
 from screens.base_screen import Page
 from screens.engine_client import audits
+from screens.navigation.alert_rules import give_rules
 from screens.navigation.renewal import renew
 from screens.navigation.secure import secure
 from screens.state_styles import describe_error, inline
@@ -243,6 +244,8 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
             return
         if finding.action == "renew":
             renew(self.firescreen, finding.target)
+        elif finding.action == "rules":
+            give_rules(self.firescreen)
         else:
             secure(self.firescreen, finding.target)
 

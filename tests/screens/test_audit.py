@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,13 @@ from screens.audit.screen import AuditPage
 from screens.choices.level_table import LevelTable
 from screens.choices.screen import ChoicesPage
 from screens.engine_client import audits
+from screens.plan.screen import PlanPage
 from tests.screens.helpers import engine, until
 from tests.screens.scenes import SceneEngine, audit_report
 from wizard.audit import AuditReport, baseline
 from wizard.errors import HostError
+from wizard.model import PlannedStep, StepKind
+from wizard.upkeep import rule_installation
 from wizard.workspace import Workspace
 
 
@@ -96,3 +100,28 @@ async def test_an_audit_that_cannot_be_made_says_why(monkeypatch: pytest.MonkeyP
         await pilot.press("f")
         await until(pilot, "the host hung up")
         assert app.screen.check_action("audit", ()) is True
+
+
+async def test_a_finding_on_missing_rules_leads_to_the_plan_that_gives_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    report = audit_report()
+    missing = replace(report.findings[0], id="CRT-06", step="rules monitor/prometheus")
+    monkeypatch.setattr(audits, "run", lambda *_: replace(report, findings=(missing,)))
+    given = PlannedStep(
+        id="upkeep:monitor/prometheus",
+        kind=StepKind.UPKEEP,
+        title="Give Prometheus the alert rules",
+        host="monitor",
+        why="Prometheus warns.",
+        changes=(),
+    )
+    monkeypatch.setattr(rule_installation, "with_rules", lambda _, plan: replace(plan, steps=(given,)))
+    app = make_app(build=engine(SceneEngine()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "unprotected")
+        await pilot.press("f")
+        await until(pilot, "rules monitor/prometheus")
+        await pilot.press("f")
+        await until(pilot, lambda: isinstance(app.screen, PlanPage))
+        assert app.session.plan is not None and app.session.plan.steps == (given,)

@@ -230,9 +230,10 @@ CHECKS: Final = (
         means=("configuration",),
         looks_at="Reads the rule_files of each Prometheus that scrapes over TLS, for an alert on a metric of an expiry.",
         why="The first sign of an expired certificate is then that all targets are down.",
-        remediation="Add rules for the expiry: firescreen upkeep rules",
+        remediation="Add rules for the expiry: firescreen upkeep rules --stack STACK",
         scope="client",
         components=("prometheus",),
+        step="rules",
         look=_no_warning,
     ),
 )

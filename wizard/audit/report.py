@@ -39,7 +39,7 @@ class Check:
     scope: Scope
     components: tuple[str, ...] = ()
     """Only these; () for all."""
-    step: Literal["secure", "renew", ""] = ""
+    step: Literal["secure", "renew", "rules", ""] = ""
     """What a plan does about it; '' where a person has to."""
     look: Callable[[Any], Any] = field(repr=False, compare=False)
     """Gives the findings of one subject, and what of it could not be checked."""
@@ -79,7 +79,7 @@ class AuditFinding:
 
     @property
     def action(self) -> str:
-        """What the step does: 'secure', 'renew' or ''."""
+        """What the step does: 'secure', 'renew', 'rules' (gives Prometheus the alert rules of the upkeep) or ''."""
         return self.step.partition(" ")[0]
 
     @property

@@ -17,8 +17,6 @@ from wizard.errors import FirescreenError, InputError
 from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
-    from wizard.engine import Engine
-    from wizard.model import Plan
     from wizard.workspace import Workspace
 
 _READABLE = 0o644
@@ -103,34 +101,18 @@ def rules(workspace: Workspace, file: Path | None, stack: str, diff: bool, yes: 
       firescreen upkeep rules --stack stack.yaml --diff
     """
     with output.explained():
-        text = assets.path("upkeep/rules.yml").read_text(encoding="utf-8")
+        from wizard.upkeep import rule_installation
+
         if not stack:
             if as_json or diff or yes:
                 raise InputError("--json, --diff and --yes go with --stack", todo="Add --stack STACK")
-            _write(text, file)
+            _write(rule_installation.rules().decode(), file)
             return
         wanted = stack_of(stack, workspace)
         machine = engine(workspace, wanted.hosts)
-        plan = _with_rules(machine, planned(machine, wanted), text.encode())
+        plan = rule_installation.with_rules(machine, planned(machine, wanted))
         agree(plan, diff=diff, yes=yes, as_json=as_json)
     carry_out(machine, plan, as_json=as_json)
-
-
-def _with_rules(machine: Engine, plan: Plan, rules: bytes) -> Plan:
-    """The plan that gives the rules to each Prometheus.
-
-    Raises:
-        FirescreenError: a host cannot be read, or the stack has other changes pending.
-    """
-    from wizard.planner import paths
-    from wizard.upkeep import rule_plan
-
-    with machine.connections(plan.stack.hosts) as hosts:
-        there = {
-            client.host.spec.name: hosts.connection(client.host.spec.name).read(rule_plan.rules_path(client))
-            for client in paths.scrapers(plan.stack, plan.facts)
-        }
-    return rule_plan.with_rules(plan, rules, there)
 
 
 @upkeep.command()
