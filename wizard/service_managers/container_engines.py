@@ -13,7 +13,8 @@ from typing import Any
 
 from wizard.connections.base import Connection
 
-# A host without a daemon is not kept waiting for one. What Compose is called there depends on the engine: a plugin of
+# A host without a daemon is not kept waiting for one, and Podman, which makes its folders when it is first asked, is not
+# asked where it has run nothing since the host booted. What Compose is called there depends on the engine: a plugin of
 # `docker`, docker-compose 1.x with the same daemon, or a program that Podman starts, which takes the same words if it is
 # Docker's.
 _LOOK = r"""
@@ -46,8 +47,9 @@ if command -v docker >/dev/null 2>&1; then
   fi
 fi
 if command -v podman >/dev/null 2>&1; then
-  [ "$(id -u)" = 0 ] || owner=$(id -un)
-  ask podman
+  uid=$(id -u) used=/run/libpod
+  [ "$uid" = 0 ] || { owner=$(id -un); used=${XDG_RUNTIME_DIR:-/run/user/$uid}/libpod; }
+  [ ! -d "$used" ] || ask podman
 fi
 exit 0
 """
