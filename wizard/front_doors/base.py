@@ -75,7 +75,15 @@ class Proxy:
     shadow: Callable[[str, str], str]
     """The main configuration (text) with another file (path) taken in, for checking that before it is in place."""
     check: tuple[str, ...]
-    """The words after the program that check a configuration; `{main}` stands for its path."""
+    """The command that checks a configuration; `{program}` and `{main}` stand for the paths of both."""
+    import_line: str = ""
+    """What is added to the main configuration so that it includes `site`; '' where packagings do it."""
+    hashes_in_site: bool = False
+    """Whether the users stand in the configuration itself, which others must not read then."""
+    needed: tuple[tuple[str, str], ...] = ()
+    """Files without which it cannot be a front door, each with the file that it is a copy of."""
+    only_port: int = 0
+    """The one port that its packaging has it listen on; 0 for any."""
     forks: bool = True
     """Whether a reload starts new processes below the main one."""
     no_certificate: str = "400"

@@ -115,5 +115,5 @@ PROXY = Proxy(
     included="/etc/nginx/conf.d/*.conf",
     render=render,
     shadow=shadow,
-    check=("-t", "-q", "-c", "{main}"),
+    check=("{program}", "-t", "-q", "-c", "{main}"),
 )

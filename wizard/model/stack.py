@@ -215,7 +215,7 @@ class Answers:
 class Setting(NamedTuple):
     """A place in a stack: its section, there a name, and what it is set for.
 
-    of: the key of the component, the host of the front door, or the key of the client that will be rejected; '' in the
+    of: the key of the component, host/proxy of the front door, or the key of the client that will be rejected; '' in the
     other sections.
     """
 

@@ -248,6 +248,19 @@ def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
             the name.
     """
     door, place = known.door, f"{known.door.host}:{known.service.config_file}"
+    if known.proxy.only_port not in (0, door.port):
+        raise InputError(
+            f"a front door in {known.proxy.title} listens on port {known.proxy.only_port}, and {door.name} has port {door.port}",
+            where=door.key,
+            todo=f"Use port: {known.proxy.only_port}, or another proxy",
+        )
+    for path, source in known.proxy.needed:
+        if known.host.files.get(path) is None and known.host.files.get(source) is None:
+            raise InputError(
+                f"{known.proxy.title} on {door.host} lacks a file that a front door needs",
+                where=f"{door.host}:{source}",
+                todo=f"Install {known.proxy.title} as Debian packages it",
+            )
     if not known.main:
         raise InputError(
             f"{known.title}: its main configuration is not there",
@@ -255,7 +268,7 @@ def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
             todo=f"Use {known.proxy.title} with its configuration at {known.proxy.main}",
         )
     included = proxies.includes(known.proxy.name, known.service.config_file, known.main.encode())
-    if known.proxy.included not in included:
+    if known.proxy.included not in included and not known.proxy.import_line:
         raise InputError(
             f"{known.proxy.title} does not include {known.proxy.included}, where the front door would be written",
             where=place,
@@ -287,6 +300,7 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
         own = (known.door.cert_file, known.door.key_file, known.door.ca_file)
         found = [known.service.config_file, known.site, known.passwords, known.client_ca]
         found += [*known.server.pair, *known.server.spare_pair, *(path for path in own if path)]
+        found += [path for pair in known.proxy.needed for path in pair]
         found += [path for each in known.backends if (path := each.service.flags.path)]
         wanted[known.door.host] = (*wanted.get(known.door.host, ()), *found)
         tools = tuple(paths.tools_file(facts, each.server) for each in known.backends)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import cast
 
 from wizard.components import component as find_component
 from wizard.errors import InputError
@@ -16,6 +17,7 @@ from wizard.model import (
     Facts,
     FrontDoor,
     HostFacts,
+    ProxyProgram,
     Question,
     Service,
     Setting,
@@ -41,17 +43,19 @@ def questions(stack: Stack, facts: Facts) -> Iterator[Question]:
         if host is None or service is None or len(mine) > 1 or not _fits(stack, host):
             continue
         titles = [find_component(each.name).title for each in candidates(stack, spec.name)]
+        known = proxy(service.component)
+        called = known.title if known is not None else service.component
         place = f"on {spec.name}" if len(stack.hosts) > 1 else "on this host"
         yield Question(
-            setting=Setting("front_doors", "name", spec.name),
-            title=f"Name of a front door in {service.component} {place}",
-            why=f"{service.component} serves {', '.join(titles)} under one https name, and asks for the login. "
+            setting=Setting("front_doors", "name", f"{spec.name}/{service.component}"),
+            title=f"Name of a front door in {called} {place}",
+            why=f"{called} serves {', '.join(titles)} under one https name, and asks for the login. "
             "Leave it empty for none.",
             more=(
-                f"{service.component} {service.version} runs {place}. With a name such as noc.example.net, each component "
+                f"{called} {service.version} runs {place}. With a name such as noc.example.net, each component "
                 "is served below a path of it: https://noc.example.net/prometheus and so on. The components themselves "
                 "listen on the loopback address alone, so that nobody passes the front door by. Other sites of "
-                f"{service.component} stay as they are. The name must lead to this host in your DNS."
+                f"{called} stay as they are. The name must lead to this host in your DNS."
             ),
             kind="text",
             default=mine[0].name if mine else "",
@@ -69,12 +73,16 @@ def candidates(stack: Stack, host: str) -> tuple[ComponentSpec, ...]:
     )
 
 
-def answer(stack: Stack, host: str, name: str, value: str) -> Stack:
+def answer(stack: Stack, of: str, name: str, value: str) -> Stack:
     """The stack with one of these questions answered.
+
+    Args:
+        of: host/proxy.
 
     Raises:
         InputError: it is no DNS name, or no way to log in.
     """
+    host, _, program = of.partition("/")
     if name == "access":
         return _with_access(stack, host, value)
     wanted = value.strip().lower().rstrip(".")
@@ -94,7 +102,7 @@ def answer(stack: Stack, host: str, name: str, value: str) -> Stack:
     behind = {each.name for each in candidates(stack, host)}
     door = FrontDoor(
         host=host,
-        proxy="nginx",
+        proxy=cast(ProxyProgram, program),
         name=wanted,
         people=(stack.users[0].name,),
         routes=tuple(DoorRoute(to=each, path=f"/{each}") for each in sorted(behind, key=_order)),
@@ -128,7 +136,7 @@ def _order(name: str) -> tuple[bool, str]:
 def _access(door: FrontDoor) -> Question:
     now = "either" if door.users and door.client_cert else "client_cert" if door.client_cert else "password"
     return Question(
-        setting=Setting("front_doors", "access", door.host),
+        setting=Setting("front_doors", "access", f"{door.host}/{door.proxy}"),
         title=f"Who passes the front door {door.name}",
         why="People usually log in with a password; programs can show a client certificate instead.",
         more=(
@@ -159,9 +167,7 @@ def _with_access(stack: Stack, host: str, value: str) -> Stack:
 
 def _proxy(host: HostFacts | None) -> Service | None:
     found = host.proxies if host is not None else ()
-    return next(
-        (each for each in found if each.active and each.component == "nginx" and proxy("nginx")), None
-    )
+    return next((each for each in found if each.active and proxy(each.component)), None)
 
 
 def _fits(stack: Stack, host: HostFacts) -> bool:

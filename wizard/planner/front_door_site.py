@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from wizard import passwords
 from wizard.config_files import web_config
 from wizard.front_doors import Door, Opening
 from wizard.front_doors.settings import BLOCKED, HEADERS
-from wizard.model import Change, ContentKind, Facts, FileState, PlannedStep, Stack, StepKind, UserSpec
+from wizard.model import (
+    Change,
+    ContentKind,
+    Facts,
+    FileState,
+    PlannedStep,
+    Stack,
+    StepKind,
+    UserSpec,
+    WriteFile,
+)
 from wizard.planner import credentials, manual_commands, paths, server_certificates
 from wizard.planner.certificates import Pair
 from wizard.planner.front_door_facts import HEAD, KnownDoor
 from wizard.redact import Secret
 
+_USER = re.compile(r"^\s*([^\s:]+)[: ](\$2[abxy]\$\S+)$", re.MULTILINE)
 LARGEST_COST = 8
 """A proxy computes bcrypt at every request, one page has a dozen, and nothing is served by that process meanwhile."""
 
@@ -31,8 +43,13 @@ class Site:
     config: PlannedStep | None
 
 
-def plan_site(stack: Stack, facts: Facts, factory: credentials.CredentialFactory, known: KnownDoor) -> Site:
+def plan_site(
+    stack: Stack, facts: Facts, factory: credentials.CredentialFactory, known: KnownDoor, *, first: bool
+) -> Site:
     """The files of one front door.
+
+    Args:
+        first: whether it is the first of its proxy, which is given what all of them need.
 
     Raises:
         CertificateError, InputError: the person's own certificate would not do.
@@ -40,7 +57,13 @@ def plan_site(stack: Stack, facts: Facts, factory: credentials.CredentialFactory
     server = known.server
     used = web_config.WebConfig(cert_file=known.shown[0], key_file=known.shown[1])
     pair = server_certificates.server_pair(stack, facts, factory, server, used)
-    changes = [*pair.changes, *_passwords(facts, factory, known), *_client_ca(facts, factory, known)]
+    hashes = _hashes(factory, known)
+    changes = [
+        *(_needed(known) if first else ()),
+        *pair.changes,
+        *_passwords(facts, factory, known, hashes),
+        *_client_ca(facts, factory, known),
+    ]
     material = None
     if changes:
         material = known.step(
@@ -55,40 +78,63 @@ def plan_site(stack: Stack, facts: Facts, factory: credentials.CredentialFactory
                 *changes,
             ),
         )
-    return Site(known, pair, material, _config(known, pair))
+    return Site(known, pair, material, _config(known, pair, hashes, first=first))
 
 
-def _passwords(facts: Facts, factory: credentials.CredentialFactory, known: KnownDoor) -> tuple[Change, ...]:
+def _needed(known: KnownDoor) -> Iterator[Change]:
+    """What the proxy needs to be one: the modules that its packaging leaves out until they are enabled."""
+    for path, source in known.proxy.needed:
+        original = known.host.files.get(source)
+        if known.host.files.get(path) is None and original is not None:
+            after = FileState(original.content, 0o644, "root", "root")
+            yield known.write(
+                path,
+                after,
+                ContentKind.SERVICE_FLAGS,
+                why=f"{known.proxy.title} loads this module from then on.",
+                by_hand=manual_commands.copy_there(source, path, after),
+            )
+
+
+def _hashes(factory: credentials.CredentialFactory, known: KnownDoor) -> tuple[tuple[str, str], ...]:
     """The users with their hashes; a hash that fits its password stays."""
     if not known.door.users:
         return ()
-    before = known.host.files.get(known.passwords)
-    there = _read(before.content) if before is not None else {}
+    state = known.host.files.get(known.site if known.proxy.hashes_in_site else known.passwords)
+    there = _read(state.content) if state is not None else {}
     given = {each.user.name: each for each in factory.credentials()}
-    lines = []
+    found = []
     for name in known.door.users:
         user, password = given[name].user, given[name].password
         kept = there.get(name, "")
         fits = bool(kept) and passwords.matches(password, kept)
-        hashed = kept if fits else factory.once(f"door-hash:{name}", functools.partial(_hash, user, password))
-        lines.append(f"{name}:{hashed}\n")
-    after = FileState("".join(lines).encode(), 0o640, "root", known.proxy.password_group(known.main))
+        make = functools.partial(_hash, user, password)
+        found.append((name, kept if fits else factory.once(f"door-hash:{name}", make)))
+    return tuple(found)
+
+
+def _passwords(
+    facts: Facts,
+    factory: credentials.CredentialFactory,
+    known: KnownDoor,
+    hashes: Sequence[tuple[str, str]],
+) -> tuple[Change, ...]:
+    """The file with the users, for a proxy that has them in one."""
+    if not hashes or known.proxy.hashes_in_site:
+        return ()
+    before = known.host.files.get(known.passwords)
+    content = "".join(f"{name}:{hashed}\n" for name, hashed in hashes).encode()
+    after = FileState(content, 0o640, "root", known.proxy.password_group(known.main))
     if before is not None and (before.content, before.rights) == (after.content, after.rights):
         return ()
-    by_hand = manual_commands.htpasswd(
-        known.passwords,
-        after,
-        tuple(
-            (name, _cost(given[name].user), paths.user_files(facts, given[name].user)[0])
-            for name in known.door.users
-        ),
-    )
+    users = {each.user.name: each.user for each in factory.credentials()}
+    typed = tuple((name, _cost(users[name]), paths.user_files(facts, users[name])[0]) for name, _ in hashes)
     written = known.write(
         known.passwords,
         after,
         ContentKind.PASSWORD_HASHES,
         why=f"{known.proxy.title} compares passwords with these bcrypt hashes.",
-        by_hand=by_hand,
+        by_hand=manual_commands.htpasswd(known.passwords, after, typed),
     )
     return (written,)
 
@@ -102,8 +148,8 @@ def _hash(user: UserSpec, password: Secret) -> str:
 
 
 def _read(content: bytes) -> Mapping[str, str]:
-    pairs = (line.partition(":") for line in content.decode("utf-8", "replace").splitlines())
-    return {name: hashed for name, sign, hashed in pairs if sign}
+    """Users and hashes, as htpasswd or Caddy writes them: a line each, with a colon or a blank between."""
+    return dict(_USER.findall(content.decode("utf-8", "replace")))
 
 
 def _client_ca(facts: Facts, factory: credentials.CredentialFactory, known: KnownDoor) -> tuple[Change, ...]:
@@ -124,13 +170,28 @@ def _client_ca(facts: Facts, factory: credentials.CredentialFactory, known: Know
     )
 
 
-def _config(known: KnownDoor, pair: Pair) -> PlannedStep | None:
-    text = known.proxy.render(_door(known, pair)).encode()
+def _config(
+    known: KnownDoor, pair: Pair, hashes: Sequence[tuple[str, str]], *, first: bool
+) -> PlannedStep | None:
+    text = known.proxy.render(_door(known, pair, hashes)).encode()
     assert text.startswith(HEAD)
-    before = known.host.files.get(known.site)
-    if before is not None and before.content == text:
+    before, changes = known.host.files.get(known.site), []
+    if before is None or before.content != text:
+        closed = known.proxy.hashes_in_site
+        after = FileState(text, 0o640 if closed else 0o644, "root", known.proxy.group if closed else "root")
+        changes.append(
+            known.write(
+                known.site,
+                after,
+                ContentKind.PROXY_CONFIG,
+                why="It names certificate, users, and each path with what is behind it.",
+                by_hand=manual_commands.written(known.site, after),
+            )
+        )
+    if first:
+        changes += _import(known)
+    if not changes:
         return None
-    after = FileState(text, 0o644, "root", "root")
     return known.step(
         StepKind.FRONT_DOOR,
         title=f"Write the configuration of {known.title}",
@@ -138,19 +199,28 @@ def _config(known: KnownDoor, pair: Pair) -> PlannedStep | None:
             f"A file of its own beside the other sites of {known.proxy.title}, which stay as they are. "
             f"{known.proxy.title} itself checks it before it is put in place, and reads it when it is reloaded."
         ),
-        changes=(
-            known.write(
-                known.site,
-                after,
-                ContentKind.PROXY_CONFIG,
-                why="It names certificate, users, and each path with what is behind it.",
-                by_hand=manual_commands.text(known.site, after),
-            ),
-        ),
+        changes=changes,
     )
 
 
-def _door(known: KnownDoor, pair: Pair) -> Door:
+def _import(known: KnownDoor) -> Iterator[WriteFile]:
+    """The line by which the main configuration includes front doors, where it does not yet."""
+    line, path = known.proxy.import_line, known.service.config_file
+    before = known.host.files.get(path)
+    if not line or before is None or line in known.main.splitlines():
+        return
+    gap = b"" if not before.content or before.content.endswith(b"\n") else b"\n"
+    after = replace(before, content=before.content + gap + f"\n{line}\n".encode())
+    yield known.write(
+        path,
+        after,
+        ContentKind.PROXY_CONFIG,
+        why="One line at its end; every other byte stays as it is.",
+        by_hand=manual_commands.patch(path, before, after),
+    )
+
+
+def _door(known: KnownDoor, pair: Pair, hashes: Sequence[tuple[str, str]]) -> Door:
     door = known.door
     closed = [path for each in door.block for path in BLOCKED[each]]
     return Door(
@@ -169,6 +239,7 @@ def _door(known: KnownDoor, pair: Pair) -> Door:
             for each in known.backends
         ),
         passwords=known.passwords if door.users else "",
+        hashes=tuple(hashes),
         client_ca=known.client_ca if door.client_cert else "",
         max_body_size=door.max_body_size,
         hsts_days=door.hsts_days,

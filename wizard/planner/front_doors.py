@@ -103,7 +103,13 @@ def plan_doors(stack: Stack, facts: Facts, factory: credentials.CredentialFactor
         return DoorPlan()
     for each in known:
         front_door_facts.refuse_unfit(facts, each)
-    sites = tuple(front_door_site.plan_site(stack, facts, factory, each) for each in known)
+    firsts = {(each.door.host, each.proxy.name): each for each in reversed(known)}
+    sites = tuple(
+        front_door_site.plan_site(
+            stack, facts, factory, each, first=firsts[each.door.host, each.proxy.name] is each
+        )
+        for each in known
+    )
     backends = tuple(backend for each in known for backend in each.backends)
     clients = paths.scrapers(stack, facts)
     moves = front_door_backends.plan_moves(facts, backends, clients)

@@ -264,3 +264,12 @@ def htpasswd(
     """A file of users and bcrypt hashes: each user's name, the cost, and the file that holds the password."""
     lines = (f"htpasswd -niBC {cost} {_q(name)} < {_q(source)} | head -n 1" for name, cost, source in users)
     return (ManualCommand(argv=_install(state, STDIN, path), script="\n".join(lines)),)
+
+
+def written(path: str, state: FileState) -> tuple[ManualCommand, ...]:
+    """A text file written as it is, as `text`; of one that holds a secret, what there is to do."""
+    content = state.content.decode("utf-8", "replace")
+    if redact(content) == content:
+        return text(path, state)
+    note = f"Write {path} as the diff shows ({state.rights}), with a bcrypt hash for each user: htpasswd -nBC 8 USER"
+    return (ManualCommand(note=note),)

@@ -13,6 +13,7 @@ from wizard.errors import FirescreenError, InputError
 from wizard.model import (
     Answers,
     ComponentSpec,
+    DoorRoute,
     Facts,
     FileState,
     HostFacts,
@@ -228,12 +229,12 @@ def keys(stack: Stack, facts: Facts) -> dict[str, str]:
 
 def test_a_name_makes_a_front_door_and_no_name_takes_it_away() -> None:
     stack, facts = bare()
-    name = Setting("front_doors", "name", "web1")
+    name = Setting("front_doors", "name", "web1/nginx")
     assert keys(stack, facts)[str(name)] == ""
     made = planner.answer(stack, name, " NOC.example.net. ")
     asked = keys(made, facts)
     assert asked[str(name)] == "noc.example.net"
-    assert asked["front_doors.web1.access"] == "password"
+    assert asked["front_doors.web1/nginx.access"] == "password"
     assert not any(key.endswith(".protect") for key in asked)
     assert {each.protect for each in made.components} == {()}
     assert made.front_doors[0].routes[0].path == "/prometheus"
@@ -247,10 +248,10 @@ def test_a_name_makes_a_front_door_and_no_name_takes_it_away() -> None:
 )
 def test_who_passes_is_asked(way: str, users: int, certificate: bool) -> None:
     stack, facts = bare()
-    made = planner.answer(stack, Setting("front_doors", "name", "web1"), "noc.example.net")
-    made = planner.answer(made, Setting("front_doors", "access", "web1"), way)
+    made = planner.answer(stack, Setting("front_doors", "name", "web1/nginx"), "noc.example.net")
+    made = planner.answer(made, Setting("front_doors", "access", "web1/nginx"), way)
     assert (len(made.front_doors[0].users), made.front_doors[0].client_cert) == (users, certificate)
-    assert keys(made, facts)["front_doors.web1.access"] == way
+    assert keys(made, facts)["front_doors.web1/nginx.access"] == way
     renamed = planner.answer(made, Setting("users", "name"), "eve")
     assert renamed.front_doors[0].people == (("eve",) if users else ())
     assert plan_for(renamed, facts).steps
@@ -259,9 +260,9 @@ def test_who_passes_is_asked(way: str, users: int, certificate: bool) -> None:
 @pytest.mark.parametrize("value", ["two words", "-x", "a..b", "a" * 201, "http://x"])
 def test_what_is_no_name_is_refused(value: str) -> None:
     with pytest.raises(InputError):
-        planner.answer(bare()[0], Setting("front_doors", "name", "web1"), value)
+        planner.answer(bare()[0], Setting("front_doors", "name", "web1/nginx"), value)
     with pytest.raises(InputError):
-        planner.answer(bare()[0], Setting("front_doors", "access", "web1"), "key under the mat")
+        planner.answer(bare()[0], Setting("front_doors", "access", "web1/nginx"), "key under the mat")
 
 
 def test_it_is_not_asked_where_it_cannot_be() -> None:
@@ -272,3 +273,48 @@ def test_it_is_not_asked_where_it_cannot_be() -> None:
         service(facts, "alertmanager", active=False),
     ):
         assert not any(key.startswith("front_doors") for key in keys(stack, hindered))
+
+
+def other_door(facts: Facts, proxy: str, **changed: object) -> Plan:
+    case = planned.case(f"front-door-{proxy}")
+    door = replace(case.stack.front_doors[0], **changed)  # type: ignore[arg-type]
+    return plan_for(replace(case.stack, front_doors=(door,)), facts)
+
+
+def test_a_proxy_that_listens_on_one_port_takes_no_other() -> None:
+    with pytest.raises(InputError, match="listens on port 443"):
+        other_door(planned.case("front-door-apache").facts, "apache", port=8443)
+
+
+def test_a_module_that_is_not_installed_is_named() -> None:
+    facts = planned.case("front-door-apache").facts
+    files = {**facts.hosts["web1"].files, "/etc/apache2/mods-available/ssl.load": None}
+    with pytest.raises(InputError) as refused:
+        other_door(web1(facts, files=files), "apache")
+    assert refused.value.where == "web1:/etc/apache2/mods-available/ssl.load"
+
+
+def test_two_front_doors_of_one_proxy_add_what_it_needs_once() -> None:
+    case = planned.case("front-door-caddy")
+    first = case.stack.front_doors[0]
+    second = replace(first, name="alerts.example.net", routes=(DoorRoute(to="alertmanager"),))
+    plan = plan_for(replace(case.stack, front_doors=(first, second)), case.facts)
+    paths = [change.path for change in plan.changes]
+    assert paths.count("/etc/caddy/Caddyfile") == 1
+    assert len(plan.restarts) == 4  # both components, Prometheus for their paths, and Caddy once
+    assert len(set(paths)) == len(paths)
+
+
+def test_newer_caddy_has_other_names_for_its_settings() -> None:
+    facts = planned.case("front-door-caddy").facts
+    newer = web1(
+        facts, proxies=tuple(replace(each, version="2.11.4") for each in facts.hosts["web1"].proxies)
+    )
+    found = {}
+    for name, each in (("2.6.2", facts), ("2.11.4", newer)):
+        plan = other_door(each, "caddy")
+        found[name] = next(change.diff() for change in plan.changes if change.path.endswith(".caddy"))
+    assert "basicauth @unknown" in found["2.6.2"]
+    assert "trusted_ca_cert_file" in found["2.6.2"]
+    assert "basic_auth @unknown" in found["2.11.4"]
+    assert "trust_pool file" in found["2.11.4"]

@@ -54,9 +54,10 @@ def routes(program: ProxyProgram, main: str, files: Mapping[str, bytes]) -> tupl
 
 
 def sites(program: ProxyProgram, main: str, files: Mapping[str, bytes]) -> tuple[ProxySite, ...]:
-    """Every name that a configuration answers to, with its port; of a proxy other than nginx, those that pass on."""
-    if program == "nginx":
-        return nginx.sites(main, files)
+    """Every name that a configuration answers to, with its port; of Caddy and HAProxy, those that pass on."""
+    if program in ("nginx", "apache"):
+        listed: tuple[ProxySite, ...] = _READERS[program].sites(main, files)
+        return listed
     return tuple(
         dict.fromkeys(
             ProxySite(program=program, name=each.site, port=each.port, file=each.file, line=each.line)

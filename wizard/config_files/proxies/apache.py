@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from wizard.config_files.proxies.included_files import DEEPEST, Files, named, text, upstream
-from wizard.model import ProxyRoute
+from wizard.model import ProxyRoute, ProxySite
 
 _URL: Final = re.compile(r"(https?|wss?)://([^/\s\"'\]]+)", re.IGNORECASE)
 _DEFINED: Final = re.compile(r"\$\{(\w+)\}")
@@ -42,6 +42,25 @@ def includes(content: bytes, folder: str) -> tuple[str, ...]:
     """The patterns that a file includes, absolute; `folder` is the ServerRoot."""
     found = re.findall(r"^\s*Include(?:Optional)?\s+(\S+)", text(content), re.MULTILINE | re.IGNORECASE)
     return tuple(posixpath.join(folder, each.strip("\"'")) for each in found)
+
+
+def sites(main: str, files: Files) -> tuple[ProxySite, ...]:
+    """Every name of every virtual host."""
+    found: list[ProxySite] = []
+    port, named = 80, True
+    for each in _lines(main, root(main), files, {}, 0):
+        if each.name == "<virtualhost":
+            port, named, begins = _port(each.words, 80), False, each
+        elif each.name in ("servername", "serveralias"):
+            named = True
+            found += [_site(word.partition(":")[0], port, each) for word in each.words]
+        elif each.name == "</virtualhost>" and not named:
+            found.append(_site("", port, begins))
+    return tuple(dict.fromkeys(found))
+
+
+def _site(name: str, port: int, at: _Line) -> ProxySite:
+    return ProxySite(program="apache", name=name, port=port, file=at.file, line=at.line)
 
 
 def routes(main: str, files: Files) -> tuple[ProxyRoute, ...]:

@@ -1,0 +1,114 @@
+"""Apache as a front door: one virtual host of ours in sites-enabled, as Debian's packaging has them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from wizard.front_doors.base import Door, Opening, Proxy
+
+_MB: Final = 1024 * 1024
+_AVAILABLE: Final = "/etc/apache2/mods-available"
+_ENABLED: Final = "/etc/apache2/mods-enabled"
+_MODULES: Final = (
+    *("socache_shmcb.load", "ssl.load", "ssl.conf"),
+    *("proxy.load", "proxy.conf", "proxy_http.load", "headers.load"),
+)
+
+
+def render(door: Door) -> str:
+    """The virtual host."""
+    return "\n".join(_lines(door)) + "\n"
+
+
+def _lines(door: Door) -> Iterator[str]:
+    yield "# Written by Firescreen, which undoes it too. Other sites belong into files of their own."
+    yield f"<VirtualHost *:{door.port}>"
+    yield f"    ServerName {door.name}"
+    yield ""
+    yield "    SSLEngine on"
+    yield f"    SSLCertificateFile {door.certificate}"
+    yield f"    SSLCertificateKeyFile {door.key}"
+    yield "    SSLProtocol all -SSLv3 -TLSv1 -TLSv1.1"
+    if door.client_ca:
+        yield f"    SSLCACertificateFile {door.client_ca}"
+        yield f"    SSLVerifyClient {'optional' if door.passwords else 'require'}"
+    yield from _who(door)
+    yield ""
+    yield f"    LimitRequestBody {door.max_body_size * _MB}"
+    yield f"    ProxyTimeout {door.timeout}"
+    yield "    ProxyRequests Off"
+    yield "    ProxyPreserveHost On"
+    yield "    AllowEncodedSlashes NoDecode"
+    yield "    RequestHeader set X-Forwarded-Proto https"
+    yield "    # The password is for this server and not for what is behind it."
+    yield "    RequestHeader unset Authorization"
+    if door.hsts_days:
+        yield f'    Header always set Strict-Transport-Security "max-age={door.hsts_days * 86400}"'
+    for name, value in door.headers:
+        yield f"    Header always set {name} {value}"
+    for opening in door.openings:
+        yield from _location(opening)
+    if all(opening.prefix for opening in door.openings):
+        known = "|".join(re.escape(opening.prefix) for opening in door.openings)
+        yield ""
+        yield "    # The main server's own pages are for its other sites."
+        yield f'    RedirectMatch 404 "^(?!({known})(/|$))"'
+    yield "</VirtualHost>"
+
+
+def _who(door: Door) -> Iterator[str]:
+    yield '    <Location "/">'
+    if door.passwords:
+        yield "        AuthType Basic"
+        yield f'        AuthName "{door.name}"'
+        yield "        AuthBasicProvider file"
+        yield f"        AuthUserFile {door.passwords}"
+    yield "        <RequireAny>"
+    if door.passwords:
+        yield "            Require valid-user"
+    if door.client_ca:
+        yield "            Require ssl-verify-client"
+    yield "        </RequireAny>"
+    yield "    </Location>"
+
+
+def _location(opening: Opening) -> Iterator[str]:
+    for path in opening.blocked:
+        yield ""
+        yield f'    <Location "{path}">'
+        yield "        Require all denied"
+        yield "    </Location>"
+    yield ""
+    if opening.prefix:
+        yield f'    RedirectMatch 301 "^{re.escape(opening.prefix)}$" "{opening.prefix}/"'
+    yield f'    ProxyPass "{opening.prefix}/" "http://{opening.backend}{opening.prefix}/" nocanon'
+
+
+def shadow(main: str, path: str) -> str:
+    """The main configuration with another file at its end."""
+    return f"{main}\nInclude {path}\n"
+
+
+PROXY = Proxy(
+    name="apache",
+    title="Apache",
+    unit="apache2",
+    programs=("/usr/sbin/apache2ctl",),
+    version=("-v",),
+    main="/etc/apache2/apache2.conf",
+    home="/etc/apache2/firescreen",
+    # The main process reads all files as root, but for the passwords, which its workers read.
+    group="root",
+    password_group=lambda main: "www-data",
+    site="/etc/apache2/sites-enabled/firescreen-{name}.conf",
+    included="/etc/apache2/sites-enabled/*.conf",
+    render=render,
+    shadow=shadow,
+    check=("{program}", "-t", "-f", "{main}"),
+    # As a2enmod would link them; ports.conf listens on 443 where there is an ssl_module.
+    needed=tuple((f"{_ENABLED}/{name}", f"{_AVAILABLE}/{name}") for name in _MODULES),
+    only_port=443,
+    no_certificate="refused",
+)

@@ -1,0 +1,122 @@
+"""Caddy as a front door: one site of ours in a folder that the Caddyfile imports; its settings differ by version."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from wizard.front_doors.base import Door, Opening, Proxy
+
+_FOLDER: Final = "/etc/caddy/firescreen"
+_IMPORT: Final = f"import {_FOLDER}/*.caddy"
+_FIRST: Final = (2, 8)
+"""From this version on, Caddy writes basic_auth for basicauth, and trust_pool for trusted_ca_cert_file."""
+
+
+def render(door: Door) -> str:
+    """The site. Everything is in one route block: Caddy would sort its directives otherwise."""
+    return "\n".join(_lines(door)) + "\n"
+
+
+def _lines(door: Door) -> Iterator[str]:
+    yield "# Written by Firescreen, which undoes it too. Other sites belong into files of their own."
+    yield f"https://{door.name}:{door.port} {{"
+    yield from _tls(door)
+    for name, value in _headers(door):
+        yield f"\theader {name} {value}"
+    yield "\troute {"
+    for path in (path for opening in door.openings for path in opening.blocked):
+        yield f"\t\trespond {path} 403"
+        yield f"\t\trespond {path}/* 403"
+    yield from _who(door)
+    yield "\t\trequest_body {"
+    yield f"\t\t\tmax_size {door.max_body_size}MiB"
+    yield "\t\t}"
+    for opening in door.openings:
+        yield from _location(opening, door.timeout)
+    yield "\t\trespond 404"
+    yield "\t}"
+    yield "}"
+
+
+def _tls(door: Door) -> Iterator[str]:
+    yield f"\ttls {door.certificate} {door.key} {{"
+    yield "\t\tprotocols tls1.2 tls1.3"
+    if door.client_ca:
+        yield "\t\tclient_auth {"
+        yield f"\t\t\tmode {'verify_if_given' if door.passwords else 'require_and_verify'}"
+        if _is_new(door):
+            yield f"\t\t\ttrust_pool file {door.client_ca}"
+        else:
+            yield f"\t\t\ttrusted_ca_cert_file {door.client_ca}"
+        yield "\t\t}"
+    yield "\t}"
+
+
+def _headers(door: Door) -> Iterator[tuple[str, str]]:
+    if door.hsts_days:
+        yield "Strict-Transport-Security", f"max-age={door.hsts_days * 86400}"
+    yield from door.headers
+
+
+def _who(door: Door) -> Iterator[str]:
+    if not door.passwords:
+        return
+    matcher = ""
+    if door.client_ca:
+        # Without a certificate the subject is empty or no text at all, depending on the version.
+        yield "\t\t@unknown not vars_regexp {tls_client_subject} ="
+        matcher = "@unknown "
+    yield f"\t\t{'basic_auth' if _is_new(door) else 'basicauth'} {matcher}bcrypt {door.name} {{"
+    for user, hashed in door.hashes:
+        yield f"\t\t\t{user} {hashed}"
+    yield "\t\t}"
+
+
+def _location(opening: Opening, timeout: int) -> Iterator[str]:
+    if opening.prefix:
+        yield f"\t\tredir {opening.prefix} {opening.prefix}/ 301"
+    yield f"\t\treverse_proxy {opening.prefix}/* {opening.backend} {{"
+    yield "\t\t\t# The password is for this server and not for what is behind it."
+    yield "\t\t\theader_up -Authorization"
+    yield "\t\t\ttransport http {"
+    yield f"\t\t\t\tresponse_header_timeout {timeout}s"
+    yield "\t\t\t}"
+    yield "\t\t}"
+
+
+def _is_new(door: Door) -> bool:
+    found = re.match(r"(\d+)\.(\d+)", door.version)
+    return found is None or (int(found[1]), int(found[2])) >= _FIRST
+
+
+def shadow(main: str, path: str) -> str:
+    """The Caddyfile with another file in the place of the folder of front doors."""
+    return f"{main.replace(_IMPORT, '')}\nimport {path}\n"
+
+
+PROXY = Proxy(
+    name="caddy",
+    title="Caddy",
+    unit="caddy",
+    programs=("/usr/bin/caddy", "/usr/local/bin/caddy"),
+    version=("version",),
+    main="/etc/caddy/Caddyfile",
+    home=_FOLDER,
+    group="caddy",
+    password_group=lambda main: "caddy",
+    site=f"{_FOLDER}/{{name}}.caddy",
+    included=f"{_FOLDER}/*.caddy",
+    import_line=_IMPORT,
+    hashes_in_site=True,
+    render=render,
+    shadow=shadow,
+    # As its own user: it makes the files of its logs as it reads where they are.
+    check=(
+        *("runuser", "-u", "caddy", "--", "env", "HOME=/var/lib/caddy"),
+        *("{program}", "validate", "--adapter", "caddyfile", "--config", "{main}"),
+    ),
+    forks=False,
+    no_certificate="refused",
+)
