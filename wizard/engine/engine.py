@@ -42,7 +42,7 @@ from wizard.engine.run import Run
 from wizard.engine.spare_passwords import spares
 from wizard.engine.unfinished_runs import Remains
 from wizard.errors import AwayError, FirescreenError
-from wizard.model import Answers, Attempt, Event, Facts, Forward, HostSpec, Plan, RunRecord, Stack
+from wizard.model import Answers, Attempt, Event, Facts, Forward, HostSpec, Plan, RunRecord, Service, Stack
 from wizard.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -107,10 +107,13 @@ class Engine:
 
     def this_machine(self) -> Stack:
         """A stack of what runs on this machine, with the protection that is proposed for it."""
+        return self._this_machine()[0]
+
+    def _this_machine(self) -> tuple[Stack, tuple[Service, ...]]:
         here = HostSpec(name="here", connect="local")
         with self.connections((here,)) as hosts:
             found = hosts.services("here")
-        return Stack(hosts=(here,), components=scanner.proposed(found))
+        return Stack(hosts=(here,), components=scanner.proposed(found)), found
 
     def scan(self, stack: Stack | None = None, *, emit: Emit = silent) -> Scan:
         """What runs where, and how well it is protected, as probes on the wire show.
@@ -118,13 +121,13 @@ class Engine:
         Raises:
             HostError: a host cannot be reached.
         """
-        wanted = stack or self.this_machine()
-        return scanner.scan(wanted, self._inspect_unprotected(wanted), self.dial, emit)
+        wanted, found = (stack, ()) if stack else self._this_machine()
+        return scanner.scan(wanted, self._inspect_unprotected(wanted, found), self.dial, emit)
 
-    def _inspect_unprotected(self, stack: Stack) -> Facts:
+    def _inspect_unprotected(self, stack: Stack, found: tuple[Service, ...] = ()) -> Facts:
         """What is there, whatever the stack wants."""
         bare = tuple(replace(component, protect=()) for component in stack.components)
-        return self.inspect(replace(stack, components=bare, front_doors=()))
+        return self.inspect(replace(stack, components=bare, front_doors=()), found)
 
     def forward_to(self, url: str, stack: Stack) -> Forward | None:
         """How this machine connects to the server of a stack that a URL names, if it cannot reach it directly.
@@ -134,13 +137,14 @@ class Engine:
         """
         return reachability.forward_to(self._inspect_unprotected(stack), url)
 
-    def inspect(self, stack: Stack) -> Facts:
-        """What is on the hosts of a stack.
+    def inspect(self, stack: Stack, found: tuple[Service, ...] = ()) -> Facts:
+        """What is on the hosts of a stack; `found` is what somebody saw on its first host a moment ago.
 
         Raises:
             HostError: a host cannot be reached or read. InputError: a component is not there.
         """
         with self.connections(stack.hosts) as hosts, spares(stack, self.workspace) as made:
+            hosts.found(stack.hosts, found)
             facts = baseline.with_health(stack, discovery.inspect(stack, hosts, self.workspace), hosts)
             return replace(facts, spares=made())
 

@@ -6,6 +6,7 @@ import posixpath
 import shutil
 import socket
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 
 from wizard.account import account
@@ -51,6 +52,7 @@ class Hosts:
         self._kept = kept if kept is not None else {}
         self._open: dict[str, Connection] = {}
         self._locks: dict[str, threading.Lock] = {}
+        self._found: dict[str, tuple[Service, ...]] = {}
 
     def __enter__(self) -> Hosts:
         return self
@@ -126,6 +128,8 @@ class Hosts:
 
     def services(self, name: str, wanted: tuple[str, ...] = ()) -> tuple[Service, ...]:
         """What runs on a host; on a manual one, the components of the stack (`wanted`)."""
+        if name in self._found:
+            return self._found.pop(name)
         spec = self._specs[name]
         if spec.connect == "manual":
             return tuple(self._by_hand(spec, component) for component in wanted)
@@ -137,6 +141,11 @@ class Hosts:
         if not way.address:
             return found
         return tuple(run_parallel(lambda service: seen_from_here(service, way, self.dial), found))
+
+    def found(self, specs: Sequence[HostSpec], services: tuple[Service, ...]) -> None:
+        """What somebody saw on the first of these hosts: it is not asked for them once more; () says nothing."""
+        if services:
+            self._found[specs[0].name] = services
 
     def _way(self, spec: HostSpec) -> Way:
         holder = self._specs.get(spec.via) if spec.connect == "incus" else spec

@@ -66,10 +66,13 @@ def discover(connection: Connection, *, practice_folder: str = "") -> tuple[Serv
     found = list(instances.told_apart([*managed, *bare]))
     if not proxies:
         return instances.labelled(found)
+    # A container that is known says itself what it publishes.
+    told = {each.port for service in found if service.container for each in service.container.published}
     missing = [
         one
         for one in all_components()
-        if not any(service.component == one.name and service.active for service in found)
+        if one.default_port not in told
+        and not any(service.component == one.name and service.active for service in found)
     ]
     return instances.labelled([*found, *_behind_proxies(connection, missing)])
 

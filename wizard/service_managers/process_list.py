@@ -29,7 +29,11 @@ for d in /proc/[0-9]*; do
   esac
   p= inner=
   while read -r k v w; do case $k in PPid:) p=$v ;; NSpid:) inner=$w; break ;; esac; done 2>/dev/null < "$d/status"
-  [ "$p" = 1 ] ||
+  # In a container with a network of its own: what it listens on is its container's to say, and no supervisor of ours is
+  # its parent. Each program that is not started here counts where fifty containers run.
+  apart=
+  if [ -n "$inner" ] && [ -r "$d/ns/net" ] && ! [ "$d/ns/net" -ef /proc/self/ns/net ]; then apart=1; fi
+  [ "$p" = 1 ] || [ -n "$apart" ] ||
     case "$(tr '\0' ' ' 2>/dev/null < "/proc/$p/cmdline")" in */wizard/service_managers/supervisor.py* | */wizard/services/supervise.py*) continue ;; esac
   printf '\036%s\037%s\037' "${d#/proc/}" "$(stat -c '%U:%G:%u:%g' "$d" 2>/dev/null)"
   while IFS= read -r line; do printf '%s ' "$line"; done 2>/dev/null < "$d/cgroup"
@@ -47,8 +51,10 @@ for d in /proc/[0-9]*; do
     p=$q
   done
   # The sockets that it holds, and those that listen where its network is another than ours.
-  printf '\037%s\037' "$(ls -l "$d/fd" 2>/dev/null | sed -n 's/.*socket:\[\([0-9]*\)\].*/\1/p' | tr '\n' ' ')"
-  if [ -r "$d/ns/net" ] && ! [ "$d/ns/net" -ef /proc/self/ns/net ]; then listening "$d/net"; fi
+  printf '\037'
+  [ -n "$apart" ] || ls -l "$d/fd" 2>/dev/null | sed -n 's/.*socket:\[\([0-9]*\)\].*/\1/p' | tr '\n' ' '
+  printf '\037'
+  if [ -z "$apart" ] && [ -r "$d/ns/net" ] && ! [ "$d/ns/net" -ef /proc/self/ns/net ]; then listening "$d/net"; fi
   printf '\037'
   tr '\0' '\037' < "$d/cmdline" 2>/dev/null
   any=1
@@ -115,7 +121,7 @@ class Process:
     parents: tuple[Parent, ...] = ()
     """The nearest first, without process 1."""
     sockets: tuple[str, ...] = ()
-    """address:port of each TCP socket that it listens on, `*` for all; () where that cannot be seen."""
+    """address:port of each TCP socket that it listens on, `*` for all; () where that cannot be seen, and where it is `apart`."""
     apart: bool = False
     """Whether it is in a container with a network of its own: nothing listens for it at this host's addresses."""
 
