@@ -8,17 +8,20 @@ from functools import partial
 from wizard.components import component
 from wizard.model import (
     Gap,
+    Service,
 )
 from wizard.planner import (
     service_actions,
 )
-from wizard.planner.client import Target
+from wizard.planner.client import ClientPlan
 from wizard.planner.server import ServerPlan
 
 
-def gaps(plans: Sequence[ServerPlan], targets: Sequence[Target]) -> tuple[Gap, ...]:
+def gaps(plans: Sequence[ServerPlan], clients: Sequence[ClientPlan]) -> tuple[Gap, ...]:
     """The gaps of all servers, and of the clients that wait for them."""
-    found: list[Gap] = []
+    targets = [target for client in clients for target in client.targets]
+    changed = (each for each in clients if each.trust or each.config is not None or each.login is not None)
+    found = [gap for each in changed for gap in of_recreation(each.client.service)]
     for server_plan in plans:
         mine = [target for target in targets if target.plan is server_plan]
         found += _own_gaps(server_plan, scraped=any(target.place.kind == "job" for target in mine))
@@ -34,6 +37,24 @@ def gaps(plans: Sequence[ServerPlan], targets: Sequence[Target]) -> tuple[Gap, .
                 if target.place.kind not in ("job", "module")
             ]
     return tuple(dict.fromkeys(found))
+
+
+def of_recreation(service: Service) -> tuple[Gap, ...]:
+    """The gap of a client in a container that is made anew, because it has no folder for its files yet."""
+    box, known = service.container, component(service.component)
+    if box is None or not box.is_described or box.sees(service.home):
+        return ()
+    lost = "scrapes nothing" if known.name == "prometheus" else "is down"
+    seconds = known.restart_seconds
+    return (
+        Gap(
+            message=f"gets a folder for its files, so its container is made anew: it {lost} for about {seconds:.0f} s",
+            seconds=seconds,
+            host=service.host,
+            component=service.component,
+            instance=service.instance,
+        ),
+    )
 
 
 def _own_gaps(plan: ServerPlan, *, scraped: bool) -> Iterator[Gap]:

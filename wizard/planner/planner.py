@@ -147,7 +147,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
             *ends.warnings,
             *front_doors.strict_transport(doors),
         ),
-        gaps=(*gaps.gaps(ends.servers, targets), *ends.onlookers.gaps, *doors.gaps),
+        gaps=(*gaps.gaps(ends.servers, ends.clients), *ends.onlookers.gaps, *doors.gaps),
         hints=(*command_line_tools.sentences(ends.servers, commands), *doors.hints),
         secrets=secrets,
     )

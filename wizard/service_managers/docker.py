@@ -266,8 +266,7 @@ def await_up(connection: Connection, service: Service, box: Container, answers: 
                 log=log(connection, box, 20),
             )
         # A health check's first round may take its half minute: the port says it sooner.
-        served = answers(0.5) if answers is not None else up_for > _SETTLED
-        if health == "healthy" or (served and up_for > _SETTLED):
+        if health == "healthy" or (answers(0.5) if answers is not None else up_for > _SETTLED):
             return
         if up_for > _PATIENCE:
             return  # it runs: the probes say what is wrong

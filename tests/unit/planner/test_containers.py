@@ -8,7 +8,7 @@ import pytest
 
 from wizard.errors import InputError
 from wizard.model import Container, Mount, PublishedPort, Service
-from wizard.planner import containers
+from wizard.planner import containers, gaps
 
 BOX = Container(
     name="mon-exporter-1",
@@ -60,3 +60,15 @@ def test_a_client_that_no_compose_file_describes_is_refused() -> None:
     containers.refuse_unchangeable(alone)
     with pytest.raises(InputError, match="no Compose file or quadlet describes"):
         containers.refuse_unknown_client(alone)
+
+
+def test_a_client_that_is_made_anew_for_its_folder_is_told() -> None:
+    asking = replace(SERVICE, component="prometheus", home="/srv/mon/firescreen-prometheus")
+    (gap,) = gaps.of_recreation(asking)
+    assert gap.sentence.startswith("srv1/prometheus gets a folder for its files")
+    assert gap.sentence.endswith("it scrapes nothing for about 7 s")
+    has_it = replace(BOX, mounts=(Mount("bind", "/srv/mon", "/srv/mon"),))
+    assert gaps.of_recreation(replace(asking, container=has_it)) == ()
+    assert gaps.of_recreation(replace(asking, container=None)) == ()
+    (gap,) = gaps.of_recreation(replace(asking, component="blackbox_exporter"))
+    assert gap.sentence.endswith("it is down for about 1 s")
