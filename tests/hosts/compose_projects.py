@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from docker_stand import Docker
 from machines import Network
@@ -91,11 +92,12 @@ LEVELS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def stack_of(components: Iterable[str], protect: Sequence[str]) -> str:
-    """The stack file of these components, in containers of this host."""
+def stack_of(components: Iterable[str], protect: Sequence[str], others: Iterable[str] = ()) -> str:
+    """The stack file of these components, in containers of this host; the others stay unprotected."""
     lines = [
-        f"  - {{host: here, name: {name}, protect: [{', '.join(protect)}], service: docker}}"
-        for name in components
+        f"  - {{host: here, name: {name}, protect: [{', '.join(wanted)}], service: docker}}"
+        for names, wanted in ((components, protect), (others, ()))
+        for name in names
     ]
     return "\n".join([*STACK.splitlines()[:3], *lines, ""])
 
@@ -181,6 +183,11 @@ class Project:
             urllib.request.urlopen(request, timeout=5, context=context) as answer,
         ):
             return json.loads(answer.read())
+
+    def query(self, expression: str, protect: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """Prometheus' answer to a query: the result's entries."""
+        path = f"/api/v1/query?query={quote(expression, safe='')}"
+        return list(self.ask(PORTS["prometheus"], path, protect)["data"]["result"])
 
     def targets(self, protect: Sequence[str] = ()) -> dict[str, str]:
         """Health of each target as Prometheus has it now."""

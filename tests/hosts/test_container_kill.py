@@ -41,8 +41,7 @@ def test_killed_after_lines_of_the_journal_and_while_compose_works(
         "prometheus": docker.image("prometheus"),
         "exporter": docker.image("node_exporter", user="65532"),
     }
-    stack = stack_of(("node_exporter",), ("tls", "basic_auth"))
-    stack += stack_of(("prometheus",), ()).splitlines()[-1] + "\n"
+    stack = stack_of(("node_exporter",), ("tls", "basic_auth"), ("prometheus",))
     with project(docker, network, tmp_path, "sid") as mine:
         mine.write(COMPOSE.format(**images), SCRAPE.format(target="exporter:9100"), stack)
         mine.up(9090, 9100)

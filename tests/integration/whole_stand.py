@@ -11,7 +11,7 @@ import json
 import ssl
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -253,16 +253,32 @@ class Lost:
 
 
 def lost(stand: Whole, begin: float, end: float) -> dict[str, Lost]:
-    """Job -> what was lost between two moments (unix time), from Prometheus' own samples.
+    """Job -> what was lost between two moments (unix time), from Prometheus' own samples."""
+    return lost_scrapes(stand.query, JOBS, begin, end)
 
-    Back when there are two samples of every job after `end`, so that the window is closed.
+
+def lost_scrapes(
+    query: Callable[[str], list[dict[str, Any]]],
+    keys: Iterable[str],
+    begin: float,
+    end: float,
+    *,
+    label: str = "job",
+) -> dict[str, Lost]:
+    """What each target lost between two moments (unix time), from Prometheus' own samples.
+
+    Back when there are two samples of each after `end`, so that the window is closed.
+
+    Args:
+        query: asks Prometheus.
+        keys: the values of `label`, one for each target.
     """
 
     def samples(name: str) -> dict[str, list[tuple[float, str]]]:
         span = int(time.time() - begin) + 3
-        seen: dict[str, list[tuple[float, str]]] = {job: [] for job in JOBS}
-        for row in stand.query(f"{name}[{span}s]"):
-            seen[row["metric"]["job"]] += [(float(at), value) for at, value in row["values"]]
+        seen: dict[str, list[tuple[float, str]]] = {key: [] for key in keys}
+        for row in query(f"{name}[{span}s]"):
+            seen[row["metric"][label]] += [(float(at), value) for at, value in row["values"]]
         return seen
 
     def look() -> tuple[bool, dict[str, list[tuple[float, str]]]]:

@@ -1,0 +1,163 @@
+"""What securing containers costs in scrapes, and that no secret gets where others read it; on all five components."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from compose_projects import PORTS, Project, project, stack_of
+from docker_stand import Docker
+from machines import Network
+
+from tests.integration.whole_stand import lost_scrapes
+
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
+
+TARGETS = ("localhost:9090", "exporter:9100", "push:9091", "alertmanager:9093", "blackbox:9115")
+BEFORE = ("prometheus", "pushgateway")
+PASSWORD = ("tls", "basic_auth")
+
+
+def test_scrapes_lost_and_secrets_kept(docker: Docker, network: Network, tmp_path: Path) -> None:
+    images = {name: docker.image(name) for name in PORTS}
+    with project(docker, network, tmp_path, "trixie") as mine:
+        begin = time.time()
+        mine.write_all(images)
+        mine.up(*PORTS.values())
+        others = [name for name in PORTS if name not in BEFORE]
+        mine.stack.write_text(stack_of(BEFORE, ("tls",), others))
+        planned = mine.run("plan", str(mine.stack), "--json", code=3)
+        told = [each for each in planned["gaps"] if "its container is made anew" in each]
+        assert len(told) == 1, "Prometheus gets a folder for its files"
+        mine.run("apply", str(mine.stack), "--yes")
+
+        # The exporter is made anew for TLS, and the blackbox exporter, which asks it, for a folder with the CA certificate.
+        others.remove("node_exporter")
+        lost = cost(mine, stack_of((*BEFORE, "node_exporter"), ("tls",), others), ("tls",))
+        assert [
+            name for name, count in lost.items() if count > (name in ("exporter:9100", "blackbox:9115"))
+        ] == [], lost
+
+        mine.stack.write_text(stack_of(PORTS, ("tls",)))
+        mine.run("apply", str(mine.stack), "--yes")
+        lost = cost(mine, stack_of(PORTS, PASSWORD), PASSWORD)
+        assert set(lost.values()) == {0}, "no container is made anew for a password"
+
+        hidden = secrets(mine)
+        assert len(hidden) >= 10
+        assert leaks(readable(mine, begin), hidden) == {}
+        password = (mine.workspace / "users/prometheus.password").read_text()
+        box = docker.docker("run", "-d", "--env", f"TOKEN={password}", images["node_exporter"]).strip()
+        try:
+            found = set(leaks(readable(mine, begin), hidden))
+        finally:
+            docker.docker("rm", "-f", box)
+        assert found == {"docker inspect", "environments and arguments"}, "the search finds one that is there"
+
+
+def cost(mine: Project, stack: str, protect: tuple[str, ...]) -> dict[str, int]:
+    """How many scrapes of each target were lost while that stack was applied, by Prometheus' own samples.
+
+    Not counted: those that fall into the own start of the target's container, and those that met their time limit on a
+    busy machine.
+
+    Args:
+        protect: how Prometheus is protected afterwards.
+    """
+    mine.stack.write_text(stack)
+    begin = time.time()
+    said = mine.run("apply", str(mine.stack), "--yes", "--json")
+    end = time.time()
+    assert said["state"] == "proven"
+
+    def samples(text: str) -> list[dict[str, Any]]:
+        # The job of what the blackbox exporter is asked for changes its targets' names with the scheme.
+        return mine.query(text.replace("[", '{job="all"}['), protect)
+
+    found = lost_scrapes(samples, TARGETS, begin, end, label="instance")
+    starts = own_starts(mine, begin, end)
+    return {
+        name: max(0, one.failed + one.missing - one.late - starts.get(name.partition(":")[0], 0))
+        for name, one in found.items()
+    }
+
+
+def own_starts(mine: Project, begin: float, end: float) -> dict[str, int]:
+    """Seconds, and so scrapes, from the end of the old container to the start of the new one, by service."""
+    words = ["--since", str(int(begin)), "--until", f"{end:.0f}", "--filter", "type=container"]
+    said = mine.docker.docker("events", *words, "--format", "{{json .}}")
+    down: dict[str, int] = {}
+    ended: dict[str, float] = {}
+    for line in said.splitlines():
+        event = json.loads(line)
+        service, at = (
+            event["Actor"]["Attributes"].get("com.docker.compose.service", ""),
+            event["timeNano"] / 1e9,
+        )
+        if event["Action"] == "die":
+            ended[service] = at
+        elif event["Action"] == "start" and service in ended:
+            down[service] = math.ceil(at - ended.pop(service))
+    return down
+
+
+def secrets(mine: Project) -> set[str]:
+    """Every password, hash and private key that there is, also as they look in a header or a Compose file."""
+    found = set()
+    for path in (*mine.workspace.rglob("*"), *mine.folder.rglob("*")):
+        if path.is_file() and path.suffix in (".password", ".key", ".yml"):
+            text = path.read_text()
+            if path.suffix == ".password":
+                found |= {text, base64.b64encode(f"prometheus:{text}".encode()).decode()}
+            elif path.suffix == ".key":
+                found.add(text.splitlines()[1])
+            hashes = re.findall(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}", text)
+            found |= {each for one in hashes for each in (one, one.replace("$", "$$"))}
+    return found
+
+
+def readable(mine: Project, begin: float) -> dict[str, str]:
+    """All that others may read of the containers: files, daemon, processes and logs."""
+    boxes = mine.docker.docker("ps", "-aq").split()
+    inspected = mine.docker.docker("inspect", *boxes)
+    pids = [str(one["State"]["Pid"]) for one in json.loads(inspected) if one["State"]["Pid"]]
+    processes = [f"/proc/{pid}/{name}" for pid in pids for name in ("environ", "cmdline")]
+    return {
+        "compose.yaml": (mine.folder / "compose.yaml").read_text(),
+        "prometheus.yml": (mine.folder / "prometheus/prometheus.yml").read_text(),
+        "docker inspect": inspected,
+        "docker events": mine.docker.docker(
+            "events", "--since", str(int(begin)), "--until", str(int(time.time()))
+        ),
+        "environments and arguments": subprocess.run(
+            [*mine.docker.enter, "cat", *processes], capture_output=True, check=True, timeout=20
+        ).stdout.decode(),
+        "docker logs": "".join(logs(mine, box) for box in boxes),
+    }
+
+
+def logs(mine: Project, box: str) -> str:
+    """Both outputs of a container."""
+    ended = subprocess.run(
+        ["docker", "logs", box],
+        env=mine.docker.environment(),
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    assert ended.stdout + ended.stderr
+    return ended.stdout + ended.stderr
+
+
+def leaks(places: dict[str, str], hidden: set[str]) -> dict[str, int]:
+    """How many secrets stand in each place where any does."""
+    counted = {place: sum(secret in text for secret in hidden) for place, text in places.items()}
+    return {place: count for place, count in counted.items() if count}
