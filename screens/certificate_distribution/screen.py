@@ -170,7 +170,7 @@ fingerprint, they are identical."""
         certificate = self.certificate
         if certificate is not None:
             self.app.copy_to_clipboard(_command(certificate) + "\n")
-            self.app.notify("Copied to the terminal's clipboard.")
+            self.app.notify("Copied")
 
     def action_scroll_text(self, pages: int) -> None:
         """The right side, a page."""

@@ -89,7 +89,7 @@ class AttemptDialog(Dialog[None]):
     def action_copy(self) -> None:
         """Gives the command to the terminal's clipboard (OSC 52)."""
         self.app.copy_to_clipboard(self._attempt.curl + "\n")
-        self.app.notify("Command copied to the terminal's clipboard.")
+        self.app.notify("Copied")
 
     def action_again(self) -> None:
         """Opens the probe console with this request."""

@@ -245,7 +245,7 @@ needs no prompt. Where curl and Prometheus differ, a line with ! explains how.""
         commands = self._answered.commands if self._answered else ()
         if number < len(commands):
             self.app.copy_to_clipboard(commands[number] + "\n")
-            self.app.notify("Command copied to the terminal's clipboard.")
+            self.app.notify("Copied")
         else:
             self.app.notify("No command yet. Send a request first.")
 

@@ -391,7 +391,7 @@ or the verification fails; this screen then says what failed, where, and what to
     def action_copy(self) -> None:
         """Copies the commands to run."""
         self.app.copy_to_clipboard(self.firescreen.run_state.waiting + "\n")
-        self.app.notify("Copied to the terminal's clipboard.")
+        self.app.notify("Copied")
 
     def action_back(self) -> None:
         """Closes the box, or goes home."""

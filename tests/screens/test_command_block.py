@@ -32,7 +32,9 @@ async def copies(app: FirescreenApp, pilot: Pilot[int], *, mouse: bool) -> None:
 
 
 @pytest.mark.parametrize("mouse", [False, True], ids=["keyboard", "mouse"])
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+@pytest.mark.parametrize(
+    "size", [(80, 24), pytest.param((120, 40), marks=pytest.mark.matrix)], ids=["80x24", "120x40"]
+)
 async def test_the_commands_of_a_plan_are_copied(size: tuple[int, int], mouse: bool) -> None:
     async with at_the_plan(size) as (app, pilot):
         await pilot.press("3", "n")

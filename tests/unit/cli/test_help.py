@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,22 +100,3 @@ def test_completion_prints_a_script_for_each_shell(shell: str, function: str) ->
     shown = RUNNER.invoke(firescreen, ["completion", shell])
     assert shown.exit_code == 0 and function in shown.stdout and "_FIRESCREEN_COMPLETE" in shown.stdout
     assert RUNNER.invoke(firescreen, ["completion", "tcsh"]).exit_code == 2
-
-
-def test_the_script_completes_commands_in_bash(tmp_path: Path) -> None:
-    bash = shutil.which("bash")
-    assert bash
-    program = tmp_path / "firescreen"
-    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m screens "$@"\n')
-    program.chmod(0o700)
-    script = r"""
-. <(firescreen completion bash)
-COMP_WORDS=(firescreen ver) COMP_CWORD=1
-_firescreen_completion firescreen ver
-printf '%s\n' "${COMPREPLY[@]}"
-"""
-    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    ended = subprocess.run(
-        [bash, "-c", script], capture_output=True, text=True, timeout=60, check=False, env=environment
-    )
-    assert ended.stdout.split() == ["verify"], ended.stderr
