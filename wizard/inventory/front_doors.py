@@ -46,10 +46,11 @@ def dumped(doors: Iterable[FrontDoor]) -> list[dict[str, Any]]:
         entry: dict[str, Any] = {"host": door.host, "proxy": door.proxy, "name": door.name}
         if door.people:
             entry["people"] = {"basic_auth": list(door.people)}
-        if door.machines:
-            entry["machines"] = {"basic_auth": list(door.machines)}
+        machines: dict[str, Any] = {"basic_auth": list(door.machines)} if door.machines else {}
         if door.client_cert:
-            entry["machines"] = {"client_cert": True}
+            machines["client_cert"] = True
+        if machines:
+            entry["machines"] = machines
         entry |= {key: value for key in _PLAIN if (value := getattr(door, key)) != getattr(usual, key)}
         if door.block != usual.block:
             entry["block"] = list(door.block)
@@ -95,6 +96,12 @@ def check(stack: Stack, read: yamlfile.Read) -> None:
 
 
 def _check_users(stack: Stack, door: FrontDoor, where: str) -> None:
+    if not door.users and not door.client_cert:
+        raise StackError(
+            f"nobody may pass the front door {door.name}",
+            where=where,
+            todo="Add people: {basic_auth: [USER]}, or machines: {client_cert: true}",
+        )
     known = [user.name for user in stack.users]
     for name in door.users:
         if name not in known:

@@ -137,7 +137,7 @@ def _access(door: FrontDoor) -> Question:
     now = "either" if door.users and door.client_cert else "client_cert" if door.client_cert else "password"
     return Question(
         setting=Setting("front_doors", "access", f"{door.host}/{door.proxy}"),
-        title=f"Who passes the front door {door.name}",
+        title="Who passes the front door",
         why="People usually log in with a password; programs can show a client certificate instead.",
         more=(
             "The front door asks before anything reaches a component. With a password, browsers ask for it. With a client "

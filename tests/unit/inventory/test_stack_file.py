@@ -140,3 +140,78 @@ def test_a_bomb_of_aliases_is_refused_quickly() -> None:
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]
     with pytest.raises(StackError, match="too many values"):
         stack_file.parse("\n".join(lines), source="bomb.yaml")
+
+
+DOOR = """\
+version: 1
+hosts:
+  web1: {connect: ssh, address: 192.0.2.1}
+  box: {connect: practice}
+components:
+  - {host: web1, name: prometheus}
+  - {host: web1, name: alertmanager}
+users: {admin: {}}
+front_doors:
+  - host: web1
+    proxy: nginx
+    name: NOC.example.net
+    people: {basic_auth: [admin]}
+    machines: {client_cert: true}
+    block: [lifecycle]
+    files: {cert_file: /etc/a.pem, key_file: /etc/a.key, ca_file: /etc/ca.pem}
+    hsts_days: 2
+    routes:
+      - {to: prometheus, path: /prometheus/}
+      - {to: alertmanager}
+"""
+
+
+def test_a_front_door_is_read_and_written_back() -> None:
+    read = stack_file.parse(DOOR, source="s.yaml")
+    (door,) = read.front_doors
+    assert (door.name, door.users, door.client_cert, door.block) == (
+        "noc.example.net",
+        ("admin",),
+        True,
+        ("lifecycle",),
+    )
+    assert [door.url(route) for route in door.routes] == [
+        "https://noc.example.net/prometheus",
+        "https://noc.example.net",
+    ]
+    assert door.certificate == "web1/nginx/noc.example.net"
+    assert stack_file.parse(stack_file.dump(read), source="s.yaml") == read
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("- host: web1\n", "- host: web2\n", "no host 'web2'"),
+        ("- host: web1\n", "- host: box\n", "systemd"),
+        ("[admin]", "[eve]", "no user 'eve'"),
+        ("users:", "certificates: {issued_by: self-signed}\nusers:", "need a CA"),
+        ("to: alertmanager}", "to: pushgateway}", "no pushgateway on web1"),
+        ("to: alertmanager}", "to: alertmanager, path: /prometheus}", "two routes"),
+        ("name: alertmanager}", "name: alertmanager, protect: [tls]}", "has protect: [tls]"),
+        ("proxy: nginx", "proxy: haproxy", "haproxy"),
+        ("name: NOC.example.net", "name: 'a b'", "a b"),
+        ("path: /prometheus/", "path: 'prometheus'", "prometheus"),
+        ("    people: {basic_auth: [admin]}\n    machines: {client_cert: true}\n", "", "nobody may pass"),
+        ("client_cert: true", "client_cert: false", "client_cert"),
+    ],
+)
+def test_a_mistake_in_a_front_door_is_named(old: str, new: str, what: str) -> None:
+    assert old in DOOR
+    with pytest.raises(StackError) as refused:
+        stack_file.parse(DOOR.replace(old, new), source="s.yaml")
+    assert what in f"{refused.value.what} {refused.value.todo}"
+    assert refused.value.where.startswith("s.yaml")
+    assert refused.value.todo
+
+
+def test_a_component_has_one_front_door() -> None:
+    entry = DOOR.partition("front_doors:\n")[2]
+    with pytest.raises(StackError, match="listed twice"):
+        stack_file.parse(DOOR + entry, source="s.yaml")
+    with pytest.raises(StackError, match="behind two front doors"):
+        stack_file.parse(DOOR + entry.replace("NOC", "second"), source="s.yaml")

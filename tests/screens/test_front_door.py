@@ -1,0 +1,68 @@
+"""A front door from the screen: the proxy is shown on Home, one question sets it up, and no name takes it away again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from screens.app import make_app
+from screens.choices.level_table import LevelTable
+from screens.widgets.field import Field
+from tests.screens import whole
+from tests.screens.helpers import engine, until
+from tests.unit.planner import planned
+from wizard.engine import Scan
+from wizard.model import Stack
+
+
+class DoorEngine(whole.WholeEngine):
+    """Finds one host with nginx and two of the components that can be behind it."""
+
+    def scan(self, stack: Stack | None = None, **_: object) -> Scan:
+        """Two components and nginx."""
+        case = planned.case("front-door")
+        behind = ("prometheus", "alertmanager")
+        bare = Stack(
+            hosts=case.stack.hosts,
+            components=tuple(
+                replace(each, protect=("tls", "basic_auth"))
+                for each in case.stack.components
+                if each.name in behind
+            ),
+        )
+        wanted = stack or bare
+        seen = tuple(
+            replace(each, host="web1", address=f"192.0.2.11:{each.address.rpartition(':')[2]}")
+            for each in whole.exposures()
+            if each.component in behind
+        )
+        return Scan(stack=wanted, facts=planned.looked_up(wanted, case.facts), exposures=seen, findings=())
+
+
+async def test_a_name_sets_up_a_front_door() -> None:
+    one = DoorEngine()
+    app = make_app(build=engine(one))
+    async with app.run_test(size=(120, 40)) as pilot:
+        text = await until(pilot, "1.22.1, reverse proxy")
+        assert "caddy" in text
+        await pilot.press("s")
+        await until(pilot, "Name of a front door in nginx")
+        await until(pilot, lambda: isinstance(app.focused, LevelTable))
+        await pilot.press("tab", *"noc.example.net")
+
+        def names() -> list[str]:
+            assert app.session.stack is not None
+            return [each.name for each in app.session.stack.front_doors]
+
+        await until(pilot, lambda: names() == ["noc.example.net"])
+        text = await until(pilot, "Who passes the front door")
+        assert "new level" not in text, "the front door protects what is behind it"
+        assert app.session.stack is not None
+        (door,) = app.session.stack.front_doors
+        assert [route.path for route in door.routes] == ["/prometheus", "/alertmanager"]
+        await pilot.press(*["backspace"] * len("noc.example.net"))
+        await until(pilot, lambda: not names())
+        text = await until(pilot, "new level")
+        assert "TLS + password" in text
+        await pilot.press(*"a b")
+        await until(pilot, "this is not a DNS name")
+        assert app.screen.query(Field).first().wrong

@@ -1,0 +1,164 @@
+"""A front door as the engine sees it: what the proxy's checker says counts, and what the door answers to a stranger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.engine.loopback import serving
+from tests.unit.engine.memory import MemoryConnection, done
+from wizard.engine import FoundProxy, exposure
+from wizard.engine import proxy_check as checks
+from wizard.engine.outcome import Scan
+from wizard.errors import ValidationError
+from wizard.model import (
+    Completed,
+    ContentKind,
+    DoorRoute,
+    Facts,
+    FileState,
+    FrontDoor,
+    HostFacts,
+    HostSpec,
+    Proxies,
+    ProxySite,
+    Service,
+    Stack,
+    WriteFile,
+)
+
+MAIN = "/etc/nginx/nginx.conf"
+SITE = "/etc/nginx/conf.d/firescreen-noc.example.net.conf"
+SPEC = HostSpec(name="web1", connect="local")
+NGINX = Service(
+    host="web1",
+    component="nginx",
+    manager="reverse-proxy",
+    unit="nginx",
+    program="/usr/sbin/nginx",
+    version="1.22.1",
+    active=True,
+    config_file=MAIN,
+)
+
+
+def facts(*proxies: Service) -> Facts:
+    return Facts(
+        {"web1": HostFacts(spec=SPEC, names=("web1",), root=True, proxies=proxies)},
+        proxies={
+            "web1": Proxies(
+                sites=(
+                    ProxySite(program="nginx", name="", port=80, file="/etc/nginx/x", line=1),
+                    ProxySite(program="caddy", name="other", port=443, file="/etc/caddy/x", line=1),
+                )
+            )
+        },
+    )
+
+
+def change(path: str = SITE) -> WriteFile:
+    return WriteFile(
+        host="web1",
+        path=path,
+        before=None,
+        after=FileState(b"server {}\n"),
+        why="",
+        content_kind=ContentKind.PROXY_CONFIG,
+    )
+
+
+def host(checker: Callable[..., Completed]) -> MemoryConnection:
+    return MemoryConnection("web1", {MAIN: FileState(b"events {}\nhttp {\n}\n", 0o640)}, {"nginx": checker})
+
+
+def test_the_checker_reads_all_sites_with_the_staged_one() -> None:
+    seen = []
+
+    def checker(*words: str) -> Completed:
+        path = words[-1]
+        seen.append((words[:-1], path, connection.files[path]))
+        return done()
+
+    connection = host(checker)
+    staged = connection.stage(SITE, FileState(b"server {}\n"), tag="t")
+    checks.check(connection, change(), staged, facts(NGINX))
+    ((words, path, state),) = seen
+    assert words == ("-t", "-q", "-c")
+    assert path.startswith("/etc/nginx/")
+    assert f"include {staged};".encode() in state.content
+    assert state.mode == 0o640
+    assert path not in connection.files
+    assert connection.files[MAIN].content == b"events {}\nhttp {\n}\n"
+
+
+def test_what_it_rejects_is_told_by_the_real_paths() -> None:
+    def checker(*words: str) -> Completed:
+        return done(code=1, stderr=f"nginx: [emerg] unknown directive in {staged}:3, {words[-1]}:1")
+
+    connection = host(checker)
+    staged = connection.stage(SITE, FileState(b"nonsense\n"), tag="t")
+    with pytest.raises(ValidationError) as refused:
+        checks.check(connection, change(), staged, facts(NGINX))
+    assert f"{SITE}:3, {MAIN}:1" in refused.value.what
+    assert set(connection.files) == {MAIN, staged}
+
+
+def test_the_main_configuration_is_checked_itself() -> None:
+    seen: list[tuple[str, ...]] = []
+
+    def checker(*words: str) -> Completed:
+        seen.append(words)
+        return done()
+
+    connection = host(checker)
+    checks.check(connection, change(MAIN), "/etc/nginx/.staged", facts(NGINX))
+    assert seen == [("-t", "-q", "-c", "/etc/nginx/.staged")]
+
+
+def test_without_a_checker_nothing_is_put_in_place() -> None:
+    for known in (facts(), facts(replace(NGINX, config_file="/etc/nothing"))):
+        with pytest.raises(ValidationError, match="no reverse proxy"):
+            checks.check(host(lambda *words: done()), change(), "/x", known)
+
+
+DOOR = FrontDoor(
+    host="web1", proxy="nginx", name="noc.example.net", routes=(DoorRoute(to="prometheus", path="/p"),)
+)
+
+
+def test_a_door_that_is_shut_is_down_and_an_open_backend_stays_unprotected() -> None:
+    with serving(lambda path, headers: (200, b"metrics")) as place:
+        service = Service(
+            host="web1",
+            component="prometheus",
+            manager="systemd",
+            unit="prometheus",
+            listen=place,
+            sockets=(place,),
+            active=True,
+        )
+        known = HostFacts(spec=SPEC, names=("web1",))
+        seen = exposure.exposure(service)
+        assert seen.state == "open"
+        # Nothing listens on that port of the loopback address.
+        shut = exposure.behind_door(seen, service, known, replace(DOOR, port=1), DOOR.routes[0])
+        assert (shut.state, shut.address) == ("down", "noc.example.net:1/p")
+        for opened in (
+            replace(service, sockets=(f"*:{place.rpartition(':')[2]}",)),
+            replace(service, sockets=()),
+        ):
+            assert exposure.behind_door(seen, opened, known, DOOR, DOOR.routes[0]) == seen
+
+
+def test_a_scan_names_the_proxies_with_their_own_sites() -> None:
+    stack = Stack(hosts=(SPEC,), components=())
+    stopped = replace(NGINX, component="caddy", unit="caddy", version="2.6.2", active=False)
+    found = Scan(stack=stack, facts=facts(NGINX, stopped), exposures=(), findings=()).proxies
+    assert [each.name for each in found] == ["nginx", "caddy"]
+    assert found[0].sites == (("", 80),)
+    assert found[0].words == "1.22.1, reverse proxy, 1 site: any name:80"
+    assert found[1].words == "2.6.2, installed, does not run"
+    many = FoundProxy(host="a", name="nginx", version="1", unit="nginx", running=True, sites=(("x", 1),) * 6)
+    assert many.words.endswith("…")
