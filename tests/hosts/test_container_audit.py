@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 from compose_projects import SCRAPE, Project, project
 from docker_stand import Docker
 from machines import Network
+
+from tests.integration import contract
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
@@ -24,6 +27,8 @@ services:
     image: {exporter}
     ports: ["9100:9100"]
 """
+KEPT = Path(__file__).parent / "data" / "container_contract.json"
+MANUAL = Path(__file__).parents[2] / "assets/docs/json.md"
 LEFT = {"CRT-06", "AUT-04", "CFG-04", "CVE-01", "CVE-02"}
 """What Firescreen leaves in a stack that it has secured, and is so."""
 
@@ -37,6 +42,20 @@ def audit(mine: Project) -> dict[tuple[str, str], dict[str, Any]]:
     return {(each["id"], each["component"]): each for each in said["findings"]}
 
 
+def keeps_its_shape(components: dict[str, Any]) -> None:
+    """What other programs read of a container in `scan --json`: a key may come, none may go, no value changes its kind.
+
+    Kept in data/container_contract.json. FIRESCREEN_GOLDEN=1 writes the file anew.
+    """
+    now = contract.shape([each["container"] for each in components.values()])
+    if os.environ.get("FIRESCREEN_GOLDEN"):
+        KEPT.write_text(json.dumps(now, indent=1) + "\n")
+    assert contract.missing(json.loads(KEPT.read_text()), now) == []
+    assert all(f"`{key[3:]}" in MANUAL.read_text() for key in now if key.count(".") == 1), (
+        "the manual names each"
+    )
+
+
 def test_containers_with_faults_and_without(docker: Docker, network: Network) -> None:
     images = {"prometheus": docker.image("prometheus"), "exporter": docker.image("node_exporter", user="")}
     # pytest's own folder is closed to all others, whatever the modes below it.
@@ -48,6 +67,7 @@ def test_containers_with_faults_and_without(docker: Docker, network: Network) ->
         mine.write(COMPOSE.format(**images), SCRAPE.format(target="exporter:9100"))
         mine.up(9090, 9100)
         compose = mine.folder / "compose.yaml"
+        keeps_its_shape(mine.scan(code=3))
         first = audit(mine)
         as_root, published = first["CTR-01", "node_exporter"], first["EXP-05", "node_exporter"]
         assert "mon-exporter-1" in as_root["evidence"] and "user number 0" in as_root["evidence"]
