@@ -6,7 +6,7 @@ from wizard import probes
 from wizard.engine.exposure import exposure
 from wizard.engine.parallel import run_parallel
 from wizard.errors import InputError
-from wizard.model import Plan, RunService, Service
+from wizard.model import Plan, RunService, Service, StepKind
 from wizard.service_managers import proxy_services
 
 _SHORT = 1.0
@@ -17,14 +17,16 @@ def refuse_silent(plan: Plan, dial: probes.Dial) -> None:
     """Asks each service that a plan restarts or reloads.
 
     Those of the practice stack, which Firescreen starts itself, and of hosts whose commands a person types are not
-    asked.
+    asked; nor are those that a restoration starts again.
 
     Raises:
         InputError: one of them does not answer where its process listens. Nothing has been touched.
     """
     services = {
         change.service.key: change.service
-        for change in plan.changes
+        for step in plan.steps
+        if step.kind is not StepKind.RESTORE
+        for change in step.changes
         if isinstance(change, RunService) and _is_asked(plan, change.service)
     }
     seen = run_parallel(lambda key: _answers(services[key], dial), list(services))

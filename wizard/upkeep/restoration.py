@@ -140,7 +140,7 @@ def _warning(each: drift.Difference) -> Finding:
 
 
 def _turns(step: PlannedStep) -> bool:
-    return step.kind in (StepKind.RESTART, StepKind.RELOAD)
+    return any(isinstance(each, RunService) for each in step.changes)
 
 
 def _left(differences: Iterable[drift.Difference], plan: Plan) -> tuple[drift.Difference, ...]:
@@ -365,10 +365,9 @@ def _files_step(facts: Facts, host: str, group: _Group) -> PlannedStep:
 
 
 def _service_step(facts: Facts, service: Service, action: str) -> PlannedStep:
-    kind = StepKind.RESTART if action == "restart" else StepKind.RELOAD
     return PlannedStep(
-        id=f"{kind}:{service.key}",
-        kind=kind,
+        id=f"{StepKind.RESTORE}:{action}:{service.key}",
+        kind=StepKind.RESTORE,
         title=f"{action.capitalize()} {service.unit}",
         host=service.host,
         why="It reads its configuration and its flags as they were verified.",
