@@ -1,0 +1,54 @@
+"""The stack file that a scan writes: the recommended level for all that was found, and one left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tests.screens import whole
+from wizard.cli import firescreen
+from wizard.cli.new_stack_file import write_stack
+from wizard.engine import Scan
+from wizard.errors import InputError
+from wizard.inventory.stack_file import load
+
+
+def scanned() -> Scan:
+    return Scan(stack=whole.five(), facts=whole.facts(), exposures=whole.exposures(), findings=())
+
+
+def test_all_that_was_found_is_secured_and_one_can_be_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "stack.yaml"
+    write_stack(scanned(), file, leave_out=("monitor/prometheus",))
+    levels = {one.key: one.protect for one in load(file).components}
+    assert levels.pop("monitor/prometheus") == ()
+    assert set(levels.values()) == {("tls", "basic_auth")} and len(levels) == 4
+    told = capsys.readouterr()
+    assert "monitor/prometheus" in told.out + told.err, (
+        "it is said what is left out, and what the others cost"
+    )
+    write_stack(scanned(), tmp_path / "all.yaml")
+    assert all(one.protect for one in load(tmp_path / "all.yaml").components)
+
+
+def test_what_is_left_out_has_to_be_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no component srv9/nothing") as caught:
+        write_stack(scanned(), tmp_path / "stack.yaml", leave_out=("srv9/nothing",))
+    assert "monitor/prometheus" in caught.value.todo
+    assert not (tmp_path / "stack.yaml").exists()
+
+
+def test_a_component_that_is_absent_is_said_once(tmp_path: Path) -> None:
+    file = tmp_path / "stack.yaml"
+    file.write_text(
+        "version: 1\nhosts:\n  here: {connect: local}\n"
+        "components:\n  - {host: here, name: mysqld_exporter, protect: [tls]}\n"
+    )
+    ended = CliRunner().invoke(firescreen, ["--workspace", str(tmp_path / "workspace"), "scan", str(file)])
+    assert ended.exit_code == 3
+    assert ended.output.count("mysqld_exporter") == 1, ended.output
+    assert "there is no mysqld_exporter on here (Install and start it" in ended.output
