@@ -75,7 +75,18 @@ def empty_room(folder: Path) -> Path:
 
 def install(python: Path, *what: str | Path) -> None:
     run(
-        [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", *what],
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            python,
+            "install",
+            "-q",
+            "--no-deps",
+            "--no-compile",
+            *what,
+        ],
         python.parent,
     )
 
@@ -88,6 +99,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run([sys.executable, "-m", "build", "--no-isolation", "--outdir", folder / "dist", sources], folder)
     (built,) = (folder / "dist").glob("*.whl")
     return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of a virtual environment that has the wheel."""
+    python = empty_room(tmp_path_factory.mktemp("installed") / "room")
+    install(python, wheel)
+    return python
 
 
 def test_the_wheel_holds_both_packages_and_every_asset(wheel: Path) -> None:
@@ -110,15 +129,13 @@ def test_the_wheel_holds_both_packages_and_every_asset(wheel: Path) -> None:
     assert any(name.endswith("/licenses/LICENSE") for name in held)
 
 
-def test_a_wheel_finds_its_assets_from_anywhere(wheel: Path, tmp_path: Path) -> None:
-    python = empty_room(tmp_path / "room")
-    install(python, wheel)
+def test_a_wheel_finds_its_assets_from_anywhere(installed: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
 
-    assert wizard.__version__ in run([python.parent / "firescreen", "--version"], elsewhere)
-    labs = Path(run([python, "-c", FIND_ASSETS], elsewhere).strip())
-    assert labs.is_relative_to((tmp_path / "room").resolve())
+    assert wizard.__version__ in run([installed.parent / "firescreen", "--version"], elsewhere)
+    labs = Path(run([installed, "-c", FIND_ASSETS], elsewhere).strip())
+    assert labs.is_relative_to(installed.parents[1].resolve())
     assert any(labs.iterdir())
 
 
@@ -135,15 +152,13 @@ def test_a_checkout_finds_its_assets_from_anywhere_and_copies_none(tmp_path: Pat
     assert not list((tmp_path / "room").rglob("_assets"))
 
 
-def test_an_asset_that_is_missing_is_said_not_guessed(wheel: Path, tmp_path: Path) -> None:
-    python = empty_room(tmp_path / "room")
-    install(python, wheel)
+def test_an_asset_that_is_missing_is_said_not_guessed(installed: Path, tmp_path: Path) -> None:
     code = (
         "from wizard import assets, errors\n"
         "try:\n    assets.path('labs/../../model.py')\n"
         "except errors.FirescreenError as error:\n    print('said:', error)\n"
     )
-    assert run([python, "-c", code], tmp_path).startswith("said:")
+    assert run([installed, "-c", code], tmp_path).startswith("said:")
 
 
 def test_the_installed_version_is_the_one_that_the_code_says() -> None:
