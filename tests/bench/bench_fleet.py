@@ -33,7 +33,7 @@ from machines import Machine, Network, fleet  # noqa: E402 - of the tests on hos
 
 MANY = 20
 ROUNDS = {1: 3, MANY: 1}
-FLOORS = {1: 3.0, MANY: 3.5}
+FLOORS = {1: 3.5, MANY: 4.5}
 GOALS = {1: 5.5, MANY: 7.0}
 GROWTH = 9.0
 GROWTH_GOAL = 4.0
