@@ -157,7 +157,8 @@ def _uses(client: ClientView) -> list[Use]:
 def _server(
     service: Service, host: HostView, scanned: Exposure | None, uses: Sequence[Use], dial: probes.Dial
 ) -> ServerView:
-    seen = scanned or exposure(service, dial)
+    # The scan may say what a front door answers: here the component itself is looked at.
+    seen = scanned if scanned is not None and scanned.address == service.listen else exposure(service, dial)
     web, problem = _web(service, host)
     listener = identity.Listener(host.facts, service)
     view = ServerView(
