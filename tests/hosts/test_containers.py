@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from contextlib import suppress
@@ -290,6 +291,60 @@ def test_promtool_in_a_healthcheck_logs_in_by_a_file(
         while mine.containers()["prometheus"]["State"]["Health"]["Status"] != "healthy":
             assert time.monotonic() < deadline, mine.containers()["prometheus"]["State"]["Health"]
             time.sleep(0.2)
+        assert mine.run("plan", str(mine.stack), "--json")["changes"] == []
+        mine.run("undo", "--yes")
+        assert mine.files() == files
+        assert mine.shape() == shape
+
+
+WITH_GRAFANA = """\
+services:
+  prometheus:
+    image: {prometheus}
+    volumes: ["./prometheus:/etc/prometheus"]
+    ports: ["127.0.0.1:9090:9090"]
+  grafana:
+    image: grafana/grafana:11.0.0
+    user: "472:0"
+    entrypoint: ["sleep", "3600"]
+    volumes: ["./grafana:/etc/grafana/provisioning"]
+"""
+SOURCES = """\
+apiVersion: 1
+datasources:
+  - name: Metrics   # ours
+    type: prometheus
+    url: http://prometheus:9090
+"""
+
+
+def test_data_sources_of_a_grafana_in_a_container_follow(
+    docker: Docker, network: Network, tmp_path: Path
+) -> None:
+    """Grafana itself is not to be had here: a program under its uid reads what its data source names."""
+    docker.docker("tag", docker.image("node_exporter"), "grafana/grafana:11.0.0")
+    level = "  - {host: here, name: prometheus, protect: [tls, basic_auth, client_cert], service: docker}\n"
+    with project(docker, network, tmp_path, "sid") as mine:
+        mine.write(
+            WITH_GRAFANA.format(prometheus=docker.image("prometheus")),
+            ALONE,
+            STACK.partition("components:")[0] + "components:\n" + level,
+        )
+        folder = mine.folder / "grafana/datasources"
+        folder.mkdir(parents=True)
+        (folder / "ours.yaml").write_text(SOURCES)
+        mine.up(9090)
+        files, shape = mine.files(), mine.shape()
+        planned = mine.run("plan", str(mine.stack), "--json", code=3)
+        assert "docker restart mon-grafana-1" in json.dumps(planned["warnings"])
+        done = mine.run("apply", str(mine.stack), "--yes", "--json")
+        assert done["state"] == "proven"
+        text = (folder / "ours.yaml").read_text()
+        assert "name: Metrics   # ours" in text and "url: https://prometheus:9090" in text
+        named = re.findall(r"\$__file\{([^}]+)\}", text)
+        assert len(named) == 4 and all(each.startswith("/etc/grafana/provisioning/") for each in named)
+        for each in named:
+            assert docker.docker("exec", "mon-grafana-1", "cat", each)
         assert mine.run("plan", str(mine.stack), "--json")["changes"] == []
         mine.run("undo", "--yes")
         assert mine.files() == files

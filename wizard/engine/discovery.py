@@ -28,7 +28,7 @@ from wizard.model import (
     Service,
     Stack,
 )
-from wizard.service_managers import container_engines, instances, proxy_services
+from wizard.service_managers import container_engines, docker_discovery, instances, proxy_services
 from wizard.service_managers.discovery import requests
 from wizard.workspace import Workspace
 
@@ -164,6 +164,9 @@ def _host_facts(spec: HostSpec, hosts: Hosts, stack: Stack) -> HostFacts:
         spec=spec,
         names=hosts.names(spec.name),
         root=root,
+        grafana=docker_discovery.grafanas(connection)
+        if spec.connect not in ("practice", "manual") and any(each.protect for each in stack.components)
+        else (),
         selinux=any(each.container is not None for each in services)
         and container_engines.enforces_selinux(connection),
         user="root" if root else user,

@@ -239,6 +239,8 @@ class HostFacts:
     names: tuple[str, ...] = ()
     """Names and addresses that the host answers to, best first."""
     root: bool = False
+    grafana: tuple[Container, ...] = ()
+    """Containers that Grafana runs in; only asked for where something is to be protected."""
     selinux: bool = False
     """Whether SELinux is enforced; only asked where something runs in a container."""
     user: str = ""

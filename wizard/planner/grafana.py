@@ -16,6 +16,7 @@ from wizard import endpoints
 from wizard.config_files import grafana, web_config
 from wizard.errors import ConfigError
 from wizard.model import (
+    Container,
     Facts,
     FileState,
     Finding,
@@ -28,11 +29,14 @@ from wizard.planner import (
     paths as layout,
 )
 from wizard.planner.client_endpoints import Place
-from wizard.planner.client_facts import Client
+from wizard.planner.client_facts import Client, on_host
 from wizard.planner.server_facts import Server
 from wizard.redact import plain
 
 UNIT = "grafana-server"
+_FILES = "*.y*ml"
+_INSIDE = "/etc/grafana/provisioning/datasources"
+"""Where its images look for data sources."""
 _ASKED = ("prometheus", "alertmanager")
 """The components that a data source asks."""
 
@@ -49,19 +53,41 @@ class Grafana(Client):
 
     @property
     def folder(self) -> str:
-        """Where its copies of CA, certificate and password go."""
-        return posixpath.join(self.home, "firescreen")
+        """Where its copies of CA, certificate and password go: in a container, where its data sources are mounted."""
+        return (
+            self.service.home
+            if self.service.container is not None
+            else posixpath.join(self.home, "firescreen")
+        )
+
+    @property
+    def datasources(self) -> str:
+        """The host's folder of its data sources."""
+        if self.service.container is not None:
+            return posixpath.dirname(self.service.home)
+        return posixpath.join(self.home, "provisioning", "datasources")
+
+    @property
+    def restart_command(self) -> str:
+        """What a person types so that it reads them."""
+        box = self.service.container
+        return f"{box.engine} restart {box.name}" if box is not None else f"systemctl restart {UNIT}"
+
+    def inside(self, path: str) -> str:
+        """A file of the host as Grafana names it."""
+        box = self.service.container
+        return (box.inside(path) if box is not None else "") or path
 
     @property
     def files(self) -> tuple[tuple[str, FileState], ...]:
         """Its provisioning files with their paths, in order."""
-        folder, pattern = posixpath.split(_pattern(self.home))
+        folder = self.datasources
         return tuple(
             (path, state)
             for path, state in sorted(self.host.files.items())
             if state is not None
             and posixpath.dirname(path) == folder
-            and fnmatch.fnmatch(posixpath.basename(path), pattern)
+            and fnmatch.fnmatch(posixpath.basename(path), _FILES)
         )
 
     def places(self, texts: Mapping[str, bytes] | None = None) -> tuple[Place, ...]:
@@ -85,9 +111,9 @@ class Asking:
 
 def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     """Paths to read, by host, as `required_files.wanted_files` has them."""
-    wanted = {}
+    wanted: dict[str, dict[str, None]] = {}
     for client in clients(facts):
-        paths = [_pattern(client.home)]
+        paths = [posixpath.join(client.datasources, _FILES)]
         if client.files:
             paths += [*client.pair, *client.spare_pair]
             paths += [client.password_file(user) for user in stack.users]
@@ -97,17 +123,18 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
                 for own in (True, False)
             ]
         for _, source in _readable(client):
-            paths += [path for path in map(named_file, source.says.values()) if path]
-        wanted[client.host.spec.name] = tuple(dict.fromkeys(paths))
-    return wanted
+            paths += [on_host(client.service, path) for path in map(named_file, source.says.values()) if path]
+        wanted.setdefault(client.host.spec.name, {}).update(dict.fromkeys(filter(None, paths)))
+    return {name: tuple(paths) for name, paths in wanted.items()}
 
 
 def wanted_folders(facts: Facts) -> dict[str, tuple[str, ...]]:
     """Folders whose existence and group matter, by host."""
-    return {
-        client.host.spec.name: (posixpath.dirname(_pattern(client.home)), client.folder)
-        for client in clients(facts)
-    }
+    wanted: dict[str, tuple[str, ...]] = {}
+    for client in clients(facts):
+        name = client.host.spec.name
+        wanted[name] = (*wanted.get(name, ()), client.datasources, client.folder)
+    return wanted
 
 
 def look(
@@ -140,6 +167,16 @@ def look(
                     told.append(_yours(host, f"{what} cannot be changed: {error.what}"))
                     continue
                 found.append(Asking(client, path, source, address, server))
+    if any(each.spec.name in _ASKED for each in servers):
+        told += [
+            _yours(
+                name,
+                f"Grafana in container {box.name} has its data sources in no folder of the host that it mounts",
+            )
+            for name, host in facts.hosts.items()
+            for box in host.grafana
+            if not _mounted(box)
+        ]
     return tuple(found), tuple(told)
 
 
@@ -167,18 +204,43 @@ def clients(facts: Facts) -> Iterator[Grafana]:
             group=_group(host, home),
         )
         yield Grafana(host, service, OwnFiles())
+        if host.root:
+            yield from _in_containers(host)
+
+
+def _in_containers(host: HostFacts) -> Iterator[Grafana]:
+    """Those whose data sources lie in a folder of the host that the container sees."""
+    for box in host.grafana:
+        folder = _mounted(box)
+        if not folder:
+            continue
+        service = Service(
+            host=host.spec.name,
+            component="grafana",
+            manager="manual",
+            kind="container",
+            unit=box.name,
+            instance=box.name if len(host.grafana) > 1 else "",
+            config_file=posixpath.join(folder, "grafana.ini"),
+            home=posixpath.join(folder, "firescreen"),
+            group=str(box.gid) if box.gid else "root",
+            container=box,
+        )
+        yield Grafana(host, service, OwnFiles())
+
+
+def _mounted(box: Container) -> str:
+    """The host's folder of its data sources; '' where they lie in its image, in a volume, or are single files."""
+    mount = box.mount_of(_INSIDE)
+    return box.on_host(_INSIDE) if mount is not None and mount.kind == "bind" else ""
 
 
 def _group(host: HostFacts, home: str) -> str:
     """The group that Grafana reads its files by: its folder's, which its package sets."""
     if not host.root:
         return host.group
-    folder = host.folders.get(posixpath.dirname(_pattern(home)))
+    folder = host.folders.get(posixpath.join(home, "provisioning", "datasources"))
     return folder.group if folder is not None and folder.group != "root" else "grafana"
-
-
-def _pattern(home: str) -> str:
-    return posixpath.join(home, "provisioning", "datasources", "*.y*ml")
 
 
 def _readable(client: Grafana) -> Iterator[tuple[str, grafana.DataSource]]:
@@ -227,7 +289,7 @@ def held(client: Client, value: str) -> bytes | None:
     """What a setting holds: the file that it names, or its own text; None where only Grafana knows."""
     path = named_file(value)
     if path:
-        state = client.host.files.get(path)
+        state = client.host.files.get(on_host(client.service, path))
         return state.content if state is not None else b""
     return None if "$" in value else value.encode()
 

@@ -31,7 +31,7 @@ from wizard.planner import (
     paths as layout,
 )
 from wizard.planner.client import Target
-from wizard.planner.grafana import UNIT, Asking, Grafana, held, named_file, place_of
+from wizard.planner.grafana import Asking, Grafana, held, named_file, place_of
 from wizard.planner.server import ServerPlan
 from wizard.redact import plain
 
@@ -75,13 +75,13 @@ def plan(
                 component="grafana",
                 what=f"Grafana on {host} has to be restarted by you after the run",
                 why="Grafana reads its data sources at its start only, and Firescreen does not restart it.",
-                remediation=f"Restart it: systemctl restart {UNIT}",
+                remediation=f"Restart it: {client.restart_command}",
             )
         )
         if any(by_key[each.server.key].turn != "none" for each in mine):
             gaps.append(
                 Gap(
-                    message=f"shows nothing from {names} until you restart it: systemctl restart {UNIT}",
+                    message=f"shows nothing from {names} until you restart it: {client.restart_command}",
                     host=host,
                     component="grafana",
                 )
@@ -106,11 +106,11 @@ class _Work:
         self._texts[each.path] = grafana.secure_datasource(
             self._texts[each.path],
             name=each.source.name,
-            ca=ca,
-            cert=pair[0],
-            key=pair[1],
+            ca=self._client.inside(ca),
+            cert=self._client.inside(pair[0]),
+            key=self._client.inside(pair[1]),
             user=login[0],
-            password_file=login[1],
+            password_file=self._client.inside(login[1]),
             server_name=self._server_name(each, plan),
         )
         place = place_of(each.source)
@@ -240,7 +240,7 @@ class _Work:
             return None
         return self._client.step(
             StepKind.GRAFANA,
-            step_id=f"grafana:{name}",
+            step_id=":".join(filter(None, ("grafana", name, self._client.instance))),
             title="Switch the data sources of Grafana to https",
             why=(
                 "Data sources of Grafana use these servers too. They are given https, the CA certificate and the "

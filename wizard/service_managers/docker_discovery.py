@@ -34,6 +34,7 @@ done
 exit 0
 """
 _LABEL = "com.docker.compose."
+_GRAFANA_PORT = 3000
 _TIMEOUT = 60.0
 """Seconds for the daemon: a busy one takes its time, and one that hangs is an error and not a host without containers."""
 SHELL_NAMES = (
@@ -90,6 +91,32 @@ def discover(connection: Connection, running: tuple[Process, ...]) -> tuple[Serv
         )
         for engine, known, one, process in found
     )
+
+
+def grafanas(connection: Connection) -> tuple[Container, ...]:
+    """The containers in which a Grafana runs, which asks components and is none itself."""
+    found = [
+        (engine, one)
+        for engine in container_engines.find(connection)
+        for one in engine.containers
+        if _is_grafana(one) and one["State"].get("Status") == "running"
+    ]
+    owners = _owners(connection, [one["State"].get("Pid", 0) for _, one in found]) if found else {}
+    return tuple(
+        container(
+            one,
+            owner=owners.get(one["State"].get("Pid", 0), (0, 0)),
+            engine=engine,
+            inside_port=_GRAFANA_PORT,
+        )
+        for engine, one in found
+    )
+
+
+def _is_grafana(inspected: Mapping[str, Any]) -> bool:
+    """Whether a container mounts something of Grafana's, whatever its image is called."""
+    mounts = [_mount(each) for each in inspected.get("Mounts") or ()]
+    return any(f"{each.target}/".startswith("/etc/grafana/") for each in mounts)
 
 
 def component_of(inspected: Mapping[str, Any], process: Process | None) -> Component | None:
