@@ -1,13 +1,14 @@
 """Measures `firescreen scan` of a host with 50 containers beside one `docker inspect` of them all, in the same run.
 
-On a dockerd of its own, as root. Exits 1 where the scan takes more than LIMIT seconds longer: asking the daemon once, and
-each image's program once, is what it may cost.
+On a dockerd of its own, as root. Exits 1 where the scan takes more than LIMIT seconds of processor time longer, so that
+what else runs on the machine does not count; on an idle one it is about the time that a person waits, which is printed too.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -40,18 +41,18 @@ def main() -> int:
         workspace = Path(folder) / "workspace"
         scan = [sys.executable, "-m", "screens", "--workspace", str(workspace), "scan", "--json"]
         inspect = ["docker", "inspect", *names]
-        times: dict[str, list[float]] = {"scan": [], "inspect": []}
+        times: dict[str, list[tuple[float, float]]] = {"scan": [], "inspect": []}
         for _ in range(ROUNDS):
             said = json.loads(taken(docker, scan, times["scan"]))["components"]
             found = [each for each in said if each["host"] and each.get("container")]
             taken(docker, inspect, times["inspect"])
         assert len(found) == MANY, f"{len(found)} were found"
     # What else runs on the machine only makes either of them longer.
-    scanned, inspected = min(times["scan"]), min(times["inspect"])
+    (scanned, waited), (inspected, _) = min(times["scan"]), min(times["inspect"])
     more = scanned - inspected
     print(
-        f"containers: scan of {MANY} {scanned:.2f} s, docker inspect of them all {inspected:.2f} s: "
-        f"{more:.2f} s more (limit {LIMIT} s)"
+        f"containers: scan of {MANY} takes {scanned:.2f} s of processor time ({waited:.2f} s in all), docker inspect of "
+        f"them all {inspected:.2f} s: {more:.2f} s more (limit {LIMIT} s)"
     )
     return 0 if more <= LIMIT else 1
 
@@ -70,14 +71,16 @@ def start(docker: Docker, folder: Path) -> list[str]:
     return docker.docker("ps", "-q").split()
 
 
-def taken(docker: Docker, argv: Sequence[str], seconds: list[float]) -> str:
-    """What a command on the daemon's host says; appends how long it took."""
+def taken(docker: Docker, argv: Sequence[str], seconds: list[tuple[float, float]]) -> str:
+    """What a command on the daemon's host says; appends its processor time, its children's too, and how long it took."""
     environment = {**os.environ, **docker.environment("trixie"), "PYTHONPATH": str(ROOT)}
-    begin = time.monotonic()
+    begin, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     ended = subprocess.run(
         [*docker.enter, *argv], env=environment, capture_output=True, text=True, timeout=120, check=False
     )
-    seconds.append(time.monotonic() - begin)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    seconds.append((used, time.monotonic() - begin))
     if ended.returncode not in (0, 3):
         raise RuntimeError(f"{argv[:6]}: {ended.returncode}: {ended.stderr[-2000:]}")
     return ended.stdout
