@@ -1,4 +1,4 @@
-"""Docker on another host, over SSH: as root, as a user with sudo, and as one in Docker's group; Firescreen on a third machine."""
+"""Docker on another host, over SSH: as root and as a user with sudo; Firescreen on a third machine."""
 
 from __future__ import annotations
 
