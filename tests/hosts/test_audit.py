@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from machines import Machine
+from compose_projects import Project, project
+from docker_stand import Docker
+from machines import Machine, Network
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
@@ -81,6 +85,63 @@ def test_a_real_host_open_secured_and_with_faults(machine: Machine) -> None:
     assert any("permission denied" in each["why"].lower() for each in missed)
     assert {each["id"] for each in missed} >= {"CFG-01", "CRT-06"}, "what reads a configuration is no pass"
     assert without_rights["checked"] > 10, "what is asked on the wire is checked all the same"
+
+
+PROXY = """\
+server {
+    listen 80;
+    location / { proxy_pass http://127.0.0.1:9090; }
+}
+"""
+
+
+def test_gossip_and_a_way_past_a_proxy(fleet: Callable[..., list[Machine]]) -> None:
+    (machine,) = fleet("bookworm", 1, programs=("prometheus", "alertmanager"))
+    machine.push("/etc/nginx/sites-enabled/default", PROXY.encode())
+    machine.check("systemctl start nginx")
+    faulty = {each["id"]: each for each in audit(machine, code=3)["findings"]}
+    assert faulty["API-08"]["component"] == "alertmanager" and "9094" in faulty["API-08"]["evidence"]
+    assert faulty["PRX-01"]["component"] == "prometheus", faulty["PRX-01"]
+    assert "nginx" in faulty["PRX-01"]["evidence"], faulty["PRX-01"]
+
+    machine.check("echo 'ARGS=\"--cluster.listen-address=\"' > /etc/default/prometheus-alertmanager")
+    machine.check("echo 'ARGS=\"--web.listen-address=127.0.0.1:9090\"' > /etc/default/prometheus")
+    machine.check("systemctl restart prometheus prometheus-alertmanager")
+    mended = audit(machine, code=3)
+    assert {"API-08", "PRX-01"}.isdisjoint(each["id"] for each in mended["findings"]), mended["findings"]
+
+
+CONTAINER = """\
+services:
+  exporter:
+    image: {image}
+    user: "{user}"
+    ports: ["{port}:9100"]
+"""
+IN_CONTAINER = """\
+version: 1
+hosts: {here: {connect: local}}
+components:
+  - {host: here, name: node_exporter, protect: [], service: docker, project: mon}
+"""
+
+
+def test_a_container_as_root_on_all_addresses(docker: Docker, network: Network, tmp_path: Path) -> None:
+    image = docker.image("node_exporter")
+
+    def audited(mine: Project, *, user: str, port: str, code: int) -> dict[str, str]:
+        (mine.folder / "compose.yaml").write_text(CONTAINER.format(image=image, user=user, port=port))
+        mine.up(9100)
+        told = mine.run("audit", str(mine.stack), "--json", code=code)
+        assert told["could_not_check"] == []
+        return {each["id"]: each["evidence"] for each in told["findings"]}
+
+    with project(docker, network, tmp_path, "sid") as mine:
+        mine.write("", "scrape_configs: []\n", IN_CONTAINER)
+        faulty = audited(mine, user="0:0", port="9100", code=3)
+        assert "user number 0" in faulty["CTR-01"] and "9100 on all addresses" in faulty["EXP-05"]
+        mended = audited(mine, user="65534:65534", port="127.0.0.1:9100", code=0)
+        assert {"CTR-01", "EXP-05"}.isdisjoint(mended), mended
 
 
 def reasons(report: Any) -> set[str]:
