@@ -206,7 +206,7 @@ class FirescreenApp(Wizard):
             from wizard.errors import FirescreenError, NeededError
 
             try:
-                answer = work()
+                answer = self.client.do(work)
             except FirescreenError as error:
                 message = ErrorMessage.of(error)
                 if isinstance(error, NeededError) and error.kind:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 from screens.state import wholly_protected
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from wizard.redact import Secret
     from wizard.workspace import Workspace
 
+Answer = TypeVar("Answer")
 Emit: TypeAlias = "Callable[[Event], None]"
 
 
@@ -56,6 +57,19 @@ class EngineClient:
         self._build = build or self._real
         self._engine: Engine | None = None
         self._lock = threading.Lock()
+        self._import_lock = threading.Lock()
+
+    def do(self, work: Callable[[], Answer]) -> Answer:
+        """Does some work of a thread, once the engine and the labs are imported.
+
+        Threads that begin to import different parts of a package side by side can each find the other's half done:
+        Python lets one of them go on with it, which fails. So one thread imports them, and the others wait.
+        """
+        with self._import_lock:
+            from wizard import engine, labs
+
+            del engine, labs
+        return work()
 
     def _real(self) -> Engine:
         from wizard.engine import Engine
