@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
+from screens.engine_client.lab_client import LabClient
 from screens.state import wholly_protected
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from wizard.engine import Engine, InventoryItem, Outcome, Remains, Scan
     from wizard.engine.manual_probe import Answered, Request
     from wizard.inventory.sources import Instance
-    from wizard.labs import Lab, LabSession
-    from wizard.labs.classroom import Classroom
-    from wizard.labs.packs import Pack
     from wizard.model import (
         Answers,
         Attempt,
@@ -43,7 +41,7 @@ Answer = TypeVar("Answer")
 Emit: TypeAlias = "Callable[[Event], None]"
 
 
-class EngineClient:
+class EngineClient(LabClient):
     """What the screens ask of the engine. Every method may block: call it through `FirescreenApp.ask`.
 
     Args:
@@ -274,12 +272,6 @@ class EngineClient:
 
         return plan_of_connections(self.engine, scan, stack, answers)
 
-    def labs(self) -> tuple[Lab, ...]:
-        """The labs there are: Firescreen's own, and those that the person added."""
-        from wizard import labs
-
-        return labs.labs(self.engine.workspace.packs)
-
     def glossary(self) -> tuple[str, ...]:
         """The entries of the glossary, Markdown each, by their titles."""
         from wizard import glossary
@@ -291,59 +283,6 @@ class EngineClient:
         from wizard import glossary
 
         return tuple((glossary.title(text), text) for text in glossary.manual().values())
-
-    def pack(self, folder: Path) -> Pack:
-        """The lab pack in a folder, inspected; nothing of it is run or kept."""
-        from wizard.labs import packs
-
-        return packs.look(folder, self.engine.workspace)
-
-    def add_pack(self, pack: Pack) -> None:
-        """Keeps a pack, as it was inspected."""
-        from wizard.labs import packs
-
-        packs.add(pack, self.engine.workspace)
-
-    def lab(self, lab: str, say: Callable[[str], None], *, anew: bool = False) -> LabSession:
-        """A lab, its practice stack up and its tools at hand; goes on where the person was.
-
-        Args:
-            anew: whether another lab or run on the practice stack may be ended, see `in_the_way`.
-        """
-        from wizard.labs import LabSession
-
-        return LabSession.open(self.engine, lab, progress=say, anew=anew, classroom=self.classroom())
-
-    def classroom(self) -> Classroom | None:
-        """The real hosts that labs are done on; None for the practice stack. Raises `ClassroomError`."""
-        from wizard.labs import classroom
-
-        return classroom.remembered(self.engine.workspace)
-
-    def take_classroom(self, file: str, campus: int) -> Classroom:
-        """Does labs on the hosts of a classroom file from now on. Raises `ClassroomError` with file and line.
-
-        Args:
-            campus: the student's number; 0 where none was typed.
-        """
-        from wizard.labs import classroom
-
-        chosen = classroom.load(Path(file).expanduser(), campus)
-        classroom.remember(self.engine.workspace, chosen)
-        return chosen
-
-    def leave_classroom(self) -> None:
-        """Does labs on the practice stack from now on."""
-        from wizard.labs import classroom
-
-        classroom.remember(self.engine.workspace, None)
-
-    def in_the_way(self, lab: str) -> str:
-        """What starting a lab would end on the practice stack; '' for nothing."""
-        from wizard.labs.catalogue import find
-        from wizard.labs.session import environment_for
-
-        return environment_for(self.engine, self.classroom()).conflict(find(lab, self.engine.workspace.packs))
 
     def diagnosis(self, text: str, *, ask: bool = False, stack: Stack | None = None) -> Diagnosis | None:
         """The diagnosis of an error text; with `ask`, checks on the hosts of the stack (or this machine) narrow it down."""
