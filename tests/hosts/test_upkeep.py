@@ -160,3 +160,107 @@ def test_the_timer_renews_and_no_scrape_is_lost(machine: Machine) -> None:
         ("file", "/etc/default/prometheus-node-exporter"),
         ("service", ""),
     } <= named, named
+
+    # All of it is restored: the flag, the owner, the drop-in that is new, and the service runs again.
+    restored = firescreen(machine, "drift", "/root/stack.yaml", "--restore", "--yes")
+    assert restored["ok"] and restored["left"] == [], restored
+    assert machine.run(["test", "-e", dropin]).returncode != 0
+    process = machine.check(["systemctl", "show", "-p", "MainPID", "--value", "prometheus-node-exporter"])
+    assert "--no-collector.arp" not in machine.check(["cat", f"/proc/{process.strip()}/cmdline"])
+    assert firescreen(machine, "drift", "/root/stack.yaml")["differences"] == []
+
+
+OF_TWO = """\
+version: 1
+hosts:
+  here: {connect: local}
+  far: {connect: ssh, address: ADDRESS, user: admin, become: sudo, identity_file: /root/.ssh/id}
+components:
+  - {host: far, name: node_exporter, protect: [tls, basic_auth]}
+  - {host: here, name: prometheus, protect: [tls, basic_auth]}
+"""
+
+
+def test_the_timer_of_the_machine_with_the_ca_renews_a_host_over_ssh(
+    fleet: Callable[..., list[Machine]],
+) -> None:
+    machine, far = fleet("bookworm", 2, programs=("node_exporter", "prometheus"))
+    machine.check("ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id")
+    public = machine.read("/root/.ssh/id.pub")
+    far.check("cat >> /home/admin/.ssh/authorized_keys", stdin=public)
+    key = far.read("/etc/ssh/ssh_host_ed25519_key.pub").decode()
+    machine.check("cat >> /root/.ssh/known_hosts", stdin=f"{far.address} {key}")
+    machine.push("/root/stack.yaml", OF_TWO.replace("ADDRESS", far.address).encode())
+    machine.check("sed -i 's/scrape_interval: .*/scrape_interval: 1s/; s/scrape_timeout: .*/scrape_timeout: 1s/; "
+                  f"s/localhost:9100/{far.address}:9100/' /etc/prometheus/prometheus.yml && "
+                  "systemctl reload prometheus")  # fmt: skip
+    assert firescreen(machine, "apply", "/root/stack.yaml", "--yes")["ok"]
+    rights = far.check(f"stat -c '%a %U %G' {FOLDER}/node_exporter.crt {FOLDER}/node_exporter.key")
+    begun = float(machine.check(["date", "+%s.%N"]))
+    words = ("upkeep", "install", "/root/stack.yaml", "--calendar", "*:*:0/15", "--delay", "0")
+    installed = firescreen(machine, *words, "--yes")
+    unit = firescreen(machine, "upkeep", "status", "/root/stack.yaml")["unit"].removesuffix(".timer")
+    assert installed["ok"]
+    assert "firescreen" not in far.check("ls /etc/systemd/system /etc/cron.d"), "the timer is where the CA is"
+
+    # Aged where the CA is, and placed on the host by another hand: the next firing renews it over SSH.
+    for end in ("crt", "key"):
+        machine.push(f"/root/aged.{end}", far.read(f"{FOLDER}/node_exporter.{end}"), mode=0o600)
+    assert machine.python(AGE_OF_ANOTHER).returncode == 0
+    far.check(f"cat > {FOLDER}/node_exporter.crt", stdin=machine.read("/root/aged.crt"))
+
+    def is_renewed() -> bool:
+        shown = far.check(
+            "openssl s_client -connect localhost:9100 </dev/null 2>/dev/null | openssl x509 -noout -checkend 864000 || true"
+        )
+        return "will not expire" in shown
+
+    try:
+        until(is_renewed, "the host was not renewed over SSH")
+    except AssertionError:
+        print(machine.run(f"journalctl -u {unit}.service --no-pager | tail -40").stdout)
+        raise
+    web = far.check(f"cat {FOLDER}/web.yml")
+    named = [line.split(":")[1].strip() for line in web.splitlines() if "_file:" in line][:2]
+    assert far.check(["stat", "-c", "%a %U %G", *named]) == rights
+    span = int(float(machine.check(["date", "+%s"])) - begun)
+    lowest = {row["metric"]["job"]: row["value"][1] for row in query(machine, f"min_over_time(up[{span}s])")}
+    assert lowest == {"prometheus": "1", "node": "1"}
+    status = until(lambda: (found := firescreen_status(machine))["ok"] and found, "the timer's run failed")
+    assert status["failures"] == 0
+    until(lambda: machine.run(["test", "-s", METRICS]).returncode == 0, "the metrics are not written")
+    metrics = machine.read(METRICS).decode()
+    assert 'host="far"' in metrics and "firescreen_unreachable_hosts{" in metrics
+
+    # The host goes away: the run fails loudly, the unit and the metric say so.
+    far.check("systemctl stop ssh.socket ssh || systemctl stop ssh")
+    until(
+        lambda: machine.run(["systemctl", "is-failed", f"{unit}.service"]).returncode == 0,
+        "a host that is away is no success",
+    )
+    until(
+        lambda: any(
+            line.startswith("firescreen_unreachable_hosts{") and line.endswith(" 1")
+            for line in machine.read(METRICS).decode().splitlines()
+        ),
+        "the metric does not say that a host is away",
+    )
+
+
+def firescreen_status(machine: Machine) -> Any:
+    ended = machine.run([FIRESCREEN, "upkeep", "status", "/root/stack.yaml", "--json"], timeout=60)
+    return json.loads(ended.stdout)
+
+
+AGE_OF_ANOTHER = """
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from wizard.certificates import issue
+old = issue.summary(Path("/root/aged.crt").read_bytes())
+new = issue.issue(
+    ca_cert=Path("WORKSPACE/ca/ca.crt").read_bytes(), ca_key=Path("WORKSPACE/ca/ca.key").read_bytes(),
+    key_pem=Path("/root/aged.key").read_bytes(), names=old.names, days=1, common_name="far",
+    now=datetime.now(UTC) - timedelta(days=1) + timedelta(minutes=3),
+)
+Path("/root/aged.crt").write_bytes(new)
+""".replace("WORKSPACE", WORKSPACE)
