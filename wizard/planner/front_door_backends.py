@@ -139,7 +139,7 @@ def _reload(facts: Facts, client: Client) -> PlannedStep:
     )
     return client.step(
         StepKind.RELOAD,
-        step_id=f"{StepKind.FRONT_DOOR_PATHS}-reload:{client.place}",
+        step_id=f"{StepKind.RELOAD}:paths:{client.place}",
         title="Reload Prometheus",
         why="Prometheus keeps running while it reads the new paths.",
         changes=runs,
