@@ -23,6 +23,7 @@ import pytest
 from tests.integration.browser import browser
 from wizard.errors import HostError
 from wizard.labs import find, labs, state
+from wizard.labs import report as reporting
 from wizard.labs.board import member, progress, reporter
 from wizard.labs.board.reporter import LiveReporter
 from wizard.labs.board.student_folder import own_progress
@@ -174,6 +175,11 @@ async def test_the_board_agrees_with_the_students_within_two_seconds(tmp_path: P
             for name, workspace in everybody.items():
                 rows = [row for row in table if row["name"] == name]
                 lab = own_progress(workspace.root, labs()).labs[0]
+                (reported,) = reporting.gather(workspace, (LAB,)).parts
+                by = {"done": "done by the student", "solved": "done by Firescreen", "": "not done"}
+                assert [by[row["state"] if row["done_at"] else ""] for row in rows] == [
+                    step.how.partition(",")[0] for step in reported.steps
+                ]
                 assert [
                     (row["step"], row["state"], int(row["checks"]), int(row["hints"])) for row in rows
                 ] == [(step.id, step.state, step.checks, step.hints) for step in lab.steps]

@@ -14,6 +14,7 @@ from wizard import ownfiles
 from wizard.cli import output
 from wizard.cli.options import as_json
 from wizard.errors import FirescreenError, InputError
+from wizard.plurals import counted
 from wizard.redact import plain
 
 if TYPE_CHECKING:
@@ -49,6 +50,13 @@ a_file = click.Path(exists=True, dir_okay=False, readable=True)
     metavar="FILE",
     help="Write the class as a table, and exit; - for standard output",
 )
+@click.option(
+    "--reports",
+    default=None,
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Write a report for each student, and exit",
+)
 @as_json
 @click.pass_context
 def board(context: click.Context, /, folders: tuple[Path, ...], as_json: bool, **options: Any) -> None:
@@ -66,15 +74,16 @@ def board(context: click.Context, /, folders: tuple[Path, ...], as_json: bool, *
       firescreen lab board
       firescreen lab board --listen 192.0.2.4:8090 --name "Network management"
       firescreen lab board --csv class.csv
+      firescreen lab board --reports reports
       firescreen lab board /home/*/.local/share/firescreen
     """
-    from wizard.labs.board import class_table
+    from wizard.labs.board import class_table, student_report
 
     workspace: Workspace = context.obj
     opener: OpenBoard | None = getattr(context.find_root().command, "open_board", None)
-    csv_file, listen = options["csv_file"], options["listen"]
-    if sum(map(bool, (as_json, csv_file, listen))) > 1:
-        raise click.UsageError("Use only one of --listen, --csv and --json.")
+    csv_file, listen, reports = options["csv_file"], options["listen"], options["reports"]
+    if sum(map(bool, (as_json, csv_file, listen, reports))) > 1:
+        raise click.UsageError("Use only one of --listen, --csv, --reports and --json.")
     with output.explained():
         shown = _board(workspace, folders, options, may_be_empty=bool(listen))
         if listen:
@@ -86,6 +95,9 @@ def board(context: click.Context, /, folders: tuple[Path, ...], as_json: bool, *
             else:
                 _write(Path(csv_file), text)
                 output.say(f"Wrote {plain(csv_file, 400)}")
+        elif reports:
+            written = student_report.write_all(shown.view(), reports, numbers_only=shown.numbers_only)
+            output.say(f"Wrote {counted(len(written), 'report')} to {plain(str(reports), 400)}")
         elif as_json:
             output.data(class_table.as_json(shown.view(), numbers_only=shown.numbers_only))
         elif opener is not None and sys.stdin.isatty() and sys.stdout.isatty():

@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
 from wizard import assets
-from wizard.labs.board import class_table
+from wizard.labs import report as reporting
+from wizard.labs.board import class_table, student_report
 from wizard.labs.board.class_view import AWAY, STUCK_TIME, Student, view
 from wizard.labs.board.progress import LabProgress, Progress, StepProgress
 
@@ -138,3 +140,19 @@ def test_the_document_is_that_of_the_schema() -> None:
     document = json.loads(json.dumps(class_table.as_json(view(students, now=NOW))))
     jsonschema.validate(document, schema)
     assert document["students"][0]["labs"][0]["steps"][0]["seconds"] == 10.0
+
+
+def test_each_student_has_a_report_and_who_is_not_shown_has_none(tmp_path: Path) -> None:
+    lab = _lab("done", "solved", "begun", said="<b>no</b> certificate", checks=2, hints=1)
+    found = view([_student(1, lab, name="Ada"), _student(2), _student(3, shown=False)], now=NOW)
+    written = student_report.write_all(found, tmp_path / "reports")
+    assert [path.name for path in written] == ["student-001.html", "student-002.html"]
+    text = written[0].read_text(encoding="utf-8")
+    for part in (
+        "1 Ada",
+        "2 of 3, 1 by the student",
+        "done by Firescreen",
+        "&lt;b&gt;no&lt;/b&gt; certificate",
+    ):
+        assert part in text, part
+    assert "Ada" not in reporting.page(student_report.student_report(found.rows[0], NOW, numbers_only=True))
