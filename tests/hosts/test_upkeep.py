@@ -165,6 +165,8 @@ def test_the_timer_renews_and_no_scrape_is_lost(machine: Machine) -> None:
     restored = firescreen(machine, "drift", "/root/stack.yaml", "--restore", "--yes")
     assert restored["ok"] and restored["left"] == [], restored
     assert machine.run(["test", "-e", dropin]).returncode != 0
+    nice = machine.check(["systemctl", "show", "-p", "Nice", "--value", "prometheus-node-exporter"])
+    assert nice.strip() == "0", "systemd has read that the drop-in is gone"
     process = machine.check(["systemctl", "show", "-p", "MainPID", "--value", "prometheus-node-exporter"])
     assert "--no-collector.arp" not in machine.check(["cat", f"/proc/{process.strip()}/cmdline"])
     assert firescreen(machine, "drift", "/root/stack.yaml")["differences"] == []

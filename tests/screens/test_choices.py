@@ -67,7 +67,7 @@ def typed_in_one_go(app: FirescreenApp, password: str) -> None:
 async def test_a_password_typed_right_behind_tab_is_taken() -> None:
     async with at_the_choices(size=(120, 40)) as (app, pilot):
         typed_in_one_go(app, "correct-horse")
-        await until(pilot, "●●●")
+        await until(pilot, "●●○○ fair")
         assert app.screen.query(Field).first().value == "correct-horse"
 
 
@@ -77,7 +77,7 @@ async def test_what_is_typed_before_the_fields_are_there_is_taken_then() -> None
         await until(pilot, "5 of 5")
         app.open_menu_entry("secure")
         typed_in_one_go(app, "correct-horse")
-        await until(pilot, "●●●")
+        await until(pilot, "●●○○ fair")
         assert app.screen.query(Field).first().value == "correct-horse"
 
 
