@@ -41,7 +41,7 @@ class LineDialog(Dialog[str | None]):
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """Give the answer, or not."""
-        return (("send", self._send), ("stop", "Cancel"))
+        return (("send", self._send), ("stop", "Close"))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter gives the answer."""

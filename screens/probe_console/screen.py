@@ -77,10 +77,14 @@ needs no prompt. Where curl and Prometheus differ, a line with ! explains how.""
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f2", "ask('page')", "Send", tooltip="Request the URL itself"),
-        Binding("f3", "ask('targets')", "Targets", tooltip="What Prometheus reports of its targets"),
-        Binding("f4", "ask('up')", "up", tooltip="What Prometheus reports as `up`, as with promtool"),
-        Binding("f5", "switch('insecure')", "-k", tooltip="-k: do not verify the certificate"),
-        Binding("f6", "switch('handshake')", "-v", tooltip="-v: show the handshake"),
+        Binding(
+            "f3", "ask('targets')", "Targets", show=False, tooltip="What Prometheus reports of its targets"
+        ),
+        Binding(
+            "f4", "ask('up')", "up", show=False, tooltip="What Prometheus reports as `up`, as with promtool"
+        ),
+        Binding("f5", "switch('insecure')", "-k", show=False, tooltip="-k: do not verify the certificate"),
+        Binding("f6", "switch('handshake')", "-v", show=False, tooltip="-v: show the handshake"),
         Binding("c", "copy(0)", "Copy", tooltip="Copy the curl command (Tab goes to the result)"),
         Binding("p", "copy(1)", "Copy promtool's command", show=False),
         Binding("e", "edit", "Edit the request", show=False),

@@ -20,6 +20,7 @@ from wizard.cli import (
     audit,
     board,
     certificates,
+    class_member,
     completion,
     docs,
     drift,
@@ -178,9 +179,9 @@ for command in (
     packs.check_pack,
     packs.new,
     board.board,
-    board.join,
-    board.leave,
-    board.signal,
+    class_member.join,
+    class_member.leave,
+    class_member.signal,
     rehearsal.rehearse,
 ):
     labs.lab.add_command(command)

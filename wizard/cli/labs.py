@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wizard.cli import output
-from wizard.cli.board import report_progress
+from wizard.cli.class_member import report_progress
 from wizard.cli.lab_play import play
 from wizard.cli.lab_selection import chosen_classroom, current_lab_id, on_hosts, open_session, open_step
 from wizard.cli.lab_text import show_commands, show_end, show_step, step_number, wrap_markdown
