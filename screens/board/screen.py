@@ -64,11 +64,14 @@ decide not to be shown."""
     BoardPage #head { height: 1; padding: 0 1; color: $quiet; }
     BoardPage #students { height: 1fr; padding: 0; scrollbar-gutter: stable; }
     BoardPage #none { height: auto; display: none; padding: 1 2; }
-    BoardPage #detail { height: 8; }
-    BoardPage #text { height: auto; }
+    BoardPage #right { height: 8; }
+    BoardPage #detail { height: 1fr; }
+    BoardPage #summary { height: 40%; display: none; }
+    BoardPage #text, BoardPage #summed { height: auto; }
     BoardPage.-wide #panes { layout: horizontal; }
-    BoardPage.-wide #detail { width: 46%; height: 1fr; }
-    BoardPage.-empty #head, BoardPage.-empty #students, BoardPage.-empty #detail { display: none; }
+    BoardPage.-wide #right { width: 42%; height: 1fr; }
+    BoardPage.-wide #summary { display: block; }
+    BoardPage.-empty #head, BoardPage.-empty #students, BoardPage.-empty #right { display: none; }
     BoardPage.-empty #none { display: block; }
     """
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012 - as Textual declares it
@@ -103,8 +106,11 @@ decide not to be shown."""
                 yield Static("reading the class…", id="none", markup=False)
                 yield Static("", id="head", markup=False)
                 yield OptionList(id="students", markup=False)
-            with Panel(title="Student", id="detail"), VerticalScroll(can_focus=False):
-                yield Static("", id="text", markup=False)
+            with Vertical(id="right"):
+                with Panel(title="Student", id="detail"), VerticalScroll(can_focus=False):
+                    yield Static("", id="text", markup=False)
+                with Panel(title="Steps of the class", id="summary"), VerticalScroll(can_focus=False):
+                    yield Static("", id="summed", markup=False)
 
     def on_mount(self) -> None:
         """Reads the class, and goes on reading it."""
@@ -181,8 +187,9 @@ decide not to be shown."""
         width = max(text.content_size.width, 40)
         if view is None:
             return
-        if self._summary:
-            panel.set_title("Steps")
+        self.query_one("#summed", Static).update(summary(view.steps, width))
+        if self._summary and not self.has_class("-wide"):
+            panel.set_title("Steps of the class")
             text.update(summary(view.steps, width))
         elif row is not None:
             panel.set_title("Student")
@@ -202,6 +209,8 @@ decide not to be shown."""
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what makes sense now."""
         view = self._view if self.is_mounted else None
+        if action == "summary" and self.has_class("-wide"):
+            return False  # it stands there anyway
         if action in ("message", "message_all", "summary", "write"):
             return view is not None and bool(view.rows)
         pace = self._board.pace if action in ("open_next", "open_all") else None

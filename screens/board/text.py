@@ -125,7 +125,7 @@ def _counts(lab: LabProgress, step: StepProgress) -> list[str]:
 
 def summary(steps: tuple[StepSummary, ...], width: int) -> Content:
     """How each step went in the class: who did it, in which time, with how many checks and hints."""
-    lines = [Content.styled("Steps of the class", "bold")]
+    lines = []
     for number, step in enumerate(steps, start=1):
         own = step.done - step.solved
         said = [f"{step.done} done"]

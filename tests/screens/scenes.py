@@ -372,6 +372,61 @@ async def _audit(pilot: Pilot[Any]) -> None:
     await until(pilot, "EXP-01")
 
 
+class SceneBoard:
+    """A class of five in the middle of a lab, as the board's page reads it."""
+
+    name = "Network management"
+    numbers_only = False
+
+    @property
+    def pace(self) -> Any:
+        """Three of the four steps are open, and the clock runs."""
+        from wizard.labs.board.board import Pace
+
+        return Pace(lab="node-tls", open_steps=3, clock_until=NOW + 600)
+
+    def view(self, lab: str = "", *, by_need: bool = True) -> Any:
+        """One student in each state that matters."""
+        from wizard import labs
+        from wizard.labs.board.class_view import Student, view
+        from wizard.labs.board.progress import Progress, of_lab
+        from wizard.labs.state import LabState
+
+        which = labs.find("node-tls")
+
+        def student(number: int, name: str, *took: float, said: str = "", **more: Any) -> Student:
+            state = LabState(started=NOW - 1500)
+            at = NOW - 1500
+            for step, seconds in zip(which.steps, took, strict=False):
+                at += seconds
+                state = state.with_step(step.id, done=at, hints=number % 2, checks=number % 3)
+            if said:
+                state = state.with_step(which.steps[len(took)].id, checks=3, checked=NOW - 20, said=said)
+            signal = more.pop("signal", "")
+            progress = Progress(
+                name=name, lab=which.id, labs=(of_lab(which, state),), signal=signal, signal_at=NOW - 90
+            )
+            return Student(id=f"s{number}", number=number, name=name, progress=progress, **more)
+
+        students = (
+            student(1, "Ada", 200, 180, 240, 300),
+            student(2, "Grace", 260, 1100),
+            student(3, "Edsger", 300, said="the certificate is not valid for srv1", signal="help"),
+            student(4, "Barbara", 900, 420, signal="ready"),
+            student(5, "", 240, said="web.yml is not there yet"),
+            Student(id="s6", number=6, name="Ken", progress=Progress(), shown=False),
+        )
+        return view(students, now=NOW, lab=lab, by_need=by_need)
+
+
+async def _board(pilot: Pilot[Any]) -> None:
+    from screens.board.screen import BoardPage
+
+    await until(pilot, lambda: not _app(pilot).session.busy)
+    await pilot.app.push_screen(BoardPage(cast("Any", SceneBoard())))
+    await until(pilot, "3 Edsger")
+
+
 def _dialog(make: Callable[[], Any], wanted: str) -> Any:
     async def show(pilot: Pilot[Any]) -> None:
         await until(pilot, lambda: not _app(pilot).session.busy)
@@ -433,6 +488,7 @@ SCENES: dict[str, Scene] = {
     "history": Scene(_route("HISTORY", "cert_file")),
     "audit": Scene(_audit),
     "lab": Scene(_lab),
+    "board": Scene(_board),
     "console": Scene(_route("PROBE_CONSOLE", "Enter sends")),
     "dialog-attempt": Scene(_dialog(_attempt, "curl"), box=True),
     "dialog-diagnosis": Scene(_dialog(_diagnosis, "What to do"), box=True),
