@@ -43,14 +43,19 @@ class ClassState:
 
     news: News | None = None
     """Messages, pace and clock; None outside of a class."""
-    watched: bool = False
-    """Whether the instructor's board shows this student's progress now."""
+    board_open: bool = False
+    """Whether the instructor has the board open now."""
     shown: bool = True
-    """Whether the student lets it."""
+    """Whether the student lets it show the progress."""
     signal: str = ""
     """'help', 'ready' or ''."""
     error: str = ""
     """Why the board on another machine cannot be asked; '' if it can."""
+
+    @property
+    def watched(self) -> bool:
+        """Whether the board shows this student's progress now."""
+        return self.board_open and self.shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,12 +42,12 @@ class ClassMembership:
                 self._reporter = reporter.LiveReporter(self._workspace, labs(self._workspace.packs))
             self._reporter.tick()
         news = member.news(self._workspace)
-        watched = member.is_watched(news) if to is None else not (self._reporter and self._reporter.error)
-        if watched and own.shown:
+        is_open = member.is_watched(news) if to is None else not (self._reporter and self._reporter.error)
+        if is_open and own.shown:
             self._note_presence()
         return ClassState(
             news=news,
-            watched=bool(news) and watched and own.shown,
+            board_open=news is not None and is_open,
             shown=own.shown,
             signal=own.signal,
             error=self._reporter.error if to is not None and self._reporter else "",
@@ -60,6 +60,18 @@ class ClassMembership:
         if now - self._present_at > _PRESENT_EVERY:
             member.note_presence(self._workspace)
             self._present_at = now
+
+    def show(self, shown: bool) -> None:
+        """Lets the board show this student's progress, or not; a class on another machine is left.
+
+        Raises:
+            FirescreenError: it cannot be kept.
+        """
+        from wizard.labs.board import reporter
+
+        if not shown:
+            reporter.leave(self._workspace)
+        self.wish(shown=shown, **({} if shown else {"signal": ""}))
 
     def wish(self, **changes: object) -> Wishes:
         """Keeps what the student decides: `signal`, `shown`.

@@ -38,9 +38,15 @@ class ClassBar(Static):
 def class_lines(state: ClassState, now: float) -> list[Content]:
     """The lines about a class: that the board is open, the student's own signal, the clock, the last message."""
     news = state.news
-    if news is None or not (state.watched or state.error):
+    if news is None or not (state.board_open or state.error):
         return []
-    words = ["Your instructor sees your progress"]
+    if not state.shown:
+        return [
+            Content.assemble(
+                ("○ ", "bold $quiet"), "The class board does not show your progress ('v' shows it)"
+            )
+        ]
+    words = ["Your instructor sees your progress ('v' hides it)"]
     if state.error:
         words = ["The class board cannot be reached; the lab goes on without it"]
     if state.signal in _SIGNALS:
@@ -66,6 +72,9 @@ class ClassPage(Page):
             show=False,
             tooltip="Tell the instructor, or take it back",
         ),
+        Binding(
+            "v", "show_progress", "Show or hide", show=False, tooltip="Whether the board shows your progress"
+        ),
         Binding("y", "signal('ready')", "Ready", show=False, tooltip="Tell the instructor, or take it back"),
     ]
 
@@ -87,9 +96,17 @@ class ClassPage(Page):
     def show_class(self, state: ClassState) -> None:
         """Draws what the instructor has opened."""
 
-    def offers_signal(self) -> bool:
-        """Whether there is an instructor to tell."""
-        return self.firescreen.class_state.watched
+    def offers(self, action: str) -> bool:
+        """Whether there is a board to be shown on or not, and an instructor to tell."""
+        state = self.firescreen.class_state
+        return state.board_open if action == "show_progress" else state.watched
+
+    def action_show_progress(self) -> None:
+        """Hides the student's progress from the board, or shows it again; a class on another machine is left."""
+        app: Wizard = self.firescreen
+        shown = not app.class_state.shown
+        words = "The board shows your progress." if shown else "The board no longer shows your progress."
+        app.ask(lambda: app.workspace_watch.membership.show(shown), lambda _: app.notify(words))
 
     def action_signal(self, signal: str) -> None:
         """Tells the instructor, or takes it back."""

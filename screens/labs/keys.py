@@ -12,7 +12,7 @@ screen notices when the step is done; 'k' checks at once and says what is missin
 copies the commands. 'o' writes a report at any time, to keep or to hand in: what was done, when, with how many hints, \
 and your own answers ('w', at the end).
 
-In a class, '!' tells the instructor that you need help, and 'y' that you are ready to go on."""
+In a class, '!' tells the instructor that you need help, 'y' that you are ready to go on; 'v' hides your progress from the class board, or shows it again."""
 
 BINDINGS: list[BindingType] = [
     Binding("k", "check", "Check"),

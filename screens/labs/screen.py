@@ -194,8 +194,8 @@ class LabPage(ClassPage):
             return True
         if action == "copy":
             return bool(self._to_copy)
-        if action == "signal":
-            return self.offers_signal()
+        if action in ("signal", "show_progress"):
+            return self.offers(action)
         at_end = self.step is None and not self._at_start
         return is_offered(action, self._lab, self.step, begun=self._begun, done=self._done, at_end=at_end)
 

@@ -37,6 +37,8 @@ NOT_RUN = {
     "--due": "needs a stack that is secured: tests/integration/test_renewal.py",
     "firescreen drift": "likewise: tests/integration/test_drift.py",
     "firescreen upkeep": "changes this machine: tests/hosts/test_upkeep.py",
+    "firescreen lab board": "needs a class: tests/integration/test_class_board.py",
+    "firescreen lab join": "needs a board: tests/integration/test_class_board.py",
     "firescreen lab check-pack": "plays the pack twice: tests/integration/test_packs.py",
 }
 """A command that holds one of these is not run here, nor is what follows it in its block; and why."""

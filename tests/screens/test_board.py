@@ -124,6 +124,13 @@ async def test_a_student_sees_the_class_and_answers_without_losing_the_focus(tmp
         assert board.view().rows[0].state == "ready"
         board.set_pace("", 0)
         await until(pilot, lambda: "opens later" not in drawn(pilot))
+        await pilot.press("v")
+        await until(pilot, "does not show your progress")
+        hidden = board.view().rows[0]
+        assert (hidden.state, hidden.student.progress.labs) == ("not shown", ())
+        assert app.screen.check_action("signal", ("help",)) is False
+        await pilot.press("v")
+        await until(pilot, "sees your progress")
         board.close()
         await until(pilot, lambda: not app.screen.query_one(ClassBar).display)
 

@@ -201,9 +201,10 @@ class LiveReporter:
 def leave(workspace: Workspace) -> None:
     """Leaves the class: nothing is sent any more. The board is told if it can be reached."""
     to = joined(workspace)
-    if to is not None:
-        with suppress(FirescreenError):
-            _ask(to, "/leave", {})
+    if to is None:
+        return
+    with suppress(FirescreenError):
+        _ask(to, "/leave", {})
     for name in (_JOINED, member.NEWS):
         with suppress(OSError):
             (member.folder(workspace) / name).unlink(missing_ok=True)
