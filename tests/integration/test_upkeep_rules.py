@@ -81,7 +81,8 @@ def test_a_real_prometheus_has_the_rules_until_the_undo(practice: PracticeStack)
         mine = [rule for group in found if group["name"] == "firescreen" for rule in group["rules"]]
         return bool(mine) and all(rule["health"] == "ok" for rule in mine), mine
 
-    rules = until(groups, "Prometheus has not evaluated the rules")
+    # A group's first turn is anywhere in its interval, a minute by default.
+    rules = until(groups, "Prometheus has not evaluated the rules", limit=90)
     missing = next(rule for rule in rules if rule["name"] == "FirescreenMetricMissing")
     assert missing["state"] == "pending", "there is no metric yet"
     assert run("undo", "--yes")["state"] == "undone"

@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 from screens.app import FirescreenApp, make_app
 from screens.choices.level_table import LevelTable
 from tests.screens.helpers import drawn, until
+from wizard import labs
 from wizard.practice import PracticeStack
 
 OWN_RUN = {"log", "lock", "state.json", "practice.lock"}
@@ -193,7 +194,8 @@ async def test_a_fault_is_put_in_with_a_key(app: FirescreenApp) -> None:
         await until(pilot, "Follow a lab")
         await pilot.press("l")
         await until(pilot, "about 15 min")
-        await pilot.press("end", "enter")
+        at = [lab.id for lab in labs.labs()].index("faults")
+        await pilot.press("home", *["down"] * at, "enter")
         await until(pilot, "About this lab")
         await pilot.press("n")
         await until(pilot, "b Break it")
