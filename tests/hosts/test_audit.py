@@ -99,6 +99,10 @@ def test_gossip_and_a_way_past_a_proxy(fleet: Callable[..., list[Machine]]) -> N
     (machine,) = fleet("bookworm", 1, programs=("prometheus", "alertmanager"))
     machine.push("/etc/nginx/sites-enabled/default", PROXY.encode())
     machine.check("systemctl start nginx")
+    # Without a private address, Alertmanager has to be told which one its gossip is reached at.
+    advertised = f"--cluster.advertise-address={machine.address}:9094"
+    machine.check(f"echo 'ARGS=\"{advertised}\"' > /etc/default/prometheus-alertmanager")
+    machine.check("systemctl reset-failed; systemctl restart prometheus-alertmanager")
     faulty = {each["id"]: each for each in audit(machine, code=3)["findings"]}
     assert faulty["API-08"]["component"] == "alertmanager" and "9094" in faulty["API-08"]["evidence"]
     assert faulty["PRX-01"]["component"] == "prometheus", faulty["PRX-01"]
