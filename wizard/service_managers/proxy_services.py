@@ -16,7 +16,8 @@ from wizard.service_managers.process_list import Process
 
 NAME: Final = "reverse-proxy"
 
-# One line a proxy: what is there of it costs a host a look at a few paths, and systemd is asked about that alone.
+# One line a proxy: what is there of it costs a host a look at a few paths, and systemd is asked about that alone. Caddy
+# makes a folder in its home even when it is asked for its version: it gets a home of its own, which goes again.
 _LOOK: Final = r"""
 [ -e /run/systemd/system ] || exit 0
 while [ $# -gt 0 ]; do
@@ -26,7 +27,10 @@ while [ $# -gt 0 ]; do
     [ -x "$program" ] || continue
     shown=$(systemctl show --no-pager -p LoadState,ActiveState,MainPID -- "$unit.service" | tr '\n' ' ')
     case $shown in *LoadState=loaded*) ;; *) break ;; esac
-    printf '%s\037%s\037%s\037%s\n' "$name" "$program" "$shown" "$("$program" $version 2>&1 | tr '\n' ' ')"
+    home=$(mktemp -d) || break
+    said=$(HOME=$home STEPPATH=$home "$program" $version 2>&1 | tr '\n' ' ')
+    rm -rf "$home"
+    printf '%s\037%s\037%s\037%s\n' "$name" "$program" "$shown" "$said"
     break
   done
 done
