@@ -26,6 +26,8 @@ from wizard.workspace import Workspace
 STUDENTS = int(os.environ.get("FIRESCREEN_CLASS", "3"))
 LAB = "node-tls"
 WIDTH, HEIGHT = 120, 40
+ARRIVAL, READING = 4.0, 3.0
+"""Seconds between two students who come in, and for which one reads a step."""
 LATE = 2.0
 """Seconds after which the board must agree."""
 pytestmark = [pytest.mark.matrix, pytest.mark.slow, pytest.mark.timeout(540)]
@@ -65,7 +67,7 @@ class Student:
 
 async def do_a_lab(link: str, turn: int) -> None:
     """Opens the wizard, starts the lab, has each step done, and asks for help on the way."""
-    await asyncio.sleep(turn * 2.0)  # a class does not come in at once
+    await asyncio.sleep(turn * ARRIVAL)  # a class does not come in at once
     async with session() as browser:
         async with browser.get(link) as answer:
             page = await answer.text()
@@ -81,6 +83,7 @@ async def do_a_lab(link: str, turn: int) -> None:
             for step in range(turn % 4 + 1):
                 await student.press("n")
                 await student.until(f"Step {step + 1} of")
+                await asyncio.sleep(READING)
                 if step == 0 and turn % 2:
                     await student.press("k")
                     await student.until("not done")
@@ -136,7 +139,7 @@ async def watch(
     late: list[float] = []
     differs: dict[str, float] = {}
     while not done.is_set() or differs:
-        before = {name: states(workspace) for name, workspace in own.items()}
+        before = await asyncio.to_thread(lambda: {name: states(each) for name, each in own.items()})
         board_says = {
             one["name"] or f"{one['number']:02}": shown(one)
             for one in (await seen(browser, board))["students"]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from wizard.labs.board.board import Board
 
-EVERY = 1.0
+EVERY = 0.5
 """Seconds between two looks at the class."""
 MOST_VIEWERS = 20
 """Browsers that show one board."""
@@ -212,7 +212,7 @@ class BoardServer:
                 elif (quiet := quiet + 1) % 10 == 0:
                     # As an event: the page sees that the board still answers, which a comment does not tell it.
                     await answer.write(b"event: alive\ndata:\n\n")
-                await asyncio.sleep(EVERY / 2)
+                await asyncio.sleep(EVERY)
         except (ConnectionError, asyncio.CancelledError):
             pass
         finally:
