@@ -9,6 +9,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,17 @@ def _placed(word: str, places: Mapping[str, str]) -> str:
     return word
 
 
+def _await_targets(prometheus: str) -> None:
+    """Waits for the first tick of the discovery of a Prometheus that has just started: before it, it has no target."""
+    deadline = time.monotonic() + 60
+    while True:
+        with urllib.request.urlopen(f"http://{prometheus}/api/v1/targets", timeout=10) as answer:
+            if json.load(answer)["data"]["activeTargets"]:
+                return
+        assert time.monotonic() < deadline, "Prometheus has no targets"
+        time.sleep(0.1)
+
+
 @pytest.fixture(scope="module")
 def answers(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What each step of one story on a practice stack gave: exit code and shape."""
@@ -88,6 +101,7 @@ def answers(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     }
     found = {}
     try:
+        _await_targets(places["PROMETHEUS"])
         for name, words in STEPS:
             said = [_placed(word, places) for word in words]
             ended = subprocess.run(
