@@ -49,9 +49,12 @@ class LineDialog(Dialog[str | None]):
         self.chosen("send")
 
     def chosen(self, name: str) -> None:
-        """The text, where there is one."""
+        """The text; without one there is nothing to send."""
         text = self.query_one(Input).value.strip()
-        self.dismiss(text if name == "send" and text else None)
+        if name == "send" and not text:
+            self.app.notify("Nothing is written yet. Escape closes this.", severity="warning")
+            return
+        self.dismiss(text if name == "send" else None)
 
     def action_refuse(self) -> None:
         """Escape gives no answer."""

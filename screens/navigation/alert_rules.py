@@ -5,36 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from screens.navigation.secure import with_privileges
+from screens.navigation.engine_plans import make_plan
 from screens.routes import Route
 
 if TYPE_CHECKING:
     from screens.interface import Wizard
-    from wizard.model import Plan
+    from wizard.engine import Engine
+    from wizard.model import Answers, Plan, Stack
 
 
 def give_rules(app: Wizard) -> None:
     """Makes that plan and opens it; nothing is written before it is applied."""
-    if app.runs.working:
-        app.notify("A run is in progress. Wait until it ends, or stop it.", severity="warning")
-        return
-    with_privileges(app, lambda: _make(app))
+    words = "Making the plan that gives Prometheus the alert rules…"
+    make_plan(app, words, _make, lambda plan: _open(app, plan))
 
 
-def _make(app: Wizard) -> None:
-    session = app.session
-    stack, answers = session.stack, replace(session.answers, renew=frozenset())
-    if stack is None:
-        return
-    engine = app.client.engine
+def _make(engine: Engine, stack: Stack, answers: Answers) -> Plan:
+    from wizard.upkeep.rule_installation import with_rules
 
-    def make() -> Plan:
-        from wizard.upkeep.rule_installation import with_rules
-
-        return with_rules(engine, engine.plan(stack, answers))
-
-    app.notify("Making the plan that gives Prometheus the alert rules…")
-    app.ask(make, lambda plan: _open(app, plan))
+    return with_rules(engine, engine.plan(stack, answers))
 
 
 def _open(app: Wizard, plan: Plan) -> None:

@@ -5,38 +5,28 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from screens.navigation.secure import with_privileges
+from screens.navigation.engine_plans import make_plan
 from screens.routes import Route
 from screens.state_styles import inline
 from wizard.redact import redact
 
 if TYPE_CHECKING:
     from screens.interface import Wizard
+    from wizard.engine import Engine
+    from wizard.model import Answers, Stack
     from wizard.upkeep.restoration import Restoration
 
 
 def restore(app: Wizard) -> None:
     """Makes that plan and opens it; nothing is written before it is applied."""
-    if app.runs.working:
-        app.notify("A run is in progress. Wait until it ends, or stop it.", severity="warning")
-        return
-    with_privileges(app, lambda: _make(app))
+    words = "Making the plan that restores what was verified…"
+    make_plan(app, words, _make, lambda found: _open(app, found))
 
 
-def _make(app: Wizard) -> None:
-    session = app.session
-    stack, answers = session.stack, replace(session.answers, renew=frozenset())
-    if stack is None:
-        return
-    engine = app.client.engine
+def _make(engine: Engine, stack: Stack, answers: Answers) -> Restoration:
+    from wizard.upkeep.restoration import restoration
 
-    def make() -> Restoration:
-        from wizard.upkeep.restoration import restoration
-
-        return restoration(engine, stack, answers)
-
-    app.notify("Making the plan that restores what was verified…")
-    app.ask(make, lambda found: _open(app, found))
+    return restoration(engine, stack, answers)
 
 
 def _open(app: Wizard, found: Restoration) -> None:

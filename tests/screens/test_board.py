@@ -11,6 +11,7 @@ from textual.widgets import OptionList
 
 from screens.app import make_app
 from screens.board.screen import BoardPage
+from screens.dialogs.line import LineDialog
 from screens.labs.class_page import ClassBar
 from screens.labs.screen import LabPage
 from screens.routes import Route
@@ -64,6 +65,9 @@ async def test_who_needs_help_stands_first_and_is_written_to(tmp_path: Path, siz
             assert part in text, part
         await pilot.press("m")
         await until(pilot, "Message to 2 Ada")
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(app.screen, LineDialog), "an empty message is not sent"
         await pilot.press(*"look at the SAN", "enter")
         await until(pilot, lambda: bool((member.news(asks) or News()).messages))
         told = member.news(asks)
