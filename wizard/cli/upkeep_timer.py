@@ -42,6 +42,13 @@ _TEXTFILES = Path("/var/lib/prometheus/node-exporter")
     help="File with the passphrase of the CA's key; systemd hands it to the timer",
 )
 @click.option(
+    "--passwords",
+    "password_days",
+    type=click.IntRange(min=1),
+    metavar="DAYS",
+    help="Also replace all generated passwords, if one of them is older than that",
+)
+@click.option(
     "--calendar", default="*-*-* 00/6:00:00", show_default=True, help="When, as systemd's OnCalendar"
 )
 @click.option("--delay", default="30min", show_default=True, help="Up to how much later, at random")
@@ -51,15 +58,13 @@ _TEXTFILES = Path("/var/lib/prometheus/node-exporter")
 @click.pass_obj
 def install(
     workspace: Workspace,
+    /,
     stack: str,
     own: bool,
-    metrics: Path | None,
-    passphrase_file: Path | None,
-    calendar: str,
-    delay: str,
     diff: bool,
     yes: bool,
     as_json: bool,
+    **settings: Any,
 ) -> None:
     """Install a timer that renews what is due.
 
@@ -69,7 +74,7 @@ def install(
     \b
     Examples:
       firescreen upkeep install stack.yaml --diff
-      firescreen upkeep install stack.yaml --yes
+      firescreen upkeep install stack.yaml --passwords 180 --yes
     """
     with output.explained():
         from wizard.upkeep import timer
@@ -77,15 +82,7 @@ def install(
         wanted = stack_of(stack, workspace)
         machine = engine(workspace, wanted.hosts)
         reached(machine, wanted.hosts)
-        found = _timer(
-            machine,
-            wanted,
-            own=own,
-            metrics=metrics,
-            passphrase_file=passphrase_file,
-            calendar=calendar,
-            delay=delay,
-        )
+        found = _timer(machine, wanted, own=own, **settings)
         files, folders = _there(machine, found)
         plan = timer.installation(found, files, folders, account())
         agree(plan, diff=diff, yes=yes, as_json=as_json)
@@ -162,6 +159,7 @@ def _timer(
     own: bool,
     metrics: Path | None = None,
     passphrase_file: Path | None = None,
+    password_days: int | None = None,
     look: bool = True,
     calendar: str = "",
     delay: str = "",
@@ -187,6 +185,7 @@ def _timer(
         home=str(Path.home()),
         metrics=str(metrics.absolute()) if metrics else _metrics(stack) if root or systemd else "",
         passphrase_file=str(passphrase_file.absolute()) if passphrase_file else "",
+        password_days=password_days or 0,
         calendar=calendar or timer.CALENDAR,
         delay=delay or timer.DELAY,
         writable=timer.writable_folders(stack, machine.inspect(stack)) if look else (),

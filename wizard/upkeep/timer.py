@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import posixpath
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +30,8 @@ from wizard.model import (
     StepKind,
     WriteFile,
 )
-from wizard.planner import manual_commands, paths
+from wizard.planner import front_door_facts, manual_commands, paths
+from wizard.planner import grafana as grafana_facts
 from wizard.service_managers.registry import manager_of
 from wizard.service_managers.systemd_timer import NAME, USER
 
@@ -59,6 +61,8 @@ class Timer:
     passphrase_file: str = ""
     calendar: str = CALENDAR
     delay: str = DELAY
+    password_days: int = 0
+    """Generated passwords older than that are replaced as well; 0 for none."""
     writable: tuple[str, ...] = ()
     """Folders that a renewal writes, beside the workspace."""
     sudo: bool = False
@@ -98,7 +102,8 @@ class Timer:
             if self.kind == "cron" and self.passphrase_file
             else ()
         )
-        return (*self._front, "renew", self.stack, "--due", "--yes", *given)
+        aged = ("--passwords", f"{self.password_days}") if self.password_days else ()
+        return (*self._front, "renew", self.stack, "--due", "--yes", *aged, *given)
 
     @property
     def measuring(self) -> tuple[str, ...]:
@@ -194,10 +199,19 @@ class Timer:
 def writable_folders(stack: Stack, facts: Facts) -> tuple[str, ...]:
     """The folders of this machine that a renewal of the stack writes."""
     local = {spec.name for spec in stack.hosts if spec.connect == "local"}
-    homes = [each.home for each in paths.servers(stack, facts) if each.spec.host in local]
-    clients = (*paths.scrapers(stack, facts), *paths.probers(stack, facts))
-    homes += [each.folder for each in clients if each.service.host in local]
-    return tuple(dict.fromkeys(homes))
+    servers = [each for each in paths.servers(stack, facts) if each.spec.host in local]
+    found = [folder for each in servers for folder in (each.home, posixpath.dirname(each.web_file))]
+    for client in (*paths.scrapers(stack, facts), *paths.probers(stack, facts)):
+        if client.service.host in local:
+            files = paths.config_files(facts, client.service)
+            found += [client.folder, client.own_folder, *(posixpath.dirname(each) for each in files)]
+    for grafana in grafana_facts.clients(facts):
+        if grafana.host.spec.name in local and grafana.files:
+            found += [grafana.folder, grafana.datasources]
+    for door in front_door_facts.doors(stack, facts):
+        if door.door.host in local:
+            found += [door.proxy.home, posixpath.dirname(door.site)]
+    return tuple(dict.fromkeys(found))
 
 
 def installation(
@@ -214,7 +228,8 @@ def installation(
         me: user and group that own them.
     """
     changes: list[Change] = []
-    why = "It runs firescreen renew --due --yes from then on, and nothing else."
+    aged = f" --passwords {timer.password_days}" if timer.password_days else ""
+    why = f"It runs firescreen renew --due --yes{aged} from then on, and nothing else."
     for path, text in timer.files().items():
         after = FileState(text.encode(), 0o644, *me)
         before = there.get(path)

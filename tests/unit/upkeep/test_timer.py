@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import posixpath
 from dataclasses import replace
 
 import pytest
 
-from wizard.model import FileState, MakeFolder, PathInfo, RunService, WriteFile
+from tests.unit.planner import planned
+from wizard import planner
+from wizard.model import (
+    WORKSPACE,
+    Answers,
+    Facts,
+    FileState,
+    MakeFolder,
+    PathInfo,
+    RunService,
+    Stack,
+    WriteFile,
+)
 from wizard.upkeep import timer
 from wizard.upkeep.timer import Timer
 
@@ -91,3 +104,42 @@ def test_it_is_installed_once_and_removed_whole(kind: timer.Kind) -> None:
     assert {change.path for change in written} == set(there)
     assert all(change.after is None for change in written)
     assert timer.removal(found, {}).changes == ()
+
+
+def test_passwords_are_replaced_by_age_where_that_was_asked_for() -> None:
+    aged = replace(ROOT, password_days=180)
+    assert " --due --yes --passwords 180\n" in unit(aged, ".service")
+    assert "--passwords" not in unit(ROOT, ".service")
+    assert " --passwords 180" in unit(replace(aged, kind="cron", home=""), aged.name)
+    there = {path: FileState(text.encode()) for path, text in ROOT.files().items()}
+    plan = timer.installation(aged, there, {}, ME)
+    (changed,) = (change for change in plan.changes if isinstance(change, WriteFile))
+    assert "+ExecStart=" in changed.diff() and "--passwords 180" in changed.diff()
+    assert "--passwords 180" in plan.steps[0].why
+
+
+@pytest.mark.parametrize(
+    "name", ["all-mutual-tls", "alertmanager-cluster", "front-door", "grafana", "file-sd"]
+)
+def test_the_service_may_write_all_that_a_renewal_writes_on_this_machine(name: str) -> None:
+    case = planned.case(name)
+    facts = planned.carried_out(case.plan(), case.facts)
+    stack, facts = as_local(case.stack, planned.looked_up(case.stack, facts))
+    plan = planner.plan(stack, facts, Answers(renew=frozenset({"ca", "passwords"})))
+    written = {
+        posixpath.dirname(each.path)
+        for each in plan.changes
+        if isinstance(each, WriteFile) and each.host != WORKSPACE
+    }
+    assert written
+    assert written <= set(timer.writable_folders(stack, facts))
+
+
+def as_local(stack: Stack, facts: Facts) -> tuple[Stack, Facts]:
+    """As if every host were this machine."""
+    specs = tuple(replace(spec, connect="local") for spec in stack.hosts)
+    hosts = {
+        host: replace(known, spec=replace(known.spec, connect="local")) if host != WORKSPACE else known
+        for host, known in facts.hosts.items()
+    }
+    return replace(stack, hosts=specs), replace(facts, hosts=hosts)
