@@ -212,9 +212,17 @@ class RunController:
         until = self._drained + SHARE
         state = self._app.run_state
         while self._backlog and time.monotonic() < until:
-            state = advance(state, self._backlog.popleft())
+            state = advance(state, self._typed(self._backlog.popleft()))
         if state is not self._app.run_state:
             self._app.run_state = state
+
+    def _typed(self, event: Event) -> Event:
+        """The event, with commands in its error that work where they are typed."""
+        if event.error is None:
+            return event
+        typed = self._app.client.as_typed
+        what, text, where, todo = event.error
+        return replace(event, error=(what, text, where, typed(todo)))
 
     def _after_all(self, then: Callable[[], None]) -> None:
         """Calls `then` when everything that was said is taken in."""
@@ -228,6 +236,11 @@ class RunController:
         self._after_all(lambda: self._close(outcome))
 
     def _close(self, outcome: Outcome | None) -> None:
+        typed = self._app.client.as_typed
+        if outcome is not None:
+            if outcome.error is not None:
+                outcome.error.todo = typed(outcome.error.todo)
+            outcome = replace(outcome, summary=tuple(typed(line) for line in outcome.summary))
         state = replace(self._app.run_state, phase="finished", outcome=outcome, waiting="")
         if outcome is not None:
             error = ErrorMessage.of(outcome.error) if outcome.error else None

@@ -65,9 +65,20 @@ class EngineClient(LabClient):
         """
         with self._import_lock:
             from wizard import engine, labs
+            from wizard.errors import FirescreenError
 
             del engine, labs
-        return work()
+        try:
+            return work()
+        except FirescreenError as error:
+            error.todo = self.as_typed(error.todo)
+            raise
+
+    def as_typed(self, text: str) -> str:
+        """A text whose commands of Firescreen work where they are typed, see `wizard.invocation`."""
+        from wizard import invocation
+
+        return invocation.as_typed(text, self.workspace)
 
     def _real(self) -> Engine:
         from wizard.engine import Engine

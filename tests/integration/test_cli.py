@@ -169,8 +169,13 @@ def test_apply_and_undo_ask_at_a_terminal(practice: PracticeStack, tmp_path: Pat
     assert differences(before, snapshot(workspace)) == []
     code, shown = answered([*words, "apply", "practice"], "y", env)
     assert code == 0 and "Applied and verified." in shown
-    code, shown = answered([*words, "undo"], "y", env)
-    assert code == 0 and "This would undo:" in shown
+    undo = re.search(r"Undo with: (firescreen .*undo --yes)", shown)
+    assert undo, shown
+    code, shown = answered([*words, "undo"], "n", env)
+    assert code == 2 and "This would undo:" in shown
+    # As it was printed, in another folder: the workspace is not the usual one.
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    subprocess.run(["sh", "-c", undo[1]], cwd="/", env={**env, "PATH": path}, check=True)
     assert differences(before, snapshot(workspace)) == []
 
 

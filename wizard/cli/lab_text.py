@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wizard.cli import output
+
 if TYPE_CHECKING:
     from wizard.labs import LabSession, LabStep
 
@@ -66,4 +68,8 @@ def show_end(session: LabSession) -> None:
         click.echo(
             f"{wrap_markdown('? ' + question.ask)}\n{textwrap.indent(wrap_markdown(question.answer), '  ')}\n"
         )
-    click.echo("Write down an answer: firescreen lab answer NUMBER. Make a report: firescreen lab report")
+    click.echo(
+        output.as_typed(
+            "Write down an answer: firescreen lab answer NUMBER. Make a report: firescreen lab report"
+        )
+    )

@@ -95,7 +95,7 @@ def start(workspace: Workspace, named: tuple[str, ...], anew: bool, jump: bool) 
             session.begin(current.id)
             output.say("The fault is placed.")
         show_step(session, current)
-        click.echo("\nThen: firescreen lab check    (also: lab hint, lab solve, lab reset)")
+        click.echo(output.as_typed("\nThen: firescreen lab check    (also: lab hint, lab solve, lab reset)"))
 
 
 @lab.command()
@@ -125,7 +125,7 @@ def check(workspace: Workspace, named: tuple[str, ...]) -> None:
             click.echo(f"  ✓ {line}")
         if not result.ok:
             click.echo(f"  ✗ not done yet: {result.what}")
-            click.echo(f"    {result.todo}")
+            click.echo(f"    {output.as_typed(result.todo)}")
             sys.exit(1)
         if result.found:
             click.echo(f"Found: {result.found}")
@@ -133,7 +133,8 @@ def check(workspace: Workspace, named: tuple[str, ...]) -> None:
         if following is None:
             show_end(session)
         else:
-            click.echo(f"Done. Next: {following.title}    (show it: firescreen lab start)")
+            show = output.as_typed("firescreen lab start")
+            click.echo(f"Done. Next: {following.title}    (show it: {show})")
 
 
 @lab.command()
@@ -187,7 +188,7 @@ def solve(workspace: Workspace, named: tuple[str, ...]) -> None:
             click.echo(f"  ✓ {line}")
         if not result.ok:
             click.echo(f"  ✗ not done yet: {result.what}")
-            click.echo(f"    {result.todo}")
+            click.echo(f"    {output.as_typed(result.todo)}")
             sys.exit(1)
 
 

@@ -11,9 +11,11 @@ from typing import Any
 
 import click
 
+from wizard import invocation
 from wizard.errors import FirescreenError
 from wizard.model import Attempt, Event
 from wizard.redact import plain, redact
+from wizard.workspace import Workspace
 
 
 def data(value: Mapping[str, Any] | list[Any]) -> None:
@@ -22,8 +24,18 @@ def data(value: Mapping[str, Any] | list[Any]) -> None:
 
 
 def say(text: str = "", *, bold: bool = False, colour: str | None = None) -> None:
-    """Prints a line on standard error; text from outside must have gone through `plain`."""
-    click.secho(text, err=True, bold=bold, fg=colour)
+    """Prints a line on standard error; text from outside must have gone through `plain`.
+
+    Commands of Firescreen in it are printed as they work where they are typed.
+    """
+    click.secho(as_typed(text), err=True, bold=bold, fg=colour)
+
+
+def as_typed(text: str) -> str:
+    """A text whose commands find this program and this workspace; unchanged outside of a command."""
+    context = click.get_current_context(silent=True)
+    workspace = context.find_root().obj if context else None
+    return invocation.as_typed(text, workspace) if isinstance(workspace, Workspace) else text
 
 
 def coloured(line: str) -> str:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from wizard.cli.options import Asking
+from wizard.cli.output import as_typed
 from wizard.errors import FirescreenError, InputError
 from wizard.redact import Secret, plain, redact
 
@@ -32,7 +33,7 @@ class Leave(Exception):  # noqa: N818 - leaving is no error
 
 def say(line: str = "") -> None:
     """Prints a line without control characters at once, so that a screen reader can begin with it."""
-    print(plain(line, 10_000), flush=True)
+    print(as_typed(plain(line, 10_000)), flush=True)
 
 
 def complain(error: FirescreenError) -> None:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from wizard import invocation
 from wizard.account import account
 from wizard.components import component
 from wizard.connections.base import Connection
@@ -267,4 +268,4 @@ class Supervised(FlagFiles):
     def manual_commands(self, service: Service, action: str, *, workspace: str = "") -> tuple[str, ...]:
         """Firescreen's own command."""
         named = f"--workspace {shlex.quote(workspace)} " if workspace else ""
-        return (f"firescreen {named}practice {action} {shlex.quote(service.unit)}",)
+        return (f"{invocation.program()} {named}practice {action} {shlex.quote(service.unit)}",)
