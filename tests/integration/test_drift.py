@@ -128,3 +128,27 @@ def test_drift_of_the_practice_stack(practice: PracticeStack) -> None:
     }, stopped
     assert run(workspace, "drift", "practice", "--restore", "--yes")["ok"]
     assert drift(workspace, code=0) == []
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_an_undo_brings_back_a_file_with_which_the_server_does_not_start(
+    practice: PracticeStack, *, runs: bool
+) -> None:
+    workspace = Path(practice.folder).parent
+    assert run(workspace, "apply", "practice", "--yes")["ok"]
+    assert drift(workspace, code=0) == []
+    web = Path(practice.folder) / "srv1" / "etc" / "node_exporter" / "web.yml"
+    broken = web.read_bytes().replace(b"cert_file:", b"cert_fil:")
+    web.write_bytes(broken)
+    if not runs:
+        asked = subprocess.run(["pgrep", "-f", str(web)], capture_output=True, text=True, check=True)
+        os.kill(int(asked.stdout.split()[0]), 15)
+    assert run(workspace, "drift", "practice", "--restore", "--yes")["ok"]
+    assert web.read_bytes() != broken
+
+    undone = RUNNER.invoke(firescreen, ["--workspace", str(workspace), "undo", "--yes"])
+    assert web.read_bytes() == broken
+    assert "Every file is as it was before that run." in undone.stderr
+    said = "it did not restart" if runs else "does not run, as before that run"
+    assert undone.exit_code == (1 if runs else 0) and said in undone.stderr, undone.stderr
+    assert run(workspace, "recover", "--yes")["runs"] == [], "nothing is left to be rolled back"

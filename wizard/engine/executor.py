@@ -95,6 +95,8 @@ class Executor:
         self._done = self._total = 0
         self.made: list[Change] = []
         """What was applied so far, in its order."""
+        self.left_down: tuple[str, ...] = ()
+        """Services that do not run after a rollback and did not before the run either, with the reason: a line each."""
 
     # -- applying -----------------------------------------------------------------------------------------
 
@@ -242,6 +244,12 @@ class Executor:
                     for each, error in found
                     if each.kind != "service" or each.restarts or (each.host, each.path) not in restarted
                 ]
+        self.left_down = tuple(
+            f"{each.path} on {each.host} does not run, as before that run: {error.what}"
+            for each, error in troubles
+            if rollback.is_down_as_before(each, error)
+        )
+        troubles = [one for one in troubles if not rollback.is_down_as_before(*one)]
         if troubles:
             raise rollback.combined([(each.host, error) for each, error in troubles])
         services: dict[tuple[str, str], Service] = {}

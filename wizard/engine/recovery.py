@@ -14,7 +14,7 @@ from wizard.engine.journal import Journal
 from wizard.engine.journal_reader import Record
 from wizard.engine.outcome import Outcome, finish, silent
 from wizard.engine.unfinished_runs import Remains
-from wizard.errors import FirescreenError, InputError, JournalError
+from wizard.errors import FirescreenError, InputError, JournalError, ServiceError
 from wizard.model import WORKSPACE, Event, HostSpec, RunRecord
 from wizard.workspace import Workspace
 
@@ -24,7 +24,7 @@ RECOVER = "firescreen recover --yes"
 
 
 def roll_back_run(
-    record: Record, log: Journal, executor: Executor, *, begins: str, ends: str
+    record: Record, log: Journal, executor: Executor, *, begins: str, ends: str, asked: bool = False
 ) -> FirescreenError | None:
     """Rolls back a whole run, and writes so to the journal before and after.
 
@@ -32,6 +32,8 @@ def roll_back_run(
         log: the run's journal, open.
         begins: the state of the run meanwhile.
         ends: its state afterwards.
+        asked: a person wants the files of before. A service that does not start with them ends the run as well: the
+            next attempt would go the same way.
 
     Returns:
         What kept it from being complete, with what to do about it.
@@ -43,7 +45,11 @@ def roll_back_run(
         log.forget_images()
         log.state(ends)
     except FirescreenError as error:
-        return with_recovery(error)
+        if not (asked and isinstance(error, ServiceError)):
+            return with_recovery(error)
+        log.forget_images()
+        log.state(ends)
+        return error
     return None
 
 
@@ -80,7 +86,7 @@ class Recovery:
             record = self.standing_run(run)
             with self.connect(record.hosts) as hosts, locked(hosts, _touched(record), self.workspace):
                 rollback.check(record, hosts)
-                return self._undo(record, hosts, emit)
+                return self._undo(record, hosts, emit, asked=True)
 
     def standing_run(self, run: str) -> Record:
         """The run that can be undone now: the one that is named, or the newest.
@@ -104,15 +110,18 @@ class Recovery:
             )
         return found
 
-    def _undo(self, record: Record, hosts: Hosts, emit: Emit) -> Outcome:
+    def _undo(self, record: Record, hosts: Hosts, emit: Emit, *, asked: bool = False) -> Outcome:
+        """Rolls back a whole run; see `roll_back_run`."""
         log = Journal(record.folder)
+        executor = Executor(hosts, log, emit)
         try:
-            error = roll_back_run(record, log, Executor(hosts, log, emit), begins="undoing", ends="undone")
+            error = roll_back_run(record, log, executor, begins="undoing", ends="undone", asked=asked)
         finally:
             log.close()
-        if error is not None:
+        files = "Every file is as it was before that run."
+        if error is not None and not (asked and isinstance(error, ServiceError)):
             return Outcome(run=record.run, state="failed", error=error)
-        return Outcome(run=record.run, state="undone", summary=("Every file is as it was before that run.",))
+        return Outcome(run=record.run, state="undone", error=error, summary=(files, *executor.left_down))
 
     def undo_without_events(self, record: Record) -> FirescreenError | None:
         """Rolls back a run whatever came after it; gives what kept it from being complete. For who holds the lock."""

@@ -172,6 +172,12 @@ def service_change(reversal: Reversal) -> RunService:
     )
 
 
+def is_down_as_before(reversal: Reversal, error: FirescreenError) -> bool:
+    """Whether a service did not start that did not run before the run either: with its files, it is as it was."""
+    service = reversal.entries[0].service
+    return isinstance(error, ServiceError) and service is not None and not service.active
+
+
 def check(record: Record, hosts: Hosts) -> None:
     """Whether an undo can be carried through, before anything is touched.
 

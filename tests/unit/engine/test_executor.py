@@ -468,6 +468,22 @@ def test_services_that_do_not_come_up_are_a_service_error(make_site: Make) -> No
         run.roll_back()
 
 
+def test_a_service_that_was_down_before_the_run_may_stay_down(make_site: Make) -> None:
+    site = make_site()
+    was_down, ran = site.service("srv1", unit="a", active=False), site.service("srv1", unit="b")
+    run = Applied(site, [step(edit("srv1"), turn(was_down), turn(ran))])
+    site.manager.faults["restart", "a"] = [service_error("a does not stay up")]
+    record = run.record
+    executor = Executor(site.hosts(), run.log, site.emit)
+    executor.roll_back(record)
+    assert executor.left_down == ("a on srv1 does not run, as before that run: a does not stay up",)
+    assert site.connections["srv1"].files["/etc/old"] == OLD
+    site.manager.faults["restart", "a"] = [service_error()]
+    site.manager.faults["restart", "b"] = [service_error("b does not stay up")]
+    with pytest.raises(ServiceError, match="b does not stay up"):
+        executor.roll_back(record)
+
+
 def test_a_host_that_went_away_is_not_waited_for_again(make_site: Make) -> None:
     site = make_site("srv1", "srv2")
     run = Applied(

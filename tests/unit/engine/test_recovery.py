@@ -243,6 +243,24 @@ def test_a_service_that_fails_its_restart_keeps_the_run_unfinished(interrupted: 
     assert interrupted.engine().cut_off() is not None
 
 
+@pytest.mark.parametrize("ran", [True, False])
+def test_an_undo_restores_files_with_which_a_service_does_not_start(make_site: Make, *, ran: bool) -> None:
+    site = make_site("srv1")
+    service = site.service("srv1", active=ran)
+    run = Applied(site, [step(edit("srv1"), turn(service))])
+    run.log.state("proven")
+    run.log.close()
+    site.manager.faults["restart", service.unit] = [service_error("it does not stay up")]
+    outcome = site.engine().undo()
+    assert outcome.state == "undone" and outcome.ok != ran
+    said = str(outcome.error) if ran else outcome.summary[-1]
+    assert "it does not stay up" in said and "recover" not in said
+    assert outcome.summary[0] == "Every file is as it was before that run."
+    assert site.connections["srv1"].files["/etc/old"] == OLD
+    assert site.engine().cut_off() is None and site.engine().recover() == ()
+    assert site.engine().history()[0].state == "undone"
+
+
 # -- the end of practice -------------------------------------------------------------------------------------
 
 
