@@ -66,6 +66,11 @@ def append(path: Path) -> None:
         file.write("# mine\n")
 
 
+def empty(path: Path) -> None:
+    """Takes away all that a file says."""
+    path.write_text("")
+
+
 def fill(folder: Path) -> None:
     """Writes until the disk is full."""
     with suppress(OSError), (folder / "filler").open("wb", buffering=0) as file:
@@ -80,6 +85,6 @@ if __name__ == "__main__":
     elif kind == "event":
         kill_at_event(value)
     else:
-        before_apply(partial({"append": append, "fill": fill}[kind], Path(value)))
+        before_apply(partial({"append": append, "empty": empty, "fill": fill}[kind], Path(value)))
     sys.argv[1:] = words
     main()

@@ -143,17 +143,52 @@ def squatter(network: Network, port: int) -> Iterator[None]:
     assert took, "the port was free for a moment"
 
 
-def test_a_key_that_the_container_s_user_cannot_read(mine: Project) -> None:
+def test_an_edit_that_was_not_brought_up_is_not_brought_up_for_its_owner(mine: Project) -> None:
     compose = mine.folder / "compose.yaml"
-    # The container still runs as its image says: nobody has made it anew since this line came.
-    text = compose.read_text().replace('command: ["--coll', 'user: "1001:1001"\n    command: ["--coll')
-    compose.write_text(text)
-    files = mine.files()
-    said = mine.run("apply", str(mine.stack), "--yes", code=1)
-    assert "mon-exporter-1 did not stay up: its program ended with exit code 1" in said
-    assert "web.yml: permission denied" in said, "its own last words"
+    text = compose.read_text()
+    compose.write_text(text.replace('["--collector.disable-defaults"]', '["--collector.uname"]'))
+    files, identity = mine.files(), mine.containers()["exporter"]["Id"]
+    for words in (("plan",), ("apply", "--yes")):
+        said = mine.run(words[0], str(mine.stack), *words[1:], code=2)
+        assert "container mon-exporter-1 does not run as its Compose files say now" in said
+        assert "docker compose up -d exporter" in said
     assert mine.files() == files
-    mine.answers(9090, 9100)
+    assert mine.containers()["exporter"]["Id"] == identity
+    mine.compose("up", "-d", "exporter")
+    mine.answers(9100)
+    assert mine.run("plan", str(mine.stack), "--json", code=3)["changes"]
+
+
+def test_an_image_that_was_pulled_anew_is_not_taken_in_passing(mine: Project) -> None:
+    name = mine.containers()["exporter"]["Config"]["Image"]
+    mine.docker.docker("tag", name, "local/kept:1")
+    mine.docker.docker("tag", mine.docker.image("node_exporter", suite="sid"), name)
+    try:
+        said = mine.run("plan", str(mine.stack), code=2)
+        assert f"container mon-exporter-1 was made of an older image than {name} is now" in said
+    finally:
+        mine.docker.docker("tag", "local/kept:1", name)
+
+
+def test_a_variable_that_changed_since_the_preview_is_not_brought_up(mine: Project) -> None:
+    """A file that the run does not write itself, and that Compose reads with the others."""
+    compose, variables = mine.folder / "compose.yaml", mine.folder / ".env"
+    compose.write_text(compose.read_text().replace("unless-stopped", "${RESTART:-on-failure}"))
+    variables.write_text("RESTART=unless-stopped\n")
+    with nothing_changed(mine):
+        said = failed(mine, tampered=("empty", str(variables)))
+        variables.write_text("RESTART=unless-stopped\n")
+    assert "does not run as its Compose files say now" in said["error"]["what"]
+    assert said["error"]["title"] == "A file changed since the preview"
+
+
+def test_a_folder_that_the_container_s_user_cannot_read(mine: Project) -> None:
+    place = mine.folder / "firescreen-exporter"
+    place.mkdir(mode=0o700)
+    with nothing_changed(mine):
+        said = mine.run("apply", str(mine.stack), "--yes", code=1)
+        assert "mon-exporter-1 did not stay up: its program ended with exit code 1" in said
+        assert "web.yml: permission denied" in said, "its own last words"
 
 
 def test_a_disk_that_is_full(mine: Project) -> None:

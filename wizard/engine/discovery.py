@@ -12,7 +12,7 @@ from wizard import planner
 from wizard.account import account
 from wizard.components import component as find_component
 from wizard.connections.base import Connection
-from wizard.engine import storage
+from wizard.engine import pending_edits, storage
 from wizard.engine.hosts import Hosts
 from wizard.engine.parallel import run_parallel
 from wizard.engine.resolver import resolve
@@ -85,6 +85,7 @@ def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
     facts = replace(facts, hosts={known.spec.name: known for known in looked})
     if not stack.changes_hosts:
         return facts  # nothing is to be written
+    facts = pending_edits.with_pending(stack, facts, hosts)
     examined = run_parallel(lambda known: _examined(known, hosts), facts.hosts.values())
     return replace(facts, hosts={known.spec.name: known for known in examined})
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wizard import planner
-from wizard.engine import baseline, findings, journal_reader, report
+from wizard.engine import baseline, findings, journal_reader, pending_edits, report
 from wizard.engine.executor import Executor, refuse_changed
 from wizard.engine.host_lock import locked
 from wizard.engine.hosts import Hosts
@@ -76,6 +76,7 @@ class Run:
             lambda mine: refuse_changed(self.hosts.connection(mine[0].host), mine),
             findings.first_writes(self.plan),
         )
+        pending_edits.refuse(self.plan, self.hosts)
         before = None
         if self.plan.probes:
             before = baseline.take(self.plan, self.hosts, self.cancel)

@@ -96,6 +96,8 @@ class Container:
     """With Podman: the systemd unit that runs it, with its `.service`."""
     unchangeable: str = ""
     """Why Firescreen does not change it, a clause with the container as its subject; '' where it does."""
+    pending: str = ""
+    """What Compose would change about it by itself, likewise a clause; '' for nothing, or where it was not asked."""
 
     @property
     def words(self) -> str:

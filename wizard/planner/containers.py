@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from wizard.errors import InputError
 from wizard.model import Finding, Service
@@ -52,6 +53,23 @@ def refuse_unknown_client(service: Service) -> None:
             "CA certificate and the password of its servers",
             where=service.key,
             todo="Put it into a Compose file, or leave the servers that it asks unprotected (protect: [])",
+        )
+
+
+def refuse_pending(services: Iterable[Service]) -> None:
+    """Whether the containers that a plan makes anew or reloads run as their Compose files say.
+
+    Raises:
+        InputError: one does not: recreating it would apply what its owner has not brought up yet.
+    """
+    for service in services:
+        box = service.container
+        if box is None or not box.pending:
+            continue
+        raise InputError(
+            f"container {box.name} {box.pending}: recreating it would apply that difference too; nothing was touched",
+            where=f"{service.key}: {', '.join(box.compose_files)}",
+            todo=f"Run `docker compose up -d {box.service}` as you usually do, or take the edit back; then plan again",
         )
 
 

@@ -18,6 +18,7 @@ from wizard.model import (
     MakeFolder,
     Plan,
     PlannedStep,
+    RunService,
     Stack,
     facts_after,
 )
@@ -26,6 +27,7 @@ from wizard.planner import (
     broken_clients,
     certificate_names,
     command_line_tools,
+    containers,
     credentials,
     front_doors,
     gaps,
@@ -120,6 +122,9 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     steps = _numbered(facts, stages)
     transfers.refuse(stack, facts, steps)
     storage.refuse(facts, steps)
+    containers.refuse_pending(
+        change.service for step in steps for change in step.changes if isinstance(change, RunService)
+    )
     wanted = at_doors.through_doors(
         (*inquiry.server_probes(targets), *inquiry.up_probes(targets), *inquiry.probed(ends.probings))
     )

@@ -21,6 +21,7 @@ from wizard.model import Completed, Container, FileState, Service
 from wizard.redact import plain, redact
 from wizard.service_managers import docker_discovery
 from wizard.service_managers.base import Answers, Ask
+from wizard.service_managers.compose_state import compose_state, compose_words
 from wizard.service_managers.process_list import Process
 
 _UP_TIMEOUT = 180.0
@@ -89,7 +90,9 @@ class Docker:
         """
         box, known = _box(service), component(service.component)
         before = state(connection, box)
-        _up(connection, service, box)
+        # Compose 2.26 makes some containers anew for no reason: it is asked only where there is one.
+        if not _is_up_to_date(connection, box):
+            _up(connection, service, box)
         now = state(connection, box)
         if now.get("Id") != before.get("Id"):
             await_up(connection, service, box, None)
@@ -147,14 +150,7 @@ def mounted_file(service: Service) -> bool:
 
 def up_command(box: Container) -> list[str]:
     """The words that have Compose recreate one service, and nothing else, if its files say something new of it."""
-    return [*_compose(box), "up", "-d", "--no-deps", box.service]
-
-
-def _compose(box: Container) -> list[str]:
-    files = [word for path in box.compose_files for word in ("-f", path)]
-    # Compose makes a project's name of its folder's otherwise.
-    where = ["-p", box.project, "--project-directory", box.folder]
-    return [*box.compose.split(), *files, *where]
+    return [*compose_words(box), "up", "-d", "--no-deps", box.service]
 
 
 def _box(service: Service) -> Container:
@@ -169,7 +165,7 @@ def _up(connection: Connection, service: Service, box: Container) -> None:
         _compose_up(connection, service, box)
     except ServiceError:
         # Compose wants the image even where nothing is to be made anew: one that is gone must not keep a roll-back.
-        if not _is_up_to_date(connection, service, box):
+        if not _is_up_to_date(connection, box):
             raise
 
 
@@ -183,15 +179,10 @@ def _compose_up(connection: Connection, service: Service, box: Container) -> Non
         _run(connection, service, up_command(box), timeout=_UP_TIMEOUT, doing="recreate", folder=box.folder)
 
 
-def _is_up_to_date(connection: Connection, service: Service, box: Container) -> bool:
+def _is_up_to_date(connection: Connection, box: Container) -> bool:
     """Whether the container runs and is as its Compose files say."""
-    one = state(connection, box)
-    if not one.get("State", {}).get("Running"):
-        return False
-    labels = one.get("Config", {}).get("Labels") or {}
-    asked = [*_compose(box), "config", "--hash", box.service]
-    said = _run(connection, service, asked, timeout=60, doing="compare", folder=box.folder).stdout.split()
-    return said[-1:] == [labels.get("com.docker.compose.config-hash")]
+    found = compose_state(connection, box)
+    return found.is_running and not found.difference
 
 
 def _run(

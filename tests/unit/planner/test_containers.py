@@ -72,3 +72,13 @@ def test_a_client_that_is_made_anew_for_its_folder_is_told() -> None:
     assert gaps.of_recreation(replace(asking, container=None)) == ()
     (gap,) = gaps.of_recreation(replace(asking, component="blackbox_exporter"))
     assert gap.sentence.endswith("it is down for about 1 s")
+
+
+def test_what_differs_from_its_compose_file_is_refused_in_words() -> None:
+    containers.refuse_pending((SERVICE, replace(SERVICE, container=None)))
+    edited = replace(
+        BOX, pending="does not run as its Compose files say now", compose_files=("/srv/mon/compose.yaml",)
+    )
+    with pytest.raises(InputError, match="recreating it would apply that difference too") as caught:
+        containers.refuse_pending((SERVICE, replace(SERVICE, container=edited)))
+    assert caught.value.where == "srv1/node_exporter: /srv/mon/compose.yaml"

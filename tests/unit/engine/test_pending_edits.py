@@ -1,0 +1,103 @@
+"""Containers that no longer are as their Compose files say: told when a plan is made, and refused before it is applied."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.unit.engine.memory import MemoryManager, Site, done, site
+from wizard.engine import pending_edits
+from wizard.errors import ChangedError
+from wizard.model import Completed, Container, Facts, PlannedStep, RunService, StepKind
+
+BOX = Container(
+    name="mon-exporter-1",
+    image="x:1",
+    project="mon",
+    service="exporter",
+    compose="docker compose",
+    compose_files=("/srv/mon/compose.yaml",),
+    folder="/srv/mon",
+)
+HASHES, LEFT = "true sha256:1 abc\n\x1fsha256:1\x1f0\x1f", " Container mon-exporter-1  Running\n"
+ANEW = " DRY-RUN MODE -  Container mon-exporter-1  Recreate\n Container mon-exporter-1  Running\n"
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Site:
+    return site(tmp_path, MemoryManager(), "srv1")
+
+
+def says(host: Site, hashes: str, dry_run: str = "") -> None:
+    """What engine and Compose answer there."""
+
+    def sh(text: str, *words: str) -> Completed:
+        assert words[-1] == "/srv/mon" and "exporter" in words
+        return done(dry_run if "--dry-run" in text else hashes)
+
+    host.connections["srv1"].programs["sh"] = sh
+
+
+def facts(host: Site, box: Container = BOX) -> Facts:
+    return host.facts({"srv1": (host.service("srv1", container=box),)})
+
+
+def pending(host: Site, box: Container = BOX) -> str:
+    """What is said of the container."""
+    found = pending_edits.with_pending(host.plan(()).stack, facts(host, box), host.hosts())
+    (service,) = found.hosts["srv1"].services
+    assert service.container is not None
+    return service.container.pending
+
+
+@pytest.mark.parametrize(
+    ("hashes", "dry_run", "said"),
+    [
+        (f"{HASHES}exporter abc", "", ""),
+        (f"{HASHES}exporter abd", "", "does not run as its Compose files say now"),
+        (f"{HASHES}exporter abd", f"{ANEW}\x1f{ANEW}", "does not run as its Compose files say now"),
+        # Only one of the two hides a dependency.
+        (f"{HASHES}exporter abd", f"{ANEW}\x1f{LEFT}", ""),
+        (f"{HASHES}exporter abd", f"{LEFT}\x1f{ANEW}", ""),
+        (HASHES.replace("f0", "f1") + "no such service: exporter: disabled", f"{LEFT}\x1f{LEFT}", ""),
+        (
+            "true sha256:1 abc\n\x1fsha256:1\x1f15\x1f/srv/mon/compose.yaml: no such key",
+            "",
+            "has Compose files that Compose rejects: /srv/mon/compose.yaml: no such key",
+        ),
+        (
+            "true sha256:1 abc\n\x1fsha256:2\x1f0\x1fexporter abc",
+            "",
+            "was made of an older image than x:1 is now",
+        ),
+        # Without its image nobody can tell; what does not run is refused elsewhere.
+        ("true sha256:1 abc\n\x1f\x1f0\x1fexporter abd", "", ""),
+        ("false sha256:1 abc\n\x1fsha256:1\x1f0\x1fexporter abd", "", ""),
+        ("", "", ""),
+    ],
+)
+def test_what_compose_would_change_by_itself(host: Site, hashes: str, dry_run: str, said: str) -> None:
+    says(host, hashes, dry_run)
+    assert pending(host) == said
+
+
+def test_only_containers_of_compose_are_asked_about(host: Site) -> None:
+    host.connections["srv1"].programs["sh"] = lambda *_: pytest.fail("asked")
+    assert pending(host, replace(BOX, project="")) == ""
+    assert pending(host, replace(BOX, compose="")) == ""
+    assert pending(host, replace(BOX, unchangeable="does not run")) == ""
+
+
+def test_an_edit_since_the_plan_was_made_is_refused_before_anything_is_touched(host: Site) -> None:
+    service = host.service("srv1", container=BOX)
+    turn = RunService(host="srv1", service=service, action="restart", why="")
+    step = PlannedStep(id="x", kind=StepKind.RESTART, title="x", host="srv1", why="", changes=(turn,))
+    says(host, f"{HASHES}exporter abc")
+    pending_edits.refuse(host.plan((step,)), host.hosts())
+    says(host, f"{HASHES}exporter abd")
+    with pytest.raises(ChangedError, match="does not run as its Compose files say now") as caught:
+        pending_edits.refuse(host.plan((step,)), host.hosts())
+    assert "/srv/mon/compose.yaml" in caught.value.where
+    assert "docker compose up -d exporter" in caught.value.todo
