@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from wizard.model import ProxyProgram
@@ -34,6 +34,8 @@ class Door:
     certificate: str
     key: str
     openings: tuple[Opening, ...]
+    bundle: str = ""
+    """The file with certificate and key, for a proxy that wants both in one; or ''."""
     passwords: str = ""
     """The file with users and hashes, or ''."""
     hashes: tuple[tuple[str, str], ...] = ()
@@ -44,6 +46,18 @@ class Door:
     hsts_days: int = 0
     headers: tuple[tuple[str, str], ...] = ()
     timeout: int = 130
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedFile:
+    """How front doors stand in the main configuration itself, for a proxy that includes no others; texts in, text out."""
+
+    merged: Callable[[str, Sequence[Door]], str]
+    """The main configuration with exactly these front doors."""
+    own_lines: Callable[[str], range]
+    """The numbers of the lines that are ours, from 1 on."""
+    others_ports: Callable[[str], Mapping[int, int]]
+    """The ports that its other sections listen on, each with the number of its line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +92,10 @@ class Proxy:
     """The command that checks a configuration; `{program}` and `{main}` stand for the paths of both."""
     import_line: str = ""
     """What is added to the main configuration so that it includes `site`; '' where packagings do it."""
+    shared: SharedFile | None = None
+    """Where `site` is the main configuration: how front doors stand in it."""
+    bundle: bool = False
+    """Whether it wants certificate and key in one file."""
     hashes_in_site: bool = False
     """Whether the users stand in the configuration itself, which others must not read then."""
     needed: tuple[tuple[str, str], ...] = ()

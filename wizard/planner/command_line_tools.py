@@ -13,7 +13,7 @@ from wizard import assets
 from wizard.components import component as find_component
 from wizard.components.base import numbers
 from wizard.config_files import http_client
-from wizard.model import Change, ContentKind, Facts, FileState, PlannedStep, Stack, StepKind
+from wizard.model import Change, ContentKind, Facts, FileState, PlannedStep, Service, Stack, StepKind
 from wizard.planner import manual_commands, paths, workspace_files
 from wizard.planner.server import ServerPlan
 from wizard.probes import forwarded, forwarded_port
@@ -105,17 +105,9 @@ def sentences(plans: Sequence[ServerPlan], said: Mapping[str, str]) -> tuple[str
         if server.key not in said:
             continue
         doing = {"pushgateway": "To push to", "prometheus": "To query"}.get(server.spec.name, "To ask")
-        version = server.service.version
-        note = ""
-        if server.spec.name == "pushgateway":
-            note = " (with the Python package prometheus-client)"
-        elif (
-            server.spec.name == "prometheus"
-            and not server.service.agent
-            and version
-            and numbers(version) < _FIRST_PROMTOOL
-        ):
-            note = " (with a promtool of 2.43 or newer)"
+        note = " (with the Python package prometheus-client)" if server.spec.name == "pushgateway" else ""
+        if server.spec.name == "prometheus" and not server.service.agent:
+            note = newer_promtool(server.service)
         found.append(f"{doing} {server.key}{note}: {said[server.key]}")
     return tuple(found)
 
@@ -165,3 +157,9 @@ def _settings(stack: Stack, facts: Facts, plan: ServerPlan) -> dict[str, str]:
         user = stack.users[0]
         settings |= {"username": user.name, "password_file": paths.user_files(facts, user)[0]}
     return settings
+
+
+def newer_promtool(service: Service) -> str:
+    """What to say of the tool where the one of that Prometheus' age is too old for the printed command; '' else."""
+    old = bool(service.version) and numbers(service.version) < _FIRST_PROMTOOL
+    return " (with a promtool of 2.43 or newer)" if old else ""

@@ -134,10 +134,21 @@ class KnownDoor(Participant):
         return posixpath.join(self.proxy.home, f"{self.instance}-client-ca.crt")
 
     @property
+    def bundle(self) -> str:
+        """Its certificate and key in one file, for a proxy that wants that; '' for the others."""
+        return posixpath.join(self.proxy.home, f"{self.instance}.pem") if self.proxy.bundle else ""
+
+    def owns(self, file: str, line: int) -> bool:
+        """Whether a line of a configuration is of front doors."""
+        if self.proxy.shared is None:
+            return file == self.site
+        return file == self.site and line in self.proxy.shared.own_lines(self.main)
+
+    @property
     def main(self) -> str:
         """The text of the proxy's main configuration; '' where it is not there."""
         state = self.host.files.get(self.service.config_file)
-        return state.content.decode("utf-8", "replace") if state is not None else ""
+        return state.content.decode("utf-8", "surrogateescape") if state is not None else ""
 
     @property
     def server(self) -> Server:
@@ -267,7 +278,39 @@ def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
             where=place,
             todo=f"Use {known.proxy.title} with its configuration at {known.proxy.main}",
         )
-    included = proxies.includes(known.proxy.name, known.service.config_file, known.main.encode())
+    _refuse_unfit_main(known, place)
+    found = facts.proxies.get(door.host)
+    for site in found.sites if found is not None else ():
+        if (site.name.lower(), site.port, site.program) == (door.name, door.port, known.proxy.name) and (
+            not known.owns(site.file, site.line)
+        ):
+            raise InputError(
+                f"another site of {known.proxy.title} has the name {door.name} on port {door.port} already",
+                where=f"{door.host}:{site.file}:{site.line}",
+                todo="Choose another name for the front door, or take that site away",
+            )
+
+
+def _refuse_unfit_main(known: KnownDoor, place: str) -> None:
+    """What in the main configuration, or in the place of ours, keeps it from being taken in.
+
+    Raises:
+        InputError: see `refuse_unfit`.
+    """
+    door, shared = known.door, known.proxy.shared
+    if shared is not None:
+        line = shared.others_ports(known.main).get(door.port)
+        if line is not None:
+            raise InputError(
+                f"a section of {known.proxy.title} listens on port {door.port} already, and would take the requests of "
+                f"{door.name}",
+                where=f"{place}:{line}",
+                todo="Give the front door another port, e.g. port: 8443, or take that bind line out",
+            )
+        return
+    included = proxies.includes(
+        known.proxy.name, known.service.config_file, known.main.encode("utf-8", "surrogateescape")
+    )
     if known.proxy.included not in included and not known.proxy.import_line:
         raise InputError(
             f"{known.proxy.title} does not include {known.proxy.included}, where the front door would be written",
@@ -281,16 +324,6 @@ def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
             where=f"{door.host}:{known.site}",
             todo="Rename it, then plan again",
         )
-    found = facts.proxies.get(door.host)
-    for site in found.sites if found is not None else ():
-        if (site.name.lower(), site.port, site.program) == (door.name, door.port, known.proxy.name) and (
-            site.file != known.site
-        ):
-            raise InputError(
-                f"another site of {known.proxy.title} has the name {door.name} on port {door.port} already",
-                where=f"{door.host}:{site.file}:{site.line}",
-                todo="Choose another name for the front door, or take that site away",
-            )
 
 
 def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
@@ -299,6 +332,7 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     for known in doors(stack, facts):
         own = (known.door.cert_file, known.door.key_file, known.door.ca_file)
         found = [known.service.config_file, known.site, known.passwords, known.client_ca]
+        found += [known.bundle] if known.bundle else []
         found += [*known.server.pair, *known.server.spare_pair, *(path for path in own if path)]
         found += [path for pair in known.proxy.needed for path in pair]
         found += [path for each in known.backends if (path := each.service.flags.path)]

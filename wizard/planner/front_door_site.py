@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from wizard import passwords
 from wizard.config_files import web_config
+from wizard.errors import InputError
 from wizard.front_doors import Door, Opening
 from wizard.front_doors.settings import BLOCKED, HEADERS
 from wizard.model import (
@@ -27,7 +28,7 @@ from wizard.planner.certificates import Pair
 from wizard.planner.front_door_facts import HEAD, KnownDoor
 from wizard.redact import Secret
 
-_USER = re.compile(r"^\s*([^\s:]+)[: ](\$2[abxy]\$\S+)$", re.MULTILINE)
+_USER = re.compile(r"^\s*(?:user )?([^\s:]+)(?:[: ]| password )(\$2[abxy]\$\S+)$", re.MULTILINE)
 LARGEST_COST = 8
 """A proxy computes bcrypt at every request, one page has a dozen, and nothing is served by that process meanwhile."""
 
@@ -41,6 +42,8 @@ class Site:
     material: PlannedStep | None
     """Certificate, key, users, client CA: nothing reads them before `config` is taken."""
     config: PlannedStep | None
+    rendered: Door
+    """What its configuration is made of."""
 
 
 def plan_site(
@@ -61,6 +64,7 @@ def plan_site(
     changes = [
         *(_needed(known) if first else ()),
         *pair.changes,
+        *_bundle(known, pair),
         *_passwords(facts, factory, known, hashes),
         *_client_ca(facts, factory, known),
     ]
@@ -78,7 +82,98 @@ def plan_site(
                 *changes,
             ),
         )
-    return Site(known, pair, material, _config(known, pair, hashes, first=first))
+    door = _door(known, pair, hashes)
+    config = None if known.proxy.shared is not None else _config(known, door, first=first)
+    return Site(known, pair, material, config, door)
+
+
+def with_shared_files(sites: Sequence[Site]) -> tuple[Site, ...]:
+    """The same sites; the first of each proxy whose front doors stand in one file has the step that writes it.
+
+    Raises:
+        InputError: two of them cannot stand on one port.
+    """
+    found = []
+    written: set[tuple[str, str]] = set()
+    for site in sites:
+        known, shared = site.known, site.known.proxy.shared
+        place = known.door.host, known.proxy.name
+        if shared is None or place in written:
+            found.append(site)
+            continue
+        written.add(place)
+        same = [each for each in sites if (each.known.door.host, each.known.proxy.name) == place]
+        _refuse_mixed_ports(same)
+        text = shared.merged(known.main, [each.rendered for each in same])
+        found.append(replace(site, config=_shared_config(known, text)))
+    return tuple(found)
+
+
+def _refuse_mixed_ports(sites: Sequence[Site]) -> None:
+    for site in sites:
+        for other in (each.known.door for each in sites if each.known.door.port == site.known.door.port):
+            door = site.known.door
+            if bool(door.users) != bool(other.users):
+                alone, asking = (other, door) if door.users else (door, other)
+                raise InputError(
+                    f"{alone.name} needs client certificates and {asking.name} does not, and {site.known.proxy.title} asks "
+                    "all clients of a port alike",
+                    where=alone.key,
+                    todo=f"Give {alone.name} another port, e.g. port: 8443",
+                )
+
+
+def _shared_config(known: KnownDoor, text: str) -> PlannedStep | None:
+    before = known.host.files.get(known.site)
+    content = text.encode("utf-8", "surrogateescape")
+    if before is None or before.content == content:
+        return None
+    # Nobody but its owner and group may read the hashes of the users.
+    after = replace(before, content=content, mode=before.mode & ~0o007)
+    changed = known.write(
+        known.site,
+        after,
+        ContentKind.PROXY_CONFIG,
+        why="One block at its end; every other byte stays as it is. Others cannot read it, since it holds hashes.",
+        by_hand=(
+            *manual_commands.patch(known.site, before, after),
+            *(manual_commands.rights(known.site, after) if after.mode != before.mode else ()),
+        ),
+    )
+    return known.step(
+        StepKind.FRONT_DOOR,
+        title=f"Write the configuration of {known.title}",
+        why=(
+            f"{known.proxy.title} includes no other files: a block of its own, between two comments, stands below its other "
+            f"sections. {known.proxy.title} itself checks the whole before it is put in place, and reads it when it is "
+            "reloaded."
+        ),
+        changes=(changed,),
+    )
+
+
+def _bundle(known: KnownDoor, pair: Pair) -> tuple[Change, ...]:
+    """Certificate and key in one file, for a proxy that wants that."""
+    if not known.bundle:
+        return ()
+    made = {change.path: change.after for change in pair.changes if isinstance(change, WriteFile)}
+    key = made.get(pair.key_file) or known.host.files[pair.key_file]
+    assert key is not None
+    content = b"".join(
+        part if part.endswith(b"\n") else part + b"\n" for part in (pair.certificate, key.content)
+    )
+    before, after = known.host.files.get(known.bundle), FileState(content, 0o600, "root", "root")
+    if before is not None and (before.content, before.rights) == (after.content, after.rights):
+        return ()
+    return (
+        known.write(
+            known.bundle,
+            after,
+            ContentKind.PRIVATE_KEY,
+            why=f"{known.proxy.title} reads certificate and key from one file.",
+            by_hand=manual_commands.joined(known.bundle, (pair.certificate_file, pair.key_file), after),
+        ),
+    )
 
 
 def _needed(known: KnownDoor) -> Iterator[Change]:
@@ -170,10 +265,8 @@ def _client_ca(facts: Facts, factory: credentials.CredentialFactory, known: Know
     )
 
 
-def _config(
-    known: KnownDoor, pair: Pair, hashes: Sequence[tuple[str, str]], *, first: bool
-) -> PlannedStep | None:
-    text = known.proxy.render(_door(known, pair, hashes)).encode()
+def _config(known: KnownDoor, door: Door, *, first: bool) -> PlannedStep | None:
+    text = known.proxy.render(door).encode()
     assert text.startswith(HEAD)
     before, changes = known.host.files.get(known.site), []
     if before is None or before.content != text:
@@ -230,6 +323,7 @@ def _door(known: KnownDoor, pair: Pair, hashes: Sequence[tuple[str, str]]) -> Do
         version=known.service.version,
         certificate=pair.certificate_file,
         key=pair.key_file,
+        bundle=known.bundle,
         openings=tuple(
             Opening(
                 prefix=each.route.prefix,

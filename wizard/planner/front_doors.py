@@ -26,6 +26,7 @@ from wizard.model import (
     StepKind,
 )
 from wizard.planner import (
+    command_line_tools,
     credentials,
     front_door_backends,
     front_door_facts,
@@ -104,11 +105,13 @@ def plan_doors(stack: Stack, facts: Facts, factory: credentials.CredentialFactor
     for each in known:
         front_door_facts.refuse_unfit(facts, each)
     firsts = {(each.door.host, each.proxy.name): each for each in reversed(known)}
-    sites = tuple(
-        front_door_site.plan_site(
-            stack, facts, factory, each, first=firsts[each.door.host, each.proxy.name] is each
-        )
-        for each in known
+    sites = front_door_site.with_shared_files(
+        [
+            front_door_site.plan_site(
+                stack, facts, factory, each, first=firsts[each.door.host, each.proxy.name] is each
+            )
+            for each in known
+        ]
     )
     backends = tuple(backend for each in known for backend in each.backends)
     clients = paths.scrapers(stack, facts)
@@ -194,7 +197,8 @@ def _hints(facts: Facts, doors: Sequence[KnownDoor]) -> list[str]:
             config = f"--http.config.file={paths.tools_file(facts, backend.server)}"
             if backend.component == "prometheus" and not backend.service.agent:
                 command = ["promtool", "query", "instant", config, backend.url, "up"]
-                found.append(f"To query {backend.key}: {shlex.join(command)}")
+                note = command_line_tools.newer_promtool(backend.service)
+                found.append(f"To query {backend.key}{note}: {shlex.join(command)}")
             elif backend.component == "alertmanager":
                 command = ["amtool", config, f"--alertmanager.url={backend.url}", "alert"]
                 found.append(f"To ask {backend.key}: {shlex.join(command)}")
@@ -288,7 +292,7 @@ def _routes(facts: Facts, doors: Sequence[KnownDoor]) -> list[BrokenClient]:
             mine: list[ProxyRoute] = [
                 route
                 for route in (there.routes if there is not None else ())
-                if route.file != known.site and asking.means(route.upstream, backend.server)
+                if not known.owns(route.file, route.line) and asking.means(route.upstream, backend.server)
             ]
             for program in dict.fromkeys(route.program for route in mine) if _moves(backend) else ():
                 own = tuple(route for route in mine if route.program == program)

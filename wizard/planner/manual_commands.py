@@ -9,6 +9,7 @@ import difflib
 import ipaddress
 import posixpath
 import shlex
+from collections.abc import Sequence
 
 from wizard.model import FileState, ManualCommand, SignedCertificate, Typed, UserSpec
 from wizard.model.manual_commands import STDIN
@@ -256,6 +257,12 @@ def _leaf_extensions(names: tuple[str, ...], usage: str) -> str:
         "basicConstraints = critical, CA:FALSE\nkeyUsage = critical, digitalSignature\n"
         f"extendedKeyUsage = {usage}\nsubjectKeyIdentifier = hash\nsubjectAltName = {', '.join(entries)}\n"
     )
+
+
+def joined(path: str, parts: Sequence[str], state: FileState) -> tuple[ManualCommand, ...]:
+    """A file that is several others, one after the other, with its rights."""
+    words = " ".join(_q(each) for each in parts)
+    return (ManualCommand(argv=_install(state, STDIN, path), script=f"cat {words}"),)
 
 
 def htpasswd(

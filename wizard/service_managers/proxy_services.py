@@ -36,18 +36,27 @@ while [ $# -gt 0 ]; do
 done
 """
 # The main process of most proxies starts new ones at a reload and lets the old ones end: only the new ones have read
-# the configuration. Its children are looked at, since it says so nowhere.
+# the configuration. Its children are looked at, since it says so nowhere. HAProxy from 3.1 on reads it in the new one, and
+# its unit is 'reloading' until that is done.
 _RELOAD: Final = r"""
 unit=$1 forks=$2
 pid=$(systemctl show --no-pager -p MainPID --value -- "$unit.service")
 children() { cat "/proc/$pid/task/$pid/children" 2>/dev/null; }
+settled() {
+  waited=0
+  while [ $waited -lt 100 ] && systemctl show --no-pager -p ActiveState --value -- "$unit.service" | grep -q '^reloading'; do
+    waited=$((waited + 1))
+    sleep 0.1
+  done
+  sleep 0.3
+}
 old=" $(children) "
 systemctl reload -- "$unit.service" || exit
 [ "$forks" = yes ] || exit 0
 tries=0
 while [ $tries -lt 200 ]; do
   for child in $(children); do
-    case $old in *" $child "*) ;; *) sleep 0.3; exit 0 ;; esac
+    case $old in *" $child "*) ;; *) settled; exit 0 ;; esac
   done
   tries=$((tries + 1))
   sleep 0.05

@@ -193,7 +193,7 @@ def test_a_front_door_is_read_and_written_back() -> None:
         ("to: alertmanager}", "to: pushgateway}", "no pushgateway on web1"),
         ("to: alertmanager}", "to: alertmanager, path: /prometheus}", "two routes"),
         ("name: alertmanager}", "name: alertmanager, protect: [tls]}", "has protect: [tls]"),
-        ("proxy: nginx", "proxy: haproxy", "haproxy"),
+        ("proxy: nginx", "proxy: traefik", "traefik"),
         ("name: NOC.example.net", "name: 'a b'", "a b"),
         ("path: /prometheus/", "path: 'prometheus'", "prometheus"),
         ("    people: {basic_auth: [admin]}\n    machines: {client_cert: true}\n", "", "nobody may pass"),

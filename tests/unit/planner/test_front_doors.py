@@ -318,3 +318,96 @@ def test_newer_caddy_has_other_names_for_its_settings() -> None:
     assert "trusted_ca_cert_file" in found["2.6.2"]
     assert "basic_auth @unknown" in found["2.11.4"]
     assert "trust_pool file" in found["2.11.4"]
+
+
+# -- HAProxy, whose one file holds all ------------------------------------------------------------------------
+
+HAPROXY = "/etc/haproxy/haproxy.cfg"
+
+
+def haproxy_plan(facts: Facts, **changed: object) -> Plan:
+    return other_door(facts, "haproxy", **changed)
+
+
+def haproxy_text(plan: Plan) -> str:
+    written = [change for change in plan.changes if change.path == HAPROXY]
+    assert len(written) <= 1
+    state = written[0].after if written and isinstance(written[0], WriteFile) else None
+    return state.content.decode() if state is not None else ""
+
+
+def test_sections_of_others_keep_every_byte_around_the_block() -> None:
+    facts = planned.case("front-door-haproxy").facts
+    known = facts.hosts["web1"].files[HAPROXY]
+    assert known is not None
+    first = haproxy_text(haproxy_plan(facts))
+    assert first.startswith(known.content.decode())
+    below = "\nlisten stats # mine\n\tbind :8404\n"
+    again = haproxy_text(haproxy_plan(text(facts, HAPROXY, first + below), hsts_days=7))
+    assert again.startswith(known.content.decode())
+    assert again.endswith(f"# End of what Firescreen wrote.\n{below}")
+    assert again.count("max-age=604800") == 1
+    assert "max-age=86400" not in again
+
+
+def test_a_last_line_without_an_end_gets_one() -> None:
+    facts = planned.case("front-door-haproxy").facts
+    found = haproxy_text(haproxy_plan(text(facts, HAPROXY, "global\n    daemon")))
+    assert found.startswith("global\n    daemon\n\n# Written by Firescreen")
+
+
+@pytest.mark.parametrize("bind", ["*:443", ":80,[::]:443", ":440-450", "192.0.2.11:443"])
+def test_a_port_of_another_section_is_refused_with_its_line(bind: str) -> None:
+    facts = planned.case("front-door-haproxy").facts
+    taken = text(
+        facts, HAPROXY, f"defaults\n    mode http\nfrontend www\n    bind {bind} ssl crt /etc/x.pem\n"
+    )
+    with pytest.raises(InputError, match="listens on port 443 already") as refused:
+        haproxy_plan(taken)
+    assert refused.value.where == f"web1:{HAPROXY}:4"
+    assert haproxy_plan(taken, port=8443).steps
+
+
+def test_its_own_block_takes_no_port_from_it() -> None:
+    facts = planned.case("front-door-haproxy").facts
+    first = haproxy_text(haproxy_plan(facts))
+    assert haproxy_plan(text(facts, HAPROXY, first), timeout=60).steps
+
+
+def test_a_port_asks_all_clients_for_certificates_or_none() -> None:
+    case = planned.case("front-door-haproxy")
+    first, second = case.stack.front_doors
+    closed = replace(second, machines=(), client_cert=True)
+    with pytest.raises(InputError, match=r"push\.example\.net needs client certificates"):
+        plan_for(replace(case.stack, front_doors=(first, closed)), case.facts)
+    apart = replace(closed, port=8443)
+    found = haproxy_text(plan_for(replace(case.stack, front_doors=(first, apart)), case.facts))
+    assert "bind :8443 ssl crt /etc/haproxy/firescreen/push.example.net-8443.pem" in found
+    assert "verify required" in found
+    assert "verify optional" in found
+
+
+def test_certificate_and_key_of_others_are_put_into_one_file() -> None:
+    case = planned.case("front-door-haproxy")
+    made = planned.carried_out(plan := haproxy_plan(case.facts), plan.facts)
+    files = made.hosts["web1"].files
+    parts = [files[f"/etc/haproxy/firescreen/haproxy-noc.example.net.{end}"] for end in ("crt", "key")]
+    bundle = files["/etc/haproxy/firescreen/noc.example.net.pem"]
+    assert bundle is not None
+    assert bundle.content == b"".join(each.content for each in parts if each is not None)
+    assert bundle.mode == 0o600
+
+
+def test_a_route_of_another_section_at_the_old_path_needs_consent() -> None:
+    case = planned.case("front-door-haproxy")
+    route = ProxyRoute(
+        host="web1",
+        program="haproxy",
+        file=HAPROXY,
+        line=10,
+        upstream="127.0.0.1:9090",
+        scheme="http",
+        text="server one 127.0.0.1:9090",
+    )
+    plan = plan_for(case.stack, replace(case.facts, proxies={"web1": Proxies(routes=(route,))}))
+    assert [each.key for each in plan.unaccepted] == ["web1/haproxy/prometheus"]

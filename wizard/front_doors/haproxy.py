@@ -1,0 +1,183 @@
+"""HAProxy as a front door: one block of ours in haproxy.cfg, since it includes no files and takes `-f` only as it starts.
+
+Frontends on one port would take requests from each other, so front doors on one port share a frontend.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Final
+
+from wizard.front_doors.base import Door, Opening, Proxy, SharedFile
+
+_MB: Final = 1024 * 1024
+_BEGIN: Final = (
+    "# Written by Firescreen, which undoes it too: front doors. Other sections belong above this line."
+)
+_END: Final = "# End of what Firescreen wrote."
+_BLOCK: Final = re.compile(rf"^{re.escape(_BEGIN)}\n.*?^{re.escape(_END)}\n", re.MULTILINE | re.DOTALL)
+_BIND: Final = re.compile(r"^\s*bind\s+(\S+)", re.MULTILINE)
+_PORT: Final = re.compile(r":(\d+)(?:-(\d+))?$")
+
+
+def merged(main: str, doors: Sequence[Door]) -> str:
+    """The main configuration with these front doors as its block; every byte outside of the block stays."""
+    block = "\n".join((_BEGIN, *_sections(doors), _END)) + "\n"
+    if _BLOCK.search(main):
+        return _BLOCK.sub(lambda _: block, main, count=1)
+    gap = "" if not main or main.endswith("\n") else "\n"
+    return f"{main}{gap}\n{block}"
+
+
+def own_lines(main: str) -> range:
+    """The numbers of the lines of the block; none where there is none."""
+    found = _BLOCK.search(main)
+    if found is None:
+        return range(0)
+    first = main.count("\n", 0, found.start()) + 1
+    return range(first, first + found[0].count("\n"))
+
+
+def others_ports(main: str) -> dict[int, int]:
+    """The ports that sections outside of the block bind, each with the number of a line that says so."""
+    own = own_lines(main)
+    found: dict[int, int] = {}
+    for bind in _BIND.finditer(main):
+        line = main.count("\n", 0, bind.start(1)) + 1
+        for place in bind[1].split(",") if line not in own else ():
+            port = _PORT.search(place)
+            if port is not None:
+                first, last = int(port[1]), int(port[2] or port[1])
+                found |= dict.fromkeys(range(first, min(last, 65535) + 1), line)
+    return found
+
+
+def _sections(doors: Sequence[Door]) -> Iterator[str]:
+    for door in doors:
+        if door.hashes:
+            yield f"userlist {_label(door)}"
+            for user, hashed in door.hashes:
+                yield f"    user {user} password {hashed}"
+            yield ""
+    for port, same in groupby(sorted(doors, key=lambda each: each.port), key=lambda each: each.port):
+        yield from _frontend(port, tuple(same))
+    for door in doors:
+        for opening in door.openings:
+            yield from _backend(door, opening)
+
+
+def _label(door: Door) -> str:
+    return f"firescreen-{door.name}" + (f"-{door.port}" if door.port != 443 else "")
+
+
+def _frontend(port: int, doors: Sequence[Door]) -> Iterator[str]:
+    yield f"frontend firescreen-{port}"
+    for door in doors:
+        yield f"    # {door.bundle} holds {door.certificate} and its key."
+    tls = " ".join(("ssl", *(f"crt {door.bundle}" for door in doors), "ssl-min-ver TLSv1.2"))
+    # In HTTP/2 a client that is answered 413 while it still sends gets a reset stream and no answer.
+    tls += f" alpn http/1.1{_client_certificates(doors)}"
+    yield f"    bind :{port} {tls}"
+    if doors[0].ipv6:
+        yield f"    bind [::]:{port} v6only {tls}"
+    yield "    mode http"
+    yield "    option forwardfor"
+    yield f"    timeout client {max(door.timeout for door in doors)}s"
+    yield "    timeout http-request 10s"
+    for door in doors:
+        yield f"    acl {door.name} hdr(host) -i {door.name} {door.name}:{port}"
+    yield f"    http-request return status 404 if {' '.join(f'!{door.name}' for door in doors)}"
+    for door in doors:
+        yield ""
+        yield from _rules(door, alone=len(doors) == 1)
+    yield ""
+
+
+def _client_certificates(doors: Sequence[Door]) -> str:
+    """What a client is asked for in the handshake: the rules of each front door look at the answer once more."""
+    authority = next((door.client_ca for door in doors if door.client_ca), "")
+    if not authority:
+        return ""
+    required = all(door.client_ca and not door.passwords for door in doors)
+    return f" ca-file {authority} verify {'required' if required else 'optional'}"
+
+
+def _rules(door: Door, *, alone: bool) -> Iterator[str]:
+    name, answer = door.name, ""
+    if not alone:
+        # The request's own headers are gone when the response comes.
+        yield f"    http-request set-var(txn.door) str({name}) if {name}"
+        answer = f" if {{ var(txn.door) -m str {name} }}"
+    headers = (("Strict-Transport-Security", f"max-age={door.hsts_days * 86400}"),) if door.hsts_days else ()
+    for header, value in (*headers, *door.headers):
+        yield f"    http-after-response set-header {header} {value}{answer}"
+    yield from _who(door)
+    yield (
+        f"    http-request deny deny_status 413 if {name} "
+        f"{{ req.hdr_val(content-length) gt {door.max_body_size * _MB} }}"
+    )
+    blocked = " ".join(path for opening in door.openings for path in opening.blocked)
+    if blocked:
+        yield f"    http-request deny deny_status 403 if {name} {{ path,url_dec -m beg {blocked} }}"
+    for opening in door.openings:
+        if opening.prefix:
+            moved = f"redirect code 301 location {opening.prefix}/"
+            yield f"    http-request {moved} if {name} {{ path {opening.prefix} }}"
+    known = " ".join(f"{opening.prefix}/" for opening in door.openings)
+    yield f"    http-request return status 404 if {name} !{{ path_beg {known} }}"
+    for opening in door.openings:
+        backend = _backend_name(door, opening)
+        yield f"    acl {backend} path_beg {opening.prefix}/"
+        yield f"    use_backend {backend} if {name} {backend}"
+
+
+def _who(door: Door) -> Iterator[str]:
+    # The handshake lets no certificate pass that is not of the CA.
+    shown = " !{ ssl_c_used }" if door.client_ca else ""
+    if door.passwords:
+        users = f"!{{ http_auth({_label(door)}) }}"
+        yield f"    http-request auth realm {door.name} if {door.name}{shown} {users}"
+    elif door.client_ca:
+        yield f"    http-request deny deny_status 403 if {door.name}{shown}"
+
+
+def _backend_name(door: Door, opening: Opening) -> str:
+    return f"{_label(door)}-to-{opening.backend.rpartition(':')[2]}"
+
+
+def _backend(door: Door, opening: Opening) -> Iterator[str]:
+    yield f"backend {_backend_name(door, opening)}"
+    yield "    mode http"
+    yield "    timeout connect 5s"
+    yield f"    timeout server {door.timeout}s"
+    yield "    timeout tunnel 1h"
+    yield "    # The password is for this server and not for what is behind it."
+    yield "    http-request del-header Authorization"
+    yield "    http-request set-header X-Forwarded-Proto https"
+    yield f"    server backend {opening.backend}"
+    yield ""
+
+
+PROXY = Proxy(
+    name="haproxy",
+    title="HAProxy",
+    unit="haproxy",
+    programs=("/usr/sbin/haproxy", "/usr/local/sbin/haproxy"),
+    version=("-v",),
+    main="/etc/haproxy/haproxy.cfg",
+    home="/etc/haproxy/firescreen",
+    # The main process reads all files as root, before it gives that up.
+    group="root",
+    password_group=lambda main: "root",
+    site="/etc/haproxy/haproxy.cfg",
+    included="",
+    shared=SharedFile(merged=merged, own_lines=own_lines, others_ports=others_ports),
+    hashes_in_site=True,
+    bundle=True,
+    render=lambda door: merged("", (door,)),
+    shadow=lambda main, path: main,
+    check=("{program}", "-c", "-q", "-f", "{main}"),
+    no_certificate="refused",
+)
