@@ -115,6 +115,77 @@ def test_gossip_and_a_way_past_a_proxy(fleet: Callable[..., list[Machine]]) -> N
     assert {"API-08", "PRX-01"}.isdisjoint(each["id"] for each in mended["findings"]), mended["findings"]
 
 
+GRAFANA = """\
+[Service]
+EnvironmentFile=/etc/default/grafana-server
+ExecStart=/usr/sbin/grafana-server 100000
+"""
+SOURCES = """\
+apiVersion: 1
+datasources:
+  - name: Prometheus
+    type: prometheus
+    url: https://localhost:9090
+    jsonData: {tlsSkipVerify: true}
+"""
+CONTROL = (
+    "Package: grafana\nVersion: {version}\nArchitecture: all\nMaintainer: x <x@example.org>\nDescription: x\n"
+)
+
+
+def test_what_a_grafana_is_told_by_its_files_its_unit_and_its_package(
+    fleet: Callable[..., list[Machine]],
+) -> None:
+    """Real files, systemd and dpkg; a program of Grafana's name stands in: Grafana is in no suite of Debian."""
+    (machine,) = fleet("bookworm", 1, programs=())
+    machine.check("mkdir -p /etc/grafana/provisioning/datasources && cp /bin/sleep /usr/sbin/grafana-server")
+    ini, unit = "/etc/grafana/grafana.ini", "/etc/systemd/system/grafana-server.service"
+    sources, default = "/etc/grafana/provisioning/datasources/p.yml", "/etc/default/grafana-server"
+    dropin = f"{unit}.d/local.conf"
+
+    def audited() -> dict[tuple[str, str], dict[str, Any]]:
+        machine.check("systemctl daemon-reload && systemctl restart grafana-server")
+        ended = machine.run([FIRESCREEN, "audit", "--json"], timeout=240)
+        assert ended.returncode in (0, 3), ended.stderr
+        said = json.loads(ended.stdout)
+        assert said["could_not_check"] == []
+        return {
+            (each["id"], each["file"]): each for each in said["findings"] if each["component"] == "grafana"
+        }
+
+    def packaged(version: str) -> None:
+        machine.check("mkdir -p /root/deb/DEBIAN")
+        machine.push("/root/deb/DEBIAN/control", CONTROL.format(version=version).encode())
+        machine.check("dpkg-deb -b /root/deb /root/grafana.deb && dpkg -i /root/grafana.deb")
+
+    machine.push(unit, GRAFANA.encode())
+    machine.push(default, b"# none\nGF_SECURITY_ADMIN_PASSWORD=admin\n")
+    machine.push(dropin, b'[Service]\nEnvironment="GF_AUTH_ANONYMOUS_ENABLED=true"\n')
+    machine.push(ini, b"[auth.anonymous]\nenabled = false\n[security]\nadmin_password = hunter2\n")
+    machine.push(sources, SOURCES.encode())
+    packaged("8.3.0")
+    faulty = audited()
+    assert {(check, file, each["line"]) for (check, file), each in faulty.items()} == {
+        ("GRF-01", dropin, 2),
+        ("GRF-01", default, 2),
+        ("GRF-01", sources, 3),
+        ("CVE-03", "", 0),
+    }, faulty
+    assert "GF_AUTH_ANONYMOUS_ENABLED=true" in faulty["GRF-01", dropin]["evidence"]
+    assert "grafana 8.3.0" in faulty["CVE-03", ""]["evidence"] and "hunter2" not in json.dumps(
+        list(faulty.values())
+    )
+
+    machine.check(f"rm {dropin} && echo > {default} && sed -i 's/true/false/' {sources}")
+    packaged("12.0.1")
+    assert audited() == {}
+    machine.push(ini, b"[auth.anonymous]\nenabled = true\n[security]\nadmin_password = admin\n")
+    by_file = audited()
+    assert set(by_file) == {("GRF-01", ini)}
+    machine.push(default, b"GF_AUTH_ANONYMOUS_ENABLED=false\nGF_SECURITY_ADMIN_PASSWORD=hunter2\n")
+    assert audited() == {}, "the environment overrides the file"
+
+
 CONTAINER = """\
 services:
   exporter:

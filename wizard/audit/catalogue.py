@@ -11,6 +11,7 @@ from wizard.audit import (
     client_checks,
     exposure_checks,
     file_checks,
+    grafana_checks,
     neighbour_checks,
     password_checks,
     tls_checks,
@@ -28,7 +29,9 @@ CHECKS: Final[tuple[Check, ...]] = (
     *file_checks.CHECKS,
     *client_checks.CHECKS,
     *neighbour_checks.CHECKS,
+    *grafana_checks.CHECKS,
     *version_checks.CHECKS,
+    *grafana_checks.VERSION_CHECKS,
 )
 
 

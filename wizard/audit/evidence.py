@@ -50,7 +50,7 @@ def gather(machine: Engine, found: Scan) -> Evidence:
     """All that the checks look at."""
     facts = found.facts
     clients = (*layout.scrapers(found.stack, facts), *layout.probers(found.stack, facts))
-    grafanas = {each.host.spec.name: each for each in grafana.clients(facts)}
+    grafanas = tuple(grafana.clients(facts))
     with machine.connections(found.stack.hosts) as hosts:
         known = [each for name, each in facts.hosts.items() if name != WORKSPACE]
         views = run_parallel(
@@ -58,7 +58,7 @@ def gather(machine: Engine, found: Scan) -> Evidence:
                 each,
                 hosts,
                 [one for one in clients if one.host is each],
-                grafanas.get(each.spec.name),
+                [one for one in grafanas if one.host is each],
             ),
             known,
         )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
+from wizard.audit import grafana_view
 from wizard.audit.config_settings import settings
+from wizard.audit.grafana_view import GrafanaView
 from wizard.audit.subjects import HostView, SecretFile, named_by
 from wizard.config_files import web_config
 from wizard.connections.base import Connection
@@ -40,7 +43,7 @@ exit 0
 """
 
 
-def host_view(known: HostFacts, hosts: Hosts, clients: list[Client], grafana: Grafana | None) -> HostView:
+def host_view(known: HostFacts, hosts: Hosts, clients: list[Client], grafanas: Sequence[Grafana]) -> HostView:
     """What is read of one host."""
     unread = {path: why.problem for path, why in known.unreadable.items()}
     if known.spec.connect == "manual":
@@ -51,8 +54,6 @@ def host_view(known: HostFacts, hosts: Hosts, clients: list[Client], grafana: Gr
     practice = known.spec.connect == "practice"
     files: Files = {**dict.fromkeys(unread), **known.files}
     wanted = [path for each in known.services for path in (each.web_config, _own_config(each))]
-    if grafana is not None:
-        wanted.append(grafana.service.config_file)
     _read(connection, wanted, files, unread)
     named = [path for each in known.services for path in _named_in_web(each, files)[::2]]
     _read(connection, named, files, unread)
@@ -66,8 +67,15 @@ def host_view(known: HostFacts, hosts: Hosts, clients: list[Client], grafana: Gr
         if secret.path
     )
     _read_keys(connection, files, unread)
-    packages = {} if practice else _packages(connection, [each.program for each in known.services])
-    seen = grafana is not None and (grafana.files or files.get(grafana.service.config_file) is not None)
+    programs = _absolute(each.program for each in known.services)
+    if not practice:
+        connection.ask_ahead([(_PACKAGES, *programs), (grafana_view.LOOK,)])
+    packages = {} if practice else _packages(connection, programs)
+    seen = _grafana(connection, grafanas, packages.get("grafana", ""), practice=practice)
+    settings_files = [seen.ini(each) for each in seen.instances]
+    _read(connection, settings_files, files, unread)
+    has_settings = any(path in unread or files.get(path) is not None for path in settings_files)
+    is_there = bool(seen.running or seen.clients) or has_settings
     return HostView(
         facts=known,
         files=files,
@@ -75,12 +83,31 @@ def host_view(known: HostFacts, hosts: Hosts, clients: list[Client], grafana: Gr
         infos=_infos(connection, [each.path for each in secrets]),
         packages=packages,
         secrets=secrets,
-        grafana=grafana if seen else None,
-        grafana_version=packages.get("grafana", ""),
+        grafana=seen if is_there else None,
         inner=posixpath.dirname(posixpath.dirname(known.services[0].home))
         if practice and known.services
         else "",
     )
+
+
+def _grafana(
+    connection: Connection, found: Sequence[Grafana], package: str, *, practice: bool
+) -> GrafanaView:
+    """The Grafanas of a host, with the settings that its processes and its unit have."""
+    own = [each.service.config_file for each in found if each.service.container is None]
+    seen = GrafanaView(
+        clients=tuple(each for each in found if each.files),
+        config_file=own[0] if own else grafana_view.INI,
+        package=package,
+    )
+    if practice:
+        return seen
+    try:
+        said = connection.run_script(grafana_view.LOOK, timeout=20).stdout
+    except FirescreenError:
+        return seen
+    running, lines = grafana_view.parse(said)
+    return replace(seen, running=running, lines=lines)
 
 
 def _secrets_of_server(service: Service, files: Files) -> list[SecretFile]:
@@ -234,11 +261,14 @@ def _info(connection: Connection, path: str) -> PathInfo | None:
         return None
 
 
-def _packages(connection: Connection, programs: Iterable[str]) -> dict[str, str]:
+def _absolute(programs: Iterable[str]) -> list[str]:
+    return [path for path in dict.fromkeys(programs) if path.startswith("/")]
+
+
+def _packages(connection: Connection, programs: Sequence[str]) -> dict[str, str]:
     """The distribution's package of each program, and of `grafana`; what is in none is left out."""
-    wanted = [path for path in dict.fromkeys(programs) if path.startswith("/")]
     try:
-        said = connection.run_script(_PACKAGES, *wanted, timeout=20).stdout
+        said = connection.run_script(_PACKAGES, *programs, timeout=20).stdout
     except FirescreenError:
         return {}
     rows = (line.partition("\t") for line in said.splitlines())

@@ -1,15 +1,11 @@
-"""What stands around the components: reverse proxies, containers, Grafana."""
+"""What stands around the components: reverse proxies and containers."""
 
 from __future__ import annotations
 
-import configparser
-from collections.abc import Mapping
 from typing import Final
 
 from wizard.audit.report import Check
-from wizard.audit.subjects import Evidence, Found, HostView, Seen, ServerView, Skipped, Unseen
-from wizard.config_files import grafana
-from wizard.errors import ConfigError
+from wizard.audit.subjects import Evidence, Found, Seen, ServerView, Skipped, Unseen
 from wizard.planner import identity
 from wizard.redact import plain
 
@@ -51,71 +47,6 @@ def _as_root(server: ServerView) -> Seen:
         )
 
 
-def _grafana(host: HostView) -> Seen:
-    client = host.grafana
-    if client is None:
-        yield Skipped()
-        return
-    for path, state in client.files:
-        try:
-            sources = grafana.datasources(state.content)
-        except ConfigError as error:
-            yield Unseen(f"{path}: {error}")
-            continue
-        for source in sources:
-            if source.is_on("tlsSkipVerify"):
-                yield Found(
-                    evidence=f"data source {plain(source.name, 80)}: tlsSkipVerify: true",
-                    file=path,
-                    line=source.line,
-                    component="grafana",
-                )
-    path = client.service.config_file
-    state_of_ini = host.read(path)
-    if state_of_ini is None:
-        if path in host.unread:
-            yield Unseen(f"{path}: {host.unread[path]}")
-        return
-    text = state_of_ini.content.decode("utf-8", "replace")
-    said = _ini(text)
-    if said.get("auth.anonymous", {}).get("enabled", "").lower() == "true":
-        yield Found(
-            evidence="[auth.anonymous] enabled = true",
-            file=path,
-            line=_line(text, "auth.anonymous", "enabled"),
-            component="grafana",
-        )
-    if said.get("security", {}).get("admin_password", "") == "admin":
-        yield Found(
-            evidence="[security] admin_password is the default, which is in force until somebody changes it",
-            file=path,
-            line=_line(text, "security", "admin_password"),
-            component="grafana",
-        )
-
-
-def _ini(text: str) -> Mapping[str, Mapping[str, str]]:
-    """The sections of a grafana.ini that can be read; {} for a file that cannot."""
-    parser = configparser.RawConfigParser(strict=False, default_section="", comment_prefixes=("#", ";"))
-    try:
-        parser.read_string(f"[above all sections]\n{text}")
-    except configparser.Error:
-        return {}
-    return {name: dict(parser.items(name)) for name in parser.sections()}
-
-
-def _line(text: str, section: str, key: str) -> int:
-    """The line, from 1, of a key in a section; 0 for none."""
-    now = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        bare = line.strip()
-        if bare.startswith("["):
-            now = bare.strip("[]").strip()
-        elif now == section and bare.partition("=")[0].strip() == key:
-            return number
-    return 0
-
-
 CHECKS: Final = (
     Check(
         id="PRX-01",
@@ -138,17 +69,5 @@ CHECKS: Final = (
         remediation="Set user: in its Compose file; the official images run as nobody (65534)",
         scope="server",
         look=_as_root,
-    ),
-    Check(
-        id="GRF-01",
-        severity="high",
-        title="Grafana does not verify Prometheus, or accepts anyone",
-        means=("configuration",),
-        looks_at="Reads the provisioned data sources and grafana.ini: tlsSkipVerify, anonymous access, the default "
-        "password. No login is tried: a password that was changed in Grafana itself is not seen.",
-        why="Who answers in Prometheus' place gets its password; who opens Grafana reads all its data.",
-        remediation="Remove tlsSkipVerify and name the CA; switch anonymous access off; set a password for admin",
-        scope="host",
-        look=_grafana,
     ),
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from wizard import endpoints
+from wizard.audit.grafana_view import GrafanaView
 from wizard.audit.report import Severity
 from wizard.components import Component
 from wizard.components import component as find_component
@@ -17,7 +18,6 @@ from wizard.engine import Exposure
 from wizard.model import Attempt, Facts, FileState, HostFacts, PathInfo, Service, Stack
 from wizard.planner.client_endpoints import Place
 from wizard.planner.client_facts import Client
-from wizard.planner.grafana import Grafana
 from wizard.probes.server_handshake import Handshake
 from wizard.service_managers import sockets
 
@@ -113,10 +113,8 @@ class HostView:
     """Mode and owner of files that hold secrets, and of the folders above them."""
     packages: Mapping[str, str] = field(default_factory=dict, repr=False)
     """By the path of a program, the package with its version that it comes from."""
-    grafana: Grafana | None = field(default=None, repr=False)
-    """Its Grafana, with the data sources of its provisioning; None where none is to be seen."""
-    grafana_version: str = ""
-    """Its version, with what says it; '' where nothing does."""
+    grafana: GrafanaView | None = field(default=None, repr=False)
+    """Its Grafana, with its settings and data sources; None where none is to be seen."""
     inner: str = ""
     """The folder that stands for the root of a practice host's file system; '' for a real host."""
 

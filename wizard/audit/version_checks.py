@@ -35,12 +35,17 @@ def is_packaged(host: HostView, service: Service) -> bool:
     practice = host.facts.spec.connect == "practice"
     return bool(
         host.packages.get(service.program)
-        or _OF_DISTRIBUTION.search(service.version)
+        or is_marked_by_distribution(service.version)
         or (practice and ("/packages/" in service.program or service.program.startswith("/usr/bin/")))
     )
 
 
-def _tell(
+def is_marked_by_distribution(version: str) -> bool:
+    """Whether a version's text says that a distribution built it."""
+    return bool(_OF_DISTRIBUTION.search(version))
+
+
+def tell(
     listed: list[Vulnerability], component: str, version: str, package: str, *, packaged: bool
 ) -> Found | None:
     """One finding for all vulnerabilities of a version; None for none."""
@@ -68,7 +73,7 @@ def _known(server: ServerView, check: str) -> Seen:
     else:
         package = server.host.packages.get(service.program, "")
         packaged = is_packaged(server.host, service)
-        if found := _tell(listed, service.component, service.version, package, packaged=packaged):
+        if found := tell(listed, service.component, service.version, package, packaged=packaged):
             yield replace(found, component="")
 
 
@@ -78,21 +83,6 @@ def _authentication_bypass(server: ServerView) -> Seen:
 
 def _others(server: ServerView) -> Seen:
     yield from _known(server, "CVE-02")
-
-
-def _grafana(host: HostView) -> Seen:
-    if host.grafana is None:
-        yield Skipped()
-        return
-    if not host.grafana_version:
-        yield Unseen("Grafana's version is not known: it is in no package of the host")
-        return
-    name, _, version = host.grafana_version.rpartition(" ")
-    listed = [each for each in VULNERABILITIES if each.check == "CVE-03"]
-    # Grafana's own package has Grafana's numbers; a fix of its own for an older line is marked as such.
-    packaged = bool(_OF_DISTRIBUTION.search(version))
-    if found := _tell(listed, "grafana", version, f"{name} {version}", packaged=packaged):
-        yield found
 
 
 CHECKS: Final = (
@@ -120,16 +110,5 @@ CHECKS: Final = (
         scope="server",
         components=("prometheus", "alertmanager"),
         look=_others,
-    ),
-    Check(
-        id="CVE-03",
-        severity="high",
-        title="A known vulnerability of this Grafana",
-        means=("unit",),
-        looks_at="Compares the version of Grafana's package with those in which vulnerabilities were fixed.",
-        why="Files of the host can be read, or a visitor's session be taken over.",
-        remediation="Update Grafana",
-        scope="host",
-        look=_grafana,
     ),
 )

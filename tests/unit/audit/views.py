@@ -8,6 +8,7 @@ from typing import Any
 
 from wizard.audit import AuditFinding, AuditReport, Case, Score
 from wizard.audit.catalogue import check_of
+from wizard.audit.grafana_view import GrafanaView
 from wizard.audit.runner import cases
 from wizard.audit.subjects import Evidence, HostView, ServerView
 from wizard.config_files import web_config
@@ -92,7 +93,7 @@ def found(check: str, seen: Evidence) -> list[AuditFinding]:
     return [finding for case in made(check, seen) for finding in case.findings]
 
 
-def grafana(files: dict[str, str], *, version: str = "grafana 12.0.1") -> HostView:
+def grafana(files: dict[str, str], *, version: str = "grafana 12.0.1", **more: Any) -> HostView:
     view = host(files={f"/etc/grafana/{name}": text for name, text in files.items()})
     facts = replace(view.facts, files=view.files)
     service = Service(
@@ -103,7 +104,7 @@ def grafana(files: dict[str, str], *, version: str = "grafana 12.0.1") -> HostVi
         config_file="/etc/grafana/grafana.ini",
     )
     client = Grafana(facts, service, OwnFiles())
-    return replace(view, facts=facts, grafana=client, grafana_version=version)
+    return replace(view, facts=facts, grafana=GrafanaView(clients=(client,), package=version, **more))
 
 
 def report(*findings: AuditFinding, cases_: tuple[Case, ...] = (), **more: Any) -> AuditReport:

@@ -1,0 +1,129 @@
+"""What a Grafana is told: by grafana.ini, by its environment and by its command line, each over the one before."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.audit.views import evidence, found, grafana, made
+from wizard.audit import grafana_view
+from wizard.audit.grafana_view import Running, SettingLine
+
+OPEN = "[auth.anonymous]\nenabled = true\n"
+ANONYMOUS = "GF_AUTH_ANONYMOUS_ENABLED"
+PASSWORD = "GF_SECURITY_ADMIN_PASSWORD"
+DROPIN = "/etc/systemd/system/grafana-server.service.d/open.conf"
+
+
+def doors(ini: str, *running: Running, **more: Any) -> list[tuple[str, str, int]]:
+    view = grafana({"grafana.ini": ini}, running=running, **more)
+    return [(each.evidence, each.file, each.line) for each in found("GRF-01", evidence(hosts=(view,)))]
+
+
+@pytest.mark.parametrize("value", ["true", "True", "1", "on", "YES", "true ; for the wall", '"true"'])
+def test_anonymous_access_in_every_spelling_that_grafana_takes(value: str) -> None:
+    (told,) = doors(f"[auth.anonymous]\n# enabled = false\nenabled = {value}\n")
+    assert told[1:] == ("/etc/grafana/grafana.ini", 3) and "anonymous access" in told[0]
+
+
+@pytest.mark.parametrize("value", ["false", "0", "off", "no", ""])
+def test_no_anonymous_access(value: str) -> None:
+    assert doors(f"[auth.anonymous]\nenabled = {value}\n") == []
+
+
+def test_the_environment_overrides_the_file_both_ways() -> None:
+    at = (SettingLine(file=DROPIN, line=2, name=ANONYMOUS, value="true"),)
+    (told,) = doors("", Running(pid="7", variables={ANONYMOUS: "true"}), lines=at)
+    assert told == (f"anonymous access: {ANONYMOUS}=true in its environment", DROPIN, 2)
+    assert doors(OPEN, Running(pid="7", variables={ANONYMOUS: "false"})) == []
+    assert len(doors(OPEN, Running(pid="7"))) == 1
+    # Before its next start a line of the unit counts for nothing, where it runs; where it does not, it will.
+    assert doors("", Running(pid="7"), lines=at) == []
+    assert doors("", lines=at) == [told]
+
+
+def test_the_command_line_overrides_both_and_its_defaults_nothing() -> None:
+    last = Running(
+        pid="7", variables={ANONYMOUS: "false"}, words=("grafana", "cfg:auth.anonymous.enabled=true")
+    )
+    assert "on the command line" in doors("", last)[0][0]
+    default = Running(pid="7", words=("grafana", "cfg:default.auth.anonymous.enabled=true"))
+    assert len(doors("", default)) == 1
+    assert doors("[auth.anonymous]\nenabled = false\n", default) == []
+
+
+def test_the_published_password_is_found_and_no_other_is_shown() -> None:
+    (told,) = doors("", Running(pid="7", variables={PASSWORD: "admin"}))
+    assert f"{PASSWORD}=admin" in told[0]
+    assert (
+        doors("[security]\nadmin_password = admin\n", Running(pid="7", variables={PASSWORD: "other"})) == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "path"),
+    [
+        (("--config=/srv/g.ini",), "/srv/g.ini"),
+        (("-config", "/srv/g.ini"), "/srv/g.ini"),
+        ((), "/etc/grafana/grafana.ini"),
+    ],
+)
+def test_the_file_that_its_command_line_names(words: tuple[str, ...], path: str) -> None:
+    assert Running(pid="7", words=("grafana-server", *words)).config_file == path
+    assert Running(pid="7", words=words, is_inside=True).config_file == f"/proc/7/root{path}"
+
+
+def test_a_process_of_another_user_is_no_pass() -> None:
+    view = grafana({}, running=(Running(pid="7", is_readable=False),))
+    (case,) = made("GRF-01", evidence(hosts=(view,)))
+    assert "by root only" in case.not_checked[0].why and not case.findings
+
+
+def test_the_version_of_one_in_a_container_is_its_own() -> None:
+    inside = Running(pid="7", is_inside=True, version="8.3.0")
+    view = grafana({}, version="", running=(inside,))
+    (told,) = found("CVE-03", evidence(hosts=(view,)))
+    assert "CVE-2021-43798" in told.evidence and told.certain
+    both = grafana({}, version="grafana 12.0.1", running=(inside,))
+    assert found("CVE-03", evidence(hosts=(both,))), "the package says nothing of what runs in a container"
+
+
+def test_a_real_process_is_found_with_its_settings_and_keeps_its_secrets(tmp_path: Path) -> None:
+    """The process has Grafana's name; Grafana itself is in no registry that tests may use."""
+    program = tmp_path / "grafana-server"
+    shutil.copy(shutil.which("sleep") or "/bin/sleep", program)
+    given = {
+        ANONYMOUS: "true",
+        PASSWORD: "hunter2",
+        "GF_DATABASE_PASSWORD": "hunter3",
+        "PATH": os.environ["PATH"],
+    }
+    with subprocess.Popen([program, "60"], env=given) as process:
+        try:
+            deadline = time.monotonic() + 10
+            name = Path(f"/proc/{process.pid}/comm")
+            while name.read_text() != "grafana-server\n":
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            said = subprocess.run(["sh", "-c", grafana_view.LOOK], capture_output=True, text=True, check=True)
+        finally:
+            process.kill()
+    assert said.stderr == "" and "hunter" not in said.stdout
+    running, _ = grafana_view.parse(said.stdout)
+    (mine,) = (each for each in running if each.pid == f"{process.pid}")
+    assert mine.is_readable and not mine.is_inside and mine.words[1] == "60"
+    assert mine.variables == {ANONYMOUS: "true", PASSWORD: "other"}
+
+
+def test_a_host_without_grafana_has_nothing_to_say(tmp_path: Path) -> None:
+    assert grafana_view.parse("") == ((), ())
+    said = "process\t7\nunreadable\nline\t/etc/default/grafana-server\t3\tGF_AUTH_ANONYMOUS_ENABLED=true\n"
+    running, lines = grafana_view.parse(said)
+    assert [each.is_readable for each in running] == [False]
+    assert lines == (SettingLine(file="/etc/default/grafana-server", line=3, name=ANONYMOUS, value="true"),)
