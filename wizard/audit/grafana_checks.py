@@ -1,4 +1,4 @@
-"""Grafana, which reads what Prometheus has: whether it verifies Prometheus, whom it lets in, and its version."""
+"""Grafana, which reads what Prometheus has: whether it verifies Prometheus, accepts anyone, and its version."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _sources(client: Grafana) -> Seen:
 
 
 def _settings(host: HostView, view: GrafanaView, one: Running) -> Seen:
-    """Who gets in: without a login, or with the password that Grafana comes with."""
+    """Who is accepted: anyone without a login, or with the password that Grafana comes with."""
     if not one.is_readable:
         yield Unseen(f"the settings of Grafana (process {one.pid}) can be read by root only")
         return
