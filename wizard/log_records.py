@@ -49,7 +49,7 @@ _PREFIXES: Final = tuple(
             r"(?P<program>[^\s\[\]:=]{1,80})(?:\[\d{1,10}\])?: "
         ),  # syslog and journalctl
         rf"(?:<\d{{1,3}}>\d? ?)?{_STAMP} \S{{1,100}} (?P<program>[^\s\[\]:=]{{1,80}})(?:\[\d{{1,10}}\]:| \d{{1,10}} -) ",
-        r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d{1,9}\s{1,8}\d{1,10} [\w./-]{1,120}:\d{1,6}\] ",  # klog
+        r"(?P<level>[IWEF])\d{4} \d\d:\d\d:\d\d\.\d{1,9}\s{1,8}\d{1,10} [\w./-]{1,120}:\d{1,6}\] ",  # klog
         r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})? (?=\S)",  # Go's own log package
         r"[A-Z]{4}\[\d{4,10}\]\s{1,4}",  # logrus on a terminal
     )
@@ -181,8 +181,11 @@ def _bare(line: str) -> tuple[str, str]:
         found = next((match for prefix in _PREFIXES if (match := prefix.match(line))), None)
         if found is None or found.end() == len(line):
             break
-        program = found.groupdict().get("program") or program
+        named = found.groupdict()
+        program = named.get("program") or program
         line = line[found.end() :]
+        if named.get("level") == "I":  # klog says only there that it is information
+            line = f"level=info {line}"
     return line, program
 
 

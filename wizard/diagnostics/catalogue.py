@@ -1,10 +1,11 @@
 """Turns a line of error text into its cause, its cure and the next thing to look at.
 
-The knowledge is tables that anyone can extend: `assets/diagnoses.yaml` knows the texts (the first entry that
-matches wins, so the table goes from the special to the general), `assets/error_families.yaml` and
-`assets/system_errors.yaml` whole families of them, `assets/error_kinds.yaml` what is left, `assets/clients.yaml` who
-else than a scrape job may have written such a text, `assets/faults.yaml` what is really wrong, and
-`assets/questions.yaml` what is to be asked where one text has several causes. Nothing here asks anybody: `narrow` is handed the one who does.
+The knowledge is tables that anyone can extend. `assets/diagnoses.yaml` knows the texts (the first entry that matches
+wins, so the table goes from the special to the general), `assets/error_families.yaml` and `assets/system_errors.yaml`
+whole families of them, `assets/error_kinds.yaml` what is left, `assets/program_messages.yaml` and
+`assets/error_sources.yaml` whose task failed, `assets/clients.yaml` who else than a scrape job may have written such a
+text, `assets/faults.yaml` what is really wrong, and `assets/questions.yaml` what is to be asked where one text has
+several causes. Nothing here asks anybody: `narrow` is handed the one who does.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
-from ruamel.yaml import YAML
-
-from wizard import assets, log_records
+from wizard import log_records
+from wizard.diagnostics import tables
+from wizard.diagnostics.clients import Client, client_of
+from wizard.diagnostics.program_errors import ProgramErrors
 from wizard.diagnostics.system_errors import SystemErrors, unmarked
+from wizard.diagnostics.tables import Row
 from wizard.log_records import Record
 from wizard.redact import plain
 
 _PLACE: Final = re.compile(r"\{(\w+)(?:\|([^{}]*))?\}")
-# A record about a scrape says so itself; the names of its job and target say nothing about who asked.
-_SCRAPE: Final = re.compile(r"scrape_pool=|component=\"?scrape manager|Scrape failed")
 # A fault may have reasons of its own (nothing listens: why did it not start?); deeper than this nothing goes.
 _DEPTH: Final = 3
 
@@ -37,8 +38,6 @@ PARTS: Final = {
     "holdings": "Certificates and users (c on Home): renew or replace it",
 }
 """The parts of the wizard that mend something, by their names in Home's menu."""
-
-Row: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,20 +107,6 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
-    """One row of the table of clients: one that writes Go's texts too, and has its settings elsewhere."""
-
-    id: str
-    patterns: tuple[re.Pattern[str], ...]
-    told: str
-    """A sentence: which client asked which server."""
-    fixes: Mapping[str, str]
-    """What to do, by `Entry.cure`; for a cure that is not among them the entry's own fix stands."""
-    ours: bool
-    """Whether both ends belong to a stack, so that the faults and questions of the entry fit."""
-
-
-@dataclass(frozen=True, slots=True)
 class Fault:
     """One row of the table of faults."""
 
@@ -156,6 +141,7 @@ def _search(text: str) -> tuple[int, Diagnosis] | None:
         or _first(range(known, families), errors)
         or _of_system(families, errors)
         or _innermost(range(families, len(table())), errors)
+        or _of_program(len(table()), errors)
     )
 
 
@@ -197,6 +183,14 @@ def _of_system(number: int, records: tuple[Record, ...]) -> tuple[int, Diagnosis
     return number, replace(told, matched=matched, parts=parts)
 
 
+def _of_program(number: int, records: tuple[Record, ...]) -> tuple[int, Diagnosis] | None:
+    """What a program of the Prometheus family says of itself; a log's last record first."""
+    for record in reversed(records):
+        if found := _program().search(record.text):
+            return number, _told(_entry(found[0]), found[1], record)
+    return None
+
+
 def narrow(found: Diagnosis, ask: Ask) -> Diagnosis:
     """The true cause, as far as questions find it; `found` itself where they do not.
 
@@ -233,7 +227,7 @@ def of_fault(name: str, *, matched: str = "", parts: Mapping[str, str] | None = 
 @functools.cache
 def table() -> tuple[Entry, ...]:
     """All texts: whole sentences, then families of them, then mere kinds; the most special first. Read once."""
-    return tuple(_entry(row) for name in _TABLES for row in _rows(name))
+    return tuple(_entry(row) for name in _TABLES for row in tables.rows(name))
 
 
 def _entry(row: Row) -> Entry:
@@ -254,28 +248,18 @@ def _entry(row: Row) -> Entry:
 @functools.cache
 def _borders() -> tuple[int, int]:
     """The numbers of the first entry that tells a family of texts, and of the first that tells a mere kind."""
-    known = len(_rows(_TABLES[0]))
-    return known, known + len(_rows(_TABLES[1]))
+    known = len(tables.rows(_TABLES[0]))
+    return known, known + len(tables.rows(_TABLES[1]))
 
 
 @functools.cache
 def _system() -> SystemErrors:
-    return SystemErrors(_loaded("system_errors.yaml"))
+    return SystemErrors(tables.loaded("system_errors.yaml"))
 
 
 @functools.cache
-def clients() -> tuple[Client, ...]:
-    """All clients that are told apart from a scrape job; read once."""
-    return tuple(
-        Client(
-            id=row["id"],
-            patterns=tuple(re.compile(pattern) for pattern in row["match"]),
-            told=row["told"],
-            fixes=row["fixes"],
-            ours=row.get("ours", False),
-        )
-        for row in _rows("clients.yaml")
-    )
+def _program() -> ProgramErrors:
+    return ProgramErrors(tables.rows("program_messages.yaml"), tables.rows("error_sources.yaml"))
 
 
 @functools.cache
@@ -292,25 +276,14 @@ def faults() -> Mapping[str, Fault]:
             faults=tuple(row.get("faults", ())),
             ask=tuple(row.get("ask", ())),
         )
-        for row in _rows("faults.yaml")
+        for row in tables.rows("faults.yaml")
     }
 
 
 @functools.cache
 def questions() -> Mapping[str, Question]:
     """All questions by their ids; read once."""
-    return {row["id"]: Question(row["id"], row["told"]) for row in _rows("questions.yaml")}
-
-
-@functools.cache
-def _loaded(name: str) -> Any:
-    with assets.path(name).open("rb") as file:
-        return YAML(typ="safe").load(file)
-
-
-def _rows(name: str) -> list[Row]:
-    rows: list[Row] = _loaded(name)
-    return rows
+    return {row["id"]: Question(row["id"], row["told"]) for row in tables.rows("questions.yaml")}
 
 
 def _asked(found: Diagnosis, ask: Ask) -> Diagnosis:
@@ -342,15 +315,8 @@ def _told(entry: Entry, found: re.Match[str], record: Record) -> Diagnosis:
         menu_entry=_common(faults()[each].menu_entry for each in entry.faults),
         parts={name: _spaced(value) for name, value in found.groupdict().items() if value},
     )
-    client = _client(record) if entry.cure else None
+    client = client_of(record) if entry.cure else None
     return _of_client(told, client, fill(client.fixes.get(entry.cure, entry.fix))) if client else told
-
-
-def _client(record: Record) -> Client | None:
-    if _SCRAPE.search(record.text):
-        return None
-    text = f"{record.program}: {record.text}" if record.program else record.text
-    return next((each for each in clients() if any(pattern.search(text) for pattern in each.patterns)), None)
 
 
 def _of_client(told: Diagnosis, client: Client, fix: str) -> Diagnosis:

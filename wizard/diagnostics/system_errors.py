@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-Row: TypeAlias = Mapping[str, Any]
+from wizard.diagnostics.tables import Row
 
 # A marked answer: its class between record separators, its words, a group separator. All are white space to a regular
 # expression, and in no log.

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from wizard.diagnostics import catalogue
+from wizard.diagnostics import catalogue, clients
 
 HERE = Path(__file__).parents[1]
 LINES = [tuple(row) for row in YAML(typ="safe").load((HERE / "data/error_lines.yaml").read_text())]
@@ -282,15 +282,15 @@ def test_it_is_told_whose_connection_it_is(line: str, expected: str, client: str
     foreign = client in ("mail", "notification", "service-discovery", "caddy")
     assert not (foreign and (found.questions or found.menu_entry or found.fault != found.id))
     if client:
-        told = next(each.told for each in catalogue.clients() if each.id == client)
+        told = next(each.told for each in clients.clients() if each.id == client)
         assert found.cause.startswith(f"{told} ")
 
 
 def test_the_table_of_clients_is_written_as_it_says() -> None:
     cures = {entry.cure for entry in catalogue.table()}
-    ids = [client.id for client in catalogue.clients()]
+    ids = [client.id for client in clients.clients()]
     assert len(ids) == len(set(ids))
-    for client in catalogue.clients():
+    for client in clients.clients():
         assert set(client.fixes) <= cures, client.id
         assert client.told.endswith(".")
         for pattern in client.patterns:

@@ -5,6 +5,8 @@ The lists are those of the libraries themselves (`data/error_inventory`, each wi
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from wizard import assets
-from wizard.diagnostics import catalogue
+from wizard.diagnostics import catalogue, tables
 from wizard.diagnostics.system_errors import SystemErrors
 
 DATA = Path(__file__).parents[1] / "data/error_inventory"
@@ -167,3 +169,75 @@ def test_an_answer_of_the_system_names_what_it_is_about() -> None:
 @pytest.mark.parametrize("level", ["level=debug", "level=info", "[info] 7#7:"])
 def test_what_a_program_calls_information_is_no_error(level: str) -> None:
     assert catalogue.diagnose(f'{level} msg=x err="open /srv/a: structure needs cleaning"') is None
+
+
+MESSAGES = [tuple(line.split(" ", 1)) for line in _listed("program_messages")]
+MESSAGE_ROWS = tables.rows("program_messages.yaml")
+SOURCE_ROWS = tables.rows("error_sources.yaml")
+
+
+def _record(source: str, message: str, level: str = "ERROR", error: str = "something odd") -> str:
+    return f'time=2026-03-05T10:00:00.000Z level={level} source={source}:10 msg="{message}" err="{error}"'
+
+
+@functools.cache
+def _cause(source: str, message: str) -> str:
+    found = catalogue.diagnose(_record(source, message))
+    return found.id if found else ""
+
+
+def test_each_message_of_the_programs_says_whose_task_failed() -> None:
+    assert len(MESSAGES) >= 350
+    silent = [message for file, message in MESSAGES if not _cause(file, message)]
+    assert not silent
+
+
+def test_a_warning_is_not_taken_for_a_failure() -> None:
+    ours = {row["id"] for row in (*MESSAGE_ROWS, *SOURCE_ROWS)}
+    told = {
+        message: found.id
+        for file, message in MESSAGES
+        if (found := catalogue.diagnose(_record(file, message, "WARN"))) is not None and found.id in ours
+    }
+    assert not told
+
+
+def test_the_error_beside_a_message_goes_before_it() -> None:
+    refused = "dial tcp 10.0.0.1:9093: connect: connection refused"
+    found = catalogue.diagnose(_record("notifier.go", "Error sending alerts", error=refused))
+    assert found is not None and found.id not in {row["id"] for row in MESSAGE_ROWS}
+
+
+@pytest.mark.parametrize("row", MESSAGE_ROWS, ids=lambda row: str(row["id"]))
+def test_each_beginning_is_that_of_a_message(row: tables.Row) -> None:
+    """So that no beginning is a guess: each stands in the sources, and leads to its row."""
+    for beginning in row["say"]:
+        meant = [each for each in MESSAGES if re.match(beginning, each[1])]
+        assert meant, beginning
+        told = {_cause(*each) for each in meant}
+        assert row["id"] in told, (beginning, told)
+
+
+@pytest.mark.parametrize("row", SOURCE_ROWS, ids=lambda row: str(row["id"]))
+def test_a_message_that_nobody_knows_is_told_by_its_source(row: tables.Row) -> None:
+    file = row["files"][0].replace(r"\w{0,20}", "")
+    found = catalogue.diagnose(_record(f"{file}.go", "Xyzzy went plugh", error="plover"))
+    assert found is not None
+    assert (found.id, found.parts["what"]) == (row["id"], "plover")
+    assert "plover" in found.cause
+    for component in row["components"]:
+        name = component.split("|")[0].replace(r"\w{1,20}", "scrape")
+        line = f'level=error component="{name}" msg="Xyzzy went plugh"'
+        found = catalogue.diagnose(line)
+        assert found is not None
+        assert (found.id, found.parts["what"]) == (row["id"], "Xyzzy went plugh")
+    assert catalogue.diagnose(_record(f"{file}.go", "Xyzzy went plugh", "INFO", "plover")) is None
+
+
+def test_klog_says_by_a_letter_what_is_information() -> None:
+    line = (
+        '{level}1121 09:47:58.995123       1 main.go:1] "Failed" err="open /srv/a: structure needs cleaning"'
+    )
+    assert catalogue.diagnose(line.format(level="I")) is None
+    found = catalogue.diagnose(line.format(level="E"))
+    assert found is not None and found.id == "system-file-damaged"
