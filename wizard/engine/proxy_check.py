@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import fnmatch
 import posixpath
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
+from wizard.config_files.proxies import own_site
 from wizard.connections.base import Connection
 from wizard.errors import ValidationError
 from wizard.front_doors import Proxy, all_proxies
 from wizard.model import Facts, FileState, Service, WriteFile
 from wizard.redact import plain, redact
+from wizard.service_managers import reverse_proxies
 
 _TAG = "check"
 
@@ -28,19 +32,17 @@ def check(connection: Connection, change: WriteFile, staged: str, facts: Facts) 
         service = next(
             (each for each in facts.hosts[change.host].proxies if each.component == known.name), None
         )
-        if service is None:
+        main = connection.read(service.config_file) if service is not None else None
+        if service is None or main is None:
             continue
-        is_main = change.path == service.config_file
-        if not is_main and posixpath.dirname(known.site) != posixpath.dirname(change.path):
-            continue
-        main = connection.read(service.config_file)
-        if main is None:
-            continue
-        with _whole(connection, known, service, main, "" if is_main else staged) as whole:
-            path = whole or staged
-            words = [word.format(program=service.program, main=path) for word in known.check]
+        with _whole(connection, known, service, main, _Staged(change, staged, facts)) as whole:
+            if whole is None:
+                continue
+            if not whole:
+                return
+            words = [word.format(program=service.program, main=whole) for word in known.check]
             ended = connection.run(words, timeout=60)
-        said = (ended.stdout + ended.stderr).replace(staged, change.path).replace(path, service.config_file)
+        said = (ended.stdout + ended.stderr).replace(staged, change.path).replace(whole, service.config_file)
         if ended.code:
             raise ValidationError(
                 f"{known.title} rejects it: {redact(plain(said.strip(), 500))}",
@@ -51,18 +53,90 @@ def check(connection: Connection, change: WriteFile, staged: str, facts: Facts) 
     raise ValidationError("there is no reverse proxy that could check it", where=where, todo="Plan again")
 
 
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    """A file that is about to be put in place."""
+
+    change: WriteFile
+    path: str
+    facts: Facts
+
+
 @contextmanager
 def _whole(
-    connection: Connection, known: Proxy, service: Service, main: FileState, site: str
-) -> Iterator[str]:
-    """The path of a copy of the main configuration with a site taken in, while that is looked at; '' for no site."""
-    if not site:
-        yield ""
+    connection: Connection, known: Proxy, service: Service, main: FileState, new: _Staged
+) -> Iterator[str | None]:
+    """The path of a main configuration that reads the new file, while that is looked at.
+
+    None where the file is none of this proxy's, '' where nothing reads it yet.
+    """
+    path = new.change.path
+    if path == service.config_file:
+        yield new.path
+    elif fnmatch.fnmatchcase(path, known.site.format(name="*")):
+        with _copied(
+            connection, service.config_file, main, known.shadow(_text(main), new.path), _TAG
+        ) as copy:
+            yield copy
+    elif posixpath.dirname(path) == known.home:
+        holder = _including(connection, new)
+        if holder is None:
+            yield ""
+            return
+        site, state = holder
+        with _copied(connection, site, state, _text(state).replace(path, new.path), "check-site") as changed:
+            if site == service.config_file:
+                yield changed
+                return
+            with _substituted(connection, known, service, main, (site, changed)) as copy:
+                yield copy
+    else:
+        with _substituted(connection, known, service, main, (path, new.path)) as copy:
+            yield copy
+
+
+def _including(connection: Connection, new: _Staged) -> tuple[str, FileState] | None:
+    """The site that includes a file, with its path; None for none."""
+    found = new.facts.proxies.get(new.change.host)
+    for path in dict.fromkeys(each.file for each in (found.sites if found is not None else ())):
+        state = connection.read(path)
+        if state is not None and new.change.path in _text(state):
+            return path, state
+    return None
+
+
+@contextmanager
+def _substituted(
+    connection: Connection, known: Proxy, service: Service, main: FileState, files: tuple[str, str]
+) -> Iterator[str | None]:
+    """A copy of the main configuration that includes the second of two files for the first; None if it has no such."""
+    text = own_site.substituted(
+        known.name,
+        service.config_file,
+        main.content,
+        old=files[0],
+        new=files[1],
+        listed=lambda pattern: reverse_proxies.matching(connection, pattern),
+    )
+    if text is None:
+        yield None
         return
-    text = known.shadow(main.content.decode("utf-8", "surrogateescape"), site)
-    state = FileState(text.encode("utf-8", "surrogateescape"), main.mode, main.owner, main.group)
-    path = connection.stage(service.config_file, state, tag=_TAG)
+    with _copied(
+        connection, service.config_file, main, text.decode("utf-8", "surrogateescape"), _TAG
+    ) as copy:
+        yield copy
+
+
+@contextmanager
+def _copied(connection: Connection, path: str, state: FileState, text: str, tag: str) -> Iterator[str]:
+    """The path of a changed copy beside a file."""
+    content = text.encode("utf-8", "surrogateescape")
+    copy = connection.stage(path, FileState(content, state.mode, state.owner, state.group), tag=tag)
     try:
-        yield path
+        yield copy
     finally:
-        connection.remove(path)
+        connection.remove(copy)
+
+
+def _text(state: FileState) -> str:
+    return state.content.decode("utf-8", "surrogateescape")

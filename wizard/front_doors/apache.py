@@ -86,6 +86,35 @@ def _location(opening: Opening) -> Iterator[str]:
     yield f'    ProxyPass "{opening.prefix}/" "http://{opening.backend}{opening.prefix}/" nocanon'
 
 
+def render_inside(door: Door) -> str:
+    """The sections for a virtual host that is there. A ProxyPass in a section comes before those outside of any."""
+    return "\n".join(_inside(door)) + "\n"
+
+
+def _inside(door: Door) -> Iterator[str]:
+    yield "# Written by Firescreen, which undoes it too. It is included by a site that is there."
+    yield "AllowEncodedSlashes NoDecode"
+    for opening in door.openings:
+        yield f'RedirectMatch 301 "^{re.escape(opening.prefix)}$" "{opening.prefix}/"'
+        yield f'<Location "{opening.prefix}/">'
+        yield "    AuthMerging Off"
+        yield "    AuthType Basic"
+        yield f'    AuthName "{door.name}"'
+        yield "    AuthBasicProvider file"
+        yield f"    AuthUserFile {door.passwords}"
+        yield "    Require valid-user"
+        yield f"    LimitRequestBody {door.max_body_size * _MB}"
+        yield "    ProxyPreserveHost On"
+        yield "    RequestHeader set X-Forwarded-Proto https"
+        yield "    RequestHeader unset Authorization"
+        yield f'    ProxyPass "http://{opening.backend}{opening.prefix}/" nocanon timeout={door.timeout}'
+        yield "</Location>"
+        for path in opening.blocked:
+            yield f'<Location "{path}">'
+            yield "    Require all denied"
+            yield "</Location>"
+
+
 def shadow(main: str, path: str) -> str:
     """The main configuration with another file at its end."""
     return f"{main}\nInclude {path}\n"
@@ -105,6 +134,7 @@ PROXY = Proxy(
     site="/etc/apache2/sites-enabled/firescreen-{name}.conf",
     included="/etc/apache2/sites-enabled/*.conf",
     render=render,
+    render_inside=render_inside,
     shadow=shadow,
     check=("{program}", "-t", "-f", "{main}"),
     # As a2enmod would link them; ports.conf listens on 443 where there is an ssl_module.

@@ -90,6 +90,8 @@ class Proxy:
     """The main configuration (text) with another file (path) taken in, for checking that before it is in place."""
     check: tuple[str, ...]
     """The command that checks a configuration; `{program}` and `{main}` stand for the paths of both."""
+    render_inside: Callable[[Door], str] | None = None
+    """The locations of a front door in a site that a person wrote: what that site includes. None where it cannot."""
     import_line: str = ""
     """What is added to the main configuration so that it includes `site`; '' where packagings do it."""
     shared: SharedFile | None = None

@@ -77,13 +77,42 @@ def _who(door: Door) -> Iterator[str]:
 def _location(opening: Opening, timeout: int) -> Iterator[str]:
     if opening.prefix:
         yield f"\t\tredir {opening.prefix} {opening.prefix}/ 301"
-    yield f"\t\treverse_proxy {opening.prefix}/* {opening.backend} {{"
+    yield from _proxied(f"{opening.prefix}/*", opening, timeout)
+
+
+def _proxied(matcher: str, opening: Opening, timeout: int) -> Iterator[str]:
+    yield f"\t\treverse_proxy {matcher} {opening.backend} {{"
     yield "\t\t\t# The password is for this server and not for what is behind it."
     yield "\t\t\theader_up -Authorization"
     yield "\t\t\ttransport http {"
     yield f"\t\t\t\tresponse_header_timeout {timeout}s"
     yield "\t\t\t}"
     yield "\t\t}"
+
+
+def render_inside(door: Door) -> str:
+    """The directives for a site that is there: a handle for each path comes before its reverse_proxy and file_server."""
+    return "\n".join(_inside(door)) + "\n"
+
+
+def _inside(door: Door) -> Iterator[str]:
+    yield "# Written by Firescreen, which undoes it too. It is imported by a site that is there."
+    for opening in door.openings:
+        yield f"handle {opening.prefix} {{"
+        yield f"\tredir * {opening.prefix}/ 301"
+        yield "}"
+        yield f"handle {opening.prefix}/* {{"
+        yield "\troute {"
+        for path in opening.blocked:
+            yield f"\t\trespond {path} 403"
+            yield f"\t\trespond {path}/* 403"
+        yield from _who(door)
+        yield "\t\trequest_body {"
+        yield f"\t\t\tmax_size {door.max_body_size}MiB"
+        yield "\t\t}"
+        yield from _proxied(f"{opening.prefix}/*", opening, door.timeout)
+        yield "\t}"
+        yield "}"
 
 
 def _is_new(door: Door) -> bool:
@@ -111,6 +140,7 @@ PROXY = Proxy(
     import_line=_IMPORT,
     hashes_in_site=True,
     render=render,
+    render_inside=render_inside,
     shadow=shadow,
     # As its own user: it makes the files of its logs as it reads where they are.
     check=(

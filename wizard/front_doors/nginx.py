@@ -83,6 +83,40 @@ def _location(opening: Opening) -> Iterator[str]:
     yield "    }"
 
 
+def render_inside(door: Door) -> str:
+    """The locations for a server block that is there.
+
+    They are regular expressions, and included first: so they come before locations of the site for the same path.
+    """
+    return "\n".join(_inside(door)) + "\n"
+
+
+def _inside(door: Door) -> Iterator[str]:
+    yield "# Written by Firescreen, which undoes it too. It is included by a site that is there."
+    for opening in door.openings:
+        for path in opening.blocked:
+            yield f"location ~ ^{re.escape(path)}(/|$) {{"
+            yield "    return 403;"
+            yield "}"
+        yield f"location ~ ^{re.escape(opening.prefix)}$ {{"
+        yield f"    return 301 {opening.prefix}/;"
+        yield "}"
+        yield f"location ~ ^{re.escape(opening.prefix)}/ {{"
+        yield "    # Whoever the site lets in without a password gets in here with one."
+        yield "    satisfy all;"
+        yield f'    auth_basic "{door.name}";'
+        yield f"    auth_basic_user_file {door.passwords};"
+        yield f"    client_max_body_size {door.max_body_size}m;"
+        yield f"    proxy_read_timeout {door.timeout}s;"
+        yield "    proxy_http_version 1.1;"
+        yield "    proxy_set_header Host $http_host;"
+        yield "    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
+        yield "    proxy_set_header X-Forwarded-Proto https;"
+        yield '    proxy_set_header Authorization "";'
+        yield f"    proxy_pass http://{opening.backend};"
+        yield "}"
+
+
 def shadow(main: str, path: str) -> str:
     """The main configuration with another file at the beginning of its http block."""
     return re.sub(
@@ -114,6 +148,7 @@ PROXY = Proxy(
     site="/etc/nginx/conf.d/firescreen-{name}.conf",
     included="/etc/nginx/conf.d/*.conf",
     render=render,
+    render_inside=render_inside,
     shadow=shadow,
     check=("{program}", "-t", "-q", "-c", "{main}"),
 )

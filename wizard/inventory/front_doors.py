@@ -9,7 +9,7 @@ from wizard import yamlfile
 from wizard.errors import StackError
 from wizard.model import DoorRoute, FrontDoor, Stack
 
-_PLAIN = ("port", "max_body_size", "hsts_days", "headers", "timeout")
+_PLAIN = ("port", "site", "max_body_size", "hsts_days", "headers", "timeout")
 _FILES = ("cert_file", "key_file", "ca_file")
 
 
@@ -54,7 +54,7 @@ def dumped(doors: Iterable[FrontDoor]) -> list[dict[str, Any]]:
         entry |= {key: value for key in _PLAIN if (value := getattr(door, key)) != getattr(usual, key)}
         if door.block != usual.block:
             entry["block"] = list(door.block)
-        if door.cert_file:
+        if door.cert_file or door.ca_file:
             entry["files"] = {key: path for key in _FILES if (path := getattr(door, key))}
         entry["routes"] = [{"to": route.to, "path": route.path} for route in door.routes]
         found.append(entry)
@@ -91,8 +91,50 @@ def check(stack: Stack, read: yamlfile.Read) -> None:
             )
         seen.add(place)
         _check_users(stack, door, where)
+        _check_certificate(door, where)
         for number in range(len(door.routes)):
             _check_route(stack, door, number, read.where(("front_doors", index, "routes", number)))
+
+
+def _check_certificate(door: FrontDoor, where: str) -> None:
+    if not door.site:
+        if door.ca_file and not door.cert_file:
+            raise StackError(
+                f"files of the front door {door.name} names a CA and no certificate",
+                where=where,
+                todo="Add cert_file and key_file, or leave files out",
+            )
+        return
+    if door.proxy == "haproxy":
+        raise StackError(
+            "HAProxy has one configuration, and the front door is a section of its own in it",
+            where=where,
+            todo="Leave site out, and use a name and a port of its own",
+        )
+    if door.cert_file:
+        raise StackError(
+            f"{door.site} has a certificate of its own",
+            where=where,
+            todo="Leave cert_file and key_file out; ca_file says what the certificate is verified against",
+        )
+    if door.client_cert:
+        raise StackError(
+            f"a client certificate is asked for by a whole site, and {door.site} is not Firescreen's",
+            where=where,
+            todo="Use machines: {basic_auth: [USER]}, or leave site out and use a name of its own",
+        )
+    if door.hsts_days:
+        raise StackError(
+            f"hsts_days holds for a whole site, and {door.site} is not Firescreen's",
+            where=where,
+            todo="Leave hsts_days out",
+        )
+    if not all(route.prefix for route in door.routes):
+        raise StackError(
+            f"a route without a path would take the whole site {door.name}",
+            where=where,
+            todo="Add a path, such as /prometheus",
+        )
 
 
 def _check_users(stack: Stack, door: FrontDoor, where: str) -> None:

@@ -49,6 +49,8 @@ class FrontDoor:
     key_file: str = ""
     ca_file: str = ""
     """What clients check `cert_file` against."""
+    site: str = ""
+    """The file of a site that is there and has this name and TLS: the routes are put into it. '' for a site of our own."""
     block: tuple[Blocked, ...] = ("lifecycle", "admin_api")
     max_body_size: int = 16
     """MB that a request may have: remote_write and pushes are larger than a proxy's usual 1 MB."""

@@ -32,6 +32,8 @@ from wizard.planner import paths
 from wizard.planner.participant import Participant
 from wizard.planner.server_facts import Server
 
+PUBLIC_CAS = "/etc/ssl/certs/ca-certificates.crt"
+"""What the certificate of a person's own site is verified against, where no `ca_file` is named."""
 HEAD = b"# Written by Firescreen"
 """How every file of a front door begins that a person might take for one of their own."""
 
@@ -120,8 +122,18 @@ class KnownDoor(Participant):
 
     @property
     def site(self) -> str:
-        """Its configuration."""
-        return self.proxy.site.format(name=self.instance)
+        """Its configuration, which may be a person's own."""
+        return self.door.site or self.proxy.site.format(name=self.instance)
+
+    @property
+    def include(self) -> str:
+        """What a person's own site includes."""
+        return posixpath.join(self.proxy.home, f"{self.instance}.conf")
+
+    @property
+    def written(self) -> str:
+        """The file that has its locations, and the hashes of its users where the proxy reads them in there."""
+        return self.include if self.door.site else self.site
 
     @property
     def passwords(self) -> str:
@@ -171,7 +183,8 @@ class KnownDoor(Participant):
         state = self.host.files.get(self.site)
         text = state.content.decode("utf-8", "replace") if state is not None else ""
         server = self.server
-        return next((pair for pair in (server.pair, server.spare_pair) if pair[0] in text), ("", ""))
+        pairs = () if self.door.site else (server.pair, server.spare_pair)
+        return next((pair for pair in pairs if pair[0] in text), ("", ""))
 
     @property
     def ipv6(self) -> bool:
@@ -287,7 +300,7 @@ def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
             raise InputError(
                 f"another site of {known.proxy.title} has the name {door.name} on port {door.port} already",
                 where=f"{door.host}:{site.file}:{site.line}",
-                todo="Choose another name for the front door, or take that site away",
+                todo=f"Choose another name for the front door, take that site away, or put the routes into it: site: {site.file}",
             )
 
 
@@ -307,6 +320,8 @@ def _refuse_unfit_main(known: KnownDoor, place: str) -> None:
                 where=f"{place}:{line}",
                 todo="Give the front door another port, e.g. port: 8443, or take that bind line out",
             )
+        return
+    if door.site:
         return
     included = proxies.includes(
         known.proxy.name, known.service.config_file, known.main.encode("utf-8", "surrogateescape")
@@ -330,8 +345,12 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     """Paths to read for the front doors, by host."""
     wanted: dict[str, tuple[str, ...]] = {}
     for known in doors(stack, facts):
-        own = (known.door.cert_file, known.door.key_file, known.door.ca_file)
-        found = [known.service.config_file, known.site, known.passwords, known.client_ca]
+        own = (
+            known.door.cert_file,
+            known.door.key_file,
+            known.door.ca_file or (known.door.site and PUBLIC_CAS),
+        )
+        found = [known.service.config_file, known.site, known.include, known.passwords, known.client_ca]
         found += [known.bundle] if known.bundle else []
         found += [*known.server.pair, *known.server.spare_pair, *(path for path in own if path)]
         found += [path for pair in known.proxy.needed for path in pair]

@@ -61,6 +61,7 @@ def questions(stack: Stack, facts: Facts) -> Iterator[Question]:
             default=mine[0].name if mine else "",
         )
         if mine:
+            yield from _site(facts, mine[0])
             yield _access(mine[0])
 
 
@@ -85,6 +86,8 @@ def answer(stack: Stack, of: str, name: str, value: str) -> Stack:
     host, _, program = of.partition("/")
     if name == "access":
         return _with_access(stack, host, value)
+    if name == "site":
+        return _with_site(stack, host, value)
     wanted = value.strip().lower().rstrip(".")
     others = tuple(each for each in stack.front_doors if each.host != host)
     there = next((each for each in stack.front_doors if each.host == host), None)
@@ -98,7 +101,13 @@ def answer(stack: Stack, of: str, name: str, value: str) -> Stack:
     if not _NAME.fullmatch(wanted) or len(wanted) > 200:
         raise InputError("this is not a DNS name", todo="Type a name such as noc.example.net")
     if there is not None:
-        return replace(stack, front_doors=(*others, replace(there, name=wanted)))
+        return replace(
+            stack,
+            front_doors=(
+                *others,
+                replace(there, name=wanted, site="" if wanted != there.name else there.site),
+            ),
+        )
     behind = {each.name for each in candidates(stack, host)}
     door = FrontDoor(
         host=host,
@@ -133,6 +142,56 @@ def _order(name: str) -> tuple[bool, str]:
     return name != "prometheus", name
 
 
+def _site(facts: Facts, door: FrontDoor) -> Iterator[Question]:
+    """Whether a site that has the name already takes the routes in; nothing where there is none."""
+    found, known = facts.proxies.get(door.host), proxy(door.proxy)
+    if found is None or known is None:
+        return
+    ours = known.site.format(name=door.instance)
+    place = next(
+        (
+            each
+            for each in found.sites
+            if (each.program, each.name.lower(), each.port) == (door.proxy, door.name, door.port)
+            and each.file != ours
+        ),
+        None,
+    )
+    if place is None:
+        return
+    yield Question(
+        setting=Setting("front_doors", "site", f"{door.host}/{door.proxy}"),
+        title=f"Put the paths into the site {door.name} that is there",
+        why=f"{place.file}, line {place.line}, answers to this name already.",
+        more=(
+            f"The site gets one more line, which includes a file of Firescreen's with the paths and the login; every other "
+            f"byte stays as it is, and its other pages are served as before. {known.title} checks both before the line is put "
+            "in place. The site keeps its certificate: it must have TLS. With no, choose another name."
+        ),
+        kind="choice",
+        default=door.site,
+        choices=(("", "no: I choose another name"), (place.file, f"yes: one more line in {place.file}")),
+    )
+
+
+def _with_site(stack: Stack, host: str, value: str) -> Stack:
+    if value and not value.startswith("/"):
+        raise InputError(f"'{value}' cannot be chosen here", todo="Choose one from the list")
+    user = stack.users[0].name
+
+    def changed(door: FrontDoor) -> FrontDoor:
+        if not value:
+            return replace(door, site="")
+        # A whole site asks for a client certificate, and it is not ours.
+        people = door.people or (user,)
+        return replace(door, site=value, people=people, client_cert=False, hsts_days=0)
+
+    return replace(
+        stack,
+        front_doors=tuple(changed(each) if each.host == host else each for each in stack.front_doors),
+    )
+
+
 def _access(door: FrontDoor) -> Question:
     now = "either" if door.users and door.client_cert else "client_cert" if door.client_cert else "password"
     return Question(
@@ -145,7 +204,7 @@ def _access(door: FrontDoor) -> Question:
         ),
         kind="choice",
         default=now,
-        choices=_ACCESS,
+        choices=_ACCESS[:1] if door.site else _ACCESS,
     )
 
 

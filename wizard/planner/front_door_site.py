@@ -23,7 +23,7 @@ from wizard.model import (
     UserSpec,
     WriteFile,
 )
-from wizard.planner import credentials, manual_commands, paths, server_certificates
+from wizard.planner import credentials, front_door_own_site, manual_commands, paths, server_certificates
 from wizard.planner.certificates import Pair
 from wizard.planner.front_door_facts import HEAD, KnownDoor
 from wizard.redact import Secret
@@ -59,7 +59,10 @@ def plan_site(
     """
     server = known.server
     used = web_config.WebConfig(cert_file=known.shown[0], key_file=known.shown[1])
-    pair = server_certificates.server_pair(stack, facts, factory, server, used)
+    if known.door.site:
+        pair = front_door_own_site.pair(known)
+    else:
+        pair = server_certificates.server_pair(stack, facts, factory, server, used)
     hashes = _hashes(factory, known)
     changes = [
         *(_needed(known) if first else ()),
@@ -72,8 +75,12 @@ def plan_site(
     if changes:
         material = known.step(
             StepKind.SERVER_CERTIFICATE,
-            title=f"Create certificate and users for {known.title}",
-            why=(
+            title=f"Create users for {known.title}"
+            if known.door.site
+            else f"Create certificate and users for {known.title}",
+            why="The front door has its own users; the passwords are bcrypt hashes."
+            if known.door.site
+            else (
                 "The front door has a certificate for its name, and its own users: what is behind it has neither. Only "
                 "root can read the key; the passwords are bcrypt hashes."
             ),
@@ -195,7 +202,7 @@ def _hashes(factory: credentials.CredentialFactory, known: KnownDoor) -> tuple[t
     """The users with their hashes; a hash that fits its password stays."""
     if not known.door.users:
         return ()
-    state = known.host.files.get(known.site if known.proxy.hashes_in_site else known.passwords)
+    state = known.host.files.get(known.written if known.proxy.hashes_in_site else known.passwords)
     there = _read(state.content) if state is not None else {}
     given = {each.user.name: each for each in factory.credentials()}
     found = []
@@ -266,6 +273,8 @@ def _client_ca(facts: Facts, factory: credentials.CredentialFactory, known: Know
 
 
 def _config(known: KnownDoor, door: Door, *, first: bool) -> PlannedStep | None:
+    if known.door.site:
+        return _in_own_site(known, door)
     text = known.proxy.render(door).encode()
     assert text.startswith(HEAD)
     before, changes = known.host.files.get(known.site), []
@@ -291,6 +300,29 @@ def _config(known: KnownDoor, door: Door, *, first: bool) -> PlannedStep | None:
         why=(
             f"A file of its own beside the other sites of {known.proxy.title}, which stay as they are. "
             f"{known.proxy.title} itself checks it before it is put in place, and reads it when it is reloaded."
+        ),
+        changes=changes,
+    )
+
+
+def _in_own_site(known: KnownDoor, door: Door) -> PlannedStep | None:
+    assert known.proxy.render_inside is not None  # the stack file's reader has refused it
+    text = known.proxy.render_inside(door).encode()
+    assert text.startswith(HEAD)
+    changes: tuple[Change, ...] = tuple(front_door_own_site.changes(known, text))
+    if not changes:
+        return None
+    if known.proxy.hashes_in_site:  # no file of users, with which the folder would have been made
+        folder = known.server.system_folder(
+            known.proxy.home, why="All files of front doors are in one folder."
+        )
+        changes = (*folder, *changes)
+    return known.step(
+        StepKind.FRONT_DOOR,
+        title=f"Put the routes into the site {known.title}",
+        why=(
+            f"Its configuration {known.site} includes a file of Firescreen's with one more line. {known.proxy.title} itself "
+            "checks both before the line is put in place, and reads them when it is reloaded."
         ),
         changes=changes,
     )

@@ -30,6 +30,7 @@ from wizard.planner import (
     credentials,
     front_door_backends,
     front_door_facts,
+    front_door_own_site,
     front_door_site,
     grafana,
     manual_commands,
@@ -104,6 +105,8 @@ def plan_doors(stack: Stack, facts: Facts, factory: credentials.CredentialFactor
         return DoorPlan()
     for each in known:
         front_door_facts.refuse_unfit(facts, each)
+        if each.door.site:
+            front_door_own_site.refuse_unfit(facts, each)
     firsts = {(each.door.host, each.proxy.name): each for each in reversed(known)}
     sites = front_door_site.with_shared_files(
         [
@@ -292,7 +295,7 @@ def _routes(facts: Facts, doors: Sequence[KnownDoor]) -> list[BrokenClient]:
             mine: list[ProxyRoute] = [
                 route
                 for route in (there.routes if there is not None else ())
-                if not known.owns(route.file, route.line) and asking.means(route.upstream, backend.server)
+                if not _is_ours(known, route, backend) and asking.means(route.upstream, backend.server)
             ]
             for program in dict.fromkeys(route.program for route in mine) if _moves(backend) else ():
                 own = tuple(route for route in mine if route.program == program)
@@ -309,6 +312,14 @@ def _routes(facts: Facts, doors: Sequence[KnownDoor]) -> list[BrokenClient]:
                     )
                 )
     return found
+
+
+def _is_ours(known: KnownDoor, route: ProxyRoute, backend: Backend) -> bool:
+    """Whether a route of the proxy is the front door's own, or stands in its site below the same path."""
+    if not known.door.site:
+        return known.owns(route.file, route.line)
+    below = f"{route.path.rstrip('/')}/".startswith(f"{backend.route.prefix}/")
+    return route.file == known.include or (route.file == known.site and below)
 
 
 def _broken(

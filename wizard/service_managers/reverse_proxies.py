@@ -127,7 +127,7 @@ def _read(connection: Connection, running: _Running) -> Proxies:
     for _ in range(_ROUNDS):
         wanted = [each for path in new for each in proxies.includes(program, main, files[path])]
         new = []
-        for path in dict.fromkeys(each for pattern in wanted for each in _matching(connection, pattern)):
+        for path in dict.fromkeys(each for pattern in wanted for each in matching(connection, pattern)):
             if path in files or len(files) >= _MOST:
                 continue
             state = connection.read(path)
@@ -150,7 +150,7 @@ def _folder(connection: Connection, program: ProxyProgram, folder: str) -> Proxi
     return Proxies(routes=proxies.routes(program, folder, files), sites=proxies.sites(program, folder, files))
 
 
-def _matching(connection: Connection, pattern: str) -> list[str]:
+def matching(connection: Connection, pattern: str) -> list[str]:
     """The files that a path, a pattern or a folder stands for; wildcards in any part."""
     if not re.search(r"[*?\[]", pattern):
         info = connection.stat(pattern)
@@ -165,14 +165,16 @@ def _matching(connection: Connection, pattern: str) -> list[str]:
         if not re.search(r"[*?\[]", part):
             paths = [posixpath.join(path, part) for path in paths]
             continue
-        paths = [
-            posixpath.join(path, name)
-            for path in paths
-            for name in fnmatch.filter(connection.names(path), part)
-        ][:_MOST]
-    found = [
-        posixpath.join(path, name) for path in paths for name in fnmatch.filter(connection.names(path), last)
-    ]
+        paths = [posixpath.join(path, name) for path in paths for name in _named_so(connection, path, part)][
+            :_MOST
+        ]
+    found = [posixpath.join(path, name) for path in paths for name in _named_so(connection, path, last)]
     return [
         each for each in found[:_MOST] if (info := connection.stat(each)) is not None and info.kind == "file"
     ]
+
+
+def _named_so(connection: Connection, folder: str, pattern: str) -> list[str]:
+    """The names in a folder that a pattern stands for: as for the proxies, a wildcard stands for no leading dot."""
+    names = fnmatch.filter(connection.names(folder), pattern)
+    return [name for name in names if not name.startswith(".") or pattern.startswith(".")]

@@ -145,6 +145,66 @@ def test_what_cannot_be_set_up_is_refused(name: str) -> None:
     assert refused.value.todo
 
 
+OWN = "/etc/nginx/conf.d/noc.conf"
+UNFIT_SITES: dict[str, tuple[Callable[[Facts], Facts], str]] = {
+    "no such file": (
+        lambda facts: web1(facts, files={**facts.hosts["web1"].files, OWN: None}),
+        "is not there",
+    ),
+    "included by no main configuration": (
+        lambda facts: edited(facts, "/etc/nginx/nginx.conf", "include /etc/nginx/conf.d/*.conf;", ""),
+        "does not include this file itself",
+    ),
+    "another name": (
+        lambda facts: edited(facts, OWN, "noc.example", "other.example"),
+        "no site with the name",
+    ),
+    "a location before ours": (
+        lambda facts: edited(facts, OWN, "include", "location ^~ /push/x { return 204; } include"),
+        "comes before",
+    ),
+    "a foreign file in the place": (
+        lambda facts: text(facts, "/etc/nginx/firescreen/noc.example.net.conf", "# mine\n"),
+        "did not write",
+    ),
+    "no CA": (
+        lambda facts: web1(facts, files={**facts.hosts["web1"].files, "/etc/ssl/noc-ca.crt": None}),
+        "no CA certificate",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT_SITES)
+def test_a_site_that_cannot_take_the_routes_in_is_refused(name: str) -> None:
+    case = planned.case("front-door-own-site")
+    change, words = UNFIT_SITES[name]
+    with pytest.raises(FirescreenError) as refused:
+        plan_for(case.stack, change(case.facts))
+    assert words in refused.value.what
+    assert refused.value.where
+    assert refused.value.todo
+
+
+def test_a_site_that_has_the_name_is_offered_by_a_question() -> None:
+    case = planned.case("front-door")
+    there = ProxySite(program="nginx", name="noc.example.net", port=443, file=OWN, line=1)
+    facts = replace(case.facts, proxies={"web1": Proxies(sites=(there,))})
+    (asked,) = [each for each in planner.questions(case.stack, facts) if each.setting.name == "site"]
+    assert [value for value, _ in asked.choices] == ["", OWN]
+    stack = planner.answer(case.stack, asked.setting, OWN)
+    assert stack.front_doors[0].site == OWN
+    again = {each.setting.name: each for each in planner.questions(stack, facts)}
+    assert again["access"].choices == (("password", "user and password"),)
+    assert planner.answer(stack, again["site"].setting, "").front_doors[0].site == ""
+    renamed = planner.answer(stack, again["name"].setting, "other.example.net")
+    assert renamed.front_doors[0].site == ""
+    assert "site" not in {
+        each.setting.name
+        for each in planner.questions(renamed, facts)
+        if each.setting.section == "front_doors"
+    }
+
+
 def test_a_prometheus_of_another_host_keeps_its_target() -> None:
     case = planned.case("front-door")
     spec = HostSpec(name="monitor", connect="ssh", address="192.0.2.12")

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from wizard.config_files.proxies.included_files import DEEPEST, Files, named, text, upstream
 from wizard.model import ProxyRoute, ProxySite
 
-_TOKEN: Final = re.compile(
+TOKEN: Final = re.compile(
     r"""#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[{};]|(?:\\.|\$\{[^}]*\}|[^\s{};"'#\\])+"""
 )
 _VARIABLE: Final = re.compile(r"\$\{?(\w+)\}?")
@@ -169,7 +169,7 @@ def _read(path: str, folder: str, files: Files, depth: int) -> tuple[_Directive,
 
 def _tokens(said: str) -> Iterator[tuple[str, int]]:
     line, last = 1, 0
-    for found in _TOKEN.finditer(said):
+    for found in TOKEN.finditer(said):
         line += said.count("\n", last, found.start())
         last = found.start()
         if not found[0].startswith("#"):

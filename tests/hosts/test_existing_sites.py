@@ -1,0 +1,261 @@
+"""Sites that people wrote: real checkers accept each before and after a line of ours, and an undo leaves no byte.
+
+The sites are data (`tests/unit/data/sites`); a unit test says which of them are refused, and in which words.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from machines import Machine, Network
+from ruamel.yaml import YAML
+from test_front_door import NAME, ONE_NAME, PROGRAMS, _booted, apply, etc, stack_of
+
+from wizard.config_files.proxies import own_site
+from wizard.engine import Engine
+from wizard.engine import proxy_check as checks
+from wizard.engine.hosts import Hosts
+from wizard.errors import InputError, ValidationError
+from wizard.front_doors import Door, Opening, proxy
+from wizard.model import (
+    ContentKind,
+    Facts,
+    FileState,
+    HostFacts,
+    Proxies,
+    ProxyProgram,
+    ProxySite,
+    WriteFile,
+)
+from wizard.service_managers import proxy_services
+from wizard.workspace import Workspace
+
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
+
+SUITES = ("bookworm", "sid")
+DATA = Path(__file__).parents[1] / "unit/data/sites"
+FOLDERS: dict[ProxyProgram, str] = {"nginx": "/etc/nginx", "apache": "/etc/apache2", "caddy": "/etc/caddy"}
+CHECKERS: dict[str, str] = {
+    "nginx": "nginx -t -q",
+    "apache": "apache2ctl -t",
+    "caddy": "runuser -u caddy -- env HOME=/var/lib/caddy caddy validate --adapter caddyfile --config /etc/caddy/Caddyfile",
+}
+PAIR = (
+    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=noc.example.net "
+    "-addext subjectAltName=DNS:noc.example.net -addext basicConstraints=critical,CA:TRUE "
+    "-addext extendedKeyUsage=serverAuth "
+    "-keyout /etc/ssl/noc.key -out /etc/ssl/noc.crt 2>/dev/null && chmod 644 /etc/ssl/noc.key "
+    "&& a2enmod -q ssl proxy proxy_http headers rewrite >/dev/null"
+)
+
+
+@pytest.fixture(params=SUITES, scope="module")
+def web1(request: pytest.FixtureRequest, network: Network) -> Iterator[Machine]:
+    """A host with three proxies, of which none runs, and four components."""
+    with _booted(str(request.param), "prometheus", network) as machine:
+        machine.check(PAIR)
+        yield machine
+
+
+def cases(program: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = YAML(typ="safe").load((DATA / f"{program}.yaml").read_text())
+    return found
+
+
+def door(program: ProxyProgram, version: str, port: int) -> Door:
+    return Door(
+        name=NAME,
+        port=port,
+        ipv6=False,
+        version=version,
+        certificate="",
+        key="",
+        openings=(Opening(prefix="/prometheus", backend="127.0.0.1:9090", blocked=("/prometheus/-/quit",)),),
+        passwords="/etc/ssl/noc.users",
+        hashes=(("admin", "$2b$08$" + "a" * 53),),
+    )
+
+
+@pytest.mark.parametrize("program", FOLDERS)
+def test_each_site_is_accepted_before_and_after(
+    web1: Machine, program: ProxyProgram, network: Network, tmp_path: Path
+) -> None:
+    web1.push("/etc/ssl/noc.users", b"")
+    tree = web1.root / FOLDERS[program].lstrip("/")
+    with network.entered(), Hosts(Workspace(tmp_path), (web1.spec(),)) as hosts:
+        connection = hosts.connection("web1")
+        service = next(each for each in proxy_services.discover(connection) if each.component == program)
+        host = HostFacts(spec=web1.spec(), names=(), root=True, proxies=(service,))
+        for case in cases(program):
+            before = etc(web1)
+            clean = {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()}
+            _as_written(web1, program, case)
+            # A file that is a JSON configuration is none of a Caddyfile's checker.
+            if not case.get("unchecked"):
+                web1.check(CHECKERS[program])
+            site = posixpath.join(FOLDERS[program], case["site"])
+            found = ProxySite(program=program, name=NAME, port=443, file=site, line=1)
+            facts = Facts({"web1": host}, proxies={"web1": Proxies(sites=(found,))})
+            if "refused" not in case:
+                _takes(web1, program, case, facts, connection)
+            # The files of the case are gone, and each is as it was.
+            for path in sorted(tree.rglob("*"), reverse=True):
+                if (path.is_symlink() and path.name.startswith("noc")) or (
+                    path.is_file() and path not in clean
+                ):
+                    path.unlink()
+            for path, content in clean.items():
+                path.write_bytes(content)
+            assert etc(web1) == before, case["name"]
+
+
+def _as_written(web1: Machine, program: ProxyProgram, case: dict[str, Any]) -> None:
+    home = FOLDERS[program]
+    for name, text in case["files"].items():
+        path = posixpath.join(home, name)
+        web1.check(["mkdir", "-p", posixpath.dirname(path)])
+        web1.push(path, text.encode())
+    for name, target in case.get("links", {}).items():
+        web1.check(["ln", "-sfn", target, posixpath.join(home, name)])
+
+
+def _takes(web1: Machine, program: ProxyProgram, case: dict[str, Any], facts: Facts, connection: Any) -> None:
+    """The site takes the line in: checked before it is in place, accepted in place; nonsense is rejected."""
+    known, port = proxy(program), case.get("port", 443)
+    assert known is not None
+    service = facts.hosts["web1"].proxies[0]
+    site = posixpath.join(FOLDERS[program], case["site"])
+    path = f"{known.home}/{NAME}.conf"
+    web1.check(["mkdir", "-p", known.home])
+    before = connection.read(site)
+    assert before is not None
+    content = own_site.with_include(
+        program, before.content, name=NAME, port=port, path=path, prefixes=("/prometheus",)
+    )
+
+    def put(at: str, after: FileState) -> None:
+        change = WriteFile(
+            host="web1", path=at, before=None, after=after, why="", content_kind=ContentKind.PROXY_CONFIG
+        )
+        staged = connection.stage(at, after, tag="case")
+        try:
+            checks.check(connection, change, staged, facts)
+        except ValidationError:
+            connection.remove(staged)
+            raise
+        connection.commit(staged, at)
+
+    put(path, FileState(known.render_inside(door(program, service.version, port)).encode()))
+    put(site, replace(before, content=content))
+    web1.check(CHECKERS[program])
+    # Both are read by the checker before they are put in place.
+    for at in (path, site):
+        with pytest.raises(ValidationError):
+            put(at, replace(before, content=b"no_such_directive {\n"))
+    assert sorted(each.name for each in (web1.root / site.lstrip("/")).parent.glob(".*")) == []
+    put(site, before)
+    web1.check(CHECKERS[program])
+    found = connection.read(site)
+    assert found is not None
+    assert found.content == before.content
+
+
+SITES: dict[ProxyProgram, tuple[str, str]] = {
+    "nginx": (
+        "/etc/nginx/sites-enabled/noc",
+        """\
+server {
+    listen 443 ssl default_server;   # the old site
+    server_name noc.example.net;
+    ssl_certificate /etc/ssl/noc.crt;
+    ssl_certificate_key /etc/ssl/noc.key;
+    location ~ \\.txt$ { return 200 "text"; }
+    location /prometheus/ { proxy_pass http://127.0.0.1:9090; }
+    location / { return 404; }
+    satisfy any; allow all;
+}
+""",
+    ),
+    "apache": (
+        "/etc/apache2/sites-enabled/noc.conf",
+        """\
+<VirtualHost *:443>
+    ServerName noc.example.net
+    SSLEngine on
+    SSLCertificateFile /etc/ssl/noc.crt
+    SSLCertificateKeyFile /etc/ssl/noc.key
+    ProxyPass /prometheus/ http://127.0.0.1:9090/prometheus/
+    <Location "/">
+        Require all granted
+    </Location>
+    RedirectMatch 404 "^/$"
+</VirtualHost>
+""",
+    ),
+    "caddy": (
+        "/etc/caddy/Caddyfile",
+        """\
+{
+	skip_install_trust
+}
+noc.example.net {
+	tls /etc/ssl/noc.crt /etc/ssl/noc.key
+	reverse_proxy /prometheus/* 127.0.0.1:9090
+	respond 404
+}
+""",
+    ),
+}
+
+
+@pytest.mark.parametrize("program", FOLDERS)
+def test_a_site_that_is_there_takes_the_routes_in(
+    web1: Machine, program: ProxyProgram, network: Network, tmp_path: Path
+) -> None:
+    # A suite each: what differs between them is what the checkers say, above.
+    if (program == "caddy") != ("sid" in web1.name):
+        return
+    unit, (site, text) = {"apache": "apache2"}.get(program, program), SITES[program]
+    old = web1.run(["cat", site]).stdout
+    web1.push(site, text.encode())
+    web1.check(f"systemctl restart {unit}")
+    before = etc(web1)
+    mine = replace(ONE_NAME[0], proxy=program, site=site, ca_file="/etc/ssl/noc.crt")
+    stack = stack_of(web1, (mine,))
+    with network.entered(), closing(Engine(Workspace(tmp_path))) as engine:
+        with pytest.raises(InputError, match="another site"):
+            engine.plan(stack_of(web1, (replace(mine, site="", ca_file=""),)))
+        _, outcome = apply(engine, stack)
+        assert len([each for each in outcome.attempts if each.outcome == "closed"]) == len(PROGRAMS) + 1
+        _strangers_and_others(web1)
+        assert engine.plan(stack).steps == ()
+        smaller = stack_of(web1, (replace(mine, block=()),))
+        assert [step.kind for step in apply(engine, smaller)[0].steps] == ["door", "open-door"]
+        assert engine.undo().state == "undone"
+        assert engine.undo().state == "undone"
+        assert etc(web1) == before
+    web1.check(f"systemctl stop {unit}")
+    if old:
+        web1.push(site, old.encode())
+    else:
+        web1.check(["rm", site])
+
+
+def _strangers_and_others(web1: Machine) -> None:
+    """Without a password the paths answer 401, and the site's own pages are as they were."""
+
+    def said(path: str) -> str:
+        return web1.check(
+            f"curl -sk -o /dev/null -w '%{{http_code}}' --resolve {NAME}:443:127.0.0.1 'https://{NAME}{path}'"
+        )
+
+    assert said("/prometheus/api/v1/query?query=up") == "401"
+    assert said("/prometheus/graph/x.txt") == "401"
+    assert said("/prometheus") == "301"
+    assert said("/") == "404"

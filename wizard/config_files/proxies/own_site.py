@@ -1,0 +1,307 @@
+"""Takes one line into a site that a person wrote: an include of a file of ours. Every other byte stays as it is.
+
+Text in, text out; what a proxy makes of it is asked of its own checker.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import posixpath
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from wizard.config_files.proxies import apache
+from wizard.config_files.proxies.nginx import TOKEN
+from wizard.errors import InputError
+from wizard.model import ProxyProgram
+
+_APACHE_INCLUDE: Final = re.compile(
+    r"^(?P<indent>[ \t]*)Include(?:Optional)?[ \t]+(?P<path>\"[^\"\n]+\"|[^\s\"]+)",
+    re.MULTILINE | re.IGNORECASE,
+)
+_CADDY_IMPORT: Final = re.compile(r"^(?P<indent>[ \t]*)import[ \t]+(?P<path>\S+)", re.MULTILINE)
+_NGINX_INCLUDE: Final = re.compile(r"include\s+(?P<path>\"[^\"]+\"|'[^']+'|[^\s;]+)\s*;")
+_CADDY_TOKEN: Final = re.compile(
+    r"""(?<!\S)\#[^\n]*|<<(?P<mark>\w+)\r?\n.*?\n[ \t]*(?P=mark)(?!\S)|"(?:\\.|[^"\\])*"|`[^`]*`|\n|[^\s]+""",
+    re.DOTALL,
+)
+
+
+@dataclass(slots=True)
+class _Block:
+    """One block that is open: the words before its brace, and what stands directly in it."""
+
+    words: tuple[str, ...]
+    begins: int
+    """Offset behind its opening brace."""
+    directives: list[tuple[str, ...]] = field(default_factory=list)
+
+
+def with_include(
+    program: ProxyProgram, content: bytes, *, name: str, port: int, path: str, prefixes: tuple[str, ...] = ()
+) -> bytes:
+    """The file of a site with a line that includes `path`; as it is where it has that line.
+
+    Args:
+        program: whose configuration it is.
+        content: the file.
+        name: the site's DNS name.
+        port: at which it answers.
+        path: of the file to include.
+        prefixes: the paths that the included file serves.
+
+    Raises:
+        InputError: the file has no such site, or something in it would come before what is included.
+    """
+    text = content.decode("utf-8", "surrogateescape")
+    edit = {"nginx": _nginx, "apache": _apache, "caddy": _caddy}.get(program)
+    if edit is None:
+        raise _missing(name, port)
+    changed = edit(text, name, port, path, prefixes)
+    return changed.encode("utf-8", "surrogateescape")
+
+
+def _missing(name: str, port: int) -> InputError:
+    return InputError(
+        f"the file has no site with the name {name} on port {port}",
+        todo="Name the file that holds the site, or leave `site` out: the front door then is a site of its own",
+    )
+
+
+# -- nginx ---------------------------------------------------------------------------------------------------
+
+
+def _nginx(text: str, name: str, port: int, path: str, prefixes: tuple[str, ...]) -> str:
+    for server in _servers(text):
+        if not _answers(server, name, port):
+            continue
+        if ("include", path) in server.directives:
+            return text
+        for words in server.directives:
+            if words[0] == "return":
+                raise InputError(
+                    f"the site answers everything itself (`{' '.join(words)};`), so no path can be put into it",
+                    todo="Name a site that serves pages, or leave `site` out",
+                )
+            first = words[:2] in (("location", "="), ("location", "^~")) and words[-1] not in prefixes
+            if first and _is_below(words[-1], prefixes):
+                raise InputError(
+                    f"the site has `{' '.join(words)}` itself, which comes before the front door's",
+                    todo="Write the location without its modifier, or remove it, then plan again",
+                )
+        return _inserted(text, server.begins, f"include {path};")
+    raise _missing(name, port)
+
+
+def _servers(text: str) -> Iterator[_Block]:
+    """The server blocks of a file, in their order."""
+    stack: list[_Block] = []
+    words: list[str] = []
+    for found in TOKEN.finditer(text):
+        token = found[0]
+        if token.startswith("#"):
+            continue
+        if token == "{":
+            if stack and words:
+                stack[-1].directives.append(tuple(words))
+            stack.append(_Block(tuple(words), found.end()))
+            words = []
+        elif token == "}":
+            block = stack.pop() if stack else None
+            words = []
+            if block is not None and block.words == ("server",):
+                yield block
+        elif token == ";":
+            if stack and words:
+                stack[-1].directives.append(tuple(words))
+            words = []
+        else:
+            words.append(token.strip("\"'") if token[0] in "\"'" else token)
+
+
+def _answers(server: _Block, name: str, port: int) -> bool:
+    names = {word.lower() for each in server.directives if each[0] == "server_name" for word in each[1:]}
+    listens = [each[1] for each in server.directives if each[0] == "listen" and len(each) > 1] or ["80"]
+    ports = {int(at[1]) if (at := re.search(r"(?:^|:)(\d+)$", each)) else 80 for each in listens}
+    return name in names and port in ports
+
+
+def _is_below(path: str, prefixes: tuple[str, ...]) -> bool:
+    return any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes)
+
+
+def _inserted(text: str, begins: int, line: str) -> str:
+    """The text with a line behind an opening brace: on a line of its own, unless the block is written in one."""
+    rest = re.compile(r"[ \t]*(?:#[^\r\n]*)?(\r?\n)").match(text, begins)
+    if rest is None:
+        return f"{text[:begins]} {line}{text[begins:]}"
+    end = rest[1]
+    next_line = re.compile(r"(?:[ \t]*\r?\n)*([ \t]*)").match(text, rest.end())
+    indent = (next_line[1] if next_line is not None else "") or "    "
+    return f"{text[: rest.end()]}{indent}{line}{end}{text[rest.end() :]}"
+
+
+# -- Apache --------------------------------------------------------------------------------------------------
+
+
+def _apache(text: str, name: str, port: int, path: str, prefixes: tuple[str, ...]) -> str:
+    """The line goes before the end of the virtual host: of several sections for a path, the last one counts."""
+    del prefixes
+    ports: set[int] = set()
+    names: set[str] = set()
+    offset, kept, inside = 0, "", False
+    mine = False
+    for line in text.splitlines(keepends=True):
+        said, kept = kept + line.strip(), ""
+        if said.endswith("\\"):
+            kept, offset = said[:-1], offset + len(line)
+            continue
+        lowered = said.lower()
+        words = lowered.strip("<>").split()
+        if lowered.startswith("<virtualhost"):
+            ports = {int(at[1]) if (at := re.search(r":(\d+)$", each)) else 80 for each in words[1:]}
+            names, inside, mine = set(), True, False
+        elif inside and words[:1] in (["servername"], ["serveralias"]):
+            names |= {re.sub(r"^https?://|:\d+$", "", each) for each in words[1:]}
+        elif inside and said.split() in (["Include", path], ["IncludeOptional", path]):
+            mine = True
+        elif lowered.startswith("</virtualhost"):
+            if name in names and port in ports:
+                end = "\r\n" if line.endswith("\r\n") else "\n"
+                indent = re.match(r"[ \t]*", line)
+                space = indent[0] if indent is not None else ""
+                return text if mine else f"{text[:offset]}{space}    Include {path}{end}{text[offset:]}"
+            inside = False
+        offset += len(line)
+    raise _missing(name, port)
+
+
+# -- Caddy ---------------------------------------------------------------------------------------------------
+
+
+def _caddy(text: str, name: str, port: int, path: str, prefixes: tuple[str, ...]) -> str:
+    del prefixes
+    if text.lstrip().startswith(('{"', '{\r\n"', '{\n"')) or re.match(r"\s*\{\s*\"", text):
+        raise InputError(
+            "this is a JSON configuration, and only Caddyfiles are edited",
+            todo="Leave `site` out, or write the site as a Caddyfile",
+        )
+    depth, words = 0, list[str]()
+    block: _Block | None = None
+    for found in _CADDY_TOKEN.finditer(text):
+        token = found[0]
+        if token.startswith("#"):
+            continue
+        if token != "\n":
+            words.append(token)
+            if token == "{" and re.compile(r"[ \t]*(?:#[^\n]*)?\r?(?:\n|$)").match(text, found.end()):
+                depth += 1
+                if depth == 1:
+                    block = _Block(tuple(words[:-1]), found.end())
+                words = []
+            continue
+        if words == ["}"]:
+            depth -= 1
+            if depth == 0 and block is not None and _is_site(block, name, port):
+                return (
+                    text
+                    if ("import", path) in block.directives
+                    else _inserted(text, block.begins, f"import {path}")
+                )
+        elif depth == 1 and block is not None and words:
+            block.directives.append(tuple(words))
+        if not (depth == 0 and words and words[-1].endswith(",")):
+            words = []
+    if depth == 1 and words == ["}"] and block is not None and _is_site(block, name, port):
+        return (
+            text if ("import", path) in block.directives else _inserted(text, block.begins, f"import {path}")
+        )
+    raise _missing(name, port)
+
+
+def _is_site(block: _Block, name: str, port: int) -> bool:
+    for word in " ".join(block.words).replace(",", " ").split():
+        found = re.fullmatch(r"(?:(https?)://)?([^:/\s]+)(?::(\d+))?(?:/\S*)?", word)
+        if found is None or found[2].lower() != name:
+            continue
+        if (int(found[3]) if found[3] else 80 if found[1] == "http" else 443) == port:
+            return True
+    return False
+
+
+# -- the whole configuration ---------------------------------------------------------------------------------
+
+
+def substituted(
+    program: ProxyProgram,
+    main: str,
+    content: bytes,
+    *,
+    old: str,
+    new: str,
+    listed: Callable[[str], list[str]],
+) -> bytes | None:
+    """A main configuration that includes another file in the place of one; None where it does not include that itself.
+
+    Args:
+        program: whose configuration it is.
+        main: its path.
+        content: its text.
+        old: the path of the file.
+        new: the path of what stands in for it.
+        listed: the files that an absolute pattern stands for.
+    """
+    if program not in _WORDS:
+        return None
+    folder = apache.root(main) if program == "apache" else posixpath.dirname(main)
+    text = content.decode("utf-8", "surrogateescape")
+    done = False
+
+    def instead(found: re.Match[str]) -> str:
+        nonlocal done
+        pattern = posixpath.normpath(posixpath.join(folder, found["path"].strip("\"'")))
+        if pattern != old and not fnmatch.fnmatchcase(old, pattern) and posixpath.dirname(old) != pattern:
+            return found[0]
+        paths = [old] if pattern == old else listed(pattern)
+        if old not in paths:
+            return found[0]
+        done = True
+        shown = [new if each == old else each for each in paths]
+        return _SEPARATORS[program].join(_WORDS[program].format(each) for each in shown)
+
+    if program == "nginx":
+        pieces, last = [], 0
+        for span in _statements(text):
+            pieces += [text[last : span[0]], _NGINX_INCLUDE.sub(instead, text[span[0] : span[1]])]
+            last = span[1]
+        changed = "".join([*pieces, text[last:]])
+    else:
+        changed = (_APACHE_INCLUDE if program == "apache" else _CADDY_IMPORT).sub(instead, text)
+    return changed.encode("utf-8", "surrogateescape") if done else None
+
+
+_WORDS: Final[Mapping[ProxyProgram, str]] = {
+    "nginx": "include {};",
+    "apache": "Include {}",
+    "caddy": "import {}",
+}
+_SEPARATORS: Final[Mapping[ProxyProgram, str]] = {"nginx": " ", "apache": "\n", "caddy": "\n"}
+
+
+def _statements(text: str) -> Iterator[tuple[int, int]]:
+    """Where each `include …;` of an nginx configuration stands."""
+    begins = -2  # where one may begin; -1 inside of another statement
+    for found in TOKEN.finditer(text):
+        token = found[0]
+        if token.startswith("#"):
+            continue
+        if token == "include" and begins == -2:
+            begins = found.start()
+        elif token in ";{}":
+            if begins >= 0 and token == ";":
+                yield begins, found.end()
+            begins = -2
+        elif begins == -2:
+            begins = -1

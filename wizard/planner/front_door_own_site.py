@@ -1,0 +1,122 @@
+"""A front door in a site that a person wrote: the site includes one file of ours, and is otherwise as it was. Pure."""
+
+from __future__ import annotations
+
+import fnmatch
+import posixpath
+from collections.abc import Iterator
+from dataclasses import replace
+
+from wizard.config_files import proxies
+from wizard.config_files.proxies import own_site
+from wizard.errors import InputError
+from wizard.model import Change, ContentKind, Facts, FileState
+from wizard.planner import manual_commands
+from wizard.planner.certificates import Pair, needed_file, public
+from wizard.planner.front_door_facts import HEAD, PUBLIC_CAS, KnownDoor
+
+
+def pair(known: KnownDoor) -> Pair:
+    """The certificate that the site shows is its owner's: only what it is verified against is ours to know."""
+    path = known.door.ca_file or PUBLIC_CAS
+    trust = public(needed_file(known.host.files, known.door.host, path, "CA certificate"))
+    return Pair("", "", b"", trust, own_ca=False, trust_file=path)
+
+
+def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
+    """What keeps a site from taking the routes in.
+
+    Raises:
+        InputError: it is not there, or the proxy does not include it from its main configuration.
+    """
+    door, main = known.door, known.service.config_file
+    place = f"{door.host}:{door.site}"
+    if known.service.config_file.endswith(".json") or door.site.endswith(".json"):
+        raise InputError(
+            f"{known.proxy.title} runs with a JSON configuration, and only Caddyfiles are edited",
+            where=f"{door.host}:{main}",
+            todo="Leave `site` out, or run Caddy with a Caddyfile",
+        )
+    if known.host.files.get(door.site) is None:
+        raise InputError(
+            "the site of the front door is not there",
+            where=place,
+            todo=f"Correct `site`{_known(facts, known)}",
+        )
+    patterns = proxies.includes(known.proxy.name, main, known.main.encode("utf-8", "surrogateescape"))
+    if door.site != main and not any(_matches(door.site, pattern) for pattern in patterns):
+        raise InputError(
+            f"the main configuration of {known.proxy.title} does not include this file itself, so that it cannot be "
+            "checked before it is put in place",
+            where=place,
+            todo=f"Name the file as {main} includes it{_known(facts, known)}",
+        )
+    there = known.host.files.get(known.include)
+    if there is not None and not there.content.startswith(HEAD):
+        raise InputError(
+            "a file that Firescreen did not write is in the place of the front door's configuration",
+            where=f"{door.host}:{known.include}",
+            todo="Rename it, then plan again",
+        )
+
+
+def _known(facts: Facts, known: KnownDoor) -> str:
+    """The sites of that name, as the end of a sentence."""
+    found = facts.proxies.get(known.door.host)
+    there = [
+        f"{each.file}:{each.line}"
+        for each in (found.sites if found is not None else ())
+        if each.name.lower() == known.door.name and each.program == known.proxy.name
+    ]
+    return (
+        f"; a site with the name {known.door.name} is in {', '.join(dict.fromkeys(there))}" if there else ""
+    )
+
+
+def _matches(path: str, pattern: str) -> bool:
+    return (
+        path == pattern
+        or posixpath.dirname(path) == pattern
+        or (fnmatch.fnmatchcase(path, pattern) and path.count("/") == pattern.count("/"))
+    )
+
+
+def changes(known: KnownDoor, text: bytes) -> Iterator[Change]:
+    """Our file first, which nothing reads yet, then the line in the site that includes it.
+
+    Raises:
+        InputError: the site has no place for it.
+    """
+    before = known.host.files.get(known.include)
+    if before is None or before.content != text:
+        closed = known.proxy.hashes_in_site
+        after = FileState(text, 0o640 if closed else 0o644, "root", known.proxy.group if closed else "root")
+        yield known.write(
+            known.include,
+            after,
+            ContentKind.PROXY_CONFIG,
+            why="It names the users, and each path with what is behind it.",
+            by_hand=manual_commands.written(known.include, after),
+        )
+    site = known.host.files[known.site]
+    assert site is not None
+    try:
+        content = own_site.with_include(
+            known.proxy.name,
+            site.content,
+            name=known.door.name,
+            port=known.door.port,
+            path=known.include,
+            prefixes=tuple(route.prefix for route in known.door.routes),
+        )
+    except InputError as error:
+        raise InputError(error.what, where=f"{known.door.host}:{known.site}", todo=error.todo) from error
+    if content != site.content:
+        after = replace(site, content=content)
+        yield known.write(
+            known.site,
+            after,
+            ContentKind.PROXY_CONFIG,
+            why="One line more in the site; every other byte stays as it is.",
+            by_hand=manual_commands.patch(known.site, site, after),
+        )
