@@ -102,7 +102,7 @@ def _inside(door: Door) -> Iterator[str]:
         yield f"    return 301 {opening.prefix}/;"
         yield "}"
         yield f"location ~ ^{re.escape(opening.prefix)}/ {{"
-        yield "    # Whoever the site lets in without a password gets in here with one."
+        yield "    # Also for those who need no password for the rest of the site."
         yield "    satisfy all;"
         yield f'    auth_basic "{door.name}";'
         yield f"    auth_basic_user_file {door.passwords};"
