@@ -58,8 +58,8 @@ PAIR = (
 @pytest.fixture(params=SUITES, scope="module")
 def web1(request: pytest.FixtureRequest, network: Network) -> Iterator[Machine]:
     """A host with three proxies, of which none runs, and four components."""
-    with _booted(str(request.param), "prometheus", network) as machine:
-        machine.check(PAIR)
+    with _booted(str(request.param), "nginx", network) as machine:
+        machine.check(f"systemctl stop nginx && {PAIR}")
         yield machine
 
 
@@ -129,6 +129,7 @@ def _takes(web1: Machine, program: ProxyProgram, case: dict[str, Any], facts: Fa
     """The site takes the line in: checked before it is in place, accepted in place; nonsense is rejected."""
     known, port = proxy(program), case.get("port", 443)
     assert known is not None
+    assert known.render_inside is not None
     service = facts.hosts["web1"].proxies[0]
     site = posixpath.join(FOLDERS[program], case["site"])
     path = f"{known.home}/{NAME}.conf"
@@ -226,7 +227,7 @@ def test_a_site_that_is_there_takes_the_routes_in(
     web1.push(site, text.encode())
     web1.check(f"systemctl restart {unit}")
     before = etc(web1)
-    mine = replace(ONE_NAME[0], proxy=program, site=site, ca_file="/etc/ssl/noc.crt")
+    mine = replace(ONE_NAME, proxy=program, site=site, ca_file="/etc/ssl/noc.crt")
     stack = stack_of(web1, (mine,))
     with network.entered(), closing(Engine(Workspace(tmp_path))) as engine:
         with pytest.raises(InputError, match="another site"):
