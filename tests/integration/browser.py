@@ -112,8 +112,13 @@ class Page:
 
 
 @asynccontextmanager
-async def browser(folder: Path) -> AsyncIterator[Page]:
-    """A page of a browser with an empty profile in `folder`; both end with the block."""
+async def browser(folder: Path, *more: str) -> AsyncIterator[Page]:
+    """A page of a browser with an empty profile in `folder`; both end with the block.
+
+    Args:
+        folder: of the profile.
+        more: options of Chromium.
+    """
     options = [
         "--headless=new",
         "--remote-debugging-port=0",
@@ -124,6 +129,7 @@ async def browser(folder: Path) -> AsyncIterator[Page]:
         "--ignore-certificate-errors",
         "--disable-gpu",
         "--disable-dev-shm-usage",
+        *more,
     ]
     if os.geteuid() == 0:
         options.append("--no-sandbox")

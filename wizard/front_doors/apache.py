@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from wizard.front_doors import apache_openid
 from wizard.front_doors.base import Door, Opening, Proxy
+from wizard.model import SIGN_IN_PATH
 
 _MB: Final = 1024 * 1024
 _AVAILABLE: Final = "/etc/apache2/mods-available"
@@ -33,8 +35,12 @@ def _lines(door: Door) -> Iterator[str]:
     yield "    SSLProtocol all -SSLv3 -TLSv1 -TLSv1.1"
     if door.client_ca:
         yield f"    SSLCACertificateFile {door.client_ca}"
-        yield f"    SSLVerifyClient {'optional' if door.passwords else 'require'}"
-    yield from _who(door)
+        yield f"    SSLVerifyClient {'optional' if door.passwords or door.sign_in else 'require'}"
+    if door.sign_in is not None:
+        yield from apache_openid.settings(door, door.sign_in)
+        yield from apache_openid.access(door, door.sign_in)
+    else:
+        yield from _who(door)
     yield ""
     yield f"    LimitRequestBody {door.max_body_size * _MB}"
     yield f"    ProxyTimeout {door.timeout}"
@@ -51,7 +57,8 @@ def _lines(door: Door) -> Iterator[str]:
     for opening in door.openings:
         yield from _location(opening)
     if all(opening.prefix for opening in door.openings):
-        known = "|".join(re.escape(opening.prefix) for opening in door.openings)
+        prefixes = [opening.prefix for opening in door.openings]
+        known = "|".join(map(re.escape, [*prefixes, *([SIGN_IN_PATH] if door.sign_in else [])]))
         yield ""
         yield "    # The main server's own pages are for its other sites."
         yield f'    RedirectMatch 404 "^(?!({known})(/|$))"'
@@ -139,6 +146,7 @@ PROXY = Proxy(
     check=("{program}", "-t", "-f", "{main}"),
     # As a2enmod would link them; ports.conf listens on 443 where there is an ssl_module.
     needed=tuple((f"{_ENABLED}/{name}", f"{_AVAILABLE}/{name}") for name in _MODULES),
+    sign_in=apache_openid.CLIENT,
     only_port=443,
     no_certificate="refused",
 )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from wizard.model import ProxyProgram
+from wizard.model import ProxyProgram, SignIn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,31 @@ class Door:
     hsts_days: int = 0
     headers: tuple[tuple[str, str], ...] = ()
     timeout: int = 130
+    sign_in: SignIn | None = None
+    """How people sign in, or None for people with a password."""
+    callback: str = ""
+    """URL to which the OpenID provider sends them back."""
+    signed_out: str = ""
+    """URL at which they are after signing out."""
+    secrets: str = ""
+    """The file with the client's secret and the key of its sessions."""
+    provider_ca: str = ""
+    """What the provider's certificate is checked against, or '' for the host's own list."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignInClient:
+    """What makes a reverse proxy a client of an OpenID provider."""
+
+    title: str
+    package: str
+    """What is installed to have it."""
+    needed: tuple[tuple[str, str], ...]
+    """As `Proxy.needed`, where people sign in. The proxy is restarted once they are there: see each."""
+    secrets: Callable[[str, str], str]
+    """The text of the file with the secrets: of the client's secret, and of a random text for its sessions."""
+    key: Callable[[str], str]
+    """The random text in such a file, or ''."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +127,8 @@ class Proxy:
     """Whether the users stand in the configuration itself, which others must not read then."""
     needed: tuple[tuple[str, str], ...] = ()
     """Files without which it cannot be a front door, each with the file that it is a copy of."""
+    sign_in: SignInClient | None = None
+    """By what people sign in at an OpenID provider; None where they cannot."""
     only_port: int = 0
     """The one port that its packaging has it listen on; 0 for any."""
     forks: bool = True

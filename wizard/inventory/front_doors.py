@@ -7,6 +7,7 @@ from typing import Any
 
 from wizard import yamlfile
 from wizard.errors import StackError
+from wizard.inventory import sign_in
 from wizard.model import DoorRoute, FrontDoor, Stack
 
 _PLAIN = ("port", "site", "max_body_size", "hsts_days", "headers", "timeout")
@@ -30,6 +31,7 @@ def read(entries: Iterable[Mapping[str, Any]]) -> tuple[FrontDoor, ...]:
                     DoorRoute(to=route["to"], path=route.get("path", "/")) for route in entry["routes"]
                 ),
                 people=tuple(entry.get("people", {}).get("basic_auth", ())),
+                sign_in=sign_in.read(entry.get("people", {}).get("oidc")),
                 machines=tuple(machines.get("basic_auth", ())),
                 client_cert=bool(machines.get("client_cert")),
                 **more,
@@ -44,7 +46,9 @@ def dumped(doors: Iterable[FrontDoor]) -> list[dict[str, Any]]:
     for door in doors:
         usual = FrontDoor(host="", proxy=door.proxy, name="", routes=())
         entry: dict[str, Any] = {"host": door.host, "proxy": door.proxy, "name": door.name}
-        if door.people:
+        if door.sign_in is not None:
+            entry["people"] = {"oidc": sign_in.dumped(door.sign_in)}
+        elif door.people:
             entry["people"] = {"basic_auth": list(door.people)}
         machines: dict[str, Any] = {"basic_auth": list(door.machines)} if door.machines else {}
         if door.client_cert:
@@ -90,6 +94,7 @@ def check(stack: Stack, read: yamlfile.Read) -> None:
                 todo="Put the routes of both into one entry",
             )
         seen.add(place)
+        sign_in.check(door, where)
         _check_users(stack, door, where)
         _check_certificate(door, where)
         for number in range(len(door.routes)):

@@ -35,7 +35,17 @@ from wizard.model.facts import (
     Storage,
     Supervision,
 )
-from wizard.model.front_door import Blocked, DoorRoute, FrontDoor, ProxyProgram
+from wizard.model.front_door import (
+    CALLBACK,
+    SIGN_IN_PATH,
+    SIGN_OUT,
+    SIGNED_OUT,
+    Blocked,
+    DoorRoute,
+    FrontDoor,
+    ProxyProgram,
+    SignIn,
+)
 from wizard.model.health import (
     AlertmanagerHealth,
     Baseline,
@@ -74,8 +84,12 @@ from wizard.model.stack import (
 from wizard.model.trust_graph import Arrow
 
 __all__ = [
+    "CALLBACK",
     "MANUAL",
     "RECOMMENDED",
+    "SIGNED_OUT",
+    "SIGN_IN_PATH",
+    "SIGN_OUT",
     "WORKSPACE",
     "AlertmanagerHealth",
     "Answers",
@@ -136,6 +150,7 @@ __all__ = [
     "Service",
     "Setting",
     "Severity",
+    "SignIn",
     "SignedCertificate",
     "Spare",
     "Stack",

@@ -36,6 +36,8 @@ class ContentKind(StrEnum):
     """A front door, as a reverse proxy reads it."""
     PASSWORD_HASHES = "password-hashes"
     """Users and bcrypt hashes of a front door, as htpasswd writes them."""
+    SIGN_IN_SECRET = "sign-in-secret"
+    """What a front door needs to be a client of an OpenID provider: its secret, and the key of its sessions."""
     DATA_SOURCES = "data-sources"
     """Grafana's provisioning."""
     SERVICE_FLAGS = "service-flags"

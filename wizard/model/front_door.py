@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 ProxyProgram: TypeAlias = Literal["nginx", "apache", "caddy", "haproxy"]
 Blocked: TypeAlias = Literal["lifecycle", "admin_api"]
+SIGN_IN_PATH: Final = "/oauth2"
+"""Below it is what a front door needs for signing in itself: as in oauth2-proxy, so that all doors have the same."""
+CALLBACK: Final = f"{SIGN_IN_PATH}/callback"
+SIGN_OUT: Final = f"{SIGN_IN_PATH}/sign_out"
+SIGNED_OUT: Final = f"{SIGN_IN_PATH}/signed_out"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +31,41 @@ class DoorRoute:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignIn:
+    """How people sign in at an OpenID provider, and who of its accounts may pass.
+
+    With several of `email_domains`, `groups` and `claims`, an account must fulfil each; one value of each is enough.
+    """
+
+    issuer: str = ""
+    """URL of the provider, below which it has /.well-known/openid-configuration."""
+    client_id: str = ""
+    client_secret_file: str = ""
+    """Where the secret of the client is, on the computer on which Firescreen runs; an absolute path, as `ca_file`."""
+    ca_file: str = ""
+    """The CA of the provider's own certificate; '' for one that every system trusts."""
+    email_domains: tuple[str, ...] = ()
+    """'*' for every account of the provider."""
+    groups: tuple[str, ...] = ()
+    groups_claim: str = "groups"
+    claims: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Further claims, each with the values that may pass."""
+    scopes: tuple[str, ...] = ("openid", "email", "profile")
+    session_hours: int = 8
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The e-mail domains that may pass; () for any."""
+        return () if "*" in self.email_domains else self.email_domains
+
+    @property
+    def asked(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Every claim with the values of which an account must have one, groups included."""
+        groups = ((self.groups_claim, self.groups),) if self.groups else ()
+        return (*groups, *self.claims)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FrontDoor:
     """One name under which a reverse proxy serves components of its host, over TLS, to those who authenticate.
 
@@ -42,6 +82,8 @@ class FrontDoor:
     """Users with a password, for people."""
     machines: tuple[str, ...] = ()
     """Users with a password, for programs."""
+    sign_in: SignIn | None = None
+    """How people sign in at an OpenID provider; None for people with a password. Machines log in as they do."""
     client_cert: bool = False
     """Whether programs show a client certificate of the CA."""
     cert_file: str = ""
@@ -90,6 +132,16 @@ class FrontDoor:
     def authority(self) -> str:
         """Its name, with the port where that is not the usual one."""
         return self.name if self.port == 443 else f"{self.name}:{self.port}"
+
+    @property
+    def callback(self) -> str:
+        """The redirect URI that the OpenID provider has to know."""
+        return f"{self.root}{CALLBACK}"
+
+    @property
+    def signed_out(self) -> str:
+        """Where a person is after signing out; the OpenID provider has to know it too."""
+        return f"{self.root}{SIGNED_OUT}"
 
     def url(self, route: DoorRoute) -> str:
         """Where a component is served, without a slash at the end."""

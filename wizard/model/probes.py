@@ -25,7 +25,8 @@ class Forward:
 class Probe:
     """One request as a client would make it, and how it must end.
 
-    `kind`: 'http' asks `url`; 'page' asks `url` and the first script or style sheet that the page names; 'up' asks the
+    `kind`: 'http' asks `url`; 'page' asks `url` and the first script or style sheet that the page names;
+    'sign_in' asks `url` as a browser does and must be led ('302') to the sign-in of an OpenID provider; 'up' asks the
     Prometheus at `url` whether it scrapes `instance`.
     `expect` is an HTTP status ('200', '401', '400'), 'untrusted' (the client must refuse the server's
     certificate), 'refused' (the server must refuse the client's certificate, or its absence), 'closed' (no connection may
@@ -41,7 +42,7 @@ class Probe:
     """The row of the verification matrix, e.g. 'wrong password'."""
     expect: str
     url: str
-    kind: Literal["http", "page", "up"] = "http"
+    kind: Literal["http", "page", "sign_in", "up"] = "http"
     ca_file: str = ""
     """Path of the CA bundle on this machine; '' with https: the system's roots."""
     cert_file: str = ""
@@ -68,7 +69,10 @@ class Probe:
     agent: bool = False
     """For 'up': whether the Prometheus is one in agent mode, which answers no queries; for the printed command."""
     holds: str = ""
-    """A text that the answer must hold; without it the outcome is 'other' and not the status."""
+    """A text that the answer must hold; without it the outcome is 'other' and not the status.
+
+    For 'sign_in', parameters that the address of the provider must have, as in a query: 'client_id=…&redirect_uri=…'.
+    """
     not_before: float = 0.0
     """Unix time; for 'up', a scrape that began earlier counts as not made yet."""
     timeout: float = 5.0

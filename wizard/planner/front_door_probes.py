@@ -9,7 +9,7 @@ from typing import Any
 from wizard import endpoints
 from wizard.front_doors.settings import BLOCKED
 from wizard.model import Facts, Probe, Stack, Watched
-from wizard.planner import paths
+from wizard.planner import front_door_sign_in, paths
 from wizard.planner.client_facts import Client
 from wizard.planner.front_door_facts import Backend, KnownDoor, addresses, probe_resolution
 from wizard.planner.front_door_site import Site
@@ -107,6 +107,10 @@ class DoorInquiry:
                 path,
                 **{key: value for key, value in login.items() if key != "ca_file"},
             )
+        asked = front_door_sign_in.location(known)
+        if asked:
+            name, client = "a page leads to the OpenID provider", "page, not signed in"
+            yield _probe(known, backend, name, client, "302", f"{url}/", kind="sign_in", holds=asked, **trust)
         user = known.user(self.stack)
         if user is not None:
             wrong = {
@@ -128,11 +132,11 @@ class DoorInquiry:
                 **wrong,
             )
         if known.door.client_cert:
-            rejected = known.proxy.no_certificate
+            rejected, nobody = known.proxy.no_certificate, "401" if asked else known.proxy.no_certificate
             pair, stranger = paths.probe_pair(self.facts), paths.stranger_pair(self.facts)
             if user is None:
                 name, client = "without a client certificate it is rejected", "no client certificate"
-                yield _probe(known, backend, name, client, rejected, path, **trust)
+                yield _probe(known, backend, name, client, nobody, path, **trust)
             else:
                 name, client = "a client certificate is accepted", "client certificate"
                 yield _probe(known, backend, name, client, "200", path, **trust, **_shown(pair))

@@ -21,8 +21,10 @@ from wizard.model import (
     Question,
     Service,
     Setting,
+    SignIn,
     Stack,
 )
+from wizard.planner import sign_in_questions
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _ACCESS = (
@@ -63,6 +65,7 @@ def questions(stack: Stack, facts: Facts) -> Iterator[Question]:
         if mine:
             yield from _site(facts, mine[0])
             yield _access(mine[0])
+            yield from sign_in_questions.questions(mine[0])
 
 
 def candidates(stack: Stack, host: str) -> tuple[ComponentSpec, ...]:
@@ -88,6 +91,8 @@ def answer(stack: Stack, of: str, name: str, value: str) -> Stack:
         return _with_access(stack, host, value)
     if name == "site":
         return _with_site(stack, host, value)
+    if name.startswith("sign_in."):
+        return _signing_in(stack, host, name.removeprefix("sign_in."), value)
     wanted = value.strip().lower().rstrip(".")
     others = tuple(each for each in stack.front_doors if each.host != host)
     there = next((each for each in stack.front_doors if each.host == host), None)
@@ -193,27 +198,45 @@ def _with_site(stack: Stack, host: str, value: str) -> Stack:
 
 
 def _access(door: FrontDoor) -> Question:
-    now = "either" if door.users and door.client_cert else "client_cert" if door.client_cert else "password"
+    known = proxy(door.proxy)
+    signs_in = (sign_in_questions.ACCESS,) if known is not None and known.sign_in is not None else ()
+    now = (
+        "sign_in"
+        if door.sign_in is not None
+        else "either"
+        if door.users and door.client_cert
+        else "client_cert"
+        if door.client_cert
+        else "password"
+    )
     return Question(
         setting=Setting("front_doors", "access", f"{door.host}/{door.proxy}"),
         title="Who passes the front door",
         why="People usually log in with a password; programs can show a client certificate instead.",
         more=(
             "The front door asks before anything reaches a component. With a password, browsers ask for it. With a client "
-            "certificate, people have to import one into their browser. With either, the one or the other is enough."
+            "certificate, people have to import one into their browser. With either, the one or the other is enough. "
+            "People can also sign in with their account at an OpenID provider, where the proxy can: programs still send "
+            "user and password."
         ),
         kind="choice",
         default=now,
-        choices=_ACCESS[:1] if door.site else _ACCESS,
+        choices=_ACCESS[:1] if door.site else (*_ACCESS, *signs_in),
     )
 
 
 def _with_access(stack: Stack, host: str, value: str) -> Stack:
-    if value not in dict(_ACCESS):
+    if value not in dict((*_ACCESS, sign_in_questions.ACCESS)):
         raise InputError(f"'{value}' cannot be chosen here", todo="Choose one from the list")
     user = stack.users[0].name
 
     def changed(door: FrontDoor) -> FrontDoor:
+        if value == "sign_in":
+            settings = door.sign_in or SignIn()
+            return replace(
+                door, sign_in=settings, people=(), machines=door.users or (user,), client_cert=False
+            )
+        door = replace(door, sign_in=None)
         people = () if value == "client_cert" else door.people or (user,)
         machines = () if value == "client_cert" else door.machines
         return replace(door, people=people, machines=machines, client_cert=value != "password")
@@ -222,6 +245,16 @@ def _with_access(stack: Stack, host: str, value: str) -> Stack:
         stack,
         front_doors=tuple(changed(each) if each.host == host else each for each in stack.front_doors),
     )
+
+
+def _signing_in(stack: Stack, host: str, name: str, value: str) -> Stack:
+    doors = tuple(
+        replace(each, sign_in=sign_in_questions.answered(each.sign_in, name, value))
+        if each.host == host and each.sign_in is not None
+        else each
+        for each in stack.front_doors
+    )
+    return replace(stack, front_doors=doors)
 
 
 def _proxy(host: HostFacts | None) -> Service | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from wizard import passwords
@@ -23,7 +23,14 @@ from wizard.model import (
     UserSpec,
     WriteFile,
 )
-from wizard.planner import credentials, front_door_own_site, manual_commands, paths, server_certificates
+from wizard.planner import (
+    credentials,
+    front_door_own_site,
+    front_door_sign_in,
+    manual_commands,
+    paths,
+    server_certificates,
+)
 from wizard.planner.certificates import Pair
 from wizard.planner.front_door_facts import HEAD, KnownDoor
 from wizard.redact import Secret
@@ -44,15 +51,24 @@ class Site:
     config: PlannedStep | None
     rendered: Door
     """What its configuration is made of."""
+    restarts: bool = False
+    """Whether the proxy has to be restarted, and not just reloaded."""
 
 
 def plan_site(
-    stack: Stack, facts: Facts, factory: credentials.CredentialFactory, known: KnownDoor, *, first: bool
+    stack: Stack,
+    facts: Facts,
+    factory: credentials.CredentialFactory,
+    known: KnownDoor,
+    *,
+    first: bool,
+    first_to_sign_in: bool,
 ) -> Site:
     """The files of one front door.
 
     Args:
         first: whether it is the first of its proxy, which is given what all of them need.
+        first_to_sign_in: whether it is the first of its proxy at which people sign in at an OpenID provider.
 
     Raises:
         CertificateError, InputError: the person's own certificate would not do.
@@ -63,13 +79,16 @@ def plan_site(
         pair = front_door_own_site.pair(known)
     else:
         pair = server_certificates.server_pair(stack, facts, factory, server, used)
-    hashes = _hashes(factory, known)
+    hashes, client = _hashes(factory, known), known.proxy.sign_in
+    loaded = tuple(_needed(known, client.needed)) if client is not None and first_to_sign_in else ()
     changes = [
-        *(_needed(known) if first else ()),
+        *(_needed(known, known.proxy.needed) if first else ()),
+        *loaded,
         *pair.changes,
         *_bundle(known, pair),
         *_passwords(facts, factory, known, hashes),
         *_client_ca(facts, factory, known),
+        *front_door_sign_in.changes(facts, factory, known),
     ]
     material = None
     if changes:
@@ -91,7 +110,7 @@ def plan_site(
         )
     door = _door(known, pair, hashes)
     config = None if known.proxy.shared is not None else _config(known, door, first=first)
-    return Site(known, pair, material, config, door)
+    return Site(known, pair, material, config, door, restarts=bool(loaded))
 
 
 def with_shared_files(sites: Sequence[Site]) -> tuple[Site, ...]:
@@ -183,9 +202,9 @@ def _bundle(known: KnownDoor, pair: Pair) -> tuple[Change, ...]:
     )
 
 
-def _needed(known: KnownDoor) -> Iterator[Change]:
+def _needed(known: KnownDoor, files: Iterable[tuple[str, str]]) -> Iterator[Change]:
     """What the proxy needs to be one: the modules that its packaging leaves out until they are enabled."""
-    for path, source in known.proxy.needed:
+    for path, source in files:
         original = known.host.files.get(source)
         if known.host.files.get(path) is None and original is not None:
             after = FileState(original.content, 0o644, "root", "root")
@@ -371,4 +390,11 @@ def _door(known: KnownDoor, pair: Pair, hashes: Sequence[tuple[str, str]]) -> Do
         hsts_days=door.hsts_days,
         headers=HEADERS if door.headers else (),
         timeout=door.timeout,
+        sign_in=door.sign_in,
+        callback=door.callback,
+        signed_out=door.signed_out,
+        secrets=front_door_sign_in.secrets_file(known),
+        provider_ca=front_door_sign_in.provider_ca(known)
+        if door.sign_in is not None and door.sign_in.ca_file
+        else "",
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from wizard.config_files import http_client
 from wizard.model import (
@@ -31,6 +32,7 @@ from wizard.planner import (
     front_door_backends,
     front_door_facts,
     front_door_own_site,
+    front_door_sign_in,
     front_door_site,
     grafana,
     manual_commands,
@@ -44,6 +46,7 @@ from wizard.planner.front_door_backends import Moves
 from wizard.planner.front_door_facts import Backend, KnownDoor
 from wizard.planner.front_door_probes import DoorInquiry
 from wizard.planner.front_door_site import Site
+from wizard.redact import Secret
 from wizard.service_managers.registry import manager_of
 
 
@@ -59,6 +62,8 @@ class DoorPlan:
     hints: tuple[str, ...] = ()
     prepared: tuple[PlannedStep, ...] = ()
     """Files of the workspace."""
+    secrets: tuple[Secret, ...] = ()
+    """Those of clients of OpenID providers."""
 
     @property
     def asks_password(self) -> bool:
@@ -87,8 +92,13 @@ class DoorPlan:
             (*moves.flags, *moves.edits),
             (*moves.reloads, *moves.restarts),
             moves.scrapers,
-            tuple(_reload(site.known) for site in present.values()),
+            tuple(_reload(site.known, restarts=key in self._restarted) for key, site in present.items()),
         )
+
+    @property
+    def _restarted(self) -> set[tuple[str, str]]:
+        """Host and name of each proxy that a reload would not do for."""
+        return {(site.known.door.host, site.known.proxy.name) for site in self.sites if site.restarts}
 
 
 def plan_doors(stack: Stack, facts: Facts, factory: credentials.CredentialFactory) -> DoorPlan:
@@ -107,11 +117,20 @@ def plan_doors(stack: Stack, facts: Facts, factory: credentials.CredentialFactor
         front_door_facts.refuse_unfit(facts, each)
         if each.door.site:
             front_door_own_site.refuse_unfit(facts, each)
+        front_door_sign_in.refuse_unfit(facts, each)
     firsts = {(each.door.host, each.proxy.name): each for each in reversed(known)}
+    clients_of = {
+        (each.door.host, each.proxy.name): each for each in reversed(known) if each.door.sign_in is not None
+    }
     sites = front_door_site.with_shared_files(
         [
             front_door_site.plan_site(
-                stack, facts, factory, each, first=firsts[each.door.host, each.proxy.name] is each
+                stack,
+                facts,
+                factory,
+                each,
+                first=firsts[each.door.host, each.proxy.name] is each,
+                first_to_sign_in=clients_of.get((each.door.host, each.proxy.name)) is each,
             )
             for each in known
         ]
@@ -127,6 +146,7 @@ def plan_doors(stack: Stack, facts: Facts, factory: credentials.CredentialFactor
         gaps=_gaps(backends),
         hints=tuple(_hints(facts, known)),
         prepared=_prepared(stack, facts, factory, sites),
+        secrets=front_door_sign_in.client_secrets(facts, known),
     )
 
 
@@ -191,8 +211,9 @@ def _settings(stack: Stack, facts: Facts, known: KnownDoor) -> dict[str, str]:
 
 def _hints(facts: Facts, doors: Sequence[KnownDoor]) -> list[str]:
     """The addresses for people and their tools."""
-    found = []
+    found: list[str] = []
     for known in doors:
+        found += front_door_sign_in.hints(known)
         for backend in known.backends:
             found.append(
                 f"{backend.facts.title} is at {backend.url}/ for those who log in at the front door."
@@ -208,15 +229,23 @@ def _hints(facts: Facts, doors: Sequence[KnownDoor]) -> list[str]:
     return found
 
 
-def _reload(known: KnownDoor) -> PlannedStep:
+def _reload(known: KnownDoor, *, restarts: bool) -> PlannedStep:
     service = known.service
+    action: Literal["restart", "reload"] = "restart" if restarts else "reload"
     run = RunService(
         host=service.host,
         service=service,
-        action="reload",
+        action=action,
         why="It takes effect with this.",
-        by_hand=manager_of(service).manual_commands(service, "reload"),
+        by_hand=manager_of(service).manual_commands(service, action),
     )
+    if restarts:
+        return known.step(
+            StepKind.FRONT_DOOR_RELOAD,
+            title=f"Restart {known.proxy.title}",
+            why=f"{known.proxy.title} loads a new module, which takes a restart: its other sites are down for about 1 s.",
+            changes=(run,),
+        )
     return known.step(
         StepKind.FRONT_DOOR_RELOAD,
         title=f"Reload {known.proxy.title}",

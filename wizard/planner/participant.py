@@ -59,7 +59,8 @@ class Participant:
             after=after,
             content_kind=content_kind,
             why=why,
-            secret=content_kind in (ContentKind.PRIVATE_KEY, ContentKind.PASSWORD),
+            secret=content_kind
+            in (ContentKind.PRIVATE_KEY, ContentKind.PASSWORD, ContentKind.SIGN_IN_SECRET),
             about=about,
             by_hand=by_hand,
         )

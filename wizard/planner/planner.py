@@ -154,7 +154,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         ),
         gaps=(*gaps.gaps(ends.servers, ends.clients), *ends.onlookers.gaps, *doors.gaps),
         hints=(*command_line_tools.sentences(ends.servers, commands), *doors.hints),
-        secrets=secrets,
+        secrets=(*secrets, *doors.secrets),
     )
 
 

@@ -19,6 +19,7 @@ from wizard.model import (
 from wizard.planner import (
     compose_edits,
     front_door_facts,
+    front_door_sign_in,
     grafana,
     identity,
     plain_http_clients,
@@ -42,6 +43,7 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
         plain_http_clients.wanted_files(servers),
         systemd_credentials.wanted_files(servers),
         front_door_facts.wanted_files(stack, facts),
+        front_door_sign_in.wanted_files(stack, facts),
     )
 
 

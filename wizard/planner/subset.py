@@ -40,6 +40,7 @@ _MADE_ONCE = (
     ContentKind.WEB_CONFIG,
     ContentKind.CLUSTER_CONFIG,
     ContentKind.PASSWORD_HASHES,
+    ContentKind.SIGN_IN_SECRET,
 )
 """What another plan for the same would hold otherwise: it is random, or made with what is."""
 

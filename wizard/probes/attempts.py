@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import urljoin
 
 from wizard.model import Attempt, Probe
+from wizard.probes import sign_in
 from wizard.probes.curl import curl
 from wizard.probes.http import SCRAPE, Exchange, fetch
 from wizard.probes.socket_deadline import Clock, Dial, EndedError, connect
@@ -80,6 +81,9 @@ def run(
     upward = probe.kind == "up"
     url = targets_url(probe) if upward else probe.url
     try:
+        if probe.kind == "sign_in":
+            sign_in.follow(probe, exchange, cancel=cancel, trusts=trusts, dial=dial)
+            return _attempt(probe, exchange, outcome=str(exchange.status), reason="", detail="")
         fetch(
             probe,
             url,

@@ -72,11 +72,7 @@ def _command(probe: Probe, *, asking: bool, reading: bool = False) -> str:
     words = ["curl", "-sS"]
     # A password in the address is refused by `run`; it is not to be printed either.
     url = redact(probe.url)
-    if probe.kind == "http" and reading:
-        words.append("-L")
-    elif probe.kind == "http":
-        # -L because Prometheus follows redirects as well.
-        words += ["-L", "-o", "/dev/null", "-w", "%{http_code}\\n"]
+    words += _of_kind(probe, reading=reading)
     words += ["--max-time", f"{probe.timeout:g}"]
     for option, value in (
         ("--cacert", probe.ca_file),
@@ -106,6 +102,16 @@ def _command(probe: Probe, *, asking: bool, reading: bool = False) -> str:
         return command
     # A password that is typed first takes its time.
     return forwarded(probe.forward, probe.id, command, seconds=30 if probe.user and asking else 2)
+
+
+def _of_kind(probe: Probe, *, reading: bool) -> list[str]:
+    """What is done with the answer."""
+    if probe.kind == "sign_in":
+        return ["-o", "/dev/null", "-H", "Accept: text/html", "-w", "%{http_code} %{redirect_url}\\n"]
+    if probe.kind != "http":
+        return []
+    # -L because Prometheus follows redirects as well.
+    return ["-L"] if reading else ["-L", "-o", "/dev/null", "-w", "%{http_code}\\n"]
 
 
 def _query(probe: Probe) -> str:

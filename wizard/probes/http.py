@@ -42,6 +42,8 @@ class Exchange:
     timings: dict[str, float] = field(default_factory=dict)
     record: Record | None = None
     url: str = ""
+    location: str = ""
+    """Where the last answer leads, or ''."""
 
 
 def fetch(
@@ -150,7 +152,8 @@ def _answer(stream: Stream, exchange: Exchange, limit: int) -> str:
     head = answer.head()
     exchange.status, exchange.phrase = head.status, head.phrase
     location = head.headers.get("location", "")
-    if head.status in (301, 302, 303, 307, 308) and location:
+    exchange.location = location if head.status in (301, 302, 303, 307, 308) else ""
+    if exchange.location:
         return location
     parts: list[bytes] = []
     try:

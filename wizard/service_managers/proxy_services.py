@@ -77,11 +77,8 @@ class ReverseProxy(FlagFiles):
         return ()
 
     def restart(self, connection: Connection, service: Service, *, answers: Answers | None = None) -> None:
-        """As `reload`, since other sites are served meanwhile; one that is stopped is started."""
-        if self.is_active(connection, service):
-            self.reload(connection, service)
-        else:
-            systemd_restart.systemctl(connection, "start", unit=service.unit)
+        """Restarts it: other sites are not served meanwhile. Only for what a reload does not take, see `SignInClient`."""
+        systemd_restart.systemctl(connection, "restart", unit=service.unit)
 
     def reload(self, connection: Connection, service: Service, *, ask: Ask | None = None) -> None:
         """Has it read its configuration; returns when new requests are answered by it. One that is stopped stays so.
@@ -112,8 +109,8 @@ class ReverseProxy(FlagFiles):
         return tuple(line.text for line in journald.lines(connection, service.unit, lines))
 
     def manual_commands(self, service: Service, action: str, *, workspace: str = "") -> tuple[str, ...]:
-        """`systemctl reload`."""
-        return (f"systemctl reload {service.unit}",)
+        """`systemctl reload`, or `restart`."""
+        return (f"systemctl {'restart' if action == 'restart' else 'reload'} {service.unit}",)
 
 
 def discover(connection: Connection) -> tuple[Service, ...]:

@@ -215,3 +215,53 @@ def test_a_component_has_one_front_door() -> None:
         stack_file.parse(DOOR + entry, source="s.yaml")
     with pytest.raises(StackError, match="behind two front doors"):
         stack_file.parse(DOOR + entry.replace("NOC", "second"), source="s.yaml")
+
+
+SIGN_IN = DOOR.replace(
+    "people: {basic_auth: [admin]}",
+    """people:
+      oidc:
+        issuer: https://id.example.net
+        client_id: firescreen
+        client_secret_file: /home/ada/secret
+        email_domains: [example.net]
+        groups: [net ops]
+        claims: {department: [a, b]}
+        scopes: [openid, email]
+        session_hours: 2""",
+)
+
+
+def test_how_people_sign_in_is_read_and_written_back() -> None:
+    read = stack_file.parse(SIGN_IN, source="s.yaml")
+    found = read.front_doors[0].sign_in
+    assert found is not None
+    assert found.asked == (("groups", ("net ops",)), ("department", ("a", "b")))
+    assert (found.scopes, found.session_hours, found.ca_file) == (("openid", "email"), 2, "")
+    assert stack_file.parse(stack_file.dump(read), source="s.yaml") == read
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("https://id.example.net", "http://id.example.net", "no https URL"),
+        ("client_id: firescreen", "client_id: 'a \"b'", "cannot be a name"),
+        ("client_secret_file: /home/ada/secret", "client_secret_file: secret", "secret"),
+        ("client_secret_file: /home/ada/secret", "client_secret: x", "client_secret"),
+        ("groups: [net ops]", "groups: ['a\"b']", "cannot be a name"),
+        ("scopes: [openid, email]", "scopes: [email]", "scope openid"),
+        ("machines: {client_cert: true}\n    ", "", "no program could pass"),
+        ("path: /prometheus/", "path: /oauth2", "signs people in below /oauth2"),
+        (
+            "        email_domains: [example.net]\n        groups: [net ops]\n        claims: {department: [a, b]}\n",
+            "",
+            "every account of https://id.example.net",
+        ),
+    ],
+)
+def test_a_mistake_in_signing_in_is_named(old: str, new: str, what: str) -> None:
+    assert old in SIGN_IN
+    with pytest.raises(StackError) as refused:
+        stack_file.parse(SIGN_IN.replace(old, new), source="s.yaml")
+    assert what in f"{refused.value.what} {refused.value.todo}"
+    assert refused.value.where.startswith("s.yaml")

@@ -1,0 +1,121 @@
+"""A real OpenID provider: `oidc-provider` from npm, which is certified, behind TLS of a CA of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bases
+
+from wizard.certificates import issue
+
+NAME = "id.example.net"
+PORT = 9443
+CLIENT = "firescreen"
+SECRET = "a-client-secret-that-must-stay-secret"
+ACCOUNTS: Mapping[str, Mapping[str, Any]] = {
+    "ada": {"email": "ada@example.net", "email_verified": True, "groups": ["staff", "net ops"]},
+    "bob": {"email": "bob@example.net", "email_verified": True, "groups": ["guests"]},
+    "eve": {"email": "eve@example.net.evil.example", "email_verified": True, "groups": ["net ops"]},
+    "mal": {"email": "mal@example.net", "email_verified": False, "groups": ["net ops"]},
+}
+"""Who may sign in: ada alone is in the group and has a verified address of the domain."""
+_SOURCE = Path(__file__).parent / "openid"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIdProvider:
+    """A provider that answers."""
+
+    ca_file: Path
+    log: Path
+
+    @property
+    def issuer(self) -> str:
+        """Its URL."""
+        return f"https://{NAME}:{PORT}"
+
+
+def installed() -> Path:
+    """The folder with the provider and what it needs, installed by npm as the lock says: once for each lock."""
+    texts = [(_SOURCE / name).read_bytes() for name in ("package-lock.json", "package.json", "provider.mjs")]
+    name = f"openid-{bases.short(b''.join(texts).decode())}"
+    with bases.locked(name):
+        folder = bases.cache() / name
+        if not folder.exists():
+            work = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=bases.cache()))
+            try:
+                shutil.copytree(
+                    _SOURCE, work, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules")
+                )
+                words = ["npm", "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"]
+                ended = subprocess.run(
+                    words, cwd=work, capture_output=True, text=True, timeout=300, check=False
+                )
+                assert ended.returncode == 0, ended.stderr[-3000:]
+                work.rename(folder)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+        return folder
+
+
+@contextmanager
+def provider(
+    home: Path, folder: Path, address: str, *, redirects: list[str], goodbyes: list[str]
+) -> Iterator[OpenIdProvider]:
+    """The provider at that address, where this thread stands, with one client.
+
+    Args:
+        home: where it is installed; made where the registry can be reached.
+        folder: for its certificate, its settings and its log.
+        address: on which it listens.
+        redirects: the redirect URIs of the client.
+        goodbyes: where it may send a person after signing out.
+    """
+    ca_key, key = issue.new_key("ec-p256"), issue.new_key("ec-p256")
+    ca = issue.new_ca(name="Company", key_pem=ca_key, days=30)
+    leaf = issue.issue(ca_cert=ca, ca_key=ca_key, key_pem=key, names=(NAME,), days=30, common_name=NAME)
+    files = {name: folder / name for name in ("company-ca.crt", "id.crt", "id.key", "id.json", "id.log")}
+    for name, content in (("company-ca.crt", ca), ("id.crt", leaf), ("id.key", key)):
+        files[name].write_bytes(content)
+    client = {
+        "client_id": CLIENT,
+        "client_secret": SECRET,
+        "redirect_uris": redirects,
+        "post_logout_redirect_uris": goodbyes,
+        "response_types": ["code"],
+        "grant_types": ["authorization_code"],
+    }
+    found = OpenIdProvider(files["company-ca.crt"], files["id.log"])
+    settings = {
+        "issuer": found.issuer,
+        "clients": [client],
+        "accounts": ACCOUNTS,
+        "cert_file": str(files["id.crt"]),
+        "key_file": str(files["id.key"]),
+        "address": address,
+        "port": PORT,
+    }
+    files["id.json"].write_text(json.dumps(settings))
+    with found.log.open("wb") as log:
+        child = subprocess.Popen(
+            ["node", home / "provider.mjs", files["id.json"]],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        assert child.stdout is not None
+        said = iter(child.stdout.readline, b"")
+        assert any(line == b"listening\n" for line in said), found.log.read_text()
+        yield found
+    finally:
+        child.terminate()
+        child.communicate(timeout=10)

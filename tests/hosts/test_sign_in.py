@@ -1,0 +1,227 @@
+"""People sign in at a front door by a real OpenID provider, in a real browser; machines pass beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import debs
+import openid_provider
+import pytest
+from machines import ENDPOINT, Machine, Network
+from openid_provider import OpenIdProvider
+from test_front_door import CONFIG, NAME, apply, etc
+
+from tests.integration.browser import Page, browser
+from wizard.engine import Engine
+from wizard.inventory import stack_file
+from wizard.model import ComponentSpec, DoorRoute, FrontDoor, SignIn, Stack, UserSpec
+from wizard.workspace import Workspace
+
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
+
+PROGRAMS = ("prometheus", "alertmanager")
+PAGE = f"https://{NAME}/prometheus/"
+SITE = f"/etc/apache2/sites-enabled/firescreen-{NAME}.conf"
+
+
+@pytest.fixture(scope="module")
+def installed() -> Path:
+    """Where the provider is."""
+    return openid_provider.installed()
+
+
+@pytest.fixture
+def web1(network: Network) -> Iterator[Machine]:
+    """A host with Apache, its module for OpenID, and two components."""
+    with Machine("bookworm", "web1", network, programs=PROGRAMS) as machine:
+        machine.push("/etc/prometheus/prometheus.yml", CONFIG.encode())
+        machine.check(
+            "printf 'ARGS=\"--cluster.advertise-address=127.0.0.1:9094\"\\n' > /etc/default/prometheus-alertmanager"
+        )
+        machine.check(f"echo '{ENDPOINT} {openid_provider.NAME}' >> /etc/hosts")
+        debs.install(machine, "libcjose0", "libhiredis0.14", "libapache2-mod-auth-openidc")
+        # Firescreen enables it.
+        machine.check("a2dismod -q auth_openidc")
+        machine.check("systemctl restart prometheus prometheus-alertmanager apache2", timeout=90)
+        yield machine
+
+
+@pytest.fixture
+def door() -> FrontDoor:
+    """People of one group and one domain, a program with a password or a client certificate."""
+    return FrontDoor(
+        host="web1",
+        proxy="apache",
+        name=NAME,
+        machines=("script",),
+        client_cert=True,
+        sign_in=SignIn(
+            client_id=openid_provider.CLIENT,
+            email_domains=("example.net",),
+            groups=("net ops", "admins"),
+        ),
+        routes=tuple(DoorRoute(to=name, path=f"/{name}") for name in PROGRAMS),
+    )
+
+
+def stack_of(machine: Machine, door: FrontDoor, company: OpenIdProvider, folder: Path) -> Stack:
+    secret = folder / "client-secret"
+    secret.touch(mode=0o600)
+    secret.write_text(f"{openid_provider.SECRET}\n")
+    assert door.sign_in is not None
+    signed = replace(
+        door.sign_in,
+        issuer=company.issuer,
+        client_secret_file=str(secret),
+        ca_file=str(company.ca_file),
+    )
+    return Stack(
+        hosts=(machine.spec(),),
+        components=tuple(ComponentSpec(host="web1", name=name) for name in PROGRAMS),
+        users=(UserSpec(name="script"),),
+        front_doors=(replace(door, sign_in=signed),),
+    )
+
+
+def test_people_sign_in_and_machines_do_not(
+    installed: Path, web1: Machine, door: FrontDoor, network: Network, tmp_path: Path
+) -> None:
+    before = etc(web1)
+    with (
+        network.entered(),
+        openid_provider.provider(
+            installed, tmp_path, ENDPOINT, redirects=[door.callback], goodbyes=[door.signed_out]
+        ) as company,
+        closing(Engine(Workspace(tmp_path / "workspace"))) as engine,
+    ):
+        stack = stack_of(web1, door, company, tmp_path)
+        assert stack_file.parse(stack_file.dump(stack), source="").front_doors == stack.front_doors
+        plan, outcome = apply(engine, stack)
+        ended = {each.probe.client: each.outcome for each in outcome.attempts if "/door/" in each.probe.id}
+        assert ended["page, not signed in"] == "302"
+        assert ended["no password"] == ended["wrong password"] == "401"
+        assert ended["API"] == ended["client certificate"] == "200"
+        assert any(door.callback in hint for hint in plan.hints)
+        asyncio.run(as_people_do(web1, tmp_path))
+        blocked(web1, engine.workspace.root)
+        nothing_leaks(web1, company, plan.secrets[0].reveal())
+        assert engine.plan(stack).steps == ()
+        assert engine.undo().state == "undone"
+        assert etc(web1) == before
+
+
+async def as_people_do(web1: Machine, folder: Path) -> None:
+    """Signs in, is rejected where she must be, is asked again once the session is over, signs out."""
+    names = f"--host-resolver-rules=MAP {NAME} {web1.address}, MAP {openid_provider.NAME} {ENDPOINT}"
+    async with browser(folder / "ada", names) as page:
+        await page.open(PAGE)
+        await sign_in(page, "ada")
+        await page.until(f"location.href.startsWith('{PAGE}') && document.title.includes('Prometheus')")
+        assert "code=" not in await page.value("location.href")
+        cookies = (await page.call("Network.getCookies", urls=[PAGE]))["cookies"]
+        assert cookies
+        assert all(each["secure"] and each["httpOnly"] for each in cookies), cookies
+        assert await status(page, "/prometheus/api/v1/query?query=up") == 200
+        assert await status(page, "/alertmanager/api/v2/status") == 200
+        assert await status(page, "/prometheus/-/reload") == 403
+        # The session ends after 15 s instead of 8 h: a script gets 401, the page leads to the provider.
+        web1.check(f"sed -i -E 's/(OIDCSession(MaxDuration|InactivityTimeout)) .*/\\1 15/' {SITE}")
+        web1.check("systemctl reload apache2")
+        await page.call("Network.clearBrowserCookies")
+        await page.open(PAGE)
+        await sign_in(page, "ada")
+        await page.until(f"location.href.startsWith('{PAGE}')")
+        await page.until(
+            "fetch('/prometheus/api/v1/query?query=up', {redirect: 'error'}).then(a => a.status == 401)", 60
+        )
+        await page.open(PAGE)
+        # The provider still knows her: she is back without a question.
+        await page.until(f"location.href.startsWith('{PAGE}')")
+        assert await status(page, "/prometheus/api/v1/query?query=up") == 200
+        await page.open(f"https://{NAME}/oauth2/sign_out")
+        await page.until("document.querySelector('button[value=yes], button[name=logout]')")
+        await page.value("document.querySelector('button[value=yes], button[name=logout]').click()")
+        await page.until(f"location.href.startsWith('https://{NAME}/oauth2/signed_out')")
+        assert "signed out" in await page.text()
+        assert await status(page, "/prometheus/api/v1/query?query=up") == 401
+        web1.check(f"sed -i -E 's/(OIDCSession(MaxDuration|InactivityTimeout)) .*/\\1 28800/' {SITE}")
+        web1.check("systemctl reload apache2")
+    for stranger in ("bob", "eve", "mal"):
+        async with browser(folder / stranger, names) as page:
+            await page.open(PAGE)
+            await sign_in(page, stranger)
+            await page.until(f"location.href.startsWith('{PAGE}')")
+            assert "Forbidden" in await page.text(), stranger
+            assert await status(page, "/prometheus/api/v1/query?query=up") == 403
+
+
+async def sign_in(page: Page, account: str) -> None:
+    """Fills in the provider's form, and agrees to what it asks."""
+    await page.until("document.querySelector('input[name=login]')")
+    await page.value(
+        f"document.querySelector('input[name=login]').value = '{account}',"
+        "document.querySelector('input[name=password]').value = 'any',"
+        "document.querySelector('form').submit()"
+    )
+    await page.until("document.querySelector('input[name=prompt][value=consent]')")
+    await page.value("document.querySelector('form').submit()")
+
+
+async def status(page: Page, path: str) -> int:
+    """What a script of the page is answered."""
+    return int(await page.value(f"fetch('{path}').then(answer => answer.status)"))
+
+
+def blocked(web1: Machine, workspace: Path) -> None:
+    """What is blocked is so for machines too, and a made-up header opens nothing."""
+    curl: list[str | Path] = [
+        *("curl", "-sS", "--cacert", workspace / "ca/ca.crt", "--resolve", f"{NAME}:443:{web1.address}"),
+        *("-o", "/dev/null", "-w", "%{http_code}"),
+    ]
+
+    def said(*words: str | Path) -> str:
+        return subprocess.run([*curl, *words], capture_output=True, timeout=30, check=False).stdout.decode()
+
+    script: list[str | Path] = ["--config", workspace / "users/script.curl"]
+    api = f"{PAGE}api/v1/query?query=up"
+    assert said(*script, api) == "200"
+    assert said(*script, "-X", "POST", f"{PAGE}-/reload") == "403"
+    assert said(*script, "-X", "POST", f"{PAGE}-/%72eload") == "403"
+    assert said(api) == "401"
+    for header in (
+        "Authorization: Bearer x",
+        "Authorization:  ",
+        "Authorization: Basic eA==",
+        "OIDC_CLAIM_sub: ada",
+    ):
+        assert said("-H", header, api) == "401", header
+    assert said("-H", "Accept: text/html", "-H", "Authorization: Bearer x", PAGE) == "401"
+    assert said("-H", "Accept: text/html", PAGE) == "302"
+    # An address of the module itself, with an error page of its own or none: no component is behind it.
+    words = [*curl[:6], f"https://{NAME}/oauth2/callback"]
+    page = subprocess.run(words, capture_output=True, timeout=30, check=True).stdout.decode()
+    assert "response_mode" in page, page
+    assert said(f"https://{NAME}/") == "404"
+
+
+def nothing_leaks(web1: Machine, company: OpenIdProvider, password: str) -> None:
+    """No code, token or secret is in a log, and only root reads the files that have one."""
+    logs = web1.check(
+        "cat /var/log/apache2/*.log; journalctl -q -u apache2 -u prometheus -u prometheus-alertmanager"
+    )
+    assert "/oauth2/callback" in logs
+    assert "/prometheus/api/v1/query?query=up" in logs
+    told = re.compile(r"/oauth2/[^\"]*\?|[?&](code|id_token|access_token)=|eyJ[\w-]{10,}\.[\w-]{10,}")
+    assert [line for line in logs.splitlines() if told.search(line)] == []
+    for secret in (openid_provider.SECRET, password):
+        assert secret not in logs
+    found = web1.check(f"grep -rlF '{openid_provider.SECRET}' /etc /var /run /tmp || true").split()
+    assert found == [f"/etc/apache2/firescreen/{NAME}-sign-in.conf"]
+    assert web1.check(["stat", "-c", "%a %U:%G", found[0]]).strip() == "600 root:root"
+    assert openid_provider.SECRET not in company.log.read_text()

@@ -1,0 +1,268 @@
+"""People who sign in at a front door: what keeps them from it is said, the secret is shown nowhere, one restart loads all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.planner import planned
+from wizard import planner
+from wizard.errors import FirescreenError, InputError
+from wizard.model import (
+    WORKSPACE,
+    Answers,
+    Facts,
+    FileState,
+    FrontDoor,
+    Plan,
+    RunService,
+    Setting,
+    SignIn,
+    Stack,
+    WriteFile,
+)
+
+CASE = "front-door-sign-in"
+SECRET_FILE = "/home/ada/client-secret"
+SECRETS = "/etc/apache2/firescreen/noc.example.net-sign-in.conf"
+SITE = "/etc/apache2/sites-enabled/firescreen-noc.example.net.conf"
+
+
+def plan_for(stack: Stack, facts: Facts) -> Plan:
+    return planner.plan(stack, planned.looked_up(stack, facts), Answers())
+
+
+def with_door(stack: Stack, **changed: object) -> Stack:
+    return replace(stack, front_doors=(replace(stack.front_doors[0], **changed),))  # type: ignore[arg-type]
+
+
+def settings(stack: Stack, **changed: object) -> Stack:
+    found = stack.front_doors[0].sign_in
+    assert found is not None
+    return with_door(stack, sign_in=replace(found, **changed))  # type: ignore[arg-type]
+
+
+def kept(facts: Facts, path: str, content: str | None, mode: int = 0o600, host: str = WORKSPACE) -> Facts:
+    known = facts.hosts[host]
+    state = FileState(content.encode(), mode, "ada", "ada") if content is not None else None
+    return replace(facts, hosts={**facts.hosts, host: replace(known, files={**known.files, path: state})})
+
+
+def written(plan: Plan, path: str) -> str:
+    return next(
+        change.after.content.decode()
+        for change in plan.changes
+        if isinstance(change, WriteFile) and change.path == path and change.after is not None
+    )
+
+
+Change = Callable[[Stack, Facts], tuple[Stack, Facts]]
+MODULE = "/etc/apache2/mods-available/auth_openidc.load"
+REFUSED: dict[str, tuple[Change, str, str]] = {
+    "no module": (
+        lambda stack, facts: (stack, kept(facts, MODULE, None, host="web1")),
+        "lacks mod_auth_openidc",
+        "apt install libapache2-mod-auth-openidc",
+    ),
+    "no secret": (
+        lambda stack, facts: (stack, kept(facts, SECRET_FILE, None)),
+        "does not exist",
+        "mode 0600",
+    ),
+    "a secret that others read": (
+        lambda stack, facts: (stack, kept(facts, SECRET_FILE, "x" * 20, 0o644)),
+        "others can read",
+        f"chmod 600 {SECRET_FILE}",
+    ),
+    "two lines": (
+        lambda stack, facts: (stack, kept(facts, SECRET_FILE, "one\ntwo\n")),
+        "one line",
+        "nothing but the secret",
+    ),
+    "a command": (
+        lambda stack, facts: (stack, kept(facts, SECRET_FILE, "exec:/bin/id")),
+        "one line",
+        "nothing but the secret",
+    ),
+    "no CA": (
+        lambda stack, facts: (stack, kept(facts, "/home/ada/company-ca.pem", "hello")),
+        "CA of the OpenID provider",
+        "PEM",
+    ),
+    "nothing set": (
+        lambda stack, facts: (settings(stack, issuer="", client_id=""), facts),
+        "issuer and client_id",
+        "https://noc.example.net/oauth2/callback",
+    ),
+    "nobody is meant": (
+        lambda stack, facts: (settings(stack, email_domains=(), groups=(), claims=()), facts),
+        "every account of",
+        "* as a domain",
+    ),
+    "another proxy": (
+        lambda stack, facts: (with_door(stack, proxy="caddy"), facts),
+        "cannot sign in",
+        "Apache",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_keeps_people_from_signing_in_is_said(name: str) -> None:
+    case = planned.case(CASE)
+    change, what, todo = REFUSED[name]
+    with pytest.raises(FirescreenError) as refused:
+        plan_for(*change(case.stack, case.facts))
+    assert what in refused.value.what
+    assert todo in refused.value.todo
+    assert refused.value.where
+
+
+def test_the_secret_is_in_one_file_and_is_shown_nowhere() -> None:
+    case = planned.case(CASE)
+    plan = plan_for(case.stack, case.facts)
+    secret = 'a-client-secret-"quoted"-\\n'
+    assert secret in [each.reveal() for each in plan.secrets]
+    text = written(plan, SECRETS)
+    assert 'OIDCClientSecret "a-client-secret-\\"quoted\\"-\\\\n"' in text
+    key = text.partition('OIDCCryptoPassphrase "')[2].partition('"')[0]
+    assert len(key) >= 32
+    (change,) = (each for each in plan.changes if isinstance(each, WriteFile) and each.path == SECRETS)
+    assert change.after is not None
+    assert (change.after.mode, change.after.owner, change.secret) == (0o600, "root", True)
+    for each in plan.changes:
+        for shown in (each.diff(), *each.commands()):
+            assert key not in shown
+            assert "a-client-secret" not in shown
+    assert (
+        key != written(plan_for(case.stack, case.facts), SECRETS).partition('OIDCCryptoPassphrase "')[2][:-2]
+    )
+
+
+def test_the_sessions_go_on_with_another_secret() -> None:
+    case = planned.case(CASE)
+    plan = plan_for(case.stack, case.facts)
+    after = planned.carried_out(plan, plan.facts)
+    again = plan_for(case.stack, kept(after, SECRET_FILE, "another-secret"))
+    assert [change.path for change in again.changes] == [SECRETS, "apache2.service"] or [
+        change.path for change in again.changes if isinstance(change, WriteFile)
+    ] == [SECRETS]
+    old, new = (written(each, SECRETS) for each in (plan, again))
+    assert old.partition("OIDCCryptoPassphrase")[2] == new.partition("OIDCCryptoPassphrase")[2]
+    assert "another-secret" in new
+
+
+def test_a_new_module_takes_a_restart_and_nothing_else_does() -> None:
+    case = planned.case(CASE)
+    plan = plan_for(case.stack, case.facts)
+    assert actions(plan) == ["restart"]
+    after = planned.carried_out(plan, plan.facts)
+    assert actions(plan_for(settings(case.stack, session_hours=2), after)) == ["reload"]
+
+
+def actions(plan: Plan) -> list[str]:
+    return [
+        change.action
+        for change in plan.changes
+        if isinstance(change, RunService) and change.service.component == "apache"
+    ]
+
+
+def test_a_page_leads_to_the_provider_and_a_program_gets_401() -> None:
+    case = planned.case(CASE)
+    probes = {each.client: each for each in plan_for(case.stack, case.facts).probes}
+    page = probes["page, not signed in"]
+    assert (page.kind, page.expect, page.user) == ("sign_in", "302", "")
+    assert "redirect_uri=https%3A%2F%2Fnoc.example.net%2Foauth2%2Fcallback" in page.holds
+    assert "client_id=firescreen" in page.holds
+    assert probes["no password"].expect == probes["wrong password"].expect == "401"
+    assert probes["API"].user == "script"
+    certificate = with_door(case.stack, machines=(), client_cert=True)
+    probes = {each.client: each for each in plan_for(certificate, case.facts).probes}
+    assert probes["no client certificate"].expect == "401"
+    assert probes["API"].cert_file
+    assert "AuthType Basic" not in written(plan_for(certificate, case.facts), SITE)
+
+
+def test_every_account_passes_only_where_that_is_said() -> None:
+    case = planned.case(CASE)
+    everyone = settings(case.stack, email_domains=("*",), groups=(), claims=(), ca_file="")
+    text = written(plan_for(everyone, case.facts), SITE)
+    assert "Require claim" not in text
+    assert "OIDCCABundlePath" not in text
+    door = FrontDoor(host="a", proxy="apache", name="a.example.net", routes=(), sign_in=SignIn(groups=("x",)))
+    assert door.sign_in is not None
+    assert door.sign_in.asked == (("groups", ("x",)),)
+    assert door.sign_in.domains == ()
+    with pytest.raises(InputError):
+        plan_for(settings(case.stack, client_secret_file=""), case.facts)
+
+
+# -- the questions -------------------------------------------------------------------------------------------
+
+DOOR = "web1/apache"
+
+
+def asked(stack: Stack, facts: Facts) -> dict[str, str]:
+    looked = planned.looked_up(stack, facts)
+    return {each.key: each.default for each in planner.questions(stack, looked)}
+
+
+def choose(stack: Stack, name: str, value: str) -> Stack:
+    return planner.answer(stack, Setting("front_doors", name, DOOR), value)
+
+
+def in_apache(facts: Facts) -> Facts:
+    proxies = tuple(replace(each, active=each.component == "apache") for each in facts.hosts["web1"].proxies)
+    return replace(facts, hosts={**facts.hosts, "web1": replace(facts.hosts["web1"], proxies=proxies)})
+
+
+def test_signing_in_is_asked_and_answered() -> None:
+    case = planned.case("front-door-apache")
+    facts = in_apache(planned.case(CASE).facts)
+    stack = choose(case.stack, "access", "sign_in")
+    door = stack.front_doors[0]
+    assert (door.people, door.machines, door.client_cert, door.sign_in) == ((), ("admin",), False, SignIn())
+    for name, value in (
+        ("issuer", " https://id.example.net/realms/company/.well-known/openid-configuration "),
+        ("client_id", "firescreen"),
+        ("client_secret_file", SECRET_FILE),
+        ("email_domains", "example.net, example.org"),
+        ("groups", "net ops, admins"),
+    ):
+        stack = choose(stack, f"sign_in.{name}", value)
+    found = stack.front_doors[0].sign_in
+    assert found == SignIn(
+        issuer="https://id.example.net/realms/company",
+        client_id="firescreen",
+        client_secret_file=SECRET_FILE,
+        email_domains=("example.net", "example.org"),
+        groups=("net ops", "admins"),
+    )
+    shown = asked(stack, facts)
+    assert shown[f"front_doors.{DOOR}.access"] == "sign_in"
+    assert shown[f"front_doors.{DOOR}.sign_in.groups"] == "net ops, admins"
+    assert plan_for(stack, facts).steps
+    back = choose(stack, "access", "password").front_doors[0]
+    assert (back.sign_in, back.users) == (None, ("admin",))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("issuer", "http://id.example.net"),
+        ("issuer", "https://a@id.example.net"),
+        ("client_id", 'a "b'),
+        ("client_secret_file", "secret"),
+        ("ca_file", "./ca.pem"),
+        ("email_domains", "@example.net"),
+        ("email_domains", "example"),
+        ("groups", 'a, "b"'),
+    ],
+)
+def test_an_answer_that_cannot_be_is_refused(name: str, value: str) -> None:
+    with pytest.raises(InputError) as refused:
+        choose(planned.case(CASE).stack, f"sign_in.{name}", value)
+    assert refused.value.todo

@@ -1,0 +1,131 @@
+"""People who sign in at Apache by mod_auth_openidc, as its versions from 2.4.12 on read it; machines log in beside them.
+
+A request with an Authorization header is a machine's: it is checked against the passwords and nothing else. A page
+without a session leads to the provider, and everything else is answered with 401.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import quote
+
+from wizard.front_doors.base import Door, SignInClient
+from wizard.model import CALLBACK, SIGN_IN_PATH, SIGN_OUT, SIGNED_OUT, SignIn
+
+_HOUR: Final = 3600
+_LOG: Final = "${APACHE_LOG_DIR}/other_vhosts_access.log"
+_KEY: Final = re.compile(r'^OIDCCryptoPassphrase "([^"]+)"$', re.MULTILINE)
+_GOODBYE: Final = "You are signed out. Close the browser to end the session at your OpenID provider, too."
+
+
+def settings(door: Door, spec: SignIn) -> Iterator[str]:
+    """What the whole virtual host is told."""
+    yield f"    OIDCProviderMetadataURL {spec.issuer.rstrip('/')}/.well-known/openid-configuration"
+    yield f"    OIDCClientID {spec.client_id}"
+    yield f"    Include {door.secrets}"
+    yield f"    OIDCRedirectURI {door.callback}"
+    yield f"    OIDCDefaultURL {door.callback.removesuffix(CALLBACK)}{door.openings[0].prefix}/"
+    yield f'    OIDCScope "{" ".join(spec.scopes)}"'
+    yield "    OIDCPKCEMethod S256"
+    if door.provider_ca:
+        yield f"    OIDCCABundlePath {door.provider_ca}"
+    yield f"    OIDCSessionMaxDuration {spec.session_hours * _HOUR}"
+    yield f"    OIDCSessionInactivityTimeout {spec.session_hours * _HOUR}"
+    yield "    OIDCCookieHTTPOnly On"
+    yield "    OIDCCookieSameSite On"
+    yield "    OIDCStateMaxNumberOfCookies 7 true"
+    yield f'    Redirect 302 "{SIGN_OUT}" "{CALLBACK}?logout={quote(door.signed_out, safe="")}"'
+    yield f'    Redirect 200 "{SIGNED_OUT}"'
+    yield f'    ProxyPass "{SIGN_IN_PATH}/" "!"'
+    yield "    # What the provider sends with a person back is for this server and not for its log."
+    yield f'    SetEnvIf Request_URI "^{SIGN_IN_PATH}/" firescreen_sign_in'
+    yield f'    CustomLog "{_LOG}" "%v:%p %h %l %u %t \\"%r\\" %>s %O" env=!firescreen_sign_in'
+    yield f'    CustomLog "{_LOG}" "%v:%p %h %l %u %t \\"%m %U %H\\" %>s %O" env=firescreen_sign_in'
+
+
+def access(door: Door, spec: SignIn) -> Iterator[str]:
+    """Who passes: people who are signed in, and machines by password or client certificate."""
+    yield '    <Location "/">'
+    yield "        AuthType openid-connect"
+    yield "        AuthzSendForbiddenOnFailure On"
+    yield "        # A page leads to the provider; scripts, assets and programs get 401."
+    yield '        OIDCUnAuthAction 401 "%{HTTP_ACCEPT} !~ m#text/html#"'
+    yield "        OIDCPassClaimsAs none"
+    yield "        <RequireAny>"
+    yield "            <RequireAll>"
+    yield "                Require valid-user"
+    yield from _claims(spec)
+    yield "            </RequireAll>"
+    if door.passwords:
+        yield "            <RequireAll>"
+        yield '                Require expr "-n %{HTTP:Authorization}"'
+        yield "                Require valid-user"
+        yield "            </RequireAll>"
+    if door.client_ca:
+        yield "            Require ssl-verify-client"
+    yield "        </RequireAny>"
+    yield "    </Location>"
+    # These come later, and so win over what is above.
+    yield f'    <Location "{CALLBACK}">'
+    yield "        Require valid-user"
+    yield "    </Location>"
+    yield f'    <Location "{SIGNED_OUT}">'
+    yield "        Require all granted"
+    yield f'        ErrorDocument 200 "{_GOODBYE}"'
+    yield "    </Location>"
+    if door.passwords:
+        yield '    <If "-n %{HTTP:Authorization}">'
+        yield "        AuthType Basic"
+        yield f'        AuthName "{door.name}"'
+        yield "        AuthBasicProvider file"
+        yield f"        AuthUserFile {door.passwords}"
+        yield "    </If>"
+
+
+def _claims(spec: SignIn) -> Iterator[str]:
+    pad = " " * 16
+    if spec.domains:
+        yield f"{pad}# The provider itself does not know whether such an address is the person's."
+        yield f"{pad}<RequireNone>"
+        yield f"{pad}    Require claim email_verified:false"
+        yield f"{pad}</RequireNone>"
+        yield f"{pad}<RequireAny>"
+        for domain in spec.domains:
+            yield f'{pad}    Require claim "email~(?i)^[^@]+@{re.escape(domain)}$"'
+        yield f"{pad}</RequireAny>"
+    for name, values in spec.asked:
+        yield f"{pad}<RequireAny>"
+        for value in values:
+            yield f'{pad}    Require claim "{name}:{value}"'
+        yield f"{pad}</RequireAny>"
+
+
+def secrets(client_secret: str, key: str) -> str:
+    """The file that only root reads, as Apache starts."""
+    written = client_secret.replace("\\", "\\\\").replace('"', '\\"')
+    return (
+        "# Written by Firescreen, which undoes it too.\n"
+        f'OIDCClientSecret "{written}"\n'
+        f'OIDCCryptoPassphrase "{key}"\n'
+    )
+
+
+def key_in(text: str) -> str:
+    """The key of the sessions in such a file, or ''."""
+    found = _KEY.search(text)
+    return found[1] if found else ""
+
+
+# Loaded by a reload, the module skips its set-up, as at the first of the two passes of a start, and every process of
+# Apache ends with a segmentation fault (seen with 2.4.12.3).
+CLIENT: Final = SignInClient(
+    title="mod_auth_openidc",
+    package="libapache2-mod-auth-openidc",
+    needed=(
+        ("/etc/apache2/mods-enabled/auth_openidc.load", "/etc/apache2/mods-available/auth_openidc.load"),
+    ),
+    secrets=secrets,
+    key=key_in,
+)
