@@ -115,9 +115,9 @@ class FirescreenApp(Wizard):
         self.leaving = True
         super().exit(result, return_code, message)
 
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Our own variables, for a theme that is not ours."""
-        return themes.extra_variables(self.current_theme)
+    def get_css_variables(self) -> dict[str, str]:
+        """The theme's variables and our own."""
+        return super().get_css_variables() | themes.extra_variables(self.current_theme)
 
     def use_theme(self, name: str) -> None:
         """Draws everything in another theme, and remembers it for the next start."""
@@ -394,7 +394,6 @@ def make_app(
 def run(*, stack: Path | None, practice: bool, workspace: Path | None) -> int:
     """Opens the wizard on this terminal and returns the exit code."""
     app = make_app(stack=stack, practice=practice, workspace=workspace)
-    for theme in themes.OWN_16 if app.console.color_system == "standard" else ():
-        app.register_theme(theme)
+    themes.fit_terminal(app)
     code = app.run()
     return app.return_code or code or 0

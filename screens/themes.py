@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 from textual.color import Color
 from textual.theme import Theme
+
+if TYPE_CHECKING:
+    from textual.app import App
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,42 @@ CONTRAST_TOKENS = Tokens(
     removed_word="#5c1a06",
 )
 
+# For a terminal of 256 colours, in colours of its palette: it has no dark brown, so that the cursor would be olive, and
+# texts on it hard to read.
+DARK_256_TOKENS = replace(
+    DARK_TOKENS,
+    quiet="#b2b2b2",
+    success="#5fd7af",
+    cursor="#3a3a3a",
+    cursor_blurred="#303030",
+    selection="#303030",
+    added="#1c1c1c",
+    added_word="#303030",
+    removed="#1c1c1c",
+    removed_word="#303030",
+)
+LIGHT_256_TOKENS = replace(
+    LIGHT_TOKENS,
+    surface="#eeeeee",
+    panel="#e4e4e4",
+    secondary="#005f87",
+    cursor_blurred="#e4e4e4",
+    selection="#dadada",
+    added="#d7ffd7",
+    added_word="#afffaf",
+    removed="#ffd7d7",
+    removed_word="#ffd7af",
+)
+CONTRAST_256_TOKENS = replace(
+    CONTRAST_TOKENS,
+    cursor="#00005f",
+    selection="#00005f",
+    added="#080808",
+    added_word="#303030",
+    removed="#080808",
+    removed_word="#303030",
+)
+
 # For a terminal of 16 colours, in these very colours: what is not one of them would land on its neighbour, and a
 # cursor on its ground.
 DARK_16_TOKENS = Tokens(
@@ -132,10 +172,10 @@ DARK_16_TOKENS = Tokens(
     secondary="#55ffff",
     success="#55ff55",
     warning="#ffff55",
-    error="#ff5555",
+    error="#ff55ff",
     cursor="#0000aa",
     cursor_text="#ffffff",
-    cursor_blurred="#555555",
+    cursor_blurred="#000000",
     selection="#0000aa",
     added="#000000",
     added_word="#0000aa",
@@ -145,7 +185,7 @@ DARK_16_TOKENS = Tokens(
 LIGHT_16_TOKENS = Tokens(
     background="#ffffff",
     surface="#ffffff",
-    panel="#aaaaaa",
+    panel="#55ffff",
     foreground="#000000",
     quiet="#000000",
     faint="#555555",
@@ -157,7 +197,7 @@ LIGHT_16_TOKENS = Tokens(
     error="#aa0000",
     cursor="#ffff55",
     cursor_text="#000000",
-    cursor_blurred="#aaaaaa",
+    cursor_blurred="#ffffff",
     selection="#55ffff",
     added="#ffffff",
     added_word="#ffff55",
@@ -233,12 +273,18 @@ DARK = _theme("firescreen", DARK_TOKENS, dark=True)
 LIGHT = _theme("firescreen-light", LIGHT_TOKENS, dark=False)
 CONTRAST = _theme("firescreen-contrast", CONTRAST_TOKENS, dark=True)
 OWN = (DARK, LIGHT, CONTRAST)
-OWN_16 = (
-    _theme(DARK.name, DARK_16_TOKENS, dark=True),
-    _theme(LIGHT.name, LIGHT_16_TOKENS, dark=False),
-    _theme(CONTRAST.name, CONTRAST_16_TOKENS, dark=True),
-)
-"""The same themes for a terminal of 16 colours."""
+OWN_FOR = {
+    system: (
+        _theme(DARK.name, dark, dark=True),
+        _theme(LIGHT.name, light, dark=False),
+        _theme(CONTRAST.name, contrast, dark=True),
+    )
+    for system, dark, light, contrast in (
+        ("256", DARK_256_TOKENS, LIGHT_256_TOKENS, CONTRAST_256_TOKENS),
+        ("standard", DARK_16_TOKENS, LIGHT_16_TOKENS, CONTRAST_16_TOKENS),
+    )
+}
+"""The same themes for a terminal of fewer colours, by Rich's name of the colour system."""
 
 CHIP_TEXT = "#ffffff"
 """The text on a host's colour."""
@@ -279,8 +325,20 @@ _DIFF = {
 """The grounds of a diff in a theme that is not ours: so much of a colour in the ground."""
 
 
+def fit_terminal(app: App[int]) -> None:
+    """Takes the themes in the colours that the app's terminal has."""
+    system = app.console.color_system or ""
+    for theme in OWN_FOR.get(system, ()):
+        app.register_theme(theme)
+    app.set_class(system == "standard", "-few-colours")
+
+
 def extra_variables(theme: Theme) -> dict[str, str]:
-    """Our own variables: the layout, and for a theme that is not ours two colours mixed from its text and its ground."""
+    """Our own variables: the layout, and what a theme that is not ours lacks.
+
+    There, two colours are mixed from its text and its ground, and each colour that texts are written in is moved
+    towards white or black until it is readable on each ground, also under the cursor.
+    """
     if "quiet" in theme.variables:
         return LAYOUT
     if theme.ansi:
@@ -288,11 +346,48 @@ def extra_variables(theme: Theme) -> dict[str, str]:
             _DIFF, "ansi_default"
         )
     colours = theme.to_color_system().generate()
-    text, ground = Color.parse(colours["foreground"]), Color.parse(colours["background"])
-    tints = (ground.blend(Color.parse(colours[name]), part).hex for name, part in _DIFF.values())
-    return {
-        **LAYOUT,
-        "quiet": text.blend(ground, 0.2).hex,
-        "faint": text.blend(ground, 0.5).hex,
-        **dict(zip(_DIFF, tints, strict=True)),
-    }
+    found = {name: Color.parse(colours[name]) for name in (*_TEXTS, "background", "surface", "panel")}
+    ground, text = found["background"], found["foreground"]
+    grounds = {name: ground.blend(found[colour], part) for name, (colour, part) in _DIFF.items()}
+    grounds["block-cursor-background"] = ground.blend(found["primary"], 0.2)
+    grounds["block-cursor-blurred-background"] = ground.blend(text, 0.1)
+    under = (*grounds.values(), *(found[name] for name in ("background", "surface", "panel")))
+    texts = {name: found[name] for name in _TEXTS} | {"quiet": text.blend(ground, 0.2)}
+    shown = {name: _readable(colour, under, dark=theme.dark) for name, colour in texts.items()}
+    shown |= {f"text-{name}": shown[name] for name in _TEXTS[1:]}
+    shown |= dict.fromkeys(("text-muted", "text-disabled", "foreground-muted"), shown["quiet"])
+    shown |= dict.fromkeys(
+        ("block-cursor-foreground", "block-cursor-blurred-foreground"), shown["foreground"]
+    )
+    shown |= {"footer-key-foreground": shown["primary"], "footer-description-foreground": shown["foreground"]}
+    shown |= {f"markdown-h{level}-color": shown["primary"] for level in range(1, 7)}
+    grounds["footer-background"] = found["surface"]
+    mixed = shown | grounds | {"faint": text.blend(ground, 0.5)}
+    return LAYOUT | {name: colour.hex for name, colour in mixed.items()}
+
+
+_TEXTS = ("foreground", "primary", "secondary", "accent", "success", "warning", "error")
+READABLE = 4.5
+"""The least contrast of a text to its ground."""
+
+
+def _readable(colour: Color, grounds: Iterable[Color], *, dark: bool) -> Color:
+    """The colour, as much lighter (darker in a light theme) as it must be to be read on each of the grounds."""
+    pole = Color(255, 255, 255) if dark else Color(0, 0, 0)
+    steps = (colour.blend(pole, step / 20) for step in range(21))
+    grounds = tuple(grounds)
+    return next((each for each in steps if min(contrast(each, one) for one in grounds) >= READABLE), pole)
+
+
+def contrast(one: Color, other: Color) -> float:
+    """The contrast of two colours as WCAG 2 defines it: 1 to 21."""
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour: Color) -> float:
+    parts = (part / 255 for part in (colour.r, colour.g, colour.b))
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

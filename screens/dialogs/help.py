@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Container, Grid
 from textual.content import Content
+from textual.widgets import Static
 
 from screens.dialogs.base import Dialog
-from screens.state_styles import fit
 
 if TYPE_CHECKING:
     from screens.base_app import BaseApp
@@ -32,7 +34,20 @@ class HelpDialog(Dialog[None]):
         keys: (key, what it does).
     """
 
-    DEFAULT_CSS = "HelpDialog .text { scrollbar-gutter: stable; }"
+    DEFAULT_CSS = """
+    HelpDialog {
+        .text { scrollbar-gutter: stable; }
+        #both, #words, #keys { height: auto; width: 100%; }
+        #keys { padding: 1 0 0 0; grid-size: 2; grid-columns: 10 1fr; grid-rows: auto; }
+        &.-wide {
+            .box { width: 112; }
+            #both { layout: horizontal; }
+            #words { width: 1fr; }
+            #keys { width: 42; padding: 0 0 0 3; }
+        }
+    }
+    """
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (116, "-wide")]  # noqa: RUF012 - as Textual declares it
     # The key that opened it closes it too.
     BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark,f1", "refuse", "Close", show=False)]
 
@@ -44,13 +59,15 @@ class HelpDialog(Dialog[None]):
         """The screen's name."""
         return f"Help · {self._title}"
 
-    def text(self) -> Content:
-        """Words first, keys after."""
-        lines = [Content.assemble((fit(key, 10), "$primary bold"), words) for key, words in self._keys]
-        words = Content.assemble(
-            (fit("g", 10), "$primary bold"), "in this help: open the glossary (CA, SAN, scrape …)"
-        )
-        return Content("\n").join([Content(self._text), Content(""), *lines, Content(""), words])
+    def inside(self) -> ComposeResult:
+        """Words, and the keys below them; beside them where there is room."""
+        keys = (*self._keys, ("g", "in this help: open the glossary (CA, SAN, scrape …)"))
+        with Container(id="both"):
+            yield Static(Content(self._text), id="words", markup=False)
+            with Grid(id="keys"):
+                for key, words in keys:
+                    yield Static(Content.styled(key, "$primary bold"), markup=False)
+                    yield Static(words, markup=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """Close, or open the glossary or the manual."""

@@ -58,6 +58,8 @@ class TopicDialog(Dialog[None]):
     TopicDialog {
         .box { width: 100%; max-width: 120; padding: 0 1; }
         Markdown { padding: 0; background: $surface; height: auto; }
+        /* A long command is folded: it would go on outside of the box. */
+        MarkdownFence > Label { width: 100%; padding: 0 1; }
     }
     """
 

@@ -13,36 +13,19 @@ from textual.widgets.option_list import Option
 
 from screens.base_screen import Page
 from screens.controllers.host_list import PRACTICE
-from screens.state_styles import EXPOSURE, describe_error, fit, inline, safe
+from screens.hosts.text import STATE, called, detail, line
+from screens.state_styles import inline
 from screens.themes import NO_HOST, host_colours
-from screens.widgets.badges import exposure_badges
 from screens.widgets.panel import Panel
 from screens.widgets.title_bar import TitleBar
 
 if TYPE_CHECKING:
     from screens.state import HostEntry, Session
 
-FROM = {
-    "here": "this machine",
-    "practice": "practice",
-    "ssh": "from ~/.ssh/config",
-    "incus": "container on this machine",
-    "added": "added",
-    "stack": "in this stack",
-}
-RIGHTS = {
-    "root": "as root",
-    "sudo": "as root, with sudo",
-    "none": "without root privileges: nothing can be changed there",
-}
-
-
 WIDE = 110
 """Cells from which the selected host stands beside the list."""
 ABOUT = 48
 """Cells of its panel then."""
-STATE = 24
-"""Cells for the state of a host."""
 
 
 class HostsPage(Page):
@@ -128,14 +111,14 @@ Escape stops a running test, or goes back if there is none."""
         hosts = self.firescreen.hosts
         listed = self.query_one("#list", OptionList)
         before, width = listed.highlighted or 0, max(self._cells - 8, 58)
-        name = min(max((len(_called(entry)) for entry in hosts), default=0) + 2, 36, width - STATE - 20)
+        name = min(max((len(called(entry)) for entry in hosts), default=0) + 2, 36, width - STATE - 20)
         ids = [entry.name for entry in hosts]
         if [option.id for option in listed.options] == ids:
             for entry in hosts:
-                listed.replace_option_prompt(entry.name, _line(entry, width, name))
+                listed.replace_option_prompt(entry.name, line(entry, width, name))
         else:
             kept = listed.options[before].id if before < listed.option_count else ""
-            listed.set_options(Option(_line(entry, width, name), id=entry.name) for entry in hosts)
+            listed.set_options(Option(line(entry, width, name), id=entry.name) for entry in hosts)
             listed.highlighted = ids.index(kept) if kept in ids else min(before, len(ids) - 1)
         self.query_one("#lead", Static).update(self._lead())
         chosen = len(self.firescreen.host_list.taken)
@@ -144,7 +127,7 @@ Escape stops a running test, or goes back if there is none."""
         self._tell()
 
     def _lead(self) -> Content:
-        names = [_called(entry) for entry in self.firescreen.host_list.taken]
+        names = [called(entry) for entry in self.firescreen.host_list.taken]
         if not names:
             many = sum(entry.source == "added" and not entry.state for entry in self.firescreen.hosts) > 1
             how = (
@@ -170,9 +153,9 @@ Escape stops a running test, or goes back if there is none."""
     def _tell(self) -> None:
         entry = self.entry
         if entry is not None:
-            words = _detail(entry, self.firescreen.host_list.error, no_color=self.app.no_color)
+            words = detail(entry, self.firescreen.host_list.error, no_color=self.app.no_color)
             self.query_one("#text", Static).update(words)
-            self.query_one("#about", Panel).set_title(_called(entry))
+            self.query_one("#about", Panel).set_title(called(entry))
             self._name_host()
             self.refresh_bindings()
 
@@ -183,7 +166,7 @@ Escape stops a running test, or goes back if there is none."""
             colours = host_colours((*(one.name for one in self.firescreen.host_list.taken), entry.name))
             bar = self.query_one(TitleBar)
             bar.lead = ""
-            bar.hosts = ((_called(entry), NO_HOST if entry.source == "practice" else colours[entry.name]),)
+            bar.hosts = ((called(entry), NO_HOST if entry.source == "practice" else colours[entry.name]),)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offers only the keys that make sense for the selected host."""
@@ -251,116 +234,3 @@ Escape stops a running test, or goes back if there is none."""
         """Scrolls the details of the selected host by a page."""
         detail = self.query_one("#detail", VerticalScroll)
         detail.scroll_relative(y=pages * max(detail.size.height - 1, 1), animate=False)
-
-
-def _called(entry: HostEntry) -> str:
-    return {"here": "this machine", "practice": "practice"}.get(entry.source, entry.name)
-
-
-def _line(entry: HostEntry, width: int, name: int) -> Content:
-    """One host: whether it is chosen, its name of at most `name` cells, how it is reached, and its state."""
-    way = width - 4 - name - STATE
-    sign, words, colour = _state(entry)
-    return Content.assemble(
-        ("[✓] " if entry.taken else "    ", "bold $success"),
-        (fit(_called(entry), name), "bold"),
-        (fit(_way(entry), way), "$quiet"),
-        (fit(f"{sign} {words}", STATE), colour),
-    )
-
-
-def _way(entry: HostEntry) -> str:
-    spec = entry.spec
-    if spec.connect == "ssh" and entry.source != "ssh":
-        port = f":{spec.port}" if spec.port != 22 else ""
-        return (
-            f"{spec.user}@{spec.address or spec.name}{port}"
-            if spec.user
-            else f"ssh {spec.address or spec.name}{port}"
-        )
-    if spec.connect == "incus" and spec.via:
-        return f"container on {spec.via}"
-    if entry.source == "here":
-        return "no connection needed"
-    if entry.source == "practice":
-        return "real programs"
-    return FROM[entry.source]
-
-
-def _state(entry: HostEntry) -> tuple[str, str, str]:
-    """Sign, words and colour."""
-    if entry.source == "practice":
-        return "·", "Enter opens it", "$quiet"
-    if entry.state != "known":
-        return {
-            "connecting": ("▸", "connecting…" if entry.note == "connecting…" else "testing…", "$primary"),
-            "failed": ("✗", "test failed", "$error"),
-        }.get(entry.state, ("·", entry.note or "not tested", "$quiet"))
-    if not entry.components:
-        return "–", "no component", "$quiet"
-    if entry.rights == "none" and entry.spec.connect != "local":
-        return "!", "no root privileges", "$warning"
-    return _guarded(entry)
-
-
-def _guarded(entry: HostEntry) -> tuple[str, str, str]:
-    """The protection of the components there."""
-    many = len(entry.exposures)
-    for state, words in (("open", "unprotected"), ("partly", "partial")):
-        count = sum(one.state == state for one in entry.exposures)
-        if count:
-            sign, _, colour = EXPOSURE[state]
-            return sign, f"{count} of {many} {words}", colour
-    return "✓", f"{many} of {many} secured", "$success"
-
-
-def _detail(entry: HostEntry, instances: str, *, no_color: bool) -> Content:
-    """What is known of the selected host."""
-    if entry.source == "practice":
-        return Content(
-            "A Prometheus and a node_exporter on this machine, without root, to try everything first. Enter opens it. "
-            "It cannot be combined with real hosts."
-        )
-    lines = []
-    if entry.state == "connecting":
-        lines.append(
-            Content.assemble(
-                ("▸ ", "bold $primary"), inline(entry.note), ("   Escape stops the test.", "$quiet")
-            )
-        )
-    if entry.user:
-        lines.append(_login(entry))
-    if entry.error:
-        lines.append(describe_error(entry.error))
-        lines += [Content.assemble(("Why    ", "$quiet"), safe(line, 400)) for line in entry.advice]
-    elif entry.state == "" and not entry.user:
-        lines.append(Content(f"Not tested{': ' + entry.note if entry.note else ''}. Enter tests the host."))
-    name = max((len(one.key.partition("/")[2]) for one in entry.exposures), default=0) + 2
-    for one in entry.exposures:
-        sign, word, colour = EXPOSURE[one.state]
-        lines.append(
-            Content.assemble(
-                (fit(one.key.partition("/")[2], name), "bold"),
-                (fit(f"{sign} {word}", 15), colour),
-                exposure_badges(one, no_color=no_color),
-                "\n  ",
-                (inline(f"{one.address} · {one.words.removeprefix(f'{word}: ')}", 200), "$quiet"),
-            )
-        )
-    if entry.state == "known" and not entry.components:
-        lines.append(Content("No Prometheus component was found on this host."))
-    if entry.source == "here" and instances:
-        lines.append(Content.styled(f"Containers cannot be listed: {inline(instances, 240)}", "$quiet"))
-    return Content("\n").join(lines)
-
-
-def _login(entry: HostEntry) -> Content:
-    words = RIGHTS.get(entry.rights, "")
-    if entry.rights == "none" and entry.spec.connect == "local":
-        words = "without root privileges; Firescreen uses sudo for changes"
-    elif entry.rights == "none" and entry.state == "connecting":
-        words = "not root"
-    colour = "$warning" if entry.rights == "none" else "$success"
-    sign = "! " if entry.rights == "none" else "✓ "
-    user = f"as {entry.user}, " if entry.rights == "none" else ""
-    return Content.assemble(("Login  ", "$quiet"), (sign, f"bold {colour}"), inline(f"{user}{words}", 160))

@@ -15,13 +15,14 @@ from pathlib import Path
 from screens import themes
 from screens.app import make_app
 from tests.screens.helpers import engine
+from tests.screens.more_scenes import MORE
 from tests.screens.scenes import NOW, SCENES
 from tests.screens.snapshot import SIZES, resized, settled
 
 
 async def draw(name: str, folder: Path) -> None:
     """All pictures of one scene."""
-    scene = SCENES[name]
+    scene = (SCENES | MORE)[name]
     app = make_app(build=engine(scene.engine()))
     async with app.run_test(size=SIZES[0]) as pilot:
         await scene.show(pilot)
@@ -43,7 +44,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     time.time = lambda: NOW
     converter = shutil.which("rsvg-convert")
-    for name in sys.argv[2:] or SCENES:
+    for name in sys.argv[2:] or SCENES | MORE:
         asyncio.run(draw(name, folder))
         for file in folder.glob(f"{name}-*.svg") if converter else ():
             subprocess.run([str(converter), "-o", file.with_suffix(".png"), file], check=True)

@@ -302,22 +302,22 @@ class Scene:
     box: bool = False
 
 
-def _app(pilot: Pilot[Any]) -> FirescreenApp:
+def app_of(pilot: Pilot[Any]) -> FirescreenApp:
     return cast("FirescreenApp", pilot.app)
 
 
-async def _home(pilot: Pilot[Any]) -> None:
+async def at_home(pilot: Pilot[Any]) -> None:
     await until(pilot, "unprotected")
 
 
 async def _nothing(pilot: Pilot[Any]) -> None:
-    await until(pilot, lambda: not _app(pilot).session.busy)
+    await until(pilot, lambda: not app_of(pilot).session.busy)
 
 
-def _keys(*keys: str, wanted: str) -> Callable[[Pilot[Any]], Awaitable[None]]:
+def keys(*pressed: str, wanted: str) -> Callable[[Pilot[Any]], Awaitable[None]]:
     async def show(pilot: Pilot[Any]) -> None:
-        await _home(pilot)
-        for key in keys:
+        await at_home(pilot)
+        for key in pressed:
             await pilot.press(key)
         await until(pilot, lambda: len(pilot.app.screen_stack) > 1)
         await until(pilot, wanted)
@@ -325,26 +325,26 @@ def _keys(*keys: str, wanted: str) -> Callable[[Pilot[Any]], Awaitable[None]]:
     return show
 
 
-def _route(name: str, wanted: str, state: Callable[[], RunState] | None = None) -> Any:
+def route(name: str, wanted: str, state: Callable[[], RunState] | None = None) -> Any:
     async def show(pilot: Pilot[Any]) -> None:
         from screens.routes import MapView, Route
 
-        await until(pilot, lambda: not _app(pilot).session.busy)
+        await until(pilot, lambda: not app_of(pilot).session.busy)
         if state is not None:
-            _app(pilot).run_state = state()
-        _app(pilot).open_page(Route[name], MapView.RUN if name == "TRUST_MAP" else None)
+            app_of(pilot).run_state = state()
+        app_of(pilot).open_page(Route[name], MapView.RUN if name == "TRUST_MAP" else None)
         await until(pilot, wanted)
 
     return show
 
 
 async def _plan(pilot: Pilot[Any]) -> None:
-    await _home(pilot)
+    await at_home(pilot)
     await pilot.press("s")
     await until(pilot, lambda: type(pilot.app.screen).__name__ == "ChoicesPage")
     from screens.routes import Route
 
-    _app(pilot).open_page(Route.PLAN)
+    app_of(pilot).open_page(Route.PLAN)
     await until(pilot, lambda: type(pilot.app.screen).__name__ == "PlanPage")
     await until(pilot, "Set the password")
 
@@ -354,7 +354,7 @@ async def _lab(pilot: Pilot[Any]) -> None:
     from tests.screens.test_lab import Shown
     from wizard import labs
 
-    await until(pilot, lambda: not _app(pilot).session.busy)
+    await until(pilot, lambda: not app_of(pilot).session.busy)
     session = Shown(labs.find("node-password"))
     session.done = frozenset({session.lab.steps[0].id})
     await pilot.app.push_screen(LabPage(cast("LabSession", session)))
@@ -364,7 +364,7 @@ async def _lab(pilot: Pilot[Any]) -> None:
 async def _audit(pilot: Pilot[Any]) -> None:
     from screens.audit.screen import AuditPage
 
-    await until(pilot, lambda: not _app(pilot).session.busy)
+    await until(pilot, lambda: not app_of(pilot).session.busy)
     page = AuditPage()
     page._report = audit_report()
     await pilot.app.push_screen(page)
@@ -422,14 +422,14 @@ class SceneBoard:
 async def _board(pilot: Pilot[Any]) -> None:
     from screens.board.screen import BoardPage
 
-    await until(pilot, lambda: not _app(pilot).session.busy)
+    await until(pilot, lambda: not app_of(pilot).session.busy)
     await pilot.app.push_screen(BoardPage(cast("Any", SceneBoard())))
     await until(pilot, "3 Edsger")
 
 
-def _dialog(make: Callable[[], Any], wanted: str) -> Any:
+def dialog(make: Callable[[], Any], wanted: str) -> Any:
     async def show(pilot: Pilot[Any]) -> None:
-        await until(pilot, lambda: not _app(pilot).session.busy)
+        await until(pilot, lambda: not app_of(pilot).session.busy)
         pilot.app.push_screen(make())
         await until(pilot, wanted)
 
@@ -473,25 +473,25 @@ def _diagnosis() -> Any:
 
 
 SCENES: dict[str, Scene] = {
-    "home": Scene(_home),
+    "home": Scene(at_home),
     "home-empty": Scene(_nothing, QuietEngine),
-    "hosts": Scene(_route("HOSTS", "srv1")),
-    "choices": Scene(_keys("s", wanted="blackbox_exporter")),
+    "hosts": Scene(route("HOSTS", "srv1")),
+    "choices": Scene(keys("s", wanted="blackbox_exporter")),
     "plan": Scene(_plan),
-    "run": Scene(_route("RUN", "srv2", running)),
-    "run-failed": Scene(_route("RUN", "permission denied", failed)),
-    "verification": Scene(_route("VERIFICATION", "verified", verified)),
-    "trust-map": Scene(_route("TRUST_MAP", "Trust map", verified)),
-    "inventory": Scene(_route("INVENTORY", "Firescreen CA")),
-    "inventory-empty": Scene(_route("INVENTORY", "None yet"), EarlyEngine),
-    "history-empty": Scene(_route("HISTORY", "No runs yet"), EarlyEngine),
-    "history": Scene(_route("HISTORY", "cert_file")),
+    "run": Scene(route("RUN", "srv2", running)),
+    "run-failed": Scene(route("RUN", "permission denied", failed)),
+    "verification": Scene(route("VERIFICATION", "verified", verified)),
+    "trust-map": Scene(route("TRUST_MAP", "Trust map", verified)),
+    "inventory": Scene(route("INVENTORY", "Firescreen CA")),
+    "inventory-empty": Scene(route("INVENTORY", "None yet"), EarlyEngine),
+    "history-empty": Scene(route("HISTORY", "No runs yet"), EarlyEngine),
+    "history": Scene(route("HISTORY", "cert_file")),
     "audit": Scene(_audit),
     "lab": Scene(_lab),
     "board": Scene(_board),
-    "console": Scene(_route("PROBE_CONSOLE", "Enter sends")),
-    "dialog-attempt": Scene(_dialog(_attempt, "curl"), box=True),
-    "dialog-diagnosis": Scene(_dialog(_diagnosis, "What to do"), box=True),
-    "dialog-host-key": Scene(_dialog(_host_key, "SHA256"), box=True),
-    "dialog-password": Scene(_dialog(_password, "admin@srv1"), box=True),
+    "console": Scene(route("PROBE_CONSOLE", "Enter sends")),
+    "dialog-attempt": Scene(dialog(_attempt, "curl"), box=True),
+    "dialog-diagnosis": Scene(dialog(_diagnosis, "What to do"), box=True),
+    "dialog-host-key": Scene(dialog(_host_key, "SHA256"), box=True),
+    "dialog-password": Scene(dialog(_password, "admin@srv1"), box=True),
 }

@@ -86,7 +86,7 @@ def _strips(pilot: Pilot[Any]) -> list[Strip]:
     """What is drawn, a line each; of a dialog only its box."""
     screen = pilot.app.screen
     strips = screen._compositor.render_strips()
-    if not screen.is_modal:
+    if not screen.is_modal or not screen.query(".box"):
         return strips
     box = screen.query_one(".box").region
     return [strip.crop(box.x, box.right) for strip in strips[box.y : box.bottom]]

@@ -17,6 +17,7 @@ from textual.widgets._footer import FooterKey
 from screens.app import make_app
 from screens.base_screen import FOOTER_KEYS
 from tests.screens.helpers import engine
+from tests.screens.more_scenes import MORE
 from tests.screens.scenes import NOW, SCENES
 from tests.screens.snapshot import SIZES, picture
 
@@ -37,9 +38,13 @@ def fixed_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
-@pytest.mark.parametrize("name", SCENES)
+ALL = SCENES | MORE
+
+
+# The texts to read and the dialogs change seldom: they are looked at with the matrix.
+@pytest.mark.parametrize("name", [*SCENES, *(pytest.param(name, marks=pytest.mark.matrix) for name in MORE)])
 async def test_a_screen_looks_as_before(name: str) -> None:
-    scene = SCENES[name]
+    scene = ALL[name]
     app = make_app(build=engine(scene.engine()))
     async with app.run_test(size=SIZES[0]) as pilot:
         await scene.show(pilot)
@@ -55,4 +60,4 @@ async def test_a_screen_looks_as_before(name: str) -> None:
 
 
 def test_no_snapshot_is_without_its_scene() -> None:
-    assert {file.stem for file in FOLDER.glob("*.txt")} == set(SCENES)
+    assert {file.stem for file in FOLDER.glob("*.txt")} == set(ALL)

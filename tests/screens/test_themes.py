@@ -12,6 +12,7 @@ from rich.color import Color as TerminalColor
 from rich.color import ColorSystem
 from textual.color import Color
 from textual.geometry import Region
+from textual.theme import BUILTIN_THEMES
 
 from screens import themes
 from screens.app import FirescreenApp, make_app
@@ -38,6 +39,11 @@ TOKENS = {
     "dark": (themes.DARK_TOKENS, 4.5),
     "light": (themes.LIGHT_TOKENS, 4.5),
     "contrast": (themes.CONTRAST_TOKENS, 7.0),
+}
+TOKENS_256 = {
+    "dark": (themes.DARK_256_TOKENS, 4.5),
+    "light": (themes.LIGHT_256_TOKENS, 4.5),
+    "contrast": (themes.CONTRAST_256_TOKENS, 7.0),
 }
 TOKENS_16 = (themes.DARK_16_TOKENS, themes.LIGHT_16_TOKENS, themes.CONTRAST_16_TOKENS)
 
@@ -117,21 +123,45 @@ def test_with_16_colours_no_text_lands_on_its_ground(tokens: themes.Tokens) -> N
     colours = parsed(tokens)
     for text in TEXTS:
         for ground in GROUNDS:
-            assert contrast(colours[text], colours[ground]) >= 2.3, (text, ground)
-        assert contrast(colours[text], colours["background"]) >= 4.5, text
+            assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+    assert contrast(colours["cursor_text"], colours["cursor"]) >= 4.5
     assert colours["cursor"] != colours["background"]
 
 
-@pytest.mark.parametrize("name", TOKENS)
-def test_with_256_colours_each_text_is_readable(name: str) -> None:
-    tokens, least = TOKENS[name]
+@pytest.mark.parametrize("name", TOKENS_256)
+def test_with_256_colours_each_text_is_readable_on_each_ground(name: str) -> None:
+    tokens, least = TOKENS_256[name]
     colours = {
         key: Color(*TerminalColor.parse(colour).downgrade(ColorSystem.EIGHT_BIT).get_truecolor())
         for key, colour in asdict(tokens).items()
     }
-    for text in TEXTS:
-        for ground in GROUNDS[:3]:
-            assert contrast(colours[text], colours[ground]) >= least - 0.5, (text, ground)
+    pairs = {(text, ground) for text in TEXTS for ground in GROUNDS} | set(PAIRS)
+    poor = {
+        pair: round(found, 2)
+        for pair in pairs
+        if (found := contrast(colours[pair[0]], colours[pair[1]])) < least
+    }
+    assert not poor
+    assert colours["cursor"] not in (colours["background"], colours["surface"])
+
+
+OTHERS = {name: theme for name, theme in BUILTIN_THEMES.items() if not theme.ansi}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_each_text_is_readable_on_each_ground_in_textuals_own_themes(name: str) -> None:
+    shown = OTHERS[name].to_color_system().generate() | themes.extra_variables(OTHERS[name])
+    texts = [each for each in TEXTS if each != "quiet"]
+    texts += ["quiet", *(f"text-{each}" for each in texts[1:]), "text-muted", "block-cursor-foreground"]
+    grounds = ["background", "surface", "panel", "block-cursor-background", "block-cursor-blurred-background"]
+    grounds += [each.replace("_", "-") for each in DIFFS]
+    poor = {
+        (text, ground): round(found, 2)
+        for text in texts
+        for ground in grounds
+        if (found := contrast(Color.parse(shown[text]), Color.parse(shown[ground]))) < 4.5
+    }
+    assert not poor
 
 
 # -- as drawn -------------------------------------------------------------------------------------------------
@@ -245,10 +275,12 @@ async def test_all_themes_are_listed_and_each_draws(tmp_path: Path) -> None:
         await until(pilot, "gruvbox")
         await pilot.press("down", "enter")
         await until(pilot, lambda: app.theme == "gruvbox")
-        for name in app.available_themes:
+        for name, theme in app.available_themes.items():
             app.theme = name
             await pilot.pause()
             assert "Firescreen" in drawn(pilot), name
+            if not theme.ansi:  # those are the terminal's own colours
+                assert not poor_texts(pilot, 4.5), name
 
 
 @pytest.mark.parametrize("kept", [b"", b"no-such-theme\n", b"\xff\xfe\x00", b"x" * 5000])

@@ -1,0 +1,180 @@
+"""More screens in a fixed state: texts to read, the forms, a run on many hosts, and the dialogs that ask."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from screens.run_state import RunState, advance, begin
+from tests.screens import many
+from tests.screens.helpers import until
+from tests.screens.scenes import REFUSED, SCENES, Scene, SceneEngine, verified
+from tests.screens.scenes import app_of as _app
+from tests.screens.scenes import at_home as _home
+from tests.screens.scenes import dialog as _dialog
+from tests.screens.scenes import keys as _keys
+from tests.screens.scenes import route as _route
+from tests.screens.test_front_door import DoorEngine
+from wizard.model import Event
+
+if TYPE_CHECKING:
+    from textual.pilot import Pilot
+
+Show = Callable[["Pilot[Any]"], Awaitable[object]]
+
+
+async def _practice(pilot: Pilot[Any]) -> None:
+    await _home(pilot)
+    app = _app(pilot)
+    app.session = replace(app.session, place="practice")
+    await until(pilot, "End practice")
+
+
+def _after(scene: str, *keys: str, wanted: str) -> Show:
+    """Keys that are pressed on another scene."""
+
+    async def show(pilot: Pilot[Any]) -> None:
+        await SCENES[scene].show(pilot)
+        for key in keys:
+            await pilot.press(key)
+            await pilot.pause()
+        await until(pilot, wanted)
+
+    return show
+
+
+async def _topic(pilot: Pilot[Any]) -> None:
+    from screens.dialogs.manual import TopicDialog
+
+    await until(pilot, lambda: not _app(pilot).session.busy)
+    title, text = next(each for each in _app(pilot).client.manual() if each[0] == "Ansible")
+    pilot.app.push_screen(TopicDialog(title, text))
+    await until(pilot, "--vault-password-file FILE")
+
+
+def fleet() -> RunState:
+    """Twelve hosts in mid-course: the canary verified, one rolled back, one unreachable."""
+    script = many.Script(failing=("srv003",))
+    made = many.ManyEngine(12, script, away=("srv007",))
+    told: list[Event] = []
+    plan = many.plan(12, away=made.away)
+    made.apply(plan, told.append, threading.Event(), canary="srv001")
+    state = begin("apply", plan.steps, canary="srv001")
+    for event in told[: len(told) * 3 // 4]:
+        state = advance(state, event)
+    return state
+
+
+async def _fleet(pilot: Pilot[Any]) -> None:
+    await _route("RUN", "srv009", fleet)(pilot)
+
+
+async def _drift(pilot: Pilot[Any]) -> None:
+    from wizard.model import Facts, Plan, Stack
+    from wizard.upkeep.comparison import Comparison
+    from wizard.upkeep.drift import Difference
+
+    await SCENES["history"].show(pilot)
+    nothing = Plan(stack=Stack(hosts=(), components=()), facts=Facts({}), steps=(), probes=())
+    found = (
+        Difference(
+            kind="file",
+            host="srv1",
+            path="/etc/node_exporter/web.yml",
+            line=7,
+            what="1 line changed: min_version: TLS10",
+        ),
+        Difference(
+            kind="mode",
+            host="srv1",
+            path="/etc/node_exporter/firescreen/server.key",
+            line=0,
+            what="0644 root:root, was 0640 root:node_exporter",
+        ),
+    )
+    page: Any = pilot.app.screen
+    page._compared(Comparison(nothing.facts, nothing, (), found, 0.0))
+    await until(pilot, "TLS10")
+
+
+def _error() -> Any:
+    from screens.dialogs.error import ErrorDialog
+    from screens.state import ErrorMessage
+
+    return ErrorDialog(ErrorMessage(*REFUSED))
+
+
+def _interrupted() -> Any:
+    from textual.content import Content
+
+    from screens.dialogs.recovery import RecoveryDialog
+
+    return RecoveryDialog("A run was interrupted", Content("TLS: srv1/node_exporter, 3 of 12 changes made."))
+
+
+def _canary() -> Any:
+    from screens.dialogs.canary import CanaryDialog
+
+    return CanaryDialog(("srv1", "srv2", "srv3"), ours="srv1", now="")
+
+
+def _address() -> Any:
+    from screens.dialogs.address import AddressDialog
+
+    return AddressDialog(lambda *_: None)
+
+
+def _classroom() -> Any:
+    from screens.dialogs.classroom import ClassroomDialog
+
+    return ClassroomDialog()
+
+
+def _packs() -> Any:
+    from screens.dialogs.packs import PackDialog
+
+    return PackDialog()
+
+
+class LabEngine(SceneEngine):
+    """Has a workspace in which no lab was begun."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.workspace = replace(self.workspace, root=Path("/nowhere/firescreen"))
+
+
+MORE: dict[str, Scene] = {
+    "practice": Scene(_practice),
+    "questions": Scene(_after("choices", "f2", wanted="User name")),
+    "plan-diff": Scene(_after("plan", "down", "down", "2", wanted="+")),
+    "plan-commands": Scene(_after("plan", "down", "down", "3", wanted="Copy")),
+    "fleet": Scene(_fleet),
+    "verification-failed": Scene(
+        _route(
+            "VERIFICATION",
+            "failed",
+            lambda: verified(wrong=frozenset({"srv1/node_exporter/right-client"})),
+        )
+    ),
+    "drift": Scene(_drift),
+    "front-door": Scene(_keys("s", wanted="Name of a front door"), DoorEngine),
+    "palette": Scene(_keys("ctrl+p", wanted="Change theme")),
+    "palette-typed": Scene(_keys("ctrl+p", *"renew", wanted="Renew the CA")),
+    "help": Scene(_keys("question_mark", wanted="The posture"), box=True),
+    "manual": Scene(_keys("question_mark", "m", wanted="Getting started"), box=True),
+    "manual-topic": Scene(_topic, box=True),
+    "glossary": Scene(_keys("question_mark", "g", wanted="Receives the alerts"), box=True),
+    "labs": Scene(_keys("l", wanted="Follow a lab"), LabEngine, box=True),
+    "dialog-apply": Scene(_after("plan", "a", wanted="Apply this plan?"), box=True),
+    "dialog-undo": Scene(_after("history", "u", wanted="Undo"), box=True),
+    "dialog-error": Scene(_dialog(_error, "permission denied"), box=True),
+    "dialog-recovery": Scene(_dialog(_interrupted, "Roll back"), box=True),
+    "dialog-canary": Scene(_dialog(_canary, "srv3"), box=True),
+    "dialog-address": Scene(_dialog(_address, "ProxyJump"), box=True),
+    "dialog-classroom": Scene(_dialog(_classroom, "classroom file"), box=True),
+    "dialog-packs": Scene(_dialog(_packs, "Add"), box=True),
+}
