@@ -85,6 +85,11 @@ class Workspace:
         return self.root / "practice"
 
     @property
+    def compose(self) -> Path:
+        """The Compose project of the lab in containers."""
+        return self.root / "compose"
+
+    @property
     def outbox(self) -> Path:
         """Files for hosts that a person changes with manual commands: one folder a host."""
         return self.root / "outbox"

@@ -101,7 +101,7 @@ class StackSession:
             self._app.post_message(Progress(line))
 
         def opened(session: LabSession) -> None:
-            if session.on_real_hosts:
+            if session.on_real_hosts or session.lab.docker:
                 self._app.session = Session(place="file")
             self._take(session.stack)
             then(session)

@@ -71,9 +71,11 @@ class LabsDialog(Dialog[str]):
         """The classroom file is gone or spoilt: it is said, and the practice stack is there all the same."""
         app = self.firescreen
         app.show_error(error)
-        app.ask(app.client.labs, lambda labs: self._have(labs, None, {}))
+        app.ask(app.client.labs, lambda labs: self._have(labs, None, {}, ""))
 
-    def _have(self, labs: tuple[Lab, ...], room: Classroom | None, marks: Mapping[str, Mark]) -> None:
+    def _have(
+        self, labs: tuple[Lab, ...], room: Classroom | None, marks: Mapping[str, Mark], no_docker: str
+    ) -> None:
         if self not in self.app.screen_stack:
             return
         words = "Labs run on the practice stack: real programs on this machine, apart from your services."
@@ -87,9 +89,15 @@ class LabsDialog(Dialog[str]):
         able = [at for at, lab in enumerate(labs) if lab.id not in shut]
         new = [at for at in able if labs[at].id not in self._known]
         self._known = frozenset(lab.id for lab in labs)
-        self._about = {lab.id: _about(lab) for lab in labs}
+        skipped = {lab.id for lab in labs if no_docker and lab.docker}
+        self._about = {lab.id: f"Skipped: {no_docker}." if lab.id in skipped else _about(lab) for lab in labs}
+        words_of = {**dict.fromkeys(skipped, "needs Docker"), **dict.fromkeys(shut, "practice stack only")}
         listed.set_options(
-            Option(_entry(lab, marks.get(lab.id), shut=lab.id in shut), id=lab.id, disabled=lab.id in shut)
+            Option(
+                _entry(lab, marks.get(lab.id), unfit=words_of.get(lab.id, "")),
+                id=lab.id,
+                disabled=lab.id in shut,
+            )
             for lab in labs
         )
         if able:
@@ -127,13 +135,13 @@ class LabsDialog(Dialog[str]):
         self.dismiss("")
 
 
-def _entry(lab: Lab, mark: Mark | None, *, shut: bool) -> Content:
-    """A line: whether it is finished, its title, its steps and how long it takes."""
+def _entry(lab: Lab, mark: Mark | None, *, unfit: str) -> Content:
+    """A line: whether it is finished, its title, and its steps and how long it takes, or why it cannot be done here."""
     words = mark.text if mark else ""
     title = fit(lab.title, 41)
     sign = (f"{mark.sign if mark else ' '} ", "bold $success")
-    if shut:
-        return Content.assemble(sign, title, "practice stack only")
+    if unfit:
+        return Content.assemble(sign, title, unfit)
     return Content.assemble(sign, (title, "bold"), (words, "$quiet"))
 
 

@@ -78,4 +78,5 @@ class LabClient:
         from wizard.labs.catalogue import find
         from wizard.labs.session import environment_for
 
-        return environment_for(self.engine, self.classroom()).conflict(find(lab, self.engine.workspace.packs))
+        wanted = find(lab, self.engine.workspace.packs)
+        return environment_for(self.engine, self.classroom(), wanted).conflict(wanted)

@@ -13,14 +13,19 @@ if TYPE_CHECKING:
     from wizard.labs.finished import Mark
 
 
-def lab_list(client: EngineClient) -> tuple[tuple[Lab, ...], Classroom | None, Mapping[str, Mark]]:
+def lab_list(client: EngineClient) -> tuple[tuple[Lab, ...], Classroom | None, Mapping[str, Mark], str]:
     """The labs, the classroom that they are done on (None for the practice stack), and the mark of each by its id.
+
+    The last is why no lab in containers can be done here, '' if one can.
 
     Raises:
         ClassroomError: the classroom file cannot be used.
     """
     from wizard.labs import finished
     from wizard.labs.classroom import progress_folder
+    from wizard.practice import compose_project
 
     labs, room = client.labs(), client.classroom()
-    return labs, room, finished.marks(progress_folder(client.engine.workspace, room), labs)
+    marks = finished.marks(progress_folder(client.engine.workspace, room), labs)
+    missing = compose_project.why_unavailable() if any(lab.docker for lab in labs) else ""
+    return labs, room, marks, missing

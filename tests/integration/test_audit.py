@@ -10,12 +10,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.integration.labs_played import on_the_stack
 from tests.integration.test_cli import Run, run
 from wizard import audit
 from wizard import practice as practice_stack
 from wizard.audit import AuditReport
 from wizard.engine import Engine
-from wizard.labs import labs, play
+from wizard.labs import play
 from wizard.practice import PracticeStack
 from wizard.workspace import Workspace
 
@@ -95,8 +96,8 @@ def test_the_finished_labs_have_no_false_finding(
     """What is found on the end of a lab is so: the lab leaves Prometheus open, or shares one key on purpose."""
     monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
     with ThreadPoolExecutor(4) as pool:  # a play mostly waits for scrapes
-        ended = list(pool.map(lambda lab: (lab.id, *_audited_at_its_end(tmp_path, lab.id)), labs()))
-    assert len(ended) == len(labs()) > 8
+        ended = list(pool.map(lambda lab: (lab.id, *_audited_at_its_end(tmp_path, lab.id)), on_the_stack()))
+    assert len(ended) > 8
     open_ones = {"EXP-01", "EXP-03", "EXP-04", "API-05", "API-07"}
     left = {"CRT-06", "AUT-04", "CFG-04", "CVE-01", "CVE-02"}
     for lab, report, unprotected in ended:

@@ -48,7 +48,7 @@ def find(
 
     Args:
         name: prometheus, promtool, node_exporter, alertmanager, amtool, pushgateway, blackbox_exporter or
-            htpasswd.
+            htpasswd or busybox.
         cache: folder for what is fetched; made if it is missing.
         fetch: False for what is here already.
         suite: another suite of this machine's own package mirror, e.g. 'trixie'; neither what is installed

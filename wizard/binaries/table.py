@@ -40,7 +40,7 @@ class Row:
         """Where it lies in what was unpacked; in `run` is what starts it where it needs more than itself."""
         if self.libraries or self.reads:
             return (f"run/{self.name}",)
-        return tuple(f"usr/{folder}/{name}" for folder in ("bin", "sbin") for name in self.names)
+        return tuple(f"{folder}/{name}" for folder in ("usr/bin", "usr/sbin", "bin") for name in self.names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,15 +110,19 @@ def current_lab_id(workspace: Workspace) -> str:
     """The lab that the hosts are in, or else the first that is not done; '' if all are."""
     from wizard.labs import labs
     from wizard.labs.classroom import progress_folder
-    from wizard.labs.state import current_lab, load
+    from wizard.labs.state import load, newest_lab
+    from wizard.practice import compose_project
 
     room = chosen_classroom(workspace)
     folder = progress_folder(workspace, room)
     known = {each.id: each for each in labs(workspace.packs) if room is None or each.real_hosts}
     states = {each: load(folder / f"{each}.json") for each in known}
     undone = [each for each, state in states.items() if state is None or not state.complete(known[each])]
-    current = current_lab(workspace.practice if room is None else folder)
-    return current if current in undone else undone[0] if undone else next(iter(known)) if room else ""
+    current = newest_lab(*((workspace.practice, workspace.compose) if room is None else (folder,)))
+    if current in undone:
+        return current
+    able = (each for each in undone if not known[each].docker or not compose_project.why_unavailable())
+    return next(able, next(iter(known)) if room else "")
 
 
 def open_step(

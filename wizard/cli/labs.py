@@ -42,6 +42,7 @@ def list_labs(workspace: Workspace) -> None:
     """
     from wizard.labs import finished, labs, packs
     from wizard.labs.classroom import progress_folder
+    from wizard.practice import compose_project
 
     with output.explained():
         added = packs.names(workspace)
@@ -57,6 +58,8 @@ def list_labs(workspace: Workspace) -> None:
             how_far = mark.text
             if room is not None and not each.real_hosts:
                 how_far = "on the practice stack only"
+            elif each.docker and (missing := compose_project.why_unavailable()):
+                how_far = f"skipped: {missing}"
             pack = next((f", from the pack {name}" for name, ids in added.items() if each.id in ids), "")
             click.echo(f"{mark.sign} {each.id:20} {plain(each.title)} ({how_far}{pack})")
 

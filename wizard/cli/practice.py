@@ -134,6 +134,7 @@ def _tell(workspace: Workspace, name: str, action: Literal["restart", "reload"])
 
 def _show(workspace: Workspace, *, as_json: bool) -> None:
     from wizard import practice as stack
+    from wizard.practice import compose_project
 
     now = stack.status(workspace.root)
     shown: dict[str, Any] = {"up": now is not None, "services": []}
@@ -159,3 +160,5 @@ def _show(workspace: Workspace, *, as_json: bool) -> None:
                 f"{service['host']:12} {service['component']:18} {service['address']:20} {service['version']:10}"
                 f" {'up' if service['active'] else 'down'}"
             )
+    if not as_json and (missing := compose_project.why_unavailable()):
+        output.say(f"The lab 'compose' is skipped: {missing}")

@@ -13,7 +13,7 @@ from wizard.model import Protection
 from wizard.redact import plain
 
 _PLACEHOLDER = re.compile(r"\{\{([a-z][a-z0-9_-]*\.[a-z]+)\}\}")
-COMMANDS = frozenset({"restart", "reload", "addflag"})
+COMMANDS = frozenset({"restart", "reload", "addflag", "compose"})
 """Placeholders that stand for a command: filled in as it is, and never quoted as one word."""
 
 
@@ -149,6 +149,8 @@ class Lab:
     """What the practice stack needs besides the first two."""
     hosts: tuple[str, ...] = ()
     """Further hosts that it needs."""
+    docker: bool = False
+    """Whether it is done on containers of this machine's Docker."""
     certificates: str = "ca"
     source: str = ""
     foreign: bool = False

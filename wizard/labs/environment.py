@@ -62,6 +62,10 @@ class LabEnvironment(ABC):
     def _progress(self, lab_id: str) -> LabState | None:
         return state.load(self._folder / f"{lab_id}.json")
 
+    def go_on(self) -> None:
+        """Notes that the lab of these hosts is the one that a person is at."""
+        state.go_to(self._marker)
+
     @abstractmethod
     def require(self, lab: Lab) -> None:
         """Refuses a lab that cannot be done on these hosts.

@@ -50,6 +50,7 @@ def load(folder: Path) -> Lab:
     yamlfile.check(read, _schema(), _FORMAT)
     data = read.data
     _visible(read, data, ())
+    _placed_nowhere(read)
     steps: list[LabStep] = []
     for index, entry in enumerate(data["steps"]):
         if entry["id"] in {step.id for step in steps}:
@@ -72,11 +73,33 @@ def load(folder: Path) -> Lab:
         begins=" ".join(data.get("begin", {}).get("says", "").split()),
         components=tuple(data.get("practice", {}).get("components", ())),
         hosts=tuple(data.get("practice", {}).get("hosts", ())),
+        docker=data.get("practice", {}).get("docker", False),
         certificates=data.get("certificates", "ca"),
         source=data.get("source", ""),
         real_hosts=data.get("real_hosts", False),
         expects=" ".join(data.get("begin", {}).get("hosts", "").split()),
     )
+
+
+def _placed_nowhere(read: yamlfile.Read) -> None:
+    """Refuses what a lab in containers cannot have: its project begins as it is, and the commands do each step.
+
+    Raises:
+        LabError: it has that.
+    """
+    data = read.data
+    if not data.get("practice", {}).get("docker"):
+        return
+    found: list[yamlfile.Place] = [(key,) for key in ("begin", "follows", "real_hosts") if data.get(key)]
+    found += [("practice", key) for key in ("components", "hosts") if data["practice"].get(key)]
+    for index, step in enumerate(data["steps"]):
+        found += [("steps", index, key) for key in ("fault", "solve") if key in step]
+    for place in found:
+        raise LabError(
+            f"a lab in containers has no '{place[-1]}'",
+            where=read.where(place),
+            todo="Remove it, or remove docker: true",
+        )
 
 
 def _visible(read: yamlfile.Read, value: Any, place: yamlfile.Place) -> None:

@@ -19,6 +19,7 @@ from wizard import assets, yamlfile
 from wizard.errors import InputError, LabError
 from wizard.labs import lab_file, placeholders, sandbox_policy, text_safety, yaml_subset
 from wizard.labs.content import Fixture, Lab, LabStep
+from wizard.practice import compose_project
 from wizard.practice.record import FIRST, MORE, PORTS, PracticeHost, PracticeStack, dump
 from wizard.redact import plain
 from wizard.workspace import Workspace
@@ -220,20 +221,29 @@ def _pages(read: Read, files: Mapping[str, bytes], source: Path) -> Iterator[Lab
 
 def _names(read: Read, texts: Mapping[str, str], source: Path) -> Iterator[LabError]:
     """Hosts, components, placeholders and flags that do not exist."""
-    stand = read.data.get("practice", {})
-    has = {*FIRST, *stand.get("components", ())}
-    hosts = [
-        name
-        for name, (component, _) in PORTS.items()
-        if name in stand.get("hosts", ()) or (name not in MORE and component in has)
-    ]
-    known = {name for name in _placeholders_there() if name.partition(".")[0] in ("lab", *hosts)}
+    hosts, there = _stand(read.data.get("practice", {}))
+    known = {name for name in there if name.partition(".")[0] in ("lab", *hosts)}
     for place, text in _strings(read.data):
         yield from (_of_command if _is_command(place) else _of_value)(read, place, text, hosts, known)
     for name, text in texts.items():
         if name != "lab.yaml":
             for number, line in enumerate(text.split("\n"), start=1):
                 yield from _filled(line, known, f"{source / name}:{number}")
+
+
+def _stand(said: Mapping[str, Any]) -> tuple[list[str], frozenset[str]]:
+    """The hosts that a lab has, and the placeholders that there can be."""
+    if said.get("docker"):
+        nothing = dict.fromkeys(compose_project.SERVICES, "")
+        project = compose_project.ComposeProject(folder="", compose="", addresses=nothing, versions={})
+        return list(nothing), frozenset(placeholders.compose_values(project, ""))
+    has = {*FIRST, *said.get("components", ())}
+    hosts = [
+        name
+        for name, (component, _) in PORTS.items()
+        if name in said.get("hosts", ()) or (name not in MORE and component in has)
+    ]
+    return hosts, _placeholders_there()
 
 
 def _of_command(
@@ -250,7 +260,8 @@ def _of_value(
     read: Read, place: Place, text: str, hosts: list[str], known: Collection[str]
 ) -> Iterator[LabError]:
     key, placed = place[-1], "place" in place or "fault" in place
-    places = {f"{host}/{PORTS[host][0]}" for host in hosts}
+    components = {**PORTS, **compose_project.SERVICES}
+    places = {f"{host}/{components[host][0]}" for host in hosts}
     if key == "of" and text not in places:
         yield _unknown("component", text, places, read.where(place))
     elif (key == "host" or (placed and key in ("on", "to")) or "not_on" in place) and text not in hosts:

@@ -16,6 +16,7 @@ from wizard.errors import LabError
 from wizard.labs.classroom import Classroom
 from wizard.labs.inspection import Look
 from wizard.model import FileState, Service
+from wizard.practice.compose_project import SERVICES, ComposeProject
 from wizard.redact import plain
 from wizard.service_managers import flags
 from wizard.workspace import Workspace
@@ -53,6 +54,26 @@ def practice_values(workspace: Workspace) -> Mapping[str, str]:
             f"{host.name}.version": host.version,
             f"{host.name}.restart": f"firescreen practice restart {unit}",
             f"{host.name}.reload": f"firescreen practice reload {unit}",
+        }
+    return found
+
+
+def compose_values(project: ComposeProject, notes: str) -> Mapping[str, str]:
+    """What the placeholders of a lab stand for in a Compose project."""
+    found = {
+        "lab.project": project.folder,
+        "lab.compose": project.compose,
+        "lab.notes": notes,
+        "lab.examples": str(assets.path("examples")),
+        "lab.promtool": "promtool",
+    }
+    for service, (component, _) in SERVICES.items():
+        listen = project.addresses[service]
+        found |= {
+            f"{service}.address": listen.rpartition(":")[0],
+            f"{service}.port": listen.rpartition(":")[2],
+            f"{service}.listen": listen,
+            f"{service}.version": project.versions.get(component, ""),
         }
     return found
 

@@ -151,7 +151,7 @@ def _step(session: LabSession, step: LabStep, stage: Workspace, *, by_hand: bool
         )
         return False
     say(Line("not-yet", f"  not done yet: {_short(before.what, stage)}"))
-    done = _by_hand(step, stage, say) if by_hand else _by_engine(session, step, stage, say)
+    done = _by_hand(session, step, say) if by_hand else _by_engine(session, step, stage, say)
     if not done:
         return False
     after = session.check(step.id, patience=_PATIENCE)
@@ -177,8 +177,8 @@ def _by_engine(session: LabSession, step: LabStep, stage: Workspace, say: Say) -
     return True
 
 
-def _by_hand(step: LabStep, stage: Workspace, say: Say) -> bool:
-    for typed in shell.run(step, stage):
+def _by_hand(session: LabSession, step: LabStep, say: Say) -> bool:
+    for typed in session.type(step.id):
         for index, line in enumerate(typed.command.splitlines()):
             say(Line("command", f"  {'$' if index == 0 else '>'} {line}"))
         for line in _shortened(typed.output):

@@ -134,6 +134,7 @@ def _secrets(workspace: Workspace) -> list[Secret]:
             (workspace.users, "*"),
             (workspace.practice, "lab.password"),
             (workspace.practice, "*/etc/*/*password*"),
+            (workspace.compose, "firescreen-lab-*/*/*password*"),
         )
         for path in folder.glob(pattern)
     )

@@ -20,6 +20,7 @@ from wizard.labs import report as reporting
 from wizard.labs.catalogue import find
 from wizard.labs.checks import CheckResult, prometheus
 from wizard.labs.classroom import Classroom
+from wizard.labs.compose_environment import ComposeEnvironment
 from wizard.labs.content import Lab, LabStep
 from wizard.labs.environment import PATIENCE, Emit, LabEnvironment, LabInProgressError, Say, inner_events
 from wizard.labs.practice_environment import PracticeEnvironment
@@ -29,9 +30,11 @@ from wizard.model import Event, Stack
 from wizard.redact import redact
 
 
-def environment_for(engine: Engine, classroom: Classroom | None) -> LabEnvironment:
-    """The hosts of a classroom, or the practice stack of the engine's workspace."""
-    return PracticeEnvironment(engine) if classroom is None else RealHosts(engine, classroom)
+def environment_for(engine: Engine, classroom: Classroom | None, lab: Lab) -> LabEnvironment:
+    """The hosts of a classroom, the containers that a lab needs, or the practice stack of the engine's workspace."""
+    if classroom is not None:
+        return RealHosts(engine, classroom)
+    return ComposeEnvironment(engine) if lab.docker else PracticeEnvironment(engine)
 
 
 class LabSession:
@@ -46,7 +49,7 @@ class LabSession:
     def __init__(self, engine: Engine, lab: Lab, environment: LabEnvironment | None = None) -> None:
         self._engine = engine
         self._raw = lab
-        self._environment = environment or PracticeEnvironment(engine)
+        self._environment = environment or environment_for(engine, None, lab)
         self._lock = threading.RLock()
         self._path = self._environment.state_file(lab)
         self.lab = self._environment.fill(lab)
@@ -88,7 +91,7 @@ class LabSession:
         """
         lab = find(lab_id, engine.workspace.packs)
         engine.workspace.ensure()
-        environment = environment_for(engine, classroom)
+        environment = environment_for(engine, classroom, lab)
         environment.require(lab)
         conflict = "" if anew else environment.conflict(lab)
         if conflict:
@@ -97,6 +100,7 @@ class LabSession:
                 todo=f"Finish that first, or discard it: firescreen lab start {lab.id} --anew",
             )
         begins = environment.prepare(lab, progress or (lambda _: None), tools=tools, suite=suite)
+        environment.go_on()
         session = cls(engine, lab, environment)
         if begins and lab.begin:
             session._await_scrape(session.lab.steps[0])

@@ -108,8 +108,11 @@ def _environment(workspace: Workspace, folder: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def run(step: LabStep, workspace: Workspace) -> Iterator[Typed]:
+def run(step: LabStep, workspace: Workspace, *, folder: str = "") -> Iterator[Typed]:
     """Runs a step's commands as printed, in one bash that stops at the first that fails; yields each.
+
+    Args:
+        folder: where they begin; '' for that of the step's practice host.
 
     Raises:
         FirescreenError: there is no bash, or the commands do not end.
@@ -119,7 +122,7 @@ def run(step: LabStep, workspace: Workspace) -> Iterator[Typed]:
     begin = [
         "exec 2>&1",
         f". {shlex.quote(str(shell_file(workspace)))}",
-        f"cd {shlex.quote(folders.get(step.host, str(workspace.root)))}",
+        f"cd {shlex.quote(folder or folders.get(step.host, str(workspace.root)))}",
     ]
     script = "\n".join([*begin, *(f"printf '\\036'\n{command}" for command in step.typed)])
     try:

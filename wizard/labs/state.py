@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -149,6 +151,21 @@ def current_lab(folder: Path) -> str:
         return (folder / "lab").read_text(encoding="utf-8").strip()
     except OSError:
         return ""
+
+
+def newest_lab(*folders: Path) -> str:
+    """The lab that was gone to last, among those that several kinds of hosts are in; '' for none."""
+    found: list[tuple[float, str]] = []
+    for folder in folders:
+        with suppress(OSError):
+            found.append(((folder / "lab").stat().st_mtime, current_lab(folder)))
+    return max(found, default=(0.0, ""))[1]
+
+
+def go_to(folder: Path) -> None:
+    """Notes that somebody goes on with the lab that hosts are in."""
+    with suppress(OSError):
+        os.utime(folder / "lab")
 
 
 def set_current_lab(folder: Path, lab_id: str) -> None:

@@ -146,17 +146,22 @@ def tell(workspace: Path, name: str, action: Literal["restart", "reload"]) -> No
 def down(workspace: Path, *, remove: bool = False) -> None:
     """Ends all processes of the stack, in whatever state they are, and with `remove` its folder too.
 
+    The containers of a lab end with it, see `compose_project`.
+
     Raises:
         ServiceError: one does not end; the folder is left then.
         LockedError: somebody else brings it up or down.
     """
     root = _root(workspace)
-    if not root.is_dir():
-        return
-    with _locked(root):
-        _stop_all(root)
-        if remove:
-            shutil.rmtree(root)
+    if root.is_dir():
+        with _locked(root):
+            _stop_all(root)
+            if remove:
+                shutil.rmtree(root)
+    if (containers := root.parent / "compose").is_dir():
+        from wizard.practice import compose_project
+
+        compose_project.down(containers, remove=remove)
 
 
 def stack(workspace: Path) -> Stack:

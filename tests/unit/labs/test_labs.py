@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 from wizard import assets, glossary, labs
 from wizard.errors import InputError, LabError
-from wizard.labs import state
+from wizard.labs import placeholders, state
+from wizard.practice.compose_project import ComposeProject
 
 FOLDER = "/home/student/.local/share/firescreen/practice"
 COMPONENTS = {
@@ -45,7 +47,17 @@ USUAL = {
         "reload": f"firescreen practice reload {component}",
     }.items()
 }
-IDS = ["look", "node-tls", "node-password", "prometheus", "mutual-tls", "workshop", "stack", "faults", "keep"]
+USUAL |= placeholders.compose_values(
+    ComposeProject(
+        folder=f"{FOLDER}/firescreen-lab-0a1b2c3d",
+        compose="docker compose",
+        addresses={"node-exporter": "127.0.20.1:9100", "prometheus": "127.0.20.2:9090"},
+        versions={},
+    ),
+    f"{FOLDER}/notes",
+)
+IDS = ["look", "node-tls", "node-password", "prometheus", "mutual-tls", "workshop", "stack", "faults"]
+IDS += ["compose", "keep"]
 
 
 @pytest.fixture
@@ -77,6 +89,35 @@ def test_every_lab_that_ships_can_be_followed() -> None:
             assert len(set(step.hints)) == 3
             assert step.commands and step.text and step.checks
             assert "{{" not in "".join((step.text, *step.hints, *step.typed))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("practice: {docker: true}", "practice: {docker: true, hosts: [srv2]}", "has no 'hosts'"),
+        ("certificates: self-signed", "real_hosts: true", "has no 'real_hosts'"),
+        ("    check:\n", "    solve: {protect: [tls], steps: [user]}\n    check:\n", "has no 'solve'"),
+    ],
+)
+def test_a_lab_in_containers_begins_as_it_is(tmp_path: Path, old: str, new: str, what: str) -> None:
+    folder = Path(shutil.copytree(assets.path("labs") / "090-compose", tmp_path / "lab"))
+    spoil(folder, old, new)
+    with pytest.raises(LabError, match=what) as refused:
+        labs.load(folder)
+    assert "lab.yaml:" in refused.value.where
+
+
+def test_the_lab_that_was_gone_to_last_is_the_current_one(tmp_path: Path) -> None:
+    folders = [tmp_path / "practice", tmp_path / "compose"]
+    assert state.newest_lab(*folders) == ""
+    for folder, lab in zip(folders, ("stack", "compose"), strict=True):
+        folder.mkdir()
+        state.set_current_lab(folder, lab)
+    os.utime(folders[0] / "lab", (1, 1))
+    assert state.newest_lab(*folders) == "compose"
+    state.go_to(folders[0])
+    os.utime(folders[1] / "lab", (2, 2))
+    assert state.newest_lab(*folders) == "stack"
 
 
 def test_a_line_to_type_is_short_but_for_the_folders_in_it() -> None:

@@ -18,6 +18,7 @@ from wizard.labs.board.progress import LabProgress, Progress, of_lab
 from wizard.labs.content import Lab
 from wizard.redact import Secret, plain
 
+_STACKS = ("practice", "compose")
 _MOST_HOSTS_FOLDERS = 5
 _MOST_SECRETS = 100
 
@@ -75,9 +76,7 @@ class StudentFolder:
                         active = max(active, entry.changed / 1e9)
                 elif entry.name == "lab":
                     current = _line(place, "lab") or current
-        if not current:
-            with suppress(OSError), root.inner("practice") as practice:
-                current = _line(practice, "lab")
+        current = current or _current(root)
         if current not in found:
             current = max(found.values(), key=lambda lab: lab.started).id if found else ""
         own, present = Wishes(), 0.0
@@ -164,9 +163,19 @@ def _mark(root: OwnFolder) -> tuple[tuple[Entry, ...], ...]:
             if place is not None
             else ()
         )
-    with suppress(OSError), root.inner("practice") as practice:
-        found.append(tuple(entry for entry in practice.entries() if entry.name == "lab"))
+    for name in _STACKS:
+        with suppress(OSError), root.inner(name) as stack:
+            found.append(tuple(entry for entry in stack.entries() if entry.name == "lab"))
     return tuple(found)
+
+
+def _current(root: OwnFolder) -> str:
+    """The lab that was gone to last, on the practice stack or in containers; '' for none."""
+    found: list[tuple[int, str]] = []
+    for name in _STACKS:
+        with suppress(OSError), root.inner(name) as stack:
+            found += [(each.changed, _line(stack, "lab")) for each in stack.entries() if each.name == "lab"]
+    return max(found, default=(0, ""))[1]
 
 
 def _content(place: OwnFolder, name: str) -> bytes:
@@ -201,7 +210,19 @@ def _secrets(root: OwnFolder) -> tuple[Secret, ...]:
         collect(practice, "lab.password")
         for folder in _configurations(practice):
             collect(folder, "password")
+    with suppress(OSError), root.inner("compose") as compose:
+        for folder in _services(compose):
+            collect(folder, "password")
     return tuple(found)
+
+
+def _services(compose: OwnFolder) -> Iterator[OwnFolder]:
+    """The folders beside the Compose file of the lab in containers."""
+    with ExitStack() as stack, suppress(OSError):
+        for name in compose.folders():
+            project = stack.enter_context(compose.inner(name))
+            for service in project.folders():
+                yield stack.enter_context(project.inner(service))
 
 
 def _configurations(practice: OwnFolder) -> Iterator[OwnFolder]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wizard.labs.checks import access, artifacts, prometheus, server
+from wizard.labs.checks import access, artifacts, containers, prometheus, server
 from wizard.labs.content import Check
 from wizard.labs.inspection import Look
 from wizard.labs.results import CheckResult, NotYet
@@ -47,4 +47,5 @@ _VOCABULARY: dict[str, Callable[[Check, Look, float], list[str]]] = {
     "noted": artifacts.noted,
     "grafana": artifacts.grafana_source,
     "key-stays": artifacts.key_stays,
+    "container": containers.container,
 }

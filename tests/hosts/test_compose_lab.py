@@ -1,0 +1,159 @@
+"""The lab in containers on a real dockerd: by hand and done for the student, reset to the byte, and nothing left."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import bases
+import pytest
+from docker_stand import Docker
+
+from wizard import binaries
+
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
+
+_ROOT = Path(__file__).parents[2]
+_UID = 4242
+"""A student, who may use Docker and nothing else."""
+# On the daemon's host only, whose mounts nobody else sees: programs and caches below root's home can be used by others.
+_OPEN_HOME = """
+mkdir /run/home && mount --bind /root /run/home && mount -t tmpfs -o mode=711 tmpfs /root
+cd /run/home
+for each in .[!.]* *; do
+  [ ! -d "$each" ] || { mkdir "/root/$each" && mount --bind "/run/home/$each" "/root/$each"; }
+done
+"""
+_CLOSE_HOME = "umount -lR /root; umount -l /run/home; rmdir /run/home"
+
+
+class Student:
+    """Somebody with a workspace on the daemon's host."""
+
+    def __init__(self, docker: Docker, folder: Path, generation: str, *, uid: int) -> None:
+        self._docker = docker
+        self._generation = generation
+        self._uid = uid
+        self.workspace = folder / "workspace"
+
+    def run(self, *words: str, code: int = 0) -> str:
+        """Runs Firescreen as the student; it ends with that exit code."""
+        who = ["setpriv", "--reuid", str(self._uid), "--regid", str(self._uid), "--clear-groups"]
+        environment = self._docker.environment(self._generation)
+        ended = subprocess.run(
+            [
+                *self._docker.enter,
+                *(who if self._uid else ()),
+                *(sys.executable, "-m", "screens", "--workspace", str(self.workspace), *words),
+            ],
+            env={
+                **os.environ,
+                **environment,
+                "PATH": f"{Path(sys.executable).parent}:{environment['PATH']}",
+                "PYTHONPATH": str(_ROOT),
+                "FIRESCREEN_CACHE": str(bases.cache() / "programs"),
+                "HOME": str(self.workspace.parent),
+            },
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
+        )
+        said = f"{ended.stdout[-4000:]}\n{ended.stderr[-3000:]}"
+        assert ended.returncode == code, f"{words}: {ended.returncode}\n{said}"
+        return ended.stdout + ended.stderr
+
+    def files(self) -> dict[str, tuple[int, bytes]]:
+        """Every file of the lab's project, with its mode."""
+        project = next((self.workspace / "compose").glob("firescreen-lab-*"))
+        return {
+            str(path.relative_to(project)): (path.stat().st_mode, path.read_bytes())
+            for path in sorted(project.rglob("*"))
+            if path.is_file()
+        }
+
+
+@contextmanager
+def student(docker: Docker, generation: str, *, uid: int = 0) -> Iterator[Student]:
+    """A student whose folder is gone afterwards; with a uid, the daemon's socket is that user's group's."""
+    folder = Path(tempfile.mkdtemp(prefix="firescreen-student-"))
+    before = docker.socket.stat()
+    for name in ("node_exporter", "prometheus", "promtool", "htpasswd", "busybox"):
+        binaries.find(name, cache=bases.cache() / "programs")  # the daemon's host has no way out
+    try:
+        if uid:
+            os.chown(folder, uid, uid)
+            os.chown(docker.socket, 0, uid)
+            docker.folder.chmod(0o755)
+            subprocess.run([*docker.enter, "sh", "-ec", _OPEN_HOME], check=True)
+        yield Student(docker, folder, generation, uid=uid)
+    finally:
+        os.chown(docker.socket, before.st_uid, before.st_gid)
+        if uid:
+            subprocess.run([*docker.enter, "sh", "-ec", _CLOSE_HOME], check=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def everything(docker: Docker) -> dict[str, list[str]]:
+    """What the daemon has: containers, networks, images, volumes."""
+    return {
+        "containers": sorted(docker.docker("ps", "-aq", "--no-trunc").split()),
+        "networks": sorted(docker.docker("network", "ls", "-q", "--no-trunc").split()),
+        "images": sorted(docker.docker("images", "-q", "--no-trunc").split()),
+        "volumes": sorted(docker.docker("volume", "ls", "-q").split()),
+    }
+
+
+@pytest.mark.parametrize(
+    ("generation", "by_hand"), [("bookworm", True), ("sid", True), ("trixie", False)], ids=str
+)
+def test_each_step_is_open_before_and_done_after(docker: Docker, generation: str, by_hand: bool) -> None:
+    other = docker.docker("run", "-d", docker.image("node_exporter")).strip()
+    began = everything(docker)
+    with student(docker, generation) as one:
+        told = one.run("lab", "play", "compose", *(["--by-hand"] if by_hand else []))
+        assert "All 5 steps are done" in told
+        assert not list((one.workspace / "play").glob("*"))
+    assert everything(docker) == began
+    assert json.loads(docker.docker("inspect", other))[0]["State"]["Running"]
+    docker.docker("rm", "-f", other)
+
+
+def test_a_student_without_root_does_it_and_resets_it_to_the_byte(docker: Docker) -> None:
+    with student(docker, "sid", uid=_UID) as one:
+        began = everything(docker)
+        one.run("lab", "start", "compose")
+        files = one.files()
+        told = one.run("lab", "check", "compose", "files", code=1)
+        assert "there is no certificate with its private key" in told
+        assert "SAN" in one.run("lab", "hint", "compose", "files")
+        assert "the container of prometheus is healthy" in one.run("lab", "solve", "compose", "itself")
+        assert one.files() != files
+        one.run("lab", "reset", "compose")
+        assert one.files() == files
+        again = one.run("lab", "check", "compose", "mount", code=1)
+        assert "still answers plain HTTP" in again
+        one.run("practice", "down", "--remove")
+        assert everything(docker) == began
+        assert not (one.workspace / "compose").exists()
+
+
+def test_where_docker_lets_nobody_in_the_lab_says_so(docker: Docker) -> None:
+    with student(docker, "sid", uid=_UID) as one:
+        docker.socket.chmod(0o600)
+        try:
+            sentence = "the lab in containers needs Docker and its Compose: this user may not use Docker"
+            told = one.run("lab", "start", "compose", code=2)
+            assert sentence in told
+            assert sentence in one.run("lab", "list")
+            assert sentence in one.run("practice", "status")
+        finally:
+            docker.socket.chmod(0o660)

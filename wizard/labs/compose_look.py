@@ -1,0 +1,141 @@
+"""A lab's containers as checks see them: by their Compose services, with the files that they mount."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from wizard.config_files import prometheus as scrape
+from wizard.engine.hosts import Hosts
+from wizard.errors import HostError
+from wizard.labs.inspection import Look
+from wizard.model import FileState, Forward, HostSpec, Service, Stack
+from wizard.model.containers import Container
+from wizard.practice.compose_project import SERVICES, ComposeProject
+from wizard.service_managers import discovery
+
+_HASH = re.compile(r"\$2[aby]\$")
+
+
+class ComposeLook(Look):
+    """The containers of a project; each of its services is a host of the lab.
+
+    Args:
+        hosts: connections to this machine, one for each service.
+        project: whose containers.
+        notes: the folder for what a student keeps.
+    """
+
+    def __init__(self, hosts: Hosts, project: ComposeProject, *, notes: str) -> None:
+        super().__init__(hosts, services_as_hosts(), notes=notes)
+        self._project = project
+        self.meet()
+
+    def meet(self) -> None:
+        """Finds the project's containers, all at once and no others.
+
+        Raises:
+            HostError: Docker or this machine cannot be asked.
+        """
+        found = discovery.discover(self._hosts.connection("prometheus"))
+        boxes = [each for each in found if each.container and each.container.project == self._project.name]
+        for name in SERVICES:
+            self._services[name] = tuple(
+                replace(each, host=name)
+                for each in boxes
+                if each.container and each.container.service == name
+            )
+
+    def box(self, of: str) -> Container:
+        """The container of a component.
+
+        Raises:
+            HostError: there is none now.
+        """
+        found = self.service(of).container
+        assert found is not None
+        return found
+
+    def service(self, of: str) -> Service:
+        """See `LabHosts.service`."""
+        try:
+            return super().service(of)
+        except HostError as error:
+            error.todo = f"In {self._project.folder}, run: {self._project.compose} up -d"
+            raise
+
+    def asked(self, of: str) -> str:
+        """host:port by which Prometheus scrapes a component from its own container."""
+        target = self.target(of)
+        return target.address if target is not None else self.service(of).listen
+
+    def way(self, of: str) -> dict[str, Any]:
+        """Options of a probe: names of services mean nothing outside, so it goes to the published port."""
+        role = of.partition("/")[0]
+        return {"forward": Forward(HostSpec(name=role, connect="local"), self._project.addresses[role])}
+
+    def dial(self, forward: Forward, seconds: float) -> socket.socket:
+        """A socket to a published port of this machine."""
+        address, _, port = forward.place.rpartition(":")
+        return socket.create_connection((address, int(port)), timeout=seconds)
+
+    def _target(self, of: str) -> scrape.Scraped | None:
+        role, box = of.partition("/")[0], self.box(of)
+        names = {role, box.name, *(alias for each in box.networks for alias in (*each.aliases, each.address))}
+        if role == "prometheus":
+            names |= {"localhost", "127.0.0.1"}
+        for one in self._scraped():
+            place, _, port = one.address.rpartition(":")
+            if port == str(box.inside_port) and place.strip("[]").lower() in names:
+                return one
+        return None
+
+    def read(self, of: str, path: str) -> FileState | None:
+        """A file, also by the path that it has in the container."""
+        known = self._services.get(of.partition("/")[0], ())
+        box = known[0].container if known else None
+        return super().read(of, (box.on_host(path) if box is not None else "") or path)
+
+    def told(self, of: str, action: str) -> str:
+        """The command that makes a container anew or has its program reload."""
+        role = of.partition("/")[0]
+        words = "up -d --no-deps" if action == "restart" else "kill -s HUP"
+        return f"{self._project.compose} {words} {role}"
+
+    def log(self, of: str) -> str:
+        """The command that shows the log of a container."""
+        return f"{self._project.compose} logs {of.partition('/')[0]}"
+
+    def home(self, of: str) -> str:
+        """The folder of its web configuration, of its configuration, or else of the project."""
+        service = self.service(of)
+        named = service.web_config or service.config_file
+        return posixpath.dirname(named) if named else self._project.folder
+
+    def secrets_outside(self, of: str) -> tuple[str, ...]:
+        """Where a hash or the password of Prometheus stands in the open: the Compose file, or what Docker tells."""
+        password = self.client(of).password
+        texts: Mapping[str, str] = {
+            "compose.yaml": (Path(self._project.folder) / "compose.yaml").read_text("utf-8", "replace"),
+            "docker inspect": self._inspected(of),
+        }
+        return tuple(
+            name
+            for name, text in texts.items()
+            if _HASH.search(text) or (password is not None and password.reveal() in text)
+        )
+
+    def _inspected(self, of: str) -> str:
+        box = self.box(of)
+        words = [*box.command_words, "inspect", box.name]
+        return self._hosts.connection(of.partition("/")[0]).run(words, timeout=30).stdout
+
+
+def services_as_hosts() -> Stack:
+    """A stack in which each service of the project is a host, as steps and checks name them."""
+    return Stack(hosts=tuple(HostSpec(name=name, connect="local") for name in SERVICES), components=())
