@@ -120,6 +120,9 @@ class Fault:
     ask: tuple[str, ...]
 
 
+Hit: TypeAlias = tuple[int, Diagnosis]
+"""The place of an entry in the order in which they are searched, and what it means."""
+
 Ask: TypeAlias = Callable[[Question, Diagnosis], str]
 """Puts a question about a diagnosis; the id of the fault that it shows, or ''."""
 
@@ -130,8 +133,8 @@ def diagnose(text: str) -> Diagnosis | None:
     return min(found, key=lambda hit: hit[0])[1] if found else None
 
 
-def _search(text: str) -> tuple[int, Diagnosis] | None:
-    """The first entry that matches: its number in the table, and what it means."""
+def _search(text: str) -> Hit | None:
+    """The first entry that matches: its place in the order of the tables, and what it means."""
     records = log_records.read(text)
     known, families = _borders()
     # A family of texts counts only in lines that are meant as errors.
@@ -141,19 +144,20 @@ def _search(text: str) -> tuple[int, Diagnosis] | None:
         or _first(range(known, families), errors)
         or _of_system(families, errors)
         or _innermost(range(families, len(table())), errors)
-        or _of_program(len(table()), errors)
+        or _of_program(len(table()) + 1, errors)
     )
 
 
-def _first(numbers: Iterable[int], records: tuple[Record, ...]) -> tuple[int, Diagnosis] | None:
+def _first(numbers: Iterable[int], records: tuple[Record, ...]) -> Hit | None:
     """What the first entry that matches means."""
     return next((_hit(number, found, records) for number, found in _found(numbers, records)), None)
 
 
-def _innermost(numbers: Iterable[int], records: tuple[Record, ...]) -> tuple[int, Diagnosis] | None:
+def _innermost(numbers: Iterable[int], records: tuple[Record, ...]) -> Hit | None:
     """What the entry means whose words stand last: of a chain of errors the last one is the cause."""
     found = max(_found(numbers, records), key=lambda each: each[1].start(1), default=None)
-    return _hit(*found, records) if found else None
+    # One further than its row: what the operating system answered stands between the families and the kinds.
+    return (found[0] + 1, _hit(*found, records)[1]) if found else None
 
 
 def _found(numbers: Iterable[int], records: tuple[Record, ...]) -> Iterator[tuple[int, re.Match[str]]]:
@@ -165,12 +169,12 @@ def _found(numbers: Iterable[int], records: tuple[Record, ...]) -> Iterator[tupl
                 break
 
 
-def _hit(number: int, found: re.Match[str], records: tuple[Record, ...]) -> tuple[int, Diagnosis]:
+def _hit(number: int, found: re.Match[str], records: tuple[Record, ...]) -> Hit:
     ends = tuple(itertools.accumulate(len(record.text) + 1 for record in records))
     return number, _told(table()[number], found, records[bisect.bisect_right(ends, found.start())])
 
 
-def _of_system(number: int, records: tuple[Record, ...]) -> tuple[int, Diagnosis] | None:
+def _of_system(number: int, records: tuple[Record, ...]) -> Hit | None:
     """What an operating system answered, whoever passes it on."""
     marked = tuple(_system().marked(record.text) for record in records)
     found = _system().search("\n".join(marked))
@@ -183,7 +187,7 @@ def _of_system(number: int, records: tuple[Record, ...]) -> tuple[int, Diagnosis
     return number, replace(told, matched=matched, parts=parts)
 
 
-def _of_program(number: int, records: tuple[Record, ...]) -> tuple[int, Diagnosis] | None:
+def _of_program(number: int, records: tuple[Record, ...]) -> Hit | None:
     """What a program of the Prometheus family says of itself; a log's last record first."""
     for record in reversed(records):
         if found := _program().search(record.text):
