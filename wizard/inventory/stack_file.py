@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 
 from wizard import assets, yamlfile
 from wizard.errors import StackError
-from wizard.inventory import front_doors
+from wizard.inventory import client_logins, front_doors
 from wizard.model import CertificateSpec, ComponentSpec, HostSpec, OwnFiles, RateLimit, Stack, UserSpec
 
 LARGEST_FILE = 1_000_000
@@ -55,6 +55,7 @@ def parse(text: str, *, source: str) -> Stack:
     """
     read = yamlfile.parse(text, source=source, form=_FORMAT)
     yamlfile.check(read, _schema(), _FORMAT)
+    client_logins.check_entries(read)
     stack = _stack(read.data, source)
     _check_references(stack, read)
     return stack
@@ -103,6 +104,8 @@ def dump(stack: Stack) -> str:
     }
     if stack.front_doors:
         document["front_doors"] = front_doors.dumped(stack.front_doors)
+    if stack.client_logins:
+        document["client_logins"] = client_logins.dumped(stack.client_logins)
     if stack.accept_broken:
         document["accept_broken"] = list(stack.accept_broken)
     out = StringIO()
@@ -149,6 +152,7 @@ def _stack(data: Mapping[str, Any], source: str) -> Stack:
         source=source,
         accept_broken=tuple(data.get("accept_broken", ())),
         front_doors=front_doors.read(data.get("front_doors", ())),
+        client_logins=client_logins.read(data.get("client_logins", ())),
     )
 
 
@@ -221,6 +225,7 @@ def _check_references(stack: Stack, read: yamlfile.Read) -> None:
             )
     _check_hosts(stack, read)
     front_doors.check(stack, read)
+    client_logins.check(stack, read)
 
 
 def _check_hosts(stack: Stack, read: yamlfile.Read) -> None:

@@ -15,6 +15,7 @@ from wizard.model.changes import (
     WriteFile,
     facts_after,
 )
+from wizard.model.client_login import Authorization, ClientLogin, LoginPlace, OAuth2
 from wizard.model.containers import Container, ContainerNetwork, Mount, PublishedPort
 from wizard.model.events import Event, HostState, RunRecord
 from wizard.model.facts import (
@@ -95,6 +96,7 @@ __all__ = [
     "Answers",
     "Arrow",
     "Attempt",
+    "Authorization",
     "Baseline",
     "Blocked",
     "BrokenClient",
@@ -103,6 +105,7 @@ __all__ = [
     "CertificateSummary",
     "Change",
     "ClientAuth",
+    "ClientLogin",
     "Completed",
     "ComponentSpec",
     "Container",
@@ -122,9 +125,11 @@ __all__ = [
     "HostFacts",
     "HostSpec",
     "HostState",
+    "LoginPlace",
     "MakeFolder",
     "ManualCommand",
     "Mount",
+    "OAuth2",
     "OwnFiles",
     "PathInfo",
     "Plan",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
+from wizard.model.client_login import ClientLogin
 from wizard.model.containers import Container
 from wizard.model.front_door import DoorRoute, FrontDoor
 from wizard.redact import Secret
@@ -170,11 +171,15 @@ class Stack:
 
     front_doors: tuple[FrontDoor, ...] = ()
     """Reverse proxies that serve components under one name."""
+    client_logins: tuple[ClientLogin, ...] = ()
+    """Where Prometheus servers log in by OAuth2, or with a token."""
 
     @property
     def changes_hosts(self) -> bool:
         """Whether it wants anything of its hosts."""
-        return bool(self.front_doors) or any(component.protect for component in self.components)
+        return bool(self.front_doors or self.client_logins) or any(
+            component.protect for component in self.components
+        )
 
     @property
     def asks_password(self) -> bool:

@@ -292,6 +292,8 @@ def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
             todo=f"Use {known.proxy.title} with its configuration at {known.proxy.main}",
         )
     _refuse_unfit_main(known, place)
+    if door.site:
+        return
     found = facts.proxies.get(door.host)
     for site in found.sites if found is not None else ():
         if (site.name.lower(), site.port, site.program) == (door.name, door.port, known.proxy.name) and (

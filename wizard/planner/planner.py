@@ -6,7 +6,7 @@ the Prometheus that scrapes it turn within the same breath; a file that is re-re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -18,6 +18,7 @@ from wizard.model import (
     MakeFolder,
     Plan,
     PlannedStep,
+    Probe,
     RunService,
     Stack,
     facts_after,
@@ -26,6 +27,7 @@ from wizard.planner import (
     blackbox,
     broken_clients,
     certificate_names,
+    client_logins,
     command_line_tools,
     containers,
     credentials,
@@ -114,10 +116,15 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     moved = facts_after(facts, (change for stage in ordered for step in stage for change in step.changes))
     doors = front_doors.plan_doors(stack, moved, factory)
     at_doors = front_doors.inquiry(stack, facts, factory, doors)
+    behind = facts_after(
+        moved, (change for stage in doors.stages for step in stage for change in step.changes)
+    )
+    logins = client_logins.plan_logins(stack, behind, paths.scrapers(stack, behind))
     stages = (
         *_prepared(stack, facts, factory, ends, (*tools, *doors.prepared), asks_password=asks_password),
         *ordered,
         *doors.stages,
+        *logins.stages,
     )
     steps = _numbered(facts, stages)
     transfers.refuse(stack, facts, steps)
@@ -126,7 +133,10 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         change.service for step in steps for change in step.changes if isinstance(change, RunService)
     )
     wanted = at_doors.through_doors(
-        (*inquiry.server_probes(targets), *inquiry.up_probes(targets), *inquiry.probed(ends.probings))
+        (
+            *(*inquiry.server_probes(targets), *inquiry.up_probes(targets), *inquiry.probed(ends.probings)),
+            *logins.up_probes(inquiry),
+        )
     )
     wanted += (*at_doors.probes(), *at_doors.up_probes(doors.clients))
     broken = (*broken_clients.broken_clients(stack, facts), *doors.broken)
@@ -141,20 +151,32 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         longest_wait=health_findings.longest_wait(facts, wanted),
         asked=_by_ssh(stack, facts),
         arrows=trust_graph.arrows((*targets, *ends.onlookers.targets)),
-        warnings=(
-            *broken_clients.findings(broken, stack),
-            *certificate_names.missing_name_findings(stack, facts, paths.servers(stack, facts)),
-            *plan_warnings.of_unreachable_hosts(facts),
-            *plan_warnings.of_clocks(facts),
-            *shared_configurations.unnamed(stack, facts),
-            *health_findings.findings(stack, facts, wanted),
-            *plan_warnings.of_servers(stack, ends.servers, commands),
-            *ends.warnings,
-            *front_doors.strict_transport(doors),
-        ),
+        warnings=_warnings(stack, facts, ends, doors, wanted, commands),
         gaps=(*gaps.gaps(ends.servers, ends.clients), *ends.onlookers.gaps, *doors.gaps),
         hints=(*command_line_tools.sentences(ends.servers, commands), *doors.hints),
         secrets=(*secrets, *doors.secrets),
+    )
+
+
+def _warnings(
+    stack: Stack,
+    facts: Facts,
+    ends: _Ends,
+    doors: front_doors.DoorPlan,
+    wanted: Sequence[Probe],
+    commands: Mapping[str, str],
+) -> tuple[Finding, ...]:
+    """What has to be said of a plan."""
+    return (
+        *broken_clients.findings((*broken_clients.broken_clients(stack, facts), *doors.broken), stack),
+        *certificate_names.missing_name_findings(stack, facts, paths.servers(stack, facts)),
+        *plan_warnings.of_unreachable_hosts(facts),
+        *plan_warnings.of_clocks(facts),
+        *shared_configurations.unnamed(stack, facts),
+        *health_findings.findings(stack, facts, wanted),
+        *plan_warnings.of_servers(stack, ends.servers, commands),
+        *ends.warnings,
+        *front_doors.strict_transport(doors),
     )
 
 

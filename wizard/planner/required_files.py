@@ -17,6 +17,7 @@ from wizard.model import (
     Stack,
 )
 from wizard.planner import (
+    client_logins,
     compose_edits,
     front_door_facts,
     front_door_sign_in,
@@ -44,6 +45,7 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
         systemd_credentials.wanted_files(servers),
         front_door_facts.wanted_files(stack, facts),
         front_door_sign_in.wanted_files(stack, facts),
+        client_logins.wanted_files(stack),
     )
 
 

@@ -1,0 +1,82 @@
+"""Edits `oauth2` or `authorization` of a job or another client block: that key alone, every other byte stays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from wizard.config_files.prometheus.scrape_jobs import CLIENT_AUTH, NAME, client_blocks, index_of, listing
+from wizard.config_files.yaml_edit import fields
+from wizard.config_files.yaml_edit.document import Document, Path, load
+from wizard.config_files.yaml_edit.editor import Editor
+from wizard.config_files.yaml_edit.emitter import Value
+from wizard.errors import ConfigError
+
+
+def set_login(content: bytes, *, place: tuple[str, str | int], key: str, value: Mapping[str, Value]) -> bytes:
+    """Makes one client log in by `oauth2` or `authorization`.
+
+    Args:
+        content: a prometheus.yml.
+        place: ('job', its name), or kind and index of another block, as `clients` gives them.
+        key: oauth2 or authorization.
+        value: what stands below it.
+
+    Raises:
+        ConfigError: no such job or block, or it logs in in another way.
+    """
+    document = load(content, NAME)
+    path, node = _found(content, document, place)
+    of = fields.fields([node])
+    rival = next(
+        (each for each in ("basic_auth", *CLIENT_AUTH) if each != key and fields.given(of, each)), ""
+    )
+    if rival:
+        raise ConfigError(
+            f"{place[0]} {place[1]} authenticates with {rival} already, and only one way is allowed",
+            where=document.where(fields.own(node, rival) or node),
+            todo=f"Remove {rival} there if {key} is to replace it",
+        )
+    here = fields.own(node, key)
+    if here is not None and _plain(here) == _wanted(value):
+        return content
+    if here is not None:
+        editor = Editor(document)
+        editor.remove((*path, key))
+        document = editor.apply()
+    editor = Editor(document)
+    editor.insert(path, {key: dict(value)})
+    return editor.apply().content
+
+
+def _found(content: bytes, document: Document, place: tuple[str, str | int]) -> tuple[Path, MappingNode]:
+    kind, name = place
+    if kind == "job":
+        index, listed = index_of(content, str(name)), listing(document)
+        assert listed is not None
+        node = listed.value[index]
+        assert isinstance(node, MappingNode)
+        return ("scrape_configs", index), node
+    for found, index, node in client_blocks(document):
+        if (found, index) == place:
+            return (*(("alerting",) if kind == "alertmanagers" else ()), kind, index), node
+    raise ConfigError(f"there is no {kind} {name}", where=NAME, todo="Correct its name in the stack file")
+
+
+def _plain(node: Node) -> object:
+    """A node as nothing but texts, lists and dictionaries."""
+    if isinstance(node, MappingNode):
+        return {key.value: _plain(value) for key, value in node.value}
+    if isinstance(node, SequenceNode):
+        return [_plain(each) for each in node.value]
+    assert isinstance(node, ScalarNode)
+    return str(node.value)
+
+
+def _wanted(value: Value) -> object:
+    if isinstance(value, Mapping):
+        return {key: _wanted(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_wanted(each) for each in value]
+    return str(value)

@@ -1,0 +1,343 @@
+"""Logins of a Prometheus by OAuth2 or with a token: the secret's rights, the setting of the job, the reload. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from wizard.components import component as find_component
+from wizard.components.base import numbers
+from wizard.config_files import prometheus as scrape
+from wizard.config_files.prometheus import client_logins
+from wizard.config_files.yaml_edit.emitter import Value
+from wizard.errors import InputError
+from wizard.model import (
+    Authorization,
+    Change,
+    ClientLogin,
+    ContentKind,
+    Facts,
+    FileState,
+    PlannedStep,
+    Probe,
+    RunService,
+    Stack,
+    StepKind,
+    WriteFile,
+)
+from wizard.planner import manual_commands
+from wizard.planner.client_endpoints import Place, located
+from wizard.planner.client_facts import Client
+from wizard.planner.health_findings import wait_of
+from wizard.planner.monitors import scrape_intervals
+from wizard.planner.probes import UP_TIMEOUT, Inquiry
+from wizard.service_managers.registry import manager_of
+
+SINCE: Final[Mapping[str, str]] = {
+    "authorization": "2.26",
+    "oauth2": "2.27",
+    "oauth2.tls_config": "2.31",
+}
+"""The Prometheus from which on a setting is known, from its changelog."""
+_SECRET_MODE: Final = 0o640
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """One login with the Prometheus and the place of its configuration that it is for."""
+
+    login: ClientLogin
+    client: Client
+    place: Place
+
+    @property
+    def path(self) -> str:
+        """The file that the place stands in."""
+        return self.place.path or self.client.service.config_file
+
+    @property
+    def where(self) -> str:
+        """The same with its host, for messages."""
+        return f"{self.client.host.spec.name}:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class LoginPlan:
+    """What the logins of a plan need."""
+
+    known: tuple[_Known, ...] = ()
+    secrets: tuple[PlannedStep, ...] = ()
+    edits: tuple[PlannedStep, ...] = ()
+    reloads: tuple[PlannedStep, ...] = ()
+
+    @property
+    def stages(self) -> tuple[tuple[PlannedStep, ...], ...]:
+        """The secrets first: Prometheus opens them as it reads its configuration."""
+        return (self.secrets, self.edits, self.reloads)
+
+    def up_probes(self, inquiry: Inquiry) -> tuple[Probe, ...]:
+        """What Prometheus reports of the targets of each job that logs in."""
+        return tuple(
+            _up(each, target, inquiry)
+            for each in self.known
+            if each.place.kind == "job"
+            for target in each.place.targets
+        )
+
+
+def wanted_files(stack: Stack) -> dict[str, tuple[str, ...]]:
+    """Paths to read for the logins, by host."""
+    wanted: dict[str, tuple[str, ...]] = {}
+    for login in stack.client_logins:
+        ca_file = "" if isinstance(login.way, Authorization) else login.way.ca_file
+        paths = [path for path in (login.secret_file, ca_file) if path]
+        wanted[login.host] = (*wanted.get(login.host, ()), *paths)
+    return wanted
+
+
+def plan_logins(stack: Stack, facts: Facts, clients: Sequence[Client]) -> LoginPlan:
+    """What the client logins of a stack need.
+
+    Args:
+        facts: as they are when the rest of the plan is done.
+        clients: the Prometheus servers, as `facts` has them.
+
+    Raises:
+        InputError: there is no such job, its Prometheus is too old, or a file is missing. ConfigError: it logs in in
+            another way already.
+    """
+    known = tuple(
+        _known(stack, login, clients) for login in stack.client_logins if login.host not in facts.away
+    )
+    for each in known:
+        _refuse_unfit(each)
+    secrets = tuple(
+        step
+        for client in dict.fromkeys(each.client.key for each in known)
+        if (step := _secrets([each for each in known if each.client.key == client])) is not None
+    )
+    edits, reloads = [], []
+    for key in dict.fromkeys(each.client.key for each in known):
+        mine = [each for each in known if each.client.key == key]
+        edit = _edit(mine)
+        if edit is not None:
+            edits.append(edit)
+        # A secret that is readable only now was not read before.
+        if edit is not None or any(step.key == key for step in secrets):
+            reloads.append(_reload(facts, mine[0].client))
+    return LoginPlan(known, secrets, tuple(edits), tuple(reloads))
+
+
+def _known(stack: Stack, login: ClientLogin, clients: Sequence[Client]) -> _Known:
+    client = next((each for each in clients if each.host.spec.name == login.host and not each.instance), None)
+    if client is None:
+        raise InputError(
+            f"no Prometheus on {login.host} whose configuration could be read",
+            where=stack.source or login.key,
+            todo="Start it, or take its entries out of client_logins",
+        )
+    places = [each for each in client.places() if each.kind == login.place]
+    place = next((each for each in places if login.name in _names(each)), None)
+    if place is None:
+        there = ", ".join(name for each in places for name in _names(each)[:1])
+        raise InputError(
+            f"Prometheus on {login.host} has no {login.place} {login.name}",
+            where=f"{login.host}:{client.service.config_file}",
+            todo=f"Write one of these in the stack file: {there}"
+            if there
+            else "Add it there, then plan again",
+        )
+    return _Known(login, client, place)
+
+
+def _names(place: Place) -> tuple[str, ...]:
+    """How a stack file may name a place."""
+    if place.block is None:
+        return (place.name,)
+    if place.kind == "alertmanagers":
+        return (str(place.block.index + 1),)
+    title = place.block.title.partition(" ")[2].strip('"')
+    return (title, place.block.url)
+
+
+def _refuse_unfit(each: _Known) -> None:
+    login, service = each.login, each.client.service
+    needed = login.setting
+    if not isinstance(login.way, Authorization) and login.way.ca_file:
+        needed = "oauth2.tls_config"
+    if service.version and numbers(service.version) < numbers(SINCE[needed]):
+        raise InputError(
+            f"Prometheus {service.version} does not know {needed}, which came with {SINCE[needed]}",
+            where=each.where,
+            todo="Update Prometheus"
+            if needed != "oauth2.tls_config"
+            else "Update Prometheus, or add the CA of the token endpoint to the CAs that its host trusts and leave ca_file out",
+        )
+    if each.place.scheme == "http":
+        raise InputError(
+            f"{each.place.how} asks by plain http, and the token would be sent unencrypted",
+            where=each.where,
+            todo="Set scheme: https there (and tls_config), then plan again",
+        )
+    files = each.client.host.files
+    secret = files.get(login.secret_file)
+    if secret is None or not secret.content.strip():
+        raise InputError(
+            f"the file with the {'token' if isinstance(login.way, Authorization) else 'client secret'} is "
+            f"{'empty' if secret is not None else 'not there'}",
+            where=f"{login.host}:{login.secret_file}",
+            todo=f"Write it there: install -m 0640 -g {each.client.group} /dev/stdin {login.secret_file}",
+        )
+    ca_file = "" if isinstance(login.way, Authorization) else login.way.ca_file
+    if ca_file and files.get(ca_file) is None:
+        raise InputError(
+            "the CA of the token endpoint is not there",
+            where=f"{login.host}:{ca_file}",
+            todo="Copy its certificate there, or correct ca_file",
+        )
+
+
+def _secrets(mine: Sequence[_Known]) -> PlannedStep | None:
+    client = mine[0].client
+    changes: list[Change] = []
+    for path in dict.fromkeys(each.login.secret_file for each in mine):
+        state = client.host.files[path]
+        assert state is not None
+        if _is_fit(client, state):
+            continue
+        after = FileState(state.content, _SECRET_MODE, client.owner, client.group)
+        changes.append(
+            client.write(
+                path,
+                after,
+                ContentKind.PASSWORD,
+                why="Prometheus reads it, and nobody else but root.",
+                by_hand=manual_commands.rights(path, after),
+            )
+        )
+    if not changes:
+        return None
+    return client.step(
+        StepKind.CLIENT_PASSWORD,
+        step_id=f"{StepKind.CLIENT_PASSWORD}:login:{client.place}",
+        title="Set the owner and mode of the secrets",
+        why="Whoever can read a client secret or a token can log in as Prometheus.",
+        changes=changes,
+    )
+
+
+def _is_fit(client: Client, state: FileState) -> bool:
+    """Whether Prometheus can read the file, and others cannot."""
+    service = client.service
+    reads = state.owner == service.user or (state.group == client.group and bool(state.mode & 0o040))
+    return reads and not state.mode & 0o007
+
+
+def _edit(mine: Sequence[_Known]) -> PlannedStep | None:
+    client = mine[0].client
+    before = client.texts
+    after = dict(before)
+    for each in mine:
+        block = each.place.block
+        place = (block.kind, block.index) if block is not None else ("job", each.place.name)
+        with located(each.client.host.spec.name, each.path):
+            after[each.path] = client_logins.set_login(
+                after[each.path], place=place, key=each.login.setting, value=_value(each.login)
+            )
+    changes: list[Change] = []
+    for path, content in after.items():
+        state = client.host.files[path]
+        if content == before[path] or state is None:
+            continue
+        states = replace(state, content=before[path]), replace(state, content=content)
+        changes.append(
+            WriteFile(
+                host=client.host.spec.name,
+                path=path,
+                before=states[0],
+                after=states[1],
+                why="Every other byte of the file stays as it is.",
+                content_kind=client.config_kind,
+                by_hand=manual_commands.patch(path, *states),
+            )
+        )
+    if not changes:
+        return None
+    return client.step(
+        StepKind.LOGIN,
+        step_id=f"{StepKind.LOGIN}:tokens:{client.place}",
+        title="Let Prometheus log in with a token",
+        why=(
+            "With oauth2, Prometheus fetches a token from the token endpoint and sends it with each request; with "
+            "authorization, it sends the token of a file. Only one way to log in is allowed for each."
+        ),
+        changes=changes,
+    )
+
+
+def _value(login: ClientLogin) -> dict[str, Value]:
+    way = login.way
+    if isinstance(way, Authorization):
+        shown: dict[str, Value] = {"type": way.type} if way.type != "Bearer" else {}
+        return shown | {"credentials_file": way.credentials_file}
+    value: dict[str, Value] = {
+        "client_id": way.client_id,
+        "client_secret_file": way.client_secret_file,
+        "token_url": way.token_url,
+    }
+    if way.scopes:
+        value["scopes"] = list(way.scopes)
+    if way.endpoint_params:
+        value["endpoint_params"] = dict(way.endpoint_params)
+    if way.ca_file:
+        value["tls_config"] = {"ca_file": way.ca_file}
+    return value
+
+
+def _reload(facts: Facts, client: Client) -> PlannedStep:
+    runs = tuple(_runs(facts, client))
+    return client.step(
+        StepKind.RELOAD,
+        step_id=f"{StepKind.RELOAD}:tokens:{client.place}",
+        title="Reload Prometheus",
+        why="Prometheus keeps running while it reads the logins.",
+        changes=runs,
+    )
+
+
+def _runs(facts: Facts, client: Client) -> Iterator[RunService]:
+    for service in (client.service, *client.beside):
+        yield RunService(
+            host=service.host,
+            service=service,
+            action="reload",
+            why="It takes effect with this.",
+            by_hand=manager_of(service).manual_commands(service, "reload", workspace=facts.workspace_option),
+        )
+
+
+def _up(each: _Known, target: scrape.Scraped, inquiry: Inquiry) -> Probe:
+    client = each.client
+    scheme, options = inquiry.access(client)
+    job = each.place.name
+    return Probe(
+        id=f"{client.key}/login/{job}/{target.address}",
+        host=client.host.spec.name,
+        component=client.component,
+        unit=client.instance,
+        name=f"Prometheus logs in at {target.address} (job {job})",
+        client=f"Prometheus, {job}",
+        expect="up",
+        kind="up",
+        url=f"{scheme}://{client.service.listen}{find_component(client.component).prefix(client.service.flag)}",
+        forward=client.service.forward,
+        instance=target.address,
+        job=job,
+        asker=client.key,
+        instance_label=target.instance if target.instance != target.address else "",
+        job_label=target.job_label if target.job_label != job else "",
+        agent=client.service.agent,
+        timeout=max(UP_TIMEOUT, wait_of(*scrape_intervals(client).of(job))),
+        **options,
+    )
