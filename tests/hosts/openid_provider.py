@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +68,13 @@ def installed() -> Path:
 
 @contextmanager
 def provider(
-    home: Path, folder: Path, address: str, *, redirects: list[str], goodbyes: list[str]
+    home: Path,
+    folder: Path,
+    address: str,
+    *,
+    redirects: list[str],
+    goodbyes: list[str],
+    programs: Sequence[Mapping[str, Any]] = (),
 ) -> Iterator[OpenIdProvider]:
     """The provider at that address, where this thread stands, with one client.
 
@@ -78,6 +84,7 @@ def provider(
         address: on which it listens.
         redirects: the redirect URIs of the client.
         goodbyes: where it may send a person after signing out.
+        programs: further clients, which log in for themselves (client_credentials) with the scope metrics.
     """
     ca_key, key = issue.new_key("ec-p256"), issue.new_key("ec-p256")
     ca = issue.new_ca(name="Company", key_pem=ca_key, days=30)
@@ -96,7 +103,9 @@ def provider(
     found = OpenIdProvider(files["company-ca.crt"], files["id.log"])
     settings = {
         "issuer": found.issuer,
-        "clients": [client],
+        "clients": [client, *programs],
+        "features": {"clientCredentials": {"enabled": True}, "introspection": {"enabled": True}},
+        "scopes": ["openid", "offline_access", "metrics"],
         "accounts": ACCOUNTS,
         "cert_file": str(files["id.crt"]),
         "key_file": str(files["id.key"]),

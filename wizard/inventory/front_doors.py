@@ -128,6 +128,12 @@ def _check_certificate(door: FrontDoor, where: str) -> None:
             where=where,
             todo="Use machines: {basic_auth: [USER]}, or leave site out and use a name of its own",
         )
+    if door.sign_in is not None:
+        raise StackError(
+            f"people sign in at a whole site, and {door.site} is not Firescreen's",
+            where=where,
+            todo="Use people: {basic_auth: [USER]}, or leave site out and use a name of its own",
+        )
     if door.hsts_days:
         raise StackError(
             f"hsts_days holds for a whole site, and {door.site} is not Firescreen's",

@@ -9,6 +9,8 @@ const given = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'))
 const { privateKey } = crypto.generateKeyPairSync('rsa', { modulusLength: 2048 })
 const provider = new Provider(given.issuer, {
   clients: given.clients,
+  features: given.features,
+  scopes: given.scopes,
   claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'groups'] },
   cookies: { keys: [crypto.randomBytes(24).toString('hex')] },
   jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256' }] },

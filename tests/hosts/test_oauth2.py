@@ -1,0 +1,234 @@
+"""A real Prometheus that logs in by OAuth2 at a real token endpoint behind TLS of our CA, and scrapes through a door.
+
+The door is an https server that asks the provider about each token (introspection) before it answers.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+import urllib.parse
+import urllib.request
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import openid_provider
+import pytest
+from machines import ENDPOINT, Machine, Network
+
+from wizard.certificates import issue
+from wizard.diagnostics import catalogue
+from wizard.engine import Engine, Outcome
+from wizard.model import Authorization, ClientLogin, ComponentSpec, OAuth2, Stack
+from wizard.planner import client_logins
+from wizard.workspace import Workspace
+
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
+
+API = "api.example.net"
+PORT = 8443
+SECRET = "/etc/prometheus/oauth.secret"
+PROGRAMS: tuple[dict[str, Any], ...] = tuple(
+    {
+        "client_id": name,
+        "client_secret": f"the-secret-of-{name}-which-is-long-enough",
+        "redirect_uris": [],
+        "response_types": [],
+        "grant_types": ["client_credentials"],
+        "scope": "metrics",
+    }
+    for name in ("prometheus", "door")
+)
+CONFIG = f"""\
+# A site of one machine.
+global: {{scrape_interval: 1s}}
+scrape_configs:
+  - job_name: api   # behind a door
+    scheme: https
+    tls_config: {{ca_file: /etc/prometheus/company-ca.crt}}
+    static_configs: [{{targets: ['{API}:{PORT}']}}]
+"""
+LOGIN = ClientLogin(
+    host="mon1",
+    place="job",
+    name="api",
+    way=OAuth2(
+        client_id="prometheus",
+        client_secret_file=SECRET,
+        token_url=f"https://{openid_provider.NAME}:{openid_provider.PORT}/token",
+        scopes=("metrics",),
+        ca_file="/etc/prometheus/company-ca.crt",
+    ),
+)
+
+
+def basic(client: str) -> str:
+    secret: str = next(each["client_secret"] for each in PROGRAMS if each["client_id"] == client)
+    return "Basic " + b64encode(f"{client}:{secret}".encode()).decode()
+
+
+@dataclass(slots=True)
+class Door:
+    """Answers whoever shows a token that the provider vouches for."""
+
+    trust: ssl.SSLContext
+    accepted: int = 0
+    rejected: int = 0
+    seen: list[str] = field(default_factory=list)
+
+    def post(self, path: str, client: str, **form: str) -> dict[str, object]:
+        """What the provider answers to a form."""
+        request = urllib.request.Request(
+            f"https://{ENDPOINT}:{openid_provider.PORT}{path}",
+            urllib.parse.urlencode(form).encode(),
+            {"Authorization": basic(client), "Host": f"{openid_provider.NAME}:{openid_provider.PORT}"},
+        )
+        with urllib.request.urlopen(request, timeout=10, context=self.trust) as answer:
+            found: dict[str, object] = json.load(answer)
+        return found
+
+    def admits(self, header: str) -> bool:
+        """Whether a token is one of the provider's."""
+        kind, _, token = header.partition(" ")
+        if kind != "Bearer":
+            return False
+        return self.post("/token/introspection", "door", token=token).get("active") is True
+
+
+@contextmanager
+def door(folder: Path, namespace: Network) -> Iterator[Door]:
+    """The door in the test's network, with a certificate of the provider's CA."""
+    trust = ssl.create_default_context(cafile=str(folder / "company-ca.crt"))
+    trust.check_hostname = False
+    found = Door(trust)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            header = self.headers.get("Authorization", "")
+            # Threads of a server stand where it was started.
+            admitted = found.admits(header)
+            found.accepted += admitted
+            found.rejected += not admitted
+            body = b"behind_the_door 1\n" if admitted else b"<html>Log in</html>"
+            self.send_response(200 if admitted else 401)
+            self.send_header("Content-Type", "text/plain; version=0.0.4" if admitted else "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer((ENDPOINT, PORT), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "api.crt", folder / "api.key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+
+    def serve() -> None:
+        with namespace.entered():
+            server.serve_forever(poll_interval=0.1)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield found
+    finally:
+        server.shutdown()
+        thread.join(10)
+        server.server_close()
+
+
+def failed(outcome: Outcome) -> list[str]:
+    return [each.reason for each in outcome.attempts if each.failed]
+
+
+@pytest.mark.parametrize("suite", ["bookworm", "sid"])
+def test_prometheus_logs_in_by_oauth2(
+    suite: str, network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What is wrong stays wrong for more than an interval of a second.
+    monkeypatch.setattr(client_logins, "UP_TIMEOUT", 10.0)
+    home = openid_provider.installed()
+    with Machine(suite, "mon1", network, programs=("prometheus",)) as mon1, network.entered():
+        stack = Stack(
+            hosts=(mon1.spec(),),
+            components=(ComponentSpec(host="mon1", name="prometheus"),),
+            client_logins=(LOGIN,),
+        )
+        provided = openid_provider.provider(
+            home, tmp_path, ENDPOINT, redirects=["https://x.example.net/"], goodbyes=[], programs=PROGRAMS
+        )
+        with provided as found:
+            _issue(tmp_path)
+            mon1.push("/etc/prometheus/company-ca.crt", found.ca_file.read_bytes())
+            mon1.push("/etc/prometheus/prometheus.yml", CONFIG.encode())
+            mon1.push(SECRET, PROGRAMS[0]["client_secret"].encode() + b"\n")
+            mon1.check(
+                f"echo {ENDPOINT} {API} {openid_provider.NAME} >> /etc/hosts; systemctl reload prometheus"
+            )
+            with door(tmp_path, network) as at, closing(Engine(Workspace(tmp_path / "own"))) as engine:
+                _logs_in(mon1, engine, stack, at)
+                if suite == "bookworm":
+                    _a_token_of_a_file(mon1, engine, stack, at)
+                    _what_goes_wrong(mon1, engine, stack)
+
+
+def _issue(folder: Path) -> None:
+    """The door's certificate, by a CA of its own in the same bundle as the provider's."""
+    key, own = issue.new_key("ec-p256"), issue.new_key("ec-p256")
+    ca = issue.new_ca(name="Doors", key_pem=own, days=30)
+    leaf = issue.issue(ca_cert=ca, ca_key=own, key_pem=key, names=(API,), days=30, common_name=API)
+    (folder / "api.crt").write_bytes(leaf)
+    (folder / "api.key").write_bytes(key)
+    bundle = folder / "company-ca.crt"
+    bundle.write_bytes(bundle.read_bytes() + ca)
+
+
+def _logs_in(mon1: Machine, engine: Engine, stack: Stack, at: Door) -> None:
+    outcome = engine.apply(engine.plan(stack))
+    assert outcome.state == "proven", (outcome.error, failed(outcome))
+    assert [each.probe.job for each in outcome.attempts if each.probe.kind == "up"] == ["api"]
+    assert at.accepted
+    assert mon1.check(["stat", "-c", "%a %U:%G", SECRET]).strip() == "640 root:prometheus"
+    value = mon1.check(["curl", "-s", "http://127.0.0.1:9090/api/v1/query?query=behind_the_door"])
+    assert '"1"' in value
+    assert engine.plan(stack).steps == ()
+    assert engine.undo().state == "undone"
+    assert mon1.read("/etc/prometheus/prometheus.yml").decode() == CONFIG
+    assert mon1.check(["stat", "-c", "%a", SECRET]).strip() == "644"
+
+
+def _a_token_of_a_file(mon1: Machine, engine: Engine, stack: Stack, at: Door) -> None:
+    token = at.post("/token", "prometheus", grant_type="client_credentials", scope="metrics")["access_token"]
+    mon1.push("/etc/prometheus/token", f"{token}\n".encode())
+    way = Authorization(credentials_file="/etc/prometheus/token")
+    outcome = engine.apply(engine.plan(replace(stack, client_logins=(replace(LOGIN, way=way),))))
+    assert outcome.state == "proven", (outcome.error, failed(outcome))
+    assert engine.undo().state == "undone"
+
+
+def _what_goes_wrong(mon1: Machine, engine: Engine, stack: Stack) -> None:
+    """A wrong secret and an unknown CA are told in words, and everything is as before."""
+    assert isinstance(LOGIN.way, OAuth2)
+    mon1.push(SECRET, b"wrong\n")
+    outcome = engine.apply(engine.plan(stack))
+    assert outcome.state == "rolled-back"
+    (reason,) = failed(outcome)
+    diagnosis = catalogue.diagnose(reason)
+    assert diagnosis is not None, reason
+    assert diagnosis.id == "oauth-client-refused", reason
+    mon1.push(SECRET, PROGRAMS[0]["client_secret"].encode())
+    way = replace(LOGIN.way, ca_file="")
+    outcome = engine.apply(engine.plan(replace(stack, client_logins=(replace(LOGIN, way=way),))))
+    assert outcome.state == "rolled-back"
+    (reason,) = failed(outcome)
+    diagnosis = catalogue.diagnose(reason)
+    assert diagnosis is not None, reason
+    assert diagnosis.id == "oauth-idp-unknown-authority", reason
+    assert mon1.read("/etc/prometheus/prometheus.yml").decode() == CONFIG
