@@ -115,10 +115,11 @@ def test_a_hash_in_a_compose_file_or_env_file(
     (mine.folder / "compose.yaml").write_text(BROKEN.format(exporter=image, hash="${HASH}"))
     (mine.folder / ".env").write_text(f"HASH={HASH}\n")
     told = said(docker, mine, "config")
-    if HASH not in told.replace("$$", "$"):  # 1.29 takes the file as it stands
-        assert "container-variable-unset" in explained(mine, told, "--no-ask") or (
-            "container-hash-dollar" in explained(mine, told, "--no-ask")
-        )
+    if generation == "bookworm":  # 1.29 takes the file as it stands
+        assert HASH in told.replace("$$", "$")
+        return
+    assert HASH not in told.replace("$$", "$"), "a part of the hash was taken for a variable"
+    assert explained(mine, told, "--no-ask") in ("container-variable-unset", "container-hash-dollar")
 
 
 def test_folders_users_healthchecks_and_addresses(docker: Docker, network: Network, tmp_path: Path) -> None:
@@ -151,3 +152,120 @@ def test_folders_users_healthchecks_and_addresses(docker: Docker, network: Netwo
         audit = mine.run("audit", str(mine.stack), "--json", code=3)
         evidence = [each["evidence"] for each in audit["findings"]]
         assert any("publishes its port 9090 as 9090 on all addresses" in each for each in evidence)
+
+
+OPEN = """\
+services:
+  prometheus:
+    image: {prometheus}
+    volumes: ["./prometheus:/etc/prometheus"]
+    ports: ["127.0.0.1:9090:9090"]
+  restarted:
+    image: {exporter}
+    ports: ["127.0.0.1:9101:9100"]
+  wrapped:
+    image: {exporter}
+    entrypoint: ["sh", "-c", "exec /bin/node_exporter"]
+    command: ["--web.config.file=/web/web.yml"]
+    volumes: ["./web:/web:ro"]
+    ports: ["127.0.0.1:9102:9100"]
+  encrypted:
+    image: {exporter}
+    command: ["--web.config.file=/web/web.yml"]
+    volumes: ["./web:/web:ro"]
+    ports: ["127.0.0.1:9103:9100"]
+  unreadable:
+    image: {prometheus}
+    volumes: ["./closed.yml:/etc/prometheus/prometheus.yml"]
+"""
+CHANGED = """\
+    command: ["--web.config.file=/web/web.yml"]
+    volumes: ["./web:/web:ro"]
+"""
+SECURE = """\
+global: {{scrape_interval: 1s}}
+scrape_configs:
+  - job_name: node
+    scheme: https
+    static_configs: [{{targets: [{targets}]}}]
+"""
+EXPORTER = (
+    "  - {host: here, name: node_exporter, protect: [], service: docker, project: mon, container: NAME}\n"
+)
+
+
+@pytest.mark.parametrize("generation", ["bookworm", "sid"])
+def test_flags_that_count_for_nothing_files_and_an_unknown_ca(
+    docker: Docker, network: Network, tmp_path: Path, generation: str
+) -> None:
+    images = {"prometheus": docker.image("prometheus"), "exporter": docker.image("node_exporter")}
+    with project(docker, network, tmp_path, generation) as mine:
+        targets = ", ".join(f"'{name}:9100'" for name in ("restarted", "wrapped", "encrypted"))
+        mine.write(OPEN.format(**images), SECURE.format(targets=targets), STACK)
+        pair(mine.folder / "web", "encrypted")
+        (mine.folder / "closed.yml").touch(mode=0o600)
+        mine.compose("up", "-d")
+        # The flag and the mount come later, and the container is only restarted.
+        text = (mine.folder / "compose.yaml").read_text()
+        at = text.index("  wrapped:")
+        (mine.folder / "compose.yaml").write_text(text[:at] + CHANGED + text[at:])
+        mine.compose("restart", "restarted")
+        with network.entered():
+            docker.wait_for("http://127.0.0.1:9101/metrics")
+            errors = scrape_errors(docker, 3)
+        said_of = {
+            name: next(each for each in errors if f"//{name}:" in each)
+            for name in ("restarted", "wrapped", "encrypted")
+        }
+        for name, cause in (
+            ("restarted", "container-not-recreated"),
+            ("wrapped", "container-command-ignored"),
+        ):
+            assert "HTTP response to HTTPS client" in said_of[name]
+            mine.stack.write_text(STACK + EXPORTER.replace("NAME", name))
+            assert explained(mine, said_of[name], "--stack", str(mine.stack)) == cause
+        found = mine.run("explain", said_of["encrypted"], "--json", "--no-ask")
+        assert "ca_file" in json.dumps(found)
+        line = log(docker, next(iter(named(docker, "unreadable"))), "permission denied")
+        found = mine.run("explain", line, "--json", "--no-ask")
+        assert "uid" in json.dumps(found)
+
+
+def pair(folder: Path, name: str) -> None:
+    """A web configuration that every uid may read, with a self-signed certificate."""
+    folder.mkdir()
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+    ]
+    command += ["-days", "2", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "crt.pem")]
+    subprocess.run([*command, *files], check=True, capture_output=True, timeout=30)
+    (folder / "web.yml").write_text("tls_server_config: {cert_file: crt.pem, key_file: key.pem}\n")
+    for each in folder.iterdir():
+        each.chmod(0o644)
+
+
+def scrape_errors(docker: Docker, count: int) -> list[str]:
+    """The last error of each target, once there are that many."""
+    deadline = time.monotonic() + 60
+    while True:
+        targets = json.loads(docker.wait_for("http://127.0.0.1:9090/api/v1/targets"))["data"]["activeTargets"]
+        errors = [str(each["lastError"]) for each in targets if each["lastError"]]
+        settled = [each for each in errors if "refused" not in each and "reset" not in each]
+        if len(settled) >= count:
+            return settled
+        assert time.monotonic() < deadline, errors
+        time.sleep(0.3)
+
+
+def named(docker: Docker, service: str) -> list[str]:
+    """The containers of a service of the project."""
+    words = ("ps", "-a", "--format", "{{.Names}}", "--filter", f"label=com.docker.compose.service={service}")
+    return docker.docker(*words).split()

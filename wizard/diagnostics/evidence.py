@@ -63,6 +63,8 @@ class Evidence:
     service: Service | None = None
     log: Callable[[], tuple[str, ...]] = tuple
     """The last lines that the server wrote, oldest first."""
+    container_difference: Callable[[], str] = str
+    """How the server's container differs from what its Compose files say now; '' where it does not."""
 
 
 def of_probe(probe: Probe, client: Connection) -> Evidence:

@@ -51,6 +51,7 @@ class Asker:
             "versions": self.versions,
             "server-log": self.server_log,
             "file": self.file,
+            "container": self.container,
         }
 
     def __call__(self, question: Question, found: Diagnosis) -> str:
@@ -139,6 +140,16 @@ class Asker:
             if any(question.id == "file" for question in said.questions):
                 return catalogue.narrow(said, self).fault
         return ""
+
+    def container(self, found: Diagnosis) -> str:
+        """Whether the server's container was made before its Compose files became what they are, or hides its flags."""
+        if self._view.of.container_difference():
+            return "container-not-recreated"
+        service = self._view.of.service
+        if service is None or service.container is None or service.web_config:
+            return ""
+        given = any("--web.config" in word for word in service.container.command)
+        return "container-command-ignored" if given else ""
 
     def file(self, found: Diagnosis) -> str:
         """What keeps the service from the file that the text names."""

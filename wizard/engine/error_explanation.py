@@ -19,9 +19,10 @@ from wizard.diagnostics import catalogue
 from wizard.diagnostics.catalogue import Diagnosis
 from wizard.diagnostics.evidence import Evidence, addresses, at_server, of_job, urls
 from wizard.diagnostics.questions import Asker
+from wizard.engine import pending_edits
 from wizard.engine.hosts import Hosts
 from wizard.errors import ConfigError, FirescreenError
-from wizard.model import Service, Stack
+from wizard.model import Forward, HostSpec, Service, Stack
 from wizard.service_managers.registry import manager_of
 
 _LINES: Final = 60
@@ -34,6 +35,7 @@ _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 class _Served:
     """A service of the stack, with the connection to its host and its names."""
 
+    spec: HostSpec
     connection: Connection
     service: Service
     names: tuple[str, ...]
@@ -48,7 +50,11 @@ class _Served:
     def places(self) -> tuple[str, ...]:
         """host:port in every way in which a client may write it."""
         port = self.service.listen.rpartition(":")[2]
-        return (self.service.listen, *(endpoints.joined(name, int(port or 0)) for name in self.names))
+        found = [self.service.listen, *(endpoints.joined(name, int(port or 0)) for name in self.names)]
+        if (box := self.service.container) is not None:
+            aliases = {alias for network in box.networks for alias in network.aliases}
+            found += [endpoints.joined(name, box.inside_port) for name in sorted(aliases)]
+        return tuple(found)
 
     def is_at(self, place: str) -> bool:
         """Whether host:port, as some client writes it, is this service."""
@@ -87,7 +93,7 @@ def _served(stack: Stack, hosts: Hosts) -> Iterator[_Served]:
             continue  # unreachable: the other hosts are asked all the same
         near = _LOOPBACK if hosts.connection(spec.name).is_local else ()
         for service in services:
-            yield _Served(hosts.connection(spec.name), service, tuple(filter(None, (*names, *near))))
+            yield _Served(spec, hosts.connection(spec.name), service, tuple(filter(None, (*names, *near))))
 
 
 def _evidence(text: str, services: tuple[_Served, ...], hosts: Hosts) -> Evidence | None:
@@ -110,7 +116,17 @@ def _evidence(text: str, services: tuple[_Served, ...], hosts: Hosts) -> Evidenc
     # The URL that the client logged counts more than the one in its configuration now.
     said = next((url for place, url in urls(records).items() if target.is_at(place)), "")
     asked = replace(client or Evidence(), url=said or (client.url if client else ""))
-    return at_server(asked, target.connection, target.service, target.log, hosts.dial)
+    found = at_server(asked, target.connection, target.service, target.log, hosts.dial)
+    box = target.service.container
+    if box is None or found.forward is not None:
+        return found
+    # Names of containers mean nothing on their host; what listens there is asked where it is published.
+    way = Forward(target.spec, target.service.listen) if target.service.listen else None
+    return replace(
+        found,
+        forward=way,
+        container_difference=lambda: pending_edits.difference(target.connection, target.service),
+    )
 
 
 def _asks(one: _Served, places: tuple[str, ...], job: str) -> Evidence | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from wizard.connections.base import Connection
 from wizard.engine.hosts import Hosts
 from wizard.engine.parallel import run_parallel
 from wizard.errors import ChangedError, InputError
@@ -44,10 +45,17 @@ def refuse(plan: Plan, hosts: Hosts) -> None:
         raise ChangedError(error.what, where=error.where, todo=error.todo) from None
 
 
-def _with_pending(service: Service, hosts: Hosts) -> Service:
+def difference(connection: Connection, service: Service) -> str:
+    """A clause with the container as its subject: how it differs from its Compose files; '' where it does not."""
     box = service.container
     if box is None or not box.is_compose or not box.compose or box.unchangeable:
+        return ""
+    found = compose_state(connection, box)
+    return found.difference if found.is_running and found.has_image else ""
+
+
+def _with_pending(service: Service, hosts: Hosts) -> Service:
+    if service.container is None:
         return service
-    found = compose_state(hosts.connection(service.host), box)
-    pending = found.difference if found.is_running and found.has_image else ""
-    return replace(service, container=replace(box, pending=pending))
+    found = difference(hosts.connection(service.host), service)
+    return replace(service, container=replace(service.container, pending=found))
