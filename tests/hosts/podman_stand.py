@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from docker_stand import image_tree, packages
+from docker_stand import compose_plugin, image_tree, packages
 from machines import Machine, Network
 
 SUITE = "sid"
@@ -23,6 +23,7 @@ _PACKAGES = (
     *("golang-github-containers-common", "golang-github-containers-image"),
     *("libgpgme45", "libgpg-error0", "libassuan9", "libsubid6", "libyajl2", "libseccomp2", "libsqlite3-0"),
     *("libnftables1", "libnftnl11", "libmnl0", "libjansson4", "libedit2", "libjson-c5", "libbpf1"),
+    *("podman-compose", "python3-yaml", "python3-dotenv", "libyaml-0-2"),
     *("libglib2.0-0t64", "libpcre2-8-0", "libffi8", "libblake3-0", "libtbb12", "libelf1t64", "libatomic1"),
 )
 _SETTINGS = {
@@ -74,6 +75,12 @@ class Podman(Machine):
         words = [word for change in changes for word in ("--change", change)]
         self.check(["podman", "import", *words, "/image.tar", name], timeout=120)
         return name
+
+    def install_compose(self) -> None:
+        """Docker's own Compose, which `podman compose` then starts in place of podman-compose."""
+        plugin = "/usr/libexec/docker/cli-plugins/docker-compose"
+        self.push(plugin, compose_plugin(SUITE).read_bytes())
+        self.check(f"chmod 755 {plugin} && systemctl start podman.socket")
 
     def quadlet(self, name: str, text: str) -> None:
         """Writes `NAME.container` (or a file with another ending), which counts from the next daemon-reload on."""

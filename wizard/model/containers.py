@@ -124,6 +124,11 @@ class Container:
         return self.quadlet or (self.compose_files[-1] if self.compose_files else "")
 
     @property
+    def engine_title(self) -> str:
+        """What its engine is called: Docker or Podman."""
+        return "Podman" if self.engine.split()[:1] == ["podman"] else "Docker"
+
+    @property
     def command_words(self) -> list[str]:
         """The words before what its engine is asked."""
         return self.engine.split()

@@ -69,26 +69,36 @@ def refuse_pending(services: Iterable[Service]) -> None:
         raise InputError(
             f"container {box.name} {box.pending}: recreating it would apply that difference too; nothing was touched",
             where=f"{service.key}: {', '.join(box.compose_files)}",
-            todo=f"Run `docker compose up -d {box.service}` as you usually do, or take the edit back; then plan again",
+            todo=f"Run `{box.compose} up -d {box.service}` as you usually do, or take the edit back; then plan again",
         )
 
 
 def lost_volumes(service: Service) -> tuple[Finding, ...]:
-    """A warning where data end with the container that is made anew: a quadlet's volumes without a name."""
+    """A warning where data end with the container that is made anew: volumes without a name, with Podman's own tools."""
     box = service.container
-    if box is None or not box.quadlet:
+    if box is None or not (box.quadlet or box.compose == "podman-compose"):
         return ()
     lost = [each.target for each in box.mounts if each.kind == "volume" and _ANONYMOUS.search(each.source)]
     if not lost:
         return ()
+    if box.quadlet:
+        what = "which Podman removes with the container"
+        why = "Each restart of its unit makes the container anew, this one too: what is stored there is lost."
+        line = f"Volume={box.name}-data:{lost[0]}"
+    else:
+        what = "which a container that is made anew does not get"
+        why = "podman-compose gives it a new one; what is stored stays in the old one, and no container uses that."
+        line = (
+            f'volumes: ["{box.service}-data:{lost[0]}"], and {box.service}-data below the top-level volumes'
+        )
     finding = Finding(
         severity="warning",
         id="anonymous-volume",
         host=service.host,
         component=service.component,
         instance=service.instance,
-        what=f"{lost[0]} of container {box.name} is a volume without a name, which Podman removes with the container",
-        why="Each restart of its unit makes the container anew, this one too: what is stored there is lost.",
-        remediation=f"Give it a name in {box.quadlet} first if you need the data: Volume={box.name}-data:{lost[0]}",
+        what=f"{lost[0]} of container {box.name} is a volume without a name, {what}",
+        why=why,
+        remediation=f"Give it a name in {box.file} first if you need the data: {line}",
     )
     return (finding,)

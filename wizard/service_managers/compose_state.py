@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from wizard.connections.base import Connection
 from wizard.model import Container
 from wizard.redact import plain, redact
+from wizard.service_managers import podman_compose
 
 # The hash first: the container's label has that of the description from which the container was made.
 _HASHES = r"""
@@ -54,6 +55,8 @@ class ComposeState:
 
 def compose_words(box: Container) -> list[str]:
     """The words before what Compose is asked about the project of a container."""
+    if podman_compose.is_used(box):
+        return podman_compose.words(box)
     files = [word for path in box.compose_files for word in ("-f", path)]
     # Compose makes a project's name of its folder's otherwise.
     where = ["-p", box.project, "--project-directory", box.folder]
@@ -74,6 +77,9 @@ def compose_state(connection: Connection, box: Container) -> ComposeState:
         return state(f"was made of an older image than {box.image} is now")
     if code == "0" and label and said.split()[-1:] == [label]:
         return state()
+    if podman_compose.is_used(box):
+        anew = podman_compose.would_make_anew(connection, box)
+        return state("does not run as its Compose files say now" if anew else "")
     # Without its image, a dry run would go to a registry.
     if image and not _would_be_made_anew(connection, box):
         return state()

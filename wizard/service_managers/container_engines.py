@@ -15,8 +15,7 @@ from wizard.connections.base import Connection
 
 # A host without a daemon is not kept waiting for one, and Podman, which makes its folders when it is first asked, is not
 # asked where it has run nothing since the host booted. What Compose is called there depends on the engine: a plugin of
-# `docker`, docker-compose 1.x with the same daemon, or a program that Podman starts, which takes the same words if it is
-# Docker's.
+# `docker`, docker-compose 1.x with the same daemon, or with Podman, Docker's Compose and podman-compose beside it.
 _LOOK = r"""
 owner=
 ask() {
@@ -26,7 +25,10 @@ ask() {
   "$@" inspect --type container $ids </dev/null
   printf '\037'
   case $1 in
-  podman) case $(podman compose version 2>/dev/null </dev/null) in *'Docker Compose'*) echo 'podman compose' ;; esac ;;
+  podman)
+    case $(podman compose version 2>/dev/null </dev/null) in *'Docker Compose'*) echo 'podman compose' ;; esac
+    command -v podman-compose >/dev/null 2>&1 && echo podman-compose
+    ;;
   *)
     if "$@" compose version >/dev/null 2>&1 </dev/null; then echo "$* compose"
     elif command -v docker-compose >/dev/null 2>&1; then shift; echo "docker-compose${*:+ $*}"
@@ -63,6 +65,9 @@ done
 exit 0
 """
 UNIT_LABEL = "PODMAN_SYSTEMD_UNIT"
+PODMAN_COMPOSE_VERSION = "io.podman.compose.version"
+"""The label by which podman-compose tells its containers from those of Docker's Compose."""
+PODMAN_COMPOSE = "podman-compose"
 _OWN_SOCKET = " -H unix:///var/run/docker.sock"
 _TIMEOUT = 60.0
 """Seconds for the daemon: a busy one takes its time, and one that hangs is an error and not a host without containers."""
@@ -73,7 +78,7 @@ class Engine:
     """One engine of a host.
 
     words: the command that asks it, e.g. `docker`, `docker -H unix:///run/user/1000/docker.sock`, `podman`.
-    compose: the command that runs Compose with it; '' where there is none.
+    compose: the commands that run Compose with it, a line each; '' where there is none.
     containers: what `inspect` says of each.
     owner: the user who runs it without root, whose networks are none of the host's; '' for root's.
     """
@@ -125,6 +130,13 @@ def quadlets(connection: Connection, engine: Engine) -> dict[str, Quadlet]:
 def enforces_selinux(connection: Connection, *, path: str = "/sys/fs/selinux/enforce") -> bool:
     """Whether SELinux keeps containers from files that do not carry their label; the kernel says so in a file."""
     return connection.run(["cat", path], timeout=10).stdout.strip() == "1"
+
+
+def compose_of(inspected: Mapping[str, Any], engine: Engine) -> str:
+    """The command of the Compose that made a container; '' where it is not installed."""
+    mine = bool((inspected.get("Config", {}).get("Labels") or {}).get(PODMAN_COMPOSE_VERSION))
+    found = [each for each in engine.compose.splitlines() if (each == PODMAN_COMPOSE) is mine]
+    return found[0] if found else ""
 
 
 def unit_of(inspected: Mapping[str, Any]) -> str:

@@ -204,7 +204,7 @@ def _run(
         lines = [line for line in (ended.stderr or ended.stdout).strip().splitlines() if line.strip()]
         said = plain(redact(" ".join(lines[-3:])), 400)
         raise ServiceError(
-            f"Docker did not {doing} {service.unit}: {said or f'exit code {ended.code}'}",
+            f"{_box(service).engine_title} did not {doing} {service.unit}: {said or f'exit code {ended.code}'}",
             where=f"{connection.name}: {service.unit}",
             todo="Mend what it names, and try again.",
             log=log(connection, _box(service), 20),

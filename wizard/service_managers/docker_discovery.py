@@ -14,7 +14,7 @@ from typing import Any
 from wizard.components import Component, all_components
 from wizard.connections.base import Connection
 from wizard.model import MANUAL, Container, ContainerNetwork, FlagPlace, Mount, PublishedPort, Service
-from wizard.service_managers import container_engines, docker_run, program_facts
+from wizard.service_managers import container_engines, docker_run, podman_compose, program_facts
 from wizard.service_managers.container_engines import Engine, Quadlet
 from wizard.service_managers.process_list import Process
 
@@ -38,16 +38,8 @@ _GRAFANA_PORT = 3000
 _TIMEOUT = 60.0
 """Seconds for the daemon: a busy one takes its time, and one that hangs is an error and not a host without containers."""
 SHELL_NAMES = (
-    "sh",
-    "bash",
-    "ash",
-    "dash",
-    "tini",
-    "dumb-init",
-    "docker-init",
-    "catatonit",
-    "gosu",
-    "su-exec",
+    *("sh", "bash", "ash", "dash"),
+    *("tini", "dumb-init", "docker-init", "catatonit", "gosu", "su-exec"),
 )
 
 
@@ -188,7 +180,7 @@ def container(
         state=str(state.get("Status", "")),
         restarts=int(inspected.get("RestartCount", 0)),
         command=tuple(map(str, config.get("Cmd") or ())),
-        compose=engine.compose,
+        compose=container_engines.compose_of(inspected, engine),
         run_options=() if labels.get(f"{_LABEL}service") or quadlet else docker_run.options(inspected),
         engine=engine.words,
         quadlet=quadlet.path if quadlet is not None else "",
@@ -221,6 +213,8 @@ def _service(
     held = tuple(f"{each.address or '0.0.0.0'}:{each.port}" for each in _of_port(box, inside))  # noqa: S104
     if not box.has_own_network:
         held = program_facts.web_sockets(known, arguments, process.sockets) if process else ()
+    labels = inspected.get("Config", {}).get("Labels") or {}
+    box = replace(box, unchangeable=podman_compose.refusal(box, labels))
     box = _judged(box, web=web, several=several, dropins=quadlet is not None and quadlet.has_dropins)
     managed = box.is_described
     return Service(
@@ -258,8 +252,10 @@ def _flag_place(box: Container) -> FlagPlace:
 
 def _judged(box: Container, *, web: str, several: bool, dropins: bool) -> Container:
     """The container with why it cannot be changed."""
-    why = ""
-    if box.state == "restarting":
+    why = box.unchangeable
+    if why:
+        pass
+    elif box.state == "restarting":
         why = "does not stay up: it is started again and again"
     elif box.state != "running":
         why = "does not run"
@@ -268,7 +264,7 @@ def _judged(box: Container, *, web: str, several: bool, dropins: bool) -> Contai
     elif box.is_compose and not box.compose_files:
         why = "was made by a Compose that does not say from which file"
     elif box.is_compose and not box.compose:
-        why = "belongs to a Compose project, and neither `docker compose` nor docker-compose is installed"
+        why = "belongs to a Compose project, and the Compose that made it is not installed"
     elif box.unit and not box.is_described:
         why = f"is run by the unit {box.unit}, which no quadlet of this host describes"
     elif dropins:

@@ -53,6 +53,9 @@ def test_what_cannot_be_edited_names_the_file(content: bytes | None, said: str) 
 def test_data_in_a_volume_without_a_name_are_warned_of() -> None:
     (finding,) = containers.lost_volumes(SERVICE)
     assert finding.id == "anonymous-volume" and "/data" in finding.what and PATH in finding.remediation
+    made = replace(BOX, quadlet="", compose="podman-compose", service="exporter")
+    (finding,) = containers.lost_volumes(replace(SERVICE, container=made))
+    assert "podman-compose gives it a new one" in finding.why
     kept = replace(BOX, mounts=(Mount("volume", "/var/lib/containers/storage/volumes/data/_data", "/data"),))
     assert containers.lost_volumes(replace(SERVICE, container=kept)) == ()
     assert containers.lost_volumes(replace(SERVICE, container=replace(BOX, quadlet=""))) == ()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 
+from wizard.components import component
 from wizard.engine.journal_reader import _read_service
 from wizard.model import Container, ContainerNetwork, Mount, PublishedPort, Service
-from wizard.service_managers import docker_discovery
+from wizard.service_managers import docker_discovery, podman_compose
 from wizard.service_managers.container_engines import Engine
 from wizard.service_managers.docker import up_command
 
@@ -143,6 +144,47 @@ def test_compose_is_asked_for_one_service_of_the_same_project() -> None:
         *("docker", "compose", "-f", "/srv/mon/compose.yaml", "-f", "/srv/more.yaml", "-p", "mon"),
         *("--project-directory", "/srv/mon", "up", "-d", "--no-deps", "prometheus"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("version", "installed", "compose", "why"),
+    [
+        ("1.6.0", "podman compose\npodman-compose", "podman-compose", ""),
+        ("1.10.2", "podman-compose", "podman-compose", ""),
+        ("1.6.0", "podman compose", "", "the Compose that made it is not installed"),
+        (
+            "1.3.0",
+            "podman-compose",
+            "podman-compose",
+            "takes its whole project down for a change of one service",
+        ),
+        ("", "podman compose\npodman-compose", "podman compose", ""),
+        ("", "podman-compose", "", "the Compose that made it is not installed"),
+    ],
+)
+def test_which_compose_of_podman_made_a_container(
+    version: str, installed: str, compose: str, why: str
+) -> None:
+    labels = {**INSPECTED["Config"]["Labels"], "com.docker.compose.project.config_files": "compose.yaml"}
+    if version:
+        labels["io.podman.compose.version"] = version
+    one = {**INSPECTED, "Config": {**INSPECTED["Config"], "Labels": labels}}
+    known = component("prometheus")
+    engine = Engine("podman", installed, (one,))
+    service = docker_discovery._service(
+        "here", known, one, None, version="", owner=(0, 0), engine=engine, quadlet=None, several=False
+    )
+    found = service.container
+    assert found is not None
+    assert (found.compose, found.engine_title) == (compose, "Podman")
+    assert why in found.unchangeable if why else not found.unchangeable
+    if compose == "podman-compose":
+        assert up_command(found)[:5] == ["podman-compose", "-f", "/srv/mon/compose.yaml", "-p", "mon"]
+
+
+def test_podman_compose_takes_the_first_file_s_folder_for_the_project_s() -> None:
+    elsewhere = replace(box(), compose_files=("/srv/more.yaml",), compose="podman-compose")
+    assert "lies elsewhere" in podman_compose.refusal(elsewhere, {"io.podman.compose.version": "1.6.0"})
 
 
 def test_a_journal_gives_the_container_back() -> None:

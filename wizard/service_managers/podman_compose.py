@@ -1,0 +1,54 @@
+"""podman-compose where it answers otherwise than Docker's Compose: what it is asked, and what of it cannot be used."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping
+
+from wizard.connections.base import Connection
+from wizard.model import Container
+from wizard.service_managers.container_engines import PODMAN_COMPOSE, PODMAN_COMPOSE_VERSION
+
+_SINCE = (1, 6)
+"""The first known to compare service by service; 1.0.3 and 1.3.0 take the whole project down for a change of one."""
+# Its only word on what it would do.
+_DRY_RUN = r"""
+cd "$1" || exit 1
+shift
+"$@" 2>&1
+"""
+
+
+def is_used(box: Container) -> bool:
+    """Whether podman-compose made a container, and makes it anew."""
+    return box.compose == PODMAN_COMPOSE
+
+
+def refusal(box: Container, labels: Mapping[str, str]) -> str:
+    """Why a container of it cannot be changed, a clause with the container as its subject; '' where it can."""
+    version = labels.get(PODMAN_COMPOSE_VERSION, "")
+    if not version:
+        return ""
+    if tuple(map(int, re.findall(r"\d+", version)[:2])) < _SINCE:
+        return (
+            f"was made by podman-compose {version}, which takes its whole project down for a change of one service; "
+            "podman-compose 1.6 and newer, or Docker's Compose as `podman compose`, do not"
+        )
+    if box.compose_files and posixpath.dirname(box.compose_files[0]) != box.folder:
+        return f"belongs to a project in {box.folder} whose first Compose file lies elsewhere, which podman-compose cannot be told"
+    return ""
+
+
+def words(box: Container) -> list[str]:
+    """The words before what it is asked; it takes the folder of the first file for the project's."""
+    files = [word for path in box.compose_files for word in ("-f", path)]
+    return [PODMAN_COMPOSE, *files, "-p", box.project]
+
+
+def would_make_anew(connection: Connection, box: Container) -> bool:
+    """Whether `up` would make a container anew, by a dry run; also where it rejects the files."""
+    asked = [*words(box), "--verbose", "--dry-run", "up", "-d", "--no-deps", box.service]
+    said = connection.run_script(_DRY_RUN, box.folder or "/", *asked, timeout=60).stdout
+    found = re.search(r"Prepare to recreate services: (.*)", said)
+    return found is None or f"'{box.service}'" in found.group(1)
