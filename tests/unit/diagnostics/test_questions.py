@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 from wizard.diagnostics import catalogue
@@ -46,7 +47,7 @@ def test_a_container_that_was_restarted_and_not_recreated() -> None:
             ("does not run as its Compose files say now", "container-not-recreated"),
             ("", "tls-to-plain-http"),
         ):
-            known = Evidence(url=url, container_difference=lambda said=difference: said)
+            known = Evidence(url=url, container_difference=partial(str, difference))
             assert catalogue.narrow(found, Asker(known)).fault == fault
     finally:
         server.shutdown()
