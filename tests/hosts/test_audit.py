@@ -113,6 +113,43 @@ def test_gossip_and_a_way_past_a_proxy(fleet: Callable[..., list[Machine]]) -> N
     machine.check("systemctl restart prometheus prometheus-alertmanager")
     mended = audit(machine, code=3)
     assert {"API-08", "PRX-01"}.isdisjoint(each["id"] for each in mended["findings"]), mended["findings"]
+    _proxy_that_asks_nobody(machine)
+
+
+def _proxy_that_asks_nobody(machine: Machine) -> None:
+    """Each fault of a proxy is put in and mended, on the wire: no login, plain HTTP, lifecycle, a path that differs."""
+    site = "/etc/nginx/sites-enabled/default"
+    flags = "--web.listen-address=127.0.0.1:9090 --web.enable-lifecycle"
+
+    def faults(text: str) -> dict[str, Any]:
+        machine.push(site, text.encode())
+        machine.check("systemctl reload nginx; sleep 0.5")
+        return {each["id"]: each for each in audit(machine, code=3)["findings"] if "PRX" in each["id"]}
+
+    machine.check(f"echo 'ARGS=\"{flags}\"' > /etc/default/prometheus; systemctl restart prometheus")
+    machine.check(
+        "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -keyout /etc/ssl/x.key -out /etc/ssl/x.crt -days 9 "
+        "2>/dev/null; htpasswd -bc /etc/nginx/users admin secret 2>/dev/null"
+    )
+    found = faults(PROXY)
+    assert {"PRX-02", "PRX-03", "PRX-04"} <= set(found), found
+    for each in found.values():
+        assert each["file"] == site and each["line"] == 3, each
+    assert {"PRX-05"} == set(faults(LOCKED % ("/prometheus/", "http://127.0.0.1:9090/")))
+    assert set(faults(LOCKED % ("/", "http://127.0.0.1:9090"))) == set()
+
+
+LOCKED = """\
+server {
+    listen 443 ssl;
+    ssl_certificate /etc/ssl/x.crt;
+    ssl_certificate_key /etc/ssl/x.key;
+    auth_basic x;
+    auth_basic_user_file /etc/nginx/users;
+    location ~ /-/ { return 403; }
+    location %s { proxy_pass %s; }
+}
+"""
 
 
 GRAFANA = """\

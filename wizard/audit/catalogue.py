@@ -14,6 +14,7 @@ from wizard.audit import (
     grafana_checks,
     neighbour_checks,
     password_checks,
+    proxy_checks,
     tls_checks,
     version_checks,
 )
@@ -29,6 +30,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     *file_checks.CHECKS,
     *client_checks.CHECKS,
     *neighbour_checks.CHECKS,
+    *proxy_checks.CHECKS,
     *grafana_checks.CHECKS,
     *version_checks.CHECKS,
     *grafana_checks.VERSION_CHECKS,

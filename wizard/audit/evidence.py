@@ -15,6 +15,7 @@ from typing import Final
 from wizard import endpoints, probes
 from wizard.audit.config_settings import settings
 from wizard.audit.host_files import host_view, rule_files
+from wizard.audit.proxy_routes import passed_on
 from wizard.audit.subjects import ClientView, Evidence, HostView, ServerView, Use
 from wizard.components import component as find_component
 from wizard.config_files import prometheus as scrape
@@ -87,6 +88,7 @@ def gather(machine: Engine, found: Scan) -> Evidence:
             ),
             services,
         )
+        passed = passed_on(facts, servers, hosts)
     return Evidence(
         stack=found.stack,
         facts=facts,
@@ -94,6 +96,7 @@ def gather(machine: Engine, found: Scan) -> Evidence:
         clients=asking,
         hosts=tuple(views),
         now=time.time(),
+        passed_on=passed,
     )
 
 

@@ -15,7 +15,7 @@ from wizard.components import component as find_component
 from wizard.config_files.web_config import WebConfig
 from wizard.config_files.yaml_edit import fields
 from wizard.engine import Exposure
-from wizard.model import Attempt, Facts, FileState, HostFacts, PathInfo, Service, Stack
+from wizard.model import Attempt, Facts, FileState, HostFacts, PathInfo, ProxyRoute, Service, Stack
 from wizard.planner.client_endpoints import Place
 from wizard.planner.client_facts import Client
 from wizard.probes.server_handshake import Handshake
@@ -267,6 +267,21 @@ class ClientView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PassedOn:
+    """A route of a reverse proxy to one of the servers, and what the proxy answered there to a stranger."""
+
+    route: ProxyRoute
+    server: ServerView
+    url: str
+    """An API page of the server, as a client of the proxy asks for it."""
+    status: int | None
+    """None where the proxy gave no answer to its own host."""
+    quit_url: str = ""
+    quit_status: int | None = None
+    """Of a GET of /-/quit, which stops nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """Everything that was looked at."""
 
@@ -277,6 +292,8 @@ class Evidence:
     hosts: tuple[HostView, ...]
     now: float
     """Unix time by this machine's clock."""
+    passed_on: tuple[PassedOn, ...] = ()
+    """What reverse proxies on the hosts answer a stranger in the name of the servers behind them."""
 
     def server(self, key: str) -> ServerView | None:
         """The server of that key."""

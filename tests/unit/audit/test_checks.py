@@ -14,6 +14,7 @@ from tests.unit.audit.views import OPEN, SECURED, evidence, found, grafana, host
 from wizard.audit import CHECKS, check_of
 from wizard.audit.certificate_checks import _warns
 from wizard.audit.report import Check
+from wizard.audit.subjects import Evidence, PassedOn
 from wizard.audit.version_checks import affects
 from wizard.audit.vulnerabilities import VULNERABILITIES
 from wizard.certificates import issue, load
@@ -50,7 +51,7 @@ def box(**more: Any) -> Container:
 
 
 def test_every_check_has_an_id_of_its_own_and_says_all() -> None:
-    assert len(CHECKS) == 40 == len({check.id for check in CHECKS})
+    assert len(CHECKS) == 44 == len({check.id for check in CHECKS})
     for check in CHECKS:
         assert re.fullmatch(r"[A-Z]{3}-\d\d", check.id)
         assert check.title and check.why.endswith(".") and check.looks_at.endswith(".")
@@ -131,6 +132,69 @@ def test_a_server_behind_a_proxy_that_is_reachable_past_it() -> None:
     assert not case.subjects, "without a proxy it does not apply"
     (unread,) = made("PRX-01", evidence(server("prometheus"), proxies={"srv1": Proxies(unread=("a.conf",))}))
     assert unread.not_checked
+
+
+def passed(*, status: int | None, route: ProxyRoute = ROUTE, quit_status: int = 404, **more: Any) -> Evidence:
+    one = server("prometheus", **more)
+    seen = PassedOn(
+        route=route,
+        server=one,
+        url=f"{route.url}api",
+        status=status,
+        quit_url=f"{route.url}-/quit",
+        quit_status=quit_status,
+    )
+    return replace(evidence(one), passed_on=(seen,))
+
+
+def test_what_reverse_proxies_answer_a_stranger() -> None:
+    tls = replace(ROUTE, tls=True, port=443, site="noc.example.net", path="/prometheus/")
+    for check, bad, good in (
+        ("PRX-02", passed(status=200, route=tls), passed(status=401, route=tls)),
+        ("PRX-03", passed(status=401), passed(status=301)),
+        (
+            "PRX-04",
+            passed(status=200, quit_status=405, arguments=("--web.enable-lifecycle",)),
+            passed(status=200, quit_status=403, arguments=("--web.enable-lifecycle",)),
+        ),
+    ):
+        (told,) = found(check, bad)
+        assert (
+            told.file == "/etc/nginx/nginx.conf" and told.line == 7 and told.step == "secure srv1/prometheus"
+        )
+        assert not found(check, good)
+    (silent,) = made("PRX-02", passed(status=0, route=tls))
+    assert silent.not_checked
+    (none,) = made("PRX-02", evidence(server("prometheus")))
+    assert not none.subjects
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "flags", "told"),
+    [
+        ("/prometheus/", "proxy_pass http://127.0.0.1:9090;", (), "passes /prometheus/ on as /prometheus"),
+        ("/prometheus/", "proxy_pass http://127.0.0.1:9090/;", (), "name their scripts below /"),
+        (
+            "/prometheus/",
+            "proxy_pass http://127.0.0.1:9090;",
+            ("--web.external-url=https://n/prometheus/",),
+            "",
+        ),
+        (
+            "/prometheus/",
+            "proxy_pass http://127.0.0.1:9090/;",
+            ("--web.external-url=https://n/prometheus/", "--web.route-prefix=/"),
+            "",
+        ),
+        ("/", "proxy_pass http://127.0.0.1:9090;", ("--web.external-url=https://n/p/",), "passes / on as /"),
+        ("/", "proxy_pass http://127.0.0.1:9090;", (), ""),
+    ],
+)
+def test_paths_that_differ_between_proxy_and_component(
+    path: str, text: str, flags: tuple[str, ...], told: str
+) -> None:
+    some = found("PRX-05", passed(status=404, route=replace(ROUTE, path=path, text=text), arguments=flags))
+    assert [told in each.evidence for each in some] == ([True] if told else [])
 
 
 @pytest.mark.parametrize(
