@@ -56,7 +56,7 @@ def mark(arrow: Arrow, attempt: Attempt | None) -> tuple[str, str, str]:
         return "–", "was down before", "$warning"
     if attempt is not None and not attempt.ok:
         return "✗", "failed", "$error"
-    if not arrow.encrypted:
+    if not arrow.encrypted and not arrow.local:
         return "●", "unprotected", "$error"
     if attempt is None:
         return "·", "not probed", "$secondary"
@@ -249,7 +249,9 @@ def told(arrow: Arrow, attempt: Attempt | None, *, width: int = 200) -> Content:
     if not arrow.encrypted:
         parts.append(
             Content(
-                "Not encrypted: others on the network can read the traffic, or answer in the server's place."
+                "Not encrypted: it stays on the loopback address of one host, out of reach for others."
+                if arrow.local
+                else "Not encrypted: others on the network can read the traffic, or answer in the server's place."
             )
         )
     facts = (

@@ -8,6 +8,7 @@ from typing import Final
 
 from wizard.front_doors import apache_openid
 from wizard.front_doors.base import Door, Opening, Proxy
+from wizard.front_doors.settings import CORS_ALLOWED, CORS_HEADERS
 from wizard.model import SIGN_IN_PATH
 
 _MB: Final = 1024 * 1024
@@ -36,13 +37,17 @@ def _lines(door: Door) -> Iterator[str]:
     if door.client_ca:
         yield f"    SSLCACertificateFile {door.client_ca}"
         yield f"    SSLVerifyClient {'optional' if door.passwords or door.sign_in else 'require'}"
+    yield from _cors(door)
     if door.sign_in is not None:
         yield from apache_openid.settings(door, door.sign_in)
         yield from apache_openid.access(door, door.sign_in)
     else:
         yield from _who(door)
     yield ""
-    yield f"    LimitRequestBody {door.max_body_size * _MB}"
+    # LimitRequestBody is not for requests that are passed on.
+    yield f'    <If "%{{HTTP:Content-Length}} -gt {door.max_body_size * _MB}">'
+    yield '        RedirectMatch 413 "^/"'
+    yield "    </If>"
     yield f"    ProxyTimeout {door.timeout}"
     yield "    ProxyRequests Off"
     yield "    ProxyPreserveHost On"
@@ -65,6 +70,25 @@ def _lines(door: Door) -> Iterator[str]:
     yield "</VirtualHost>"
 
 
+_PREFLIGHT: Final = "%{REQUEST_METHOD} == 'OPTIONS' && reqenv('firescreen_origin') != ''"
+
+
+def _cors(door: Door) -> Iterator[str]:
+    for name in CORS_HEADERS:
+        yield f"    Header unset {name}"
+    if not door.cors:
+        return
+    known = "|".join(re.escape(origin) for origin in door.cors)
+    yield f'    SetEnvIf Origin "^(?:{known})$" firescreen_origin=$0'
+    yield "    Header always set Access-Control-Allow-Origin %{firescreen_origin}e env=firescreen_origin"
+    for name, value in CORS_ALLOWED:
+        yield f'    Header always set {name} "{value}" env=firescreen_origin'
+    yield "    # Browsers ask by OPTIONS without a login."
+    yield f'    <If "{_PREFLIGHT}">'
+    yield '        RedirectMatch 204 "^/"'
+    yield "    </If>"
+
+
 def _who(door: Door) -> Iterator[str]:
     yield '    <Location "/">'
     if door.passwords:
@@ -77,6 +101,8 @@ def _who(door: Door) -> Iterator[str]:
         yield "            Require valid-user"
     if door.client_ca:
         yield "            Require ssl-verify-client"
+    if door.cors:
+        yield f'            Require expr "{_PREFLIGHT}"'
     yield "        </RequireAny>"
     yield "    </Location>"
 
@@ -148,5 +174,6 @@ PROXY = Proxy(
     needed=tuple((f"{_ENABLED}/{name}", f"{_AVAILABLE}/{name}") for name in _MODULES),
     sign_in=apache_openid.CLIENT,
     only_port=443,
+    lacks=("rate_limit",),
     no_certificate="refused",
 )

@@ -56,6 +56,10 @@ class Door:
     """The file with the client's secret and the key of its sessions."""
     provider_ca: str = ""
     """What the provider's certificate is checked against, or '' for the host's own list."""
+    rate_limit: int = 0
+    """Requests a second from one address, over 10 s; 0 for any number."""
+    cors: tuple[str, ...] = ()
+    """The origins whose pages may read responses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +135,8 @@ class Proxy:
     """By what people sign in at an OpenID provider; None where they cannot."""
     only_port: int = 0
     """The one port that its packaging has it listen on; 0 for any."""
+    lacks: tuple[str, ...] = ()
+    """The settings of a front door that it cannot do."""
     forks: bool = True
     """Whether a reload starts new processes below the main one."""
     no_certificate: str = "400"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from wizard.front_doors.base import Door, Opening, Proxy
+from wizard.front_doors.settings import CORS_ALLOWED, CORS_HEADERS
 
 _FOLDER: Final = "/etc/caddy/firescreen"
 _IMPORT: Final = f"import {_FOLDER}/*.caddy"
@@ -25,7 +26,10 @@ def _lines(door: Door) -> Iterator[str]:
     yield from _tls(door)
     for name, value in _headers(door):
         yield f"\theader {name} {value}"
+    yield from _cors(door)
     yield "\troute {"
+    if door.cors:
+        yield "\t\trespond @preflight 204"
     for path in (path for opening in door.openings for path in opening.blocked):
         yield f"\t\trespond {path} 403"
         yield f"\t\trespond {path}/* 403"
@@ -60,6 +64,24 @@ def _headers(door: Door) -> Iterator[tuple[str, str]]:
     yield from door.headers
 
 
+def _cors(door: Door) -> Iterator[str]:
+    if not door.cors:
+        return
+    yield "\t@cors {"
+    for origin in door.cors:
+        yield f"\t\theader Origin {origin}"
+    yield "\t}"
+    yield "\t# Browsers ask by OPTIONS without a login."
+    yield "\t@preflight {"
+    yield "\t\tmethod OPTIONS"
+    for origin in door.cors:
+        yield f"\t\theader Origin {origin}"
+    yield "\t}"
+    yield "\theader @cors Access-Control-Allow-Origin {http.request.header.Origin}"
+    for name, value in CORS_ALLOWED:
+        yield f'\theader @cors {name} "{value}"'
+
+
 def _who(door: Door) -> Iterator[str]:
     if not door.passwords:
         return
@@ -84,6 +106,8 @@ def _proxied(matcher: str, opening: Opening, timeout: int) -> Iterator[str]:
     yield f"\t\treverse_proxy {matcher} {opening.backend} {{"
     yield "\t\t\t# The password is for this server and not for what is behind it."
     yield "\t\t\theader_up -Authorization"
+    for name in CORS_HEADERS:
+        yield f"\t\t\theader_down -{name}"
     yield "\t\t\ttransport http {"
     yield f"\t\t\t\tresponse_header_timeout {timeout}s"
     yield "\t\t\t}"
@@ -147,6 +171,7 @@ PROXY = Proxy(
         *("runuser", "-u", "caddy", "--", "env", "HOME=/var/lib/caddy"),
         *("{program}", "validate", "--adapter", "caddyfile", "--config", "{main}"),
     ),
+    lacks=("rate_limit",),
     forks=False,
     no_certificate="refused",
 )

@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import Final
 
 from wizard.front_doors.base import Door, Opening, Proxy, SharedFile
+from wizard.front_doors.settings import CORS_ALLOWED, CORS_HEADERS
 
 _MB: Final = 1024 * 1024
 _BEGIN: Final = (
@@ -88,6 +89,9 @@ def _frontend(port: int, doors: Sequence[Door]) -> Iterator[str]:
     yield "    timeout http-request 10s"
     for door in doors:
         yield f"    acl {door.name} hdr(host) -i {door.name} {door.name}:{port}"
+    if any(door.rate_limit for door in doors):
+        yield "    stick-table type ipv6 size 100k expire 10s store http_req_rate(10s)"
+        yield "    http-request track-sc0 src"
     yield f"    http-request return status 404 if {' '.join(f'!{door.name}' for door in doors)}"
     for door in doors:
         yield ""
@@ -113,6 +117,17 @@ def _rules(door: Door, *, alone: bool) -> Iterator[str]:
     headers = (("Strict-Transport-Security", f"max-age={door.hsts_days * 86400}"),) if door.hsts_days else ()
     for header, value in (*headers, *door.headers):
         yield f"    http-after-response set-header {header} {value}{answer}"
+    if door.cors:
+        # Browsers ask by OPTIONS without a login.
+        known = f"{{ req.hdr(origin) -m str {' '.join(door.cors)} }}"
+        yield f"    http-request set-var(txn.origin) req.hdr(origin) if {name} {known}"
+        yield f"    http-request return status 204 if {name} METH_OPTIONS {known}"
+        allowed = "{ var(txn.origin) -m found }" if alone else f"{{ var(txn.origin) -m found }} {answer[4:]}"
+        yield f"    http-after-response set-header Access-Control-Allow-Origin %[var(txn.origin)] if {allowed}"
+        for header, value in CORS_ALLOWED:
+            yield f'    http-after-response set-header {header} "{value}" if {allowed}'
+    if door.rate_limit:
+        yield f"    http-request deny deny_status 429 if {name} {{ sc_http_req_rate(0) gt {door.rate_limit * 10} }}"
     yield from _who(door)
     yield (
         f"    http-request deny deny_status 413 if {name} "
@@ -156,6 +171,8 @@ def _backend(door: Door, opening: Opening) -> Iterator[str]:
     yield "    # The password is for this server and not for what is behind it."
     yield "    http-request del-header Authorization"
     yield "    http-request set-header X-Forwarded-Proto https"
+    for header in CORS_HEADERS:
+        yield f"    http-response del-header {header}"
     yield f"    server backend {opening.backend}"
     yield ""
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 from wizard.front_doors.base import Door, Opening, Proxy
+from wizard.front_doors.settings import CORS_ALLOWED, CORS_HEADERS
 
 
 def render(door: Door) -> str:
-    """The server block. It names no upstream and no map: so it may be checked beside an older one of itself."""
+    """The server block. No name in it is that of an older one: so it may be checked beside an older one of itself."""
     return "\n".join(_lines(door)) + "\n"
 
 
 def _lines(door: Door) -> Iterator[str]:
     yield "# Written by Firescreen, which undoes it too. Other sites belong into files of their own."
+    zone = f"firescreen_{zlib.crc32(repr(replace(door, hashes=())).encode()):08x}"
+    if door.rate_limit:
+        yield f"limit_req_zone $binary_remote_addr zone={zone}:1m rate={door.rate_limit}r/s;"
     yield "server {"
     yield f"    listen {door.port} ssl;"
     if door.ipv6:
@@ -24,6 +30,10 @@ def _lines(door: Door) -> Iterator[str]:
     yield f"    ssl_certificate {door.certificate};"
     yield f"    ssl_certificate_key {door.key};"
     yield "    ssl_protocols TLSv1.2 TLSv1.3;"
+    if door.rate_limit:
+        yield f"    limit_req zone={zone} burst={door.rate_limit * 10} nodelay;"
+        yield "    limit_req_status 429;"
+    yield from _cors(door)
     yield from _who(door)
     yield ""
     yield f"    client_max_body_size {door.max_body_size}m;"
@@ -46,6 +56,26 @@ def _lines(door: Door) -> Iterator[str]:
         yield "        return 404;"
         yield "    }"
     yield "}"
+
+
+def _cors(door: Door) -> Iterator[str]:
+    for name in CORS_HEADERS:
+        yield f"    proxy_hide_header {name};"
+    if not door.cors:
+        return
+    yield '    set $firescreen_origin "";'
+    for origin in door.cors:
+        yield f"    if ($http_origin = {origin}) {{"
+        yield f"        set $firescreen_origin {origin};"
+        yield "    }"
+    yield "    # nginx leaves a header out whose value is empty; browsers ask by OPTIONS without a login."
+    yield "    add_header Access-Control-Allow-Origin $firescreen_origin always;"
+    for name, value in CORS_ALLOWED:
+        yield f'    add_header {name} "{value}" always;'
+    yield '    set $firescreen_preflight "$request_method $firescreen_origin";'
+    yield '    if ($firescreen_preflight ~ "^OPTIONS h") {'
+    yield "        return 204;"
+    yield "    }"
 
 
 def _who(door: Door) -> Iterator[str]:

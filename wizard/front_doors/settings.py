@@ -18,6 +18,11 @@ class Hardening:
     breaks: str = ""
     """What it can break; '' for nothing."""
 
+    @property
+    def name(self) -> str:
+        """Its key as one word: `block_lifecycle`."""
+        return self.key.replace(": ", "_")
+
 
 SETTINGS: Final[tuple[Hardening, ...]] = (
     Hardening(
@@ -54,6 +59,18 @@ SETTINGS: Final[tuple[Hardening, ...]] = (
         title="Longest response, in seconds",
         why="Prometheus works on a query for up to 2 minutes; a proxy gives up after one by default.",
     ),
+    Hardening(
+        key="rate_limit",
+        title="Requests a second from one address",
+        why="Whoever tries passwords, or asks too much, gets 429 above that, counted over 10 seconds; 0 is no limit.",
+        breaks="Many people behind one address (NAT), and dashboards with many panels.",
+    ),
+    Hardening(
+        key="cors",
+        title="Origins that may read responses (CORS)",
+        why="Pages of these sites, such as https://grafana.example.net, may read responses in a browser; no others can.",
+        breaks="",
+    ),
 )
 
 BLOCKED: Final[dict[Blocked, tuple[str, ...]]] = {
@@ -61,6 +78,19 @@ BLOCKED: Final[dict[Blocked, tuple[str, ...]]] = {
     "admin_api": ("/api/v1/admin",),
 }
 """The paths that each kind of block closes, below the prefix; with all that is below them."""
+
+CORS_HEADERS: Final = tuple(
+    f"Access-Control-{name}" for name in ("Allow-Origin", "Allow-Methods", "Allow-Headers", "Expose-Headers")
+)
+"""What components say of other origins by themselves: Prometheus allows all. A front door says it in their place."""
+
+CORS_ALLOWED: Final[tuple[tuple[str, str], ...]] = (
+    ("Access-Control-Allow-Credentials", "true"),
+    ("Access-Control-Allow-Methods", "GET, POST, OPTIONS"),
+    ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
+    ("Vary", "Origin"),
+)
+"""What a page of an allowed origin is told, besides its own origin."""
 
 HEADERS: Final[tuple[tuple[str, str], ...]] = (
     ("X-Content-Type-Options", "nosniff"),

@@ -10,7 +10,7 @@ from wizard.errors import StackError
 from wizard.inventory import sign_in
 from wizard.model import DoorRoute, FrontDoor, Stack
 
-_PLAIN = ("port", "site", "max_body_size", "hsts_days", "headers", "timeout")
+_PLAIN = ("port", "site", "max_body_size", "hsts_days", "headers", "timeout", "rate_limit")
 _FILES = ("cert_file", "key_file", "ca_file")
 
 
@@ -22,6 +22,8 @@ def read(entries: Iterable[Mapping[str, Any]]) -> tuple[FrontDoor, ...]:
         more = {key: entry[key] for key in _PLAIN if key in entry} | dict(entry.get("files", {}))
         if "block" in entry:
             more["block"] = tuple(entry["block"])
+        if "cors" in entry:
+            more["cors"] = tuple(entry["cors"])
         found.append(
             FrontDoor(
                 host=entry["host"],
@@ -58,6 +60,8 @@ def dumped(doors: Iterable[FrontDoor]) -> list[dict[str, Any]]:
         entry |= {key: value for key in _PLAIN if (value := getattr(door, key)) != getattr(usual, key)}
         if door.block != usual.block:
             entry["block"] = list(door.block)
+        if door.cors:
+            entry["cors"] = list(door.cors)
         if door.cert_file or door.ca_file:
             entry["files"] = {key: path for key in _FILES if (path := getattr(door, key))}
         entry["routes"] = [{"to": route.to, "path": route.path} for route in door.routes]
@@ -95,6 +99,12 @@ def check(stack: Stack, read: yamlfile.Read) -> None:
             )
         seen.add(place)
         sign_in.check(door, where)
+        if door.cert_file.startswith("/etc/letsencrypt/") and door.cert_file.endswith("/cert.pem"):
+            raise StackError(
+                f"cert.pem of Let's Encrypt lacks its chain, and clients would not trust {door.name}",
+                where=where,
+                todo=f"Use cert_file: {door.cert_file.removesuffix('cert.pem')}fullchain.pem",
+            )
         _check_users(stack, door, where)
         _check_certificate(door, where)
         for number in range(len(door.routes)):

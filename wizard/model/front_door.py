@@ -103,6 +103,11 @@ class FrontDoor:
     timeout: int = 130
     """Seconds that a response may take: longer than the 2 minutes of Prometheus' own query.timeout."""
 
+    rate_limit: int = 0
+    """Requests a second that one address may send, over 10 s; 0 for any number."""
+    cors: tuple[str, ...] = ()
+    """The origins, e.g. 'https://grafana.example.net', whose pages may read responses in a browser."""
+
     @property
     def users(self) -> tuple[str, ...]:
         """Everyone with a password, people first."""

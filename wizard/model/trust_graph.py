@@ -23,6 +23,8 @@ class Arrow:
     address: str
     """host:port as the client names it."""
     encrypted: bool = False
+    local: bool = False
+    """Whether it stays on the loopback address of one host, where nobody else reads it."""
     server_shows: str = ""
     """The server's certificate, e.g. 'srv1, 127.0.0.2 (signed by your CA)'; '' without TLS."""
     client_checks: str = ""

@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 from wizard import endpoints
 from wizard.components import Component
 from wizard.components import component as find_component
-from wizard.config_files import proxies
 from wizard.errors import InputError
 from wizard.front_doors import Proxy, proxy
 from wizard.model import (
@@ -28,12 +27,13 @@ from wizard.model import (
     Stack,
     UserSpec,
 )
-from wizard.planner import paths
+from wizard.planner import front_door_settings, paths
 from wizard.planner.participant import Participant
 from wizard.planner.server_facts import Server
 
 PUBLIC_CAS = "/etc/ssl/certs/ca-certificates.crt"
 """What the certificate of a person's own site is verified against, where no `ca_file` is named."""
+HOOKS = "/etc/letsencrypt/renewal-hooks/deploy"
 HEAD = b"# Written by Firescreen"
 """How every file of a front door begins that a person might take for one of their own."""
 
@@ -150,6 +150,17 @@ class KnownDoor(Participant):
         """Its certificate and key in one file, for a proxy that wants that; '' for the others."""
         return posixpath.join(self.proxy.home, f"{self.instance}.pem") if self.proxy.bundle else ""
 
+    @property
+    def hook(self) -> str:
+        """What certbot runs for a renewed certificate of Let's Encrypt that it shows; '' for another."""
+        used = self.door.cert_file.startswith(f"{front_door_settings.LIVE}/")
+        return f"{HOOKS}/firescreen-{self.instance}" if used else ""
+
+    @property
+    def hook_files(self) -> tuple[str, ...]:
+        """The same as paths to read."""
+        return (self.hook,) if self.hook else ()
+
     def owns(self, file: str, line: int) -> bool:
         """Whether a line of a configuration is of front doors."""
         if self.proxy.shared is None:
@@ -264,85 +275,6 @@ def _backend(stack: Stack, host: HostFacts, door: FrontDoor, route: DoorRoute) -
     return Backend(door, route, Server(spec, host, service))
 
 
-def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
-    """What keeps the proxy from serving our site beside the others.
-
-    Raises:
-        InputError: its main configuration does not include it, a file of somebody else is there, or another site has
-            the name.
-    """
-    door, place = known.door, f"{known.door.host}:{known.service.config_file}"
-    if known.proxy.only_port not in (0, door.port):
-        raise InputError(
-            f"a front door in {known.proxy.title} listens on port {known.proxy.only_port}, and {door.name} has port {door.port}",
-            where=door.key,
-            todo=f"Use port: {known.proxy.only_port}, or another proxy",
-        )
-    for path, source in known.proxy.needed:
-        if known.host.files.get(path) is None and known.host.files.get(source) is None:
-            raise InputError(
-                f"{known.proxy.title} on {door.host} lacks a file that a front door needs",
-                where=f"{door.host}:{source}",
-                todo=f"Install {known.proxy.title} as Debian packages it",
-            )
-    if not known.main:
-        raise InputError(
-            f"{known.title}: its main configuration is not there",
-            where=place,
-            todo=f"Use {known.proxy.title} with its configuration at {known.proxy.main}",
-        )
-    _refuse_unfit_main(known, place)
-    if door.site:
-        return
-    found = facts.proxies.get(door.host)
-    for site in found.sites if found is not None else ():
-        if (site.name.lower(), site.port, site.program) == (door.name, door.port, known.proxy.name) and (
-            not known.owns(site.file, site.line)
-        ):
-            raise InputError(
-                f"another site of {known.proxy.title} has the name {door.name} on port {door.port} already",
-                where=f"{door.host}:{site.file}:{site.line}",
-                todo=f"Choose another name for the front door, take that site away, or put the routes into it: site: {site.file}",
-            )
-
-
-def _refuse_unfit_main(known: KnownDoor, place: str) -> None:
-    """What in the main configuration, or in the place of ours, keeps it from being taken in.
-
-    Raises:
-        InputError: see `refuse_unfit`.
-    """
-    door, shared = known.door, known.proxy.shared
-    if shared is not None:
-        line = shared.others_ports(known.main).get(door.port)
-        if line is not None:
-            raise InputError(
-                f"a section of {known.proxy.title} listens on port {door.port} already, and would take the requests of "
-                f"{door.name}",
-                where=f"{place}:{line}",
-                todo="Give the front door another port, e.g. port: 8443, or take that bind line out",
-            )
-        return
-    if door.site:
-        return
-    included = proxies.includes(
-        known.proxy.name, known.service.config_file, known.main.encode("utf-8", "surrogateescape")
-    )
-    if known.proxy.included not in included and not known.proxy.import_line:
-        raise InputError(
-            f"{known.proxy.title} does not include {known.proxy.included}, where the front door would be written",
-            where=place,
-            todo=f"Add `include {known.proxy.included};` to its http block",
-        )
-    there = known.host.files.get(known.site)
-    if there is not None and not there.content.startswith(HEAD):
-        raise InputError(
-            "a file that Firescreen did not write is in the place of the front door's configuration",
-            where=f"{door.host}:{known.site}",
-            todo="Rename it, then plan again",
-        )
-
-
 def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     """Paths to read for the front doors, by host."""
     wanted: dict[str, tuple[str, ...]] = {}
@@ -354,6 +286,7 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
         )
         found = [known.service.config_file, known.site, known.include, known.passwords, known.client_ca]
         found += [known.bundle] if known.bundle else []
+        found += [*front_door_settings.lets_encrypt(known.door.name), *known.hook_files]
         found += [*known.server.pair, *known.server.spare_pair, *(path for path in own if path)]
         found += [path for pair in known.proxy.needed for path in pair]
         found += [path for each in known.backends if (path := each.service.flags.path)]
@@ -368,7 +301,11 @@ def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     """Folders whose existence matters for the front doors, by host."""
     wanted: dict[str, tuple[str, ...]] = {}
     for known in doors(stack, facts):
-        folders = [known.proxy.home, *(each for one in known.backends for each in one.server.flag_folders)]
+        folders = [
+            known.proxy.home,
+            *([HOOKS] if known.hook else ()),
+            *(each for one in known.backends for each in one.server.flag_folders),
+        ]
         wanted[known.door.host] = (*wanted.get(known.door.host, ()), *folders)
     return wanted
 

@@ -24,7 +24,7 @@ from wizard.model import (
     SignIn,
     Stack,
 )
-from wizard.planner import sign_in_questions
+from wizard.planner import front_door_settings, sign_in_questions
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _ACCESS = (
@@ -66,6 +66,7 @@ def questions(stack: Stack, facts: Facts) -> Iterator[Question]:
             yield from _site(facts, mine[0])
             yield _access(mine[0])
             yield from sign_in_questions.questions(mine[0])
+            yield from front_door_settings.questions(facts, mine[0])
 
 
 def candidates(stack: Stack, host: str) -> tuple[ComponentSpec, ...]:
@@ -93,6 +94,12 @@ def answer(stack: Stack, of: str, name: str, value: str) -> Stack:
         return _with_site(stack, host, value)
     if name.startswith("sign_in."):
         return _signing_in(stack, host, name.removeprefix("sign_in."), value)
+    if front_door_settings.is_one(name):
+        doors = tuple(
+            front_door_settings.answered(each, name, value) if each.host == host else each
+            for each in stack.front_doors
+        )
+        return replace(stack, front_doors=doors)
     wanted = value.strip().lower().rstrip(".")
     others = tuple(each for each in stack.front_doors if each.host != host)
     there = next((each for each in stack.front_doors if each.host == host), None)

@@ -25,6 +25,7 @@ from wizard.model import (
 )
 from wizard.planner import (
     credentials,
+    front_door_certificate,
     front_door_own_site,
     front_door_sign_in,
     manual_commands,
@@ -85,10 +86,11 @@ def plan_site(
         *(_needed(known, known.proxy.needed) if first else ()),
         *loaded,
         *pair.changes,
-        *_bundle(known, pair),
+        *front_door_certificate.bundle(known, pair),
         *_passwords(facts, factory, known, hashes),
         *_client_ca(facts, factory, known),
         *front_door_sign_in.changes(facts, factory, known),
+        *front_door_certificate.hook(known, pair),
     ]
     material = None
     if changes:
@@ -175,30 +177,6 @@ def _shared_config(known: KnownDoor, text: str) -> PlannedStep | None:
             "reloaded."
         ),
         changes=(changed,),
-    )
-
-
-def _bundle(known: KnownDoor, pair: Pair) -> tuple[Change, ...]:
-    """Certificate and key in one file, for a proxy that wants that."""
-    if not known.bundle:
-        return ()
-    made = {change.path: change.after for change in pair.changes if isinstance(change, WriteFile)}
-    key = made.get(pair.key_file) or known.host.files[pair.key_file]
-    assert key is not None
-    content = b"".join(
-        part if part.endswith(b"\n") else part + b"\n" for part in (pair.certificate, key.content)
-    )
-    before, after = known.host.files.get(known.bundle), FileState(content, 0o600, "root", "root")
-    if before is not None and (before.content, before.rights) == (after.content, after.rights):
-        return ()
-    return (
-        known.write(
-            known.bundle,
-            after,
-            ContentKind.PRIVATE_KEY,
-            why=f"{known.proxy.title} reads certificate and key from one file.",
-            by_hand=manual_commands.joined(known.bundle, (pair.certificate_file, pair.key_file), after),
-        ),
     )
 
 
@@ -397,4 +375,6 @@ def _door(known: KnownDoor, pair: Pair, hashes: Sequence[tuple[str, str]]) -> Do
         provider_ca=front_door_sign_in.provider_ca(known)
         if door.sign_in is not None and door.sign_in.ca_file
         else "",
+        rate_limit=door.rate_limit,
+        cors=door.cors,
     )

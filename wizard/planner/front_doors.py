@@ -32,6 +32,7 @@ from wizard.planner import (
     front_door_backends,
     front_door_facts,
     front_door_own_site,
+    front_door_refusals,
     front_door_sign_in,
     front_door_site,
     grafana,
@@ -114,7 +115,7 @@ def plan_doors(stack: Stack, facts: Facts, factory: credentials.CredentialFactor
     if not known:
         return DoorPlan()
     for each in known:
-        front_door_facts.refuse_unfit(facts, each)
+        front_door_refusals.refuse_unfit(facts, each)
         if each.door.site:
             front_door_own_site.refuse_unfit(facts, each)
         front_door_sign_in.refuse_unfit(facts, each)

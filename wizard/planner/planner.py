@@ -31,6 +31,7 @@ from wizard.planner import (
     command_line_tools,
     containers,
     credentials,
+    front_door_arrows,
     front_doors,
     gaps,
     grafana,
@@ -49,7 +50,6 @@ from wizard.planner import (
     step_order,
     storage,
     transfers,
-    trust_graph,
     workspace_steps,
 )
 from wizard.planner.client import ClientPlan, Target, plan_client
@@ -150,7 +150,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         broken_clients=broken,
         longest_wait=health_findings.longest_wait(facts, wanted),
         asked=_by_ssh(stack, facts),
-        arrows=trust_graph.arrows((*targets, *ends.onlookers.targets)),
+        arrows=front_door_arrows.arrows((*targets, *ends.onlookers.targets), at_doors, doors.clients),
         warnings=_warnings(stack, facts, ends, doors, wanted, commands),
         gaps=(*gaps.gaps(ends.servers, ends.clients), *ends.onlookers.gaps, *doors.gaps),
         hints=(*command_line_tools.sentences(ends.servers, commands), *doors.hints),

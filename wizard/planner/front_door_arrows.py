@@ -1,0 +1,77 @@
+"""The trust map of front doors: who comes to the door, whom its proxy asks behind it, and who asks them there. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from wizard.certificates import issue
+from wizard.model import Arrow
+from wizard.planner import trust_graph
+from wizard.planner.client import Target
+from wizard.planner.client_facts import Client
+from wizard.planner.front_door_facts import Backend
+from wizard.planner.front_door_probes import DoorInquiry
+from wizard.planner.front_door_site import Site
+
+OUTSIDE = "anywhere"
+"""The host of people and programs that come to a front door."""
+
+
+def arrows(targets: Sequence[Target], inquiry: DoorInquiry, clients: Sequence[Client]) -> tuple[Arrow, ...]:
+    """The whole trust map: what `trust_graph` has of other servers, and the ways to and behind front doors."""
+    return (*trust_graph.arrows(targets), *_of_doors(inquiry, clients))
+
+
+def _of_doors(inquiry: DoorInquiry, clients: Sequence[Client]) -> Iterator[Arrow]:
+    """One arrow to the door and one behind it for each component, and one for each job that scrapes it there."""
+    behind = [(site, backend) for site in inquiry.sites for backend in site.known.backends]
+    for site, backend in behind:
+        yield _to_door(site, backend)
+    for site, backend in behind:
+        yield Arrow(
+            client_host=site.known.door.host,
+            client=site.known.proxy.name,
+            server_host=backend.host.spec.name,
+            server=backend.component,
+            how=f"path {backend.route.prefix or '/'}",
+            address=backend.address,
+            local=True,
+            probe=f"{backend.key}/door/page",
+        )
+    for probe in inquiry.up_probes(clients):
+        host, _, component = probe.asker.partition("/")
+        yield Arrow(
+            client_host=host,
+            client=component,
+            server_host=probe.host,
+            server=probe.component,
+            how=f"job {probe.job}",
+            address=probe.instance,
+            local=True,
+            probe=probe.id,
+        )
+
+
+def _to_door(site: Site, backend: Backend) -> Arrow:
+    known, door = site.known, site.known.door
+    who = [
+        name
+        for name, comes in (("people", door.people), ("programs", door.machines or door.client_cert))
+        if comes
+    ]
+    names = ", ".join(issue.summary(site.pair.certificate).names)
+    signed = "signed by your CA" if site.pair.own_ca else "your own"
+    return Arrow(
+        client_host=OUTSIDE,
+        client=" and ".join(who),
+        server_host=door.host,
+        server=known.proxy.name,
+        how=f"front door of {backend.component}",
+        address=backend.url.removeprefix("https://"),
+        encrypted=True,
+        server_shows=f"{names} ({signed})",
+        client_shows="a client certificate of your CA" if door.client_cert else "",
+        server_checks=known.client_ca if door.client_cert else "",
+        user=", ".join(door.users),
+        probe=f"{backend.key}/door/API",
+    )

@@ -1,0 +1,99 @@
+"""What keeps a proxy from serving a front door beside its other sites, said before anything is planned. Pure."""
+
+from __future__ import annotations
+
+from wizard.config_files import proxies
+from wizard.errors import InputError
+from wizard.model import Facts
+from wizard.planner.front_door_facts import HEAD, KnownDoor
+
+
+def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
+    """What keeps the proxy from serving our site beside the others.
+
+    Raises:
+        InputError: its main configuration does not include it, a file of somebody else is there, or another site has
+            the name.
+    """
+    door, place = known.door, f"{known.door.host}:{known.service.config_file}"
+    if door.rate_limit and "rate_limit" in known.proxy.lacks:
+        raise InputError(
+            f"{known.proxy.title} cannot limit how many requests an address sends, as it is packaged",
+            where=door.key,
+            todo="Leave rate_limit out, or use nginx or HAProxy",
+        )
+    if door.cors and door.sign_in is not None:
+        raise InputError(
+            f"pages of other origins cannot log in at {door.name}: people sign in there at an OpenID provider",
+            where=door.key,
+            todo="Leave cors out, or give such pages a front door with a name of its own and passwords",
+        )
+    if known.proxy.only_port not in (0, door.port):
+        raise InputError(
+            f"a front door in {known.proxy.title} listens on port {known.proxy.only_port}, and {door.name} has port {door.port}",
+            where=door.key,
+            todo=f"Use port: {known.proxy.only_port}, or another proxy",
+        )
+    for path, source in known.proxy.needed:
+        if known.host.files.get(path) is None and known.host.files.get(source) is None:
+            raise InputError(
+                f"{known.proxy.title} on {door.host} lacks a file that a front door needs",
+                where=f"{door.host}:{source}",
+                todo=f"Install {known.proxy.title} as Debian packages it",
+            )
+    if not known.main:
+        raise InputError(
+            f"{known.title}: its main configuration is not there",
+            where=place,
+            todo=f"Use {known.proxy.title} with its configuration at {known.proxy.main}",
+        )
+    _refuse_unfit_main(known, place)
+    if door.site:
+        return
+    found = facts.proxies.get(door.host)
+    for site in found.sites if found is not None else ():
+        if (site.name.lower(), site.port, site.program) == (door.name, door.port, known.proxy.name) and (
+            not known.owns(site.file, site.line)
+        ):
+            raise InputError(
+                f"another site of {known.proxy.title} has the name {door.name} on port {door.port} already",
+                where=f"{door.host}:{site.file}:{site.line}",
+                todo=f"Choose another name for the front door, take that site away, or put the routes into it: site: {site.file}",
+            )
+
+
+def _refuse_unfit_main(known: KnownDoor, place: str) -> None:
+    """What in the main configuration, or in the place of ours, keeps it from being taken in.
+
+    Raises:
+        InputError: see `refuse_unfit`.
+    """
+    door, shared = known.door, known.proxy.shared
+    if shared is not None:
+        line = shared.others_ports(known.main).get(door.port)
+        if line is not None:
+            raise InputError(
+                f"a section of {known.proxy.title} listens on port {door.port} already, and would take the requests of "
+                f"{door.name}",
+                where=f"{place}:{line}",
+                todo="Give the front door another port, e.g. port: 8443, or take that bind line out",
+            )
+        return
+    if door.site:
+        return
+    included = proxies.includes(
+        known.proxy.name, known.service.config_file, known.main.encode("utf-8", "surrogateescape")
+    )
+    if known.proxy.included not in included and not known.proxy.import_line:
+        raise InputError(
+            f"{known.proxy.title} does not include {known.proxy.included}, where the front door would be written",
+            where=place,
+            todo=f"Add `include {known.proxy.included};` to its http block",
+        )
+    there = known.host.files.get(known.site)
+    if there is not None and not there.content.startswith(HEAD):
+        raise InputError(
+            "a file that Firescreen did not write is in the place of the front door's configuration",
+            where=f"{door.host}:{known.site}",
+            todo="Rename it, then plan again",
+        )
