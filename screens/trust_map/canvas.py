@@ -249,7 +249,7 @@ def told(arrow: Arrow, attempt: Attempt | None, *, width: int = 200) -> Content:
     if not arrow.encrypted:
         parts.append(
             Content(
-                "Not encrypted: it stays on the loopback address of one host, out of reach for others."
+                "Not encrypted: it stays on the loopback address of this host, where others cannot read it."
                 if arrow.local
                 else "Not encrypted: others on the network can read the traffic, or answer in the server's place."
             )

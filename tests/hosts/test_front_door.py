@@ -38,7 +38,10 @@ UNITS: dict[ProxyProgram, str] = {
 PROGRAMS = ("prometheus", "alertmanager", "pushgateway", "blackbox_exporter")
 NAME = "noc.example.net"
 MB = 1024 * 1024
-SCRAPED = "curl -s '127.0.0.1:9090/api/v1/query?query=count(count_over_time(up[20s])>2)' | grep -q '\"4\"'"
+SCRAPED = (
+    "curl -sG 127.0.0.1:9090/api/v1/query --data-urlencode 'query=count(count_over_time(up[20s])>2)'"
+    " | grep -q '\"4\"'"
+)
 """Whether Prometheus has scraped each of its four targets a few times."""
 ORIGIN = "https://grafana.example.net"
 OTHER_SITE = """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from wizard.certificates import issue
 from wizard.model import Arrow
 from wizard.planner import trust_graph
 from wizard.planner.client import Target
@@ -59,7 +58,6 @@ def _to_door(site: Site, backend: Backend) -> Arrow:
         for name, comes in (("people", door.people), ("programs", door.machines or door.client_cert))
         if comes
     ]
-    names = ", ".join(issue.summary(site.pair.certificate).names)
     signed = "signed by your CA" if site.pair.own_ca else "your own"
     return Arrow(
         client_host=OUTSIDE,
@@ -69,7 +67,7 @@ def _to_door(site: Site, backend: Backend) -> Arrow:
         how=f"front door of {backend.component}",
         address=backend.url.removeprefix("https://"),
         encrypted=True,
-        server_shows=f"{names} ({signed})",
+        server_shows=f"{door.name} ({signed})",
         client_shows="a client certificate of your CA" if door.client_cert else "",
         server_checks=known.client_ca if door.client_cert else "",
         user=", ".join(door.users),

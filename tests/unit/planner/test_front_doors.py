@@ -9,7 +9,9 @@ import pytest
 
 from tests.unit.planner import planned
 from wizard import planner
+from wizard.certificates import issue
 from wizard.errors import FirescreenError, InputError
+from wizard.inventory import stack_file
 from wizard.model import (
     Answers,
     ComponentSpec,
@@ -475,3 +477,97 @@ def test_a_route_of_another_section_at_the_old_path_needs_consent() -> None:
     )
     plan = plan_for(case.stack, replace(case.facts, proxies={"web1": Proxies(routes=(route,))}))
     assert [each.key for each in plan.unaccepted] == ["web1/haproxy/prometheus"]
+
+
+# -- the settings beyond a login -------------------------------------------------------------------------------
+
+
+def with_door(proxy: str = "nginx") -> tuple[Stack, Facts]:
+    stack, facts = bare()
+    if proxy == "haproxy":
+        only = tuple(each for each in facts.hosts["web1"].proxies if each.component == "haproxy")
+        facts = web1(facts, proxies=only)
+    return planner.answer(stack, Setting("front_doors", "name", f"web1/{proxy}"), "noc.example.net"), facts
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "field", "found"),
+    [
+        ("block_lifecycle", "no", "block", ("admin_api",)),
+        ("block_admin_api", "no", "block", ("lifecycle",)),
+        ("max_body_size", "64", "max_body_size", 64),
+        ("hsts_days", "1", "hsts_days", 1),
+        ("headers", "no", "headers", False),
+        ("timeout", "600", "timeout", 600),
+        ("rate_limit", "20", "rate_limit", 20),
+        ("cors", "https://a.example.net, http://b:3000", "cors", ("https://a.example.net", "http://b:3000")),
+        ("cors", "", "cors", ()),
+    ],
+)
+@pytest.mark.parametrize("proxy", ["nginx", "haproxy"])
+def test_each_setting_is_asked_and_answered(
+    proxy: str, name: str, value: str, field: str, found: object
+) -> None:
+    stack, facts = with_door(proxy)
+    setting = Setting("front_doors", name, f"web1/{proxy}")
+    assert str(setting) in keys(stack, facts)
+    made = planner.answer(stack, setting, value)
+    assert getattr(made.front_doors[0], field) == found
+    assert stack_file.parse(stack_file.dump(made), source="").front_doors == made.front_doors
+    assert plan_for(made, facts).steps
+    back = planner.answer(made, setting, keys(stack, facts)[str(setting)])
+    assert back == stack
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_body_size", "0"),
+        ("timeout", "long"),
+        ("headers", "maybe"),
+        ("rate_limit", "-1"),
+        ("cors", "grafana.example.net"),
+        ("cors", "https://a/b"),
+        ("certificate", "mine"),
+    ],
+)
+def test_no_such_value_of_a_setting_is_taken(name: str, value: str) -> None:
+    with pytest.raises(InputError):
+        planner.answer(with_door()[0], Setting("front_doors", name, "web1/nginx"), value)
+
+
+@pytest.mark.parametrize("proxy", ["apache", "caddy"])
+def test_a_rate_limit_is_for_those_that_can(proxy: str) -> None:
+    with pytest.raises(InputError, match="cannot limit"):
+        other_door(planned.case(f"front-door-{proxy}").facts, proxy, rate_limit=5)
+
+
+@pytest.mark.parametrize("proxy", ["nginx", "haproxy"])
+def test_a_certificate_of_lets_encrypt_is_offered_and_its_hook_written(proxy: str) -> None:
+    stack, facts = with_door(proxy)
+    setting = Setting("front_doors", "certificate", f"web1/{proxy}")
+    assert str(setting) not in keys(stack, facts)
+    key = issue.new_key("ec-p256")
+    own = issue.self_signed(key_pem=key, names=("noc.example.net",), days=60, common_name="noc.example.net")
+    live = "/etc/letsencrypt/live/noc.example.net"
+    for path, content in {
+        f"{live}/fullchain.pem": own,
+        f"{live}/privkey.pem": key,
+        "/etc/ssl/certs/ca-certificates.crt": own,
+    }.items():
+        facts = text(facts, path, content.decode())
+    assert keys(stack, facts)[str(setting)] == ""
+    made = planner.answer(stack, setting, "letsencrypt")
+    assert keys(made, facts)[str(setting)] == "letsencrypt"
+    written = {
+        change.path: change.after
+        for change in plan_for(made, facts).changes
+        if isinstance(change, WriteFile) and change.after is not None
+    }
+    hook = written["/etc/letsencrypt/renewal-hooks/deploy/firescreen-noc.example.net"]
+    assert hook.mode == 0o755
+    assert hook.content.endswith(f"systemctl reload {proxy}\n".encode())
+    bundle = "/etc/haproxy/firescreen/noc.example.net.pem"
+    assert (bundle in written, bundle.encode() in hook.content) == (proxy == "haproxy",) * 2
+    assert not any(path.endswith((".crt", ".key")) and path.startswith(f"/etc/{proxy}") for path in written)
+    assert planner.answer(made, setting, "") == stack
