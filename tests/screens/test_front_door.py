@@ -2,40 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from screens.app import make_app
 from screens.choices.level_table import LevelTable
 from screens.widgets.field import Field
-from tests.screens import whole
+from tests.screens.door_scenes import DoorEngine
 from tests.screens.helpers import engine, until
-from tests.unit.planner import planned
-from wizard.engine import Scan
-from wizard.model import Stack
-
-
-class DoorEngine(whole.WholeEngine):
-    """Finds one host with nginx and two of the components that can be behind it."""
-
-    def scan(self, stack: Stack | None = None, **_: object) -> Scan:
-        """Two components and nginx."""
-        case = planned.case("front-door")
-        behind = ("prometheus", "alertmanager")
-        bare = Stack(
-            hosts=case.stack.hosts,
-            components=tuple(
-                replace(each, protect=("tls", "basic_auth"))
-                for each in case.stack.components
-                if each.name in behind
-            ),
-        )
-        wanted = stack or bare
-        seen = tuple(
-            replace(each, host="web1", address=f"192.0.2.11:{each.address.rpartition(':')[2]}")
-            for each in whole.exposures()
-            if each.component in behind
-        )
-        return Scan(stack=wanted, facts=planned.looked_up(wanted, case.facts), exposures=seen, findings=())
 
 
 async def test_a_name_sets_up_a_front_door() -> None:

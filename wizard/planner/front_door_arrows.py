@@ -12,7 +12,7 @@ from wizard.planner.front_door_facts import Backend
 from wizard.planner.front_door_probes import DoorInquiry
 from wizard.planner.front_door_site import Site
 
-OUTSIDE = "anywhere"
+OUTSIDE = "any host"
 """The host of people and programs that come to a front door."""
 
 
@@ -55,7 +55,10 @@ def _to_door(site: Site, backend: Backend) -> Arrow:
     known, door = site.known, site.known.door
     who = [
         name
-        for name, comes in (("people", door.people), ("programs", door.machines or door.client_cert))
+        for name, comes in (
+            ("people", door.people or door.sign_in),
+            ("programs", door.machines or door.client_cert),
+        )
         if comes
     ]
     signed = "signed by your CA" if site.pair.own_ca else "your own"

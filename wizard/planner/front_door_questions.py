@@ -45,13 +45,14 @@ def questions(stack: Stack, facts: Facts) -> Iterator[Question]:
         if host is None or service is None or len(mine) > 1 or not _fits(stack, host):
             continue
         titles = [find_component(each.name).title for each in candidates(stack, spec.name)]
+        served = " and ".join(part for part in (", ".join(titles[:-1]), titles[-1]) if part)
         known = proxy(service.component)
         called = known.title if known is not None else service.component
         place = f"on {spec.name}" if len(stack.hosts) > 1 else "on this host"
         yield Question(
             setting=Setting("front_doors", "name", f"{spec.name}/{service.component}"),
             title=f"Name of a front door in {called} {place}",
-            why=f"{called} serves {', '.join(titles)} under one https name, and asks for the login. "
+            why=f"{called} serves {served} under one https name, and asks for the login. "
             "Leave it empty for none.",
             more=(
                 f"{called} {service.version} runs {place}. With a name such as noc.example.net, each component "

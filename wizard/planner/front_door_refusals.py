@@ -28,6 +28,12 @@ def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
             where=door.key,
             todo="Leave cors out, or give such pages a front door with a name of its own and passwords",
         )
+    if door.site and (door.cors or door.rate_limit):
+        raise InputError(
+            f"the routes of {door.name} are in a site of your own, whose other pages cors and rate_limit would be for too",
+            where=door.key,
+            todo="Leave cors and rate_limit out, and set them in that site where you want them",
+        )
     if known.proxy.only_port not in (0, door.port):
         raise InputError(
             f"a front door in {known.proxy.title} listens on port {known.proxy.only_port}, and {door.name} has port {door.port}",

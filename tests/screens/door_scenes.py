@@ -1,0 +1,98 @@
+"""A front door on the screen: a host with nginx and two components, its questions, its plan and its trust map."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+from tests.screens import whole
+from tests.screens.helpers import until
+from tests.unit.planner import planned
+from wizard import planner
+from wizard.engine import Scan
+from wizard.model import Answers, Plan, Stack, StepKind
+
+if TYPE_CHECKING:
+    from textual.pilot import Pilot
+
+    from screens.app import FirescreenApp
+
+BEHIND = ("prometheus", "alertmanager")
+NAME = "noc.example.net"
+SHOWN = (
+    StepKind.FRONT_DOOR,
+    StepKind.FLAGS,
+    StepKind.FRONT_DOOR_PATHS,
+    StepKind.RESTART,
+    StepKind.FRONT_DOOR_RELOAD,
+)
+"""The steps whose texts are the same in every run: others have keys, hashes and dates."""
+
+
+class DoorEngine(whole.WholeEngine):
+    """Finds one host with nginx and two of the components that can be behind it, and plans with the real planner."""
+
+    def scan(self, stack: Stack | None = None, **_: object) -> Scan:
+        """Two components and nginx."""
+        case = planned.case("front-door")
+        bare = Stack(
+            hosts=case.stack.hosts,
+            components=tuple(
+                replace(each, protect=("tls", "basic_auth"))
+                for each in case.stack.components
+                if each.name in BEHIND
+            ),
+        )
+        wanted = stack or bare
+        seen = tuple(
+            replace(each, host="web1", address=f"192.0.2.11:{each.address.rpartition(':')[2]}")
+            for each in whole.exposures()
+            if each.component in BEHIND
+        )
+        return Scan(stack=wanted, facts=planned.looked_up(wanted, case.facts), exposures=seen, findings=())
+
+    def plan(self, wanted: Stack, answers: Answers | None = None, **_: object) -> Plan:
+        """What is planned, without the steps that differ from run to run."""
+        case = planned.case("front-door")
+        made = planner.plan(wanted, planned.looked_up(wanted, case.facts), answers or Answers())
+        return replace(made, steps=tuple(step for step in made.steps if step.kind in SHOWN))
+
+
+def _app(pilot: Pilot[Any]) -> FirescreenApp:
+    return cast("FirescreenApp", pilot.app)
+
+
+async def home(pilot: Pilot[Any]) -> None:
+    """The proxy below the components."""
+    await until(pilot, "1.22.1, reverse proxy")
+
+
+async def choices(pilot: Pilot[Any]) -> None:
+    """A name was typed: the front door protects both, and its settings are asked for."""
+    from screens.choices.level_table import LevelTable
+
+    await home(pilot)
+    await pilot.press("s")
+    await until(pilot, "Name of a front door in nginx")
+    await until(pilot, lambda: isinstance(pilot.app.focused, LevelTable))
+    await pilot.press("tab", *NAME)
+    await until(pilot, "Who passes the front door")
+
+
+async def plan(pilot: Pilot[Any]) -> None:
+    """The plan, at the site of nginx."""
+    from screens.routes import Route
+
+    await choices(pilot)
+    _app(pilot).open_page(Route.PLAN)
+    await until(pilot, lambda: type(pilot.app.screen).__name__ == "PlanPage")
+    await until(pilot, "Write the configuration")
+
+
+async def trust_map(pilot: Pilot[Any]) -> None:
+    """Who comes to the door, and what is behind it."""
+    from screens.routes import MapView, Route
+
+    await plan(pilot)
+    _app(pilot).open_page(Route.TRUST_MAP, MapView.PLAN)
+    await until(pilot, "any host")
