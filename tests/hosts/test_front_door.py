@@ -96,7 +96,7 @@ def _booted(suite: str, proxy: ProxyProgram, network: Network) -> Iterator[Machi
                 "/etc/haproxy/haproxy.cfg", machine.read("/etc/haproxy/haproxy.cfg") + OTHER_SITE.encode()
             )
         machine.check(
-            f"systemctl restart prometheus prometheus-alertmanager && systemctl start {UNITS[proxy]}",
+            f"systemctl reset-failed; systemctl restart prometheus prometheus-alertmanager && systemctl start {UNITS[proxy]}",
             timeout=90,
         )
         machine.check(f"for i in $(seq 300); do {SCRAPED} && exit; sleep 0.1; done; exit 1")

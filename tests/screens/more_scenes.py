@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from screens.run_state import RunState, advance, begin
-from tests.screens import many
+from tests.screens import door_scenes, many
 from tests.screens.helpers import until
 from tests.screens.scenes import REFUSED, SCENES, Scene, SceneEngine, verified
 from tests.screens.scenes import app_of as _app
@@ -17,7 +17,6 @@ from tests.screens.scenes import at_home as _home
 from tests.screens.scenes import dialog as _dialog
 from tests.screens.scenes import keys as _keys
 from tests.screens.scenes import route as _route
-from tests.screens.test_front_door import DoorEngine
 from wizard.model import Event
 
 if TYPE_CHECKING:
@@ -161,7 +160,10 @@ MORE: dict[str, Scene] = {
         )
     ),
     "drift": Scene(_drift),
-    "front-door": Scene(_keys("s", wanted="Name of a front door"), DoorEngine),
+    "front-door": Scene(_keys("s", wanted="Name of a front door"), door_scenes.DoorEngine),
+    "front-door-choices": Scene(door_scenes.choices, door_scenes.DoorEngine),
+    "front-door-plan": Scene(door_scenes.plan, door_scenes.DoorEngine),
+    "front-door-trust-map": Scene(door_scenes.trust_map, door_scenes.DoorEngine),
     "palette": Scene(_keys("ctrl+p", wanted="Change theme")),
     "palette-typed": Scene(_keys("ctrl+p", *"renew", wanted="Renew the CA")),
     "help": Scene(_keys("question_mark", wanted="The posture"), box=True),

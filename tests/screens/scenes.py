@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from screens.run_state import RunState, advance, begin
-from tests.screens import door_scenes, whole
+from tests.screens import whole
 from tests.screens.helpers import QuietEngine, until
 from wizard.audit import AuditFinding, AuditReport, NotChecked, Score, ScorePart
 from wizard.engine import InventoryItem, Outcome
@@ -475,10 +475,6 @@ def _diagnosis() -> Any:
 SCENES: dict[str, Scene] = {
     "home": Scene(at_home),
     "home-empty": Scene(_nothing, QuietEngine),
-    "front-door-home": Scene(door_scenes.home, door_scenes.DoorEngine),
-    "front-door-choices": Scene(door_scenes.choices, door_scenes.DoorEngine),
-    "front-door-plan": Scene(door_scenes.plan, door_scenes.DoorEngine),
-    "front-door-trust-map": Scene(door_scenes.trust_map, door_scenes.DoorEngine),
     "hosts": Scene(route("HOSTS", "srv1")),
     "choices": Scene(keys("s", wanted="blackbox_exporter")),
     "plan": Scene(_plan),
