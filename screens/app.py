@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import threading
-import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cached_property
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import events
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.command import Provider
 from textual.screen import Screen
 
 from screens import themes
@@ -47,6 +47,12 @@ if TYPE_CHECKING:
 SMALLEST = (80, 24)
 
 
+def _palette() -> type[Provider]:
+    from screens.command_palette import Palette
+
+    return Palette
+
+
 class FirescreenApp(Wizard):
     """The wizard.
 
@@ -58,6 +64,7 @@ class FirescreenApp(Wizard):
 
     TITLE = "Firescreen"
     CSS_PATH = "app.tcss"
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_palette}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", show=False, priority=True),
         Binding("ctrl+p", "command_palette", "Commands", show=False),
@@ -222,7 +229,7 @@ class FirescreenApp(Wizard):
                 else:
                     deliver(lambda: refuse(message))
             except Exception as error:  # noqa: BLE001 - the boundary: a person never sees a traceback, a bug is still told
-                fault = _own_fault(error)
+                fault = ErrorMessage.of_bug(error)
                 deliver(lambda: refuse(fault))
             else:
                 deliver(lambda: then(answer))
@@ -248,7 +255,9 @@ class FirescreenApp(Wizard):
         """A bug on the screen's own thread ends Firescreen with three lines: no traceback, and no value of it."""
         from rich.text import Text
 
-        fault = _own_fault(self._exception) if self._exception else ErrorMessage("Firescreen ended", "")
+        fault = (
+            ErrorMessage.of_bug(self._exception) if self._exception else ErrorMessage("Firescreen ended", "")
+        )
         lines = (fault.title, f"  {fault.what}", f"  {fault.where}", f"  {fault.todo}")
         self._exit_renderables.append(Text("\n".join(lines)))
         self._close_messages_no_wait()
@@ -358,19 +367,6 @@ class FirescreenApp(Wizard):
         from screens.command_palette import commands
 
         yield from commands(self)
-
-
-def _own_fault(error: Exception) -> ErrorMessage:
-    """An unexpected error, as it can be reported: without any value in it."""
-    from wizard.redact import plain, redact
-
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return ErrorMessage(
-        "Internal error",
-        redact(plain(f"{type(error).__name__}: {error}", 400)),
-        f"{Path(frame.filename).name}, line {frame.lineno}",
-        "Report these lines. History shows what was changed, and can undo it.",
-    )
 
 
 def make_app(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from textual.app import SystemCommand
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
 
 from screens import themes
 from screens.base_screen import Page
@@ -50,8 +52,38 @@ def commands(app: Wizard) -> Iterable[SystemCommand]:
         yield SystemCommand(each.title, each.help, each.run)
         for words in each.also:
             yield SystemCommand(words, f"{each.title}: {each.help}", each.run, discover=False)
+    themed = {theme.name: partial(app.use_theme, theme.name) for _, theme in THEME_WORDS}
     for words, theme in THEME_WORDS:
-        yield SystemCommand(words, "Change the theme", partial(app.use_theme, theme.name), discover=False)
+        yield SystemCommand(words, "Change the theme", themed[theme.name], discover=False)
+
+
+class Palette(Provider):
+    """The commands, each listed once, however many of its words are like what is typed."""
+
+    async def discover(self) -> Hits:
+        """All of them, before anything is typed."""
+        for title, help_text, run, listed in sorted(
+            self.app.get_system_commands(self.screen), key=lambda each: each.title
+        ):
+            if listed:
+                yield DiscoveryHit(title, run, help=help_text)
+
+    async def search(self, query: str) -> Hits:
+        """Those that are like what is typed, by the best of their words."""
+        matcher = self.matcher(query)
+        best: dict[Any, tuple[float, str]] = {}
+        shown: dict[Any, SystemCommand] = {}
+        for each in self.app.get_system_commands(self.screen):
+            own = shown.setdefault(each.callback, each)
+            score = matcher.match(each.title)
+            # Of two that are as like, its own title counts: that is what is read.
+            if score > best.get(own.callback, (0.0, ""))[0]:
+                best[own.callback] = (score, each.title)
+        for run, (score, words) in best.items():
+            own = shown[run]
+            text = matcher.highlight(words) if words == own.title else Content(own.title)
+            also = "" if words == own.title else f" ({words})"
+            yield Hit(score, text, run, text=own.title, help=f"{own.help}{also}")
 
 
 def _stacks(app: Wizard) -> Iterable[Command]:

@@ -36,6 +36,22 @@ class ErrorMessage:
         said = "\n".join(("", "Last lines of its log:", *log[-6:])) if log else ""
         return cls(error.title, error.what + said, error.where, error.todo)
 
+    @classmethod
+    def of_bug(cls, error: Exception) -> ErrorMessage:
+        """An unexpected error, as it can be reported: without any value in it."""
+        import traceback
+        from pathlib import PurePath
+
+        from wizard.redact import plain, redact
+
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        return cls(
+            "Internal error",
+            redact(plain(f"{type(error).__name__}: {error}", 400)),
+            f"{PurePath(frame.filename).name}, line {frame.lineno}",
+            "Report these lines. History shows what was changed, and can undo it.",
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassState:

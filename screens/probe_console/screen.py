@@ -76,7 +76,7 @@ needs no prompt. Where curl and Prometheus differ, a line with ! explains how.""
     ConsolePage #came:focus { background-tint: $foreground 2%; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f2", "ask('page')", "Send", tooltip="Request the URL itself"),
+        Binding("f2", "ask('page')", "Send", key_display="⏎", tooltip="Request the URL itself"),
         Binding(
             "f3", "ask('targets')", "Targets", show=False, tooltip="What Prometheus reports of its targets"
         ),

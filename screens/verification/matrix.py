@@ -108,7 +108,9 @@ def cell(attempt: Attempt | None, width: int, colours: Mapping[str, str]) -> Tex
     word = OUTCOME.get(attempt.outcome, "another answer")
     shown = came if came == expected else f"{expected} → {came}"
     head = Text.assemble((f"{sign} ", f"bold {colour}"))
-    for text, more in ((shown, f"  {word}"), (shown, ""), (came, "")):
+    if came == "untrusted":
+        word = ""  # says the same
+    for text, more in ((shown, f"  {word}" if word else ""), (shown, ""), (came, "")):
         if len(text) + len(more) + 3 <= width:
             return Text.assemble(head, text, (more, colour))
     return Text.assemble(head, fit(came, width - 3))
@@ -181,18 +183,6 @@ def ups(said: Sequence[tuple[str, tuple[str, ...]]], room: int) -> Content:
     """
     if not said:
         return Content("")
-    if len(said) <= 2:
-        lines = [
-            Content.assemble(
-                "Prometheus reports ",
-                (f'up{{instance="{inline(instance, 40)}"}} ', "bold"),
-                _digits(words),
-                "  ",
-                _ended(words[-1]),
-            )
-            for instance, words in said
-        ]
-        return Content("\n").join([*lines, Content("")])
     scraped = sum(words[-1] == "up" for _, words in said)
     sign = ("✓ ", "bold $success") if scraped == len(said) else ("✗ ", "bold $error")
     head = Content.assemble(sign, f"{scraped} of {len(said)} targets are scraped")
@@ -218,8 +208,3 @@ def _digits(words: Sequence[str]) -> Content:
         Content.styled("1", "bold $success") if word == "up" else Content.styled("0", "bold $error")
         for word in words
     )
-
-
-def _ended(word: str) -> Content:
-    up = word == "up"
-    return Content.styled("✓ scraped" if up else "✗ not scraped", "$success" if up else "$error")

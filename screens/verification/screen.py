@@ -95,6 +95,7 @@ The lines at the bottom have what Prometheus reports: up=1 means that its own sc
 
     def show_run(self, state: RunState) -> None:
         """Draws what came so far."""
+        self.query_one("#reports", Panel).set_subtitle("up, the last scrape last")
         self.query_one("#verdict", Static).update(verdict(state))
         self.set_classes(f"-{tone(state)}")
         self.query_one(Cards).cards = verification_cards(state.attempts)

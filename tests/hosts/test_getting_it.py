@@ -25,6 +25,10 @@ WAYS = {
     "~/tools/bin/pipx install --quiet /wheels/firescreen-*.whl >/dev/null && ~/.local/bin/firescreen",
     "uv tool": "/wheels/uv tool install -q --python python3 /wheels/firescreen-*.whl && ~/.local/bin/firescreen",
     "uvx": "/wheels/uv tool run -q --python python3 --from /wheels/firescreen-*.whl firescreen",
+    "pipx from the repository": "python3 -m venv ~/tools && ~/tools/bin/pip -q install pipx && "
+    "~/tools/bin/pipx install --quiet /wheels/source >/dev/null && ~/.local/bin/firescreen",
+    "uv tool from the repository": "/wheels/uv tool install -q --python python3 /wheels/source && "
+    "~/.local/bin/firescreen",
     "uvx from the repository": "/wheels/uv tool run -q --python python3 --from /wheels/source firescreen",
 }
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.system_commands import SystemCommandsProvider
 from textual.widgets import Input
 
 from screens.app import FirescreenApp, make_app
 from screens.choices.screen import ChoicesPage
+from screens.command_palette import Palette
 from screens.dialogs.glossary import GlossaryDialog
 from screens.dialogs.help import HelpDialog
 from screens.dialogs.manual import ManualDialog
@@ -112,14 +112,13 @@ class Secured(QuietEngine):
 
 
 async def best(app: FirescreenApp, words: str) -> str:
-    """The first line of the palette for what is typed: its own title, or that of the command it stands for."""
-    provider = SystemCommandsProvider(app.screen, None)
-    hits = [hit async for hit in provider.search(words)]
+    """The title in the first line of the palette for what is typed."""
+    hits = [hit async for hit in Palette(app.screen, None).search(words)]
     assert hits, words
+    titles = [hit.text for hit in hits]
+    assert len(set(titles)) == len(titles), "each is listed once"
     top = max(hits, key=lambda hit: hit.score)
-    titles = {one.title for one in app.get_system_commands(app.screen) if one.discover}
-    named = (top.help or "").partition(":")[0]
-    return named if named in titles else str(top.text)
+    return str(top.text)
 
 
 WORDS = (
