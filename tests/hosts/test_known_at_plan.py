@@ -63,12 +63,12 @@ def test_an_agent_that_is_slow_to_stop_is_waited_for(machine: Machine) -> None:
         "prometheus",
         "ExecStart=",
         f"ExecStart=/usr/bin/prometheus {switch} --config.file=/etc/prometheus/prometheus.yml "
-        "--storage.agent.path=/var/lib/prometheus/agent --storage.remote.flush-deadline=50s $ARGS",
+        "--storage.agent.path=/var/lib/prometheus/agent --storage.remote.flush-deadline=30s $ARGS",
     )
     machine.push("/root/stack.yaml", STACK.encode())
     before = files(machine)
     planned = firescreen(machine, "plan", "/root/stack.yaml", "--json", code=3)
-    assert [text for text in planned["gaps"] if "up to 50 s to stop" in text], planned["gaps"]
+    assert [text for text in planned["gaps"] if "up to 30 s to stop" in text], planned["gaps"]
     done = firescreen(machine, "apply", "/root/stack.yaml", "--yes", "--json")
     assert done["state"] == "proven"
     assert any(probe["outcome"] == "up" for probe in done["probes"])
