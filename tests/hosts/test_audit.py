@@ -7,10 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import bases
 import pytest
 from compose_projects import Project, project
 from docker_stand import Docker
 from machines import Machine, Network
+
+from tests.integration import audit_on_hosts
+from wizard import binaries
+from wizard.binaries.versions import version_of
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
@@ -87,6 +92,7 @@ def test_a_real_host_open_secured_and_with_faults(machine: Machine) -> None:
     assert without_rights["checked"] > 10, "what is asked on the wire is checked all the same"
 
 
+PROXIES = ("PRX-02", "PRX-03", "PRX-04", "PRX-05")
 PROXY = """\
 server {
     listen 80;
@@ -95,15 +101,41 @@ server {
 """
 
 
+def program(name: str, suite: str) -> Path:
+    """The real program of a generation, as its package has it."""
+    found = Path(binaries.find(name, cache=bases.cache() / "programs", suite=suite).path).resolve()
+    # One that expects files at fixed places is started by a script here; on a host they are at their places.
+    packaged = found.parents[1] / "usr/bin" / f"prometheus-{name}"
+    return packaged if packaged.exists() else found
+
+
+def put(machine: Machine, path: str, content: bytes) -> None:
+    """Puts a program there; one that runs goes on."""
+    machine.push(f"{path}.new", content, mode=0o755)
+    machine.check(["mv", f"{path}.new", path])
+
+
 def test_gossip_and_a_way_past_a_proxy(fleet: Callable[..., list[Machine]]) -> None:
     (machine,) = fleet("bookworm", 1, programs=("prometheus", "alertmanager"))
+    shown = {audit_on_hosts.SHOWN[check] for check in ("EXP-02", "API-08", "PRX-01", *PROXIES)}
+    assert len(shown) == 1
+    for suite in next(iter(shown))[1]:
+        machine.check("systemctl stop prometheus prometheus-alertmanager")
+        for name, there in (("prometheus", "prometheus"), ("alertmanager", "prometheus-alertmanager")):
+            put(machine, f"/usr/bin/{there}", program(name, suite).read_bytes())
+        gossip_and_a_way_past(machine)
+
+
+def gossip_and_a_way_past(machine: Machine) -> None:
     machine.push("/etc/nginx/sites-enabled/default", PROXY.encode())
-    machine.check("systemctl start nginx")
+    machine.check("rm -f /etc/default/prometheus; touch /etc/default/prometheus; systemctl restart nginx")
     # Without a private address, Alertmanager has to be told which one its gossip is reached at.
     advertised = f"--cluster.advertise-address={machine.address}:9094"
     machine.check(f"echo 'ARGS=\"{advertised}\"' > /etc/default/prometheus-alertmanager")
-    machine.check("systemctl reset-failed; systemctl restart prometheus-alertmanager")
-    faulty = {each["id"]: each for each in audit(machine, code=3)["findings"]}
+    machine.check("systemctl reset-failed; systemctl restart prometheus prometheus-alertmanager")
+    report = audit(machine, code=3)
+    assert ("EXP-02", "prometheus") in found(report)
+    faulty = {each["id"]: each for each in report["findings"]}
     assert faulty["API-08"]["component"] == "alertmanager" and "9094" in faulty["API-08"]["evidence"]
     assert faulty["PRX-01"]["component"] == "prometheus", faulty["PRX-01"]
     assert "nginx" in faulty["PRX-01"]["evidence"], faulty["PRX-01"]
@@ -113,6 +145,7 @@ def test_gossip_and_a_way_past_a_proxy(fleet: Callable[..., list[Machine]]) -> N
     machine.check("systemctl restart prometheus prometheus-alertmanager")
     mended = audit(machine, code=3)
     assert {"API-08", "PRX-01"}.isdisjoint(each["id"] for each in mended["findings"]), mended["findings"]
+    assert ("EXP-02", "prometheus") not in found(mended)
     _proxy_that_asks_nobody(machine)
 
 
@@ -150,6 +183,51 @@ server {
     location %s { proxy_pass %s; }
 }
 """
+
+
+UNIT = "[Service]\nExecStart=/usr/local/bin/{name} {flags}\n"
+FLAGS = {
+    "alertmanager": "--config.file=/etc/a.yml --storage.path=/var/tmp/a --cluster.listen-address=",
+    "node_exporter": "",
+}
+
+
+def with_version(name: str, suite: str, wanted: str) -> bytes:
+    """A real program that says it is of another version, of as many signs; '' for its own."""
+    path = program(name, suite)
+    content = path.read_bytes()
+    own = version_of(str(path))
+    if not wanted:
+        return content
+    said = f"{wanted}{'0' * len(own)}"[: len(own)]
+    return content.replace(own.encode(), said.encode())
+
+
+def test_versions_with_known_vulnerabilities(fleet: Callable[..., list[Machine]]) -> None:
+    """Programs that no package has put there. No generation is so old: the programs are real, the versions they say are not."""
+    (machine,) = fleet("bookworm", 1, programs=())
+    machine.push("/etc/a.yml", b"route: {receiver: x}\nreceivers: [{name: x}]\n")
+    for name, flags in FLAGS.items():
+        machine.push(f"/etc/systemd/system/{name}.service", UNIT.format(name=name, flags=flags).encode())
+
+    def audited(suite: str, **versions: str) -> dict[str, dict[str, Any]]:
+        for name, version in versions.items():
+            put(machine, f"/usr/local/bin/{name}", with_version(name, suite, version))
+            machine.check(f"systemctl daemon-reload && systemctl restart {name}")
+        return {
+            each["id"]: each for each in audit(machine, code=3)["findings"] if each["id"].startswith("CVE")
+        }
+
+    shown = {audit_on_hosts.SHOWN[check] for check in ("CVE-01", "CVE-02")}
+    assert len(shown) == 1
+    for suite in next(iter(shown))[1]:
+        faulty = audited(suite, node_exporter="1.4.", alertmanager="0.25.")
+        bypass, other = faulty["CVE-01"], faulty["CVE-02"]
+        assert bypass["evidence"].startswith("node_exporter 1.4.0") and "CVE-2022-46146" in bypass["evidence"]
+        assert other["evidence"].startswith("alertmanager 0.25.0") and "CVE-2023-40577" in other["evidence"]
+        assert (bypass["component"], bypass["severity"], bypass["certain"]) == ("node_exporter", "high", True)
+        assert (other["component"], other["severity"], other["certain"]) == ("alertmanager", "medium", True)
+        assert audited(suite, node_exporter="", alertmanager="0.99.") == {}
 
 
 GRAFANA = """\
@@ -239,9 +317,10 @@ components:
 
 
 def test_a_container_as_root_on_all_addresses(docker: Docker, network: Network, tmp_path: Path) -> None:
-    image = docker.image("node_exporter")
+    shown = {audit_on_hosts.SHOWN[check] for check in ("CTR-01", "EXP-05")}
+    assert len(shown) == 1
 
-    def audited(mine: Project, *, user: str, port: str, code: int) -> dict[str, str]:
+    def audited(mine: Project, *, image: str, user: str, port: str, code: int) -> dict[str, str]:
         (mine.folder / "compose.yaml").write_text(CONTAINER.format(image=image, user=user, port=port))
         mine.up(9100)
         told = mine.run("audit", str(mine.stack), "--json", code=code)
@@ -250,10 +329,12 @@ def test_a_container_as_root_on_all_addresses(docker: Docker, network: Network, 
 
     with project(docker, network, tmp_path, "sid") as mine:
         mine.write("", "scrape_configs: []\n", IN_CONTAINER)
-        faulty = audited(mine, user="0:0", port="9100", code=3)
-        assert "user number 0" in faulty["CTR-01"] and "9100 on all addresses" in faulty["EXP-05"]
-        mended = audited(mine, user="65534:65534", port="127.0.0.1:9100", code=0)
-        assert {"CTR-01", "EXP-05"}.isdisjoint(mended), mended
+        for suite in next(iter(shown))[1]:
+            image = docker.image("node_exporter", suite=suite)
+            faulty = audited(mine, image=image, user="0:0", port="9100", code=3)
+            assert "user number 0" in faulty["CTR-01"] and "9100 on all addresses" in faulty["EXP-05"]
+            mended = audited(mine, image=image, user="65534:65534", port="127.0.0.1:9100", code=0)
+            assert {"CTR-01", "EXP-05"}.isdisjoint(mended), mended
 
 
 def reasons(report: Any) -> set[str]:

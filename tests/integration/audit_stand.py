@@ -12,6 +12,7 @@ from pathlib import Path
 from wizard import audit
 from wizard import practice as practice_stack
 from wizard.audit import AuditFinding, AuditReport
+from wizard.certificates import issue
 from wizard.engine import Engine
 from wizard.practice import WHOLE, PracticeStack
 from wizard.workspace import Workspace
@@ -134,6 +135,57 @@ def stand(folder: Path, cache: Path, suite: str) -> Iterator[AuditStand]:
         practice_stack.down(root, remove=True)
 
 
+def put_shared_ca_in(it: AuditStand) -> None:
+    """Two servers whose client CA has issued for others too: one shares it with a server, the other has two in its file."""
+    ca, key = ((it.root / "ca" / name).read_bytes() for name in ("ca.crt", "ca.key"))
+    cert, own_key = it.pair("alertmanager")
+    both_uses = issue.issue(
+        ca_cert=ca,
+        ca_key=key,
+        key_pem=own_key.read_bytes(),
+        names=issue.summary(cert.read_bytes()).names,
+        days=30,
+        common_name="alertmanager",
+        client=True,
+    )
+    it.put(cert, both_uses.decode())
+    another = issue.new_ca(name="Another CA", key_pem=issue.new_key("ec-p256"), days=30)
+    for host, anchors in (("blackbox", ca), ("alertmanager", ca + another)):
+        clients = it.etc(host, "client-ca.crt")
+        it.put(clients, anchors.decode())
+        web = it.etc(host, "web.yml")
+        head = (
+            "tls_server_config:\n"
+            "  client_auth_type: RequireAndVerifyClientCert\n"
+            f"  client_ca_file: {clients}\n"
+        )
+        it.put(web, web.read_text().replace("tls_server_config:\n", head))
+
+
+def put_grafana_in(it: AuditStand) -> None:
+    """The files of a Grafana that verifies nothing and accepts anyone."""
+    folder = Path(it.practice.host("prometheus").folder) / "etc/grafana"
+    sources = folder / "provisioning/datasources"
+    sources.mkdir(parents=True, exist_ok=True)
+    it.put(folder / "grafana.ini", "[auth.anonymous]\nenabled = true\n[security]\nadmin_password = admin\n")
+    it.put(
+        sources / "p.yml",
+        "apiVersion: 1\ndatasources:\n- name: P\n  type: prometheus\n  url: https://127.0.0.1:1\n"
+        "  jsonData: {tlsSkipVerify: true}\n",
+    )
+
+
+def is_let_through(it: AuditStand, host: str, pair: tuple[Path, Path] | None) -> bool:
+    """Whether a server takes a TLS client with this certificate; OpenSSL and Go's server decide, and none of our code."""
+    shown = ("--cert", str(pair[0]), "--key", str(pair[1])) if pair else ()
+    ended = subprocess.run(
+        ["curl", "-sk", "-o", "/dev/null", *shown, f"https://{it.practice.host(host).listen}/metrics"],
+        check=False,
+        timeout=30,
+    )
+    return ended.returncode == 0
+
+
 def weak_pair(folder: Path) -> tuple[Path, Path]:
     """A certificate with every fault that one can have: near its end, no name, a CA's, RSA 1024, SHA-1."""
     cert, key = folder / "weak.crt", folder / "weak.key"
@@ -186,6 +238,8 @@ def put_faults_in(it: AuditStand, folder: Path) -> None:
         return text + "\nremote_write:\n  - url: https://me:hunter2@127.0.0.1:9/write\n"
 
     it.edit(it.etc("prometheus", "prometheus.yml"), config)
+    put_shared_ca_in(it)
+    put_grafana_in(it)
     it.edit(
         it.etc("alertmanager", "alertmanager.yml"),
         lambda text: f"global:\n  slack_api_url: https://x\n{text}",

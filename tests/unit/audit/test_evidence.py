@@ -1,0 +1,91 @@
+"""The table of all checks: which test shows each on real programs, of which generations, and where it must be silent.
+
+It is made of the rows that those tests take their cases from. FIRESCREEN_GOLDEN=1 writes tests/unit/data/audit_evidence.txt.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.audit_on_hosts import GENERATIONS, SHOWN
+from tests.integration.test_audit_matrix import FAULTS
+from tests.integration.whole_stand import SUITES
+from wizard.audit import CHECKS
+
+TESTS = Path(__file__).parents[2]
+TABLE = TESTS / "unit/data/audit_evidence.txt"
+NOT_OF_A_GENERATION = {
+    "CVE-03": "Grafana is in no suite of Debian",
+    "GRF-01": "Grafana is in no suite of Debian",
+}
+"""What has no program of the three generations to be shown on: its files, unit and package are real."""
+
+
+def shown(check: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The tests that put the fault of a check in and mend it, and the generations of their programs."""
+    if any(row[0] == check for row in FAULTS):
+        yield "test_audit_matrix", () if check in NOT_OF_A_GENERATION else SUITES
+    if check in SHOWN:
+        yield SHOWN[check]
+
+
+def labs() -> tuple[str, ...]:
+    """The generations whose finished labs are audited."""
+    played = (TESTS / f"integration/test_labs_{suite}.py" for suite in GENERATIONS)
+    return tuple(
+        path.stem.rpartition("_")[2]
+        for path in played
+        if re.search(rf'suite="{path.stem.rpartition("_")[2]}", by_hand=False', path.read_text())
+    )
+
+
+def table() -> str:
+    head = "# check: the test that shows its fault, and silence when it is mended (generations); silent on finished labs of\n"
+    rows = []
+    for check in CHECKS:
+        ways = "; ".join(f"{test} ({', '.join(of) or 'no generation'})" for test, of in shown(check.id))
+        rows.append(f"{check.id}: {ways} | {', '.join(labs())}\n")
+    return head + "".join(rows)
+
+
+@pytest.mark.parametrize("check", [check.id for check in CHECKS])
+def test_each_check_is_shown_on_real_programs_of_three_generations(check: str) -> None:
+    ways = list(shown(check))
+    assert ways, (
+        f"{check}: a row in FAULTS of tests/integration/test_audit_matrix.py, or in tests/integration/audit_on_hosts.py"
+    )
+    generations = {suite for _, of in ways for suite in of}
+    if check in NOT_OF_A_GENERATION:
+        assert not generations
+    else:
+        assert generations == set(GENERATIONS)
+
+
+@pytest.mark.parametrize("check", SHOWN)
+def test_the_tests_on_hosts_that_are_named_are_there_and_look_twice(check: str) -> None:
+    """Once that its fault is found, and once that it is silent."""
+    name = SHOWN[check][0]
+    (source,) = (
+        text for path in TESTS.glob("hosts/test_*.py") if f"def {name}(" in (text := path.read_text())
+    )
+    if check.startswith(("CVE", "PRX")) or check == "GRF-01":
+        assert f'"{check}"' in source and ("== {}" in source or "== set()" in source), (
+            "silent on all of its group"
+        )
+    else:
+        assert source.count(f'"{check}"') >= 2
+
+
+def test_the_finished_labs_are_audited_in_all_generations() -> None:
+    assert labs() == GENERATIONS == SUITES
+
+
+def test_the_table_is_as_kept() -> None:
+    if os.environ.get("FIRESCREEN_GOLDEN"):
+        TABLE.write_text(table())
+    assert TABLE.read_text() == table()
