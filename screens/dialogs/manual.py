@@ -60,6 +60,7 @@ class TopicDialog(Dialog[None]):
         Markdown { padding: 0; background: $surface; height: auto; }
         /* A long command is folded: it would go on outside of the box. */
         MarkdownFence > Label { width: 100%; padding: 0 1; }
+        MarkdownH2, MarkdownH3 { color: $primary; text-style: bold; margin: 1 0 0 0; }
     }
     """
 

@@ -298,7 +298,19 @@ def host_line(row: HostRow, *, width: int, names: int, canary: str = "") -> Cont
         bar,
         (f"{numbers:>6} ", "$quiet"),
     )
-    return Content.assemble(head, (fit(_said(row, canary), max(width - head.cell_length, 0)), _tone(row)))
+    room = max(width - head.cell_length, 0)
+    return Content.assemble(head, (fit(short_path(_said(row, canary), room), room), _tone(row)))
+
+
+def short_path(text: str, room: int) -> str:
+    """A text that ends in a path, with as much of the path's end as there is room for: the name says more than the folders."""
+    verb, blank, path = text.rpartition(" ")
+    if len(text) <= room or not path.startswith("/"):
+        return text
+    left = room - len(verb) - len(blank) - 1
+    parts = path.split("/")
+    ends = ("/".join(parts[start:]) for start in range(1, len(parts)))
+    return f"{verb}{blank}…/{next((end for end in ends if len(end) < left), parts[-1])}"
 
 
 def _said(row: HostRow, canary: str) -> str:

@@ -9,7 +9,7 @@ from textual.widgets import Static
 from screens.state import Notices, Session
 from screens.state_styles import inline
 
-_TITLE = 40
+_TITLE = 100
 """Characters of a run's title that are named."""
 
 

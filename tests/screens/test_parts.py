@@ -14,6 +14,7 @@ from screens.app import make_app
 from screens.choices.screen import ChoicesPage
 from screens.home.screen import HomePage
 from screens.plan.screen import PlanPage
+from screens.run.status import short_path
 from screens.widgets.badges import WIDTH, badges, exposure_badges
 from screens.widgets.cards import Card, Cards
 from screens.widgets.gauge import DAY, days_left, expiry, expiry_colour, gauge
@@ -124,3 +125,11 @@ async def test_a_stage_that_is_done_is_one_click_away() -> None:
         await until(pilot, lambda: isinstance(app.screen, ChoicesPage))
         await pilot.click(offset=(bar.index("Scan"), 0))
         await until(pilot, lambda: isinstance(app.screen, HomePage))
+
+
+def test_a_path_without_room_keeps_its_end() -> None:
+    text = "create /home/me/.local/share/firescreen/practice/srv1/etc/node_exporter/web.yml"
+    assert short_path(text, 80) == text
+    assert short_path(text, 40) == "create …/srv1/etc/node_exporter/web.yml"
+    assert short_path(text, 17) == "create …/web.yml"
+    assert short_path("waits for the canary srv1", 8) == "waits for the canary srv1"
